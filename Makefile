@@ -1,0 +1,12 @@
+PYTHON ?= python3
+
+.PHONY: demo test test-host
+
+demo: ## render a sample (or take INPUT=clip.mp4), run the default workflow, leave the results in output/
+	$(PYTHON) demo.py $(INPUT)
+
+test: ## every test that needs no ComfyUI
+	$(PYTHON) test.py
+
+test-host: ## the tests against a real one: make test-host COMFYUI=path
+	$(PYTHON) test.py --host "$(COMFYUI)"

@@ -1,0 +1,42 @@
+"""The whole pack in one command: render (or take) a clip, run the default workflow, show what came out and what it cost.
+
+    python demo.py [clip.mp4]
+
+Leaves in output/: the stereoscopic video, a contact sheet and a table of time and memory per stage.
+"""
+
+import sys
+from pathlib import Path
+
+import _environment
+
+ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
+
+
+def main(clip: Path | None) -> None:
+    from stereoreel import workflow
+    from stereoreel.__main__ import Bar, costs, find_video
+    from stereoreel.host import Headless
+    from stereoreel.lab.sheet import DemoSheet
+    from stereoreel.media.layout import file_tag
+    from stereoreel.media.options import extension
+    from stereoreel.meter import Meter
+    from stereoreel.sink import write
+
+    OUTPUT.mkdir(exist_ok=True)
+    source = find_video("sample", clip)
+    job = workflow.Assembly(workflow.read(ROOT / "workflows/api/default.json"), lambda name: source).sinks[0]
+    frames, depth = job.clip.maker.inputs  # what the Stereo node reads
+    video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
+    sheet, meter = DemoSheet(source, job.clip.info), Meter(memory=True)
+    with Bar(job.clip.info.frames, meter) as bar:
+        write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter)
+    sheet.save(OUTPUT / "demo_sheet.png")
+    table = costs(meter)
+    (OUTPUT / "demo_costs.txt").write_text(table + "\n")
+    print(f"\n{table}\n\n{video}\n{OUTPUT / 'demo_sheet.png'}\n{OUTPUT / 'demo_costs.txt'}")
+
+
+if __name__ == "__main__":
+    _environment.enter("requirements.txt")
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
