@@ -1,0 +1,171 @@
+"""What a video is before its frames exist: its facts, its shots, and the graph of stages that will make it.
+
+A clip holds no frame and no network, so it may be cached, copied and inspected at no cost.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from .host import Host
+
+
+@dataclass(frozen=True)
+class Color:
+    """What the numbers of a frame mean, in the code points of ITU-T H.273 (1 everywhere is BT.709)."""
+
+    primaries: int = 1
+    transfer: int = 1
+    matrix: int = 1
+
+
+@dataclass(frozen=True)
+class Soundtrack:
+    """The window of a file whose audio (and subtitles and chapters) belongs to a clip; times in seconds from the file's first frame."""
+
+    file: Path
+    start: Fraction = Fraction(0)
+    duration: Fraction | None = None  # None: to the end of the file
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Audio that was given as samples: ``waveform`` is ``[channels, samples]``, float, -1..1, at ``rate`` Hz."""
+
+    waveform: Tensor
+    rate: int
+
+
+@dataclass(frozen=True)
+class ClipInfo:
+    """What is true of a clip before its first frame is computed.
+
+    ``width`` and ``height`` are those of one eye. ``cuts`` holds the first frame of every shot but the first, in order;
+    a shot may be empty (after a rate is lowered), so that shots correspond one to one along a chain of stages.
+    ``times`` holds each frame's time in seconds where the source's rate varies; ``fps`` is then the exact mean.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    channels: int = 3
+    views: int = 1
+    cuts: tuple[int, ...] = ()
+    color: Color = field(default_factory=Color)
+    audio: Soundtrack | Samples | None = None
+    times: tuple[Fraction, ...] | None = None
+
+    def replace(self, **changes) -> ClipInfo:
+        return dataclasses.replace(self, **changes)
+
+    @property
+    def duration(self) -> Fraction:
+        """Seconds from the first frame to the end of the last."""
+        return self.frames / self.fps
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        """``[start, stop)`` of every shot."""
+        edges = [0, *self.cuts, self.frames]
+        return list(zip(edges, edges[1:]))
+
+    def time(self, frame: int) -> Fraction:
+        """When a frame is shown, in seconds; ``frame == frames`` is the end of the clip."""
+        return self.times[frame] if self.times and frame < len(self.times) else frame / self.fps
+
+
+@dataclass(frozen=True)
+class Shot:
+    """The frames between two cuts: where they begin in the clip, and the facts of the clip they belong to.
+
+    How many there are is known only when they have all arrived.
+    """
+
+    start: int
+    info: ClipInfo
+
+
+class Stage(Protocol):
+    """Work on one shot: takes chunks ``[T, H, W, C]`` for each input, gives chunks, or a dict of them when it has several outputs.
+
+    ``nets`` are the networks that the host places before the first frame. A ``joint`` stage takes two-view chunks
+    ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
+    """
+
+    nets: list
+    joint: bool
+
+    def __call__(self, shot: Shot, *chunks: Iterable[Tensor]) -> Iterator[Tensor | dict[str, Tensor]]: ...
+
+
+class Recipe(Protocol):
+    """A stage that is not loaded yet: tells what would come out, and loads when a pull begins."""
+
+    label: str
+
+    def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]: ...
+
+    def load(self, host: Host) -> Stage: ...
+
+
+class Source(Protocol):
+    """Where frames come from: a file or a tensor."""
+
+    label: str
+    info: ClipInfo
+
+    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+        """All frames in order, at most ``frames`` a chunk."""
+        ...
+
+
+class Step:
+    """One stage of the graph and the clips it reads."""
+
+    def __init__(self, recipe: Recipe, inputs: tuple[Clip, ...]):
+        self.recipe, self.inputs, self.label = recipe, inputs, recipe.label
+        check_lengths(self.label, inputs)
+        described = recipe.describe(*(clip.info for clip in inputs))
+        self.infos = described if isinstance(described, Mapping) else {"clip": described}
+
+
+class Clip:
+    """One output of a source or of a step; lazy."""
+
+    def __init__(self, maker: Source | Step, port: str = "clip"):
+        self.maker, self.port = maker, port
+
+    @property
+    def info(self) -> ClipInfo:
+        return self.maker.infos[self.port] if isinstance(self.maker, Step) else self.maker.info
+
+    def __repr__(self) -> str:
+        return f"<Clip {self.port} of {self.maker.label}>"
+
+
+def apply(recipe: Recipe, *inputs: Clip) -> dict[str, Clip]:
+    """The outputs of a stage over clips, by name; nothing is computed.
+
+    Raises ValueError where the inputs' lengths differ or the stage refuses what it is given.
+    """
+    step = Step(recipe, inputs)
+    return {port: Clip(step, port) for port in step.infos}
+
+
+def check_lengths(label: str, inputs: Iterable[Clip]) -> None:
+    first, *others = inputs
+    for other in others:
+        if other.info.frames != first.info.frames:
+            raise ValueError(
+                f"{label}: its first input has {first.info.frames} frames and another has {other.info.frames}; "
+                "give it clips of one length, such as a depth made from the same frames."
+            )

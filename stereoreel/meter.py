@@ -1,0 +1,74 @@
+"""What each stage of a pull costs: its own seconds, its frames, and the memory it needs beyond what was there before."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+
+
+@dataclass
+class Cost:
+    seconds: float = 0.0
+    frames: int = 0
+    memory: int = 0  # bytes of peak resident memory above the stage's start; 0 where the system does not tell
+
+
+class Meter:
+    """Books time to the innermost stage at work: a stage is not charged for the stages it waits for.
+
+    ``memory=True`` also follows peak resident memory, where Linux lets a process reset its own high-water mark.
+    """
+
+    def __init__(self, memory: bool = False):
+        self.costs: dict[str, Cost] = {}
+        self._memory = memory and _RESET.exists()
+        self._stack: list[str] = []
+        self._since, self._base = time.perf_counter(), 0
+
+    @property
+    def now(self) -> str:
+        """The stage at work."""
+        return self._stack[-1] if self._stack else ""
+
+    @contextmanager
+    def turn(self, label: str):
+        self._book()
+        self._stack.append(label)
+        try:
+            yield
+        finally:
+            self._book()
+            self._stack.pop()
+
+    def count(self, label: str, frames: int) -> None:
+        self._cost(label).frames += frames
+
+    def _cost(self, label: str) -> Cost:
+        return self.costs.setdefault(label, Cost())
+
+    def _book(self) -> None:
+        """Charge what passed since the last booking to the stage on top, and start anew."""
+        now = time.perf_counter()
+        if self._stack:
+            cost = self._cost(self._stack[-1])
+            cost.seconds += now - self._since
+            if self._memory:
+                cost.memory = max(cost.memory, resident("VmHWM") - self._base)
+        if self._memory:
+            _RESET.write_text("5")  # makes the high-water mark the present size
+            self._base = resident("VmRSS")
+        self._since = time.perf_counter()
+
+
+def resident(field: str = "VmRSS") -> int:
+    """Bytes of resident memory (``VmHWM``: its high-water mark); 0 where ``/proc`` is missing."""
+    if not _STATUS.exists():
+        return 0
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith(field + ":"):
+            return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,53 @@
+"""Options of stages: each is declared once, and the canvas, the terminal and the checks read that declaration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+
+@dataclass(frozen=True)
+class Option:
+    """One setting: its name, default, and what it does in words a user understands.
+
+    The default's type is the option's type. ``choices`` closes a string; ``low``, ``high`` and ``step`` bound a number.
+    """
+
+    name: str
+    default: bool | int | float | str
+    text: str
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+
+    def check(self, value):
+        """The value in the option's type; ValueError in one sentence when it does not fit."""
+        value = self._typed(value)
+        if self.choices and value not in self.choices:
+            raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}.")
+        if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
+            raise ValueError(f"{self.name} must lie between {self.low} and {self.high}, not {value}.")
+        return value
+
+    def _typed(self, value):
+        kind = type(self.default)
+        if kind is bool and isinstance(value, str) and value.lower() in ("true", "false", "on", "off", "yes", "no", "1", "0"):
+            return value.lower() in ("true", "on", "yes", "1")
+        try:
+            typed = kind(value)
+        except (TypeError, ValueError):
+            raise ValueError(f"{self.name} must be a {kind.__name__}, not {value!r}.") from None
+        if kind is int and float(value) != typed:
+            raise ValueError(f"{self.name} must be a whole number, not {value!r}.")
+        return typed
+
+
+def resolve(options: Iterable[Option], given: Mapping) -> SimpleNamespace:
+    """Every option with its given or default value, checked; ValueError names an option that does not exist."""
+    options = tuple(options)
+    if unknown := set(given) - {option.name for option in options}:
+        known = ", ".join(option.name for option in options)
+        raise ValueError(f"There is no option {', '.join(sorted(unknown))} here; the options are: {known}.")
+    return SimpleNamespace(**{option.name: option.check(given.get(option.name, option.default)) for option in options})

@@ -1,0 +1,230 @@
+"""The pull: one pass over clips by somebody who wants their frames.
+
+Every stage runs as a suspended generator; frames move a chunk at a time, and what two readers share is computed once.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+
+import torch
+from torch import Tensor
+
+from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths
+from .host import Host
+from .meter import Meter
+
+CHUNK_BYTES = 64 << 20  # of float32; what one chunk may hold
+MOST_FRAMES = 32
+TIME = -4  # the frame axis of [T, H, W, C] and of [2, T, H, W, C]
+
+
+def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None) -> Iterator[tuple[Tensor, ...]]:
+    """All frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
+
+    ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A failure's message begins with the
+    label of the stage that failed. Closing the generator stops every stage and thread.
+    """
+    clips = [clips] if isinstance(clips, Clip) else list(clips)
+    check_lengths("This pull", clips)
+    run = _Run(host, chunk_frames, meter or Meter())
+    try:
+        readers = [run.reader(clip) for clip in clips]
+        run.place()
+        total, done = clips[0].info.frames, 0
+        for chunks in run.together(readers, total, "This pull"):
+            done += chunks[0].shape[TIME]
+            yield chunks
+            run.done = (done, total)
+            host.tick(done, total)
+    finally:
+        run.close()
+
+
+class _Run:
+    """The makers of one pull, and what they share."""
+
+    def __init__(self, host: Host, chunk_frames: int | None, meter: Meter):
+        self.host, self.chunk_frames, self.meter = host, chunk_frames, meter
+        self.makers: dict[int, _Maker] = {}
+        self.done = (0, 0)
+        self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
+
+    def reader(self, clip: Clip) -> _Reader:
+        """A new reader of a clip; its maker, and the makers that one needs, come to life with it."""
+        maker = self.makers.get(id(clip.maker))
+        if maker is None:
+            readers = [self.reader(source) for source in getattr(clip.maker, "inputs", ())]
+            maker = self.makers[id(clip.maker)] = _Maker(self, clip.maker, readers)
+        return maker.read(clip)
+
+    def place(self) -> None:
+        makers = list(self.makers.values())
+        for maker in makers:
+            maker.load()
+        nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
+        memory = sum(getattr(maker.stage, "memory", 0) for maker in makers if maker.stage)
+        self.placed = self.host.place(nets, memory + 4 * CHUNK_BYTES) if nets else None
+
+    def most(self, info: ClipInfo) -> int:
+        """How many frames one chunk of such a clip may hold."""
+        if self.chunk_frames:
+            return self.chunk_frames
+        frame = 4 * info.width * info.height * info.channels * info.views
+        return max(1, min(MOST_FRAMES, CHUNK_BYTES // frame))
+
+    def together(self, readers: Sequence[_Reader], frames: int, label: str) -> Iterator[tuple[Tensor, ...]]:
+        """The next ``frames`` frames of all readers in agreeing slices; fewer where the first reader ends early."""
+        first, *others = readers
+        most = min(self.most(reader.info) for reader in readers)
+        left = frames
+        while left and (chunk := first.read(min(most, left))) is not None:
+            count = chunk.shape[TIME]
+            left -= count
+            yield (chunk, *(reader.read_exactly(count, label, first) for reader in others))
+
+    def close(self) -> None:
+        for maker in reversed(list(self.makers.values())):
+            maker.close()
+        self.makers.clear()
+        self.placed = None
+
+
+class _Reader:
+    """One consumer's place in the output of a maker; holds what was made and not read yet."""
+
+    def __init__(self, maker: _Maker, clip: Clip):
+        self.maker, self.info, self.clip, self.waiting, self.taken = maker, clip.info, clip, deque(), 0
+
+    def read(self, most: int) -> Tensor | None:
+        """The next frames, at most ``most``; None at the end."""
+        while not self.waiting:
+            if not self.maker.advance():
+                return None
+        chunk = self.waiting.popleft()
+        count = min(most, chunk.shape[TIME])
+        if count < chunk.shape[TIME]:
+            self.waiting.appendleft(chunk.narrow(TIME, count, chunk.shape[TIME] - count))
+            chunk = chunk.narrow(TIME, 0, count)
+        self.taken += count
+        return chunk
+
+    def read_exactly(self, count: int, label: str, first: _Reader) -> Tensor:
+        pieces = []
+        while count and (piece := self.read(count)) is not None:
+            pieces.append(piece)
+            count -= piece.shape[TIME]
+        if count:
+            raise ValueError(
+                f"{label}: {self.clip.maker.label} ended after {self.taken} of {self.info.frames} frames "
+                f"while {first.clip.maker.label} goes on; give it inputs of one length."
+            )
+        return pieces[0] if len(pieces) == 1 else torch.cat(pieces, TIME)
+
+
+class _Maker:
+    """A source or a stage at work: advances by one chunk and hands it to every reader of that output."""
+
+    def __init__(self, run: _Run, maker: Source | Step, inputs: list[_Reader]):
+        self.run, self.maker, self.inputs, self.label = run, maker, inputs, maker.label
+        self.readers: list[_Reader] = []
+        self.stage: Stage | None = None
+        self.work: Iterator | None = None
+
+    def read(self, clip: Clip) -> _Reader:
+        self.readers.append(_Reader(self, clip))
+        return self.readers[-1]
+
+    def load(self) -> None:
+        with naming(self.label):
+            if isinstance(self.maker, Step):
+                self.stage = self.maker.recipe.load(self.run.host)
+                self.work = self._shots()
+            else:
+                self.work = self.maker.chunks(self.run.host, self.run.most(self.maker.info))
+
+    def advance(self) -> bool:
+        """Make one chunk more; False at the end."""
+        self.run.host.tick(*self.run.done)
+        with naming(self.label), self.run.meter.turn(self.label), torch.inference_mode():
+            made = next(self.work, None)
+        if made is None:
+            return False
+        made = made if isinstance(made, dict) else {"clip": made}
+        for reader in self.readers:
+            reader.waiting.append(made[reader.clip.port])
+        self.run.meter.count(self.label, next(iter(made.values())).shape[TIME])
+        return True
+
+    def _shots(self) -> Iterator[Tensor | dict[str, Tensor]]:
+        """The stage over every shot of the first input; nothing it remembers crosses a cut."""
+        info = self.inputs[0].info
+        for start, stop in info.shots:
+            if start == stop:
+                continue
+            chunks = self.run.together(self.inputs, stop - start, self.label)
+            yield from self._one_shot(Shot(start, info), chunks)
+
+    def _one_shot(self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor | dict[str, Tensor]]:
+        if self.stage.joint or all(reader.info.views == 1 for reader in self.inputs):
+            ways = _fan_out(chunks, [(place, None) for place in range(len(self.inputs))])
+            yield from self.stage(shot, *ways)
+            return
+        picks = [(place, eye if reader.info.views == 2 else None) for eye in (0, 1) for place, reader in enumerate(self.inputs)]
+        ways = _fan_out(chunks, picks)
+        left, right = ways[: len(self.inputs)], ways[len(self.inputs) :]
+        for pair in zip(self.stage(shot, *left), self.stage(shot, *right), strict=True):
+            yield _both(*pair)
+
+    def close(self) -> None:
+        if self.work is not None and hasattr(self.work, "close"):
+            self.work.close()
+        self.stage = self.work = None
+
+
+def _fan_out(chunks: Iterator[tuple[Tensor, ...]], picks: list[tuple[int, int | None]]) -> list[Iterator[Tensor]]:
+    """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before it."""
+    queues = [deque() for _ in picks]
+
+    def way(queue: deque, place: int, eye: int | None) -> Iterator[Tensor]:
+        while True:
+            if not queue:
+                if (found := next(chunks, None)) is None:
+                    return
+                for other in queues:
+                    other.append(found)
+            chunk = queue.popleft()[place]
+            yield chunk if eye is None else chunk[eye]
+
+    return [way(queue, *pick) for queue, pick in zip(queues, picks)]
+
+
+def _both(left: Tensor | dict[str, Tensor], right: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
+    """Two eyes of one output as a two-view chunk."""
+    if isinstance(left, dict):
+        return {port: torch.stack([left[port], right[port]]) for port in left}
+    return torch.stack([left, right])
+
+
+class naming:  # noqa: N801 - reads as a verb at its uses
+    """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on."""
+
+    def __init__(self, label: str):
+        self.label = label
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind, error, trace) -> None:
+        if error is None or getattr(error, "stage", None) or isinstance(error, GeneratorExit):
+            return
+        error.stage = self.label
+        if len(error.args) == 1 and isinstance(error.args[0], str) and not error.args[0].startswith(self.label):
+            error.args = (f"{self.label}: {error.args[0]}",)
+
+
+def frames(clip: Clip, host: Host, chunk_frames: int | None = None) -> Tensor:
+    """All frames of a short clip as one tensor ``[T, H, W, C]`` (``[2, T, H, W, C]`` for two views)."""
+    with closing(pull(clip, host, chunk_frames)) as chunks:
+        return torch.cat([chunk for (chunk,) in chunks], TIME)

@@ -1,0 +1,129 @@
+"""Weightless stages about eyes and time: choose an eye, lay two eyes side by side, take such a picture apart, trim."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from .clip import ClipInfo, Shot, Soundtrack
+from .resize import resize
+
+
+class _Weightless:
+    """A recipe that is its own stage."""
+
+    nets: list = []
+    joint = True
+
+    def load(self, host) -> _Weightless:
+        return self
+
+
+@dataclass(frozen=True)
+class Eye(_Weightless):
+    """One eye of a two-view clip: 0 is left, 1 is right."""
+
+    eye: int
+    label: str = "Eye"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip.replace(views=1)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            yield chunk[self.eye]
+
+
+@dataclass(frozen=True)
+class SideBySide(_Weightless):
+    """Two views as one full side-by-side picture, which is how a stereo clip shows outside this pack."""
+
+    label: str = "Side by side"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip.replace(views=1, width=2 * clip.width)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            yield torch.cat([chunk[0], chunk[1]], dim=2)
+
+
+@dataclass(frozen=True)
+class Split(_Weightless):
+    """A full side-by-side picture as two views; ValueError where its width is odd."""
+
+    label: str = "Full SBS"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        if clip.width % 2:
+            raise ValueError(f"{self.label}: a full side-by-side picture has an even width, this one has {clip.width} pixels.")
+        return clip.replace(views=2, width=clip.width // 2)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            half = chunk.shape[2] // 2
+            yield torch.stack([chunk[:, :, :half], chunk[:, :, half:]])
+
+
+@dataclass(frozen=True)
+class Trim(_Weightless):
+    """The frames ``[start, stop)`` of a clip, with the sound that belongs to them."""
+
+    start: int
+    stop: int
+    label: str = "Trim"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        start, stop = self._window(clip.frames)
+        audio = clip.audio
+        if isinstance(audio, Soundtrack):
+            audio = Soundtrack(audio.file, audio.start + clip.time(start) - clip.time(0), clip.time(stop) - clip.time(start))
+        elif audio is not None:
+            first, last = (round((clip.time(edge) - clip.time(0)) * audio.rate) for edge in (start, stop))
+            audio = type(audio)(audio.waveform[:, first:last], audio.rate)
+        times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
+        cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
+        return clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        place = shot.start
+        for chunk in chunks:
+            count = chunk.shape[-4]
+            first, last = max(0, self.start - place), min(count, self.stop - place)
+            place += count
+            if first < last:
+                yield chunk.narrow(-4, first, last - first)
+
+    def _window(self, frames: int) -> tuple[int, int]:
+        start = min(max(self.start, 0), frames)
+        return start, min(max(self.stop, start), frames)
+
+
+@dataclass(frozen=True)
+class Fit(_Weightless):
+    """Frames made smaller until their longer side is ``side`` pixels, at even sizes."""
+
+    side: int
+    label: str = "Fit"
+    joint = False
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        scale = min(1, Fraction(self.side, max(clip.width, clip.height)))
+        width, height = (max(2, 2 * round(edge * scale / 2)) for edge in (clip.width, clip.height))
+        return clip.replace(width=width, height=height)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        size = self.describe(shot.info)
+        for chunk in chunks:
+            yield resize(chunk, size.height, size.width)
+
+
+def frame_at(info: ClipInfo, seconds: float | Fraction) -> int:
+    """The first frame shown at or after a time."""
+    if info.times:
+        return next((place for place, time in enumerate(info.times) if time >= seconds), info.frames)
+    return min(info.frames, -(-Fraction(seconds) * info.fps // 1).__int__())

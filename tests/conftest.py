@@ -1,0 +1,44 @@
+"""What many tests share: a host on the CPU, the real clips, and clips made of tensors."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import torch
+
+from stereoreel.batch import TensorSource
+from stereoreel.clip import Clip
+from stereoreel.host import Headless
+
+CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
+
+
+@pytest.fixture
+def host(tmp_path):
+    return Headless("cpu", models=tmp_path / "models")
+
+
+@pytest.fixture
+def real_clip():
+    """A path to real footage by name; the test is skipped where the clips are not beside the project."""
+
+    def find(name: str) -> Path:
+        if not (CLIPS / name).is_file():
+            pytest.skip(f"{name} is not in ../shared/clips")
+        return CLIPS / name
+
+    return find
+
+
+@pytest.fixture
+def tensor_clip():
+    """A clip of given or random frames, with cuts where asked and nowhere else."""
+
+    def make(images=None, *, frames=7, size=(32, 48), channels=3, fps=Fraction(25), cuts=(), seed=0) -> Clip:
+        if images is None:
+            images = torch.rand(frames, *size, channels, generator=torch.Generator().manual_seed(seed))
+        source = TensorSource(images, fps, cuts=False, label="Frames")
+        source.info = source.info.replace(cuts=tuple(cuts))
+        return Clip(source)
+
+    return make
