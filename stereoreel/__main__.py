@@ -1,0 +1,170 @@
+"""The terminal: run a workflow without ComfyUI, list nodes and models, write workflows for any order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from . import __version__, catalog, orders, workflow
+from .canvas import render
+from .declared import NODES
+from .extract import SAMPLE
+from .host import Headless
+from .meter import Meter
+
+ROOT = Path(__file__).parent.parent
+WORKFLOWS = ROOT / "workflows"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when all went well, 1 for an error told in one sentence, 130 when cancelled."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except KeyboardInterrupt:
+        print("cancelled; nothing was left behind", file=sys.stderr)
+        return 130
+    except (ValueError, OSError, RuntimeError, TypeError) as error:
+        if options.trace:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m stereoreel", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--trace", action="store_true", help="show where in the code an error arose")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run an API-format workflow")
+    run.add_argument("workflow", type=Path, help="such as workflows/api/default.json")
+    run.add_argument("--input", type=Path, help="the video that Extract opens")
+    run.add_argument("--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001...")
+    run.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
+    run.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
+    run.set_defaults(run=_run)
+
+    nodes = commands.add_parser("nodes", help="list the nodes and their options")
+    nodes.set_defaults(run=_nodes)
+    models = commands.add_parser("models", help="list the models, and which have their weights here")
+    models.set_defaults(run=_models)
+
+    flows = commands.add_parser("workflows", help="list the bundled workflows and render their canvas files, or write another order")
+    flows.add_argument("--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)")
+    flows.add_argument("--name", help="name of the files for --order; default: the order itself")
+    flows.add_argument("--folder", type=Path, help="where to write; default: workflows/ of the pack, the current folder for --order")
+    flows.set_defaults(run=_workflows)
+    return parser
+
+
+def _run(options) -> int:
+    from .media.layout import file_tag
+    from .media.options import extension
+    from .sink import free_path, write
+
+    graph = workflow.override(workflow.read(options.workflow), options.set)
+    jobs = workflow.Assembly(graph, lambda name: find_video(name, options.input)).sinks
+    if options.output and len(jobs) > 1:
+        raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
+    for job in jobs:
+        tag = file_tag(job.settings.layout) if job.clip.info.views == 2 else ""
+        path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        meter = Meter(memory=options.costs)
+        with Bar(job.clip.info.frames, meter) as bar:
+            paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter)
+        print("\n".join(str(path) for path in paths))
+        if options.costs:
+            print(costs(meter))
+    return 0
+
+
+def find_video(name: str, given: Path | None) -> Path:
+    """The file that Extract opens: the one given, the pack's sample, or a path."""
+    if given is not None:
+        return given
+    if name == SAMPLE:
+        from .sample import sample
+
+        return sample(Path("output"))
+    return Path(name)
+
+
+class Bar:
+    """Frames, rate, time left and the stage at work, on one line."""
+
+    def __init__(self, total: int, meter: Meter):
+        self.bar, self.meter = tqdm(total=total, unit="frame", dynamic_ncols=True), meter
+
+    def tick(self, done: int, total: int) -> None:
+        self.bar.set_postfix_str(self.meter.now, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.bar.close()
+
+
+def costs(meter: Meter) -> str:
+    """A table of what each stage took."""
+    lines = [f"{'stage':<34}{'frames':>8}{'seconds':>9}{'ms/frame':>10}{'peak MiB':>10}"]
+    for label, cost in meter.costs.items():
+        memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
+        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{1000 * cost.seconds / max(1, cost.frames):>10.0f}{memory:>10}")
+    return "\n".join(lines)
+
+
+def _nodes(options) -> int:
+    for node in NODES:
+        print(f"{node.id}: {node.name}\n  {node.text}")
+        for socket in node.inputs:
+            print(f"  <- {socket.name} ({socket.type}{', optional' if socket.optional else ''}): {socket.text}")
+        for socket in node.outputs:
+            print(f"  -> {socket.name} ({socket.type}): {socket.text}")
+        for option in node.options:
+            print(f"  {node.kind}.{option.name}={option.default}: {option.text}")
+        print()
+    return 0
+
+
+def _models(options) -> int:
+    host = Headless("cpu")
+    for kind in catalog.KINDS:
+        chosen, _ = catalog.choose(kind, "auto", host)
+        for name, entry in catalog.models(kind).items():
+            state = "no weights needed" if not entry.file else "here" if catalog.present(entry, host) else f"missing: {entry.file}"
+            print(f"{kind + '.model=' + name:<32}{entry.license:<14}{state}{' (auto)' if entry is chosen else ''}\n    {entry.text}")
+    return 0
+
+
+def _workflows(options) -> int:
+    if options.order:
+        order = tuple(word.strip() for word in options.order.split(","))
+        graph, name, folder = orders.api(order), options.name or "_".join(order[1:-1]), options.folder or Path.cwd()
+        _write(folder / f"{name}.api.json", graph)
+        _write(folder / f"{name}.json", render(graph, name))
+        return 0
+    for file in sorted((WORKFLOWS / "api").glob("*.json")):
+        _write((options.folder or WORKFLOWS) / file.name, render(workflow.read(file), file.stem))
+    return 0
+
+
+def _write(path: Path, graph: dict) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(graph, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(path)
+
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    sys.exit(main())

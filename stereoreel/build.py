@@ -1,0 +1,38 @@
+"""Nodes as clips: what each declared node makes of its inputs. The canvas and the terminal both build their graphs here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+
+from .catalog import Plan
+from .clip import Clip, apply
+from .declared import Node
+from .views import Eye
+
+DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
+
+
+def label(node: Node, node_id: str) -> str:
+    """How messages call a node: ``Estimate Depth (node 5)``."""
+    return f"{node.name} (node {node_id})"
+
+
+def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str) -> dict[str, Clip | float]:
+    """The outputs of a stage node by socket name; nothing is computed.
+
+    Raises ValueError where an input is missing or does not fit.
+    """
+    name = label(node, node_id)
+    for socket in node.inputs:
+        if not socket.optional and inputs.get(socket.name) is None:
+            raise ValueError(f"{name}: nothing is connected to {socket.name}.")
+    clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
+    made: dict[str, Clip | float] = dict(apply(Plan(node.kind, options, name), *clips))
+    if node.kind == "stereo":
+        made["left"], made["right"] = (apply(Eye(eye, name), made["clip"])["clip"] for eye in (0, 1))
+    if node.kind == "depth":
+        made = {"depth": made["clip"]}
+    if node.kind == "interpolate":
+        made["fps"] = float(made["clip"].info.fps)
+    return made

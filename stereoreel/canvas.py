@@ -1,0 +1,110 @@
+"""The canvas form of an API-format workflow: the same graph with positions, so that a person can open and edit it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import NAMESPACE_URL, uuid5
+
+from .declared import BY_ID, FRAMES
+from .options import Option
+
+# The core nodes that bundled workflows use: input sockets, widgets, outputs.
+CORE = {
+    "GetVideoComponents": ([("video", "VIDEO")], {}, [("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")]),
+    "CreateVideo": ([("images", "IMAGE"), ("audio", "AUDIO")], {"fps": "FLOAT"}, [("VIDEO", "VIDEO")]),
+    "SaveVideo": ([("video", "VIDEO")], {"filename_prefix": "STRING", "format": "COMBO", "codec": "COMBO"}, []),
+}
+COLUMN, ROW, TOP = 400, 560, 260  # pixels between nodes, and where the first row begins
+TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
+
+
+def render(graph: Mapping[str, dict], name: str) -> dict:
+    """A workflow in the canvas's format 0.4, nodes in columns by how far they are from the source."""
+    links: list[list] = []
+    places = _places(graph)
+    nodes = [_node(node_id, entry, graph, places[node_id], number, links) for number, (node_id, entry) in enumerate(graph.items())]
+    for link in links:
+        outputs = nodes[list(graph).index(str(link[1]))]["outputs"]
+        outputs[link[2]]["links"].append(link[0])
+        link[5] = outputs[link[2]]["type"]
+    last = max(int(node_id) for node_id in graph)
+    note = next((entry["_meta"]["note"] for entry in graph.values() if "note" in entry.get("_meta", {})), None)
+    if note:
+        last += 1
+        nodes.append(_note(last, note, len(nodes)))
+    return {
+        "id": str(uuid5(NAMESPACE_URL, f"stereoreel/{name}")),
+        "revision": 0,
+        "last_node_id": last,
+        "last_link_id": len(links),
+        "nodes": nodes,
+        "links": links,
+        "groups": [],
+        "config": {},
+        "extra": {},
+        "version": 0.4,
+    }
+
+
+def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
+    """Column by distance from the source, row by order within the column."""
+
+    def depth(node_id: str) -> int:
+        links = [value[0] for value in graph[node_id]["inputs"].values() if isinstance(value, list)]
+        return 1 + max((depth(source) for source in links), default=-1)
+
+    filled: dict[int, int] = {}
+    places = {}
+    for node_id in graph:
+        column = depth(node_id)
+        row = filled.get(column, 0)
+        filled[column] = row + 1
+        places[node_id] = [column * COLUMN, TOP + row * ROW]
+    return places
+
+
+def _sockets(class_type: str) -> tuple[list[tuple[str, str]], dict[str, str], list[tuple[str, str]]]:
+    """Input sockets, widgets and outputs of a node, each as (name, type)."""
+    if class_type in CORE:
+        return CORE[class_type]
+    node = BY_ID[class_type]
+    inputs = [(socket.name, socket.type) for socket in node.inputs]
+    return inputs, {option.name: _type(option) for option in node.options}, [(socket.name, socket.type) for socket in node.outputs]
+
+
+def _type(option: Option) -> str:
+    return "COMBO" if option.choices else TYPES[type(option.default)]
+
+
+def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int], number: int, links: list[list]) -> dict:
+    sockets, widgets, outputs = _sockets(entry["class_type"])
+    given = entry["inputs"]
+    slots = [{"name": name, "type": kind, "link": None} for name, kind in sockets]
+    slots += [{"name": name, "type": kind, "widget": {"name": name}, "link": None} for name, kind in widgets.items()]
+    for slot, socket in enumerate(slots):
+        link = given.get(socket["name"])
+        if isinstance(link, list):
+            links.append([len(links) + 1, int(link[0]), link[1], int(node_id), slot, FRAMES])
+            socket["link"] = len(links)
+    values = [0 if isinstance(given[name], list) else given[name] for name in widgets if name in given]
+    return {
+        "id": int(node_id),
+        "type": entry["class_type"],
+        "pos": place,
+        "size": [330, 90 + 26 * (len(sockets) + len(widgets))],
+        "flags": {},
+        "order": number,
+        "mode": 0,
+        "inputs": slots,
+        "outputs": [{"name": name, "type": kind, "links": []} for name, kind in outputs],
+        "properties": {"Node name for S&R": entry["class_type"]},
+        "widgets_values": values,
+    }
+
+
+def _note(node_id: int, text: str, number: int) -> dict:
+    return {
+        "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 180], "flags": {}, "order": number, "mode": 0,
+        "inputs": [], "outputs": [], "title": "What this order is for", "properties": {}, "widgets_values": [text],
+        "color": "#432", "bgcolor": "#653",
+    }  # fmt: skip

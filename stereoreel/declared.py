@@ -1,0 +1,127 @@
+"""What each node is, in plain Python: its id, texts and sockets. The canvas, the terminal and the tests read this table.
+
+Ids, socket names and defaults are public and frozen: sockets are only ever appended, so that saved graphs never break.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from . import catalog
+from .options import Option
+
+FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
+DEPTHS = "IMAGE,VIDEO,MASK"
+MASKS = "MASK,VIDEO"
+RATE = "FLOAT,INT,STRING"
+
+
+@dataclass(frozen=True)
+class Socket:
+    name: str
+    type: str
+    text: str
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node's declaration; ``kind`` names the models and options of a stage."""
+
+    id: str
+    name: str
+    kind: str
+    text: str
+    inputs: tuple[Socket, ...]
+    outputs: tuple[Socket, ...]
+    output_node: bool = False
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        return _options(self.kind)
+
+
+PACKED = Option(
+    "packed", "mono", "What an IMAGE batch shows: one picture a frame, or both eyes side by side. A VIDEO knows this itself.",
+    choices=("mono", "full SBS"),
+)
+
+
+@lru_cache
+def _options(kind: str) -> tuple[Option, ...]:
+    if kind == "extract":
+        from .extract import OPTIONS
+
+        return OPTIONS
+    if kind == "encode":
+        from .media.options import OPTIONS
+
+        return (*OPTIONS, PACKED)
+    return catalog.options(kind) if kind == "stereo" else (*catalog.options(kind), PACKED)
+
+
+CLIP_IN = Socket("clip", FRAMES, "Frames: a VIDEO is worked on when somebody saves it, chunk by chunk; an IMAGE batch at once.")
+CLIP_OUT = Socket("clip", FRAMES, "The frames, of the same type as the input.")
+DEPTH_IN = Socket("depth", DEPTHS, "One depth map per frame of the clip, white is near. Any size; the length must be the clip's.")
+DEPTH_OUT = Socket("depth", FRAMES, "One depth map per frame, white is near.")
+FPS_IN = Socket("fps", RATE, "The rate of an IMAGE batch, as a number or like 24000/1001 (24 where nothing is connected). A VIDEO knows its own.", True)
+FPS_OUT = Socket("fps", "FLOAT", "Frames per second.")
+HOLES = "where this eye shows what the source never showed (white): feed it to an inpainting model, or ignore it."
+
+NODES: tuple[Node, ...] = (
+    Node(
+        "StereoReelExtract", "Extract Video", "extract",
+        "Open a video for the other StereoReel nodes. Frames are read only when somebody needs them, so a two-hour film is no problem.",
+        (Socket("clip", "VIDEO", "A VIDEO from another node; when connected, it is used instead of the file chosen below.", True),),
+        (Socket("clip", "VIDEO", "The video, with its sound, its exact rate and its cuts."), FPS_OUT),
+    ),
+    Node(
+        "StereoReelVSR", "Video Super Resolution", "vsr",
+        "Upscale with the help of neighbouring frames: less noise and less flicker than frame by frame. The first choice for noisy sources.",
+        (CLIP_IN,), (CLIP_OUT,),
+    ),
+    Node(
+        "StereoReelRealESRGAN", "RealESRGAN Upscale", "upscale",
+        "Upscale every frame by itself: the fastest way to twice the size.",
+        (CLIP_IN,), (CLIP_OUT,),
+    ),
+    Node(
+        "StereoReelInterpolate", "Interpolate Frames", "interpolate",
+        "Make motion smoother: more frames at exact times, never blended across a cut, and the duration never changes. "
+        "Connect depth as well and it moves with the frames.",
+        (CLIP_IN, Socket("depth", DEPTHS, "A depth map per frame that shall follow the same motion.", True), FPS_IN),
+        (CLIP_OUT, Socket("depth", FRAMES, "The depth that was given, at the new rate."), FPS_OUT),
+    ),
+    Node(
+        "StereoReelDepth", "Estimate Depth", "depth",
+        "One depth map per frame, white is near, steady over a shot. The builtin model is a preview-quality prior, not a trained network.",
+        (CLIP_IN,), (DEPTH_OUT,),
+    ),
+    Node(
+        "StereoReelStereo", "Stereo Pair", "stereo",
+        "Make the pictures for the left and the right eye from frames and their depth.",
+        (CLIP_IN, DEPTH_IN),
+        (
+            Socket("clip", FRAMES, "Both eyes: a VIDEO of two views, or a full side-by-side IMAGE batch."),
+            Socket("left", FRAMES, "The left eye alone."),
+            Socket("right", FRAMES, "The right eye alone."),
+            Socket("left_holes", MASKS, f"Left eye: {HOLES}"),
+            Socket("right_holes", MASKS, f"Right eye: {HOLES}"),
+        ),
+    ),
+    Node(
+        "StereoReelEncode", "Encode Video", "encode",
+        "Write the video file, chunk by chunk, with the source's sound. The file appears under its name only when it is complete.",
+        (
+            CLIP_IN,
+            Socket("depth", DEPTHS, "Also write this depth as a video of its own, computed in the same pass.", True),
+            FPS_IN,
+            Socket("audio", "AUDIO", "Sound to use instead of the source's own.", True),
+        ),
+        (Socket("video", "VIDEO", "The file that was written."),),
+        output_node=True,
+    ),
+)
+
+BY_ID = {node.id: node for node in NODES}

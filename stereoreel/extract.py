@@ -1,0 +1,45 @@
+"""Opening a video: the options of Extract, and what they make of a file or of a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from .clip import Clip, apply
+from .options import Option
+from .views import Fit, Trim, frame_at
+
+SAMPLE = "sample"
+
+OPTIONS = (
+    Option("video", SAMPLE, "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of four seconds, with sound."),
+    Option("start", 0.0, "Where to begin, in seconds.", low=0.0, high=1e6, step=0.001),
+    Option("duration", 0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001),
+    Option("max_side", 0, "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.", low=0, high=16384, step=2),
+    Option("cuts", True, "Look through the video for cuts first, so that nothing is blended or smoothed across them."),
+    Option("sensitivity", 0.5, "How readily a change counts as a cut: higher finds more.", low=0.0, high=1.0, step=0.05),
+)
+
+
+def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None) -> Clip:
+    """A file as a clip, as the options ask; ``tick`` is told how far the search for cuts is."""
+    from .media.decode import FileSource
+
+    source = FileSource(
+        path, start=options.start, duration=options.duration, max_side=options.max_side, cuts=options.cuts, sensitivity=options.sensitivity, tick=tick
+    )
+    source.label = name
+    return Clip(source)
+
+
+def from_clip(clip: Clip, options, name: str) -> Clip:
+    """The options applied to a clip that exists already."""
+    info = clip.info
+    if options.start or options.duration:
+        stop = frame_at(info, options.start + options.duration) if options.duration else info.frames
+        clip = apply(Trim(frame_at(info, options.start), stop, name), clip)["clip"]
+        if not clip.info.frames:
+            raise ValueError(f"{name}: nothing is left between {options.start} s and the end of a clip of {float(info.duration):.2f} s.")
+    if options.max_side and max(info.width, info.height) > options.max_side:
+        clip = apply(Fit(options.max_side, name), clip)["clip"]
+    return clip

@@ -1,0 +1,73 @@
+"""Orders of stages as workflows: the bundled ones, and any other that is typed right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .declared import NODES, Node
+
+BY_KIND = {node.kind: node for node in NODES}
+
+BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
+    "default": (
+        ("extract", "vsr", "interpolate", "depth", "stereo", "encode"),
+        "**Default order: upscale, interpolate, depth, stereo.**\n\nFor noisy or compressed sources: the upscaler cleans first, and everything "
+        "after it sees clean frames. Choose your video in *Extract Video* and queue; the sample runs as it is.",
+    ),
+    "clean_source": (
+        ("extract", "interpolate", "upscale", "depth", "stereo", "encode"),
+        "**For a clean source: interpolate first, upscale directly before depth.**\n\nMotion is tracked on a quarter of the pixels, "
+        "so it is cheaper than the default order; depth still sees the large frames.",
+    ),
+    "upscale_last": (
+        ("extract", "interpolate", "depth", "stereo", "upscale", "encode"),
+        "**Upscale last: the cheapest order.**\n\nEvery stage works at source size, and each eye is upscaled by itself at the end. "
+        "Depth edges are as coarse as the source.",
+    ),
+    "depth_from_source": (
+        ("extract", "interpolate", "depth", "upscale", "stereo", "encode"),
+        "**Depth from the source, stereo from the upscaled frames.**\n\nDetail that an upscaler invents cannot confuse depth, and depth costs "
+        "source size. Try it where upscaling a noisy 720p before depth makes depth worse.",
+    ),
+}
+
+
+def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
+    """The API-format workflow of an order such as ``("extract", "interpolate", "upscale", "depth", "stereo", "encode")``.
+
+    Words are kinds: ``vsr`` and ``upscale`` are the two upscalers. Raises ValueError where the order cannot run, saying what to change.
+    """
+    check(order)
+    graph: dict[str, dict] = {}
+    links: dict[str, list] = {}  # where the newest clip and the newest depth come from
+    for number, kind in enumerate(order, 1):
+        node = BY_KIND[kind]
+        inputs = {option.name: option.default for option in node.options}
+        inputs |= {socket.name: links[socket.name] for socket in node.inputs if _wanted(node, socket.name, order[:number]) and socket.name in links}
+        graph[str(number)] = {"class_type": node.id, "inputs": inputs, "_meta": {"title": node.name}}
+        links |= {socket.name: [str(number), slot] for slot, socket in enumerate(node.outputs) if socket.name in ("clip", "depth")}
+    graph["1"]["_meta"]["note"] = note or f"**Order: {' → '.join(order)}.**"
+    return graph
+
+
+def _wanted(node: Node, socket: str, before: Sequence[str]) -> bool:
+    """Every stage reads the clip; the depth is read by Stereo, and by Interpolate while Stereo is still to come."""
+    if socket != "depth":
+        return True
+    return node.kind == "stereo" or (node.kind == "interpolate" and "depth" in before and "stereo" not in before)
+
+
+def check(order: Sequence[str]) -> None:
+    """ValueError in one sentence where an order cannot run."""
+    if unknown := [word for word in order if word not in BY_KIND]:
+        raise ValueError(f"There is no stage {', '.join(unknown)}; the stages are: {', '.join(BY_KIND)}.")
+    if not order or order[0] != "extract" or order.count("extract") > 1:
+        raise ValueError("An order begins with extract, once.")
+    if order[-1] != "encode" or order.count("encode") > 1:
+        raise ValueError("An order ends with encode, once.")
+    if order.count("stereo") > 1:
+        raise ValueError("Stereo makes two eyes of one and cannot run twice; name it once.")
+    if "stereo" in order and "depth" not in order[: order.index("stereo")]:
+        raise ValueError("Stereo needs a depth map; put depth somewhere before stereo.")
+    if "stereo" in order and "depth" in order[order.index("stereo") :]:
+        raise ValueError("Depth after stereo has no use; put depth before stereo.")
