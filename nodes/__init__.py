@@ -1,0 +1,20 @@
+"""ComfyUI's face of the pack."""
+
+from ._comfy import ComfyExtension
+from ._schema import node_class
+from ..stereoreel.declared import NODES
+from .encode import EncodeNode
+from .extract import ExtractNode
+from ._stage_node import StageNode
+
+WEB_DIRECTORY = "./web"
+BASES = {"extract": ExtractNode, "encode": EncodeNode}
+
+
+class StereoReel(ComfyExtension):
+    async def get_node_list(self) -> list[type]:
+        return [node_class(node, BASES.get(node.kind, StageNode)) for node in NODES]
+
+
+async def comfy_entrypoint() -> StereoReel:
+    return StereoReel()

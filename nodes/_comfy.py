@@ -1,0 +1,26 @@
+"""Everything of ComfyUI's that the pack uses, from 0.3.64 up; no other file imports ComfyUI."""
+
+import comfy.model_management as model_management
+import folder_paths
+from comfy.cli_args import args
+from comfy.model_patcher import ModelPatcher
+from comfy.utils import ProgressBar
+from comfy_api.latest import ComfyExtension, Input, InputImpl, Types, io, ui
+from server import PromptServer
+
+VideoInput, VideoComponents, VideoFromFile = Input.Video, Types.VideoComponents, InputImpl.VideoFromFile
+
+__all__ = [
+    "ComfyExtension",
+    "ModelPatcher",
+    "ProgressBar",
+    "PromptServer",
+    "VideoComponents",
+    "VideoFromFile",
+    "VideoInput",
+    "args",
+    "folder_paths",
+    "io",
+    "model_management",
+    "ui",
+]

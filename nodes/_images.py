@@ -1,0 +1,98 @@
+"""Between ComfyUI's values and clips: IMAGE, MASK and VIDEO in, IMAGE and MASK batches out."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from fractions import Fraction
+from pathlib import Path
+from uuid import uuid4
+
+import torch
+from torch import Tensor
+
+from ..stereoreel.batch import TensorSource, new_batch
+from ..stereoreel.build import DEFAULT_RATE
+from ..stereoreel.clip import Clip, Samples, apply
+from ..stereoreel.media.decode import FileSource
+from ..stereoreel.pull import pull
+from ..stereoreel.timeline import parse_fps
+from ..stereoreel.views import Split
+from ._comfy import VideoFromFile, VideoInput
+from ._host import ComfyHost, scratch, working_device, working_type
+
+
+def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = False) -> Clip:
+    """Whatever a stage socket delivers, as a clip; TypeError in one sentence for anything else."""
+    if isinstance(value, VideoInput):
+        return _from_video(value, label, fps)
+    if not isinstance(value, Tensor) or value.ndim not in (3, 4):
+        raise TypeError(f"{label}: connect an IMAGE batch or a VIDEO{' or a MASK' if depth else ''}, not {type(value).__name__}.")
+    images = value if value.ndim == 4 else value[..., None]
+    images = images[..., :1] if depth else images
+    rate = parse_fps(fps) if fps is not None else DEFAULT_RATE
+    clip = Clip(TensorSource(images, rate, cuts=not depth, label=label))
+    return apply(Split(label), clip)["clip"] if packed == "full SBS" else clip
+
+
+def _from_video(video: VideoInput, label: str, fps) -> Clip:
+    from ._lazy_video import LazyVideo
+
+    clip = video.clip if isinstance(video, LazyVideo) else _adopt(video, label)
+    if fps is not None and abs(parse_fps(fps) / clip.info.fps - 1) > Fraction(1, 1000):
+        raise ValueError(f"{label}: this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {fps}; use Interpolate Frames to change a rate.")
+    return clip
+
+
+def _adopt(video: VideoInput, label: str) -> Clip:
+    """Another pack's VIDEO: a file is decoded by us, with the window that the VIDEO shows of it; anything else by its tensor."""
+    if isinstance(video, VideoFromFile):
+        source = video.get_stream_source()
+        if not isinstance(source, (str, Path)):
+            path = scratch() / f"stereoreel_{uuid4().hex}.video"
+            path.write_bytes(source.read())
+            source = path
+        start, duration = _window(video)
+        return Clip(FileSource(Path(source), start=start, duration=duration))
+    parts = video.get_components()
+    audio = parts.audio and Samples(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
+    return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), label=label, audio=audio))
+
+
+def _window(video: VideoFromFile) -> tuple[float, float]:
+    """Start and duration in seconds (0: to the end) of what a file VIDEO shows; negative starts count from the end."""
+    if hasattr(video, "get_active_trim_window"):
+        start, duration = video.get_active_trim_window()
+    else:
+        start, duration = (getattr(video, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration"))
+    if start and start < 0:
+        from ..stereoreel.media.probe import probe
+
+        start = max(0, float(probe(Path(video.get_stream_source())).duration) + start)
+    return start or 0, duration or 0
+
+
+def as_batches(clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+    """Every clip as a batch, in one pull: IMAGE ``[N, H, W, 3 or 4]`` (two views side by side), or MASK ``[N, H, W]``."""
+    batches = {name: _empty(clip, name in masks) for name, clip in clips.items()}
+    place = 0
+    with closing(pull(list(clips.values()), host)) as chunks:
+        for made in chunks:
+            for (name, clip), chunk in zip(clips.items(), made):
+                _fill(batches[name], place, chunk, name in masks)
+            place += made[0].shape[-4]
+    return {name: batch[:place].to(working_device()) for name, batch in batches.items()}
+
+
+def _empty(clip: Clip, mask: bool) -> Tensor:
+    info = clip.info
+    shape = (info.frames, info.height, info.width * info.views)
+    shape = shape if mask else (*shape, max(3, info.channels))
+    return new_batch(shape, torch.float32 if mask else working_type(), scratch())
+
+
+def _fill(batch: Tensor, place: int, chunk: Tensor, mask: bool) -> None:
+    count = chunk.shape[-4]
+    for eye, view in enumerate(chunk if chunk.ndim == 5 else [chunk]):
+        width = view.shape[2]
+        part = batch[place : place + count, :, eye * width : (eye + 1) * width]
+        part.copy_(view[..., 0] if mask else view)

@@ -1,0 +1,101 @@
+"""A VIDEO whose frames do not exist until somebody saves it or asks for them."""
+
+from __future__ import annotations
+
+import io as stdlib_io
+import json
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from uuid import uuid4
+
+from ..stereoreel.clip import Clip, apply
+from ..stereoreel.media.audio import read_audio
+from ..stereoreel.media.options import OPTIONS
+from ..stereoreel.options import resolve
+from ..stereoreel.sink import write
+from ..stereoreel.views import SideBySide, Trim, frame_at
+from ._comfy import VideoComponents, VideoInput
+from ._host import ComfyHost, scratch
+
+FORMATS = {"auto": "h264", "h264": "h264", "hevc": "hevc", "h265": "hevc", "av1": "av1", "prores": "prores", "ffv1": "ffv1"}
+
+
+class LazyVideo(VideoInput):
+    """Serves ComfyUI's VIDEO from a clip. Looking at it costs nothing: only the frames, a file or the sound make it work.
+
+    A clip of two views shows as full side by side.
+    """
+
+    def __init__(self, clip: Clip):
+        self.clip = clip
+
+    @property
+    def shown(self) -> Clip:
+        return apply(SideBySide(), self.clip)["clip"] if self.clip.info.views == 2 else self.clip
+
+    def get_dimensions(self) -> tuple[int, int]:
+        info = self.clip.info
+        return info.width * info.views, info.height
+
+    def get_duration(self) -> float:
+        return float(self.clip.info.duration)
+
+    def get_frame_count(self) -> int:
+        return self.clip.info.frames
+
+    def get_frame_rate(self) -> Fraction:
+        return self.clip.info.fps
+
+    def get_container_format(self) -> str:
+        return "mp4"
+
+    def get_bit_depth(self) -> int:
+        return 8
+
+    def get_color_space(self) -> str:
+        return "bt709"
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return 0.0, 0.0
+
+    def as_trimmed(self, start_time: float | None = None, duration: float | None = None, strict_duration: bool = False) -> LazyVideo | None:
+        info = self.clip.info
+        start = start_time or 0.0
+        first = frame_at(info, start if start >= 0 else max(Fraction(0), info.duration + Fraction(start)))
+        stop = frame_at(info, info.time(min(first, info.frames)) + Fraction(duration)) if duration else info.frames
+        if first >= info.frames or (strict_duration and duration and (stop - first) / info.fps < duration - 1 / info.fps):
+            return None
+        return LazyVideo(apply(Trim(first, stop), self.clip)["clip"])
+
+    def get_components(self) -> VideoComponents:
+        from ._images import as_batches
+
+        images = as_batches({"clip": self.clip}, ComfyHost())["clip"]
+        sound = read_audio(self.clip.info.audio) if self.clip.info.audio is not None else None
+        audio = sound and {"waveform": sound[0], "sample_rate": sound[1]}
+        return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.fps)
+
+    def save_to(self, path, format="auto", codec="auto", metadata: dict | None = None, crf: int | None = None, **newer) -> None:
+        """Write the video; ``path`` is a file or a BytesIO. ValueError where the codec is none of ours."""
+        name = str(getattr(codec, "value", codec))
+        if name not in FORMATS:
+            raise ValueError(f"StereoReel cannot write {name}; choose one of: {', '.join(FORMATS)}.")
+        settings = resolve(OPTIONS, {"format": FORMATS[name], **({} if crf is None else {"crf": int(crf)})})
+        notes = {key: json.dumps(value) for key, value in (metadata or {}).items()}
+        if not isinstance(path, stdlib_io.BytesIO):
+            write(self.shown, Path(path), settings, ComfyHost(), metadata=notes)
+            return
+        file = self._spill(settings, notes)
+        with file.open("rb") as written:
+            shutil.copyfileobj(written, path)
+        file.unlink()
+
+    def get_stream_source(self) -> str:
+        return str(self._spill(resolve(OPTIONS, {}), {}))
+
+    def _spill(self, settings, notes: dict) -> Path:
+        """The video as a file in ComfyUI's temp folder."""
+        file = scratch() / f"stereoreel_{uuid4().hex}.mp4"
+        write(self.shown, file, settings, ComfyHost(), metadata=notes)
+        return file

@@ -1,0 +1,60 @@
+"""ComfyUI's schema of a declared node, with no keyword that 0.3.64 lacks."""
+
+from __future__ import annotations
+
+from ..stereoreel.declared import Node, Socket
+from ..stereoreel.options import Option
+from ._comfy import io
+
+CATEGORY = "StereoReel"
+
+
+def node_class(node: Node, base: type) -> type:
+    """The V3 class of a declaration."""
+    return type(node.id, (base,), {"NODE": node})
+
+
+class DeclaredNode(io.ComfyNode):
+    """A ComfyUI node whose schema is a declaration."""
+
+    NODE: Node
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        node = cls.NODE
+        required = [_socket(socket) for socket in node.inputs if not socket.optional]
+        optional = [_socket(socket) for socket in node.inputs if socket.optional]
+        return io.Schema(
+            node_id=node.id,
+            display_name=node.name,
+            category=CATEGORY,
+            description=node.text,
+            inputs=[*required, *optional, *(cls.widget(option) for option in node.options)],
+            outputs=[
+                _custom(socket.type).Output(id=f"{socket.name}_out", display_name=socket.name, tooltip=socket.text) for socket in node.outputs
+            ],
+            hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
+            is_output_node=node.output_node,
+        )
+
+    @classmethod
+    def widget(cls, option: Option) -> io.Input:
+        """A widget; optional, so that a prompt saved before the widget existed still runs."""
+        common = {"default": option.default, "tooltip": option.text, "optional": True}
+        if option.choices:
+            return io.Combo.Input(option.name, options=list(option.choices), **common)
+        if isinstance(option.default, bool):
+            return io.Boolean.Input(option.name, **common)
+        if isinstance(option.default, str):
+            return io.String.Input(option.name, **common)
+        kind = io.Int if isinstance(option.default, int) else io.Float
+        return kind.Input(option.name, min=option.low, max=option.high, step=option.step, **common)
+
+
+def _custom(name: str):
+    known = {"VIDEO": io.Video, "AUDIO": io.Audio, "FLOAT": io.Float}
+    return known.get(name) or io.Custom(name)
+
+
+def _socket(socket: Socket) -> io.Input:
+    return _custom(socket.type).Input(socket.name, optional=socket.optional, tooltip=socket.text)

@@ -1,0 +1,52 @@
+"""A stage on the canvas: an IMAGE batch in, the batch out at once; a VIDEO in, a lazy VIDEO out."""
+
+from __future__ import annotations
+
+from ..stereoreel import build
+from ..stereoreel.catalog import choose
+from ..stereoreel.clip import Clip
+from ..stereoreel.declared import MASKS
+from ._comfy import VideoInput, io
+from ._host import ComfyHost
+from ._images import as_batches, as_clip
+from ._lazy_video import LazyVideo
+from ._schema import DeclaredNode
+
+
+class StageNode(DeclaredNode):
+    @classmethod
+    def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
+        node, node_id = cls.NODE, str(cls.hidden.unique_id)
+        name = build.label(node, node_id)
+        inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": None if depth is None else as_clip(depth, name, depth=True)}
+        made = build.stage(node, inputs, options, node_id)
+        choose(node.kind, options.get("model", "auto"), ComfyHost())  # missing weights are told now, not when somebody pulls
+        clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
+        if isinstance(clip, VideoInput):
+            return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})
+        return cls._outputs({**made, **cls._batches(clips)})
+
+    @classmethod
+    def _batches(cls, clips: dict[str, Clip]) -> dict:
+        """The stage run now; a pair's single eyes are views into the side-by-side batch and cost nothing."""
+        masks = frozenset(socket.name for socket in cls.NODE.outputs if socket.type == MASKS)
+        computed = {port: clip for port, clip in clips.items() if port not in ("left", "right")}
+        batches = as_batches(computed, ComfyHost(), masks)
+        if "left" in clips:
+            width = clips["left"].info.width
+            batches["left"], batches["right"] = batches["clip"][:, :, :width], batches["clip"][:, :, width:]
+        return batches
+
+    @classmethod
+    def _outputs(cls, made: dict) -> io.NodeOutput:
+        return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs))
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str = "auto", **others) -> str:
+        """Changes when ``auto`` would choose another model, or its file was replaced."""
+        host = ComfyHost()
+        entry, _ = choose(cls.NODE.kind, model, host)
+        if not entry.file:
+            return entry.name
+        facts = host.weights(entry.kind, entry.file).stat()
+        return f"{entry.name} {facts.st_size} {facts.st_mtime_ns}"

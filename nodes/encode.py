@@ -1,0 +1,87 @@
+"""Encode Video: pulls the clip into a file, shows the newest frame meanwhile and the video at the end."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..stereoreel import build
+from ..stereoreel.clip import Samples
+from ..stereoreel.media.layout import file_tag, pack
+from ..stereoreel.media.options import extension
+from ..stereoreel.media.paths import confine_prefix
+from ..stereoreel.options import resolve
+from ..stereoreel.sink import free_path, write
+from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
+from ._host import ComfyHost
+from ._images import as_clip
+from ._schema import DeclaredNode
+
+EVERY = 1.0  # seconds between two preview pictures
+SIDE = 512  # their longer side, pixels
+
+
+class EncodeNode(DeclaredNode):
+    @classmethod
+    def execute(cls, clip, depth=None, fps=None, audio=None, packed: str = "mono", **options) -> io.NodeOutput:
+        name = build.label(cls.NODE, str(cls.hidden.unique_id))
+        settings = resolve([option for option in cls.NODE.options if option.name != "packed"], options)
+        frames = as_clip(clip, name, fps=fps, packed=packed)
+        depths = None if depth is None else as_clip(depth, name, depth=True)
+        output = Path(folder_paths.get_output_directory())
+        confine_prefix(settings.filename_prefix, output)
+        tag = file_tag(settings.layout) if frames.info.views == 2 else ""
+        path = free_path(output, settings.filename_prefix, tag, extension(settings))
+        host = ComfyHost()
+        watch = _Watch(host, settings.layout, frames.info.frames, str(cls.hidden.unique_id))
+        sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
+        paths = write(frames, path, settings, host, depth=depths, audio=sound, metadata=cls._metadata(), watch=watch)
+        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([cls._result(file, output) for file in paths]))
+
+    @classmethod
+    def validate_inputs(cls, filename_prefix: str = "video/StereoReel") -> bool | str:
+        try:
+            confine_prefix(filename_prefix, Path(folder_paths.get_output_directory()))
+        except (PermissionError, ValueError) as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def _metadata(cls) -> dict[str, str]:
+        """The workflow, so that the file opens on the canvas; nothing under ``--disable-metadata``."""
+        if args.disable_metadata:
+            return {}
+        notes = {**(cls.hidden.extra_pnginfo or {}), **({"prompt": cls.hidden.prompt} if cls.hidden.prompt else {})}
+        return {key: json.dumps(value) for key, value in notes.items()}
+
+    @staticmethod
+    def _result(file: Path, output: Path) -> ui.SavedResult:
+        folder = file.parent.relative_to(output)
+        return ui.SavedResult(file.name, "" if folder == Path() else folder.as_posix(), io.FolderType.output)
+
+
+class _Watch:
+    """Sees every chunk on its way to the encoder: frames, rate and time left as text, the newest frame as a picture."""
+
+    def __init__(self, host: ComfyHost, layout: str, total: int, node_id: str):
+        self.host, self.layout, self.total, self.node_id = host, layout, total, node_id
+        self.done, self.begun, self.shown = 0, time.monotonic(), 0.0
+
+    def __call__(self, chunks) -> None:
+        chunk = chunks[0]
+        self.done += chunk.shape[-4]
+        now = time.monotonic()
+        if now - self.shown < EVERY:
+            return
+        self.shown = now
+        rate = self.done / max(now - self.begun, 1e-6)
+        left = round((self.total - self.done) / rate)
+        text = f"{self.done} of {self.total} frames, {rate:.1f} fps, {left // 60}:{left % 60:02} left"
+        PromptServer.instance.send_progress_text(text, self.node_id)
+        newest = pack(chunk.narrow(-4, chunk.shape[-4] - 1, 1), self.layout)[0, ..., :3]
+        picture = (newest.float().clamp(0, 1) * 255).round().to("cpu").numpy().astype(np.uint8)
+        self.host.preview = ("JPEG", Image.fromarray(np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture), SIDE)

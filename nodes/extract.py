@@ -1,0 +1,67 @@
+"""Extract Video: a file chosen or uploaded, the pack's own sample, or a VIDEO from another node."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..stereoreel import build
+from ..stereoreel.extract import SAMPLE, from_clip, open_file
+from ..stereoreel.media.paths import confine
+from ..stereoreel.options import Option, resolve
+from ._comfy import folder_paths, io
+from ._host import ComfyHost, scratch
+from ._images import as_clip
+from ._lazy_video import LazyVideo
+from ._schema import DeclaredNode
+
+
+class ExtractNode(DeclaredNode):
+    @classmethod
+    def widget(cls, option: Option) -> io.Input:
+        """Required widgets: the canvas adds its upload button behind the required ones."""
+        if option.name == "video":
+            return io.Combo.Input("video", options=[SAMPLE, *_videos()], default=SAMPLE, tooltip=option.text, upload=io.UploadType.video)
+        widget = super().widget(option)
+        widget.optional = False
+        return widget
+
+    @classmethod
+    def execute(cls, clip=None, **options) -> io.NodeOutput:
+        name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), resolve(cls.NODE.options, options)
+        if clip is not None:
+            made = from_clip(as_clip(clip, name), settings, name)
+        else:
+            made = open_file(find(settings.video), settings, name, ComfyHost().tick)
+        return io.NodeOutput(LazyVideo(made), float(made.info.fps))
+
+    @classmethod
+    def validate_inputs(cls, video: str = SAMPLE) -> bool | str:
+        if video == SAMPLE:
+            return True
+        try:
+            return find(video).is_file() or f"There is no video {video} in ComfyUI's input folder; choose or upload one."
+        except (PermissionError, ValueError) as error:
+            return str(error)
+
+    @classmethod
+    def fingerprint_inputs(cls, video: str = SAMPLE, **others) -> str:
+        if video == SAMPLE or not find(video).is_file():
+            return video
+        facts = find(video).stat()
+        return f"{find(video)} {facts.st_size} {facts.st_mtime_ns}"
+
+
+def _videos() -> list[str]:
+    folder = Path(folder_paths.get_input_directory())
+    files = [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
+    return sorted(folder_paths.filter_files_content_types(files, ["video"]))
+
+
+def find(video: str) -> Path:
+    """The file that a name means, inside ComfyUI's folders and the administrator's roots; PermissionError for any other."""
+    if video == SAMPLE:
+        from ..stereoreel.sample import sample
+
+        return sample(scratch())
+    folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())
+    return confine(folder_paths.get_annotated_filepath(video), folders)
