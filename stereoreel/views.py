@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 
 import torch
 from torch import Tensor
 
 from .clip import ClipInfo, Shot, Soundtrack
 from .resize import resize
+
+EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
 
 
 class _Weightless:
@@ -123,7 +126,8 @@ class Fit(_Weightless):
 
 
 def frame_at(info: ClipInfo, seconds: float | Fraction) -> int:
-    """The first frame shown at or after a time."""
+    """The first frame shown at or after a time that was typed or rounded, and may be a millisecond late."""
+    wanted = Fraction(seconds) - EARLY
     if info.times:
-        return next((place for place, time in enumerate(info.times) if time >= seconds), info.frames)
-    return min(info.frames, -(-Fraction(seconds) * info.fps // 1).__int__())
+        return next((place for place, time in enumerate(info.times) if time >= wanted), info.frames)
+    return min(info.frames, max(0, ceil(wanted * info.fps)))

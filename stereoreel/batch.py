@@ -1,0 +1,163 @@
+"""Frames that are a tensor already, as a clip; and room for a batch that may be larger than memory."""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .clip import ClipInfo, Samples, Soundtrack
+from .host import Host
+
+SHARE = 0.4  # of the memory that is free: what one batch may take before it goes into a file
+SPARE = 1 << 30  # bytes of disk to leave free
+LONG_SIDE = 320  # of the thumbnails that cuts are looked for on
+BLOCK = 16 << 20  # bytes of zeros written at a time
+SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
+
+
+class TensorSource:
+    """A batch ``[N, H, W, 1, 3 or 4]`` of float16 or float32 as a clip; it is read, never changed.
+
+    ``info`` looks for the cuts when first read. ValueError for another shape or type, for no frame, and (when pulled) for NaN or infinity.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        fps: Fraction | int | float,
+        cuts: bool = True,
+        label: str = "Frames",
+        audio: Soundtrack | Samples | None = None,
+        sensitivity: float = 0.5,
+    ):
+        if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or not images.is_floating_point():
+            raise ValueError(
+                f"{label}: give an IMAGE batch [frames, height, width, 1, 3 or 4 channels] of floats, "
+                f"not {images.dtype} {list(images.shape)}."
+            )
+        if 0 in images.shape:
+            raise ValueError(f"{label}: the IMAGE batch {list(images.shape)} holds no frame; give it at least one.")
+        self._images, self.label, self._cuts, self._sensitivity = images, label, cuts, sensitivity
+        self._fps, self._audio = Fraction(fps), audio
+
+    @functools.cached_property
+    def info(self) -> ClipInfo:
+        count, height, width, channels = self._images.shape
+        cuts = self._find_cuts() if self._cuts and count > 1 else ()
+        return ClipInfo(width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio)
+
+    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+        """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
+        for start in range(0, len(self._images), frames):
+            yield self._checked(self._images[start:start + frames].to(host.device, torch.float32), start)
+
+    def _checked(self, chunk: Tensor, start: int) -> Tensor:
+        low, high = (float(bound) for bound in torch.aminmax(chunk))  # NaN in, NaN out
+        if not (math.isfinite(low) and math.isfinite(high)):
+            bad = start + int(torch.isfinite(chunk).flatten(1).all(1).logical_not().nonzero()[0])
+            raise ValueError(f"{self.label}: frame {bad} of the IMAGE batch holds NaN or infinity; look at the node that made it.")
+        return chunk.clamp(0, 1) if low < 0 or high > 1 else chunk
+
+    def _find_cuts(self) -> tuple[int, ...]:
+        from .shots import CutDetector
+
+        detector = CutDetector(self._sensitivity)
+        return tuple(index for index, image in enumerate(self._images) if detector.feed(thumbnail(image)) and index)
+
+
+def thumbnail(image: Tensor):
+    """A frame ``[H, W, C]`` as a grey picture, uint8 numpy, at most 320 pixels long; what is not finite is black."""
+    step = max(1, -(-max(image.shape[:2]) // LONG_SIDE))
+    height, width = (max(1, edge // step) for edge in image.shape[:2])
+    small = torch.nn.functional.adaptive_avg_pool2d(image[..., :3].to(torch.float32).movedim(-1, 0), (height, width))
+    weights = torch.tensor([0.2126, 0.7152, 0.0722] if len(small) == 3 else [1.0], device=small.device)
+    gray = torch.nan_to_num((small * weights[:, None, None]).sum(0), 0, 0, 0)
+    return (gray.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+
+
+def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:
+    """An empty batch: in memory while it takes at most 40 % of what is free, else in a file that goes when the tensor does.
+
+    The file lies in ``STEREOREEL_SCRATCH`` or in ``folder``. OSError tells how much the disk lacks, before anything is written.
+    """
+    size = math.prod(shape) * torch.empty((), dtype=dtype).element_size()
+    if size <= SHARE * free_memory():
+        return torch.empty(*shape, dtype=dtype)
+    folder = Path(os.environ.get(SCRATCH_VARIABLE) or folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _check_disk(folder, size)
+    return _in_file(shape, dtype, size, folder)
+
+
+def free_memory() -> int:
+    """Bytes of memory that could be taken now."""
+    try:
+        import psutil
+
+        return psutil.virtual_memory().available
+    except ImportError:
+        names = getattr(os, "sysconf_names", {})
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_AVPHYS_PAGES" in names else 4 << 30
+
+
+def _check_disk(folder: Path, size: int) -> None:
+    if on_tmpfs(folder):
+        raise OSError(
+            f"{folder} lies in memory (tmpfs), where a batch of {_gib(size)} gains nothing; name a folder on a disk in {SCRATCH_VARIABLE}."
+        )
+    if (free := shutil.disk_usage(folder).free) < size + SPARE:
+        raise OSError(
+            f"This batch takes {_gib(size)}, {_gib(free_memory())} of memory and {_gib(free)} of {folder} are free; "
+            f"shorten it, work on a VIDEO instead, or name a folder with {_gib(size + SPARE)} in {SCRATCH_VARIABLE}."
+        )
+
+
+def _in_file(shape: Sequence[int], dtype: torch.dtype, size: int, folder: Path) -> Tensor:
+    handle, name = tempfile.mkstemp(prefix="stereoreel-", suffix=".batch", dir=folder)
+    try:
+        with os.fdopen(handle, "r+b") as file:
+            _allocate(file, size)  # a hole in the file would kill the process when the disk is full
+        batch = torch.from_file(name, shared=True, size=math.prod(shape), dtype=dtype).view(*shape)
+    except (OSError, RuntimeError):
+        os.unlink(name)
+        raise
+    if os.name == "nt":
+        atexit.register(Path(name).unlink, missing_ok=True)
+    else:
+        os.unlink(name)  # the space is freed when the tensor is
+    return batch
+
+
+def _allocate(file, size: int) -> None:
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file.fileno(), 0, size)
+        return
+    zeros = bytes(BLOCK)
+    for done in range(0, size, BLOCK):
+        file.write(zeros[:size - done])
+
+
+def on_tmpfs(folder: Path) -> bool:
+    """Whether a folder's files live in memory; only Linux tells."""
+    mounts = Path("/proc/self/mounts")
+    if not mounts.is_file():
+        return False
+    real = os.path.realpath(folder)
+    lines = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
+    points = [(point.replace("\\040", " "), kind) for _, point, kind, *_ in lines]
+    above = [(len(point), order, kind) for order, (point, kind) in enumerate(points) if os.path.commonpath([real, point]) == point]
+    return max(above, default=(0, 0, ""))[-1] in ("tmpfs", "ramfs")
+
+
+def _gib(size: int) -> str:
+    return f"{size / (1 << 30):.1f} GiB"

@@ -1,0 +1,87 @@
+"""Sound as samples: the window of a file that belongs to a clip, exact to the sample, as ComfyUI's AUDIO holds it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import av.error
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..clip import Samples, Soundtrack
+from .container import open_media
+from .packets import skip_others
+from .probe import probe
+
+LEAD = Fraction(1, 2)  # seconds decoded before a window, so that codecs which lap their blocks have settled
+FINE = Fraction(1, 40_000)  # a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not
+GAP = 0.03  # seconds; a smaller step in the timestamps is rounding, not silence
+
+Piece = tuple[int, np.ndarray]
+
+
+def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
+    """Waveform ``[1, channels, samples]`` float32 and its rate, from the first audio stream, all channels; None without sound.
+
+    Sample 0 sounds at the window's start; where the stream is silent there, or ends before the window does, zeros stand.
+    """
+    if audio is None:
+        return None
+    if isinstance(audio, Samples):
+        return audio.waveform.to(torch.float32)[None], audio.rate
+    origin = probe(audio.file).start_time
+    with open_media(audio.file) as container:
+        if not container.streams.audio or container.streams.audio[0].codec_context is None:
+            return None
+        stream = container.streams.audio[0]
+        skip_others(container, stream)
+        rate, begin = stream.rate, origin + audio.start
+        if audio.start > LEAD and Fraction(stream.time_base) <= FINE:
+            container.seek(int((begin - LEAD) / Fraction(stream.time_base)), stream=stream)
+        length = None if audio.duration is None else round(audio.duration * rate)
+        return _assemble(_pieces(container, stream, begin), length, stream.channels)[None], rate
+
+
+def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
+    """Decoded samples ``[C, n]`` with their place relative to ``begin``; timestamps rule only where they leave a gap."""
+    rate, due = stream.rate, None
+    resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
+    for frame in _decoded(container, stream):
+        place = due if frame.pts is None else round((frame.pts * Fraction(frame.time_base) - begin) * rate)
+        if due is not None and abs(place - due) < GAP * rate:
+            place = due
+        for piece in resampler.resample(frame):
+            samples = piece.to_ndarray()
+            yield place or 0, samples
+            place = (place or 0) + samples.shape[1]
+        due = place
+
+
+def _decoded(container, stream) -> Iterator[av.AudioFrame]:
+    """Frames; a damaged packet is left out, a file that breaks off ends."""
+    try:
+        for packet in container.demux(stream):
+            try:
+                yield from packet.decode()
+            except av.error.InvalidDataError:
+                continue
+    except av.error.FFmpegError:
+        return
+
+
+def _assemble(pieces: Iterator[Piece], length: int | None, channels: int) -> Tensor:
+    kept = []
+    for place, samples in pieces:
+        if length is not None and place >= length:
+            break
+        if place + samples.shape[1] > 0:
+            kept.append((place, samples))
+    total = max((place + samples.shape[1] for place, samples in kept), default=0) if length is None else length
+    waveform = np.zeros((channels, total), np.float32)
+    for place, samples in kept:
+        first, last = max(0, place), min(total, place + samples.shape[1])
+        waveform[:, first:last] = samples[:, first - place:last - place]
+    return torch.from_numpy(waveform)

@@ -1,0 +1,85 @@
+"""What a file's colour tags mean, and the words swscale wants for them, in both directions.
+
+A wrong matrix shifts colours by up to 24 of 255, so no conversion is ever left to a default.
+"""
+
+from __future__ import annotations
+
+from ..clip import Color
+
+BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
+BT601_525, BT601_625 = Color(6, 6, 6), Color(5, 6, 6)
+
+LIMITED, FULL = 1, 2  # AVColorRange
+UNSPECIFIED = 2  # primaries, transfer and matrix of H.273: the writer did not say
+HD_LINES, HD_WIDTH = 720, 1280  # an untagged picture this large is BT.709
+
+SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # matrix of H.273 -> swscale's colour space
+MATRIX_OF_PRIMARIES = {1: 1, 4: 4, 5: 6, 6: 6, 7: 7, 9: 9}
+PRIMARIES_OF_MATRIX = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
+TRANSFER_OF_MATRIX = {1: 1, 4: 6, 5: 6, 6: 6, 7: 7, 9: 14, 10: 14}
+
+# Bicubic, exact rounding, chroma at full width: swscale's default path is off by 3 of 255 and repeats chroma samples.
+# Numbers of SwsFlags, because older PyAV has no names for the last two.
+PRECISE = 4 | 0x40000 | 0x2000
+THUMBNAIL = 32  # area averaging
+
+RGB_8, RGB_16 = "gbrp", "gbrp16le"  # planar: swscale's exact path to packed RGB is twice as slow
+
+
+def resolve(primaries: int, transfer: int, matrix: int, width: int, height: int, rgb: bool = False) -> Color:
+    """A complete ``Color`` from a file's tags (2: unspecified), its coded size and whether its pixels are RGB already.
+
+    What is not tagged follows from what is; with no tag at all, 720 lines (or 1280 columns, the film formats) and more mean BT.709,
+    fewer BT.601. RGB pixels get the matrix that YUV made of them should have.
+    """
+    guess = BT709 if rgb or height >= HD_LINES or width >= HD_WIDTH else BT601_625 if height in (288, 576) else BT601_525
+    if rgb or matrix not in SWSCALE_MATRIX:
+        matrix = MATRIX_OF_PRIMARIES.get(primaries, guess.matrix)
+    if not _stated(primaries):
+        primaries = guess.primaries if matrix == guess.matrix else PRIMARIES_OF_MATRIX[matrix]
+    return Color(primaries, transfer if _stated(transfer) else TRANSFER_OF_MATRIX[matrix], matrix)
+
+
+def to_rgb(color: Color, full_range: bool) -> dict[str, int]:
+    """Arguments of ``VideoReformatter.reformat`` for decoding: YUV by ``color`` to full-range RGB."""
+    matrix = SWSCALE_MATRIX[color.matrix]
+    return {
+        "src_colorspace": matrix, "dst_colorspace": _another(matrix),
+        "src_color_range": FULL if full_range else LIMITED, "dst_color_range": FULL, "interpolation": PRECISE,
+    }
+
+
+def to_gray(color: Color, full_range: bool) -> dict[str, int]:
+    """Arguments of ``VideoReformatter.reformat`` for small grey pictures."""
+    return {**to_rgb(color, full_range), "dst_colorspace": SWSCALE_MATRIX[color.matrix], "interpolation": THUMBNAIL}
+
+
+def from_rgb(color: Color, full_range: bool = False) -> dict[str, int]:
+    """Arguments of ``VideoReformatter.reformat`` for encoding: full-range RGB to YUV by ``color``."""
+    matrix = SWSCALE_MATRIX.get(color.matrix, SWSCALE_MATRIX[BT709.matrix])
+    return {
+        "src_colorspace": _another(matrix), "dst_colorspace": matrix,
+        "src_color_range": FULL, "dst_color_range": FULL if full_range else LIMITED, "interpolation": PRECISE,
+    }
+
+
+def _another(matrix: int) -> int:
+    """A matrix for the side that is RGB, where none is used: PyAV before 18 ignores the ranges when both sides name the same."""
+    return 1 if matrix != 1 else 5
+
+
+def white_of_16_bits(bit_depth: int, full_range: bool) -> int:
+    """The code that swscale writes for white into 16-bit RGB: it shifts a source's bits up and fills none in."""
+    bits = min(bit_depth, 16) if full_range else 8
+    return ((1 << bits) - 1) << (16 - bits)
+
+
+def tag(target, color: Color, full_range: bool = False) -> None:
+    """Write the tags on a frame or on an encoder's codec context; both need them."""
+    target.color_primaries, target.color_trc, target.colorspace = color.primaries, color.transfer, color.matrix
+    target.color_range = FULL if full_range else LIMITED
+
+
+def _stated(code: int) -> bool:
+    return code not in (0, UNSPECIFIED, 3)  # 0 and 3 are reserved

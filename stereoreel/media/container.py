@@ -1,0 +1,33 @@
+"""Open a media file, and only a media file: a playlist or script that names other files is not one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import av
+import av.error
+
+# Demuxers that read one file and follow no reference in it. Not here: hls, dash, concat, imf, image2 (patterns), lavfi, sdp, rtsp …
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf",
+    "mxf", "nut", "ivf", "rm", "dv", "gxf", "wtv",
+    "h264", "hevc", "av1", "obu", "m4v", "vvc", "mjpeg", "yuv4mpegpipe", "gif", "apng",
+    "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "exr_pipe", "jpegxl_pipe", "jpegxl_anim",
+    "wav", "w64", "mp3", "aac", "ac3", "eac3", "flac", "aiff", "caf",
+)
+SAFE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
+
+
+def open_media(path: str | os.PathLike) -> av.container.InputContainer:
+    """The opened container; FileNotFoundError, PermissionError or ValueError say in one sentence why not."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no file {path}; check the name, or upload the video first.")
+    try:
+        # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason to refuse a film.
+        return av.open(str(path.absolute()), options=dict(SAFE), metadata_errors="replace")
+    except PermissionError:
+        raise PermissionError(f"{path.name} may not be read; give this user the right to read it.") from None
+    except (av.error.FFmpegError, ValueError):
+        raise ValueError(f"{path.name} is not a video that can be read: it is damaged, incomplete, or another kind of file.") from None

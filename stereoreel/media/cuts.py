@@ -1,0 +1,61 @@
+"""Where the shots of a file begin: one pass over thumbnails, remembered while the file stays the same."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from . import colour
+from .ahead import ahead
+from .frames import Damage, read_frames
+from .probe import FileFacts, fingerprint, probe
+
+LONG_SIDE = 320  # of a thumbnail
+REMEMBERED = 256  # windows
+TOLD_EVERY = 16  # frames
+
+_known: OrderedDict[tuple, tuple[int, ...]] = OrderedDict()
+
+
+def index_cuts(
+    path: str | os.PathLike, window: tuple[int, int], sensitivity: float, tick: Callable[[int, int], None] | None = None
+) -> tuple[int, ...]:
+    """The first frame of every shot but the first in frames ``window[0]`` to ``window[1]`` - 1 of a file, counted from ``window[0]``.
+
+    ``tick(done, total)`` is called every few frames and may raise to cancel.
+    """
+    key = (*fingerprint(path), *window, sensitivity)
+    if key not in _known:
+        _known[key] = _find(probe(path), window, sensitivity, tick)
+        while len(_known) > REMEMBERED:
+            _known.popitem(last=False)
+    return _known[key]
+
+
+def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -> tuple[int, ...]:
+    from ..shots import CutDetector
+
+    detector, cuts, total = CutDetector(sensitivity), [], window[1] - window[0]
+    with closing(ahead(thumbnails(facts, *window), 4)) as grays:
+        for index, gray in enumerate(grays):
+            if detector.feed(gray) and index:
+                cuts.append(index)
+            if tick and index % TOLD_EVERY == 0:
+                tick(index, total)
+    return tuple(cuts)
+
+
+def thumbnails(facts: FileFacts, first: int, stop: int) -> Iterator[np.ndarray]:
+    """Grey pictures ``[H, W]`` uint8 of a window's frames, at most 320 pixels long, not turned."""
+    width, height = facts.coded
+    scale = min(1, LONG_SIDE / max(width, height))
+    width, height = max(1, round(width * scale)), max(1, round(height * scale))
+    swscale, arguments = VideoReformatter(), colour.to_gray(facts.color, facts.full_range)
+    for frame in read_frames(facts, first, stop, Damage(), progressive=False):
+        gray = swscale.reformat(frame, width, height, "gray", **arguments).planes[0]
+        yield np.frombuffer(gray, np.uint8).reshape(height, -1)[:, :width].copy()

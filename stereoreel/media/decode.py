@@ -1,0 +1,168 @@
+"""Video files as clips: a window of a file, decoded in a thread, a chunk at a time, as exact RGB on the host's device."""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from ..clip import ClipInfo, Soundtrack
+from ..host import Host
+from ..views import EARLY
+from . import colour
+from .ahead import ahead
+from .cuts import index_cuts
+from .frames import Damage, read_frames
+from .probe import FileFacts, probe
+from .rates import read_rate
+
+
+
+class FileSource:
+    """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end), upright, at most ``max_side`` pixels long.
+
+    ``info`` looks for the cuts when first read, which decodes the window once; ``tick(done, total)`` is told, and may raise to cancel.
+    FileNotFoundError or ValueError when the file or the window holds no video; a warning where the file ends early or is damaged.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike,
+        start: float | Fraction = 0,
+        duration: float | Fraction = 0,
+        max_side: int = 0,
+        cuts: bool = True,
+        sensitivity: float = 0.5,
+        tick: Callable[[int, int], None] | None = None,
+    ):
+        self.facts = probe(path)
+        self.label = self.facts.path.name
+        self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
+        self._size = fit(self.facts.width, self.facts.height, max_side)
+        self._sensitivity, self._tick = (sensitivity if cuts else None), tick
+        self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
+        self._warned = False
+        if self.facts.missing and self.stop == self.facts.frames:
+            whole = self.facts.frames + self.facts.missing
+            self._warn(f"ends early: it was cut off after {self.facts.frames} of about {whole} frames")
+
+    @functools.cached_property
+    def info(self) -> ClipInfo:
+        fps, times = self._timing()
+        cuts = () if self._sensitivity is None else index_cuts(self.facts.path, (self.first, self.stop), self._sensitivity, self._tick)
+        return ClipInfo(
+            *self._size, fps, self.stop - self.first, cuts=cuts, color=self.facts.color, audio=self._soundtrack(), times=times,
+        )
+
+    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+        """All frames in order: float32 ``[T, H, W, 3]`` on the host's device, at most ``frames`` a chunk."""
+        damage, done = Damage(), 0
+        with closing(ahead(self._blocks(max(1, frames), damage, host.device.type == "cuda"))) as blocks:
+            for block in blocks:
+                done += len(block)
+                yield self._finished(block.to(host.device, non_blocking=True))
+        if done < self.stop - self.first:
+            self._warn(f"ends early: {done} of {self.stop - self.first} frames could be decoded")
+        elif damage.held:
+            self._warn(f"is damaged: {damage.held} of {done} frames could not be decoded and show the one before them")
+
+    def _blocks(self, frames: int, damage: Damage, pin: bool) -> Iterator[Tensor]:
+        """Blocks of frames as they are in the file: turned as coded, integers."""
+        convert, block, filled = Planes(self.facts, self._size), None, 0
+        for frame in read_frames(self.facts, self.first, self.stop, damage):
+            if block is None:
+                block, filled = convert.empty(frames, pin), 0
+            convert.into(block[filled].numpy(), frame)
+            filled += 1
+            if filled == frames:
+                yield block
+                block = None
+        if block is not None:
+            yield block[:filled]
+
+    def _finished(self, block: Tensor) -> Tensor:
+        if self.facts.mirrored:
+            block = block.flip(2)
+        if self.facts.rotation:
+            block = torch.rot90(block, -self.facts.rotation // 90, (1, 2))
+        if block.dtype == torch.uint8:
+            return block.to(torch.float32).div_(255)
+        return (block.to(torch.int32) & 0xFFFF).to(torch.float32).div_(self._white).clamp_(max=1)
+
+    def _timing(self) -> tuple[Fraction, tuple[Fraction, ...] | None]:
+        facts = self.facts
+        if not facts.times:
+            return facts.fps, None
+        fps, varies = read_rate(facts.pts[self.first:self.stop], facts.time_base, [facts.fps])
+        begin = facts.times[self.first]
+        return fps, tuple(time - begin for time in facts.times[self.first:self.stop]) if varies else None
+
+    def _soundtrack(self) -> Soundtrack | None:
+        """The window's sound, subtitles and chapters; to the end of the file where the window goes there."""
+        if not self.facts.audio_streams and not self.facts.extras:
+            return None
+        start = self.facts.time(self.first)
+        return Soundtrack(self.facts.path, start, None if self.stop == self.facts.frames else self.facts.time(self.stop) - start)
+
+    def _warn(self, what: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"{self.label} {what}.", stacklevel=3)
+
+
+def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, int]:
+    """First frame shown at or after ``start`` seconds, and the one after the last shown before the duration (0: all) is over."""
+    if start < 0 or duration < 0:
+        raise ValueError("Start and duration are seconds from the beginning of the file; give 0 or more.")
+    first = _first_at(facts, start)
+    stop = _first_at(facts, start + duration) if duration else facts.frames
+    if first >= facts.frames:
+        length, begin = float(facts.duration), float(start)
+        raise ValueError(f"{facts.path.name} is {length:.2f} s long, so nothing is left after {begin:.2f} s; start earlier.")
+    return first, max(first + 1, stop)
+
+
+def _first_at(facts: FileFacts, time: Fraction) -> int:
+    time -= EARLY
+    if facts.times:
+        return next((index for index, shown in enumerate(facts.times) if shown >= time), facts.frames)
+    return min(facts.frames, max(0, math.ceil(time * facts.fps)))
+
+
+def fit(width: int, height: int, max_side: int) -> tuple[int, int]:
+    """The size at which the longer side has at most ``max_side`` pixels (0: no limit), even when it shrinks."""
+    if not max_side or max(width, height) <= max_side:
+        return width, height
+    scale = Fraction(max_side, max(width, height))
+    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
+
+
+class Planes:
+    """Decoded frames into blocks ``[T, H, W, 3]`` of RGB, uint8 or (for more than 8 bits) the bits of uint16, before turning."""
+
+    def __init__(self, facts: FileFacts, size: tuple[int, int]):
+        self.width, self.height = size if facts.rotation % 180 == 0 else size[::-1]
+        self.deep = facts.bit_depth > 8
+        self._format = colour.RGB_16 if self.deep else colour.RGB_8
+        self._arguments = colour.to_rgb(facts.color, facts.full_range)
+        self._swscale = VideoReformatter()
+
+    def empty(self, frames: int, pin: bool) -> Tensor:
+        return torch.empty(frames, self.height, self.width, 3, dtype=torch.int16 if self.deep else torch.uint8, pin_memory=pin)
+
+    def into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
+        """Write one frame into ``block`` ``[H, W, 3]``."""
+        rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **self._arguments)
+        for channel, plane in zip((1, 2, 0), rgb.planes):  # the planes are green, blue, red
+            rows = np.frombuffer(plane, block.dtype).reshape(self.height, -1)
+            block[..., channel] = rows[:, :self.width]

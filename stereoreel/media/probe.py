@@ -1,0 +1,168 @@
+"""The facts of a video file, read once: size, exact rate, every frame's timestamp, colour, sound.
+
+Frames are counted by reading the packets, because the counts in containers are absent or wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import os
+import struct
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.stream import Disposition
+
+from ..clip import Color
+from . import colour
+from .container import open_media
+from .packets import PacketCount, skip_others
+from .rates import read_rate
+
+NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)  # pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures
+SENSIBLE = Fraction(1, 8), Fraction(8)
+FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: which field is shown first
+
+
+@dataclass(frozen=True)
+class FileFacts:
+    """What a video file holds. ``width`` and ``height`` are as displayed: turned upright, squeezed pictures widened.
+
+    ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``; empty where the file does not time every frame.
+    ``times`` are seconds from the first frame, only where the rate varies; ``fps`` is then the exact mean, snapped to a standard rate.
+    """
+
+    path: Path
+    width: int
+    height: int
+    coded: tuple[int, int]  # width and height of a decoded frame
+    aspect: Fraction  # of a decoded frame's pixels, width over height
+    rotation: int  # degrees clockwise, after mirroring
+    mirrored: bool
+    fps: Fraction
+    frames: int
+    times: tuple[Fraction, ...] | None
+    start_time: Fraction  # of the first frame, on the container's clock
+    duration: Fraction
+    color: Color
+    full_range: bool
+    rgb: bool  # no matrix stands between the pixels and RGB
+    fields: str  # "" progressive, "auto" frames tell, "tff" or "bff" only the container tells
+    pix_fmt: str
+    bit_depth: int
+    audio_streams: int
+    extras: int  # subtitle streams and chapters
+    stream: int
+    time_base: Fraction
+    pts: tuple[int, ...]
+    keys: tuple[int, ...]  # timestamps of frames that decoding may start at
+    missing: int  # about how many frames a file lacks that was cut off; 0 when it is whole
+
+    @property
+    def interlaced(self) -> bool:
+        return bool(self.fields)
+
+    def time(self, frame: int) -> Fraction:
+        """When a frame is shown, in seconds from the first."""
+        return self.times[frame] if self.times and frame < len(self.times) else frame / self.fps
+
+
+def probe(path: str | os.PathLike) -> FileFacts:
+    """The facts of a file; ValueError when it holds no video. Cached until the file changes."""
+    return _probe(*fingerprint(path))
+
+
+def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
+    """Real path, size and time of change: equal as long as the file is the same; FileNotFoundError when there is none."""
+    real = os.path.realpath(path)
+    if not os.path.isfile(real):
+        raise FileNotFoundError(f"There is no file {os.fspath(path)}; check the name, or upload the video first.")
+    status = os.stat(real)
+    return real, status.st_size, status.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=64)
+def _probe(real: str, size: int, changed: int) -> FileFacts:
+    name = os.path.basename(real)
+    with open_media(real) as container:
+        stream = video_stream(container, name)
+        skip_others(container, stream)
+        packets = PacketCount(container, stream)
+        if packets.first is None or not packets.frames:
+            raise ValueError(f"{name} holds no frame that can be decoded; check that the file is complete.")
+        chapters = getattr(container, "chapters", list)()  # PyAV 14 does not tell
+        return FileFacts(
+            path=Path(real),
+            stream=stream.index,
+            fields=_fields(stream, packets.first),
+            audio_streams=len(container.streams.audio),
+            extras=len(container.streams.subtitles) + len(chapters),
+            **_shape(stream, packets.first),
+            **_timing(stream, packets),
+            **_colour(stream, packets.first),
+        )
+
+
+def video_stream(container, name: str) -> av.VideoStream:
+    """The first stream of moving pictures (a cover is not one); ValueError when there is none."""
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise ValueError(f"{name} holds no video{', only audio' if container.streams.audio else ''}; choose a file with a picture.")
+    if streams[0].codec_context is None:
+        raise ValueError(f"{name} is of a video codec that this build of PyAV cannot decode; convert it first.")
+    return streams[0]
+
+
+def _timing(stream, packets: PacketCount) -> dict:
+    tick = Fraction(stream.time_base)
+    declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+    pts = packets.pts if packets.timed else []
+    fps, varies = read_rate(pts, tick, declared)
+    times = tuple((p - pts[0]) * tick for p in pts) if varies else None
+    start = pts[0] * tick if pts else (stream.start_time or 0) * tick
+    return {
+        "fps": fps, "frames": packets.frames, "times": times, "start_time": start, "duration": packets.frames / fps,
+        "time_base": tick, "pts": tuple(pts), "keys": tuple(packets.keys), "missing": packets.missing,
+    }
+
+
+def _shape(stream, frame) -> dict:
+    turns, mirrored = _orientation(frame)
+    aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    width, height = frame.width, frame.height
+    if SENSIBLE[0] < aspect < SENSIBLE[1] and not NEARLY_SQUARE[0] <= aspect <= NEARLY_SQUARE[1]:
+        width = max(2, 2 * round(width * aspect / 2))
+    if turns % 2:
+        width, height = height, width
+    return {"width": width, "height": height, "coded": (frame.width, frame.height), "aspect": aspect,
+            "rotation": 90 * turns, "mirrored": mirrored}
+
+
+def _orientation(frame) -> tuple[int, bool]:
+    """Quarter turns clockwise, and whether to mirror left and right before, from the display matrix."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    if data is None:
+        return 0, False
+    a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    return round(math.degrees(math.atan2(b, a)) / 90) % 4, mirrored
+
+
+def _colour(stream, frame) -> dict:
+    context, pixels = stream.codec_context, frame.format
+    rgb = pixels.is_rgb or pixels.has_palette
+    color = colour.resolve(context.color_primaries, context.color_trc, context.colorspace, frame.width, frame.height, rgb)
+    full = rgb or pixels.name.startswith(("yuvj", "gray", "ya", "mono")) or context.color_range == colour.FULL
+    return {"color": color, "full_range": full, "rgb": rgb, "pix_fmt": pixels.name,
+            "bit_depth": max(component.bits for component in pixels.components)}
+
+
+def _fields(stream, frame) -> str:
+    if frame.interlaced_frame:
+        return "auto"
+    return FIELD_ORDERS.get(getattr(stream.codec_context, "field_order", 0), "")  # older PyAV does not tell
