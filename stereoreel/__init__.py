@@ -1,3 +1,9 @@
 """StereoReel's engine: ordinary video in, sharper, smoother, stereoscopic video out, in memory that does not grow with the film."""
 
+import os
+
+# Torch's threads spin while they wait for each other; beside a decoder and an encoder that costs up to twenty times the work.
+# Read when torch is loaded, so it has no effect where torch is there already, as in ComfyUI.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 __version__ = "0.1.0"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from types import SimpleNamespace
+
+YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,17 @@ class Option:
 
     def _typed(self, value):
         kind = type(self.default)
-        if kind is bool and isinstance(value, str) and value.lower() in ("true", "false", "on", "off", "yes", "no", "1", "0"):
-            return value.lower() in ("true", "on", "yes", "1")
+        if kind is bool:
+            word = str(value).lower()
+            if word not in (*YES, *NO):
+                raise ValueError(f"{self.name} must be true or false, not {value!r}.")
+            return word in YES
         try:
             typed = kind(value)
         except (TypeError, ValueError):
             raise ValueError(f"{self.name} must be a {kind.__name__}, not {value!r}.") from None
+        if kind is float and not isfinite(typed):
+            raise ValueError(f"{self.name} must be a finite number, not {value!r}.")
         if kind is int and float(value) != typed:
             raise ValueError(f"{self.name} must be a whole number, not {value!r}.")
         return typed

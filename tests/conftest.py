@@ -4,7 +4,10 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-import torch
+
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+
+import torch  # isort: skip
 
 from stereoreel.batch import TensorSource
 from stereoreel.clip import Clip

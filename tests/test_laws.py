@@ -1,0 +1,221 @@
+"""The laws of the design, for every stage and every model of the catalogue that runs without weights."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import pytest
+import torch
+
+from stereoreel import catalog, orders, workflow
+from stereoreel.catalog import Plan
+from stereoreel.clip import apply
+from stereoreel.extract import OPTIONS as EXTRACT
+from stereoreel.media.options import OPTIONS as ENCODE
+from stereoreel.options import resolve
+from stereoreel.pull import frames, pull
+from stereoreel.sink import write
+
+MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file]
+every_model = pytest.mark.parametrize(("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS])
+
+HEIGHT, WIDTH = 36, 52
+
+
+def scene(count: int, seed: int = 0) -> torch.Tensor:
+    """Smooth texture that moves and a square that moves the other way: ``[count, H, W, 3]``."""
+    torch.manual_seed(seed)
+    waves = torch.rand(6, 4)
+    rows, columns = torch.meshgrid(torch.arange(HEIGHT) / 7, torch.arange(WIDTH) / 7, indexing="ij")
+    made = []
+    for time in range(count):
+        layers = [torch.sin(3 * a * (columns + 0.2 * time) + 3 * b * rows + 6 * c) for a, b, c, _ in waves]
+        image = torch.stack([layers[i] + layers[i + 3] for i in range(3)], -1) / 6 + 0.5
+        image[10:20, (30 - time) % 40 : (30 - time) % 40 + 8] = torch.tensor([0.9, 0.3, 0.2])
+        made.append(image)
+    return torch.stack(made).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class Luma:
+    """Depth for stages that need one: brightness."""
+
+    label: str = "Luma"
+    joint: bool = False
+    nets: tuple = ()
+
+    def describe(self, clip):
+        return clip.replace(channels=1)
+
+    def load(self, host):
+        return self
+
+    def __call__(self, shot, chunks):
+        for chunk in chunks:
+            yield chunk[..., :3].mean(-1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class Mirror(Luma):
+    label: str = "Mirror"
+
+    def describe(self, clip):
+        return clip
+
+    def __call__(self, shot, chunks):
+        for chunk in chunks:
+            yield chunk.flip(2)
+
+
+def run(kind, model, clip, **options):
+    """The first output of a stage over a clip."""
+    inputs = [clip] if kind != "stereo" else [clip, apply(Luma(), clip)["clip"]]
+    return apply(Plan(kind, {"model": model, **options}, kind), *inputs)["clip"]
+
+
+@every_model
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+def test_chunk_law(kind, model, chunk, tensor_clip, host):
+    clip = run(kind, model, tensor_clip(scene(11)))
+    assert torch.equal(frames(clip, host, chunk), frames(clip, host, 11))
+
+
+@every_model
+def test_shot_law(kind, model, tensor_clip, host):
+    first, second = scene(6, seed=1), scene(5, seed=2)
+    joined = frames(run(kind, model, tensor_clip(torch.cat([first, second]), cuts=(6,))), host, 4)
+    alone = [frames(run(kind, model, tensor_clip(shot)), host, 4) for shot in (first, second)]
+    assert torch.equal(joined, torch.cat(alone, dim=-4))
+
+
+RATES = [{}, {"multiplier": 3}, {"target_fps": "60"}, {"target_fps": "24000/1001"}, {"target_fps": "10"}, {"slow_motion": True}]
+OPTIONS = {"upscale": [{}, {"factor": 1.5}, {"factor": 1.0}], "vsr": [{}, {"factor": 3.25}], "interpolate": RATES}
+
+
+@every_model
+@pytest.mark.parametrize("cuts", [(), (1,), (4, 5, 9)])
+def test_info_law(kind, model, cuts, tensor_clip, host):
+    for options in OPTIONS.get(kind, [{}]):
+        clip = run(kind, model, tensor_clip(scene(11), cuts=cuts), **options)
+        made = frames(clip, host, 4)
+        info = clip.info
+        views = (2,) if info.views == 2 else ()
+        assert made.shape == (*views, info.frames, info.height, info.width, info.channels), options
+        assert len(info.cuts) == len(cuts) and list(info.cuts) == sorted(info.cuts) and info.fps > 0
+        if "slow_motion" not in options:
+            assert abs(info.duration - Fraction(11, 25)) <= 1 / info.fps / 2
+
+
+@every_model
+def test_memory_law(kind, model, tensor_clip, host):
+    """In one long shot a stage never reads more than a chunk and 64 frames ahead of what it has given."""
+    clip = tensor_clip(scene(4).repeat(50, 1, 1, 1))
+    read = 0
+
+    def chunks(host, count, given=clip.maker.chunks):
+        nonlocal read
+        for chunk in given(host, count):
+            read += len(chunk)
+            yield chunk
+
+    clip.maker.chunks = chunks
+    made, worst = 0, 0
+    for (chunk,) in pull(run(kind, model, clip), host, 5):
+        made += chunk.shape[-4]
+        worst = max(worst, read - made)
+    assert made >= 200 and worst <= 5 + 64
+
+
+@every_model
+def test_values_stay_in_range_and_finite(kind, model, tensor_clip, host):
+    made = frames(run(kind, model, tensor_clip(frames=5)), host)
+    assert made.dtype == torch.float32 and 0 <= made.min() and made.max() <= 1
+
+
+@every_model
+@pytest.mark.parametrize(("count", "size"), [(1, (36, 52)), (3, (1, 1)), (2, (2, 3)), (2, (25, 31))])
+def test_small_odd_and_single_frames_run(kind, model, count, size, tensor_clip, host):
+    clip = run(kind, model, tensor_clip(frames=count, size=size))
+    assert frames(clip, host).shape[-4] == clip.info.frames
+
+
+@every_model
+def test_alpha_goes_through_stages_of_pictures(kind, model, tensor_clip, host):
+    clip = run(kind, model, tensor_clip(frames=3, channels=4))
+    assert frames(clip, host).shape[-1] == (1 if kind == "depth" else 4)
+
+
+@every_model
+def test_a_pair_is_worked_on_after_stereo(kind, model, tensor_clip, host):
+    pair = run("stereo", "builtin", tensor_clip(scene(4)))
+    if kind in ("stereo", "depth"):
+        if kind == "stereo":
+            with pytest.raises(ValueError, match="two views already"):
+                run(kind, model, pair)
+        return
+    clip = run(kind, model, pair)
+    assert frames(clip, host).shape[:2] == (2, clip.info.frames)
+
+
+@pytest.mark.parametrize("kind", ["upscale", "vsr"])
+def test_order_law_upscaling_and_mirroring_agree(kind, tensor_clip, host):
+    clip = tensor_clip(scene(3))
+    after = frames(apply(Mirror(), run(kind, "builtin", clip, **({"strength": 0.0} if kind == "vsr" else {})))["clip"], host)
+    before = frames(run(kind, "builtin", apply(Mirror(), clip)["clip"], **({"strength": 0.0} if kind == "vsr" else {})), host)
+    torch.testing.assert_close(after, before, atol=2e-6, rtol=0)
+
+
+LEGAL = [
+    *(order for order, _ in orders.BUNDLED.values()),
+    ("extract", "encode"),
+    ("extract", "depth", "interpolate", "stereo", "encode"),
+    ("extract", "depth", "upscale", "interpolate", "vsr", "stereo", "interpolate", "upscale", "encode"),
+    ("extract", "upscale", "vsr", "interpolate", "interpolate", "encode"),
+]
+
+
+@pytest.mark.parametrize("order", LEGAL, ids="-".join)
+def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host, monkeypatch):
+    monkeypatch.setattr("stereoreel.extract.open_file", lambda path, options, name: tensor_clip(scene(5), cuts=(3,)))
+    (job,) = workflow.Assembly(orders.api(order), lambda name: name).sinks
+    made = frames(job.clip, host, 2)
+    doubled = 2 ** sum(word in ("upscale", "vsr") for word in order)
+    faster = 2 ** order.count("interpolate")
+    assert made.shape[-4:] == (5 * faster, HEIGHT * doubled, WIDTH * doubled, 3)
+    assert job.clip.info.views == 1 + ("stereo" in order) and job.clip.info.fps == 25 * faster
+
+
+@pytest.mark.parametrize(("order", "said"), [
+    (("extract", "stereo", "encode"), "needs a depth map"),
+    (("depth", "encode"), "begins with extract"),
+    (("extract", "depth"), "ends with encode"),
+    (("extract", "depth", "stereo", "stereo", "encode"), "cannot run twice"),
+    (("extract", "sharpen", "encode"), "no stage sharpen"),
+    (("extract", "depth", "stereo", "depth", "encode"), "before stereo"),
+])  # fmt: skip
+def test_order_law_a_nonsensical_order_is_refused_in_a_sentence(order, said):
+    with pytest.raises(ValueError, match=said):
+        orders.api(order)
+
+
+class Cancelled(Exception):
+    pass
+
+
+def test_cancel_law_nothing_is_left_under_the_final_name(tensor_clip, host, tmp_path):
+    clip = run("interpolate", "builtin", tensor_clip(scene(40)))
+
+    def tick(done, total):
+        if done >= 32:
+            raise Cancelled
+
+    host.tick = tick
+    with pytest.raises(Cancelled):
+        write(clip, tmp_path / "film.mp4", resolve(ENCODE, {}), host)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_option_defaults_pass_their_own_checks():
+    for kind in catalog.KINDS:
+        resolve(catalog.options(kind), {})
+    resolve(EXTRACT, {})
+    resolve(ENCODE, {})

@@ -1,0 +1,76 @@
+"""Ids, sockets and defaults are public: saved graphs hold them. A change here breaks somebody's workflow, so it must be meant.
+
+After a meant addition: python tests/test_schema.py
+"""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from stereoreel import catalog
+from stereoreel.declared import NODES
+from stereoreel.options import Option, resolve
+
+SNAPSHOT = Path(__file__).with_name("schema.json")
+HELP = Path(__file__).resolve().parents[1] / "web" / "docs"
+
+
+def schema() -> dict:
+    return {
+        node.id: {
+            "name": node.name,
+            "inputs": [[socket.name, socket.type, "optional" if socket.optional else "required"] for socket in node.inputs],
+            "options": [[option.name, type(option.default).__name__, option.default] for option in node.options],
+            "outputs": [[socket.name, socket.type] for socket in node.outputs],
+        }
+        for node in NODES
+    }
+
+
+def test_the_public_schema_is_the_one_that_saved_graphs_know():
+    assert schema() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.id)
+def test_every_node_and_widget_is_explained(node):
+    page = (HELP / f"{node.id}.md").read_text(encoding="utf-8")
+    assert node.text and page.startswith(f"# {node.name}\n")
+    for option in node.options:
+        assert option.text and f"`{option.name}`" in page, option.name
+    assert all(socket.text for socket in (*node.inputs, *node.outputs))
+
+
+def test_option_names_and_sockets_of_a_node_never_clash():
+    for node in NODES:
+        names = [socket.name for socket in node.inputs] + [option.name for option in node.options]
+        assert len(names) == len(set(names)), node.id
+
+
+NUMBER, WHOLE, SWITCH, CHOICE = Option("a", 1.0, "", 0.0, 2.0), Option("b", 3, ""), Option("c", False, ""), Option("d", "x", "", choices=("x", "y"))
+
+
+@pytest.mark.parametrize(("option", "given", "said"), [
+    (NUMBER, 3, "between 0.0 and 2.0"), (NUMBER, "wide", "must be a float"), (NUMBER, float("nan"), "finite"), (WHOLE, 2.5, "whole number"),
+    (CHOICE, "z", "one of x, y"), (SWITCH, "maybe", "true or false"),
+])  # fmt: skip
+def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
+    with pytest.raises(ValueError, match=said):
+        resolve([option], {option.name: given})
+
+
+@pytest.mark.parametrize(("option", "given", "meant"), [(NUMBER, "1.5", 1.5), (WHOLE, "4", 4), (SWITCH, "off", False), (SWITCH, "True", True), (CHOICE, "y", "y")])
+def test_words_from_the_terminal_are_understood(option, given, meant):
+    value = getattr(resolve([option], {option.name: given}), option.name)
+    assert value == meant and type(value) is type(meant)
+
+
+def test_auto_takes_the_first_free_model_that_is_here_and_says_why(host):
+    entry, reason = catalog.choose("depth", "auto", host)
+    assert entry.name == "builtin" and "licence" in reason
+    with pytest.raises(ValueError, match="no depth model named midas"):
+        catalog.choose("depth", "midas", host)
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(json.dumps(schema(), indent=1) + "\n", encoding="utf-8")
