@@ -14,7 +14,7 @@ CORE = {
     "CreateVideo": ([("images", "IMAGE"), ("audio", "AUDIO")], {"fps": "FLOAT"}, [("VIDEO", "VIDEO")]),
     "SaveVideo": ([("video", "VIDEO")], {"filename_prefix": "STRING", "format": "COMBO", "codec": "COMBO"}, []),
 }
-COLUMN, ROW, TOP = 400, 560, 260  # pixels between nodes, and where the first row begins
+COLUMN, ROW, TOP, BELOW = 400, 480, 220, 150  # pixels: between nodes, where the first row begins, how far below it depth is made
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
 
@@ -59,7 +59,8 @@ def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
         column = depth(node_id)
         row = filled.get(column, 0)
         filled[column] = row + 1
-        places[node_id] = [column * COLUMN, TOP + row * ROW]
+        below = graph[node_id]["class_type"] == "StereoReelDepth"  # so that the clip's own link passes above it, not behind
+        places[node_id] = [column * COLUMN, TOP + row * ROW + BELOW * below]
     return places
 
 
@@ -91,7 +92,7 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
         "id": int(node_id),
         "type": entry["class_type"],
         "pos": place,
-        "size": [330, 90 + 26 * (len(sockets) + len(widgets))],
+        "size": [330, 44 + 20 * max(len(sockets), len(outputs)) + 25 * (len(widgets) + ("video" in widgets))],
         "flags": {},
         "order": number,
         "mode": 0,
@@ -104,7 +105,7 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
 
 def _note(node_id: int, text: str, number: int) -> dict:
     return {
-        "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 180], "flags": {}, "order": number, "mode": 0,
+        "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 140], "flags": {}, "order": number, "mode": 0,
         "inputs": [], "outputs": [], "title": "What this order is for", "properties": {}, "widgets_values": [text],
         "color": "#432", "bgcolor": "#653",
     }  # fmt: skip

@@ -1,0 +1,106 @@
+"""A real canvas for tests: ComfyUI's frontend in headless Chromium, served by a test server or by a real ComfyUI."""
+
+import importlib.util
+import json
+import shutil
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from object_info import object_info
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+
+
+def missing() -> str:
+    """Why no canvas can be had here; empty where it can."""
+    if not chromium():
+        return "Chromium is not installed"
+    for module in ("playwright", "comfyui_frontend_package"):
+        if importlib.util.find_spec(module) is None:
+            return f"{module} is not installed"
+    return ""
+
+
+def chromium() -> str | None:
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class _Frontend(SimpleHTTPRequestHandler):
+    """The frontend's files and the four endpoints without which it does not start."""
+
+    answers = {
+        "/object_info": object_info,
+        "/settings": lambda: {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False},
+        "/users": lambda: {"storage": "server", "migrated": True},
+        "/extensions": list,
+    }
+
+    def do_GET(self):
+        path = self.path.split("?")[0].removeprefix("/api")
+        if path not in self.answers:
+            return super().do_GET()
+        body = json.dumps(self.answers[path]()).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self):
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *ignored):
+        pass
+
+
+@contextmanager
+def frontend_server():
+    """The address of a test server with the pack's declarations."""
+    import comfyui_frontend_package
+
+    static = Path(comfyui_frontend_package.__file__).parent / "static"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Frontend, directory=str(static)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@contextmanager
+def canvas(address: str):
+    """A page on which ``window.app`` is ready and the pack's nodes are known."""
+    if reason := missing():
+        pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        page = browser.new_page(viewport={"width": 2400, "height": 1200})
+        page.goto(address)
+        page.wait_for_function("!!(window.LiteGraph && window.LiteGraph.registered_node_types['StereoReelEncode'] && window.app)", timeout=90_000)
+        yield page
+        browser.close()
+
+
+def prompt_of(page, workflow: dict, name: str) -> dict:
+    """What the canvas would queue for a workflow: ``{id: {class_type, inputs}}``."""
+    page.evaluate("async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }", [workflow, name])
+    output = page.evaluate("async () => (await app.graphToPrompt()).output")
+    return {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in output.items()}
+
+
+def faults(page) -> list[str]:
+    """Nodes that the canvas does not know or marks red, and values that a dropdown does not offer."""
+    return page.evaluate("""() => app.graph._nodes.flatMap(node => [
+        ...(node.has_errors || !LiteGraph.registered_node_types[node.type] ? [`${node.type} is marked`] : []),
+        ...(node.widgets ?? []).filter(widget => Array.isArray(widget.options?.values) && !widget.options.values.includes(widget.value))
+            .map(widget => `${node.type}.${widget.name} = ${widget.value}`)
+    ])""")

@@ -1,0 +1,80 @@
+"""The pack's nodes as ComfyUI's ``/object_info`` would tell them, from the declarations alone."""
+
+from stereoreel.declared import NODES, Node
+from stereoreel.options import Option
+
+
+def object_info() -> dict:
+    return {node.id: _node(node) for node in NODES} | CORE
+
+
+def _node(node: Node) -> dict:
+    required = {socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if not socket.optional}
+    optional = {socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if socket.optional}
+    widgets = required if node.kind == "extract" else optional
+    widgets |= {option.name: _widget(option) for option in node.options}
+    return {
+        "input": {"required": required, "optional": optional},
+        "input_order": {"required": list(required), "optional": list(optional)},
+        "output": [socket.type for socket in node.outputs],
+        "output_is_list": [False] * len(node.outputs),
+        "output_name": [socket.name for socket in node.outputs],
+        "output_tooltips": [socket.text for socket in node.outputs],
+        "name": node.id,
+        "display_name": node.name,
+        "description": node.text,
+        "python_module": "custom_nodes.stereoreel",
+        "category": "StereoReel",
+        "output_node": node.output_node,
+    }
+
+
+def _widget(option: Option) -> list:
+    facts = {"default": option.default, "tooltip": option.text}
+    if option.name == "video":
+        return ["COMBO", facts | {"options": [option.default], "video_upload": True}]
+    if option.choices:
+        return ["COMBO", facts | {"options": list(option.choices)}]
+    if isinstance(option.default, bool):
+        return ["BOOLEAN", facts]
+    if isinstance(option.default, str):
+        return ["STRING", facts]
+    bounds = {"min": option.low, "max": option.high, "step": option.step}
+    return ["INT" if isinstance(option.default, int) else "FLOAT", facts | {name: value for name, value in bounds.items() if value is not None}]
+
+
+def _core(name: str, required: dict, outputs: list[tuple[str, str]], output_node=False, optional=None) -> dict:
+    return {
+        "input": {"required": required, "optional": optional or {}},
+        "input_order": {"required": list(required), "optional": list(optional or {})},
+        "output": [kind for _, kind in outputs],
+        "output_is_list": [False] * len(outputs),
+        "output_name": [label for label, _ in outputs],
+        "output_tooltips": [None] * len(outputs),
+        "name": name,
+        "display_name": name,
+        "description": "",
+        "python_module": "comfy_extras.nodes_video",
+        "category": "image/video",
+        "output_node": output_node,
+    }
+
+
+# ComfyUI's own nodes, as far as bundled workflows use them.
+CORE = {
+    "GetVideoComponents": _core("GetVideoComponents", {"video": ["VIDEO", {}]}, [("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")]),
+    "CreateVideo": _core(
+        "CreateVideo", {"images": ["IMAGE", {}], "fps": ["FLOAT", {"default": 30.0, "min": 1.0, "max": 120.0, "step": 1.0}]},
+        [("VIDEO", "VIDEO")], optional={"audio": ["AUDIO", {}]},
+    ),
+    "SaveVideo": _core(
+        "SaveVideo",
+        {
+            "video": ["VIDEO", {}],
+            "filename_prefix": ["STRING", {"default": "video/ComfyUI"}],
+            "format": ["COMBO", {"options": ["auto", "mp4"], "default": "auto"}],
+            "codec": ["COMBO", {"options": ["auto", "h264"], "default": "auto"}],
+        },
+        [], output_node=True,
+    ),
+}  # fmt: skip
