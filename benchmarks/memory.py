@@ -1,0 +1,81 @@
+"""Peak memory of the default workflow against the length of the film: it must not grow.
+
+    python benchmarks/memory.py                  2000 frames of 720p (long)
+    python benchmarks/memory.py --quick          30 and 90 frames of 320x180
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+CHILD = """
+import sys, torch
+torch.set_grad_enabled(False)
+from stereoreel.__main__ import main
+from stereoreel.meter import resident
+code = main(sys.argv[1:])
+print("PEAK", resident("VmHWM"))
+sys.exit(code)
+"""
+
+
+def film(path: Path, frames: int, width: int, height: int) -> None:
+    """A moving texture with a cut every hundred frames."""
+    random = np.random.default_rng(0)
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", Fraction(25), options={"preset": "ultrafast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(frames):
+            if number % 100 == 0:
+                coarse = random.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
+                texture = np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(np.roll(texture, 3 * number, 1)), format="rgb24")))
+        file.mux(stream.encode(None))
+
+
+def peak(workflow: Path, source: Path, target: Path) -> tuple[int, float]:
+    """Bytes of resident memory at their highest, and seconds, of one run in a process of its own."""
+    begin = time.perf_counter()
+    command = [sys.executable, "-c", CHILD, "run", str(workflow), "--input", str(source), "--output", str(target)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+    return int(done.stdout.split("PEAK")[1]), time.perf_counter() - begin
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--frames", type=int, nargs="+", default=[100, 2000])
+    parser.add_argument("--size", default="1280x720")
+    parser.add_argument("--workflow", default="default")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if options.quick:
+        options.frames, options.size = [30, 90], "320x180"
+    width, height = map(int, options.size.split("x"))
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        for frames in options.frames:
+            source = Path(folder) / f"{frames}.mp4"
+            film(source, frames, width, height)
+            memory, seconds = peak(ROOT / "workflows" / "api" / f"{options.workflow}.json", source, Path(folder) / "out.mp4")
+            rows.append({"frames": frames, "peak_mib": round(memory / 2**20), "seconds": round(seconds, 1)})
+            print(f"{options.workflow}, {width}x{height}, {frames} frames: peak {memory / 2**20:.0f} MiB, {seconds:.1f} s", flush=True)
+    ratio = rows[-1]["peak_mib"] / rows[0]["peak_mib"]
+    print(f"{rows[-1]['frames']} frames need {ratio:.2f} times the memory of {rows[0]['frames']}")
+    if options.json:
+        print(json.dumps({"workflow": options.workflow, "size": options.size, "runs": rows, "ratio": {"peak_longest_over_shortest": round(ratio, 3)}}))
+
+
+if __name__ == "__main__":
+    main()

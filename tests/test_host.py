@@ -1,0 +1,219 @@
+"""The pack in a real ComfyUI: every bundled workflow over HTTP, core nodes before and behind ours, cancel, bad prompts, the canvas.
+
+Run with ``make test-host COMFYUI=path``.
+"""
+
+import copy
+import json
+import os
+import re
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+API = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}
+
+pytestmark = pytest.mark.host
+if not os.environ.get("COMFYUI"):
+    pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
+
+import av  # noqa: E402
+import numpy as np  # noqa: E402
+
+import browser  # noqa: E402
+from comfy_server import ROOT as PACK, comfy, follow  # noqa: E402
+from object_info import CORE, object_info  # noqa: E402
+from media_files import write_video  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
+        pictures = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), np.uint8)
+        frames = np.concatenate([np.roll(pictures, 2 * shift, axis=2) for shift in range(20)])
+        write_video(running.base / "input" / "small.mp4", frames, Fraction(25))
+        yield running
+
+
+def facts(path: Path):
+    with av.open(str(path)) as file:
+        video = file.streams.video[0]
+        count = sum(1 for _ in file.decode(video))
+        return video.width, video.height, Fraction(video.average_rate), count, len(file.streams.audio)
+
+
+def files(history: dict, server) -> list[Path]:
+    """What a prompt saved, by its history."""
+    saved = [entry for output in history["outputs"].values() for entry in output.get("images", [])]
+    return [server.base / entry["type"] / entry["subfolder"] / entry["filename"] for entry in saved]
+
+
+def leftovers(server) -> list[Path]:
+    return [path for path in server.base.rglob("*.part")]
+
+
+def small(name: str) -> dict:
+    """A bundled workflow on a small clip."""
+    graph = copy.deepcopy(API[name])
+    graph["1"]["inputs"]["video"] = "small.mp4"
+    return graph
+
+
+def test_the_pack_loads_without_a_word_of_complaint(server):
+    told = [line for line in server.log.read_text().splitlines() if re.search("stereo.?reel", line, re.I)]
+    assert any("custom_nodes" in line for line in told), "ComfyUI lists the packs it loaded, with their times"
+    assert not [line for line in told if re.search("warn|error|fail|traceback", line, re.I)]
+
+
+def test_the_server_tells_the_declarations(server):
+    told = server.get("/object_info")
+    for name, ours in object_info().items():
+        theirs = told[name]
+        if name in CORE:
+            continue
+        assert theirs["output"] == ours["output"] and theirs["output_name"] == ours["output_name"]
+        assert theirs["display_name"] == ours["display_name"] and theirs["description"] == ours["description"]
+        for part in ("required", "optional"):
+            assert list(theirs["input"].get(part, {})) == list(ours["input"][part])
+            for option, (kind, given) in ours["input"][part].items():
+                assert theirs["input"][part][option][0] == kind, option
+                assert theirs["input"][part][option][1].get("default") == given.get("default"), option
+                assert theirs["input"][part][option][1].get("tooltip"), option
+
+
+def test_help_pages_and_templates_are_served(server):
+    extensions = [path for path in server.get("/object_info/StereoReelEncode")]
+    assert extensions == ["StereoReelEncode"]
+    templates = server.get("/workflow_templates")
+    assert set(next(names for pack, names in templates.items() if "stereo" in pack)) >= set(API)
+
+
+@pytest.mark.parametrize("name", API)
+def test_every_bundled_workflow_runs_as_it_is(server, name):
+    seen = []
+    history = server.run(API[name], on_message=seen.append)
+    assert history["status"]["status_str"] == "success", history["status"]
+    progress = [message["data"] for message in seen if isinstance(message, dict) and message["type"] == "progress"]
+    assert progress and max(data["max"] for data in progress) >= 100
+    (file,) = files(history, server)
+    assert facts(file) == (2560, 544, Fraction(50), 200, 1)
+    assert not leftovers(server)
+
+
+def test_the_encoder_tells_progress_in_words_and_pictures(server):
+    seen = []
+    server.run(small("default"), on_message=seen.append)
+    words = [message for message in seen if isinstance(message, bytes) and b" frames, " in message]
+    pictures = [message for message in seen if isinstance(message, bytes) and b"\xff\xd8\xff" in message]
+    assert words and pictures
+
+
+def test_core_nodes_before_and_behind_ours(server):
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "builtin", "factor": 2.0}},
+        "3": {"class_type": "StereoReelDepth", "inputs": {"clip": ["2", 0]}},
+        "4": {"class_type": "StereoReelStereo", "inputs": {"clip": ["2", 0], "depth": ["3", 0]}},
+        "5": {"class_type": "SaveVideo", "inputs": {"video": ["4", 0], "filename_prefix": "core", "format": "auto", "codec": "auto"}},
+        "6": {"class_type": "GetVideoComponents", "inputs": {"video": ["4", 1]}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "left"}},
+    }
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    saved = files(history, server)
+    assert facts(next(path for path in saved if path.suffix == ".mp4")) == (384, 128, Fraction(25), 20, 0)
+    assert sum(path.suffix == ".png" for path in saved) == 20
+
+
+def test_a_slice_of_a_lazy_video_is_that_slice(server):
+    if "Video Slice" not in server.get("/object_info"):
+        pytest.skip("this ComfyUI has no Video Slice node")
+    graph = {
+        "1": {"class_type": "StereoReelExtract", "inputs": {**API["default"]["1"]["inputs"], "video": "small.mp4"}},
+        "2": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["1", 0]}},
+        "3": {"class_type": "Video Slice", "inputs": {"video": ["2", 0], "start_time": 0.2, "duration": 0.4, "strict_duration": False}},
+        "4": {"class_type": "SaveVideo", "inputs": {"video": ["3", 0], "filename_prefix": "slice", "format": "auto", "codec": "auto"}},
+    }
+    (file,) = files(server.run(graph), server)
+    assert facts(file) == (96, 64, Fraction(50), 20, 0)
+
+
+def test_a_core_slice_before_us_is_decoded_as_that_slice(server):
+    if "Video Slice" not in server.get("/object_info"):
+        pytest.skip("this ComfyUI has no Video Slice node")
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "Video Slice", "inputs": {"video": ["1", 0], "start_time": 0.2, "duration": 0.4, "strict_duration": False}},
+        "3": {"class_type": "StereoReelVSR", "inputs": {"clip": ["2", 0]}},
+        "4": {"class_type": "StereoReelEncode", "inputs": {"clip": ["3", 0], "filename_prefix": "sliced"}},
+    }
+    (file,) = files(server.run(graph), server)
+    assert facts(file) == (192, 128, Fraction(25), 10, 0)
+
+
+def test_an_uploaded_video_is_taken(server):
+    import requests
+
+    with (server.base / "input" / "small.mp4").open("rb") as file:
+        answer = requests.post(f"http://{server.address}/upload/image", files={"image": ("sent.mp4", file)}, timeout=60)
+    graph = copy.deepcopy(API["default"])
+    graph["1"]["inputs"]["video"] = answer.json()["name"]
+    assert server.run(graph)["status"]["status_str"] == "success"
+
+
+def test_a_depth_video_is_written_in_the_same_pass(server):
+    graph = small("default")
+    graph["6"]["inputs"]["depth"] = ["4", 0]
+    made = files(server.run(graph), server)
+    assert [facts(file)[:4] for file in made] == [(384, 128, Fraction(50), 40), (192, 128, Fraction(50), 40)]
+
+
+def test_cancel_leaves_nothing_and_the_queue_goes_on(server):
+    before = set(server.base.glob("output/**/*.mp4"))
+    ears = server.listen()
+    prompt = server.queue(API["default"] | {"1": {**API["default"]["1"], "inputs": {**API["default"]["1"]["inputs"], "start": 0.04}}})
+    ended = []
+    for message in follow(ears, prompt):
+        if isinstance(message, dict) and message["type"] == "progress" and message["data"]["value"] > 0:
+            server.post("/interrupt")
+        ended.append(message)
+    ears.close()
+    assert ended[-1]["type"] == "execution_interrupted"
+    assert set(server.base.glob("output/**/*.mp4")) == before and not leftovers(server)
+    assert server.run(small("clean_source"))["status"]["status_str"] == "success"
+
+
+@pytest.mark.parametrize(("node", "option", "value", "said"), [
+    ("1", "video", "../../etc/passwd", "outside"),
+    ("1", "video", "missing.mp4", "no video missing.mp4"),
+    ("6", "filename_prefix", "../../escaped", "output"),
+    ("2", "factor", 9.0, "bigger than max"),
+    ("2", "model", "no-such-model", "not in list"),
+])  # fmt: skip
+def test_a_bad_prompt_is_refused_with_a_reason(server, node, option, value, said):
+    graph = copy.deepcopy(API["default"])
+    graph[node]["inputs"][option] = value
+    answer = server.post("/prompt", {"prompt": graph})
+    assert answer.status_code == 400 and said.lower() in answer.text.lower()
+
+
+def test_a_value_of_the_wrong_type_is_refused_by_name(server):
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelStereo", "inputs": {"clip": ["1", 0], "depth": ["1", 0], "model": "builtin", "divergence": "wide"}},
+        "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0]}},
+    }
+    answer = server.post("/prompt", {"prompt": graph})
+    assert answer.status_code == 400 and "divergence" in answer.text
+
+
+@pytest.mark.canvas
+@pytest.mark.parametrize("name", API)
+def test_the_real_canvas_queues_the_api_file(server, name):
+    with browser.canvas(f"http://{server.address}") as page:
+        shown = json.loads((PACK / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+        graph = {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in API[name].items()}
+        assert browser.prompt_of(page, shown, name) == graph
+        assert browser.faults(page) == []
