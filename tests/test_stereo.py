@@ -1,0 +1,230 @@
+"""What a viewer sees in each eye, against scenes whose other eye is known exactly."""
+
+from fractions import Fraction
+
+import pytest
+import scenes
+import torch
+import torch.nn.functional as F
+
+from stereoreel import stereo
+from stereoreel.clip import ClipInfo, Shot
+from stereoreel.host import Headless
+from stereoreel.options import resolve
+from stereoreel.stereo import builtin
+
+
+def info(frames, **changes):
+    count, height, width, channels = frames.shape
+    return ClipInfo(width, height, Fraction(25), count, channels).replace(**changes)
+
+
+def pair(frames, depth, chunk=None, **options):
+    """The stage's whole output for a shot handed over ``chunk`` frames at a time."""
+    stage = builtin.load(None, resolve(stereo.OPTIONS, options), Headless("cpu"))
+    size = chunk or len(frames)
+    made = list(stage(Shot(0, info(frames)), iter(frames.split(size)), iter(depth.split(size))))
+    return {port: torch.cat([piece[port] for piece in made], -4) for port in made[0]}
+
+
+def fixed(divergence, view="both", convergence=0.0, **options):
+    return {"divergence": divergence, "view": view, "convergence": convergence, "convergence_mode": "fixed", **options}
+
+
+def random_pair(frames=3, height=20, width=57, channels=3, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    depth = F.interpolate(torch.rand(frames, 1, 5, 7, generator=generator), (height, width), mode="nearest").movedim(1, -1)
+    return torch.rand(frames, height, width, channels, generator=generator), (depth * 4).round() / 4
+
+
+def near_steps(depth, reach=8):
+    """Pixels within ``reach`` of a jump in depth."""
+    jump = torch.zeros_like(depth)
+    jump[:, 1:] = (depth[:, 1:] - depth[:, :-1]).abs() > 0.03
+    jump[1:] = jump[1:].maximum(((depth[1:] - depth[:-1]).abs() > 0.03).float())
+    return F.max_pool2d(jump[None, None], 2 * reach + 1, 1, reach)[0, 0] > 0
+
+
+def backward_warp(image, disparity, sign):
+    """What most tools do: sample the frame through the source's own disparity."""
+    height, width = disparity.shape
+    x = (torch.arange(width) - sign * disparity) / (width - 1) * 2 - 1
+    y = (torch.arange(height) / (height - 1) * 2 - 1)[:, None].expand_as(x)
+    grid = torch.stack([x, y], -1)[None]
+    return F.grid_sample(image.movedim(-1, 0)[None], grid, padding_mode="border", align_corners=True)[0].movedim(0, -1)
+
+
+@pytest.fixture(scope="module")
+def scores():
+    """Means at 1280x720, parallax up to 3 % of the width: dB where visible, dB near edges, IoU of holes, dB of a backward warp."""
+    rows = []
+    for seed in (1, 2, 3):
+        scene = scenes.street(seed, 1280, 720, divergence=3.0, convergence=0.0)
+        source = scene.render()
+        for index, (view, sign) in enumerate((("left", 1.0), ("right", -1.0))):
+            truth, hidden = scene.render(eye=sign), scene.holes(sign)
+            made = pair(source.image[None], source.depth[None, ..., None], **fixed(3.0, view))
+            picture, holes = made["clip"][index, 0], made[f"{view}_holes"][0, ..., 0] > 0.5
+            naive = backward_warp(source.image, scene.disparity(source.depth), sign)
+            edges = ~hidden & near_steps(truth.depth)
+            rows.append([scenes.psnr(picture, truth.image, ~hidden), scenes.psnr(picture, truth.image, edges),
+                         ((holes & hidden).sum() / (holes | hidden).sum()).item(), scenes.psnr(naive, truth.image, ~hidden)])
+    return torch.tensor(rows).mean(0).tolist()
+
+
+def test_what_both_views_show_is_at_least_40_db_exact(scores):
+    assert scores[0] >= 40
+
+
+def test_edges_of_objects_are_at_least_29_db_exact(scores):
+    assert scores[1] >= 29
+
+
+def test_hole_masks_mark_what_the_source_does_not_show(scores):
+    assert scores[2] >= 0.94
+
+
+def test_it_beats_backward_warping_by_12_db(scores):
+    assert scores[0] - scores[3] >= 12
+
+
+def test_both_eyes_move_half_of_the_parallax_each():
+    scene = scenes.street(5, 320, 180, divergence=6.0, convergence=0.4)
+    source = scene.render()
+    made = pair(source.image[None], source.depth[None, ..., None], **fixed(6.0, "both", 0.4))
+    for index, sign in enumerate((0.5, -0.5)):
+        visible = ~scene.holes(sign)
+        assert scenes.psnr(made["clip"][index, 0], scene.render(eye=sign).image, visible) > 34
+
+
+@pytest.mark.parametrize("options", [fixed(0.0), fixed(5.0, convergence=0.25), fixed(5.0, "left", 0.25)])
+def test_nothing_changes_by_a_bit_where_there_is_no_parallax(options):
+    frames, depth = random_pair()
+    depth = depth if options["divergence"] == 0 else torch.full_like(depth, 0.25)
+    made = pair(frames, depth, **options)
+    assert torch.equal(made["clip"], torch.stack([frames, frames]))
+    assert made["left_holes"].sum() == made["right_holes"].sum() == 0
+
+
+@pytest.mark.parametrize("shift", [1, 2, -2])
+@pytest.mark.parametrize("view", ["left", "right"])
+def test_a_flat_scene_shifts_by_whole_pixels_exactly(shift, view):
+    frames, _ = random_pair(width=64)
+    made = pair(frames, torch.full((3, 20, 64, 1), 0.5 + shift / 4), **fixed(6.25, view, 0.5))  # 4 pixels from depth 0 to 1
+    picture, holes = made["clip"][0 if view == "left" else 1], made[f"{view}_holes"]
+    move = shift if view == "left" else -shift
+    assert torch.equal(picture, frames[:, :, (torch.arange(64) - move).clamp(0, 63)])
+    gone = slice(0, move) if move > 0 else slice(64 + move, 64)
+    assert holes[:, :, gone].min() == 1 and holes.sum() == holes[:, :, gone].numel()
+
+
+@pytest.mark.parametrize("options", [fixed(7.3), fixed(4.1, convergence=0.5), {"divergence": 7.3}])
+def test_the_right_eye_of_a_mirrored_scene_is_the_mirrored_left_eye(options):
+    frames, depth = random_pair(width=101)
+    made, mirrored = pair(frames, depth, **options), pair(frames.flip(2), depth.flip(2), **options)
+    assert torch.equal(mirrored["clip"][1], made["clip"][0].flip(2))
+    assert torch.equal(mirrored["right_holes"], made["left_holes"].flip(2))
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 7])
+@pytest.mark.parametrize("parallax", [4.0, 5.3, 9.5])
+@pytest.mark.parametrize("background", [0.0, 0.3])
+def test_thin_bars_keep_their_width_in_both_eyes(width, parallax, background):
+    frames, depth = torch.zeros(1, 4, 100, 3), torch.full((1, 4, 100, 1), background)
+    frames[:, :, 50:50 + width], depth[:, :, 50:50 + width] = 1, 1
+    made = pair(frames, depth, **fixed(parallax))
+    assert (made["clip"] > 0.5).all(-1).sum(-1).eq(width).all()
+
+
+def test_gaps_take_the_background_not_the_object():
+    red, blue = torch.tensor([1.0, 0, 0]), torch.tensor([0, 0, 1.0])
+    frames, depth = blue.expand(1, 8, 80, 3).clone(), torch.zeros(1, 8, 80, 1)
+    frames[:, :, 30:50], depth[:, :, 30:50] = red, 1
+    made = pair(frames, depth, **fixed(10.0))
+    for eye, side in enumerate(("left", "right")):
+        holes = made[f"{side}_holes"][..., 0] > 0
+        assert holes.sum() == 8 * 4 and torch.equal(made["clip"][eye][holes], blue.expand(32, 3))
+
+
+def test_surfaces_leaning_away_show_no_holes():
+    width = 200
+    frames, _ = random_pair(1, 6, width)
+    depth = (torch.arange(width) / width).expand(1, 6, width)[..., None]
+    for lean in (depth, depth.flip(2)):
+        made = pair(frames, lean, **fixed(10.0, convergence=0.5))
+        assert made["left_holes"][:, :, 10:-10].sum() == made["right_holes"][:, :, 10:-10].sum() == 0
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+@pytest.mark.parametrize("size", [(24, 40), (18, 9001)])
+def test_the_bits_do_not_depend_on_chunks_and_repeat(chunk, size):
+    frames, depth = random_pair(7, *size)
+    small = F.interpolate(depth.movedim(-1, 1), (12, 20)).movedim(1, -1)
+    whole, cut = pair(frames, small), pair(frames, small, chunk)
+    assert all(torch.equal(whole[port], cut[port]) for port in whole)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (3, 2)])
+@pytest.mark.parametrize("view", ["both", "left", "right"])
+def test_the_smallest_pictures_work(size, view):
+    frames, depth = random_pair(2, *size)
+    made = pair(frames, depth, divergence=10.0, view=view)
+    assert made["clip"].shape == (2, 2, *size, 3) and made["clip"].isfinite().all()
+    if size[1] == 1:
+        assert torch.equal(made["clip"], torch.stack([frames, frames]))
+
+
+@pytest.mark.parametrize("change", ["three channels", "half size", "alpha", "half precision"])
+def test_other_kinds_of_input_are_taken(change):
+    frames, depth = random_pair(2, 20, 60, 4 if change == "alpha" else 3)
+    expected = pair(frames, depth, divergence=6.0)
+    if change == "three channels":
+        torch.testing.assert_close(pair(frames, depth.expand(-1, -1, -1, 3), divergence=6.0), expected, rtol=0, atol=0)
+    elif change == "half size":
+        assert pair(frames, depth[:, ::2, ::2], divergence=6.0)["clip"].shape == expected["clip"].shape
+    elif change == "alpha":
+        torch.testing.assert_close(pair(frames[..., :3], depth, divergence=6.0)["clip"], expected["clip"][..., :3], rtol=0, atol=0)
+    else:
+        made = pair(frames.half(), depth.half(), divergence=6.0)
+        assert {made[port].dtype for port in made} == {torch.float16}
+        torch.testing.assert_close(made["clip"].float(), expected["clip"], rtol=0, atol=1e-3)
+
+
+def test_one_eye_may_keep_the_frames_and_the_eyes_may_be_exchanged():
+    frames, depth = random_pair()
+    for index, view in enumerate(("left", "right")):
+        made, swapped = pair(frames, depth, **fixed(8.0, view)), pair(frames, depth, **fixed(8.0, view, swap_eyes=True))
+        assert torch.equal(made["clip"][1 - index], frames) and not torch.equal(made["clip"][index], frames)
+        assert torch.equal(swapped["clip"], made["clip"].flip(0)) and torch.equal(swapped["left_holes"], made["right_holes"])
+
+
+def test_the_automatic_screen_plane_splits_the_parallax_and_moves_slowly():
+    depth = torch.full((60, 30, 40, 1), 0.2)
+    depth[:, :, 10:20] = 0.8
+    depth[30:, :, 20:] = 1.0  # something near comes in at once
+    planes = torch.stack([*map(builtin.ScreenPlane(25.0).follow, depth[..., 0])])
+    assert planes[0].item() == pytest.approx(0.5) and planes[29].item() == pytest.approx(0.5)
+    assert 0 < planes.diff().max() < 0.005 and planes[-1] > 0.53
+
+
+def test_a_bright_particle_does_not_move_the_screen_plane():
+    depth = torch.full((10, 60, 80), 0.3)
+    depth[:, 30:] = 0.6
+    depth[4:6, 10:16, 10:16] = 1.0
+    planes = torch.stack([*map(builtin.ScreenPlane(25.0).follow, depth)])
+    assert planes.max() - planes.min() < 1e-6
+
+
+def test_the_outputs_are_described_before_they_exist():
+    clip = ClipInfo(64, 48, Fraction(25), 10, cuts=(4,), times=tuple(Fraction(i, 25) for i in range(10)))
+    made = stereo.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1, width=32, height=24))
+    assert made["clip"] == clip.replace(views=2)
+    assert made["left_holes"] == made["right_holes"] == clip.replace(channels=1)
+
+
+@pytest.mark.parametrize(("frames", "depth", "words"), [
+    ({"views": 2}, {}, "two views"), ({"channels": 1}, {}, "colour frames"), ({}, {"views": 2}, "single-view")])
+def test_wrong_inputs_are_refused_with_what_to_do(frames, depth, words):
+    clip = ClipInfo(64, 48, Fraction(25), 10)
+    with pytest.raises(ValueError, match=words):
+        stereo.describe(resolve(stereo.OPTIONS, {}), clip.replace(**frames), clip.replace(channels=1).replace(**depth))
