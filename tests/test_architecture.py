@@ -59,3 +59,15 @@ def test_the_declarations_load_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="what is loaded is read from /proc")
+def test_no_library_of_a_desktop_is_needed():
+    """Small servers have no libGL: nothing that the pack loads may ask for it."""
+    code = (
+        "import numpy, stereoreel.__main__, stereoreel.media.encode, stereoreel.media.decode, stereoreel.shots;"
+        "from stereoreel.flow import flow; flow(*numpy.zeros((2, 64, 64), numpy.uint8));"
+        "print([line for line in open('/proc/self/maps') if 'libGL' in line or 'libX11' in line])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
