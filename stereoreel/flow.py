@@ -1,0 +1,56 @@
+"""Optical flow without a network: dense inverse search (Kroeger et al., ECCV 2016) from OpenCV, and warping by it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+PRESETS = ("ultrafast", "fast", "medium")
+SMALLEST = 24  # pixels; below this, dense inverse search has no pyramid to stand on and the flow is zero
+
+
+def grayscale(frames: Tensor) -> np.ndarray:
+    """uint8 luma ``[T, H, W]`` of frames ``[T, H, W, C]`` in 0..1; extra channels are ignored."""
+    import cv2
+
+    frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1].cpu().float().contiguous()
+    if frames.shape[-1] == 1:
+        luma = frames[..., 0].clone()
+    else:
+        luma = torch.empty(frames.shape[:3])
+        for index, frame in enumerate(frames.numpy()):  # one by one, so that chunks cannot matter
+            luma[index] = torch.from_numpy(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+    return luma.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
+
+
+def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: float = 1.0) -> np.ndarray:
+    """Where each pixel of ``first`` went in ``second``: float32 ``[H, W, 2]``, (x, y) in pixels.
+
+    ``first`` and ``second`` are uint8 ``[H, W]``; ``scale`` below 1 estimates on smaller images, faster and coarser.
+    """
+    import cv2
+
+    height, width = first.shape
+    small = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if min(small) < SMALLEST:
+        if min(first.shape) < SMALLEST:
+            return np.zeros((height, width, 2), np.float32)
+        small = (width, height)
+    if small != (width, height):
+        first, second = (cv2.resize(image, small, interpolation=cv2.INTER_AREA) for image in (first, second))
+    search = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset.upper()}"))
+    motion = search.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
+    if small == (width, height):
+        return motion
+    grown = cv2.resize(motion, (width, height), interpolation=cv2.INTER_LINEAR)
+    return grown * np.array([width / small[0], height / small[1]], np.float32)
+
+
+def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarray:
+    """``image`` ``[H, W]`` or ``[H, W, C]`` read at ``x + motion``; pixels outside repeat the border."""
+    import cv2
+
+    rows, columns = np.indices(motion.shape[:2], dtype=np.float32)
+    method = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    return cv2.remap(image, columns + motion[..., 0], rows + motion[..., 1], method, borderMode=cv2.BORDER_REPLICATE)

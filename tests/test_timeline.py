@@ -1,0 +1,106 @@
+"""Time is exact: counts, positions and ownership of frames when a rate changes, by tables and by rule."""
+
+from fractions import Fraction
+
+import pytest
+
+from stereoreel.clip import ClipInfo, Shot
+from stereoreel.timeline import gaps, output_count, output_edge, output_range, parse_fps, position
+
+FILM, NTSC60 = Fraction(24000, 1001), Fraction(60000, 1001)
+
+
+def info(frames: int, fps, **more) -> ClipInfo:
+    return ClipInfo(64, 48, Fraction(fps), frames, **more)
+
+
+@pytest.mark.parametrize("given, rate", [
+    ("24000/1001", FILM), ("23.976", FILM), (23.976, FILM), ("23.98", FILM), ("29.97", Fraction(30000, 1001)), (59.94, NTSC60),
+    ("119.88", Fraction(120000, 1001)), ("25", Fraction(25)), (24, Fraction(24)), ("24.0", Fraction(24)), (60.0, Fraction(60)),
+    ("30", Fraction(30)), ("12.5", Fraction(25, 2)), (" 60 ", Fraction(60)), (Fraction(2997, 100), Fraction(2997, 100)),
+])
+def test_a_rate_is_read_exactly(given, rate):
+    assert parse_fps(given) == rate
+
+
+@pytest.mark.parametrize("given", ["", "fast", "0", "-24", "24/0", "1e9999999", "nan", "inf", float("nan"), "5000", "24/1/2", None])
+def test_what_is_no_rate_is_refused_in_one_sentence(given):
+    with pytest.raises(ValueError, match=r"^A frame rate .*\.$"):
+        parse_fps(given)
+
+
+@pytest.mark.parametrize("fps, fps_out, table", [
+    (24, 60, [(0, 0), (0, "2/5"), (0, "4/5"), (1, "1/5"), (1, "3/5"), (2, 0)]),
+    (FILM, NTSC60, [(0, 0), (0, "2/5"), (0, "4/5"), (1, "1/5"), (1, "3/5"), (2, 0)]),
+    (25, 60, [(0, 0), (0, "5/12"), (0, "5/6"), (1, "1/4"), (1, "2/3"), (2, "1/12"), (2, "1/2"), (2, "11/12"), (3, "1/3")]),
+    (30, 24, [(0, 0), (1, "1/4"), (2, "1/2"), (3, "3/4"), (5, 0)]),
+    (60, 24, [(0, 0), (2, "1/2"), (5, 0), (7, "1/2")]),
+    (24, 72, [(0, 0), (0, "1/3"), (0, "2/3"), (1, 0)]),
+])
+def test_where_output_frames_lie(fps, fps_out, table):
+    clip = info(1000, fps)
+    assert [position(j, 0, 1000, clip, Fraction(fps_out)) for j in range(len(table))] == [(i, Fraction(t)) for i, t in table]
+
+
+@pytest.mark.parametrize("frames, fps, fps_out, count", [
+    (10_000, 24, 60, 25_000), (10_000, FILM, NTSC60, 25_000), (10_000, 25, 60, 24_000), (250, 25, 50, 500), (132, 25, 60, 317),
+    (300, 30, 24, 240), (301, 30, 24, 241), (100, 60, 24, 40), (1, 60, 24, 0), (2, 60, 24, 1), (7, 25, 175, 49), (3600, FILM, 24, 3604),
+])
+def test_how_many_frames_there_are(frames, fps, fps_out, count):
+    assert output_count(info(frames, fps), Fraction(fps_out)) == count
+
+
+def test_an_hour_keeps_every_exact_frame():
+    clip = info(86_400, FILM)
+    every_fifth = [position(j, 0, 86_400, clip, NTSC60) for j in range(0, 200_000, 5)]
+    assert every_fifth == [(2 * k, 0) for k in range(40_000)]
+
+
+@pytest.mark.parametrize("fps_out", [24, 25, 50, 60, 75, 8, 3])
+def test_shots_share_out_all_output_frames_and_stay_inside(fps_out):
+    clip = info(97, 25, cuts=(1, 2, 9, 40, 96))
+    owned = [output_range(*shot, clip, Fraction(fps_out)) for shot in clip.shots]
+    assert [j for one in owned for j in one] == list(range(output_count(clip, Fraction(fps_out))))
+    for (start, stop), one in zip(clip.shots, owned):
+        assert all(start <= position(j, start, stop, clip, Fraction(fps_out))[0] < stop for j in one)
+
+
+def test_a_multiplier_gives_every_shot_its_frames_times_so_many():
+    clip = info(20, FILM, cuts=(3, 4, 11))
+    assert [output_range(*shot, clip, FILM * 3) for shot in clip.shots] == [range(3 * a, 3 * b) for a, b in clip.shots]
+
+
+UNEVEN = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 36))  # with a long frame in the middle; 40 hundredths in all
+
+
+def test_a_varying_rate_is_resampled_on_its_true_times():
+    clip = info(6, 15, times=UNEVEN, cuts=(4,))
+    assert [position(j, 0, 6, clip, Fraction(50)) for j in range(20)][:12] == [
+        (0, 0), (0, Fraction(1, 2)), (1, 0), (1, Fraction(1, 2)), (2, 0), (2, Fraction(1, 6)), (2, Fraction(1, 3)), (2, Fraction(1, 2)),
+        (2, Fraction(2, 3)), (2, Fraction(5, 6)), (3, 0), (3, Fraction(1, 2))]
+    assert [output_range(*shot, clip, Fraction(50)) for shot in clip.shots] == [range(0, 12), range(12, 20)]
+
+
+def test_times_that_begin_late_or_outlast_the_mean_rate_still_fill_the_clip():
+    late = info(6, 15, times=tuple(time + 7 for time in UNEVEN))
+    assert [position(j, 0, 6, late, Fraction(50)) for j in range(20)] == [
+        position(j, 0, 6, late.replace(times=UNEVEN), Fraction(50)) for j in range(20)]
+    short = info(6, 20, times=UNEVEN, cuts=(5,))
+    assert [output_edge(edge, short, Fraction(50)) for edge in (0, 5, 6)] == [0, 15, 15]
+
+
+@pytest.mark.parametrize("times", [None, UNEVEN])
+@pytest.mark.parametrize("fps_out", [2, 5, 7, 15, 24, 50, 60])
+@pytest.mark.parametrize("cuts", [(), (1,), (2, 5), (1, 2, 3, 4, 5)])
+def test_walking_a_shot_gives_what_the_rule_says(times, fps_out, cuts):
+    clip = info(6, 15, times=times, cuts=cuts)
+    for start, stop in clip.shots:
+        walked = [(gap.left, t) for gap in gaps(Shot(start, clip), iter(range(start, stop)), Fraction(fps_out)) for t in gap.times]
+        assert walked == [position(j, start, stop, clip, Fraction(fps_out)) for j in output_range(start, stop, clip, Fraction(fps_out))]
+
+
+def test_a_walk_reads_no_further_than_the_right_neighbour():
+    taken = []
+    walk = gaps(Shot(0, info(100, 25)), (taken.append(frame) or frame for frame in range(100)), Fraction(50))
+    assert next(walk) == (0, 1, [0, Fraction(1, 2)])
+    assert taken == [0, 1]
