@@ -17,7 +17,7 @@ def main(clip: Path | None) -> None:
     from stereoreel import workflow
     from stereoreel.__main__ import Bar, costs, find_video
     from stereoreel.host import Headless
-    from stereoreel.lab.sheet import DemoSheet
+    from stereoreel.lab.chain import ChainSheet
     from stereoreel.media.layout import file_tag
     from stereoreel.media.options import extension
     from stereoreel.meter import Meter
@@ -28,7 +28,7 @@ def main(clip: Path | None) -> None:
     job = workflow.Assembly(workflow.read(ROOT / "workflows/api/default.json"), lambda name: source).sinks[0]
     frames, depth = job.clip.maker.inputs  # what the Stereo node reads
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
-    sheet, meter = DemoSheet(source, job.clip.info), Meter(memory=True)
+    sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
     with Bar(job.clip.info.frames, meter) as bar:
         write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter)
     sheet.save(OUTPUT / "demo_sheet.png")

@@ -1,0 +1,49 @@
+"""The contact sheet of a whole chain: source, upscaled, depth, both eyes and an anaglyph of the same moments."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image
+from torch import Tensor
+
+from ..clip import ClipInfo
+from ..host import Headless
+from ..media.decode import FileSource
+from ..media.layout import pack
+from .sheet import contact_sheet, pick, to_image
+
+MOMENTS = 4
+
+
+class ChainSheet:
+    """Collects a few moments while a film is made: ``see`` is told the chunks of the pair, its depth and the frames it was made from."""
+
+    def __init__(self, source: Path, info: ClipInfo, title: str):
+        self._source, self._info, self._title = source, info, title
+        self._wanted, self._seen = pick(info.frames, MOMENTS), 0
+        self._rows: dict[int, list[tuple[str, Image.Image]]] = {}
+
+    def see(self, chunks: tuple[Tensor, ...]) -> None:
+        pair, depth, frames = chunks
+        count = pair.shape[-4]
+        for wanted in self._wanted:
+            if self._seen <= wanted < self._seen + count:
+                self._rows[wanted] = self._pictures(*(chunk.narrow(-4, wanted - self._seen, 1) for chunk in (pair, depth, frames)))
+        self._seen += count
+
+    def save(self, path: Path) -> None:
+        rows = [[("source", self._frame_of_source(wanted)), *row] for wanted, row in sorted(self._rows.items())]
+        contact_sheet(rows, self._title).save(path)
+
+    @staticmethod
+    def _pictures(pair: Tensor, depth: Tensor, frame: Tensor) -> list[tuple[str, Image.Image]]:
+        anaglyph = pack(pair, "anaglyph")
+        named = {"upscaled": frame, "depth": depth, "left": pair[0], "right": pair[1], "anaglyph": anaglyph}
+        return [(name, to_image(picture[0])) for name, picture in named.items()]
+
+    def _frame_of_source(self, wanted: int) -> Image.Image:
+        """The source's frame that is shown at the same time."""
+        time = wanted / self._info.fps
+        source = FileSource(self._source, start=time, cuts=False)
+        return to_image(next(source.chunks(Headless("cpu"), 1))[0])
