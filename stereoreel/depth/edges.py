@@ -1,0 +1,94 @@
+"""Putting depth edges on picture edges: a colour-guided filter at working size, and joint upsampling to frame size."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LUMA_STEP = 0.06  # a luma difference at which two pixels are taken for different surfaces
+
+
+def guided(values: np.ndarray, guide: np.ndarray, radius: int, softness: float, step: int = 1) -> np.ndarray:
+    """``values`` ``[H, W, K]`` smoothed where ``guide`` ``[H, W, 3]`` (0..1) is smooth (He et al., ECCV 2010 and arXiv 1505.00996).
+
+    ``softness`` is the guide's variance below which a window counts as flat. ``step`` > 1 fits on images smaller by it; edges stay sharp.
+    """
+    import cv2
+
+    height, width = guide.shape[:2]
+    size = (max(1, width // step), max(1, height // step))
+    slope, offset = _fit(_resize(values, size, cv2.INTER_AREA), _resize(guide, size, cv2.INTER_AREA), max(1, radius // step), softness)
+    offset = _resize(offset, (width, height), cv2.INTER_LINEAR)
+    slope = [_resize(part, (width, height), cv2.INTER_LINEAR) for part in slope]
+    return np.stack([(part * guide).sum(-1) for part in slope], -1) + offset
+
+
+def _fit(values: np.ndarray, guide: np.ndarray, radius: int, softness: float) -> tuple[list[np.ndarray], np.ndarray]:
+    """The local linear models ``values ~ slope . guide + offset``, averaged over windows: K slopes ``[h, w, 3]``, offset ``[h, w, K]``."""
+    import cv2
+
+    def mean(image):
+        return cv2.blur(image, (2 * radius + 1,) * 2, borderType=cv2.BORDER_REFLECT).reshape(image.shape)
+
+    pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
+    centre, level = mean(guide), mean(values)
+    products = mean(np.stack([guide[..., i] * guide[..., j] for i, j in pairs], -1))
+    inverse = _inverse([products[..., k] - centre[..., i] * centre[..., j] + softness * (i == j) for k, (i, j) in enumerate(pairs)])
+    slopes, offsets = [], []
+    for k in range(values.shape[-1]):
+        cross = mean(guide * values[..., k : k + 1]) - centre * level[..., k : k + 1]
+        slope = np.stack([sum(inverse[i][j] * cross[..., j] for j in range(3)) for i in range(3)], -1)
+        slopes.append(mean(slope))
+        offsets.append(mean(level[..., k] - (slope * centre).sum(-1)))
+    return slopes, np.stack(offsets, -1)
+
+
+def _resize(image: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray:
+    import cv2
+
+    return image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=method).reshape(*size[::-1], image.shape[-1])
+
+
+def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
+    """The inverse of symmetric 3x3 matrices given as their six upper entries, each ``[H, W]``."""
+    a, b, c, d, e, f = covariance
+    rows = [[d * f - e * e, c * e - b * f, b * e - c * d], [None, a * f - c * c, b * c - a * e], [None, None, a * d - b * b]]
+    determinant = a * rows[0][0] + b * rows[0][1] + c * rows[0][2]
+    return [[rows[min(i, j)][max(i, j)] / determinant for j in range(3)] for i in range(3)]
+
+
+def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
+    """``depth`` ``[h, w]`` at the size of ``large`` ``[H, W]``: bilinear weights times likeness of luma, so edges follow ``large``.
+
+    ``small`` ``[h, w]`` and ``large`` are luma in 0..1. Every value lies between its four neighbours, so nothing rings.
+    """
+    if depth.shape == large.shape:
+        return depth
+    (top, bottom, row), (left, right, column) = (
+        _between(size, grown, large.device) for size, grown in zip(depth.shape, large.shape)
+    )
+    total, weights = torch.zeros_like(large), torch.zeros_like(large)
+    for columns, by_column in ((left, 1 - column), (right, column)):
+        wide, wide_small = depth.index_select(1, columns), small.index_select(1, columns)
+        for rows, by_row in ((top, 1 - row), (bottom, row)):
+            like = (large - wide_small.index_select(0, rows)).mul_(1 / LUMA_STEP).square_().add_(0.02).reciprocal_()
+            like.mul_(torch.addcmul(torch.tensor(0.02, device=large.device), by_row[:, None], by_column))
+            weights += like
+            total.addcmul_(like, wide.index_select(0, rows))
+    return total.div_(weights)
+
+
+def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor, Tensor]:
+    """For every one of ``grown`` pixels the two of ``size`` it lies between, and how far towards the second."""
+    place = ((torch.arange(grown, device=device) + 0.5) * (size / grown) - 0.5).clamp(0, size - 1)
+    first = place.long()
+    return first, (first + 1).clamp(max=size - 1), place - first
+
+
+def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """``[H, W, C]`` averaged down to ``size``."""
+    if tuple(image.shape[:2]) == tuple(size):
+        return image
+    return F.interpolate(image.movedim(-1, 0)[None], size, mode="area")[0].movedim(0, -1)

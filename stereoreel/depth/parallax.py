@@ -1,0 +1,141 @@
+"""Depth from motion: what is left of the optical flow once the camera's turning is taken out.
+
+For a still scene and a small camera motion the flow at a pixel is ``turn(pixel) + inverse_depth * travel(pixel)`` (Longuet-Higgins and
+Prazdny, 1980): the turn moves every depth alike, the travel is a field of arrows from the focus of expansion. The focal length is taken
+as ``FOCAL`` picture widths; a wrong guess bends the depth a little and does not change its order.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+FOCAL = 0.9  # of the longer side: a field of view near 58 degrees
+FLAT = 2e5  # square of a focal length in pixels: the scale of the turn's faint pull to zero
+
+
+class Camera(NamedTuple):
+    """The motion of a camera between two frames: unit ``travel`` (x right, y down, z forward), ``turn`` in radians, misfit in pixels."""
+
+    travel: np.ndarray
+    turn: np.ndarray
+    misfit: float
+
+
+def pixel_rays(height: int, width: int) -> tuple[np.ndarray, np.ndarray, float]:
+    """Pixel coordinates ``[H, W]`` from the picture's centre, and the assumed focal length in pixels."""
+    y, x = np.indices((height, width), dtype=np.float32)
+    return x - (width - 1) / 2, y - (height - 1) / 2, FOCAL * max(height, width)
+
+
+def turn_flow(x: np.ndarray, y: np.ndarray, focal: float, turn: np.ndarray) -> np.ndarray:
+    """Flow ``[..., 2]`` in pixels caused by ``turn``: pitch, yaw and roll in radians, and zoom as a share of the size."""
+    pitch, yaw, roll, zoom = (float(angle) for angle in turn)
+    bend = x * (pitch / focal) * y - (x * x) * (yaw / focal)
+    sink = (y * y) * (pitch / focal) - y * (yaw / focal) * x
+    return np.stack([bend + roll * y + zoom * x - focal * yaw, sink - roll * x + zoom * y + focal * pitch], -1)
+
+
+def length(field: np.ndarray) -> np.ndarray:
+    """Of vectors ``[..., 2]``."""
+    return np.sqrt(field[..., 0] ** 2 + field[..., 1] ** 2)
+
+
+def travel_field(x: np.ndarray, y: np.ndarray, focal: float, travel: np.ndarray) -> np.ndarray:
+    """Flow ``[..., 2]`` in pixels per unit of inverse depth that travelling causes."""
+    return np.stack([x * travel[2] - focal * travel[0], y * travel[2] - focal * travel[1]], -1)
+
+
+def fit_camera(motion: np.ndarray, trust: np.ndarray) -> Camera:
+    """The camera motion under which flow ``motion`` ``[H, W, 2]``, trusted by ``trust`` ``[H, W]``, best follows the travel's arrows.
+
+    Directions of travel are tried over a half sphere, then finer round the best; for each the turn is a robust least-squares fit
+    to the part of the flow across the arrows, which depth cannot explain. The sign of the travel is the one with more depth in front.
+    """
+    coarse, fine = (_sample(motion, trust, count) for count in (250, 900))
+    travel, turn, misfit = _best_travel(_half_sphere(), *coarse)
+    for spread in (0.12, 0.04):
+        travel, turn, misfit = _best_travel(_around(travel, spread), *fine)
+    flow, weight, basis, field = fine
+    along = ((flow - basis @ turn) * field(travel)).sum(-1)
+    return Camera(travel if (weight * np.sign(along)).sum() >= 0 else -travel, turn, misfit)
+
+
+def fit_turn(motion: np.ndarray, trust: np.ndarray) -> np.ndarray:
+    """The turn ``[4]`` that alone explains most of the flow: that of a camera which does not travel."""
+    flow, weight, basis, _ = _sample(motion, trust, 900)
+    robust = weight
+    for _ in range(10):
+        weighted = (basis * robust[:, None, None]).reshape(-1, 4).T
+        turn = np.linalg.solve(weighted @ basis.reshape(-1, 4) + np.eye(4) * 1e-3, weighted @ flow.reshape(-1))
+        robust = weight / (1 + (length(flow - basis @ turn) / 0.3) ** 2)
+    return turn
+
+
+def unexplained(motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Pixels of flow ``[H, W]`` that a turn does not explain."""
+    x, y, focal = pixel_rays(*motion.shape[:2])
+    return length(motion - turn_flow(x, y, focal, turn))
+
+
+def _sample(motion: np.ndarray, trust: np.ndarray, count: int):
+    """About ``count`` pixels on a grid: flow ``[N, 2]``, trust ``[N]``, turn basis ``[N, 2, 4]``, and travel field as a function."""
+    height, width = trust.shape
+    step = max(1, int(np.sqrt(height * width / count)))
+    x, y, focal = pixel_rays(height, width)
+    cut = (slice(step // 2, None, step), slice(step // 2, None, step))
+    x, y, flow, weight = (part[cut].reshape(-1, *part.shape[2:]).astype(np.float64) for part in (x, y, motion, trust))
+    basis = np.stack([turn_flow(x, y, focal, one) for one in np.eye(4)], -1)
+    return flow, weight + 1e-6, basis, lambda travel: travel_field(x, y, focal, travel)
+
+
+def _half_sphere() -> np.ndarray:
+    """Directions ``[N, 3]`` about 12 degrees apart; opposite ones give the same arrows."""
+    index = np.arange(120) + 0.5
+    z, angle = index / 120, np.pi * (1 + 5**0.5) * index
+    ring = np.sqrt(1 - z * z)
+    return np.stack([ring * np.cos(angle), ring * np.sin(angle), z], -1)
+
+
+def _around(travel: np.ndarray, spread: float) -> np.ndarray:
+    """``travel`` and a grid of directions round it, ``[25, 3]``."""
+    side = np.cross(travel, [1.0, 0, 0] if abs(travel[0]) < 0.7 else [0, 1.0, 0])
+    side /= np.linalg.norm(side)
+    other = np.cross(travel, side)
+    steps = np.linspace(-spread, spread, 5)
+    near = np.stack([travel + a * side + b * other for a in steps for b in steps])
+    return near / np.linalg.norm(near, axis=1, keepdims=True)
+
+
+def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np.ndarray, np.ndarray, float]:
+    """Of ``directions`` ``[D, 3]`` the one with least flow across its arrows, its turn, and its misfit in pixels."""
+    arrows = field(directions.T[:, :, None])  # [D, N, 2]
+    across = np.stack([-arrows[..., 1], arrows[..., 0]], -1)
+    across /= length(across)[..., None] + 1e-6
+    design = across[..., :1] * basis[:, 0] + across[..., 1:] * basis[:, 1]  # [D, N, 4]
+    target = (across * flow).sum(-1)
+    ridge = np.eye(4) * (1e-4 * FLAT * weight.sum())
+    robust = np.broadcast_to(weight, target.shape)
+    for _ in range(4):
+        weighted = (design * robust[..., None]).transpose(0, 2, 1)
+        turn = np.linalg.solve(weighted @ design + ridge, weighted @ target[..., None])
+        error = np.abs(target - (design @ turn)[..., 0])
+        robust = weight / (1 + (error / 0.3) ** 2)
+    winner = int((weight * error / (error + 0.5)).sum(1).argmin())
+    misfit = float((weight * np.minimum(error[winner], 3)).sum() / weight.sum())
+    return directions[winner], turn[winner, :, 0], misfit
+
+
+def inverse_depth(motion: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Inverse depth up to scale, the parallax it came from, the flow across the arrows (both in pixels), and how well depth can be seen.
+
+    All are ``[H, W]``; near the focus of expansion nothing moves, and the last is 0.
+    """
+    x, y, focal = pixel_rays(*motion.shape[:2])
+    rest = motion - turn_flow(x, y, focal, camera.turn)
+    field = travel_field(x, y, focal, camera.travel.astype(np.float32))
+    arrow = length(field) + 1
+    along = (rest[..., 0] * field[..., 0] + rest[..., 1] * field[..., 1]) / arrow
+    across = np.abs(rest[..., 0] * field[..., 1] - rest[..., 1] * field[..., 0]) / arrow
+    return along / arrow * focal, along, across, arrow**2 / (arrow**2 + (0.1 * focal) ** 2)
