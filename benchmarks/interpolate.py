@@ -20,13 +20,13 @@ import torch
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-from scenes import Camera, Layer, Scene, Texture, psnr  # noqa: E402
+from scenes import Camera, Layer, Scene, Texture, psnr
 
-from stereoreel.catalog import load  # noqa: E402
-from stereoreel.clip import ClipInfo, Shot  # noqa: E402
-from stereoreel.flow import flow, grayscale, warp  # noqa: E402
-from stereoreel.host import Headless  # noqa: E402
-from stereoreel.meter import resident  # noqa: E402
+from stereoreel.catalog import load
+from stereoreel.clip import ClipInfo, Shot
+from stereoreel.flow import flow, grayscale, warp
+from stereoreel.host import Headless
+from stereoreel.meter import resident
 
 RIM = 48
 

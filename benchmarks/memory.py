@@ -74,7 +74,8 @@ def main() -> None:
     ratio = rows[-1]["peak_mib"] / rows[0]["peak_mib"]
     print(f"{rows[-1]['frames']} frames need {ratio:.2f} times the memory of {rows[0]['frames']}")
     if options.json:
-        print(json.dumps({"workflow": options.workflow, "size": options.size, "runs": rows, "ratio": {"peak_longest_over_shortest": round(ratio, 3)}}))
+        facts = {"workflow": options.workflow, "size": options.size, "runs": rows}
+        print(json.dumps({**facts, "ratio": {"peak_longest_over_shortest": round(ratio, 3)}}))
 
 
 if __name__ == "__main__":

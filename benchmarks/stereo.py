@@ -20,13 +20,13 @@ import torch.nn.functional as F
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import scenes  # noqa: E402
+import scenes
 
-from stereoreel import stereo  # noqa: E402
-from stereoreel.clip import ClipInfo, Shot  # noqa: E402
-from stereoreel.host import Headless  # noqa: E402
-from stereoreel.options import resolve  # noqa: E402
-from stereoreel.stereo import builtin  # noqa: E402
+from stereoreel import stereo
+from stereoreel.clip import ClipInfo, Shot
+from stereoreel.host import Headless
+from stereoreel.options import resolve
+from stereoreel.stereo import builtin
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 DIVERGENCE = 3.0

@@ -1,11 +1,11 @@
 """ComfyUI's face of the pack."""
 
+from ..stereoreel.declared import NODES
 from ._comfy import ComfyExtension
 from ._schema import node_class
-from ..stereoreel.declared import NODES
+from ._stage_node import StageNode
 from .encode import EncodeNode
 from .extract import ExtractNode
-from ._stage_node import StageNode
 
 WEB_DIRECTORY = "./web"
 BASES = {"extract": ExtractNode, "encode": EncodeNode}

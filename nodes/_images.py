@@ -14,6 +14,7 @@ from ..stereoreel.batch import TensorSource, new_batch
 from ..stereoreel.build import DEFAULT_RATE
 from ..stereoreel.clip import Clip, Samples, apply
 from ..stereoreel.media.decode import FileSource
+from ..stereoreel.media.probe import probe
 from ..stereoreel.pull import pull
 from ..stereoreel.timeline import parse_fps
 from ..stereoreel.views import Split
@@ -51,24 +52,27 @@ def _adopt(video: VideoInput, label: str) -> Clip:
             path = scratch() / f"stereoreel_{uuid4().hex}.video"
             path.write_bytes(source.read())
             source = path
-        start, duration = _window(video)
-        return Clip(FileSource(Path(source), start=start, duration=duration))
+        if not _cropped(video, Path(source)):
+            start, duration = _window(video, Path(source))
+            return Clip(FileSource(Path(source), start=start, duration=duration, tick=ComfyHost().tick))
     parts = video.get_components()
     audio = parts.audio and Samples(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
     return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), label=label, audio=audio))
 
 
-def _window(video: VideoFromFile) -> tuple[float, float]:
+def _cropped(video: VideoFromFile, file: Path) -> bool:
+    """Whether the VIDEO shows only a rectangle of its file, as newer ComfyUI's can."""
+    edited = getattr(video, "has_pending_frame_edits", bool)
+    facts = probe(file)
+    return edited() and sorted(video.get_dimensions()) != sorted((facts.width, facts.height))
+
+
+def _window(video: VideoFromFile, file: Path) -> tuple[float, float]:
     """Start and duration in seconds (0: to the end) of what a file VIDEO shows; negative starts count from the end."""
     if hasattr(video, "get_active_trim_window"):
-        start, duration = video.get_active_trim_window()
-    else:
-        start, duration = (getattr(video, f"_VideoFromFile__{name}", 0) for name in ("start_time", "duration"))
-    if start and start < 0:
-        from ..stereoreel.media.probe import probe
-
-        start = max(0, float(probe(Path(video.get_stream_source())).duration) + start)
-    return start or 0, duration or 0
+        return video.get_active_trim_window()
+    start, duration = (getattr(video, f"_VideoFromFile__{name}", 0) or 0 for name in ("start_time", "duration"))
+    return (max(0, float(probe(file).duration) + start) if start < 0 else start), duration
 
 
 def as_batches(clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = frozenset()) -> dict[str, Tensor]:
@@ -77,7 +81,7 @@ def as_batches(clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = 
     place = 0
     with closing(pull(list(clips.values()), host)) as chunks:
         for made in chunks:
-            for (name, clip), chunk in zip(clips.items(), made):
+            for name, chunk in zip(clips, made):
                 _fill(batches[name], place, chunk, name in masks)
             place += made[0].shape[-4]
     return {name: batch[:place].to(working_device()) for name, batch in batches.items()}

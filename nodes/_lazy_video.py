@@ -14,7 +14,7 @@ from ..stereoreel.media.audio import read_audio
 from ..stereoreel.media.options import OPTIONS
 from ..stereoreel.options import resolve
 from ..stereoreel.sink import write
-from ..stereoreel.views import SideBySide, Trim, frame_at
+from ..stereoreel.views import Crop, SideBySide, Trim, frame_at
 from ._comfy import VideoComponents, VideoInput
 from ._host import ComfyHost, scratch
 
@@ -54,7 +54,7 @@ class LazyVideo(VideoInput):
         return 8
 
     def get_color_space(self) -> str:
-        return "bt709"
+        return "sRGB"
 
     def get_active_trim_window(self) -> tuple[float, float]:
         return 0.0, 0.0
@@ -67,6 +67,16 @@ class LazyVideo(VideoInput):
         if first >= info.frames or (strict_duration and duration and (stop - first) / info.fps < duration - 1 / info.fps):
             return None
         return LazyVideo(apply(Trim(first, stop), self.clip)["clip"])
+
+    def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> LazyVideo:
+        """A rectangle of the picture, clamped and at even places; an empty or whole one changes nothing."""
+        shown = self.shown
+        whole = shown.info.width, shown.info.height
+        left, top = (min(max(0, place), edge) // 2 * 2 for place, edge in zip((x, y), whole))
+        wide, high = (min(size, edge - begin) // 2 * 2 for size, edge, begin in zip((width, height), whole, (left, top)))
+        if wide <= 0 or high <= 0 or (wide, high) == whole:
+            return self
+        return LazyVideo(apply(Crop(left, top, wide, high), shown)["clip"])
 
     def get_components(self) -> VideoComponents:
         from ._images import as_batches

@@ -65,14 +65,17 @@ CLIP_IN = Socket("clip", FRAMES, "Frames: a VIDEO is worked on when somebody sav
 CLIP_OUT = Socket("clip", FRAMES, "The frames, of the same type as the input.")
 DEPTH_IN = Socket("depth", DEPTHS, "One depth map per frame of the clip, white is near. Any size; the length must be the clip's.")
 DEPTH_OUT = Socket("depth", FRAMES, "One depth map per frame, white is near.")
-FPS_IN = Socket("fps", RATE, "The rate of an IMAGE batch, as a number or like 24000/1001 (24 where nothing is connected). A VIDEO knows its own.", True)
+FPS_IN = Socket(
+    "fps", RATE, "The rate of an IMAGE batch, as a number or like 24000/1001 (24 where nothing is connected). A VIDEO knows its own.", True
+)
 FPS_OUT = Socket("fps", "FLOAT", "Frames per second.")
 HOLES = "where this eye shows what the source never showed (white): feed it to an inpainting model, or ignore it."
 
 NODES: tuple[Node, ...] = (
     Node(
         "StereoReelExtract", "Extract Video", "extract",
-        "Open a video for the other StereoReel nodes. Frames are read only when somebody needs them, so a two-hour film is no problem.",
+        "Open a video for the other StereoReel nodes. Frames are read only when somebody needs them, "
+        "so a two-hour film is no problem.",
         (Socket("clip", "VIDEO", "A VIDEO from another node; when connected, it is used instead of the file chosen below.", True),),
         (Socket("clip", "VIDEO", "The video, with its sound, its exact rate and its cuts."), FPS_OUT),
     ),

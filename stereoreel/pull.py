@@ -208,7 +208,7 @@ def _both(left: Tensor | dict[str, Tensor], right: Tensor | dict[str, Tensor]) -
     return torch.stack([left, right])
 
 
-class naming:  # noqa: N801 - reads as a verb at its uses
+class naming:
     """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on."""
 
     def __init__(self, label: str):

@@ -107,6 +107,25 @@ class Trim(_Weightless):
 
 
 @dataclass(frozen=True)
+class Crop(_Weightless):
+    """A rectangle of every frame, in pixels of one eye."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+    label: str = "Crop"
+    joint = False
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip.replace(width=self.width, height=self.height)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            yield chunk[:, self.top : self.top + self.height, self.left : self.left + self.width]
+
+
+@dataclass(frozen=True)
 class Fit(_Weightless):
     """Frames made smaller until their longer side is ``side`` pixels, at even sizes."""
 

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
+import browser
 import pytest
 
-import browser
 from stereoreel import workflow
 from stereoreel.canvas import render
 

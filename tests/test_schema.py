@@ -59,7 +59,9 @@ def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
         resolve([option], {option.name: given})
 
 
-@pytest.mark.parametrize(("option", "given", "meant"), [(NUMBER, "1.5", 1.5), (WHOLE, "4", 4), (SWITCH, "off", False), (SWITCH, "True", True), (CHOICE, "y", "y")])
+@pytest.mark.parametrize(("option", "given", "meant"), [
+    (NUMBER, "1.5", 1.5), (WHOLE, "4", 4), (SWITCH, "off", False), (SWITCH, "True", True), (CHOICE, "y", "y"),
+])  # fmt: skip
 def test_words_from_the_terminal_are_understood(option, given, meant):
     value = getattr(resolve([option], {option.name: given}), option.name)
     assert value == meant and type(value) is type(meant)

@@ -27,7 +27,6 @@ from .probe import FileFacts, probe
 from .rates import read_rate
 
 
-
 class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end), upright, at most ``max_side`` pixels long.
 
