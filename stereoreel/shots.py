@@ -1,0 +1,164 @@
+"""Where a film cuts: a new shot begins when no motion can explain a frame from the one before.
+
+Flashes, fades, noise and fast pans change every pixel and are no cuts; two scenes in the same colours are. So the score looks at
+structure: whether optical flow there and back agrees, and how well the compensated frames correlate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from torch import Tensor
+
+from .flow import SMALLEST, flow, grayscale, warp
+from .resize import resize
+
+LONG_SIDE = 320  # of a thumbnail: larger finds no more, and costs more
+GATE_SIDE = 32
+GATE = 0.12  # how unlike 32x32 pictures must be before motion is looked at
+LOST = 0.5  # share of pixels whose motion there and back disagrees, at sensitivity 0.5
+UNLIKE = 0.2  # 1 - correlation after motion is compensated, at sensitivity 0.5
+ASTRAY = 1.5  # pixels by which motion there and back may differ
+PLAIN_UNLIKE = 0.5  # the same for frames too small for optical flow, which are compared as they are
+FAINT = 3.0  # grey levels of contrast (standard deviation at 32x32) below which a frame shows nothing, whatever its noise
+
+
+class CutDetector:
+    """Takes thumbnails in order and tells of each whether a new shot begins with it.
+
+    ``sensitivity`` is 0..1: more finds more cuts. A frame that shows nothing (black, or white in a flash) is never a cut; what comes
+    after it is compared with the last frame that showed something.
+    """
+
+    def __init__(self, sensitivity: float = 0.5):
+        self.sensitivity = sensitivity
+        self._last: np.ndarray | None = None
+
+    def feed(self, gray: np.ndarray) -> bool:
+        """Whether the next thumbnail, uint8 ``[h, w]``, begins a new shot; the first frame does not."""
+        if tiny(gray).std() < FAINT:
+            return False
+        last, self._last = self._last, gray.copy()
+        return last is not None and is_cut(last, gray, self.sensitivity)
+
+
+def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:
+    """Indices of the frames that begin a new shot, the first excepted; ``thumbnails`` are uint8 ``[h, w]`` in order."""
+    detector = CutDetector(sensitivity)
+    return [index for index, gray in enumerate(thumbnails) if detector.feed(gray)]
+
+
+def thumbnail(frames: Tensor) -> np.ndarray:
+    """uint8 luma ``[T, h, w]`` of frames ``[T, H, W, C]`` in 0..1, long side 320 at most."""
+    height, width = frames.shape[1:3]
+    shrink = min(1.0, LONG_SIDE / max(height, width))
+    step = max(1, int(0.5 / shrink))  # every pixel of a large frame would take three times as long
+    return grayscale(resize(frames[:, ::step, ::step, :3], max(1, round(height * shrink)), max(1, round(width * shrink)), "area"))
+
+
+def is_cut(previous: np.ndarray, current: np.ndarray, sensitivity: float = 0.5) -> bool:
+    """Whether ``current`` begins a new shot after ``previous``; both uint8 ``[h, w]`` of one size."""
+    if np.array_equal(previous, current) or gate(previous, current) < GATE:
+        return False
+    return score(previous, current) > 4 ** (0.5 - sensitivity)
+
+
+def gate(first: np.ndarray, second: np.ndarray) -> float:
+    """How unlike two frames are at 32x32: 0 equal but for brightness and contrast, 1 unrelated."""
+    return 1 - correlation(tiny(first), tiny(second), faint=2.0)
+
+
+def tiny(image: np.ndarray) -> np.ndarray:
+    """The frame at 32x32, float, or at its own size along a shorter side."""
+    import cv2
+
+    side = tuple(min(GATE_SIDE, edge) for edge in image.shape[::-1])
+    return cv2.resize(image.astype(np.float32), side, interpolation=cv2.INTER_AREA)
+
+
+def score(first: np.ndarray, second: np.ndarray) -> float:
+    """How sure a cut is; above 1 is one. Both signs must show: motion that disagrees, and pictures that do not correlate."""
+    first, second = (calm(image) for image in same_light(first, second))
+    found = structure(first, second)
+    if found > 0.5 and min(first.shape) >= SMALLEST:  # a whip pan is too far for optical flow, unless its shift is taken off first
+        found = min(found, structure(*overlap(first, second)))
+    return found
+
+
+def structure(first: np.ndarray, second: np.ndarray) -> float:
+    """The score of two frames in the same light."""
+    if min(first.shape) < SMALLEST:
+        return (1 - correlation(first, second)) / PLAIN_UNLIKE
+    there, back = flow(first, second, "fast"), flow(second, first, "fast")
+    return min(lost(there, back) / LOST, unlike(first, second, there, back) / UNLIKE)
+
+
+def calm(image: np.ndarray) -> np.ndarray:
+    """The frame a little blurred: noise, which nothing can follow, must not look like a change of scene."""
+    import cv2
+
+    return cv2.GaussianBlur(image, (0, 0), 1.5)
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What both frames show, if the second is the first moved as a whole; all of them if that is less than a third each way."""
+    import cv2
+
+    window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(first.astype(np.float32), second.astype(np.float32), window)
+    height, width = first.shape
+    x, y = round(x), round(y)
+    if abs(x) > width * 2 / 3 or abs(y) > height * 2 / 3:
+        return first, second
+    return (first[max(0, -y):height - max(0, y), max(0, -x):width - max(0, x)],
+            second[max(0, y):height - max(0, -y), max(0, x):width - max(0, -x)])
+
+
+def lost(there: np.ndarray, back: np.ndarray) -> float:
+    """Share of the pixels that do not return to where they started, among those that stay inside the frame."""
+    inside = stays(there)
+    if not inside.any():
+        return 1.0
+    return float((np.linalg.norm(there + warp(back, there, cubic=False), axis=-1) > ASTRAY)[inside].mean())
+
+
+def unlike(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.ndarray) -> float:
+    """1 - correlation after compensation, in the better direction, over the pixels that stay inside the frame."""
+    pairs = ((first, warp(second, there, cubic=False), stays(there)), (second, warp(first, back, cubic=False), stays(back)))
+    return 1 - max(correlation(one[inside], other[inside]) for one, other, inside in pairs)
+
+
+def stays(motion: np.ndarray) -> np.ndarray:
+    """Where motion does not lead out of the frame, ``[H, W]``."""
+    height, width = motion.shape[:2]
+    rows, columns = np.indices((height, width), dtype=np.float32)
+    x, y = columns + motion[..., 0], rows + motion[..., 1]
+    return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+
+
+def same_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Both frames in the light of the one that is clipped more, stretched to full contrast: what a flash did to one is done to both."""
+    clipped = [np.count_nonzero((image < 4) | (image > 251)) for image in (first, second)]
+    if clipped[0] <= clipped[1]:
+        first = match_histogram(first, second)
+    else:
+        second = match_histogram(second, first)
+    low, high = np.percentile(first, 1), np.percentile(first, 99)
+    gain = 255 / max(high - low, 8)
+    return tuple(np.clip((image - low) * gain + 0.5, 0, 255).astype(np.uint8) for image in (first, second))
+
+
+def match_histogram(image: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The image with its levels mapped, in order, to those of another of the same size."""
+    shares, wanted = (np.cumsum(np.bincount(picture.ravel(), minlength=256)) for picture in (image, like))
+    return np.searchsorted(wanted, shares, side="left").clip(0, 255).astype(np.uint8)[image]
+
+
+def correlation(first: np.ndarray, second: np.ndarray, faint: float = 1.0) -> float:
+    """Correlation of two grey pictures, -1..1; differences of about ``faint`` grey levels count as none."""
+    if not first.size:
+        return 0.0
+    first, second = (image - image.mean(dtype=np.float32) for image in (first, second))
+    shared, power, least = np.mean(first * second), (np.mean(first * first), np.mean(second * second)), faint * faint
+    return float((shared + least) / ((power[0] + least) * (power[1] + least)) ** 0.5)
