@@ -1,0 +1,155 @@
+"""Write a clip into a file: the picture in a thread of its own, the sound beside it, the final name only when all is there.
+
+``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file; leaving it by an exception,
+a cancel or Ctrl-C removes what was written and leaves a file that had the name before as it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import av.error
+import numpy as np
+from torch import Tensor
+
+from ..clip import ClipInfo, Samples, Soundtrack
+from .codec import Clock, container_options, open_encoder
+from .layout import pack, packed_size
+from .mux import open_tracks
+from .options import preset
+from .picture import Pictures, coded_size
+
+CHUNKS_WAITING = 2  # chunks that may wait for the encoder, so that it works while the next one is computed
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def output_size(info: ClipInfo, settings: SimpleNamespace) -> tuple[int, int]:
+    """Width and height of the file that ``Writer`` makes: packed, then made even by repeating the edge where the format needs that."""
+    return coded_size(packed_size(info, settings.layout), preset(settings)["pix_fmt"])
+
+
+class Writer:
+    """One video file in the making.
+
+    ``info`` tells size, views, rate (or times) and colour; ``settings`` are ``media.options.OPTIONS``, resolved. ``audio`` is what
+    is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its own names. ``frames`` counts
+    those written so far.
+    """
+
+    def __init__(self, path: str | os.PathLike, info: ClipInfo, settings: SimpleNamespace, *,
+                 audio: Soundtrack | Samples | None = None, metadata: Mapping[str, str] | None = None):
+        self.path, self.frames = Path(path), 0
+        self._part = self.path.with_name(self.path.name + ".part")
+        self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
+        self._clock = Clock(info)
+        self._pictures = Pictures(packed_size(info, settings.layout), info.color, preset(settings)["pix_fmt"])
+        self._container = self._tracks = None
+        self._waiting: deque[Future] = deque()
+        self._encoded, self._lengths, self._stopped = 0, {}, False
+
+    def __enter__(self) -> Writer:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._discard)
+            self._open()
+            undo.pop_all()
+        return self
+
+    def write(self, chunk: Tensor) -> None:
+        """Hand the encoder frames ``[T, H, W, C]`` or two views of them ``[2, T, H, W, C]``; waits while it is two chunks behind.
+
+        A failure with an earlier chunk is raised here.
+        """
+        while len(self._waiting) >= CHUNKS_WAITING:
+            self._result(self._waiting.popleft())
+        # Frame by frame, so that no second chunk of floats is ever in memory.
+        levels = [self._pictures.quantize(pack(frame, self._settings.layout)[0]) for frame in chunk.split(1, dim=-4)]
+        self.frames += len(levels)
+        self._waiting.append(self._thread.submit(self._encode, levels))
+
+    def __exit__(self, kind, error, trace) -> None:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._discard)
+            if kind is not None:
+                return
+            if not self.frames:
+                raise ValueError(f"There is no frame to write into {self.path.name}; the clip is empty.")
+            for future in (*self._waiting, self._thread.submit(self._finish)):
+                self._result(future)
+            os.replace(self._part, self.path)
+            undo.pop_all()
+        self._thread.shutdown()
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._container = av.open(str(self._part.absolute()), "w", format=preset(self._settings)["container"],
+                                  container_options=container_options(self._settings, self._clock))
+        self._container.metadata.update(self._metadata)
+        self._stream = open_encoder(self._container, self._info, self._settings, self._pictures, self._clock)
+        self._tracks = open_tracks(self._container, self._audio, preset(self._settings), self._info.duration)
+        with self._in_plain_words():
+            self._container.start_encoding()
+
+    def _result(self, future: Future) -> None:
+        with self._in_plain_words():
+            future.result()
+
+    @contextlib.contextmanager
+    def _in_plain_words(self) -> Iterator[None]:
+        try:
+            yield
+        except av.error.FFmpegError as error:
+            if error.errno in DISK_FULL:
+                raise OSError(error.errno, f"There is no room for {self.path.name} in {self.path.parent}: the disk is full, "
+                              "or takes no file this large; free some space and run again.") from error
+            raise OSError(error.errno, f"{self.path.name} could not be written: {error.strerror}.") from error
+
+    def _discard(self) -> None:
+        """Stop, and leave nothing behind."""
+        self._stopped = True
+        self._thread.shutdown(cancel_futures=True)
+        with contextlib.suppress(PermissionError):  # Windows keeps an open file
+            self._part.unlink(missing_ok=True)  # first, so that closing does not move the whole film's index to its beginning
+        if self._tracks:
+            self._tracks.close()
+        if self._container:
+            with contextlib.suppress(av.error.FFmpegError):  # what cannot be completed is not wanted
+                self._container.close()
+        self._part.unlink(missing_ok=True)
+
+    # What follows runs in the encoder's thread.
+
+    def _encode(self, levels: list[np.ndarray]) -> None:
+        for picture in levels:
+            if self._stopped:
+                return
+            tick = self._clock.tick(self._encoded)
+            self._encoded += 1
+            self._lengths[tick] = self._clock.tick(self._encoded) - tick
+            self._mux(self._stream.encode(self._pictures.frame(picture, tick, self._clock.unit)))
+
+    def _mux(self, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            packet.duration = self._lengths.pop(packet.pts)
+            if not -self._clock.tick(self._encoded) <= packet.dts <= packet.pts:
+                packet.dts = packet.pts  # x265 leaves chance numbers there in films of one or two frames
+            if self._tracks:
+                self._tracks.write(self._clock.seconds(packet.dts))
+            self._container.mux(packet)
+
+    def _finish(self) -> None:
+        self._mux(self._stream.encode(None))
+        if self._tracks:
+            self._tracks.finish(self._clock.seconds(self._clock.tick(self._encoded)))
+            self._tracks.close()
+        self._container.close()
+        with open(self._part, "rb+") as file:
+            os.fsync(file.fileno())

@@ -1,0 +1,155 @@
+"""A clip's sound, subtitles and chapters, written beside its picture: copied packet by packet where the container allows.
+
+Only what is heard within the picture is kept. A copied packet that straddles the start is kept whole, with the one before it,
+which lapped codecs need to sound right: MP4 and MOV hide the early part behind an edit list. Matroska cannot hide it, so there a
+window that does not begin with its file begins with the first whole packet; one that does keeps everything, and the picture starts
+later by the codec's own priming.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+import av.error
+
+from ..clip import Samples, Soundtrack
+from .container import open_media
+from .probe import probe
+from .sound import EncodedTrack, SampleTrack
+
+log = logging.getLogger(__name__)
+INTERLEAVING = 2  # seconds by which packets of one moment lie apart in a file
+HIDES_EARLY_SOUND = ("mp4", "mov")
+KEPT_TAGS = ("language", "title", "handler_name")
+
+
+def open_tracks(output: av.container.OutputContainer, audio: Soundtrack | Samples | None, preset: dict,
+                duration: Fraction) -> FileTracks | SampleTrack | None:
+    """What goes beside ``duration`` seconds of picture, its streams added to ``output``; None where there is nothing."""
+    if isinstance(audio, Samples):
+        return SampleTrack(output, audio, preset["audio"], duration)
+    return FileTracks(output, audio, preset, duration) if audio else None
+
+
+class FileTracks:
+    """All sound and text of a window of a file; ``write`` keeps up with the picture, so that neither waits in memory."""
+
+    def __init__(self, output: av.container.OutputContainer, audio: Soundtrack, preset: dict, duration: Fraction):
+        self._output, self._preset, self._file = output, preset, audio.file
+        self._end = duration if audio.duration is None else min(duration, audio.duration)
+        self._source = open_media(audio.file)
+        self._start = probe(audio.file).start_time + audio.start
+        self._keeps_early = preset["container"] in HIDES_EARLY_SOUND or audio.start == 0
+        self._tracks = {stream.index: track for stream in self._source.streams if (track := self._track(stream))}
+        self._read_only_kept()
+        self._copy_chapters()
+        self._packets = self._read(seek=audio.start > INTERLEAVING)
+        self._waiting = next(self._packets, None)
+
+    def write(self, until: Fraction) -> None:
+        """Mux what begins before ``until`` seconds of the output."""
+        while self._waiting is not None and self._time(self._waiting) < until:
+            self._output.mux(self._tracks[self._waiting.stream.index].packets(self._waiting, self._start))
+            self._waiting = next(self._packets, None)
+
+    def finish(self, end: Fraction) -> None:
+        """Mux the rest, up to ``end`` seconds, where the picture ends."""
+        self.write(min(end, self._end))
+        for track in self._tracks.values():
+            self._output.mux(track.flush())
+
+    def close(self) -> None:
+        self._source.close()
+
+    def _track(self, stream):
+        """How a stream of the source is carried over; None, with a warning, where it cannot be."""
+        if stream.type not in ("audio", "subtitle"):
+            return None
+        codec = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
+        track = None
+        if codec in self._preset["audio_copy" if stream.type == "audio" else "subtitles"]:
+            track = CopiedTrack(self._output, stream, self._keeps_early)
+        elif stream.type == "audio" and stream.codec_context:
+            track = EncodedTrack(self._output, stream, self._preset["audio"], self._end)
+        if track is None:
+            log.warning("%s of %s (%s) cannot be kept in a %s file and is left out.",
+                        stream.type.capitalize(), self._file.name, codec, self._preset["extension"])
+        else:
+            track.stream.metadata.update({key: value for key, value in stream.metadata.items() if key in KEPT_TAGS})
+            track.stream.disposition = stream.disposition.value
+        return track
+
+    def _read_only_kept(self) -> None:
+        for stream in self._source.streams:
+            if stream.index not in self._tracks and hasattr(stream, "discard"):  # PyAV 18; before, the picture is read and dropped
+                stream.discard = type(stream.discard).all
+
+    def _read(self, seek: bool) -> Iterator[av.Packet]:
+        """The packets of every track that is kept, in the file's order, from the window's start to its end."""
+        if not self._tracks:
+            return
+        try:
+            if seek:
+                self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
+            for packet in self._source.demux([self._source.streams[index] for index in self._tracks]):
+                if packet.pts is None and packet.dts is None:
+                    continue
+                if self._time(packet) > self._end + INTERLEAVING:
+                    return
+                if self._time(packet) < self._end:
+                    yield packet
+        except av.error.FFmpegError as error:
+            log.warning("The sound of %s is damaged and ends early: %s.", self._file.name, error.strerror)
+
+    def _time(self, packet: av.Packet) -> Fraction:
+        return packet_time(packet) - self._start
+
+    def _copy_chapters(self) -> None:
+        if not hasattr(self._source, "chapters"):
+            return  # PyAV knows chapters from version 15 on
+        kept = []
+        for chapter in self._source.chapters():
+            unit = Fraction(chapter["time_base"])
+            start, stop = (min(max(chapter[edge] * unit - self._start, Fraction(0)), self._end) for edge in ("start", "end"))
+            if start < stop:
+                kept.append({**chapter, "start": round(start * 1000), "end": round(stop * 1000), "time_base": Fraction(1, 1000)})
+        self._output.set_chapters(kept)
+
+
+class CopiedTrack:
+    """A stream whose packets are carried over as they are, later or earlier."""
+
+    def __init__(self, output: av.container.OutputContainer, source, keeps_early: bool):
+        self.stream = output.add_stream_from_template(source, opaque=True)
+        self._keeps_early, self._last = keeps_early, None
+
+    def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
+        """The packet, moved so that ``start`` of its file becomes 0; nothing where it is over before that."""
+        unit = Fraction(packet.time_base)
+        begin = packet_time(packet) - start
+        length = packet.duration * unit if packet.duration else Fraction(0)
+        if self.stream.type == "subtitle":
+            if begin + length <= 0:
+                return []
+            if begin < 0:  # a line that is being shown already is shown for the rest of its time
+                packet.duration = round((begin + length) / unit)
+                begin = Fraction(0)
+        elif begin < 0 and not (self._keeps_early and begin + 2 * length > 0):
+            return []
+        packet.pts = packet.dts = round(begin / unit)
+        if self._last is not None and packet.dts <= self._last:
+            return []  # a damaged file steps back in time, which no container takes
+        self._last = packet.dts
+        packet.stream = self.stream
+        return [packet]
+
+    def flush(self) -> list[av.Packet]:
+        return []
+
+
+def packet_time(packet: av.Packet) -> Fraction:
+    """When a packet begins, on its file's clock."""
+    return (packet.dts if packet.pts is None else packet.pts) * Fraction(packet.time_base)

@@ -1,0 +1,68 @@
+"""What an encoder is given: whole numbers, a size its format can hold, and the YUV matrix that the file's tags name."""
+
+from __future__ import annotations
+
+import dataclasses
+from fractions import Fraction
+
+import av
+import numpy as np
+import torch
+from av.video.format import VideoFormat
+from av.video.reformatter import VideoReformatter
+from torch import Tensor
+
+from ..clip import Color
+from . import colour
+
+RGB_MATRIX = 0  # H.273: the samples are red, green and blue
+
+
+class Pictures:
+    """Frames of one size, format and colour for an encoder."""
+
+    def __init__(self, size: tuple[int, int], color: Color, pix_fmt: str):
+        self.size = coded_size(size, pix_fmt)
+        self.format = VideoFormat(pix_fmt, *self.size)
+        self.color = dataclasses.replace(color, matrix=RGB_MATRIX) if self.format.is_rgb else color
+        self._bits = self.format.components[0].bits
+        self._swscale = VideoReformatter()
+
+    def quantize(self, frame: Tensor) -> np.ndarray:
+        """Whole numbers ``[H', W', 3]`` for ``frame`` [H, W, C], rounded to the nearest on the frame's device; C = 1 is gray.
+
+        The last row and column are repeated where the format needs even sizes.
+        """
+        # swscale reads 16-bit RGB and rounds to the YUV depth itself; RGB formats are given their own depth.
+        white = 255 if self._bits == 8 else 2**self._bits - 1 if self.format.is_rgb else 65535
+        levels = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
+        levels = levels.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
+        height, width, channels = levels.shape
+        if (width, height) != self.size:
+            levels = np.pad(levels, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge")
+        return levels if channels == 3 else np.repeat(levels, 3, axis=2)
+
+    def frame(self, levels: np.ndarray, pts: int, time_base: Fraction) -> av.VideoFrame:
+        """The encoder's frame of what ``quantize`` gave, shown at ``pts`` x ``time_base`` seconds."""
+        if self.format.is_rgb:
+            frame = av.VideoFrame.from_ndarray(levels, format=self.format.name)
+        else:
+            frame = av.VideoFrame.from_ndarray(levels, format="rgb24" if self._bits == 8 else "rgb48le")
+            frame = self._swscale.reformat(frame, format=self.format.name, **colour.from_rgb(self.color))
+        frame.pts, frame.time_base = pts, time_base
+        if hasattr(frame, "color_trc"):  # from PyAV 17 on; before, the encoder's own tags must do
+            colour.tag(frame, self.color, full_range=self.format.is_rgb)
+        return frame
+
+    def configure(self, context) -> None:
+        """Tell an encoder the size, format and colour before it is opened."""
+        context.width, context.height = self.size
+        context.pix_fmt = self.format.name
+        colour.tag(context, self.color, full_range=self.format.is_rgb)
+
+
+def coded_size(size: tuple[int, int], pix_fmt: str) -> tuple[int, int]:
+    """``size`` rounded up to what the format's chroma planes divide."""
+    chroma = VideoFormat(pix_fmt, 16, 16)
+    across, down = 16 // chroma.chroma_width(16), 16 // chroma.chroma_height(16)
+    return -(-size[0] // across) * across, -(-size[1] // down) * down

@@ -1,0 +1,108 @@
+"""Sound that has to be encoded: a stream that the container cannot hold, or samples that were given as a tensor."""
+
+from __future__ import annotations
+
+import logging
+import math
+from fractions import Fraction
+
+import av
+import av.error
+import numpy as np
+
+from ..clip import Samples
+
+log = logging.getLogger(__name__)
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # what a plain channel count means
+BLOCK = 16384  # samples per frame made from a tensor
+GAP = Fraction(1, 10)  # seconds; a smaller step in the source's times is rounding, not silence
+
+
+class EncodedTrack:
+    """A stream that is decoded and encoded anew, its channels and rate kept, cut to the very sample at both ends."""
+
+    def __init__(self, output: av.container.OutputContainer, source, audio: dict, end: Fraction):
+        self.stream = add_audio(output, audio, source.rate, layout_name(source.layout))
+        self._end, self._next, self._damaged = end, None, False
+
+    def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
+        """The encoded packets that one source packet completes, with ``start`` of its file at 0."""
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            if not self._damaged:
+                log.warning("Damaged pieces of the sound are left out.")
+            self._damaged = True
+            return []
+        return [encoded for frame in frames for encoded in self._encode(frame, start)]
+
+    def flush(self) -> list[av.Packet]:
+        return self.stream.encode(None)
+
+    def _encode(self, frame: av.AudioFrame, start: Fraction) -> list[av.Packet]:
+        rate = frame.sample_rate
+        position = round((frame.pts * Fraction(frame.time_base) - start) * rate)
+        if self._next is not None and abs(position - self._next) < GAP * rate:
+            position = self._next
+        first, last = max(0, -position), min(frame.samples, math.ceil(self._end * rate) - position)
+        if first >= last or (self._next is not None and position < self._next):
+            return []
+        self._next = position + frame.samples
+        if last - first < frame.samples:
+            frame = cut(frame, first, last)
+        frame.pts, frame.time_base = position + first, Fraction(1, rate)
+        return self.stream.encode(frame)
+
+
+class SampleTrack:
+    """A waveform ``[channels, samples]``, encoded as the picture proceeds."""
+
+    def __init__(self, output: av.container.OutputContainer, samples: Samples, audio: dict, duration: Fraction):
+        if samples.waveform.ndim != 2 or samples.waveform.shape[0] not in LAYOUTS:
+            raise ValueError(f"Sound is [channels, samples] with 1 to 8 channels, not {list(samples.waveform.shape)}.")
+        self._layout, self._rate, self._output = LAYOUTS[samples.waveform.shape[0]], int(samples.rate), output
+        self._waveform = samples.waveform[:, :math.ceil(duration * self._rate)]
+        self.stream = add_audio(output, audio, self._rate, self._layout)
+        self._done = 0
+
+    def write(self, until: Fraction) -> None:
+        """Mux what begins before ``until`` seconds of the output."""
+        while self._done < min(until * self._rate, self._waveform.shape[1]):
+            block = self._waveform[:, self._done:self._done + BLOCK].detach().float().clamp(-1, 1).cpu().numpy()
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._layout)
+            frame.sample_rate, frame.pts, frame.time_base = self._rate, self._done, Fraction(1, self._rate)
+            self._output.mux(self.stream.encode(frame))
+            self._done += block.shape[1]
+
+    def finish(self, end: Fraction) -> None:
+        """Mux the rest, up to ``end`` seconds, where the picture ends."""
+        self.write(end)
+        self._output.mux(self.stream.encode(None))
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def add_audio(output: av.container.OutputContainer, audio: dict, rate: int, layout: str):
+    """A stream of the preset's codec, at the nearest rate that the codec knows."""
+    rates = av.Codec(audio["codec"], "w").audio_rates
+    stream = output.add_stream(audio["codec"], rate=min(rates, key=lambda known: abs(known - rate)) if rates else rate)
+    stream.codec_context.layout = layout
+    if "bitrate" in audio:
+        stream.codec_context.bit_rate = audio["bitrate"] * stream.codec_context.layout.nb_channels
+    return stream
+
+
+def layout_name(layout) -> str:
+    """A layout's name; a file that only counts its channels gets the usual one of that count."""
+    return layout.name if "channels" not in layout.name else LAYOUTS.get(layout.nb_channels, layout.name)
+
+
+def cut(frame: av.AudioFrame, first: int, last: int) -> av.AudioFrame:
+    """Samples ``first`` to ``last`` of a frame."""
+    samples = frame.to_ndarray()  # [channels, samples], or [1, samples x channels] where they alternate
+    step = samples.shape[1] // frame.samples
+    samples = np.ascontiguousarray(samples[:, first * step:last * step])
+    part = av.AudioFrame.from_ndarray(samples, format=frame.format.name, layout=frame.layout.name)
+    part.sample_rate = frame.sample_rate
+    return part

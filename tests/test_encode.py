@@ -1,0 +1,216 @@
+"""Files that the encoder writes, read back: size, rate, frames, colours, tags; and what a failure leaves (nothing)."""
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+import torch
+from encoded_files import encode, gray, read, settings
+from media_files import moving
+
+from stereoreel.clip import ClipInfo, Color, Soundtrack
+from stereoreel.media.encode import Writer, output_size
+from stereoreel.media.options import extension, preset, presets
+
+FORMATS = tuple(presets())
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("fps", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(25), Fraction(25, 2)])
+def test_size_rate_and_frame_count_are_exact(tmp_path, name, fps):
+    levels = torch.arange(20, 220, 20)  # apart enough that no codec takes two frames for one
+    facts, frames = read(encode(tmp_path, (levels / 255)[:, None, None, None].expand(-1, 48, 64, 3), fps, format=name))
+    assert frames.shape == (10, 48, 64, 3)
+    assert facts["codec"] == name
+    assert facts["rate"] == fps
+    tolerance = Fraction(1, 1000) if name == "ffv1" else Fraction(1, 10**6)  # Matroska counts milliseconds
+    assert abs(facts["duration"] - 10 / fps) <= tolerance
+    assert all(abs(time - index / fps) <= tolerance for index, time in enumerate(facts["times"]))
+    assert [round(float(frame.mean()) * 255) for frame in frames] == pytest.approx(levels.tolist(), abs=1)
+
+
+@pytest.mark.parametrize("color", [Color(), Color(6, 6, 6), Color(5, 6, 5), Color(9, 14, 9)], ids=["709", "601-525", "601-625", "2020"])
+@pytest.mark.parametrize("name", FORMATS)
+def test_flat_patches_come_back_within_2_of_255_and_the_tags_say_how(tmp_path, name, color):
+    levels = torch.tensor([0, 64, 191, 255]) / 255
+    patches = torch.cartesian_prod(levels, levels, levels).reshape(8, 8, 3)
+    picture = patches.repeat_interleave(48, 0).repeat_interleave(48, 1).expand(3, -1, -1, -1)
+    facts, frames = read(encode(tmp_path, picture, format=name, info=ClipInfo(384, 384, Fraction(25), 3, color=color)), color)
+    assert np.abs(frames[-1, 24::48, 24::48] - patches.numpy()).max() * 255 < 2.5
+    tags = (color.primaries, color.transfer, 0, 2) if name == "ffv1" else (color.primaries, color.transfer, color.matrix, 1)
+    assert facts["color"] == facts["frame_color"] == tags
+
+
+def test_ffv1_is_lossless_for_every_8_and_10_bit_level(tmp_path):
+    levels = torch.cat((torch.arange(1024) / 1023, torch.arange(256) / 255)).reshape(1, 20, 64, 1)
+    frames = read(encode(tmp_path, levels.expand(-1, -1, -1, 3), format="ffv1"))[1]
+    assert np.array_equal(np.round(frames.flatten()[:3072] * 1023), np.arange(1024).repeat(3))
+    assert np.array_equal(np.round(frames.flatten()[3072:] * 255), np.arange(256).repeat(3))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_odd_sizes_grow_to_even_by_repeating_the_edge(tmp_path, name):
+    frames = torch.from_numpy(moving(3, 65, 27)) / 255
+    written = read(encode(tmp_path, frames, format=name, crf=1))[1]
+    width, height = output_size(ClipInfo(65, 27, Fraction(25), 3), settings(format=name))
+    assert written.shape == (3, height, width, 3)
+    assert (width, height) == {"prores": (66, 27), "ffv1": (65, 27)}.get(name, (66, 28))
+    assert np.abs(written[:, :27, :65] - frames.numpy()).mean() * 255 < 6
+    assert np.abs(written[:, :, -1] - written[:, :, 64]).mean() * 255 < 8  # not black, whose distance is about 100
+
+
+def test_depth_is_written_gray_and_alpha_is_left_out(tmp_path):
+    depth = (torch.arange(64) / 63).expand(2, 48, 64)[..., None]
+    frames = read(encode(tmp_path, depth, format="ffv1"))[1]
+    assert np.abs(frames - depth.numpy()).max() <= 0.51 / 1023
+    transparent = torch.cat((torch.full((1, 48, 64, 3), 0.5), torch.zeros(1, 48, 64, 1)), -1)
+    assert read(encode(tmp_path, transparent, format="ffv1"))[1].mean() == pytest.approx(0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["h264", "ffv1"])
+def test_a_varying_rate_keeps_its_times(tmp_path, name):
+    times = tuple(Fraction(tick, 90_000) for tick in (0, 3003, 6006, 15015, 18018, 18018, 45000))
+    info = ClipInfo(64, 48, 7 / Fraction(48003, 90_000), 7, times=times)
+    found = read(encode(tmp_path, gray(7), info=info, format=name))[0]["times"]
+    assert len(found) == 7 and found == sorted(set(found))
+    assert max(abs(a - b) for a, b in zip(found, times)) <= Fraction(1, 900)
+
+
+def test_one_frame_makes_a_film_of_one_frame(tmp_path):
+    facts, frames = read(encode(tmp_path, gray(1), Fraction(24000, 1001)))
+    assert len(frames) == 1 and abs(facts["duration"] - Fraction(1001, 24000)) < Fraction(1, 10**6)
+
+
+def test_quality_and_speed_reach_the_codec(tmp_path):
+    frames = torch.rand(4, 64, 64, 3)
+    sizes = [encode(tmp_path, frames, crf=crf, speed="fast").stat().st_size for crf in (5, 35)]
+    assert sizes[0] > 3 * sizes[1]
+
+
+# Two views
+
+
+@pytest.mark.parametrize("layout, size", [("full_sbs", (128, 48)), ("half_sbs", (64, 48)), ("full_tb", (64, 96)), ("half_tb", (64, 48)),
+                                          ("anaglyph", (64, 48)), ("left", (64, 48)), ("right", (64, 48))])
+def test_layouts_have_their_size_and_their_eyes(tmp_path, layout, size):
+    pair = torch.stack((torch.full((3, 48, 64, 3), 0.25), torch.full((3, 48, 64, 3), 0.75)))
+    frames = read(encode(tmp_path, pair, layout=layout))[1]
+    assert (frames.shape[2], frames.shape[1]) == size
+    first, last = (0.25, 0.75) if "_" in layout else {"left": (0.25, 0.25), "right": (0.75, 0.75)}.get(layout, (None, None))
+    if first:
+        assert frames[0, 4, 4].mean() == pytest.approx(first, abs=0.01)
+        assert frames[0, -4, -4].mean() == pytest.approx(last, abs=0.01)
+
+
+@pytest.mark.parametrize("name, layout, told", [("h264", "half_sbs", True), ("h264", "half_tb", True), ("h264", "full_sbs", False),
+                                                ("ffv1", "full_sbs", True), ("ffv1", "half_tb", True), ("ffv1", "left", False)])
+def test_the_file_says_that_it_is_stereoscopic_where_it_can(tmp_path, name, layout, told):
+    pair = torch.rand(2, 2, 48, 64, 3)
+    assert read(encode(tmp_path, pair, format=name, layout=layout))[0]["stereo"] is told
+    assert not read(encode(tmp_path, pair, format=name, layout=layout, stereo_tags=False))[0]["stereo"]
+    assert not read(encode(tmp_path, pair[0], format=name, layout=layout))[0]["stereo"]
+
+
+@pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
+def test_metadata_can_be_read_again(tmp_path, name):
+    workflow = '{"1": {"class_type": "Ümlaut"}}'
+    metadata = read(encode(tmp_path, gray(2), format=name, metadata={"prompt": workflow, "workflow": "{}"}))[0]["metadata"]
+    found = {key.lower(): value for key, value in metadata.items()}
+    assert (found["prompt"], found["workflow"]) == (workflow, "{}")
+
+
+def test_the_index_comes_first_so_that_a_film_plays_while_it_loads(tmp_path):
+    data = encode(tmp_path, gray(5)).read_bytes()
+    assert 0 < data.index(b"moov") < data.index(b"mdat")
+
+
+# What a failure leaves
+
+
+@pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, GeneratorExit])
+@pytest.mark.parametrize("name", ["h264", "ffv1"])
+def test_a_failure_leaves_nothing_and_spares_the_file_that_was_there(tmp_path, name, failure):
+    path = tmp_path / f"film{extension(settings(format=name))}"
+    path.write_text("the film of yesterday")
+    with pytest.raises(failure), Writer(path, ClipInfo(64, 48, Fraction(25), 30), settings(format=name)) as writer:
+        for chunk in gray(30).split(5):
+            writer.write(chunk)
+            if writer.frames == 20:
+                assert (tmp_path / f"{path.name}.part").exists()
+                raise failure
+    assert os.listdir(tmp_path) == [path.name]
+    assert path.read_text() == "the film of yesterday"
+
+
+def test_the_final_name_appears_when_the_film_is_whole(tmp_path):
+    path = tmp_path / "new" / "film.mp4"
+    with Writer(path, ClipInfo(64, 48, Fraction(25), 10), settings()) as writer:
+        writer.write(gray(10))
+        assert os.listdir(path.parent) == ["film.mp4.part"]
+    assert os.listdir(path.parent) == ["film.mp4"]
+
+
+def test_no_frames_is_an_error_and_no_file(tmp_path):
+    with pytest.raises(ValueError, match="no frame"), Writer(tmp_path / "film.mp4", ClipInfo(64, 48, Fraction(25), 0), settings()):
+        pass
+    assert os.listdir(tmp_path) == []
+
+
+def test_frames_too_large_for_the_codec_are_refused_before_the_first(tmp_path):
+    info = ClipInfo(16386, 16, Fraction(25), 1)
+    with pytest.raises(ValueError, match=r"h264 cannot hold frames of 16386 x 16.*hevc"), Writer(tmp_path / "film.mp4", info, settings()):
+        pytest.fail("the block must not be entered")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("width", [1, 16, 62])
+def test_narrow_frames_do_not_reach_x265(tmp_path, width):
+    with pytest.raises(ValueError, match="hevc cannot hold frames"):
+        encode(tmp_path, gray(1, 64, width), format="hevc")
+    assert os.listdir(tmp_path) == []
+
+
+def test_missing_sound_is_an_error_and_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
+        encode(tmp_path, gray(2), audio=Soundtrack(tmp_path / "gone.mp4"))
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a file's size cannot be limited there")
+@pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
+def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, name):
+    run = f"""
+import resource, sys
+from fractions import Fraction
+from pathlib import Path
+import torch
+from stereoreel.clip import ClipInfo
+from stereoreel.media.encode import Writer
+from stereoreel.media.options import OPTIONS
+from stereoreel.options import resolve
+resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
+try:
+    with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 60), resolve(OPTIONS, dict(format="{name}"))) as writer:
+        for _ in range(60):
+            writer.write(torch.rand(1, 64, 64, 3))
+except OSError as error:
+    print(error)
+"""
+    target = tmp_path / f"film{extension(settings(format=name))}"
+    told = subprocess.run([sys.executable, "-c", run, str(target)], capture_output=True, text=True, check=True)
+    assert f"There is no room for {target.name}" in told.stdout
+    assert os.listdir(tmp_path) == []
+
+
+# The presets
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_presets_name_what_this_build_has(name):
+    entry = preset(settings(format=name))
+    assert entry["pix_fmt"] in [known.name for known in av.Codec(entry["codec"], "w").video_formats]
+    assert av.Codec(entry["audio"]["codec"], "w")
