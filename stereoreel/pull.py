@@ -6,7 +6,7 @@ Every stage runs as a suspended generator; frames move a chunk at a time, and wh
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 import torch
@@ -16,7 +16,7 @@ from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths
 from .host import Host
 from .meter import Meter
 
-CHUNK_BYTES = 64 << 20  # of float32; what one chunk may hold
+CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
 MOST_FRAMES = 32
 TIME = -4  # the frame axis of [T, H, W, C] and of [2, T, H, W, C]
 
@@ -48,17 +48,19 @@ class _Run:
 
     def __init__(self, host: Host, chunk_frames: int | None, meter: Meter):
         self.host, self.chunk_frames, self.meter = host, chunk_frames, meter
+        self.budget = CHUNK_BYTES.get(host.device.type, CHUNK_BYTES["cpu"])
         self.makers: dict[int, _Maker] = {}
         self.done = (0, 0)
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
-    def reader(self, clip: Clip) -> _Reader:
-        """A new reader of a clip; its maker, and the makers that one needs, come to life with it."""
+    def reader(self, clip: Clip, gives: Iterable[ClipInfo] = ()) -> _Reader:
+        """A new reader of a clip, for a stage that gives the clips ``gives``; the clip's maker, and those it needs, come to life with it."""
         maker = self.makers.get(id(clip.maker))
         if maker is None:
-            readers = [self.reader(source) for source in getattr(clip.maker, "inputs", ())]
+            step = clip.maker if isinstance(clip.maker, Step) else None
+            readers = [self.reader(source, step.infos.values()) for source in step.inputs] if step else []
             maker = self.makers[id(clip.maker)] = _Maker(self, clip.maker, readers)
-        return maker.read(clip)
+        return maker.read(clip, gives)
 
     def place(self) -> None:
         makers = list(self.makers.values())
@@ -66,19 +68,22 @@ class _Run:
             maker.load()
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
         memory = sum(getattr(maker.stage, "memory", 0) for maker in makers if maker.stage)
-        self.placed = self.host.place(nets, memory + 4 * CHUNK_BYTES) if nets else None
+        self.placed = self.host.place(nets, memory + 4 * self.budget) if nets else None
 
-    def most(self, info: ClipInfo) -> int:
-        """How many frames one chunk of such a clip may hold."""
+    def most(self, *sides: Iterable[ClipInfo]) -> int:
+        """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these clips."""
         if self.chunk_frames:
             return self.chunk_frames
-        frame = 4 * info.width * info.height * info.channels * info.views
-        return max(1, min(MOST_FRAMES, CHUNK_BYTES // frame))
+        largest = max(sum(4 * info.width * info.height * info.channels * info.views for info in side) for side in sides)
+        return max(1, min(MOST_FRAMES, self.budget // largest))
 
-    def together(self, readers: Sequence[_Reader], frames: int, label: str) -> Iterator[tuple[Tensor, ...]]:
-        """The next ``frames`` frames of all readers in agreeing slices; fewer where the first reader ends early."""
+    def together(self, readers: Sequence[_Reader], frames: int, label: str, gives: Iterable[ClipInfo] = ()) -> Iterator[tuple[Tensor, ...]]:
+        """The next ``frames`` frames of all readers in agreeing slices; fewer where the first reader ends early.
+
+        ``gives`` are the clips that will be made of them, which may be larger.
+        """
         first, *others = readers
-        most = min(self.most(reader.info) for reader in readers)
+        most = self.most([reader.info for reader in readers], gives)
         left = frames
         while left and (chunk := first.read(min(most, left))) is not None:
             count = chunk.shape[TIME]
@@ -95,8 +100,9 @@ class _Run:
 class _Reader:
     """One consumer's place in the output of a maker; holds what was made and not read yet."""
 
-    def __init__(self, maker: _Maker, clip: Clip):
-        self.maker, self.info, self.clip, self.waiting, self.taken = maker, clip.info, clip, deque(), 0
+    def __init__(self, maker: _Maker, clip: Clip, gives: Iterable[ClipInfo]):
+        self.maker, self.info, self.clip, self.gives = maker, clip.info, clip, gives
+        self.waiting, self.taken = deque(), 0
 
     def read(self, most: int) -> Tensor | None:
         """The next frames, at most ``most``; None at the end."""
@@ -133,8 +139,8 @@ class _Maker:
         self.stage: Stage | None = None
         self.work: Iterator | None = None
 
-    def read(self, clip: Clip) -> _Reader:
-        self.readers.append(_Reader(self, clip))
+    def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
+        self.readers.append(_Reader(self, clip, gives))
         return self.readers[-1]
 
     def load(self) -> None:
@@ -143,7 +149,8 @@ class _Maker:
                 self.stage = self.maker.recipe.load(self.run.host)
                 self.work = self._shots()
             else:
-                self.work = self.maker.chunks(self.run.host, self.run.most(self.maker.info))
+                sides = [[self.maker.info], *(reader.gives for reader in self.readers)]
+                self.work = self.maker.chunks(self.run.host, self.run.most(*sides))
 
     def advance(self) -> bool:
         """Make one chunk more; False at the end."""
@@ -164,7 +171,7 @@ class _Maker:
         for start, stop in info.shots:
             if start == stop:
                 continue
-            chunks = self.run.together(self.inputs, stop - start, self.label)
+            chunks = self.run.together(self.inputs, stop - start, self.label, self.maker.infos.values())
             yield from self._one_shot(Shot(start, info), chunks)
 
     def _one_shot(self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor | dict[str, Tensor]]:
