@@ -17,10 +17,10 @@ from torch import Tensor
 
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
+from .shots import find_cuts, thumbnail
 
 SHARE = 0.4  # of the memory that is free: what one batch may take before it goes into a file
 SPARE = 1 << 30  # bytes of disk to leave free
-LONG_SIDE = 320  # of the thumbnails that cuts are looked for on
 BLOCK = 16 << 20  # bytes of zeros written at a time
 SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
 
@@ -69,20 +69,8 @@ class TensorSource:
         return chunk.clamp(0, 1) if low < 0 or high > 1 else chunk
 
     def _find_cuts(self) -> tuple[int, ...]:
-        from .shots import CutDetector
-
-        detector = CutDetector(self._sensitivity)
-        return tuple(index for index, image in enumerate(self._images) if detector.feed(thumbnail(image)) and index)
-
-
-def thumbnail(image: Tensor):
-    """A frame ``[H, W, C]`` as a grey picture, uint8 numpy, at most 320 pixels long; what is not finite is black."""
-    step = max(1, -(-max(image.shape[:2]) // LONG_SIDE))
-    height, width = (max(1, edge // step) for edge in image.shape[:2])
-    small = torch.nn.functional.adaptive_avg_pool2d(image[..., :3].to(torch.float32).movedim(-1, 0), (height, width))
-    weights = torch.tensor([0.2126, 0.7152, 0.0722] if len(small) == 3 else [1.0], device=small.device)
-    gray = torch.nan_to_num((small * weights[:, None, None]).sum(0), 0, 0, 0)
-    return (gray.clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+        small = (thumbnail(image[None].float().nan_to_num(0, 0, 0))[0] for image in self._images)  # what is not finite is told when pulled
+        return tuple(find_cuts(small, self._sensitivity))
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:

@@ -60,7 +60,8 @@ def test_values_out_of_range_are_clamped(host):
 
 
 def test_cuts_are_found():
-    scenes = torch.cat([torch.from_numpy(moving(12, 160, 96)), 255 - torch.from_numpy(moving(12, 160, 96)).flip(1) // 2]) / 255
+    other = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 20, generator=torch.Generator().manual_seed(0)), (96, 160), mode="bicubic")
+    scenes = torch.cat([torch.from_numpy(moving(12, 160, 96)) / 255, other.movedim(1, -1).clamp(0, 1).expand(12, -1, -1, -1)])
     assert TensorSource(scenes, 25).info.cuts == (12,)
     assert TensorSource(scenes, 25, cuts=False).info.cuts == ()
 

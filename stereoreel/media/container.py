@@ -16,6 +16,7 @@ FORMATS = (
     "png_pipe", "jpeg_pipe", "webp_pipe", "bmp_pipe", "tiff_pipe", "exr_pipe", "jpegxl_pipe", "jpegxl_anim",
     "wav", "w64", "mp3", "aac", "ac3", "eac3", "flac", "aiff", "caf",
 )
+TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}  # PyAV 19 always replaces
 SAFE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
 
@@ -26,7 +27,7 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
         raise FileNotFoundError(f"There is no file {path}; check the name, or upload the video first.")
     try:
         # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason to refuse a film.
-        return av.open(str(path.absolute()), options=dict(SAFE), metadata_errors="replace")
+        return av.open(str(path.absolute()), options=dict(SAFE), **TAGS)
     except PermissionError:
         raise PermissionError(f"{path.name} may not be read; give this user the right to read it.") from None
     except (av.error.FFmpegError, ValueError):

@@ -10,12 +10,12 @@ from contextlib import closing
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from ..shots import LONG_SIDE, CutDetector
 from . import colour
 from .ahead import ahead
 from .frames import Damage, read_frames
 from .probe import FileFacts, fingerprint, probe
 
-LONG_SIDE = 320  # of a thumbnail
 REMEMBERED = 256  # windows
 TOLD_EVERY = 16  # frames
 
@@ -38,8 +38,6 @@ def index_cuts(
 
 
 def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -> tuple[int, ...]:
-    from ..shots import CutDetector
-
     detector, cuts, total = CutDetector(sensitivity), [], window[1] - window[0]
     with closing(ahead(thumbnails(facts, *window), 4)) as grays:
         for index, gray in enumerate(grays):
