@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
 
@@ -22,10 +24,26 @@ def enter(requirements: str) -> None:
     if sys.version_info < (3, 10):
         sys.exit(f"StereoReel needs Python 3.10 or newer, this is {sys.version.split()[0]}.")
     if not PYTHON.exists():
-        print("making .venv ...", flush=True)
-        venv.create(FOLDER, with_pip=True, system_site_packages=importlib.util.find_spec("torch") is not None)
+        _make()
     _install(ROOT / requirements)
     sys.exit(subprocess.call([str(PYTHON), *sys.argv]))
+
+
+def _make() -> None:
+    """A whole environment or none; it sees the torch that this Python has."""
+    if importlib.util.find_spec("ensurepip") is None:
+        sys.exit("This Python cannot make environments; on Debian and Ubuntu install python3-venv.")
+    print("making .venv ...", flush=True)
+    whole = False
+    try:
+        venv.create(FOLDER, with_pip=True)
+        if torch := importlib.util.find_spec("torch"):
+            packages = sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": FOLDER, "platbase": FOLDER})
+            (Path(packages) / "torch_already_here.pth").write_text(str(Path(torch.origin).parents[1]) + "\n")
+        whole = True
+    finally:
+        if not whole:
+            shutil.rmtree(FOLDER, ignore_errors=True)
 
 
 def _install(requirements: Path) -> None:

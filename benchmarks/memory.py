@@ -44,10 +44,11 @@ def film(path: Path, frames: int, width: int, height: int) -> None:
         file.mux(stream.encode(None))
 
 
-def peak(workflow: Path, source: Path, target: Path) -> tuple[int, float]:
+def peak(workflow: Path, source: Path, target: Path, settings: tuple[str, ...] = ()) -> tuple[int, float]:
     """Bytes of resident memory at their highest, and seconds, of one run in a process of its own."""
     begin = time.perf_counter()
     command = [sys.executable, "-c", CHILD, "run", str(workflow), "--input", str(source), "--output", str(target)]
+    command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return int(done.stdout.split("PEAK")[1]), time.perf_counter() - begin
 
@@ -57,6 +58,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, nargs="+", default=[100, 2000])
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--workflow", default="default")
+    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -68,13 +70,13 @@ def main() -> None:
         for frames in options.frames:
             source = Path(folder) / f"{frames}.mp4"
             film(source, frames, width, height)
-            memory, seconds = peak(ROOT / "workflows" / "api" / f"{options.workflow}.json", source, Path(folder) / "out.mp4")
+            memory, seconds = peak(ROOT / "workflows" / "api" / f"{options.workflow}.json", source, Path(folder) / "out.mp4", tuple(options.set))
             rows.append({"frames": frames, "peak_mib": round(memory / 2**20), "seconds": round(seconds, 1)})
             print(f"{options.workflow}, {width}x{height}, {frames} frames: peak {memory / 2**20:.0f} MiB, {seconds:.1f} s", flush=True)
     ratio = rows[-1]["peak_mib"] / rows[0]["peak_mib"]
     print(f"{rows[-1]['frames']} frames need {ratio:.2f} times the memory of {rows[0]['frames']}")
     if options.json:
-        facts = {"workflow": options.workflow, "size": options.size, "runs": rows}
+        facts = {"workflow": options.workflow, "set": options.set, "size": options.size, "runs": rows}
         print(json.dumps({**facts, "ratio": {"peak_longest_over_shortest": round(ratio, 3)}}))
 
 

@@ -36,6 +36,9 @@ class ComfyHost:
         raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join((*FOLDERS.get(kind, ()), kind))}).")
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
+        if not nets:
+            model_management.free_memory(memory, self.device)  # stages without networks need room too
+            return None
         offload = model_management.unet_offload_device()
         patchers = [ModelPatcher(net, load_device=self.device, offload_device=offload) for net in nets]
         model_management.load_models_gpu(patchers, memory_required=memory)

@@ -6,12 +6,13 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from uuid import uuid4
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
 
 from ..stereoreel.batch import TensorSource, new_batch
-from ..stereoreel.build import DEFAULT_RATE
+from ..stereoreel.build import DEFAULT_RATE, check_rate
 from ..stereoreel.clip import Clip, Samples, apply
 from ..stereoreel.media.decode import FileSource
 from ..stereoreel.media.probe import probe
@@ -21,11 +22,15 @@ from ..stereoreel.views import Split
 from ._comfy import VideoFromFile, VideoInput
 from ._host import ComfyHost, scratch, working_device, working_type
 
+_adopted: WeakKeyDictionary = WeakKeyDictionary()  # what two nodes make of one VIDEO is one clip, so that a pull decodes it once
+
 
 def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = False) -> Clip:
     """Whatever a stage socket delivers, as a clip; TypeError in one sentence for anything else."""
     if isinstance(value, VideoInput):
-        return _from_video(value, label, fps)
+        clip = _from_video(value, label, cuts=not depth)
+        check_rate(clip, fps)
+        return clip
     if not isinstance(value, Tensor) or value.ndim not in (3, 4):
         raise TypeError(f"{label}: connect an IMAGE batch or a VIDEO{' or a MASK' if depth else ''}, not {type(value).__name__}.")
     images = value if value.ndim == 4 else value[..., None]
@@ -35,16 +40,27 @@ def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = 
     return apply(Split(label), clip)["clip"] if packed == "full SBS" else clip
 
 
-def _from_video(video: VideoInput, label: str, fps) -> Clip:
+def as_depth(value, clip, label: str, packed: str) -> Clip | None:
+    """What a depth socket delivers; beside a batch of pairs, a depth of the same shape is a pair too."""
+    if value is None:
+        return None
+    batches = isinstance(value, Tensor) and isinstance(clip, Tensor)
+    pair = batches and value.shape[1] * clip.shape[2] == value.shape[2] * clip.shape[1]
+    return as_clip(value, label, packed=packed if pair else "mono", depth=True)
+
+
+def _from_video(video: VideoInput, label: str, cuts: bool) -> Clip:
     from ._lazy_video import LazyVideo
 
-    clip = video.clip if isinstance(video, LazyVideo) else _adopt(video, label)
-    if fps is not None and abs(parse_fps(fps) / clip.info.fps - 1) > Fraction(1, 1000):
-        raise ValueError(f"{label}: this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {fps}; use Interpolate Frames to change a rate.")
-    return clip
+    if isinstance(video, LazyVideo):
+        return video.clip
+    known = _adopted.setdefault(video, {})
+    if cuts not in known:
+        known[cuts] = _adopt(video, label, cuts)
+    return known[cuts]
 
 
-def _adopt(video: VideoInput, label: str) -> Clip:
+def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
     """Another pack's VIDEO: a file is decoded by us, with the window that the VIDEO shows of it; anything else by its tensor."""
     if isinstance(video, VideoFromFile):
         source = video.get_stream_source()
@@ -54,10 +70,10 @@ def _adopt(video: VideoInput, label: str) -> Clip:
             source = path
         if not _cropped(video, Path(source)):
             start, duration = _window(video, Path(source))
-            return Clip(FileSource(Path(source), start=start, duration=duration, tick=ComfyHost().tick))
+            return Clip(FileSource(Path(source), start=start, duration=duration, cuts=cuts, tick=ComfyHost().tick))
     parts = video.get_components()
     audio = parts.audio and Samples(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
-    return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), label=label, audio=audio))
+    return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), cuts=cuts, label=label, audio=audio))
 
 
 def _cropped(video: VideoFromFile, file: Path) -> bool:

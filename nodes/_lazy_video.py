@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io as stdlib_io
 import json
 import shutil
 from fractions import Fraction
@@ -11,7 +10,7 @@ from uuid import uuid4
 
 from ..stereoreel.clip import Clip, apply
 from ..stereoreel.media.audio import read_audio
-from ..stereoreel.media.options import OPTIONS
+from ..stereoreel.media.options import OPTIONS, extension
 from ..stereoreel.options import resolve
 from ..stereoreel.sink import write
 from ..stereoreel.views import Crop, SideBySide, Trim, frame_at
@@ -28,7 +27,7 @@ class LazyVideo(VideoInput):
     """
 
     def __init__(self, clip: Clip):
-        self.clip = clip
+        self.clip, self._file = clip, None
 
     @property
     def shown(self) -> Clip:
@@ -93,19 +92,28 @@ class LazyVideo(VideoInput):
             raise ValueError(f"StereoReel cannot write {name}; choose one of: {', '.join(FORMATS)}.")
         settings = resolve(OPTIONS, {"format": FORMATS[name], **({} if crf is None else {"crf": int(crf)})})
         notes = {key: json.dumps(value) for key, value in (metadata or {}).items()}
-        if not isinstance(path, stdlib_io.BytesIO):
+        suffix = extension(settings)
+        wanted = "auto" if hasattr(path, "write") else Path(path).suffix.lower() or "auto"
+        if wanted not in ("auto", suffix) or str(getattr(format, "value", format)) not in ("auto", suffix[1:]):
+            raise ValueError(f"StereoReel writes {name} as {suffix}; choose that format, or Encode Video, which has others.")
+        if not hasattr(path, "write"):
             write(self.shown, Path(path), settings, ComfyHost(), metadata=notes)
             return
         file = self._spill(settings, notes)
-        with file.open("rb") as written:
-            shutil.copyfileobj(written, path)
-        file.unlink()
+        try:
+            with file.open("rb") as written:
+                shutil.copyfileobj(written, path)
+        finally:
+            file.unlink()
 
     def get_stream_source(self) -> str:
-        return str(self._spill(resolve(OPTIONS, {}), {}))
+        """A file in ComfyUI's temp folder, written when first asked for."""
+        if self._file is None or not self._file.exists():
+            self._file = self._spill(resolve(OPTIONS, {}), {})
+        return str(self._file)
 
     def _spill(self, settings, notes: dict) -> Path:
         """The video as a file in ComfyUI's temp folder."""
-        file = scratch() / f"stereoreel_{uuid4().hex}.mp4"
+        file = scratch() / f"stereoreel_{uuid4().hex}{extension(settings)}"
         write(self.shown, file, settings, ComfyHost(), metadata=notes)
         return file

@@ -6,9 +6,10 @@ from ..stereoreel import build
 from ..stereoreel.catalog import choose
 from ..stereoreel.clip import Clip
 from ..stereoreel.declared import MASKS
+from ..stereoreel.pull import naming
 from ._comfy import VideoInput, io
 from ._host import ComfyHost
-from ._images import as_batches, as_clip
+from ._images import as_batches, as_clip, as_depth
 from ._lazy_video import LazyVideo
 from ._schema import DeclaredNode
 
@@ -18,8 +19,9 @@ class StageNode(DeclaredNode):
     def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
         name = build.label(node, node_id)
-        inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": None if depth is None else as_clip(depth, name, depth=True)}
-        made = build.stage(node, inputs, options, node_id)
+        inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": as_depth(depth, clip, name, packed)}
+        with naming(name):
+            made = build.stage(node, inputs, options, node_id)
         choose(node.kind, options.get("model", "auto"), ComfyHost())  # missing weights are told now, not when somebody pulls
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
         if isinstance(clip, VideoInput):
@@ -42,10 +44,10 @@ class StageNode(DeclaredNode):
         return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs))
 
     @classmethod
-    def fingerprint_inputs(cls, model: str = "auto", **others) -> str:
+    def fingerprint_inputs(cls, model: str | None = "auto", **others) -> str:
         """Changes when ``auto`` would choose another model, or its file was replaced."""
         host = ComfyHost()
-        entry, _ = choose(cls.NODE.kind, model, host)
+        entry, _ = choose(cls.NODE.kind, model or "auto", host)
         if not entry.file:
             return entry.name
         facts = host.weights(entry.kind, entry.file).stat()

@@ -18,7 +18,7 @@ from ..stereoreel.options import resolve
 from ..stereoreel.sink import free_path, write
 from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
 from ._host import ComfyHost
-from ._images import as_clip
+from ._images import as_clip, as_depth
 from ._schema import DeclaredNode
 
 EVERY = 1.0  # seconds between two preview pictures
@@ -31,7 +31,7 @@ class EncodeNode(DeclaredNode):
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
         settings = resolve([option for option in cls.NODE.options if option.name != "packed"], options)
         frames = as_clip(clip, name, fps=fps, packed=packed)
-        depths = None if depth is None else as_clip(depth, name, depth=True)
+        depths = as_depth(depth, clip, name, packed)
         output = Path(folder_paths.get_output_directory())
         confine_prefix(settings.filename_prefix, output)
         tag = file_tag(settings.layout) if frames.info.views == 2 else ""
@@ -43,7 +43,9 @@ class EncodeNode(DeclaredNode):
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([cls._result(file, output) for file in paths]))
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str = "video/StereoReel") -> bool | str:
+    def validate_inputs(cls, filename_prefix: str | None = "video/StereoReel") -> bool | str:
+        if filename_prefix is None:  # comes from another node, and is checked when it has come
+            return True
         try:
             confine_prefix(filename_prefix, Path(folder_paths.get_output_directory()))
         except (PermissionError, ValueError) as error:

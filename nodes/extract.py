@@ -18,25 +18,24 @@ from ._schema import DeclaredNode
 class ExtractNode(DeclaredNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
-        """Required widgets: the canvas adds its upload button behind the required ones."""
-        if option.name == "video":
-            return io.Combo.Input("video", options=[SAMPLE, *_videos()], default=SAMPLE, tooltip=option.text, upload=io.UploadType.video)
-        widget = super().widget(option)
-        widget.optional = False
-        return widget
+        """The list of videos is required, because the canvas gives only such widgets an upload button."""
+        if option.name != "video":
+            return super().widget(option)
+        return io.Combo.Input("video", options=[SAMPLE, *_videos()], default=SAMPLE, tooltip=option.text, upload=io.UploadType.video)
 
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
         name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), resolve(cls.NODE.options, options)
+        tick = ComfyHost().tick
         if clip is not None:
-            made = from_clip(as_clip(clip, name), settings, name)
+            made = from_clip(as_clip(clip, name), settings, name, tick)
         else:
-            made = open_file(find(settings.video), settings, name, ComfyHost().tick)
+            made = open_file(find(settings.video, tick), settings, name, tick)
         return io.NodeOutput(LazyVideo(made), float(made.info.fps))
 
     @classmethod
-    def validate_inputs(cls, video: str = SAMPLE) -> bool | str:
-        if video == SAMPLE:
+    def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:
+        if video in (SAMPLE, None) or clip is None:  # None: comes from another node
             return True
         try:
             return find(video).is_file() or f"There is no video {video} in ComfyUI's input folder; choose or upload one."
@@ -44,9 +43,9 @@ class ExtractNode(DeclaredNode):
             return str(error)
 
     @classmethod
-    def fingerprint_inputs(cls, video: str = SAMPLE, **others) -> str:
-        if video == SAMPLE or not find(video).is_file():
-            return video
+    def fingerprint_inputs(cls, video: str | None = SAMPLE, **others) -> str:
+        if video in (SAMPLE, None) or not find(video).is_file():
+            return str(video)
         facts = find(video).stat()
         return f"{find(video)} {facts.st_size} {facts.st_mtime_ns}"
 
@@ -57,11 +56,11 @@ def _videos() -> list[str]:
     return sorted(folder_paths.filter_files_content_types(files, ["video"]))
 
 
-def find(video: str) -> Path:
+def find(video: str, tick=None) -> Path:
     """The file that a name means, inside ComfyUI's folders and the administrator's roots; PermissionError for any other."""
     if video == SAMPLE:
         from ..stereoreel.sample import sample
 
-        return sample(scratch())
+        return sample(scratch(), tick)
     folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())
     return confine(folder_paths.get_annotated_filepath(video), folders)

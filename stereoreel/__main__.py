@@ -68,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options) -> int:
     from .media.layout import file_tag
     from .media.options import extension
+    from .media.paths import confine_prefix
     from .sink import free_path, write
 
     graph = workflow.override(workflow.read(options.workflow), options.set)
@@ -76,7 +77,9 @@ def _run(options) -> int:
         raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
     for job in jobs:
         tag = file_tag(job.settings.layout) if job.clip.info.views == 2 else ""
+        confine_prefix(job.settings.filename_prefix, Path("output"))
         path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings))
+        check_output(path, options.input, extension(job.settings))
         path.parent.mkdir(parents=True, exist_ok=True)
         meter = Meter(memory=options.costs)
         with Bar(job.clip.info.frames, meter) as bar:
@@ -85,6 +88,14 @@ def _run(options) -> int:
         if options.costs:
             print(costs(meter))
     return 0
+
+
+def check_output(path: Path, source: Path | None, suffix: str) -> None:
+    """ValueError where the file to write is the source, or its name says another format."""
+    if source is not None and path.resolve() == source.resolve():
+        raise ValueError(f"{path} is the source; give --output another name.")
+    if path.suffix.lower() != suffix:
+        raise ValueError(f"This format makes {suffix} files; name the output {path.with_suffix(suffix).name}, or choose another encode.format.")
 
 
 def find_video(name: str, given: Path | None) -> Path:

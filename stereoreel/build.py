@@ -8,6 +8,7 @@ from fractions import Fraction
 from .catalog import Plan
 from .clip import Clip, apply
 from .declared import Node
+from .timeline import parse_fps
 from .views import Eye
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
@@ -27,6 +28,7 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     for socket in node.inputs:
         if not socket.optional and inputs.get(socket.name) is None:
             raise ValueError(f"{name}: nothing is connected to {socket.name}.")
+    check_rate(inputs["clip"], inputs.get("fps"))
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
     made: dict[str, Clip | float] = dict(apply(Plan(node.kind, options, name), *clips))
     if node.kind == "stereo":
@@ -36,3 +38,9 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     if node.kind == "interpolate":
         made["fps"] = float(made["clip"].info.fps)
     return made
+
+
+def check_rate(clip: Clip, fps: float | str | None) -> None:
+    """ValueError where a rate was given that is not the clip's own: a clip knows it, only an IMAGE batch must be told."""
+    if fps is not None and abs(parse_fps(fps) / clip.info.fps - 1) > Fraction(1, 1000):
+        raise ValueError(f"this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {fps}; use Interpolate Frames to change a rate.")

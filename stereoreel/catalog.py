@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -14,6 +15,8 @@ import yaml
 from .clip import ClipInfo, Stage
 from .host import Host
 from .options import Option, resolve
+
+log = logging.getLogger(__name__)
 
 KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")
 CONFIG = Path(__file__).parent.parent / "models_config"
@@ -110,7 +113,8 @@ class Plan:
         return choose(self.kind, self.settings.model, host)
 
     def load(self, host: Host) -> Stage:
-        entry, _ = self.choose(host)
+        entry, reason = self.choose(host)
+        log.info("%s runs %s", self.label, reason)
         arch = import_module(f".{self.kind}.{entry.arch}", __package__)
         return arch.load(entry, self.settings, host)
 

@@ -69,7 +69,9 @@ class ClipInfo:
 
     @property
     def duration(self) -> Fraction:
-        """Seconds from the first frame to the end of the last."""
+        """Seconds from the first frame to the end of the last, which lasts as long as the one before it."""
+        if self.times and len(self.times) > 1:
+            return 2 * self.times[-1] - self.times[-2] - self.times[0]
         return self.frames / self.fps
 
     @property
@@ -80,7 +82,9 @@ class ClipInfo:
 
     def time(self, frame: int) -> Fraction:
         """When a frame is shown, in seconds; ``frame == frames`` is the end of the clip."""
-        return self.times[frame] if self.times and frame < len(self.times) else frame / self.fps
+        if not self.times:
+            return frame / self.fps
+        return self.times[frame] if frame < len(self.times) else self.times[0] + self.duration
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,7 @@ class Node:
         return _options(self.kind)
 
 
+# Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind may get later.
 PACKED = Option(
     "packed", "mono", "What an IMAGE batch shows: one picture a frame, or both eyes side by side. A VIDEO knows this itself.",
     choices=("mono", "full SBS"),
@@ -57,8 +58,9 @@ def _options(kind: str) -> tuple[Option, ...]:
     if kind == "encode":
         from .media.options import OPTIONS
 
-        return (*OPTIONS, PACKED)
-    return catalog.options(kind) if kind == "stereo" else (*catalog.options(kind), PACKED)
+        return (PACKED, *OPTIONS)
+    model, *others = catalog.options(kind)
+    return (model, *others) if kind == "stereo" else (model, PACKED, *others)
 
 
 CLIP_IN = Socket("clip", FRAMES, "Frames: a VIDEO is worked on when somebody saves it, chunk by chunk; an IMAGE batch at once.")

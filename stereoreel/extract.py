@@ -7,7 +7,7 @@ from pathlib import Path
 
 from .clip import Clip, apply
 from .options import Option
-from .views import Fit, Trim, frame_at
+from .views import Fit, Trim, Uncut, frame_at
 
 SAMPLE = "sample"
 
@@ -17,7 +17,7 @@ OPTIONS = (
     Option("duration", 0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001),
     Option("max_side", 0, "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.", low=0, high=16384, step=2),
     Option("cuts", True, "Look through the video for cuts first, so that nothing is blended or smoothed across them."),
-    Option("sensitivity", 0.5, "How readily a change counts as a cut: higher finds more.", low=0.0, high=1.0, step=0.05),
+    Option("sensitivity", 0.5, "How readily a change counts as a cut in a file: higher finds more.", low=0.0, high=1.0, step=0.05),
 )
 
 
@@ -26,14 +26,19 @@ def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] |
     from .media.decode import FileSource
 
     source = FileSource(
-        path, start=options.start, duration=options.duration, max_side=options.max_side, cuts=options.cuts, sensitivity=options.sensitivity, tick=tick
-    )
+        path, start=options.start, duration=options.duration, max_side=options.max_side,
+        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick,
+    )  # fmt: skip
     source.label = name
     return Clip(source)
 
 
-def from_clip(clip: Clip, options, name: str) -> Clip:
-    """The options applied to a clip that exists already."""
+def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None) -> Clip:
+    """The options applied to a clip that exists already; a whole file is opened anew, so that only the part asked for is searched for cuts."""
+    from .media.decode import FileSource
+
+    if isinstance(clip.maker, FileSource) and clip.maker.whole:
+        return open_file(clip.maker.facts.path, options, name, tick)
     info = clip.info
     if options.start or options.duration:
         stop = frame_at(info, options.start + options.duration) if options.duration else info.frames
@@ -42,4 +47,4 @@ def from_clip(clip: Clip, options, name: str) -> Clip:
             raise ValueError(f"{name}: nothing is left between {options.start} s and the end of a clip of {float(info.duration):.2f} s.")
     if options.max_side and max(info.width, info.height) > options.max_side:
         clip = apply(Fit(options.max_side, name), clip)["clip"]
-    return clip
+    return clip if options.cuts or not clip.info.cuts else apply(Uncut(name), clip)["clip"]

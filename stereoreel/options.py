@@ -43,7 +43,7 @@ class Option:
             return word in YES
         try:
             typed = kind(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"{self.name} must be a {kind.__name__}, not {value!r}.") from None
         if kind is float and not isfinite(typed):
             raise ValueError(f"{self.name} must be a finite number, not {value!r}.")

@@ -51,10 +51,8 @@ def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
 
 
 def _wanted(node: Node, socket: str, before: Sequence[str]) -> bool:
-    """Every stage reads the clip; the depth is read by Stereo, and by Interpolate while Stereo is still to come."""
-    if socket != "depth":
-        return True
-    return node.kind == "stereo" or (node.kind == "interpolate" and "depth" in before and "stereo" not in before)
+    """Every stage reads the clip; the depth is read by Stereo, and without Stereo by what comes after it, Encode too."""
+    return socket != "depth" or node.kind == "stereo" or ("depth" in before and "stereo" not in before)
 
 
 def check(order: Sequence[str]) -> None:

@@ -68,7 +68,7 @@ class _Run:
             maker.load()
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
         memory = sum(getattr(maker.stage, "memory", 0) for maker in makers if maker.stage)
-        self.placed = self.host.place(nets, memory + 4 * self.budget) if nets else None
+        self.placed = self.host.place(nets, memory + 4 * self.budget)
 
     def most(self, *sides: Iterable[ClipInfo]) -> int:
         """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these clips."""

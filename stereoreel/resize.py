@@ -40,6 +40,13 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
     return out
 
 
+def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
+    """Width and height at which the longer edge has at most ``side`` pixels (0: no limit), both even where that shrinks them."""
+    if not side or max(width, height) <= side:
+        return width, height
+    return tuple(max(2, edge * side // max(width, height) // 2 * 2) for edge in (width, height))
+
+
 def scaled_size(width: int, height: int, factor: float) -> tuple[int, int]:
     """Width and height times ``factor``, to the nearest pixel, at least 1."""
     return max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))

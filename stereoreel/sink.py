@@ -37,13 +37,14 @@ def write(
     clips, paths = [clip], [path]
     if depth is not None:
         clips.append(depth)
-        paths.append(path.with_name(f"{path.stem}_depth{path.suffix}"))
+        paths.append(depth_path(path))
     meter = meter or Meter()
     with ExitStack() as open_files:
         writers = []
-        for one, target in zip(clips, paths):
+        for one, target in reversed(list(zip(clips, paths))):  # the clip's file is completed first
             sound = (audio or one.info.audio) if one is clip else None
-            writers.append(open_files.enter_context(Writer(target, one.info, settings, audio=sound, metadata=metadata)))
+            info = one.info.replace(fps=clip.info.fps, times=clip.info.times)
+            writers.insert(0, open_files.enter_context(Writer(target, info, settings, audio=sound, metadata=metadata)))
         for chunks in open_files.enter_context(closing(pull([*clips, *also], host, meter=meter))):
             if watch:
                 watch(chunks)
@@ -59,6 +60,11 @@ def free_path(folder: Path, prefix: str, tag: str, suffix: str) -> Path:
     base = folder / prefix
     base.parent.mkdir(parents=True, exist_ok=True)
     number = 1
-    while (path := base.with_name(f"{base.name}_{number:05}{tag}{suffix}")).exists():
+    while (path := base.with_name(f"{base.name}_{number:05}{tag}{suffix}")).exists() or depth_path(path).exists():
         number += 1
     return path
+
+
+def depth_path(path: Path) -> Path:
+    """Where the depth of a video goes."""
+    return path.with_name(f"{path.stem}_depth{path.suffix}")

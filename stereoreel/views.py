@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from .clip import ClipInfo, Shot, Soundtrack
-from .resize import resize
+from .resize import fitted_size, resize
 
 EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
 
@@ -90,7 +90,9 @@ class Trim(_Weightless):
             audio = type(audio)(audio.waveform[:, first:last], audio.rate)
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
-        return clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
+        window = clip.time(stop) - clip.time(start)
+        fps = (stop - start) / window if times and window else clip.fps
+        return clip.replace(frames=stop - start, fps=fps, cuts=cuts, audio=audio, times=times)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start
@@ -104,6 +106,19 @@ class Trim(_Weightless):
     def _window(self, frames: int) -> tuple[int, int]:
         start = min(max(self.start, 0), frames)
         return start, min(max(self.stop, start), frames)
+
+
+@dataclass(frozen=True)
+class Uncut(_Weightless):
+    """The same frames as one single shot."""
+
+    label: str = "Uncut"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip.replace(cuts=())
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        yield from chunks
 
 
 @dataclass(frozen=True)
@@ -134,8 +149,7 @@ class Fit(_Weightless):
     joint = False
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
-        scale = min(1, Fraction(self.side, max(clip.width, clip.height)))
-        width, height = (max(2, 2 * round(edge * scale / 2)) for edge in (clip.width, clip.height))
+        width, height = fitted_size(clip.width, clip.height, self.side)
         return clip.replace(width=width, height=height)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

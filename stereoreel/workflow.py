@@ -11,6 +11,7 @@ from . import build, extract
 from .clip import Clip
 from .declared import BY_ID, Node
 from .options import resolve
+from .pull import naming
 
 Graph = dict[str, dict]
 
@@ -23,8 +24,11 @@ def read(path: Path) -> Graph:
         raise ValueError(f"{path} is not JSON: {error}.") from None
     if isinstance(graph, dict) and "nodes" in graph:
         raise ValueError(f"{path} is a canvas file; run its API format (the canvas: Workflow > Export (API); the bundled ones: workflows/api).")
-    if not isinstance(graph, dict) or not all(isinstance(node, dict) and "class_type" in node for node in graph.values()):
-        raise ValueError(f"{path} is not an API-format workflow: every entry needs a class_type.")
+    whole = isinstance(graph, dict) and all(
+        isinstance(node, dict) and "class_type" in node and isinstance(node.get("inputs"), dict) for node in graph.values()
+    )
+    if not whole:
+        raise ValueError(f"{path} is not an API-format workflow: every entry needs a class_type and inputs.")
     return graph
 
 
@@ -81,20 +85,24 @@ class Assembly:
 
     def _make(self, node_id: str) -> dict:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
-        if node.kind != "extract":
-            return build.stage(node, inputs, options, node_id)
-        name, settings = build.label(node, node_id), resolve(node.options, options)
-        clip = inputs.get("clip")
-        clip = extract.from_clip(clip, settings, name) if clip else extract.open_file(self.find_video(settings.video), settings, name)
-        return {"clip": clip, "fps": float(clip.info.fps)}
+        name = build.label(node, node_id)
+        with naming(name):
+            if node.kind != "extract":
+                return build.stage(node, inputs, options, node_id)
+            settings, clip = resolve(node.options, options), inputs.get("clip")
+            clip = extract.from_clip(clip, settings, name) if clip else extract.open_file(self.find_video(settings.video), settings, name)
+            return {"clip": clip, "fps": float(clip.info.fps)}
 
     def _arguments(self, node_id: str) -> tuple[dict[str, Clip], dict]:
         """What is connected, and what is set; a link is ``[node id, output number]``."""
         node, sockets, options = self.nodes[node_id], {}, {}
         names = {socket.name for socket in node.inputs}
         for name, value in self.graph[node_id]["inputs"].items():
-            if isinstance(value, list):
+            linked = isinstance(value, list)
+            if linked:
                 value = self._follow(node_id, name, value)
+            if name in names and not linked and name != "fps":
+                raise ValueError(f"Node {node_id}: {name} takes a connection to another node, not {value!r}.")
             if name in names:
                 sockets[name] = value
             elif name != "packed":  # a clip knows how many eyes it has
@@ -116,9 +124,9 @@ class Assembly:
     def _sink(self, node_id: str) -> SimpleNamespace:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
         name = build.label(node, node_id)
-        if inputs.get("clip") is None:
-            raise ValueError(f"{name}: nothing is connected to clip.")
-        if inputs.get("audio") is not None:
-            raise ValueError(f"{name}: an AUDIO input needs ComfyUI.")
-        settings = resolve([option for option in node.options if option.name != "packed"], options)
+        with naming(name):
+            if inputs.get("clip") is None:
+                raise ValueError("nothing is connected to clip.")
+            build.check_rate(inputs["clip"], inputs.get("fps"))
+            settings = resolve([option for option in node.options if option.name != "packed"], options)
         return SimpleNamespace(name=name, clip=inputs["clip"], depth=inputs.get("depth"), settings=settings)

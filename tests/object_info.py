@@ -11,8 +11,8 @@ def object_info() -> dict:
 def _node(node: Node) -> dict:
     required = {socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if not socket.optional}
     optional = {socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if socket.optional}
-    widgets = required if node.kind == "extract" else optional
-    widgets |= {option.name: _widget(option) for option in node.options}
+    for option in node.options:
+        (required if option.name == "video" else optional)[option.name] = _widget(option)
     return {
         "input": {"required": required, "optional": optional},
         "input_order": {"required": list(required), "optional": list(optional)},

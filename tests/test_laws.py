@@ -66,25 +66,37 @@ class Mirror(Luma):
             yield chunk.flip(2)
 
 
+def outputs(kind, model, clip, **options):
+    """All outputs of a stage over a clip; Stereo gets a depth, and so does Interpolate."""
+    inputs = [clip] if kind not in ("stereo", "interpolate") else [clip, apply(Luma(), clip)["clip"]]
+    return apply(Plan(kind, {"model": model, **options}, kind), *inputs)
+
+
 def run(kind, model, clip, **options):
-    """The first output of a stage over a clip."""
-    inputs = [clip] if kind != "stereo" else [clip, apply(Luma(), clip)["clip"]]
-    return apply(Plan(kind, {"model": model, **options}, kind), *inputs)["clip"]
+    return outputs(kind, model, clip, **options)["clip"]
+
+
+def all_frames(clips, host, chunk):
+    """Every output of a stage, from one pull."""
+    made = list(zip(*pull(list(clips.values()), host, chunk)))
+    return [torch.cat(chunks, -4) for chunks in made]
 
 
 @every_model
 @pytest.mark.parametrize("chunk", [1, 2, 7])
 def test_chunk_law(kind, model, chunk, tensor_clip, host):
-    clip = run(kind, model, tensor_clip(scene(11)))
-    assert torch.equal(frames(clip, host, chunk), frames(clip, host, 11))
+    clips = outputs(kind, model, tensor_clip(scene(11)))
+    for some, whole in zip(all_frames(clips, host, chunk), all_frames(clips, host, 11), strict=True):
+        assert torch.equal(some, whole)
 
 
 @every_model
 def test_shot_law(kind, model, tensor_clip, host):
     first, second = scene(6, seed=1), scene(5, seed=2)
-    joined = frames(run(kind, model, tensor_clip(torch.cat([first, second]), cuts=(6,))), host, 4)
-    alone = [frames(run(kind, model, tensor_clip(shot)), host, 4) for shot in (first, second)]
-    assert torch.equal(joined, torch.cat(alone, dim=-4))
+    joined = all_frames(outputs(kind, model, tensor_clip(torch.cat([first, second]), cuts=(6,))), host, 4)
+    alone = [all_frames(outputs(kind, model, tensor_clip(shot)), host, 4) for shot in (first, second)]
+    for whole, *parts in zip(joined, *alone, strict=True):
+        assert torch.equal(whole, torch.cat(parts, dim=-4))
 
 
 RATES = [{}, {"multiplier": 3}, {"target_fps": "60"}, {"target_fps": "24000/1001"}, {"target_fps": "10"}, {"slow_motion": True}]
@@ -147,13 +159,13 @@ def test_alpha_goes_through_stages_of_pictures(kind, model, tensor_clip, host):
 @every_model
 def test_a_pair_is_worked_on_after_stereo(kind, model, tensor_clip, host):
     pair = run("stereo", "builtin", tensor_clip(scene(4)))
-    if kind in ("stereo", "depth"):
-        if kind == "stereo":
-            with pytest.raises(ValueError, match="two views already"):
-                run(kind, model, pair)
+    if kind == "stereo":
+        with pytest.raises(ValueError, match="two views already"):
+            run(kind, model, pair)
         return
     clip = run(kind, model, pair)
-    assert frames(clip, host).shape[:2] == (2, clip.info.frames)
+    made = frames(clip, host, 3)
+    assert made.shape[:2] == (2, clip.info.frames) and torch.equal(made, frames(clip, host, 1))
 
 
 @pytest.mark.parametrize("kind", ["upscale", "vsr"])
@@ -167,6 +179,7 @@ def test_order_law_upscaling_and_mirroring_agree(kind, tensor_clip, host):
 LEGAL = [
     *(order for order, _ in orders.BUNDLED.values()),
     ("extract", "encode"),
+    ("extract", "depth", "encode"),
     ("extract", "depth", "interpolate", "stereo", "encode"),
     ("extract", "depth", "upscale", "interpolate", "vsr", "stereo", "interpolate", "upscale", "encode"),
     ("extract", "upscale", "vsr", "interpolate", "interpolate", "encode"),

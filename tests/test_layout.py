@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from stereoreel.clip import ClipInfo
-from stereoreel.media.layout import LAYOUTS, file_tag, pack, packed_size, unpack
+from stereoreel.media.layout import LAYOUTS, file_tag, pack, packed_size
 
 
 def eyes(height=4, width=6, frames=2):
@@ -64,14 +64,6 @@ def test_depth_and_alpha_channels_survive_packing():
     for channels in (1, 4):
         assert pack(torch.rand(2, 3, 4, 6, channels), "full_sbs").shape == (3, 4, 12, channels)
         assert pack(torch.rand(2, 3, 4, 6, channels), "anaglyph").shape == (3, 4, 6, 3)
-
-
-def test_unpack_takes_apart_what_full_sbs_joined():
-    pair = eyes()
-    assert torch.equal(unpack(pack(pair, "full_sbs"), "full SBS"), pair)
-    assert torch.equal(unpack(pair[0], "mono"), pair[0])
-    with pytest.raises(ValueError, match="7 pixels wide"):
-        unpack(torch.rand(1, 2, 7, 3), "full SBS")
 
 
 def test_every_layout_has_a_tag_of_its_own():

@@ -4,13 +4,14 @@ import gc
 import weakref
 from dataclasses import dataclass, field
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 import torch
 
-from stereoreel.clip import Clip, apply
+from stereoreel.clip import Clip, Soundtrack, apply
 from stereoreel.pull import frames, pull
-from stereoreel.views import Eye, SideBySide, Split, Trim
+from stereoreel.views import Eye, SideBySide, Split, Trim, Uncut
 
 
 @dataclass
@@ -168,6 +169,21 @@ def test_trim_keeps_exactly_its_window(tensor_clip, host, start, stop):
     assert clip.info.frames == len(images[start:stop])
     if clip.info.frames:
         assert torch.equal(frames(clip, host, chunk_frames=2), images[start:stop])
+
+
+def test_a_window_of_a_varying_rate_keeps_its_own_mean_rate_and_sound(tensor_clip):
+    clip = tensor_clip(frames=8)
+    times = tuple(Fraction(place, 10) for place in (0, 1, 2, 3)) + tuple(Fraction(4, 10) + Fraction(place, 30) for place in range(4))
+    clip.maker.info = clip.info.replace(times=times, fps=Fraction(15), audio=Soundtrack(Path("film.mkv")))
+    slow, fast = (apply(Trim(start, start + 4), clip)["clip"].info for start in (0, 4))
+    assert (slow.fps, slow.duration, slow.audio.duration) == (10, Fraction(4, 10), Fraction(4, 10))
+    assert (fast.fps, fast.duration, fast.audio.start) == (30, Fraction(4, 30), Fraction(4, 10))
+
+
+def test_one_shot_is_made_of_many(tensor_clip, host):
+    clip = apply(Uncut(), tensor_clip(frames=9, cuts=(2, 5)))["clip"]
+    assert clip.info.shots == [(0, 9)]
+    assert torch.equal(frames(clip, host, 2), frames(tensor_clip(frames=9), host))
 
 
 def test_frames_are_let_go_when_their_last_reader_has_them(tensor_clip, host):

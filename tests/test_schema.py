@@ -21,7 +21,10 @@ def schema() -> dict:
         node.id: {
             "name": node.name,
             "inputs": [[socket.name, socket.type, "optional" if socket.optional else "required"] for socket in node.inputs],
-            "options": [[option.name, type(option.default).__name__, option.default] for option in node.options],
+            "options": [
+                [option.name, type(option.default).__name__, option.default, list(option.choices) or [option.low, option.high]]
+                for option in node.options
+            ],
             "outputs": [[socket.name, socket.type] for socket in node.outputs],
         }
         for node in NODES

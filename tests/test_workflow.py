@@ -84,6 +84,11 @@ def test_a_depth_video_is_written_beside(small, tmp_path):
     (["--set", "interpolate.target_fps=fast"], "A frame rate is a number"),
     (["--set", "vsr.factor=7"], "between 1.0 and 4.0"),
     (["--input", "nowhere.mp4"], "nowhere.mp4"),
+    (["--set", "stereo.divergence=99"], "Stereo Pair (node 5): divergence"),
+    (["--set", "encode.filename_prefix=../../escaped"], "output"),
+    (["--set", "encode.format=ffv1"], ".mkv"),
+    (["--set", "encode.fps=60"], "this VIDEO runs at 50.000 fps"),
+    (["--set", "depth.clip=foo"], "takes a connection"),
 ])  # fmt: skip
 def test_what_cannot_run_is_told_in_one_sentence_and_leaves_nothing(changes, said, small, tmp_path, capsys):
     target = tmp_path / "out.mp4"
@@ -103,6 +108,12 @@ def test_an_option_of_two_nodes_of_one_kind_is_asked_for_by_id(capsys, tmp_path)
 def test_nodes_that_only_comfyui_has_are_named(capsys):
     assert main(["run", str(API["image_batch"])]) == 1
     assert "CreateVideo, GetVideoComponents, SaveVideo" in capsys.readouterr().err
+
+
+def test_the_source_is_never_the_output(small, capsys):
+    before = small.read_bytes()
+    assert main(["run", DEFAULT, "--input", str(small), "--output", str(small)]) == 1
+    assert "is the source" in capsys.readouterr().err and small.read_bytes() == before
 
 
 def test_a_canvas_file_is_told_from_an_api_file(capsys):

@@ -44,6 +44,7 @@ class ChainSheet:
 
     def _frame_of_source(self, wanted: int) -> Image.Image:
         """The source's frame that is shown at the same time."""
-        time = wanted / self._info.fps
-        source = FileSource(self._source, start=time, cuts=False)
+        info = FileSource(self._source, cuts=False).info
+        shown = min(int(wanted / self._info.fps * info.fps), info.frames - 1)
+        source = FileSource(self._source, start=info.time(shown), cuts=False)
         return to_image(next(source.chunks(Headless("cpu"), 1))[0])

@@ -76,7 +76,9 @@ def white_of_16_bits(bit_depth: int, full_range: bool) -> int:
 
 
 def tag(target, color: Color, full_range: bool = False) -> None:
-    """Write the tags on a frame or on an encoder's codec context; both need them."""
+    """Write the tags on a frame or on an encoder's codec context; both need them (frames take them from PyAV 17 on)."""
+    if not hasattr(target, "color_trc"):
+        return
     target.color_primaries, target.color_trc, target.colorspace = color.primaries, color.transfer, color.matrix
     target.color_range = FULL if full_range else LIMITED
 

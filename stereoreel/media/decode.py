@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..clip import ClipInfo, Soundtrack
 from ..host import Host
+from ..resize import fitted_size
 from ..views import EARLY
 from . import colour
 from .ahead import ahead
@@ -47,13 +48,18 @@ class FileSource:
         self.facts = probe(path)
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
-        self._size = fit(self.facts.width, self.facts.height, max_side)
+        self._size = fitted_size(self.facts.width, self.facts.height, max_side)
         self._sensitivity, self._tick = (sensitivity if cuts else None), tick
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = False
         if self.facts.missing and self.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: it was cut off after {self.facts.frames} of about {whole} frames")
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is all of the file, at its own size."""
+        return (self.first, self.stop) == (0, self.facts.frames) and self._size == (self.facts.width, self.facts.height)
 
     @functools.cached_property
     def info(self) -> ClipInfo:
@@ -136,14 +142,6 @@ def _first_at(facts: FileFacts, time: Fraction) -> int:
     if facts.times:
         return next((index for index, shown in enumerate(facts.times) if shown >= time), facts.frames)
     return min(facts.frames, max(0, math.ceil(time * facts.fps)))
-
-
-def fit(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """The size at which the longer side has at most ``max_side`` pixels (0: no limit), even when it shrinks."""
-    if not max_side or max(width, height) <= max_side:
-        return width, height
-    scale = Fraction(max_side, max(width, height))
-    return max(2, 2 * round(width * scale / 2)), max(2, 2 * round(height * scale / 2))
 
 
 class Planes:

@@ -46,18 +46,6 @@ def file_tag(layout: str) -> str:
     return FILE_TAGS[layout]
 
 
-def unpack(batch: Tensor, packed: str) -> Tensor:
-    """The views ``[2, N, H, W/2, C]`` of an IMAGE batch that holds both eyes side by side, or the batch itself when it is ``mono``.
-
-    Raises ValueError where the width is odd.
-    """
-    if packed == "mono":
-        return batch
-    if batch.shape[2] % 2:
-        raise ValueError(f"A full SBS batch has two eyes of one width, but this one is {batch.shape[2]} pixels wide; set packed to mono.")
-    return torch.stack(batch.chunk(2, dim=2))
-
-
 def dubois(left: Tensor, right: Tensor) -> Tensor:
     """The red-cyan picture ``[T, H, W, 3]`` of two eyes ``[T, H, W, C]``, mixed in linear light (sRGB curve)."""
     light = sum(_linear(eye[..., :3].expand(*eye.shape[:-1], 3)) @ torch.tensor(matrix, dtype=torch.float32, device=eye.device).T

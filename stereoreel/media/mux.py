@@ -140,7 +140,8 @@ class CopiedTrack:
         elif begin < 0 and not (self._keeps_early and begin + 2 * length > 0):
             return []
         packet.pts = packet.dts = round(begin / unit)
-        if self._last is not None and packet.dts <= self._last:
+        text = self.stream.type == "subtitle"  # of which several lines may begin together
+        if self._last is not None and packet.dts < self._last + (not text):
             return []  # a damaged file steps back in time, which no container takes
         self._last = packet.dts
         packet.stream = self.stream

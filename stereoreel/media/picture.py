@@ -50,8 +50,7 @@ class Pictures:
             frame = av.VideoFrame.from_ndarray(levels, format="rgb24" if self._bits == 8 else "rgb48le")
             frame = self._swscale.reformat(frame, format=self.format.name, **colour.from_rgb(self.color))
         frame.pts, frame.time_base = pts, time_base
-        if hasattr(frame, "color_trc"):  # from PyAV 17 on; before, the encoder's own tags must do
-            colour.tag(frame, self.color, full_range=self.format.is_rgb)
+        colour.tag(frame, self.color, full_range=self.format.is_rgb)
         return frame
 
     def configure(self, context) -> None:

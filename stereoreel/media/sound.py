@@ -29,7 +29,7 @@ class EncodedTrack:
         """The encoded packets that one source packet completes, with ``start`` of its file at 0."""
         try:
             frames = packet.decode()
-        except av.error.InvalidDataError:
+        except av.error.FFmpegError:
             if not self._damaged:
                 log.warning("Damaged pieces of the sound are left out.")
             self._damaged = True
@@ -41,7 +41,9 @@ class EncodedTrack:
 
     def _encode(self, frame: av.AudioFrame, start: Fraction) -> list[av.Packet]:
         rate = frame.sample_rate
-        position = round((frame.pts * Fraction(frame.time_base) - start) * rate)
+        if frame.pts is None and self._next is None:
+            return []  # nothing tells when it is heard
+        position = self._next if frame.pts is None else round((frame.pts * Fraction(frame.time_base) - start) * rate)
         if self._next is not None and abs(position - self._next) < GAP * rate:
             position = self._next
         first, last = max(0, -position), min(frame.samples, math.ceil(self._end * rate) - position)
