@@ -175,13 +175,69 @@ def test_cancel_leaves_nothing_and_the_queue_goes_on(server):
     prompt = server.queue(API["default"] | {"1": {**API["default"]["1"], "inputs": {**API["default"]["1"]["inputs"], "start": 0.04}}})
     ended = []
     for message in follow(ears, prompt):
-        if isinstance(message, dict) and message["type"] == "progress" and message["data"]["value"] > 0:
+        writing = isinstance(message, dict) and message["type"] == "progress" and message["data"].get("node") == "6"
+        if writing and message["data"]["value"] > 0:
+            assert leftovers(server), "the file in the making stands beside its final name"
             server.post("/interrupt")
         ended.append(message)
     ears.close()
     assert ended[-1]["type"] == "execution_interrupted"
     assert set(server.base.glob("output/**/*.mp4")) == before and not leftovers(server)
     assert server.run(small("clean_source"))["status"]["status_str"] == "success"
+
+
+def extracted(**options) -> dict:
+    return {"class_type": "StereoReelExtract", "inputs": {"video": "small.mp4", **options}}
+
+
+def test_a_widget_may_come_from_another_node(server):
+    graph = {
+        "1": extracted(),
+        "2": {"class_type": "PrimitiveString", "inputs": {"value": "linked/name"}},
+        "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "filename_prefix": ["2", 0]}},
+    }
+    (file,) = files(server.run(graph), server)
+    assert file.parent.name == "linked" and facts(file)[:2] == (96, 64)
+
+
+def test_a_widget_from_another_node_cannot_lead_out_of_the_output_folder(server):
+    graph = {
+        "1": extracted(),
+        "2": {"class_type": "PrimitiveString", "inputs": {"value": "../../escaped"}},
+        "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "filename_prefix": ["2", 0]}},
+    }
+    assert server.run(graph)["status"]["status_str"] == "error"
+    assert not list(server.base.parent.rglob("escaped*"))
+
+
+def test_image_batches_masks_and_pairs(server):
+    """IMAGE frames, a MASK as depth, a pair enlarged as a pair, holes as MASK, and a rate handed on to the encoder."""
+    graph = {
+        "1": extracted(duration=0.2),
+        "2": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "3": {"class_type": "StereoReelDepth", "inputs": {"clip": ["2", 0]}},
+        "4": {"class_type": "ImageToMask", "inputs": {"image": ["3", 0], "channel": "red"}},
+        "5": {"class_type": "StereoReelStereo", "inputs": {"clip": ["2", 0], "depth": ["4", 0]}},
+        "6": {"class_type": "MaskToImage", "inputs": {"mask": ["5", 3]}},
+        "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "holes"}},
+        "8": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["5", 0], "packed": "full SBS"}},
+        "9": {"class_type": "StereoReelEncode", "inputs": {
+            "clip": ["8", 0], "packed": "full SBS", "layout": "left", "fps": ["2", 2], "depth": ["4", 0]}},
+    }  # fmt: skip
+    saved = files(server.run(graph), server)
+    assert sum("holes" in path.name for path in saved) == 5
+    videos = [path for path in saved if path.suffix == ".mp4"]
+    assert [facts(path)[:4] for path in videos] == [(192, 128, Fraction(25), 5), (96, 64, Fraction(25), 5)]
+
+
+def test_a_clip_that_is_connected_is_used_instead_of_the_list(server):
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelExtract", "inputs": {"video": "gone.mp4", "clip": ["1", 0], "start": 0.2, "max_side": 48}},
+        "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0], "filename_prefix": "window"}},
+    }
+    (file,) = files(server.run(graph), server)
+    assert facts(file) == (48, 32, Fraction(25), 15, 0)
 
 
 @pytest.mark.parametrize(("node", "option", "value", "said"), [
