@@ -48,9 +48,9 @@ class Server:
                     on_message(message)
         return self.history(prompt)
 
-    def history(self, prompt: str) -> dict:
-        """What became of a prompt; ComfyUI writes it down a moment after it says that it ended."""
-        for _ in range(100):
+    def history(self, prompt: str, patience: float = 10) -> dict:
+        """What became of a prompt; ComfyUI writes it down a moment after it says that it ended. ``patience`` is in seconds."""
+        for _ in range(int(10 * patience)):
             if found := self.get(f"/history/{prompt}"):
                 return found[prompt]
             time.sleep(0.1)

@@ -245,13 +245,24 @@ def test_a_clip_that_is_connected_is_used_instead_of_the_list(server):
     ("1", "video", "missing.mp4", "no video missing.mp4"),
     ("6", "filename_prefix", "../../escaped", "output"),
     ("2", "factor", 9.0, "bigger than max"),
-    ("2", "model", "no-such-model", "not in list"),
 ])  # fmt: skip
 def test_a_bad_prompt_is_refused_with_a_reason(server, node, option, value, said):
     graph = copy.deepcopy(API["default"])
     graph[node]["inputs"][option] = value
     answer = server.post("/prompt", {"prompt": graph})
     assert answer.status_code == 400 and said.lower() in answer.text.lower()
+
+
+def test_a_choice_that_does_not_exist_is_refused_by_the_server_or_by_the_node(server):
+    """0.3.64 does not compare such values with the list; then our own check does, before the first frame."""
+    graph = small("default")
+    graph["2"]["inputs"]["model"] = "no-such-model"
+    answer = server.post("/prompt", {"prompt": graph})
+    if answer.status_code == 400:
+        assert "not in list" in answer.text
+        return
+    history = server.history(answer.json()["prompt_id"], patience=60)
+    assert history["status"]["status_str"] == "error" and "model must be one of auto, builtin" in str(history["status"])
 
 
 def test_a_value_of_the_wrong_type_is_refused_by_name(server):

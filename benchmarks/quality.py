@@ -1,0 +1,87 @@
+"""What the builtin VSR and depth reach on exact synthetic scenes: decibels over Lanczos, flicker, rank correlation, time per frame.
+
+    python benchmarks/quality.py [--quick] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+
+import torch  # isort: skip
+import test_depth
+import test_vsr
+from scenes import psnr, street
+
+from stereoreel.host import Headless
+
+SEEDS = range(11, 19)  # not those that constants were chosen on
+SIGMAS = (10, 4, 0)  # of the noise, in levels of 255
+
+
+def vsr(moves: list[str]) -> dict:
+    """Gain over frame-by-frame Lanczos in dB by move and noise, the part of the flicker that stays, and seconds per frame of both."""
+    host, gains, seconds = Headless("cpu"), {}, {"vsr": [], "lanczos": []}
+    for move in moves:
+        truth = test_vsr.large(move)
+        for sigma in SIGMAS:
+            frames = test_vsr.noisy(test_vsr.small(move), sigma / 255) if sigma else test_vsr.small(move)
+            begin = time.perf_counter()
+            better = test_vsr.enhanced(frames, host)
+            middle = time.perf_counter()
+            plain = test_vsr.lanczos(frames)
+            seconds["lanczos"].append((time.perf_counter() - middle) / len(frames))
+            seconds["vsr"].append((middle - begin) / len(frames))
+            gains.setdefault(move, {})[sigma] = round(psnr(better, truth) - psnr(plain, truth), 2)
+    still = test_vsr.noisy(test_vsr.small("still"))
+    flicker = float(test_vsr.enhanced(still, host).std(0).mean() / test_vsr.lanczos(still).std(0).mean())
+    return {"gain_db": gains, "flicker": round(flicker, 2), "seconds_median": {name: statistics.median(all) for name, all in seconds.items()}}
+
+
+def depth(seeds: list[int], moves: list[str]) -> dict:
+    """Spearman's rank correlation with the true depth by move (mean and worst of the seeds; frames 0, 4 and 9), and seconds per frame."""
+    rows, seconds = {}, []
+    for move in moves:
+        found = []
+        for seed in seeds:
+            frames, truth = street(seed, 320, 192, camera=test_depth.MOVES[move]).clip(10)
+            begin = time.perf_counter()
+            estimate = test_depth.estimate(frames)
+            seconds.append((time.perf_counter() - begin) / len(frames))
+            found.append(statistics.mean(test_depth.rank_correlation(estimate[at], truth[at]) for at in (0, 4, 9)))
+        rows[move] = {"mean": round(statistics.mean(found), 3), "worst": round(min(found), 3)}
+    return {"rank_correlation": rows, "seconds_median": statistics.median(seconds)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="two moves and two seeds")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    options = parser.parse_args()
+    count = 2 if options.quick else None
+    torch.set_grad_enabled(False)
+    upscaling = vsr(list(test_vsr.MOVES)[-2:] if options.quick else list(test_vsr.MOVES))
+    for move, gains in upscaling["gain_db"].items():
+        print(f"vsr    {move:<18}" + "".join(f"  noise {sigma:>2}: {gain:+.2f} dB" for sigma, gain in gains.items()))
+    times = upscaling["seconds_median"]
+    ratio = times["vsr"] / times["lanczos"]
+    print(f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of Lanczos")
+    guessing = depth(list(SEEDS)[:count], list(test_depth.MOVES)[:count])
+    for move, row in guessing["rank_correlation"].items():
+        print(f"depth  {move:<18}  rank correlation: mean {row['mean']}, worst scene {row['worst']}")
+    print(f"depth  {1000 * guessing['seconds_median']:.0f} ms a frame at 320x192")
+    if options.json:
+        print(json.dumps({"vsr": upscaling, "depth": guessing, "ratio": {"vsr_over_lanczos_time": round(ratio, 2)}}))
+
+
+if __name__ == "__main__":
+    main()
