@@ -13,6 +13,7 @@ from encoded_files import encode, gray, read, settings
 from media_files import moving
 
 from stereoreel.clip import ClipInfo, Color, Soundtrack
+from stereoreel.media.colour import KNOWS_2020
 from stereoreel.media.encode import Writer, output_size
 from stereoreel.media.options import extension, preset, presets
 
@@ -36,6 +37,8 @@ def test_size_rate_and_frame_count_are_exact(tmp_path, name, fps):
 @pytest.mark.parametrize("color", [Color(), Color(6, 6, 6), Color(5, 6, 5), Color(9, 14, 9)], ids=["709", "601-525", "601-625", "2020"])
 @pytest.mark.parametrize("name", FORMATS)
 def test_flat_patches_come_back_within_2_of_255_and_the_tags_say_how(tmp_path, name, color):
+    if color.matrix == 9 and name != "ffv1" and int(av.__version__.split(".")[0]) < KNOWS_2020:
+        pytest.skip(f"PyAV {av.__version__} has no BT.2020 matrix; a warning says so")
     levels = torch.tensor([0, 64, 191, 255]) / 255
     patches = torch.cartesian_prod(levels, levels, levels).reshape(8, 8, 3)
     picture = patches.repeat_interleave(48, 0).repeat_interleave(48, 1).expand(3, -1, -1, -1)

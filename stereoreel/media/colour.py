@@ -5,6 +5,10 @@ A wrong matrix shifts colours by up to 24 of 255, so no conversion is ever left 
 
 from __future__ import annotations
 
+import warnings
+
+import av
+
 from ..clip import Color
 
 BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
@@ -23,6 +27,8 @@ TRANSFER_OF_MATRIX = {1: 1, 4: 6, 5: 6, 6: 6, 7: 7, 9: 14, 10: 14}
 # Numbers of SwsFlags, because older PyAV has no names for the last two.
 PRECISE = 4 | 0x40000 | 0x2000
 THUMBNAIL = 32  # area averaging
+
+KNOWS_2020 = 18  # the first PyAV that hands swscale the BT.2020 matrix
 
 RGB_8, RGB_16 = "gbrp", "gbrp16le"  # planar: swscale's exact path to packed RGB is twice as slow
 
@@ -43,7 +49,7 @@ def resolve(primaries: int, transfer: int, matrix: int, width: int, height: int,
 
 def to_rgb(color: Color, full_range: bool) -> dict[str, int]:
     """Arguments of ``VideoReformatter.reformat`` for decoding: YUV by ``color`` to full-range RGB."""
-    matrix = SWSCALE_MATRIX[color.matrix]
+    matrix = _known(SWSCALE_MATRIX[color.matrix])
     return {
         "src_colorspace": matrix, "dst_colorspace": _another(matrix),
         "src_color_range": FULL if full_range else LIMITED, "dst_color_range": FULL, "interpolation": PRECISE,
@@ -57,11 +63,17 @@ def to_gray(color: Color, full_range: bool) -> dict[str, int]:
 
 def from_rgb(color: Color, full_range: bool = False) -> dict[str, int]:
     """Arguments of ``VideoReformatter.reformat`` for encoding: full-range RGB to YUV by ``color``."""
-    matrix = SWSCALE_MATRIX.get(color.matrix, SWSCALE_MATRIX[BT709.matrix])
+    matrix = _known(SWSCALE_MATRIX.get(color.matrix, SWSCALE_MATRIX[BT709.matrix]))
     return {
         "src_colorspace": _another(matrix), "dst_colorspace": matrix,
         "src_color_range": FULL, "dst_color_range": FULL if full_range else LIMITED, "interpolation": PRECISE,
     }
+
+
+def _known(matrix: int) -> int:
+    if matrix == 9 and int(av.__version__.split(".")[0]) < KNOWS_2020:
+        warnings.warn(f"PyAV {av.__version__} takes BT.2020 for BT.601, which shifts colours; install PyAV {KNOWS_2020} or newer.", stacklevel=3)
+    return matrix
 
 
 def _another(matrix: int) -> int:
