@@ -103,6 +103,9 @@ class Stage(Protocol):
 
     ``nets`` are the networks that the host places before the first frame. A ``joint`` stage takes two-view chunks
     ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
+
+    A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips, and ``counts``, a mapping
+    of what it counted while it worked.
     """
 
     nets: list

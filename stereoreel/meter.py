@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections import Counter
+from collections.abc import Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
@@ -15,6 +20,7 @@ class Cost:
     seconds: float = 0.0
     frames: int = 0
     memory: int = 0  # bytes of peak resident memory above the stage's start; 0 where the system does not tell
+    counts: Counter[str] = field(default_factory=Counter)  # what the stage says of its own work, such as frames that it reused
 
 
 class Meter:
@@ -47,6 +53,12 @@ class Meter:
     def count(self, label: str, frames: int) -> None:
         self._cost(label).frames += frames
 
+    def note(self, label: str, counts: Mapping[str, int]) -> None:
+        """Keep, and log, what a stage counted."""
+        if counts:
+            self._cost(label).counts.update(counts)
+            log.info("%s: %s", label, told(counts))
+
     def _cost(self, label: str) -> Cost:
         return self.costs.setdefault(label, Cost())
 
@@ -64,11 +76,15 @@ class Meter:
         self._since = time.perf_counter()
 
 
-def resident(field: str = "VmRSS") -> int:
+def told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+
+
+def resident(name: str = "VmRSS") -> int:
     """Bytes of resident memory (``VmHWM``: its high-water mark); 0 where ``/proc`` is missing."""
     if not _STATUS.exists():
         return 0
     for line in _STATUS.read_text().splitlines():
-        if line.startswith(field + ":"):
+        if line.startswith(name + ":"):
             return int(line.split()[1]) * 1024
     return 0

@@ -15,6 +15,7 @@ from torch import Tensor
 from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths
 from .host import Host
 from .meter import Meter
+from .naming import naming
 
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
 MOST_FRAMES = 32
@@ -67,7 +68,7 @@ class _Run:
         for maker in makers:
             maker.load()
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
-        memory = sum(getattr(maker.stage, "memory", 0) for maker in makers if maker.stage)
+        memory = sum(maker.memory() for maker in makers)
         self.placed = self.host.place(nets, memory + 4 * self.budget)
 
     def most(self, *sides: Iterable[ClipInfo]) -> int:
@@ -152,6 +153,11 @@ class _Maker:
                 sides = [[self.maker.info], *(reader.gives for reader in self.readers)]
                 self.work = self.maker.chunks(self.run.host, self.run.most(*sides))
 
+    def memory(self) -> int:
+        """Bytes that the stage's networks need for their work, where it tells."""
+        needed = getattr(self.stage, "memory", None)
+        return needed(*(reader.info for reader in self.inputs)) if needed else 0
+
     def advance(self) -> bool:
         """Make one chunk more; False at the end."""
         self.run.host.tick(*self.run.done)
@@ -188,6 +194,7 @@ class _Maker:
     def close(self) -> None:
         if self.work is not None and hasattr(self.work, "close"):
             self.work.close()
+        self.run.meter.note(self.label, getattr(self.stage, "counts", {}))
         self.stage = self.work = None
 
 
@@ -213,22 +220,6 @@ def _both(left: Tensor | dict[str, Tensor], right: Tensor | dict[str, Tensor]) -
     if isinstance(left, dict):
         return {port: torch.stack([left[port], right[port]]) for port in left}
     return torch.stack([left, right])
-
-
-class naming:
-    """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on."""
-
-    def __init__(self, label: str):
-        self.label = label
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind, error, trace) -> None:
-        if error is None or getattr(error, "stage", None) or isinstance(error, GeneratorExit):
-            return
-        error.stage = self.label
-        if len(error.args) == 1 and isinstance(error.args[0], str) and not error.args[0].startswith(self.label):
-            error.args = (f"{self.label}: {error.args[0]}",)
 
 
 def frames(clip: Clip, host: Host, chunk_frames: int | None = None) -> Tensor:

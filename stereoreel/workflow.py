@@ -10,8 +10,8 @@ from types import SimpleNamespace
 from . import build, extract
 from .clip import Clip
 from .declared import BY_ID, Node
+from .naming import naming
 from .options import resolve
-from .pull import naming
 
 Graph = dict[str, dict]
 
