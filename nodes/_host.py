@@ -8,15 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..stereoreel import weights
 from ._comfy import ModelPatcher, ProgressBar, folder_paths, model_management
-
-# Folders where users already keep such files, beside models/<kind> of our own.
-FOLDERS = {
-    "upscale": ("upscale_models",),
-    "vsr": ("vsr", "upscale_models", "diffusion_models"),
-    "interpolate": ("frame_interpolation", "rife"),
-    "depth": ("depthanything", "geometry_estimation"),
-}
 
 
 class ComfyHost:
@@ -28,12 +21,21 @@ class ComfyHost:
         self.preview = None  # the next tick's picture: ("JPEG", PIL image, longest side)
 
     def weights(self, kind: str, file: str) -> Path:
-        for folder in (*FOLDERS.get(kind, ()), kind):
+        file = weights.checked(file)
+        for folder in weights.folders(kind):
             if folder in folder_paths.folder_names_and_paths and (path := folder_paths.get_full_path(folder, file)):
                 return Path(path)
             if (path := Path(folder_paths.models_dir) / folder / file).is_file():
                 return path
-        raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join((*FOLDERS.get(kind, ()), kind))}).")
+        raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join(weights.folders(kind))}).")
+
+    def files(self, kind: str) -> list[str]:
+        return list(dict.fromkeys(name for folder in weights.folders(kind) for name in _files(folder)))
+
+    def folder(self, kind: str) -> Path:
+        first = weights.folders(kind)[0]
+        registered = folder_paths.folder_names_and_paths.get(first, ([],))[0]
+        return Path(registered[0]) if registered else Path(folder_paths.models_dir) / first
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
         if not nets:
@@ -50,6 +52,18 @@ class ComfyHost:
             self._bar = self._bar or ProgressBar(total)
             self._bar.update_absolute(done, total, self.preview)
             self.preview = None
+
+
+def _files(folder: str) -> list[str]:
+    """The files of weights in a folder of ComfyUI's, from its own list where it keeps one."""
+    plain = weights.listing(Path(folder_paths.models_dir) / folder)
+    if folder not in folder_paths.folder_names_and_paths:
+        return plain
+    try:
+        known = [name.replace("\\", "/") for name in folder_paths.get_filename_list(folder)]
+    except OSError:  # its list is of before somebody removed a folder
+        known = [name for place in folder_paths.get_folder_paths(folder) for name in weights.listing(Path(place))]
+    return sorted({*plain, *filter(weights.is_weights, known)})
 
 
 def working_type() -> torch.dtype:

@@ -52,7 +52,7 @@ class DeclaredNode(io.ComfyNode):
 
 
 def _custom(name: str):
-    known = {"VIDEO": io.Video, "AUDIO": io.Audio, "FLOAT": io.Float}
+    known = {"VIDEO": io.Video, "AUDIO": io.Audio, "FLOAT": io.Float, "STRING": io.String}
     return known.get(name) or io.Custom(name)
 
 

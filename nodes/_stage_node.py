@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ..stereoreel import build
-from ..stereoreel.catalog import choose
+from ..stereoreel.catalog import Plan, own_files, pick
 from ..stereoreel.clip import Clip
 from ..stereoreel.declared import MASKS
-from ..stereoreel.pull import naming
+from ..stereoreel.naming import naming
+from ..stereoreel.options import Option
+from ..stereoreel.weights import locate
 from ._comfy import VideoInput, io
 from ._host import ComfyHost
 from ._images import as_batches, as_clip, as_depth
@@ -16,13 +20,20 @@ from ._schema import DeclaredNode
 
 class StageNode(DeclaredNode):
     @classmethod
+    def widget(cls, option: Option) -> io.Input:
+        """The list of models ends with the user's own files."""
+        if option.open:
+            option = replace(option, choices=(*option.choices, *own_files(cls.NODE.kind, ComfyHost())))
+        return super().widget(option)
+
+    @classmethod
     def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
         name = build.label(node, node_id)
         inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": as_depth(depth, clip, name, packed)}
         with naming(name):
             made = build.stage(node, inputs, options, node_id)
-        choose(node.kind, options.get("model", "auto"), ComfyHost())  # missing weights are told now, not when somebody pulls
+            Plan(node.kind, options, name).choose(ComfyHost())  # weights are told missing, or fetched, now and not when somebody pulls
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
         if isinstance(clip, VideoInput):
             return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})
@@ -44,11 +55,10 @@ class StageNode(DeclaredNode):
         return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs))
 
     @classmethod
-    def fingerprint_inputs(cls, model: str | None = "auto", **others) -> str:
-        """Changes when ``auto`` would choose another model, or its file was replaced."""
+    def fingerprint_inputs(cls, model: str | None = "auto", download: bool | None = False, **others) -> str:
+        """Changes when ``auto`` would choose another model, or one of its files was replaced."""
         host = ComfyHost()
-        entry, _ = choose(cls.NODE.kind, model or "auto", host)
-        if not entry.file:
-            return entry.name
-        facts = host.weights(entry.kind, entry.file).stat()
-        return f"{entry.name} {facts.st_size} {facts.st_mtime_ns}"
+        entry, _ = pick(cls.NODE.kind, model or "auto", host, bool(download))
+        found = filter(None, (locate(part, entry.kind, host) for part in entry.parts.values()))
+        facts = [(name, host.weights(entry.kind, name).stat()) for name in found]
+        return " ".join([entry.name, *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in facts)])

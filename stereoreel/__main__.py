@@ -1,4 +1,4 @@
-"""The terminal: run a workflow without ComfyUI, list nodes and models, write workflows for any order."""
+"""The terminal: run a workflow without ComfyUI, list nodes and models, fetch weights, write workflows for any order."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from . import __version__, catalog, orders, workflow
+from . import __version__, catalog, orders, stock, workflow
 from .canvas import render
 from .declared import NODES
 from .extract import SAMPLE
 from .host import Headless
 from .meter import Meter
+from .naming import naming
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / "workflows"
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except KeyboardInterrupt:
-        print("cancelled; nothing was left behind", file=sys.stderr)
+        print("cancelled; no half-written video was left behind", file=sys.stderr)
         return 130
     except (ValueError, OSError, RuntimeError, TypeError) as error:
         if options.trace:
@@ -56,6 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     nodes.set_defaults(run=_nodes)
     models = commands.add_parser("models", help="list the models, and which have their weights here")
     models.set_defaults(run=_models)
+    fetch = commands.add_parser("fetch", help="fetch the weights of models")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")
+    fetch.add_argument("--list", action="store_true", help="list what can be fetched")
+    fetch.add_argument("--folder", type=Path, help="where to put it; default: where StereoReel looks for such weights")
+    fetch.add_argument("--all-parts", action="store_true", help="fetch a model's optional files too")
+    fetch.add_argument("--force", action="store_true", help="replace a file that is not the expected one")
+    fetch.set_defaults(run=_fetch)
 
     flows = commands.add_parser("workflows", help="list the bundled workflows and render their canvas files, or write another order")
     flows.add_argument("--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)")
@@ -75,6 +83,9 @@ def _run(options) -> int:
     jobs = workflow.Assembly(graph, lambda name: find_video(name, options.input)).sinks
     if options.output and len(jobs) > 1:
         raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
+    for plan in catalog.plans(*(clip for job in jobs for clip in (job.clip, job.depth) if clip)):
+        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
+            plan.choose(Headless("cpu", on_tick=bar.tick))
     for job in jobs:
         tag = file_tag(job.settings.layout) if job.clip.info.views == 2 else ""
         confine_prefix(job.settings.filename_prefix, Path("output"))
@@ -149,12 +160,21 @@ def _nodes(options) -> int:
 
 
 def _models(options) -> int:
+    print("\n".join(stock.listed(Headless("cpu"))))
+    return 0
+
+
+def _fetch(options) -> int:
     host = Headless("cpu")
-    for kind in catalog.KINDS:
-        chosen, _ = catalog.choose(kind, "auto", host)
-        for name, entry in catalog.models(kind).items():
-            state = "no weights needed" if not entry.file else "here" if catalog.present(entry, host) else f"missing: {entry.file}"
-            print(f"{kind + '.model=' + name:<32}{entry.license:<14}{state}{' (auto)' if entry is chosen else ''}\n    {entry.text}")
+    if not options.names and not options.list:
+        raise ValueError("Name the models to fetch; python -m stereoreel fetch --list tells which there are.")
+    if options.list:
+        print("\n".join(stock.fetchable(host)))
+    try:
+        stock.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
+    except KeyboardInterrupt:
+        print("cancelled; what has come is kept in a .part file, and the same command goes on from there", file=sys.stderr)
+        return 130
     return 0
 
 

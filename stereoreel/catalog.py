@@ -1,10 +1,10 @@
-"""The models there are, as data: which file an entry needs, whose licence it bears, and which module runs it."""
+"""The models there are, as data: which files an entry needs, whose licence it bears, and which module runs it."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -12,31 +12,36 @@ from types import ModuleType
 
 import yaml
 
-from .clip import ClipInfo, Stage
-from .host import Host
+from .clip import Clip, ClipInfo, Stage, Step
+from .host import Headless, Host
 from .options import Option, resolve
+from .weights import File, checked, has, is_weights, locate
 
 log = logging.getLogger(__name__)
 
 KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")
 CONFIG = Path(__file__).parent.parent / "models_config"
+MAIN = "weights"  # the role of a model's only or most important file
+ANY = "*"  # the entry that says how a file of the user's is run
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``; ``file`` is None where no weights are needed."""
+    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role; none where it needs no weights."""
 
     name: str
     kind: str
     arch: str
     text: str = ""
-    file: str | None = None
-    url: str | None = None
-    sha256: str | None = None
-    bytes: int | None = None
     license: str = "Apache-2.0"
+    parts: dict[str, File] = field(default_factory=dict)
     params: dict = field(default_factory=dict)
     needs: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str | None:
+        """The main file's name; None where no weights are needed."""
+        return next((part.file for part in self.parts.values()), None)
 
     @property
     def commercial(self) -> bool:
@@ -44,17 +49,39 @@ class Entry:
 
 
 @lru_cache
-def models(kind: str) -> dict[str, Entry]:
-    """The entries of ``models_config/<kind>.yaml``, best first; ValueError for a kind there is not."""
+def _catalogue(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
         raise ValueError(f"There is no kind of model named {kind}; the kinds are: {', '.join(KINDS)}.")
     read = yaml.safe_load((CONFIG / f"{kind}.yaml").read_text(encoding="utf-8"))
-    return {name: Entry(name=name, kind=kind, **{**fields, "needs": tuple(fields.get("needs", ()))}) for name, fields in read.items()}
+    return {name: _entry(name, kind, fields) for name, fields in read.items()}
+
+
+def _entry(name: str, kind: str, fields: Mapping) -> Entry:
+    """An entry as YAML has it: the main file's facts at the top, those of others under ``parts``."""
+    of_file = File.__dataclass_fields__
+    main = {key: value for key, value in fields.items() if key in of_file}
+    parts = {**({MAIN: main} if main else {}), **fields.get("parts", {})}
+    files = {role: File(**{**facts, "also": tuple(facts.get("also", ()))}) for role, facts in parts.items()}
+    others = {key: value for key, value in fields.items() if key not in (*of_file, "parts")}
+    return Entry(name=name, kind=kind, parts=files, **{**others, "needs": tuple(fields.get("needs", ()))})
+
+
+def models(kind: str) -> dict[str, Entry]:
+    """The entries of ``models_config/<kind>.yaml``, best first; ValueError for a kind there is not."""
+    return {name: entry for name, entry in _catalogue(kind).items() if name != ANY}
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """What may be written for ``model``."""
+    """What may be written for ``model``, beside the user's own files."""
     return ("auto", *models(kind))
+
+
+def own_files(kind: str, host: Host) -> list[str]:
+    """The user's files that a kind can run and that are no entry's."""
+    if ANY not in _catalogue(kind):
+        return []
+    known = {name for any_kind in KINDS for entry in models(any_kind).values() for part in entry.parts.values() for name in (part.file, *part.also)}
+    return [name for name in host.files(kind) if name not in known]
 
 
 def module(kind: str) -> ModuleType:
@@ -64,31 +91,80 @@ def module(kind: str) -> ModuleType:
 def options(kind: str) -> tuple[Option, ...]:
     """``model`` and the kind's own options."""
     text = "Which model does the work; auto takes the best one whose weights are present, builtin needs none."
-    return (Option("model", "auto", text, choices=names(kind)), *module(kind).OPTIONS)
+    any_file = ANY in _catalogue(kind)
+    if any_file:
+        text += " Your own files in the models folder can be chosen as well."
+    model = Option("model", "auto", text, choices=names(kind), open=any_file)
+    return (model, *module(kind).OPTIONS)
 
 
-def choose(kind: str, name: str, host: Host) -> tuple[Entry, str]:
-    """The entry that runs, and why in one line; FileNotFoundError where its weights are missing."""
-    entries = models(kind)
+def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Container[str] = ()) -> tuple[Entry, str]:
+    """The entry that runs, its files named as the host finds them, and why in one line.
+
+    FileNotFoundError where weights are missing, optional ones if they are ``wanted``; with ``download`` they are fetched.
+    """
+    entry, reason = pick(kind, name, host, download)
+    for role, part in entry.parts.items():
+        if not part.optional or role in wanted:
+            obtain(entry, role, host, download)
+    parts = {role: replace(part, file=locate(part, kind, host) or part.file) for role, part in entry.parts.items()}
+    return replace(entry, parts=parts), reason
+
+
+def pick(kind: str, name: str, host: Host, download: bool = False) -> tuple[Entry, str]:
+    """The entry that would run, whether or not its weights are here, and why; nothing is fetched."""
     if name != "auto":
-        entry = entries.get(name)
-        if entry is None:
-            raise ValueError(f"There is no {kind} model named {name}; choose one of: {', '.join(names(kind))}.")
-        if entry.file:
-            host.weights(kind, entry.file)
-        return entry, f"{name}: asked for"
-    for entry in entries.values():
-        if entry.commercial and (not entry.file or present(entry, host)):
-            return entry, f"{entry.name}: the best {kind} model whose weights are here and whose licence ({entry.license}) allows any use"
+        return models(kind).get(name) or _of_file(kind, name, host), f"{name}: asked for"
+    for entry in models(kind).values():
+        here = present(entry, host)
+        if entry.commercial and (here or (download and all(part.url for part in entry.parts.values() if not part.optional))):
+            weights = "whose weights are here" if here else "whose weights can be fetched"
+            return entry, f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use"
     raise ValueError(f"No {kind} model can run here; its catalogue has no entry without weights.")
 
 
+def _of_file(kind: str, name: str, host: Host) -> Entry:
+    """How a file is run: as the entry whose file it is, else by the kind's ``*``."""
+    for entry in models(kind).values():
+        if any(name in (part.file, *part.also) for part in entry.parts.values()):
+            return entry
+    any_file = _catalogue(kind).get(ANY)
+    if any_file and is_weights(name) and has(host, kind, name):
+        return replace(any_file, name=name, parts={MAIN: File(checked(name))})
+    known = ", ".join((*names(kind), *own_files(kind, host)))
+    own = f", or put a file of your own into {host.folder(kind)}" if any_file else ""
+    raise ValueError(f"There is no {kind} model named {name}; choose one of: {known}{own}.")
+
+
 def present(entry: Entry, host: Host) -> bool:
-    """Whether a model's weights are on this machine."""
-    try:
-        return bool(host.weights(entry.kind, entry.file))
-    except FileNotFoundError:
-        return False
+    """Whether all the weights that a model must have are on this machine."""
+    return all(part.optional or locate(part, entry.kind, host) for part in entry.parts.values())
+
+
+def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
+    """Where a part of a model is, fetched first where that is allowed; FileNotFoundError says how to get it."""
+    part = entry.parts[role]
+    if name := locate(part, entry.kind, host):
+        return host.weights(entry.kind, name)
+    if not download or not part.url:
+        raise FileNotFoundError(_missing(entry, part, host))
+    from .download import fetch
+
+    folder = host.folder(entry.kind)
+    log.info("fetching %s of %s (%s, licence %s) into %s", part.file, entry.name, part.size, entry.license, folder)
+    done = fetch(part, folder, host.tick)
+    if not done.verified:
+        log.warning("%s could not be verified, because nobody told its sha256; it has %s", done.path, done.sha256)
+    return done.path
+
+
+def _missing(entry: Entry, part: File, host: Host) -> str:
+    folder = host.folder(entry.kind)
+    words = ["python -m stereoreel fetch", entry.name, *(["--all-parts"] if part.optional else [])]
+    if not isinstance(host, Headless) or folder != Headless("cpu").folder(entry.kind):  # the terminal would put it elsewhere
+        words.append(f'--folder "{folder}"')
+    get = f"turn download on, or run `{' '.join(words)}` in the pack's folder" if part.url else "get it from its authors"
+    return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}; {get}."
 
 
 @dataclass(frozen=True)
@@ -110,13 +186,33 @@ class Plan:
         return module(self.kind).describe(self.settings, *infos)
 
     def choose(self, host: Host) -> tuple[Entry, str]:
-        return choose(self.kind, self.settings.model, host)
+        """What runs, its weights present; a kind's ``wanted_parts`` tells which optional ones its options need."""
+        settings = self.settings
+        wanted = getattr(module(self.kind), "wanted_parts", lambda options: ())(settings)
+        return choose(self.kind, settings.model, host, getattr(settings, "download", False), wanted)
 
     def load(self, host: Host) -> Stage:
         entry, reason = self.choose(host)
         log.info("%s runs %s", self.label, reason)
         arch = import_module(f".{self.kind}.{entry.arch}", __package__)
         return arch.load(entry, self.settings, host)
+
+
+def plans(*clips: Clip) -> Iterator[Plan]:
+    """The stages of the catalogue that clips are made by, each once, sources first."""
+    seen = set()
+
+    def walk(clip: Clip) -> Iterator[Plan]:
+        if id(clip.maker) in seen or not isinstance(clip.maker, Step):
+            return
+        seen.add(id(clip.maker))
+        for source in clip.maker.inputs:
+            yield from walk(source)
+        if isinstance(clip.maker.recipe, Plan):
+            yield clip.maker.recipe
+
+    for clip in clips:
+        yield from walk(clip)
 
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:

@@ -1,4 +1,4 @@
-"""The four things a stage may ask of the place it runs in, and the place where there is no ComfyUI."""
+"""What a stage may ask of the place it runs in, and the place where there is no ComfyUI."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from . import weights
+
+MODELS_VARIABLE = "STEREOREEL_MODELS"
+PACK = Path(__file__).resolve().parents[1]
+
 
 class Host(Protocol):
     """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` for progress and cancel."""
@@ -17,7 +22,15 @@ class Host(Protocol):
     device: torch.device
 
     def weights(self, kind: str, file: str) -> Path:
-        """Where a model's file is; FileNotFoundError says how to get it."""
+        """Where a model's file is; FileNotFoundError where it is not, ValueError for a name that leads out of the models folders."""
+        ...
+
+    def files(self, kind: str) -> list[str]:
+        """Every file of weights in the folders of a kind, as ``sub/x.pth``."""
+        ...
+
+    def folder(self, kind: str) -> Path:
+        """Where new weights go; the folder need not exist."""
         ...
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
@@ -25,24 +38,40 @@ class Host(Protocol):
         ...
 
     def tick(self, done: int, total: int) -> None:
-        """Called after every chunk; raises to cancel."""
+        """Called after every chunk of frames, or of bytes while weights are fetched; raises to cancel."""
         ...
 
 
 class Headless:
-    """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` folders."""
+    """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` or as ComfyUI keeps them.
+
+    ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists (separated as in PATH) or
+    ``models`` in the current folder, and the models folder of the ComfyUI that the pack lies in.
+    """
 
     def __init__(self, device: str | torch.device | None = None, models: Path | None = None,
                  on_tick: Callable[[int, int], None] | None = None):
         self.device = torch.device(device or best_device())
-        self.models = Path(models or os.environ.get("STEREOREEL_MODELS") or Path.cwd() / "models")
+        self.models = [Path(models)] if models else models_folders()
         self._on_tick = on_tick
 
     def weights(self, kind: str, file: str) -> Path:
-        for folder in (self.models / kind, self.models):
+        file = weights.checked(file)
+        for folder in self._folders(kind):
             if (folder / file).is_file():
                 return folder / file
-        raise FileNotFoundError(f"{file} is not in {self.models / kind}.")
+        raise FileNotFoundError(f"{file} is not in {self.folder(kind)}.")
+
+    def files(self, kind: str) -> list[str]:
+        return list(dict.fromkeys(name for folder in self._folders(kind) for name in weights.listing(folder)))
+
+    def folder(self, kind: str) -> Path:
+        """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as well."""
+        first, own = self.models[0] / weights.folders(kind)[0], self.models[0] / kind
+        return first if first.is_dir() or self.models[0] == comfy_models() else own
+
+    def _folders(self, kind: str) -> list[Path]:
+        return [root / name for root in self.models for name in weights.folders(kind)]
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
         for net in nets:
@@ -52,6 +81,18 @@ class Headless:
     def tick(self, done: int, total: int) -> None:
         if self._on_tick:
             self._on_tick(done, total)
+
+
+def models_folders() -> list[Path]:
+    """Where models are looked for outside ComfyUI; the first is where new ones go."""
+    named = [Path(place) for place in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if place]
+    comfy = [place for place in [comfy_models()] if place]
+    return [*named, *comfy] if named else [*comfy, Path.cwd() / "models"]
+
+
+def comfy_models(pack: Path = PACK) -> Path | None:
+    """The models folder of the ComfyUI whose custom_nodes folder a pack lies in."""
+    return pack.parents[1] / "models" if pack.parent.name == "custom_nodes" else None
 
 
 def best_device() -> str:

@@ -14,7 +14,8 @@ YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 class Option:
     """One setting: its name, default, and what it does in words a user understands.
 
-    The default's type is the option's type. ``choices`` closes a string; ``low``, ``high`` and ``step`` bound a number.
+    The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are suggestions, and whoever
+    uses the value checks it. ``low``, ``high`` and ``step`` bound a number.
     """
 
     name: str
@@ -24,11 +25,12 @@ class Option:
     high: float | None = None
     step: float | None = None
     choices: tuple[str, ...] = ()
+    open: bool = False
 
     def check(self, value):
         """The value in the option's type; ValueError in one sentence when it does not fit."""
         value = self._typed(value)
-        if self.choices and value not in self.choices:
+        if self.choices and not self.open and value not in self.choices:
             raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}.")
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
             raise ValueError(f"{self.name} must lie between {self.low} and {self.high}, not {value}.")
@@ -50,6 +52,9 @@ class Option:
         if kind is int and float(value) != typed:
             raise ValueError(f"{self.name} must be a whole number, not {value!r}.")
         return typed
+
+
+DOWNLOAD = Option("download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or not.")
 
 
 def resolve(options: Iterable[Option], given: Mapping) -> SimpleNamespace:

@@ -1,0 +1,117 @@
+"""What the terminal tells of models, and how it fetches their weights."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tqdm import tqdm
+
+from . import catalog
+from .catalog import Entry
+from .host import Host
+from .weights import File, locate, megabytes
+
+
+def listed(host: Host) -> Iterator[str]:
+    """A line for every model and every file of the user's that can be run, and what it is for."""
+    for kind in catalog.KINDS:
+        chosen, _ = catalog.choose(kind, "auto", host)
+        for name, entry in catalog.models(kind).items():
+            auto = " (auto)" if name == chosen.name else ""
+            yield f"{_address(entry)}{entry.license:<14}{_sizes(entry):<14}{_state(entry, host)}{auto}\n    {entry.text}"
+        for file in catalog.own_files(kind, host):
+            entry, _ = catalog.pick(kind, file, host)
+            size = megabytes(host.weights(kind, file).stat().st_size)
+            yield f"{_address(entry)}{entry.license:<14}{size:<14}here: {host.weights(kind, file)}"
+
+
+def fetchable(host: Host) -> Iterator[str]:
+    """A line for every file that can be fetched."""
+    for entry in _entries():
+        for role, part in entry.parts.items():
+            place = "here" if locate(part, entry.kind, host) else "missing"
+            optional = f" (optional part {role})" if part.optional else ""
+            yield f"{entry.name:<32}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
+
+
+def _address(entry: Entry) -> str:
+    return f"{f'{entry.kind}.model={entry.name}':<43} "
+
+
+def _sizes(entry: Entry) -> str:
+    known = [part.bytes for part in entry.parts.values() if part.bytes and not part.optional]
+    return megabytes(sum(known)) if known else ""
+
+
+def _state(entry: Entry, host: Host) -> str:
+    if not entry.parts:
+        return "no weights needed"
+    missing = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]
+    must = [part.file for part in entry.parts.values() if not part.optional and part.file in missing]
+    if must:
+        return f"missing: {', '.join(must)}"
+    return f"here, without the optional {', '.join(missing)}" if missing else "here"
+
+
+def _entries() -> list[Entry]:
+    return [entry for kind in catalog.KINDS for entry in catalog.models(kind).values() if entry.parts]
+
+
+def fetch_all(names: Sequence[str], host: Host, folder: Path | None = None, all_parts: bool = False, force: bool = False) -> None:
+    """Fetch the weights of models by name; ValueError for a name there is not, before anything is fetched."""
+    chosen = [entry for name in dict.fromkeys(names) for entry in _named(name)]
+    for entry in chosen:
+        for part in entry.parts.values():
+            if all_parts or not part.optional:
+                print(f"{entry.name}: {_fetched(entry, part, host, folder, force)}")
+            else:
+                print(f"{entry.name}: {part.file} is optional and left out; --all-parts fetches it too")
+
+
+def _named(name: str) -> list[Entry]:
+    found = [entry for entry in _entries() if entry.name == name]
+    if not found:
+        raise ValueError(f"There are no weights to fetch for {name}; the models that have some are: "
+                         f"{', '.join(entry.name for entry in _entries())}.")  # fmt: skip
+    return found
+
+
+def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: bool) -> str:
+    """Fetch one file, and say in a line what became of it."""
+    from .download import fetch
+
+    place = folder or host.folder(entry.kind)
+    if not folder and (name := locate(part, entry.kind, host)):
+        path = host.weights(entry.kind, name)
+        same = path.name == Path(part.file).name
+        if not same and not force:
+            return f"{path} is here and holds the same weights"
+        place = path.parents[part.file.count("/")] if same else place
+    with Bar(part.file) as bar:
+        done = fetch(part, place, bar.tick, force)
+    was = "was here already" if done.found else "is here now"
+    known = "its sha256 is right" if done.verified else f"but could not be verified, because nobody told its sha256; it has {done.sha256}"
+    return f"{done.path} {was} (licence {entry.license}), {known}"
+
+
+class Bar:
+    """Bytes, rate and time left of a transfer, on one line; nothing is shown before the first byte."""
+
+    def __init__(self, file: str):
+        self.file, self.bar = file, None
+
+    def tick(self, done: int, total: int) -> None:
+        if self.bar is None and done:
+            self.bar = tqdm(desc=self.file, total=total or None, initial=done, unit="B", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+        if self.bar is not None:
+            self.bar.n = done
+            self.bar.refresh() if done == total else self.bar.update(0)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self.bar is not None:
+            self.bar.close()
