@@ -1,0 +1,107 @@
+"""How a network is run: in which number type, in which memory layout, and launched as one graph where the device can.
+
+Only the middle of a network is worth halving: its first and last convolutions cost next to nothing, and in bfloat16 they would round
+the picture itself to 8 bits.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+PRECISIONS = ("auto", *TYPES)
+GRAPHS = 4  # shapes whose launches are kept; a clip has one or two, and each holds its own working memory
+
+
+def number_type(precision: str, device: torch.device) -> torch.dtype:
+    """``auto``: bfloat16 where the hardware computes in it, else float16 on a GPU, else float32."""
+    if precision != "auto":
+        return TYPES[precision]
+    if device.type == "cuda":
+        return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+    if device.type == "cpu":
+        return torch.bfloat16 if cpu_computes_bfloat16() else torch.float32
+    return torch.float16
+
+
+def cpu_computes_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and slower than float32."""
+    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return any(question() for question in asked if question)
+
+
+def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+    """The network with its middle in ``dtype`` and its first and last convolutions in float32; it takes and gives float32.
+
+    For networks that are a chain of convolutions with skips around them; changes ``net`` itself.
+    """
+    convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
+    net.to(dtype)
+    if dtype != torch.float32:
+        first, last = convolutions[0].float(), convolutions[-1].float()
+        first.register_forward_hook(lambda module, given, out: out.to(dtype))
+        last.register_forward_pre_hook(lambda module, given: (given[0].float(),))
+    return net
+
+
+class Graphs:
+    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere the function as it is.
+
+    The first call with a shape runs it a few times to warm up and records it. The function must not ask the device for a value, and
+    its networks must stay where they are. It gives a tensor or a tuple of them.
+    """
+
+    def __init__(self, run: Callable):
+        self.run = run
+        self.recorded: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]] = OrderedDict()
+
+    def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
+        if given[0].device.type != "cuda":
+            return self.run(*given)
+        key = tuple((one.shape, one.dtype, one.device) if isinstance(one, Tensor) else one for one in given)
+        if key not in self.recorded:
+            while len(self.recorded) >= GRAPHS:
+                self.recorded.popitem(last=False)
+            self.recorded[key] = self._record(given)
+        self.recorded.move_to_end(key)
+        graph, own, made = self.recorded[key]
+        for mine, theirs in zip(own, given):
+            if isinstance(mine, Tensor):
+                mine.copy_(theirs)
+        graph.replay()
+        return made.clone() if isinstance(made, Tensor) else tuple(tensor.clone() for tensor in made)
+
+    def _record(self, given: tuple) -> tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]:
+        own = [one.clone() if isinstance(one, Tensor) else one for one in given]
+        device = given[0].device
+        beside = torch.cuda.Stream(device)
+        beside.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(beside):  # libraries choose their kernels and allocate workspaces now, which a graph may not
+            for _ in range(3):
+                self.run(*own)
+        torch.cuda.current_stream(device).wait_stream(beside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            made = self.run(*own)
+        return graph, own, made
+
+    def forget(self) -> None:
+        """Let all recorded graphs and their memory go."""
+        self.recorded.clear()
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an error says that the device, or the computer, has no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes that a network may take on a GPU now, what torch keeps unused included; None where the device does not tell."""
+    if device.type != "cuda":
+        return None
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return torch.cuda.mem_get_info(device)[0] + unused
