@@ -52,9 +52,9 @@ def _install(requirements: Path) -> None:
     if stamp.exists() and stamp.read_text() == mark:
         return
     print(f"installing {requirements.name} (torch too, where it is missing) ...", flush=True)
-    wanted = ["-r", str(requirements)]
-    if subprocess.call([str(PYTHON), "-c", "import torch"], stderr=subprocess.DEVNULL):
-        wanted.append("torch")
+    here = subprocess.run([str(PYTHON), "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
+    torch = f"torch=={here.stdout.strip()}" if here.returncode == 0 else "torch"  # torchvision follows the torch that is here
+    wanted = ["-r", str(requirements), torch]
     if subprocess.call([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]):
         sys.exit("pip could not install what is needed; see its message above (PIP_FIND_LINKS names an offline wheel folder).")
     stamp.write_text(mark)

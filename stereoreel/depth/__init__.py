@@ -1,7 +1,7 @@
 """Depth: one relative inverse depth map per frame, near = 1."""
 
 from ..clip import ClipInfo
-from ..options import Option
+from ..options import DOWNLOAD, Option
 
 OPTIONS = (
     Option("smoothing", 0.8, "How calm depth is over time within a shot: 0 follows every frame, 1 changes slowest.", 0.0, 1.0, 0.05),
@@ -12,6 +12,7 @@ OPTIONS = (
         "Used by builtin only, which is a preview-quality guess from motion and layout, not a trained network.",
         0.0, 1.0, 0.05,
     ),
+    DOWNLOAD,
 )
 
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from ..clip import ClipInfo
-from ..options import Option
+from ..options import DOWNLOAD, Option
 from ..resize import scaled_size
 
 OPTIONS = (
@@ -11,6 +11,7 @@ OPTIONS = (
     Option("strength", 1.0, "How much noise and flicker is removed with the help of neighbouring frames; 0 removes none.",
            low=0.0, high=1.0, step=0.05),
     Option("radius", 2, "How many frames before and after each frame help it; more is calmer and slower.", low=1, high=3, step=1),
+    DOWNLOAD,
 )
 
 

@@ -1,0 +1,170 @@
+"""RealESRGAN x2plus: this pack against the route of ComfyUI's own "Upscale Image (using Model)" node, same weights, same frames.
+
+    python benchmarks/realesrgan.py [--quick] [--json]
+    COMFYUI=path python benchmarks/realesrgan.py         with ComfyUI's own tiled_scale; without, spandrel frame by frame in float32
+
+Weights are random: speed does not depend on them. Runs are interleaved; memory is that of processes of their own. On a GPU the picture
+is 512x512 and the arithmetic limit (2.35 TFLOP a frame) stands beside the figures.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+
+import torch  # isort: skip
+from image_nets import Compact, RRDBNet, random_net, save
+
+from stereoreel.clip import ClipInfo, Shot
+from stereoreel.compute import number_type
+from stereoreel.host import Headless
+from stereoreel.meter import resident
+from stereoreel.options import resolve
+from stereoreel.upscale import OPTIONS
+from stereoreel.upscale.network import ImageNetwork, read
+from stereoreel.upscale.spandrel import ImageUpscaler
+
+NETS = {"x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)), "compact": (Compact, dict(scale=4, width=64, layers=16))}
+TERA = {"x2plus": 2.35 / 512**2, "compact": 0.325 / 512**2}  # TFLOP a pixel
+DENSE = 790  # TFLOP/s that an H100 or H200 reaches in dense bfloat16 products
+
+
+def core(path: Path, device: torch.device) -> tuple[str, Callable]:
+    """The peer: every frame by itself, float32, tiles of 512 blended on the CPU, the whole clip at once."""
+    import spandrel
+
+    model = spandrel.ModelLoader(device).load_from_file(path).eval()
+    folder = os.environ.get("COMFYUI")
+    if not folder:
+        def frame_by_frame(images):
+            made = torch.cat([model(image[None].movedim(-1, 1).to(device).float()).cpu() for image in images])
+            return torch.clamp(made.movedim(1, -1), 0, 1)
+        return "spandrel, frame by frame", frame_by_frame
+    sys.path.insert(0, folder)
+    arguments, sys.argv = sys.argv, sys.argv[:1]  # ComfyUI reads the command line
+    from comfy.utils import tiled_scale
+
+    sys.argv = arguments
+
+    def upscale_image_with_model(images):
+        made = tiled_scale(images.movedim(-1, -3).to(device), lambda a: model(a.float()), 512, 512, 32, model.scale, output_device="cpu")
+        return torch.clamp(made.movedim(-3, -1), 0, 1)
+
+    return "ComfyUI core", upscale_image_with_model
+
+
+def ours(path: Path, device: torch.device, **given) -> Callable:
+    """Frames in the computer's memory through the stage and back; ``keep`` decides what becomes of them."""
+    options = resolve(OPTIONS, {"reuse": "off", **given})
+    stage = ImageUpscaler(ImageNetwork(read(path), device, options.precision, options.compile), options)
+    Headless(device).place(stage.nets, 0)
+
+    def run(images, keep=torch.cat):
+        shot = Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images)))
+        return keep([chunk.mul(255).add_(0.5).to(torch.uint8).cpu() if device.type == "cuda" else chunk for chunk in stage(shot, images.split(8))])
+
+    return run
+
+
+def interleaved(ways: dict[str, Callable], images: torch.Tensor, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds a frame of every way, the least and the median; the first round warms up."""
+    seconds = {name: [] for name in ways}
+    for _ in range(rounds + 1):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way(images)
+            if images.device.type == "cuda" or torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds[name].append((time.perf_counter() - begin) / len(images))
+    return {name: {"min_s": min(found[1:]), "median_s": statistics.median(found[1:])} for name, found in seconds.items()}
+
+
+def peak(which: str, path: Path, frames: int, side: int) -> float:
+    """MiB of resident memory that a clip adds, in a process of its own."""
+    command = [sys.executable, __file__, "--peak", which, "--weights", str(path), "--frames", str(frames), "--side", str(side)]
+    return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
+
+
+def measure_peak(options) -> None:
+    device = torch.device("cpu")
+    way = core(options.weights, device)[1] if options.peak == "core" else ours(options.weights, device)
+    way(torch.rand(2, options.side, options.side, 3))
+    before = resident("VmRSS")
+    if options.peak == "core":
+        way(torch.rand(options.frames, options.side, options.side, 3))
+    else:
+        for _ in range(0, options.frames, 8):  # frames arrive and leave a chunk at a time, as they do in a pull
+            way(torch.rand(8, options.side, options.side, 3))
+    print((resident("VmHWM") - before) / 2**20)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--net", choices=NETS, default="x2plus")
+    parser.add_argument("--side", type=int, help="pixels; default 128, and 512 on a GPU")
+    parser.add_argument("--frames", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--compile", action="store_true", help="also through torch.compile")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peak", choices=("core", "ours"), help=argparse.SUPPRESS)
+    parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_grad_enabled(False)
+    if options.peak:
+        return measure_peak(options)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    side = options.side or (512 if device.type == "cuda" else 128)
+    if options.quick:
+        options.rounds, options.frames = 1, 4
+    with tempfile.TemporaryDirectory() as folder:
+        kind, sizes = NETS[options.net]
+        path = save(random_net(kind, **sizes), Path(folder) / "net.pth")
+        peer, way = core(path, device)
+        ways = {peer: way, "ours": ours(path, device), "ours, batch 1": ours(path, device, batch=1)}
+        if number_type("auto", device) != torch.float32:
+            ways["ours, fp32"] = ours(path, device, precision="fp32")
+        if device.type == "cuda":
+            ways["ours, batch 4"] = ours(path, device, batch=4)
+        if options.compile:
+            ways["ours, compiled"] = ours(path, device, compile=True)
+        figures = interleaved(ways, torch.rand(options.frames, side, side, 3), options.rounds)
+        report(figures, peer, options.net, side, device)
+        if device.type == "cpu":
+            lengths = (8, 32) if options.quick else (32, 256)
+            kind, sizes = NETS["compact"]
+            small = save(random_net(kind, **sizes), Path(folder) / "compact.pth")  # what a clip holds does not depend on the network
+            figures["peak_mib"] = {which: [peak(which, small, frames, 64) for frames in lengths] for which in ("core", "ours")}
+            for which, (short, long) in figures["peak_mib"].items():
+                print(f"memory added by {lengths[0]} and {lengths[1]} frames, {which:4}: {short:.0f} and {long:.0f} MiB")
+    if options.json:
+        print(json.dumps({**figures, "net": options.net, "side": side, "device": str(device), "peer": peer}))
+
+
+def report(figures: dict, peer: str, net: str, side: int, device: torch.device) -> None:
+    ratios = {name: figures[peer]["min_s"] / found["min_s"] for name, found in figures.items()}
+    print(f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where nothing else is said")
+    for name, ratio in ratios.items():
+        found = figures[name]
+        print(f"{name:28} min {found['min_s']:.4f} s  median {found['median_s']:.4f} s  {1 / found['min_s']:8.2f} fps  {ratio:5.2f} x")
+    if device.type == "cuda":
+        print(f"arithmetic limit at {DENSE:.0f} TFLOP/s: {DENSE / (TERA[net] * side**2):.0f} fps")
+    figures["ratio"] = {name: ratio for name, ratio in ratios.items() if name != peer}
+
+
+if __name__ == "__main__":
+    main()
