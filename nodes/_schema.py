@@ -41,6 +41,8 @@ class DeclaredNode(io.ComfyNode):
     def widget(cls, option: Option) -> io.Input:
         """A widget; optional, so that a prompt saved before the widget existed still runs."""
         common = {"default": option.default, "tooltip": option.text, "optional": True}
+        if option.advanced:
+            common["extra_dict"] = {"advanced": True}  # as a keyword, 0.3.64 does not know it
         if option.choices:
             return io.Combo.Input(option.name, options=list(option.choices), **common)
         if isinstance(option.default, bool):

@@ -9,7 +9,7 @@ from .catalog import Plan
 from .clip import Clip, apply
 from .declared import Node
 from .timeline import parse_fps
-from .views import Eye
+from .views import Eye, Recut
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 
@@ -19,7 +19,7 @@ def label(node: Node, node_id: str) -> str:
     return f"{node.name} (node {node_id})"
 
 
-def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str) -> dict[str, Clip | float]:
+def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str) -> dict[str, Clip | float | str]:
     """The outputs of a stage node by socket name; nothing is computed.
 
     Raises ValueError where an input is missing or does not fit.
@@ -30,13 +30,16 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
             raise ValueError(f"{name}: nothing is connected to {socket.name}.")
     check_rate(inputs["clip"], inputs.get("fps"))
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
-    made: dict[str, Clip | float] = dict(apply(Plan(node.kind, options, name), *clips))
+    if (cuts := options.get("cuts", "auto")).strip() not in ("auto", ""):
+        clips[0] = apply(Recut(cuts, name), clips[0])["clip"]
+    made: dict[str, Clip | float | str] = dict(apply(Plan(node.kind, options, name), *clips))
     if node.kind == "stereo":
         made["left"], made["right"] = (apply(Eye(eye, name), made["clip"])["clip"] for eye in (0, 1))
     if node.kind == "depth":
         made = {"depth": made["clip"]}
     if node.kind == "interpolate":
         made["fps"] = float(made["clip"].info.fps)
+        made["cuts"] = ", ".join(map(str, clips[0].info.cuts)) or "none"
     return made
 
 

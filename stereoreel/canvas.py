@@ -87,12 +87,14 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
         if isinstance(link, list):
             links.append([len(links) + 1, int(link[0]), link[1], int(node_id), slot, FRAMES])
             socket["link"] = len(links)
+    hidden = {option.name for option in BY_ID[entry["class_type"]].options if option.advanced} if entry["class_type"] in BY_ID else ()
+    rows = len(widgets.keys() - hidden) + ("video" in widgets) + bool(hidden)
     values = [0 if isinstance(given[name], list) else given[name] for name in widgets if name in given]
     return {
         "id": int(node_id),
         "type": entry["class_type"],
         "pos": place,
-        "size": [330, 44 + 20 * max(len(sockets), len(outputs)) + 25 * (len(widgets) + ("video" in widgets))],
+        "size": [330, 44 + 20 * max(len(sockets), len(outputs)) + 25 * rows],
         "flags": {},
         "order": number,
         "mode": 0,

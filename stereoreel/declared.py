@@ -96,7 +96,9 @@ NODES: tuple[Node, ...] = (
         "Make motion smoother: more frames at exact times, never blended across a cut, and the duration never changes. "
         "Connect depth as well and it moves with the frames.",
         (CLIP_IN, Socket("depth", DEPTHS, "A depth map per frame that shall follow the same motion.", True), FPS_IN),
-        (CLIP_OUT, Socket("depth", FRAMES, "The depth that was given, at the new rate."), FPS_OUT),
+        (CLIP_OUT, Socket("depth", FRAMES, "The depth that was given, at the new rate."), FPS_OUT,
+         Socket("confidence", MASKS, "Where each frame is to be trusted (white), and where the frames it was made from disagree."),
+         Socket("cuts", "STRING", "The frames of the input that begin a new shot, as the option cuts takes them.")),
     ),
     Node(
         "StereoReelDepth", "Estimate Depth", "depth",

@@ -15,7 +15,7 @@ class Option:
     """One setting: its name, default, and what it does in words a user understands.
 
     The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are suggestions, and whoever
-    uses the value checks it. ``low``, ``high`` and ``step`` bound a number.
+    uses the value checks it. ``low``, ``high`` and ``step`` bound a number. The canvas shows ``advanced`` ones only when asked to.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Option:
     step: float | None = None
     choices: tuple[str, ...] = ()
     open: bool = False
+    advanced: bool = False
 
     def check(self, value):
         """The value in the option's type; ValueError in one sentence when it does not fit."""

@@ -42,6 +42,28 @@ class Eye(_Weightless):
 
 
 @dataclass(frozen=True)
+class Recut(_Weightless):
+    """The same frames with other cuts: ``none``, or the frames that begin a new shot, such as ``48, 120``; ValueError for anything else."""
+
+    cuts: str
+    label: str = "Cuts"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        if self.cuts.strip() == "none":
+            return clip.replace(cuts=())
+        try:
+            cuts = tuple(sorted({int(word) for word in self.cuts.replace(",", " ").split()}))
+        except ValueError:
+            raise ValueError(f"{self.label}: cuts is auto, none, or frame numbers such as 48, 120, not {self.cuts!r}.") from None
+        if cuts and not 0 < cuts[0] <= cuts[-1] < clip.frames:
+            raise ValueError(f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at {self.cuts}.")
+        return clip.replace(cuts=cuts)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        yield from chunks
+
+
+@dataclass(frozen=True)
 class SideBySide(_Weightless):
     """Two views as one full side-by-side picture, which is how a stereo clip shows outside this pack."""
 

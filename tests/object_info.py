@@ -30,7 +30,7 @@ def _node(node: Node) -> dict:
 
 
 def _widget(option: Option) -> list:
-    facts = {"default": option.default, "tooltip": option.text}
+    facts = {"default": option.default, "tooltip": option.text} | ({"advanced": True} if option.advanced else {})
     if option.name == "video":
         return ["COMBO", facts | {"options": [option.default], "video_upload": True}]
     if option.choices:

@@ -23,10 +23,17 @@ import av
 import browser
 import numpy as np
 import requests
+import torch
 from comfy_server import ROOT as PACK
 from comfy_server import comfy, follow
+from image_nets import RRDBNet, random_net
 from media_files import write_video
 from object_info import CORE, object_info
+from PIL import Image
+
+from stereoreel.nets import rife
+
+FAMILY = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +133,45 @@ def test_core_nodes_before_and_behind_ours(server):
     saved = files(history, server)
     assert facts(next(path for path in saved if path.suffix == ".mp4")) == (384, 128, Fraction(25), 20, 0)
     assert sum(path.suffix == ".png" for path in saved) == 20
+
+
+def test_networks_of_the_users_run_where_comfyui_places_them(server):
+    """Random weights put where users keep theirs, listed, chosen by their file's name, run lazily and on a batch."""
+    weights = {"upscale_models/sub/mine_x2.pth": random_net(RRDBNet, scale=2), "frame_interpolation/rife415.pth": rife.RIFE(FAMILY)}
+    for name, net in weights.items():
+        path = server.base / "models" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(net.state_dict(), path)
+    told = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]["input"]["optional"]["model"]
+    assert "sub/mine_x2.pth" in str(told)
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "sub/mine_x2.pth", "steady": 1.0}},
+        "3": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["2", 0], "model": "rife415.pth"}},
+        "4": {"class_type": "SaveVideo", "inputs": {"video": ["3", 0], "filename_prefix": "networks", "format": "auto", "codec": "auto"}},
+        "5": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "6": {"class_type": "ImageFromBatch", "inputs": {"image": ["5", 0], "batch_index": 0, "length": 2}},
+        "7": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["6", 0], "model": "sub/mine_x2.pth", "factor": 1.5}},
+        "8": {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "network"}},
+    }
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    saved = files(history, server)
+    assert facts(next(path for path in saved if path.suffix == ".mp4")) == (192, 128, Fraction(50), 40, 0)
+    assert [Image.open(path).size for path in saved if path.suffix == ".png"] == [(144, 96)] * 2
+
+
+def test_missing_weights_are_told_in_a_sentence_before_anything_runs(server):
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "realesrgan-x4plus"}},
+        "3": {"class_type": "SaveVideo", "inputs": {"video": ["2", 0], "filename_prefix": "missing", "format": "auto", "codec": "auto"}},
+    }
+    history = server.run(graph)
+    (error,) = [message for name, message in history["status"]["messages"] if name == "execution_error"]
+    assert error["node_id"] == "2"
+    assert "RealESRGAN_x4plus.pth (67 MB, licence BSD-3-Clause)" in error["exception_message"]
+    assert "python -m stereoreel fetch realesrgan-x4plus" in error["exception_message"]
 
 
 def test_a_slice_of_a_lazy_video_is_that_slice(server):

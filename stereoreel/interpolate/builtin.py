@@ -1,82 +1,79 @@
 """Frames in between without a network: optical flow both ways, carried to the time wanted, then a warp and a blend by visibility.
 
-Each pair of frames is worked on by itself, so chunks cannot matter; each eye has its own motion, and the depth follows its eye.
+Each pair of frames is worked on by itself; each eye has its own motion, and the depth follows its eye. Of the kind's options
+``quality`` and those of time count; those of networks do not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from fractions import Fraction
-from functools import cached_property
-from itertools import repeat
+from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Shot
+from ..clip import ClipInfo
 from ..flow import grayscale
 from ..host import Host
-from ..timeline import gaps
-from . import target_fps
-from .projection import Between, Motion, compose, measure, project
+from .pairs import Due, Moment
+from .projection import Between, Motion, compose, disagreement, measure, project
+from .stage import LOST, SURE, InterpolationStage, Made
 
 
-def load(entry, options, host: Host) -> FlowInterpolation:
-    return FlowInterpolation(options)
+def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+    return InterpolationStage(FlowMaker(options.quality), options)
 
 
-class FlowInterpolation:
-    """Frames ``[T, H, W, C]`` or two-view, and depth beside them, at another rate; all of them follow one measured motion."""
+class FlowMaker:
+    """Frames by measured motion, one at a time."""
 
-    nets, joint = [], True
+    def __init__(self, quality: str):
+        self.nets: list = []
+        self.quality = quality
 
-    def __init__(self, options):
-        self.options = options
+    def together(self, info: ClipInfo) -> int:
+        return 1
 
-    def __call__(self, shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None = None) -> Iterator[dict[str, Tensor]]:
-        for left, right, times in gaps(shot, _moments(frames, depth), target_fps(self.options, shot.info)):
-            motions = _motions(left, right, self.options.quality) if any(times) else []
-            for t in times:
-                yield _between(left, right, motions, t) if t and motions else left.chunks
+    def make(self, wanted: list[Due]) -> list[Made]:
+        return [self._one(one) for one in wanted]
 
+    def _one(self, one: Due) -> Made:
+        betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
+        left, right = _views(one.left), _views(one.right)
+        chunks = {port: _chunk(left[port], right[port], betweens, tensor, port == "clip") for port, tensor in one.left.chunks.items()}
+        return Made(chunks, _trust(betweens, one.left.chunks["clip"]))
 
-class Moment:
-    """One source frame: chunks of one frame, ``clip`` and perhaps ``depth``, which may have fewer views."""
-
-    def __init__(self, clip: Tensor, depth: Tensor | None):
-        self.chunks = {"clip": clip} if depth is None else {"clip": clip, "depth": depth}
-
-    @cached_property
-    def views(self) -> dict[str, list[np.ndarray]]:
-        """Each view of each port, float32 ``[H, W, C]``."""
-        return {port: [np.ascontiguousarray(view.float().cpu().numpy()) for view in tensor.reshape(-1, *tensor.shape[-3:])]
-                for port, tensor in self.chunks.items()}
-
-    @cached_property
-    def luma(self) -> list[np.ndarray]:
-        return [grayscale(torch.from_numpy(view)[None])[0] for view in self.views["clip"]]
+    def _motions(self, left: Moment, right: Moment) -> list[Motion]:
+        """One motion for each eye, measured once for all the times between two frames."""
+        known = left.kept.get("motions")
+        if known is None or known[0] != right.number:  # by number: frames that held the next one would keep a whole shot alive
+            left.kept["motions"] = known = right.number, [measure(*pair, self.quality) for pair in zip(_luma(left), _luma(right))]
+        return known[1]
 
 
-def _moments(frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
-    for chunk, beside in zip(frames, repeat(None) if depth is None else depth):
-        for index in range(chunk.shape[-4]):
-            yield Moment(chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1))
+def _views(moment: Moment) -> dict[str, list[np.ndarray]]:
+    """Each view of each port, float32 ``[H, W, C]``."""
+    if "views" not in moment.kept:
+        moment.kept["views"] = {port: [np.ascontiguousarray(view.float().cpu().numpy()) for view in tensor.reshape(-1, *tensor.shape[-3:])]
+                                for port, tensor in moment.chunks.items()}  # fmt: skip
+    return moment.kept["views"]
 
 
-def _motions(left: Moment, right: Moment, quality: str) -> list[Motion]:
-    """One motion for each eye; none where nothing changed and the frame can be copied."""
-    if torch.equal(left.chunks["clip"], right.chunks["clip"]):
-        return []
-    return [measure(*pair, quality) for pair in zip(left.luma, right.luma)]
-
-
-def _between(left: Moment, right: Moment, motions: list[Motion], t: Fraction) -> dict[str, Tensor]:
-    betweens = [project(motion, float(t)) for motion in motions]
-    return {port: _chunk(left.views[port], right.views[port], betweens, tensor, port == "clip") for port, tensor in left.chunks.items()}
+def _luma(moment: Moment) -> list[np.ndarray]:
+    if "luma" not in moment.kept:
+        moment.kept["luma"] = [grayscale(torch.from_numpy(view)[None])[0] for view in _views(moment)["clip"]]
+    return moment.kept["luma"]
 
 
 def _chunk(left: list[np.ndarray], right: list[np.ndarray], betweens: list[Between], like: Tensor, cubic: bool) -> Tensor:
     """The views of one port at a time between; a single view follows the first eye's motion."""
     made = [compose(*pair, between, cubic) for *pair, between in zip(left, right, betweens)]
     return torch.from_numpy(np.stack(made)).reshape(like.shape).to(like.device, like.dtype)
+
+
+def _trust(betweens: list[Between], like: Tensor) -> Tensor:
+    """How far the frame is to be trusted, ``[(2,) 1, H, W, 1]``, by how far the two moved pictures differ where both count."""
+    size = like.shape[-3:-1]
+    apart = torch.from_numpy(np.stack([disagreement(between) for between in betweens]))[:, None]
+    trust = torch.nn.functional.interpolate(((LOST - apart) / (LOST - SURE)).clamp_(0, 1), size, mode="bilinear")
+    return trust.reshape(*like.shape[:-1], 1).to(like.device, like.dtype)

@@ -21,12 +21,14 @@ NOTHING = 1e-6  # keeps the weights of a cell that nothing landed on from being 
 
 
 class Motion(NamedTuple):
-    """Flow both ways on the grid ``[h, w, 2]``, in cells, and how far each is to be trusted ``[h, w]``, 0..1."""
+    """Flow both ways on the grid ``[h, w, 2]``, in cells, how far each is to be trusted ``[h, w]``, and both frames' luma on it, 0..1."""
 
     forward: np.ndarray
     backward: np.ndarray
     forward_trust: np.ndarray
     backward_trust: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
 
 
 class Between(NamedTuple):
@@ -36,6 +38,7 @@ class Between(NamedTuple):
     to_second: np.ndarray
     first_weight: np.ndarray
     second_weight: np.ndarray
+    motion: Motion
 
 
 def measure(first: np.ndarray, second: np.ndarray, preset: str) -> Motion:
@@ -50,7 +53,7 @@ def measure(first: np.ndarray, second: np.ndarray, preset: str) -> Motion:
         _resized(flow(*pair, preset, scale), grid, cv2.INTER_AREA) * cells for pair in ((first, second), (second, first))
     )
     small = [_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in (first, second)]
-    return Motion(forward, backward, _trust(*small, forward, backward), _trust(*small[::-1], backward, forward))
+    return Motion(forward, backward, _trust(*small, forward, backward), _trust(*small[::-1], backward, forward), *small)
 
 
 def _trust(first: np.ndarray, second: np.ndarray, motion: np.ndarray, back: np.ndarray) -> np.ndarray:
@@ -69,7 +72,7 @@ def project(motion: Motion, t: float) -> Between:
     backward, seen_second = _splat(motion.backward, motion.backward_trust, 1 - t)
     first, second = (1 - t) * np.minimum(seen_first, 1), t * np.minimum(seen_second, 1)
     mean = (forward * first[..., None] - backward * second[..., None]) / np.maximum(first + second, NOTHING)[..., None]
-    return Between(-t * mean, (1 - t) * mean, first + NOTHING, second + NOTHING)
+    return Between(-t * mean, (1 - t) * mean, first + NOTHING, second + NOTHING, motion)
 
 
 def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarray, np.ndarray]:
@@ -91,6 +94,15 @@ def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarr
     weight = gather(share)
     moved = np.dstack([gather(share * motion[..., axis].reshape(-1)) for axis in (0, 1)])
     return moved / np.maximum(weight, NOTHING)[..., None], weight
+
+
+def disagreement(between: Between) -> np.ndarray:
+    """How far the two moved frames differ ``[h, w]``, in luma 0..1, where both of them count."""
+    place = _grid(*between.first_weight.shape)
+    first, second = (_read(image, place + offset) for image, offset in
+                     ((between.motion.first, between.to_first), (between.motion.second, between.to_second)))  # fmt: skip
+    share = between.first_weight / (between.first_weight + between.second_weight)
+    return np.abs(first - second) * (4 * share * (1 - share))
 
 
 def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool = True) -> np.ndarray:

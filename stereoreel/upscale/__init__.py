@@ -16,18 +16,18 @@ OPTIONS = (
            "where it flickers.",
            low=0.0, high=1.0, step=0.05),
     Option("denoise", 1.0, "How much noise realesr-general-x4v3 removes; below 1 it needs its second file. Other models ignore it.",
-           low=0.0, high=1.0, step=0.05),
+           low=0.0, high=1.0, step=0.05, advanced=True),
     Option("reuse", "frames", "Work that is not done twice: frames equal to the one before, or also tiles in which nothing changed.",
            choices=("off", "frames", "tiles")),
     Option("reuse_threshold", 0.0, "Difference, in steps of 8 bits, up to which pixels count as equal; 0: exactly.",
-           low=0.0, high=16.0, step=0.25),
+           low=0.0, high=16.0, step=0.25, advanced=True),
     Option("tile", 0, "Side of the tiles in which a frame is worked on, in pixels; 0: whole frames, tiles only where memory asks for them.",
-           low=0, high=4096, step=16),
-    Option("batch", 0, "How many frames are worked on together; 0: as suits their size.", low=0, high=16, step=1),
+           low=0, high=4096, step=16, advanced=True),
+    Option("batch", 0, "How many frames are worked on together; 0: as suits their size.", low=0, high=16, step=1, advanced=True),
     Option("precision", "auto", "Number type of the network; auto takes bf16 or fp16 where the device computes in it, and fp32 "
-           "where they fail.", choices=PRECISIONS),
+           "where they fail.", choices=PRECISIONS, advanced=True),
     Option("compile", False, "Let torch.compile fuse the network: a minute at the first frame, then somewhat faster; "
-           "needs a compiler that torch can use."),
+           "needs a compiler that torch can use.", advanced=True),
     DOWNLOAD,
 )
 
