@@ -130,7 +130,7 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     side = options.side or (512 if device.type == "cuda" else 128)
     if options.quick:
-        options.rounds, options.frames = 1, 4
+        options.rounds, options.frames = 1, 2
     with tempfile.TemporaryDirectory() as folder:
         kind, sizes = NETS[options.net]
         path = save(random_net(kind, **sizes), Path(folder) / "net.pth")

@@ -16,7 +16,7 @@ from .canvas import render
 from .declared import NODES
 from .extract import SAMPLE
 from .host import Headless
-from .meter import Meter
+from .meter import Meter, told
 from .naming import naming
 
 ROOT = Path(__file__).parent.parent
@@ -142,7 +142,8 @@ def costs(meter: Meter) -> str:
     lines = [f"{'stage':<34}{'frames':>8}{'seconds':>9}{'ms/frame':>10}{'peak MiB':>10}"]
     for label, cost in meter.costs.items():
         memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
-        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{1000 * cost.seconds / max(1, cost.frames):>10.0f}{memory:>10}")
+        each = 1000 * cost.seconds / max(1, cost.frames)
+        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {told(cost.counts)}".rstrip())
     return "\n".join(lines)
 
 
