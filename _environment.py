@@ -53,7 +53,8 @@ def _install(requirements: Path) -> None:
         return
     print(f"installing {requirements.name} (torch too, where it is missing) ...", flush=True)
     here = subprocess.run([str(PYTHON), "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
-    torch = f"torch=={here.stdout.strip()}" if here.returncode == 0 else "torch"  # torchvision follows the torch that is here
+    version = here.stdout.strip().partition("+")[0]  # no index knows the build after the plus
+    torch = f"torch=={version}" if version else "torch"  # torchvision follows the torch that is here
     wanted = ["-r", str(requirements), torch]
     if subprocess.call([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]):
         sys.exit("pip could not install what is needed; see its message above (PIP_FIND_LINKS names an offline wheel folder).")
