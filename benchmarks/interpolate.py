@@ -1,34 +1,53 @@
-"""How long the builtin Interpolate takes for one in-between 720p frame and how near it comes, against warping naively by the same flow.
+"""How fast Interpolate makes frames, and how near builtin's come to the exact ones: each way against a plain way to the same end.
 
-    python benchmarks/interpolate.py [--quick] [--json]
+    python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...]
+    COMFYUI=path python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node beside (0.20 or newer)
 
-The peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and the two averaged. Runs are interleaved.
+builtin, 720p: the peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and the two averaged.
+Networks: RIFE with random weights, on which speed does not depend. The peer "loop" is the same network, pair by pair and time by time,
+both frames encoded every time, all frames kept; "stage" gives its frames away as they come. ComfyUI's node keeps encodings and makes
+all frames of a pair together. Runs are interleaved; memory is what a run adds, and on a GPU what it allocates.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
+import importlib
 import json
+import os
 import statistics
 import sys
+import tempfile
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
-
-import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+
+import torch  # isort: skip
 from scenes import Camera, Layer, Scene, Texture, psnr
 
 from stereoreel.catalog import load
 from stereoreel.clip import ClipInfo, Shot
+from stereoreel.compute import number_type
 from stereoreel.flow import flow, grayscale, warp
 from stereoreel.host import Headless
+from stereoreel.interpolate import OPTIONS
+from stereoreel.interpolate.networks import NetworkMaker
+from stereoreel.interpolate.rife import RifeNetwork
+from stereoreel.interpolate.stage import InterpolationStage
 from stereoreel.meter import resident
+from stereoreel.nets import rife
+from stereoreel.options import resolve
 
 RIM = 48
+RESET = Path("/proc/self/clear_refs")
+SIZES = {"cpu": ["256x144"], "cuda": ["1280x720", "1920x1080"]}
 
 
 def rendered(width: int, height: int, samples: int) -> torch.Tensor:
@@ -45,38 +64,142 @@ def naive(pair: torch.Tensor, preset: str) -> torch.Tensor:
     return torch.from_numpy((warped[0] + warped[1]) / 2)
 
 
-def ours(pair: torch.Tensor, quality: str) -> torch.Tensor:
-    info = ClipInfo(pair.shape[2], pair.shape[1], Fraction(25), 2)
-    stage = load("interpolate", "builtin", Headless("cpu"), quality=quality)
-    return [made["clip"] for made in stage(Shot(0, info), [pair])][1][0]
+def builtin(pair: torch.Tensor, quality: str) -> torch.Tensor:
+    return list(frames_of(load("interpolate", "builtin", Headless("cpu"), quality=quality), pair))[1]
+
+
+def frames_of(stage: InterpolationStage, images: torch.Tensor):
+    info = ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))
+    yield from (made["clip"][0] for made in stage(Shot(0, info), images.split(1)))
+
+
+def interleaved(ways: dict[str, Callable], rounds: int, frames: int = 1) -> dict[str, dict[str, float]]:
+    """Seconds and processor seconds a frame of every way, the least and the median; the first round warms up. And what a run adds."""
+    seconds, processor = ({name: [] for name in ways} for _ in range(2))
+    for _ in range(rounds + 1):
+        for name, way in ways.items():
+            begin, busy = time.perf_counter(), time.process_time()
+            way()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            seconds[name].append((time.perf_counter() - begin) / frames)
+            processor[name].append((time.process_time() - busy) / frames)
+    return {name: {"min_s": min(found[1:]), "median_s": statistics.median(found[1:]), "cpu_s": min(processor[name][1:]),
+                   "fps": 1 / min(found[1:]), "peak_mib": peak(ways[name])} for name, found in seconds.items()}  # fmt: skip
+
+
+def peak(way: Callable) -> float:
+    """MiB that a run adds: of resident memory, or of what is allocated on the GPU."""
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        way()
+        return (torch.cuda.max_memory_allocated() - before) / 2**20
+    if RESET.exists():
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # what earlier runs freed goes back to the system
+        RESET.write_text("5")  # the high-water mark begins anew
+    before = resident("VmRSS")
+    way()
+    return (resident("VmHWM") - before) / 2**20
+
+
+def flows(rounds: int, samples: int) -> dict:
+    """builtin's qualities against naive warping, 1280x720: seconds a frame and decibels."""
+    first, exact, second = (part[RIM:-RIM, RIM:-RIM] if index == 1 else part for index, part in enumerate(rendered(1280, 720, samples)))
+    pair = torch.stack([first, second])
+    kinds = {f"{name} {quality}": (way, quality) for quality in ("fast", "medium") for name, way in (("naive", naive), ("ours", builtin))}
+    figures = interleaved({name: lambda way=way, quality=quality: way(pair, quality) for name, (way, quality) in kinds.items()}, rounds)
+    for name, (way, quality) in kinds.items():
+        figures[name]["psnr_db"] = psnr(way(pair, quality)[RIM:-RIM, RIM:-RIM], exact)
+    figures["ratio"] = {quality: figures[f"ours {quality}"]["min_s"] / figures[f"naive {quality}"]["min_s"] for quality in ("fast", "medium")}
+    return figures
+
+
+def networks(version: str, size: str, multiplier: int, rounds: int, sources: int) -> dict:
+    """One RIFE through the stage, by a plain loop, and by ComfyUI's node where there is one: synthesised frames a second."""
+    width, height = map(int, size.split("x"))
+    images = torch.rand(sources, height, width, 3, generator=torch.Generator().manual_seed(0))
+    net = rife.RIFE(next(one for one in rife.FAMILIES if version in one.names.split(", "))).eval()
+    ways = {}
+    if "COMFYUI" in os.environ and len(net.family.channels) == 5:  # its node knows no other
+        ways["core"] = core(net, images, multiplier)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    options = resolve(OPTIONS, {"multiplier": multiplier, "ending": "last frame"})
+    network = RifeNetwork(net, options, number_type("auto", device))
+    stage = InterpolationStage(NetworkMaker(network, device, options), options)
+    Headless(device).place(stage.nets, 0)
+    ways = {"loop": lambda: loop(network, images, multiplier, device), "stage": lambda: sum(1 for _ in frames_of(stage, images)), **ways}
+    exact = torch.stack([frame.cpu() for frame in frames_of(stage, images)])
+    apart = (torch.stack(loop(network, images, multiplier, device)) - exact).abs().max().item()
+    figures = interleaved(ways, rounds, (sources - 1) * (multiplier - 1))
+    return {**figures, "apart": apart, "ratio": {name: figures["stage"]["fps"] / figures[name]["fps"] for name in ways if name != "stage"}}
+
+
+def loop(network: RifeNetwork, images: torch.Tensor, multiplier: int, device: torch.device) -> list[torch.Tensor]:
+    """Every frame of the clip by the same network, the common way."""
+    sides = rife.padding(*images.shape[1:3], network.net.family)
+    made = []
+    for pair in zip(images, images[1:]):
+        first, second = (torch.nn.functional.pad(image.movedim(-1, 0)[None].to(device), sides) for image in pair)
+        made.append(pair[0])
+        for step in range(1, multiplier):
+            between = rife.crop(network.net(first, second, torch.tensor([step / multiplier], device=device)), *images.shape[1:3])
+            made.append(between.image[0].movedim(0, -1).clamp(0, 1).cpu())
+    return [*made, images[-1]]
+
+
+def core(net: rife.RIFE, images: torch.Tensor, multiplier: int) -> Callable:
+    """ComfyUI's loader and node with the same weights; they tell of their progress on standard error."""
+    if os.environ["COMFYUI"] not in sys.path:
+        sys.path.insert(0, os.environ["COMFYUI"])
+    arguments, sys.argv = sys.argv, sys.argv[:1]  # ComfyUI reads the command line
+    importlib.import_module("comfy.cli_args").args.cpu = not torch.cuda.is_available()
+    nodes = importlib.import_module("comfy_extras.nodes_frame_interpolation")
+    sys.argv = arguments
+    with tempfile.TemporaryDirectory() as folder:
+        importlib.import_module("folder_paths").add_model_folder_path("frame_interpolation", folder)
+        name = f"{Path(folder).name}.pth"
+        torch.save(net.state_dict(), Path(folder) / name)
+        model = nodes.FrameInterpolationModelLoader.execute(name).args[0]
+    return lambda: nodes.FrameInterpolate.execute(model, images, multiplier)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--quick", action="store_true", help="five runs of each, hard edges")
+    parser.add_argument("--runs", type=int, default=15, help="of each builtin way; networks get a third")
+    parser.add_argument("--frames", type=int, default=5, help="source frames for the networks")
+    parser.add_argument("--size", nargs="+", help="for the networks; default 256x144, on a GPU 720p and 1080p")
+    parser.add_argument("--version", nargs="+", default=["4.25", "4.15.lite"])
+    parser.add_argument("--quick", action="store_true", help="few runs, three source frames, hard edges")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    first, exact, second = rendered(1280, 720, 1 if arguments.quick else 2)
-    pair = torch.stack([first, second])
-    ways = {f"{name} {preset}": (way, preset) for preset in ("fast", "medium") for name, way in (("naive", naive), ("ours", ours))}
-    seconds, processor, decibels = ({name: [] for name in ways} for _ in range(3))
-    for _ in range(1 + (5 if arguments.quick else arguments.runs)):
-        for name, (way, preset) in ways.items():
-            begin, busy = time.perf_counter(), time.process_time()
-            made = way(pair, preset)
-            seconds[name].append(time.perf_counter() - begin)
-            processor[name].append(time.process_time() - busy)
-            decibels[name] = psnr(made[RIM:-RIM, RIM:-RIM], exact[RIM:-RIM, RIM:-RIM])
-    figures = {name: {"min_s": min(seconds[name][1:]), "median_s": statistics.median(seconds[name][1:]),
-                      "cpu_s": min(processor[name][1:]), "psnr_db": decibels[name]} for name in ways}
-    figures["ratio"] = {preset: figures[f"ours {preset}"]["min_s"] / figures[f"naive {preset}"]["min_s"] for preset in ("fast", "medium")}
+    if arguments.quick:
+        arguments.runs, arguments.frames = 4, 3
+    torch.set_grad_enabled(False)
+    figures = {"builtin": flows(arguments.runs, 1 if arguments.quick else 2)}
+    report("builtin 1280x720", figures["builtin"])
+    for size in arguments.size or SIZES["cuda" if torch.cuda.is_available() else "cpu"]:
+        for version in arguments.version:
+            for multiplier in (2, 5):
+                name = f"rife {version} {size} {multiplier}x"
+                figures[name] = networks(version, size, multiplier, max(2, arguments.runs // 3), arguments.frames)
+                report(name, figures[name])
+    if "COMFYUI" not in os.environ:
+        print("ComfyUI's own node: not named, see --help")
+    figures["ratio"] = {name: found.pop("ratio") for name, found in figures.items()}
     figures["peak_mib"] = resident("VmHWM") / 2**20
-    for name in ways:
-        print(f"{name:14s}", *(f"{key} {value:.3f}" for key, value in figures[name].items()))
-    print("time, ours / naive:", {preset: round(ratio, 2) for preset, ratio in figures["ratio"].items()})
     if arguments.json:
         print(json.dumps(figures))
+
+
+def report(name: str, figures: dict) -> None:
+    print(name)
+    for way, found in figures.items():
+        if isinstance(found, dict) and way != "ratio":
+            print(f"    {way:14s}", *(f"{key} {value:.3f}" for key, value in found.items()))
+    print("    time, ours / naive:" if "builtin" in name else "    speed of the stage over:",
+          {way: round(ratio, 2) for way, ratio in figures["ratio"].items()},
+          f"frames differ by {figures['apart']:.1e}" if "apart" in figures else "")  # fmt: skip
 
 
 if __name__ == "__main__":

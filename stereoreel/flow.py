@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
-PRESETS = ("ultrafast", "fast", "medium")
+
+class Search(NamedTuple):
+    """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves), ``steps`` a patch takes,
+    ``stride`` from patch to patch in pixels of that level, rounds of variational ``refinement``."""
+
+    finest: int
+    steps: int
+    stride: int
+    refinement: int
+
+
+PRESETS = {"ultrafast": Search(2, 12, 4, 0), "fast": Search(2, 16, 4, 5), "medium": Search(1, 25, 3, 5)}  # OpenCV's own
 SMALLEST = 24  # pixels; below this, dense inverse search has no pyramid to stand on and the flow is zero
 
 
@@ -31,7 +44,7 @@ def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: f
     """
     import cv2
 
-    height, width = first.shape
+    how, (height, width) = PRESETS[preset], first.shape
     small = (max(1, round(width * scale)), max(1, round(height * scale)))
     if min(small) < SMALLEST:
         if min(first.shape) < SMALLEST:
@@ -39,12 +52,23 @@ def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: f
         small = (width, height)
     if small != (width, height):
         first, second = (cv2.resize(image, small, interpolation=cv2.INTER_AREA) for image in (first, second))
-    search = cv2.DISOpticalFlow_create(getattr(cv2, f"DISOPTICAL_FLOW_PRESET_{preset.upper()}"))
-    motion = search.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
+    motion = search(first, second, how)
     if small == (width, height):
         return motion
     grown = cv2.resize(motion, (width, height), interpolation=cv2.INTER_LINEAR)
     return grown * np.array([width / small[0], height / small[1]], np.float32)
+
+
+def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
+    """The same for images as large as they are; the shorter side must have ``SMALLEST`` pixels."""
+    import cv2
+
+    searching = cv2.DISOpticalFlow_create()
+    searching.setFinestScale(how.finest)
+    searching.setGradientDescentIterations(how.steps)
+    searching.setPatchStride(how.stride)
+    searching.setVariationalRefinementIterations(how.refinement)
+    return searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
 
 
 def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarray:

@@ -3,8 +3,12 @@
 from fractions import Fraction
 
 import pytest
+import torch
 
 from stereoreel.clip import ClipInfo, Shot
+from stereoreel.interpolate import OPTIONS, describe
+from stereoreel.interpolate.pairs import Moment, Schedule, due
+from stereoreel.options import resolve
 from stereoreel.timeline import gaps, output_count, output_edge, output_range, parse_fps, position
 
 FILM, NTSC60 = Fraction(24000, 1001), Fraction(60000, 1001)
@@ -104,3 +108,78 @@ def test_a_walk_reads_no_further_than_the_right_neighbour():
     walk = gaps(Shot(0, info(100, 25)), (taken.append(frame) or frame for frame in range(100)), Fraction(50))
     assert next(walk) == (0, 1, [0, Fraction(1, 2)])
     assert taken == [0, 1]
+
+
+LONG = 10_000  # frames
+
+
+@pytest.mark.parametrize("fps, fps_out, count, ended, exact, last", [
+    (24, "60", 25_000, 24_998, 5_000, (9_998, "4/5")),
+    ("23.976", "59.94", 25_000, 24_998, 5_000, (9_998, "4/5")),
+    (25, "60", 24_000, 23_998, 2_000, (9_998, "3/4")),
+    (30, "24", 8_000, 8_000, 2_000, (9_998, "3/4")),
+    (60, "24", 4_000, 4_000, 2_000, (9_997, "1/2")),
+    (25, "50", 20_000, 19_999, 10_000, (9_999, 0)),
+    (24, "23.976", 9_990, 9_990, 10, (9_998, "989/1000")),
+])
+def test_a_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, count, ended, exact, last):
+    """How many frames there are when the duration stays, and when the last frame ends the clip; how many of them fall on a frame of the
+    source, and where the last one lies that does not hold the end."""
+    clip = info(LONG, parse_fps(fps))
+    kept, end = (describe(resolve(OPTIONS, {"target_fps": fps_out, "ending": ending}), clip)["clip"] for ending in ("keep duration", "last frame"))
+    assert (kept.frames, end.frames, kept.fps) == (count, ended, parse_fps(fps_out))
+    assert abs(kept.duration - clip.duration) <= 1 / kept.fps / 2
+    places = [divmod(j * clip.fps / kept.fps, 1) for j in range(count)]
+    held = [(LONG - 1, 0)] * (count - ended)
+    assert [position(j, 0, LONG, clip, kept.fps) for j in range(count)] == places[:ended] + held
+    assert sum(part == 0 for _, part in places) == exact and places[ended - 1] == (last[0], Fraction(last[1]))
+
+
+def test_a_long_clip_of_varying_rate_keeps_its_true_times():
+    """Frames last 2, 2 and 4 sixtieths in turn, so at 60 fps there are 2, 2 and 4 steps from frame to frame."""
+    times = tuple(Fraction(8 * (n // 3) + (0, 2, 4)[n % 3], 60) for n in range(LONG))
+    end = 2 * times[-1] - times[-2]  # the last frame lasts as long as the one before it
+    clip = info(LONG, LONG / end, times=times)
+    steps = [(n, Fraction(step, (2, 2, 4)[n % 3])) for n in range(LONG - 1) for step in range((2, 2, 4)[n % 3])]
+    made = describe(resolve(OPTIONS, {"target_fps": "60"}), clip)["clip"]
+    assert (made.frames, made.times, len(steps)) == (26_668, None, 26_664)
+    assert [position(j, 0, LONG, clip, Fraction(60)) for j in range(made.frames)] == steps + [(LONG - 1, 0)] * 4
+    assert describe(resolve(OPTIONS, {"target_fps": "60", "ending": "last frame"}), clip)["clip"].frames == len(steps) + 1
+
+
+@pytest.mark.parametrize("options, count, seconds", [
+    ({"multiplier": 4}, 40_000, Fraction(5000, 3)), ({"target_fps": "60"}, 25_000, Fraction(3125, 3)),
+    ({"multiplier": 5, "ending": "last frame"}, 49_996, Fraction(12499, 6)), ({"target_fps": "24000/1001", "multiplier": 1}, None, None),
+])
+def test_slow_motion_plays_longer_at_the_same_rate(options, count, seconds):
+    options = resolve(OPTIONS, {"slow_motion": True, **options})
+    if count is None:
+        with pytest.raises(ValueError, match="Slow motion needs"):
+            describe(options, info(LONG, 24))
+        return
+    slow = describe(options, info(LONG, 24))["clip"]
+    assert (slow.frames, slow.fps, slow.duration) == (count, 24, seconds)
+
+
+@pytest.mark.parametrize("fps_out, table", [
+    (60, [(0, 1, 0), (0, 1, "2/5"), (0, 1, "4/5"), (1, 2, "1/5"), (1, 2, "3/5"), (2, 0, 0), (2, 0, "2/5"), (2, 0, "4/5")]),
+    (72, [(0, 1, 0), (0, 1, "1/3"), (0, 1, "2/3"), (1, 2, 0), (1, 2, "1/3"), (1, 2, "2/3"), (2, 0, 0), (2, 0, "1/3"), (2, 0, "2/3")]),
+    (16, [(0, 1, 0), (1, 2, "1/2")]),
+])
+def test_a_loop_moves_from_its_last_frame_to_its_first(fps_out, table):
+    assert around(info(3, 24), fps_out) == [(left, right, Fraction(t)) for left, right, t in table]
+
+
+def test_a_long_loop_has_no_seam():
+    """Every step is as long as any other, the one from the end to the beginning too."""
+    walked = around(info(LONG, 25), 60)
+    assert len(walked) == 24_000
+    assert walked == [(left, (left + 1) % LONG, t) for left, t in (divmod(Fraction(5 * j, 12), 1) for j in range(24_000))]
+
+
+def around(clip: ClipInfo, fps_out: int) -> list[tuple[int, int, Fraction]]:
+    """Numbers of both frames, and the part of the way, of every output frame of a loop."""
+    moments = (Moment(number, torch.full((1, 1, 1, 3), number / clip.frames)) for number in range(clip.frames))
+    walked = due(Shot(0, clip), moments, Fraction(fps_out), Schedule(""), smooth=False, loop=True)
+    count = output_count(clip, Fraction(fps_out))
+    return [(one.left.number, one.right.number, one.t) for one in list(walked)[:count]]

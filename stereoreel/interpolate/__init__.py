@@ -20,7 +20,7 @@ OPTIONS = (
     Option("target_fps", "",
            "Target rate instead of the multiplier, higher or lower: 60, 23.976 or 24000/1001; empty: use the multiplier."),
     Option("slow_motion", False, "Keep the rate and let the clip play longer; its sound no longer fits and is dropped."),
-    Option("quality", "medium", "How finely builtin measures motion; fast takes a third of the time and loses half a decibel to two.",
+    Option("quality", "medium", "How finely builtin measures motion; fast takes about two thirds of the time and loses up to a decibel and a half.",
            choices=("fast", "medium")),
     Option("ending", "keep duration", "What stands after the last frame: that frame, so that the duration stays and the sound fits; "
            "or nothing, so that the clip ends on its last frame.", choices=("keep duration", "last frame"), advanced=True),

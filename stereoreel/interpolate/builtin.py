@@ -68,12 +68,17 @@ def _luma(moment: Moment) -> list[np.ndarray]:
 def _chunk(left: list[np.ndarray], right: list[np.ndarray], betweens: list[Between], like: Tensor, cubic: bool) -> Tensor:
     """The views of one port at a time between; a single view follows the first eye's motion."""
     made = [compose(*pair, between, cubic) for *pair, between in zip(left, right, betweens)]
-    return torch.from_numpy(np.stack(made)).reshape(like.shape).to(like.device, like.dtype)
+    return _stacked(made).reshape(like.shape).to(like.device, like.dtype)
 
 
 def _trust(betweens: list[Between], like: Tensor) -> Tensor:
     """How far the frame is to be trusted, ``[(2,) 1, H, W, 1]``, by how far the two moved pictures differ where both count."""
-    size = like.shape[-3:-1]
-    apart = torch.from_numpy(np.stack([disagreement(between) for between in betweens]))[:, None]
-    trust = torch.nn.functional.interpolate(((LOST - apart) / (LOST - SURE)).clamp_(0, 1), size, mode="bilinear")
+    import cv2
+
+    apart = [cv2.resize(disagreement(between), like.shape[-2:-4:-1], interpolation=cv2.INTER_LINEAR) for between in betweens]
+    trust = ((LOST - _stacked(apart)) / (LOST - SURE)).clamp_(0, 1)
     return trust.reshape(*like.shape[:-1], 1).to(like.device, like.dtype)
+
+
+def _stacked(views: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(views[0][None] if len(views) == 1 else np.stack(views))
