@@ -1,0 +1,398 @@
+"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a DPT head, read from the shapes.
+
+Yang et al., Depth Anything V2, NeurIPS 2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0); Oquab et al., DINOv2, 2023;
+Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021. Only four small temporal blocks of the video network look at
+other frames: ``encode`` does all that a frame needs by itself, so that a frame seen in two windows is encoded once.
+In half precision the stream between the encoder's blocks, every layer norm and the last two convolutions stay float32.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+TEMPORAL = "head.motion_modules.0.temporal_transformer"
+PATCH = 14  # the encoder sees the picture as squares of this many pixels
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in RGB
+HEAD = 64  # channels of one attention head of the encoder
+TEMPORAL_HEADS = 8
+TOGETHER = 4  # frames whose last, full-size layers are computed at once, as the original does; bounds memory
+MOST_AT_ONCE = 32768  # places whose sequences in time are attended to in one launch; CUDA's limit is 65535
+SIZES = {384: "Small", 768: "Base", 1024: "Large", 1536: "Giant"}
+UNUSED = ("pretrained.mask_token", "depth_head.scratch.refinenet4.resConfUnit1.", "head.scratch.refinenet4.resConfUnit1.")  # in files only
+
+
+@dataclass(frozen=True)
+class Family:
+    """What distinguishes the networks.
+
+    Of the encoder: its channels ``width``, blocks ``depth``, channels ``inner`` of an MLP (``gated``: SwiGLU), the side ``grid`` of its stored
+    position embedding, and the blocks ``taps`` that the head looks at (V1's are the last four). Of the head: its channels. ``frames`` is how many
+    a video network sees at most, 0 for one of single pictures. With ``max_depth`` the network tells metres up to it.
+    """
+
+    width: int
+    depth: int
+    inner: int
+    gated: bool
+    grid: int
+    features: int
+    outputs: tuple[int, int, int, int]
+    last: int
+    frames: int
+    taps: tuple[int, int, int, int]
+    max_depth: float | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{'Video ' if self.frames else ''}Depth Anything {SIZES.get(self.width, f'of {self.width} channels')}"
+
+
+# Names in a folder of Hugging Face's transformers, 4.x and 5.x, and the original's.
+FROM_TRANSFORMERS = (
+    (r"backbone\.embeddings\.(cls|mask)_token", r"pretrained.\1_token"),
+    (r"backbone\.embeddings\.position_embeddings", "pretrained.pos_embed"),
+    (r"backbone\.embeddings\.patch_embeddings\.projection\.", "pretrained.patch_embed.proj."),
+    (r"backbone\.layernorm\.", "pretrained.norm."),
+    (r"backbone\.encoder\.layer\.", "pretrained.blocks."),
+    (r"\.attention\.(?:attention\.)?(query|key|value|[qkv]_proj)\.", lambda found: f".attn.{found[1][0]}."),
+    (r"\.attention\.(?:output\.dense|o_proj)\.", ".attn.proj."),
+    (r"\.layer_scale([12])\.lambda1", r".ls\1.gamma"),
+    (r"\.mlp\.(?:weights_in)\.", ".mlp.w12."),
+    (r"\.mlp\.(?:weights_out|down_proj)\.", ".mlp.w3."),
+    (r"neck\.reassemble_stage\.layers\.(\d)\.projection\.", r"depth_head.projects.\1."),
+    (r"neck\.reassemble_stage\.layers\.(\d)\.resize\.", r"depth_head.resize_layers.\1."),
+    (r"neck\.convs\.(\d)\.", lambda found: f"depth_head.scratch.layer{int(found[1]) + 1}_rn."),
+    (r"neck\.fusion_stage\.layers\.(\d)\.", lambda found: f"depth_head.scratch.refinenet{4 - int(found[1])}."),
+    (r"(refinenet\d)\.projection\.", r"\1.out_conv."),
+    (r"\.residual_layer([12])\.convolution([12])\.", r".resConfUnit\1.conv\2."),
+    (r"^head\.conv([123])\.", lambda found: f"depth_head.scratch.output_conv{('1.', '2.0.', '2.2.')[int(found[1]) - 1]}"),
+)
+JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.w12": ("mlp.gate_proj", "mlp.up_proj")}  # of which transformers keeps the parts
+
+
+def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors under their original names, whoever packed the file; those that no picture ever reaches are left out."""
+    cleaned = {}
+    for key, tensor in state.items():
+        key = re.sub(r"^(?:module|model)\.", "", key)
+        key = re.sub(r"^backbone\.(?!embeddings\.|encoder\.|layernorm\.)", "pretrained.", key)  # Distill-Any-Depth's large one
+        cleaned[re.sub(r"^(pretrained\.blocks\.)\d+\.(\d+\.)", r"\1\2", key)] = tensor
+    if any(key.startswith("neck.") for key in cleaned):
+        cleaned = _from_transformers(cleaned)
+    return {key: tensor for key, tensor in cleaned.items() if not key.startswith(UNUSED)}
+
+
+def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    renamed = {}
+    for key, tensor in state.items():
+        for pattern, name in FROM_TRANSFORMERS:
+            key = re.sub(pattern, name, key)
+        renamed[key] = tensor
+    for whole, parts in JOINED.items():
+        for key in [key for key in renamed if f".{parts[0]}." in key]:
+            names = [key.replace(f".{parts[0]}.", f".{part}.") for part in parts]
+            if all(name in renamed for name in names):
+                renamed[key.replace(f".{parts[0]}.", f".{whole}.")] = torch.cat([renamed.pop(name) for name in names])
+    return renamed
+
+
+def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> Family:
+    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found otherwise.
+
+    Shapes do not tell a metric network of single pictures from a relative one (``max_depth``: 20 for indoor, 80 for outdoor ones),
+    nor Depth Anything V1 (``first``) from V2.
+    """
+    shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
+    head = "head" if any(key.startswith("head.motion_modules.") for key in shapes) else "depth_head"
+    depth = len({key.split(".")[2] for key in shapes if key.startswith("pretrained.blocks.")})
+    gated = "pretrained.blocks.0.mlp.w3.weight" in shapes
+    try:
+        width, inner = shapes[f"pretrained.blocks.0.mlp.{'w3' if gated else 'fc2'}.weight"]
+        grid = math.isqrt(shapes["pretrained.pos_embed"][1] - 1)
+        outputs = tuple(shapes[f"{head}.projects.{level}.weight"][0] for level in range(4))
+        features = shapes[f"{head}.scratch.layer1_rn.weight"][0]
+        last = shapes[f"{head}.scratch.output_conv2.0.weight"][0]
+        frames = shapes[f"{TEMPORAL}.transformer_blocks.0.attention_blocks.0.pos_encoder.pe"][1] if head == "head" else 0
+        patch = shapes["pretrained.patch_embed.proj.weight"][-1]
+    except KeyError:
+        raise ValueError(_refusal(shapes)) from None
+    if patch != PATCH or width % HEAD or depth < 4:
+        raise ValueError(f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels.")
+    if max_depth is not None and frames:
+        raise ValueError("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
+    taps = tuple(range(depth - 4, depth)) if first else (4, 11, 17, 23) if depth == 24 else tuple(depth * part // 4 - 1 for part in (1, 2, 3, 4))
+    return Family(width, depth, inner, gated, grid, features, outputs, last, frames, taps, max_depth)
+
+
+FOUND = (  # names that begin or hold these, and what the checkpoint is
+    (("metric_head.", "relative_head.", "core.core.", "conditional_log_binomial.", "seed_bin_regressor."), "a ZoeDepth checkpoint"),
+    (("depth_model.fov", "fov_model.", "encoder.patch_encoder.", "patch_encoder."), "a Depth Pro checkpoint"),
+    (("readout_projects.", "register_token"), "a Depth Anything variant with class or register tokens, which is not published for depth"),
+    (("cam_dec.", "cam_enc.", "da3.", "pretrained.pretrained.", "gs_head."), "a Depth Anything 3 checkpoint"),
+    (("dpt.", "pretrained.model.", "pretrained.layer1.", "scratch.refinenet"), "a MiDaS (DPT) checkpoint"),
+    (("points_head.", "mask_head.", "encoder.backbone.", "neck.res_blocks."), "a MoGe checkpoint"),
+    (("block0.", "flownet.", "contextnet.", "extract."), "a frame interpolation network (RIFE or FILM)"),
+    (("conv_first.", "conv_last.", "body.", "upsampler.", "layers.0.residual_group.", "model.1.sub."), "an upscaler"),
+    (("blocks.0.attn.qkv.",), "a DINOv2 encoder without a depth head"),
+)
+
+
+def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    if any(key.startswith("pretrained.blocks.") for key in shapes):
+        return f"This looks like Depth Anything, but its {len(shapes)} tensors are not a whole one of a known kind; fetch it again."
+    for marks, name in FOUND:
+        if any(key.startswith(mark) or f".{mark}" in key for key in shapes for mark in marks):
+            return f"This is {name}, not Depth Anything; choose another model for it."
+    return f"This is not a Depth Anything checkpoint: of its {len(shapes)} tensors the first are {', '.join(list(shapes)[:3]) or 'missing'}."
+
+
+def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> DepthAnything:
+    """The network of a published state dict, with its tensors as they are (type and device too); ValueError where it is not one."""
+    cleaned = clean(state)
+    with torch.device("meta"):
+        net = DepthAnything(detect(cleaned, max_depth, first))
+    expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
+    wrong = sorted(expected.keys() ^ cleaned.keys()) or [key for key, shape in expected.items() if cleaned[key].shape != shape]
+    if wrong:
+        raise ValueError(f"{net.family.name} has {len(expected)} tensors and this checkpoint {len(cleaned)}; "
+                         f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}.")
+    net.load_state_dict(cleaned, assign=True)
+    return net.eval().requires_grad_(False)
+
+
+class Norm(nn.LayerNorm):
+    """Layer norm in float32, whatever the parameters' type; gives the parameters' type."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(self.weight.dtype)
+
+
+class Block(nn.Module):
+    """One block of the encoder: a float32 stream ``[B, N, C]`` to the next."""
+
+    def __init__(self, family: Family):
+        super().__init__()
+        width, inner = family.width, family.inner
+        self.norm1, self.norm2 = Norm(width, eps=1e-6), Norm(width, eps=1e-6)
+        self.attn = _group(qkv=nn.Linear(width, 3 * width), proj=nn.Linear(width, width))
+        first, last = nn.Linear(width, 2 * inner if family.gated else inner), nn.Linear(inner, width)
+        self.mlp = _group(w12=first, w3=last) if family.gated else _group(fc1=first, fc2=last)
+        self.ls1, self.ls2 = (nn.ParameterDict({"gamma": torch.ones(width)}) for _ in range(2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.addcmul(x, self._attention(self.norm1(x)).float(), self.ls1.gamma.float())
+        return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2.gamma.float())
+
+    def _attention(self, x: Tensor) -> Tensor:
+        query, key, value = self.attn.qkv(x).unflatten(-1, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)  # [B, heads, N, HEAD] each
+        return self.attn.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+
+    def _mlp(self, x: Tensor) -> Tensor:
+        if hasattr(self.mlp, "fc1"):
+            return self.mlp.fc2(F.gelu(self.mlp.fc1(x)))
+        gate, value = self.mlp.w12(x).chunk(2, -1)
+        return self.mlp.w3(F.silu(gate) * value)
+
+
+class DINOv2(nn.Module):
+    """Normalised images ``[B, 3, H, W]`` to what four of the blocks know of every patch: ``[B, C, H / 14, W / 14]`` each."""
+
+    def __init__(self, family: Family):
+        super().__init__()
+        self.taps, self.grid = family.taps, family.grid
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, family.width))
+        self.pos_embed = nn.Parameter(torch.zeros(1, 1 + family.grid**2, family.width))
+        self.patch_embed = _group(proj=nn.Conv2d(3, family.width, PATCH, PATCH))
+        self.blocks = nn.ModuleList(Block(family) for _ in range(family.depth))
+        self.norm = Norm(family.width, eps=1e-6)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        rows, columns = (edge // PATCH for edge in images.shape[-2:])
+        patches = self.patch_embed.proj(images.to(self.cls_token.dtype)).flatten(2).transpose(1, 2).float()
+        x = torch.cat([self.cls_token.float().expand(len(patches), -1, -1), patches], 1) + self.positions(rows, columns)
+        maps = []
+        for index, block in enumerate(self.blocks[: self.taps[-1] + 1]):
+            x = block(x)
+            if index in self.taps:
+                maps.append(self.norm(x[:, 1:]).transpose(1, 2).unflatten(2, (rows, columns)))
+        return maps
+
+    def positions(self, rows: int, columns: int) -> Tensor:
+        """The position embedding ``[1, 1 + rows * columns, C]``, float32: bicubic, by the published code's factors with their 0.1 added."""
+        stored, grid = self.pos_embed.float(), self.grid
+        if rows == columns == grid:
+            return stored
+        square = stored[:, 1:].transpose(1, 2).unflatten(2, (grid, grid))
+        factors = ((rows + 0.1) / grid, (columns + 0.1) / grid)
+        resized = F.interpolate(square, scale_factor=factors, mode="bicubic")[..., :rows, :columns]
+        return torch.cat([stored[:, :1], resized.flatten(2).transpose(1, 2)], 1)
+
+
+class TemporalAttention(nn.Module):
+    """Self-attention along time only, of ``[B, T, N, C]``."""
+
+    def __init__(self, channels: int, frames: int):
+        super().__init__()
+        self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels, bias=False) for _ in range(3))
+        self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
+        self.pos_encoder = nn.Module()
+        self.pos_encoder.register_buffer("pe", torch.zeros(1, frames, channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, frames, places, _ = x.shape
+        x = x + self.pos_encoder.pe[:, :frames, None].to(x.dtype)
+        parts = [layer(x).unflatten(-1, (TEMPORAL_HEADS, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1) for layer in (self.to_q, self.to_k, self.to_v)]
+        seen = [F.scaled_dot_product_attention(*some) for some in zip(*(part.split(MOST_AT_ONCE) for part in parts))]  # [B N, heads, T, C / heads]
+        return self.to_out[0](torch.cat(seen).unflatten(0, (batch, places)).permute(0, 3, 1, 2, 4).flatten(3))
+
+
+class Temporal(nn.Module):
+    """Maps ``[B T, C, h, w]`` of T frames each, with what the same place shows at other times added."""
+
+    def __init__(self, channels: int, frames: int):
+        super().__init__()
+        feed_forward = nn.ModuleList([_group(proj=nn.Linear(channels, 8 * channels)), nn.Identity(), nn.Linear(4 * channels, channels)])
+        block = _group(attention_blocks=nn.ModuleList(TemporalAttention(channels, frames) for _ in range(2)),
+                       norms=nn.ModuleList(Norm(channels) for _ in range(2)), ff=_group(net=feed_forward), ff_norm=Norm(channels))
+        self.temporal_transformer = _group(norm=nn.GroupNorm(32, channels, eps=1e-6), proj_in=nn.Linear(channels, channels),
+                                           transformer_blocks=nn.ModuleList([block]), proj_out=nn.Linear(channels, channels))
+
+    def forward(self, maps: Tensor, frames: int) -> Tensor:
+        inner = self.temporal_transformer
+        block = inner.transformer_blocks[0]
+        x = inner.proj_in(inner.norm(maps).flatten(2).transpose(1, 2)).unflatten(0, (-1, frames))
+        for attention, norm in zip(block.attention_blocks, block.norms):
+            x = x + attention(norm(x))
+        gate, _, last = block.ff.net
+        value, opened = gate.proj(block.ff_norm(x)).chunk(2, -1)
+        x = x + last(value * F.gelu(opened))
+        return maps + inner.proj_out(x).flatten(0, 1).transpose(1, 2).unflatten(2, maps.shape[-2:])
+
+
+class ResidualUnit(nn.Module):
+    def __init__(self, features: int):
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv2d(features, features, 3, 1, 1), nn.Conv2d(features, features, 3, 1, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv2(F.relu_(self.conv1(F.relu(x))))
+
+
+class Fusion(nn.Module):
+    """A coarse map joined with the finer level's and enlarged; ``skips`` where there is a coarser one to join with."""
+
+    def __init__(self, features: int, skips: bool = True):
+        super().__init__()
+        self.out_conv = nn.Conv2d(features, features, 1)
+        if skips:
+            self.resConfUnit1 = ResidualUnit(features)
+        self.resConfUnit2 = ResidualUnit(features)
+
+    def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
+        return _enlarged(self.out_conv(self.resConfUnit2(x)), size)  # a 1x1 convolution may come first: bilinear weights sum to one
+
+
+def _group(**modules: nn.Module) -> nn.Module:
+    """Modules under names of the checkpoint that compute nothing together."""
+    group = nn.Module()
+    for name, module in modules.items():
+        group.add_module(name, module)
+    return group
+
+
+def _enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.interpolate(x, size, mode="bilinear", align_corners=True)
+
+
+class DPT(nn.Module):
+    """The head: four maps of the encoder to depth; ``prepare`` for every frame by itself, ``finish`` for those that see each other."""
+
+    def __init__(self, family: Family):
+        super().__init__()
+        features, outputs = family.features, family.outputs
+        self.projects = nn.ModuleList(nn.Conv2d(family.width, channels, 1) for channels in outputs)
+        self.resize_layers = nn.ModuleList([nn.ConvTranspose2d(outputs[0], outputs[0], 4, 4), nn.ConvTranspose2d(outputs[1], outputs[1], 2, 2),
+                                            nn.Identity(), nn.Conv2d(outputs[3], outputs[3], 3, 2, 1)])
+        self.scratch = scratch = _group(output_conv1=nn.Conv2d(features, features // 2, 3, 1, 1), output_conv2=nn.Sequential(
+            nn.Conv2d(features // 2, family.last, 3, 1, 1), nn.ReLU(True), nn.Conv2d(family.last, 1, 1)))
+        for level, channels in enumerate(outputs, 1):
+            scratch.add_module(f"layer{level}_rn", nn.Conv2d(channels, features, 3, 1, 1, bias=False))
+            scratch.add_module(f"refinenet{level}", Fusion(features, skips=level < 4))
+        if family.frames:
+            self.motion_modules = nn.ModuleList(Temporal(channels, family.frames) for channels in (*outputs[2:], features, features))
+
+    def prepare(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        first, second, third, fourth = (resize(project(x)) for resize, project, x in zip(self.resize_layers, self.projects, maps))
+        scratch = self.scratch
+        return (scratch.refinenet1.resConfUnit1(scratch.layer1_rn(first)), scratch.refinenet2.resConfUnit1(scratch.layer2_rn(second)),
+                third, fourth)
+
+    def finish(self, features: tuple[Tensor, ...], frames: int) -> Tensor:
+        """What is left before the last activation, ``[B, 1, H, W]`` float32."""
+        first, second, third, fourth = features
+        scratch, size = self.scratch, third.shape[-2:]
+        third, fourth = self._in_time(0, third, frames), self._in_time(1, fourth, frames)
+        path = self._in_time(2, scratch.refinenet4(scratch.layer4_rn(fourth), size), frames)
+        path = path + scratch.refinenet3.resConfUnit1(scratch.layer3_rn(third))
+        path = self._in_time(3, scratch.refinenet3(path, second.shape[-2:]), frames)
+        parts = zip(*(part.split(TOGETHER) for part in (path, second, first)))
+        return torch.cat([self._full_size(*part, (size[0] * PATCH, size[1] * PATCH)) for part in parts])
+
+    def _in_time(self, index: int, maps: Tensor, frames: int) -> Tensor:
+        return self.motion_modules[index](maps, frames) if hasattr(self, "motion_modules") else maps
+
+    def _full_size(self, path: Tensor, second: Tensor, first: Tensor, size: tuple[int, int]) -> Tensor:
+        scratch, (rows, columns) = self.scratch, first.shape[-2:]
+        path = scratch.refinenet2(path + second, (rows, columns))
+        path = scratch.refinenet1(path + first, (2 * rows, 2 * columns))
+        path = _enlarged(scratch.output_conv1(path).float(), size)
+        before, _, last = scratch.output_conv2
+        path = F.relu_(F.conv2d(path, before.weight.float(), before.bias.float(), padding=1))
+        return F.conv2d(path, last.weight.float(), last.bias.float())
+
+
+class DepthAnything(nn.Module):
+    """RGB images in 0..1 (normalised inside) to depth, float32; heights and widths divide by 14.
+
+    A relative network gives inverse depth of unknown scale and shift, 0 and up, larger is nearer; a metric one gives metres, larger is farther.
+    """
+
+    def __init__(self, family: Family):
+        super().__init__()
+        self.family = family
+        self.pretrained = DINOv2(family)
+        self.add_module("head" if family.frames else "depth_head", DPT(family))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1, H, W]``."""
+        if images.dim() != (5 if self.family.frames else 4):
+            raise ValueError(f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not {list(images.shape)}.")
+        features = self.encode(images.flatten(0, -4))
+        depth = self.decode(features, images.shape[1] if self.family.frames else 1)
+        return depth.unflatten(0, images.shape[:-3])
+
+    def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling size, in the parameters' type."""
+        if any(edge % PATCH for edge in images.shape[-2:]):
+            raise ValueError(f"{self.family.name} needs sizes that divide by {PATCH}, not {images.shape[-1]}x{images.shape[-2]}.")
+        images = images.float()
+        normalised = torch.stack([(images[:, c] - MEAN[c]) / DEVIATION[c] for c in range(3)], 1)  # numbers, so nothing is copied to the device
+        return self._dpt.prepare(self.pretrained(normalised))
+
+    def decode(self, features: tuple[Tensor, ...], frames: int = 1) -> Tensor:
+        """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after the other."""
+        if self.family.frames and frames > self.family.frames:
+            raise ValueError(f"{self.family.name} sees at most {self.family.frames} frames at once, not {frames}.")
+        depth, most = self._dpt.finish(features, frames), self.family.max_depth
+        return F.relu_(depth) if most is None else torch.sigmoid(depth) * most
+
+    @property
+    def _dpt(self) -> DPT:
+        return self.head if self.family.frames else self.depth_head
