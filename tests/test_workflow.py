@@ -159,5 +159,6 @@ def test_ctrl_c_leaves_nothing(tmp_path):
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
     error = child.communicate(timeout=60)[1]
-    assert child.returncode == 130 and "cancelled" in error and "Traceback" not in error
+    # Python dies by the signal itself, which a shell calls 130 too, where Ctrl-C met it making a class from source text
+    assert child.returncode in (130, -signal.SIGINT) and "cancelled" in error and "Traceback" not in error
     assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4"]
