@@ -6,14 +6,20 @@ the picture itself to 8 bits.
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *TYPES)
+Item, Made = TypeVar("Item"), TypeVar("Made")
+WORKERS = "stereoreel-compute"
 GRAPHS = 4  # shapes whose launches are kept; a clip has one or two, and each holds its own working memory
 
 
@@ -49,7 +55,7 @@ def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class Graphs:
-    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere the function as it is.
+    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a ``Spread``.
 
     The first call with a shape runs it a few times to warm up and records it. The function must not ask the device for a value, and
     its networks must stay where they are. It gives a tensor or a tuple of them.
@@ -61,7 +67,7 @@ class Graphs:
 
     def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
         if given[0].device.type != "cuda":
-            return self.run(*given)
+            return Spread(self.run)(*given)
         key = tuple((one.shape, one.dtype, one.device) if isinstance(one, Tensor) else one for one in given)
         if key not in self.recorded:
             while len(self.recorded) >= GRAPHS:
@@ -92,6 +98,59 @@ class Graphs:
     def forget(self) -> None:
         """Let all recorded graphs and their memory go."""
         self.recorded.clear()
+
+
+class Spread:
+    """A function of batches (and plain numbers), on the CPU with a part of the batch on every core; elsewhere the function as it is.
+
+    It gives a batch or a tuple of them.
+    """
+
+    def __init__(self, run: Callable):
+        self.run = run
+
+    def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
+        count = min(len(given[0]), torch.get_num_threads())
+        if given[0].device.type != "cpu" or count < 2:
+            return self.run(*given)
+        parts = zip(*(one.tensor_split(count) if isinstance(one, Tensor) else [one] * count for one in given))
+        made = side_by_side(lambda part: self.run(*part), parts)
+        return torch.cat(made) if isinstance(made[0], Tensor) else tuple(map(torch.cat, zip(*made)))
+
+
+def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+    """``function`` of every item, in their order, several at once; for work on the CPU.
+
+    An operation shared among cores ends when the last one has done its share, thousands of times a picture; pieces of work side by
+    side do not wait for each other.
+    """
+    items, threads = list(items), torch.get_num_threads()
+    count = min(len(items), threads)
+    if count < 2 or threading.current_thread().name.startswith(WORKERS):  # workers that wait for workers would wait for ever
+        return [function(item) for item in items]
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()  # threads do not inherit these
+
+    def alone(item: Item) -> Made:
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
+            return function(item)
+
+    return list(_workers(count, threads).map(alone, items))
+
+
+@lru_cache(4)
+def _workers(count: int, threads: int) -> ThreadPoolExecutor:
+    """Workers that share ``threads`` cores evenly."""
+    started = threading.Barrier(count)
+    pool = ThreadPoolExecutor(count, WORKERS, initializer=_take, initargs=(threads // count,))
+    list(pool.map(lambda _: started.wait(), range(count)))
+    torch.set_num_threads(threads)  # a worker's setting is also what threads to come begin with
+    return pool
+
+
+def _take(cores: int) -> None:
+    """Let this thread use so many cores."""
+    torch.get_num_threads()  # the first question sets the thread up; a setting before it would be overwritten
+    torch.set_num_threads(cores)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

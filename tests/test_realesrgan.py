@@ -228,12 +228,13 @@ def test_memory_that_never_suffices_is_an_error(tmp_path, tensor_clip):
 
 
 def broken(descriptor, fault, precise_too=False):
-    """A network whose half-precision form makes ``fault`` of its second picture, as overflow does."""
+    """A network whose half-precision form makes ``fault`` of bright pictures, as overflow does, and of black ones."""
     def spoil(module, given, out):
         half = next(module.parameters()).dtype != torch.float32 or any(p.dtype != torch.float32 for p in module.parameters())
         if half or precise_too:
             out = out.clone()
-            out[-1] = fault
+            mean = given[0].mean((1, 2, 3))
+            out[(mean > 0.6) | (mean == 0)] = fault
         return out
 
     descriptor.model.register_forward_hook(spoil)
@@ -245,11 +246,16 @@ def test_a_broken_picture_is_made_again_in_float32(fault, said, tmp_path, tensor
     net, path = make("compact-x2", tmp_path)
     settings = resolve(OPTIONS, {"precision": "bf16", "batch": 2})
     used = spandrel.ImageUpscaler(ImageNetwork(broken(read(path), fault), CPU, "bf16"), settings)
-    images = torch.rand(4, 24, 24, 3)
+    images = bright_second(torch.rand(4, 24, 24, 3))
     with caplog.at_level(logging.WARNING):
         made = run(used, images, tensor_clip)
     torch.testing.assert_close(made, plain(net, images), atol=1e-5, rtol=0)
     assert f"frame 1 {said}" in caplog.text
+
+
+def bright_second(images):
+    images[1] = 0.5 + images[1] / 2
+    return images
 
 
 @pytest.mark.parametrize(("fault", "said"), [(float("nan"), "frame 6 holds NaN"), (0.0, "frame 6 is black")])
@@ -257,7 +263,7 @@ def test_what_float32_does_not_mend_is_an_error_that_names_the_frame(fault, said
     _, path = make("compact-x2", tmp_path)
     used = spandrel.ImageUpscaler(ImageNetwork(broken(read(path), fault, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {"batch": 2}))
     with torch.inference_mode(), pytest.raises(RuntimeError, match=said):
-        list(used(Shot(5, tensor_clip().info), iter([torch.rand(4, 24, 24, 3)])))
+        list(used(Shot(5, tensor_clip().info), iter([bright_second(torch.rand(4, 24, 24, 3))])))
 
 
 def test_a_black_source_may_stay_black(tmp_path, tensor_clip):

@@ -1,6 +1,6 @@
-"""ESRGAN (about twice as fast) and Compact (a little faster) for float32 on a CPU, equal to the plain modules but for rounding.
+"""ESRGAN about twice as fast in float32 on a CPU, equal to the plain module but for rounding.
 
-Their 3x3 convolutions go by Winograd (``winograd``), and the convolutions behind a nearest enlargement become four 2x2 ones each on the small map
+Its 3x3 convolutions go by Winograd (``winograd``), and the convolutions behind a nearest enlargement become four 2x2 ones each on the small map
 (16 products instead of 36, exact). Frames are computed one by one: a frame's bits do not depend on its batch.
 """
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ..compute import side_by_side
 from .winograd import Chain, Field, Product
 
 TAIL_PIXELS = 2**19  # output pixels of a strip of the enlarging tail
@@ -15,13 +16,13 @@ TAIL_HALO = 2  # rows, before enlarging, that the tail's convolutions reach
 
 
 def faster(net: nn.Module) -> nn.Module | None:
-    """The same function of images ``[N, C, H, W]``, or None where ``net`` is not an ESRGAN or Compact as spandrel builds them.
+    """The same function of images ``[N, C, H, W]``, or None where ``net`` is not an ESRGAN as spandrel builds it.
 
-    Its maps take about ``winograd.BUDGET`` bytes, more only where 64 rows do not fit, and three maps of the whole frame before enlarging;
-    the transformed weights take 4x their size. They are buffers in float32 on the CPU: the result has no use elsewhere, nor for training.
+    Its maps take about ``winograd.BUDGET`` bytes a core, more only where 64 rows do not fit, and three maps of the whole frame before
+    enlarging; the transformed weights take 4x their size. They are buffers in float32 on the CPU: the result has no use elsewhere, nor
+    for training.
     """
-    build = {"RRDBNet": _esrgan, "SRVGGNetCompact": _compact}.get(type(net).__name__)
-    return build(net) if build else None
+    return _esrgan(net) if type(net).__name__ == "RRDBNet" else None
 
 
 class Dense(nn.Module):
@@ -48,20 +49,6 @@ def _residual_block(block: nn.Module, source: str, target: str) -> list[Dense]:
         Dense(block.RDB2, target, "c", 0.2, (target, 1.0)),
         Dense(block.RDB3, "c", target, 0.04, ("c", 0.2), (source, 1.0)),
     ]
-
-
-class Layer(nn.Module):
-    """One convolution of a plain chain and its activation, in place on the map a."""
-
-    source = target = "a"
-
-    def __init__(self, conv: nn.Conv2d, activation: nn.Module):
-        super().__init__()
-        self.product = Product(conv, activation)
-
-    def run(self, field: Field) -> None:
-        field.see("a")
-        field.convolve(self.product, "a")
 
 
 class Enlarge(nn.Module):
@@ -106,24 +93,14 @@ class FastESRGAN(nn.Module):
         features = features.contiguous(memory_format=torch.channels_last)
         height, width = features.shape[2:]
         factor = 2 ** len(self.enlarge)
-        step, out = max(4 * TAIL_HALO, TAIL_PIXELS // (factor**2 * width)), []
-        for top in range(0, height, step):
+        rows = max(4 * TAIL_HALO, min(TAIL_PIXELS // (factor**2 * width), -(-height // torch.get_num_threads())))
+
+        def strip(top: int) -> Tensor:
             low = max(0, top - TAIL_HALO)
-            strip = self.tail(self.enlarge(features[:, :, low : top + step + TAIL_HALO]))
-            out.append(strip[:, :, factor * (top - low) : factor * (top - low + step)])
-        return torch.cat(out, 2)
+            made = self.tail(self.enlarge(features[:, :, low : top + rows + TAIL_HALO]))
+            return made[:, :, factor * (top - low) : factor * (top - low + rows)]
 
-
-class FastCompact(nn.Module):
-    """A Compact network: its middle is a ``Chain``; then the pixels are shuffled out and the enlarged input is added."""
-
-    def __init__(self, first: nn.Module, chain: Chain, last: nn.Conv2d, scale: int):
-        super().__init__()
-        self.first, self.chain, self.last, self.scale = first, chain, last, scale
-
-    def forward(self, images: Tensor) -> Tensor:
-        details = _each(self.last, self.chain(_each(self.first, images)))
-        return F.pixel_shuffle(details, self.scale).add_(F.interpolate(images, scale_factor=self.scale, mode="nearest"))
+        return torch.cat(side_by_side(strip, range(0, height, rows)), 2)
 
 
 def _each(function: nn.Module, images: Tensor) -> Tensor:
@@ -153,16 +130,6 @@ def _esrgan(net: nn.Module) -> FastESRGAN | None:
     enlarge = [Enlarge(conv, act) for _, conv, act in steps]
     chain = Chain(trunk, maps, width + 4 * grown, reach=5, period=3)
     return FastESRGAN(head, chain, body, enlarge, [near, act, last], net.shuffle_factor or 1).eval()
-
-
-def _compact(net: nn.Module) -> FastCompact | None:
-    first, activation, *inner, last = net.body
-    pairs = list(zip(inner[::2], inner[1::2]))
-    known = (nn.PReLU, nn.LeakyReLU, nn.ReLU)
-    if not (pairs and all(map(_plain, (first, last, *inner[::2]))) and all(isinstance(act, known) for act in (activation, *inner[1::2]))):
-        return None
-    chain = Chain([Layer(*pair) for pair in pairs], {"a": first.out_channels}, first.out_channels, reach=1)
-    return FastCompact(nn.Sequential(first, activation), chain, last, net.upscale).eval()
 
 
 def _plain(layer: nn.Module) -> bool:

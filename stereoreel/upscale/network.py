@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..compute import Graphs, halved, number_type
+from ..compute import Graphs, Spread, halved, number_type
 from .fast_networks import faster
 
 CHAINS = ("ESRGAN", "Compact")  # plain chains of convolutions: they can be halved around their ends and recorded as a graph
@@ -66,7 +66,7 @@ class ImageNetwork:
         self.pixel_memory = ALIVE * largest_activation(descriptor) * self.dtype.itemsize  # bytes that one input pixel needs
         self._net, self._work = self._prepare()
         self.nets = [self._net]
-        self._run = torch.compile(self._eager) if compiled else Graphs(self._eager) if self._chain else self._eager
+        self._run = torch.compile(self._eager) if compiled else (Graphs if self._chain else Spread)(self._eager)
 
     def _sound_type(self, wanted: torch.dtype) -> torch.dtype:
         """The type itself where the architecture gives sound pictures in it, else float32."""
@@ -92,7 +92,7 @@ class ImageNetwork:
 
     def precise(self, images: Tensor) -> Tensor:
         self.exact.model.to(self.device)
-        return self._colors(images, self.exact)
+        return self._colors(images, Spread(self.exact))
 
     @property
     def recorded(self) -> bool:

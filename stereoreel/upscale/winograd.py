@@ -13,10 +13,13 @@ moved by one, so that no window is ever gathered.
 import math
 from collections.abc import Iterable
 from fractions import Fraction
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ..compute import side_by_side
 
 POINTS = (0, Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))  # and infinity
 TILE = 4  # outputs a tile, each way
@@ -56,26 +59,13 @@ class Product(nn.Module):
         weight = kernel @ (conv.weight.detach().double().cpu() * gain) @ kernel.T
         self.register_buffer("weight", weight.permute(2, 3, 0, 1).reshape(WINDOW**2, *conv.weight.shape[:2]).float().contiguous(), persistent=False)
         self.register_buffer("bias", (conv.bias.detach().cpu() * gain).float()[:, None].clone(), persistent=False)
-        self.register_buffer("slope", _slope(activation), persistent=False)
+        self.slope = None if activation is None else getattr(activation, "negative_slope", 0.0)
 
     def finish(self, values: Tensor) -> None:
         """Add the bias and apply the activation to ``[4, 4, out, tiles]`` in place."""
         values.add_(self.bias)
-        if self.slope is None:
-            return
-        if self.slope.numel() == 1:
-            F.leaky_relu_(values, float(self.slope))
-        else:
-            values.addcmul_(values.clamp(max=0), self.slope - 1)
-
-
-def _slope(activation: nn.Module | None) -> Tensor | None:
-    """The slope below zero as ``[1]``, or ``[channels, 1]`` where each channel has its own."""
-    if activation is None:
-        return None
-    if isinstance(activation, nn.PReLU):
-        return activation.weight.detach().float().cpu().reshape(-1, 1).clone()
-    return torch.tensor([getattr(activation, "negative_slope", 0.0)])
+        if self.slope is not None:
+            F.leaky_relu_(values, self.slope)
 
 
 class Field:
@@ -167,8 +157,9 @@ class Field:
 class Chain(nn.Module):
     """Steps over images ``[N, channels, height, width]``, whole where the maps fit ``BUDGET`` bytes, else in strips with exact halos.
 
-    ``step.run(field)`` goes from the map ``step.source`` to the map ``step.target`` by ``reach`` convolutions; ``period`` steps belong together.
-    A step runs on every frame before the next step: its weights then come from the cache, and no frame's bits depend on the others.
+    Where there are fewer images than cores, there are strips for all of them. ``step.run(field)`` goes from the map ``step.source`` to
+    the map ``step.target`` by ``reach`` convolutions; ``period`` steps belong together. A step runs on every frame before the next
+    step: its weights then come from the cache, and no frame's bits depend on the others.
     """
 
     def __init__(self, steps: list[nn.Module], maps: dict[str, int], channels: int, reach: int, period: int = 1):
@@ -180,22 +171,22 @@ class Chain(nn.Module):
         height, width = images.shape[2:]
         row = 4 * (width + TILE) // TILE**2  # bytes of a row, over what a pixel holds
         seen, held = row * self.channels * WINDOW**2, row * sum(self.maps.values()) * WINDOW * TILE
-        rows = max(4 * HALO, BUDGET // (seen + held) // TILE * TILE)
+        cores = max(1, torch.get_num_threads() // len(images))
+        rows = max(2 * HALO, min(BUDGET // (seen + held) - 2 * HALO, -(-height // cores)))
         if rows < height:
-            return torch.cat([self._strips(image, rows) for image in images])
+            return torch.stack([self._strips(image, rows) for image in images])
         count = max(1, (BUDGET - height * seen) // (height * held))
         return torch.cat([self._run(list(self.steps), some) for some in images.split(count)])
 
     def _strips(self, image: Tensor, rows: int) -> Tensor:
-        step = rows - 2 * HALO
-        image = image[None]
         for first in range(0, len(self.steps), self.together):
-            steps, out = list(self.steps)[first : first + self.together], []
-            for top in range(0, image.shape[2], step):
-                low = max(0, top - HALO)
-                out.append(self._run(steps, image[:, :, low : top + step + HALO])[:, :, top - low : top - low + step])
-            image = torch.cat(out, 2)
+            strip = partial(self._strip, list(self.steps)[first : first + self.together], image, rows)
+            image = torch.cat(side_by_side(strip, range(0, image.shape[1], rows)), 1)
         return image
+
+    def _strip(self, steps: list[nn.Module], image: Tensor, rows: int, top: int) -> Tensor:
+        low = max(0, top - HALO)
+        return self._run(steps, image[None, :, low : top + rows + HALO])[0, :, top - low : top - low + rows]
 
     def _run(self, steps: list[nn.Module], images: Tensor) -> Tensor:
         fields: list[Field] = []
