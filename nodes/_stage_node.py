@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from ..stereoreel import build
 from ..stereoreel.catalog import Plan, own_files, pick
 from ..stereoreel.clip import Clip
 from ..stereoreel.declared import MASKS
+from ..stereoreel.depth.given import inverse
 from ..stereoreel.naming import naming
 from ..stereoreel.options import Option
 from ..stereoreel.weights import locate
@@ -30,10 +32,13 @@ class StageNode(DeclaredNode):
     def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
         name = build.label(node, node_id)
+        if isinstance(depth, Mapping):  # ComfyUI's geometry
+            depth, options["given"] = inverse(depth), "near white"
         inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": as_depth(depth, clip, name, packed)}
         with naming(name):
             made = build.stage(node, inputs, options, node_id)
-            Plan(node.kind, options, name).choose(ComfyHost())  # weights are told missing, or fetched, now and not when somebody pulls
+            if isinstance(plan := build.recipe(node, inputs, options, name), Plan):
+                plan.choose(ComfyHost())  # weights are told missing, or fetched, now and not when somebody pulls
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
         if isinstance(clip, VideoInput):
             return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})

@@ -8,6 +8,9 @@ from fractions import Fraction
 from .catalog import Plan
 from .clip import Clip, apply
 from .declared import Node
+from .depth.views import Colors, Histogram
+from .stereo.builtin import ScreenPlane
+from .depth.given import Given
 from .timeline import parse_fps
 from .views import Eye, Recut
 
@@ -32,15 +35,26 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
     if (cuts := options.get("cuts", "auto")).strip() not in ("auto", ""):
         clips[0] = apply(Recut(cuts, name), clips[0])["clip"]
-    made: dict[str, Clip | float | str] = dict(apply(Plan(node.kind, options, name), *clips))
+    made: dict[str, Clip | float | str] = dict(apply(recipe(node, inputs, options, name), *clips))
     if node.kind == "stereo":
         made["left"], made["right"] = (apply(Eye(eye, name), made["clip"])["clip"] for eye in (0, 1))
     if node.kind == "depth":
-        made = {"depth": made["clip"]}
+        made = _depth_and_views(made["clip"], plan.settings.invert, name)
     if node.kind == "interpolate":
         made["fps"] = float(made["clip"].info.fps)
         made["cuts"] = ", ".join(map(str, clips[0].info.cuts)) or "none"
     return made
+
+
+def recipe(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, name: str) -> Plan | Given:
+    """What a stage node does: a model of its kind, or for Depth what another node has found."""
+    plan = Plan(node.kind, options, name)
+    return Given(plan.settings, name) if node.kind == "depth" and inputs.get("depth") is not None else plan
+
+
+def _depth_and_views(depth: Clip, inverted: bool, name: str) -> dict[str, Clip]:
+    views = {"colors": Colors(inverted, f"{name}, colors"), "histogram": Histogram(ScreenPlane, inverted, f"{name}, histogram")}
+    return {"depth": depth, **{port: apply(view, depth)["clip"] for port, view in views.items()}}
 
 
 def check_rate(clip: Clip, fps: float | str | None) -> None:

@@ -103,7 +103,9 @@ NODES: tuple[Node, ...] = (
     Node(
         "StereoReelDepth", "Estimate Depth", "depth",
         "One depth map per frame, white is near, steady over a shot. The builtin model is a preview-quality prior, not a trained network.",
-        (CLIP_IN,), (DEPTH_OUT,),
+        (CLIP_IN, Socket("depth", f"{DEPTHS},DA3_GEOMETRY,MOGE_GEOMETRY", "Depth that another node has found, also core's geometry: then no model "
+                         "runs, and it is made steady and given the frames' edges.", True)),
+        (DEPTH_OUT,),
     ),
     Node(
         "StereoReelStereo", "Stereo Pair", "stereo",

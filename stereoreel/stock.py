@@ -33,11 +33,11 @@ def fetchable(host: Host) -> Iterator[str]:
         for role, part in entry.parts.items():
             place = "here" if locate(part, entry.kind, host) else "missing"
             optional = f" (optional part {role})" if part.optional else ""
-            yield f"{entry.name:<32}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
+            yield f"{entry.name:<40}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
 
 
 def _address(entry: Entry) -> str:
-    return f"{f'{entry.kind}.model={entry.name}':<43} "
+    return f"{f'{entry.kind}.model={entry.name}':<51} "
 
 
 def _sizes(entry: Entry) -> str:

@@ -18,8 +18,8 @@ from ..flow import grayscale
 from ..host import Host
 from .edges import shrink, upsample
 from .evidence import AHEAD, Picture
-from .range import RunningRange
 from .tracking import ShotDepth
+from .windows import SteadyRange
 
 SIDE = 512  # the longer side that motion is looked at with
 
@@ -37,7 +37,7 @@ class DepthStage:
         self.nets, self.options, self.device = [], options, device
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        tracker, scale = ShotDepth(self.options.smoothing, self.options.near_ground), RunningRange(align=False)
+        tracker, scale = ShotDepth(self.options.smoothing, self.options.near_ground), SteadyRange(aligned=True)
         waiting: deque[tuple[Tensor, Tensor]] = deque()  # luma at frame size and at working size
         for chunk in frames:
             for frame in chunk:
@@ -58,10 +58,10 @@ class DepthStage:
         picture = Picture(grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
         return picture, (luma(frame), luma(small))
 
-    def _finish(self, scale: RunningRange, depth: np.ndarray, large: Tensor, small: Tensor) -> Tensor:
+    def _finish(self, scale: SteadyRange, depth: np.ndarray, large: Tensor, small: Tensor) -> Tensor:
         """``[1, H, W, 1]`` in 0..1 of nearness ``[h, w]`` at working size."""
-        depth = scale(torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)[None, ..., None])
-        depth = upsample(depth[0, ..., 0], small, large).clamp(0, 1)
+        depth = scale(torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)[None])
+        depth = upsample(depth[0], small, large).clamp(0, 1)
         return (1 - depth if self.options.invert else depth)[None, ..., None]
 
 

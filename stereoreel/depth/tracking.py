@@ -9,7 +9,7 @@ from .. import flow
 from .edges import guided
 from .evidence import GAP, PARALLAX, Evidence, Flows, Picture, judge, motion_at, nothing, weighted_percentiles
 from .prior import layout
-from .range import match
+from .windows import match
 
 
 class ShotDepth:
@@ -77,7 +77,7 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
     both = (evidence.trust[::3, ::3] > 0.2) & (carried["weight"][::3, ::3] > 0.2)
     depth = evidence.depth
     if both.sum() > 100:
-        scale, shift = match(*(torch.from_numpy(part[::3, ::3][both]) for part in (depth, carried["depth"])))
+        scale, shift = map(float, match(*(torch.from_numpy(part[::3, ::3][both]) for part in (depth, carried["depth"]))))
         depth = depth * scale + shift
     old = keep * carried["weight"]
     weight = old + evidence.trust

@@ -142,12 +142,16 @@ def fit(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def align(previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift (on the device) that take ``current`` to ``previous``, frames ``[H, W]`` of which fewer than half of the pixels truly changed.
+    """Scale and shift (on the device) that take ``current`` to ``previous``, frames ``[H, W]``; see ``match``."""
+    return match(samples(current), samples(previous))
+
+
+def match(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale and shift that take ``new`` to ``old`` ``[N]``, of which fewer than half truly changed.
 
     The scale is the ratio of the two spreads, not a regression slope, which noise would shrink a little with every frame; what changed is
     told apart by its distance from where the many lie, starting from no change of scale.
     """
-    new, old = samples(current), samples(previous)
     scale, shift = torch.ones((), device=new.device), (old - new).median()
     for _ in range(12):
         error = (new * scale + shift - old).abs()

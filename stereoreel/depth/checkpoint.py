@@ -1,0 +1,17 @@
+"""A checkpoint of the user's: a transformers folder's where a config.json lies beside it, else Depth Anything or one of its kin."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ..host import Host
+from . import depth_anything
+from .stage import DepthStage
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
+    if (host.weights(entry.kind, entry.file).parent / "config.json").is_file():
+        from . import transformers
+
+        return transformers.load(entry, options, host)
+    return depth_anything.load(entry, options, host)
