@@ -1,17 +1,17 @@
-"""Weights: the folders where users keep them, the files that hold them, and how they get into a network."""
+"""Weights: the folders where users keep them, and the files that hold them."""
 
 from __future__ import annotations
 
 import os
 import pickle
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 if TYPE_CHECKING:
     from .host import Host
@@ -27,7 +27,6 @@ FOLDERS = {
     "depth": ("depthanything", "geometry_estimation"),
 }
 WRAPPERS = ("params_ema", "params", "state_dict", "module")  # under which training scripts keep a network's weights, best first
-MOST_NAMED = 5  # keys in one error
 
 
 @dataclass(frozen=True)
@@ -140,32 +139,3 @@ def _pickle(path: Path, zipped: bool) -> object:
         raise ValueError(f"{path} is no checkpoint that can be opened safely; get these weights as .safetensors.") from None
     except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError, AssertionError, AttributeError):
         raise ValueError(f"{path} is damaged or no checkpoint; fetch it again.") from None
-
-
-def load_strict(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
-    """The network with these weights, ready for inference, in the number types it was made with.
-
-    The tensors become the network's own, without a copy where their type is right already. Raises ValueError naming what does not fit.
-    """
-    own = net.state_dict()
-    wrong = [f"{name} is missing" for name in own if name not in state]
-    wrong += [f"{name} is unexpected" for name in state if name not in own]
-    wrong += [
-        f"{name} is {list(state[name].shape)} and not {list(mine.shape)}"
-        for name, mine in own.items() if name in state and state[name].shape != mine.shape
-    ]  # fmt: skip
-    if wrong:
-        more = f" and {len(wrong) - MOST_NAMED} more" if len(wrong) > MOST_NAMED else ""
-        raise ValueError(f"These weights are not those of {type(net).__name__}: {', '.join(wrong[:MOST_NAMED])}{more}; choose another file.")
-    net.load_state_dict({name: tensor.to(own[name].dtype) for name, tensor in state.items()}, assign=True)
-    return net.eval().requires_grad_(False)
-
-
-def network(make: Callable[[], nn.Module], state: Mapping[str, Tensor]) -> nn.Module:
-    """What ``make`` makes, with these weights; its own are never allocated unless it computes some that no checkpoint holds."""
-    with torch.device("meta"):
-        net = make()
-    kept = set(net.state_dict())
-    unsaved = any(name not in kept for name, _ in net.named_buffers())
-    plain = any(isinstance(value, Tensor) for module in net.modules() for value in vars(module).values())
-    return load_strict(make() if unsaved or plain else net, state)

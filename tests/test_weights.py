@@ -17,7 +17,7 @@ from stereoreel.catalog import Plan, choose
 from stereoreel.clip import Clip, ClipInfo, apply
 from stereoreel.host import Headless, comfy_models
 from stereoreel.options import resolve
-from stereoreel.weights import File, load_strict, network, read
+from stereoreel.weights import File, read
 
 
 @pytest.fixture(autouse=True)
@@ -168,12 +168,12 @@ def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
 
 
 def test_kinds_that_run_no_foreign_files_refuse_them(host):
-    put(host, "depthanything", "mine.pth")
-    with pytest.raises(ValueError, match=r"no depth model named mine\.pth"):
-        choose("depth", "mine.pth", host)
+    put(host, "stereo", "mine.pth")
+    with pytest.raises(ValueError, match=r"no stereo model named mine\.pth"):
+        choose("stereo", "mine.pth", host)
     with pytest.raises(ValueError, match="model must be one of"):
-        Plan("depth", {"model": "mine.pth"}, "Depth")
-    assert catalog.own_files("depth", host) == []
+        Plan("stereo", {"model": "mine.pth"}, "Stereo")
+    assert catalog.own_files("stereo", host) == []
 
 
 def test_a_choice_that_is_open_takes_other_words():
@@ -317,50 +317,3 @@ def test_a_checkpoint_that_holds_itself_ends(tmp_path):
     circle["params"] = circle
     with pytest.raises(ValueError, match="holds no weights"):
         read(saved(tmp_path / "net.pth", circle))
-
-
-def test_a_network_made_from_a_file_computes_the_same_and_is_ready(tmp_path):
-    original = small().eval()
-    path = saved(tmp_path / "net.pth", {"params": original.state_dict()})
-    state = read(path)
-    for net in (network(small, state), load_strict(small(), state)):
-        frames = torch.rand(1, 3, 8, 8)
-        assert torch.equal(net(frames), original(frames))
-        assert not net.training and not any(weight.requires_grad for weight in net.parameters())
-        assert net[0].weight.data_ptr() == state["0.weight"].data_ptr(), "the weights exist once"
-
-
-def test_half_precision_files_fill_a_full_precision_network():
-    state = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in small().state_dict().items()}
-    net = network(small, state)
-    assert net[0].weight.dtype == torch.float32 and torch.equal(net[0].weight, state["0.weight"].float())
-
-
-class Computing(nn.Module):
-    """A network with tensors of its own making that no checkpoint holds."""
-
-    def __init__(self, plain: bool):
-        super().__init__()
-        self.scale = nn.Parameter(torch.rand(2))
-        if plain:
-            self.grid = torch.arange(2.0)
-        else:
-            self.register_buffer("grid", torch.arange(2.0), persistent=False)
-
-
-@pytest.mark.parametrize("plain", [True, False])
-def test_what_a_network_computes_itself_survives(plain):
-    net = network(lambda: Computing(plain), {"scale": torch.ones(2)})
-    assert net.grid.tolist() == [0, 1] and net.scale.tolist() == [1, 1]
-
-
-def test_weights_that_do_not_fit_are_named():
-    state = small().state_dict()
-    state["0.weight"] = torch.rand(4, 3, 5, 5)
-    state["extra"] = state.pop("0.bias")
-    with pytest.raises(ValueError) as error:
-        load_strict(small(), state)
-    for fact in ("Sequential", "0.bias is missing", "extra is unexpected", "0.weight is [4, 3, 5, 5] and not [4, 3, 3, 3]"):
-        assert fact in str(error.value)
-    with pytest.raises(ValueError, match="and 2 more"):
-        load_strict(small(), {})

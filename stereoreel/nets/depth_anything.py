@@ -17,6 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .strict import filled
+
 TEMPORAL = "head.motion_modules.0.temporal_transformer"
 PATCH = 14  # the encoder sees the picture as squares of this many pixels
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in RGB
@@ -158,13 +160,7 @@ def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: boo
     cleaned = clean(state)
     with torch.device("meta"):
         net = DepthAnything(detect(cleaned, max_depth, first))
-    expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
-    wrong = sorted(expected.keys() ^ cleaned.keys()) or [key for key, shape in expected.items() if cleaned[key].shape != shape]
-    if wrong:
-        raise ValueError(f"{net.family.name} has {len(expected)} tensors and this checkpoint {len(cleaned)}; "
-                         f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}.")
-    net.load_state_dict(cleaned, assign=True)
-    return net.eval().requires_grad_(False)
+    return filled(net, cleaned, net.family.name)
 
 
 class Norm(nn.LayerNorm):

@@ -16,6 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .strict import filled
+
 LEVELS, FUSED = 7, 5  # of the pyramid in which motion is looked for, and of the part of it that the decoder sees
 DEPTH = 4  # levels that one subtree of features spans
 MULTIPLE = 2 ** (LEVELS - 1)  # height and width must divide by this
@@ -44,13 +46,7 @@ def load(state: Mapping[str, Tensor]) -> FILM:
     cleaned = clean(state)
     with torch.device("meta"):
         net = FILM(*detect(cleaned))
-    expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
-    wrong = sorted(expected.keys() ^ cleaned.keys()) or [key for key, shape in expected.items() if cleaned[key].shape != shape]
-    if wrong:
-        raise ValueError(f"FILM has {len(expected)} tensors and this checkpoint {len(cleaned)}; "
-                         f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}.")
-    net.load_state_dict(cleaned, assign=True)
-    return net.eval().requires_grad_(False)
+    return filled(net, cleaned, "FILM")
 
 
 def padding(height: int, width: int) -> tuple[int, int, int, int]:

@@ -19,6 +19,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .strict import filled
+
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COARSE, FINE = (16, 8, 4, 2, 1), (8, 4, 2, 1)
 LITE = (32, 16, 8, 4, 1)
@@ -158,13 +160,7 @@ def load(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> 
     cleaned = clean(state)
     with torch.device("meta"):
         net = RIFE(detect(cleaned, scales))
-    expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
-    wrong = sorted(expected.keys() ^ cleaned.keys()) or [key for key, shape in expected.items() if cleaned[key].shape != shape]
-    if wrong:
-        raise ValueError(f"RIFE {net.family.names} has {len(expected)} tensors and this checkpoint {len(cleaned)}; "
-                         f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}.")
-    net.load_state_dict(cleaned, assign=True)
-    return net.eval().requires_grad_(False)
+    return filled(net, cleaned, f"RIFE {net.family.names}")
 
 
 class Between(NamedTuple):

@@ -1,0 +1,21 @@
+"""Tensors of a checkpoint into a network, all of them or none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+
+def filled(net: nn.Module, state: Mapping[str, Tensor], name: str) -> nn.Module:
+    """``net``, made on the meta device, with these tensors as they are (type and device too), ready for inference.
+
+    ValueError that calls the network ``name`` where a tensor is missing, unknown or of another shape.
+    """
+    expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
+    wrong = sorted(expected.keys() ^ state.keys()) or [key for key, shape in expected.items() if state[key].shape != shape]
+    if wrong:
+        raise ValueError(f"{name} has {len(expected)} tensors and this checkpoint {len(state)}; "
+                         f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}.")
+    net.load_state_dict(state, assign=True)
+    return net.eval().requires_grad_(False)
