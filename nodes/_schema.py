@@ -40,17 +40,22 @@ class DeclaredNode(io.ComfyNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """A widget; optional, so that a prompt saved before the widget existed still runs."""
-        common = {"default": option.default, "tooltip": option.text, "optional": True}
+        made = _widget(option)
         if option.advanced:
-            common["extra_dict"] = {"advanced": True}  # as a keyword, 0.3.64 does not know it
-        if option.choices:
-            return io.Combo.Input(option.name, options=list(option.choices), **common)
-        if isinstance(option.default, bool):
-            return io.Boolean.Input(option.name, **common)
-        if isinstance(option.default, str):
-            return io.String.Input(option.name, **common)
-        kind = io.Int if isinstance(option.default, int) else io.Float
-        return kind.Input(option.name, min=option.low, max=option.high, step=option.step, **common)
+            made.extra_dict = {**(made.extra_dict or {}), "advanced": True}  # 0.3.64 takes neither word as an argument
+        return made
+
+
+def _widget(option: Option) -> io.Input:
+    common = {"default": option.default, "tooltip": option.text, "optional": True}
+    if option.choices:
+        return io.Combo.Input(option.name, options=list(option.choices), **common)
+    if isinstance(option.default, bool):
+        return io.Boolean.Input(option.name, **common)
+    if isinstance(option.default, str):
+        return io.String.Input(option.name, **common)
+    kind = io.Int if isinstance(option.default, int) else io.Float
+    return kind.Input(option.name, min=option.low, max=option.high, step=option.step, **common)
 
 
 def _custom(name: str):
