@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths
+from .eyes import TIME, both, fan_out, ports
 from .host import Host
 from .meter import Meter
 from .naming import naming
 
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
 MOST_FRAMES = 32
-TIME = -4  # the frame axis of [T, H, W, C] and of [2, T, H, W, C]
 
 
 def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None) -> Iterator[tuple[Tensor, ...]]:
@@ -165,7 +165,7 @@ class _Maker:
             made = next(self.work, None)
         if made is None:
             return False
-        made = made if isinstance(made, dict) else {"clip": made}
+        made = ports(made)
         for reader in self.readers:
             reader.waiting.append(made[reader.clip.port])
         self.run.meter.count(self.label, next(iter(made.values())).shape[TIME])
@@ -182,44 +182,19 @@ class _Maker:
 
     def _one_shot(self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor | dict[str, Tensor]]:
         if self.stage.joint or all(reader.info.views == 1 for reader in self.inputs):
-            ways = _fan_out(chunks, [(place, None) for place in range(len(self.inputs))])
+            ways = fan_out(chunks, [(place, None) for place in range(len(self.inputs))])
             yield from self.stage(shot, *ways)
             return
         picks = [(place, eye if reader.info.views == 2 else None) for eye in (0, 1) for place, reader in enumerate(self.inputs)]
-        ways = _fan_out(chunks, picks)
+        ways = fan_out(chunks, picks)
         left, right = ways[: len(self.inputs)], ways[len(self.inputs) :]
-        for pair in zip(self.stage(shot, *left), self.stage(shot, *right), strict=True):
-            yield _both(*pair)
+        yield from both(self.stage(shot, *left), self.stage(shot, *right))
 
     def close(self) -> None:
         if self.work is not None and hasattr(self.work, "close"):
             self.work.close()
         self.run.meter.note(self.label, getattr(self.stage, "counts", {}))
         self.stage = self.work = None
-
-
-def _fan_out(chunks: Iterator[tuple[Tensor, ...]], picks: list[tuple[int, int | None]]) -> list[Iterator[Tensor]]:
-    """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before it."""
-    queues = [deque() for _ in picks]
-
-    def way(queue: deque, place: int, eye: int | None) -> Iterator[Tensor]:
-        while True:
-            if not queue:
-                if (found := next(chunks, None)) is None:
-                    return
-                for other in queues:
-                    other.append(found)
-            chunk = queue.popleft()[place]
-            yield chunk if eye is None else chunk[eye]
-
-    return [way(queue, *pick) for queue, pick in zip(queues, picks)]
-
-
-def _both(left: Tensor | dict[str, Tensor], right: Tensor | dict[str, Tensor]) -> Tensor | dict[str, Tensor]:
-    """Two eyes of one output as a two-view chunk."""
-    if isinstance(left, dict):
-        return {port: torch.stack([left[port], right[port]]) for port in left}
-    return torch.stack([left, right])
 
 
 def frames(clip: Clip, host: Host, chunk_frames: int | None = None) -> Tensor:

@@ -18,6 +18,7 @@ from stereoreel.resize import resize
 from stereoreel.upscale import OPTIONS, spandrel
 from stereoreel.upscale.network import ImageNetwork, read
 from stereoreel.upscale.work import Budget, Work
+from stereoreel.views import Split
 
 CPU = torch.device("cpu")
 NETS = {
@@ -341,3 +342,16 @@ def test_a_pickle_with_code_in_it_is_refused(tmp_path, capsys):
     with pytest.raises(ValueError, match="cannot be read"):
         read(tmp_path / "evil.pth")
     assert "never run" not in capsys.readouterr().out
+
+
+def test_both_eyes_stay_in_step_where_only_one_repeats_frames(tmp_path, tensor_clip, host):
+    """Repeated frames come in smaller chunks; the other eye's do not."""
+    net = random_net(RRDBNet, scale=2)
+    (tmp_path / "models" / "upscale").mkdir(parents=True)
+    save(net, tmp_path / "models" / "upscale" / "net.pth")
+    left, right = torch.rand(1, 16, 20, 3).repeat(6, 1, 1, 1), torch.rand(6, 16, 20, 3)
+    pair = apply(Split(), tensor_clip(torch.cat([left, right], 2)))["clip"]
+    plan = Plan("upscale", {"model": "net.pth"}, "Upscale")
+    made = frames(apply(plan, pair)["clip"], host)
+    for eye, images in zip(made, (left, right)):
+        torch.testing.assert_close(eye, frames(apply(plan, tensor_clip(images))["clip"], host))
