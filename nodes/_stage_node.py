@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from torch import Tensor
+
 from ..stereoreel import build
 from ..stereoreel.catalog import Plan, own_files, pick
-from ..stereoreel.clip import Clip
+from ..stereoreel.clip import Clip, apply
 from ..stereoreel.declared import MASKS
 from ..stereoreel.depth.given import inverse
 from ..stereoreel.naming import naming
 from ..stereoreel.options import Option
+from ..stereoreel.views import Recut
 from ..stereoreel.weights import locate
 from ._comfy import VideoInput, io
 from ._host import ComfyHost
@@ -42,13 +45,18 @@ class StageNode(DeclaredNode):
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
         if isinstance(clip, VideoInput):
             return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})
-        return cls._outputs({**made, **cls._batches(clips)})
+        batches = cls._batches(clips)
+        if node.kind == "depth":
+            views = build.views_of_depth(_depth_clip(batches["depth"], clips["depth"], name), options, name)
+            made |= {port: LazyVideo(view) for port, view in views.items()}
+        return cls._outputs({**made, **batches})
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip]) -> dict:
         """The stage run now; a pair's single eyes are views into the side-by-side batch and cost nothing."""
-        masks = frozenset(socket.name for socket in cls.NODE.outputs if socket.type == MASKS)
-        computed = {port: clip for port, clip in clips.items() if port not in ("left", "right")}
+        types = {socket.name: socket.type for socket in cls.NODE.outputs}
+        masks = frozenset(port for port, kind in types.items() if kind == MASKS)
+        computed = {port: clip for port, clip in clips.items() if port not in ("left", "right") and types[port] != "VIDEO"}
         batches = as_batches(computed, ComfyHost(), masks)
         if "left" in clips:
             width = clips["left"].info.width
@@ -67,3 +75,10 @@ class StageNode(DeclaredNode):
         found = filter(None, (locate(part, entry.kind, host) for part in entry.parts.values()))
         facts = [(name, host.weights(entry.kind, name).stat()) for name in found]
         return " ".join([entry.name, *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in facts)])
+
+
+def _depth_clip(batch: Tensor, depth: Clip, name: str) -> Clip:
+    """A batch of depth as the clip that it was made of, so that looking at it runs no model again."""
+    info = depth.info
+    clip = as_clip(batch, name, fps=info.fps, packed="full SBS" if info.views == 2 else "mono", depth=True)
+    return apply(Recut(", ".join(map(str, info.cuts)) or "none", name), clip)["clip"]

@@ -8,9 +8,9 @@ from fractions import Fraction
 from .catalog import Plan
 from .clip import Clip, apply
 from .declared import Node
+from .depth.given import Given
 from .depth.views import Colors, Histogram
 from .stereo.builtin import ScreenPlane
-from .depth.given import Given
 from .timeline import parse_fps
 from .views import Eye, Recut
 
@@ -39,7 +39,7 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     if node.kind == "stereo":
         made["left"], made["right"] = (apply(Eye(eye, name), made["clip"])["clip"] for eye in (0, 1))
     if node.kind == "depth":
-        made = _depth_and_views(made["clip"], plan.settings.invert, name)
+        made = {"depth": made["clip"], **views_of_depth(made["clip"], options, name)}
     if node.kind == "interpolate":
         made["fps"] = float(made["clip"].info.fps)
         made["cuts"] = ", ".join(map(str, clips[0].info.cuts)) or "none"
@@ -52,9 +52,11 @@ def recipe(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, name
     return Given(plan.settings, name) if node.kind == "depth" and inputs.get("depth") is not None else plan
 
 
-def _depth_and_views(depth: Clip, inverted: bool, name: str) -> dict[str, Clip]:
+def views_of_depth(depth: Clip, options: Mapping, name: str) -> dict[str, Clip]:
+    """Depth as people look at it, drawn when somebody does."""
+    inverted = Plan("depth", options, name).settings.invert
     views = {"colors": Colors(inverted, f"{name}, colors"), "histogram": Histogram(ScreenPlane, inverted, f"{name}, histogram")}
-    return {"depth": depth, **{port: apply(view, depth)["clip"] for port, view in views.items()}}
+    return {port: apply(view, depth)["clip"] for port, view in views.items()}
 
 
 def check_rate(clip: Clip, fps: float | str | None) -> None:

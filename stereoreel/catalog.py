@@ -94,6 +94,8 @@ def options(kind: str) -> tuple[Option, ...]:
     any_file = ANY in _catalogue(kind)
     if any_file:
         text += " Your own files in the models folder can be chosen as well."
+    if bound := [entry.name for entry in models(kind).values() if not entry.commercial]:
+        text += f" Not for commercial use, and never taken by auto: {', '.join(bound)}."
     model = Option("model", "auto", text, choices=names(kind), open=any_file)
     return (model, *module(kind).OPTIONS)
 

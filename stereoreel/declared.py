@@ -105,7 +105,11 @@ NODES: tuple[Node, ...] = (
         "One depth map per frame, white is near, steady over a shot. The builtin model is a preview-quality prior, not a trained network.",
         (CLIP_IN, Socket("depth", f"{DEPTHS},DA3_GEOMETRY,MOGE_GEOMETRY", "Depth that another node has found, also core's geometry: then no model "
                          "runs, and it is made steady and given the frames' edges.", True)),
-        (DEPTH_OUT,),
+        (
+            DEPTH_OUT,
+            Socket("colors", "VIDEO", "The depth in colours, to look at: light yellow is near, black is far. Stereo wants the depth, not these."),
+            Socket("histogram", "VIDEO", "One picture a frame: how much of it lies how deep, and where Stereo's auto puts the screen."),
+        ),
     ),
     Node(
         "StereoReelStereo", "Stereo Pair", "stereo",

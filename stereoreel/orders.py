@@ -52,7 +52,7 @@ def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
 
 def _wanted(node: Node, socket: str, before: Sequence[str]) -> bool:
     """Every stage reads the clip; the depth is read by Stereo, and without Stereo by what comes after it, Encode too."""
-    return socket != "depth" or node.kind == "stereo" or ("depth" in before and "stereo" not in before)
+    return socket != "depth" or node.kind == "stereo" or (node.kind != "depth" and "depth" in before and "stereo" not in before)
 
 
 def check(order: Sequence[str]) -> None:

@@ -54,7 +54,10 @@ def test_a_linear_picture_is_bent_into_parallax():
     assert half == pytest.approx((1 / (1 + 0.5 * (FARTHEST - 1)) - 1 / FARTHEST) / (1 - 1 / FARTHEST), abs=1e-6) and half < 0.15
 
 
-@pytest.mark.parametrize(("kind", "rises"), [("near white", True), ("near black", False), ("linear, near white", True), ("linear, near black", False)])
+KINDS = {"near white": True, "near black": False, "linear, near white": True, "linear, near black": False}
+
+
+@pytest.mark.parametrize(("kind", "rises"), KINDS.items())
 def test_what_is_connected_may_have_near_at_either_end(kind, rises, tensor_clip, host):
     ramp = torch.linspace(0, 1, 30).expand(2, 20, 30)[..., None].contiguous()
     made = given(tensor_clip(frames=2, size=(20, 30)), tensor_clip(ramp), host, given=kind)[0, 10, :, 0]

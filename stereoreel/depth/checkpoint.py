@@ -1,4 +1,4 @@
-"""A checkpoint of the user's: a transformers folder's where a config.json lies beside it, else Depth Anything or one of its kin."""
+"""A checkpoint of the user's: a transformers folder's model.safetensors, or a file of Depth Anything or one of its kin."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from .stage import DepthStage
 
 
 def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
-    if (host.weights(entry.kind, entry.file).parent / "config.json").is_file():
+    path = host.weights(entry.kind, entry.file)
+    if path.stem.startswith("model") and path.with_name("config.json").is_file():
         from . import transformers
 
         return transformers.load(entry, options, host)

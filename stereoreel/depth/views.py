@@ -9,6 +9,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip import ClipInfo, Color, Shot
@@ -19,6 +20,7 @@ LEFT, TOP, RIGHT, BOTTOM = 60, 150, 900, 430  # of the plot in it; 0 is at LEFT,
 BAR = 7  # pixels a bar
 BARS = (RIGHT - LEFT) // BAR
 FINE = 10  # steps a bar by which the ends are measured
+BETWEEN = 16  # steps from one colour of OpenCV's table to the next: finer than eyes and 10 bits
 END = 0.02  # the share of the pixels that is called the nearest, or the farthest
 TICKS = {0: "0 (far)", 0.25: "0.25", 0.5: "0.5", 0.75: "0.75", 1: "1 (near)"}
 BACKGROUND, INK, QUIET = (30, 31, 33), (236, 236, 232), (160, 162, 166)
@@ -70,7 +72,7 @@ class Histogram(_Weightless):
             frames = torch.cat(tuple(depth), -1) if depth.ndim == 4 else depth
             pictures = []
             for frame in frames:
-                pictures.append(page.draw(measure(frame, float(screen.follow(frame.nan_to_num()))), number))
+                pictures.append(page.draw(measure(frame, screen), number))
                 number += 1
             yield torch.stack(pictures).to(chunk.device)
 
@@ -88,10 +90,10 @@ class Measures:
 
     def words(self) -> str:
         if self.missing == 1:
-            return "no pixel of this frame holds a number"
+            return "the depth of this frame is unknown: it holds no number"
         end = f"{END:.0%}".replace("%", " %")
         told = [f"nearest {end}: {self.near:.2f}", f"farthest {end}: {self.far:.2f}", f"{_percent(self.front)} of the picture in front of the screen"]
-        return " · ".join(told + [f"{_percent(self.missing)} holds no number"] * bool(self.missing))
+        return " · ".join(told + [f"{_percent(self.missing)} is unknown"] * bool(self.missing))
 
 
 def nearness(chunk: Tensor, inverted: bool) -> Tensor:
@@ -101,38 +103,37 @@ def nearness(chunk: Tensor, inverted: bool) -> Tensor:
 
 
 def palette() -> Tensor:
-    """OpenCV's Inferno, ``[256, 3]`` RGB in 0..1, far to near."""
+    """OpenCV's Inferno with ``BETWEEN`` steps from each of its 256 colours to the next, RGB in 0..1, far to near."""
     import cv2
 
     ramp = np.arange(256, dtype=np.uint8)[:, None]
-    blue_first = cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO)[:, 0]
-    return torch.from_numpy(blue_first[:, ::-1].copy()).float() / 255
+    blue_first = torch.from_numpy(cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO)).float() / 255  # [256, 1, 3]
+    return F.interpolate(blue_first.flip(-1).movedim(0, -1), 255 * BETWEEN + 1, mode="linear", align_corners=True)[0].T.contiguous()
 
 
 def colored(depth: Tensor, table: Tensor) -> Tensor:
-    """RGB ``[..., 3]`` of depth in 0..1, between two colours of the table in proportion; NaN shows as far."""
-    place = depth.nan_to_num(0) * (len(table) - 1)
-    below = place.int().clamp_(max=len(table) - 2)
-    share = (place - below)[..., None]
-    first, second = (table.index_select(0, (below + step).flatten()).view(*depth.shape, 3) for step in (0, 1))
-    return torch.lerp(first, second, share)
+    """RGB ``[..., 3]`` of depth in 0..1; NaN shows as far."""
+    return F.embedding((depth.nan_to_num(0) * (len(table) - 1)).round_().int(), table)
 
 
-def measure(frame: Tensor, plane: float) -> Measures:
-    """What there is to tell of a frame ``[H, W]`` in 0..1 with the screen at ``plane``."""
-    seen = frame[frame.isfinite()]
+def measure(frame: Tensor, screen: Screen) -> Measures:
+    """What there is to tell of the next frame ``[H, W]`` in 0..1."""
     steps = BARS * FINE
-    counts = torch.histc(seen, steps, 0, 1).cpu().double()
-    total = max(1.0, float(counts.sum()))
-    below, above = counts.cumsum(0) / total, counts.flip(0).cumsum(0) / total
-    far, near = (int((share < END).sum()) for share in (below, above))  # how many steps hold less than that share
+    counts = torch.bincount((frame.nan_to_num(2) * steps).int().flatten(), minlength=2 * steps + 1).cpu().double()
+    counts[steps - 1] += counts[steps]  # depth 1
+    missing, counts = float(counts[-1]), counts[:steps]
+    total = frame.numel() - missing
+    if not total:
+        return Measures([], 0, 0, 0, 0, missing=1)
+    plane = float(screen.follow(torch.where(frame.isnan(), frame.nanmean(), frame) if missing else frame))
+    far, near = (int((ends.cumsum(0) < END * total).sum()) for ends in (counts, counts.flip(0)))  # steps that hold less than END together
     return Measures(
         shares=(counts.view(BARS, FINE).sum(1) / total).tolist(),
         near=1 - (near + 0.5) / steps,
         far=(far + 0.5) / steps,
-        front=float((seen > plane).sum()) / total,
+        front=float((frame > plane).sum()) / total,
         plane=plane,
-        missing=1 - len(seen) / frame.numel(),
+        missing=missing / frame.numel(),
     )
 
 
@@ -143,7 +144,7 @@ class _Page:
         from PIL import Image, ImageDraw, ImageFont
 
         self.fonts = {size: ImageFont.load_default(size) for size in (16, 20, 28)}
-        self.canvas = lambda picture: ImageDraw.Draw(picture)
+        self.canvas = ImageDraw.Draw
         self.empty = Image.new("RGB", (WIDTH, HEIGHT), BACKGROUND)
         strip = colored(torch.linspace(0, 1, RIGHT - LEFT), palette()).mul(255).round().byte()
         self.empty.paste(Image.fromarray(strip.expand(14, -1, -1).numpy()), (LEFT, BOTTOM + 6))

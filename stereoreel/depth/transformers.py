@@ -1,0 +1,183 @@
+"""Depth networks that only Hugging Face's package ``transformers`` runs: MiDaS and DPT, ZoeDepth, Depth Pro, and folders of Depth Anything.
+
+The model is its whole folder (``config.json``, ``model.safetensors``), named by the weights in it. Nothing is downloaded, and no code
+that a folder may hold is run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from itertools import chain
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor, nn
+
+from ..clip import ClipInfo
+from ..compute import number_type
+from ..host import Host
+from .stage import NEAREST, DepthStage, batches
+
+HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
+MOST_TOGETHER = 8
+FARTHEST = 1e4  # metres beyond which Depth Pro calls everything equally far
+ANY_SHAPE = ("beit", "dinov2", "dinov2_with_registers")  # backbones that see pictures of any ratio
+UNUSED = "fusion_stage.layers.0.residual_layer1."  # every DPT declares it, none uses it, and published files leave it out
+
+
+@dataclass(frozen=True)
+class Family:
+    """A ``model_type`` of transformers: its class, the mean and deviation of colours it wants, and whether it is safe in 16 bits."""
+
+    net: str
+    colors: tuple[tuple[float, ...], tuple[float, ...]]
+    halves: bool = True
+
+
+FAMILIES = {
+    "depth_anything": Family("DepthAnythingForDepthEstimation", IMAGENET),
+    "depth_pro": Family("DepthProForDepthEstimation", HALF),
+    "dpt": Family("DPTForDepthEstimation", HALF),
+    "zoedepth": Family("ZoeDepthForDepthEstimation", HALF, halves=False),  # it takes logarithms of 1e-7, which float16 does not know
+}
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
+    """Of the folder that an entry's file lies in; ValueError where it holds no such network, RuntimeError where transformers does not run."""
+    folder = host.weights(entry.kind, entry.file).parent
+    family, colors = _family(folder)
+    net = Estimator(_network(folder, family.net), colors)
+    dtype = torch.float32
+    if family.halves:
+        dtype = torch.float16 if host.device.type == "cuda" and options.precision == "auto" else number_type(options.precision, host.device)
+    return DepthStage(Network(net.to(dtype), options, dtype, host.device), options, host.device)
+
+
+def _family(folder: Path) -> tuple[Family, tuple]:
+    """What ``config.json`` says the network is, and the colours that ``preprocessor_config.json`` says it wants, where there is one."""
+    kind = _read(folder / "config.json").get("model_type")
+    if kind not in FAMILIES:
+        raise ValueError(f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}.")
+    wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
+    mean, deviation = FAMILIES[kind].colors
+    return FAMILIES[kind], (wanted.get("image_mean") or mean, wanted.get("image_std") or deviation)
+
+
+def _read(file: Path) -> dict:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{file} is missing; put the model's whole folder there, not its weights alone.") from None
+    except ValueError:  # not JSON, or no text at all
+        raise ValueError(f"{file} is damaged; fetch it again.") from None
+    return found if isinstance(found, dict) else {}
+
+
+def _network(folder: Path, name: str) -> nn.Module:
+    """The network with all its weights, in float32."""
+    from safetensors import SafetensorError
+
+    try:
+        made = getattr(import_module("transformers"), name)
+    except AttributeError:
+        raise RuntimeError(f"{folder.name} needs a newer transformers, one that knows {name}; run `python -m pip install -U transformers`.") from None
+    except (ImportError, RuntimeError, OSError) as error:
+        raise RuntimeError(_cannot_import(folder.name, error)) from None
+    try:
+        net, told = made.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+    except ImportError as error:
+        raise RuntimeError(_cannot_import(folder.name, error)) from None
+    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} cannot be loaded ({_first_line(error)}); fetch its config.json and model.safetensors again.") from None
+    if missing := sorted(key for key in told["missing_keys"] if UNUSED not in key):
+        more = f" and {len(missing) - 1} more" if missing[1:] else ""
+        raise ValueError(f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again.")
+    return net.float().eval().requires_grad_(False)
+
+
+def _cannot_import(name: str, error: BaseException) -> str:
+    """Why transformers does not run, and what to do, from the error at the bottom."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
+        return f"{name} needs the package transformers, which is not installed; run `python -m pip install transformers` with ComfyUI's Python."
+    return (f"{name} needs the package transformers, which cannot be imported here ({_first_line(error)}); "
+            "update it and what that names (torchaudio must fit torch, or be uninstalled) with ComfyUI's Python, or choose another model.")
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
+
+
+class Estimator(nn.Module):
+    """A network of transformers from pictures ``[T, 3, h, w]`` in 0..1 to what it tells ``[T, h', w']``, float32."""
+
+    def __init__(self, net: nn.Module, colors: tuple):
+        super().__init__()
+        self.net, self.config, self.colors = net, net.config, colors
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        mean, deviation = (pictures.new_tensor(values).view(3, 1, 1) for values in self.colors)
+        told = self.net(pixel_values=((pictures - mean) / deviation).to(next(self.net.parameters()).dtype))
+        depth = told.predicted_depth.float()
+        if self.config.model_type != "depth_pro" or told.field_of_view is None:
+            return depth
+        half = torch.deg2rad(told.field_of_view.float()).view(-1, 1, 1) / 2
+        return depth * 2 * torch.tan(half)  # its inverse depth is that of a lens whose focal length is the picture's width
+
+
+class Network:
+    """What a stage needs to know of an ``Estimator``."""
+
+    aligned = False
+
+    def __init__(self, net: Estimator, options: SimpleNamespace, dtype: torch.dtype, device: torch.device):
+        self.net, self.options, self.dtype, self.device, self.nets = net, options, dtype, device, [net]
+        config = net.config
+        self.inverse = config.model_type == "depth_pro"
+        tells = config.model_type == "zoedepth" or getattr(config, "depth_estimation_type", "relative") == "metric"
+        self.metric = tells if options.metric == "auto" else options.metric != "no"
+
+    def size(self, info: ClipInfo) -> tuple[int, int]:
+        """What the configuration says: a fixed square, or the picture's ratio at the size it was trained at; DINOv2 sees any size."""
+        config = self.net.config
+        if config.model_type == "depth_pro":
+            side = round(config.patch_size / min(config.scaled_images_ratios))
+            return side, side
+        seen = getattr(config, "backbone_config", None)
+        if getattr(config, "is_hybrid", False) or getattr(seen, "model_type", None) not in ANY_SHAPE:
+            return _pair((config if seen is None or config.is_hybrid else seen).image_size)
+        short, patch = min(info.width, info.height), seen.patch_size
+        if seen.model_type == "beit":
+            side, step = min(_pair(seen.image_size)), 2 * patch
+        else:
+            side, step = short if self.options.resolution == "native" else int(self.options.resolution), patch
+        return tuple(max(1, round(edge * side / short / step)) * step for edge in (info.height, info.width))
+
+    def memory(self, height: int, width: int) -> int:
+        channels = getattr(self.net.config, "fusion_hidden_size", 256)
+        return self._together(height, width) * height * width * 4 * channels * self.dtype.itemsize
+
+    def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
+        first = next(pictures, None)
+        if first is None:
+            return
+        for batch in batches(chain([first], pictures), self._together(*first.shape[-2:])):
+            told = self.net(batch)
+            if self.inverse:
+                told = told.clamp(1 / FARTHEST, FARTHEST)
+                yield told / (1 + NEAREST * told)  # 1 / (Z + NEAREST)
+            else:
+                yield 1 / (told.clamp(min=0) + NEAREST) if self.metric else told
+
+    def _together(self, height: int, width: int) -> int:
+        return max(1, min(BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]) // (height * width), MOST_TOGETHER))
+
+
+def _pair(size: int | list[int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else tuple(size)

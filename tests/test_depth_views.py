@@ -1,0 +1,195 @@
+"""Depth for people: near is bright, the histogram's bars and line stand where the numbers are, and nobody pays who does not look."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from stereoreel import build, sample
+from stereoreel.clip import Clip, ClipInfo, Shot, apply
+from stereoreel.declared import BY_ID
+from stereoreel.depth import views
+from stereoreel.depth.views import BAR, BEFORE, BEHIND, BOTTOM, INK, LEFT, RIGHT, TOP, Colors, Histogram, column
+from stereoreel.pull import frames, pull
+from stereoreel.stereo.builtin import ScreenPlane
+
+DEPTH = BY_ID["StereoReelDepth"]
+LIGHT = torch.tensor([0.2126, 0.7152, 0.0722])  # luma of BT.709
+SMALL = ClipInfo(60, 40, Fraction(25), 6, channels=1)
+
+
+def run(view, depth: torch.Tensor, start: int = 0, chunk: int = 2) -> torch.Tensor:
+    return torch.cat(list(view(Shot(start, SMALL), iter(depth.split(chunk, dim=-4)))))
+
+
+def histogram(depth: torch.Tensor, **options) -> torch.Tensor:
+    """The picture of one frame ``[H, W]``, as whole numbers."""
+    return run(Histogram(ScreenPlane, **options), depth[None, ..., None])[0].mul(255).round().int()
+
+
+def two_levels(low: float, high: float, share: float) -> torch.Tensor:
+    """A frame of which ``share`` lies at ``high``."""
+    frame = torch.full((40, 60), low)
+    frame.view(-1)[: round(share * frame.numel())] = high
+    return frame
+
+
+def is_color(picture: torch.Tensor, color: tuple) -> torch.Tensor:
+    return (picture == torch.tensor(color)).all(-1)
+
+
+def bars(picture: torch.Tensor) -> dict[int, int]:
+    """Heights in pixels by the place of the bar, of those that are there."""
+    plot = picture[TOP:BOTTOM, LEFT:RIGHT]
+    drawn = (is_color(plot, BEHIND) | is_color(plot, BEFORE)).sum(0)
+    return {bar: int(height) for bar, height in enumerate(drawn.view(-1, BAR).amax(1)) if height}  # the line may hide a part of one
+
+
+def line(picture: torch.Tensor) -> float:
+    """The depth at which the plane is marked."""
+    place = is_color(picture[TOP - 20 : BOTTOM - 1, LEFT - 2 : RIGHT + 2], INK).all(0).nonzero().float().mean() + LEFT - 1.5
+    return float((place - LEFT) / (RIGHT - LEFT))
+
+
+def words(depth: torch.Tensor) -> str:
+    return views.measure(depth, ScreenPlane(25.0)).words()
+
+
+def test_nearer_is_brighter_everywhere_and_ends_warm():
+    ramp = torch.linspace(0, 1, 1001).view(1, 1, -1, 1)
+    colors = run(Colors(), ramp)[0, 0]
+    light = colors @ LIGHT
+    assert (light.diff() > -1e-3).all() and light[0] < 0.01 and light[-1] > 0.9
+    assert colors[800, 0] > 3 * colors[800, 2], "near is warm"
+    assert colors.diff(dim=0).abs().max() < 0.01, "no steps in a smooth depth"
+
+
+def test_the_colours_are_opencv_s():
+    cv2 = pytest.importorskip("cv2")
+    grey = torch.arange(256, dtype=torch.uint8).view(1, -1)
+    expected = torch.from_numpy(cv2.applyColorMap(grey.numpy(), cv2.COLORMAP_INFERNO)[..., ::-1].copy())
+    assert torch.equal(run(Colors(), grey[None, ..., None] / 255)[0].mul(255).round().byte(), expected)
+
+
+def test_colours_of_two_views_of_inverted_depth_and_of_no_number():
+    depth = torch.rand(2, 6, 40, 60, 1)
+    both = torch.cat(list(Colors()(Shot(0, SMALL), iter([depth]))), 1)
+    assert both.shape == (2, 6, 40, 60, 3) and torch.equal(both[1], run(Colors(), depth[1]))
+    torch.testing.assert_close(run(Colors(inverted=True), 1 - depth[0]), both[0], atol=2e-3, rtol=0)
+    broken = depth[0].clone()
+    broken[0, 0, 0], broken[0, 0, 1] = float("nan"), float("inf")
+    colors = run(Colors(), broken)
+    assert colors.isfinite().all() and colors[0, 0, 0].max() < 0.1 and colors[0, 0, 1].min() > 0.5
+
+
+def test_bars_stand_where_the_depth_is_and_the_line_between_them():
+    picture = histogram(two_levels(0.2, 0.7, 0.36))
+    found = bars(picture)
+    assert list(found) == [int(0.2 * views.BARS), int(0.7 * views.BARS)]
+    low, high = found.values()
+    assert low == BOTTOM - TOP and high / low == pytest.approx((0.36 / 0.64) ** 0.5, abs=0.01)
+    assert line(picture) == pytest.approx(0.45, abs=0.002)
+    before = is_color(picture[TOP:BOTTOM], BEFORE).any(0).nonzero()
+    assert before.min() > column(0.45) and is_color(picture[TOP:BOTTOM], BEHIND).any(0).nonzero().max() < column(0.45)
+
+
+def test_the_ends_of_the_range_are_drawn():
+    assert list(bars(histogram(two_levels(0.0, 1.0, 0.5)))) == [0, views.BARS - 1]
+    assert list(bars(histogram(torch.full((40, 60), 0.5)))) == [views.BARS // 2]
+
+
+def test_the_words_are_true():
+    frame = torch.linspace(0, 1, 2400).view(40, 60)
+    assert words(frame) == "nearest 2 %: 0.98 · farthest 2 %: 0.02 · 50 % of the picture in front of the screen"
+    assert words(two_levels(0.25, 0.75, 0.1)).startswith("nearest 2 %: 0.75 · farthest 2 %: 0.25 · 10 % of")
+    assert words(two_levels(0.25, 0.75, 0.01)).startswith("nearest 2 %: 0.25 · farthest 2 %: 0.25 · 1 % of"), "a speck is not the near end"
+
+
+def test_what_holds_no_number_is_left_out_and_told():
+    frame = two_levels(0.2, 0.7, 0.36)
+    frame = torch.cat([frame, torch.full_like(frame, float("nan"))])
+    assert words(frame).endswith("36 % of the picture in front of the screen · 50 % is unknown")
+    assert bars(histogram(frame)) == bars(histogram(frame[:40]))
+    assert "unknown" in words(torch.full((4, 4), float("nan"))) and not bars(histogram(torch.full((4, 4), float("nan"))))
+
+
+def test_inverted_depth_reads_the_same():
+    frame = two_levels(0.21, 0.72, 0.36)
+    one, other = histogram(frame), histogram(1 - frame, inverted=True)
+    assert list(bars(one)) == list(bars(other)) and line(one) == pytest.approx(line(other), abs=0.002)
+
+
+def test_the_line_is_where_stereo_puts_the_screen(tensor_clip, host):
+    """Of a single level of depth that level is the screen; it follows slowly within a shot."""
+    levels = torch.tensor([0.2, 0.2, 0.6, 0.6, 0.6, 0.6])
+    depth = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous(), cuts=(2,))
+    pictures = frames(apply(Histogram(ScreenPlane), depth)["clip"], host).mul(255).round().int()
+    assert [round(line(picture), 2) for picture in pictures] == [0.2, 0.2, 0.6, 0.6, 0.6, 0.6], "a new shot starts afresh"
+    drifting = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous())
+    pictures = frames(apply(Histogram(ScreenPlane), drifting)["clip"], host).mul(255).round().int()
+    screen = ScreenPlane(25.0)
+    expected = [float(screen.follow(level.expand(40, 60))) for level in levels]
+    assert [line(picture) for picture in pictures] == pytest.approx(expected, abs=0.002) and expected[-1] < 0.3
+
+
+def test_pictures_do_not_depend_on_chunks_and_two_views_are_one():
+    depth = torch.rand(6, 40, 60, 1)
+    view = Histogram(ScreenPlane)
+    assert torch.equal(run(view, depth, chunk=1), run(view, depth, chunk=5))
+    pair = depth.unflatten(2, (2, 30)).permute(2, 0, 1, 3, 4)
+    assert run(view, pair).shape == (6, views.HEIGHT, views.WIDTH, 3)
+    assert bars(run(view, pair)[3].mul(255).round().int()) == bars(run(view, depth)[3].mul(255).round().int())
+
+
+def made(clip: Clip, **options) -> dict:
+    return build.stage(DEPTH, {"clip": clip}, {"model": "builtin", **options}, "5")
+
+
+def test_the_node_gives_both_and_its_depth_stays_as_it_was(tensor_clip, host):
+    clip = tensor_clip(frames=6, cuts=(3,))
+    outputs = made(clip)
+    assert list(outputs) == [socket.name for socket in DEPTH.outputs] == ["depth", "colors", "histogram"]
+    infos = {name: (one.info.width, one.info.height, one.info.channels, one.info.frames, one.info.cuts) for name, one in outputs.items()}
+    assert infos == {"depth": (48, 32, 1, 6, (3,)), "colors": (48, 32, 3, 6, (3,)), "histogram": (960, 540, 3, 6, (3,))}
+    alone = frames(outputs["depth"], host)
+    together = [torch.cat(chunks) for chunks in zip(*pull(list(outputs.values()), host))]
+    assert torch.equal(alone, together[0]) and torch.equal(together[1], run(Colors(), alone))
+    inverted = made(clip, invert="true")
+    torch.testing.assert_close(frames(inverted["colors"], host), together[1], atol=3e-3, rtol=0)
+
+
+def test_the_depth_is_estimated_once_for_all_three(tensor_clip, host):
+    """The frames are read once, which they would not be by a second estimate."""
+    clip = tensor_clip(frames=6)
+    read, source = [], clip.maker.chunks
+
+    def counting(*given):
+        for chunk in source(*given):
+            read.append(len(chunk))
+            yield chunk
+
+    clip.maker.chunks = counting
+    list(pull(list(made(clip).values()), host))
+    assert sum(read) == 6
+
+
+def test_nothing_is_drawn_that_nobody_reads(tensor_clip, host, monkeypatch):
+    from PIL import ImageDraw
+
+    def refuse(*given):
+        raise AssertionError("a histogram was drawn")
+
+    monkeypatch.setattr(ImageDraw, "Draw", refuse)
+    outputs = made(tensor_clip(frames=3))
+    frames(outputs["depth"], host)
+    frames(outputs["colors"], host)
+    with pytest.raises(AssertionError, match="was drawn"):
+        frames(outputs["histogram"], host)
+
+
+def test_the_sample_reads_right():
+    """The pillar in front is nearest and the sky farthest."""
+    _, depth = sample.render(10, 160, 90)
+    colors = run(Colors(), depth[None])[0]
+    assert colors[2, 5].max() < 0.02 and (colors @ LIGHT).flatten()[depth.argmax()] > (colors @ LIGHT).max() - 0.01
+    assert words(depth[..., 0]).split(" · ")[1] == "farthest 2 %: 0.00"
