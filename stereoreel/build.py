@@ -10,7 +10,7 @@ from .clip import Clip, apply
 from .declared import Node
 from .depth.given import Given
 from .depth.views import Colors, Histogram
-from .stereo.builtin import ScreenPlane
+from .stereo.parallax import ScreenPlane
 from .timeline import parse_fps
 from .views import Eye, Recut
 

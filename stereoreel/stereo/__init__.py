@@ -15,14 +15,29 @@ OPTIONS = (
     Option("view", "both", "Which eye is made: both move half each; left makes the left one and keeps the frames as the right eye; "
            "right makes the right one and keeps the frames as the left eye.", choices=("both", "left", "right")),
     Option("swap_eyes", False, "Exchange the two pictures (and their hole masks), for cross-eyed viewing."),
+    Option("screen", "none", "Where the pair will be watched: the log tells what `divergence` is there in millimetres, "
+           "and `limit` keeps within what is comfortable there.", choices=("none", "phone", "tv", "cinema", "vr headset")),
+    Option("limit", False, "Bend parallax that would strain the eyes on the chosen screen back to what is comfortable there; the rest stays."),
+    Option("foreground_scale", 0.0, "Above 0 the near things get more of the depth and the far ones less, below 0 the other way round; "
+           "1 doubles the relief of the nearest and halves that of the farthest.", -2.0, 2.0, 0.1, advanced=True),
+    Option("border", 0.0, "Fade the effect out towards the left and right border, over this many percent of the width (more where "
+           "divergence is so large that surfaces would tear), so that no border cuts off what stands in front of it; 0 is off.",
+           0.0, 25.0, 0.5, advanced=True),
+    Option("floating_window", False, "Where a side border cuts off something in front of the screen, cover it by a black bar in one eye, "
+           "which brings the border forward.", advanced=True),
+    Option("fill", "stretch", "What the holes show: stretch repeats the background beside them; blend does, and mixes the rows so that no "
+           "streaks show; inpaint takes what up to 12 frames before and after show there, as far as they do.",
+           choices=("stretch", "blend", "inpaint")),
 )
 
 
 def describe(options: SimpleNamespace, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
     """The pair, and for each eye the mask of invented pixels; the depth may have another size.
 
-    ValueError where the frames are a pair or a depth map already, or the depth is a pair.
+    ValueError where the frames are a pair or a depth map already, the depth is a pair, or a limit is asked for without a screen.
     """
+    if options.limit and options.screen == "none":
+        raise ValueError("Stereo's limit needs a screen whose comfort it keeps; choose one for screen, or switch limit off.")
     if frames.views == 2:
         raise ValueError("Stereo was given a clip that has two views already; connect a clip from before the first Stereo.")
     if frames.channels == 1:

@@ -6,7 +6,7 @@ right one at ``x - D / 2``, so that what is nearer than the convergence stands i
 
 from __future__ import annotations
 
-import math
+import logging
 from collections.abc import Iterator
 from types import SimpleNamespace
 
@@ -15,16 +15,20 @@ from torch import Tensor
 
 from ..clip import Shot
 from ..host import Host
-from ..resize import resize
+from .comfort import SCREENS, told
+from .parallax import SHARES, Parallax
+from .parallax import ScreenPlane as ScreenPlane
+from .soften import soften
+from .temporal import Gap, Moment, TemporalFill
 from .warp import move
+from .window import FloatingWindow, draw
 
-SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}  # of the parallax, for the left and the right eye
-NEAR, FAR = 0.95, 0.05  # the ends of a scene's depth, as shares of its pixels
-SECONDS = 2.0  # time constant with which the automatic screen plane follows the scene
-SAMPLES = 96  # rows and columns that it looks at
+log = logging.getLogger(__name__)
 
 
 def load(entry, options: SimpleNamespace, host: Host) -> ForwardWarp:
+    if options.screen in SCREENS:
+        log.info(told(options.divergence, SCREENS[options.screen]))
     return ForwardWarp(options, host.device)
 
 
@@ -37,48 +41,46 @@ class ForwardWarp:
         self.options, self.device, self.nets = options, device, []
 
     def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
-        screen = ScreenPlane(float(shot.info.fps))
-        for images, depths in zip(frames, depth):
-            depths = depths[..., :1].to(self.device, torch.float32)
-            if self.options.convergence_mode == "auto":
-                planes = torch.stack([screen.follow(frame) for frame in depths[..., 0]])
-            else:
-                planes = depths.new_full((len(depths),), self.options.convergence)
-            yield self.pair(images.to(self.device), depths, planes)
+        window = FloatingWindow(float(shot.info.fps))
+        for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(shot, frames, depth):
+            if self.options.floating_window:
+                draw(clip, holes, window(parallax), self.options.swap_eyes)
+            yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
 
-    def pair(self, images: Tensor, depths: Tensor, planes: Tensor) -> dict[str, Tensor]:
-        """Both eyes of a chunk; ``planes`` ``[T]`` is each frame's convergence."""
+    def alone(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Clip, holes and parallax of every chunk, each frame by itself."""
+        parallax_of = Parallax(self.options, float(shot.info.fps))
+        for images, depths in zip(frames, depth):
+            parallax = parallax_of(depths.to(self.device), *images.shape[1:3])
+            clip, holes, gaps = self.pair(images.to(self.device), parallax)
+            if self.options.fill == "blend":
+                for place, (target, source, column) in enumerate(gaps):
+                    soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
+            yield clip, holes, parallax
+
+    def remembered(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The same a frame at a time, with holes filled from the frames around."""
+        parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair)
+        for images, depths in zip(frames, depth):
+            images, depths = images.to(self.device), depths.to(self.device)
+            for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, *images.shape[1:3])):
+                yield from memory.take(Moment(image, near, parallax))
+        yield from memory.flush()
+
+    def pair(self, images: Tensor, parallax: Tensor) -> tuple[Tensor, Tensor, list[Gap]]:
+        """Both eyes ``[2, T, H, W, C]`` of a chunk whose parallax is ``[T, H, W]``, their holes ``[2, T, H, W, 1]`` and gaps, as stored."""
         count, height, width, channels = images.shape
-        if depths.shape[1:3] != (height, width):
-            depths = resize(depths, height, width, "bilinear")
-        parallax = (depths[..., 0] - planes[:, None, None]) * (self.options.divergence / 100 * width)
         clip = images.new_empty(2, count, height, width, channels)
-        holes = images.new_zeros(2, count, height, width, 1)
+        holes = images.new_empty(2, count, height, width, 1)
+        nothing = parallax.new_empty(0, dtype=torch.int64)
+        gaps: list[Gap] = [(nothing, nothing, parallax.new_empty(0)) for _ in range(2)]
         for eye, share in enumerate(SHARES[self.options.view]):
             place = 1 - eye if self.options.swap_eyes else eye
             if share == 0:
-                clip[place] = images
+                clip[place], holes[place] = images, 0
                 continue
             rows = [tensor.reshape(count * height, width, -1) for tensor in (images, parallax * share, clip[place], holes[place])]
-            move(rows[0], rows[1][..., 0], eye == 0, rows[2], rows[3][..., 0])
-        return {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
-
-
-class ScreenPlane:
-    """The depth to put on the screen: the middle of the scene's range, smoothed over time from the shot's first frame on.
-
-    The middle keeps the largest parallax, before or behind the screen, as small as it can be.
-    """
-
-    def __init__(self, fps: float):
-        self.plane: Tensor | None = None
-        self.rate = 1 - math.exp(-1 / (fps * SECONDS))
-
-    def follow(self, depth: Tensor) -> Tensor:
-        """Take in the next frame ``[H, W]``; the plane for it, a tensor of no dimensions."""
-        steps = [max(1, side // SAMPLES) for side in depth.shape]
-        seen = depth[::steps[0], ::steps[1]].flatten().sort().values
-        far, near = (seen[round(share * (len(seen) - 1))] for share in (FAR, NEAR))
-        middle = (far + near) / 2
-        self.plane = middle if self.plane is None else self.plane + (middle - self.plane) * self.rate
-        return self.plane
+            target, source = move(rows[0], rows[1][..., 0], eye == 0, rows[2], rows[3][..., 0])
+            shift = rows[1].view(-1)[source]
+            gaps[place] = target, source, target % width + (-shift if eye == 0 else shift)
+        return clip, holes, gaps
