@@ -11,7 +11,7 @@ from stereoreel.declared import BY_ID
 from stereoreel.depth import views
 from stereoreel.depth.views import BAR, BEFORE, BEHIND, BOTTOM, INK, LEFT, RIGHT, TOP, Colors, Histogram, column
 from stereoreel.pull import frames, pull
-from stereoreel.stereo.builtin import ScreenPlane
+from stereoreel.stereo.parallax import ScreenPlane
 
 DEPTH = BY_ID["StereoReelDepth"]
 LIGHT = torch.tensor([0.2126, 0.7152, 0.0722])  # luma of BT.709

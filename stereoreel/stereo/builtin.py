@@ -17,7 +17,6 @@ from ..clip import Shot
 from ..host import Host
 from .comfort import SCREENS, told
 from .parallax import SHARES, Parallax
-from .parallax import ScreenPlane as ScreenPlane
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
 from .warp import move
