@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -37,7 +38,7 @@ class EncodeNode(DeclaredNode):
         tag = file_tag(settings.layout) if frames.info.views == 2 else ""
         path = free_path(output, settings.filename_prefix, tag, extension(settings))
         host = ComfyHost()
-        watch = _Watch(host, settings.layout, frames.info.frames, str(cls.hidden.unique_id))
+        watch = _Watch(host, settings, frames.info.frames, str(cls.hidden.unique_id))
         sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
         paths = write(frames, path, settings, host, depth=depths, audio=sound, metadata=cls._metadata(), watch=watch)
         return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([cls._result(file, output) for file in paths]))
@@ -69,8 +70,8 @@ class EncodeNode(DeclaredNode):
 class _Watch:
     """Sees every chunk on its way to the encoder: frames, rate and time left as text, the newest frame as a picture."""
 
-    def __init__(self, host: ComfyHost, layout: str, total: int, node_id: str):
-        self.host, self.layout, self.total, self.node_id = host, layout, total, node_id
+    def __init__(self, host: ComfyHost, settings: SimpleNamespace, total: int, node_id: str):
+        self.host, self.settings, self.total, self.node_id = host, settings, total, node_id
         self.done, self.begun, self.shown = 0, time.monotonic(), 0.0
 
     def __call__(self, chunks) -> None:
@@ -84,6 +85,6 @@ class _Watch:
         left = round((self.total - self.done) / rate)
         text = f"{self.done} of {self.total} frames, {rate:.1f} fps, {left // 60}:{left % 60:02} left"
         PromptServer.instance.send_progress_text(text, self.node_id)
-        newest = pack(chunk.narrow(-4, chunk.shape[-4] - 1, 1), self.layout)[0, ..., :3]
+        newest = pack(chunk.narrow(-4, chunk.shape[-4] - 1, 1), self.settings.layout, self.settings.vr180_field)[0, ..., :3]
         picture = (newest.float().clamp(0, 1) * 255).round().to("cpu").numpy().astype(np.uint8)
         self.host.preview = ("JPEG", Image.fromarray(np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture), SIDE)

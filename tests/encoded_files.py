@@ -50,6 +50,7 @@ def read(path, color=BT709):
             "frame_color": tuple(getattr(frames[0], tag, told) for tag, told in (  # PyAV 17 on
                 ("color_primaries", context.color_primaries), ("color_trc", context.color_trc), ("colorspace", 0), ("color_range", 0))),
             "metadata": dict(container.metadata), "stereo": "STEREO3D" in frames[0].side_data,
+            "vr180": "SPHERICAL" in frames[0].side_data,
         }
         return facts, np.stack([rgb(frame, color) for frame in frames])
 
@@ -57,7 +58,8 @@ def read(path, color=BT709):
 def rgb(frame, color):
     if frame.format.is_rgb:
         return frame.to_ndarray() / (2 ** frame.format.components[0].bits - 1)
-    return VideoReformatter().reformat(frame, format="rgb48le", **colour.to_rgb(color, False)).to_ndarray() / 65535
+    levels = VideoReformatter().reformat(frame, format="rgb48le", **colour.to_rgb(color, False)).to_ndarray() / 0xFF00  # swscale's white
+    return np.minimum(levels, 1)
 
 
 def packets(path, kind="audio"):

@@ -1,5 +1,6 @@
 """Two eyes in one frame: what each layout puts where, and the numbers of the halves and of the anaglyph."""
 
+import math
 from fractions import Fraction
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 
 from stereoreel.clip import ClipInfo
 from stereoreel.media.layout import LAYOUTS, file_tag, pack, packed_size
+from stereoreel.media.vr180 import half_sphere, sphere_side
 
 
 def eyes(height=4, width=6, frames=2):
@@ -19,6 +21,24 @@ def test_full_layouts_put_left_first_and_touch_no_pixel():
     assert torch.equal(pack(pair, "full_tb"), torch.cat((left, right), 1))
     assert torch.equal(pack(pair, "left"), left)
     assert torch.equal(pack(pair, "right"), right)
+
+
+def test_cross_eyed_puts_the_right_eye_on_the_left():
+    left, right = pair = eyes()
+    assert torch.equal(pack(pair, "cross_eyed"), torch.cat((right, left), 2))
+
+
+@pytest.mark.parametrize("layout, picture", [
+    ("interlaced_rows", ["LLLLL", "rrrrr", "LLLLL"]),
+    ("interlaced_columns", ["LrLrL", "LrLrL", "LrLrL"]),
+    ("checkerboard", ["LrLrL", "rLrLr", "LrLrL"]),
+])
+def test_interlaced_layouts_begin_with_the_left_eye_and_move_no_pixel(layout, picture):
+    left, right = pair = eyes(3, 5)
+    packed = pack(pair, layout)
+    for y, row in enumerate(picture):
+        for x, eye in enumerate(row):
+            assert torch.equal(packed[:, y, x], (left if eye == "L" else right)[:, y, x])
 
 
 def test_half_layouts_average_neighbours_so_that_no_detail_aliases():
@@ -51,6 +71,56 @@ def test_anaglyph_has_dubois_colours_mixed_in_linear_light():
 def test_anaglyph_of_equal_gray_eyes_stays_gray():
     gray = torch.full((2, 1, 2, 2, 3), 0.6)
     assert (pack(gray, "anaglyph") - 0.6).abs().max() < 0.002  # the matrices' rows add up to 1 within 0.001
+
+
+@pytest.mark.parametrize("layout, wanted", [  # left (.2, .4, .6), right (.9, .7, .5); luma of BT.601
+    ("anaglyph_color", (.2, .7, .5)),
+    ("anaglyph_half_color", (.299 * .2 + .587 * .4 + .114 * .6, .7, .5)),
+    ("anaglyph_gray", (.299 * .2 + .587 * .4 + .114 * .6, *[.299 * .9 + .587 * .7 + .114 * .5] * 2)),
+])
+def test_classic_anaglyphs_are_the_published_mixtures(layout, wanted):
+    pair = torch.tensor([[.2, .4, .6], [.9, .7, .5]]).reshape(2, 1, 1, 1, 3)
+    assert pack(pair, layout).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
+
+
+# VR180
+
+
+@pytest.mark.parametrize("field", [60.0, 90.0, 120.0])
+@pytest.mark.parametrize("size", [(64, 64), (48, 96), (97, 51)])
+def test_a_half_sphere_shows_every_direction_as_the_lens_saw_it(size, field):
+    height, width = size
+    y, x = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
+    side = sphere_side(width, field)
+    sphere = half_sphere(torch.stack((x / width, y / height, torch.ones_like(x)), -1)[None], field)[0]
+    assert sphere.shape == (side, side, 3)
+    focal = width / 2 / math.tan(math.radians(field / 2))
+    seen = 0
+    for row in range(0, side, 5):
+        for column in range(0, side, 5):
+            aside, up = ((place + 0.5) / side * math.pi - math.pi / 2 for place in (column, row))
+            ray = math.cos(up) * math.sin(aside), math.sin(up), math.cos(up) * math.cos(aside)
+            across, down = width / 2 + focal * ray[0] / ray[2] - 0.5, height / 2 + focal * ray[1] / ray[2] - 0.5
+            told = sphere[row, column].tolist()
+            if 0 <= across <= width - 1 and 0 <= down <= height - 1:
+                assert told == pytest.approx((across / width, down / height, 1), abs=2e-4)
+                seen += 1
+            elif not (-1 < across < width and -1 < down < height):
+                assert told == [0, 0, 0]
+    assert seen > 10
+
+
+def test_a_half_sphere_keeps_the_detail_in_its_middle_up_to_what_headsets_decode():
+    assert [sphere_side(width) for width in (1920, 960, 2)] == [3024, 1520, 16]  # half of pi times the width, in steps of 16
+    assert sphere_side(3840) == sphere_side(7680) == 4096
+    assert sphere_side(1920, 60) > sphere_side(1920, 90) > sphere_side(1920, 120)
+    assert packed_size(ClipInfo(1920, 1080, Fraction(25), 1, views=2), "vr180") == (6048, 3024)
+
+
+def test_a_picture_finer_than_its_half_sphere_does_not_alias(monkeypatch):
+    monkeypatch.setattr("stereoreel.media.vr180.LARGEST", 64)
+    stripes = (torch.arange(512) % 2).float()[None, None, :, None].expand(1, 256, 512, 3)
+    assert (half_sphere(stripes)[0, 28:36, 28:36] - 0.5).abs().max() < 0.1
 
 
 def test_a_clip_with_one_view_is_packed_as_it_is():

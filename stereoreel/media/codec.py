@@ -11,12 +11,17 @@ import av
 import av.error
 
 from ..clip import ClipInfo
+from .boxes import Stereo
 from .options import preset, presets
 from .picture import Pictures
 
 FINE = 90_000  # ticks a second for a varying rate whose own clock has no common unit near this
+ANAGLYPHS = ("anaglyph", "anaglyph_color", "anaglyph_half_color", "anaglyph_gray")
 STEREO_MODES = {"full_sbs": "left_right", "half_sbs": "left_right", "full_tb": "top_bottom", "half_tb": "top_bottom",
-                "anaglyph": "anaglyph_cyan_red"}  # Matroska's words
+                "cross_eyed": "right_left", "interlaced_rows": "row_interleaved_lr", "interlaced_columns": "col_interleaved_lr",
+                "checkerboard": "checkerboard_lr", "vr180": "left_right", **dict.fromkeys(ANAGLYPHS, "anaglyph_cyan_red")}  # Matroska's words
+STEREO_BOXES = {"full_sbs": Stereo("left_right"), "half_sbs": Stereo("left_right"), "full_tb": Stereo("top_bottom"),
+                "half_tb": Stereo("top_bottom"), "vr180": Stereo("left_right", vr180=True)}  # what st3d has a number for
 FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}  # H.264's arrangement types; a full layout so marked would be squeezed by televisions
 
 
@@ -82,15 +87,31 @@ def codec_options(info: ClipInfo, settings: SimpleNamespace) -> dict[str, str]:
         options[crf["option"]] = str(crf["default"] if settings.crf < 0 else max(crf["best"], min(settings.crf, crf["worst"])))
     if "speeds" in entry:
         options[entry["speeds"]["option"]] = entry["speeds"][settings.speed]
-    if entry["codec"] == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING:
+    if _says_so_itself(info, settings):
         options["x264-params"] = f"frame-packing={FRAME_PACKING[settings.layout]}"
     return options
 
 
-def container_options(settings: SimpleNamespace, clock: Clock) -> dict[str, str]:
+def _says_so_itself(info: ClipInfo, settings: SimpleNamespace) -> bool:
+    """Whether the codec's own stream tells how the eyes are packed."""
+    return preset(settings)["codec"] == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
+
+
+def stereo_of(info: ClipInfo, settings: SimpleNamespace) -> Stereo | None:
+    """What an MP4 or MOV file is to say of its two eyes; None where it is another file, or there is nothing to say.
+
+    A stream that says so itself is said nothing of: FFmpeg 9 stops at frames that are told twice.
+    """
+    if info.views == 1 or not settings.stereo_tags or preset(settings)["container"] not in ("mp4", "mov") or _says_so_itself(info, settings):
+        return None
+    return STEREO_BOXES.get(settings.layout)
+
+
+def container_options(info: ClipInfo, settings: SimpleNamespace, clock: Clock) -> dict[str, str]:
     """For the muxer: a film's index at its beginning, free names for metadata, exact edits, little kept back for a silent track."""
     options = {"max_interleave_delta": "1000000"}  # microseconds; a subtitle every few minutes would else hold all picture since
     if preset(settings)["container"] in ("mp4", "mov"):
         ticks = clock.unit.denominator
-        options |= {"movflags": "faststart+use_metadata_tags", "movie_timescale": str(ticks * math.ceil(10_000 / ticks))}
+        first = "" if stereo_of(info, settings) else "faststart+"  # write_stereo moves the index, which is done once
+        options |= {"movflags": first + "use_metadata_tags", "movie_timescale": str(ticks * math.ceil(10_000 / ticks))}
     return options

@@ -82,7 +82,7 @@ def _another(matrix: int) -> int:
 
 
 def white_of_16_bits(bit_depth: int, full_range: bool) -> int:
-    """The code that swscale writes for white into 16-bit RGB: it shifts a source's bits up and fills none in."""
+    """The code that swscale writes for white into 16-bit RGB, and takes for white: it shifts a source's bits up and fills none in."""
     bits = min(bit_depth, 16) if full_range else 8
     return ((1 << bits) - 1) << (16 - bits)
 

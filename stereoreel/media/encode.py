@@ -21,7 +21,8 @@ import numpy as np
 from torch import Tensor
 
 from ..clip import ClipInfo, Samples, Soundtrack
-from .codec import Clock, container_options, open_encoder
+from .boxes import write_stereo
+from .codec import Clock, container_options, open_encoder, stereo_of
 from .layout import pack, packed_size
 from .mux import open_tracks
 from .options import preset
@@ -33,7 +34,7 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def output_size(info: ClipInfo, settings: SimpleNamespace) -> tuple[int, int]:
     """Width and height of the file that ``Writer`` makes: packed, then made even by repeating the edge where the format needs that."""
-    return coded_size(packed_size(info, settings.layout), preset(settings)["pix_fmt"])
+    return coded_size(packed_size(info, settings.layout, settings.vr180_field), preset(settings)["pix_fmt"])
 
 
 class Writer:
@@ -50,7 +51,7 @@ class Writer:
         self._part = self.path.with_name(self.path.name + ".part")
         self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
         self._clock = Clock(info)
-        self._pictures = Pictures(packed_size(info, settings.layout), info.color, preset(settings)["pix_fmt"])
+        self._pictures = Pictures(packed_size(info, settings.layout, settings.vr180_field), info.color, preset(settings)["pix_fmt"])
         self._container = self._tracks = None
         self._waiting: deque[Future] = deque()
         self._encoded, self._lengths, self._stopped = 0, {}, False
@@ -71,7 +72,8 @@ class Writer:
         while len(self._waiting) >= CHUNKS_WAITING:
             self._result(self._waiting.popleft())
         # Frame by frame, so that no second chunk of floats is ever in memory.
-        levels = [self._pictures.quantize(pack(frame, self._settings.layout)[0]) for frame in chunk.split(1, dim=-4)]
+        layout, field = self._settings.layout, self._settings.vr180_field
+        levels = [self._pictures.quantize(pack(frame, layout, field)[0]) for frame in chunk.split(1, dim=-4)]
         self.frames += len(levels)
         self._waiting.append(self._thread.submit(self._encode, levels))
 
@@ -91,7 +93,7 @@ class Writer:
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(self._part.absolute()), "w", format=preset(self._settings)["container"],
-                                  container_options=container_options(self._settings, self._clock))
+                                  container_options=container_options(self._info, self._settings, self._clock))
         self._container.metadata.update(self._metadata)
         self._stream = open_encoder(self._container, self._info, self._settings, self._pictures, self._clock)
         self._tracks = open_tracks(self._container, self._audio, preset(self._settings), self._info.duration)
@@ -106,10 +108,12 @@ class Writer:
     def _in_plain_words(self) -> Iterator[None]:
         try:
             yield
-        except av.error.FFmpegError as error:
+        except (av.error.FFmpegError, OSError) as error:
             if error.errno in DISK_FULL:
                 raise OSError(error.errno, f"There is no room for {self.path.name} in {self.path.parent}: the disk is full, "
                               "or takes no file this large; free some space and run again.") from error
+            if not isinstance(error, av.error.FFmpegError):
+                raise
             raise OSError(error.errno, f"{self.path.name} could not be written: {error.strerror}.") from error
 
     def _discard(self) -> None:
@@ -151,5 +155,7 @@ class Writer:
             self._tracks.finish(self._clock.seconds(self._clock.tick(self._encoded)))
             self._tracks.close()
         self._container.close()
+        if stereo := stereo_of(self._info, self._settings):
+            write_stereo(self._part, stereo)
         with open(self._part, "rb+") as file:
             os.fsync(file.fileno())

@@ -33,8 +33,8 @@ class Pictures:
 
         The last row and column are repeated where the format needs even sizes.
         """
-        # swscale reads 16-bit RGB and rounds to the YUV depth itself; RGB formats are given their own depth.
-        white = 255 if self._bits == 8 else 2**self._bits - 1 if self.format.is_rgb else 65535
+        # swscale rounds 16-bit RGB to the YUV depth itself, and means the white that it writes; RGB formats are given their own depth.
+        white = 255 if self._bits == 8 else 2**self._bits - 1 if self.format.is_rgb else colour.white_of_16_bits(self._bits, full_range=False)
         levels = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
         levels = levels.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
         height, width, channels = levels.shape

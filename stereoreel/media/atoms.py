@@ -1,0 +1,73 @@
+"""The boxes that MP4 and MOV files are made of (QuickTime calls them atoms): found, made, and moved within a file."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+BLOCK = 8 << 20  # bytes moved at a time
+
+
+class Box(NamedTuple):
+    """A box's name, where it begins, where its body begins, and where it ends."""
+
+    kind: bytes
+    start: int
+    body: int
+    stop: int
+
+
+def make(kind: bytes, body: bytes) -> bytes:
+    """A box of this name around ``body``."""
+    if len(body) + 8 < 2**32:
+        return struct.pack(">I4s", len(body) + 8, kind) + body
+    return struct.pack(">I4sQ", 1, kind, len(body) + 16) + body
+
+
+def boxes(data: bytes) -> Iterator[Box]:
+    """The boxes that ``data`` is made of; QuickTime may close such a list with a zero, which is none."""
+    at = 0
+    while data[at:at + 4] != bytes(4) and (box := _header(data[at:at + 16], at, len(data))):
+        yield box
+        at = box.stop
+
+
+def bodies(data: bytes) -> dict[bytes, bytes]:
+    """What stands in each box of ``data``, by name."""
+    return {box.kind: data[box.body:box.stop] for box in boxes(data)}
+
+
+def scan(file: BinaryIO) -> list[Box]:
+    """The boxes of a file's first level, by their headers alone; what follows nonsense is left out."""
+    end, found = file.seek(0, os.SEEK_END), []
+    while file.seek(found[-1].stop if found else 0) < end and (box := _header(file.read(16), found[-1].stop if found else 0, end)):
+        found.append(box)
+    return found
+
+
+def read(file: BinaryIO, box: Box) -> bytes:
+    """A box's body."""
+    file.seek(box.body)
+    return file.read(box.stop - box.body)
+
+
+def move(file: BinaryIO, start: int, stop: int, to: int) -> None:
+    """Copy the bytes from ``start`` to ``stop`` to another place, which may overlap theirs."""
+    starts = range(start, stop, BLOCK)
+    for at in starts if to < start else reversed(starts):
+        file.seek(at)
+        block = file.read(min(BLOCK, stop - at))
+        file.seek(at - start + to)
+        file.write(block)
+
+
+def _header(head: bytes, at: int, end: int) -> Box | None:
+    if len(head) < 8:
+        return None
+    size, kind, body = *struct.unpack_from(">I4s", head), at + 8
+    if size == 1 and len(head) >= 16:  # the size follows, 64 bits wide
+        size, body = struct.unpack_from(">Q", head, 8)[0], at + 16
+    stop = end if size == 0 else at + size
+    return Box(kind, at, body, stop) if body <= stop <= end else None
