@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from lookahead import lookahead
 from test_depth_anything_net import TINY, TINY_VIDEO, as_transformers, published, random_net
 
 from stereoreel import catalog
@@ -10,7 +11,7 @@ from stereoreel.clip import ClipInfo, apply
 from stereoreel.depth import OPTIONS
 from stereoreel.depth.depth_anything import DepthAnything
 from stereoreel.options import resolve
-from stereoreel.pull import frames, pull
+from stereoreel.pull import frames
 
 CPU = torch.device("cpu")
 FAST = {"resolution": "native", "precision": "fp32"}
@@ -57,19 +58,7 @@ def test_a_shot_knows_nothing_of_the_one_before(family, put, host, tensor_clip):
 @pytest.mark.parametrize("family", [TINY, TINY_VIDEO], ids=["image", "video"])
 def test_a_stage_reads_at_most_a_window_ahead(family, put, host, tensor_clip):
     clip = tensor_clip(moving(4).repeat(25, 1, 1, 1))
-    read, given = 0, clip.maker.chunks
-
-    def chunks(host, count):
-        nonlocal read
-        for chunk in given(host, count):
-            read += len(chunk)
-            yield chunk
-
-    clip.maker.chunks = chunks
-    made, worst = 0, 0
-    for (chunk,) in pull(depth_of(put(published(random_net(family))), host, clip), host, 4):
-        made += len(chunk)
-        worst = max(worst, read - made)
+    made, worst = lookahead(clip, depth_of(put(published(random_net(family))), host, clip), host, 4)
     assert made == 100 and worst <= 4 + 32
 
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from lookahead import lookahead
 
 from stereoreel import catalog, orders, workflow
 from stereoreel.catalog import Plan
@@ -121,19 +122,7 @@ def test_info_law(kind, model, cuts, tensor_clip, host):
 def test_memory_law(kind, model, tensor_clip, host):
     """In one long shot a stage never reads more than a chunk and 64 frames ahead of what it has given."""
     clip = tensor_clip(scene(4).repeat(50, 1, 1, 1))
-    read = 0
-
-    def chunks(host, count, given=clip.maker.chunks):
-        nonlocal read
-        for chunk in given(host, count):
-            read += len(chunk)
-            yield chunk
-
-    clip.maker.chunks = chunks
-    made, worst = 0, 0
-    for (chunk,) in pull(run(kind, model, clip), host, 5):
-        made += chunk.shape[-4]
-        worst = max(worst, read - made)
+    made, worst = lookahead(clip, run(kind, model, clip), host, 5)
     assert made >= 200 and worst <= 5 + 64
 
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from image_nets import Compact, RRDBNet, random_net, save
+from lookahead import lookahead
 
 from stereoreel import tiles
 from stereoreel.catalog import Plan
 from stereoreel.clip import Shot, apply
 from stereoreel.options import resolve
-from stereoreel.pull import frames, pull
+from stereoreel.pull import frames
 from stereoreel.resize import resize
 from stereoreel.upscale import OPTIONS, spandrel
 from stereoreel.upscale.network import ImageNetwork, read
@@ -148,19 +149,7 @@ def test_chunk_and_shot_laws(options, tmp_path, tensor_clip, host):
 def test_memory_law_in_a_still_shot(tmp_path, tensor_clip, host):
     make("compact-x2", tmp_path)
     clip = tensor_clip(torch.rand(1, 16, 16, 3).repeat(300, 1, 1, 1))
-    read_frames = 0
-
-    def chunks(host, count, given=clip.maker.chunks):
-        nonlocal read_frames
-        for chunk in given(host, count):
-            read_frames += len(chunk)
-            yield chunk
-
-    clip.maker.chunks = chunks
-    made, worst = 0, 0
-    for (chunk,) in pull(apply(Plan("upscale", {"model": "compact-x2.pth"}, "Upscale"), clip)["clip"], host, 5):
-        made += len(chunk)
-        worst = max(worst, read_frames - made)
+    made, worst = lookahead(clip, apply(Plan("upscale", {"model": "compact-x2.pth"}, "Upscale"), clip)["clip"], host, 5)
     assert made == 300 and worst <= 64
 
 
