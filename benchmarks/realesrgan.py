@@ -135,7 +135,9 @@ def main() -> None:
         kind, sizes = NETS[options.net]
         path = save(random_net(kind, **sizes), Path(folder) / "net.pth")
         peer, way = core(path, device)
-        ways = {peer: way, "ours": ours(path, device), "ours, batch 1": ours(path, device, batch=1)}
+        ways = {peer: way, "ours": ours(path, device)}
+        if not options.quick:
+            ways["ours, batch 1"] = ours(path, device, batch=1)
         if number_type("auto", device) != torch.float32:
             ways["ours, fp32"] = ours(path, device, precision="fp32")
         if device.type == "cuda":
