@@ -9,10 +9,14 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import psutil
 import pytest
 from object_info import object_info
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+PATIENCE = 600  # seconds for all that a module does with one browser
+# Every message of the page's console comes to this process: a frontend that repeats one endlessly would keep both from their work.
+QUIET = "for (const level of ['debug', 'log', 'info', 'warn', 'error']) console[level] = () => {}"
 
 
 def missing() -> str:
@@ -74,15 +78,33 @@ def frontend_server():
 
 
 @contextmanager
+def killed_after(seconds: float):
+    """Ends a browser that hangs, so that the test fails instead of waiting for ever: scripts in a page have no time limit of their own."""
+    def kill():
+        for process in psutil.Process().children(recursive=True):
+            if "chrom" in process.name():
+                process.kill()
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+@contextmanager
 def canvas(address: str):
     """A page on which ``window.app`` is ready and the pack's nodes are known."""
     if reason := missing():
         pytest.skip(reason)
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:
+    with sync_playwright() as playwright, killed_after(PATIENCE):
         browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
         page = browser.new_page(viewport={"width": 2400, "height": 1200})
+        page.add_init_script(QUIET)
         page.goto(address)
         page.wait_for_function("!!(window.LiteGraph && window.LiteGraph.registered_node_types['StereoReelEncode'] && window.app)", timeout=90_000)
         yield page
