@@ -30,6 +30,8 @@ from image_nets import RRDBNet, random_net
 from media_files import write_video
 from object_info import CORE, object_info
 from PIL import Image
+from test_depth_anything_net import TINY_VIDEO, published
+from test_depth_anything_net import random_net as random_net_of_depth
 
 from stereoreel.nets import rife
 
@@ -159,6 +161,31 @@ def test_networks_of_the_users_run_where_comfyui_places_them(server):
     saved = files(history, server)
     assert facts(next(path for path in saved if path.suffix == ".mp4")) == (192, 128, Fraction(50), 40, 0)
     assert [Image.open(path).size for path in saved if path.suffix == ".png"] == [(144, 96)] * 2
+
+
+def test_a_depth_network_runs_and_is_looked_at(server):
+    """A tiny Video Depth Anything on a VIDEO, its colours saved; and on a batch, whose histogram is a VIDEO that is drawn when saved."""
+    path = server.base / "models" / "depthanything" / "tiny.pth"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(published(random_net_of_depth(TINY_VIDEO)), path)
+    save = {"format": "auto", "codec": "auto"}
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelDepth", "inputs": {"clip": ["1", 0], "model": "tiny.pth", "resolution": "native"}},
+        "3": {"class_type": "SaveVideo", "inputs": {"video": ["2", 1], "filename_prefix": "colors", **save}},
+        "4": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "5": {"class_type": "StereoReelDepth", "inputs": {"clip": ["4", 0], "model": "tiny.pth", "resolution": "native"}},
+        "6": {"class_type": "SaveVideo", "inputs": {"video": ["5", 2], "filename_prefix": "histogram", **save}},
+        "7": {"class_type": "StereoReelDepth", "inputs": {"clip": ["4", 0], "depth": ["5", 0]}},
+        "8": {"class_type": "ImageFromBatch", "inputs": {"image": ["7", 0], "batch_index": 0, "length": 1}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "given"}},
+    }
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    saved = {path.name.split("_")[0]: path for path in files(history, server)}
+    assert facts(saved["colors"]) == (96, 64, Fraction(25), 20, 0)
+    assert facts(saved["histogram"])[:2] == (960, 540) and facts(saved["histogram"])[3] == 20
+    assert Image.open(saved["given"]).size == (96, 64)
 
 
 def test_missing_weights_are_told_in_a_sentence_before_anything_runs(server):
