@@ -16,6 +16,7 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 def main(clip: Path | None) -> None:
     from stereoreel import workflow
     from stereoreel.__main__ import Bar, costs, find_video
+    from stereoreel.ctrl_c import CtrlC
     from stereoreel.host import Headless
     from stereoreel.lab.chain import ChainSheet
     from stereoreel.media.layout import file_tag
@@ -29,7 +30,7 @@ def main(clip: Path | None) -> None:
     frames, depth = job.clip.maker.inputs  # what the Stereo node reads
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
     sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
-    with Bar(job.clip.info.frames, meter) as bar:
+    with CtrlC() as ctrl_c, Bar(job.clip.info.frames, meter, ctrl_c) as bar:
         write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter)
     sheet.save(OUTPUT / "demo_sheet.png")
     table = costs(meter)

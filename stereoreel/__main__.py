@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from . import __version__, catalog, orders, stock, workflow
 from .canvas import render
+from .ctrl_c import CtrlC
 from .declared import NODES
 from .extract import SAMPLE
 from .host import Headless
@@ -27,7 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 when all went well, 1 for an error told in one sentence, 130 when cancelled."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        with CtrlC() as options.ctrl_c:
+            return options.run(options)
     except KeyboardInterrupt:
         print("cancelled; no half-written video was left behind", file=sys.stderr)
         return 130
@@ -93,7 +95,7 @@ def _run(options) -> int:
         check_output(path, options.input, extension(job.settings))
         path.parent.mkdir(parents=True, exist_ok=True)
         meter = Meter(memory=options.costs)
-        with Bar(job.clip.info.frames, meter) as bar:
+        with Bar(job.clip.info.frames, meter, options.ctrl_c) as bar:
             paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter)
         print("\n".join(str(path) for path in paths))
         if options.costs:
@@ -123,10 +125,11 @@ def find_video(name: str, given: Path | None) -> Path:
 class Bar:
     """Frames, rate, time left and the stage at work, on one line."""
 
-    def __init__(self, total: int, meter: Meter):
-        self.bar, self.meter = tqdm(total=total, unit="frame", dynamic_ncols=True), meter
+    def __init__(self, total: int, meter: Meter, ctrl_c: CtrlC):
+        self.bar, self.meter, self.ctrl_c = tqdm(total=total, unit="frame", dynamic_ncols=True), meter, ctrl_c
 
     def tick(self, done: int, total: int) -> None:
+        self.ctrl_c.check()
         self.bar.set_postfix_str(self.meter.now, refresh=False)
         self.bar.update(done - self.bar.n)
 
