@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
@@ -98,6 +98,12 @@ class Graphs:
     def forget(self) -> None:
         """Let all recorded graphs and their memory go."""
         self.recorded.clear()
+
+
+def together(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:
+    """How many pictures of so many ``pixels`` make a batch: ``enough`` pixels keep a type of device busy, and a CPU wants one a core."""
+    cores = torch.get_num_threads() if device.type == "cpu" else 1
+    return min(max(enough.get(device.type, enough["cpu"]) // pixels, cores), most)
 
 
 class Spread:

@@ -12,6 +12,7 @@ from stereoreel.clip import ClipInfo, Shot
 from stereoreel.depth import edge_snap
 from stereoreel.depth.edge_snap import snap
 from stereoreel.host import Headless
+from stereoreel.lab.depth_metrics import boundary_f1
 from stereoreel.options import resolve
 from stereoreel.stereo import builtin
 
@@ -28,23 +29,6 @@ def bilinear(depth, size=(HEIGHT, WIDTH)):
 
 def soft(depth):
     return F.avg_pool2d(F.pad(depth[None, None], (1, 1, 1, 1), mode="replicate"), 3, 1)[0, 0]
-
-
-def boundary_f1(depth, truth):
-    """Scale-invariant boundary F1 of Depth Pro (Bochkovskii et al., 2024): pixel exact, thresholds 1.05 .. 1.25."""
-
-    def edges(depth, ratio):
-        depth = depth.clamp(min=1e-3)
-        pairs = ((depth[:, 1:], depth[:, :-1]), (depth[1:], depth[:-1]))
-        return [one > ratio * other for pair in pairs for one, other in (pair, pair[::-1])]
-
-    total = weights = 0.0
-    for ratio in torch.linspace(1.05, 1.25, 10).tolist():
-        found, true = edges(depth, ratio), edges(truth, ratio)
-        both = sum(int((a & b).sum()) for a, b in zip(found, true))
-        total += ratio * 2 * both / max(sum(int(part.sum()) for part in found + true), 1)
-        weights += ratio
-    return total / weights
 
 
 def right_eye(image, depth):

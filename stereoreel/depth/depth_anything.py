@@ -15,15 +15,14 @@ from torch import Tensor
 
 from .. import weights
 from ..clip import ClipInfo
-from ..compute import Spread, number_type
+from ..compute import Spread
 from ..host import Host
 from ..nets import depth_anything
 from ..nets.depth_anything import PATCH
-from .stage import NEAREST, DepthStage, batches
+from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 from .windows import stream
 
 METRES = {"indoor": 20.0, "outdoor": 80.0}  # what the published metric networks were trained up to (Hypersim, Virtual KITTI)
-BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 MOST_TOGETHER = 11  # half of the frames by which a window moves on
 WIDEST = 16 / 9  # of pictures that the video networks were trained on; wider ones get fewer lines, as in the original
 
@@ -43,7 +42,7 @@ class DepthAnything:
     """One of the networks; ``metric`` says that it tells metres, which are inverted."""
 
     def __init__(self, net: depth_anything.DepthAnything, options: SimpleNamespace, metric: bool, device: torch.device):
-        self.dtype = torch.float16 if device.type == "cuda" and options.precision == "auto" else number_type(options.precision, device)
+        self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
         self.nets, self.aligned = [self.net], bool(net.family.frames)
 
@@ -82,5 +81,4 @@ class DepthAnything:
         return self.net.decode(features, frames)
 
     def _together(self, height: int, width: int) -> int:
-        cores = torch.get_num_threads() if self.device.type == "cpu" else 1
-        return min(max(cores, BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]) // (height * width)), MOST_TOGETHER)
+        return depth_together(self.device, height, width, MOST_TOGETHER)

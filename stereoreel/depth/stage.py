@@ -11,11 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from ..clip import ClipInfo, Shot
+from ..compute import number_type, together
 from ..resize import resize
 from .edge_snap import snap
 from .windows import SteadyRange
 
 NEAREST = 0.1  # metres added to a distance before it is inverted, so that what is very near does not take the whole range
+
+BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 
 
 class DepthNetwork(Protocol):
@@ -70,6 +73,16 @@ def finished(depth: Tensor, frame: Tensor, options: SimpleNamespace) -> Tensor:
     else:
         depth = resize(depth[None, ..., None], *frame.shape[:2], method="bilinear")[0]
     return (1 - depth if options.invert else depth).to(frame.dtype)
+
+
+def depth_type(precision: str, device: torch.device) -> torch.dtype:
+    """As ``number_type``, but ``auto`` takes float16 on every GPU: the 8 bits of bfloat16 make steps in depth."""
+    return torch.float16 if precision == "auto" and device.type == "cuda" else number_type(precision, device)
+
+
+def depth_together(device: torch.device, height: int, width: int, most: int) -> int:
+    """How many pictures a depth network sees at once."""
+    return together(device, height * width, BATCH_PIXELS, most)
 
 
 def batches(pictures: Iterable[Tensor], together: int) -> Iterator[Tensor]:

@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from ..clip import ClipInfo
-from ..compute import number_type
 from ..host import Host
-from .stage import NEAREST, DepthStage, batches
+from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 MOST_TOGETHER = 8
 FARTHEST = 1e4  # metres beyond which Depth Pro calls everything equally far
 ANY_SHAPE = ("beit", "dinov2", "dinov2_with_registers")  # backbones that see pictures of any ratio
@@ -52,9 +50,7 @@ def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
     folder = host.weights(entry.kind, entry.file).parent
     family, colors = _family(folder)
     net = Estimator(_network(folder, family.net), colors)
-    dtype = torch.float32
-    if family.halves:
-        dtype = torch.float16 if host.device.type == "cuda" and options.precision == "auto" else number_type(options.precision, host.device)
+    dtype = depth_type(options.precision, host.device) if family.halves else torch.float32
     return DepthStage(Network(net.to(dtype), options, dtype, host.device), options, host.device)
 
 
@@ -176,7 +172,7 @@ class Network:
                 yield 1 / (told.clamp(min=0) + NEAREST) if self.metric else told
 
     def _together(self, height: int, width: int) -> int:
-        return max(1, min(BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]) // (height * width), MOST_TOGETHER))
+        return depth_together(self.device, height, width, MOST_TOGETHER)
 
 
 def _pair(size: int | list[int]) -> tuple[int, int]:

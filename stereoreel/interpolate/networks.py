@@ -10,11 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip import ClipInfo
+from ..compute import together
 from ..nets.rife import Between, blend
 from .pairs import Due, Moment
 from .stage import Made, trust
 
-BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy; a CPU wants one a core
+BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy
 MOST_TOGETHER = 16
 PIXEL_MEMORY = 300  # numbers that one pixel needs while a frame is made, as ComfyUI reckons for the same networks
 
@@ -39,9 +40,7 @@ class NetworkMaker:
     def together(self, info: ClipInfo) -> int:
         if self.options.batch:
             return self.options.batch
-        cores = torch.get_num_threads() if self.device.type == "cpu" else 1
-        best = BATCH_PIXELS.get(self.device.type, BATCH_PIXELS["cpu"]) // (info.width * info.height * info.views)
-        return min(max(best, cores), MOST_TOGETHER)
+        return together(self.device, info.width * info.height * info.views, BATCH_PIXELS, MOST_TOGETHER)
 
     def memory(self, info: ClipInfo) -> int:
         return PIXEL_MEMORY * self.network.dtype.itemsize * info.width * info.height * info.views * self.together(info)

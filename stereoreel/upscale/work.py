@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .. import tiles
-from ..compute import free_memory, is_out_of_memory
+from ..compute import free_memory, is_out_of_memory, together
 from .guard import check_size, faults, seam_fault
 from .network import ImageNetwork
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 CPU_MEMORY = 2 << 30  # bytes that a network's activations may take where the system is not asked
 GPU_SHARE = 0.7  # of what is free, since activations are counted roughly
-BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 20}  # what keeps the device busy: four pictures of 128x128, and of 512x512; a CPU wants one a core
+BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 20}  # what keeps the device busy: four pictures of 128x128, and of 512x512
 MOST_TOGETHER = 8
 SMALLEST = 4096  # pixels of a tile; a device without memory for that has none
 
@@ -39,9 +39,7 @@ class Budget:
 
     def together(self, height: int, width: int, most: int = 0) -> int:
         """How many pictures, or tiles, of a size make a batch; ``most`` fixes it as long as memory allows."""
-        cores = torch.get_num_threads() if self.network.device.type == "cpu" else 1
-        best = BATCH_PIXELS.get(self.network.device.type, BATCH_PIXELS["cpu"]) // (height * width)
-        wanted = most or min(max(best, cores), MOST_TOGETHER)
+        wanted = most or together(self.network.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
         return max(1, wanted if self.tile else min(wanted, self.pixels // (height * width)))
 
     def shrink(self, used: int) -> bool:
