@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..stereoreel import build
 from ..stereoreel.clip import Samples
+from ..stereoreel.media.clock import frames_of
 from ..stereoreel.media.layout import file_tag, pack
 from ..stereoreel.media.options import extension
 from ..stereoreel.media.paths import confine_prefix
@@ -35,13 +36,16 @@ class EncodeNode(DeclaredNode):
         depths = as_depth(depth, clip, name, packed)
         output = Path(folder_paths.get_output_directory())
         confine_prefix(settings.filename_prefix, output)
-        tag = file_tag(settings.layout) if frames.info.views == 2 else ""
+        tag = file_tag(settings.layout, frames.info.views)
         path = free_path(output, settings.filename_prefix, tag, extension(settings))
         host = ComfyHost()
-        watch = _Watch(host, settings, frames.info.frames, str(cls.hidden.unique_id))
+        watch = _Watch(host, settings, frames_of(frames.info, settings), str(cls.hidden.unique_id))
         sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
         paths = write(frames, path, settings, host, depth=depths, audio=sound, metadata=cls._metadata(), watch=watch)
-        return io.NodeOutput(VideoFromFile(str(path)), ui=ui.PreviewVideo([cls._result(file, output) for file in paths]))
+        shown = ui.PreviewVideo([cls._result(file, output) for file in paths]).as_dict()
+        if path.suffix == ".gif":  # for the canvas, what is animated and no WebP is a video
+            del shown["animated"]
+        return io.NodeOutput(VideoFromFile(str(path)), ui=shown)
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = "video/StereoReel") -> bool | str:
@@ -72,7 +76,7 @@ class _Watch:
 
     def __init__(self, host: ComfyHost, settings: SimpleNamespace, total: int, node_id: str):
         self.host, self.settings, self.total, self.node_id = host, settings, total, node_id
-        self.done, self.begun, self.shown = 0, time.monotonic(), 0.0
+        self.done, self.begun, self.shown, self.pictures = 0, time.monotonic(), 0.0, 0
 
     def __call__(self, chunks) -> None:
         chunk = chunks[0]
@@ -85,6 +89,9 @@ class _Watch:
         left = round((self.total - self.done) / rate)
         text = f"{self.done} of {self.total} frames, {rate:.1f} fps, {left // 60}:{left % 60:02} left"
         PromptServer.instance.send_progress_text(text, self.node_id)
-        newest = pack(chunk.narrow(-4, chunk.shape[-4] - 1, 1), self.settings.layout, self.settings.vr180_field)[0, ..., :3]
+        self.pictures += 1
+        newest, *depth = (one.narrow(-4, one.shape[-4] - 1, 1) for one in chunks)
+        depth = depth[0] if depth else None
+        newest = pack(newest, self.settings.layout, self.settings.vr180_field, depth=depth, turn=self.pictures)[0, ..., :3]
         picture = (newest.float().clamp(0, 1) * 255).round().to("cpu").numpy().astype(np.uint8)
         self.host.preview = ("JPEG", Image.fromarray(np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture), SIDE)

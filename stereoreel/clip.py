@@ -6,7 +6,7 @@ A clip holds no frame and no network, so it may be cached, copied and inspected 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -19,12 +19,26 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Light:
+    """How bright an HDR film is (HDR10's static metadata, SMPTE ST 2086 and CTA-861.3); what a file does not say is empty.
+
+    ``primaries`` of the screen it was graded on: x and y of red, green, blue and white; ``luminance`` of that screen, darkest and
+    brightest; ``levels`` of the film: its brightest pixel and its brightest frame's mean. Luminances are candelas per square metre.
+    """
+
+    primaries: tuple[Fraction, ...] = ()
+    luminance: tuple[Fraction, ...] = ()
+    levels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Color:
-    """What the numbers of a frame mean, in the code points of ITU-T H.273 (1 everywhere is BT.709)."""
+    """What the numbers of a frame mean, in the code points of ITU-T H.273 (1 everywhere is BT.709), and how bright an HDR film is."""
 
     primaries: int = 1
     transfer: int = 1
     matrix: int = 1
+    light: Light | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +105,18 @@ class ClipInfo:
 class Shot:
     """The frames between two cuts: where they begin in the clip, and the facts of the clip they belong to.
 
-    How many there are is known only when they have all arrived.
+    How many there are is known only when they have all arrived. ``drained`` tells a stage that collects frames for a batch that, live,
+    the chunk it has just been given is the last at hand.
     """
 
     start: int
     info: ClipInfo
+    drained: Callable[[], bool] = field(default=bool, compare=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come by and by, in pieces that shall not wait for each other."""
+        return self.drained is not bool
 
 
 class Stage(Protocol):
@@ -105,7 +126,9 @@ class Stage(Protocol):
     ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
 
     A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips, and ``counts``, a mapping
-    of what it counted while it worked.
+    of what it counted while it worked. For live use: ``delay(info)``, how many frames it holds back at most (0 where it does not tell),
+    ``remembers``, whether what it gives depends on frames before (True), and ``forget()``, which lets go what it recorded for networks
+    that have been moved.
     """
 
     nets: list
@@ -132,6 +155,10 @@ class Source(Protocol):
 
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order, at most ``frames`` a chunk."""
+        ...
+
+    def part(self, start: int, stop: int) -> Source:
+        """The frames ``[start, stop)`` alone."""
         ...
 
 

@@ -11,12 +11,16 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .clip import Clip
+from .clip import Clip, ClipInfo, apply
 from .host import Host
+from .media.clock import frames_of
 from .media.encode import Writer
-from .media.layout import TWO_FILES, file_tag
+from .media.layout import TWO_FILES, WITH_DEPTH, file_tag
+from .media.options import check
+from .media.sized import SizedWriter
 from .meter import Meter
 from .pull import pull
+from .views import Trim
 
 
 def write(
@@ -34,27 +38,34 @@ def write(
 ) -> list[Path]:
     """Pull the clip into ``path``, and ``depth`` in the same pass into ``<path>_depth``; the files' paths, ``path`` first.
 
-    The layout two_files puts the right eye into a file of its own, ``right_path``. ``watch`` sees the chunks of the clip, of its depth
-    if given, and of the clips in ``also``, before they are encoded; ``audio`` replaces the clip's own sound.
+    The layout two_files puts the right eye into a file of its own, ``right_path``; rgbd and half_rgbd put the depth into the clip's
+    picture. ``watch`` sees the chunks of the clip, of its depth if given, and of the clips in ``also``, before they are encoded;
+    ``audio`` replaces the clip's own sound. Of a preview only what it shows is computed.
     """
-    clips = [clip] if depth is None else [clip, depth]
-    targets = enumerate(zip(clips, (path, depth_path(path))))
-    files = [file for number, (one, target) in targets for file in _files(number, one, target, settings)]
+    check(clip.info, settings, depth and depth.info)
+    clips, also = _within([clip] if depth is None else [clip, depth], settings), _within(also, settings)
+    files = _files(clips, path, settings)
     meter = meter or Meter()
     with ExitStack() as open_files:
         writers = []
         for file in reversed(files):  # the clip's file is completed first
-            info = clips[file.clip].info.replace(fps=clip.info.fps, times=clip.info.times)
-            sound = None if file.clip else audio or clip.info.audio
-            writers.insert(0, open_files.enter_context(Writer(file.path, info, file.settings, audio=sound, metadata=metadata)))
+            info = clips[file.clip].info.replace(fps=clips[0].info.fps, times=clips[0].info.times)
+            sound = None if file.clip else audio or clips[0].info.audio
+            writers.insert(0, open_files.enter_context(_writer(file, info, sound, metadata, host)))
         for chunks in open_files.enter_context(closing(pull([*clips, *also], host, meter=meter))):
             if watch:
                 watch(chunks)
             with meter.turn("Encode"):
                 for file, writer in zip(files, writers):
-                    writer.write(chunks[file.clip])
+                    writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
             meter.count("Encode", chunks[0].shape[-4])
     return [file.path for file in files]
+
+
+def _within(clips: Sequence[Clip], settings: SimpleNamespace) -> list[Clip]:
+    """The clips, as far as a file with these settings goes."""
+    ends = [frames_of(clip.info, settings) for clip in clips]
+    return [clip if end == clip.info.frames else apply(Trim(0, end), clip)["clip"] for clip, end in zip(clips, ends)]
 
 
 class _File(NamedTuple):
@@ -64,12 +75,33 @@ class _File(NamedTuple):
     path: Path
     settings: SimpleNamespace
 
+    @property
+    def shows_depth(self) -> bool:
+        return self.settings.layout in WITH_DEPTH
 
-def _files(number: int, clip: Clip, path: Path, settings: SimpleNamespace) -> list[_File]:
+
+def _files(clips: list[Clip], path: Path, settings: SimpleNamespace) -> list[_File]:
+    files = _eyes(0, clips[0], path, settings)
+    if len(clips) == 1 or settings.layout in WITH_DEPTH:
+        return files
+    return files + _eyes(1, clips[1], depth_path(path), _changed(settings, size_mb=0))
+
+
+def _eyes(number: int, clip: Clip, path: Path, settings: SimpleNamespace) -> list[_File]:
     if settings.layout != TWO_FILES or clip.info.views == 1:
         return [_File(number, path, settings)]
     eyes = {"left": path, "right": right_path(path)}
-    return [_File(number, target, SimpleNamespace(**{**vars(settings), "layout": eye})) for eye, target in eyes.items()]
+    return [_File(number, target, _changed(settings, layout=eye)) for eye, target in eyes.items()]
+
+
+def _changed(settings: SimpleNamespace, **new) -> SimpleNamespace:
+    return SimpleNamespace(**{**vars(settings), **new})
+
+
+def _writer(file: _File, info: ClipInfo, audio, metadata: Mapping[str, str] | None, host: Host) -> Writer | SizedWriter:
+    if not file.settings.size_mb:
+        return Writer(file.path, info, file.settings, audio=audio, metadata=metadata)
+    return SizedWriter(file.path, info, file.settings, audio=audio, metadata=metadata, tick=host.tick)
 
 
 def free_path(folder: Path, prefix: str, tag: str, suffix: str) -> Path:

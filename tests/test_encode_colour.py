@@ -6,16 +6,17 @@ import av
 import numpy as np
 import pytest
 import torch
-from encoded_files import encode, read
+from encoded_files import encode, read, settings
 from media_files import to_yuv, write_video
 
-from stereoreel.clip import ClipInfo, Color
+from stereoreel.clip import Clip, ClipInfo, Color, Light
 from stereoreel.media.colour import KNOWS_2020
 from stereoreel.media.decode import FileSource
-from stereoreel.media.options import presets
+from stereoreel.media.options import extension, presets
 from stereoreel.media.picture import Pictures
+from stereoreel.sink import write
 
-FORMATS = tuple(presets())
+FORMATS = tuple(name for name, entry in presets().items() if "limits" not in entry)  # those for films, not for previews
 
 
 @pytest.mark.parametrize("color", [Color(), Color(6, 6, 6), Color(5, 6, 5), Color(9, 14, 9)], ids=["709", "601-525", "601-625", "2020"])
@@ -82,3 +83,47 @@ def test_ffv1_is_lossless_for_every_8_and_10_bit_level(tmp_path):
     frames = read(encode(tmp_path, levels.expand(-1, -1, -1, 3), format="ffv1"))[1]
     assert np.array_equal(np.round(frames.flatten()[:3072] * 1023), np.arange(1024).repeat(3))
     assert np.array_equal(np.round(frames.flatten()[3072:] * 255), np.arange(256).repeat(3))
+
+
+# HDR10's static metadata
+
+FRACTIONS = [Fraction(text) for text in (".68", ".32", ".265", ".69", ".15", ".06", ".3127", ".329")]
+DISPLAY_P3 = Light(tuple(FRACTIONS), (Fraction("0.005"), Fraction(1000)), (1203, 401))
+X265_P3 = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1203,401"
+
+
+def hdr(path, words=X265_P3):
+    picture = np.broadcast_to(np.arange(64, dtype=np.uint8)[None, None, :, None], (4, 64, 64, 3))
+    return write_video(path, picture, 25, codec="libx265", pix_fmt="yuv420p10le", color=(9, 16, 9),
+                       options={"x265-params": f"log-level=error:{words}"})
+
+
+def near(light, wanted):
+    pairs = zip((*light.primaries, *light.luminance), (*wanted.primaries, *wanted.luminance), strict=True)
+    return light.levels == wanted.levels and all(abs(a - b) <= max(Fraction(2, 65536), b / 4000) for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", ["hevc", "hevc_444", "av1"])
+@pytest.mark.parametrize("given", [{}, {"size_mb": 0.05}], ids=["quality", "size"])
+def test_the_screen_and_the_levels_of_hdr10_pass(tmp_path, host, name, given):
+    clip = Clip(FileSource(hdr(tmp_path / "source.mp4"), cuts=False))
+    assert clip.info.color == Color(9, 16, 9, DISPLAY_P3)
+    path, = write(clip, tmp_path / "film.mp4", settings(format=name, speed="fast", **given), host)
+    found = FileSource(path, cuts=False).info.color
+    assert (found.primaries, found.transfer, found.matrix) == (9, 16, 9) and near(found.light, DISPLAY_P3)
+
+
+@pytest.mark.parametrize("name", ["hevc", "av1"])
+def test_levels_without_a_screen_pass_alone(tmp_path, host, name):
+    clip = Clip(FileSource(hdr(tmp_path / "source.mp4", "max-cll=1203,401"), cuts=False))
+    path, = write(clip, tmp_path / "film.mp4", settings(format=name, speed="fast"), host)
+    assert FileSource(path, cuts=False).info.color.light == Light(levels=(1203, 401))
+
+
+@pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
+def test_formats_without_such_metadata_say_the_rest(tmp_path, host, name):
+    clip = Clip(FileSource(hdr(tmp_path / "source.mp4"), cuts=False))
+    path, = write(clip, tmp_path / f"film{extension(settings(format=name))}", settings(format=name), host)
+    found = FileSource(path, cuts=False).info.color
+    assert found == Color(9, 16, 9)
+    assert FileSource(encode(tmp_path, torch.rand(2, 64, 64, 3), format="hevc"), cuts=False).info.color == Color()

@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from stereoreel.clip import ClipInfo
-from stereoreel.media.layout import LAYOUTS, file_tag, pack, packed_size
+from stereoreel.media.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size
 from stereoreel.media.vr180 import half_sphere, sphere_side
+
+MADE = tuple(layout for layout in LAYOUTS if layout != "mv_hevc")
 
 
 def eyes(height=4, width=6, frames=2):
@@ -41,6 +43,34 @@ def test_interlaced_layouts_begin_with_the_left_eye_and_move_no_pixel(layout, pi
             assert torch.equal(packed[:, y, x], (left if eye == "L" else right)[:, y, x])
 
 
+def test_wiggle_shows_the_eyes_in_turn():
+    left, right = pair = eyes()
+    assert [torch.equal(pack(pair, "wiggle", turn=turn), eye) for turn, eye in enumerate((left, right, left))] == [True] * 3
+
+
+@pytest.mark.parametrize("depth_size", [(4, 6), (2, 3), (1, 1)])
+def test_rgbd_has_the_picture_on_the_left_and_gray_depth_on_the_right(depth_size):
+    left, _ = pair = eyes()
+    depth = torch.full((2, *depth_size, 1), 0.25)
+    for picture in (left, pair):  # of a pair, the left eye
+        packed = pack(picture, "rgbd", depth=depth)
+        assert torch.equal(packed[:, :, :6], left)
+        assert torch.allclose(packed[:, :, 6:], torch.tensor(0.25))
+    assert torch.allclose(pack(left, "half_rgbd", depth=depth)[:, :, :3], (left[:, :, ::2] + left[:, :, 1::2]) / 2)
+
+
+def test_rgbd_puts_every_depth_beside_its_own_place():
+    depth = torch.rand(2, 4, 6, 1)
+    assert torch.equal(pack(eyes(), "rgbd", depth=torch.stack((depth, 1 - depth)))[:, :, 6:], depth.expand(-1, -1, -1, 3))
+    with pytest.raises(ValueError, match="connect one to the depth input"):
+        pack(eyes(), "rgbd")
+
+
+def test_mv_hevc_says_what_to_use_instead():
+    with pytest.raises(ValueError, match=r"full_sbs in hevc.*spatial"):
+        packed_size(ClipInfo(64, 48, Fraction(25), 2, views=2), "mv_hevc")
+
+
 def test_half_layouts_average_neighbours_so_that_no_detail_aliases():
     stripes = torch.zeros(2, 1, 4, 4, 3)
     stripes[0, :, :, ::2] = 1  # columns 1 0 1 0: any filter but the mean of two gives stripes or one flat end of the scale
@@ -50,9 +80,9 @@ def test_half_layouts_average_neighbours_so_that_no_detail_aliases():
 
 
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (1, 1)])
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", MADE)
 def test_packed_size_is_told_before_the_first_frame(layout, size):
-    packed = pack(eyes(*size), layout)
+    packed = pack(eyes(*size), layout, depth=torch.rand(2, 3, 3, 1))
     info = ClipInfo(size[1], size[0], Fraction(25), 2, views=2)
     assert (packed.shape[2], packed.shape[1]) == packed_size(info, layout)
     assert packed.shape[0] == 2 and packed.shape[3] == 3
@@ -125,7 +155,7 @@ def test_a_picture_finer_than_its_half_sphere_does_not_alias(monkeypatch):
 
 def test_a_clip_with_one_view_is_packed_as_it_is():
     mono = eyes()[0]
-    for layout in LAYOUTS:
+    for layout in set(LAYOUTS) - set(WITH_DEPTH):
         assert pack(mono, layout) is mono
         assert packed_size(ClipInfo(6, 4, Fraction(25), 2), layout) == (6, 4)
 
@@ -139,3 +169,4 @@ def test_depth_and_alpha_channels_survive_packing():
 def test_every_layout_has_a_tag_of_its_own():
     assert len({file_tag(layout) for layout in LAYOUTS}) == len(LAYOUTS)
     assert file_tag("full_sbs") == "_LRF_Full_SBS"
+    assert [file_tag(layout, views=1) for layout in ("full_sbs", "wiggle", "rgbd", "half_rgbd")] == ["", "", "_RGBD", "_HRGBD"]

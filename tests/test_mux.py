@@ -88,6 +88,15 @@ def test_samples_become_a_track(tmp_path, name):
     assert max(end for _, end, _ in packets(result)[0]) == pytest.approx(2, abs=0.03)
 
 
+@pytest.mark.parametrize("channels", range(1, 9))
+def test_samples_keep_their_channels_apart(tmp_path, channels):
+    wave = torch.zeros(channels, 24000)
+    wave[channels - 1] = torch.from_numpy(tone(0.5)[0])  # the last one alone sounds
+    with av.open(str(encode(tmp_path, gray(12), format="ffv1", audio=Samples(wave, 48000)))) as container:
+        sound = np.concatenate([frame.to_ndarray().reshape(-1, channels) for frame in container.decode(audio=0)])
+    assert [np.abs(line).max() > 1000 for line in sound.T] == [False] * (channels - 1) + [True]
+
+
 def test_no_sound_is_no_track(tmp_path):
     source = film(tmp_path / "source.mp4", ())
     for audio in (None, Soundtrack(source)):

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import math
 import os
-from fractions import Fraction
+import re
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import av
 import av.error
 
 from ..clip import ClipInfo
 from .boxes import Stereo
-from .options import preset, presets
+from .clock import Clock
+from .light import light_words
+from .options import presets
 from .picture import Pictures
 
-FINE = 90_000  # ticks a second for a varying rate whose own clock has no common unit near this
 ANAGLYPHS = ("anaglyph", "anaglyph_color", "anaglyph_half_color", "anaglyph_gray")
 STEREO_MODES = {"full_sbs": "left_right", "half_sbs": "left_right", "full_tb": "top_bottom", "half_tb": "top_bottom",
                 "cross_eyed": "right_left", "interlaced_rows": "row_interleaved_lr", "interlaced_columns": "col_interleaved_lr",
@@ -25,93 +27,100 @@ STEREO_BOXES = {"full_sbs": Stereo("left_right"), "half_sbs": Stereo("left_right
 FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}  # H.264's arrangement types; a full layout so marked would be squeezed by televisions
 
 
-class Clock:
-    """When each frame is shown: ``tick(frame)`` units of ``unit`` seconds, exact for every rational rate."""
+class Rate(NamedTuple):
+    """A picture of so many bits a second; ``number`` is 1 where the codec notes in the file ``notes`` what it sees, 2 where it goes by them."""
 
-    def __init__(self, info: ClipInfo):
-        self.rate = info.fps.limit_denominator(100_000)
-        self.unit, self._ticks = 1 / self.rate, None
-        if info.times:
-            unit = math.lcm(*{Fraction(time).denominator for time in info.times})
-            self.unit = Fraction(1, unit if unit <= 10 * FINE else FINE)
-            self._ticks, step = [], max(1, round(Fraction(1, 1000) / self.unit))
-            # Two frames of one moment are put a millisecond apart: containers want steps, and Matroska has no smaller ones.
-            for time in info.times:
-                tick = round((time - info.times[0]) / self.unit)
-                self._ticks.append(max(tick, self._ticks[-1] + step) if self._ticks else tick)
-
-    def tick(self, frame: int) -> int:
-        if self._ticks is None:
-            return frame
-        beyond = max(0, frame - len(self._ticks) + 1)
-        return self._ticks[frame - beyond] + max(beyond, round(beyond / self.rate / self.unit))
-
-    def seconds(self, tick: int) -> Fraction:
-        return tick * self.unit
+    bits: int
+    number: int = 0
+    notes: str = ""
 
 
-def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: SimpleNamespace, pictures: Pictures, clock: Clock):
+def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: SimpleNamespace, entry: dict,
+                 pictures: Pictures, clock: Clock, rate: Rate | None = None):
     """The container's video stream, its encoder open; ValueError where the codec is missing or refuses such frames."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints a page of settings otherwise
-    entry = preset(settings)
     others = ", ".join(name for name in presets() if name != settings.format)
     refusal = (f"{settings.format} cannot hold frames of {pictures.size[0]} x {pictures.size[1]} at {float(info.fps):.6g} a second; "
                f"choose another format ({others}), a half layout, or another size.")
     if pictures.size[0] < entry.get("narrowest", 0):
         raise ValueError(refusal)
     try:
-        stream = container.add_stream(entry["codec"], rate=clock.rate, options=codec_options(info, settings))
+        stream = container.add_stream(entry["codec"], rate=clock.rate, options=codec_options(info, settings, entry, rate))
     except av.codec.codec.UnknownCodecError:
         raise ValueError(f"This PyAV was built without {entry['codec']}, which {settings.format} needs; "
                          f"choose another format ({others}).") from None
-    context = stream.codec_context
-    pictures.configure(context)
-    context.time_base, context.thread_type = clock.unit, "AUTO"
-    if "codec_tag" in entry:
-        context.codec_tag = entry["codec_tag"]
+    configure(stream.codec_context, entry, pictures, clock, rate)
     if info.views == 2 and settings.stereo_tags and entry["container"] == "matroska" and settings.layout in STEREO_MODES:
         stream.metadata["stereo_mode"] = STEREO_MODES[settings.layout]
     try:
-        context.open()
+        stream.codec_context.open()
     except av.error.FFmpegError as error:
         raise ValueError(refusal) from error
     return stream
 
 
-def codec_options(info: ClipInfo, settings: SimpleNamespace) -> dict[str, str]:
+def configure(context: av.VideoCodecContext, entry: dict, pictures: Pictures, clock: Clock, rate: Rate | None) -> None:
+    """All that an encoder is told beside its options, before it is opened."""
+    pictures.configure(context)
+    context.time_base, context.framerate, context.thread_type = clock.unit, clock.rate, "AUTO"
+    context.bit_rate = rate.bits if rate else 0
+    if "codec_tag" in entry:
+        context.codec_tag = entry["codec_tag"]
+
+
+def codec_options(info: ClipInfo, settings: SimpleNamespace, entry: dict, rate: Rate | None = None) -> dict[str, str]:
     """The settings in the codec's own words."""
-    entry = preset(settings)
     options = dict(entry.get("options", {}))
-    if "crf" in entry:
-        crf = entry["crf"]
-        options[crf["option"]] = str(crf["default"] if settings.crf < 0 else max(crf["best"], min(settings.crf, crf["worst"])))
+    if rate is None:
+        options |= _quality(entry.get("crf"), settings.crf)
+    elif rate.number:
+        notes = re.sub(r"([\\':=])", r"\\\1", rate.notes)  # these part the words from each other
+        _say(options, entry["passes"], f"pass={rate.number}:stats={notes}")
     if "speeds" in entry:
         options[entry["speeds"]["option"]] = entry["speeds"][settings.speed]
-    if _says_so_itself(info, settings):
-        options["x264-params"] = f"frame-packing={FRAME_PACKING[settings.layout]}"
+    if info.color.light and "light" in entry:
+        _say(options, entry["light"], light_words(info.color.light, entry["light"]))
+    if _says_so_itself(info, settings, entry):
+        _say(options, "x264-params", f"frame-packing={FRAME_PACKING[settings.layout]}")
     return options
 
 
-def _says_so_itself(info: ClipInfo, settings: SimpleNamespace) -> bool:
+def _quality(crf: dict | None, wanted: int) -> dict[str, str]:
+    if crf is None:
+        return {}
+    value = crf["default"] if wanted < 0 else max(crf["best"], min(wanted, crf["worst"]))
+    value = crf.get("first", 0) + crf.get("step", 1) * value
+    names = crf["option"] if isinstance(crf["option"], list) else [crf["option"]]
+    return {**crf.get("with", {}), **{name: str(value) for name in names}}
+
+
+def _say(options: dict[str, str], name: str, words: str) -> None:
+    """Add words to an option that may hold some already."""
+    if words:
+        options[name] = f"{options[name]}:{words}" if name in options else words
+
+
+def _says_so_itself(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> bool:
     """Whether the codec's own stream tells how the eyes are packed."""
-    return preset(settings)["codec"] == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
+    return entry["codec"] == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
 
 
-def stereo_of(info: ClipInfo, settings: SimpleNamespace) -> Stereo | None:
+def stereo_of(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> Stereo | None:
     """What an MP4 or MOV file is to say of its two eyes; None where it is another file, or there is nothing to say.
 
     A stream that says so itself is said nothing of: FFmpeg 9 stops at frames that are told twice.
     """
-    if info.views == 1 or not settings.stereo_tags or preset(settings)["container"] not in ("mp4", "mov") or _says_so_itself(info, settings):
+    if info.views == 1 or not settings.stereo_tags or entry["container"] not in ("mp4", "mov") or _says_so_itself(info, settings, entry):
         return None
     return STEREO_BOXES.get(settings.layout)
 
 
-def container_options(info: ClipInfo, settings: SimpleNamespace, clock: Clock) -> dict[str, str]:
+def container_options(info: ClipInfo, settings: SimpleNamespace, entry: dict, clock: Clock) -> dict[str, str]:
     """For the muxer: a film's index at its beginning, free names for metadata, exact edits, little kept back for a silent track."""
     options = {"max_interleave_delta": "1000000"}  # microseconds; a subtitle every few minutes would else hold all picture since
-    if preset(settings)["container"] in ("mp4", "mov"):
+    options |= entry.get("muxer", {})
+    if entry["container"] in ("mp4", "mov"):
         ticks = clock.unit.denominator
-        first = "" if stereo_of(info, settings) else "faststart+"  # write_stereo moves the index, which is done once
+        first = "" if stereo_of(info, settings, entry) else "faststart+"  # write_stereo moves the index, which is done once
         options |= {"movflags": first + "use_metadata_tags", "movie_timescale": str(ticks * math.ceil(10_000 / ticks))}
     return options

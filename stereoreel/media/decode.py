@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import os
@@ -68,6 +69,13 @@ class FileSource:
         return ClipInfo(
             *self._size, fps, self.stop - self.first, cuts=cuts, color=self.facts.color, audio=self._soundtrack(), times=times,
         )
+
+    def part(self, start: int, stop: int) -> FileSource:
+        """The frames ``[start, stop)`` of this window as a source."""
+        part = copy.copy(self)
+        part.__dict__.pop("info", None)  # that of the whole window
+        part.first, part.stop = self.first + start, self.first + stop
+        return part
 
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order: float32 ``[T, H, W, 3]`` on the host's device, at most ``frames`` a chunk."""

@@ -21,37 +21,48 @@ import numpy as np
 from torch import Tensor
 
 from ..clip import ClipInfo, Samples, Soundtrack
+from ..resize import fitted_size
 from .boxes import write_stereo
-from .codec import Clock, container_options, open_encoder, stereo_of
+from .clock import Clock, Taken
+from .codec import Rate, container_options, open_encoder, stereo_of
+from .hardware import chosen
 from .layout import pack, packed_size
 from .mux import open_tracks
 from .options import preset
 from .picture import Pictures, coded_size
+from .webp import complete_webp
 
 CHUNKS_WAITING = 2  # chunks that may wait for the encoder, so that it works while the next one is computed
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def output_size(info: ClipInfo, settings: SimpleNamespace) -> tuple[int, int]:
-    """Width and height of the file that ``Writer`` makes: packed, then made even by repeating the edge where the format needs that."""
-    return coded_size(packed_size(info, settings.layout, settings.vr180_field), preset(settings)["pix_fmt"])
+    """Width and height of the file that ``Writer`` makes: packed, made smaller for a preview, and even (by repeating the edge) where it must be."""
+    entry = preset(settings)
+    size = packed_size(info, settings.layout, settings.vr180_field)
+    return coded_size(fitted_size(*size, entry.get("limits", {}).get("side", 0)), entry["pix_fmt"])
 
 
 class Writer:
     """One video file in the making.
 
     ``info`` tells size, views, rate (or times) and colour; ``settings`` are ``media.options.OPTIONS``, resolved. ``audio`` is what
-    is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its own names. ``frames`` counts
-    those written so far.
+    is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its own names. ``entry`` is the
+    preset to use, where that is not the settings' own; ``rate`` replaces its quality. ``frames`` counts those written so far,
+    ``coded`` the bytes of the picture.
     """
 
-    def __init__(self, path: str | os.PathLike, info: ClipInfo, settings: SimpleNamespace, *,
-                 audio: Soundtrack | Samples | None = None, metadata: Mapping[str, str] | None = None):
-        self.path, self.frames = Path(path), 0
+    def __init__(self, path: str | os.PathLike, info: ClipInfo, settings: SimpleNamespace, *, audio: Soundtrack | Samples | None = None,
+                 metadata: Mapping[str, str] | None = None, entry: dict | None = None, rate: Rate | None = None):
+        self.path, self.frames, self.coded = Path(path), 0, 0
         self._part = self.path.with_name(self.path.name + ".part")
         self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
-        self._clock = Clock(info)
-        self._pictures = Pictures(packed_size(info, settings.layout, settings.vr180_field), info.color, preset(settings)["pix_fmt"])
+        size = packed_size(info, settings.layout, settings.vr180_field)
+        self._entry, self.rate = entry or chosen(info, settings, size), rate
+        limits = self._entry.get("limits", {})
+        self._clock = Clock(info, self._entry.get("clock"))
+        self._pictures = Pictures(size, info.color, self._entry["pix_fmt"], limits.get("side", 0))
+        self._taken = Taken(info, limits)
         self._container = self._tracks = None
         self._waiting: deque[Future] = deque()
         self._encoded, self._lengths, self._stopped = 0, {}, False
@@ -64,17 +75,30 @@ class Writer:
             undo.pop_all()
         return self
 
-    def write(self, chunk: Tensor) -> None:
+    def write(self, chunk: Tensor, depth: Tensor | None = None) -> None:
         """Hand the encoder frames ``[T, H, W, C]`` or two views of them ``[2, T, H, W, C]``; waits while it is two chunks behind.
 
-        A failure with an earlier chunk is raised here.
+        ``depth`` of the same frames is for layouts that show it. A failure with an earlier chunk is raised here.
         """
-        while len(self._waiting) >= CHUNKS_WAITING:
-            self._result(self._waiting.popleft())
         # Frame by frame, so that no second chunk of floats is ever in memory.
         layout, field = self._settings.layout, self._settings.vr180_field
-        levels = [self._pictures.quantize(pack(frame, layout, field)[0]) for frame in chunk.split(1, dim=-4)]
-        self.frames += len(levels)
+        depths = [None] * chunk.shape[-4] if depth is None else depth.split(1, dim=-4)
+        levels = []
+        for frame, far in zip(chunk.split(1, dim=-4), depths):
+            if (span := next(self._taken)) is not None:
+                turn = self.frames // self._taken.turn
+                levels.append((*span, self._pictures.quantize(pack(frame, layout, field, depth=far, turn=turn)[0])))
+                self.frames += 1
+        self._submit(levels)
+
+    def rewrite(self, frame: av.VideoFrame) -> None:
+        """Hand the encoder a frame that was packed and made before, as another file with the same settings holds it."""
+        self._submit([(*next(self._taken), frame)])
+        self.frames += 1
+
+    def _submit(self, levels: list) -> None:
+        while len(self._waiting) >= CHUNKS_WAITING:
+            self._result(self._waiting.popleft())
         self._waiting.append(self._thread.submit(self._encode, levels))
 
     def __exit__(self, kind, error, trace) -> None:
@@ -92,11 +116,11 @@ class Writer:
 
     def _open(self) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(self._part.absolute()), "w", format=preset(self._settings)["container"],
-                                  container_options=container_options(self._info, self._settings, self._clock))
+        self._container = av.open(str(self._part.absolute()), "w", format=self._entry["container"],
+                                  container_options=container_options(self._info, self._settings, self._entry, self._clock))
         self._container.metadata.update(self._metadata)
-        self._stream = open_encoder(self._container, self._info, self._settings, self._pictures, self._clock)
-        self._tracks = open_tracks(self._container, self._audio, preset(self._settings), self._info.duration)
+        self._stream = open_encoder(self._container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate)
+        self._tracks = open_tracks(self._container, self._audio, self._entry, self._info.duration)
         with self._in_plain_words():
             self._container.start_encoding()
 
@@ -131,13 +155,13 @@ class Writer:
 
     # What follows runs in the encoder's thread.
 
-    def _encode(self, levels: list[np.ndarray]) -> None:
-        for picture in levels:
+    def _encode(self, levels: list[tuple[int, int, np.ndarray | av.VideoFrame]]) -> None:
+        for index, following, picture in levels:
             if self._stopped:
                 return
-            tick = self._clock.tick(self._encoded)
-            self._encoded += 1
-            self._lengths[tick] = self._clock.tick(self._encoded) - tick
+            tick = self._clock.tick(index)
+            self._encoded = following
+            self._lengths[tick] = self._clock.tick(following) - tick
             self._mux(self._stream.encode(self._pictures.frame(picture, tick, self._clock.unit)))
 
     def _mux(self, packets: list[av.Packet]) -> None:
@@ -147,15 +171,20 @@ class Writer:
                 packet.dts = packet.pts  # x265 leaves chance numbers there in films of one or two frames
             if self._tracks:
                 self._tracks.write(self._clock.seconds(packet.dts))
+            self.coded += packet.size
             self._container.mux(packet)
 
     def _finish(self) -> None:
         self._mux(self._stream.encode(None))
+        end = self._clock.tick(self._encoded)
         if self._tracks:
-            self._tracks.finish(self._clock.seconds(self._clock.tick(self._encoded)))
+            self._tracks.finish(self._clock.seconds(end))
             self._tracks.close()
         self._container.close()
-        if stereo := stereo_of(self._info, self._settings):
+        self._container = self._stream = self._tracks = None  # the codec completes its notes when it goes
+        if stereo := stereo_of(self._info, self._settings, self._entry):
             write_stereo(self._part, stereo)
+        if self._entry["container"] == "webp":
+            complete_webp(self._part, end, self._metadata)
         with open(self._part, "rb+") as file:
             os.fsync(file.fileno())

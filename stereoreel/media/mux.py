@@ -28,7 +28,9 @@ KEPT_TAGS = ("language", "title", "handler_name")
 
 def open_tracks(output: av.container.OutputContainer, audio: Soundtrack | Samples | None, preset: dict,
                 duration: Fraction) -> FileTracks | SampleTrack | None:
-    """What goes beside ``duration`` seconds of picture, its streams added to ``output``; None where there is nothing."""
+    """What goes beside ``duration`` seconds of picture, its streams added to ``output``; None where there is nothing, or no room for it."""
+    if "audio" not in preset:
+        return None
     if isinstance(audio, Samples):
         return SampleTrack(output, audio, preset["audio"], duration)
     return FileTracks(output, audio, preset, duration) if audio else None

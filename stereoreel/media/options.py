@@ -8,10 +8,12 @@ from types import SimpleNamespace
 
 import yaml
 
+from ..clip import ClipInfo
 from ..options import Option
-from .layout import LAYOUTS
+from .layout import LAYOUTS, WITH_DEPTH
 from .vr180 import FIELD
 
+LEAST_RATE = 30_000  # bits a second, of sound and picture
 PRESETS_FILE = Path(__file__).resolve().parents[2] / "models_config" / "encode.yaml"
 
 
@@ -39,13 +41,32 @@ OPTIONS = (
            "(h264_444, hevc_444 and ffv1 keep them best); left and right: one eye alone; cross_eyed: right and left, to be looked at "
            "without glasses; interlaced and checkerboard: for screens that show every second line or pixel to one eye "
            "(h264_444, hevc_444 or ffv1, else the eyes share their colours); vr180: half spheres side by side, for headsets; "
-           "two_files: each eye in a file of its own, _L and _R. A clip with one view is written as it is.", choices=LAYOUTS),
+           "two_files: each eye in a file of its own, _L and _R; wiggle: left and right in turn, to see the depth without glasses "
+           "(webp makes a small looping picture of it); rgbd and half_rgbd: the picture, or the left eye, beside the depth; mv_hevc: "
+           "Apple's spatial video, which needs another program. A clip with one view is written as it is, but for rgbd.", choices=LAYOUTS),
     Option("crf", -1, "Quality: lower is better and larger, a step of 6 about doubles the size. -1 takes the format's own default; "
-           "prores and ffv1 have a fixed quality.", low=-1, high=63),
+           "prores, ffv1 and gif have a fixed quality.", low=-1, high=63),
     Option("speed", "balanced", "How hard the encoder works: best makes smaller files and takes longer. "
-           "prores and ffv1 have one speed.", choices=("fast", "balanced", "best")),
+           "prores, ffv1 and gif have one speed.", choices=("fast", "balanced", "best")),
     Option("stereo_tags", True, "Write inside the file that it is stereoscopic, where the format can say so: "
            "side by side, top-bottom and vr180 in mp4 and mov, every layout of one file in ffv1. The name carries a tag in any case."),
     Option("vr180_field", FIELD, "For vr180: how many degrees the picture fills from left to right. 90 keeps every pixel; less is calmer "
            "and leaves more black around it, more is nearer and coarser.", low=30, high=150, step=5, advanced=True),
+    Option("size_mb", 0.0, "The size that the file shall have, in MB of a million bytes, sound included; 0: crf decides. The picture is "
+           "written twice: first finely into a temporary file, then from it to the size.", low=0, high=1e6, step=1),
+    Option("hardware", False, "Let the graphics card encode h264, hevc and av1 where it can: NVIDIA, Intel, AMD or Apple. Faster, and larger "
+           "at the same quality; where no such encoder opens, the format's own one works, and a line in the log says so.", advanced=True),
 )
+
+
+def check(info: ClipInfo, settings: SimpleNamespace, depth: ClipInfo | None = None) -> None:
+    """ValueError in one sentence where such a clip cannot be written with these settings."""
+    entry = preset(settings)
+    if settings.layout in WITH_DEPTH and depth is None:
+        raise ValueError(f"The layout {settings.layout} shows the depth beside the picture; connect one to the depth input.")
+    if settings.size_mb and ("crf" not in entry or "limits" in entry):
+        known = ", ".join(name for name, other in presets().items() if "crf" in other and "limits" not in other)
+        raise ValueError(f"{settings.format} cannot be made to a size; choose one of {known}, or set size_mb to 0.")
+    least = float(info.duration) * LEAST_RATE / 8e6
+    if 0 < settings.size_mb < least:
+        raise ValueError(f"{settings.size_mb:g} MB is too little for {float(info.duration):.0f} seconds; set size_mb to {least:.2g} or more.")

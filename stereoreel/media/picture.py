@@ -10,21 +10,26 @@ import numpy as np
 import torch
 from av.video.format import VideoFormat
 from av.video.reformatter import VideoReformatter
+from PIL import Image
 from torch import Tensor
 
 from ..clip import Color
+from ..resize import fitted_size, resize
 from . import colour
 
+WITH_ALPHA = ("bgra",)
 RGB_MATRIX = 0  # H.273: the samples are red, green and blue
 
 
 class Pictures:
-    """Frames of one size, format and colour for an encoder."""
+    """Frames of one size, format and colour for an encoder, no longer than ``side`` pixels (0: as they are)."""
 
-    def __init__(self, size: tuple[int, int], color: Color, pix_fmt: str):
-        self.size = coded_size(size, pix_fmt)
+    def __init__(self, size: tuple[int, int], color: Color, pix_fmt: str, side: int = 0):
+        self._shown = fitted_size(*size, side)
+        self.size = coded_size(self._shown, pix_fmt)
         self.format = VideoFormat(pix_fmt, *self.size)
-        self.color = dataclasses.replace(color, matrix=RGB_MATRIX) if self.format.is_rgb else color
+        self._rgb = self.format.is_rgb or self.format.has_palette
+        self.color = dataclasses.replace(color, matrix=RGB_MATRIX) if self._rgb else color
         self._bits = self.format.components[0].bits
         self._swscale = VideoReformatter()
 
@@ -34,7 +39,9 @@ class Pictures:
         The last row and column are repeated where the format needs even sizes.
         """
         # swscale rounds 16-bit RGB to the YUV depth itself, and means the white that it writes; RGB formats are given their own depth.
-        white = 255 if self._bits == 8 else 2**self._bits - 1 if self.format.is_rgb else colour.white_of_16_bits(self._bits, full_range=False)
+        white = 255 if self._bits == 8 else 2**self._bits - 1 if self._rgb else colour.white_of_16_bits(self._bits, full_range=False)
+        if frame.shape[:2] != self._shown[::-1]:
+            frame = resize(frame[None], *self._shown[::-1])[0]
         levels = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
         levels = levels.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
         height, width, channels = levels.shape
@@ -42,22 +49,38 @@ class Pictures:
             levels = np.pad(levels, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge")
         return levels if channels == 3 else np.repeat(levels, 3, axis=2)
 
-    def frame(self, levels: np.ndarray, pts: int, time_base: Fraction) -> av.VideoFrame:
-        """The encoder's frame of what ``quantize`` gave, shown at ``pts`` x ``time_base`` seconds."""
-        if self.format.is_rgb:
+    def frame(self, levels: np.ndarray | av.VideoFrame, pts: int, time_base: Fraction) -> av.VideoFrame:
+        """The encoder's frame, shown at ``pts`` x ``time_base`` seconds, of what ``quantize`` gave or of a frame that was one before."""
+        if isinstance(levels, av.VideoFrame):
+            frame = levels if levels.format.name == self.format.name else self._swscale.reformat(levels, format=self.format.name)
+            frame.pict_type = 0  # the first encoder's choice is not the second's
+        elif self.format.has_palette:
+            frame = _paletted(levels)
+        elif self.format.is_rgb and self.format.name not in WITH_ALPHA:
             frame = av.VideoFrame.from_ndarray(levels, format=self.format.name)
         else:
             frame = av.VideoFrame.from_ndarray(levels, format="rgb24" if self._bits == 8 else "rgb48le")
-            frame = self._swscale.reformat(frame, format=self.format.name, **colour.from_rgb(self.color))
+            arguments = {} if self._rgb else colour.from_rgb(self.color)
+            frame = self._swscale.reformat(frame, format=self.format.name, **arguments)
         frame.pts, frame.time_base = pts, time_base
-        colour.tag(frame, self.color, full_range=self.format.is_rgb)
+        colour.tag(frame, self.color, full_range=self._rgb)
         return frame
 
     def configure(self, context) -> None:
         """Tell an encoder the size, format and colour before it is opened."""
         context.width, context.height = self.size
         context.pix_fmt = self.format.name
-        colour.tag(context, self.color, full_range=self.format.is_rgb)
+        colour.tag(context, self.color, full_range=self._rgb)
+
+
+def _paletted(levels: np.ndarray) -> av.VideoFrame:
+    """A picture in 256 colours of its own, what that loses spread over the pixels around."""
+    picture = Image.fromarray(levels)
+    picture = picture.quantize(palette=picture.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.FLOYDSTEINBERG)
+    colors = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
+    palette = np.full((256, 4), 255, np.uint8)  # opacity first
+    palette[:len(colors), 1:] = colors
+    return av.VideoFrame.from_ndarray((np.array(picture), palette), format="pal8")
 
 
 def coded_size(size: tuple[int, int], pix_fmt: str) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Frames are counted by reading the packets, because the counts in containers are 
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 import os
@@ -19,6 +20,7 @@ from av.stream import Disposition
 from ..clip import Color
 from . import colour
 from .container import open_media
+from .light import read_light
 from .packets import PacketCount, skip_others
 from .rates import read_rate
 
@@ -157,6 +159,7 @@ def _colour(stream, frame) -> dict:
     context, pixels = stream.codec_context, frame.format
     rgb = pixels.is_rgb or pixels.has_palette
     color = colour.resolve(context.color_primaries, context.color_trc, context.colorspace, frame.width, frame.height, rgb)
+    color = dataclasses.replace(color, light=read_light(frame))
     full = rgb or pixels.name.startswith(("yuvj", "gray", "ya", "mono")) or context.color_range == colour.FULL
     return {"color": color, "full_range": full, "rgb": rgb, "pix_fmt": pixels.name,
             "bit_depth": max(component.bits for component in pixels.components)}

@@ -71,7 +71,8 @@ class SampleTrack:
         """Mux what begins before ``until`` seconds of the output."""
         while self._done < min(until * self._rate, self._waveform.shape[1]):
             block = self._waveform[:, self._done:self._done + BLOCK].detach().float().clamp(-1, 1).cpu().numpy()
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout=self._layout)
+            # Channels in turn: PyAV fails at eight planes.
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T).reshape(1, -1), format="flt", layout=self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._done, Fraction(1, self._rate)
             self._output.mux(self.stream.encode(frame))
             self._done += block.shape[1]

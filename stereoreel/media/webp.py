@@ -1,0 +1,58 @@
+"""What FFmpeg leaves out of an animated WebP: how long the last picture is shown, and the notes that ComfyUI's canvas reads."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+
+from PIL import Image
+
+HAS_NOTES = 8  # a bit of the first byte of VP8X
+NOTES = {"prompt": 0x0110}  # the EXIF tags that ComfyUI uses: Model for the prompt, those below for all else
+
+
+def complete_webp(path: Path, milliseconds: int, notes: Mapping[str, str]) -> None:
+    """Make the whole last so long, and put the notes in as EXIF. The file is small, and is read whole."""
+    chunks = list(_chunks(path.read_bytes()))
+    pictures = [index for index, (kind, _) in enumerate(chunks) if kind == b"ANMF"]
+    if pictures:
+        before = sum(_shown(chunks[index][1]) for index in pictures[:-1])
+        kind, body = chunks[pictures[-1]]
+        chunks[pictures[-1]] = kind, body[:12] + max(1, milliseconds - before).to_bytes(3, "little") + body[15:]
+    if notes:
+        if chunks[0][0] != b"VP8X":
+            chunks.insert(0, (b"VP8X", _canvas(path)))
+        kind, body = chunks[0]
+        chunks[0] = kind, bytes([body[0] | HAS_NOTES]) + body[1:]
+        chunks.append((b"EXIF", _exif(notes)))
+    body = b"WEBP" + b"".join(kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks)
+    path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+
+
+def _chunks(data: bytes):
+    at = 12
+    while at < len(data):
+        kind, size = struct.unpack_from("<4sI", data, at)
+        yield kind, data[at + 8:at + 8 + size]
+        at += 8 + size + size % 2
+
+
+def _shown(picture: bytes) -> int:
+    """For how many milliseconds a picture of an animation is shown."""
+    return int.from_bytes(picture[12:15], "little")
+
+
+def _canvas(path: Path) -> bytes:
+    """The body of VP8X for a single picture."""
+    with Image.open(path) as picture:
+        return bytes(4) + b"".join((edge - 1).to_bytes(3, "little") for edge in picture.size)
+
+
+def _exif(notes: Mapping[str, str]) -> bytes:
+    exif = Image.Exif()
+    for number, (name, text) in enumerate((name, text) for name, text in notes.items() if name not in NOTES):
+        exif[0x010F - number] = f"{name}:{text}"
+    for name in notes.keys() & NOTES.keys():
+        exif[NOTES[name]] = f"{name}:{notes[name]}"
+    return exif.tobytes().removeprefix(b"Exif\0\0")
