@@ -2,15 +2,17 @@
 
     python benchmarks/stereo.py [--quick] [--json] [--device cuda]
 
-naive: ``grid_sample`` through the source's own disparity. remap: the same by OpenCV. rows: each row pixel by pixel in Python, far ones
-first, gaps from the left neighbour, which is how several packs work; at 320x180, the only size where it ends. Runs are interleaved.
-dB: where the source shows what the eye sees, and within 8 pixels of steps in depth; IoU: of the holes' masks.
+torch, numba: ours, the second where numba is installed. naive: ``grid_sample`` through the source's own disparity. remap: the same by
+OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour, which is how common packs work.
+Runs are interleaved; ms are for both eyes of a frame. dB: where the source shows what the eye sees, and within 8 pixels of steps in
+depth; IoU: of the holes' masks. Last: both eyes packed as Dubois' anaglyph, beside the plain formula.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -31,19 +33,25 @@ from scenes import Rendered, Scene, psnr, street
 from stereoreel import stereo
 from stereoreel.clip import ClipInfo, Shot
 from stereoreel.host import Headless
+from stereoreel.media.anaglyph import DUBOIS, dubois
 from stereoreel.options import resolve
-from stereoreel.stereo import builtin
+from stereoreel.stereo import builtin, warp
 
-SIZES = {"180p": (320, 180), "720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
+SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 DIVERGENCE = 6.0  # percent for both eyes, 3 for each
 EYES = (0.5, -0.5)
 NEAR = 8  # pixels from a step in depth
 
 
-def ours(host: Headless, image: torch.Tensor, depth: torch.Tensor, **options) -> dict[str, torch.Tensor]:
-    settings = resolve(stereo.OPTIONS, {"divergence": DIVERGENCE, "convergence": 0.0, "convergence_mode": "fixed", **options})
-    info = ClipInfo(image.shape[2], image.shape[1], Fraction(25), 1)
-    return next(builtin.load(None, settings, host)(Shot(0, info), iter([image]), iter([depth])))
+def ours(host: Headless, image: torch.Tensor, depth: torch.Tensor, numba: bool = False) -> Callable[[], dict[str, torch.Tensor]]:
+    options = resolve(stereo.OPTIONS, {"divergence": DIVERGENCE, "convergence": 0.0, "convergence_mode": "fixed"})
+    stage, shot = builtin.load(None, options, host), Shot(0, ClipInfo(image.shape[2], image.shape[1], Fraction(25), 1))
+
+    def run() -> dict[str, torch.Tensor]:
+        os.environ["STEREOREEL_NUMBA"] = str(int(numba))
+        return next(stage(shot, iter([image]), iter([depth])))
+
+    return run
 
 
 def naive(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
@@ -67,32 +75,42 @@ def remap(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
 
 
 def rows(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
-    pixels, near = image[0].tolist(), depth[0, ..., 0].tolist()
-    scale, width = DIVERGENCE / 100 * image.shape[2], image.shape[2]
-    made = []
-    for eye in EYES:
-        for line, depths in zip(pixels, near):
-            out = [None] * width
-            for x in sorted(range(width), key=depths.__getitem__):
-                if 0 <= (target := round(x + eye * scale * depths[x])) < width:
-                    out[target] = line[x]
-            for x in range(width):
-                out[x] = out[x] or out[x - 1] or line[x]
-            made.append(out)
-    return torch.tensor(made).view(2, 1, *image.shape[1:])
+    import numpy as np
+
+    pixels, near = image[0].numpy(), depth[0, ..., 0].numpy()
+    width, made = pixels.shape[1], np.zeros((2, *pixels.shape), np.float32)
+    columns = np.arange(width)
+    for eye, picture in zip(EYES, made):
+        for line, depths, out in zip(pixels, near, picture):
+            order = np.argsort(depths, kind="stable")
+            target = np.rint(order + eye * DIVERGENCE / 100 * width * depths[order]).astype(int)
+            inside = (target >= 0) & (target < width)
+            source = np.full(width, -1)
+            source[target[inside]] = order[inside]
+            known = np.maximum.accumulate(np.where(source >= 0, columns, 0))
+            out[:] = line[source[known].clip(0)]
+    return torch.from_numpy(made)[:, None]
+
+
+def formula(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
+    light = sum(torch.where(eye <= 0.04045, eye / 12.92, ((eye + 0.055) / 1.055) ** 2.4) @ torch.tensor(matrix, device=eye.device).T
+                for eye, matrix in zip((left, right), DUBOIS)).clamp(0, 1)
+    return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
 def timed(ways: dict[str, Callable], rounds: int, device: torch.device) -> dict[str, dict[str, float]]:
-    """Milliseconds and processor milliseconds of every way, the runs taking turns; the first round warms up."""
+    """Milliseconds and processor milliseconds of every way, the runs taking turns; the first round warms up. A GPU gets 20 runs in a row."""
     wall, busy = ({name: [] for name in ways} for _ in range(2))
+    runs = 20 if device.type == "cuda" else 1
     for _ in range(rounds + 1):
         for name, way in ways.items():
             begin, begun = time.perf_counter(), time.process_time()
-            way()
+            for _ in range(runs):
+                way()
             if device.type == "cuda":
                 torch.cuda.synchronize()
-            wall[name].append((time.perf_counter() - begin) * 1e3)
-            busy[name].append((time.process_time() - begun) * 1e3)
+            wall[name].append((time.perf_counter() - begin) * 1e3 / runs)
+            busy[name].append((time.process_time() - begun) * 1e3 / runs)
     return {name: {"min_ms": min(wall[name][1:]), "median_ms": statistics.median(wall[name][1:]), "cpu_ms": min(busy[name][1:])} for name in ways}
 
 
@@ -109,7 +127,8 @@ def exact(scene: Scene, view: Rendered, pictures: dict[str, torch.Tensor], holes
         marked = holes[index][0, ..., 0].cpu() > 0.5
         overlap.append(((marked & hidden).sum() / (marked | hidden).sum()).item())
     means = {name: {key: statistics.mean(found) for key, found in score.items()} for name, score in scores.items()}
-    means["ours"]["holes_iou"] = statistics.mean(overlap)
+    for name in {"torch", "numba"} & means.keys():
+        means[name]["holes_iou"] = statistics.mean(overlap)
     return means
 
 
@@ -125,17 +144,21 @@ def measure(host: Headless, name: str, rounds: int) -> dict[str, dict[str, float
     scene = street(1, *SIZES[name], divergence=DIVERGENCE, convergence=0.0)
     view = scene.render()
     image, depth = view.image[None].to(host.device), view.depth[None, ..., None].to(host.device)
-    ways = {"ours": lambda: ours(host, image, depth)["clip"], "naive": lambda: naive(image, depth)}
+    own = {"torch": ours(host, image, depth)}
+    if host.device.type == "cpu" and warp.compiled():
+        own["numba"] = ours(host, image, depth, numba=True)
+    ways = {way: lambda run=run: run()["clip"] for way, run in own.items()} | {"naive": lambda: naive(image, depth)}
+    slow = {}
     if host.device.type == "cpu":
-        ways["remap"] = lambda: remap(image, depth)
-    if name == "180p":
-        ways["rows"] = lambda: rows(view.image[None], view.depth[None, ..., None])
+        ways["remap"], slow["rows"] = lambda: remap(image, depth), lambda: rows(image, depth)
+    eyes = ways["torch"]()
+    anaglyphs = {"dubois": lambda: dubois(*eyes), "formula": lambda: formula(*eyes)}
     with torch.inference_mode():
-        figures = timed(ways, rounds, host.device)
+        figures = timed(ways, rounds, host.device) | timed(slow, 1, host.device) | timed(anaglyphs, max(1, rounds // 4), host.device)
         if name != "2160p":  # its scene takes longer to render than all else here
-            made = ours(host, image, depth)
-            scores = exact(scene, view, {way: run() for way, run in ways.items()}, [made["left_holes"], made["right_holes"]])
-            figures = {way: found | scores[way] for way, found in figures.items()}
+            made = own["torch"]()
+            scores = exact(scene, view, {way: run() for way, run in (ways | slow).items()}, [made["left_holes"], made["right_holes"]])
+            figures = {way: found | scores.get(way, {}) for way, found in figures.items()}
     return figures
 
 
@@ -145,7 +168,7 @@ def memory(host: Headless, width: int, height: int) -> float:
     depth = torch.rand(1, height, 1, 1, device=host.device).repeat(1, 1, width, 1)
     before = peak(host)
     with torch.inference_mode():
-        made = ours(host, image, depth)
+        made = ours(host, image, depth)()
     return (peak(host) - before) / 2**20 if made else 0.0
 
 
@@ -156,6 +179,13 @@ def peak(host: Headless) -> int:
     status = Path("/proc/self/status")  # getrusage would tell the parent's peak, if that is higher
     lines = status.read_text().splitlines() if status.is_file() else []
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+
+
+def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
+    """How many times as long as ours the other ways take: by our fastest way, and Dubois' formula by our tables."""
+    own = min(figures[way]["min_ms"] for way in ("torch", "numba") if way in figures)
+    return {way: row["min_ms"] / (figures["dubois"]["min_ms"] if way == "formula" else own)
+            for way, row in figures.items() if way not in ("numba", "dubois")}
 
 
 def main() -> None:
@@ -170,18 +200,18 @@ def main() -> None:
         print(memory(host, *SIZES[arguments.memory]))
         return
     figures = {}
-    print(f"{'':6} {'':6} {'ms min':>8} {'median':>8} {'cpu':>8} {'visible':>8} {'edges':>8}  holes")
-    for name in list(SIZES)[: 3 if arguments.quick else 4]:
+    print(f"{'':6} {'':7} {'ms min':>8} {'median':>8} {'cpu':>8} {'visible':>8} {'edges':>8}  holes")
+    for name in list(SIZES)[: 2 if arguments.quick else 3]:
         figures[name] = measure(host, name, 4 if arguments.quick else 25)
         for way, row in figures[name].items():
             decibels = "".join(f" {row[key]:5.1f} dB" if key in row else f" {'':8}" for key in ("visible_db", "edges_db"))
-            print(f"{name:6} {way:6} {row['min_ms']:8.1f} {row['median_ms']:8.1f} {row['cpu_ms']:8.1f}{decibels}",
-                  f" {row['holes_iou']:.3f}" if "holes_iou" in row else "")  # fmt: skip
+            print(f"{name:6} {way:7} {row['min_ms']:8.1f} {row['median_ms']:8.1f} {row['cpu_ms']:8.1f}{decibels}",
+                  f" {row['holes_iou']:.3f}" if "holes_iou" in row else "", flush=True)  # fmt: skip
         command = [sys.executable, __file__, "--device", arguments.device, "--memory", name]
-        figures[name]["ours"]["peak_mib"] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print(f"{name:6} ours adds {figures[name]['ours']['peak_mib']:.0f} MiB to the frame and its depth")
+        figures[name]["torch"]["peak_mib"] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        print(f"{name:6} torch adds {figures[name]['torch']['peak_mib']:.0f} MiB to the frame and its depth", flush=True)
     if arguments.json:
-        ratio = {size: {way: rows["ours"]["min_ms"] / row["min_ms"] for way, row in rows.items() if way != "ours"} for size, rows in figures.items()}
+        ratio = {size: ratios(found) for size, found in figures.items()}
         print(json.dumps({"device": arguments.device, "threads": torch.get_num_threads(), "both_eyes": figures, "ratio": ratio}))
 
 

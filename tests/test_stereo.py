@@ -1,6 +1,7 @@
 """What a viewer sees in each eye, against scenes whose other eye is known exactly."""
 
 from fractions import Fraction
+from functools import lru_cache
 
 import pytest
 import scenes
@@ -11,8 +12,18 @@ from stereoreel import stereo
 from stereoreel.clip import ClipInfo, Shot
 from stereoreel.host import Headless
 from stereoreel.options import resolve
-from stereoreel.stereo import builtin
+from stereoreel.stereo import builtin, warp
 from stereoreel.stereo.parallax import ScreenPlane
+
+
+@pytest.fixture(scope="module", autouse=True, params=["torch", "numba"])
+def way(request):
+    """Both ways of warping; what a viewer sees must hold for either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STEREOREEL_NUMBA", "1" if request.param == "numba" else "0")
+        if request.param == "numba" and warp.compiled() is None:
+            pytest.skip("numba is not installed; it is optional")
+        yield request.param
 
 
 def info(frames, **changes):
@@ -55,16 +66,21 @@ def backward_warp(image, disparity, sign):
     return F.grid_sample(image.movedim(-1, 0)[None], grid, padding_mode="border", align_corners=True)[0].movedim(0, -1)
 
 
+@lru_cache
+def views(seed, width, height):
+    """The source's view of a street with parallax up to 3 % of the width, and of the left and the right eye what is exact and what is hidden."""
+    scene = scenes.street(seed, width, height, divergence=3.0, convergence=0.0)
+    return scene, scene.render(), [(view, sign, scene.render(eye=sign), scene.holes(sign)) for view, sign in (("left", 1.0), ("right", -1.0))]
+
+
 @pytest.fixture(scope="module", params=[(1280, 720, 3), (1920, 1080, 1)], ids=["720p", "1080p"])
-def scores(request):
+def scores(request, way):
     """Means over scenes with parallax up to 3 % of the width: dB where visible, dB near edges, IoU of holes, dB of a backward warp."""
     width, height, scene_count = request.param
     rows = []
     for seed in range(1, scene_count + 1):
-        scene = scenes.street(seed, width, height, divergence=3.0, convergence=0.0)
-        source = scene.render()
-        for index, (view, sign) in enumerate((("left", 1.0), ("right", -1.0))):
-            truth, hidden = scene.render(eye=sign), scene.holes(sign)
+        scene, source, eyes = views(seed, width, height)
+        for index, (view, sign, truth, hidden) in enumerate(eyes):
             made = pair(source.image[None], source.depth[None, ..., None], **fixed(3.0, view))
             picture, holes = made["clip"][index, 0], made[f"{view}_holes"][0, ..., 0] > 0.5
             naive = backward_warp(source.image, scene.disparity(source.depth), sign)
@@ -190,6 +206,15 @@ def test_other_kinds_of_input_are_taken(change):
         made = pair(frames.half(), depth.half(), divergence=6.0)
         assert {made[port].dtype for port in made} == {torch.float16}
         torch.testing.assert_close(made["clip"].float(), expected["clip"], rtol=0, atol=1e-3)
+
+
+def test_depth_that_is_no_number_counts_as_far_or_as_near():
+    frames, depth = random_pair(1)
+    strange = depth.clone()
+    strange[0, 2:5, 10:20], strange[0, 9:12, 10:20] = torch.nan, torch.inf
+    plain = depth.clone()
+    plain[0, 2:5, 10:20], plain[0, 9:12, 10:20] = 0, 1
+    assert torch.equal(pair(frames, strange, **fixed(6.0))["clip"], pair(frames, plain, **fixed(6.0))["clip"])
 
 
 def test_one_eye_may_keep_the_frames_and_the_eyes_may_be_exchanged():

@@ -15,11 +15,12 @@ from torch import Tensor
 
 from ..clip import Shot
 from ..host import Host
+from ..pages import empty
 from .comfort import SCREENS, told
 from .parallax import SHARES, Parallax
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
-from .warp import move
+from .warp import Eye, move
 from .window import FloatingWindow, draw
 
 log = logging.getLogger(__name__)
@@ -51,10 +52,9 @@ class ForwardWarp:
         parallax_of = Parallax(self.options, float(shot.info.fps))
         for images, depths in zip(frames, depth):
             parallax = parallax_of(depths.to(self.device), *images.shape[1:3])
-            clip, holes, gaps = self.pair(images.to(self.device), parallax)
-            if self.options.fill == "blend":
-                for place, (target, source, column) in enumerate(gaps):
-                    soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
+            clip, holes, gaps = self.pair(images.to(self.device), parallax, gaps=self.options.fill == "blend")
+            for place, (target, source, column) in enumerate(gaps):
+                soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
             yield clip, holes, parallax
 
     def remembered(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -66,20 +66,31 @@ class ForwardWarp:
                 yield from memory.take(Moment(image, near, parallax))
         yield from memory.flush()
 
-    def pair(self, images: Tensor, parallax: Tensor) -> tuple[Tensor, Tensor, list[Gap]]:
-        """Both eyes ``[2, T, H, W, C]`` of a chunk whose parallax is ``[T, H, W]``, their holes ``[2, T, H, W, 1]`` and gaps, as stored."""
+    def pair(self, images: Tensor, parallax: Tensor, gaps: bool = True) -> tuple[Tensor, Tensor, list[Gap]]:
+        """Both eyes ``[2, T, H, W, C]`` of a chunk whose parallax is ``[T, H, W]``, and their holes ``[2, T, H, W, 1]``, as stored.
+
+        With ``gaps`` also those of each eye, for which a GPU is waited for.
+        """
         count, height, width, channels = images.shape
-        clip = images.new_empty(2, count, height, width, channels)
-        holes = images.new_empty(2, count, height, width, 1)
-        nothing = parallax.new_empty(0, dtype=torch.int64)
-        gaps: list[Gap] = [(nothing, nothing, parallax.new_empty(0)) for _ in range(2)]
+        clip = empty(images, 2, count, height, width, channels)
+        holes = empty(images, 2, count, height, width, 1)
+        frames, parallax, made = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
         for eye, share in enumerate(SHARES[self.options.view]):
             place = 1 - eye if self.options.swap_eyes else eye
             if share == 0:
                 clip[place], holes[place] = images, 0
                 continue
-            rows = [tensor.reshape(count * height, width, -1) for tensor in (images, parallax * share, clip[place], holes[place])]
-            target, source = move(rows[0], rows[1][..., 0], eye == 0, rows[2], rows[3][..., 0])
-            shift = rows[1].view(-1)[source]
-            gaps[place] = target, source, target % width + (-shift if eye == 0 else shift)
-        return clip, holes, gaps
+            source = parallax.new_empty(parallax.shape, dtype=torch.int32) if gaps else None
+            made[place] = Eye(frames, parallax, share, eye == 0, clip[place].view_as(frames), holes[place].view_as(parallax), source)
+        move([*made.values()])
+        nothing = parallax.new_empty(0, dtype=torch.int64)
+        return clip, holes, [gap(made[place]) if place in made else (nothing, nothing, nothing.float()) for place in range(2)] if gaps else []
+
+
+def gap(eye: Eye) -> Gap:
+    """The holes of an eye, and what it shows beside them."""
+    target = eye.holes.reshape(-1).nonzero()[:, 0]
+    column = target % eye.holes.shape[1]
+    source = target - column + eye.source.view(-1)[target]
+    shift = eye.parallax.view(-1)[source] * eye.share
+    return target, source, column + (-shift if eye.left else shift)

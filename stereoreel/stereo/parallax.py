@@ -26,7 +26,7 @@ class Parallax:
 
     def __call__(self, depths: Tensor, height: int, width: int) -> Tensor:
         """``[T, height, width]`` of depth ``[T, h, w, 1 or 3]``; float32."""
-        options, depths = self.options, depths[..., :1].float()
+        options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)  # a depth that is unknown counts as far
         fixed = depths.new_full((len(depths),), options.convergence)
         if options.foreground_scale:
             depths, fixed = (scale_foreground(part, options.foreground_scale) for part in (depths, fixed))

@@ -1,0 +1,117 @@
+"""The warp of ``warp.py`` as a loop over rows and pixels, compiled by numba: the same steps in the same order, so the same result.
+
+Imported only where numba is installed. Numba's own threads are not used; the loop holds no lock, and torch's cores share the rows.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from .warp import JOIN, Eye
+
+SURFACE, HALF, ONE, ZERO = np.float32(JOIN), np.float32(0.5), np.float32(1), np.float32(0)
+EXACT = {"nogil": True, "error_model": "numpy"}
+SIGNATURE = "void(f4[:,:,::1], f4[:,::1], f4, b1, f4[:,:,::1], f4[:,::1], i4[:,::1])"
+
+
+def move_rows(bands: list[Eye]) -> None:
+    """The bands one after the other; float32 on the CPU."""
+    nothing = np.empty((0, 0), np.int32)
+    for eye in bands:
+        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in (eye.image, eye.parallax)]
+        source = nothing if eye.source is None else eye.source.numpy()
+        _warp(*arrays, eye.share, eye.left, eye.picture.numpy(), eye.holes.numpy(), source)
+
+
+@njit(**EXACT)
+def _land(parallax, share, left, position, begin, end):
+    """Where a row's pixels land, ``position``, and the targets that each covers: from ``begin`` to before ``end``."""
+    last = len(parallax) - 1
+    for x in range(last + 1):
+        position[x] = np.float32(x) - parallax[last - x if left else x] * share
+    begin[0], end[last] = np.ceil(position[0] - HALF), np.ceil(position[last] + HALF)
+    for x in range(last):
+        stretch = position[x + 1] - position[x] - ONE
+        joined = abs(stretch) <= SURFACE
+        end[x] = np.ceil(position[x] + HALF + HALF * (stretch if joined else ZERO))
+        begin[x + 1] = end[x] if joined else np.ceil(position[x + 1] - HALF)
+
+
+@njit(**EXACT)
+def _show(begin, end, key, shown):
+    """The source column that shows at each target, or -1; a later one is nearer."""
+    width = len(begin)
+    key[:] = -1
+    for x in range(width):
+        if end[x] - begin[x] >= ONE and end[x] >= ONE and end[x] <= np.float32(width + 1):  # false for what is not a number, too
+            key[int(end[x]) - 1] = 2 * x + int(end[x] - begin[x]) - 1
+    for x in range(width):
+        shown[x] = max(key[x], key[x + 1] | ((key[x + 1] & 1) - 1)) >> 1
+
+
+@njit(**EXACT)
+def _fill(shown, position, hole):
+    """Give every gap the pixel at its farther end."""
+    width, stop = len(shown), 0
+    hole[:] = ZERO
+    while stop < width:
+        if shown[stop] >= 0:
+            stop += 1
+            continue
+        start = stop
+        while stop < width and shown[stop] < 0:
+            stop += 1
+        left, right = shown[max(start - 1, 0)], shown[min(stop, width - 1)]
+        if start > 0 and (stop == width or np.float32(left) - position[left] < np.float32(right) - position[right]):
+            right = left
+        for x in range(start, stop):
+            shown[x] = right if right >= 0 else x  # less than 0 where the row has nothing to show
+            hole[x] = ONE
+
+
+@njit(**EXACT)
+def _weigh(shown, position, hole, other, weight):
+    """The second pixel of each target's mixture, and its share."""
+    for x in range(len(shown)):
+        rest = np.float32(x) - position[shown[x]]
+        side = 1 if rest >= ZERO else -1
+        other[x] = min(max(shown[x] + side, 0), len(shown) - 1)
+        stretch = position[other[x]] - position[shown[x]] - np.float32(side)
+        joined = abs(stretch) <= SURFACE and hole[x] == ZERO
+        weight[x] = min(max(rest / (stretch + np.float32(side)), ZERO), ONE) if joined else ZERO
+
+
+@njit(nogil=True, fastmath={"contract"})  # a product and its sum rounded once, as torch's lerp does
+def _mix(image, shown, other, weight, left, picture, channels):
+    last = len(shown) - 1
+    for x in range(last + 1):
+        first, second, at = (last - shown[x], last - other[x], last - x) if left else (shown[x], other[x], x)
+        near, share = (first, weight[x]) if weight[x] < HALF else (second, weight[x] - ONE)
+        for channel in range(channels):
+            picture[at, channel] = image[near, channel] + share * (image[second, channel] - image[first, channel])
+
+
+def _warp(image, parallax, share, left, picture, holes, source):
+    width = parallax.shape[1]
+    position, begin, end, weight, hole = [np.empty(width, np.float32) for _ in range(5)]
+    shown, other, key = np.empty(width, np.int32), np.empty(width, np.int32), np.empty(width + 1, np.int32)
+    for row in range(len(parallax)):
+        _land(parallax[row], share, left, position, begin, end)
+        _show(begin, end, key, shown)
+        _fill(shown, position, hole)
+        _weigh(shown, position, hole, other, weight)
+        if image.shape[2] == 3:
+            _mix(image[row], shown, other, weight, left, picture[row], 3)  # a number that the compiler knows
+        else:
+            _mix(image[row], shown, other, weight, left, picture[row], image.shape[2])
+        holes[row] = hole[::-1] if left else hole
+        if len(source):
+            for x in range(width):
+                source[row, width - 1 - x if left else x] = width - 1 - shown[x] if left else shown[x]
+
+
+try:
+    _warp = njit(SIGNATURE, cache=True, **EXACT)(_warp)
+except (RuntimeError, OSError):  # no folder that the result could be kept in
+    _warp = njit(SIGNATURE, **EXACT)(_warp)
