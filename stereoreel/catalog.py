@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import yaml
 
-from .clip import Clip, ClipInfo, Stage, Step
+from . import policy
+from .clip import Stage
 from .host import Headless, Host
+from .machine import described, unmet
 from .options import Option, resolve
 from .weights import File, checked, has, is_weights, locate
 
@@ -27,7 +29,10 @@ ANY = "*"  # the entry that says how a file of the user's is run
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role; none where it needs no weights."""
+    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role; none where it needs no weights.
+
+    ``needs`` are conditions that a machine must fulfil, as ``machine.unmet`` takes them.
+    """
 
     name: str
     kind: str
@@ -36,7 +41,8 @@ class Entry:
     license: str = "Apache-2.0"
     parts: dict[str, File] = field(default_factory=dict)
     params: dict = field(default_factory=dict)
-    needs: tuple[str, ...] = ()
+    needs: dict = field(default_factory=dict)
+    delay: str = ""  # how many frames it holds back, live; empty for none
 
     @property
     def file(self) -> str | None:
@@ -63,7 +69,7 @@ def _entry(name: str, kind: str, fields: Mapping) -> Entry:
     parts = {**({MAIN: main} if main else {}), **fields.get("parts", {})}
     files = {role: File(**{**facts, "also": tuple(facts.get("also", ()))}) for role, facts in parts.items()}
     others = {key: value for key, value in fields.items() if key not in (*of_file, "parts")}
-    return Entry(name=name, kind=kind, parts=files, **{**others, "needs": tuple(fields.get("needs", ()))})
+    return Entry(name=name, kind=kind, parts=files, **others)
 
 
 def models(kind: str) -> dict[str, Entry]:
@@ -100,12 +106,16 @@ def options(kind: str) -> tuple[Option, ...]:
     return (model, *module(kind).OPTIONS)
 
 
-def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Container[str] = ()) -> tuple[Entry, str]:
+def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Container[str] = (),
+           aim: str = policy.QUALITY) -> tuple[Entry, str]:
     """The entry that runs, its files named as the host finds them, and why in one line.
 
     FileNotFoundError where weights are missing, optional ones if they are ``wanted``; with ``download`` they are fetched.
+    RuntimeError where the machine lacks what the model needs.
     """
-    entry, reason = pick(kind, name, host, download)
+    entry, reason = pick(kind, name, host, download, aim)
+    if missing := lacking(entry, host):
+        raise RuntimeError(f"{entry.name} needs {'; and '.join(missing)}; or choose another model.")
     for role, part in entry.parts.items():
         if not part.optional or role in wanted:
             obtain(entry, role, host, download)
@@ -113,16 +123,35 @@ def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Con
     return replace(entry, parts=parts), reason
 
 
-def pick(kind: str, name: str, host: Host, download: bool = False) -> tuple[Entry, str]:
-    """The entry that would run, whether or not its weights are here, and why; nothing is fetched."""
+def pick(kind: str, name: str, host: Host, download: bool = False, aim: str = policy.QUALITY) -> tuple[Entry, str]:
+    """The entry that would run, whether or not its weights are here, and why; nothing is fetched.
+
+    ``auto`` follows the policy for this machine and ``aim``, then the catalogue's order.
+    """
     if name != "auto":
         return models(kind).get(name) or _of_file(kind, name, host), f"{name}: asked for"
+    advised = policy.choice(described(host.device), aim, lambda kind, model: ready(models(kind).get(model), host, download), kind)
+    if advised:
+        row, model = advised
+        return models(kind)[model], f"{model}: {row.why}"
     for entry in models(kind).values():
-        here = present(entry, host)
-        if entry.commercial and (here or (download and all(part.url for part in entry.parts.values() if not part.optional))):
-            weights = "whose weights are here" if here else "whose weights can be fetched"
+        if ready(entry, host, download):
+            weights = "whose weights are here" if present(entry, host) else "whose weights can be fetched"
             return entry, f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use"
     raise ValueError(f"No {kind} model can run here; its catalogue has no entry without weights.")
+
+
+def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
+    """Whether ``auto`` may take a model: its licence allows any use, the machine suits it, its weights are here or may be fetched."""
+    if entry is None or not entry.commercial:
+        return False
+    fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
+    return present(entry, host) or (fetchable and not lacking(entry, host))
+
+
+def lacking(entry: Entry, host: Host) -> list[str]:
+    """What a model needs beside weights and this machine has not."""
+    return unmet(entry.needs, described(host.device)) if entry.needs else []
 
 
 def _of_file(kind: str, name: str, host: Host) -> Entry:
@@ -139,8 +168,8 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
 
 
 def present(entry: Entry, host: Host) -> bool:
-    """Whether all the weights that a model must have are on this machine."""
-    return all(part.optional or locate(part, entry.kind, host) for part in entry.parts.values())
+    """Whether all the weights that a model must have are on this machine, and what else it needs."""
+    return not lacking(entry, host) and all(part.optional or locate(part, entry.kind, host) for part in entry.parts.values())
 
 
 def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
@@ -169,54 +198,19 @@ def _missing(entry: Entry, part: File, host: Host) -> str:
     return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}; {get}."
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A stage by name and options, not loaded: what a clip holds. Options are checked when it is made."""
-
-    kind: str
-    given: Mapping
-    label: str
-
-    def __post_init__(self):
-        resolve(options(self.kind), self.given)
-
-    @property
-    def settings(self):
-        return resolve(options(self.kind), self.given)
-
-    def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]:
-        return module(self.kind).describe(self.settings, *infos)
-
-    def choose(self, host: Host) -> tuple[Entry, str]:
-        """What runs, its weights present; a kind's ``wanted_parts`` tells which optional ones its options need."""
-        settings = self.settings
-        wanted = getattr(module(self.kind), "wanted_parts", lambda options: ())(settings)
-        return choose(self.kind, settings.model, host, getattr(settings, "download", False), wanted)
-
-    def load(self, host: Host) -> Stage:
-        entry, reason = self.choose(host)
-        log.info("%s runs %s", self.label, reason)
-        arch = import_module(f".{self.kind}.{entry.arch}", __package__)
-        return arch.load(entry, self.settings, host)
+def chosen(kind: str, settings: SimpleNamespace, host: Host) -> tuple[Entry, str]:
+    """What runs with these settings, its weights present; a kind's ``wanted_parts`` tells which optional ones they need."""
+    wanted = getattr(module(kind), "wanted_parts", lambda options: ())(settings)
+    return choose(kind, settings.model, host, getattr(settings, "download", False), wanted, policy.aim(getattr(settings, "live", "")))
 
 
-def plans(*clips: Clip) -> Iterator[Plan]:
-    """The stages of the catalogue that clips are made by, each once, sources first."""
-    seen = set()
-
-    def walk(clip: Clip) -> Iterator[Plan]:
-        if id(clip.maker) in seen or not isinstance(clip.maker, Step):
-            return
-        seen.add(id(clip.maker))
-        for source in clip.maker.inputs:
-            yield from walk(source)
-        if isinstance(clip.maker.recipe, Plan):
-            yield clip.maker.recipe
-
-    for clip in clips:
-        yield from walk(clip)
+def stage(kind: str, settings: SimpleNamespace, host: Host, label: str) -> Stage:
+    """The stage of these settings, ready to run; the log tells what was chosen and why."""
+    entry, reason = chosen(kind, settings, host)
+    log.info("%s runs %s", label, reason)
+    return import_module(f".{kind}.{entry.arch}", __package__).load(entry, settings, host)
 
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:
     """A stage ready to run: ``load("depth", "builtin", host)``."""
-    return Plan(kind, {**given, "model": name}, kind).load(host)
+    return stage(kind, resolve(options(kind), {**given, "model": name}), host, kind)

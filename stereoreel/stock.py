@@ -46,13 +46,19 @@ def _sizes(entry: Entry) -> str:
 
 
 def _state(entry: Entry, host: Host) -> str:
+    if lacking := catalog.lacking(entry, host):
+        return f"needs {'; and '.join(lacking)}"
     if not entry.parts:
         return "no weights needed"
-    missing = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]
-    must = [part.file for part in entry.parts.values() if not part.optional and part.file in missing]
-    if must:
-        return f"missing: {', '.join(must)}"
-    return f"here, without the optional {', '.join(missing)}" if missing else "here"
+    if must := missing(entry, host):
+        return f"missing: {', '.join(part.file for part in must)}"
+    less = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]
+    return f"here, without the optional {', '.join(less)}" if less else "here"
+
+
+def missing(entry: Entry, host: Host) -> list[File]:
+    """The files that a model must have and that are not here."""
+    return [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
 
 
 def _entries() -> list[Entry]:

@@ -10,8 +10,8 @@ import torch
 from media_files import tone, truncate, write_video
 
 from stereoreel.__main__ import main
-from stereoreel.catalog import Plan
 from stereoreel.clip import apply
+from stereoreel.plan import Plan
 from stereoreel.pull import frames
 
 DEFAULT = str(Path(__file__).resolve().parents[1] / "workflows" / "api" / "default.json")

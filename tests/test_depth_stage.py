@@ -6,11 +6,11 @@ from lookahead import lookahead
 from test_depth_anything_net import TINY, TINY_VIDEO, as_transformers, published, random_net
 
 from stereoreel import catalog
-from stereoreel.catalog import Plan
 from stereoreel.clip import ClipInfo, apply
 from stereoreel.depth import OPTIONS
 from stereoreel.depth.depth_anything import DepthAnything
 from stereoreel.options import resolve
+from stereoreel.plan import Plan
 from stereoreel.pull import frames
 
 CPU = torch.device("cpu")

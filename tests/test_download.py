@@ -11,7 +11,7 @@ from weights_shop import CONTENTS, MODEL, names, offered, serving
 
 from stereoreel import catalog, download, orders, stock
 from stereoreel.__main__ import main
-from stereoreel.catalog import Plan
+from stereoreel.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -31,9 +31,9 @@ def shop(monkeypatch):
 
 @pytest.fixture
 def stocked(shop, monkeypatch):
-    """The catalogue with its first upscaler's weights on the loopback server; they are none, so builtin's module runs it."""
+    """A catalogue with one upscaler's weights, on the loopback server; they are none, so builtin's module runs it."""
     entry = replace(catalog.models("upscale")[MODEL], arch="builtin", parts={"weights": replace(offered(shop), file="net.pth", also=())})
-    whole = {**catalog._catalogue("upscale"), MODEL: entry}
+    whole = {MODEL: entry} | {name: other for name, other in catalog._catalogue("upscale").items() if not other.parts}
     real = catalog._catalogue
     monkeypatch.setattr(catalog, "_catalogue", lambda kind: whole if kind == "upscale" else real(kind))
     return shop

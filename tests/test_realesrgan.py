@@ -11,9 +11,9 @@ from image_nets import Compact, RRDBNet, random_net, save
 from lookahead import lookahead
 
 from stereoreel import tiles
-from stereoreel.catalog import Plan
 from stereoreel.clip import Shot, apply
 from stereoreel.options import resolve
+from stereoreel.plan import Plan
 from stereoreel.pull import frames
 from stereoreel.resize import resize
 from stereoreel.upscale import OPTIONS, spandrel

@@ -10,8 +10,8 @@ import pytest
 import torch
 from image_nets import Compact, RRDBNet, random_net, save
 
-from stereoreel.catalog import Plan
 from stereoreel.clip import apply
+from stereoreel.plan import Plan
 from stereoreel.pull import frames
 
 pytestmark = pytest.mark.reference

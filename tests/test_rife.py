@@ -6,7 +6,6 @@ import pytest
 import torch
 from scenes import Camera, Layer, Scene, Texture
 
-from stereoreel.catalog import Plan
 from stereoreel.clip import Shot, apply
 from stereoreel.interpolate import OPTIONS
 from stereoreel.interpolate.networks import NetworkMaker
@@ -14,6 +13,7 @@ from stereoreel.interpolate.rife import RifeNetwork
 from stereoreel.interpolate.stage import InterpolationStage
 from stereoreel.nets import film, rife
 from stereoreel.options import resolve
+from stereoreel.plan import Plan
 from stereoreel.pull import frames, pull
 
 SIZE = (44, 70)  # divides by nothing

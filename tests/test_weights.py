@@ -13,10 +13,11 @@ from weights_shop import MODEL, names
 
 from stereoreel import catalog, download, orders, weights
 from stereoreel.__main__ import _write, main
-from stereoreel.catalog import Plan, choose
+from stereoreel.catalog import choose
 from stereoreel.clip import Clip, ClipInfo, apply
 from stereoreel.host import Headless, comfy_models
 from stereoreel.options import resolve
+from stereoreel.plan import Plan, plans
 from stereoreel.weights import File, read
 
 
@@ -189,7 +190,7 @@ def test_the_plans_of_a_graph_are_told_once_each_sources_first(tensor_clip):
     first = apply(Plan("upscale", {}, "first"), tensor_clip())["clip"]
     depth = apply(Plan("depth", {}, "second"), first)["clip"]
     pair = apply(Plan("stereo", {}, "third"), first, depth)["clip"]
-    assert [plan.label for plan in catalog.plans(pair, depth)] == ["first", "second", "third"]
+    assert [plan.label for plan in plans(pair, depth)] == ["first", "second", "third"]
 
 
 def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypatch, capsys):

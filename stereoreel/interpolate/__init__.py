@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from ..clip import ClipInfo
 from ..compute import PRECISIONS
-from ..options import DOWNLOAD, Option
+from ..options import DOWNLOAD, LIVE, Option
 from ..timeline import output_count, output_edge, parse_fps
 from .pairs import Schedule
 
@@ -20,7 +20,8 @@ OPTIONS = (
     Option("target_fps", "",
            "Target rate instead of the multiplier, higher or lower: 60, 23.976 or 24000/1001; empty: use the multiplier."),
     Option("slow_motion", False, "Keep the rate and let the clip play longer; its sound no longer fits and is dropped."),
-    Option("quality", "medium", "How finely builtin measures motion; fast takes about two thirds of the time and loses up to a decibel and a half.",
+    Option("quality", "medium", "How finely builtin measures motion; fast takes about two thirds of the time and loses up to a decibel and a half. "
+           "Also the mode of NVIDIA's frame generation.",
            choices=("fast", "medium")),
     Option("ending", "keep duration", "What stands after the last frame: that frame, so that the duration stays and the sound fits; "
            "or nothing, so that the clip ends on its last frame.", choices=("keep duration", "last frame"), advanced=True),
@@ -43,6 +44,7 @@ OPTIONS = (
     Option("precision", "auto", "Number type of the network's convolutions; motion and sampling are in float32 always.", choices=PRECISIONS,
            advanced=True),
     DOWNLOAD,
+    *LIVE,
 )
 
 

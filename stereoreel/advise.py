@@ -1,0 +1,76 @@
+"""The terminal's advice: which upscaler suits this machine for each aim, why, what is missing, and the command that fetches it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from . import catalog, policy
+from .catalog import Entry
+from .host import Headless, Host
+from .machine import described
+from .stock import missing
+from .weights import megabytes
+
+NODES = {"vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale"}
+
+
+def declare(commands) -> None:
+    """Add the command to the terminal's."""
+    parser: argparse.ArgumentParser = commands.add_parser("advise", help="tell which upscaler suits this machine, and what it needs")
+    parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    parser.set_defaults(run=run)
+
+
+def run(options) -> int:
+    print("\n".join(advice(Headless(options.device))))
+    return 0
+
+
+def advice(host: Host) -> Iterator[str]:
+    """The machine; for each aim what is taken and what would be better; and what each node's ``auto`` takes."""
+    yield f"This machine: {described(host.device)}"
+    for aim, meaning in policy.AIMS.items():
+        yield f"\n{aim}: {meaning}"
+        yield from _table(aim, host)
+    yield "\nmodel: auto takes"
+    for kind, node in NODES.items():
+        _, reason = catalog.pick(kind, "auto", host)
+        yield f"  {node:<24}{reason}"
+
+
+def best(aim: str, host: Host) -> tuple[Entry, str]:
+    """The upscaler of either kind that is taken for an aim, and why in one line."""
+    machine = described(host.device)
+    found = policy.choice(machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host))
+    if found is None:
+        return catalog.pick(policy.KINDS[0], "auto", host, aim=aim)
+    row, model = found
+    return catalog.models(row.kind)[model], f"{model}: {row.why}"
+
+
+def _table(aim: str, host: Host) -> Iterator[str]:
+    """What is taken; before it what would be taken if it were here, and what it takes to have it."""
+    taken, reason = best(aim, host)
+    told = set()
+    for row in policy.suited(described(host.device), aim):
+        entry = catalog.models(row.kind)[row.models[0]]
+        if taken.name in row.models and taken.kind == row.kind:
+            break
+        if _address(entry) not in told:
+            told.add(_address(entry))
+            yield f"  {_address(entry):<36}better: {row.why}"
+            yield from (f"  {'':<36}missing: {need}" for need in (*catalog.lacking(entry, host), *_weights(entry, host)))
+    yield f"  {_address(taken):<36}taken: {reason.partition(': ')[2]}"
+
+
+def _address(entry: Entry) -> str:
+    return f"{entry.kind}.model={entry.name}"
+
+
+def _weights(entry: Entry, host: Host) -> Iterator[str]:
+    """What of a model's weights is not here, and how it is fetched."""
+    if parts := missing(entry, host):
+        size = f", {megabytes(sum(part.bytes or 0 for part in parts))}" if any(part.bytes for part in parts) else ""
+        files = parts[0].file if len(parts) == 1 else f"{len(parts)} files"
+        yield f"{files} ({entry.license}{size}); run `python -m stereoreel fetch {entry.name}`"

@@ -1,0 +1,53 @@
+"""Which upscaler suits which machine, as data: the rows of ``models_config/policy.yaml``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import yaml
+
+from .machine import Machine, unmet
+
+FILE = Path(__file__).parent.parent / "models_config" / "policy.yaml"
+QUALITY, LIVE = "quality", "live"
+AIMS = {QUALITY: "the best picture, however long it takes", LIVE: "no frame per second may be lost"}
+KINDS = ("vsr", "upscale")  # the kinds between which it chooses
+
+
+def aim(session: str | None) -> str:
+    """What a stage is run for: frames of a live session must not wait, others may."""
+    return LIVE if session else QUALITY
+
+
+@dataclass(frozen=True)
+class Row:
+    """A recommendation: one of ``models`` of ``kind`` for ``aims`` on machines that fulfil ``where``; ``why`` is one line."""
+
+    kind: str
+    models: tuple[str, ...]
+    why: str
+    aims: tuple[str, ...] = tuple(AIMS)
+    where: Mapping = field(default_factory=dict)
+
+
+@lru_cache
+def rows() -> tuple[Row, ...]:
+    """All recommendations, best first."""
+    read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    return tuple(Row(row["kind"], tuple(row["models"]), row["why"], tuple(row.get("aims", AIMS)), row.get("where", {})) for row in read)
+
+
+def suited(machine: Machine, aim: str, kind: str | None = None) -> Iterator[Row]:
+    """The rows that hold for a machine and an aim, best first; of one kind only where it is given."""
+    for row in rows():
+        if aim in row.aims and kind in (None, row.kind) and not unmet(row.where, machine):
+            yield row
+
+
+def choice(machine: Machine, aim: str, able: Callable[[str, str], bool], kind: str | None = None) -> tuple[Row, str] | None:
+    """The first suited row, and the model of it that is ``able`` to run; None where there is none."""
+    found = ((row, model) for row in suited(machine, aim, kind) for model in row.models if able(row.kind, model))
+    return next(found, None)
