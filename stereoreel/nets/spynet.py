@@ -1,0 +1,96 @@
+"""SPyNet: optical flow, refined by a small network at each of six sizes, and sampling along it.
+
+Ranjan and Black, Optical Flow Estimation using a Spatial Pyramid Network, CVPR 2017, in the form that BasicVSR's checkpoints hold
+(six levels, no normalization layers). Flow ``[N, 2, H, W]`` is (x, y) in pixels: it leads from a pixel of the first picture to where the
+second shows the same. Everything here is float32: a coarser number type shows as a shiver of whole pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+LEVELS = 6
+MULTIPLE = 2 ** (LEVELS - 1)  # sides are stretched to a multiple of this
+WIDTHS = (32, 64, 32, 16)  # channels between the five convolutions of a level
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def warp(image: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
+    """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in the image's type."""
+    return sample(image, grid(*flow.shape[-2:], flow.device) + flow, padding)
+
+
+def grid(height: int, width: int, device: torch.device) -> Tensor:
+    """Where every pixel is, ``[2, H, W]`` as (x, y)."""
+    rows, columns = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    return torch.stack([columns, rows]).float()
+
+
+def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
+    """``image`` at ``places`` ``[N, 2, h, w]``, (x, y) in its pixels."""
+    sides = torch.tensor(image.shape[:-3:-1], dtype=torch.float32, device=image.device).view(2, 1, 1)
+    inside = (2 * places.float() + 1) / sides - 1
+    return F.grid_sample(image.float(), inside.movedim(1, -1), padding_mode=padding, align_corners=False).to(image.dtype)
+
+
+class Convolution(nn.Module):
+    """A 7x7 convolution under the name that mmcv's checkpoints give it, with or without a rectifier behind it."""
+
+    def __init__(self, inputs: int, outputs: int, rectified: bool):
+        super().__init__()
+        self.conv, self.rectified = nn.Conv2d(inputs, outputs, 7, padding=3), rectified
+
+    def forward(self, image: Tensor) -> Tensor:
+        made = self.conv(image)
+        return made.relu_() if self.rectified else made
+
+
+class Level(nn.Module):
+    """One level's network: both pictures and the flow so far ``[N, 8, h, w]`` to what is to be added to it ``[N, 2, h, w]``."""
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        channels = (8, *widths, 2)
+        self.basic_module = nn.Sequential(*(Convolution(*pair, index < len(widths)) for index, pair in enumerate(zip(channels, channels[1:]))))
+
+    def forward(self, seen: Tensor) -> Tensor:
+        return self.basic_module(seen)
+
+
+class SPyNet(nn.Module):
+    """Flow ``[N, 2, H, W]`` from ``first`` to ``second`` ``[N, 3, H, W]``, RGB 0..1, of any size."""
+
+    def __init__(self, widths: Sequence[int] = WIDTHS):
+        super().__init__()
+        self.basic_module = nn.ModuleList(Level(widths) for _ in range(LEVELS))
+        for name, values in (("mean", MEAN), ("std", STD)):
+            self.register_buffer(name, torch.tensor(values).view(1, 3, 1, 1))
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        height, width = first.shape[-2:]
+        up = tuple(-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
+        pyramids = [self.pyramid(F.interpolate(image.float(), up, mode="bilinear", align_corners=False)) for image in (first, second)]
+        flow = F.interpolate(self.refined(*pyramids), (height, width), mode="bilinear", align_corners=False)
+        return flow * flow.new_tensor([width / up[1], height / up[0]]).view(1, 2, 1, 1)
+
+    def pyramid(self, image: Tensor) -> list[Tensor]:
+        """The picture at every level, coarsest first."""
+        levels = [(image - self.mean) / self.std]
+        for _ in range(LEVELS - 1):
+            levels.append(F.avg_pool2d(levels[-1], 2))
+        return levels[::-1]
+
+    def refined(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> Tensor:
+        """Flow at full size, from two pyramids."""
+        flow = None
+        for net, here, there in zip(self.basic_module, first, second):
+            if flow is None:
+                flow = here.new_zeros(here.shape[0], 2, *here.shape[-2:])
+            else:
+                flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)
+            flow = flow + net(torch.cat([here, warp(there, flow, "border"), flow], 1))
+        return flow
