@@ -4,11 +4,14 @@ from ..stereoreel.declared import NODES
 from ._comfy import ComfyExtension
 from ._schema import node_class
 from ._stage_node import StageNode
+from .comfort import ComfortNode
+from .compare import CompareNode
 from .encode import EncodeNode
 from .extract import ExtractNode
+from .preview import PreviewNode
 
 WEB_DIRECTORY = "./web"
-BASES = {"extract": ExtractNode, "encode": EncodeNode}
+BASES = {"extract": ExtractNode, "encode": EncodeNode, "comfort": ComfortNode, "compare": CompareNode, "preview": PreviewNode}
 
 
 class StereoReel(ComfyExtension):

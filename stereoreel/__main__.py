@@ -11,14 +11,16 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from . import __version__, catalog, orders, stock, workflow
+from . import __version__, advise, orders, stock, workflow
 from .canvas import render
 from .ctrl_c import CtrlC
 from .declared import NODES
 from .extract import SAMPLE
+from .film import command as film
 from .host import Headless
 from .meter import Meter, told
 from .naming import naming
+from .plan import plans
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / "workflows"
@@ -59,6 +61,8 @@ def _parser() -> argparse.ArgumentParser:
     nodes.set_defaults(run=_nodes)
     models = commands.add_parser("models", help="list the models, and which have their weights here")
     models.set_defaults(run=_models)
+    advise.declare(commands)
+    film.declare(commands)
     fetch = commands.add_parser("fetch", help="fetch the weights of models")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")
     fetch.add_argument("--list", action="store_true", help="list what can be fetched")
@@ -76,20 +80,22 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> int:
+    from .looks import look
     from .media.layout import file_tag
     from .media.options import extension
     from .media.paths import confine_prefix
     from .sink import free_path, write
 
     graph = workflow.override(workflow.read(options.workflow), options.set)
-    jobs = workflow.Assembly(graph, lambda name: find_video(name, options.input)).sinks
+    assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input))
+    jobs = assembly.sinks
     if options.output and len(jobs) > 1:
         raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
-    for plan in catalog.plans(*(clip for job in jobs for clip in (job.clip, job.depth) if clip)):
+    for plan in plans(*assembly.clips):
         with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
-            plan.choose(Headless("cpu", on_tick=bar.tick))
+            plan.choose(Headless(options.device, on_tick=bar.tick))
     for job in jobs:
-        tag = file_tag(job.settings.layout) if job.clip.info.views == 2 else ""
+        tag = file_tag(job.settings.layout, job.clip.info.views)
         confine_prefix(job.settings.filename_prefix, Path("output"))
         path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings))
         check_output(path, options.input, extension(job.settings))
@@ -100,6 +106,8 @@ def _run(options) -> int:
         print("\n".join(str(path) for path in paths))
         if options.costs:
             print(costs(meter))
+    for job in assembly.looks:
+        print(look(job, Path("output"), Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())))
     return 0
 
 
@@ -164,7 +172,7 @@ def _nodes(options) -> int:
 
 
 def _models(options) -> int:
-    print("\n".join(stock.listed(Headless("cpu"))))
+    print("\n".join(stock.listed(Headless())))
     return 0
 
 

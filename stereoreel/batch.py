@@ -56,6 +56,10 @@ class TensorSource:
         cuts = self._find_cuts() if self._cuts and count > 1 else ()
         return ClipInfo(width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio)
 
+    def part(self, start: int, stop: int) -> TensorSource:
+        """The frames ``[start, stop)`` as a source."""
+        return TensorSource(self._images[start:stop], self._fps, self._cuts, self.label, sensitivity=self._sensitivity)
+
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
         for start in range(0, len(self._images), frames):

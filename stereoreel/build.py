@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from fractions import Fraction
 
-from .catalog import Plan
 from .clip import Clip, apply
+from .compare import OPTIONS, compare
 from .declared import Node
 from .depth.given import Given
 from .depth.views import Colors, Histogram
+from .options import resolve
+from .plan import Plan
 from .stereo.parallax import ScreenPlane
 from .timeline import parse_fps
 from .views import Eye, Recut
@@ -31,6 +33,8 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     for socket in node.inputs:
         if not socket.optional and inputs.get(socket.name) is None:
             raise ValueError(f"{name}: nothing is connected to {socket.name}.")
+    if node.kind == "compare":
+        return {"clip": compare(inputs["clip"], inputs["other"], resolve(OPTIONS, options), name)}
     check_rate(inputs["clip"], inputs.get("fps"))
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
     if (cuts := options.get("cuts", "auto")).strip() not in ("auto", ""):

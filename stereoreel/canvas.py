@@ -13,6 +13,33 @@ CORE = {
     "GetVideoComponents": ([("video", "VIDEO")], {}, [("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")]),
     "CreateVideo": ([("images", "IMAGE"), ("audio", "AUDIO")], {"fps": "FLOAT"}, [("VIDEO", "VIDEO")]),
     "SaveVideo": ([("video", "VIDEO")], {"filename_prefix": "STRING", "format": "COMBO", "codec": "COMBO"}, []),
+    "LoadImage": ([], {"image": "COMBO"}, [("IMAGE", "IMAGE"), ("MASK", "MASK")]),
+    "PreviewImage": ([("images", "IMAGE")], {}, []),
+    "CheckpointLoaderSimple": ([], {"ckpt_name": "COMBO"}, [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")]),
+    "CLIPTextEncode": ([("clip", "CLIP")], {"text": "STRING"}, [("CONDITIONING", "CONDITIONING")]),
+    "GrowMask": ([("mask", "MASK")], {"expand": "INT", "tapered_corners": "BOOLEAN"}, [("MASK", "MASK")]),
+    "InpaintModelConditioning": (
+        [("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("vae", "VAE"), ("pixels", "IMAGE"), ("mask", "MASK")],
+        {"noise_mask": "BOOLEAN"},
+        [("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent", "LATENT")],
+    ),
+    "KSampler": (
+        [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")],
+        {"seed": "INT", "steps": "INT", "cfg": "FLOAT", "sampler_name": "COMBO", "scheduler": "COMBO", "denoise": "FLOAT"},
+        [("LATENT", "LATENT")],
+    ),
+    "VAEDecode": ([("samples", "LATENT"), ("vae", "VAE")], {}, [("IMAGE", "IMAGE")]),
+    "ImageCompositeMasked": (
+        [("destination", "IMAGE"), ("source", "IMAGE"), ("mask", "MASK")], {"x": "INT", "y": "INT", "resize_source": "BOOLEAN"},
+        [("IMAGE", "IMAGE")],
+    ),
+    "ImageStitch": (
+        [("image1", "IMAGE"), ("image2", "IMAGE")],
+        {"direction": "COMBO", "match_image_size": "BOOLEAN", "spacing_width": "INT", "spacing_color": "COMBO"},
+        [("IMAGE", "IMAGE")],
+    ),
+    "UpscaleModelLoader": ([], {"model_name": "COMBO"}, [("UPSCALE_MODEL", "UPSCALE_MODEL")]),
+    "ImageUpscaleWithModel": ([("upscale_model", "UPSCALE_MODEL"), ("image", "IMAGE")], {}, [("IMAGE", "IMAGE")]),
 }
 COLUMN, ROW, TOP, BELOW = 400, 480, 220, 150  # pixels: between nodes, where the first row begins, how far below it depth is made
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
@@ -89,7 +116,9 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
             socket["link"] = len(links)
     hidden = {option.name for option in BY_ID[entry["class_type"]].options if option.advanced} if entry["class_type"] in BY_ID else ()
     rows = len(widgets.keys() - hidden) + ("video" in widgets) + bool(hidden)
-    values = [0 if isinstance(given[name], list) else given[name] for name in widgets if name in given]
+    values = []
+    for name in filter(given.__contains__, widgets):
+        values += [0 if isinstance(given[name], list) else given[name], *(["fixed"] if name == "seed" else [])]  # what a queued run does to it
     return {
         "id": int(node_id),
         "type": entry["class_type"],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 
 from . import catalog
 from .options import Option
@@ -49,16 +50,15 @@ PACKED = Option(
 )
 
 
+# Where the options of nodes are that are no kind of model; each but the first also stands for IMAGE batches that are pairs.
+ELSEWHERE = {"extract": "extract", "encode": "media.options", "comfort": "comfort", "preview": "preview", "compare": "compare"}
+
+
 @lru_cache
 def _options(kind: str) -> tuple[Option, ...]:
-    if kind == "extract":
-        from .extract import OPTIONS
-
-        return OPTIONS
-    if kind == "encode":
-        from .media.options import OPTIONS
-
-        return (PACKED, *OPTIONS)
+    if kind in ELSEWHERE:
+        options = import_module(f".{ELSEWHERE[kind]}", __package__).OPTIONS
+        return options if kind == "extract" else (PACKED, *options)
     model, *others = catalog.options(kind)
     return (model, *others) if kind == "stereo" else (model, PACKED, *others)
 
@@ -128,12 +128,41 @@ NODES: tuple[Node, ...] = (
         "Write the video file, chunk by chunk, with the source's sound. The file appears under its name only when it is complete.",
         (
             CLIP_IN,
-            Socket("depth", DEPTHS, "Also write this depth as a video of its own, computed in the same pass.", True),
+            Socket("depth", DEPTHS, "Also write this depth as a video of its own, computed in the same pass, or with the layouts rgbd into the picture.",
+                   True),
             FPS_IN,
             Socket("audio", "AUDIO", "Sound to use instead of the source's own.", True),
         ),
         (Socket("video", "VIDEO", "The file that was written."),),
         output_node=True,
+    ),
+    Node(
+        "StereoReelComfort", "Stereo Comfort", "comfort",
+        "Tell how comfortable a stereo pair is to watch: its parallax in percent, pixels, millimetres and degrees, what lies beyond the limits "
+        "of a screen, and a page that shows it. Any pair will do; one from Stereo is measured by its depth, another by matching its pictures.",
+        (Socket("clip", FRAMES, "A pair: the clip of Stereo, or an IMAGE batch of pairs with packed at full SBS."),),
+        (
+            Socket("report", "STRING", "The findings in a few lines."),
+            Socket("figures", "STRING", "Every number, as JSON."),
+            Socket("page", "IMAGE", "The most straining frame, and the histogram of all frames that were looked at."),
+            Socket("overlay", "VIDEO", "Every frame in gray, tinted where it stands in front (red) or lies behind (blue); when somebody looks."),
+        ),
+        output_node=True,
+    ),
+    Node(
+        "StereoReelPreview", "Preview Stereo", "preview",
+        "Look before you render: a few frames of the whole clip, as wiggle, anaglyph, side by side or single eye, with the depth over them, "
+        "or in a headset. Only those frames are computed, and what their stages need around them.",
+        (CLIP_IN, Socket("depth", DEPTHS, "The depth to lay over the pictures, one map per frame of the clip.", True)),
+        (),
+        output_node=True,
+    ),
+    Node(
+        "StereoReelCompare", "Compare Clips", "compare",
+        "Lay two clips into one picture, to judge by eye: split, beside each other, above each other, or what differs. "
+        "Sizes and rates need not agree.",
+        (CLIP_IN, Socket("other", FRAMES, "The clip to compare with; of the same proportions.")),
+        (CLIP_OUT,),
     ),
 )
 

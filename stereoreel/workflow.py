@@ -64,15 +64,22 @@ def _find(nodes: Mapping[str, Node], who: str) -> str:
 
 
 class Assembly:
-    """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write."""
+    """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see."""
 
     def __init__(self, graph: Graph, find_video):
         self.graph, self.nodes, self.find_video = graph, declared(graph), find_video
         self._made: dict[str, dict] = {}
         self._open: list[str] = []
         self.sinks = [self._sink(node_id) for node_id, node in self.nodes.items() if node.kind == "encode"]
-        if not self.sinks:
+        self.looks = [self._look(node_id) for node_id, node in self.nodes.items() if node.output_node and node.kind != "encode"]
+        if not self.sinks and not self.looks:
             raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
+
+    @property
+    def clips(self) -> list[Clip]:
+        """Everything that will be pulled."""
+        looked = (clip for look in self.looks for clip in look.inputs.values() if isinstance(clip, Clip))
+        return [*(clip for sink in self.sinks for clip in (sink.clip, sink.depth) if clip), *looked]
 
     def _outputs(self, node_id: str) -> dict:
         if node_id in self._open:
@@ -130,3 +137,12 @@ class Assembly:
             build.check_rate(inputs["clip"], inputs.get("fps"))
             settings = resolve([option for option in node.options if option.name != "packed"], options)
         return SimpleNamespace(name=name, clip=inputs["clip"], depth=inputs.get("depth"), settings=settings)
+
+    def _look(self, node_id: str) -> SimpleNamespace:
+        node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
+        name = build.label(node, node_id)
+        with naming(name):
+            if inputs.get("clip") is None:
+                raise ValueError("nothing is connected to clip.")
+            settings = resolve([option for option in node.options if option.name != "packed"], options)
+        return SimpleNamespace(name=name, kind=node.kind, inputs=inputs, settings=settings)

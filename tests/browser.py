@@ -16,7 +16,17 @@ from object_info import object_info
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 PATIENCE = 600  # seconds for all that a module does with one browser
 # Every message of the page's console comes to this process: a frontend that repeats one endlessly would keep both from their work.
-QUIET = "for (const level of ['debug', 'log', 'info', 'warn', 'error']) console[level] = () => {}"
+# What of it concerns the pack is kept in the page.
+QUIET = """
+window.complaints = []
+const complain = text => /stereo.?reel/i.test(text) && window.complaints.length < 20 && window.complaints.push(text)
+for (const level of ['debug', 'log', 'info', 'warn', 'error'])
+    console[level] = (...words) => level in { warn: 1, error: 1 } && complain(words.map(word => word?.stack ?? String(word)).join(' '))
+window.addEventListener('error', event => complain(`${event.message} ${event.filename}`))
+window.addEventListener('unhandledrejection', event => complain(String(event.reason?.stack ?? event.reason)))
+"""
+ROOT = Path(__file__).resolve().parents[1]
+WEB, SERVED = ROOT / "web", "/extensions/stereo-reel/"
 
 
 def missing() -> str:
@@ -34,14 +44,18 @@ def chromium() -> str | None:
 
 
 class _Frontend(SimpleHTTPRequestHandler):
-    """The frontend's files and the four endpoints without which it does not start."""
+    """The frontend's files, the pack's own, and the four endpoints without which it does not start."""
 
     answers = {
         "/object_info": object_info,
         "/settings": lambda: {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False},
         "/users": lambda: {"storage": "server", "migrated": True},
-        "/extensions": list,
+        "/extensions": lambda: [SERVED + file.relative_to(WEB).as_posix() for file in WEB.rglob("*.js")],
     }
+
+    def translate_path(self, path):
+        name = path.split("?")[0].removeprefix("/api")
+        return str(WEB / name.removeprefix(SERVED)) if name.startswith(SERVED) else super().translate_path(path)
 
     def do_GET(self):
         path = self.path.split("?")[0].removeprefix("/api")

@@ -77,4 +77,53 @@ CORE = {
         },
         [], output_node=True,
     ),
+    "LoadImage": _core("LoadImage", {"image": ["COMBO", {"options": ["example.png"]}]}, [("IMAGE", "IMAGE"), ("MASK", "MASK")]),
+    "PreviewImage": _core("PreviewImage", {"images": ["IMAGE", {}]}, [], output_node=True),
+    "CheckpointLoaderSimple": _core(
+        "CheckpointLoaderSimple", {"ckpt_name": ["COMBO", {"options": ["sd-v1-5-inpainting.ckpt"]}]},
+        [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")],
+    ),
+    "CLIPTextEncode": _core(
+        "CLIPTextEncode", {"text": ["STRING", {"multiline": True}], "clip": ["CLIP", {}]}, [("CONDITIONING", "CONDITIONING")],
+    ),
+    "GrowMask": _core(
+        "GrowMask",
+        {"mask": ["MASK", {}], "expand": ["INT", {"default": 0, "min": -99, "max": 99}], "tapered_corners": ["BOOLEAN", {"default": True}]},
+        [("MASK", "MASK")],
+    ),
+    "InpaintModelConditioning": _core(
+        "InpaintModelConditioning",
+        {"positive": ["CONDITIONING", {}], "negative": ["CONDITIONING", {}], "vae": ["VAE", {}], "pixels": ["IMAGE", {}], "mask": ["MASK", {}],
+         "noise_mask": ["BOOLEAN", {"default": True}]},
+        [("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent", "LATENT")],
+    ),
+    "KSampler": _core(
+        "KSampler",
+        {"model": ["MODEL", {}], "seed": ["INT", {"default": 0, "min": 0, "max": 2**64 - 1, "control_after_generate": True}],
+         "steps": ["INT", {"default": 20, "min": 1, "max": 10000}], "cfg": ["FLOAT", {"default": 8.0, "min": 0.0, "max": 100.0}],
+         "sampler_name": ["COMBO", {"options": ["euler", "dpmpp_2m"]}], "scheduler": ["COMBO", {"options": ["simple", "karras"]}],
+         "positive": ["CONDITIONING", {}], "negative": ["CONDITIONING", {}], "latent_image": ["LATENT", {}],
+         "denoise": ["FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0}]},
+        [("LATENT", "LATENT")],
+    ),
+    "VAEDecode": _core("VAEDecode", {"samples": ["LATENT", {}], "vae": ["VAE", {}]}, [("IMAGE", "IMAGE")]),
+    "ImageCompositeMasked": _core(
+        "ImageCompositeMasked",
+        {"destination": ["IMAGE", {}], "source": ["IMAGE", {}], "x": ["INT", {"default": 0}], "y": ["INT", {"default": 0}],
+         "resize_source": ["BOOLEAN", {"default": False}]},
+        [("IMAGE", "IMAGE")], optional={"mask": ["MASK", {}]},
+    ),
+    "ImageStitch": _core(
+        "ImageStitch",
+        {"image1": ["IMAGE", {}], "direction": ["COMBO", {"options": ["right", "down", "left", "up"]}],
+         "match_image_size": ["BOOLEAN", {"default": True}], "spacing_width": ["INT", {"default": 0}],
+         "spacing_color": ["COMBO", {"options": ["white", "black"]}]},
+        [("IMAGE", "IMAGE")], optional={"image2": ["IMAGE", {}]},
+    ),
+    "UpscaleModelLoader": _core(
+        "UpscaleModelLoader", {"model_name": ["COMBO", {"options": ["RealESRGAN_x2plus.pth"]}]}, [("UPSCALE_MODEL", "UPSCALE_MODEL")],
+    ),
+    "ImageUpscaleWithModel": _core(
+        "ImageUpscaleWithModel", {"upscale_model": ["UPSCALE_MODEL", {}], "image": ["IMAGE", {}]}, [("IMAGE", "IMAGE")],
+    ),
 }  # fmt: skip

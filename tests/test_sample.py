@@ -10,8 +10,9 @@ from PIL import Image
 
 from stereoreel import sample
 from stereoreel.lab.shapes import Ball
-from stereoreel.lab.sheet import BACKGROUND, contact_sheet, pick, to_image
+from stereoreel.lab.sheet import BACKGROUND, contact_sheet, to_image
 from stereoreel.media import colour
+from stereoreel.peek import spread
 
 SMALL = {"width": 160, "height": 68}
 
@@ -173,7 +174,7 @@ def test_a_contact_sheet_shows_every_picture():
 
 @pytest.mark.parametrize("total, count, frames", [(100, 4, [12, 37, 62, 87]), (3, 4, [0, 1, 2]), (1, 1, [0])])
 def test_frames_are_picked_evenly(total, count, frames):
-    assert pick(total, count) == frames
+    assert spread(total, count) == frames
 
 
 @pytest.mark.parametrize("channels, color", [(1, (128, 128, 128)), (3, (128, 0, 255)), (4, (128, 0, 255))])

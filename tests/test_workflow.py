@@ -13,6 +13,7 @@ import av
 import numpy as np
 import pytest
 from media_files import write_video
+from PIL import Image
 
 from stereoreel import orders, workflow
 from stereoreel.__main__ import main
@@ -195,3 +196,14 @@ except KeyboardInterrupt:
     sys.exit(130)
 """
     assert subprocess.run([sys.executable, "-c", text], cwd=ROOT).returncode == 130
+
+
+def test_a_preview_becomes_a_sheet_and_needs_no_video(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert main(["run", str(API["look"]), "--input", str(small), "--set", "preview.samples=2", "--set", "depth.model=builtin"]) == 0
+    sheets = sorted((tmp_path / "output").iterdir())
+    assert [path.name for path in sheets] == ["preview_00001.jpg", "preview_00002.jpg"]
+    assert capsys.readouterr().out.splitlines()[-1].endswith("preview_00002.jpg")
+    sheet = np.asarray(Image.open(sheets[0]).convert("RGB"))
+    assert sheet.shape[1] == 2400 and sheet.std() > 10

@@ -11,7 +11,8 @@ from ..clip import ClipInfo
 from ..host import Headless
 from ..media.decode import FileSource
 from ..media.layout import pack
-from .sheet import contact_sheet, pick, to_image
+from ..peek import spread
+from .sheet import contact_sheet, to_image
 
 MOMENTS = 4
 
@@ -21,7 +22,7 @@ class ChainSheet:
 
     def __init__(self, source: Path, info: ClipInfo, title: str):
         self._source, self._info, self._title = source, info, title
-        self._wanted, self._seen = pick(info.frames, MOMENTS), 0
+        self._wanted, self._seen = spread(info.frames, MOMENTS), 0
         self._rows: dict[int, list[tuple[str, Image.Image]]] = {}
 
     def see(self, chunks: tuple[Tensor, ...]) -> None:

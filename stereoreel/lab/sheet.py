@@ -15,12 +15,6 @@ TALLEST = 1.25  # a picture's cell is at most so many times as tall as wide
 Row = Sequence[tuple[str, Image.Image]]
 
 
-def pick(total: int, count: int) -> list[int]:
-    """At most ``count`` different frames of a clip, evenly spaced, each in the middle of its share."""
-    count = min(total, count)
-    return [(2 * index + 1) * total // (2 * count) for index in range(count)]
-
-
 def to_image(frame: Tensor) -> Image.Image:
     """One frame ``[H, W, C]``, 0..1, as a picture: grey where C is 1, laid on the sheet's background where C is 4."""
     pixels = (frame.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()

@@ -17,6 +17,7 @@ from .window import FloatingWindow, cut_off
 
 REACH, STEP = 10.0, 0.25  # percent of the width: how far the histogram reaches either way, and one of its bins
 BINS = round(2 * REACH / STEP)
+STRAY, SAMPLES = 0.001, 1 << 16  # the share of a frame's pixels, at either end, that says nothing of it; how many pixels tell the ends
 CUT_OFF = 0.2  # percent of the width by which something stands before a border until that counts as cut off
 FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
 FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
@@ -33,17 +34,38 @@ def load(options: SimpleNamespace, host: Host) -> ComfortReport:
     return ComfortReport(options, host.device)
 
 
-class ComfortReport:
-    """Stereo's inputs and options, to pictures ``[T, H, W, 3]``; ``tally`` holds the numbers of all frames that went through.
+class Report:
+    """Counts parallax and draws it; ``tally`` holds the numbers of all frames that went through, ``worst`` the picture of the worst one.
 
-    Without a screen the limits are those of a television.
+    A screen that is not known, such as ``none``, is a television.
     """
+
+    nets: list = []
+
+    def __init__(self, screen: str, device: torch.device):
+        self.device, self.tally = device, Tally(SCREENS.get(screen, SCREENS["tv"]))
+        self.worst: Tensor | None = None
+        self._strain = (-1.0, -1.0)
+
+    def seen(self, images: Tensor, parallax: Tensor, bars: Tensor) -> Tensor:
+        """Pictures ``[T, H, W, 3]`` of frames with parallax ``[T, H, W]`` (NaN: unknown) and ``[T, 2]`` pixels covered at the borders."""
+        borders = (torch.stack([cut_off(frame.nan_to_num(0)) for frame in parallax]) - bars).clamp(min=0)
+        pictures = tint(images.to(self.device), parallax, borders, self.tally.screen)
+        for number, strain in enumerate(self.tally.add(parallax, borders)):
+            if strain > self._strain:
+                self.worst, self._strain = pictures[number].cpu().clone(), strain
+            plot(pictures[number], parallax[number] * (100 / self.tally.width), self.tally.screen)
+        return pictures
+
+
+class ComfortReport(Report):
+    """Stereo's inputs and options, to pictures ``[T, H, W, 3]``; ``screen`` says for which one if not for that of the options."""
 
     joint = False
 
-    def __init__(self, options: SimpleNamespace, device: torch.device):
-        self.options, self.device, self.nets = options, device, []
-        self.tally = Tally(SCREENS.get(options.screen, SCREENS["tv"]))
+    def __init__(self, options: SimpleNamespace, device: torch.device, screen: str | None = None):
+        super().__init__(screen or options.screen, device)
+        self.options = options
 
     def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
@@ -51,31 +73,41 @@ class ComfortReport:
         for images, depths in zip(frames, depth):
             parallax = parallax_of(depths.to(self.device), *images.shape[1:3])
             bars = window(parallax) if self.options.floating_window else parallax.new_zeros(len(parallax), 2)
-            borders = (torch.stack([cut_off(frame) for frame in parallax]) - bars).clamp(min=0)
-            self.tally.add(parallax, borders)
-            yield {"clip": picture(images.to(self.device), parallax, borders, self.tally.screen)}
+            yield {"clip": self.seen(images, parallax, bars)}
 
 
 class Tally:
     """Parallax counted over frames; whole numbers, so that no order of adding matters."""
 
     def __init__(self, screen: Screen):
-        self.screen, self.width, self.frames, self.pixels = screen, 0, 0, 0
+        self.screen, self.width, self.frames, self.pixels, self.seen = screen, 0, 0, 0, 0
         self.histogram = torch.zeros(BINS, dtype=torch.int64)
         self.beyond = {"front": 0, "behind": 0}  # pixels
         self.cut = {"left": 0, "right": 0}  # frames
         self.nearest, self.farthest = 0.0, 0.0  # percent
 
-    def add(self, parallax: Tensor, borders: Tensor) -> None:
-        """Take in frames ``[T, H, W]`` of parallax and ``[T, 2]`` of what the borders cut off, both in pixels."""
-        self.width, percent = parallax.shape[2], parallax * (100 / parallax.shape[2])
-        self.frames, self.pixels = self.frames + len(parallax), self.pixels + parallax.numel()
-        self.histogram += torch.bincount(bins(percent).flatten(), minlength=BINS).cpu()
-        self.beyond["front"] += int((percent > 100 * self.screen.front).sum())
-        self.beyond["behind"] += int((percent < -100 * self.screen.behind).sum())
-        for index, side in enumerate(self.cut):
-            self.cut[side] += int((borders[:, index] > CUT_OFF / 100 * self.width).sum())
-        self.nearest, self.farthest = max(self.nearest, percent.max().item()), min(self.farthest, percent.min().item())
+    def add(self, parallax: Tensor, borders: Tensor) -> list[tuple[float, float]]:
+        """Take in frames ``[T, H, W]`` of parallax (NaN: unknown) and ``[T, 2]`` of what the borders cut off, both in pixels.
+
+        How straining each frame is: the share of its pixels beyond the limits, then its largest parallax.
+        """
+        self.width = parallax.shape[2]
+        return [self._add(frame * (100 / self.width), border) for frame, border in zip(parallax, borders)]
+
+    def _add(self, percent: Tensor, border: Tensor) -> tuple[float, float]:
+        known = percent[~percent.isnan()]
+        self.frames, self.pixels, self.seen = self.frames + 1, self.pixels + percent.numel(), self.seen + known.numel()
+        for side, cut in zip(self.cut, border):
+            self.cut[side] += int(cut > CUT_OFF / 100 * self.width)
+        if not known.numel():
+            return 0.0, 0.0
+        self.histogram += torch.bincount(bins(known), minlength=BINS).cpu()
+        beyond = {"front": int((known > 100 * self.screen.front).sum()), "behind": int((known < -100 * self.screen.behind).sum())}
+        for side, count in beyond.items():
+            self.beyond[side] += count
+        farthest, nearest = ends(known)
+        self.nearest, self.farthest = max(self.nearest, nearest), min(self.farthest, farthest)
+        return sum(beyond.values()) / percent.numel(), max(nearest, -farthest)
 
     def units(self, percent: float) -> dict[str, float]:
         """One parallax in every unit."""
@@ -83,8 +115,8 @@ class Tally:
         return {"percent": percent, "pixels": percent / 100 * self.width, "mm": millimetres, "degrees": self.screen.degrees(millimetres)}
 
     def figures(self) -> dict:
-        """Everything, ready for JSON. ``histogram`` holds each bin's lower end in every unit and its share of all pixels."""
-        shares = (self.histogram.double() / max(1, self.pixels)).tolist()
+        """Everything, ready for JSON. ``histogram`` holds each bin's lower end in every unit and its share of all pixels whose parallax is known."""
+        shares = (self.histogram.double() / max(1, self.seen)).tolist()
         ends = (index * STEP - REACH for index in range(BINS))
         return {
             "screen": self.screen.name,
@@ -92,7 +124,8 @@ class Tally:
             "limits": {"front": self.units(100 * self.screen.front), "behind": self.units(-100 * self.screen.behind)},
             "nearest": self.units(self.nearest),
             "farthest": self.units(self.farthest),
-            "beyond_limit": {side: count / max(1, self.pixels) for side, count in self.beyond.items()},
+            "beyond_limit": {side: count / max(1, self.seen) for side, count in self.beyond.items()},
+            "unknown": 1 - self.seen / max(1, self.pixels),
             "frames_cut_off": {side: count / max(1, self.frames) for side, count in self.cut.items()},
             "histogram": [{**self.units(end), "share": share} for end, share in zip(ends, shares) if share],
         }
@@ -112,24 +145,30 @@ def _said(units: dict[str, float]) -> str:
     return "{percent:.2f} % ({pixels:.1f} px, {mm:.1f} mm, {degrees:.2f} degrees)".format(**{key: abs(value) for key, value in units.items()})
 
 
+def ends(values: Tensor) -> tuple[float, float]:
+    """The least and the largest of many values, without the outermost ``STRAY`` on either side."""
+    seen = values[:: max(1, values.numel() // SAMPLES)].sort().values
+    stray = int(STRAY * (seen.numel() - 1))
+    return seen[stray].item(), seen[-1 - stray].item()
+
+
 def bins(percent: Tensor) -> Tensor:
     """The histogram's bin of each parallax; the outermost take what lies beyond."""
     return ((percent + REACH) / STEP).floor().clamp(0, BINS - 1).long()
 
 
-def picture(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> Tensor:
-    """Gray frames, tinted where they stand out in front or lie behind, strongly beyond the limits; violated borders and a histogram drawn in."""
+def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> Tensor:
+    """Gray frames, tinted where they stand out in front or lie behind, strongly beyond the limits; violated borders drawn in."""
     width = parallax.shape[2]
     made = images[..., :3].float().mean(-1, keepdim=True).repeat(1, 1, 1, 3)
-    for color, share in ((FRONT, parallax / (screen.front * width)), (BEHIND, -parallax / (screen.behind * width))):
+    known = parallax.nan_to_num(0)
+    for color, share in ((FRONT, known / (screen.front * width)), (BEHIND, -known / (screen.behind * width))):
         mix = torch.where(share > 1, STRONG, share.clamp(0, 1) * FAINT)[..., None]
         made += (made.new_tensor(color) - made) * mix
     edge = max(1, round(0.01 * width))
     for index, columns in enumerate((slice(0, edge), slice(width - edge, width))):
         cut = (borders[:, index] > CUT_OFF / 100 * width)[:, None, None, None]
         made[:, :, columns] = torch.where(cut, made.new_tensor(BORDER), made[:, :, columns])
-    for frame, shares in zip(made, parallax * (100 / width)):
-        plot(frame, shares, screen)
     return made.to(images.dtype)
 
 
@@ -137,7 +176,8 @@ def plot(frame: Tensor, percent: Tensor, screen: Screen) -> None:
     """Draw one frame's histogram into the bottom of its picture: far at the left, white lines at the screen's plane and both limits."""
     height, width = percent.shape
     rows = max(1, round(PLOT * height))
-    shares = torch.bincount(bins(percent).flatten(), minlength=BINS) / percent.numel()
+    known = percent[~percent.isnan()]
+    shares = torch.bincount(bins(known), minlength=BINS) / max(1, known.numel())
     place = torch.arange(width, device=frame.device) * BINS // width
     level = torch.arange(rows, 0, -1, device=frame.device)[:, None] - 0.5
     middle = place * STEP - REACH + STEP / 2

@@ -1,0 +1,31 @@
+"""Preview Stereo: pictures of a few frames in ComfyUI's temp folder, for the pack's web extension to show."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+from ..stereoreel import build
+from ..stereoreel.naming import naming
+from ..stereoreel.options import resolve
+from ..stereoreel.preview import looks, save
+from ._comfy import io
+from ._host import ComfyHost, scratch
+from ._images import as_clip, as_depth
+from ._schema import DeclaredNode
+
+FOLDER = "stereoreel_preview"
+
+
+class PreviewNode(DeclaredNode):
+    @classmethod
+    def execute(cls, clip, depth=None, packed: str = "mono", **options) -> io.NodeOutput:
+        name = build.label(cls.NODE, str(cls.hidden.unique_id))
+        settings = resolve([option for option in cls.NODE.options if option.name != "packed"], options)
+        frames, depths = as_clip(clip, name, packed=packed), as_depth(depth, clip, name, packed)
+        stem, made = uuid4().hex[:12], []
+        with naming(name):
+            for look in looks(frames, depths, settings.samples, settings.width, ComfyHost()):
+                paths = save(look, scratch() / FOLDER, stem)
+                pictures = {eye: {"filename": path.name, "subfolder": FOLDER, "type": "temp"} for eye, path in paths.items()}
+                made.append({"frame": look.frame, "frames": frames.info.frames, "seconds": look.seconds, **pictures})
+        return io.NodeOutput(ui={"stereoreel": made})

@@ -1,0 +1,92 @@
+"""How comfortable a stereo clip is to watch: its parallax in numbers and on a page, from the graph that made it or from its pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from torch import Tensor
+
+from .clip import Clip, ClipInfo, Step, apply
+from .host import Host
+from .options import Option
+from .peek import peek, spread
+from .plan import Plan
+from .pull import pull
+from .stereo.chart import page
+from .stereo.comfort import SCREENS
+from .stereo.matching import MatchedReport
+from .stereo.report import ComfortReport, Report
+
+AS_STEREO = "as Stereo says"
+OPTIONS = (
+    Option("screen", AS_STEREO, "Where the pair will be watched. Without one the limits are those of a television.",
+           choices=(AS_STEREO, *SCREENS)),
+    Option("samples", 12, "How many frames of the clip are looked at, evenly spread; 0 measures every frame.", 0, 1000, 1),
+)
+
+
+class Comfort(NamedTuple):
+    """What was found: the figures, the same in words, and one page ``[H, W, 3]``."""
+
+    figures: dict
+    text: str
+    page: Tensor
+
+
+@dataclass
+class _Reported:
+    """A report as a stage of the graph; ``made`` is the one that the newest pull ran."""
+
+    label: str
+    screen: str | None
+    settings: SimpleNamespace | None  # Stereo's; None: the pictures are matched
+    made: Report | None = None
+
+    def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
+        return {"clip": frames.replace(channels=3, views=1)}
+
+    def load(self, host: Host) -> Report:
+        self.made = ComfortReport(self.settings, host.device, self.screen) if self.settings else MatchedReport(self.screen or "none", host.device)
+        return self.made
+
+
+def overlay(clip: Clip, settings: SimpleNamespace, label: str) -> Clip:
+    """The clip in gray, tinted where it stands in front or lies behind, with each frame's histogram; drawn when somebody looks.
+
+    ValueError where the clip is no pair of pictures.
+    """
+    if clip.info.views != 2 or clip.info.channels == 1:
+        raise ValueError("comfort is that of two eyes; connect Stereo's clip, or an IMAGE batch of pairs with packed at full SBS.")
+    made_by = _stereo_of(clip)
+    screen = None if settings.screen == AS_STEREO else settings.screen
+    recipe = _Reported(label, screen, made_by and made_by.recipe.settings)
+    return apply(recipe, *(made_by.inputs if made_by else [clip]))["clip"]
+
+
+def measure(clip: Clip, settings: SimpleNamespace, host: Host, label: str) -> Comfort:
+    """Look at a stereo clip, or at ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
+    seen = overlay(clip, settings, label)
+    recipe = seen.maker.recipe
+    if settings.samples:
+        [seen] = peek([seen], spread(seen.info.frames, settings.samples))
+    with closing(pull(seen, host)) as chunks:
+        for _ in chunks:
+            pass
+    tally = recipe.made.tally
+    how = "" if recipe.settings else "\nMeasured by matching the two pictures, because Stereo did not make them in this graph."
+    return Comfort(tally.figures(), tally.text() + how, page(tally, recipe.made.worst))
+
+
+def _stereo_of(clip: Clip) -> Step | None:
+    """The Stereo stage that made a clip, where nothing since then changed what each eye sees by more than its size or its rate."""
+    return next((step for step in _upwards(clip) if isinstance(step.recipe, Plan) and step.recipe.kind == "stereo"), None)
+
+
+def _upwards(clip: Clip) -> Iterator[Step]:
+    while isinstance(clip.maker, Step):
+        yield clip.maker
+        clip = clip.maker.inputs[0]

@@ -1,0 +1,153 @@
+"""Two clips in one picture, to judge by eye: split down the middle, beside or above each other, or what differs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .clip import Clip, ClipInfo, Shot, apply
+from .eyes import TIME
+from .options import Option
+from .resize import resize
+from .timeline import gaps, output_count, output_edge
+from .views import Trim, _Weightless
+
+OPTIONS = (
+    Option("mode", "split", "split shows the left part of clip and the right part of other; side by side and above show both whole; "
+           "difference shows how far apart they are, times gain.", choices=("split", "side by side", "above", "difference")),
+    Option("position", 0.5, "Where the split is, as a share of the width.", 0.0, 1.0, 0.01),
+    Option("sweep", 0.0, "Seconds in which the split goes from left to right and back, over and over; 0 keeps it where it is.", 0.0, 60.0, 0.5),
+    Option("label", "A", "Written on the first clip; empty for nothing."),
+    Option("other_label", "B", "Written on the second clip; empty for nothing."),
+    Option("gain", 4.0, "How many times the difference is shown.", 1.0, 100.0, 1.0),
+)
+LINE = 1 / 640  # of the width: the split's line, at least one pixel
+LETTERS = 1 / 24  # of the height: the size of labels
+SHAPE = 0.02  # by which the clips' proportions may differ; so much is rounding
+
+
+def compare(clip: Clip, other: Clip, settings: SimpleNamespace, label: str) -> Clip:
+    """One clip of both, lazily: at the larger size and the higher rate (the other's frames are held), as long as the shorter.
+
+    It sounds like the first. ValueError where one has two views and the other one, or where their proportions differ.
+    """
+    first, second = clip.info, other.info
+    if first.views != second.views:
+        raise ValueError(f"one clip shows {first.views} and the other {second.views} eyes; compare pairs with pairs, or connect Stereo's left.")
+    if abs(first.width * second.height / (first.height * second.width) - 1) > SHAPE:
+        raise ValueError(f"frames of {first.width} x {first.height} and {second.width} x {second.height} have different proportions; "
+                         "crop one of them.")
+    fps = max(first.fps, second.fps)
+    clips = [one if (one.info.fps, one.info.times) == (fps, None) else apply(Held(fps, label), one)["clip"] for one in (clip, other)]
+    frames = min(one.info.frames for one in clips)
+    clips = [one if one.info.frames == frames else apply(Trim(0, frames, label), one)["clip"] for one in clips]
+    return apply(Compared(settings, label), *clips)["clip"]
+
+
+@dataclass(frozen=True)
+class Held(_Weightless):
+    """The same frames at a higher rate, each shown until the next is due."""
+
+    fps: object  # Fraction
+    label: str = "Held frames"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        cuts = tuple(output_edge(cut, clip, self.fps) for cut in clip.cuts)
+        return clip.replace(fps=self.fps, frames=output_count(clip, self.fps), cuts=cuts, times=None)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for gap in gaps(shot, (frame for chunk in chunks for frame in chunk.split(1, TIME)), self.fps):
+            yield gap.left.repeat_interleave(len(gap.times), TIME)
+
+
+@dataclass(frozen=True)
+class Compared(_Weightless):
+    """Two clips of one length, rate and number of views as one; frames ``[T, H, W, 1, 3 or 4]`` become ``[T, H', W', 3]``."""
+
+    settings: SimpleNamespace
+    label: str = "Compare"
+    joint = False
+
+    def describe(self, clip: ClipInfo, other: ClipInfo) -> ClipInfo:
+        wide, tall = {"side by side": (2, 1), "above": (1, 2)}.get(self.settings.mode, (1, 1))
+        width, height = larger(clip, other)
+        return clip.replace(width=wide * width, height=tall * height, channels=3)
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor], others: Iterable[Tensor]) -> Iterator[Tensor]:
+        number, settings = shot.start, self.settings
+        for pair in zip(chunks, others):
+            height, width = (max(sizes) for sizes in zip(*(chunk.shape[1:3] for chunk in pair)))
+            first, second = (sized(chunk, height, width) for chunk in pair)
+            if settings.mode == "difference":
+                yield ((first - second).abs() * settings.gain).clamp(0, 1)
+                continue
+            first = labelled(first, settings.label, "left")
+            second = labelled(second, settings.other_label, "right" if settings.mode == "split" else "left")
+            if settings.mode == "split":
+                places = [edge(settings, (number + index) / float(shot.info.fps)) for index in range(len(first))]
+                number += len(first)
+                yield torch.stack([split(*frames, place) for *frames, place in zip(first, second, places)])
+            else:
+                yield torch.cat([first, second], 2 if settings.mode == "side by side" else 1)
+
+
+def larger(first: ClipInfo, second: ClipInfo) -> tuple[int, int]:
+    """Width and height that hold both."""
+    return max(first.width, second.width), max(first.height, second.height)
+
+
+def sized(chunk: Tensor, height: int, width: int) -> Tensor:
+    """RGB at one size, float32."""
+    chunk = chunk[..., :3].float()
+    chunk = chunk if chunk.shape[1:3] == (height, width) else resize(chunk, height, width)
+    return chunk.expand(*chunk.shape[:3], 3)
+
+
+def edge(settings: SimpleNamespace, seconds: float) -> float:
+    """Where the split is at a time, as a share of the width."""
+    if not settings.sweep:
+        return settings.position
+    turn = seconds / settings.sweep % 1
+    return 0.5 - 0.5 * math.cos(2 * math.pi * turn)
+
+
+def split(first: Tensor, second: Tensor, place: float) -> Tensor:
+    """The left part of one frame ``[H, W, 3]`` and the right part of another, a white line between them."""
+    width = first.shape[1]
+    column = round(place * width)
+    made = torch.cat([first[:, :column], second[:, column:]], 1)
+    half = max(1, round(LINE * width)) / 2
+    if 0 < column < width:
+        made[:, max(0, math.ceil(column - half)):math.ceil(column + half)] = 1
+    return made
+
+
+def labelled(frames: Tensor, text: str, side: str) -> Tensor:
+    """Frames ``[T, H, W, 3]`` with a word in a lower corner, on a dark ground so that it is seen on any picture."""
+    if not text:
+        return frames
+    plate = torch.from_numpy(_plate(text, max(10, round(frames.shape[1] * LETTERS)))).to(frames.device)
+    rows, columns = (min(size, room) for size, room in zip(plate.shape[:2], frames.shape[1:3]))
+    frames = frames.clone()
+    area = frames[:, -rows:, :columns] if side == "left" else frames[:, -rows:, -columns:]
+    area.copy_(area * (1 - plate[:rows, :columns, 3:]) + plate[:rows, :columns, :3] * plate[:rows, :columns, 3:])
+    return frames
+
+
+@lru_cache(16)
+def _plate(text: str, size: int) -> np.ndarray:
+    """A label as float32 RGBA ``[h, w, 4]`` in 0..1."""
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = font.getbbox(text)
+    plate = Image.new("RGBA", (math.ceil(right - left) + size, math.ceil(bottom - top) + size), (0, 0, 0, 150))
+    ImageDraw.Draw(plate).text((size // 2 - left, size // 2 - top), text, (255, 255, 255, 255), font)
+    return np.asarray(plate, np.float32) / 255

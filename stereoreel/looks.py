@@ -1,0 +1,46 @@
+"""Output nodes that write no video, in the terminal: what they tell is printed, what they show becomes a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from PIL import Image
+
+from .comfort import measure
+from .host import Host
+from .lab.sheet import contact_sheet, to_image
+from .media.anaglyph import dubois
+from .naming import naming
+from .preview import QUALITY, looks, picture
+from .sink import free_path
+
+
+def look(job: SimpleNamespace, folder: Path, host: Host) -> str:
+    """Do what a node of ``Assembly.looks`` is for; pictures go into ``folder``. The lines to print."""
+    with naming(job.name):
+        return LOOKS[job.kind](job, folder, host)
+
+
+def _comfort(job: SimpleNamespace, folder: Path, host: Host) -> str:
+    found = measure(job.inputs["clip"], job.settings, host, job.name)
+    path = free_path(folder, "comfort", "", ".png")
+    to_image(found.page).save(path)
+    return f"{found.text}\n{path}"
+
+
+def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
+    clip, settings = job.inputs["clip"], job.settings
+    rows = []
+    for seen in looks(clip, job.inputs.get("depth"), settings.samples, settings.width, host):
+        pictures = dict(seen.pictures)
+        if "right" in pictures:
+            pictures["anaglyph"] = picture(dubois(*(torch.from_numpy(pictures[eye])[None] / 255 for eye in ("left", "right")))[0])
+        rows.append([(f"frame {seen.frame}, {seen.seconds:.2f} s: {name}", Image.fromarray(pixels)) for name, pixels in pictures.items()])
+    path = free_path(folder, "preview", "", ".jpg")
+    contact_sheet(rows, f"{len(rows)} of {clip.info.frames} frames").save(path, quality=QUALITY)
+    return str(path)
+
+
+LOOKS = {"comfort": _comfort, "preview": _preview}

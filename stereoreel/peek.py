@@ -1,0 +1,255 @@
+"""Some frames of a clip without the whole film: the same graph, of which every stage sees only what it needs for those frames.
+
+All numbers stay the film's own: frames, times, cuts. Between the frames that somebody looks at whole shots are left out, so that exact
+time, rates and schedules come out as in the film. What a stage remembers from further back than its context is missing: depth takes its
+range, and stereo its screen plane, from the frames around each sample.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths
+from .eyes import TIME
+from .host import Host
+from .plan import Plan
+from .views import Recut, Uncut
+
+Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
+
+
+def spread(frames: int, count: int) -> list[int]:
+    """``count`` frames of a clip in the middles of equal parts; all of them where it has no more."""
+    count = min(count, frames)
+    return [(2 * place + 1) * frames // (2 * count) for place in range(count)]
+
+
+def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
+    """Clips that consist of the given frames of these clips, in order; nothing is computed yet, and what they share is shared.
+
+    Frames of stages without memory are those that a pull of the whole would give. ValueError where the clips' lengths differ.
+    """
+    check_lengths("This look", clips)
+    wanted = _merged((frame, frame + 1) for frame in frames)
+    if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
+        raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1} to look at.")
+    made = _Rebuilt(clips, wanted)
+    return [Clip(Step(_Pick(wanted, clip.maker.label, alone=True), (made.clip(clip, wanted),))) for clip in clips]
+
+
+@dataclass(frozen=True)
+class Excerpt(ClipInfo):
+    """The facts of a whole clip of which some shots are never made; a frame that nobody needs lies in such a shot."""
+
+    skipped: frozenset[int] = frozenset()  # numbers of shots
+
+    @property
+    def shots(self) -> list[tuple[int, int]]:
+        return [shot for number, shot in enumerate(super().shots) if number not in self.skipped]
+
+
+def _excerpt(info: ClipInfo, spans: Spans) -> Excerpt:
+    """A clip cut at the spans' edges too, and skipped outside of them."""
+    edges = {edge for span in spans for edge in span if 0 < edge < info.frames}
+    cuts = tuple(sorted({*info.cuts, *edges}))
+    shots = zip((0, *cuts), (*cuts, info.frames))
+    skipped = frozenset(number for number, shot in enumerate(shots) if not any(start <= shot[0] and shot[1] <= stop for start, stop in spans))
+    return Excerpt(**_facts(info, cuts=cuts), skipped=skipped)
+
+
+def _facts(info: ClipInfo, **changes) -> dict:
+    """A clip's facts without its sound, which has no meaning in pieces."""
+    return {fact.name: getattr(info, fact.name) for fact in dataclasses.fields(ClipInfo)} | {"audio": None, **changes}
+
+
+def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+    merged: Spans = []
+    for start, stop in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(stop, merged[-1][1])
+        else:
+            merged.append((start, stop))
+    return merged
+
+
+class _Rebuilt:
+    """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
+
+    ``needed`` tells which frames of its inputs a stage wants for some of its output.
+    """
+
+    def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None):
+        needed = needed or _needed
+        self.made: dict[int, Source | Step] = {}
+        self.picked: dict[tuple, Clip] = {}
+        makers = _makers(clips)
+        demand: dict[int, Spans] = {id(clip.maker): wanted for clip in clips}
+        needs: dict[int, Spans] = {}
+        for maker in reversed(makers):
+            if isinstance(maker, Step):
+                needs[id(maker)] = need = needed(maker, demand[id(maker)])
+                for source in maker.inputs:
+                    demand[id(source.maker)] = _merged([*demand.get(id(source.maker), ()), *need])
+        for maker in makers:
+            if isinstance(maker, Step):
+                inputs = tuple(self.clip(source, needs[id(maker)]) for source in maker.inputs)
+                self.made[id(maker)] = Step(_plain(maker), inputs)
+            else:
+                self.made[id(maker)] = _Parts(maker, demand[id(maker)])
+
+    def clip(self, clip: Clip, spans: Spans) -> Clip:
+        """What stands for a clip, cut down to exactly these spans; consumers of the same share it."""
+        key = id(clip.maker), clip.port, tuple(spans)
+        if key not in self.picked:
+            made = Clip(self.made[id(clip.maker)], clip.port)
+            exact = _spans(made.info) == spans
+            self.picked[key] = made if exact else Clip(Step(_Pick(spans, clip.maker.label), (made,)))
+        return self.picked[key]
+
+
+def _makers(clips: Sequence[Clip]) -> list[Source | Step]:
+    """Everything the clips are made by, each once, sources first."""
+    found: dict[int, Source | Step] = {}
+
+    def walk(maker: Source | Step) -> None:
+        if id(maker) not in found:
+            for clip in maker.inputs if isinstance(maker, Step) else ():
+                walk(clip.maker)
+            found[id(maker)] = maker
+
+    for clip in clips:
+        walk(clip.maker)
+    return list(found.values())
+
+
+def _needed(step: Step, spans: Spans) -> Spans:
+    """The frames of its inputs that a stage wants for some of its output: those they lie between, and the context within their shot."""
+    info, made = step.inputs[0].info, next(iter(step.infos.values()))
+    before, after = context(step.recipe)
+    before += info.frames // (2 * made.frames)  # a frame stands up to half an output frame before the shot that owns it
+    found = []
+    for start, stop in (_between(step, *span) for span in spans):
+        first, last = (bisect_right(info.cuts, frame) for frame in (start, stop - 1))
+        begin = info.cuts[first - 1] if first else 0
+        end = info.cuts[last] if last < len(info.cuts) else info.frames
+        found.append((max(begin, start - before), min(end, stop + after)))
+    return _merged(found)
+
+
+def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
+    """The input frames to which the output frames ``[start, stop)`` belong: the stage itself tells where it would put a cut."""
+    infos = [clip.info for clip in step.inputs]
+    first, made = infos[0].replace(audio=None), next(iter(step.infos.values()))
+    if (made.frames, made.fps, made.times) == (first.frames, first.fps, first.times):
+        return start, stop
+    recipe = _plain(step)
+
+    def edge(frame: int) -> int:
+        if not 0 < frame < first.frames:
+            return made.frames if frame else 0
+        described = recipe.describe(first.replace(cuts=(frame,)), *infos[1:])
+        return (described if isinstance(described, ClipInfo) else next(iter(described.values()))).cuts[0]
+
+    numbers = range(first.frames + 1)
+    return bisect_right(numbers, start, hi=first.frames, key=edge) - 1, bisect_left(numbers, stop, key=edge)
+
+
+def context(recipe) -> tuple[int, int]:
+    """How many frames before and after one a stage shall see, beside those it lies between."""
+    if not isinstance(recipe, Plan):
+        return 0, 0
+    settings = recipe.settings
+    return {
+        "upscale": (2 * bool(getattr(settings, "steady", 0)), 0),
+        "vsr": (3, 3),
+        "interpolate": (5, 5) if getattr(settings, "duplicates", "") == "smooth" else (1, 1),
+        "depth": (4, 8),  # with less, builtin's depth is visibly another than in the film
+        "stereo": (12, 12) if getattr(settings, "fill", "") == "inpaint" else (0, 0),
+    }[recipe.kind]
+
+
+def _plain(step: Step):
+    """The recipe of a step as it works on excerpts: cuts are set anew on what is there, and a loop, which needs the whole clip, is left open."""
+    recipe = step.recipe
+    if isinstance(recipe, (Recut, Uncut)):
+        return _Cuts(next(iter(step.infos.values())).cuts, recipe.label)
+    if isinstance(recipe, Plan) and getattr(recipe.settings, "loop", False):
+        return dataclasses.replace(recipe, given={**recipe.given, "loop": False})
+    return recipe
+
+
+def _spans(info: ClipInfo) -> Spans:
+    return _merged(shot for shot in info.shots if shot[0] < shot[1])
+
+
+class _Parts:
+    """Some parts of a source."""
+
+    def __init__(self, source: Source, spans: Spans):
+        self.source, self.spans, self.label = source, spans, source.label
+        self.info = _excerpt(source.info, spans)
+
+    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+        """Every part is as long as it should be: where a file ends early, its last frame stays."""
+        for start, stop in self.spans:
+            missing, chunk = stop - start, None
+            for chunk in self.source.part(start, stop).chunks(host, frames):
+                missing -= len(chunk)
+                yield chunk
+            if chunk is None:
+                raise ValueError(f"no frame could be read around frame {start}; check that the file is complete.")
+            for _ in range(missing):
+                yield chunk[-1:]
+
+
+class _Passing:
+    """A stage that lets frames through."""
+
+    nets: list = []
+    joint = True
+
+    def load(self, host: Host):
+        return self
+
+
+@dataclass(frozen=True)
+class _Cuts(_Passing):
+    """The frames of an excerpt, with other cuts than it had."""
+
+    cuts: tuple[int, ...]
+    label: str
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return _excerpt(clip.replace(cuts=self.cuts), _spans(clip))
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        yield from chunks
+
+
+@dataclass(frozen=True)
+class _Pick(_Passing):
+    """Spans of an excerpt; ``alone``: as a clip of nothing else."""
+
+    spans: Spans
+    label: str
+    alone: bool = False
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        if not self.alone:
+            return _excerpt(clip, self.spans)
+        count = sum(stop - start for start, stop in self.spans)
+        return ClipInfo(**_facts(clip, frames=count, cuts=tuple(range(1, count)), times=None))
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        place = shot.start
+        for chunk in chunks:
+            frames = [number - place for start, stop in self.spans for number in range(max(start, place), min(stop, place + chunk.shape[TIME]))]
+            place += chunk.shape[TIME]
+            if frames:
+                yield chunk.index_select(TIME, torch.tensor(frames, device=chunk.device))

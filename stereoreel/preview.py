@@ -1,0 +1,67 @@
+"""Pictures of a few frames, for somebody who wants to see what a film will be before it is made: each eye, and the depth in colours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from .clip import Clip, apply
+from .depth.views import Colors
+from .host import Host
+from .options import Option
+from .peek import peek, spread
+from .pull import pull
+from .views import Eye, Fit
+
+OPTIONS = (
+    Option("samples", 8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need around them, are computed.",
+           low=1, high=64, step=1),
+    Option("width", 960, "The longer side of the pictures, in pixels; smaller frames stay as they are.", low=64, high=4096, step=32),
+)
+QUALITY = 92
+
+
+class Look(NamedTuple):
+    """One frame of a clip: its number, when it is shown, and its pictures ``[H, W, 3]`` uint8 by name: left, right, depth."""
+
+    frame: int
+    seconds: float
+    pictures: dict[str, np.ndarray]
+
+
+def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> Iterator[Look]:
+    """``count`` frames spread over a clip. One of a single view has no right picture, and one without depth no picture of it."""
+    numbers = spread(clip.info.frames, count)
+    seen, *beside = peek([clip] if depth is None else [clip, depth], numbers)
+    eyes = {"left": 0, "right": 1} if clip.info.views == 2 else {"left": None}
+    views = {name: seen if eye is None else apply(Eye(eye, "Look"), seen)["clip"] for name, eye in eyes.items()}
+    for one in beside:
+        one = apply(Eye(0, "Look"), one)["clip"] if one.info.views == 2 else one
+        views["depth"] = apply(Colors(label="Look"), one)["clip"]
+    small = [apply(Fit(side, "Look"), view)["clip"] for view in views.values()]
+    with closing(pull(small, host, chunk_frames=1)) as chunks:
+        for number, made in zip(numbers, chunks):
+            pictures = {name: picture(chunk[0]) for name, chunk in zip(views, made)}
+            yield Look(number, float(clip.info.time(number) - clip.info.time(0)), pictures)
+
+
+def picture(frame: Tensor) -> np.ndarray:
+    """uint8 ``[H, W, 3]`` of a frame ``[H, W, C]`` in 0..1; one channel is grey, a fourth is left out."""
+    frame = frame[..., :3].float().clamp(0, 1).mul(255).round().byte()
+    return frame.expand(*frame.shape[:2], 3).cpu().numpy()
+
+
+def save(look: Look, folder: Path, stem: str) -> dict[str, Path]:
+    """The pictures as JPEG files ``<stem>_<frame>_<name>.jpg``, with colour as sharp as light; their paths by name."""
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = {name: folder / f"{stem}_{look.frame:06}_{name}.jpg" for name in look.pictures}
+    for name, path in paths.items():
+        Image.fromarray(look.pictures[name]).save(path, quality=QUALITY, subsampling=0)
+    return paths

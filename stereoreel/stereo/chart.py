@@ -1,0 +1,84 @@
+"""One page about the comfort of a pair: its most straining frame, and how much of the whole lies how far before and behind the screen."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .report import BEHIND, FRONT, REACH, STEP, Tally
+
+WIDTH, PLOT = 1280, 420  # pixels: of the page, and the height of its lower part
+LEFT, RIGHT, TOP, BOTTOM = 150, 1130, 70, 290  # of the plot in the lower part
+LEAST = 2.0  # percent of the width to either side that is always shown
+BACKGROUND, INK, QUIET, SHADE = (30, 31, 33), (236, 236, 232), (160, 162, 166), (58, 42, 44)
+PLAIN = (150, 176, 150)
+UNITS = ("percent", "pixels", "mm")
+
+
+def page(tally: Tally, worst: Tensor) -> Tensor:
+    """``[H, 1280, 3]`` in 0..1: the picture ``worst`` ``[h, w, 3]`` and, below, the histogram of all frames in percent, pixels and mm."""
+    from PIL import Image
+
+    height = max(1, round(worst.shape[0] * WIDTH / worst.shape[1]))
+    frame = Image.fromarray((worst.float().clamp(0, 1) * 255).round().byte().numpy()).resize((WIDTH, height), Image.Resampling.LANCZOS)
+    whole = Image.new("RGB", (WIDTH, height + PLOT), BACKGROUND)
+    whole.paste(frame, (0, 0))
+    whole.paste(_histogram(tally), (0, height))
+    return torch.from_numpy(np.array(whole)).float() / 255
+
+
+def _histogram(tally: Tally):
+    from PIL import Image, ImageDraw, ImageFont
+
+    picture, (small, large) = Image.new("RGB", (WIDTH, PLOT), BACKGROUND), (ImageFont.load_default(size) for size in (16, 20))
+    draw, front, behind = ImageDraw.Draw(picture), 100 * tally.screen.front, 100 * tally.screen.behind
+    reach = _reach(tally)
+
+    def column(percent: float) -> int:
+        return round(LEFT + (min(max(percent, -reach), reach) + reach) / (2 * reach) * (RIGHT - LEFT))
+
+    for start, stop in ((-reach, -behind), (front, reach)):
+        if start < stop:
+            draw.rectangle([column(start), TOP, column(stop), BOTTOM], SHADE)
+    most = max(1, int(tally.histogram.max()))
+    for bin_, count in enumerate(tally.histogram.tolist()):
+        low = bin_ * STEP - REACH
+        if count:
+            color = _color(FRONT) if low + STEP / 2 > front else _color(BEHIND) if low + STEP / 2 < -behind else PLAIN
+            tall = math.ceil(math.sqrt(count / most) * (BOTTOM - TOP - 10))  # roots, so that small things stay visible beside a sky
+            draw.rectangle([column(low) + 1, BOTTOM - tall, max(column(low) + 1, column(low + STEP) - 1), BOTTOM], color)
+    for percent, text, side in ((0.0, "screen", "m"), (front, "comfortable to here", "l"), (-behind, "comfortable to here", "r")):
+        if abs(percent) <= reach:
+            draw.line([(column(percent), TOP - 4), (column(percent), BOTTOM)], INK, 2)
+            draw.text((column(percent), TOP - 8 - 22 * (side == "m")), text, INK, small, anchor=f"{side}d")
+    draw.line([(LEFT, BOTTOM), (RIGHT, BOTTOM)], QUIET)
+    _axes(draw, tally, reach, column, small)
+    draw.text((LEFT, PLOT - 34), "behind the screen", _color(BEHIND), large)
+    draw.text((RIGHT, PLOT - 34), "in front of the screen", _color(FRONT), large, anchor="ra")
+    draw.text((WIDTH // 2, PLOT - 34), f"{tally.frames} frames on a {tally.screen.name} screen", INK, large, anchor="ma")
+    return picture
+
+
+def _axes(draw, tally: Tally, reach: float, column, font) -> None:
+    """The same ticks in every unit, a row each."""
+    step = next(step for step in (0.25, 0.5, 1.0, 2.0) if 2 * reach / step <= 12)
+    for number in range(-int(reach / step), int(reach / step) + 1):
+        units = tally.units(number * step)
+        for row, unit in enumerate(UNITS):
+            draw.text((column(number * step), BOTTOM + 8 + 22 * row), f"{units[unit]:.3g}", QUIET, font, anchor="ma")
+    for row, word in enumerate(("%", "px", "mm")):
+        draw.text((LEFT - 40, BOTTOM + 8 + 22 * row), word, QUIET, font, anchor="ra")
+
+
+def _reach(tally: Tally) -> float:
+    """Percent to either side that hold everything there is, limits included where they are near."""
+    limits = [limit for limit in (100 * tally.screen.front, 100 * tally.screen.behind) if limit < REACH]
+    filled = [abs(bin_ * STEP - REACH + STEP * (bin_ * STEP >= REACH)) for bin_, count in enumerate(tally.histogram.tolist()) if count]
+    return min(REACH, max(LEAST, 1.15 * max([*filled, *limits], default=0)))
+
+
+def _color(share: tuple[float, float, float]) -> tuple[int, int, int]:
+    return tuple(round(255 * value) for value in share)
