@@ -34,10 +34,10 @@ from test_depth_anything_net import TINY_VIDEO, published
 from test_depth_anything_net import random_net as random_net_of_depth
 
 from stereoreel.nets import rife
+from stereoreel.orders import BUNDLED
 
 USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader"}  # core nodes whose files are the user's
-FILMS = [name for name, graph in API.items() if {"StereoReelEncode", "SaveVideo"} & {node["class_type"] for node in graph.values()}
-         and not USERS & {node["class_type"] for node in graph.values()}]  # fmt: skip
+FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films
 FAMILY = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
 
 
@@ -113,6 +113,13 @@ def test_every_bundled_workflow_runs_as_it_is(server, name):
     (file,) = files(history, server)
     assert facts(file) == (2560, 544, Fraction(50), 200, 1)
     assert not leftovers(server)
+
+
+def test_two_upscalers_are_compared_in_one_picture(server):
+    history = server.run(small("compare_upscalers"))
+    assert history["status"]["status_str"] == "success", history["status"]
+    (file,) = files(history, server)
+    assert facts(file)[:4] == (192, 128, Fraction(25), 20)
 
 
 def test_comfort_is_told_and_shown(server):
