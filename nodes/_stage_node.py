@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from uuid import uuid4
 
 from torch import Tensor
 
-from ..stereoreel import build
-from ..stereoreel.catalog import Plan, own_files, pick
+from ..stereoreel import build, policy
+from ..stereoreel.catalog import own_files, pick
 from ..stereoreel.clip import Clip, apply
 from ..stereoreel.declared import MASKS
 from ..stereoreel.depth.given import inverse
 from ..stereoreel.naming import naming
 from ..stereoreel.options import Option
+from ..stereoreel.plan import Plan
 from ..stereoreel.views import Recut
 from ..stereoreel.weights import locate
-from ._comfy import VideoInput, io
+from . import _live as live
+from ._comfy import PromptServer, VideoInput, io, ui
 from ._host import ComfyHost
 from ._images import as_batches, as_clip, as_depth
 from ._lazy_video import LazyVideo
@@ -35,13 +38,17 @@ class StageNode(DeclaredNode):
     def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
         name = build.label(node, node_id)
+        if str(options.get("live", "")).strip():
+            made, figures = live.run(node, node_id, name, clip, depth, fps, packed, options)
+            return cls._outputs(made, ui.PreviewText(figures).as_dict())
         if isinstance(depth, Mapping):  # ComfyUI's geometry
             depth, options["given"] = inverse(depth), "near white"
         inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": as_depth(depth, clip, name, packed)}
         with naming(name):
             made = build.stage(node, inputs, options, node_id)
             if isinstance(plan := build.recipe(node, inputs, options, name), Plan):
-                plan.choose(ComfyHost())  # weights are told missing, or fetched, now and not when somebody pulls
+                _, reason = plan.choose(ComfyHost())  # weights are told missing, or fetched, now and not when somebody pulls
+                cls._show(reason)
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
         if isinstance(clip, VideoInput):
             return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})
@@ -50,6 +57,12 @@ class StageNode(DeclaredNode):
             views = build.views_of_depth(_depth_clip(batches["depth"], clips["depth"], name), options, name)
             made |= {port: LazyVideo(view) for port, view in views.items()}
         return cls._outputs({**made, **batches})
+
+    @classmethod
+    def _show(cls, reason: str) -> None:
+        """Which upscaler was chosen and why, on the node's face."""
+        if cls.NODE.kind in policy.KINDS:
+            PromptServer.instance.send_progress_text(reason, str(cls.hidden.unique_id))
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip]) -> dict:
@@ -64,14 +77,16 @@ class StageNode(DeclaredNode):
         return batches
 
     @classmethod
-    def _outputs(cls, made: dict) -> io.NodeOutput:
-        return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs))
+    def _outputs(cls, made: dict, shown: dict | None = None) -> io.NodeOutput:
+        return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs), ui=shown)
 
     @classmethod
     def fingerprint_inputs(cls, model: str | None = "auto", download: bool | None = False, **others) -> str:
-        """Changes when ``auto`` would choose another model, or one of its files was replaced."""
+        """Changes when ``auto`` would choose another model, or one of its files was replaced; always in a live session, where time goes on."""
+        if live.named(others.get("live", "")):
+            return uuid4().hex
         host = ComfyHost()
-        entry, _ = pick(cls.NODE.kind, model or "auto", host, bool(download))
+        entry, _ = pick(cls.NODE.kind, model or "auto", host, bool(download), policy.QUALITY)
         found = filter(None, (locate(part, entry.kind, host) for part in entry.parts.values()))
         facts = [(name, host.weights(entry.kind, name).stat()) for name in found]
         return " ".join([entry.name, *(f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in facts)])

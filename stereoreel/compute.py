@@ -91,7 +91,7 @@ class Graphs:
                 self.run(*own)
         torch.cuda.current_stream(device).wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # what another thread does meanwhile is no part of it
             made = self.run(*own)
         return graph, own, made
 

@@ -56,6 +56,17 @@ class Option:
 
 
 DOWNLOAD = Option("download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or not.")
+LIVE = (
+    Option("live", "", "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the one before it under this name "
+           "ended. Empty: every run stands for itself.", advanced=True),
+    Option("live_mode", "constant delay", "What a live run gives: one frame for each that came, as late as the model needs and the first ones plain "
+           "resizes; or whatever is ready, which may be nothing.", choices=("constant delay", "as ready"), advanced=True),
+)
+
+
+def agree(first: SimpleNamespace, second: SimpleNamespace, *names: str) -> bool:
+    """Whether two sets of options have the same values under these names."""
+    return all(getattr(first, name) == getattr(second, name) for name in names)
 
 
 def resolve(options: Iterable[Option], given: Mapping) -> SimpleNamespace:

@@ -8,15 +8,15 @@ import torch
 from lookahead import lookahead
 
 from stereoreel import catalog, orders, workflow
-from stereoreel.catalog import Plan
 from stereoreel.clip import apply
 from stereoreel.extract import OPTIONS as EXTRACT
 from stereoreel.media.options import OPTIONS as ENCODE
 from stereoreel.options import resolve
+from stereoreel.plan import Plan
 from stereoreel.pull import frames, pull
 from stereoreel.sink import write
 
-MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file]
+MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file and not entry.needs]
 every_model = pytest.mark.parametrize(("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS])
 
 HEIGHT, WIDTH = 36, 52

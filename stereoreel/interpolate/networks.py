@@ -45,6 +45,11 @@ class NetworkMaker:
     def memory(self, info: ClipInfo) -> int:
         return PIXEL_MEMORY * self.network.dtype.itemsize * info.width * info.height * info.views * self.together(info)
 
+    def forget(self) -> None:
+        """Let go what was recorded for a network that has been moved."""
+        if hasattr(self.network, "forget"):
+            self.network.forget()
+
     def make(self, wanted: list[Due]) -> list[Made]:
         """Every eye of every frame in one batch, eyes of a frame side by side."""
         first, second = ([eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right"))

@@ -31,6 +31,7 @@ class Moment:
         self.chunks = {"clip": clip} if depth is None else {"clip": clip, "depth": depth}
         self.kept: dict = {}
         self.stretch: Stretch | None = None
+        self.last = False  # of the frames at hand, where more may come later
 
 
 class Stretch(NamedTuple):
@@ -49,6 +50,7 @@ class Due(NamedTuple):
     right: Moment
     t: Fraction
     blend: bool = False
+    last: bool = False  # that can be made of the frames at hand
 
 
 def due(shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule, smooth: bool, loop: bool) -> Iterator[Due]:
@@ -58,8 +60,9 @@ def due(shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule
         times = info.times and (*info.times, info.times[0] + info.duration)
         shot, moments = Shot(shot.start, info.replace(frames=info.frames + 1, times=times)), looped(moments)
     for left, right, times in gaps(shot, stretched(moments) if smooth else moments, fps):
-        for t in times:
-            yield _placed(left, right, t, schedule.steps(left.number))
+        for number, t in enumerate(times, 1):
+            last = right is not None and right.last and number == len(times)
+            yield _placed(left, right, t, schedule.steps(left.number))._replace(last=last)
 
 
 def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) -> Due:

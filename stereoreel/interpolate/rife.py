@@ -39,6 +39,10 @@ class RifeNetwork:
         self.nets, self.options, self.dtype = [self.net], options, dtype
         self._run = Graphs(self._forward)
 
+    def forget(self) -> None:
+        """Let the recorded graphs go."""
+        self._run.forget()
+
     def scale(self, height: int, width: int) -> float:
         if self.options.scale != "auto":
             return float(self.options.scale)

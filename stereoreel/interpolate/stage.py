@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
+from math import ceil
 from types import SimpleNamespace
 from typing import NamedTuple, Protocol
 
@@ -12,9 +13,10 @@ from torch import Tensor
 
 from ..clip import ClipInfo, Shot
 from ..compute import is_out_of_memory
+from ..options import agree
 from ..timeline import output_edge
 from . import ending, target_fps
-from .pairs import Due, Moment, Schedule, due
+from .pairs import LONGEST, Due, Moment, Schedule, due
 
 WAIT = 8  # copies that may wait for a batch to fill
 SURE, LOST = 0.04, 0.2  # difference of the two moved pictures up to which all is well, and from which nothing is
@@ -45,6 +47,21 @@ class InterpolationStage:
     def __init__(self, maker: Maker, options: SimpleNamespace):
         self.maker, self.options, self.nets = maker, options, maker.nets
         self.schedule = Schedule(options.schedule)
+
+    def retuned(self, options: SimpleNamespace) -> InterpolationStage | None:
+        """This model under other options; None where they change how it is run."""
+        same = agree(options, self.options, "model", "quality", "scale", "ensemble", "lite_scales", "batch", "precision")
+        return InterpolationStage(self.maker, options) if same else None
+
+    def forget(self) -> None:
+        """Let go what was recorded for networks that have been moved."""
+        if hasattr(self.maker, "forget"):
+            self.maker.forget()
+
+    def delay(self, frames: ClipInfo) -> int:
+        """Source frames that it holds back at most: a pair's second, what may repeat, and where few frames remain those of a whole step."""
+        step = ceil(frames.fps / target_fps(self.options, frames))
+        return step + (LONGEST if self.options.duplicates == "smooth" else 0)
 
     def memory(self, frames: ClipInfo, depth: ClipInfo | None = None) -> int:
         """Bytes that the model needs for a batch."""
@@ -94,7 +111,9 @@ def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None
     number = shot.start
     for chunk, beside in zip(frames, repeat(None) if depth is None else depth):
         for index in range(chunk.shape[-4]):
-            yield Moment(number, chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1))
+            moment = Moment(number, chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1))
+            moment.last = index == chunk.shape[-4] - 1 and shot.drained()
+            yield moment
             number += 1
 
 
@@ -104,7 +123,7 @@ def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
     for one in wanted:
         group.append(one)
         count += bool(one.t) and not one.blend
-        if count == together or len(group) == together + WAIT or (together == 1 and not count):
+        if one.last or count == together or len(group) == together + WAIT or (together == 1 and not count):
             yield group
             group, count = [], 0
     if group:

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from ..clip import ClipInfo
 from ..compute import PRECISIONS
-from ..options import DOWNLOAD, Option
+from ..options import DOWNLOAD, LIVE, Option
 from ..resize import scaled_size
 
 OPTIONS = (
@@ -29,6 +29,7 @@ OPTIONS = (
     Option("compile", False, "Let torch.compile fuse the network: a minute at the first frame, then somewhat faster; "
            "needs a compiler that torch can use.", advanced=True),
     DOWNLOAD,
+    *LIVE,
 )
 
 

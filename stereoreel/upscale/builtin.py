@@ -24,7 +24,7 @@ def load(entry, options, host: Host) -> LanczosStage:
 class LanczosStage:
     """Frames ``[T, H, W, C]`` at the wanted size; any number of channels, so depth and alpha too."""
 
-    joint = False
+    joint, remembers = False, False
 
     def __init__(self, options: SimpleNamespace, device: torch.device):
         self.nets: list = []

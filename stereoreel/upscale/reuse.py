@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 import torch
@@ -24,19 +24,20 @@ class Group(NamedTuple):
     shown: list[int]  # which picture each frame of the film shows: 0 is the last of the group before, 1 the first fresh one
 
 
-def groups(frames: Iterable[Tensor], together: int, threshold: float | None) -> Iterator[Group]:
+def groups(frames: Iterable[Tensor], together: int, threshold: float | None, drained: Callable[[], bool] = bool) -> Iterator[Group]:
     """Batches of ``together`` frames that differ from the one computed before them by more than ``threshold`` anywhere.
 
     Made by the frames' numbers in the shot, so that the chunks ``[T, H, W, C]`` in which they come cannot matter; None: all of them.
+    Only where nothing more is at hand, after the last frame of a chunk that has ``drained`` a live session, a batch is not waited for.
     """
     fresh, numbers, shown, last = [], [], [], None
-    for number, frame in enumerate(frame for chunk in frames for frame in chunk):
+    for number, (frame, ends) in enumerate((frame, left == 1) for chunk in frames for left, frame in zip(range(len(chunk), 0, -1), chunk)):
         if last is None or threshold is None or not same(frame, last, threshold):
             fresh.append(frame)
             numbers.append(number)
             last = frame
         shown.append(len(fresh))
-        if len(fresh) == together or len(shown) == together + WAIT:
+        if len(fresh) == together or len(shown) == together + WAIT or (ends and drained()):
             yield Group(_stack(fresh, last), numbers, shown)
             fresh, numbers, shown = [], [], []
     if shown:

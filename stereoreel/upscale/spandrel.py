@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..clip import ClipInfo, Shot
 from ..host import Host
+from ..options import agree
 from ..resize import resize
 from . import wanted_size
 from .network import ImageNetwork, read
@@ -40,6 +41,19 @@ class ImageUpscaler:
         self.budget = Budget(network, options.tile)
         self.counts: Counter[str] = Counter()
 
+    @property
+    def remembers(self) -> bool:
+        """Whether a frame's result depends on frames before it."""
+        return self.options.steady > 0
+
+    def retuned(self, options: SimpleNamespace) -> ImageUpscaler | None:
+        """This network under other options; None where they ask for another."""
+        return ImageUpscaler(self.network, options) if agree(options, self.options, "model", "denoise", "precision", "compile") else None
+
+    def forget(self) -> None:
+        """Let go what was recorded for networks that have been moved."""
+        self.network.forget()
+
     def memory(self, frames: ClipInfo) -> int:
         """Bytes that one batch of these frames needs, beside the network."""
         pixels = frames.width * frames.height
@@ -51,11 +65,12 @@ class ImageUpscaler:
             return
         self.budget.fit()
         threshold = None if self.options.reuse == "off" else self.options.reuse_threshold / 255
-        work = Work(self.network, self.budget, self.options.batch)
+        work = Work(self.network, self.budget, self.options.batch, shot.live)
         made = StillTiles(work, threshold, self.counts) if self.options.reuse == "tiles" and self.network.tileable else work
         steady = Steady(self.options.steady) if self.options.steady else None
         last = None
-        for group in groups(chain([first], frames), self.budget.together(*first.shape[1:3], self.options.batch), threshold):
+        together = self.budget.together(*first.shape[1:3], self.options.batch)
+        for group in groups(chain([first], frames), together, threshold, shot.drained):
             self.counts["frames computed"] += len(group.numbers)
             self.counts["frames reused"] += len(group.shown) - len(group.numbers)
             pictures = self._pictures(group.fresh, [shot.start + number for number in group.numbers], made, steady)

@@ -62,8 +62,8 @@ class Work:
     where that does not help.
     """
 
-    def __init__(self, network: ImageNetwork, budget: Budget, batch: int = 0):
-        self.network, self.budget, self.batch = network, budget, batch
+    def __init__(self, network: ImageNetwork, budget: Budget, batch: int = 0, live: bool = False):
+        self.network, self.budget, self.batch, self.live = network, budget, batch, live
         self.run: Callable[[Tensor], Tensor] = network
 
     def __call__(self, images: Tensor, names: list[int]) -> Tensor:
@@ -123,8 +123,12 @@ class Work:
         return made
 
     def _batch(self, images: Tensor, together: int) -> Tensor:
-        """One batch; filled up where a recorded graph wants one shape, so that the last batch of a shot needs no graph of its own."""
-        missing = together - len(images) if self.network.recorded else 0
+        """One batch; filled up where a recorded graph wants one shape, so that the last batch of a shot needs no graph of its own.
+
+        Live, where small batches are the rule, up to a power of two: a lone frame costs no more than itself.
+        """
+        size = min(together, 1 << (len(images) - 1).bit_length()) if self.live else together
+        missing = size - len(images) if self.network.recorded else 0
         if not missing:
             return self.run(images)
         return self.run(torch.cat([images, images.new_zeros(missing, *images.shape[1:])]))[: len(images)]

@@ -22,6 +22,7 @@ from ..clip import ClipInfo, Shot
 from ..compute import free_memory, number_type, together
 from ..host import Host
 from ..nets import basicvsr
+from ..options import agree
 from ..resize import resize, scaled_size
 from .basicvsr_track import Track, windows
 
@@ -66,6 +67,10 @@ class BasicVSRStage:
         kept = 0 if self.options.offload == "on" else self._frame_bytes(height, width) * (self._window(height, width) + self.ahead)
         large = 3 * 64 * min(16 * height * width, 16 * basicvsr.STRIP.get(self.device.type, 1 << 16))
         return kept + (WORKING * height * width // self._shrinks**2 + large) * self.core.dtype.itemsize
+
+    def retuned(self, options: SimpleNamespace) -> BasicVSRStage | None:
+        """These networks under other options; None where they ask for others."""
+        return BasicVSRStage(self.net, options, self.device, self.ahead) if agree(options, self.options, "model", "precision") else None
 
     def delay(self, frames: ClipInfo) -> int:
         """Frames that it holds back at most: a window, and those seen beyond it."""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Shot
+from ..clip import ClipInfo, Shot
 from ..flow import flow, grayscale, warp
 from ..host import Host
 from ..resize import resize, scaled_size
@@ -41,6 +41,10 @@ class FusionStage:
     def __init__(self, factor: float, strength: float, radius: int, device: torch.device):
         self.nets: list = []
         self.factor, self.strength, self.radius, self.device = factor, strength, radius, device
+
+    def delay(self, frames: ClipInfo) -> int:
+        """Frames that it holds back."""
+        return self.radius
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         window = Window(self.radius, self.strength)

@@ -1,0 +1,119 @@
+"""Live sessions on the canvas: what stages remember from one run of a graph to the next, by session name and node."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+import torch
+from aiohttp import web
+from torch import Tensor, nn
+
+from ..stereoreel.build import DEFAULT_RATE
+from ..stereoreel.clip import ClipInfo
+from ..stereoreel.declared import MASKS, Node
+from ..stereoreel.interpolate import target_fps
+from ..stereoreel.live import Session, Sessions
+from ..stereoreel.live.line import ENDLESS
+from ..stereoreel.naming import naming
+from ..stereoreel.plan import Plan
+from ..stereoreel.timeline import parse_fps
+from ..stereoreel.views import Recut
+from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
+from ._host import ComfyHost, working_device, working_type
+
+EVERY = 0.5  # seconds between two lines of figures on a node
+PLACED = 2  # sets of networks whose patchers are kept, as many as a session keeps stages
+
+
+class LiveHost(ComfyHost):
+    """The host of one session, over many prompts: the same patchers at every push, so that ComfyUI finds its models where they are."""
+
+    def __init__(self):
+        super().__init__()
+        self.shown = 0.0
+        self._patchers: OrderedDict[tuple[int, ...], list[ModelPatcher]] = OrderedDict()
+
+    def place(self, nets: Sequence[nn.Module], memory: int) -> object:
+        key = tuple(map(id, nets))
+        if key not in self._patchers:
+            while len(self._patchers) >= PLACED:
+                self._patchers.popitem(last=False)
+            self._patchers[key] = super().place(nets, memory)
+        else:
+            model_management.load_models_gpu(self._patchers[key], memory_required=memory)
+        self._patchers.move_to_end(key)
+        return self._patchers[key]
+
+    def tick(self, done: int, total: int) -> None:
+        super().tick(done, total)
+        if done >= total:
+            self._bar = None  # it belongs to the run that made it
+
+
+SESSIONS = Sessions(lambda: Session(LiveHost()))
+
+
+def named(live: str | None) -> bool:
+    """Whether a session is meant; what comes from another node is not known yet, and may be one."""
+    return live is None or bool(live.strip())
+
+
+def run(node: Node, node_id: str, label: str, clip: Tensor, depth: Tensor | None, fps, packed: str, options: Mapping) -> tuple[dict, str]:
+    """One run of a stage node in its session: its outputs by socket, and how the session keeps up, in a line."""
+    if isinstance(clip, VideoInput) or isinstance(depth, VideoInput):
+        raise TypeError(f"{label}: live is for IMAGE batches that come one after the other; a VIDEO is whole, so leave live empty.")
+    plan, rate = Plan(node.kind, options, label), parse_fps(fps) if fps is not None else DEFAULT_RATE
+    pairs = (packed == "full SBS", packed == "full SBS" and depth is not None and depth.shape[1] * clip.shape[2] == depth.shape[2] * clip.shape[1])
+    inputs = [_frames(clip, pairs[0])] + ([] if depth is None else [_frames(depth if depth.ndim == 4 else depth[..., None], pairs[1])[..., :1]])
+    with naming(label), SESSIONS.use((options["live"].strip(), node_id), model_management.throw_exception_if_processing_interrupted) as session:
+        made = session.push(plan, *inputs, fps=rate, mode=plan.settings.live_mode, cuts=_cuts(options.get("cuts", "auto"), label))
+        figures = str(session.figures)
+        if time.monotonic() - session.host.shown > EVERY:
+            session.host.shown = time.monotonic()
+            PromptServer.instance.send_progress_text(figures, node_id)
+    types = {socket.name: socket.type for socket in node.outputs}
+    outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
+    if node.kind == "interpolate":
+        settings = plan.settings
+        outputs["fps"] = float(rate if settings.slow_motion else target_fps(settings, session.line.infos[0]))
+        outputs["cuts"] = ", ".join(map(str, session.cuts)) or "none"
+    return outputs, figures
+
+
+def _frames(images: Tensor, pair: bool) -> Tensor:
+    """``[T, H, W, C]``, or ``[2, T, H, W, C]`` of pictures that show both eyes."""
+    return torch.stack(images.chunk(2, 2)) if pair else images
+
+
+def _batch(chunk: Tensor, mask: bool) -> Tensor:
+    """An IMAGE (two views side by side) or a MASK."""
+    flat = torch.cat(list(chunk), 2) if chunk.ndim == 5 else chunk
+    flat = flat[..., 0] if mask else flat.expand(*flat.shape[:-1], max(3, flat.shape[-1]))
+    return flat.to(working_device(), torch.float32 if mask else working_type()).contiguous()
+
+
+def _cuts(written: str, label: str) -> str | tuple[int, ...]:
+    """Where motion must not cross; numbers count from the session's start."""
+    if written.strip() in ("auto", "", "none"):
+        return written.strip() or "auto"
+    return Recut(written, label).describe(ClipInfo(1, 1, DEFAULT_RATE, ENDLESS)).cuts
+
+
+@PromptServer.instance.routes.get("/stereoreel/live")
+async def _list(request: web.Request) -> web.Response:
+    """Every session's figures, by name and node."""
+    told = {key: {what: None if value != value else value for what, value in asdict(one).items()} for key, one in SESSIONS.figures().items()}
+    return web.json_response([{"live": name, "node": node, **figures} for (name, node), figures in told.items()])
+
+
+@PromptServer.instance.routes.post("/stereoreel/live/close")
+async def _close(request: web.Request) -> web.Response:
+    """Close the sessions of a name, ``{"live": name}``; tells how many there were."""
+    name = (await request.json()).get("live")
+    found = [key for key in SESSIONS.names() if key[0] == name]
+    closed = [await asyncio.get_running_loop().run_in_executor(None, SESSIONS.close, key) for key in found]
+    return web.json_response({"closed": sum(closed)})

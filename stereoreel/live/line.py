@@ -1,0 +1,159 @@
+"""A stage set up for frames of one format: what comes in, what will come out, how late, and the stage at work on a shot."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from ..catalog import module
+from ..clip import ClipInfo, Shot, Stage
+from ..eyes import TIME, Chunk, both, fan_out
+from ..host import Host
+from ..naming import naming
+from ..plan import Plan
+from ..pull import CHUNK_BYTES, MOST_FRAMES
+from ..resize import resize
+from ..timeline import output_edge
+from .strand import Strand
+
+ENDLESS = 1 << 40  # frames of a clip whose end nobody knows
+OF_LIVE = ("live", "live_mode", "download")  # options that change nothing in what a stage computes
+
+
+def info_of(frames: Tensor, fps: Fraction) -> ClipInfo:
+    """The facts of endless frames like these ``[T, H, W, C]`` or ``[2, T, H, W, C]``."""
+    height, width, channels = frames.shape[-3:]
+    return ClipInfo(width, height, fps, ENDLESS, channels=channels, views=2 if frames.ndim == 5 else 1)
+
+
+def key_of(plan: Plan) -> tuple:
+    """What a stage is known by: equal for plans that compute the same."""
+    return plan.kind, tuple(sorted((name, value) for name, value in vars(plan.settings).items() if name not in OF_LIVE))
+
+
+class Line:
+    """A loaded stage and the clips it reads; ``delay`` is how many input frames it holds back at most, ``rate`` outputs a frame."""
+
+    def __init__(self, plan: Plan, stage: Stage, infos: tuple[ClipInfo, ...], host: Host):
+        if getattr(plan.settings, "loop", False):
+            raise ValueError("A live session has no end to move on from, so loop does not go with it; turn one of them off.")
+        self.label, self.key, self.stage, self.infos, self.host = plan.label, key_of(plan), stage, infos, host
+        described = plan.describe(*infos)
+        self.made: Mapping[str, ClipInfo] = described if isinstance(described, Mapping) else {"clip": described}
+        rate = getattr(module(plan.kind), "target_fps", None)
+        self.fps = rate(plan.settings, infos[0]) if rate else infos[0].fps
+        self.rate = self.fps / infos[0].fps
+        self.delay: int = stage.delay(infos[0]) if hasattr(stage, "delay") else 0
+        self.remembers: bool = getattr(stage, "remembers", True)
+        self.strand: Strand | None = None
+        self._places: list[int] | None = None
+
+    @property
+    def held(self) -> int:
+        """Outputs that are owed before the first one is certain."""
+        return math.ceil(self.delay * self.rate)
+
+    def edge(self, taken: int) -> int:
+        """How many outputs belong to the first ``taken`` frames."""
+        return output_edge(taken, self.infos[0], self.fps)
+
+    def place(self) -> object:
+        """Put the networks where they work, which they may have been sent away from.
+
+        Returns what keeps them there.
+        """
+        nets = self.stage.nets
+        memory = self.stage.memory(*self.infos) if hasattr(self.stage, "memory") else 0
+        return self.host.place(nets, memory + 4 * CHUNK_BYTES.get(self.host.device.type, CHUNK_BYTES["cpu"])) if nets else None
+
+    def moved(self) -> bool:
+        """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for the old place are wrong."""
+        places = [tensor.data_ptr() for net in self.stage.nets for tensor in chain(net.parameters(), net.buffers())]
+        before, self._places = self._places, places
+        return before not in (None, places)
+
+    def for_frames(self, plan: Plan, infos: tuple[ClipInfo, ...]) -> Line | None:
+        """A line for other frames, or under other options, with these networks; None where the options ask for others."""
+        if key_of(plan) == self.key:
+            stage = self.stage
+        elif plan.kind != self.key[0] or not (stage := getattr(self.stage, "retuned", lambda options: None)(plan.settings)):
+            return None
+        line = Line(plan, stage, infos, self.host)
+        line._places = self._places
+        return line
+
+    def forget(self) -> None:
+        """Stop, and let go what was recorded."""
+        self.close()
+        if hasattr(self.stage, "forget"):
+            self.stage.forget()
+
+    def feed(self, chunks: tuple[Tensor, ...], start: int, stream: torch.cuda.Stream | None) -> None:
+        """The next frames of every input; ``start`` is the number of the first, which begins a shot where none is under way."""
+        if self.strand is None:
+            self.strand = Strand(_over(self.stage, self.infos, start), stream)
+        self.strand.feed(zip(*(chunk.split(self._most(), TIME) for chunk in chunks)))
+
+    def _most(self) -> int:
+        """Frames to hand over at once, as a pull does."""
+        budget = CHUNK_BYTES.get(self.host.device.type, CHUNK_BYTES["cpu"])
+        sides = (self.infos, self.made.values())
+        largest = max(sum(4 * info.width * info.height * info.channels * info.views for info in side) for side in sides)
+        return max(1, min(MOST_FRAMES, budget // largest))
+
+    @property
+    def waiting(self) -> int:
+        """Chunks that wait for the stage, or are with it."""
+        return self.strand.waiting if self.strand else 0
+
+    def ready(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
+        with naming(self.label):
+            yield from self.strand.made(wait) if self.strand else ()
+
+    def finish(self) -> Iterator[dict[str, Tensor]]:
+        """What the shot still owes; the next frame begins another."""
+        with naming(self.label):
+            yield from self.strand.rest() if self.strand else ()
+        self.strand = None
+
+    def close(self) -> None:
+        if self.strand:
+            self.strand.close()
+        self.strand = None
+
+    def filled(self, inputs: tuple[Tensor, ...], numbers: list[int]) -> dict[str, Tensor]:
+        """Stand-ins for results: plain resizes of the input frames with these numbers; no confidence."""
+        sources, made = dict(zip(("clip", "depth"), inputs)), {}
+        for port, info in self.made.items():
+            if port not in sources:
+                made[port] = sources["clip"].new_zeros(*_shape(info, len(numbers)))
+                continue
+            frames = sources[port].index_select(TIME, torch.tensor(numbers, device=sources[port].device)).flatten(0, -4)
+            made[port] = resize(frames, info.height, info.width).view(_shape(info, len(numbers)))
+        return made
+
+    def nothing(self, like: Tensor) -> dict[str, Tensor]:
+        return {port: like.new_empty(*_shape(info, 0)) for port, info in self.made.items()}
+
+
+def _shape(info: ClipInfo, count: int) -> tuple[int, ...]:
+    return (*((2,) if info.views == 2 else ()), count, info.height, info.width, info.channels)
+
+
+def _over(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
+    """The stage's work on one shot; a stage that knows one picture a frame sees each eye by itself."""
+
+    def work(chunks: Iterable[tuple[Tensor, ...]], drained: Callable[[], bool]) -> Iterator[Chunk]:
+        shot, places = Shot(start, infos[0], drained), range(len(infos))
+        if stage.joint or all(info.views == 1 for info in infos):
+            return stage(shot, *fan_out(iter(chunks), [(place, None) for place in places]))
+        picks = [(place, eye if info.views == 2 else None) for eye in (0, 1) for place, info in enumerate(infos)]
+        ways = fan_out(iter(chunks), picks)
+        return both(stage(shot, *ways[: len(infos)]), stage(shot, *ways[len(infos) :]))
+
+    return work

@@ -1,0 +1,113 @@
+"""Live sessions by name, for a host that runs a graph again and again: a bounded number, each until it is idle for too long."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+
+from .numbers import Figures
+from .session import Session
+
+MOST = 8  # sessions at once
+IDLE = 300.0  # seconds without use after which a session is closed
+TURN = 0.1  # seconds between two looks at cancel while another has the session
+
+
+class _Entry:
+    def __init__(self, session: Session):
+        self.session, self.turn = session, threading.Lock()
+        self.users, self.used = 0, 0.0  # those who have it or wait for it; when the last one left
+
+
+class Sessions:
+    """``make`` gives a new session. A host owns one of these; it is safe to use from several threads."""
+
+    def __init__(self, make: Callable[[], Session], most: int = MOST, idle: float = IDLE, clock: Callable[[], float] = time.monotonic):
+        self.make, self.most, self.idle, self.clock = make, most, idle, clock
+        self._entries: dict[Hashable, _Entry] = {}
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
+
+    @contextmanager
+    def use(self, name: Hashable, wait: Callable[[], None] = lambda: None) -> Iterator[Session]:
+        """The session of a name, new where there is none. Who comes while another has it waits, calling ``wait`` meanwhile, which may raise.
+
+        RuntimeError where as many as there may be are all in use.
+        """
+        entry = self._enter(name)
+        try:
+            while not entry.turn.acquire(timeout=TURN):
+                wait()
+            try:
+                yield entry.session
+            finally:
+                entry.turn.release()
+        finally:
+            self._leave(entry)
+
+    def close(self, name: Hashable) -> bool:
+        """Close a session, after those who are at it; False where there is none. The next use of the name begins a new one."""
+        with self._lock:
+            entry = self._entries.pop(name, None)
+        if entry:
+            with entry.turn:
+                entry.session.close()
+        return entry is not None
+
+    def close_all(self) -> None:
+        for name in self.names():
+            self.close(name)
+
+    def names(self) -> list[Hashable]:
+        with self._lock:
+            return list(self._entries)
+
+    def figures(self) -> dict[Hashable, Figures]:
+        """How every session keeps up."""
+        with self._lock:
+            return {name: entry.session.figures for name, entry in self._entries.items()}
+
+    def sweep(self) -> None:
+        """Close what was idle for too long."""
+        with self._lock:
+            late = self.clock() - self.idle
+            old = [name for name, entry in self._entries.items() if not entry.users and entry.used <= late]
+            gone = [self._entries.pop(name) for name in old]
+            self._timer = None
+            self._watch()
+        for entry in gone:
+            entry.session.close()
+
+    def _enter(self, name: Hashable) -> _Entry:
+        self.sweep()
+        with self._lock:
+            gone = None if name in self._entries else self._room()
+            entry = self._entries.get(name) or self._entries.setdefault(name, _Entry(self.make()))
+            entry.users += 1
+        if gone:
+            gone.session.close()
+        return entry
+
+    def _room(self) -> _Entry | None:
+        """Where no more fit, the one idle for longest, taken out."""
+        if len(self._entries) < self.most:
+            return None
+        idle = [name for name, entry in self._entries.items() if not entry.users]
+        if not idle:
+            raise RuntimeError(f"{self.most} live sessions are in use, and there may be no more; close one, or give two streams one after the other.")
+        return self._entries.pop(min(idle, key=lambda name: self._entries[name].used))
+
+    def _leave(self, entry: _Entry) -> None:
+        with self._lock:
+            entry.users -= 1
+            entry.used = self.clock()
+            self._watch()
+
+    def _watch(self) -> None:
+        """Look again later, where anything is kept."""
+        if self._entries and self._timer is None:
+            self._timer = threading.Timer(self.idle, self.sweep)
+            self._timer.daemon = True
+            self._timer.start()

@@ -1,0 +1,193 @@
+"""One live session: frames in, frames out, with everything a stage remembers kept from push to push.
+
+The results are those of the whole film, only later: what was pushed together, and how often, changes when a frame comes and not how it looks.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Iterable
+from contextlib import ExitStack
+from fractions import Fraction
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from ..eyes import TIME
+from ..host import Host
+from ..plan import Plan
+from ..shots import CutDetector, thumbnail
+from .frames import arrived
+from .line import Line, info_of, key_of
+from .numbers import Figures, Numbers
+from .shelf import Shelf, joined
+
+CONSTANT, READY = MODES = ("constant delay", "as ready")
+GAP = 5.0  # seconds without a push after which the film is another one
+KEPT = 2  # stages that stay loaded: the one at work, and the one before it
+BESIDE = 4  # chunks that may wait for a stage that works beside
+
+
+class Session:
+    """Keeps a stage at work between pushes. ``beside``: a push does not wait for its own frames, only for those that are due.
+
+    ``gap`` and ``clock`` are in seconds. Not for several threads at once: ``Sessions`` lets them take turns.
+    """
+
+    def __init__(self, host: Host, beside: bool = False, gap: float = GAP, clock: Callable[[], float] = time.perf_counter):
+        self.host, self.beside, self.gap, self.clock = host, beside, gap, clock
+        self.line: Line | None = None
+        self.numbers, self.delay = Numbers(), 0
+        self.cuts: tuple[int, ...] = ()  # frames of the last push that begin a shot
+        self._shelf, self._mode, self._last = Shelf(), (CONSTANT, 0), 0.0
+        self._lines: OrderedDict[tuple, tuple[Line, object]] = OrderedDict()  # with what keeps their networks placed
+        self._stream = torch.cuda.Stream(host.device) if host.device.type == "cuda" else None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.taken, self._detector = 0, CutDetector()
+
+    @property
+    def figures(self) -> Figures:
+        return self.numbers.figures(self.delay)
+
+    def push(self, plan: Plan, *inputs: Tensor, fps: Fraction | int = 24, mode: str = CONSTANT, delay: int = 0,
+             cuts: str | Collection[int] = "auto") -> dict[str, Tensor]:  # fmt: skip
+        """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by output.
+
+        With a constant delay that is one frame for each (several, where the stage raises the rate), the first ones plain resizes; ``delay``
+        makes it so many frames longer. As ready, it is whatever is done. Frames of another size or rate, and those after a gap, start
+        afresh; another plan goes on with the next frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is
+        cancelled makes the next one start afresh.
+        """
+        now = self.clock()
+        with ExitStack() as undo:
+            undo.callback(self.drop)
+            inputs = tuple(arrived(frames, self.host.device, plan.label) for frames in inputs)
+            self._arrange(plan, inputs, Fraction(fps), (mode, delay), now)
+            due = self._feed(inputs, cuts, now)
+            stands_in = min(self._shelf.owed, due) if mode == CONSTANT else 0
+            self._collect(due - stands_in if mode == CONSTANT else 0)
+            made = self._given(inputs, due if mode == CONSTANT else self._shelf.count, stands_in)
+            undo.pop_all()
+        self._last = self.clock()
+        return made
+
+    def flush(self) -> dict[str, Tensor]:
+        """Everything that is still owed; the next push starts afresh."""
+        if not self.line:
+            return {}
+        with ExitStack() as undo:
+            undo.callback(self.drop)  # in any case: nothing is left to be lost
+            self._gather(self.line.finish())
+            return self._given((torch.empty(0, device=self.host.device),), self._shelf.count, 0)
+
+    def drop(self) -> None:
+        """Start afresh: what has not come out yet is lost."""
+        if self.line:
+            self.line.close()
+        self.numbers.dropped += self._shelf.clear()
+        self._begin()
+
+    def close(self) -> None:
+        """Let the networks go; a push would load them again."""
+        self.drop()
+        self._lines.clear()
+        self.line = None
+
+    def _arrange(self, plan: Plan, inputs: tuple[Tensor, ...], fps: Fraction, mode: tuple[str, int], now: float) -> None:
+        """The stage for these frames, its networks in place, and what it remembers where these frames go on with those before."""
+        infos, before = tuple(info_of(frames, fps) for frames in inputs), self.line
+        if before and (now - self._last > self.gap or before.infos != infos or before.key[0] != plan.kind):
+            self.drop()
+        line = self._loaded(plan, infos)
+        other = line is not before or mode != self._mode
+        if self.taken and line is not before:
+            self._gather(before.finish())
+        self.line, self._mode = line, mode
+        moved = line.moved()
+        if moved:
+            line.forget()
+        if moved or (self._shelf.count and before.made != line.made):
+            taken, detector = self.taken, self._detector
+            self.drop()
+            self.taken, self._detector, other = taken, detector, True
+        if not self.taken:
+            self.numbers.begin(now)
+        if other or not self.taken:
+            self._hold(line.held + math.ceil(mode[1] * line.rate), mode[0])
+            self.delay = line.delay + mode[1] if mode[0] == CONSTANT else line.delay
+
+    def _loaded(self, plan: Plan, infos: tuple) -> Line:
+        key = key_of(plan), infos
+        if key not in self._lines:
+            known = (line.for_frames(plan, infos) for line, _ in reversed(self._lines.values()))
+            line = next(filter(None, known), None) or Line(plan, plan.load(self.host), infos, self.host)
+            while len(self._lines) >= KEPT:
+                self._lines.popitem(last=False)
+            self._lines[key] = line, None
+        line = self._lines[key][0]
+        self._lines[key] = line, line.place()
+        self._lines.move_to_end(key)
+        return line
+
+    def _hold(self, held: int, mode: str) -> None:
+        """Make what is on its way so much: stand-ins where it is less; where it is more the oldest is lost."""
+        waiting = self._shelf.expected
+        self._shelf.owed = max(0, held - waiting) if mode == CONSTANT else 0
+        if mode == CONSTANT and waiting > held:
+            surplus = min(waiting - held, self._shelf.count)
+            self._shelf.take(surplus)
+            self.numbers.dropped += surplus
+
+    def _feed(self, inputs: tuple[Tensor, ...], cuts: str | Collection[int], now: float) -> int:
+        """Hand the frames on, each to its shot; how many results belong to them."""
+        count, before = inputs[0].shape[TIME], self.line.edge(self.taken)
+        found = self._cuts(inputs[0], cuts)
+        self.cuts = tuple(self.taken + cut for cut in found)
+        for begin, end in pairwise([0, *filter(None, found), count]):
+            if begin in found:
+                self._gather(self.line.finish())
+            if end > begin:
+                self.line.feed(tuple(frames.narrow(TIME, begin, end - begin) for frames in inputs), self.taken, self._stream)
+            self.taken += end - begin
+        due = self.line.edge(self.taken) - before
+        self._shelf.expect(due, now)
+        return due
+
+    def _cuts(self, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
+        """Which of these frames begin a shot; looking back alone tells, so live and film agree."""
+        if not isinstance(cuts, str):
+            return sorted(cut - self.taken for cut in cuts if 0 <= cut - self.taken < frames.shape[TIME] and cut)
+        if cuts == "none" or not self.line.remembers:
+            return []
+        shown = torch.cat(list(frames), -2) if frames.ndim == 5 else frames
+        return [index for index, gray in enumerate(thumbnail(shown)) if self._detector.feed(gray)]
+
+    def _gather(self, made: Iterable[dict[str, Tensor]]) -> None:
+        for chunk in made:
+            self._shelf.put(chunk)
+            self.host.tick(0, 0)
+
+    def _collect(self, due: int) -> None:
+        """Wait until the stage has done what it can; or, beside, for what is due and until not too much waits for it."""
+        if not self.beside:
+            self._gather(self.line.ready())
+            return
+        self._gather(self.line.ready(wait=False))
+        while (self._shelf.count < due or self.line.waiting > BESIDE) and (chunk := next(self.line.ready(), None)):
+            self._gather([chunk])
+
+    def _given(self, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:
+        """``due`` results, the first of them stand-ins, and those that a stage failed to give in time."""
+        ready = min(due - stands_in, self._shelf.count)
+        pieces, arrivals = self._shelf.take(ready)
+        self._shelf.owed -= stands_in
+        if filled := due - ready:
+            last = inputs[0].shape[TIME] - 1
+            pieces.insert(0, self.line.filled(inputs, [min(last, int(number / self.line.rate)) for number in range(filled)]))
+        self.numbers.give(arrivals, filled, self.clock())
+        return joined(pieces) or self.line.nothing(inputs[0])

@@ -1,0 +1,153 @@
+"""A stage's generator kept suspended between calls, on a thread of its own.
+
+A stage asks for its next chunk in the middle of its work, often several generators deep, and only a thread can be suspended there: so it
+waits for the chunk as any reader waits for a file. Whoever feeds it waits in turn until it is hungry again, so that one of the two works
+at a time and the same pushes always do the same; or, asked for beside, goes on and takes what is ready later. Weights, placement, progress
+and cancel stay on the thread that feeds, which is the one that knows of them.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
+from queue import Empty, SimpleQueue
+
+import torch
+from torch import Tensor
+
+from ..eyes import Chunk, ports
+
+END, STOP, HUNGRY = object(), object(), object()  # no more frames; leave everything; nothing left to work on
+
+
+class Strand:
+    """``work`` over chunks that come by and by: a function of their iterator, and of whether the newest chunk is the last at hand.
+
+    Each chunk is a tuple of tensors, one for each input. On CUDA the work has the stream that is given, and nobody waits for the device.
+    """
+
+    def __init__(self, work: Callable[[Iterator[tuple[Tensor, ...]], Callable[[], bool]], Iterator[Chunk]], stream: torch.cuda.Stream | None = None):
+        self._orders, self._news = SimpleQueue(), SimpleQueue()
+        self._fed, self._eaten, self.ended = 0, -1, False  # it is hungry once before it is fed
+        self._stop, self._stream = threading.Event(), stream
+        given = (work, self._orders, self._news, self._stop, stream)  # not this object, which may then be forgotten
+        self._thread = threading.Thread(target=_work, args=given, name="stereoreel-live", daemon=True)
+        self._thread.start()
+        weakref.finalize(self, _leave, self._stop, self._orders)
+
+    @property
+    def waiting(self) -> int:
+        """How many chunks are not worked on yet, or just now."""
+        return self._fed - self._eaten
+
+    def feed(self, chunks: Iterable[tuple[Tensor, ...]]) -> None:
+        """Chunks that are there together: after the last of them nothing more is at hand."""
+        chunks = list(chunks)
+        for number, chunk in enumerate(chunks, 1):
+            self._fed += 1
+            self._orders.put((chunk, number == len(chunks), _mark(self._stream)))
+
+    def finish(self) -> None:
+        """No chunk will follow."""
+        self._fed += 1
+        self._orders.put(END)
+
+    def made(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
+        """What comes out, until the work is hungry (or, without ``wait``, until it is busy); raises what the work raised."""
+        while not self.ended and (self.waiting or not wait):
+            try:
+                news = self._news.get(block=wait)
+            except Empty:
+                return
+            if isinstance(news, BaseException):
+                self.ended = True
+                raise news
+            if news is HUNGRY:
+                self._eaten += 1
+            elif news is END:
+                self.ended = True
+            else:
+                yield _taken(*news)
+
+    def rest(self) -> Iterator[dict[str, Tensor]]:
+        """Everything to the end: the flush."""
+        self.finish()
+        yield from self.made()
+
+    def close(self) -> None:
+        """Leave everything; returns when the thread has ended, within the time of one chunk."""
+        _leave(self._stop, self._orders)
+        self._thread.join()
+        self.ended = True
+
+
+class _Telling:
+    """Whatever ends the work is told to the one who waits, who raises it there."""
+
+    def __init__(self, news: SimpleQueue):
+        self.news = news
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind, error, trace) -> bool:
+        self.news.put(END if error is None or isinstance(error, GeneratorExit) else error)
+        return True
+
+
+def _work(work: Callable, orders: SimpleQueue, news: SimpleQueue, stop: threading.Event, stream: torch.cuda.Stream | None) -> None:
+    with _Telling(news), torch.cuda.stream(stream) if stream else nullcontext(), torch.inference_mode():
+        feed = _Feed(orders, news, stream)
+        for made in work(feed, lambda: feed.last):
+            news.put((ports(made), _mark(stream, own=True)))
+            del made
+            if stop.is_set():
+                return
+
+
+class _Feed:
+    """The chunks as the work sees them: an iterator that waits."""
+
+    def __init__(self, orders: SimpleQueue, news: SimpleQueue, stream: torch.cuda.Stream | None):
+        self.orders, self.news, self.stream, self.last, self.over = orders, news, stream, False, False
+
+    def __iter__(self) -> _Feed:
+        return self
+
+    def __next__(self) -> tuple[Tensor, ...]:
+        if not self.over:
+            self.news.put(HUNGRY)
+            order = self.orders.get()
+            self.over = order is END
+        if self.over:  # a stage may ask again
+            raise StopIteration
+        if order is STOP:
+            raise GeneratorExit
+        chunk, self.last, mark = order
+        if self.stream:
+            self.stream.wait_event(mark)
+            for tensor in chunk:
+                tensor.record_stream(self.stream)
+        return chunk
+
+
+def _leave(stop: threading.Event, orders: SimpleQueue) -> None:
+    stop.set()
+    orders.put(STOP)
+
+
+def _mark(stream: torch.cuda.Stream | None, own: bool = False) -> torch.cuda.Event | None:
+    """A point in time on the device: of the work's own stream, or of whoever feeds it."""
+    return stream and (stream if own else torch.cuda.current_stream(stream.device)).record_event()
+
+
+def _taken(made: dict[str, Tensor], mark: torch.cuda.Event | None) -> dict[str, Tensor]:
+    """What the work has made, for use on the stream that is current here."""
+    if mark:
+        for tensor in made.values():
+            if tensor.is_cuda:
+                here = torch.cuda.current_stream(tensor.device)
+                here.wait_event(mark)
+                tensor.record_stream(here)
+    return made

@@ -1,0 +1,106 @@
+"""The same for a plain Python loop: ``Upscaler`` beside a generator, and ``PostProcessor`` for applications that load one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from ..host import Headless, Host
+from ..plan import Plan
+from .numbers import Figures
+from .session import CONSTANT, READY, Session
+
+
+class Upscaler:
+    """Frames ``[T, H, W, C]`` in, larger (or more) frames out, on the device where they came from.
+
+        with Upscaler("realesrgan-x2plus", factor=2) as upscaler:
+            for frames in generator:              # 1 or 12 frames, float 0..1 or uint8
+                show(upscaler.push(frames))
+            show(upscaler.flush())
+
+    ``kind`` is upscale, vsr or interpolate; ``options`` are those of its node. Without ``constant`` delay a push gives what is ready, 0 to
+    k frames. ``beside`` lets a push return while its frames are still worked on, so that the generator goes on meanwhile; with a constant
+    delay, ``delay`` then says how many frames later they are due (one burst hides one burst's work). ``device`` may be another than the generator's.
+    """
+
+    def __init__(self, model: str = "auto", *, kind: str = "upscale", device: str | torch.device | None = None, host: Host | None = None,
+                 constant: bool = False, beside: bool = False, delay: int = 0, fps: Fraction | int = 24, cuts="auto", **options):  # fmt: skip
+        host = host or Headless(device)
+        self._session = Session(host, beside)
+        usual = {"live": "upscaler"}  # so that auto takes a model that keeps up
+        if kind == "upscale" and host.device.type == "cuda":
+            usual["reuse"] = "off"  # comparing frames would ask the device for an answer each time
+        self._kind, self._options = kind, {**usual, **options, "model": model}
+        self._given = dict(fps=fps, mode=CONSTANT if constant else READY, delay=delay, cuts=cuts)
+        self._plan = Plan(kind, self._options, kind)
+        self._home: torch.device | None = None
+
+    def push(self, frames: Tensor) -> Tensor:
+        """The next frames; what is ready, or due. Nothing of a generator's stream is waited for on the host."""
+        self._home = frames.device
+        return self._back(self._session.push(self._plan, frames, **self._given)["clip"])
+
+    def flush(self) -> Tensor:
+        """What is still owed, when the generator has ended or stops for a while."""
+        made = self._session.flush()
+        return self._back(made["clip"]) if made else torch.empty(0)
+
+    def change(self, **options) -> None:
+        """Other options (also ``model``) from the next push on."""
+        self._options |= options
+        self._plan = Plan(self._kind, self._options, self._kind)
+
+    @property
+    def delay(self) -> int:
+        """Input frames that a constant delay is long, and others at most; known from the first push on."""
+        return self._session.delay
+
+    @property
+    def latency(self) -> float:
+        """Median milliseconds from a frame's arrival to its result."""
+        return self.figures.p50
+
+    @property
+    def figures(self) -> Figures:
+        return self._session.figures
+
+    def close(self) -> None:
+        self._session.close()
+
+    def __enter__(self) -> Upscaler:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.close()
+
+    def _back(self, made: Tensor) -> Tensor:
+        """On the device where frames come from; through pinned memory, waited for once, where that is the computer's."""
+        if made.is_cuda and self._home.type == "cpu":
+            here = torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
+            torch.cuda.current_stream(made.device).synchronize()
+            return here
+        return made.to(self._home, non_blocking=True)
+
+
+class PostProcessor:
+    """What streaming applications call after their generator: ``video`` in, a dict with ``video`` out, one frame for each.
+
+    ``video`` is a tensor ``[T, H, W, C]`` or a list of ``[1, H, W, C]`` (Daydream Scope), uint8 or float 0..1; the result is float 0..1. Keywords
+    named like options of the stage change them on the way.
+    """
+
+    def __init__(self, device: str | torch.device | None = None, **options):
+        self.upscaler = Upscaler(**{"constant": True, **options}, device=device)
+
+    def __call__(self, video: Tensor | Sequence[Tensor], **changes) -> dict[str, Tensor]:
+        if changes:
+            self.upscaler.change(**changes)
+        frames = video if isinstance(video, Tensor) else torch.cat([frame if frame.ndim == 4 else frame[None] for frame in video])
+        return {"video": self.upscaler.push(frames)}
+
+    def cleanup(self) -> None:
+        self.upscaler.close()
