@@ -8,10 +8,12 @@ from .comfort import ComfortNode
 from .compare import CompareNode
 from .encode import EncodeNode
 from .extract import ExtractNode
+from .keep import KeepNode
 from .preview import PreviewNode
 
 WEB_DIRECTORY = "./web"
-BASES = {"extract": ExtractNode, "encode": EncodeNode, "comfort": ComfortNode, "compare": CompareNode, "preview": PreviewNode}
+BASES = {"extract": ExtractNode, "encode": EncodeNode, "comfort": ComfortNode, "compare": CompareNode, "preview": PreviewNode,
+         "keep": KeepNode}
 
 
 class StereoReel(ComfyExtension):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from PIL import Image
 
 from ..stereoreel import build
 from ..stereoreel.clip import Samples
+from ..stereoreel.film import film, resumes
 from ..stereoreel.media.clock import frames_of
 from ..stereoreel.media.layout import file_tag, pack
 from ..stereoreel.media.options import extension
@@ -22,6 +24,8 @@ from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
 from ._host import ComfyHost
 from ._images import as_clip, as_depth
 from ._schema import DeclaredNode
+
+log = logging.getLogger(__name__)
 
 EVERY = 1.0  # seconds between two preview pictures
 SIDE = 512  # their longer side, pixels
@@ -41,7 +45,12 @@ class EncodeNode(DeclaredNode):
         host = ComfyHost()
         watch = _Watch(host, settings, frames_of(frames.info, settings), str(cls.hidden.unique_id))
         sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
-        paths = write(frames, path, settings, host, depth=depths, audio=sound, metadata=cls._metadata(), watch=watch)
+        more = {"depth": depths, "audio": sound, "metadata": cls._metadata(), "watch": watch}
+        if resumes(frames, settings):
+            job = confine_prefix(f"{settings.filename_prefix}.job", output)
+            paths = film(frames, path, settings, host, folder=job, kept=output, say=watch.say, skipped=watch.skip, **more)
+        else:
+            paths = write(frames, path, settings, host, **more)
         shown = ui.PreviewVideo([cls._result(file, output) for file in paths]).as_dict()
         if path.suffix == ".gif":  # for the canvas, what is animated and no WebP is a video
             del shown["animated"]
@@ -76,7 +85,15 @@ class _Watch:
 
     def __init__(self, host: ComfyHost, settings: SimpleNamespace, total: int, node_id: str):
         self.host, self.settings, self.total, self.node_id = host, settings, total, node_id
-        self.done, self.begun, self.shown, self.pictures = 0, time.monotonic(), 0.0, 0
+        self.done, self.begun, self.shown, self.pictures, self.before = 0, time.monotonic(), 0.0, 0, 0
+
+    def say(self, line: str) -> None:
+        log.info(line)
+        PromptServer.instance.send_progress_text(line, self.node_id)
+
+    def skip(self, frames: int) -> None:
+        """So many frames are there already."""
+        self.done = self.before = frames
 
     def __call__(self, chunks) -> None:
         chunk = chunks[0]
@@ -85,7 +102,7 @@ class _Watch:
         if now - self.shown < EVERY:
             return
         self.shown = now
-        rate = self.done / max(now - self.begun, 1e-6)
+        rate = (self.done - self.before) / max(now - self.begun, 1e-6)
         left = round((self.total - self.done) / rate)
         text = f"{self.done} of {self.total} frames, {rate:.1f} fps, {left // 60}:{left % 60:02} left"
         PromptServer.instance.send_progress_text(text, self.node_id)

@@ -10,6 +10,8 @@ from .compare import OPTIONS, compare
 from .declared import Node
 from .depth.given import Given
 from .depth.views import Colors, Histogram
+from .keep import OPTIONS as KEPT
+from .keep import Keep
 from .options import resolve
 from .plan import Plan
 from .stereo.parallax import ScreenPlane
@@ -35,6 +37,8 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
             raise ValueError(f"{name}: nothing is connected to {socket.name}.")
     if node.kind == "compare":
         return {"clip": compare(inputs["clip"], inputs["other"], resolve(OPTIONS, options), name)}
+    if node.kind == "keep":
+        return dict(apply(Keep(resolve(KEPT, options).folder, name), inputs["clip"]))
     check_rate(inputs["clip"], inputs.get("fps"))
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
     if (cuts := options.get("cuts", "auto")).strip() not in ("auto", ""):

@@ -127,8 +127,9 @@ class Stage(Protocol):
 
     A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips, and ``counts``, a mapping
     of what it counted while it worked. For live use: ``delay(info)``, how many frames it holds back at most (0 where it does not tell),
-    ``remembers``, whether what it gives depends on frames before (True), and ``forget()``, which lets go what it recorded for networks
-    that have been moved.
+    ``remembers``, whether what it gives depends on frames before (True), ``retuned(options)``, the same stage under other options with its
+    networks as they are, None where they must be loaded anew, and ``forget()``, which lets go what it recorded for networks that have
+    been moved.
     """
 
     nets: list

@@ -51,7 +51,8 @@ PACKED = Option(
 
 
 # Where the options of nodes are that are no kind of model; each but the first also stands for IMAGE batches that are pairs.
-ELSEWHERE = {"extract": "extract", "encode": "media.options", "comfort": "comfort", "preview": "preview", "compare": "compare"}
+ELSEWHERE = {"extract": "extract", "encode": "media.options", "comfort": "comfort", "preview": "preview", "compare": "compare",
+             "keep": "keep"}
 
 
 @lru_cache
@@ -128,8 +129,7 @@ NODES: tuple[Node, ...] = (
         "Write the video file, chunk by chunk, with the source's sound. The file appears under its name only when it is complete.",
         (
             CLIP_IN,
-            Socket("depth", DEPTHS, "Also write this depth as a video of its own, computed in the same pass, or with the layouts rgbd into the picture.",
-                   True),
+            Socket("depth", DEPTHS, "Also write this depth as a video of its own, computed in the same pass, or into the picture (rgbd).", True),
             FPS_IN,
             Socket("audio", "AUDIO", "Sound to use instead of the source's own.", True),
         ),
@@ -163,6 +163,12 @@ NODES: tuple[Node, ...] = (
         "Sizes and rates need not agree.",
         (CLIP_IN, Socket("other", FRAMES, "The clip to compare with; of the same proportions.")),
         (CLIP_OUT,),
+    ),
+    Node(
+        "StereoReelKeep", "Keep Frames", "keep",
+        "Keep what a stage made, such as ten hours of depth, so that a change behind it does not make it again. "
+        "Encode Video keeps it while it makes the film in units (resume).",
+        (Socket("clip", DEPTHS, "The frames, or a depth, to keep; without alpha."),), (CLIP_OUT,),
     ),
 )
 

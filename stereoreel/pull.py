@@ -17,6 +17,7 @@ from .eyes import TIME, both, fan_out, ports
 from .host import Host
 from .meter import Meter
 from .naming import naming
+from .units import pieces
 
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
 MOST_FRAMES = 32
@@ -25,33 +26,33 @@ MOST_FRAMES = 32
 def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None) -> Iterator[tuple[Tensor, ...]]:
     """All frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
 
-    ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A failure's message begins with the
-    label of the stage that failed. Closing the generator stops every stage and thread.
+    ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A shot of more than ``units.LONGEST`` frames is
+    made in parts. A failure's message begins with the label of the stage that failed. Closing the generator stops every stage and thread.
     """
     clips = [clips] if isinstance(clips, Clip) else list(clips)
     check_lengths("This pull", clips)
-    run = _Run(host, chunk_frames, meter or Meter())
-    try:
-        readers = [run.reader(clip) for clip in clips]
-        run.place()
-        total, done = clips[0].info.frames, 0
-        for chunks in run.together(readers, total, "This pull"):
-            done += chunks[0].shape[TIME]
-            yield chunks
-            run.done = (done, total)
-            host.tick(done, total)
-    finally:
-        run.close()
+    meter, total, done = meter or Meter(), clips[0].info.frames, 0
+    for piece in pieces(clips):
+        run = _Run(host, chunk_frames, meter, (done, total if done else 0))
+        try:
+            readers = [run.reader(clip) for clip in piece]
+            run.place()
+            for chunks in run.together(readers, piece[0].info.frames, "This pull"):
+                done += chunks[0].shape[TIME]
+                yield chunks
+                run.done = (done, total)
+                host.tick(done, total)
+        finally:
+            run.close()
 
 
 class _Run:
     """The makers of one pull, and what they share."""
 
-    def __init__(self, host: Host, chunk_frames: int | None, meter: Meter):
-        self.host, self.chunk_frames, self.meter = host, chunk_frames, meter
+    def __init__(self, host: Host, chunk_frames: int | None, meter: Meter, done: tuple[int, int] = (0, 0)):
+        self.host, self.chunk_frames, self.meter, self.done = host, chunk_frames, meter, done
         self.budget = CHUNK_BYTES.get(host.device.type, CHUNK_BYTES["cpu"])
         self.makers: dict[int, _Maker] = {}
-        self.done = (0, 0)
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
     def reader(self, clip: Clip, gives: Iterable[ClipInfo] = ()) -> _Reader:

@@ -91,7 +91,8 @@ def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
 
 # The catalogue
 
-AUTHORS = "https://huggingface.co/depth-anything/"  # whose files no public list of hashes names: fetch says so, and tells the hash it got
+# whose files no public list of hashes names: fetch says so, and tells the hash it got
+AUTHORS = ("https://huggingface.co/depth-anything/", "https://huggingface.co/JunhaoZhuang/", "https://github.com/OpenImagingLab/")
 
 
 def test_every_file_of_the_catalogue_can_be_fetched_and_found():
@@ -100,7 +101,7 @@ def test_every_file_of_the_catalogue_can_be_fetched_and_found():
             assert entry.file == next((part.file for part in entry.parts.values()), None)
             for part in entry.parts.values():
                 assert weights.checked(part.file) == part.file and weights.is_weights(part.file) and isinstance(part.also, tuple)
-                assert part.url is None or (urlsplit(part.url).scheme == "https" and urlsplit(part.url).path.endswith(part.file))
+                assert part.url is None or (urlsplit(part.url).scheme == "https" and urlsplit(part.url).path.endswith(part.file.rsplit("/", 1)[-1]))
                 assert part.sha256 is None or (len(part.sha256) == 64 and int(part.sha256, 16))
                 from_authors = part.url is None or part.url.startswith(AUTHORS)
                 assert part.optional or part.sha256 or from_authors, f"{part.file} could not be verified"
@@ -181,9 +182,14 @@ def test_kinds_that_run_no_foreign_files_refuse_them(host):
 
 
 def test_a_choice_that_is_open_takes_other_words():
-    model, *others = catalog.options("upscale")
+    model, *_ = catalog.options("upscale")
     assert resolve([model], {"model": "4x_foo.pth"}).model == "4x_foo.pth" and "4x_foo.pth" not in model.choices
-    assert others[-1].name == "download" and others[-1].default is False
+
+
+@pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth"])
+def test_nothing_is_fetched_unless_it_is_asked_for(kind):
+    [download] = [option for option in catalog.options(kind) if option.name == "download"]
+    assert download.default is False
 
 
 def test_the_plans_of_a_graph_are_told_once_each_sources_first(tensor_clip):

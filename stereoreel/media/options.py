@@ -56,6 +56,9 @@ OPTIONS = (
            "written twice: first finely into a temporary file, then from it to the size.", low=0, high=1e6, step=1),
     Option("hardware", False, "Let the graphics card encode h264, hevc and av1 where it can: NVIDIA, Intel, AMD or Apple. Faster, and larger "
            "at the same quality; where no such encoder opens, the format's own one works, and a line in the log says so.", advanced=True),
+    Option("resume", "auto", "Make the film in units that are kept beside the file until it is complete, so that queueing the same graph again "
+           "after a cancel, a crash or a full disk goes on. auto: where the film has more than 6000 frames and comes from a file. "
+           "In a terminal, the command film does this.", choices=("auto", "on", "off"), advanced=True),
 )
 
 

@@ -1,0 +1,163 @@
+"""What it costs to make a film in units, and what a second worker brings.
+
+    python benchmarks/film.py                     the default workflow, 900 frames of 320x180
+    python benchmarks/film.py --quick             the same with 300 frames and without depth, no cluster
+    python benchmarks/film.py --waiting           two Ray workers over one, on a stage that waits 40 ms a frame as for a graphics card
+    python benchmarks/film.py --long 10000        memory, open files and times of a long film
+    python benchmarks/film.py --index             how fast cuts are found in 720p
+
+``run`` and ``film`` take turns. ``--figures FILE`` keeps what benchmarks/scale_sim.py reads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+from types import SimpleNamespace
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+from memory import film as write_source
+
+from stereoreel import workflow
+from stereoreel.film import film, job_folder
+from stereoreel.film.worker import Worker
+from stereoreel.host import Headless
+from stereoreel.meter import Meter, resident
+from stereoreel.sink import write
+
+WAIT = 0.04  # seconds a frame
+CHEAP = {
+    "1": {"class_type": "StereoReelExtract", "inputs": {"video": ""}},
+    "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "builtin"}},
+    "3": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["2", 0], "model": "builtin", "quality": "fast"}},
+    "4": {"class_type": "StereoReelStereo", "inputs": {"clip": ["3", 0], "depth": ["3", 0], "model": "builtin"}},
+    "5": {"class_type": "StereoReelEncode", "inputs": {"clip": ["4", 0], "speed": "fast"}},
+}
+
+
+class Waiting(Worker):
+    """A worker whose frames come from something else than these cores: they are waited for."""
+
+    def make(self, number: int, unit: list[int]):
+        time.sleep(WAIT * (unit[1] - unit[0]))
+        return super().make(number, unit)
+
+
+def sink(graph: dict, source: Path) -> SimpleNamespace:
+    return workflow.Assembly(graph, lambda name: source).sinks[0]
+
+
+def once(graph: dict, source: Path, target: Path, units: bool) -> tuple[float, float, Meter, int]:
+    """Seconds, seconds of all cores, costs and bytes of one run."""
+    target.unlink(missing_ok=True)
+    job, meter, begun, worked = sink(graph, source), Meter(), time.perf_counter(), time.process_time()
+    make = film if units else write
+    make(job.clip, target, job.settings, Headless(), depth=job.depth, meter=meter)
+    return time.perf_counter() - begun, time.process_time() - worked, meter, target.stat().st_size
+
+
+def units_against_run(graph: dict, source: Path, folder: Path, rounds: int) -> dict:
+    """Interleaved; and what a scale model needs to know."""
+    times, cores, frames = {False: [], True: []}, {False: [], True: []}, sink(graph, source).clip.info.frames
+    for _ in range(rounds):
+        for units in (False, True):
+            seconds, worked, meter, size = once(graph, source, folder / f"out{units}.mp4", units)
+            times[units].append(seconds)
+            cores[units].append(worked)
+    stages = {label: cost.seconds / max(1, frames) for label, cost in meter.costs.items()}
+    return {
+        "frames": frames, "run_seconds": min(times[False]), "film_seconds": min(times[True]), "run_median": median(times[False]),
+        "film_median": median(times[True]),
+        "run_cores": min(cores[False]), "film_cores": min(cores[True]), "seconds_per_frame": stages, "bytes_per_frame": size / frames,
+        "ratio": {"film over run, time": min(times[True]) / min(times[False]), "film over run, work": min(cores[True]) / min(cores[False])},
+    }  # fmt: skip
+
+
+def workers(source: Path, folder: Path) -> dict:
+    """One worker and two on the same film; the cluster is there already when the clock begins."""
+    from stereoreel.film.cluster import Cluster
+
+    found = {}
+    shots = {"clip": ["1", 0], "cuts": ", ".join(map(str, range(12, 300, 12)))}
+    made = {**CHEAP, "3": {**CHEAP["3"], "inputs": {**CHEAP["3"]["inputs"], **shots}}}
+    del made["2"]
+    for count in (1, 2, 1, 2):
+        with Cluster("local", workers=count, worker=Waiting) as cluster:
+            job, first = sink(made, source), []
+            crew = cluster.crew(made, source, "cpu")
+            film(job.clip, folder / f"{count}.mp4", job.settings, Headless("cpu"), crew=crew, group=24,
+                 seen=lambda figures, first=first: first.append((time.perf_counter(), figures()["frames"])))  # fmt: skip
+        (begun, at_first), (ended, all_of_it) = first[count - 1], first[-1]  # from when each has made one
+        found.setdefault(count, []).append((all_of_it - at_first) / (ended - begun))
+    best = {count: max(rates) for count, rates in found.items()}
+    return {"fps_one": best[1], "fps_two": best[2], "ratio": {"two workers over one": best[2] / best[1]}}
+
+
+def long(frames: int, folder: Path) -> dict:
+    """Resident memory and open files over a long film; how far sound and picture are apart at its end."""
+    import av
+
+    source, target, seen = folder / "long.mp4", folder / "out.mp4", []
+    write_source(source, frames, 96, 64)
+    job = sink(CHEAP, source)
+    handles = Path("/proc/self/fd")
+    film(job.clip, target, job.settings, Headless("cpu"), seen=lambda figures: seen.append((resident(), len(os.listdir(handles)))))
+    with av.open(str(target)) as made:
+        stream = made.streams.video[0]
+        shown = sorted(packet.pts * Fraction(packet.time_base) for packet in made.demux(stream) if packet.size)
+    exact = shown == [Fraction(number) / job.clip.info.fps for number in range(job.clip.info.frames)]
+    early, late = seen[len(seen) // 10], seen[-1]
+    return {"frames": job.clip.info.frames, "units": len(seen), "MiB_early": early[0] / 2**20, "MiB_late": late[0] / 2**20,
+            "files_early": early[1], "files_late": late[1], "times_exact": exact, "job_left": job_folder(target).exists(),
+            "ratio": {"memory late over early": late[0] / early[0]}}  # fmt: skip
+
+
+def index(folder: Path) -> dict:
+    """Frames of 1280x720 a second in which cuts are found; the best of three."""
+    from stereoreel.media import cuts
+
+    source, times = folder / "index.mp4", []
+    write_source(source, 500, 1280, 720)
+    for number in range(3):
+        begun = time.perf_counter()
+        cuts.index_cuts(source, (number, 500), 0.5)
+        times.append((time.perf_counter() - begun) / (500 - number))
+    return {"fps": 1 / min(times)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--waiting", action="store_true")
+    parser.add_argument("--long", type=int, metavar="FRAMES")
+    parser.add_argument("--index", action="store_true")
+    parser.add_argument("--figures", type=Path)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if options.long:
+            found = long(options.long, folder)
+        elif options.index:
+            found = index(folder)
+        else:
+            write_source(folder / "in.mp4", 300 if options.quick or options.waiting else 900, 320 if not options.waiting else 96, 180)
+            graph = CHEAP if options.quick else workflow.read(ROOT / "workflows" / "api" / "default.json")
+            both = lambda: units_against_run(graph, folder / "in.mp4", folder, 1 if options.quick else 2)  # noqa: E731
+            found = workers(folder / "in.mp4", folder) if options.waiting else both()
+    if options.figures:
+        options.figures.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found) if options.json else json.dumps(found, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""FlashVSR: frames a second, latency, memory and the time of each part; and how it shares a GPU with whatever makes the frames.
+
+    python benchmarks/flashvsr.py [--quick] [--json] [--device cuda] [--size 512x512x2 704x384x2 ...] [--compile] [--store int8 ...]
+
+Weights are random and made on the device: speed does not depend on them. On a CPU the network has few channels, and figures only show
+that everything runs. A size is that of the source and the factor; "limit" is what the network's multiplications alone would allow.
+
+The generator stands in for a video model: it really loads the GPU, for 40 and 50 ms a frame, and gives its frames in bursts of 12.
+"serial" waits for each burst and for each frame, "overlapped" lets the generator go on beside the upscaler. Where there is no second
+GPU, a generator that sleeps stands for one. Latency is from when a frame has arrived to when it is done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+
+import torch  # isort: skip
+from torch import Tensor
+
+from stereoreel.clip import ClipInfo, Shot
+from stereoreel.compute import number_type
+from stereoreel.meter import resident
+from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
+from stereoreel.options import resolve
+from stereoreel.vsr import OPTIONS
+from stereoreel.vsr.flashvsr import FlashVSR
+from stereoreel.vsr.flashvsr.stream import AHEAD, BEGIN, STEP, enlarge, schedule
+
+SIZES = {"cpu": ["40x40x2"], "cuda": ["512x512x2", "704x384x2"]}
+TINY = (flashvsr.Family(256, 2, 96, 32, 64), (24, 32, 256), (16, 12, 8, 8))
+FULL = (flashvsr.Family(), (2048, 3072, 1536), (512, 256, 128, 128))
+BURST = 12  # frames that the generator gives at once
+DENSE = 790e12  # multiplications and additions a second that an H100 or H200 reaches in bfloat16
+PIXEL_WORK = 7.6e6  # of them for one pixel of the result
+
+
+def stage(options: argparse.Namespace, factor: float, device: torch.device) -> FlashVSR:
+    family, projector, decoder = TINY if device.type == "cpu" else FULL
+    given = {name: getattr(options, name) for name in ("store", "attention", "compile", "tile", "color", "history")}
+    settings = resolve(OPTIONS, {**given, "factor": factor})
+    dtype = number_type("auto", device)
+    with torch.device(device):
+        torch.manual_seed(0)
+        dit = flashvsr.WanDiT(family).folded(torch.randn(1, 512, family.text), dtype).eval()
+        first = flashvsr_projector.Projector(*projector).to(dtype).stacked().eval()
+        last = flashvsr_decoder.TCDecoder(*decoder).joined().to(dtype, memory_format=torch.channels_last).eval()
+    return FlashVSR(dit, first, last, settings, device)
+
+
+def wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def film(width: int, height: int, frames: int, device: torch.device) -> Tensor:
+    return torch.rand(frames, height, width, 3, device=device)
+
+
+def run(made: FlashVSR, chunks: Iterator[Tensor], width: int, height: int) -> Iterator[tuple[int, float]]:
+    """How many frames came out, and when the device had them done."""
+    for out in made(Shot(0, ClipInfo(width, height, Fraction(25), 0)), chunks):
+        event = torch.cuda.Event() if made.device.type == "cuda" else None
+        if event:
+            event.record()
+            event.synchronize()
+        yield len(out), time.perf_counter()
+
+
+def speed(made: FlashVSR, width: int, height: int, frames: int) -> dict[str, float]:
+    """The first frame after all that is made ready once; then the steady rate."""
+    images = film(width, height, frames, made.device)
+    list(run(made, images[: BEGIN + 3 * STEP].split(STEP), width, height))
+    wait(made.device)
+    begin = time.perf_counter()
+    done = list(run(made, images.split(STEP), width, height))
+    gaps = [(later - earlier) / count for (_, earlier), (count, later) in zip(done, done[1:-1])]
+    steady = sum(count for count, _ in done[1:]) / (done[-1][1] - done[0][1])
+    return {"fps": steady, "first_frame_s": done[0][1] - begin, "frame_ms": 1000 * statistics.median(gaps), "frame_ms_worst": 1000 * max(gaps)}
+
+
+def peak(made: FlashVSR, width: int, height: int) -> float:
+    """GiB that a short film takes, the networks with it."""
+    if made.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(made.device)
+    list(run(made, film(width, height, BEGIN + 3 * STEP, made.device).split(STEP), width, height))
+    return (torch.cuda.max_memory_allocated(made.device) if made.device.type == "cuda" else resident("VmHWM")) / 2**30
+
+
+def parts(made: FlashVSR, width: int, height: int, rounds: int) -> dict[str, float]:
+    """Milliseconds of each part for a steady chunk of eight frames, one after the other."""
+    device, work = made.device, made.begin(width, height)
+    seconds: dict[str, list[float]] = {name: [] for name in ("enlarge", "project", "denoise", "decode", "color")}
+
+    def timed(name: str, work: Callable[..., Tensor], *given) -> Tensor:
+        wait(device)
+        begin = time.perf_counter()
+        result = work(*given)
+        wait(device)
+        seconds[name].append(time.perf_counter() - begin)
+        return result
+
+    waiting = []
+    for index, (group, _) in enumerate(schedule(film(width, height, BEGIN + (rounds + 3) * STEP, device).split(STEP))):
+        waiting.append(timed("enlarge", enlarge, group, *work.size, device))
+        latents = timed("denoise", work.denoise, index, timed("project", work.project, work.seen(waiting[-1])))
+        images = torch.cat(waiting)
+        pictures = timed("decode", work.decode, latents, work.seen(images)[:-AHEAD])
+        timed("color", work.finished, pictures, images[:-AHEAD])
+        waiting = [images[-AHEAD:]]
+    made.idle.append(work.denoise)
+    return {name: 1000 * min(found[3:]) for name, found in seconds.items()}
+
+
+class Generator:
+    """Makes noise in bursts, as long as a video model would take; on a GPU by multiplying matrices, else by sleeping."""
+
+    def __init__(self, device: torch.device, seconds: float, width: int, height: int, asleep: bool):
+        self.device, self.seconds, self.size, self.asleep = device, seconds, (width, height), asleep or device.type == "cpu"
+        if not self.asleep:
+            self.stream = torch.cuda.Stream(device)
+            self.matrix = torch.randn(4096, 4096, device=device, dtype=torch.bfloat16)
+            self.times = max(1, round(seconds * BURST / self._one()))
+
+    def _one(self) -> float:
+        """Seconds of one product."""
+        for count in (5, 100):
+            wait(self.device)
+            begin = time.perf_counter()
+            for _ in range(count):
+                self.matrix @ self.matrix
+            wait(self.device)
+        return (time.perf_counter() - begin) / count
+
+    def start(self) -> Callable[[], Tensor]:
+        """Begin a burst; what is returned waits for it."""
+        until = time.perf_counter() + self.seconds * BURST
+        if self.asleep:
+            return lambda: (time.sleep(max(0.0, until - time.perf_counter())), film(*self.size, BURST, self.device))[1]
+        with torch.cuda.stream(self.stream):
+            for _ in range(self.times):
+                self.matrix @ self.matrix
+            images = film(*self.size, BURST, self.device)
+            done = self.stream.record_event()
+        return lambda: (done.synchronize(), images)[1]
+
+
+def together(made: FlashVSR, generator: Generator, bursts: int, overlapped: bool) -> dict[str, float]:
+    """Frames a second of generator and upscaler as a chain, and the latency of its frames."""
+    arrived: list[float] = []
+    width, height = generator.size
+
+    def chunks() -> Iterator[Tensor]:
+        burst = generator.start()
+        for number in range(bursts):
+            images = burst().to(made.device)
+            more = number + 1 < bursts
+            burst = generator.start() if overlapped and more else burst
+            arrived.extend([time.perf_counter()] * BURST)
+            yield images
+            burst = generator.start() if more and not overlapped else burst
+
+    made.overlapped = overlapped and made.device.type == "cuda"
+    begin, count, late = time.perf_counter(), 0, []
+    for frames, when in run(made, chunks(), width, height):
+        late += [when - arrived[number] for number in range(count, count + frames)]
+        count += frames
+    late = sorted(late[BEGIN - AHEAD :]) or [0.0]
+    made.overlapped = made.device.type == "cuda"
+    return {"fps": count / (when - begin), "p50_ms": 1000 * late[len(late) // 2], "p99_ms": 1000 * late[min(len(late) - 1, len(late) * 99 // 100)]}
+
+
+def measured(options: argparse.Namespace, size: str, device: torch.device) -> dict:
+    width, height, factor = (float(part) if number == 2 else int(part) for number, part in enumerate(size.split("x")))
+    made = stage(options, factor, device)
+    (tall, wide), inner = made.sizes(width, height)
+    figures = {"output": f"{wide}x{tall}", **speed(made, width, height, options.frames), "peak_gib": peak(made, width, height)}
+    figures["parts_ms"] = parts(made, width, height, 1 if options.quick else 4)
+    plan = made.plans[inner]
+    print(f"{size}: {plan.line(*inner, None)}")
+    print(f"  {figures['fps']:.2f} fps, first frame after {figures['first_frame_s']:.3f} s, {figures['frame_ms']:.1f} ms a frame "
+          f"(worst {figures['frame_ms_worst']:.1f}), peak {figures['peak_gib']:.1f} GiB")  # fmt: skip
+    print("  chunk of 8: " + ", ".join(f"{name} {value:.1f} ms" for name, value in figures["parts_ms"].items()))
+    if device.type == "cuda":
+        figures["limit_fps"] = DENSE / (PIXEL_WORK * inner[0] * inner[1])
+        print(f"  limit {figures['limit_fps']:.0f} fps")
+    for milliseconds in options.generator:
+        figures[f"generator_{milliseconds}"] = chained(made, milliseconds, width, height, options.bursts)
+    return figures
+
+
+def chained(made: FlashVSR, milliseconds: int, width: int, height: int, bursts: int) -> dict:
+    second = torch.device("cuda", 1) if torch.cuda.device_count() > 1 else None
+    ways = {"serial": (made.device, False, False), "overlapped": (made.device, True, False)}
+    ways["two devices" if second else "asleep"] = (second or made.device, True, not second)
+    found = {}
+    for name, (device, overlapped, asleep) in ways.items():
+        found[name] = together(made, Generator(device, milliseconds / 1000, width, height, asleep), bursts, overlapped)
+        print(f"  generator of {milliseconds} ms, {name:11} {found[name]['fps']:.2f} fps, p50 {found[name]['p50_ms']:.0f} ms, "
+              f"p99 {found[name]['p99_ms']:.0f} ms")  # fmt: skip
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--size", nargs="+", help="WIDTHxHEIGHTxFACTOR of the source")
+    parser.add_argument("--frames", type=int, default=129)
+    parser.add_argument("--bursts", type=int, default=16, help="of 12 frames that the generator gives")
+    parser.add_argument("--generator", type=int, nargs="*", default=[40, 50], help="milliseconds a frame")
+    for option in (one for one in OPTIONS if one.name in ("store", "attention", "tile", "color", "history")):
+        parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, choices=option.choices or None)
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    if options.quick or device.type == "cpu":
+        options.frames, options.bursts, options.generator = min(options.frames, 57), min(options.bursts, 4), options.generator[:1]
+    with torch.inference_mode():
+        figures = {size: measured(options, size, device) for size in options.size or SIZES[device.type]}
+    chains = {size: one[key] for size, one in figures.items() for key in one if key.startswith("generator")}
+    ratio = {size: chain["overlapped"]["fps"] / chain["serial"]["fps"] for size, chain in chains.items()}
+    if options.json:
+        print(json.dumps({"device": str(device), **figures, "ratio": ratio}))
+
+
+if __name__ == "__main__":
+    main()

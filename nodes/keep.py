@@ -1,0 +1,28 @@
+"""Keep Frames: a VIDEO in, a lazy VIDEO out, which Encode keeps on disk while it makes a film in units; a batch passes through."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..stereoreel import build
+from ..stereoreel.media.paths import confine_prefix
+from ..stereoreel.naming import naming
+from ._comfy import VideoInput, folder_paths, io
+from ._host import ComfyHost
+from ._images import as_batches, as_clip
+from ._lazy_video import LazyVideo
+from ._schema import DeclaredNode
+
+
+class KeepNode(DeclaredNode):
+    @classmethod
+    def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
+        node_id = str(cls.hidden.unique_id)
+        name = build.label(cls.NODE, node_id)
+        frames = as_clip(clip, name, packed=packed)
+        with naming(name):
+            confine_prefix(options.get("folder", "kept"), Path(folder_paths.get_output_directory()))
+            made = build.stage(cls.NODE, {"clip": frames}, options, node_id)["clip"]
+        if isinstance(clip, VideoInput):
+            return io.NodeOutput(LazyVideo(made))
+        return io.NodeOutput(as_batches({"clip": made}, ComfyHost())["clip"])

@@ -1,0 +1,166 @@
+"""A film in units that survive whatever happens: what is finished stays finished, and the same command goes on from there.
+
+The file at the end is the one that an uninterrupted run writes: the same frames, times, sound and marks.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import torch
+
+from ..clip import Clip, Step
+from ..host import Host
+from ..media.decode import FileSource
+from ..media.encode import DISK_FULL
+from ..media.options import check, preset
+from ..meter import Meter
+from ..peek import _makers
+from ..sink import _files
+from ..units import GROUP, units
+from .identity import described
+from .job import Job, Made
+from .join import Joined
+from .progress import Progress
+from .segment import Maker, Watch, segment_name
+
+log = logging.getLogger(__name__)
+LONG = 6000  # frames of a film from which on it is made in units without being told so
+MOST_FAILURES = 3  # units in a row that fail before the film is given up
+
+Crew = Callable[[Job, list[int]], Iterable[tuple[int, Made | Exception]]]
+
+
+class Unfinished(RuntimeError):
+    """Some units of a film failed; the others are kept."""
+
+
+def film(
+    clip: Clip,
+    path: Path,
+    settings: SimpleNamespace,
+    host: Host,
+    *,
+    depth: Clip | None = None,
+    audio=None,
+    metadata: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    notes: dict | None = None,
+    group: int = GROUP,
+    watch: Watch | None = None,
+    meter: Meter | None = None,
+    say: Callable[[str], None] = log.info,
+    crew: Callable[[list[Clip], SimpleNamespace], Crew] | None = None,
+    keep: bool = False,
+    kept: Path | None = None,
+    seen: Callable[[Callable[[], dict]], None] | None = None,
+    skipped: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """As ``sink.write``, but in units kept in ``folder`` (``<path>.job``), so that calling it again goes on; the files' paths.
+
+    ``notes`` (JSON) are kept with the job. ``crew`` makes units elsewhere. ``keep`` leaves the units there when all is done, and what the
+    stage Keep asks for goes below ``kept``, or beside the file. ``say`` is told what a user should know, ``skipped`` how many frames are
+    there already, and ``seen`` is given the figures, as a function, after each unit.
+    Raises Unfinished where units failed, and whatever cancels; both leave the finished units.
+    """
+    check(clip.info, settings, depth and depth.info)
+    joinable(settings)
+    clips = [clip] if depth is None else [clip, depth]
+    notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
+    with Job(folder or job_folder(path), described(clips, settings, host), units(clips, group), notes, say) as job:
+        if skipped:
+            skipped(sum(made.unit.frames for made in job.made.values()))
+        work = crew(clips, settings) if crew else alone(Maker(clips, settings, host, meter or Meter(), watch, kept or path.parent), host)
+        _make(job, work, seen)
+        paths = _join(job, clips, path, settings, host, audio or clip.info.audio, metadata)
+        job.note(f"complete: {', '.join(map(str, paths))}")
+        if not keep:
+            job.forget()
+    return paths
+
+
+def job_folder(path: Path) -> Path:
+    """Where the units of a film are kept while it is made."""
+    return path.with_name(f"{path.name}.job")
+
+
+def resumes(clip: Clip, settings: SimpleNamespace) -> bool:
+    """Whether the option ``resume`` asks for units."""
+    if settings.resume != "auto":
+        return settings.resume == "on"
+    simple = not settings.size_mb and "limits" not in preset(settings)
+    return simple and clip.info.frames > LONG and all(isinstance(maker, (Step, FileSource)) for maker in _makers([clip]))
+
+
+def joinable(settings: SimpleNamespace) -> None:
+    """ValueError where such a file cannot be put together from segments."""
+    if settings.size_mb:
+        raise ValueError("A film made in units has the size that its quality takes; set size_mb to 0.")
+    if "limits" in preset(settings):
+        raise ValueError(f"{settings.format} is for small pictures of a film, not for a film; choose another format.")
+
+
+def environment(host: Host) -> dict:
+    """What may change the last bits of a frame."""
+    device = torch.cuda.get_device_name(host.device) if host.device.type == "cuda" else f"{host.device.type} {platform.machine()}"
+    return {"torch": torch.__version__, "av": av.__version__, "device": device}
+
+
+def alone(maker: Maker, host: Host) -> Crew:
+    """This process, one unit after the other."""
+
+    def work(job: Job, missing: list[int]) -> Iterator[tuple[int, Made | Exception]]:
+        total, done = job.units[-1].stop, sum(made.unit.frames for made in job.made.values())
+        for number in missing:
+            unit, before = job.units[number], done
+            try:
+                made = maker.make(number, unit, job.place, lambda part, before=before: host.tick(before + part, total))
+            except (ValueError, OSError, RuntimeError, TypeError, ArithmeticError, LookupError, AssertionError) as error:
+                if getattr(error, "errno", None) in DISK_FULL:
+                    raise
+                yield number, error
+                continue
+            done += unit.frames
+            yield number, made
+
+    return work
+
+
+def _make(job: Job, work: Crew, seen: Callable[[Callable[[], dict]], None] | None) -> None:
+    """Every unit that is missing; a failing one is told, and the others go on."""
+    failed: dict[int, Exception] = {}
+    progress, in_a_row = Progress(job), 0
+    for number, made in work(job, job.missing()):
+        if not isinstance(made, Exception):
+            job.finished(number, made)
+            progress.unit(made)
+            if seen:
+                seen(progress.figures)
+            in_a_row = 0
+            continue
+        failed[number], unit = made, job.units[number]
+        in_a_row, progress.failed = in_a_row + 1, len(failed)
+        job.tell(f"Unit {number} (frames {unit.start} to {unit.stop - 1}) failed: {made}")
+        if in_a_row == MOST_FAILURES:
+            break
+    if failed:
+        first, reason = next(iter(failed.items()))
+        raise Unfinished(f"{len(job.missing())} of {len(job.units)} units are missing, first unit {first}: {reason} "
+                         "What is finished is kept; run the same again to make the rest.") from reason
+
+
+def _join(job: Job, clips: list[Clip], path: Path, settings: SimpleNamespace, host: Host, audio, metadata) -> list[Path]:
+    files, first, frames = _files(clips, path, settings), clips[0].info, job.units[-1].stop
+    for place, file in reversed(list(enumerate(files))):  # the clip's file is completed first when others see it
+        info = clips[file.clip].info.replace(fps=first.fps, times=first.times)
+        ahead = max(made.files[place]["ahead"] for made in job.made.values())
+        with Joined(file.path, info, file.settings, ahead=ahead, audio=None if file.clip else audio, metadata=metadata) as joined:
+            for number in range(len(job.units)):
+                joined.append(job.place / segment_name(number, place))
+                host.tick(frames, frames)
+    return [file.path for file in files]

@@ -1,0 +1,200 @@
+"""A film made by many machines, with Ray: each unit is a task of an actor that keeps the models.
+
+The head decides everything: models, weights, units. Workers get a plan of plain values, compare it with what they have, and are refused
+where that differs. Ray carries the code to them; the frames they read from their own path to the source, and units come back as files,
+or lie in the job's folder where that is shared. A worker that dies loses the unit it was at, which another one makes.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from ..clip import Clip
+from ..host import Headless, models_folders
+from ..workflow import Graph
+from . import cuts, environment
+from .job import Job, Made
+from .sent import packed, pinned
+from .worker import Worker, code
+
+MOST_DEATHS = 3  # of workers at one unit, before it is taken for the unit's fault
+WAITING = 1  # units that wait at each worker, so that it never does
+LOOPBACK, ONLY_HERE = "127.0.0.1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's variable for clusters of more than this machine
+
+
+class Cluster:
+    """Ray, connected while entered: ``address`` is ``local`` (this machine alone), ``auto``, or that of a cluster's head."""
+
+    def __init__(self, address: str, workers: int = 0, gpus: float = -1, mixed: bool = False, worker: type = Worker):
+        self.address, self.workers, self.gpus, self.mixed, self._worker = address, workers, gpus, mixed, worker
+
+    def __enter__(self) -> Cluster:
+        self._folder = tempfile.TemporaryDirectory(prefix="stereoreel-code-")
+        sent = packed(Path(self._folder.name))
+        self.code, own = code(sent), {"address": self.address}
+        if self.address == "local":
+            os.environ.setdefault(ONLY_HERE, "0")  # elsewhere than on Windows and macOS Ray would listen on every interface
+            own = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
+        self._ray = _ray()
+        self._ray.init(**own, runtime_env={"working_dir": str(sent)}, log_to_driver=False, logging_level="ERROR")
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._ray.shutdown()
+        self._folder.cleanup()
+
+    def crew(self, graph: Graph, source: Path, device: str | None):
+        """Who makes the units of a workflow over a source, as ``film`` takes it."""
+
+        def begin(clips: Sequence[Clip], settings: SimpleNamespace):
+            host = Headless(device)
+            plan = {
+                "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()), "device": device, "cuts": cuts.found(clips),
+                "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": secrets.token_hex(8),
+                "models": os.pathsep.join(map(str, models_folders())),
+            }  # fmt: skip
+            return lambda job, missing: self._work(job, missing, plan)
+
+        return begin
+
+    def _work(self, job: Job, missing: list[int], plan: dict) -> Iterator[tuple[int, Made | Exception]]:
+        if not missing:
+            return
+        (job.folder / "token").write_text(plan["token"], encoding="utf-8")
+        actor = self._ray.remote(**self._needs())(self._worker)
+        crew = _Crew(self._ray, job, actor, {**plan, "identity": job.identity, "place": str(job.place.resolve())}, self._actors(len(missing)))
+        try:
+            yield from crew.work(missing)
+        finally:
+            crew.close()
+
+    def _actors(self, units: int) -> int:
+        there = self._ray.cluster_resources()
+        wanted = self.workers or int(there.get("GPU", 0) / (self._needs()["num_gpus"] or 1)) or len(self._ray.nodes())
+        return max(1, min(wanted, units))
+
+    def _needs(self) -> dict:
+        gpus = self.gpus if self.gpus >= 0 else min(1, self._ray.cluster_resources().get("GPU", 0))
+        return {"num_gpus": gpus, "num_cpus": 1}
+
+
+class _Crew:
+    """Actors at work on a job."""
+
+    def __init__(self, ray, job: Job, actor, plan: dict, size: int):
+        self._ray, self._job, self._class, self._plan = ray, job, actor, ray.put(plan)
+        self._idle: deque = deque()  # a worker appears as often as it may be given a unit
+        self._at: dict = {}  # what is awaited: the worker, and the unit's number; None while the worker gets ready
+        self._deaths: dict[int, int] = {}
+        self._refused: set[str] = set()
+        for _ in range(size):
+            self._hire()
+
+    def work(self, missing: Sequence[int]) -> Iterator[tuple[int, Made | Exception]]:
+        """Every unit as it is made; the longest are begun first, so that none of them is waited for at the end."""
+        waiting = deque(sorted(missing, key=lambda number: -self._job.units[number].frames))
+        left = set(missing)
+        while left:
+            self._give(waiting, left)
+            if not self._at:
+                raise RuntimeError(f"No worker is left: {' '.join(sorted(self._refused)) or 'all of them died'}")
+            [ready], _ = self._ray.wait(list(self._at), num_returns=1)
+            worker, number = self._at.pop(ready)
+            for found, made in self._result(ready, worker, number, waiting, left):
+                left.discard(found)
+                yield found, made
+
+    def _result(self, ready, worker, number: int | None, waiting: deque, left: set[int]) -> Iterator[tuple[int, Made | Exception]]:
+        """What came of one thing that was awaited."""
+        try:
+            made = self._ray.get(ready)
+        except self._ray.exceptions.RayActorError as error:
+            yield from self._dead(worker, number, error, waiting, left)
+            return
+        except self._ray.exceptions.RayTaskError as error:
+            self._idle.append(worker)
+            if number in left and not self._copies(number):
+                yield number, error.cause if isinstance(error.cause, Exception) else RuntimeError(str(error))
+            return
+        self._idle.extend([worker] * (1 if number is not None else 1 + WAITING))
+        if number in left:
+            yield number, self._kept(*made)
+
+    def _give(self, waiting: deque, left: set[int]) -> None:
+        """A unit to everybody who can take one. When none is left, who is idle makes one that is late again: the first to end is taken."""
+        for worker in list(self._idle):
+            late = (number for other, number in self._at.values() if number in left and self._copies(number) == 1 and other != worker)
+            if waiting:
+                number = waiting.popleft()
+            elif worker in [other for other, _ in self._at.values()] or (number := next(late, None)) is None:
+                continue
+            self._idle.remove(worker)
+            self._at[worker.make.remote(number, list(self._job.units[number]))] = worker, number
+
+    def _copies(self, number: int | None) -> int:
+        return sum(other == number for _, other in self._at.values())
+
+    def close(self) -> None:
+        for worker in {worker for worker, _ in self._at.values()} | set(self._idle):
+            self._ray.kill(worker)
+
+    def _hire(self) -> None:
+        worker = self._class.remote(self._plan)
+        self._at[worker.ready.remote()] = worker, None
+
+    def _dead(self, worker, number: int | None, error: Exception, waiting: deque, left: set[int]) -> Iterator[tuple[int, Exception]]:
+        """What a worker was at is given to others, and another one takes its place, unless it was refused."""
+        first = worker in self._idle or any(other == worker for other, _ in self._at.values())
+        self._idle = deque(other for other in self._idle if other != worker)
+        if number is None:
+            self._refused.add(_reason(error))
+            self._job.tell(_reason(error))
+            return
+        if first:
+            self._job.tell(f"A worker was lost at unit {number}; another one makes it.")
+            self._hire()
+        self._deaths[number] = self._deaths.get(number, 0) + 1
+        if number not in left or self._copies(number):
+            return
+        if self._deaths[number] >= MOST_DEATHS * (1 + WAITING):
+            yield number, RuntimeError("it has ended every worker that was given it.")
+        else:
+            waiting.appendleft(number)
+
+    def _kept(self, facts: dict, files: list[bytes], folder: str) -> Made:
+        """A unit's files where the job keeps them: moved there, or written."""
+        made = Made(**facts)
+        for place, file in enumerate(made.files):
+            part = Path(folder) / file["name"] if folder else self._job.place / f"{file['name']}.part"
+            if not folder:
+                with open(part, "wb") as output:
+                    output.write(files[place])
+                    output.flush()
+                    os.fsync(output.fileno())
+            os.replace(part, self._job.place / file["name"])
+        if folder:
+            os.rmdir(folder)
+        return made
+
+
+def _reason(error: Exception) -> str:
+    """The sentence in what Ray tells of an actor that could not begin."""
+    lines = [line for line in str(error).splitlines() if "ValueError: " in line or "Error: " in line]
+    return lines[-1].split("Error: ", 1)[-1] if lines else str(error).splitlines()[0]
+
+
+def _ray():
+    try:
+        import ray
+    except ImportError:
+        raise RuntimeError(f'--ray needs Ray: install it with "{Path(sys.executable).name} -m pip install ray".') from None
+    import ray.exceptions
+
+    return ray

@@ -1,0 +1,136 @@
+"""``python -m stereoreel film``: a workflow over a whole film, which goes on where it was left, however it was left."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+from tqdm import tqdm
+
+from .. import stock, workflow
+from ..host import Headless
+from ..naming import naming
+from ..plan import plans
+from ..units import GROUP
+
+
+def declare(commands) -> None:
+    """Add the command to the terminal's."""
+    film = commands.add_parser("film", help="run a workflow over a whole film, in units that survive a crash; the same command goes on")
+    film.add_argument("workflow", type=Path, help="such as workflows/api/default.json, with one Encode Video node")
+    film.add_argument("--input", type=Path, help="the video that Extract opens")
+    film.add_argument("--output", type=Path, required=True, help="the file to write")
+    film.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
+    film.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    film.add_argument("--job", type=Path, help="where finished units are kept; default: OUTPUT.job, which goes when the film is complete")
+    film.add_argument("--keep-job", action="store_true", help="leave the units there")
+    film.add_argument("--unit", type=int, default=GROUP, metavar="FRAMES", help=f"short shots share a unit up to this many frames; default: {GROUP}")
+    film.add_argument("--json", action="store_true", help="print the figures as a line of JSON after every unit")
+    film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
+    film.add_argument("--plan", action="store_true", help="print the units and make nothing")
+    film.add_argument("--ray", metavar="ADDRESS", help="let a Ray cluster make the units: local (processes here), auto, or the address of its head")
+    film.add_argument("--workers", type=int, default=0, help="how many workers; default: one for each GPU, or for each machine without")
+    film.add_argument("--gpus", type=float, default=-1, help="GPUs for each worker, such as 0.5; default: 1 where there are some")
+    film.add_argument("--mixed", action="store_true", help="take workers with other devices or libraries, whose frames differ in their last bits")
+    film.set_defaults(run=run)
+
+
+def run(options) -> int:
+    """0 when the film is complete, 1 when units are missing."""
+    from ..__main__ import check_output, find_video
+    from ..media.options import extension
+    from . import Unfinished, cuts, film, job_folder
+
+    graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
+    cuts.read(job / "cuts.json")
+    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))
+    check_output(options.output, options.input, extension(sink.settings))
+    clips = [clip for clip in (sink.clip, sink.depth) if clip]
+    if options.plan:
+        return _plan(clips, options.unit)
+    for plan in plans(*clips):
+        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
+            plan.choose(Headless(options.device, on_tick=bar.tick))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    cuts.write(job / "cuts.json", clips)
+    with ExitStack() as open_things:
+        crew = None
+        if options.ray:
+            cluster = open_things.enter_context(_cluster(options))
+            crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
+        bar = open_things.enter_context(_Bar(sink.clip.info.frames, options))
+        try:
+            paths = film(sink.clip, options.output, sink.settings, Headless(options.device, on_tick=bar.tick), depth=sink.depth, folder=job,
+                         notes={"workflow": graph}, group=options.unit, say=bar.say, keep=options.keep_job, seen=bar.seen, crew=crew)
+        except Unfinished as error:
+            bar.say(f"error: {error}")
+            return 1
+    print("\n".join(map(str, paths)), file=sys.stderr if options.json else sys.stdout)
+    return 0
+
+
+def _cluster(options):
+    from .cluster import Cluster
+
+    return Cluster(options.ray, options.workers, options.gpus, options.mixed)
+
+
+def _video(graph: workflow.Graph) -> str:
+    """The file that a workflow names; ValueError where there are several, of which --input would replace each."""
+    names = {node["inputs"].get("video", "") for node in graph.values() if node["class_type"] == "StereoReelExtract"}
+    if len(names) != 1:
+        raise ValueError("A film has one Extract Video node, or several of the same file.")
+    return names.pop()
+
+
+def _only(assembly: workflow.Assembly) -> SimpleNamespace:
+    if len(assembly.sinks) != 1:
+        raise ValueError(f"A film has one Encode Video node, and this workflow has {len(assembly.sinks)}; make a workflow for each.")
+    return assembly.sinks[0]
+
+
+def _plan(clips, group: int) -> int:
+    from ..units import units
+
+    for number, unit in enumerate(units(clips, group)):
+        lead = f", computed from {unit.first} to {unit.last - 1}" if (unit.first, unit.last) != (unit.start, unit.stop) else ""
+        print(f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}")
+    return 0
+
+
+class _Bar:
+    """One line of progress; figures for machines where they are asked for."""
+
+    def __init__(self, total: int, options):
+        self._bar = tqdm(total=total, unit="frame", dynamic_ncols=True, disable=options.json)
+        self._options, self._ctrl_c = options, options.ctrl_c
+
+    def tick(self, done: int, total: int) -> None:
+        self._ctrl_c.check()
+        if total:
+            self._bar.update(done - self._bar.n)
+
+    def say(self, line: str) -> None:
+        self._bar.clear()
+        print(line, file=sys.stderr)
+
+    def seen(self, figures: Callable[[], dict]) -> None:
+        """After every unit."""
+        from .progress import as_json, write_prometheus
+
+        now = figures()
+        if self._options.ray:
+            self.tick(now["frames"], now["frames_total"])
+        if self._options.json:
+            print(as_json(now), flush=True)
+        if self._options.metrics:
+            write_prometheus(self._options.metrics, now)
+
+    def __enter__(self) -> _Bar:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._bar.close()

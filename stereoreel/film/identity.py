@@ -1,0 +1,151 @@
+"""What a film is made of, in plain values that stay the same: where they are equal, the frames are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from .. import __version__, peek
+from ..batch import TensorSource
+from ..clip import Clip, Source, Step
+from ..host import Host
+from ..media.decode import FileSource
+from ..media.probe import fingerprint
+from ..naming import naming
+from ..plan import Plan
+
+SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
+BLOCK = 1 << 22
+NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
+
+_weights: dict[tuple, str] = {}
+
+
+def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host) -> dict:
+    """Every source, stage, model and weight that the clips are made by, and how they are encoded; JSON can hold it.
+
+    Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now.
+    """
+    makers = peek._makers(clips)
+    number = {id(maker): place for place, maker in enumerate(makers)}
+
+    def inputs(used: Sequence[Clip]) -> list:
+        return [[number[id(clip.maker)], clip.port] for clip in used]
+
+    graph = []
+    for maker in makers:
+        if isinstance(maker, Step):
+            graph.append({"stage": maker.label, **_stage(maker.recipe, host), "inputs": inputs(maker.inputs)})
+        else:
+            graph.append({"source": maker.label, **_source(maker)})
+    options = {name: value for name, value in vars(settings).items() if name not in NOT_THE_FRAMES}
+    return {"version": __version__, "made": graph, "clips": inputs(clips), "encode": options}
+
+
+def digest(identity: dict) -> str:
+    """Twelve letters for an identity; where a file lies is no part of it."""
+    made = [{name: value for name, value in one.items() if name not in ("path", "source", "stage")} for one in identity["made"]]
+    return _hash(json.dumps({**identity, "made": made}, sort_keys=True).encode())[:12]
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """What changed from one identity to another, in words such as ``divergence of Stereo Pair (node 5)``."""
+    found = [f"{name} of the encoder" for name in new["encode"] if old["encode"].get(name) != new["encode"][name]]
+    if len(old["made"]) != len(new["made"]) or old["clips"] != new["clips"]:
+        found.append("the workflow")
+    for before, after in zip(old["made"], new["made"]):
+        if "source" in after:
+            found += ["the source"] * any(before.get(name) != after[name] for name in after if name not in ("path", "source"))
+            continue
+        chosen = {name: (before.get(name), after.get(name)) for name in ("recipe", "model", "weights", "inputs")}
+        found += [f"{name} of {after['stage']}" for name, (one, other) in chosen.items() if one != other]
+        was, now = before.get("options", {}), after.get("options", {})
+        found += [f"{name} of {after['stage']}" for name in now if was.get(name) != now[name]]
+    return found + ["StereoReel's version"] * (old["version"] != new["version"])
+
+
+def sha256(path: Path) -> str:
+    """Of a whole file."""
+    with open(path, "rb") as file:
+        state = hashlib.sha256()
+        while block := file.read(BLOCK):
+            state.update(block)
+        return state.hexdigest()
+
+
+def _stage(recipe, host: Host) -> dict:
+    if not isinstance(recipe, Plan):
+        return {"recipe": type(recipe).__name__, "options": dict(_fields(recipe))}
+    with naming(recipe.label):
+        entry, _ = recipe.choose(host)
+    files = {role: host.weights(recipe.kind, part.file) for role, part in entry.parts.items() if not part.optional or _there(host, recipe, part)}
+    options = {name: value for name, value in vars(recipe.settings).items() if name not in ("model", *NOT_THE_FRAMES)}
+    return {"recipe": recipe.kind, "model": entry.name, "weights": {role: _of_weights(path) for role, path in files.items()}, "options": options}
+
+
+def _there(host: Host, recipe: Plan, part) -> bool:
+    try:
+        return host.weights(recipe.kind, part.file).is_file()
+    except FileNotFoundError:
+        return False
+
+
+def _of_weights(path: Path) -> str:
+    """The sha256 of a file, remembered while it stays the same; of a folder, that of its files."""
+    if path.is_dir():
+        return _hash("".join(f"{file.name}{_of_weights(file)}" for file in sorted(path.iterdir()) if file.is_file()).encode())
+    key = fingerprint(path)
+    if key not in _weights:
+        _weights[key] = sha256(path)
+    return _weights[key]
+
+
+def _fields(recipe) -> Iterator[tuple[str, str]]:
+    """What a stage that is no model is told."""
+    for name, value in sorted(vars(recipe).items()):
+        if name not in ("label", "root", "nets"):  # names, and where frames are kept
+            yield name, repr(value)
+
+
+def _source(source: Source) -> dict:
+    info = source.info
+    facts = {"size": [info.width, info.height, info.channels, info.views], "fps": str(info.fps), "frames": info.frames, "cuts": list(info.cuts),
+             "color": repr(info.color), "times": info.times and _hash(repr(info.times).encode())}
+    if isinstance(source, FileSource):
+        path, size, changed = fingerprint(source.facts.path)
+        return {**facts, "path": path, "bytes": size, "changed": changed, "sample": _sample(path), "window": [source.first, source.stop]}
+    if isinstance(source, TensorSource):
+        return {**facts, "content": content(source._images)}
+    raise ValueError(f"{source.label} cannot be told from another source, so that no job can go on with it; save it into a file first.")
+
+
+def content(frames: torch.Tensor) -> str:
+    """The hash of a tensor's numbers."""
+    state = hashlib.blake2b(digest_size=16)
+    for frame in frames:
+        state.update(bits(frame))
+    return state.hexdigest()
+
+
+def bits(tensor: torch.Tensor) -> memoryview:
+    """A tensor's numbers as they are, bfloat16 included."""
+    return memoryview(tensor.detach().cpu().contiguous().view(torch.uint8).numpy()).cast("B")
+
+
+def _sample(path: str) -> str:
+    state, size = hashlib.blake2b(digest_size=16), os.path.getsize(path)
+    with open(path, "rb") as file:
+        for place in (0, max(0, size // 2 - SAMPLE // 2), max(0, size - SAMPLE)):
+            file.seek(place)
+            state.update(file.read(SAMPLE))
+    return state.hexdigest()
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

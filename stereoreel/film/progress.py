@@ -1,0 +1,64 @@
+"""How a film is getting on: frames, rate, time left, cost per stage, rate per worker; as a line, as JSON, or for Prometheus."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import defaultdict
+from pathlib import Path
+
+from .job import Job, Made, write_whole
+
+RECENT = 20  # units over which the rate is taken
+
+
+class Progress:
+    """Figures of a job; ``unit`` is told of every unit made."""
+
+    def __init__(self, job: Job):
+        self.job, self._begun = job, time.monotonic()
+        self.before = sum(made.unit.frames for made in job.made.values())
+        self._times: list[tuple[float, int]] = [(self._begun, 0)]
+        self.workers: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # frames, seconds
+        self.failed = 0
+
+    def unit(self, made: Made) -> None:
+        self._times = [*self._times[-RECENT:], (time.monotonic(), self._times[-1][1] + made.unit.frames)]
+        worker = self.workers[made.worker or "here"]
+        worker[0] += made.unit.frames
+        worker[1] += made.seconds
+
+    def figures(self) -> dict:
+        """Plain numbers; ``fps`` and ``seconds_left`` are of the last units."""
+        made, total = self.job.made.values(), self.job.units[-1].stop
+        done, size = sum(one.unit.frames for one in made), sum(file["bytes"] for one in made for file in one.files)
+        (then, first), (now, last) = self._times[0], self._times[-1]
+        rate = (last - first) / (now - then) if now > then else 0.0
+        stages: dict[str, list[float]] = {}
+        for one in made:
+            for label, spent in one.costs.items():
+                stages[label] = [a + b for a, b in zip(stages.get(label, [0.0, 0.0]), spent)]
+        return {
+            "units": len(self.job.made), "units_total": len(self.job.units), "units_failed": self.failed,
+            "frames": done, "frames_total": total, "fps": rate,
+            "seconds_left": (total - done) / rate if rate else None,
+            "bytes": size, "bytes_expected": round(size * total / done) if done else None,
+            "stages": {label: {"seconds": seconds, "frames": round(frames)} for label, (seconds, frames) in stages.items()},
+            "workers": {name: {"frames": round(frames), "fps": frames / max(seconds, 1e-9)} for name, (frames, seconds) in self.workers.items()},
+        }
+
+
+def as_json(figures: dict) -> str:
+    return json.dumps(figures)
+
+
+def write_prometheus(path: Path, figures: dict) -> None:
+    """A text file for the node exporter, replaced as a whole."""
+    lines = []
+    for name in ("units", "units_total", "units_failed", "frames", "frames_total", "fps", "seconds_left", "bytes", "bytes_expected"):
+        if figures[name] is not None:
+            lines += [f"# TYPE stereoreel_film_{name} gauge", f"stereoreel_film_{name} {figures[name]}"]
+    for kind, label, value in (("stages", "stage", "seconds"), ("workers", "worker", "fps")):
+        lines.append(f"# TYPE stereoreel_film_{label}_{value} gauge")
+        lines += [f"stereoreel_film_{label}_{value}{{{label}={json.dumps(name)}}} {one[value]}" for name, one in figures[kind].items()]
+    write_whole(path, "\n".join(lines) + "\n")

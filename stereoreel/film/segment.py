@@ -1,0 +1,137 @@
+"""One unit of a film: its frames computed, encoded into closed segments, and hashed before that."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from pathlib import Path
+from types import SimpleNamespace
+
+from torch import Tensor
+
+from ..clip import Clip, ClipInfo
+from ..eyes import TIME
+from ..host import Host
+from ..media.encode import Writer
+from ..media.hardware import chosen
+from ..media.layout import packed_size
+from ..meter import Meter
+from ..pull import pull
+from ..sink import _files
+from ..units import Unit, excerpt
+from .identity import bits, sha256
+from .job import Made
+from .join import delay, order, segment_entry
+from .shelf import Shelf
+
+Watch = Callable[[tuple[Tensor, ...]], None]
+
+
+class Maker:
+    """Makes units of the clips that a film consists of; what it has loaded for one unit it keeps for the next.
+
+    What Keep asks for is kept below ``kept``; nothing is where that is not given.
+    """
+
+    def __init__(self, clips: Sequence[Clip], settings: SimpleNamespace, host: Host, meter: Meter, watch: Watch | None = None,
+                 kept: Path | None = None):
+        self.clips, self.settings, self.host, self.meter, self.watch = list(clips), settings, host, meter, watch
+        self._loaded: dict = {}
+        self._shelf = Shelf(self.clips, host, kept) if kept else None
+
+    def make(self, number: int, unit: Unit, folder: Path, tick: Callable[[int], None]) -> Made:
+        """The unit's segments in ``folder``; ``tick`` is told after every chunk how many of its frames are done, and may raise to cancel."""
+        begun, before = time.monotonic(), _spent(self.meter)
+        parts = excerpt(self.clips, unit, self._loaded)
+        if self._shelf:
+            self._shelf.use(parts)
+        files = [(file, folder / segment_name(number, place)) for place, file in enumerate(_files(self.clips, folder / "x", self.settings))]
+        hashes = _Hashes(len(parts))
+        with ExitStack() as open_files:
+            open_files.enter_context(hashes)
+            writers = [open_files.enter_context(self._writer(file, path, parts, unit)) for file, path in files]
+            for chunks in open_files.enter_context(closing(pull(parts, _Counting(self.host, tick), meter=self.meter))):
+                if self.watch:
+                    self.watch(chunks)
+                with self.meter.turn("Hash"):
+                    hashes.add(chunks)
+                with self.meter.turn("Encode"):
+                    for (file, _), writer in zip(files, writers):
+                        writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
+                self.meter.count("Encode", chunks[0].shape[TIME])
+        costs = {label: [now - before.get(label, [0, 0])[place] for place, now in enumerate(spent)] for label, spent in _spent(self.meter).items()}
+        return Made(unit, [_facts(path, unit) for _, path in files], hashes.found, time.monotonic() - begun, costs)
+
+    def _writer(self, file, path: Path, parts: Sequence[Clip], unit: Unit) -> Writer:
+        whole, part = (_timed(clips, file.clip) for clips in (self.clips, parts))
+        entry = chosen(whole, file.settings, packed_size(whole, file.settings.layout, file.settings.vr180_field))
+        writer = Writer(path, part, file.settings, entry=segment_entry(entry, whole))
+        writer.frames = unit.start  # a layout that changes with time goes on where the unit before it ends
+        return writer
+
+
+class _Hashes:
+    """The hashes of every frame of some clips, taken in a thread, one chunk behind; complete when this is left."""
+
+    def __init__(self, clips: int):
+        self.found: list[list[str]] = [[] for _ in range(clips)]
+        self._waiting: Future | None = None
+
+    def add(self, chunks: tuple[Tensor, ...]) -> None:
+        self._take()
+        self._waiting = self._thread.submit(lambda: [frame_hashes(chunk) for chunk in chunks])
+
+    def _take(self) -> None:
+        for found, new in zip(self.found, self._waiting.result() if self._waiting else ()):
+            found += new
+        self._waiting = None
+
+    def __enter__(self) -> _Hashes:
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        self._thread.shutdown()
+        if kind is None:
+            self._take()
+
+
+class _Counting:
+    """A host whose progress is told elsewhere."""
+
+    def __init__(self, host: Host, tick: Callable[[int], None]):
+        self._host, self.tick = host, lambda done, total: tick(done)
+
+    def __getattr__(self, name: str):
+        return getattr(self._host, name)
+
+
+def segment_name(number: int, place: int) -> str:
+    return f"{number:05}.{place}.nut"
+
+
+def frame_hashes(chunk: Tensor) -> list[str]:
+    """Of every frame of ``[T, H, W, C]``, or of both eyes ``[2, T, H, W, C]``."""
+    return [hashlib.blake2b(bits(frame), digest_size=16).hexdigest() for frame in chunk.split(1, TIME)]
+
+
+def _timed(clips: Sequence[Clip], number: int) -> ClipInfo:
+    """The facts of a clip, at the first one's rate."""
+    first = clips[0].info
+    return clips[number].info.replace(fps=first.fps, times=first.times)
+
+
+def _facts(path: Path, unit: Unit) -> dict:
+    """What tells a segment from a damaged one; ValueError where it lacks frames."""
+    found = order(path)
+    if len(found) != unit.frames:
+        raise ValueError(f"The source ends early: {len(found)} of the {unit.frames} frames from {unit.start} on could be made.")
+    return {"name": path.name, "bytes": os.path.getsize(path), "sha256": sha256(path), "ahead": delay(found)}
+
+
+def _spent(meter: Meter) -> dict[str, list[float]]:
+    return {label: [cost.seconds, cost.frames] for label, cost in meter.costs.items()}

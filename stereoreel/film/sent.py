@@ -1,0 +1,33 @@
+"""What a head sends to its workers: the workflow with every choice made, and the code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..catalog import KINDS
+from ..clip import Clip
+from ..declared import BY_ID
+from ..host import Headless
+from ..plan import plans
+from ..workflow import Graph
+from .worker import CODE, PACK
+
+
+def pinned(graph: Graph, clips: Sequence[Clip], host: Headless) -> Graph:
+    """The workflow with the model that ``auto`` stands for here."""
+    chosen = {plan.label: plan.choose(host)[0].name for plan in plans(*clips)}
+    made = {}
+    for node_id, node in graph.items():
+        declared = BY_ID[node["class_type"]]
+        name = chosen.get(f"{declared.name} (node {node_id})") if declared.kind in KINDS else None
+        made[node_id] = {**node, "inputs": {**node["inputs"], **({"model": name} if name else {})}}
+    return made
+
+
+def packed(folder: Path) -> Path:
+    """What a worker needs of the pack: the engine and the models' descriptions."""
+    for name in dict.fromkeys(pattern.split("/")[0] for pattern in CODE):
+        shutil.copytree(PACK / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return folder

@@ -1,0 +1,147 @@
+"""A stage's output kept on disk, so that a later change behind it does not compute it again: ten hours of depth, for another divergence.
+
+Kept frames are rounded to 16 bits, whether they are computed or read, so that both are the same. They are kept unit by unit while a film
+is made, in a file that is named after everything they were made of: source, stages, options, weights, and which frames.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import av.error
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..clip import Clip, ClipInfo, Shot, Step
+from ..host import Host
+from ..keep import FORMATS, WHITE, Keep, levels
+from ..media.container import open_media
+from ..media.paths import confine_prefix
+from ..peek import _makers, _spans
+from .identity import described, digest
+
+
+class Shelf:
+    """What is kept of some clips in folders below ``root``; ``use`` puts it into an excerpt of them."""
+
+    def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
+        self._files: dict[int, Path] = {}
+        for maker in _makers(clips):
+            if isinstance(maker, Step) and isinstance(maker.recipe, Keep):
+                self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(described(maker.inputs, SimpleNamespace(), host))
+
+    def use(self, parts: Sequence[Clip]) -> None:
+        """What is kept is read, and nothing that it was made of is computed; what is not will be kept."""
+        done: set[int] = set()
+        while step := next((one for one in reversed(_makers(parts)) if _keeps(one) and id(one) not in done), None):
+            done.add(id(step))
+            info = next(iter(step.infos.values()))
+            file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in _spans(info))}.nut"
+            if file.is_file():
+                _replace(parts, step, Kept(file, info, step.label))
+            else:
+                step.recipe = _Keeping(file, step.label)
+
+
+def _keeps(maker) -> bool:
+    return isinstance(maker, Step) and isinstance(maker.recipe, Keep)
+
+
+def _replace(parts: Sequence[Clip], step: Step, source: Kept) -> None:
+    clips = [clip for maker in _makers(parts) if isinstance(maker, Step) for clip in maker.inputs]
+    for clip in (*parts, *clips):
+        if clip.maker is step:
+            clip.maker = source
+
+
+class Kept:
+    """Kept frames as a source; ValueError where the file is damaged."""
+
+    def __init__(self, file: Path, info: ClipInfo, label: str):
+        self.file, self.info, self.label = file, info, label
+
+    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+        """All frames in order, at most ``frames`` a chunk."""
+        waiting: list[Tensor] = []
+        left = sum(stop - start for start, stop in _spans(self.info))
+        for picture in self._pictures():
+            waiting.append(picture)
+            left -= 1
+            if len(waiting) == frames or not left:
+                yield self._chunk(waiting).to(host.device)
+                waiting = []
+        if left:
+            raise ValueError(self._damaged)
+
+    def _pictures(self) -> Iterator[Tensor]:
+        try:
+            with open_media(self.file) as container:
+                for frame in container.decode(video=0):
+                    yield torch.from_numpy(frame.to_ndarray().astype(np.float32)).view(frame.height, frame.width, -1)
+        except av.error.FFmpegError as error:
+            raise ValueError(self._damaged) from error
+
+    @property
+    def _damaged(self) -> str:
+        return f"{self.file} is damaged; delete it and run again."
+
+    def _chunk(self, frames: list[Tensor]) -> Tensor:
+        chunk = torch.stack(frames).div_(WHITE)
+        return torch.stack(chunk.chunk(2, dim=2)) if self.info.views == 2 else chunk
+
+
+class _Keeping:
+    """Lets frames through and keeps them; the file has its name when the last one has come."""
+
+    nets = ()
+    joint = True
+
+    def __init__(self, file: Path, label: str):
+        self.file, self.label = file, label
+
+    def load(self, host: Host) -> _Keeping:
+        self._container, self._written = None, 0
+        return self
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        total = sum(stop - start for start, stop in _spans(shot.info))
+        for chunk in chunks:
+            rounded = levels(chunk)
+            self._keep(rounded.cpu().numpy().astype(np.uint16), shot.info)
+            if self._written == total:
+                self._finish()  # now, as nobody asks for more behind the last frame
+            yield rounded.div(WHITE)
+
+    def _keep(self, chunk: np.ndarray, info: ClipInfo) -> None:
+        pictures = np.concatenate(list(chunk), axis=2) if chunk.ndim == 5 else chunk
+        if self._container is None:
+            self._open(pictures.shape[2], pictures.shape[1], FORMATS[info.channels])
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture if picture.shape[-1] == 3 else picture[..., 0]), self._format)
+            frame.pts, frame.time_base = self._written, Fraction(1, 25)
+            self._container.mux(self._stream.encode(frame))
+            self._written += 1
+
+    def _open(self, width: int, height: int, form: str) -> None:
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self._part, self._format = self.file.with_name(f"{self.file.name}.{os.getpid()}.part"), form
+        self._container = av.open(str(self._part.absolute()), "w", format="nut")
+        self._stream = self._container.add_stream("ffv1", rate=25, options={"level": "3", "slicecrc": "1", "g": "1"})
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, form
+        self._stream.codec_context.thread_type = "AUTO"
+
+    def _finish(self) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        with open(self._part, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(self._part, self.file)

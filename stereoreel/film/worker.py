@@ -1,0 +1,95 @@
+"""A machine that makes units of somebody else's film: told by a plan of plain values, checked before it may begin.
+
+Nothing here knows of the cluster that carries the plan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import socket
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from .. import workflow
+from ..host import MODELS_VARIABLE, Headless
+from ..meter import Meter
+from ..units import Unit
+from .cuts import recall
+from .identity import described, differences, digest
+from .segment import Maker
+
+PACK = Path(__file__).resolve().parents[2]
+CODE = ("stereoreel/**/*.py", "models_config/*.yaml")
+
+
+class Worker:
+    """Made from a plan: ``workflow`` (models named, not auto), ``input``, ``device``, ``identity``, ``environment`` (``mixed``: any),
+    ``cuts``, ``models`` (folders, where this machine names none), and ``place`` of the job with the ``token`` in it.
+
+    ValueError tells in one sentence what does not match.
+    """
+
+    def __init__(self, plan: dict):
+        recall(plan["cuts"])
+        os.environ.setdefault(MODELS_VARIABLE, plan["models"])
+        host = Headless(plan["device"])
+        self.name = f"{socket.gethostname()}/{os.getpid()}"
+        _refuse(self.name, plan, host)
+        sink = workflow.Assembly(plan["workflow"], lambda name: Path(plan["input"])).sinks[0]
+        clips = [clip for clip in (sink.clip, sink.depth) if clip]
+        identity = described(clips, sink.settings, host)
+        if digest(identity) != digest(plan["identity"]):
+            what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"
+            raise ValueError(f"{self.name} may not help: {what} is another one there; give it the same files and weights.")
+        self._maker = Maker(clips, sink.settings, host, Meter())
+        self._shared = Path(plan["place"]) if _sees(plan) else None
+
+    def ready(self) -> str:
+        """Its name, once it is loaded and found to match."""
+        return self.name
+
+    def make(self, number: int, unit: list[int]) -> tuple[dict, list[bytes], str]:
+        """What is known of the unit, and its files; or, where the job's folder is shared, a folder in there that holds them."""
+        folder = tempfile.mkdtemp(prefix="unit-", dir=self._shared)
+        try:
+            made = self._maker.make(number, Unit(*unit), Path(folder), _no_tick)
+            files = [] if self._shared else [(Path(folder) / file["name"]).read_bytes() for file in made.files]
+        finally:
+            if not self._shared:
+                shutil.rmtree(folder, ignore_errors=True)
+        return {**made._asdict(), "worker": self.name}, files, folder if self._shared else ""
+
+
+def _no_tick(done: int) -> None:
+    """A cluster ends its workers itself."""
+
+
+def _sees(plan: dict) -> bool:
+    """Whether the job's folder is there too: what the head put into it can be read."""
+    token = Path(plan["place"]).parent / "token"
+    return token.is_file() and token.read_text(encoding="utf-8") == plan["token"]
+
+
+def _refuse(name: str, plan: dict, host: Headless) -> None:
+    from . import environment
+
+    here = {**environment(host), "code": code()}
+    if plan["mixed"]:
+        here, wanted = {"code": here["code"]}, {"code": plan["environment"]["code"]}
+    else:
+        wanted = plan["environment"]
+    wrong = [f"its {what} is {here[what]} and not {wanted[what]}" for what in wanted if here[what] != wanted[what]]
+    if wrong:
+        raise ValueError(f"{name} may not help, because {', and '.join(wrong)}; make it alike, or allow --mixed.")
+
+
+@cache
+def code(pack: Path = PACK) -> str:
+    """A hash of the engine and its models' descriptions in a folder."""
+    state = hashlib.blake2b(digest_size=8)
+    for file in sorted(file for pattern in CODE for file in pack.glob(pattern)):
+        state.update(file.relative_to(pack).as_posix().encode() + file.read_bytes())
+    return state.hexdigest()

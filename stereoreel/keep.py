@@ -1,0 +1,45 @@
+"""Keep Frames: a stage's output, rounded so that it can be kept on disk without loss; ``film.shelf`` keeps it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from .clip import ClipInfo, Shot
+from .host import Host
+from .options import Option
+
+WHITE = 65535
+FORMATS = {1: "gray16le", 3: "gbrp16le"}
+OPTIONS = (
+    Option("folder", "kept/StereoReel", "Where frames are kept, inside the output folder. They stay until you delete them."),
+)
+
+
+@dataclass(frozen=True)
+class Keep:
+    """The frames as they come, rounded to 16 bits; ``root`` is the folder, inside that of outputs, where a film keeps them."""
+
+    root: str
+    label: str = "Keep"
+    nets = ()
+    joint = True
+
+    def load(self, host: Host) -> Keep:
+        return self
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        if clip.channels not in FORMATS:
+            raise ValueError(f"{self.label}: frames with alpha cannot be kept; keep the picture before it gets its alpha.")
+        return clip
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            yield levels(chunk).div(WHITE)
+
+
+def levels(chunk: Tensor) -> Tensor:
+    """What is stored of a chunk: whole numbers, still as floats."""
+    return chunk.float().mul(WHITE).round_().clamp_(0, WHITE)

@@ -1,0 +1,155 @@
+"""FlashVSR's tiny decoder: latents and the enlarged frames to pictures, causal, a few latent steps at a time.
+
+After Ollin Boer Bohan's TAEHV (MIT). Everything but the memory blocks looks at one frame alone, so the steps of a chunk are a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .strict import filled
+
+STEP = 4  # frames of a latent step
+SQUARE = 8  # pixels of a latent one, along a row and a column
+LATENTS = 16
+CONDITION = 3 * STEP * SQUARE**2
+DROPPED = 3  # frames that the first latent step makes before the first one
+PREFIXES = ("tc_decoder.", "TCDecoder.", "module.")
+AT_ONCE = 1 << 21  # pixels whose last, full-size layers are computed together, at most; a larger frame goes by itself
+
+
+def load(state: Mapping[str, Tensor]) -> TCDecoder:
+    """The decoder of a published state dict, whatever its prefix; ValueError where it is not one."""
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    state = {key: tensor for key, tensor in state.items() if not key.startswith("encoder.")}  # it never runs
+    widths = [state[key].shape[0] if key in state else 1 for key in (f"decoder.{index}.weight" for index in (1, 10, 16, 22))]
+    with torch.device("meta"):
+        net = TCDecoder(*widths)
+    return filled(net, state, "FlashVSR's TCDecoder")
+
+
+class Memory(nn.Module):
+    """A residual block that also sees what it was given one step earlier."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        convs = [nn.Conv2d(2 * width, width, 3, padding=1), *(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))]
+        self.conv = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), convs[2])
+
+    def forward(self, x: Tensor, last: Tensor) -> Tensor:
+        earlier = torch.cat([last, x[:-1]])
+        return F.relu(self.conv(torch.cat([x, earlier], 1)) + x)
+
+
+class Grow(nn.Module):
+    """One step becomes ``times`` steps."""
+
+    def __init__(self, width: int, times: int):
+        super().__init__()
+        self.conv, self.times = nn.Conv2d(width, width * times, 1, bias=False), times
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = self.conv(x)
+        if self.times == 1:
+            return made
+        made = made.movedim(1, -1).unflatten(-1, (self.times, -1)).movedim(-2, 1)  # so that one copy puts steps and channels in order
+        return made.flatten(0, 1).movedim(-1, 1)
+
+
+class Enlarged(nn.Module):
+    """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels that each one becomes.
+
+    The same numbers for 4/9 of the multiplications, and the enlarged picture is never made.
+    """
+
+    def __init__(self, conv: nn.Conv2d):
+        super().__init__()
+        weight = conv.weight.detach().float()
+        for axis in (2, 4):  # the first of two neighbours sees the pixel before and itself twice, the second itself twice and the next
+            before, same, after = weight.unbind(axis)
+            weight = torch.stack([torch.stack([before, same + after], axis), torch.stack([before + same, after], axis)])
+        weight = weight.transpose(0, 1).flatten(0, 2).to(conv.weight.dtype, memory_format=torch.channels_last)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height, width = x.shape[-2:]
+        parts = F.conv2d(x, self.weight, padding=1).unflatten(1, (2, 2, -1))
+        made = x.new_empty(len(x), parts.shape[3], 2 * height, 2 * width).contiguous(memory_format=torch.channels_last)
+        for row in (0, 1):
+            for column in (0, 1):
+                made[:, :, row::2, column::2] = parts[:, row, column, :, row : row + height, column : column + width]
+        return made
+
+
+class Limit(nn.Module):
+    """To -3..3, softly."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.tanh(x / 3) * 3
+
+
+class TCDecoder(nn.Module):
+    """Frames about 0..1 from latents; ``history`` holds what each of the nine memory blocks saw last."""
+
+    def __init__(self, *widths: int):
+        super().__init__()
+        a, b, c, d = widths or (512, 256, 128, 128)
+        plain = dict(kernel_size=3, padding=1, bias=False)
+        self.decoder = nn.Sequential(
+            Limit(), nn.Conv2d(CONDITION + LATENTS, a, 3, padding=1), nn.ReLU(), nn.Conv2d(a, a, **plain), nn.ReLU(),
+            *(Memory(a) for _ in range(3)), nn.Identity(), Grow(a, 1), nn.Conv2d(a, b, **plain),
+            *(Memory(b) for _ in range(3)), nn.Identity(), Grow(b, 2), nn.Conv2d(b, c, **plain),
+            *(Memory(c) for _ in range(3)), nn.Identity(), Grow(c, 2), nn.Conv2d(c, d, **plain),
+            nn.ReLU(), nn.Conv2d(d, d, **plain), nn.ReLU(), nn.Conv2d(d, 3, 3, padding=1),
+        )  # fmt: skip
+        self.enlarge = nn.Upsample(scale_factor=2.0)
+
+    def joined(self) -> TCDecoder:
+        """The same decoder for inference, each enlarging and the convolution after it in one; changes this one."""
+        for place in (10, 16, 22):
+            self.decoder[place] = Enlarged(self.decoder[place])
+        self.enlarge = nn.Identity()
+        return self
+
+    def forward(self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3, H, W]``, and the new history.
+
+        Where a shot begins ``history`` is None, and ``frames`` are three fewer.
+        """
+        begins = history is None
+        if begins:
+            frames = torch.cat([frames[:1].expand(DROPPED, -1, -1, -1), frames])
+        x = torch.cat([stacked(frames), latents], 1).contiguous(memory_format=torch.channels_last)
+        kept = []
+        for layer in self.decoder[:20]:
+            if isinstance(layer, Memory):
+                kept.append(x[-1:].clone(memory_format=torch.channels_last))
+                x = layer(x, torch.zeros_like(x[:1]) if begins else history[len(kept) - 1])
+            elif isinstance(layer, Grow):
+                x = self.enlarge(layer(x))  # a 1x1 layer before enlarging: a quarter of the work
+            else:
+                x = layer(x)
+        return self._last(x, begins), tuple(kept)
+
+    def _last(self, x: Tensor, begins: bool) -> Tensor:
+        """The full-size layers, which look at single frames: a few frames at a time, for their memory."""
+        x = self.decoder[21](x)[DROPPED if begins else 0 :]
+        together = max(1, AT_ONCE // (4 * x.shape[-2] * x.shape[-1]))
+        return torch.cat([self._pictures(part) for part in x.split(together)])
+
+    def _pictures(self, x: Tensor) -> Tensor:
+        x = self.enlarge(x)
+        for layer in self.decoder[22:]:
+            x = layer(x)
+        return x
+
+
+def stacked(frames: Tensor) -> Tensor:
+    """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row, column."""
+    return F.pixel_unshuffle(frames.unflatten(0, (-1, STEP)).transpose(1, 2).flatten(1, 2), SQUARE)

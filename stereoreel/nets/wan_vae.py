@@ -1,0 +1,162 @@
+"""The decoder of Wan 2.1's video autoencoder: latents to frames, causal, one latent at a time.
+
+Wan: Open and Advanced Large-Scale Video Generative Models, 2025 (Apache-2.0). What a causal convolution must know of earlier frames is
+given and returned, so a stream may be cut anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .strict import filled
+
+LATENTS = 16
+MEAN = (-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
+        0.4134, -0.0715, 0.5517, -0.3632, -0.1922, -0.9497, 0.2503, -0.2921)  # fmt: skip
+DEVIATION = (2.8184, 1.4541, 2.3275, 2.6558, 1.2196, 1.7708, 2.6052, 2.0743,
+             3.2687, 2.1526, 2.8652, 1.5579, 1.6382, 1.1253, 2.8251, 1.9160)  # fmt: skip
+TAPS = 3  # of the causal convolutions, in time
+ENCODER = ("encoder.", "conv1.")
+PREFIXES = ("model.", "first_stage_model.", "vae.")
+
+History = dict[str, Tensor]
+
+
+def load(state: Mapping[str, Tensor]) -> WanDecoder:
+    """The decoder of a published state dict, whatever its prefix; the encoder is left out. ValueError where it is not one."""
+    for prefix in PREFIXES:
+        if all(key.startswith(prefix) for key in state):
+            state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
+    state = {key: tensor for key, tensor in state.items() if not key.startswith(ENCODER)}
+    head = state.get("decoder.head.0.gamma")
+    with torch.device("meta"):
+        net = WanDecoder(len(head) if head is not None else 1)
+    return filled(net, state, "Wan 2.1's video decoder")
+
+
+class Causal(nn.Conv3d):
+    """A convolution that sees two frames before each; ``history`` holds what it saw last, under its name."""
+
+    def __init__(self, made_of: int, made: int, size: tuple[int, int, int]):
+        super().__init__(made_of, made, size, padding=(0, size[1] // 2, size[2] // 2))
+        self.name = ""
+
+    def forward(self, x: Tensor, history: History) -> Tensor:
+        if self.kernel_size[0] > 1:
+            last = history.get(self.name)
+            if last is None:
+                last = x.new_zeros(*x.shape[:2], TAPS - 1, *x.shape[3:])
+            x = torch.cat([last, x], 2)
+            history[self.name] = x[:, :, 1 - TAPS :].clone()
+        return super().forward(x)
+
+
+class Norm(nn.Module):
+    """To length sqrt(C) along the channels."""
+
+    def __init__(self, channels: int, dims: int = 3):
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(channels, *[1] * dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=1) * len(self.gamma) ** 0.5 * self.gamma
+
+
+class Residual(nn.Module):
+    """Two causal convolutions beside a shortcut."""
+
+    def __init__(self, made_of: int, made: int):
+        super().__init__()
+        self.residual = nn.Sequential(
+            Norm(made_of), nn.SiLU(), Causal(made_of, made, (3, 3, 3)), Norm(made), nn.SiLU(), nn.Dropout(0.0), Causal(made, made, (3, 3, 3)),
+        )  # fmt: skip
+        self.shortcut = Causal(made_of, made, (1, 1, 1)) if made_of != made else None
+
+    def forward(self, x: Tensor, history: History) -> Tensor:
+        made = through(self.residual, x, history)
+        return made + (x if self.shortcut is None else self.shortcut(x, history))
+
+
+class Attention(nn.Module):
+    """One head over the places of each frame."""
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.norm = Norm(channels, 2)
+        self.to_qkv, self.proj = nn.Conv2d(channels, 3 * channels, 1), nn.Conv2d(channels, channels, 1)
+
+    def forward(self, x: Tensor, history: History) -> Tensor:
+        frames = x[0].transpose(0, 1)
+        q, k, v = self.to_qkv(self.norm(frames)).flatten(2).transpose(1, 2)[:, None].chunk(3, -1)
+        seen = F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).unflatten(2, frames.shape[2:])
+        return x + self.proj(seen).transpose(0, 1)[None]
+
+
+class Enlarge(nn.Module):
+    """Twice the size, half the channels; where ``time`` is set also two frames of each, the first of a stream excepted."""
+
+    def __init__(self, channels: int, time: bool):
+        super().__init__()
+        self.resample = nn.Sequential(nn.Identity(), nn.Conv2d(channels, channels // 2, 3, padding=1))
+        self.time_conv = Causal(channels, 2 * channels, (3, 1, 1)) if time else None
+        self.name = ""
+
+    def forward(self, x: Tensor, history: History) -> Tensor:
+        if self.time_conv is not None:
+            if self.name in history:
+                x = self.time_conv(x, history).unflatten(1, (2, -1)).movedim(1, 3).flatten(2, 3)
+            history[self.name] = x.new_empty(0)
+        frames = F.interpolate(x[0].transpose(0, 1), scale_factor=2.0, mode="nearest-exact")
+        return self.resample(frames).transpose(0, 1)[None]
+
+
+class Decoder(nn.Module):
+    """The published layers, of which ``base`` is the channels of the last."""
+
+    def __init__(self, base: int):
+        super().__init__()
+        wide = 4 * base
+        self.conv1 = Causal(LATENTS, wide, (3, 3, 3))
+        self.middle = nn.Sequential(Residual(wide, wide), Attention(wide), Residual(wide, wide))
+        layers, last = [], wide
+        for place, channels in enumerate((wide, wide, 2 * base, base)):
+            layers += [Residual(last if number == 0 else channels, channels) for number in range(3)]
+            if place < 3:
+                layers.append(Enlarge(channels, time=place < 2))
+            last = channels // 2
+        self.upsamples = nn.Sequential(*layers)
+        self.head = nn.Sequential(Norm(base), nn.SiLU(), Causal(base, 3, (3, 3, 3)))
+
+
+class WanDecoder(nn.Module):
+    """Frames in -1..1 of latents as the diffusion transformer makes them."""
+
+    def __init__(self, base: int = 96):
+        super().__init__()
+        self.conv2, self.decoder = nn.Conv3d(LATENTS, LATENTS, 1), Decoder(base)
+        for name, module in self.named_modules():
+            if isinstance(module, Causal | Enlarge):
+                module.name = name
+
+    def forward(self, latents: Tensor, history: History | None) -> tuple[Tensor, History]:
+        """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history), and the new history."""
+        made, history = [], dict(history or {})
+        for latent in latents.split(1):
+            scale, mean = (latents.new_tensor(one).view(1, -1, 1, 1) for one in (DEVIATION, MEAN))
+            x = self.conv2((latent * scale + mean).transpose(0, 1)[None])
+            x = self.decoder.conv1(x, history)
+            for layers in (self.decoder.middle, self.decoder.upsamples, self.decoder.head):
+                x = through(layers, x, history)
+            made.append(x[0].transpose(0, 1))
+        return torch.cat(made).clamp(-1, 1), history
+
+
+def through(layers: nn.Sequential, x: Tensor, history: History) -> Tensor:
+    """Layers one after the other; those that remember get the history."""
+    for layer in layers:
+        x = layer(x, history) if isinstance(layer, Causal | Residual | Attention | Enlarge) else layer(x)
+    return x

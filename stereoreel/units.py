@@ -1,0 +1,211 @@
+"""Where a film may be taken apart: the pieces that can be computed alone, again, or elsewhere, and give the same frames.
+
+A unit ends where everything the film is made by has a cut: nothing that a stage remembers crosses it. Short neighbouring shots share a
+unit. A shot that is longer than ``LONGEST`` is split at fixed places, and each part is computed with some frames before and after it
+that are thrown away. The rule looks at nothing but the clips, and ``pull`` itself follows it, so that a film made in one go, on the
+canvas, in pieces or by many machines has the same frames.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+from torch import Tensor
+
+from . import peek, views
+from .clip import Clip, ClipInfo, Shot, Stage, Step
+from .eyes import TIME
+from .host import Host
+from .plan import Plan
+
+GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
+LONGEST = 1500  # the longest shot that is not split
+LEAD = 48  # frames computed and thrown away on either side of a part of a shot
+FRAMEWISE = (views.Eye, views.SideBySide, views.Split, views.Crop, views.Fit, views.Trim, views.Recut, views.Uncut)  # remember nothing
+
+
+class Unit(NamedTuple):
+    """The frames ``[start, stop)`` of the finished film, computed from ``[first, last)`` of it."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @property
+    def frames(self) -> int:
+        return self.stop - self.start
+
+
+def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
+    """The whole of some clips of one length, which are made in one pull, in units; a larger ``group`` changes no frame."""
+    frames = clips[0].info.frames
+    if not _divisible(clips):
+        return [Unit(0, frames, 0, frames)]
+    lead = LEAD if any(isinstance(maker, Step) and not isinstance(maker.recipe, FRAMEWISE) for maker in peek._makers(clips)) else 0
+    return cover([0, *_clean(clips), frames], group, lead)
+
+
+def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Unit]:
+    """Units for shots that lie between ``edges``."""
+    found: list[Unit] = []
+    for start, stop in pairwise(edges):
+        parts = -(-(stop - start) // LONGEST)
+        if parts > 1:
+            places = [start + number * (stop - start) // parts for number in range(parts + 1)]
+            found += [Unit(one, other, max(start, one - lead), min(stop, other + lead)) for one, other in pairwise(places)]
+        elif found and (last := found[-1]).last == start == last.stop and stop - last.start <= group and last.first == last.start:
+            found[-1] = Unit(last.start, stop, last.start, stop)
+        else:
+            found.append(Unit(start, stop, start, stop))
+    return found
+
+
+def stretches(clips: Sequence[Clip]) -> list[Unit]:
+    """The units as one machine computes them in one go: those in a row of which no frame is thrown away are one."""
+    found: list[Unit] = []
+    for unit in units(clips):
+        if found and found[-1].last == found[-1].stop == unit.first == unit.start:
+            found[-1] = Unit(found[-1].start, unit.stop, found[-1].first, unit.last)
+        else:
+            found.append(unit)
+    return found
+
+
+def excerpt(clips: Sequence[Clip], unit: Unit, loaded: dict | None = None) -> list[Clip]:
+    """Clips that consist of a unit's frames; what they share is shared.
+
+    ``loaded`` keeps the stages, and so their networks, from one excerpt of the same clips to the next.
+    """
+    wanted = [(unit.first, unit.last)]
+    made = peek._Rebuilt(clips, wanted, _needed)
+    parts = [Clip(Step(_Window(unit.start, unit.stop), (made.clip(clip, wanted),))) for clip in clips]
+    for maker in peek._makers(parts) if loaded is not None else ():
+        if isinstance(maker, Step) and isinstance(maker.recipe, Plan):
+            maker.recipe = _Once(maker.recipe, loaded)
+    return parts
+
+
+def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """The clips as one pull after the other takes them: as they are, unless a shot is split."""
+    found = stretches(clips) if clips[0].info.frames > LONGEST else []
+    if len(found) < 2:
+        yield list(clips)
+        return
+    loaded: dict = {}
+    for stretch in found:
+        yield excerpt(clips, stretch, loaded)
+
+
+def _divisible(clips: Sequence[Clip]) -> bool:
+    """Whether parts of the sources can be had, and no stage leads from the last frame to the first."""
+    makers = peek._makers(clips)
+    loops = any(isinstance(maker, Step) and isinstance(maker.recipe, Plan) and getattr(maker.recipe.settings, "loop", False) for maker in makers)
+    return clips[0].info.frames > 0 and not loops and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
+
+
+def _clean(clips: Sequence[Clip]) -> list[int]:
+    """Where all the clips, and all that they are made of, have a cut."""
+    known: dict[int, set[int] | None] = {}
+    found: set[int] | None = None
+    for clip in clips:
+        found = _both(found, _cuts(clip, known))
+    if found is None:  # nothing between sources and clips remembers anything
+        found = set(clips[0].info.cuts)
+    return sorted(cut for cut in found if 0 < cut < clips[0].info.frames)
+
+
+def _cuts(clip: Clip, known: dict[int, set[int] | None]) -> set[int] | None:
+    """Where a clip may be taken apart; None: everywhere, because it is a source."""
+    step = clip.maker
+    if not isinstance(step, Step):
+        return None
+    if id(step) not in known:
+        allowed: set[int] | None = None
+        for source in step.inputs:
+            allowed = _both(allowed, _cuts(source, known))
+        known[id(step)] = _after(step, allowed)
+    return known[id(step)]
+
+
+def _after(step: Step, allowed: set[int] | None) -> set[int] | None:
+    """Where the output of a step may be taken apart, whose inputs may be at ``allowed``."""
+    if isinstance(step.recipe, (views.Recut, views.Uncut)):
+        return allowed
+    before, after = step.inputs[0].info.cuts, next(iter(step.infos.values())).cuts
+    if len(before) != len(after):
+        return set()
+    return {made for cut, made in zip(before, after) if allowed is None or cut in allowed}
+
+
+def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return one & other
+
+
+def _needed(step: Step, spans: peek.Spans) -> peek.Spans:
+    """The frames of its inputs that a stage wants; where a span begins or ends with a shot, exactly those of that shot."""
+    info, made = step.inputs[0].info, next(iter(step.infos.values()))
+    found = []
+    for start, stop in spans:
+        [(first, last)] = peek._needed(step, [(start, stop)])
+        if len(info.cuts) == len(made.cuts):
+            after = bisect_right(made.cuts, start)  # of shots that are empty, the one behind them begins here
+            if start == 0 or (after and made.cuts[after - 1] == start):
+                first = info.cuts[after - 1] if after else 0
+            before = bisect_left(made.cuts, stop)
+            if stop == made.frames or (before < len(made.cuts) and made.cuts[before] == stop):
+                last = info.cuts[before] if before < len(info.cuts) else info.frames
+        found.append((first, last))
+    return peek._merged(found)
+
+
+@dataclass(frozen=True)
+class _Window:
+    """Some frames of an excerpt as a clip of nothing else; cuts, times and rate are the film's."""
+
+    start: int
+    stop: int
+    label: str = "Unit"
+    nets = ()
+    joint = True
+
+    def load(self, host: Host) -> _Window:
+        return self
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        cuts = tuple(cut - self.start for cut in clip.cuts if self.start < cut < self.stop)
+        times = clip.times and tuple(time - clip.times[self.start] for time in clip.times[self.start:self.stop])
+        return ClipInfo(**peek._facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        place = shot.start
+        for chunk in chunks:
+            first, last = max(0, self.start - place), min(chunk.shape[TIME], self.stop - place)
+            place += chunk.shape[TIME]
+            if first < last:
+                yield chunk.narrow(TIME, first, last - first)
+
+
+class _Once:
+    """A stage that is loaded for the first of several excerpts and kept for the others: it remembers nothing between shots."""
+
+    def __init__(self, plan: Plan, loaded: dict):
+        self._plan, self._loaded, self.label = plan, loaded, plan.label
+
+    def describe(self, *infos: ClipInfo):
+        return self._plan.describe(*infos)
+
+    def load(self, host: Host) -> Stage:
+        key = id(self._plan)
+        if key not in self._loaded:
+            self._loaded[key] = self._plan, self._plan.load(host)
+        stage = self._loaded[key][1]
+        if counts := getattr(stage, "counts", None):
+            counts.clear()  # they were noted when the last excerpt ended
+        return stage

@@ -1,0 +1,123 @@
+"""One shot through FlashVSR, chunk by chunk: 25 frames first, then 8 at a time; 21 and then 8 come out.
+
+Latent frame t is told of frames 4 t + 1 ... 4 t + 4 and decodes to frames 4 t - 3 ... 4 t, so the network looks four frames ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .plan import LARGE, MULTIPLE
+
+BEGIN, STEP, AHEAD = 25, 8, 4  # frames of a shot's first chunk, of every later one, and those seen before they come out
+LATENTS = 2  # latent frames that are decoded together
+
+
+def schedule(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, int]]:
+    """A shot's frames in groups of 25 and then 8, and how many come out after each; the last frame is repeated as often as is needed.
+
+    Groups depend on frame numbers alone: however the shot arrives, they are the same.
+    """
+    waiting: list[Tensor] = []
+    received = given = 0
+    size, due = BEGIN, BEGIN - AHEAD
+    for chunk in frames:
+        waiting.append(chunk)
+        received += len(chunk)
+        while sum(map(len, waiting)) >= size:
+            everything = torch.cat(waiting)
+            yield everything[:size], due
+            last, waiting, given = everything[-1:], [everything[size:]], given + due
+            size = due = STEP
+    while given < received:
+        everything = torch.cat(waiting)
+        last = everything[-1:] if len(everything) else last
+        due = min(due, received - given)
+        yield torch.cat([everything, last.expand(size - len(everything), -1, -1, -1)]), due
+        waiting, given, size, due = [everything[:0]], given + due, STEP, STEP
+
+
+class Projection:
+    """The projector over one shot."""
+
+    def __init__(self, net: nn.Module):
+        self.net, self.history = net, None
+
+    def __call__(self, frames: Tensor) -> Tensor:
+        """Features of a group of enlarged frames: eight frames at a time, the shot's first one with the first eight."""
+        made, alone = [], len(frames) % STEP  # a shot's first frame is a clip of its own
+        for part in frames.split([alone + STEP, *[STEP] * (len(frames) // STEP - 1)]):
+            feature, self.history = self.net(part, self.history)
+            made.append(feature)
+        return torch.cat(made)
+
+
+class Decoding:
+    """The decoder over one shot: two latent frames at a time, one where frames are large."""
+
+    def __init__(self, net: nn.Module, conditioned: bool):
+        self.net, self.conditioned, self.history = net, conditioned, None
+
+    def __call__(self, latents: Tensor, frames: Tensor) -> Tensor:
+        """Pictures ``[T, 3, H, W]`` in -1..1 of a chunk's latents, and of the enlarged frames that they show."""
+        together = 1 if frames.shape[-2] * frames.shape[-1] > LARGE else LATENTS
+        made, at = [], 0
+        for part in latents.split(together):
+            if not self.conditioned:
+                pictures, self.history = self.net(part, self.history)
+            else:
+                count = 4 * len(part) - (3 if self.history is None else 0)
+                pictures, self.history = self.net(part, frames[at : at + count], self.history)
+                pictures, at = pictures * 2 - 1, at + count
+            made.append(pictures)
+        return torch.cat(made)
+
+
+class Beside:
+    """Work that a CUDA device does on a stream of its own, beside what is asked of it next; elsewhere it is done at once."""
+
+    def __init__(self, device: torch.device):
+        self.device, self.stream = device, torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def __call__(self, work: Callable[..., Tensor], *given: Tensor) -> Callable[[], Tensor]:
+        """Begin ``work`` of tensors; what is returned gives its result, for which the device waits and the computer does not."""
+        if self.stream is None:
+            made = work(*given)
+            return lambda: made
+        self.stream.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.stream):
+            made = work(*given)
+            done = self.stream.record_event()
+        for tensor in given:
+            tensor.record_stream(self.stream)
+
+        def result() -> Tensor:
+            current = torch.cuda.current_stream(self.device)
+            current.wait_event(done)
+            made.record_stream(current)
+            return made
+
+        return result
+
+
+def enlarge(frames: Tensor, height: int, width: int, device: torch.device) -> Tensor:
+    """Frames ``[T, H, W, C]`` at the wanted size as ``[T, C, height, width]``, float32, 0..1: Pillow's bicubic."""
+    images = frames.to(device).float().movedim(-1, 1)
+    if images.shape[-2:] == (height, width):
+        return images
+    home = torch.device("cpu") if device.type == "mps" else device  # which lacks the antialiased kernel
+    return F.interpolate(images.to(home), (height, width), mode="bicubic", antialias=True).clamp_(0, 1).to(device)
+
+
+def padded(images: Tensor) -> Tensor:
+    """To multiples of 128 at the right and below: mirrored as far as there is something to mirror, then repeated."""
+    height, width = images.shape[-2:]
+    down, right = -height % MULTIPLE, -width % MULTIPLE
+    mirrored = (0, min(right, width - 1), 0, min(down, height - 1))
+    images = F.pad(images, mirrored, "reflect") if any(mirrored) else images
+    rest = (0, right - mirrored[1], 0, down - mirrored[3])
+    return F.pad(images, rest, "replicate") if any(rest) else images

@@ -1,0 +1,78 @@
+"""Small films, with all that goes with one, and everything that can be told of a file."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+from media_files import tone, write_video
+
+from stereoreel import workflow
+from stereoreel.film import film
+from stereoreel.host import Headless
+from stereoreel.sink import write
+
+SHOTS = (10, 4, 12, 7, 9)  # frames
+CUTS = "10, 14, 26, 33"
+
+
+def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
+    """A texture that slides, another one in every shot, with sound, subtitles and chapters."""
+    frames = []
+    for number, count in enumerate(shots):
+        tiles = np.random.default_rng(seed + number).integers(0, 255, (8, 40, 3))
+        still = tiles.repeat(6, 0).repeat(6, 1).astype(np.uint8)
+        frames += [still[:, 2 * index:2 * index + 64] for index in range(count)]
+    seconds = len(frames) / 25
+    extras = {"audio": [(tone(seconds), 48000, "aac", "stereo")], "subtitles": [(0.2, 0.9, "Hello")],
+              "chapters": [(0, 0.5, "a"), (0.5, seconds, "b")]}  # fmt: skip
+    return write_video(path, np.stack(frames), 25, **(extras if sound else {}))
+
+
+def graph(**encode) -> dict:
+    """Every frame through a stage that doubles the rate, and one that makes a pair of eyes of it."""
+    return {
+        "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},
+        "2": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["1", 0], "model": "builtin", "quality": "fast", "cuts": CUTS}},
+        "3": {"class_type": "StereoReelStereo", "inputs": {"clip": ["2", 0], "depth": ["2", 0], "model": "builtin"}},
+        "4": {"class_type": "StereoReelEncode", "inputs": {"clip": ["3", 0], "speed": "fast", **encode}},
+    }
+
+
+def sink(video: Path, made: dict | None = None):
+    return workflow.Assembly(made or graph(), lambda name: video).sinks[0]
+
+
+def make(video: Path, path: Path, made: dict | None = None, *, tick=None, said=None, **more) -> list[Path]:
+    """The film of a workflow, in units of about one shot."""
+    job = sink(video, made)
+    say = (lambda line: said.append(line)) if said is not None else (lambda line: None)
+    return film(job.clip, path, job.settings, Headless("cpu", on_tick=tick), depth=job.depth, group=8, say=say, **more)
+
+
+def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
+    """The same without units; the hash of every frame before it was encoded."""
+    from stereoreel.film.segment import frame_hashes
+
+    job, found = sink(video, made), []
+    write(job.clip, path, job.settings, Headless("cpu"), depth=job.depth, watch=lambda chunks: found.extend(frame_hashes(chunks[0])))
+    return found
+
+
+def facts(path: Path) -> dict:
+    """What a file says, and every packet of its sound and text."""
+    with av.open(str(path)) as container:
+        picture = container.streams.video[0]
+        told = {
+            "frames": [frame.pts * Fraction(frame.time_base) for frame in container.decode(picture)], "rate": picture.average_rate,
+            "duration": container.duration, "size": (picture.width, picture.height), "codec": picture.codec_context.codec.canonical_name,
+            "tag": picture.codec_context.codec_tag, "color": (picture.codec_context.colorspace, picture.codec_context.color_range),
+            "metadata": dict(container.metadata), "stream": dict(picture.metadata), "streams": [stream.type for stream in container.streams],
+            "chapters": [(one["start"] * Fraction(one["time_base"]), one["metadata"]) for one in container.chapters()],
+        }
+    with av.open(str(path)) as container:
+        told["first frame"] = sorted(one.type.name for one in next(container.decode(video=0)).side_data)
+    with av.open(str(path)) as container:
+        told["others"] = [(packet.stream_index, packet.pts, packet.duration, bytes(packet)) for packet in container.demux()
+                          if packet.stream.type != "video" and packet.size]
+    return told

@@ -1,0 +1,226 @@
+"""A film in units: what was finished stays finished, and the file is the one that an uninterrupted run writes."""
+
+import json
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from films import SHOTS, facts, graph, make, run, sink, source
+from media_files import moving, write_video
+
+from stereoreel import film as package
+from stereoreel import units as rule
+from stereoreel.__main__ import main
+from stereoreel.clip import apply
+from stereoreel.film import Unfinished, film, job_folder, resumes
+from stereoreel.host import Headless
+from stereoreel.interpolate import builtin as interpolation
+from stereoreel.views import Recut
+
+FRAMES = 2 * sum(SHOTS)
+
+
+class Cancel(Exception):
+    """As ComfyUI's, which derives from Exception."""
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return source(tmp_path_factory.mktemp("source") / "film.mp4")
+
+
+def hashes(path) -> list[str]:
+    """The frames of a finished job, before they were encoded."""
+    records = sorted(job_folder(path).glob("*/units/*.json"))
+    return [one for record in records for one in json.loads(record.read_text())["frames"][0]]
+
+
+def until(frames):
+    """A tick that cancels when so many frames are done."""
+
+    def tick(done, total):
+        if done >= frames:
+            raise Cancel
+
+    return tick
+
+
+@pytest.mark.parametrize("encode", [
+    {}, {"format": "hevc", "layout": "half_sbs"}, {"format": "prores"}, {"format": "ffv1", "layout": "full_tb"},
+], ids=str)  # fmt: skip
+def test_the_file_is_that_of_an_uninterrupted_run(video, tmp_path, encode):
+    suffix = {"prores": ".mov", "ffv1": ".mkv"}.get(encode.get("format"), ".mp4")
+    made, wanted = (tmp_path / f"{name}{suffix}" for name in ("film", "run"))
+    frames = run(video, wanted, graph(**encode))
+    assert make(video, made, graph(**encode), keep=True) == [made]
+    assert hashes(made) == frames and len(frames) == FRAMES
+    assert facts(made) == facts(wanted)
+
+
+def test_what_was_cancelled_goes_on(video, tmp_path):
+    path, said = tmp_path / "film.mp4", []
+    frames = run(video, tmp_path / "run.mp4")
+    with pytest.raises(Cancel):
+        make(video, path, tick=until(50))
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith("film")] == ["film.mp4.job"]
+    begun = []
+    make(video, path, said=said, keep=True, watch=lambda chunks: begun.append(chunks[0].shape[-4]))
+    assert said == ["Going on: 2 of 5 units are there already."]
+    assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there
+    assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
+
+
+def test_nothing_is_left_of_a_finished_job(video, tmp_path):
+    make(video, tmp_path / "film.mp4")
+    assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
+
+
+def test_a_unit_that_fails_is_told_and_the_others_go_on(video, tmp_path, monkeypatch):
+    path, said = tmp_path / "film.mp4", []
+    real = interpolation.load
+
+    def load(*given):
+        stage = real(*given)
+
+        class Failing:
+            nets, joint = stage.nets, stage.joint
+
+            def __call__(self, shot, *chunks):
+                if shot.start == SHOTS[0]:
+                    raise RuntimeError("the second shot is cursed")
+                return stage(shot, *chunks)
+
+        return Failing()
+
+    monkeypatch.setattr(interpolation, "load", load)
+    with pytest.raises(Unfinished, match=r"1 of 5 units are missing.*cursed.*run the same again"):
+        make(video, path, said=said)
+    assert said == ["Unit 1 (frames 20 to 27) failed: Interpolate Frames (node 2): the second shot is cursed"]
+    assert not path.exists()
+    monkeypatch.undo()
+    make(video, path, said=said, keep=True)
+    assert said[1:] == ["Going on: 4 of 5 units are there already."]
+    assert hashes(path) == run(video, tmp_path / "run.mp4")
+
+
+def test_a_damaged_unit_is_made_again(video, tmp_path):
+    path, said = tmp_path / "film.mp4", []
+    make(video, path, keep=True)
+    frames, units = hashes(path), sorted(job_folder(path).glob("*/units/*.nut"))
+    data = bytearray(units[1].read_bytes())
+    data[len(data) // 2] ^= 255
+    units[1].write_bytes(data)
+    units[2].write_bytes(units[2].read_bytes()[:-1])
+    units[3].unlink()
+    record = units[4].with_suffix("").with_suffix(".json")
+    record.write_text(record.read_text()[:40])
+    make(video, path, said=said, keep=True)
+    assert said == [*(f"Unit {number} is damaged on disk and is made again." for number in (1, 2, 3, 4)), "Going on: 1 of 5 units are there already."]
+    assert hashes(path) == frames
+
+
+def test_two_processes_do_not_work_on_one_film(video, tmp_path):
+    path, refused = tmp_path / "film.mp4", []
+
+    def tick(done, total):
+        if not refused:
+            with pytest.raises(BlockingIOError, match=r"process \d+ on .* is at work in .*film.mp4.job.*; wait") as error:
+                make(video, path)
+            refused.append(error)
+
+    make(video, path, tick=tick)
+    assert refused and path.exists()
+
+
+def test_another_source_or_workflow_is_another_job(video, tmp_path):
+    path, said = tmp_path / "film.mp4", []
+    with pytest.raises(Cancel):
+        make(video, path, tick=until(30))
+    with pytest.raises(Cancel):
+        make(source(tmp_path / "other.mp4", seed=9), path, tick=until(30), said=said)
+    with pytest.raises(Cancel):
+        make(video, path, graph(crf=30), tick=until(30), said=said)
+    assert "This is a new job, because the source changed; what the other one had made stays in" in said[0]
+    assert any("crf of the encoder changed" in line for line in said[1:])
+    make(video, path, said=said)
+    assert said[-1] == "Going on: 2 of 5 units are there already."
+    assert path.exists() and len(list(job_folder(path).iterdir())) == 2  # of the other two
+
+
+def test_formats_that_cannot_be_joined_are_refused(video, tmp_path):
+    with pytest.raises(ValueError, match="size_mb to 0"):
+        make(video, tmp_path / "film.mp4", graph(size_mb=2))
+    with pytest.raises(ValueError, match="choose another format"):
+        make(video, tmp_path / "film.webp", graph(format="webp"))
+
+
+def test_depth_and_each_eye_in_files_of_their_own(video, tmp_path):
+    made = graph(layout="two_files")
+    made["4"]["inputs"]["depth"] = ["2", 0]
+    job = sink(video, made)
+    assert job.depth is not None
+    files = make(video, tmp_path / "film_L.mp4", made)
+    run(video, tmp_path / "run_L.mp4", made)
+    assert [file.name for file in files] == ["film_L.mp4", "film_R.mp4", "film_L_depth.mp4"]
+    for file in files:
+        assert facts(file) == facts(tmp_path / file.name.replace("film", "run"))
+
+
+def test_a_shot_that_is_split_is_the_same_in_one_go_and_in_units(video, tmp_path, monkeypatch):
+    monkeypatch.setattr(rule, "LONGEST", 16)
+    monkeypatch.setattr(rule, "LEAD", 4)
+    path = tmp_path / "film.mp4"
+    frames = run(video, tmp_path / "run.mp4")
+    make(video, path, keep=True)
+    assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
+    assert len(list(job_folder(path).glob("*/units/*.nut"))) == 8  # the shots of 20, 24 and 18 frames are two each
+
+
+def test_times_that_vary_stay_exact(tmp_path):
+    times, random = [Fraction(0)], np.random.default_rng(0)
+    for _ in range(29):
+        times.append(times[-1] + Fraction(int(random.integers(1, 4)), 90))
+    video = write_video(tmp_path / "film.mp4", moving(30), times=times)
+    made = {"1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},
+            "2": {"class_type": "StereoReelKeep", "inputs": {"clip": ["1", 0]}},
+            "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0]}}}  # fmt: skip
+    job = sink(video, made)
+    clip = apply(Recut("7, 8, 20"), job.clip)["clip"]
+    film(clip, tmp_path / "made.mp4", job.settings, Headless("cpu"), group=1)
+    assert facts(tmp_path / "made.mp4")["frames"] == times
+    run(video, tmp_path / "run.mp4", made)
+    assert facts(tmp_path / "made.mp4") == facts(tmp_path / "run.mp4")
+
+
+def test_only_long_films_from_files_are_made_in_units_without_being_told(video, monkeypatch, tensor_clip):
+    def asked(**given):
+        job = sink(video, graph(**given))
+        return resumes(job.clip, job.settings)
+
+    assert asked(resume="on") and not asked() and not asked(resume="off")
+    monkeypatch.setattr(package, "LONG", 50)
+    assert asked() and not asked(format="webp") and not asked(size_mb=3.0) and not asked(resume="off")
+    assert not resumes(tensor_clip(frames=60), sink(video).settings)
+
+
+def test_the_command(video, tmp_path, capsys):
+    (tmp_path / "graph.json").write_text(json.dumps(graph()))
+    path, metrics = tmp_path / "film.mp4", tmp_path / "film.prom"
+    command = ["film", str(tmp_path / "graph.json"), "--input", str(video), "--output", str(path), "--unit", "8", "--device", "cpu"]
+    assert main([*command, "--plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == ["    0  frames 0 to 19", "    1  frames 20 to 27"]
+    assert main([*command, "--json", "--metrics", str(metrics), "--keep-job"]) == 0
+    figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [one["units"] for one in figures] == [1, 2, 3, 4, 5] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
+    assert main([*command, "--set", "encode.size_mb=3"]) == 1
+    assert "set size_mb to 0" in capsys.readouterr().err
+
+
+def test_the_journal_and_the_figures_can_be_read(video, tmp_path):
+    path, seen = tmp_path / "film.mp4", []
+    make(video, path, keep=True, seen=lambda figures: seen.append(figures()))
+    journal = next(job_folder(path).glob("*/journal.txt")).read_text().splitlines()
+    assert len(journal) == 7 and journal[0].endswith(f"begun: {FRAMES} frames in 5 units") and "unit 0 (frames 0 to 19) made in" in journal[1]
+    assert [one["units"] for one in seen] == [1, 2, 3, 4, 5] and seen[-1]["frames"] == FRAMES
+    assert seen[-1]["stages"]["Stereo Pair (node 3)"]["frames"] == FRAMES
+    assert seen[-1]["bytes"] == seen[-1]["bytes_expected"] > 0 and seen[-1]["seconds_left"] == 0

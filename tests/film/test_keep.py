@@ -1,0 +1,104 @@
+"""What is kept is not computed again, however what comes after it changes, and the frames are the same."""
+
+from dataclasses import dataclass
+
+import pytest
+import torch
+from films import CUTS, source
+from test_film import hashes
+
+from stereoreel.clip import Clip, apply
+from stereoreel.film import film
+from stereoreel.film.segment import frame_hashes
+from stereoreel.host import Headless
+from stereoreel.keep import Keep
+from stereoreel.media.decode import FileSource
+from stereoreel.media.options import OPTIONS
+from stereoreel.options import resolve
+from stereoreel.plan import Plan
+from stereoreel.sink import write
+from stereoreel.views import Recut
+
+SEEN = []
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Depth that takes long: every frame of it is counted."""
+
+    strength: float = 1.0
+    label: str = "Slow"
+    nets = ()
+    joint = True
+
+    def load(self, host):
+        return self
+
+    def describe(self, clip):
+        return clip.replace(channels=1)
+
+    def __call__(self, shot, chunks):
+        for chunk in chunks:
+            SEEN.append(chunk.shape[-4])
+            yield chunk.mean(-1, keepdim=True) * self.strength
+
+
+def pair(video, root, divergence=2.0, strength=1.0):
+    clip = apply(Recut(CUTS), Clip(FileSource(video, cuts=False)))["clip"]
+    depth = apply(Keep(str(root)), apply(Slow(strength), clip)["clip"])["clip"]
+    return apply(Plan("stereo", {"model": "builtin", "divergence": divergence}, "stereo"), clip, depth)["clip"]
+
+
+def counted(make) -> int:
+    SEEN.clear()
+    make()
+    return sum(SEEN)
+
+
+@pytest.fixture
+def video(tmp_path):
+    return source(tmp_path / "in.mp4", sound=False)
+
+
+def test_another_divergence_computes_no_depth(video, tmp_path):
+    host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
+
+    def make(**given):
+        film(pair(video, tmp_path / "kept", **given), tmp_path / "film.mp4", settings, host, group=8, keep=True)
+        (tmp_path / "film.mp4").unlink()
+
+    assert counted(make) == 42
+    assert counted(lambda: make(divergence=3.0)) == 0
+    assert counted(lambda: make(strength=0.5)) == 42
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_frames_are_the_same_computed_and_kept(video, tmp_path):
+    host, settings, wanted = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"}), []
+    clip = pair(video, tmp_path / "kept")
+    write(clip, tmp_path / "run.mp4", settings, host, watch=lambda chunks: wanted.extend(frame_hashes(chunks[0])))
+    for name in ("computed.mp4", "kept.mp4"):
+        film(clip, tmp_path / name, settings, host, group=8, keep=True)
+        assert hashes(tmp_path / name) == wanted
+
+
+def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
+    host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
+    images = torch.rand(12, 32, 64, 3)
+    clips = tensor_clip(images, cuts=(5,)), tensor_clip(images.mean(-1, keepdim=True), cuts=(5,))
+    both = apply(Plan("stereo", {"model": "builtin"}, "stereo"), *clips)
+    seen = []
+    for name in ("a.mp4", "b.mp4"):
+        clip = apply(Keep(str(tmp_path / "kept")), both["clip"])["clip"]
+        film(clip, tmp_path / name, settings, host, group=1, watch=lambda chunks: seen.append(chunks[0].clone()), keep=True)
+    assert torch.equal(torch.cat(seen[:len(seen) // 2], 1), torch.cat(seen[len(seen) // 2:], 1))
+    assert len(list((tmp_path / "kept").rglob("*.nut"))) == 2
+
+
+def test_a_damaged_file_is_told(video, tmp_path):
+    host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
+    film(pair(video, tmp_path / "kept"), tmp_path / "a.mp4", settings, host, group=8)
+    file = sorted((tmp_path / "kept").rglob("*.nut"))[0]
+    file.write_bytes(file.read_bytes()[:len(file.read_bytes()) // 2])
+    with pytest.raises(RuntimeError, match=r"1 of 5 units are missing.*\.nut is damaged; delete it and run again"):
+        film(pair(video, tmp_path / "kept", divergence=3.0), tmp_path / "b.mp4", settings, host, group=8)
