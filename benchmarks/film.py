@@ -82,7 +82,7 @@ def units_against_run(graph: dict, source: Path, folder: Path, rounds: int) -> d
     }  # fmt: skip
 
 
-def workers(source: Path, folder: Path) -> dict:
+def workers(source: Path, folder: Path, rounds: int) -> dict:
     """One worker and two on the same film; the cluster is there already when the clock begins."""
     from stereoreel.film.cluster import Cluster
 
@@ -90,7 +90,7 @@ def workers(source: Path, folder: Path) -> dict:
     shots = {"clip": ["1", 0], "cuts": ", ".join(map(str, range(12, 300, 12)))}
     made = {**CHEAP, "3": {**CHEAP["3"], "inputs": {**CHEAP["3"]["inputs"], **shots}}}
     del made["2"]
-    for count in (1, 2, 1, 2):
+    for count in (1, 2) * rounds:
         with Cluster("local", workers=count, worker=Waiting) as cluster:
             job, first = sink(made, source), []
             crew = cluster.crew(made, source, "cpu")
@@ -153,7 +153,7 @@ def main() -> None:
             write_source(folder / "in.mp4", 300 if options.quick or options.waiting else 900, 320 if not options.waiting else 96, 180)
             graph = CHEAP if options.quick else workflow.read(ROOT / "workflows" / "api" / "default.json")
             both = lambda: units_against_run(graph, folder / "in.mp4", folder, 1 if options.quick else 2)  # noqa: E731
-            found = workers(folder / "in.mp4", folder) if options.waiting else both()
+            found = workers(folder / "in.mp4", folder, 1 if options.quick else 2) if options.waiting else both()
     if options.figures:
         options.figures.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found) if options.json else json.dumps(found, indent=1))

@@ -30,7 +30,7 @@ class ComfyHost:
         raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join(weights.folders(kind))}).")
 
     def files(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for folder in weights.folders(kind) for name in _files(folder)))
+        return list(dict.fromkeys(name for folder in weights.listed(kind) for name in _files(folder)))
 
     def folder(self, kind: str) -> Path:
         first = weights.folders(kind)[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -57,21 +57,21 @@ class Headless:
 
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)
-        for folder in self._folders(kind):
+        for folder in self._within(weights.folders(kind)):
             if (folder / file).is_file():
                 return folder / file
         raise FileNotFoundError(f"{file} is not in {self.folder(kind)}.")
 
     def files(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for folder in self._folders(kind) for name in weights.listing(folder)))
+        return list(dict.fromkeys(name for folder in self._within(weights.listed(kind)) for name in weights.listing(folder)))
 
     def folder(self, kind: str) -> Path:
         """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as well."""
         first, own = self.models[0] / weights.folders(kind)[0], self.models[0] / kind
         return first if first.is_dir() or self.models[0] == comfy_models() else own
 
-    def _folders(self, kind: str) -> list[Path]:
-        return [root / name for root in self.models for name in weights.folders(kind)]
+    def _within(self, folders: Iterable[str]) -> list[Path]:
+        return [root / name for root in self.models for name in folders]
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
         for net in nets:

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
 # ComfyUI's folders for each kind, below its models folder; what is fetched goes into the first.
+HERE = "."  # the models folder itself, where FlashVSR's packs make a folder for their files: looked into by name, never listed
 FOLDERS = {
     "upscale": ("upscale_models",),
-    "vsr": ("vsr", "upscale_models", "diffusion_models"),
+    "vsr": ("vsr", "upscale_models", "diffusion_models", HERE),
     # the last two are where the pack with the most users keeps RIFE
     "interpolate": ("frame_interpolation", "rife", *(f"../custom_nodes/{name}/ckpts/rife" for name in
                     ("comfyui-frame-interpolation", "ComfyUI-Frame-Interpolation"))),
@@ -53,6 +54,11 @@ def megabytes(count: int) -> str:
 def folders(kind: str) -> tuple[str, ...]:
     """Names of the folders that may hold a kind's weights, in the order of looking."""
     return tuple(dict.fromkeys((*FOLDERS.get(kind, ()), kind)))
+
+
+def listed(kind: str) -> tuple[str, ...]:
+    """Those of them whose files may all be looked at."""
+    return tuple(folder for folder in folders(kind) if folder != HERE)
 
 
 def checked(name: str) -> str:

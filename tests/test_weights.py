@@ -172,6 +172,15 @@ def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
         choose("upscale", name, host)
 
 
+def test_files_in_a_folder_that_flashvsrs_packs_made_are_found_and_other_models_are_not_listed(host):
+    own, others = host.models[0] / "FlashVSR-v1.1", host.models[0] / "checkpoints"
+    for folder in (own, others):
+        folder.mkdir(parents=True)
+        (folder / "LQ_proj_in.ckpt").write_bytes(b"")
+    assert host.weights("vsr", "FlashVSR-v1.1/LQ_proj_in.ckpt") == own / "LQ_proj_in.ckpt"
+    assert host.files("vsr") == []
+
+
 def test_kinds_that_run_no_foreign_files_refuse_them(host):
     put(host, "stereo", "mine.pth")
     with pytest.raises(ValueError, match=r"no stereo model named mine\.pth"):
