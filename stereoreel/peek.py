@@ -36,10 +36,10 @@ def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
     Frames of stages without memory are those that a pull of the whole would give. ValueError where the clips' lengths differ.
     """
     check_lengths("This look", clips)
-    wanted = _merged((frame, frame + 1) for frame in frames)
+    wanted = joined_spans((frame, frame + 1) for frame in frames)
     if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
         raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1} to look at.")
-    made = _Rebuilt(clips, wanted)
+    made = Rebuilt(clips, wanted)
     return [Clip(Step(_Pick(wanted, clip.maker.label, alone=True), (made.clip(clip, wanted),))) for clip in clips]
 
 
@@ -60,15 +60,15 @@ def _excerpt(info: ClipInfo, spans: Spans) -> Excerpt:
     cuts = tuple(sorted({*info.cuts, *edges}))
     shots = zip((0, *cuts), (*cuts, info.frames))
     skipped = frozenset(number for number, shot in enumerate(shots) if not any(start <= shot[0] and shot[1] <= stop for start, stop in spans))
-    return Excerpt(**_facts(info, cuts=cuts), skipped=skipped)
+    return Excerpt(**plain_facts(info, cuts=cuts), skipped=skipped)
 
 
-def _facts(info: ClipInfo, **changes) -> dict:
+def plain_facts(info: ClipInfo, **changes) -> dict:
     """A clip's facts without its sound, which has no meaning in pieces."""
     return {fact.name: getattr(info, fact.name) for fact in dataclasses.fields(ClipInfo)} | {"audio": None, **changes}
 
 
-def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
+def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
     merged: Spans = []
     for start, stop in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -78,24 +78,24 @@ def _merged(spans: Iterable[tuple[int, int]]) -> Spans:
     return merged
 
 
-class _Rebuilt:
+class Rebuilt:
     """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
 
     ``needed`` tells which frames of its inputs a stage wants for some of its output.
     """
 
     def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None):
-        needed = needed or _needed
+        needed = needed or frames_needed
         self.made: dict[int, Source | Step] = {}
         self.picked: dict[tuple, Clip] = {}
-        makers = _makers(clips)
+        makers = makers_of(clips)
         demand: dict[int, Spans] = {id(clip.maker): wanted for clip in clips}
         needs: dict[int, Spans] = {}
         for maker in reversed(makers):
             if isinstance(maker, Step):
                 needs[id(maker)] = need = needed(maker, demand[id(maker)])
                 for source in maker.inputs:
-                    demand[id(source.maker)] = _merged([*demand.get(id(source.maker), ()), *need])
+                    demand[id(source.maker)] = joined_spans([*demand.get(id(source.maker), ()), *need])
         for maker in makers:
             if isinstance(maker, Step):
                 inputs = tuple(self.clip(source, needs[id(maker)]) for source in maker.inputs)
@@ -108,12 +108,12 @@ class _Rebuilt:
         key = id(clip.maker), clip.port, tuple(spans)
         if key not in self.picked:
             made = Clip(self.made[id(clip.maker)], clip.port)
-            exact = _spans(made.info) == spans
+            exact = spans_of(made.info) == spans
             self.picked[key] = made if exact else Clip(Step(_Pick(spans, clip.maker.label), (made,)))
         return self.picked[key]
 
 
-def _makers(clips: Sequence[Clip]) -> list[Source | Step]:
+def makers_of(clips: Sequence[Clip]) -> list[Source | Step]:
     """Everything the clips are made by, each once, sources first."""
     found: dict[int, Source | Step] = {}
 
@@ -128,7 +128,7 @@ def _makers(clips: Sequence[Clip]) -> list[Source | Step]:
     return list(found.values())
 
 
-def _needed(step: Step, spans: Spans) -> Spans:
+def frames_needed(step: Step, spans: Spans) -> Spans:
     """The frames of its inputs that a stage wants for some of its output: those they lie between, and the context within their shot."""
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     before, after = context(step.recipe)
@@ -139,7 +139,7 @@ def _needed(step: Step, spans: Spans) -> Spans:
         begin = info.cuts[first - 1] if first else 0
         end = info.cuts[last] if last < len(info.cuts) else info.frames
         found.append((max(begin, start - before), min(end, stop + after)))
-    return _merged(found)
+    return joined_spans(found)
 
 
 def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
@@ -184,8 +184,8 @@ def _plain(step: Step):
     return recipe
 
 
-def _spans(info: ClipInfo) -> Spans:
-    return _merged(shot for shot in info.shots if shot[0] < shot[1])
+def spans_of(info: ClipInfo) -> Spans:
+    return joined_spans(shot for shot in info.shots if shot[0] < shot[1])
 
 
 class _Parts:
@@ -226,7 +226,7 @@ class _Cuts(_Passing):
     label: str
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
-        return _excerpt(clip.replace(cuts=self.cuts), _spans(clip))
+        return _excerpt(clip.replace(cuts=self.cuts), spans_of(clip))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         yield from chunks
@@ -244,7 +244,7 @@ class _Pick(_Passing):
         if not self.alone:
             return _excerpt(clip, self.spans)
         count = sum(stop - start for start, stop in self.spans)
-        return ClipInfo(**_facts(clip, frames=count, cuts=tuple(range(1, count)), times=None))
+        return ClipInfo(**plain_facts(clip, frames=count, cuts=tuple(range(1, count)), times=None))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start

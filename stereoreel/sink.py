@@ -44,7 +44,7 @@ def write(
     """
     check(clip.info, settings, depth and depth.info)
     clips, also = _within([clip] if depth is None else [clip, depth], settings), _within(also, settings)
-    files = _files(clips, path, settings)
+    files = files_of(clips, path, settings)
     meter = meter or Meter()
     with ExitStack() as open_files:
         writers = []
@@ -80,7 +80,7 @@ class _File(NamedTuple):
         return self.settings.layout in WITH_DEPTH
 
 
-def _files(clips: list[Clip], path: Path, settings: SimpleNamespace) -> list[_File]:
+def files_of(clips: list[Clip], path: Path, settings: SimpleNamespace) -> list[_File]:
     files = _eyes(0, clips[0], path, settings)
     if len(clips) == 1 or settings.layout in WITH_DEPTH:
         return files

@@ -46,7 +46,7 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
     frames = clips[0].info.frames
     if not _divisible(clips):
         return [Unit(0, frames, 0, frames)]
-    lead = LEAD if any(isinstance(maker, Step) and not isinstance(maker.recipe, FRAMEWISE) for maker in peek._makers(clips)) else 0
+    lead = LEAD if any(isinstance(maker, Step) and not isinstance(maker.recipe, FRAMEWISE) for maker in peek.makers_of(clips)) else 0
     return cover([0, *_clean(clips), frames], group, lead)
 
 
@@ -82,9 +82,9 @@ def excerpt(clips: Sequence[Clip], unit: Unit, loaded: dict | None = None) -> li
     ``loaded`` keeps the stages, and so their networks, from one excerpt of the same clips to the next.
     """
     wanted = [(unit.first, unit.last)]
-    made = peek._Rebuilt(clips, wanted, _needed)
+    made = peek.Rebuilt(clips, wanted, _needed)
     parts = [Clip(Step(_Window(unit.start, unit.stop), (made.clip(clip, wanted),))) for clip in clips]
-    for maker in peek._makers(parts) if loaded is not None else ():
+    for maker in peek.makers_of(parts) if loaded is not None else ():
         if isinstance(maker, Step) and isinstance(maker.recipe, Plan):
             maker.recipe = _Once(maker.recipe, loaded)
     return parts
@@ -103,7 +103,7 @@ def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
 
 def _divisible(clips: Sequence[Clip]) -> bool:
     """Whether parts of the sources can be had, and no stage leads from the last frame to the first."""
-    makers = peek._makers(clips)
+    makers = peek.makers_of(clips)
     loops = any(isinstance(maker, Step) and isinstance(maker.recipe, Plan) and getattr(maker.recipe.settings, "loop", False) for maker in makers)
     return clips[0].info.frames > 0 and not loops and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
 
@@ -153,7 +153,7 @@ def _needed(step: Step, spans: peek.Spans) -> peek.Spans:
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     found = []
     for start, stop in spans:
-        [(first, last)] = peek._needed(step, [(start, stop)])
+        [(first, last)] = peek.frames_needed(step, [(start, stop)])
         if len(info.cuts) == len(made.cuts):
             after = bisect_right(made.cuts, start)  # of shots that are empty, the one behind them begins here
             if start == 0 or (after and made.cuts[after - 1] == start):
@@ -162,7 +162,7 @@ def _needed(step: Step, spans: peek.Spans) -> peek.Spans:
             if stop == made.frames or (before < len(made.cuts) and made.cuts[before] == stop):
                 last = info.cuts[before] if before < len(info.cuts) else info.frames
         found.append((first, last))
-    return peek._merged(found)
+    return peek.joined_spans(found)
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class _Window:
     def describe(self, clip: ClipInfo) -> ClipInfo:
         cuts = tuple(cut - self.start for cut in clip.cuts if self.start < cut < self.stop)
         times = clip.times and tuple(time - clip.times[self.start] for time in clip.times[self.start:self.stop])
-        return ClipInfo(**peek._facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
+        return ClipInfo(**peek.plain_facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start

@@ -20,8 +20,8 @@ from ..media.decode import FileSource
 from ..media.encode import DISK_FULL
 from ..media.options import check, preset
 from ..meter import Meter
-from ..peek import _makers
-from ..sink import _files
+from ..peek import makers_of
+from ..sink import files_of
 from ..units import GROUP, units
 from .identity import described
 from .job import Job, Made
@@ -94,7 +94,7 @@ def resumes(clip: Clip, settings: SimpleNamespace) -> bool:
     if settings.resume != "auto":
         return settings.resume == "on"
     simple = not settings.size_mb and "limits" not in preset(settings)
-    return simple and clip.info.frames > LONG and all(isinstance(maker, (Step, FileSource)) for maker in _makers([clip]))
+    return simple and clip.info.frames > LONG and all(isinstance(maker, (Step, FileSource)) for maker in makers_of([clip]))
 
 
 def joinable(settings: SimpleNamespace) -> None:
@@ -155,7 +155,7 @@ def _make(job: Job, work: Crew, seen: Callable[[Callable[[], dict]], None] | Non
 
 
 def _join(job: Job, clips: list[Clip], path: Path, settings: SimpleNamespace, host: Host, audio, metadata) -> list[Path]:
-    files, first, frames = _files(clips, path, settings), clips[0].info, job.units[-1].stop
+    files, first, frames = files_of(clips, path, settings), clips[0].info, job.units[-1].stop
     for place, file in reversed(list(enumerate(files))):  # the clip's file is completed first when others see it
         info = clips[file.clip].info.replace(fps=first.fps, times=first.times)
         ahead = max(made.files[place]["ahead"] for made in job.made.values())

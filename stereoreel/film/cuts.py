@@ -10,14 +10,14 @@ from ..clip import Clip
 from ..media import cuts
 from ..media.decode import FileSource
 from ..media.probe import fingerprint
-from ..peek import _makers
+from ..peek import makers_of
 from .job import write_whole
 
 
 def found(clips: Iterable[Clip]) -> list[list]:
     """What is known of the cuts of every file that clips are made of: path, first and last frame, sensitivity, cuts."""
-    files = [maker for maker in _makers(list(clips)) if isinstance(maker, FileSource) and maker._sensitivity is not None]
-    return [[*fingerprint(file.facts.path), file.first, file.stop, file._sensitivity, list(file.info.cuts)] for file in files]
+    files = [maker for maker in makers_of(list(clips)) if isinstance(maker, FileSource) and maker.sensitivity is not None]
+    return [[*fingerprint(file.facts.path), file.first, file.stop, file.sensitivity, list(file.info.cuts)] for file in files]
 
 
 def recall(known: Iterable[list]) -> None:
@@ -28,7 +28,7 @@ def recall(known: Iterable[list]) -> None:
         except FileNotFoundError:
             continue
         if here[1:] == (size, changed):
-            cuts._known[(*here, first, stop, sensitivity)] = tuple(places)
+            cuts.known[(*here, first, stop, sensitivity)] = tuple(places)
 
 
 def read(path: Path) -> None:

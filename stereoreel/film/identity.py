@@ -32,7 +32,7 @@ def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host) -> d
 
     Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now.
     """
-    makers = peek._makers(clips)
+    makers = peek.makers_of(clips)
     number = {id(maker): place for place, maker in enumerate(makers)}
 
     def inputs(used: Sequence[Clip]) -> list:

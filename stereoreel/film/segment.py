@@ -21,7 +21,7 @@ from ..media.hardware import chosen
 from ..media.layout import packed_size
 from ..meter import Meter
 from ..pull import pull
-from ..sink import _files
+from ..sink import files_of
 from ..units import Unit, excerpt
 from .identity import bits, sha256
 from .job import Made
@@ -49,7 +49,7 @@ class Maker:
         parts = excerpt(self.clips, unit, self._loaded)
         if self._shelf:
             self._shelf.use(parts)
-        files = [(file, folder / segment_name(number, place)) for place, file in enumerate(_files(self.clips, folder / "x", self.settings))]
+        files = [(file, folder / segment_name(number, place)) for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))]
         hashes = _Hashes(len(parts))
         with ExitStack() as open_files:
             open_files.enter_context(hashes)

@@ -23,7 +23,7 @@ from ..host import Host
 from ..keep import FORMATS, WHITE, Keep, levels
 from ..media.container import open_media
 from ..media.paths import confine_prefix
-from ..peek import _makers, _spans
+from ..peek import makers_of, spans_of
 from .identity import described, digest
 
 
@@ -32,17 +32,17 @@ class Shelf:
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
         self._files: dict[int, Path] = {}
-        for maker in _makers(clips):
+        for maker in makers_of(clips):
             if isinstance(maker, Step) and isinstance(maker.recipe, Keep):
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(described(maker.inputs, SimpleNamespace(), host))
 
     def use(self, parts: Sequence[Clip]) -> None:
         """What is kept is read, and nothing that it was made of is computed; what is not will be kept."""
         done: set[int] = set()
-        while step := next((one for one in reversed(_makers(parts)) if _keeps(one) and id(one) not in done), None):
+        while step := next((one for one in reversed(makers_of(parts)) if _keeps(one) and id(one) not in done), None):
             done.add(id(step))
             info = next(iter(step.infos.values()))
-            file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in _spans(info))}.nut"
+            file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in spans_of(info))}.nut"
             if file.is_file():
                 _replace(parts, step, Kept(file, info, step.label))
             else:
@@ -54,7 +54,7 @@ def _keeps(maker) -> bool:
 
 
 def _replace(parts: Sequence[Clip], step: Step, source: Kept) -> None:
-    clips = [clip for maker in _makers(parts) if isinstance(maker, Step) for clip in maker.inputs]
+    clips = [clip for maker in makers_of(parts) if isinstance(maker, Step) for clip in maker.inputs]
     for clip in (*parts, *clips):
         if clip.maker is step:
             clip.maker = source
@@ -69,7 +69,7 @@ class Kept:
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order, at most ``frames`` a chunk."""
         waiting: list[Tensor] = []
-        left = sum(stop - start for start, stop in _spans(self.info))
+        left = sum(stop - start for start, stop in spans_of(self.info))
         for picture in self._pictures():
             waiting.append(picture)
             left -= 1
@@ -113,7 +113,7 @@ class _Keeping:
         return clip
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        total = sum(stop - start for start, stop in _spans(shot.info))
+        total = sum(stop - start for start, stop in spans_of(shot.info))
         for chunk in chunks:
             rounded = levels(chunk)
             self._keep(rounded.cpu().numpy().astype(np.uint16), shot.info)

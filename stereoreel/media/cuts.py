@@ -19,7 +19,7 @@ from .probe import FileFacts, fingerprint, probe
 REMEMBERED = 256  # windows
 TOLD_EVERY = 16  # frames
 
-_known: OrderedDict[tuple, tuple[int, ...]] = OrderedDict()
+known: OrderedDict[tuple, tuple[int, ...]] = OrderedDict()
 
 
 def index_cuts(
@@ -30,11 +30,11 @@ def index_cuts(
     ``tick(done, total)`` is called every few frames and may raise to cancel.
     """
     key = (*fingerprint(path), *window, sensitivity)
-    if key not in _known:
-        _known[key] = _find(probe(path), window, sensitivity, tick)
-        while len(_known) > REMEMBERED:
-            _known.popitem(last=False)
-    return _known[key]
+    if key not in known:
+        known[key] = _find(probe(path), window, sensitivity, tick)
+        while len(known) > REMEMBERED:
+            known.popitem(last=False)
+    return known[key]
 
 
 def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -> tuple[int, ...]:

@@ -50,7 +50,7 @@ class FileSource:
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
         self._size = fitted_size(self.facts.width, self.facts.height, max_side)
-        self._sensitivity, self._tick = (sensitivity if cuts else None), tick
+        self.sensitivity, self._tick = (sensitivity if cuts else None), tick
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = False
         if self.facts.missing and self.stop == self.facts.frames:
@@ -65,7 +65,7 @@ class FileSource:
     @functools.cached_property
     def info(self) -> ClipInfo:
         fps, times = self._timing()
-        cuts = () if self._sensitivity is None else index_cuts(self.facts.path, (self.first, self.stop), self._sensitivity, self._tick)
+        cuts = () if self.sensitivity is None else index_cuts(self.facts.path, (self.first, self.stop), self.sensitivity, self._tick)
         return ClipInfo(
             *self._size, fps, self.stop - self.first, cuts=cuts, color=self.facts.color, audio=self._soundtrack(), times=times,
         )
