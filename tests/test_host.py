@@ -36,7 +36,7 @@ from test_depth_anything_net import random_net as random_net_of_depth
 from stereoreel.nets import rife
 from stereoreel.orders import BUNDLED
 
-USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader"}  # core nodes whose files are the user's
+USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes whose files are the user's
 FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films
 FAMILY = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
 
