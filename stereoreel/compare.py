@@ -17,7 +17,7 @@ from .eyes import TIME
 from .options import Option
 from .resize import resize
 from .timeline import gaps, output_count, output_edge
-from .views import Trim, _Weightless
+from .views import Trim, Weightless
 
 OPTIONS = (
     Option("mode", "split", "split shows the left part of clip and the right part of other; side by side and above show both whole; "
@@ -52,7 +52,7 @@ def compare(clip: Clip, other: Clip, settings: SimpleNamespace, label: str) -> C
 
 
 @dataclass(frozen=True)
-class Held(_Weightless):
+class Held(Weightless):
     """The same frames at a higher rate, each shown until the next is due."""
 
     fps: object  # Fraction
@@ -68,7 +68,7 @@ class Held(_Weightless):
 
 
 @dataclass(frozen=True)
-class Compared(_Weightless):
+class Compared(Weightless):
     """Two clips of one length, rate and number of views as one; frames ``[T, H, W, 1, 3 or 4]`` become ``[T, H', W', 3]``."""
 
     settings: SimpleNamespace

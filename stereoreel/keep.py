@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .clip import ClipInfo, Shot
-from .host import Host
 from .options import Option
+from .views import Weightless
 
 WHITE = 65535
 FORMATS = {1: "gray16le", 3: "gbrp16le"}
@@ -19,16 +19,11 @@ OPTIONS = (
 
 
 @dataclass(frozen=True)
-class Keep:
+class Keep(Weightless):
     """The frames as they come, rounded to 16 bits; ``root`` is the folder, inside that of outputs, where a film keeps them."""
 
     root: str
     label: str = "Keep"
-    nets = ()
-    joint = True
-
-    def load(self, host: Host) -> Keep:
-        return self
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.channels not in FORMATS:

@@ -19,7 +19,7 @@ from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths
 from .eyes import TIME
 from .host import Host
 from .plan import Plan
-from .views import Recut, Uncut
+from .views import Recut, Uncut, Weightless
 
 Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
 
@@ -208,18 +208,8 @@ class _Parts:
                 yield chunk[-1:]
 
 
-class _Passing:
-    """A stage that lets frames through."""
-
-    nets: list = []
-    joint = True
-
-    def load(self, host: Host):
-        return self
-
-
 @dataclass(frozen=True)
-class _Cuts(_Passing):
+class _Cuts(Weightless):
     """The frames of an excerpt, with other cuts than it had."""
 
     cuts: tuple[int, ...]
@@ -233,7 +223,7 @@ class _Cuts(_Passing):
 
 
 @dataclass(frozen=True)
-class _Pick(_Passing):
+class _Pick(Weightless):
     """Spans of an excerpt; ``alone``: as a clip of nothing else."""
 
     spans: Spans

@@ -166,17 +166,12 @@ def _needed(step: Step, spans: peek.Spans) -> peek.Spans:
 
 
 @dataclass(frozen=True)
-class _Window:
+class _Window(views.Weightless):
     """Some frames of an excerpt as a clip of nothing else; cuts, times and rate are the film's."""
 
     start: int
     stop: int
     label: str = "Unit"
-    nets = ()
-    joint = True
-
-    def load(self, host: Host) -> _Window:
-        return self
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         cuts = tuple(cut - self.start for cut in clip.cuts if self.start < cut < self.stop)

@@ -16,18 +16,18 @@ from .resize import fitted_size, resize
 EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
 
 
-class _Weightless:
+class Weightless:
     """A recipe that is its own stage."""
 
     nets: list = []
     joint = True
 
-    def load(self, host) -> _Weightless:
+    def load(self, host) -> Weightless:
         return self
 
 
 @dataclass(frozen=True)
-class Eye(_Weightless):
+class Eye(Weightless):
     """One eye of a two-view clip: 0 is left, 1 is right."""
 
     eye: int
@@ -42,7 +42,7 @@ class Eye(_Weightless):
 
 
 @dataclass(frozen=True)
-class Recut(_Weightless):
+class Recut(Weightless):
     """The same frames with other cuts: ``none``, or the frames that begin a new shot, such as ``48, 120``; ValueError for anything else."""
 
     cuts: str
@@ -64,7 +64,7 @@ class Recut(_Weightless):
 
 
 @dataclass(frozen=True)
-class SideBySide(_Weightless):
+class SideBySide(Weightless):
     """Two views as one full side-by-side picture, which is how a stereo clip shows outside this pack."""
 
     label: str = "Side by side"
@@ -78,7 +78,7 @@ class SideBySide(_Weightless):
 
 
 @dataclass(frozen=True)
-class Split(_Weightless):
+class Split(Weightless):
     """A full side-by-side picture as two views; ValueError where its width is odd."""
 
     label: str = "Full SBS"
@@ -95,7 +95,7 @@ class Split(_Weightless):
 
 
 @dataclass(frozen=True)
-class Trim(_Weightless):
+class Trim(Weightless):
     """The frames ``[start, stop)`` of a clip, with the sound that belongs to them."""
 
     start: int
@@ -131,7 +131,7 @@ class Trim(_Weightless):
 
 
 @dataclass(frozen=True)
-class Uncut(_Weightless):
+class Uncut(Weightless):
     """The same frames as one single shot."""
 
     label: str = "Uncut"
@@ -144,7 +144,7 @@ class Uncut(_Weightless):
 
 
 @dataclass(frozen=True)
-class Crop(_Weightless):
+class Crop(Weightless):
     """A rectangle of every frame, in pixels of one eye."""
 
     left: int
@@ -163,7 +163,7 @@ class Crop(_Weightless):
 
 
 @dataclass(frozen=True)
-class Fit(_Weightless):
+class Fit(Weightless):
     """Frames made smaller until their longer side is ``side`` pixels, at even sizes."""
 
     side: int

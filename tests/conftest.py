@@ -45,3 +45,15 @@ def tensor_clip():
         return Clip(source)
 
     return make
+
+
+@pytest.fixture(scope="module")
+def page():
+    """ComfyUI's true canvas with the pack's declarations; nothing that a module's tests do there may be complained about."""
+    import browser
+
+    if reason := browser.missing():
+        pytest.skip(reason)
+    with browser.frontend_server() as address, browser.canvas(address) as page:
+        yield page
+        assert page.evaluate("window.complaints") == []

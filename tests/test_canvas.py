@@ -19,14 +19,6 @@ def plain(graph: dict) -> dict:
     return {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in graph.items()}
 
 
-@pytest.fixture(scope="module")
-def page():
-    if reason := browser.missing():
-        pytest.skip(reason)
-    with browser.frontend_server() as address, browser.canvas(address) as page:
-        yield page
-
-
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
 def test_the_canvas_queues_what_the_api_file_holds(page, file):
     shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))

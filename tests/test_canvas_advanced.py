@@ -18,15 +18,6 @@ ALL = [option.name for option in BY_ID["StereoReelVSR"].options]
 pytestmark = pytest.mark.canvas
 
 
-@pytest.fixture(scope="module")
-def page():
-    if reason := browser.missing():
-        pytest.skip(reason)
-    with browser.frontend_server() as address, browser.canvas(address) as page:
-        yield page
-        assert page.evaluate("window.complaints") == []
-
-
 @pytest.fixture
 def default():
     return json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))

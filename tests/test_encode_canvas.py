@@ -4,7 +4,6 @@ import base64
 import json
 from pathlib import Path
 
-import browser
 import pytest
 import torch
 from encoded_files import encode
@@ -22,14 +21,6 @@ DROP = """async ([data, name, type]) => {
 }"""
 
 pytestmark = pytest.mark.canvas
-
-
-@pytest.fixture(scope="module")
-def page():
-    if reason := browser.missing():
-        pytest.skip(reason)
-    with browser.frontend_server() as address, browser.canvas(address) as page:
-        yield page
 
 
 @pytest.mark.parametrize("given", [{"format": "webp"}, {"format": "h264"}, {"format": "prores"}, {"format": "hevc"}],

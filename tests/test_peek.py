@@ -1,11 +1,11 @@
 """Some frames of a clip without the whole film: the same frames, for a fraction of the work, whatever the rate, cuts and windows."""
 
-from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
 import pytest
 import torch
+from counting import Counting
 from media_files import write_video
 
 from stereoreel import build
@@ -17,27 +17,6 @@ from stereoreel.plan import Plan
 from stereoreel.preview import looks, save
 from stereoreel.pull import frames, pull
 from stereoreel.views import Eye, Split, Trim
-
-
-@dataclass
-class Counting:
-    """Lets one or several inputs through, summed, and counts the frames it saw."""
-
-    label: str = "Counting"
-    joint: bool = True
-    nets: list = field(default_factory=list)
-    seen: int = 0
-
-    def describe(self, *infos):
-        return infos[0]
-
-    def load(self, host):
-        return self
-
-    def __call__(self, shot, *chunks):
-        for parts in zip(*chunks):
-            self.seen += parts[0].shape[-4]
-            yield sum(parts) / len(parts)
 
 
 def plan(kind, **given) -> Plan:
@@ -63,7 +42,7 @@ def test_samples_are_spread_over_a_clip():
 
 
 def test_a_long_clip_costs_its_samples_only(tensor_clip, host):
-    stage = Counting()
+    stage = Counting(joint=True)
     clip = apply(stage, apply(plan("interpolate"), moving(tensor_clip, 300))["clip"])["clip"]
     seen = peek([clip], spread(clip.info.frames, 4))[0]
     assert seen.info.frames == 4 and len(frames(seen, host)) == 4
@@ -113,10 +92,10 @@ def test_a_loop_is_looked_at_but_for_its_seam(tensor_clip, host):
 
 
 def test_what_two_stages_share_is_computed_once_and_depth_is_that_of_its_frame(tensor_clip, host):
-    shared = Counting()
+    shared = Counting(joint=True)
     clip = apply(shared, moving(tensor_clip, 80))["clip"]
     depth = tensor_clip(torch.rand(80, 48, 64, 1, generator=torch.Generator().manual_seed(1)), cuts=(40, 52))
-    depth = apply(Counting(), depth, clip)["clip"]
+    depth = apply(Counting(joint=True), depth, clip)["clip"]
     stereo = apply(plan("stereo", convergence_mode="fixed"), clip, depth)
     check(stereo["clip"], host, [3, 40, 41, 79])
     shared.seen = 0

@@ -2,41 +2,19 @@
 
 import gc
 import weakref
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import torch
+from counting import Counting
 
 from stereoreel.clip import Clip, Soundtrack, apply
 from stereoreel.pull import frames, pull
 from stereoreel.views import Eye, SideBySide, Split, Trim, Uncut
 
 
-@dataclass
-class Weightless:
-    """A stage of the test: ``work`` maps one chunk (or several inputs' chunks) to one; it counts the frames it saw."""
-
-    work: object
-    label: str = "Work"
-    joint: bool = False
-    nets: list = field(default_factory=list)
-    seen: int = 0
-
-    def describe(self, *infos):
-        return infos[0]
-
-    def load(self, host):
-        return self
-
-    def __call__(self, shot, *chunks):
-        for parts in zip(*chunks):
-            self.seen += parts[0].shape[-4]
-            yield self.work(*parts)
-
-
-class Late(Weightless):
+class Late(Counting):
     """Gives every frame back one chunk later, as a stage with look-ahead does."""
 
     def __call__(self, shot, chunks):
@@ -56,10 +34,10 @@ def test_frames_come_through_in_order(tensor_clip, host):
 
 
 def test_what_two_stages_share_is_computed_once(tensor_clip, host):
-    shared = Weightless(lambda chunk: chunk * 0.5)
+    shared = Counting(lambda chunk: chunk * 0.5)
     half = apply(shared, tensor_clip(frames=20))["clip"]
     late = apply(Late(None), half)["clip"]
-    total = apply(Weightless(lambda one, other: one + other), late, half)["clip"]
+    total = apply(Counting(lambda one, other: one + other), late, half)["clip"]
     doubled = frames(total, host, chunk_frames=3)
     assert shared.seen == 20
     torch.testing.assert_close(doubled, frames(tensor_clip(frames=20), host))
@@ -69,14 +47,14 @@ def test_inputs_with_other_chunks_agree_frame_by_frame(tensor_clip, host):
     cut = tensor_clip(frames=20, cuts=(3, 11))  # chunks end at cuts
     plain = tensor_clip(frames=20)
     seen = []
-    stage = Weightless(lambda one, other: seen.append((len(one), len(other))) or one - other)
+    stage = Counting(lambda one, other: seen.append((len(one), len(other))) or one - other)
     assert not frames(apply(stage, apply(Late(None), cut)["clip"], plain)["clip"], host, chunk_frames=4).any()
     assert all(one == other for one, other in seen) and sum(one for one, _ in seen) == 20
 
 
 def test_lengths_that_differ_are_refused_before_the_first_frame(tensor_clip):
     with pytest.raises(ValueError, match="12 frames and another has 9"):
-        apply(Weightless(None, label="Add"), tensor_clip(frames=12), tensor_clip(frames=9))
+        apply(Counting(None, label="Add"), tensor_clip(frames=12), tensor_clip(frames=9))
 
 
 def test_an_input_that_ends_early_is_named_with_the_one_that_goes_on(tensor_clip, host):
@@ -84,7 +62,7 @@ def test_an_input_that_ends_early_is_named_with_the_one_that_goes_on(tensor_clip
     short.maker.label, short.maker.info = "Short", short.info.replace(frames=12)  # it promises more than it has
     long = tensor_clip(frames=12)
     long.maker.label = "Long"
-    clip = apply(Weightless(lambda one, other: one), long, short)["clip"]
+    clip = apply(Counting(lambda one, other: one), long, short)["clip"]
     with pytest.raises(ValueError, match="Short ended after 9 of 12 frames while Long goes on"):
         frames(clip, host, chunk_frames=4)
 
@@ -99,8 +77,8 @@ def test_a_failure_names_the_stage_that_failed_not_the_one_that_pulled(tensor_cl
     def fail(chunk):
         raise ValueError("the lens fell off")
 
-    bad = apply(Weightless(fail, label="Camera (node 3)"), tensor_clip())["clip"]
-    clip = apply(Weightless(lambda chunk: chunk, label="Editor (node 4)"), bad)["clip"]
+    bad = apply(Counting(fail, label="Camera (node 3)"), tensor_clip())["clip"]
+    clip = apply(Counting(lambda chunk: chunk, label="Editor (node 4)"), bad)["clip"]
     with pytest.raises(ValueError, match=r"^Camera \(node 3\): the lens fell off$"):
         frames(clip, host)
 
@@ -110,7 +88,7 @@ class Cancelled(Exception):
 
 
 def test_cancel_takes_effect_within_one_chunk_and_passes_as_it_is(tensor_clip, host):
-    stage = Weightless(lambda chunk: chunk)
+    stage = Counting(lambda chunk: chunk)
 
     def tick(done, total):
         if stage.seen >= 4:
@@ -142,7 +120,7 @@ def test_each_eye_is_worked_on_by_itself(tensor_clip, host):
     pair = apply(Split(), tensor_clip(size=(8, 16)))["clip"]
     assert pair.info.views == 2 and pair.info.width == 8
     shapes = []
-    stage = Weightless(lambda chunk: shapes.append(chunk.shape) or chunk.flip(2))
+    stage = Counting(lambda chunk: shapes.append(chunk.shape) or chunk.flip(2))
     made = frames(apply(stage, pair)["clip"], host, chunk_frames=3)
     assert made.shape == (2, 7, 8, 8, 3) and all(len(shape) == 4 for shape in shapes)
     left, right = frames(tensor_clip(size=(8, 16)), host).split(8, dim=2)
@@ -158,7 +136,7 @@ def test_eyes_split_and_laid_side_by_side_are_the_same_picture(tensor_clip, host
 
 def test_a_stage_that_joins_views_sees_both(tensor_clip, host):
     pair = apply(Split(), tensor_clip(size=(8, 16)))["clip"]
-    stage = Weightless(lambda chunk: chunk, joint=True)
+    stage = Counting(lambda chunk: chunk, joint=True)
     assert frames(apply(stage, pair)["clip"], host).shape == (2, 7, 8, 8, 3)
 
 
@@ -199,8 +177,8 @@ def test_frames_are_let_go_when_their_last_reader_has_them(tensor_clip, host):
         return made
 
     clip = tensor_clip(frames=200, size=(4, 4))
-    tracked = apply(Weightless(track), clip)["clip"]
-    total = apply(Weightless(lambda one, other: (one + other).as_subclass(torch.Tensor)), apply(Late(None), tracked)["clip"], tracked)["clip"]
+    tracked = apply(Counting(track), clip)["clip"]
+    total = apply(Counting(lambda one, other: (one + other).as_subclass(torch.Tensor)), apply(Late(None), tracked)["clip"], tracked)["clip"]
     for _ in pull(total, host, chunk_frames=1):
         gc.collect(0)
         most = max(most, len(alive))

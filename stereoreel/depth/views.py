@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..clip import ClipInfo, Color, Shot
-from ..views import _Weightless
+from ..views import Weightless
 
 WIDTH, HEIGHT = 960, 540  # of a histogram
 LEFT, TOP, RIGHT, BOTTOM = 60, 150, 900, 430  # of the plot in it; 0 is at LEFT, 1 at RIGHT
@@ -35,7 +35,7 @@ class Screen(Protocol):
 
 
 @dataclass(frozen=True)
-class Colors(_Weightless):
+class Colors(Weightless):
     """Depth in colours of even steps, from black (far) over purple and orange to light yellow (near)."""
 
     inverted: bool = False  # whether the depth has far at 1
@@ -51,7 +51,7 @@ class Colors(_Weightless):
 
 
 @dataclass(frozen=True)
-class Histogram(_Weightless):
+class Histogram(Weightless):
     """How much of each frame lies how deep, and where the screen is: one picture a frame, of both eyes together where there are two.
 
     ``screen`` makes what finds the convergence plane, for a number of frames a second. Heights grow with the square root of a share,
