@@ -3,7 +3,7 @@
     python benchmarks/film.py                     the default workflow, 900 frames of 320x180
     python benchmarks/film.py --quick             the same with 300 frames and without depth, no cluster
     python benchmarks/film.py --waiting           two Ray workers over one, on a stage that waits 150 ms a frame as for a graphics card
-    python benchmarks/film.py --long 10000        memory, open files and times of a long film
+    python benchmarks/film.py --long 10000        memory, open files, times and sound of a long film through the default workflow, 96x64
     python benchmarks/film.py --index             how fast cuts are found in 720p
 
 ``run`` and ``film`` take turns. ``--figures FILE`` keeps what benchmarks/scale_sim.py reads.
@@ -21,6 +21,7 @@ from fractions import Fraction
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
+from zlib import crc32
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
@@ -34,6 +35,7 @@ from stereoreel.host import Headless
 from stereoreel.meter import Meter, resident
 from stereoreel.sink import write
 
+DEFAULT = ROOT / "workflows" / "api" / "default.json"
 WAIT = 0.15  # seconds a frame
 CHEAP = {
     "1": {"class_type": "StereoReelExtract", "inputs": {"video": ""}},
@@ -104,22 +106,30 @@ def workers(source: Path, folder: Path, rounds: int) -> dict:
 
 
 def long(frames: int, folder: Path) -> dict:
-    """Resident memory and open files over a long film; how far sound and picture are apart at its end."""
-    import av
-
+    """Resident memory and open files over a long film; whether picture and sound are where they belong."""
     source, target, seen = folder / "long.mp4", folder / "out.mp4", []
-    write_source(source, frames, 96, 64)
-    job = sink(CHEAP, source)
+    write_source(source, frames, 96, 64, sound=True)
+    job = sink(workflow.override(workflow.read(DEFAULT), ["encode.speed=fast"]), source)
     handles = Path("/proc/self/fd")
     film(job.clip, target, job.settings, Headless("cpu"), seen=lambda figures: seen.append((resident(), len(os.listdir(handles)))))
-    with av.open(str(target)) as made:
-        stream = made.streams.video[0]
-        shown = sorted(packet.pts * Fraction(packet.time_base) for packet in made.demux(stream) if packet.size)
+    shown = sorted(time for time, _ in packets(target, "video"))
     exact = shown == [Fraction(number) / job.clip.info.fps for number in range(job.clip.info.frames)]
-    early, late = seen[len(seen) // 10], seen[-1]
+    before, after = packets(source, "audio"), packets(target, "audio")
+    off = max(abs(one - other) for (one, _), (other, _) in zip(before, after))
+    whole, early, late = [one for _, one in before] == [one for _, one in after], seen[len(seen) // 10], seen[-1]
     return {"frames": job.clip.info.frames, "units": len(seen), "MiB_early": early[0] / 2**20, "MiB_late": late[0] / 2**20,
-            "files_early": early[1], "files_late": late[1], "times_exact": exact, "job_left": job_folder(target).exists(),
+            "files_early": early[1], "files_late": late[1], "times_exact": exact, "sound_whole": whole,
+            "sound_off_ms": float(1000 * off), "job_left": job_folder(target).exists(),
             "ratio": {"memory late over early": late[0] / early[0]}}  # fmt: skip
+
+
+def packets(path: Path, kind: str) -> list[tuple[Fraction, int]]:
+    """When each packet is shown or heard, and what stands for its bytes."""
+    import av
+
+    with av.open(str(path)) as file:
+        found = [packet for packet in file.demux(getattr(file.streams, kind)[0]) if packet.size]
+        return [(packet.pts * Fraction(packet.time_base), crc32(bytes(packet))) for packet in found]
 
 
 def index(folder: Path) -> dict:
@@ -152,7 +162,7 @@ def main() -> None:
             found = index(folder)
         else:
             write_source(folder / "in.mp4", *((240, 96, 64) if options.waiting else (300 if options.quick else 900, 320, 180)))
-            graph = CHEAP if options.quick else workflow.read(ROOT / "workflows" / "api" / "default.json")
+            graph = CHEAP if options.quick else workflow.read(DEFAULT)
             both = lambda: units_against_run(graph, folder / "in.mp4", folder, 1 if options.quick else 2)  # noqa: E731
             found = workers(folder / "in.mp4", folder, 1 if options.quick else 2) if options.waiting else both()
     if options.figures:

@@ -30,18 +30,35 @@ sys.exit(code)
 """
 
 
-def film(path: Path, frames: int, width: int, height: int) -> None:
-    """A moving texture with a cut every hundred frames."""
+RATE = 48_000  # samples a second
+
+
+def film(path: Path, frames: int, width: int, height: int, sound: bool = False) -> None:
+    """A moving texture with a cut every hundred frames, and a click at each cut where there is sound."""
     random = np.random.default_rng(0)
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", Fraction(25), options={"preset": "ultrafast"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        track = file.add_stream("aac", RATE, layout="mono") if sound else None
         for number in range(frames):
             if number % 100 == 0:
                 coarse = random.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
                 texture = np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
             file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(np.roll(texture, 3 * number, 1)), format="rgb24")))
-        file.mux(stream.encode(None))
+            if track:
+                file.mux(track.encode(_click(number)))
+        for one in (stream, track) if track else (stream,):
+            file.mux(one.encode(None))
+
+
+def _click(number: int) -> av.AudioFrame:
+    """A frame's worth of sound."""
+    samples = np.zeros((1, RATE // 25), np.float32)
+    if number % 100 == 0:
+        samples[0, :480] = np.sin(np.arange(480) / 6) * 0.8
+    sound = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+    sound.sample_rate, sound.pts, sound.time_base = RATE, number * samples.shape[1], Fraction(1, RATE)
+    return sound
 
 
 def peak(workflow: Path, source: Path, target: Path, settings: tuple[str, ...] = ()) -> tuple[int, float]:
