@@ -7,7 +7,6 @@ import json
 from ..stereoreel import build
 from ..stereoreel.comfort import measure, overlay
 from ..stereoreel.naming import naming
-from ..stereoreel.options import resolve
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip
@@ -19,7 +18,7 @@ class ComfortNode(DeclaredNode):
     @classmethod
     def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
-        settings = resolve([option for option in cls.NODE.options if option.name != "packed"], options)
+        settings = build.settings_of(cls.NODE, options)
         pair = as_clip(clip, name, packed=packed)
         with naming(name):
             found = measure(pair, settings, ComfyHost(), name)

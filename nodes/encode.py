@@ -18,7 +18,6 @@ from ..stereoreel.media.clock import frames_of
 from ..stereoreel.media.layout import file_tag, pack
 from ..stereoreel.media.options import extension
 from ..stereoreel.media.paths import confine_prefix
-from ..stereoreel.options import resolve
 from ..stereoreel.sink import free_path, write
 from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
 from ._host import ComfyHost
@@ -35,7 +34,7 @@ class EncodeNode(DeclaredNode):
     @classmethod
     def execute(cls, clip, depth=None, fps=None, audio=None, packed: str = "mono", **options) -> io.NodeOutput:
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
-        settings = resolve([option for option in cls.NODE.options if option.name != "packed"], options)
+        settings = build.settings_of(cls.NODE, options)
         frames = as_clip(clip, name, fps=fps, packed=packed)
         depths = as_depth(depth, clip, name, packed)
         output = Path(folder_paths.get_output_directory())

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 from ..stereoreel import build
 from ..stereoreel.naming import naming
-from ..stereoreel.options import resolve
 from ..stereoreel.preview import looks, save
 from ._comfy import io
 from ._host import ComfyHost, scratch
@@ -20,7 +19,7 @@ class PreviewNode(DeclaredNode):
     @classmethod
     def execute(cls, clip, depth=None, packed: str = "mono", **options) -> io.NodeOutput:
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
-        settings = resolve([option for option in cls.NODE.options if option.name != "packed"], options)
+        settings = build.settings_of(cls.NODE, options)
         frames, depths = as_clip(clip, name, packed=packed), as_depth(depth, clip, name, packed)
         stem, made = uuid4().hex[:12], []
         with naming(name):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from types import SimpleNamespace
 
 from .clip import Clip, apply
-from .compare import OPTIONS, compare
+from .comfort import overlay
+from .compare import compare
 from .declared import Node
 from .depth.given import Given
 from .depth.views import Colors, Histogram
-from .keep import OPTIONS as KEPT
 from .keep import Keep
 from .options import resolve
 from .plan import Plan
@@ -26,6 +27,11 @@ def label(node: Node, node_id: str) -> str:
     return f"{node.name} (node {node_id})"
 
 
+def settings_of(node: Node, options: Mapping) -> SimpleNamespace:
+    """A node's options, checked; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
+    return resolve([option for option in node.options if option.name != "packed"], options)
+
+
 def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str) -> dict[str, Clip | float | str]:
     """The outputs of a stage node by socket name; nothing is computed.
 
@@ -36,9 +42,11 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
         if not socket.optional and inputs.get(socket.name) is None:
             raise ValueError(f"{name}: nothing is connected to {socket.name}.")
     if node.kind == "compare":
-        return {"clip": compare(inputs["clip"], inputs["other"], resolve(OPTIONS, options), name)}
+        return {"clip": compare(inputs["clip"], inputs["other"], settings_of(node, options), name)}
+    if node.kind == "comfort":
+        return {"overlay": overlay(inputs["clip"], settings_of(node, options), name)}
     if node.kind == "keep":
-        return dict(apply(Keep(resolve(KEPT, options).folder, name), inputs["clip"]))
+        return dict(apply(Keep(settings_of(node, options).folder, name), inputs["clip"]))
     check_rate(inputs["clip"], inputs.get("fps"))
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
     if (cuts := options.get("cuts", "auto")).strip() not in ("auto", ""):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -20,8 +19,10 @@ from .stereo.chart import page
 from .stereo.comfort import SCREENS
 from .stereo.matching import MatchedReport
 from .stereo.report import ComfortReport, Report
+from .views import Fit, Recut, Uncut
 
 AS_STEREO = "as Stereo says"
+FAITHFUL = ("upscale", "vsr", "interpolate")  # stages behind Stereo that move nothing from where its eyes see it
 OPTIONS = (
     Option("screen", AS_STEREO, "Where the pair will be watched. Without one the limits are those of a television.",
            choices=(AS_STEREO, *SCREENS)),
@@ -82,11 +83,12 @@ def measure(clip: Clip, settings: SimpleNamespace, host: Host, label: str) -> Co
 
 
 def _stereo_of(clip: Clip) -> Step | None:
-    """The Stereo stage that made a clip, where nothing since then changed what each eye sees by more than its size or its rate."""
-    return next((step for step in _upwards(clip) if isinstance(step.recipe, Plan) and step.recipe.kind == "stereo"), None)
-
-
-def _upwards(clip: Clip) -> Iterator[Step]:
+    """The Stereo stage that made a clip, where nothing since then changed what each eye sees by more than its detail or its rate."""
     while isinstance(clip.maker, Step):
-        yield clip.maker
+        recipe = clip.maker.recipe
+        if isinstance(recipe, Plan) and recipe.kind == "stereo":
+            return clip.maker
+        if not isinstance(recipe, (Fit, Recut, Uncut)) and not (isinstance(recipe, Plan) and recipe.kind in FAITHFUL):
+            return None
         clip = clip.maker.inputs[0]
+    return None

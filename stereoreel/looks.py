@@ -24,16 +24,16 @@ def look(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 
 def _comfort(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    found = measure(job.inputs["clip"], job.settings, host, job.name)
+    found = measure(job.clip, job.settings, host, job.name)
     path = free_path(folder, "comfort", "", ".png")
     to_image(found.page).save(path)
     return f"{found.text}\n{path}"
 
 
 def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    clip, settings = job.inputs["clip"], job.settings
+    clip, settings = job.clip, job.settings
     rows = []
-    for seen in looks(clip, job.inputs.get("depth"), settings.samples, settings.width, host):
+    for seen in looks(clip, job.depth, settings.samples, settings.width, host):
         pictures = dict(seen.pictures)
         if "right" in pictures:
             pictures["anaglyph"] = picture(dubois(*(torch.from_numpy(pictures[eye])[None] / 255 for eye in ("left", "right")))[0])

@@ -70,16 +70,16 @@ class Assembly:
         self.graph, self.nodes, self.find_video = graph, declared(graph), find_video
         self._made: dict[str, dict] = {}
         self._open: list[str] = []
-        self.sinks = [self._sink(node_id) for node_id, node in self.nodes.items() if node.kind == "encode"]
-        self.looks = [self._look(node_id) for node_id, node in self.nodes.items() if node.output_node and node.kind != "encode"]
-        if not self.sinks and not self.looks:
+        outputs = [self._output(node_id) for node_id, node in self.nodes.items() if node.output_node]
+        self.sinks = [output for output in outputs if output.kind == "encode"]
+        self.looks = [output for output in outputs if output.kind != "encode"]
+        if not outputs:
             raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
 
     @property
     def clips(self) -> list[Clip]:
         """Everything that will be pulled."""
-        looked = (clip for look in self.looks for clip in look.inputs.values() if isinstance(clip, Clip))
-        return [*(clip for sink in self.sinks for clip in (sink.clip, sink.depth) if clip), *looked]
+        return [clip for output in (*self.sinks, *self.looks) for clip in (output.clip, output.depth) if clip]
 
     def _outputs(self, node_id: str) -> dict:
         if node_id in self._open:
@@ -125,24 +125,16 @@ class Assembly:
             raise ValueError(f"Node {node_id}: its input {name} comes from output {slot} of node {source}, which has {len(outputs)}.")
         made = self._outputs(source).get(outputs[slot].name)
         if made is None:
-            raise ValueError(f"Node {node_id}: node {source} has no {outputs[slot].name} to give, because it was given none.")
+            raise ValueError(f"Node {node_id}: node {source} has no {outputs[slot].name} to give: it was given none, or only the canvas knows it.")
         return made
 
-    def _sink(self, node_id: str) -> SimpleNamespace:
+    def _output(self, node_id: str) -> SimpleNamespace:
+        """What an output node is to do: its kind, its clip and depth, and its settings."""
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
         name = build.label(node, node_id)
         with naming(name):
             if inputs.get("clip") is None:
                 raise ValueError("nothing is connected to clip.")
             build.check_rate(inputs["clip"], inputs.get("fps"))
-            settings = resolve([option for option in node.options if option.name != "packed"], options)
-        return SimpleNamespace(name=name, clip=inputs["clip"], depth=inputs.get("depth"), settings=settings)
-
-    def _look(self, node_id: str) -> SimpleNamespace:
-        node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
-        name = build.label(node, node_id)
-        with naming(name):
-            if inputs.get("clip") is None:
-                raise ValueError("nothing is connected to clip.")
-            settings = resolve([option for option in node.options if option.name != "packed"], options)
-        return SimpleNamespace(name=name, kind=node.kind, inputs=inputs, settings=settings)
+            settings = build.settings_of(node, options)
+        return SimpleNamespace(name=name, kind=node.kind, clip=inputs["clip"], depth=inputs.get("depth"), settings=settings)

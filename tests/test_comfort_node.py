@@ -18,7 +18,8 @@ from stereoreel.options import resolve
 from stereoreel.orders import api
 from stereoreel.plan import Plan
 from stereoreel.stereo.matching import matched
-from stereoreel.views import Split
+from stereoreel.views import Split, Trim
+from stereoreel.workflow import Assembly
 
 
 def measured(clip, host, **options):
@@ -50,6 +51,25 @@ def test_another_screen_than_stereos_can_be_asked_for(stereo_pair, host):
 def test_what_follows_stereo_changes_nothing_of_the_comfort(stereo_pair, host):
     larger = apply(Plan("upscale", {"model": "builtin"}, "Upscale"), stereo_pair)["clip"]
     assert measured(larger, host).figures == measured(stereo_pair, host).figures
+
+
+def test_a_slice_of_a_pair_is_measured_and_not_the_whole(host, tensor_clip):
+    """The second half of this film lies on the screen; only its first half stands in front."""
+    depth = torch.zeros(10, 40, 200, 1)
+    depth[:5, :, 60:110] = 1
+    options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, "screen": "cinema"}
+    pair = apply(Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(10, 40, 200, 3)), tensor_clip(depth))["clip"]
+    found = measured(apply(Trim(5, 10, "Slice"), pair)["clip"], host, samples=0).figures
+    assert found["frames"] == 5 and found["beyond_limit"]["front"] < 0.01
+
+
+def test_the_overlay_can_be_encoded_in_the_terminal(tmp_path):
+    write_video(tmp_path / "small.mp4", np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3), np.uint8), Fraction(25))
+    graph = api(("extract", "depth", "stereo", "encode"))
+    graph["4"]["inputs"]["clip"] = ["5", 3]
+    graph["5"] = {"class_type": "StereoReelComfort", "inputs": {"clip": ["3", 0]}}
+    made = Assembly(graph, lambda name: tmp_path / "small.mp4")
+    assert [sink.clip.info.frames for sink in made.sinks] == [5] and made.sinks[0].clip.info.views == 1
 
 
 @pytest.fixture(scope="module")
