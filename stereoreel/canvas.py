@@ -137,6 +137,6 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
 def _note(node_id: int, text: str, number: int) -> dict:
     return {
         "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 140], "flags": {}, "order": number, "mode": 0,
-        "inputs": [], "outputs": [], "title": "What this order is for", "properties": {}, "widgets_values": [text],
+        "inputs": [], "outputs": [], "title": "What this is for", "properties": {}, "widgets_values": [text],
         "color": "#432", "bgcolor": "#653",
     }  # fmt: skip
