@@ -4,7 +4,7 @@ import importlib.util
 import json
 import shutil
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,6 +14,8 @@ import pytest
 from object_info import object_info
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+STARTING, ATTEMPTS = 120, 3  # seconds until a canvas is ready, and how many browsers may try
+GRACE = 30  # seconds between ending a browser and ending its driver
 PATIENCE = 600  # seconds for all that a module does with one browser
 # Every message of the page's console comes to this process: a frontend that repeats one endlessly would keep both from their work.
 # What of it concerns the pack is kept in the page.
@@ -93,36 +95,65 @@ def frontend_server():
 
 @contextmanager
 def killed_after(seconds: float):
-    """Ends a browser that hangs, so that the test fails instead of waiting for ever: scripts in a page have no time limit of their own."""
-    def kill():
-        for process in psutil.Process().children(recursive=True):
-            if "chrom" in process.name():
-                process.kill()
+    """Ends a browser that hangs, so that the test fails instead of waiting for ever: a page's scripts have no time limit of their own.
 
-    timer = threading.Timer(seconds, kill)
-    timer.daemon = True
-    timer.start()
+    Where that does not help, its driver is ended too.
+    """
+    done = threading.Event()
+
+    def watch():
+        for wait, names in ((seconds, ("chrom",)), (GRACE, ("chrom", "node"))):
+            if done.wait(wait):
+                return
+            for process in psutil.Process().children(recursive=True):
+                with suppress(psutil.NoSuchProcess):
+                    if process.name().startswith(names):
+                        process.kill()
+
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
 
 
 @contextmanager
 def canvas(address: str):
-    """A page on which ``window.app`` is ready and the pack's nodes are known."""
+    """A page on which ``window.app`` is ready and the pack's nodes are known. Where a browser hangs while it starts, another is tried."""
     if reason := missing():
         pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import Error
 
-    with sync_playwright() as playwright, killed_after(PATIENCE):
-        browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
-        page = browser.new_page(viewport={"width": 2400, "height": 1200})
-        page.add_init_script(QUIET)
-        page.goto(address)
-        page.wait_for_function("!!(window.LiteGraph && window.LiteGraph.registered_node_types['StereoReelEncode'] && window.app)", timeout=90_000)
-        yield page
-        browser.close()
+    for left in reversed(range(ATTEMPTS)):
+        with ExitStack() as opened:
+            try:
+                with killed_after(STARTING):
+                    page = _open(address, opened)
+            except Error:
+                if not left:
+                    raise
+                continue
+            with killed_after(PATIENCE):
+                yield page
+        return
+
+
+def _open(address: str, opened: ExitStack):
+    from playwright.sync_api import Error, sync_playwright
+
+    playwright = opened.enter_context(sync_playwright())
+    browser = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+
+    def close():
+        with suppress(Error):  # one that was ended cannot be closed
+            browser.close()
+
+    opened.callback(close)
+    page = browser.new_page(viewport={"width": 2400, "height": 1200})
+    page.add_init_script(QUIET)
+    page.goto(address)
+    page.wait_for_function("!!(window.LiteGraph && window.LiteGraph.registered_node_types['StereoReelEncode'] && window.app)", timeout=90_000)
+    return page
 
 
 def prompt_of(page, workflow: dict, name: str) -> dict:
