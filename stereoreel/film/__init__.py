@@ -55,7 +55,7 @@ def film(
     watch: Watch | None = None,
     meter: Meter | None = None,
     say: Callable[[str], None] = log.info,
-    crew: Callable[[list[Clip], SimpleNamespace], Crew] | None = None,
+    crew: Callable[[list[Clip], SimpleNamespace, Path], Crew] | None = None,
     keep: bool = False,
     kept: Path | None = None,
     seen: Callable[[Callable[[], dict]], None] | None = None,
@@ -75,7 +75,8 @@ def film(
     with Job(folder or job_folder(path), described(clips, settings, host), units(clips, group), notes, say) as job:
         if skipped:
             skipped(sum(made.unit.frames for made in job.made.values()))
-        work = crew(clips, settings) if crew else alone(Maker(clips, settings, host, meter or Meter(), watch, kept or path.parent), host)
+        kept = kept or path.parent
+        work = crew(clips, settings, kept) if crew else alone(Maker(clips, settings, host, meter or Meter(), watch, kept), host)
         _make(job, work, seen)
         paths = _join(job, clips, path, settings, host, audio or clip.info.audio, metadata)
         job.note(f"complete: {', '.join(map(str, paths))}")

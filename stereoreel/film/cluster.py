@@ -2,7 +2,7 @@
 
 The head decides everything: models, weights, units. Workers get a plan of plain values, compare it with what they have, and are refused
 where that differs. Ray carries the code to them; the frames they read from their own path to the source, and units come back as files,
-or lie in the job's folder where that is shared. A worker that dies loses the unit it was at, which another one makes.
+through an object store, or lie in the job's folder where that is shared. A worker that dies loses the unit it was at, which another one makes.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from ..clip import Clip
 from ..host import Headless, models_folders
 from ..workflow import Graph
 from . import cuts, environment
+from .arrival import arrived
 from .job import Job, Made
 from .sent import packed, pinned
+from .store import Store
 from .worker import Worker, code
 
 MOST_DEATHS = 3  # of workers at one unit, before it is taken for the unit's fault
@@ -32,8 +34,12 @@ LOOPBACK, ONLY_HERE = "127.0.0.1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's 
 class Cluster:
     """Ray, connected while entered: ``address`` is ``local`` (this machine alone), ``auto``, or that of a cluster's head."""
 
-    def __init__(self, address: str, workers: int = 0, gpus: float = -1, mixed: bool = False, worker: type = Worker):
+    def __init__(self, address: str, workers: int = 0, gpus: float = -1, mixed: bool = False, store: str = "",
+                 worker: type = Worker):
         self.address, self.workers, self.gpus, self.mixed, self._worker = address, workers, gpus, mixed, worker
+        self._store = store.rstrip("/")
+        if store:
+            Store(store)  # fails now where nothing can open it
 
     def __enter__(self) -> Cluster:
         self._folder = tempfile.TemporaryDirectory(prefix="stereoreel-code-")
@@ -53,12 +59,14 @@ class Cluster:
     def crew(self, graph: Graph, source: Path, device: str | None):
         """Who makes the units of a workflow over a source, as ``film`` takes it."""
 
-        def begin(clips: Sequence[Clip], settings: SimpleNamespace):
+        def begin(clips: Sequence[Clip], settings: SimpleNamespace, kept: Path):
             host = Headless(device)
+            token = secrets.token_hex(8)
             plan = {
                 "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()), "device": device, "cuts": cuts.found(clips),
-                "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": secrets.token_hex(8),
-                "models": os.pathsep.join(map(str, models_folders())),
+                "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
+                "models": os.pathsep.join(map(str, models_folders())), "store": self._store and f"{self._store}/{token}",
+                "kept": str(Path(kept).resolve()),
             }  # fmt: skip
             return lambda job, missing: self._work(job, missing, plan)
 
@@ -74,6 +82,8 @@ class Cluster:
             yield from crew.work(missing)
         finally:
             crew.close()
+            if plan["store"]:
+                Store(plan["store"]).forget()
 
     def _actors(self, units: int) -> int:
         there = self._ray.cluster_resources()
@@ -125,7 +135,7 @@ class _Crew:
             return
         self._idle.extend([worker] * (1 if number is not None else 1 + WAITING))
         if number in left:
-            yield number, self._kept(*made)
+            yield number, arrived(*made, self._job.place)
 
     def _give(self, waiting: deque, left: set[int]) -> None:
         """A unit to everybody who can take one. When none is left, who is idle makes one that is late again: the first to end is taken."""
@@ -167,21 +177,6 @@ class _Crew:
             yield number, RuntimeError("it has ended every worker that was given it.")
         else:
             waiting.appendleft(number)
-
-    def _kept(self, facts: dict, files: list[bytes], folder: str) -> Made:
-        """A unit's files where the job keeps them: moved there, or written."""
-        made = Made(**facts)
-        for place, file in enumerate(made.files):
-            part = Path(folder) / file["name"] if folder else self._job.place / f"{file['name']}.part"
-            if not folder:
-                with open(part, "wb") as output:
-                    output.write(files[place])
-                    output.flush()
-                    os.fsync(output.fileno())
-            os.replace(part, self._job.place / file["name"])
-        if folder:
-            os.rmdir(folder)
-        return made
 
 
 def _reason(error: Exception) -> str:

@@ -35,6 +35,8 @@ def declare(commands) -> None:
     film.add_argument("--workers", type=int, default=0, help="how many workers; default: one for each GPU, or for each machine without")
     film.add_argument("--gpus", type=float, default=-1, help="GPUs for each worker, such as 0.5; default: 1 where there are some")
     film.add_argument("--mixed", action="store_true", help="take workers with other devices or libraries, whose frames differ in their last bits")
+    film.add_argument("--store", default="", metavar="URL", help="units come through here from workers that do not share the job's folder: "
+                      "anything that fsspec opens, such as s3://bucket/films")
     film.set_defaults(run=run)
 
 
@@ -75,7 +77,7 @@ def run(options) -> int:
 def _cluster(options):
     from .cluster import Cluster
 
-    return Cluster(options.ray, options.workers, options.gpus, options.mixed)
+    return Cluster(options.ray, options.workers, options.gpus, options.mixed, options.store)
 
 
 def _video(graph: workflow.Graph) -> str:

@@ -20,6 +20,7 @@ from ..units import Unit
 from .cuts import recall
 from .identity import described, differences, digest
 from .segment import Maker
+from .store import Store
 
 PACK = Path(__file__).resolve().parents[2]
 CODE = ("stereoreel/**/*.py", "models_config/*.yaml")
@@ -27,7 +28,8 @@ CODE = ("stereoreel/**/*.py", "models_config/*.yaml")
 
 class Worker:
     """Made from a plan: ``workflow`` (models named, not auto), ``input``, ``device``, ``identity``, ``environment`` (``mixed``: any),
-    ``cuts``, ``models`` (folders, where this machine names none), and ``place`` of the job with the ``token`` in it.
+    ``cuts``, ``models`` (folders, where this machine names none), ``place`` of the job with the ``token`` in it, ``kept``, below which
+    Keep keeps where that is shared, and ``store``, a URL or "".
 
     ValueError tells in one sentence what does not match.
     """
@@ -44,23 +46,26 @@ class Worker:
         if digest(identity) != digest(plan["identity"]):
             what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"
             raise ValueError(f"{self.name} may not help: {what} is another one there; give it the same files and weights.")
-        self._maker = Maker(clips, sink.settings, host, Meter())
         self._shared = Path(plan["place"]) if _sees(plan) else None
+        self._maker = Maker(clips, sink.settings, host, Meter(), kept=Path(plan["kept"]) if self._shared else None)
+        self._store = Store(plan["store"]) if plan["store"] and not self._shared else None
 
     def ready(self) -> str:
         """Its name, once it is loaded and found to match."""
         return self.name
 
     def make(self, number: int, unit: list[int]) -> tuple[dict, list[bytes], str]:
-        """What is known of the unit, and its files; or, where the job's folder is shared, a folder in there that holds them."""
+        """What is known of the unit, and its files; or where they are: a folder in the job's that is shared, or the URL of one in the store."""
         folder = tempfile.mkdtemp(prefix="unit-", dir=self._shared)
         try:
             made = self._maker.make(number, Unit(*unit), Path(folder), _no_tick)
-            files = [] if self._shared else [(Path(folder) / file["name"]).read_bytes() for file in made.files]
+            paths = [Path(folder) / file["name"] for file in made.files]
+            place = folder if self._shared else self._store.put(paths, Path(folder).name) if self._store else ""
+            files = [] if place else [path.read_bytes() for path in paths]
         finally:
             if not self._shared:
                 shutil.rmtree(folder, ignore_errors=True)
-        return {**made._asdict(), "worker": self.name}, files, folder if self._shared else ""
+        return {**made._asdict(), "worker": self.name}, files, place
 
 
 def _no_tick(done: int) -> None:

@@ -10,7 +10,9 @@ from films import facts, graph, make, run, sink, source
 from test_film import hashes
 
 from stereoreel.film import cuts, environment, job_folder
-from stereoreel.film.identity import described
+from stereoreel.film.arrival import arrived
+from stereoreel.film.identity import described, sha256
+from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
 from stereoreel.host import Headless
 from stereoreel.units import units
@@ -28,7 +30,7 @@ def plan(video, tmp_path):
     (tmp_path / "token").write_text("seen")
     return {"workflow": graph(), "input": str(video), "device": "cpu", "cuts": cuts.found([job.clip]), "mixed": False, "models": str(tmp_path),
             "environment": {**environment(host), "code": code()}, "identity": described([job.clip], job.settings, host),
-            "place": str(tmp_path / "units"), "token": "seen"}  # fmt: skip
+            "place": str(tmp_path / "units"), "token": "seen", "store": "", "kept": str(tmp_path)}  # fmt: skip
 
 
 def test_a_worker_makes_units_from_a_plan_of_plain_values(plan, video, tmp_path):
@@ -46,6 +48,39 @@ def test_a_worker_makes_units_from_a_plan_of_plain_values(plan, video, tmp_path)
         assert made["frames"][0] == wanted[unit.start:unit.stop] and len(data) == made["files"][0]["bytes"] and not nowhere
 
 
+def test_a_worker_keeps_what_keep_asks_for_where_folders_are_shared(plan, video, tmp_path):
+    made = graph()
+    made["5"] = {"class_type": "StereoReelKeep", "inputs": {"clip": ["2", 0], "folder": "kept"}}
+    made["3"]["inputs"]["clip"] = made["3"]["inputs"]["depth"] = ["5", 0]
+    job = sink(video, made)
+    plan |= {"workflow": made, "identity": described([job.clip], job.settings, Headless("cpu"))}
+    unit = list(units([job.clip], 8)[0])
+    frames = Worker(plan).make(0, unit)[0]["frames"]
+    [kept] = (tmp_path / "kept").rglob("*.nut")
+    before = kept.stat().st_mtime_ns
+    assert Worker(plan).make(0, unit)[0]["frames"] == frames and kept.stat().st_mtime_ns == before
+    Worker({**plan, "token": "not seen", "kept": str(tmp_path / "elsewhere")}).make(0, unit)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_unit_comes_through_an_object_store_whole_and_leaves_nothing_there(plan, video, tmp_path):
+    import fsspec
+
+    worker = Worker({**plan, "token": "not seen", "store": "memory://films/one"})
+    (tmp_path / "job").mkdir()
+    made = worker.make(0, list(units([sink(video).clip], 8)[0]))
+    store = fsspec.filesystem("memory")
+    assert not made[1] and len(store.find("/films/one")) == 1
+    kept = arrived(*made, tmp_path / "job")
+    assert [file.name for file in (tmp_path / "job").iterdir()] == [kept.files[0]["name"]]
+    assert sha256(tmp_path / "job" / kept.files[0]["name"]) == kept.files[0]["sha256"] and not store.find("/films/one")
+
+
+def test_a_store_that_nothing_here_opens_is_refused_before_the_first_frame():
+    with pytest.raises(ValueError, match=r"nowhere://films cannot be opened"):
+        Store("nowhere://films")
+
+
 def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):
     with pytest.raises(ValueError, match=r"may not help, because its torch is .* and not 0.1; make it alike, or allow --mixed"):
         Worker({**plan, "environment": {**plan["environment"], "torch": "0.1"}})
@@ -54,6 +89,13 @@ def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):
     other = source(tmp_path / "other.mp4", seed=5)
     with pytest.raises(ValueError, match="may not help: the source is another one there"):
         Worker({**plan, "input": str(other)})
+
+
+class Apart(Worker):
+    """A worker that does not see the job's folder."""
+
+    def __init__(self, plan):
+        super().__init__({**plan, "token": ""})
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +126,18 @@ def test_two_nodes_make_the_film_of_one(cluster, video, tmp_path):
     wanted = run(video, tmp_path / "run.mp4")
     make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True)
     assert hashes(path) == wanted and facts(path) == facts(tmp_path / "run.mp4")
+
+
+def test_units_come_through_an_object_store_where_no_folder_is_shared(nodes, video, tmp_path):
+    from ray import cloudpickle
+
+    from stereoreel.film.cluster import Cluster
+
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have the pack, and not its tests
+    path, store = tmp_path / "film.mp4", tmp_path / "store"
+    with Cluster(nodes.address, workers=2, store=f"file://{store}", worker=Apart) as cluster:
+        make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True)
+    assert hashes(path) == run(video, tmp_path / "run.mp4") and not list(store.glob("*"))
 
 
 def test_a_worker_that_dies_loses_its_unit_to_another(cluster, video, tmp_path):
