@@ -33,14 +33,15 @@ class CutDetector:
 
     def __init__(self, sensitivity: float = 0.5):
         self.sensitivity = sensitivity
-        self._last: np.ndarray | None = None
+        self._last: tuple[np.ndarray, np.ndarray] | None = None  # the frame, and the same at 32x32
 
     def feed(self, gray: np.ndarray) -> bool:
         """Whether the next thumbnail, uint8 ``[h, w]``, begins a new shot; the first frame does not."""
-        if tiny(gray).std() < FAINT:
+        small = tiny(gray)
+        if small.std() < FAINT:
             return False
-        last, self._last = self._last, gray.copy()
-        return last is not None and is_cut(last, gray, self.sensitivity)
+        last, self._last = self._last, (gray.copy(), small)
+        return last is not None and differ(last[1], small) and parted(last[0], gray, self.sensitivity)
 
 
 def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:
@@ -59,14 +60,17 @@ def thumbnail(frames: Tensor) -> np.ndarray:
 
 def is_cut(previous: np.ndarray, current: np.ndarray, sensitivity: float = 0.5) -> bool:
     """Whether ``current`` begins a new shot after ``previous``; both uint8 ``[h, w]`` of one size."""
-    if np.array_equal(previous, current) or gate(previous, current) < GATE:
-        return False
-    return score(previous, current) > 4 ** (0.5 - sensitivity)
+    return differ(tiny(previous), tiny(current)) and parted(previous, current, sensitivity)
 
 
-def gate(first: np.ndarray, second: np.ndarray) -> float:
-    """How unlike two frames are at 32x32: 0 equal but for brightness and contrast, 1 unrelated."""
-    return 1 - correlation(tiny(first), tiny(second), faint=2.0)
+def differ(first: np.ndarray, second: np.ndarray) -> bool:
+    """Whether two frames at 32x32 are unlike enough, but for brightness and contrast, for motion to be looked at."""
+    return 1 - correlation(first, second, faint=2.0) >= GATE
+
+
+def parted(first: np.ndarray, second: np.ndarray, sensitivity: float) -> bool:
+    """Whether two frames that differ belong to two shots."""
+    return score(first, second) > 4 ** (0.5 - sensitivity)
 
 
 def tiny(image: np.ndarray) -> np.ndarray:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
+from itertools import chain, islice
 
 import numpy as np
 from av.video.reformatter import VideoReformatter
@@ -18,6 +19,7 @@ from .probe import FileFacts, fingerprint, probe
 
 REMEMBERED = 256  # windows
 TOLD_EVERY = 16  # frames
+TOGETHER = 8  # thumbnails that one thread hands to the other at once, which costs more than a glance at one
 
 known: OrderedDict[tuple, tuple[int, ...]] = OrderedDict()
 
@@ -39,8 +41,8 @@ def index_cuts(
 
 def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -> tuple[int, ...]:
     detector, cuts, total = CutDetector(sensitivity), [], window[1] - window[0]
-    with closing(ahead(thumbnails(facts, *window), 4)) as grays:
-        for index, gray in enumerate(grays):
+    with closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
+        for index, gray in enumerate(chain.from_iterable(groups)):
             if detector.feed(gray) and index:
                 cuts.append(index)
             if tick and index % TOLD_EVERY == 0:
@@ -48,7 +50,13 @@ def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -
     return tuple(cuts)
 
 
-def thumbnails(facts: FileFacts, first: int, stop: int) -> Iterator[np.ndarray]:
+def _groups(grays: Generator[np.ndarray, None, None]) -> Generator[list[np.ndarray], None, None]:
+    with closing(grays):
+        while group := list(islice(grays, TOGETHER)):
+            yield group
+
+
+def thumbnails(facts: FileFacts, first: int, stop: int) -> Generator[np.ndarray, None, None]:
     """Grey pictures ``[H, W]`` uint8 of a window's frames, at most 320 pixels long, not turned."""
     width, height = facts.coded
     scale = min(1, LONG_SIDE / max(width, height))
