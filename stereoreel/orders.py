@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from . import catalog
 from .declared import NODES, Node
 
-BY_KIND = {node.kind: node for node in NODES}
+BY_KIND = {node.kind: node for node in NODES if node.kind in ("extract", *catalog.KINDS, "encode")}
 
 BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
     "default": (
@@ -29,6 +30,16 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
         "**Depth from the source, stereo from the upscaled frames.**\n\nDetail that an upscaler invents cannot confuse depth, and depth costs "
         "source size. Try it where upscaling a noisy 720p before depth makes depth worse.",
     ),
+}
+
+
+# The orders that are worth comparing; "upscaler" stands for either of them.
+COMPARED: dict[str, tuple[str, ...]] = {
+    "default": ("upscaler", "interpolate", "depth", "stereo"),
+    "upscale before depth": ("interpolate", "upscaler", "depth", "stereo"),
+    "interpolate after depth": ("upscaler", "depth", "interpolate", "stereo"),
+    "upscale last": ("interpolate", "depth", "stereo", "upscaler"),
+    "depth from source": ("interpolate", "depth", "upscaler", "stereo"),
 }
 
 

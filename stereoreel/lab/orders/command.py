@@ -1,0 +1,90 @@
+"""``python -m stereoreel orders``: the orders of stages over some places of a clip, side by side, and the one to take as a workflow."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from ...host import Headless
+from ...options import resolve
+from .options import OPTIONS
+
+
+def declare(commands) -> None:
+    """Add the command to the terminal's."""
+    parser: argparse.ArgumentParser = commands.add_parser("orders", help="compare orders of stages on a clip, and tell which to take")
+    parser.add_argument("clip", type=Path, help="a video; only a few places of it are worked on")
+    parser.add_argument("--output", type=Path, help="the folder for everything that is written; default: output/orders_<clip>")
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too; - prints them instead of the report")
+    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option of a stage, or of extract")
+    parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    for option in OPTIONS:
+        text = option.text.replace("%", "%%")
+        parser.add_argument(f"--{option.name.replace('_', '-')}", dest=option.name, default=option.default, metavar="VALUE", help=text)
+    parser.set_defaults(run=run)
+
+
+def run(options) -> int:
+    from tqdm import tqdm
+
+    from ...naming import naming
+    from .lab import measure
+
+    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
+    with tqdm(unit="frame", dynamic_ncols=True) as bar:
+
+        def tick(done: int, total: int) -> None:
+            options.ctrl_c.check()
+            if total:
+                bar.total = total
+                bar.update(done - bar.n)
+
+        clip = _opened(options, tick)
+        bar.reset()
+        with naming("Orders"):
+            found = measure(clip, settings, Headless(options.device, on_tick=tick), [one for one in options.set if not _of_extract(one)])
+    folder = options.output or Path("output") / f"orders_{options.clip.stem}"
+    paths = _save(found, folder, options)
+    if options.json == "-":
+        print(json.dumps(found.figures, indent=2))
+        return 0
+    print("\n".join([found.text, "", *map(str, paths), "", f"python -m stereoreel run {paths[-1]} --input {options.clip}"]))
+    return 0
+
+
+def _of_extract(setting: str) -> bool:
+    return setting.strip().startswith("extract.")
+
+
+def _opened(options, tick):
+    """The clip, searched for cuts as Extract does."""
+    from ... import extract
+
+    given = {}
+    for setting in filter(_of_extract, options.set):
+        name, equals, value = setting.strip().removeprefix("extract.").partition("=")
+        if not equals:
+            raise ValueError(f"--set takes KIND.OPTION=VALUE, not {setting!r}.")
+        given[name] = value
+    return extract.open_file(options.clip, resolve(extract.OPTIONS, given), options.clip.name, tick)
+
+
+def _save(found, folder: Path, options) -> list[Path]:
+    """Everything that was found; the last path is the workflow that the terminal runs."""
+    from ...canvas import render
+
+    folder.mkdir(parents=True, exist_ok=True)
+    graph, name = found.workflow(options.clip.name), "_".join(found.order)
+    texts = {
+        folder / "report.txt": found.text,
+        folder / "figures.json": json.dumps(found.figures, indent=2),
+        folder / f"{name}.json": json.dumps(render(graph, name), indent=2, ensure_ascii=False),
+        folder / f"{name}.api.json": json.dumps(graph, indent=2, ensure_ascii=False),
+    }
+    if options.json not in (None, "-"):
+        texts = {Path(options.json): json.dumps(found.figures, indent=2), **texts}
+    found.sheet.save(folder / "sheet.png")
+    for path, text in texts.items():
+        path.write_text(text + "\n", encoding="utf-8")
+    return [folder / "sheet.png", *texts]

@@ -1,0 +1,174 @@
+"""The order lab: runs orders of stages on some places of the user's own footage, and tells what each costs and what comes out of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import NamedTuple
+
+from PIL.Image import Image
+
+from ...clip import Clip, ClipInfo
+from ...declared import BY_ID
+from ...host import Host
+from ...orders import api
+from ...peek import spread
+from ...plan import plans
+from ...timeline import position
+from ..trial import trial
+from .cost import Cost
+from .motion import Position, Source
+from .options import compared, stage_options
+from .places import Gallery, Kept, places, sheet
+from .report import figures_of, table
+from .runs import STRAIGHT, Order, Window, part_of, windows
+from .shelf import LabHost, Shelf
+from .statistics import mean
+from .tally import MEASURES, Tally
+from .verdict import judge
+
+TIMED = 3  # places, at most, at which orders are timed
+MOMENTS = 2  # of each place, at which whole frames of all orders are kept until the place is done
+
+
+class Finding(NamedTuple):
+    """What was found: all numbers, the same in words, the contact sheet, and the order to take, as kinds."""
+
+    figures: dict
+    text: str
+    sheet: Image
+    order: tuple[str, ...]
+    options: dict[str, dict]  # of every kind, as they were tried
+
+    @property
+    def words(self) -> str:
+        """The order as the terminal's ``workflows --order`` takes it."""
+        return ",".join(("extract", *self.order, "encode"))
+
+    def workflow(self, video: str) -> dict[str, dict]:
+        """The order as an API-format workflow over a video, with the options that were tried."""
+        graph = api(("extract", *self.order, "encode"))
+        for node in graph.values():
+            kind = BY_ID[node["class_type"]].kind
+            node["inputs"] |= {option.name: option.check(self.options.get(kind, {}).get(option.name, node["inputs"][option.name]))
+                               for option in BY_ID[node["class_type"]].options}
+        graph["1"]["inputs"]["video"] = video
+        return graph
+
+
+def measure(clip: Clip, settings: SimpleNamespace, host: Host, given: Sequence[str] = ()) -> Finding:
+    """Compare orders over a clip; ``settings`` are the lab's options, resolved, and ``given`` more options of stages, KIND.OPTION=VALUE.
+
+    ValueError before the first frame where an order cannot run, FileNotFoundError where weights are missing.
+    """
+    lab = Lab(clip, settings, host, given)
+    for window in lab.windows:
+        lab.look(window)
+        if window in lab.timed:
+            lab.time(window)
+    return lab.finding()
+
+
+@dataclass
+class Size:
+    """What all orders are seen at: the largest size, the lowest rate."""
+
+    width: int
+    height: int
+    fps: Fraction
+
+
+class Lab:
+    """Orders over one clip, place by place; all that is kept of a place are its figures and a few crops."""
+
+    def __init__(self, clip: Clip, settings: SimpleNamespace, host: Host, given: Sequence[str] = ()):
+        self.clip, self.settings = clip, settings
+        self.orders = compared(settings.orders, settings.upscaler)
+        self.options = stage_options(settings, given)
+        ends = {name: trial(kinds, clip, self.options, settings.upscaler).pair for name, kinds in self.orders.items()}
+        self.size = _common([end.info for end in ends.values()])
+        for plan in plans(*ends.values()):
+            plan.choose(host)
+        self.windows = windows(clip.info, settings.shots, settings.frames, settings.sampling)
+        self.timed = [self.windows[place] for place in spread(len(self.windows), TIMED)]
+        self.shelf = Shelf()
+        self.samples: dict[str, dict[str, list[list[float]]]] = {name: defaultdict(list) for name in self.orders}
+        self.costs: dict[str, list[Cost]] = {name: [] for name in self.orders}
+        self.gallery = Gallery()
+        runs = sum(window[1] - window[0] for window in (*self.windows, *self.timed))
+        whole = sum(end.info.frames for end in ends.values()) * runs / max(1, clip.info.frames)
+        self.host = LabHost(host, self.shelf, max(1, round(whole)))
+
+    def look(self, window: Window) -> None:
+        """Measure every order over a window, and keep the places where they differ."""
+        part, size = part_of(self.clip, window), self.size
+        moments = _moments(part.info, size.fps)
+        shown = _shown(moments)
+        source = Source(part, size.height, size.width, replace(self.host, total=0), tuple(moments[number][0] for number in shown))
+        kept = {number: Kept(window[0] + moments[number][0], bool(moments[number][1]), source.shown[moments[number][0]], {}) for number in shown}
+        for name, kinds in self.orders.items():
+            order = self._order(kinds, part, STRAIGHT)
+            tally = Tally(source, moments, order.stereo.recipe.settings.divergence)
+            frames = enumerate(order.look(self.host, size.height, size.width))
+            for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
+                tally.see(number, seen)
+                if number in kept:
+                    kept[number].add(name, seen)
+            self.host.before += order.pair.info.frames
+            for figure, values in tally.finish().items():
+                self.samples[name][figure].append(values)
+        self.gallery.add(place for one in kept.values() if len(one.seen) == len(self.orders) for place in places(one))
+
+    def time(self, window: Window) -> None:
+        """Run every order over a window as the user would; another one begins at every place."""
+        part, names, first = part_of(self.clip, window), list(self.orders), self.timed.index(window)
+        for name in (*names[first:], *names[:first]):
+            order = self._order(self.orders[name], part, {})
+            cost, frames = order.time(self.host), window[1] - window[0]
+            self.costs[name].append(Cost({kind: seconds / frames for kind, seconds in cost.seconds.items()}, cost.memory))
+            self.host.before += order.pair.info.frames
+
+    def finding(self) -> Finding:
+        seed = self.settings.sampling
+        means = {name: {one.name: mean(found[one.name], seed) for one in MEASURES} for name, found in self.samples.items()}
+        times = {name: [sum(cost.seconds.values()) for cost in costs] for name, costs in self.costs.items()}
+        verdict = judge(self.samples, means, times, len(self.windows), seed)
+        text = f"{table(self, means)}\n\n{verdict.text}"
+        title = f"Where the orders differ most. Recommended: {verdict.order} ({verdict.sure})"
+        names = {name: f"{name} (recommended)" if name == verdict.order else name for name in self.orders}
+        figures, picture = figures_of(self, means, verdict), sheet(self.gallery.places, title, names)
+        return Finding(figures, text, picture, self.orders[verdict.order], self.options)
+
+    def _order(self, kinds: Sequence[str], part: Clip, stereo: Mapping) -> Order:
+        options = {**self.options, "stereo": {**self.options["stereo"], **stereo}}
+        return Order(kinds, part, options, self.shelf, self.settings.upscaler)
+
+
+def _common(infos: Sequence[ClipInfo]) -> Size:
+    largest = max(infos, key=lambda info: info.width * info.height)
+    return Size(largest.width, largest.height, min(info.fps for info in infos))
+
+
+def _moments(info: ClipInfo, fps: Fraction) -> list[Position]:
+    """Where in a window's frames the moments of a rate lie."""
+    count = int(info.frames * fps / info.fps + Fraction(1, 2))
+    return [position(number, 0, info.frames, info, fps) for number in range(count)]
+
+
+def _shown(moments: Sequence[Position]) -> list[int]:
+    """Moments to look at with eyes: one that is a frame of the source, later one that lies between two, where there is one."""
+    third, later = len(moments) // 3, moments[len(moments) // 2:]
+    whole = min((number for number, (_, part) in enumerate(moments) if not part), key=lambda number: abs(number - third))
+    between = next((number for number, (_, part) in enumerate(later, len(moments) // 2) if part), None)
+    return [whole] if between is None or between == whole else [whole, between][:MOMENTS]
+
+
+def _at_moments(frames, own: Fraction, fps: Fraction, count: int):
+    """Of frames at an order's own rate those that are shown at the moments."""
+    wanted = {int(number * own / fps + Fraction(1, 2)): number for number in range(count)}
+    for index, seen in frames:
+        if index in wanted:
+            yield wanted[index], seen

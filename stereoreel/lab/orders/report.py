@@ -1,0 +1,114 @@
+"""The order lab's findings as a table for people and as figures for machines."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from statistics import median
+from typing import TYPE_CHECKING
+
+from .statistics import Mean
+from .tally import MEASURES
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+FIRST, COLUMN = 24, 15  # letters
+
+
+def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
+    """What was tried, and a line for each figure with a column for each order."""
+    info, size = lab.clip.info, lab.size
+    shots = {sum(cut <= start for cut in info.cuts) for start, _ in lab.windows}
+    frames = sum(stop - start for start, stop in lab.windows)
+    models = ", ".join(f"{kind} {model}" for kind, model in lab.shelf.used.items())
+    lines = [
+        f"{len(lab.orders)} orders over {frames} frames at {len(lab.windows)} places in {len(shots)} of {len(info.shots)} shots, "
+        f"{info.width}x{info.height} to {size.width}x{size.height} at {float(size.fps):.2f} fps; models: {models}.",
+        *(f"  {name}: {' > '.join(kinds)}" for name, kinds in lab.orders.items()), "",
+    ]  # fmt: skip
+    for label, cells in (*_header(lab.orders), *_rows(lab, means)):
+        lines.append(label.ljust(FIRST) + "".join(cell.rjust(COLUMN) for cell in cells))
+    lines += ["", *(f"{measure.name}: {measure.text}{_side(measure.better)}." for measure in MEASURES),
+              "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of the places, without loading."]
+    return "\n".join(lines)
+
+
+def _header(names: Iterable[str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Names above their columns, over as many lines as the longest needs."""
+    wrapped = [textwrap.wrap(name, COLUMN - 2) for name in names]
+    for cells in zip(*([""] * (max(map(len, wrapped)) - len(lines)) + lines for lines in wrapped)):
+        yield "", cells
+
+
+def _rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[tuple[str, Sequence[str]]]:
+    yield "time, s", [f"{_seconds(lab, name):.3f}" for name in lab.orders]
+    for kind in dict.fromkeys(kind for kinds in lab.orders.values() for kind in kinds):
+        yield f"  {kind}", [f"{_of(lab, name, kind):.3f}" if kind in kinds else "-" for name, kinds in lab.orders.items()]
+    yield "peak memory, MiB", [f"{memory / 2**20:.0f}" if (memory := _memory(lab, name)) else "-" for name in lab.orders]
+    for measure in MEASURES:
+        yield f"{measure.name}, {measure.unit}", [_cell(means[name][measure.name]) for name in lab.orders]
+
+
+def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -> dict:
+    """Everything, ready for JSON; what is unknown is None."""
+    return {
+        "places": [list(window) for window in lab.windows],
+        "width": lab.size.width,
+        "height": lab.size.height,
+        "fps": float(lab.size.fps),
+        "models": dict(lab.shelf.used),
+        "options": lab.options,
+        "sampling": lab.settings.sampling,
+        "orders": {
+            name: {
+                "stages": list(kinds),
+                "quality": {
+                    measure.name: {**_plain(means[name][measure.name]), "unit": measure.unit, "better": measure.better} for measure in MEASURES
+                },
+                "time": {
+                    "seconds_per_frame": _seconds(lab, name),
+                    "by_place": [sum(cost.seconds.values()) for cost in lab.costs[name]],
+                    "stages": {kind: _of(lab, name, kind) for kind in dict.fromkeys(kinds)},
+                },
+                "peak_memory": _memory(lab, name),
+            }
+            for name, kinds in lab.orders.items()
+        },
+        "recommended": {
+            "order": verdict.order,
+            "sure": verdict.sure,
+            "reasons": verdict.text.splitlines(),
+            "against": {other: met._asdict() for other, met in verdict.against.items()},
+        },
+    }
+
+
+def _plain(found: Mean) -> dict:
+    return {name: value if math.isfinite(value) else None for name, value in found._asdict().items()}
+
+
+def _of(lab: Lab, name: str, kind: str) -> float:
+    """Seconds of a kind of stage for a source frame, the middle one of the places."""
+    return median(cost.seconds.get(kind, 0.0) for cost in lab.costs[name])
+
+
+def _seconds(lab: Lab, name: str) -> float:
+    """Of all stages."""
+    return median(sum(cost.seconds.values()) for cost in lab.costs[name])
+
+
+def _memory(lab: Lab, name: str) -> int:
+    return max(cost.memory for cost in lab.costs[name])
+
+
+def _cell(found: Mean) -> str:
+    if not math.isfinite(found.mean):
+        return "-"
+    return f"{found.mean:.2f} ±{(found.high - found.low) / 2:.2f}"
+
+
+def _side(better: int) -> str:
+    return {1: "; more is better", -1: "; less is better", 0: ""}[better]

@@ -1,0 +1,114 @@
+"""Runs orders over some frames of a clip: once to be looked at, and once as the user would, to be timed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from typing import NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+from ...clip import Clip, ClipInfo, Step, apply
+from ...compare import Held
+from ...eyes import TIME
+from ...host import Host
+from ...peek import makers_of
+from ...pull import pull
+from ...resize import resize
+from ...stereo.parallax import Parallax
+from ...units import Unit, excerpt
+from ...views import Trim
+from ..trial import trial
+from .cost import Cost, DeviceMeter
+from .shelf import Shelf
+
+STRAIGHT = {"view": "right", "swap_eyes": False, "floating_window": False}  # the left eye then sees exactly what the source does
+Window = tuple[int, int]  # [start, stop) of a clip's frames
+
+
+def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[Window]:
+    """``shots`` places of ``frames`` frames in equal parts of a clip, none across a cut; fewer where the clip is too short.
+
+    Each lies around the middle of its part, or with a ``sampling`` number around a random place, or in the part's longest shot where
+    the shot there is too short. ValueError where no two frames of a shot are neighbours.
+    """
+    count, random = max(1, min(shots, info.frames // frames)), np.random.default_rng(sampling)
+    found = []
+    for part in range(count):
+        first, last = (edge * info.frames // count for edge in (part, part + 1))
+        shown = [(max(first, start), min(last, stop)) for start, stop in info.shots]
+        shown = [shot for shot in shown if shot[1] - shot[0] >= 2]
+        if not shown:
+            continue
+        wanted = int(random.integers(first, last)) if sampling else (first + last) // 2
+        here = next((shot for shot in shown if shot[0] <= wanted < shot[1] and shot[1] - shot[0] >= frames), None)
+        start, stop = here or max(shown, key=lambda shot: shot[1] - shot[0])
+        begin = min(max(start, wanted - frames // 2), max(start, stop - frames))
+        found.append((begin, min(stop, begin + frames)))
+    if not found:
+        raise ValueError("no shot of this clip has two frames, so there is no motion to judge the orders by; choose another clip.")
+    return found
+
+
+def part_of(clip: Clip, window: Window) -> Clip:
+    """The frames of a window as a clip of their own: one shot, computed from nothing else."""
+    [part] = excerpt([clip], Unit(*window, *window))
+    return part
+
+
+class Seen(NamedTuple):
+    """One frame of what an order makes, at the size of all: the left eye ``[H, W, 3]``, the right one, the right one's holes ``[H, W]``, depth
+    ``[H, W]`` and parallax ``[H, W]`` in pixels, float32 on the CPU."""
+
+    left: Tensor
+    right: Tensor
+    holes: Tensor
+    depth: Tensor
+    parallax: Tensor
+
+
+class Order:
+    """One order over one window; ``kinds`` are the stages."""
+
+    def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], shelf: Shelf, upscaler: str):
+        self.pair = trial(kinds, part, options, upscaler).pair
+        self.kinds = shelf.keep(self.pair, part)
+        self.stereo = next(maker for maker in makers_of([self.pair]) if isinstance(maker, Step) and getattr(maker.recipe, "kind", "") == "stereo")
+
+    def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
+        """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""
+        given = self.stereo.inputs[0].info
+        parallax_of = Parallax(self.stereo.recipe.settings, float(given.fps))
+        clips = [self.pair, *(self._beside(clip) for clip in (Clip(self.stereo, "right_holes"), self.stereo.inputs[1]))]
+        with closing(pull(clips, host)) as chunks:
+            for pair, holes, depth in chunks:
+                parallax = parallax_of(depth, given.height, given.width)[..., None] * (width / given.width)
+                maps = [_sized(part.float().cpu(), height, width, "bilinear") for part in (holes, depth[..., :1], parallax)]
+                eyes = [_sized(eye[..., :3].float().cpu(), height, width, "lanczos") for eye in pair]
+                for number in range(pair.shape[TIME]):
+                    yield Seen(*(eye[number] for eye in eyes), *(part[number, ..., 0] for part in maps))
+
+    def time(self, host: Host) -> Cost:
+        """Run it and look at nothing."""
+        meter = DeviceMeter(host.device)
+        with closing(pull(self.pair, host, meter=meter)) as chunks:
+            for _ in chunks:
+                pass
+        seconds = Counter()
+        for label, cost in meter.costs.items():
+            if label in self.kinds:
+                seconds[self.kinds[label]] += cost.seconds
+        return Cost(dict(seconds), meter.highest)
+
+    def _beside(self, clip: Clip) -> Clip:
+        """A clip from before the end, at the rate and length of the end: frames are held where it is slower."""
+        info = self.pair.info
+        if clip.info.frames != info.frames:
+            clip = apply(Held(info.fps), clip)["clip"]
+        return clip if clip.info.frames == info.frames else apply(Trim(0, info.frames), clip)["clip"]
+
+
+def _sized(frames: Tensor, height: int, width: int, method: str) -> Tensor:
+    return frames if frames.shape[1:3] == (height, width) else resize(frames, height, width, method, clamp=method == "lanczos")

@@ -1,0 +1,118 @@
+"""Which order to take, how sure that is, and why: in words that a person understands."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from .statistics import Mean, Samples, difference
+from .tally import BY_NAME, MEASURES
+
+MATTERS = 0.05  # of a figure: a smaller difference is not called one
+CHEAPER = 0.1  # of the time; less is no reason
+ENOUGH = 5  # places, below which nothing is called sure
+FLATTER = 0.8  # of the relief of the others
+SURE, LIKELY, EVEN = "sure", "likely", "a toss-up"
+CAUTION = ("Nobody knows the truth of this footage: sharpness, edges and a small flicker can reward artefacts, such as halos, false detail or blur. "
+           "Look at the sheet before you decide.")  # fmt: skip
+
+Figures = Mapping[str, Mapping[str, Samples]]  # by order, by measure
+
+
+class Against(NamedTuple):
+    """What an order does better and worse than another one, beyond chance."""
+
+    better: tuple[str, ...]
+    worse: tuple[str, ...]
+
+    @property
+    def lead(self) -> int:
+        return (len(self.better) > len(self.worse)) - (len(self.better) < len(self.worse))
+
+
+class Verdict(NamedTuple):
+    order: str
+    sure: str
+    text: str
+    against: dict[str, Against]
+
+
+def compare(figures: Figures, one: str, other: str, means: Mapping[str, Mapping[str, Mean]], seed: int) -> Against:
+    """A figure is better where its difference survives 99 of 100 resamples, and is neither a small part of it nor too small to be seen."""
+    better, worse = [], []
+    for measure in (measure for measure in MEASURES if measure.better):
+        apart = difference(figures[one][measure.name], figures[other][measure.name], seed)
+        least = max(measure.floor, MATTERS * min(abs(means[order][measure.name].mean) for order in (one, other)))
+        if abs(apart.mean) >= least and apart.low * apart.high > 0:
+            (better if apart.mean * measure.better > 0 else worse).append(measure.name)
+    return Against(tuple(better), tuple(worse))
+
+
+def judge(figures: Figures, means: Mapping[str, Mapping[str, Mean]], times: Mapping[str, Sequence[float]], places: int, seed: int) -> Verdict:
+    """The verdict on orders whose ``times`` are seconds by place.
+
+    An order beats another one if more of its figures are better than worse. Of those that nothing beats the cheapest is taken; where
+    everything is beaten, of those that come off best. Sure: it beats every other one, at ``ENOUGH`` places. A toss-up: it beats none.
+    """
+    orders = list(figures)
+    against = {one: {other: compare(figures, one, other, means, seed) for other in orders if other != one} for one in orders}
+    beaten = {one: sum(met.lead < 0 for met in against[one].values()) for one in orders}
+    beats = {one: sum(met.lead > 0 for met in against[one].values()) for one in orders}
+    leaders = [one for one in orders if not beaten[one]]
+    leaders = leaders or [one for one in orders if beats[one] - beaten[one] == max(beats[other] - beaten[other] for other in orders)]
+    order = _cheapest(leaders, {one: median(times[one]) for one in orders})
+    if not beats[order]:
+        sure = EVEN
+    else:
+        sure = SURE if beats[order] == len(orders) - 1 and places >= ENOUGH else LIKELY
+    text = "\n".join(_told(order, sure, against[order], means, times, leaders, places))
+    return Verdict(order, sure, text, against[order])
+
+
+def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
+    """The first that takes no more than a little longer than the fastest."""
+    limit = (1 + CHEAPER) * min(seconds[order] for order in orders)
+    return next(order for order in orders if seconds[order] <= limit)
+
+
+def _told(order: str, sure: str, against: Mapping[str, Against], means, times, leaders: Sequence[str], places: int) -> Iterator[str]:
+    yield f"Recommended: {order}. How sure: {sure}, {_why(order, sure, against, leaders, places)}."
+    for other, met in against.items():
+        told = [f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
+                for word, names in (("better", met.better), ("worse", met.worse)) if names]
+        yield f"  against {other}: {'; '.join([*(told or ['no difference beyond chance']), _speed(times[order], times[other])])}."
+    others = [means[other]["relief"].mean for other in against]
+    if means[order]["relief"].mean < FLATTER * sorted(others)[len(others) // 2]:
+        yield "  Its depth is flatter than that of most others, which makes parallax calm and holes small by itself."
+    yield CAUTION
+
+
+def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequence[str], places: int) -> str:
+    if sure == EVEN:
+        return "because it beats no other order beyond chance and none beats it: of those that nothing beats it is the cheapest"
+    if sure == SURE:
+        return f"because it is better than every other one in more figures than it is worse, beyond chance, over {places} places"
+    reasons = []
+    if any(met.lead < 0 for met in against.values()):
+        reasons.append("every order is beaten by another one in some figures, and it comes off best")
+    elif even := [other for other, met in against.items() if met.lead == 0]:
+        cheapest = ", and none of them is clearly cheaper" if set(even) & set(leaders) else ""
+        reasons.append(f"because nothing beats it; it does not beat {', '.join(even)} either{cheapest}")
+    if places < ENOUGH:
+        reasons.append(f"{'for' if not reasons else 'and'} it was tried at {places} place{'s' * (places != 1)} only, and sure takes {ENOUGH}")
+    return ", ".join(reasons)
+
+
+def _figures(name: str, means, order: str, other: str) -> str:
+    here, there = (means[one][name].mean for one in (order, other))
+    return f"{name} ({here:.2f} against {there:.2f} {BY_NAME[name].unit})"
+
+
+def _speed(own: Sequence[float], other: Sequence[float]) -> str:
+    """Place by place, for what else the machine did then cost both."""
+    ratios = [there / max(here, 1e-9) for here, there in zip(own, other)]
+    ratio = median(ratios)
+    if abs(ratio - 1) < CHEAPER or min(ratios) < 1 < max(ratios):
+        return "about as fast"
+    return f"{ratio:.1f} times as fast" if ratio > 1 else f"{1 / ratio:.1f} times as slow"

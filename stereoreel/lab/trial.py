@@ -1,0 +1,45 @@
+"""One order of stages over a clip, with everything on the way there to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+from ..build import stage
+from ..clip import Clip
+from ..orders import BY_KIND, COMPARED, check
+
+UPSCALERS = ("vsr", "upscale")
+
+
+class Trial(NamedTuple):
+    """What an order makes of a clip: ``pair``, both eyes at the end; the ``frames`` and the ``depth`` from which Stereo made them."""
+
+    pair: Clip
+    frames: Clip
+    depth: Clip
+
+
+def trial(order: Sequence[str] | str, clip: Clip, options: Mapping[str, Mapping] | None = None, upscaler: str = "vsr",
+          make: Callable[..., Mapping] = stage) -> Trial:
+    """Build an order of kinds, or one of ``orders.COMPARED`` by name, over a clip; nothing is computed.
+
+    ``options`` are those of each kind that differ from the default. Orders hold neither extract nor encode, and one ``stereo``.
+    ``make`` is what makes the clips of each stage, called as ``build.stage`` is.
+    ValueError where the order cannot run.
+    """
+    names = COMPARED[order] if isinstance(order, str) else order
+    kinds = [upscaler if name == "upscaler" else name for name in names]
+    check(("extract", *kinds, "encode"))
+    if "stereo" not in kinds:
+        raise ValueError("This order has no stereo, so there is no pair to compare; put stereo behind depth.")
+    depth = frames = used = None
+    for number, kind in enumerate(kinds, 1):
+        takes_depth = kind == "stereo" or (kind == "interpolate" and depth is not None and "stereo" in kinds[number:])
+        if kind == "stereo":
+            frames, used = clip, depth
+        inputs = {"clip": clip, **({"depth": depth} if takes_depth else {})}
+        made = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))
+        clip = made.get("clip", clip)
+        depth = made.get("depth", depth)
+    return Trial(clip, frames, used)
