@@ -11,13 +11,15 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from . import __version__, advise, orders, stock, workflow
+from . import __version__, orders, stock, workflow
+from .advisor import command as advise
 from .canvas import render
 from .ctrl_c import CtrlC
 from .declared import NODES
 from .extract import SAMPLE
 from .film import command as film
 from .host import Headless
+from .lab.orders import command as order_lab
 from .meter import Meter, told
 from .naming import naming
 from .plan import plans
@@ -62,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     models = commands.add_parser("models", help="list the models, and which have their weights here")
     models.set_defaults(run=_models)
     advise.declare(commands)
+    order_lab.declare(commands)
     film.declare(commands)
     fetch = commands.add_parser("fetch", help="fetch the weights of models")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")

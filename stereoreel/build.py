@@ -45,6 +45,8 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
         return {"clip": compare(inputs["clip"], inputs["other"], settings_of(node, options), name)}
     if node.kind == "comfort":
         return {"overlay": overlay(inputs["clip"], settings_of(node, options), name)}
+    if node.kind in ("advise", "orders"):
+        return {}  # what it tells is known when it has run
     if node.kind == "keep":
         return dict(apply(Keep(settings_of(node, options).folder, name), inputs["clip"]))
     check_rate(inputs["clip"], inputs.get("fps"))

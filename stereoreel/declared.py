@@ -50,16 +50,17 @@ PACKED = Option(
 )
 
 
-# Where the options of nodes are that are no kind of model; each but the first also stands for IMAGE batches that are pairs.
+# Where the options of nodes are that are no kind of model; each but those ``WITHOUT_PAIRS`` also stands for IMAGE batches that are pairs.
 ELSEWHERE = {"extract": "extract", "encode": "media.options", "comfort": "comfort", "preview": "preview", "compare": "compare",
-             "keep": "keep"}
+             "keep": "keep", "advise": "advisor", "orders": "lab.orders.options"}
+WITHOUT_PAIRS = ("extract", "orders")
 
 
 @lru_cache
 def _options(kind: str) -> tuple[Option, ...]:
     if kind in ELSEWHERE:
         options = import_module(f".{ELSEWHERE[kind]}", __package__).OPTIONS
-        return options if kind == "extract" else (PACKED, *options)
+        return options if kind in WITHOUT_PAIRS else (PACKED, *options)
     model, *others = catalog.options(kind)
     return (model, *others) if kind == "stereo" else (model, PACKED, *others)
 
@@ -169,6 +170,32 @@ NODES: tuple[Node, ...] = (
         "Keep what a stage made, such as ten hours of depth, so that a change behind it does not make it again. "
         "Encode Video keeps it while it makes the film in units (resume).",
         (Socket("clip", DEPTHS, "The frames, or a depth, to keep; without alpha."),), (CLIP_OUT,),
+    ),
+    Node(
+        "StereoReelAdvise", "Source Advisor", "advise",
+        "Looks at a few pieces of a clip, tells what it is like (noise, compression, true resolution, repeats, motion), what to do with it and what "
+        "that costs on this machine. Its page, dropped on the canvas, opens the recommended workflow.",
+        (Socket("clip", FRAMES, "The source, before anything was done to it."),),
+        (
+            Socket("report", "STRING", "What it is like, what to do and why, what it costs, and an alternative."),
+            Socket("figures", "STRING", "The same in numbers, as JSON."),
+            Socket("page", "IMAGE", "All of it on one page, with four frames."),
+            Socket("workflow", "STRING", "The recommended workflow, as a file for the canvas holds it."),
+        ),
+        output_node=True,
+    ),
+    Node(
+        "StereoReelOrderLab", "Order Lab", "orders",
+        "Measures in which order the stages suit a clip best: runs orders on a few places of it and tells what each costs, how steady, sharp and "
+        "true to edges it is, and which one to take. The sheet shows where they differ most.",
+        (Socket("clip", FRAMES, "The source, before anything was done to it."),),
+        (
+            Socket("report", "STRING", "A table of all figures, the order to take, how sure that is, and why."),
+            Socket("figures", "STRING", "Every number, as JSON."),
+            Socket("sheet", "IMAGE", "The places where the orders differ most, side by side, with their depth."),
+            Socket("order", "STRING", "The order to take, as the terminal's workflows --order takes it."),
+        ),
+        output_node=True,
     ),
 )
 

@@ -43,4 +43,25 @@ def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
     return str(path)
 
 
-LOOKS = {"comfort": _comfort, "preview": _preview}
+def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
+    from .advisor.advice import advise
+    from .advisor.page import page
+
+    found = advise(job.clip, job.settings, host, "this clip")
+    path = free_path(folder, "advice", "", ".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.save_page(page(found, job.clip, host), path)
+    return f"{found.text()}\n{path}"
+
+
+def _orders(job: SimpleNamespace, folder: Path, host: Host) -> str:
+    from .lab.orders.lab import measure as compare_orders
+
+    found = compare_orders(job.clip, job.settings, host)
+    path = free_path(folder, "orders", "", ".png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    found.sheet.save(path)
+    return f"{found.text}\n{path}"
+
+
+LOOKS = {"comfort": _comfort, "preview": _preview, "advise": _advise, "orders": _orders}

@@ -21,6 +21,7 @@ if not os.environ.get("COMFYUI"):
 
 import av
 import browser
+import flashvsr_nets
 import numpy as np
 import requests
 import torch
@@ -131,6 +132,30 @@ def test_comfort_is_told_and_shown(server):
     assert json.loads(history["outputs"]["5"]["text"][0])["frames"] == 12
     (page,) = files(history, server)
     assert Image.open(page).width == 1280
+
+
+def test_the_advisors_page_opens_the_workflow_that_it_recommends(server):
+    graph = API["advise"] | {"2": {**API["advise"]["2"], "inputs": {**API["advise"]["2"]["inputs"], "samples": 2, "calibration": 2.0}}}
+    graph["1"] = {**graph["1"], "inputs": {**graph["1"]["inputs"], "video": "small.mp4"}}
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    assert "small.mp4: 96x64" in history["outputs"]["2"]["text"][0] and "Cost: On this machine" in history["outputs"]["2"]["text"][0]
+    (page,) = files(history, server)
+    recommended = json.loads(Image.open(page).text["prompt"])
+    assert recommended["1"]["inputs"]["video"] == "small.mp4" and "output" in page.parts
+    assert server.run(recommended)["status"]["status_str"] == "success"
+
+
+def test_orders_are_compared_and_the_sheet_is_shown(server):
+    graph = small("order_lab")
+    graph["2"]["inputs"] |= {"shots": 2, "frames": 3, "orders": "default; upscale last"}
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    assert "Recommended: " in history["outputs"]["2"]["text"][0] and "upscale last" in history["outputs"]["2"]["text"][0]
+    (sheet,) = files(history, server)
+    assert Image.open(sheet).width > 1000
+    graph["2"]["inputs"]["orders"] = "default; stereo, depth"
+    assert "needs a depth map" in str(server.run(graph)["status"])
 
 
 def test_holes_go_through_nodes_for_masks_and_come_back_between_the_other_pixels(server):
@@ -252,6 +277,27 @@ def test_networks_of_the_users_run_where_comfyui_places_them(server):
     saved = files(history, server)
     assert facts(next(path for path in saved if path.suffix == ".mp4")) == (192, 128, Fraction(50), 40, 0)
     assert [Image.open(path).size for path in saved if path.suffix == ".png"] == [(144, 96)] * 2
+
+
+def test_flashvsr_runs_on_a_video_and_on_a_batch_and_makes_the_same(server):
+    """With few channels, in files that are laid out as the published ones are."""
+    flashvsr_nets.save(server.base / "models" / "vsr")
+    options = {"model": "flashvsr-v1.1", "factor": 2.0}
+    graph = {
+        "1": {"class_type": "StereoReelExtract", "inputs": {"video": "small.mp4"}},
+        "2": {"class_type": "StereoReelVSR", "inputs": {"clip": ["1", 0], **options}},
+        "3": {"class_type": "GetVideoComponents", "inputs": {"video": ["2", 0]}},
+        "4": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
+        "5": {"class_type": "StereoReelVSR", "inputs": {"clip": ["4", 0], **options}},
+        "6": {"class_type": "ImageFromBatch", "inputs": {"image": ["3", 0], "batch_index": 19, "length": 1}},
+        "7": {"class_type": "ImageFromBatch", "inputs": {"image": ["5", 0], "batch_index": 19, "length": 1}},
+        "8": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "video"}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "batch"}},
+    }
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    video, batch = (np.array(Image.open(path)).astype(int) for path in sorted(files(history, server), reverse=True))
+    assert video.shape == (128, 192, 3) and video.std() > 1 and abs(video - batch).max() <= 1
 
 
 def test_a_depth_network_runs_and_is_looked_at(server):

@@ -1,30 +1,17 @@
-"""The terminal's advice: which upscaler suits this machine for each aim, why, what is missing, and the command that fetches it."""
+"""Which upscaler suits this machine for each aim, why, what is missing, and the command that fetches it."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator
 
-from . import catalog, policy
-from .catalog import Entry
-from .host import Headless, Host
-from .machine import described
-from .stock import missing
-from .weights import megabytes
+from .. import catalog, policy
+from ..catalog import Entry
+from ..host import Host
+from ..machine import described
+from ..stock import missing
+from ..weights import megabytes
 
 NODES = {"vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale"}
-
-
-def declare(commands) -> None:
-    """Add the command to the terminal's."""
-    parser: argparse.ArgumentParser = commands.add_parser("advise", help="tell which upscaler suits this machine, and what it needs")
-    parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
-    parser.set_defaults(run=run)
-
-
-def run(options) -> int:
-    print("\n".join(advice(Headless(options.device))))
-    return 0
 
 
 def advice(host: Host) -> Iterator[str]:

@@ -1,0 +1,135 @@
+"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film at least ten times as long.
+
+    python benchmarks/advise.py                       three orders on a moving texture, 160 pixels wide
+    python benchmarks/advise.py --quick               one order, a smaller and shorter film
+    python benchmarks/advise.py --source FILE         a real film, repeated until it is long enough
+
+Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine that does other things too,
+"cores" (seconds of all cores) tell more than time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
+
+import av
+from memory import film as texture
+
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel import workflow
+from stereoreel.host import Headless
+from stereoreel.meter import resident
+
+ORDERS = ("default", "clean_source", "upscale_last")
+FIGURES = {"time": "seconds", "cores": "work", "memory": "memory", "process": "process", "disk": "disk"}
+
+
+def looped(clip: Path, path: Path, frames: int, side: int) -> None:
+    """The first seconds of a clip over and over, ``side`` pixels wide, without sound."""
+    with av.open(str(path), "w") as file:
+        stream, number = file.add_stream("libx264", Fraction(25), options={"crf": "18"}), 0
+        while number < frames:
+            with av.open(str(clip)) as source:
+                for frame in source.decode(video=0):
+                    if number == frames:
+                        break
+                    height = round(frame.height * side / frame.width / 16) * 16
+                    if not number:
+                        stream.width, stream.height, stream.pix_fmt = side, height, "yuv420p"
+                    frame = frame.reformat(side, height, "yuv420p")
+                    frame.pts, frame.time_base, number = number, Fraction(1, 25), number + 1
+                    frame.pict_type = 0
+                    file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def child(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
+    """The prediction, or the film itself, in this process."""
+    from stereoreel.advisor.cost import predict
+    from stereoreel.advisor.footprint import Footprint
+    from stereoreel.sink import write
+
+    graph = workflow.override(workflow.read(ROOT / "workflows" / "api" / f"{order}.json"), settings)
+    job, host = workflow.Assembly(graph, lambda name: source).sinks[0], Headless()
+    begin = resident()
+    if what == "predicted":
+        begun = time.perf_counter()
+        cost = predict(job, host, seconds)
+        return {**cost.figures(), "process": begin + cost.memory, "took": time.perf_counter() - begun}
+    with tempfile.TemporaryDirectory() as folder:
+        footprint, begun, worked = Footprint(host.device), time.perf_counter(), time.process_time()
+        paths = write(job.clip, Path(folder) / "film.mp4", job.settings, host, depth=job.depth)
+        return {"seconds": time.perf_counter() - begun, "work": time.process_time() - worked, "memory": footprint.peak,
+                "process": begin + footprint.peak, "disk": sum(path.stat().st_size for path in paths), "frames": job.clip.info.frames}  # fmt: skip
+
+
+def apart(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
+    command = [sys.executable, __file__, "--child", what, "--orders", order, "--source", str(source), "--seconds", str(seconds)]
+    command += [word for setting in settings for word in ("--set", setting)]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
+    """Predictions and films in turn; the ratio of every prediction to the films before and after it."""
+    found: dict[str, list[dict]] = {"predicted": [], "real": []}
+    for _ in range(options.rounds):
+        for what, runs in found.items():
+            runs.append(apart(what, order, source, options.seconds, options.set))
+    predicted, real = found["predicted"], found["real"]
+    ratios = {name: [one[key] / other[key] for one, other in zip(predicted, real) if other[key]] for name, key in FIGURES.items()}
+    inside = [one["seconds_low"] <= other["seconds"] <= one["seconds_high"] for one, other in zip(predicted, real)]
+    told = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
+    print(f"{order}: {real[0]['frames']} frames, {predicted[0]['measured']} of them measured in {predicted[0]['took']:.1f} s; "
+          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: {told}; "
+          f"within the interval {sum(inside)} of {len(inside)}", flush=True)  # fmt: skip
+    return {"order": order, "predicted": predicted, "real": real, "inside": sum(inside), "ratio": ratios}
+
+
+def _range(values: list[float]) -> str:
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low}..{high}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", nargs="+", default=ORDERS)
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--frames", type=int, default=800)
+    parser.add_argument("--side", type=int, default=160)
+    parser.add_argument("--seconds", type=float, default=10, help="of the calibration")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--child", choices=("predicted", "real"), help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.child:
+        print(json.dumps(child(options.child, options.orders[0], options.source, options.seconds, options.set)))
+        return
+    if options.quick:
+        options.orders, options.frames, options.side, options.seconds, options.rounds = ["upscale_last"], 160, 96, 4, 1
+    with tempfile.TemporaryDirectory() as name:
+        source = Path(name) / "film.mp4"
+        if options.source:
+            looped(options.source, source, options.frames, options.side)
+        else:
+            texture(source, options.frames, options.side, options.side * 3 // 5 // 16 * 16)
+        rows = [compare(order, source, options) for order in options.orders]
+    if options.json:
+        ratio = {f"{row['order']}, {name}": round(sum(values) / len(values), 3) for row in rows for name, values in row["ratio"].items() if values}
+        print(json.dumps({"runs": rows, "ratio": ratio}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""Advise: looks at a clip and tells what to do with it; its page, dropped on the canvas, opens the recommended workflow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..stereoreel import build
+from ..stereoreel.advisor.advice import UNNAMED, advise
+from ..stereoreel.advisor.page import page
+from ..stereoreel.clip import Clip
+from ..stereoreel.naming import naming
+from ..stereoreel.peek import makers_of
+from ..stereoreel.sink import free_path
+from ._comfy import folder_paths, io, ui
+from ._host import ComfyHost, working_type
+from ._images import as_clip
+from ._schema import DeclaredNode
+
+PREFIX = "stereoreel/advice"
+
+
+class AdviseNode(DeclaredNode):
+    @classmethod
+    def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
+        name = build.label(cls.NODE, str(cls.hidden.unique_id))
+        settings = build.settings_of(cls.NODE, options)
+        source = as_clip(clip, name, packed=packed)
+        with naming(name):
+            video = _input_file(source)
+            found = advise(source, settings, ComfyHost(), video or "this clip", video or UNNAMED)
+            picture = page(found, source, ComfyHost())
+        output = Path(folder_paths.get_output_directory())
+        path = free_path(output, PREFIX, "", ".png")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        found.save_page(picture, path)
+        image = torch.from_numpy(np.array(picture)).to(working_type())[None] / 255
+        saved = ui.SavedResult(path.name, path.parent.relative_to(output).as_posix(), io.FolderType.output)
+        shown = {"images": [saved], **ui.PreviewText(found.text()).as_dict()}
+        return io.NodeOutput(found.text(), json.dumps(found.figures(), indent=2), image, json.dumps(found.canvas()), ui=shown)
+
+
+def _input_file(clip: Clip) -> str:
+    """The file of the input folder that a clip is made of, as Extract names it; empty where there is none."""
+    inputs = Path(folder_paths.get_input_directory()).resolve()
+    files = [Path(maker.facts.path) for maker in makers_of([clip]) if hasattr(maker, "facts")]
+    return files[0].relative_to(inputs).as_posix() if len(files) == 1 and files[0].is_relative_to(inputs) else ""

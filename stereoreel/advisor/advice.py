@@ -1,0 +1,116 @@
+"""Everything there is to say about a clip: what it is like, what to do with it, what that costs here, and the workflow that does it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from .. import extract, orders
+from ..canvas import render
+from ..clip import Clip
+from ..declared import BY_ID
+from ..host import Host
+from ..lab.trial import trial
+from ..options import resolve
+from .cost import Cost, predict
+from .measure import Measured, measure
+from .verdict import Verdict, verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+UNNAMED = "sample"  # what Extract opens where the clip is no file that a workflow could name
+
+
+@dataclass(frozen=True)
+class Advice:
+    """``name`` is the clip's; ``graph`` the recommended workflow in ComfyUI's API format; ``cost`` is None where none was asked for."""
+
+    name: str
+    measured: Measured
+    verdict: Verdict
+    cost: Cost | None
+    graph: Mapping[str, dict]
+
+    def text(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        info, found = self.measured.info, self.verdict
+        yield f"{self.name}: {info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.measured.seen} looked at"
+        yield from (f"  {name.replace('_', ' '):<20}{finding.text}" for name, finding in self.measured.findings.items())
+        yield f"\nRecommended: {self.order()}"
+        yield from (f"  {choice.what:<20}{choice.value}: {choice.why}" for choice in found.choices)
+        yield from (f"  {remark}" for remark in found.remarks)
+        if self.cost:
+            yield f"\nCost: {self.cost.text()}"
+        yield f"\nAlternative: {found.alternative.value}: {found.alternative.why}."
+
+    def order(self, arrow: str = " → ") -> str:
+        return arrow.join(("extract", *self.verdict.kinds, "encode"))
+
+    def figures(self) -> dict:
+        """All of it as plain numbers and words, for JSON."""
+        return {
+            "clip": self.name, "source": self.measured.figures(), "advice": self.verdict.figures(),
+            "cost": self.cost and self.cost.figures(), "workflow": dict(self.graph),
+        }  # fmt: skip
+
+    def canvas(self) -> dict:
+        """The recommended workflow as the canvas opens it."""
+        return render(self.graph, "advice")
+
+    def save_page(self, page: Image.Image, path: Path) -> None:
+        """The page as a PNG that holds the workflow: dropped on the canvas it opens."""
+        holds = PngInfo()
+        holds.add_text("workflow", json.dumps(self.canvas()))
+        holds.add_text("prompt", json.dumps(self.graph))
+        page.save(path, pnginfo=holds)
+
+    def save(self, page: Image.Image, folder: Path) -> list[Path]:
+        """advice.png, advice.txt, advice.json, and the workflow for canvas and API; the files' paths."""
+        folder.mkdir(parents=True, exist_ok=True)
+        texts = {
+            "advice.txt": self.text(), "advice.json": _pretty(self.figures()),
+            "workflow.json": _pretty(self.canvas()), "workflow.api.json": _pretty(self.graph),
+        }  # fmt: skip
+        self.save_page(page, folder / "advice.png")
+        for name, text in texts.items():
+            (folder / name).write_text(text + "\n", encoding="utf-8")
+        return [folder / name for name in ("advice.png", *texts)]
+
+
+def advise(clip: Clip, settings: SimpleNamespace, host: Host, name: str, video: str = UNNAMED) -> Advice:
+    """Look at a clip and say what to do with it; ``settings`` are ``OPTIONS``, resolved. ``video`` is what the workflow's Extract shall open."""
+    measured = measure(clip, host, settings.samples)
+    found = verdict(measured.info, measured.findings, host)
+    cost = predict(job(clip, found), host, settings.calibration) if settings.calibration else None
+    return Advice(name, measured, found, cost, _graph(found, name, video))
+
+
+def job(clip: Clip, found: Verdict) -> SimpleNamespace:
+    """What Encode would be given, were the recommended workflow queued with this clip."""
+    shrunk = extract.from_clip(clip, resolve(extract.OPTIONS, {**found.options.get("extract", {}), "cuts": bool(clip.info.cuts)}), "Extract Video")
+    pair = trial(found.kinds, shrunk, found.options).pair
+    return SimpleNamespace(clip=pair, depth=None, settings=resolve(BY_ID["StereoReelEncode"].options[1:], {}))
+
+
+def _graph(found: Verdict, name: str, video: str) -> dict[str, dict]:
+    reasons = "\n".join(f"- **{choice.what}: {choice.value}**: {choice.why}" for choice in found.choices)
+    note = f"**Recommended for {name}**\n\n{reasons}\n\nChoose the video in *Extract Video* and queue."
+    graph = orders.api(("extract", *found.kinds, "encode"), note)
+    for node in graph.values():
+        node["inputs"] |= found.options.get(BY_ID[node["class_type"]].kind, {})
+    graph["1"]["inputs"]["video"] = video
+    return graph
+
+
+def _pretty(value) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)

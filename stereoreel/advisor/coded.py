@@ -1,0 +1,104 @@
+"""The luma of a video file exactly as it is coded: not converted, not deinterlaced, not turned."""
+
+from __future__ import annotations
+
+import copy
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+import numpy as np
+
+from ..clip import Clip, ClipInfo
+from ..media import colour
+from ..media.cuts import known
+from ..media.decode import FileSource
+from ..media.frames import Damage, read_frames
+from ..media.probe import fingerprint
+from ..peek import Spans
+
+PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")  # pixel formats whose first plane is luma
+
+
+class Planes(NamedTuple):
+    """One frame ``[H, W]`` in whatever codes it has; levels of 255 are ``(code - black) * gain``.
+
+    ``noise`` is the plane whose noise counts: luma of a file, green of RGB (of independent noise in R, G and B, luma keeps 3/4).
+    """
+
+    luma: np.ndarray
+    noise: np.ndarray
+    black: float = 0.0
+    gain: float = 1.0
+
+
+class CodedSource:
+    """A window of a file at the size it was coded in."""
+
+    def __init__(self, source: FileSource):
+        self.facts, self.first = source.facts, source.first
+        self.info, self.searched = quiet(source)
+
+    @classmethod
+    def of(cls, clip: Clip) -> CodedSource | None:
+        """What a clip reads, if it is a file and no smaller than that."""
+        source = clip.maker
+        if not isinstance(source, FileSource):
+            return None
+        whole = source.part(-source.first, source.facts.frames - source.first)
+        return cls(source) if whole.whole else None
+
+    def planes(self, spans: Spans) -> Iterator[Planes]:
+        """The frames in the spans, in order. Spans with no place between them to start decoding at are read in one go."""
+        for run in self._runs(spans):
+            first, stop = run[0][0], run[-1][1]
+            frames = read_frames(self.facts, self.first + first, self.first + stop, Damage(), progressive=False)
+            with closing(frames):
+                for number, frame in enumerate(frames, first):
+                    if any(start <= number < end for start, end in run):
+                        yield self._luma(frame)
+
+    def _runs(self, spans: Spans) -> list[Spans]:
+        runs: list[Spans] = []
+        for start, stop in spans:
+            if runs and (runs[-1][-1][1] == start or self._key(start) <= runs[-1][-1][1]):
+                runs[-1].append((start, stop))
+            else:
+                runs.append([(start, stop)])
+        return runs
+
+    def _key(self, frame: int) -> int:
+        """The frame that decoding has to start at to show this one."""
+        facts = self.facts
+        if not facts.keys or not facts.pts:
+            return -self.first
+        near = bisect_right(facts.keys, facts.pts[self.first + frame]) - 1
+        return bisect_right(facts.pts, facts.keys[max(0, near)]) - 1 - self.first
+
+    def _luma(self, frame) -> Planes:
+        form = PLANAR.match(frame.format.name)
+        bits = max(component.bits for component in frame.format.components[:1])
+        if not form or not 8 <= bits <= 16:
+            frame, bits, full = frame.reformat(format="gray", **colour.to_gray(self.facts.color, self.facts.full_range)), 8, True
+        else:
+            full = self.facts.full_range
+        kind, unit = (np.uint8, 1) if bits == 8 else (np.dtype("<u2"), 1 << (bits - 8))
+        plane = frame.planes[0]
+        luma = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, :frame.width].copy()
+        if full:
+            return Planes(luma, luma, 0.0, 255 / ((1 << bits) - 1))
+        return Planes(luma, luma, 16.0 * unit, 255 / 219 / unit)
+
+
+def quiet(source: FileSource) -> tuple[ClipInfo, bool]:
+    """The facts of a file's clip without looking through it for cuts, and whether its cuts are known, from an earlier look."""
+    if source.sensitivity is None:
+        return source.info, False
+    key = (*fingerprint(source.facts.path), source.first, source.stop, source.sensitivity)
+    if "info" in source.__dict__ or key in known:
+        return source.info, True
+    plain = copy.copy(source)
+    plain.sensitivity = None
+    return plain.info, False

@@ -1,0 +1,53 @@
+"""The terminal's advice: for a clip what to do with it, without one which upscaler suits this machine."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ..host import Headless
+from . import OPTIONS
+
+
+def declare(commands) -> None:
+    """Add the command to the terminal's."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "advise", help="look at a clip and tell what to do with it; without one, which upscaler suits this machine"
+    )
+    parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few pieces of it are decoded")
+    parser.add_argument("--output", type=Path, help="the folder for the page, the figures and the workflow; default: output/advice_<clip>")
+    parser.add_argument("--json", action="store_true", help="print the figures instead of the text")
+    for option in OPTIONS:
+        parser.add_argument(f"--{option.name}", type=option.check, default=option.default, help=f"{option.text} Default: {option.default}")
+    parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    parser.set_defaults(run=run)
+
+
+def run(options) -> int:
+    if options.clip:
+        return _on_clip(options)
+    from .upscalers import advice
+
+    print("\n".join(advice(Headless(options.device))))
+    return 0
+
+
+def _on_clip(options) -> int:
+    import json
+
+    from ..clip import Clip
+    from ..media.decode import FileSource
+    from ..naming import naming
+    from .advice import advise
+    from .page import page
+
+    host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())
+    clip = Clip(FileSource(options.clip, cuts=False))
+    with naming("Advise"):
+        found = advise(clip, options, host, options.clip.name, options.clip.name)
+        paths = found.save(page(found, clip, host), options.output or Path("output") / f"advice_{options.clip.stem}")
+    print(json.dumps(found.figures(), indent=2) if options.json else found.text() + "\n")
+    if not options.json:
+        print("\n".join(map(str, paths)))
+        print(f"\npython -m stereoreel run {paths[-1]} --input {options.clip}")
+    return 0

@@ -1,0 +1,156 @@
+"""What a workflow will take on this machine: a few excerpts of the film are really made and encoded, and the whole is reckoned from them."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from types import SimpleNamespace
+
+from .. import peek
+from ..clip import Clip, ClipInfo, apply
+from ..host import Host
+from ..media.clock import frames_of
+from ..views import Trim
+from .excerpts import least, spans
+from .footprint import Footprint, growth
+from .measured import Run, run
+from .reckon import ENCODE, again_of, doubt_of, predicted, rates_of, size_of
+
+TOLD = 0.1  # of all cores
+FIRST = 4  # frames of the first run, in which everything is loaded and called for the first time
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of making and writing a film: ``seconds`` and the interval they are expected in, bytes of ``memory`` beyond what the process holds,
+    ``gpu`` bytes of a GPU's memory, and ``disk`` bytes of the finished files.
+
+    ``stages`` are milliseconds for each frame of the finished film; ``fixed`` are the seconds before the first one; ``work`` are the
+    seconds of all cores together. ``measured`` frames were made to find out, while other programs had the part ``others`` of all cores.
+    """
+
+    frames: int
+    seconds: float
+    seconds_low: float
+    seconds_high: float
+    memory: int
+    disk: int
+    stages: dict[str, float] = field(default_factory=dict)
+    fixed: float = 0.0
+    gpu: int = 0
+    work: float = 0.0
+    measured: int = 0
+    others: float = 0.0
+
+    def text(self) -> str:
+        """For people: how long, how much memory, how large, and which stage takes longest."""
+        rate = self.frames / self.seconds if self.seconds else math.inf
+        parts = [f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to {_span(self.seconds_high)}) "
+                 f"for {self.frames} frames, {_number(rate)} a second."]
+        needs = [f"{_bytes(self.memory)} of memory"] * (self.memory > 0) + [f"{_bytes(self.gpu)} of the GPU's"] * (self.gpu > 0)
+        parts.append(f"It needs {' and '.join([*needs, f'{_bytes(self.disk)} on disk'])}.")
+        if self.stages:
+            slowest = max(self.stages, key=self.stages.get)
+            share = self.stages[slowest] / max(sum(self.stages.values()), 1e-9)
+            parts.append(f"{slowest} takes {share:.0%} of the time.")
+        if self.others > TOLD:
+            parts.append(f"Other programs had {self.others:.0%} of this machine's cores meanwhile; without them it is faster.")
+        return " ".join(parts)
+
+    def figures(self) -> dict:
+        """The same as plain numbers, for JSON."""
+        return asdict(self)
+
+
+def predict(job, host: Host, seconds: float = 20) -> Cost:
+    """The cost of a job: its ``clip``, its ``depth`` or None, and its ``settings``, those of Encode.
+
+    Makes excerpts for about ``seconds``: at least two, unless the film is shorter than that and made whole. The host's tick is told how
+    the time passes, and may raise to cancel. Temporary files are gone afterwards.
+    """
+    clips = _written([job.clip] if job.depth is None else [job.clip, job.depth], job.settings)
+    footprint, begun, loaded = Footprint(host.device), time.monotonic(), {}
+    watched = _Telling(host, begun, seconds, footprint)
+    whole = clips[0].info.frames
+    runs = [run(clips, job.settings, _first(clips[0].info), watched, loaded, math.inf)]
+    while runs[-1].frames < whole:
+        frames = _affordable(runs, begun + seconds - time.monotonic(), whole, len(runs) == 1)
+        if not frames:
+            break
+        wanted = spans(clips[0].info, frames, least(clips, host.device))
+        runs.append(run(clips, job.settings, wanted, watched, loaded, begun + 1.5 * seconds))
+    memory = footprint.peak
+    if whole > runs[-1].frames:
+        memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)
+    return _reckoned(clips, job.settings, runs, memory, footprint.gpu)
+
+
+def _first(info: ClipInfo) -> peek.Spans:
+    return spans(info, info.frames) if info.frames <= 2 * FIRST else [spans(info, 2 * FIRST)[0]]
+
+
+def _affordable(runs: Sequence[Run], left: float, whole: int, must: bool) -> int:
+    """How many frames the next run may have; 0 where that is not worth it. After the first run there is one more in any case."""
+    last = runs[-1]
+    pace = max(last.booked if len(runs) == 1 else last.seconds, 1e-6) / last.frames
+    frames = min(whole, int(0.8 * left / pace))
+    if must:
+        return min(whole, max(frames, 2 * FIRST))
+    return frames if frames >= 2 * last.frames or (frames == whole and left > 2 * pace * whole) else 0
+
+
+def _written(clips: Sequence[Clip], settings: SimpleNamespace) -> list[Clip]:
+    """As far as the file goes."""
+    end = frames_of(clips[0].info, settings)
+    return list(clips) if end == clips[0].info.frames else [apply(Trim(0, end), clip)["clip"] for clip in clips]
+
+
+class _Telling:
+    """The host, told of the time instead of frames."""
+
+    def __init__(self, host: Host, begun: float, seconds: float, footprint: Footprint):
+        self._host, self._begun, self._seconds, self._footprint = host, begun, seconds, footprint
+
+    def tick(self, done: int, total: int) -> None:
+        self._footprint.look()
+        self._host.tick(min(round(1000 * (time.monotonic() - self._begun)), round(1000 * self._seconds)), round(1000 * self._seconds))
+
+    def __getattr__(self, name: str):
+        return getattr(self._host, name)
+
+
+def _reckoned(clips: Sequence[Clip], settings: SimpleNamespace, runs: Sequence[Run], memory: int, gpu: int) -> Cost:
+    """The whole film's cost by what the longest run took."""
+    whole, first = clips[0].info.frames, runs[0]
+    main = max(runs[1:] or runs, key=lambda run: run.frames)
+    rates = rates_of(clips, main)
+    again = again_of(clips)
+    waits = main.filling / main.frames  # the encoder's seconds a frame when nothing is left to compute
+    share = 1.0 if settings.size_mb else main.busy
+    once = max(0.0, first.seconds - first.filling - first.late - predicted(clips, first, rates))
+    pace = again * sum(rates.values())
+    likely, low, high = (once + pace * whole + waits * (main.frames + part * (whole - main.frames)) for part in (share, 0.0, 1.0))
+    doubt = doubt_of(main, whole)
+    rates[ENCODE] = rates.get(ENCODE, 0.0) + share * waits
+    return Cost(
+        frames=whole, seconds=likely, seconds_low=low * (1 - doubt) * (1 - main.others), seconds_high=high * (1 + doubt), memory=memory,
+        disk=sum(size_of(clips[0].info, settings, main, file, first, small) for file, small in zip(main.files, first.files)),
+        stages={label: 1000 * again * seconds for label, seconds in rates.items()}, fixed=once, gpu=gpu,
+        work=likely * main.work / max(main.seconds, 1e-6), measured=sum(run.frames for run in runs), others=main.others,
+    )  # fmt: skip
+
+
+def _span(seconds: float) -> str:
+    if seconds < 90:
+        return f"{_number(seconds)} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _number(value: float) -> str:
+    return f"{value:.2g}" if value < 10 else f"{value:.0f}"
+
+
+def _bytes(count: int) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{_number(count / 1e6)} MB"

@@ -1,0 +1,149 @@
+"""A film made of a few excerpts of another, through the same graph: what is measured to tell what the whole will take."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .. import peek, views
+from ..clip import Clip, ClipInfo, Shot, Source, Stage, Step
+from ..eyes import TIME
+from ..host import Host
+from ..plan import Plan
+from ..pull import CHUNK_BYTES
+
+JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
+LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them
+MOST = 8  # excerpts
+
+
+def least(clips: Sequence[Clip], device: torch.device) -> int:
+    """How many frames an excerpt should have, so that it fills two chunks: then it takes as much memory as a film does."""
+    infos = [info for maker in peek.makers_of(clips) for info in (maker.infos.values() if isinstance(maker, Step) else [maker.info])]
+    largest = max(4 * info.width * info.height * info.channels * info.views for info in infos)
+    return max(LEAST, min(ENOUGH, 2 * CHUNK_BYTES.get(device.type, CHUNK_BYTES["cpu"]) // largest))
+
+
+def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:
+    """About ``frames`` frames of a clip in excerpts of at least ``each``, spread over it, each within a shot; all of it where that is not much more.
+
+    There are at least two, shorter ones if need be.
+    """
+    if frames > 0.8 * info.frames:
+        return [(0, info.frames)]
+    found: peek.Spans = []
+    count = max(2, min(MOST, frames // each))
+    while True:
+        length, before = -(-frames // count), sum(stop - start for start, stop in found)
+        found = peek.joined_spans(_around(info, place, length) for place in peek.spread(info.frames, count))
+        have = sum(stop - start for start, stop in found)
+        if have >= 0.75 * frames or have <= before or count >= info.frames:
+            return found
+        count *= 2  # the shots are shorter than that
+
+
+def _around(info: ClipInfo, place: int, length: int) -> tuple[int, int]:
+    """Frames with ``place`` in their middle, as far as its shot goes."""
+    begin, end = next(shot for shot in info.shots if shot[0] <= place < shot[1])
+    start = max(begin, min(place - length // 2, end - length))
+    return start, min(end, start + length)
+
+
+class Excerpts:
+    """The clips of a job, made in one pull, cut down to ``wanted``; ``loaded`` keeps stages from one such film to the next.
+
+    When ``until`` (of ``time.monotonic``) has passed the film ends early. ``late`` are the seconds for which sources were waited for at
+    the beginning of excerpts, which a film that goes on does not wait.
+    """
+
+    def __init__(self, clips: Sequence[Clip], wanted: peek.Spans, loaded: dict, until: float = float("inf")):
+        self.late = 0.0
+        rebuilt = peek.Rebuilt(clips, wanted, _needed)
+        self.clips = [Clip(Step(_Joined(tuple(wanted), float("inf") if place else until), (rebuilt.clip(clip, wanted),)))
+                      for place, clip in enumerate(clips)]
+        own = {id(maker) for maker in rebuilt.made.values()}
+        for maker in peek.makers_of(self.clips):
+            if id(maker) not in own:
+                maker.label = JOINT
+            elif not isinstance(maker, Step):
+                maker.source = _Waited(maker.source, self)
+            elif isinstance(maker.recipe, Plan):
+                maker.recipe = _Kept(maker.recipe, loaded)
+
+    @property
+    def info(self) -> ClipInfo:
+        return self.clips[0].info
+
+
+def _needed(step: Step, wanted: peek.Spans) -> peek.Spans:
+    """The frames that a stage wants for some of its output. Depth is not shown more: a frame costs it the same, and a dozen each time is much."""
+    if isinstance(step.recipe, Plan) and step.recipe.kind == "depth":
+        return wanted
+    return peek.frames_needed(step, wanted)
+
+
+@dataclass(frozen=True)
+class _Joined(views.Weightless):
+    """Excerpts one after the other as a clip of nothing else; ends early when its time is over."""
+
+    wanted: tuple[tuple[int, int], ...]
+    until: float
+    label: str = JOINT
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        cuts, frames = set(), 0
+        for start, stop in self.wanted:
+            cuts |= {frames + cut - start for cut in (start, *clip.cuts) if start <= cut < stop}
+            frames += stop - start
+        return ClipInfo(**peek.plain_facts(clip, frames=frames, cuts=tuple(sorted(cuts - {0})), times=None))
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        if shot.start > self.wanted[0][0] and time.monotonic() > self.until:
+            return
+        for chunk in chunks:
+            yield chunk
+            if time.monotonic() > self.until:
+                return
+
+
+class _Kept:
+    """A stage that is loaded once for several films of excerpts: it remembers nothing between shots."""
+
+    def __init__(self, plan: Plan, loaded: dict):
+        self._plan, self._loaded, self.label = plan, loaded, plan.label
+
+    def describe(self, *infos: ClipInfo):
+        return self._plan.describe(*infos)
+
+    def load(self, host: Host) -> Stage:
+        key = id(self._plan)
+        if key not in self._loaded:
+            self._loaded[key] = self._plan, self._plan.load(host)
+        return self._loaded[key][1]
+
+
+class _Waited:
+    """A source whose parts tell how much longer they were waited for at their beginning than further on."""
+
+    def __init__(self, source: Source, excerpts: Excerpts):
+        self._source, self._excerpts, self.label, self.info = source, excerpts, source.label, source.info
+        self._part = source
+
+    def part(self, start: int, stop: int) -> _Waited:
+        part = _Waited.__new__(_Waited)
+        part.__dict__.update(self.__dict__, _part=self._source.part(start, stop))
+        return part
+
+    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+        chunks, waits, begun = self._part.chunks(host, frames), [], time.perf_counter()
+        for chunk in chunks:
+            waits.append((time.perf_counter() - begun) / chunk.shape[TIME])
+            frames = min(frames, chunk.shape[TIME])
+            if len(waits) == 2:
+                self._excerpts.late += max(0.0, waits[0] - waits[1]) * frames
+            yield chunk
+            begun = time.perf_counter()

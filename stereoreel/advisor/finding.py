@@ -1,0 +1,18 @@
+"""One thing that was measured about footage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``value`` in ``unit`` (empty for a plain number), and what it means in one sentence that a person understands.
+
+    ``sure`` is false where the frames that were looked at do not tell; the sentence says so too.
+    """
+
+    value: float
+    unit: str
+    text: str
+    sure: bool = True

@@ -1,0 +1,77 @@
+"""Flicker: changes of brightness and texture from frame to frame that motion does not explain."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..clip import ClipInfo
+from ..flow import SMALLEST, warp
+from .finding import Finding
+from .windows import Window
+
+SMOOTH = 1.5  # pixels of the reduced frame: what is finer is noise, and errors of compensation
+BLOCK = 8
+VISIBLE = 1.0  # levels
+
+
+class Flicker:
+    """The residual of motion compensation (warping error, Lai et al., ECCV 2018), smoothed against noise, in two parts.
+
+    ``global``: its median over the frame, less its usual drift in the window (a fade is no flicker). ``texture``: the median over
+    blocks of its root mean square, which occlusions and wrong motion at few places do not move. Noise is subtracted by its share that
+    passes the smoothing.
+    """
+
+    def __init__(self) -> None:
+        self.pumping: list[float] = []
+        self.texture: list[float] = []
+        self.scale = 1.0
+
+    def add(self, window: Window, cuts: list[bool], repeats: list[bool]) -> None:
+        shifts, self.scale = [], window.scale
+        if min(window.small.shape[1:]) < SMALLEST:
+            return
+        for index, (flow, back) in enumerate(zip(window.motion, window.back)):
+            if cuts[index] or repeats[index]:
+                continue
+            left, seen = _residual(*window.small[index:index + 2], flow, back)
+            if seen.mean() < 0.2:
+                continue
+            shifts.append(float(np.median(left[seen])))
+            self.texture.append(_typical(left - shifts[-1], seen))
+        if len(shifts) > 2:
+            self.pumping += list(np.square(np.array(shifts) - np.median(shifts)))
+
+    def findings(self, info: ClipInfo, noise: float) -> dict[str, Finding]:
+        if not self.texture:
+            return {"flicker": Finding(0.0, "levels", "Flicker cannot be measured: too few frames follow each other.", False)}
+        left = 2 * (noise * min(1.0, self.scale)) ** 2 * _passed()
+        texture = max(0.0, float(np.mean(np.square(self.texture))) - left)
+        pumping = float(np.mean(self.pumping)) if self.pumping else 0.0
+        value = (texture + pumping) ** 0.5
+        parts = f"{value:.1f} levels of 255 change from frame to frame without motion (brightness {pumping**0.5:.1f}, texture {texture**0.5:.1f})"
+        meaning = "the picture is steady" if value < VISIBLE else "it flickers; steadying helps before depth and interpolation"
+        return {"flicker": Finding(value, "levels", f"{parts}: {meaning}.")}
+
+
+def _residual(first: np.ndarray, second: np.ndarray, flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smoothed difference of the second frame, moved back, from the first; and where both show the same thing."""
+    import cv2
+
+    left = cv2.GaussianBlur(warp(second, flow) - first, (0, 0), SMOOTH)
+    seen = np.abs(flow + warp(back, flow, cubic=False)).max(-1) < 0.5
+    return left, cv2.erode(seen.astype(np.uint8), np.ones((5, 5), np.uint8)).astype(bool)
+
+
+def _typical(left: np.ndarray, seen: np.ndarray) -> float:
+    height, width = (edge // BLOCK * BLOCK for edge in left.shape)
+    blocks = [part[:height, :width].reshape(height // BLOCK, BLOCK, -1, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK) for part in (left, seen)]
+    inside = blocks[1].mean(1) > 0.9
+    if not inside.any():
+        return 0.0
+    return float(np.median(np.square(blocks[0][inside]).mean(1)) ** 0.5)
+
+
+def _passed() -> float:
+    """The share of white noise's variance that smoothing lets through."""
+    return 1 / (4 * np.pi * SMOOTH**2)

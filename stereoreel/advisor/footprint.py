@@ -1,0 +1,110 @@
+"""How much memory a run takes at its highest, and how much more it would take if it were long enough to fill the encoder."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from ..clip import Clip, ClipInfo
+from ..host import Host
+from ..media.encode import Writer
+from ..media.options import extension
+from ..meter import resident
+from ..sink import files_of
+
+FULL = 128  # frames by which every encoder has begun to give what it was given
+SETTLED = 8  # frames after the first that an encoder gives
+_RESET = "/proc/self/clear_refs"
+
+
+class Footprint:
+    """Peak memory beyond what there is now: of the process, and of the GPU; 0 where the system does not tell."""
+
+    def __init__(self, device: torch.device):
+        self._device = device
+        released()
+        self.base, self._highest = resident(), 0
+        self._exact = _reset()
+        self._gpu = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
+        if device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(device)
+
+    def look(self) -> int:
+        """Bytes beyond the beginning's, now."""
+        now = resident()
+        self._highest = max(self._highest, now)
+        return now - self.base
+
+    @property
+    def peak(self) -> int:
+        self.look()
+        highest = resident("VmHWM") if self._exact else self._highest
+        return max(0, highest - self.base)
+
+    @property
+    def gpu(self) -> int:
+        return torch.cuda.max_memory_allocated(self._device) - self._gpu if self._device.type == "cuda" else 0
+
+
+def growth(clips: Sequence[Clip], settings: SimpleNamespace, frames: int, host: Host, until: float) -> int:
+    """Bytes that the encoders take beyond what they took for ``frames`` frames, once the film goes on: they look that far ahead.
+
+    Grey frames are written until the first ones come out, or until ``until`` of ``time.monotonic``.
+    """
+    if frames >= FULL or not resident():
+        return 0
+    with tempfile.TemporaryDirectory(prefix="stereoreel-", ignore_cleanup_errors=True) as folder, ExitStack() as open_files:
+        released()
+        writers = []
+        for file in files_of(list(clips), Path(folder) / f"grey{extension(settings)}", settings):
+            info = clips[file.clip].info.replace(audio=None, times=None)
+            writer = open_files.enter_context(Writer(file.path, info, file.settings))
+            writers.append((writer, _grey(info), _grey(info.replace(views=1, channels=1)) if file.shows_depth else None))
+        before = now = resident()
+        ended = 0
+        for number in range(1, FULL + 1):
+            for writer, grey, depth in writers:
+                writer.write(grey, depth)
+            host.tick(0, 1)
+            now = resident()
+            if number <= frames:
+                before = now
+            ended += all(writer.coded for writer, *_ in writers)
+            if (ended > SETTLED and number > frames) or time.monotonic() > until:
+                break
+        return max(0, now - before)
+
+
+def _grey(info: ClipInfo) -> Tensor:
+    """One frame that costs an encoder next to nothing."""
+    grey = torch.full((1, info.height, info.width, info.channels), 0.5)
+    return grey.expand(2, *grey.shape) if info.views == 2 else grey
+
+
+def released() -> None:
+    """Give back to the system what the process does not use, so that a new beginning is not credited with it."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
+        if trim:
+            trim(0)
+
+
+def _reset() -> bool:
+    """Make the high-water mark the present size, where the system lets a process do that."""
+    try:
+        with open(_RESET, "w", encoding="ascii") as file:
+            file.write("5")
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""Measuring footage by itself: what it is like, from short runs of frames spread over it.
+
+Nothing is decoded that is not sampled (but what a codec needs to show a frame), and memory is for one run of frames at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from ..clip import Clip, ClipInfo
+from ..host import Host
+from .blocks import Blocks
+from .coded import CodedSource
+from .fields import Fields
+from .finding import Finding
+from .flicker import Flicker
+from .motion import Cuts, Motion
+from .noise import Noise
+from .repeats import Repeats
+from .spectrum import Spectrum
+from .windows import Window, places, windows
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The clip's facts, what was found by name, and how many frames were looked at."""
+
+    info: ClipInfo
+    findings: dict[str, Finding]
+    seen: int
+
+    def figures(self) -> dict:
+        """Everything as plain numbers and texts, ready for JSON."""
+        info = self.info
+        facts = {"width": info.width, "height": info.height, "fps": float(info.fps), "frames": info.frames, "seconds": float(info.duration)}
+        return {"clip": facts, "seen": self.seen, "findings": {name: dataclasses.asdict(found) for name, found in self.findings.items()}}
+
+
+def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measured:
+    """What a clip is like, from ``samples`` runs of ``window`` frames (all of a clip that is no longer than they are).
+
+    A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a pair's left eye counts.
+    """
+    source = CodedSource.of(clip)
+    info = source.info if source else clip.info
+    known = bool(info.cuts) or (source is not None and source.searched)
+    families = _Families()
+    seen = 0
+    for run in windows(clip, host, places(info.frames, max(1, samples), max(1, window))):
+        seen += len(run.luma) - run.own
+        families.add(run)
+    return Measured(info, families.findings(info, known), seen)
+
+
+class _Families:
+    """All that is measured, fed with one window after the other."""
+
+    def __init__(self) -> None:
+        self.noise, self.blocks, self.spectrum, self.fields = Noise(), Blocks(), Spectrum(), Fields()
+        self.repeats, self.motion, self.flicker, self.cuts = Repeats(), Motion(), Flicker(), Cuts()
+
+    def add(self, window: Window) -> None:
+        for family in (self.noise, self.blocks, self.spectrum):
+            family.add(window)
+        cuts = self.cuts.add(window)
+        repeats = self.repeats.add(window)
+        self.fields.add(window, cuts)
+        self.motion.add(window, cuts, repeats)
+        self.flicker.add(window, cuts, repeats)
+
+    def findings(self, info: ClipInfo, known: bool) -> dict[str, Finding]:
+        sigma = self.noise.sigma
+        return {
+            **self.noise.findings(info), **self.blocks.findings(info), **self.spectrum.findings(info, sigma), **self.fields.findings(info),
+            **self.repeats.findings(info), **self.motion.findings(info), **self.flicker.findings(info, sigma), **self.cuts.findings(info, known),
+        }  # fmt: skip

@@ -1,0 +1,137 @@
+"""A job made in excerpts into a temporary folder, and what that took."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import av.error
+
+from .. import peek
+from ..clip import Clip, ClipInfo, apply
+from ..eyes import TIME
+from ..host import Host
+from ..media.container import open_media
+from ..media.options import extension
+from ..meter import Meter
+from ..sink import write
+from ..views import Trim
+from .excerpts import Excerpts
+
+_STAT = Path("/proc/stat")
+
+
+@dataclass
+class File:
+    """What a written file holds: its bytes, and those of each key frame and each other frame."""
+
+    size: int = 0
+    keys: list[int] = field(default_factory=list)
+    others: list[int] = field(default_factory=list)
+
+    @property
+    def coded(self) -> int:
+        """How many frames there are, which may be less than were given."""
+        return len(self.keys) + len(self.others)
+
+    @property
+    def beside(self) -> int:
+        """Bytes of all else: sound, and the container's own."""
+        return self.size - sum(self.keys) - sum(self.others)
+
+
+@dataclass
+class Run:
+    """A film of excerpts: how many frames came out, and what each stage made; ``filling`` is what the encoder needed after the last one.
+
+    ``paces`` are the seconds a frame of each excerpt.
+    """
+
+    info: ClipInfo
+    frames: int = 0
+    seconds: float = 0.0
+    filling: float = 0.0
+    late: float = 0.0
+    work: float = 0.0  # seconds of all cores
+    meter: Meter = field(default_factory=Meter)
+    paces: list[float] = field(default_factory=list)
+    files: list[File] = field(default_factory=list)
+    busy: float = 1.0  # the part of all cores that was at work while frames were computed
+    others: float = 0.0  # the part of all cores that other programs had; 0 where the system does not tell
+
+    @property
+    def booked(self) -> float:
+        """The seconds that stages were at work."""
+        return sum(cost.seconds for cost in self.meter.costs.values())
+
+
+def run(clips: Sequence[Clip], settings: SimpleNamespace, wanted: peek.Spans, host: Host, loaded: dict, until: float) -> Run:
+    """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the disk."""
+    begun, worked, idle = time.perf_counter(), time.process_time(), _idle()
+    excerpts = Excerpts(clips, wanted, loaded, until)
+    found, ends = Run(excerpts.info), [*excerpts.info.cuts, excerpts.info.frames]
+    share = excerpts.info.frames / clips[0].info.frames
+    settings = SimpleNamespace(**{**vars(settings), "size_mb": settings.size_mb * share})
+    times, cores = {0: begun}, worked
+
+    def seen(chunks) -> None:
+        found.frames += chunks[0].shape[TIME]
+        nonlocal cores
+        times[found.frames], cores = time.perf_counter(), time.process_time()
+
+    with tempfile.TemporaryDirectory(prefix="stereoreel-", ignore_cleanup_errors=True) as folder:
+        path = Path(folder) / f"calibration{extension(settings)}"
+        depth = excerpts.clips[1] if len(clips) > 1 else None
+        sound = _sound(clips[0], wanted[0][0], excerpts.info.frames)
+        paths = write(excerpts.clips[0], path, settings, host, depth=depth, audio=sound, watch=seen, meter=found.meter)
+        found.seconds, found.work = time.perf_counter() - begun, time.process_time() - worked
+        found.others = _others(idle, found)
+        found.files = [_file(path) for path in paths]
+    found.late, found.info = excerpts.late, found.info.replace(frames=found.frames, cuts=tuple(cut for cut in ends if cut < found.frames))
+    found.busy = min(1.0, (cores - worked) / max(times[found.frames] - begun, 1e-6) / (os.cpu_count() or 1))
+    found.filling = begun + found.seconds - times[found.frames]
+    edges = [0, *(end for end in ends if end in times)]
+    found.paces = [(times[stop] - times[start]) / (stop - start) for start, stop in zip(edges, edges[1:])]
+    return found
+
+
+def _idle() -> float | None:
+    """Seconds for which cores have had nothing to do since the system began, all together; None where it does not tell."""
+    if not _STAT.exists():
+        return None
+    idle, waiting = _STAT.read_text().split(maxsplit=6)[4:6]
+    return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
+
+
+def _others(before: float | None, run: Run) -> float:
+    """The part of all cores that was neither idle nor this process's."""
+    cores = (os.cpu_count() or 1) * run.seconds
+    if before is None or not cores:
+        return 0.0
+    return min(1.0, max(0.0, 1 - (_idle() - before + run.work) / cores))
+
+
+def _sound(clip: Clip, start: int, frames: int):
+    """The sound of as long a piece of the film as the excerpts are together."""
+    if clip.info.audio is None:
+        return None
+    start = max(0, min(start, clip.info.frames - frames))
+    return apply(Trim(start, start + frames), clip)["clip"].info.audio
+
+
+def _file(path: Path) -> File:
+    found = File(os.path.getsize(path))
+    try:
+        with open_media(path) as container:
+            for packet in container.demux(video=0):
+                if packet.size:
+                    (found.keys if packet.is_keyframe else found.others).append(packet.size)
+    except av.error.FFmpegError:  # not every picture that can be written can be taken apart
+        return File(found.size)
+    return found

@@ -1,0 +1,77 @@
+"""From excerpts to the whole film: what stages take a frame, how often a frame is made, and how large the file becomes."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from types import SimpleNamespace
+
+from .. import peek
+from ..clip import Clip, ClipInfo, Step
+from ..media.options import preset
+from ..units import LONGEST, stretches
+from .measured import File, Run
+
+ENCODE = "Encode"
+KEY_EVERY = 250  # frames after which most encoders begin anew within a shot
+DOUBT = 0.15  # of the time: what a machine itself differs by from one minute to the next
+
+
+def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
+    """How many frames each stage makes in the whole film."""
+    found = {ENCODE: clips[0].info.frames}
+    for maker in peek.makers_of(clips):
+        info = next(iter(maker.infos.values())) if isinstance(maker, Step) else maker.info
+        found[maker.label] = found.get(maker.label, 0) + info.frames
+    return found
+
+
+def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
+    """Seconds of each stage for a frame of the finished film; a stage makes some frames more for excerpts, and those are left out."""
+    whole, sources = frames_by_stage(clips), {maker.label for maker in peek.makers_of(clips) if not isinstance(maker, Step)}
+    waited = sum(run.meter.costs[label].seconds for label in sources if label in run.meter.costs)
+    punctual = max(0.0, 1 - run.late / waited) if waited else 1.0
+    return {label: cost.seconds * (punctual if label in sources else 1.0) / max(1, cost.frames) * whole[label] / clips[0].info.frames
+            for label, cost in run.meter.costs.items() if label in whole}
+
+
+def predicted(clips: Sequence[Clip], run: Run, rates: dict[str, float]) -> float:
+    """The seconds that a run's frames take by these rates."""
+    whole = frames_by_stage(clips)
+    return sum(rates[label] * cost.frames * clips[0].info.frames / whole[label]
+               for label, cost in run.meter.costs.items() if label in rates and whole[label])
+
+
+def again_of(clips: Sequence[Clip]) -> float:
+    """How often a frame is made: in a long shot, which is made in parts, some are made twice."""
+    made = stretches(clips) if clips[0].info.frames > LONGEST else []
+    return sum(unit.last - unit.first for unit in made) / clips[0].info.frames if made else 1.0
+
+
+def doubt_of(run: Run, whole: int) -> float:
+    """By which part of itself the time may differ: as the excerpts differ from each other, and as machines do anyway."""
+    if run.frames == whole:
+        return DOUBT
+    if len(run.paces) < 2:
+        return 2 * DOUBT
+    error = statistics.stdev(run.paces) / statistics.mean(run.paces) / math.sqrt(len(run.paces))
+    return min(0.5, math.hypot(DOUBT, 2 * error))
+
+
+def size_of(info: ClipInfo, settings: SimpleNamespace, run: Run, file: File, first: Run, small: File) -> int:
+    """Bytes of a finished file by those of two runs: each shot begins with a key frame, and the excerpts are shots of their own."""
+    if settings.size_mb:
+        return round(settings.size_mb * 1e6)
+    if not file.keys:
+        return round(file.size / run.frames * info.frames)
+    every, coded = int(preset(settings).get("options", {}).get("g", KEY_EVERY)), info.frames * file.coded / run.frames
+    keys = min(coded, len(file.keys) / _keys(run.info, every) * _keys(info, every) if file.others else coded)
+    apart = run.frames >= 2 * first.frames  # sound grows with the film, and the container's index with it; its head does not
+    more = (file.beside - small.beside) / (run.frames - first.frames) if apart else file.beside / run.frames
+    others = (coded - keys) * (statistics.mean(file.others) if file.others else 0)
+    return round(keys * statistics.mean(file.keys) + others + file.beside + max(0, more) * (info.frames - run.frames))
+
+
+def _keys(info: ClipInfo, every: int) -> int:
+    return max(1, sum(-(-(stop - start) // every) for start, stop in info.shots))

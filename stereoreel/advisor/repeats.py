@@ -1,0 +1,95 @@
+"""Frames that show the one before them again, and the rate the material had before they were added."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+
+from ..clip import ClipInfo
+from ..flow import SMALLEST, warp
+from .finding import Finding
+from .motion import MOVES
+from .windows import Window
+
+BLOCK = 8  # pixels of the reduced frame
+ALIKE = 0.2  # of what frames usually change: a repeat changes less, which allows for what a codec adds
+EXACT = 1e-3  # levels: nothing changed at all
+FOLLOWED = 0.75  # of a change is left at most where motion explains it, but for noise
+LIGHT, NEW = 0.3, 25.0  # levels by which a frame's mean changes, or its most changed blocks, when something happens without motion
+PERIODS = range(2, 31)  # of a cadence, in frames
+STRAY = 0.05  # of the pairs may stand outside of it
+
+
+class Repeats:
+    """Counts pairs of frames whose most changed blocks change far less than usual in their window, as ``mpdecimate`` does.
+
+    Usual is the median of the pairs in which something happens; a window in which nothing does is a still picture and does not count.
+    """
+
+    def __init__(self) -> None:
+        self.pairs: dict[int, bool] = {}  # by the number of the second frame
+        self.still = self.exact = 0
+
+    def add(self, window: Window) -> list[bool]:
+        """Of every frame but the first whether it repeats the one before."""
+        changes = [_change(a, b) for a, b in zip(window.small, window.small[1:])]
+        pairs = zip(changes, window.small, window.small[1:], window.motion)
+        moving = [change for change, *pair in pairs if change > EXACT and _happens(change, *pair)]
+        if not moving:
+            self.still += len(changes)
+            self.exact += sum(change <= EXACT for change in changes)
+            return [False] * len(changes)
+        usual = float(np.median(moving))
+        repeats = [change <= max(EXACT, ALIKE * usual) for change in changes]
+        self.pairs.update(enumerate(repeats, window.start + 1))
+        return repeats
+
+    def findings(self, info: ClipInfo) -> dict[str, Finding]:
+        if not self.pairs:
+            if not self.still:
+                return {"duplicates": Finding(0.0, "share of frames", "One frame tells nothing of repeated frames.", False)}
+            equal = "exactly equal" if self.exact == self.still else "alike but for noise"
+            text = f"Nothing moves in the {self.still} pairs of frames that were looked at ({equal}): a still picture, not counted as repeats."
+            return {"duplicates": Finding(0.0, "share of frames", text, False)}
+        share, period = self._cadence()
+        if not share:
+            text = f"0 % of the frames repeat the one before: {float(info.fps):.5g} new frames a second."
+            return {"duplicates": Finding(0.0, "share of frames", text)}
+        rate = float(info.fps * (1 - share))
+        every = f", {share.numerator * period // share.denominator} of every {period}" if period else ""
+        meaning = f"the true rate is {rate:.5g} frames a second, not {float(info.fps):.5g}"
+        text = f"{float(share):.0%} of the frames repeat the one before{every}: {meaning}."
+        return {"duplicates": Finding(float(share), "share of frames", text)}
+
+    def _cadence(self) -> tuple[Fraction, int]:
+        """The share of repeats, and the period of their pattern (0 for none): the shortest that explains the pairs, each place seen twice."""
+        for period in PERIODS:
+            places: dict[int, list[bool]] = {}
+            for number, repeat in self.pairs.items():
+                places.setdefault(number % period, []).append(repeat)
+            repeated = sum(2 * sum(seen) > len(seen) for seen in places.values())
+            stray = sum(min(sum(seen), len(seen) - sum(seen)) for seen in places.values())
+            enough = len(places) == period and min(map(len, places.values())) > 1
+            if enough and 0 < repeated < period and stray <= STRAY * len(self.pairs):
+                return Fraction(repeated, period), period
+        return Fraction(sum(self.pairs.values()), len(self.pairs)), 0
+
+
+def _happens(change: float, first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> bool:
+    """Whether a pair of frames shows a change that is not noise."""
+    if change > NEW or abs(float(second.mean() - first.mean())) > LIGHT:
+        return True
+    if min(first.shape) < SMALLEST or np.percentile(np.hypot(flow[..., 0], flow[..., 1]), 98) < MOVES:
+        return False
+    return _change(first, warp(second, flow)) < FOLLOWED * change
+
+
+def _change(first: np.ndarray, second: np.ndarray) -> float:
+    """Mean difference of the fiftieth of the blocks that differ most, in levels."""
+    import cv2
+
+    height, width = first.shape
+    size = max(1, width // BLOCK), max(1, height // BLOCK)
+    blocks = np.sort(cv2.resize(np.abs(first - second), size, interpolation=cv2.INTER_AREA), axis=None)
+    return float(blocks[-max(1, blocks.size // 50):].mean())

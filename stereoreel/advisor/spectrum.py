@@ -1,0 +1,141 @@
+"""How many lines of detail there really are, whatever the size of the frames."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from ..clip import ClipInfo
+from .enlarged import DIP, Enlarged
+from .finding import Finding
+from .kernels import KERNELS, passed
+from .windows import Window
+
+SEGMENT = 256  # pixels that one spectrum is taken of
+LOWEST = 0.03  # cycles a pixel: below lies what the window smears
+RATIOS = (*np.arange(0.2, 0.96, 0.0125).round(4), 1 / 3, 2 / 3, 1.0)
+ROUNDING = 0.1  # power of rounding to whole levels
+FAINT = 0.05  # of the floor: what is left of a spectrum after subtracting it cannot be told from nothing
+MTF10 = 4.6  # -log of the power at which a tenth of the contrast is left, the usual limit of resolution
+DEEP, NONE = 0.2, 0.85  # dips across and down of a picture that was only widened
+HINT = 0.85  # a dip that counts where the spectrum says the same
+SAME = 0.08  # by how much the two may differ
+BETTER = 0.6  # how much better than of a native picture the spectrum must be explained as enlarged
+ENLARGED = 0.95  # of the height: below, frames hold fewer lines than they have
+OPEN = 0.6  # share of frequencies that noise must leave open for a picture to be called native
+LOOKS = 3  # windows that are searched for traces of kernels
+
+
+class Spectrum:
+    """The power spectrum along both axes (Welch), explained as pictures' power law, blur, a kernel's passband and its images, and noise.
+
+    What is left after subtracting the noise floor is fitted for every ratio and kernel; the traces that a kernel leaves in the
+    pixels (see ``Enlarged``) decide where there are any. Of a soft picture that was not enlarged, a tenth of contrast is the limit.
+    """
+
+    def __init__(self) -> None:
+        self.power: list[list[np.ndarray]] = [[], []]  # by axis (down, across)
+        self.traces, self.looks, self.size = Enlarged(), 0, (0, 0)
+
+    def add(self, window: Window) -> None:
+        image = window.noise[len(window.noise) // 2]
+        for axis, lines in enumerate((image.T, image)):
+            if lines.shape[1] >= 16:
+                self.power[axis].append(_power(lines))
+        if self.looks < LOOKS and min(image.shape) >= 32:
+            self.looks += 1
+            self.traces.add(image, window.origin, window.full)
+
+    def findings(self, info: ClipInfo, sigma: float) -> dict[str, Finding]:
+        if not all(self.power):
+            text = f"{info.height} lines, as many as the frames have: they are too small to tell more."
+            return {"resolution": Finding(float(info.height), "lines", text, False)}
+        ratio, sure, enlarged = self._ratio(sigma, info.height)
+        return {"resolution": _told(info, ratio, sure, enlarged)}
+
+    def _ratio(self, sigma: float, height: int) -> tuple[float, bool, bool]:
+        """Detail as a share of the frame's, whether that is certain, and whether the picture was enlarged."""
+        fits = [_fit(np.mean(power, 0), sigma) for power in self.power]
+        errors = {key: math.hypot(fits[0][key][0], fits[1][key][0]) for key in fits[0] if key in fits[1]}
+        native = ("", 1.0)
+        best = min(errors, key=errors.get, default=native)
+        dips = self.traces.dips()
+        if dips and dips[0][0] < DIP:
+            _, ratio, down, across = dips[0]
+            return (1.0 if down > NONE and across < DEEP else ratio), True, True
+        for depth, ratio, _, _ in dips:
+            beside = min((error for (_, other), error in errors.items() if abs(other / ratio - 1) < SAME), default=math.inf)
+            if depth < HINT and beside < BETTER * errors.get(native, math.inf) and beside < 1.2 * errors[best]:
+                return ratio, True, True
+        if best != native and errors[best] < BETTER * errors.get(native, math.inf):
+            return best[1], False, True
+        softest = min(_limit(fit[native][1]) if native in fit else 1.0 for fit in fits)
+        return softest, softest > ENLARGED and _clear(self.power, sigma) > OPEN, False
+
+
+def _told(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Finding:
+    lines = ratio * info.height
+    if ratio >= ENLARGED:
+        meaning = "native resolution" if sure else "but noise or blur hides the finest of it"
+        text = f"The frames hold about as much detail as their {info.height} lines can: {info.height} lines, {meaning}."
+        return Finding(float(info.height), "lines", text, sure)
+    if not enlarged:
+        text = f"The frames hold detail of about {lines:.0f} of their {info.height} lines: soft, but nothing shows that they were enlarged."
+    elif sure:
+        text = f"The frames have {info.height} lines but really are {lines:.0f} lines enlarged by {1 / ratio:.2f}: shrinking first loses nothing."
+    else:
+        text = f"The frames have {info.height} lines; their spectrum looks like {lines:.0f} lines enlarged by {1 / ratio:.2f}: likely, not certain."
+    return Finding(lines, "lines", text, sure)
+
+
+def _power(lines: np.ndarray) -> np.ndarray:
+    """Mean power spectrum of lines ``[N, W]``, 0 to 1/2 cycles a pixel; white noise has its variance everywhere."""
+    length = min(SEGMENT, 2 ** int(math.log2(lines.shape[1])))
+    window = np.hanning(length + 2)[1:-1].astype(np.float32)
+    window /= np.sqrt(np.square(window).sum())
+    total = np.zeros(length // 2 + 1)
+    starts = range(0, lines.shape[1] - length + 1, length // 2)
+    for start in starts:
+        some = lines[:, start:start + length]
+        total += np.square(np.abs(np.fft.rfft((some - some.mean(1, keepdims=True)) * window, axis=1))).mean(0)
+    return total / len(starts)
+
+
+def _clear(power: list[list[np.ndarray]], sigma: float) -> float:
+    """The share of frequencies at which the picture stands out of its noise."""
+    return float(np.mean([np.mean(np.mean(some, 0) > 1.2 * (sigma**2 + ROUNDING)) for some in power]))
+
+
+def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float, np.ndarray]]:
+    """By kernel and ratio the error of the best explanation, in nepers, and its coefficients: level, fall, blur."""
+    count = len(power)
+    floor = min(1.1 * sigma**2 + ROUNDING, float(np.sort(power)[:max(2, count // 12)].mean()))
+    used = np.linspace(0, 0.5, count) >= LOWEST
+    left = np.log(np.maximum(power - floor, FAINT * floor))[used]
+    clear = power[used] > (1 + 2 * FAINT) * floor
+    found = {}
+    for name, ratio in [("", 1.0), *((name, ratio) for name in KERNELS for ratio in RATIOS if ratio < 1)]:
+        source, gain = (part[used] for part in passed(name, float(ratio), count))
+        some = clear & (gain > -11)
+        if np.count_nonzero(some) >= 6:
+            parts = np.stack([np.ones_like(source), -np.log(source), -np.square(source)], 1)
+            found[name, float(ratio)] = _solved(parts, gain, left, some, FAINT * floor)
+    return {key: value for key, value in found.items() if value}
+
+
+def _solved(parts: np.ndarray, gain: np.ndarray, left: np.ndarray, some: np.ndarray, least: float) -> tuple[float, np.ndarray] | None:
+    for used in (3, 2):  # no negative blur
+        solution = np.linalg.lstsq(parts[some][:, :used], (left - gain)[some], rcond=None)[0]
+        if used == 2 or solution[2] >= 0:
+            break
+    if solution[1] < 0:
+        return None
+    told = np.logaddexp(parts[:, :used] @ solution + gain, math.log(least))
+    error = math.sqrt(np.mean(np.square(np.clip(told - left, -4, 4))))
+    return error, np.append(solution, np.zeros(3 - used))
+
+
+def _limit(solution: np.ndarray) -> float:
+    """The frequency at which blur leaves a tenth of the contrast, as a share of the highest."""
+    return min(1.0, 2 * math.sqrt(MTF10 / max(solution[2], 1e-9)))

@@ -1,0 +1,169 @@
+"""What to do with footage that is like this: order, upscaler, depth resolution, interpolation, each with its reason, and an alternative."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .. import catalog, policy
+from ..clip import ClipInfo
+from ..host import Host
+from ..orders import COMPARED
+from .blocks import STRONG as BLOCKY
+from .finding import Finding
+from .upscalers import best
+
+NOISY = 3.0  # levels of 255: above it the upscaler should clean before anything else looks
+FLICKERING = 2.0  # levels
+TRUE_SIZE = 0.8  # of the lines: with fewer, a file was enlarged from something smaller
+SMOOTH_RATE = 48  # frames a second from which motion is smooth as it is
+REPEATS = 0.02  # share of frames that repeat the one before, from which they disturb
+LARGE = 3840  # pixels of the longer side beyond which doubling the size is for no screen
+FAST = 60.0  # pixels a frame: beyond it motion is found at half the size
+TRAINED = 518  # lines at which networks of depth were trained
+FEW, MANY = 450, 1400  # lines of a picture from which fewer and more than those make sense
+COMBED = 0.1  # share of combed frames from which a remark is worth it
+
+
+class Choice(NamedTuple):
+    """``value`` of ``what``, and why."""
+
+    what: str
+    value: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """An order by its name in ``orders.COMPARED``, the kinds it consists of, and the options that differ from the default, by kind."""
+
+    order: str
+    kinds: tuple[str, ...]
+    options: Mapping[str, Mapping]
+    choices: tuple[Choice, ...]
+    alternative: Choice
+    remarks: tuple[str, ...] = field(default=())
+
+    def figures(self) -> dict:
+        return {
+            "order": self.order, "stages": list(self.kinds), "options": {kind: dict(values) for kind, values in self.options.items()},
+            "choices": [choice._asdict() for choice in self.choices], "alternative": self.alternative._asdict(), "remarks": list(self.remarks),
+        }  # fmt: skip
+
+
+def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verdict:
+    """The advice for a clip of which this was found, on this machine."""
+    found = _Found(info, findings)
+    order = "default" if found.dirt else "upscale before depth"
+    entry, upscaling = _upscaler(found.dirt, host)
+    kinds = [entry.kind if name == "upscaler" else name for name in COMPARED[order]]
+    advice = _Advice([Choice("order", order, _why(found.dirt)), upscaling])
+    factor = _size(found, entry.kind, advice)
+    _depth(found.lines * (factor if kinds.index(entry.kind) < kinds.index("depth") else 1), host, advice)
+    _interpolation(found, kinds, advice)
+    if found.has("flicker", FLICKERING) and entry.kind == "upscale":
+        advice.take(Choice("steady", "1", "what the upscaler invents is held still along the motion"), "upscale", steady=1.0)
+    remarks = ["Fields are joined to whole frames while the file is read; nothing has to be set."] if found.has("interlaced", COMBED) else []
+    return Verdict(order, tuple(kinds), advice.options, tuple(advice.choices), _alternative(found.dirt), tuple(remarks))
+
+
+class _Found:
+    """What was found, as far as it is sure: what is not decides nothing."""
+
+    def __init__(self, info: ClipInfo, findings: Mapping[str, Finding]):
+        self.info, self._findings = info, findings
+        limits = {"noise": (NOISY, "noise"), "blockiness": (BLOCKY, "compression"), "flicker": (FLICKERING, "flicker")}
+        self.dirt = " and ".join(word for name, (limit, word) in limits.items() if self.has(name, limit))
+        held = findings["resolution"]
+        self.lines = max(16, round(held.value)) if held.sure and held.value <= TRUE_SIZE * info.height else info.height
+
+    def has(self, name: str, least: float) -> bool:
+        return self[name].sure and self[name].value >= least
+
+    def __getitem__(self, name: str) -> Finding:
+        return self._findings[name]
+
+
+class _Advice:
+    """Choices, and the options that they mean."""
+
+    def __init__(self, choices: list[Choice]):
+        self.choices, self.options = choices, {}
+
+    def take(self, choice: Choice, kind: str, **options) -> None:
+        self.choices.append(choice)
+        if options:
+            self.options.setdefault(kind, {}).update(options)
+
+
+def _why(dirt: str) -> str:
+    if dirt:
+        return f"there is {dirt}: the upscaler cleans first, and everything after it sees clean frames"
+    return "the source is clean: motion is found on a quarter of the pixels, and depth still sees the large frames"
+
+
+def _upscaler(dirt: str, host: Host) -> tuple[catalog.Entry, Choice]:
+    """The best one for this machine; for a source that must be cleaned one that looks at several frames."""
+    entry, reason = best(policy.QUALITY, host)
+    why = reason.partition(": ")[2]
+    if dirt and entry.kind == "upscale":
+        entry, _ = catalog.pick("vsr", "auto", host)
+        why = f"it looks at neighbouring frames, which is what takes {dirt} away"
+    return entry, Choice("upscaler", f"{entry.kind}.model={entry.name}", why)
+
+
+def _size(found: _Found, kind: str, advice: _Advice) -> float:
+    """Shrinks what was enlarged, and leaves what is large; how many times larger the frames become."""
+    info = found.info
+    if found.lines < info.height:
+        side = max(2, 2 * round(max(info.width, info.height) * found.lines / info.height / 2))
+        advice.take(Choice("size", f"shrink to {side} pixels first", f"the file has {info.height} lines and holds about {found.lines}: nothing is "
+                           "lost, every stage is faster, and the upscaler works on what it was made for"), "extract", max_side=side)
+    elif max(info.width, info.height) >= LARGE:
+        advice.take(Choice("factor", "1", f"{info.width}x{info.height} is as large as any screen; the upscaler only cleans"), kind, factor=1.0)
+        return 1
+    return 2
+
+
+def _depth(lines: float, host: Host, advice: _Advice) -> None:
+    """How many lines depth should see of frames that hold so many."""
+    if lines < FEW:
+        value, why = "392", "the picture that depth sees holds no more"
+    elif host.device.type == "cpu":
+        value, why = "392", f"half the time of {TRAINED} on a CPU"
+    elif lines >= MANY:
+        value, why = "700", f"the picture holds more than the {TRAINED} lines that networks were trained at; further above most of them get worse"
+    else:
+        value, why = str(TRAINED), "what networks were trained at; more helps few pictures"
+    if catalog.pick("depth", "auto", host)[0].name == "builtin":
+        why = f"{why} (a network's; builtin, which is what is here, has no such setting)"
+    advice.take(Choice("depth resolution", value, why), "depth", **({"resolution": value} if value != str(TRAINED) else {}))
+
+
+def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
+    """Whether, and how; takes the stage out where motion is smooth."""
+    rate, repeats = found.info.fps, found.has("duplicates", REPEATS)
+    if rate >= SMOOTH_RATE and not repeats:
+        kinds.remove("interpolate")
+        advice.take(Choice("interpolation", "none", f"{float(rate):.4g} frames a second are smooth as they are"), "interpolate")
+        return
+    if rate >= SMOOTH_RATE:
+        advice.take(Choice("interpolation", "same rate", "only to move past what repeats"), "interpolate", multiplier=1)
+    else:
+        advice.take(Choice("interpolation", "twice the rate", f"{float(rate):.4g} frames a second become {float(2 * rate):.4g}"), "interpolate")
+    if repeats:
+        advice.take(Choice("duplicates", "smooth", found["duplicates"].text), "interpolate", duplicates="smooth")
+    if found.has("large_motion", FAST):
+        why = f"motion of {found['large_motion'].value:.0f} pixels a frame is found more surely at half the size"
+        advice.take(Choice("interpolation scale", "0.5", why), "interpolate", scale="0.5")
+    else:
+        advice.take(Choice("interpolation scale", "auto", "motion is small enough to be found at full size, and at half for 4K"), "interpolate")
+
+
+def _alternative(dirt: str) -> Choice:
+    if dirt:
+        return Choice("order", "depth from source", f"where what the upscaler makes of {dirt} confuses depth: depth reads the source, "
+                      "Stereo the upscaled frames")
+    return Choice("order", "upscale last", "a quarter of the work, for a look or for a slow machine: every stage works at source size, and each "
+                  "eye is enlarged by itself")
