@@ -22,8 +22,8 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
     ),
     "upscale_last": (
         ("extract", "interpolate", "depth", "stereo", "upscale", "encode"),
-        "**Upscale last: the cheapest order.**\n\nEvery stage works at source size, and each eye is upscaled by itself at the end. "
-        "Depth edges are as coarse as the source.",
+        "**Upscale last: every other stage at source size.**\n\nEach eye is upscaled by itself at the end: the cheapest order with a light upscaler, "
+        "the dearest with a network, which gets both eyes at the higher rate. Depth edges are as coarse as the source.",
     ),
     "depth_from_source": (
         ("extract", "interpolate", "depth", "upscale", "stereo", "encode"),

@@ -73,9 +73,9 @@ class Cuts:
         seconds = self.pairs / float(info.fps)
         if not self.pairs:
             return {"cuts": Finding(0.0, "a minute", "One frame tells nothing of cuts.", False)}
-        rate, sure = 60 * self.found / seconds, seconds >= min(ENOUGH, 0.5 * 60 * minutes)
+        rate, sure = 60 * self.found / seconds, seconds >= ENOUGH or self.pairs >= info.frames - 1
         text = f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds that were looked at, which makes about {rate:.1f} a minute"
-        return {"cuts": Finding(rate, "a minute", text + ("." if sure else "; so short a look is a rough guess."), sure)}
+        return {"cuts": Finding(rate, "a minute", text + ("." if sure else "; cuts in between are not seen."), sure)}
 
 
 def _cuts(count: int) -> str:

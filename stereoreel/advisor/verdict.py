@@ -65,7 +65,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
     if found.has("flicker", FLICKERING) and entry.kind == "upscale":
         advice.take(Choice("steady", "1", "what the upscaler invents is held still along the motion"), "upscale", steady=1.0)
     remarks = ["Fields are joined to whole frames while the file is read; nothing has to be set."] if found.has("interlaced", COMBED) else []
-    return Verdict(order, tuple(kinds), advice.options, tuple(advice.choices), _alternative(found.dirt), tuple(remarks))
+    return Verdict(order, tuple(kinds), advice.options, tuple(advice.choices), _alternative(found.dirt, entry.name == "builtin"), tuple(remarks))
 
 
 class _Found:
@@ -161,9 +161,11 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         advice.take(Choice("interpolation scale", "auto", "motion is small enough to be found at full size, and at half for 4K"), "interpolate")
 
 
-def _alternative(dirt: str) -> Choice:
+def _alternative(dirt: str, light: bool) -> Choice:
     if dirt:
         return Choice("order", "depth from source", f"where what the upscaler makes of {dirt} confuses depth: depth reads the source, "
                       "Stereo the upscaled frames")
-    return Choice("order", "upscale last", "a quarter of the work, for a look or for a slow machine: every stage works at source size, and each "
-                  "eye is enlarged by itself")
+    if light:
+        return Choice("order", "upscale last", "the least work with an upscaler as light as this: every other stage works at source size, and each "
+                      "eye is enlarged by itself")
+    return Choice("order", "default", "less work where the upscaler is a network, as here: it gets half the frames, before others are put between")
