@@ -58,7 +58,7 @@ def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[
     away = _distance(true)[found]
     if not (near := away < reach).any():
         return reach, reach
-    return float(away[near].mean()), float(_distance(found)[true].clip(max=reach).mean())
+    return float(away[near].mean(dtype=np.float64)), float(_distance(found)[true].clip(max=reach).mean(dtype=np.float64))
 
 
 def canny(depth: Tensor) -> np.ndarray:

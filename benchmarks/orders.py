@@ -1,0 +1,243 @@
+"""The order of stages on footage whose truth is known: what upscaling, interpolating and depth gain or lose by their order, claim by claim.
+
+    python benchmarks/orders.py [--full] [--json FILE] [--seed N]
+
+Scenes with exact depth, exact other eye and exact frames in between, made worse as sources are, through every order of ``COMPARED``.
+Small setting (the default; ``--quick`` and ``--small`` are other names for it): pictures at an eighth of their true size, so 720p stands
+as 160x90 and the 518 lines of a depth network as 65; ``--full`` is at a quarter, with more sources and scenes. ``--scale 1`` is true size.
+The same seed prints the same tables; times are told behind them, because no two runs agree on those. Of learned models the best whose
+weights are here and whose licence allows any use takes part, and the claims are judged by it; ``--models builtin`` leaves them out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+
+import torch  # isort: skip
+import cv2
+from image_nets import Compact, RRDBNet
+from scenes import Camera, street
+from test_depth_anything_net import PUBLISHED, on_meta
+from torch.utils.flop_counter import FlopCounterMode
+
+from stereoreel import catalog, sample
+from stereoreel.host import Headless
+from stereoreel.lab.claims import AFTER, DEFAULT, Setting, findings
+from stereoreel.lab.contrasts import Rows
+from stereoreel.lab.degrade import SOURCES
+from stereoreel.lab.experiment import EXACT, Seen
+from stereoreel.lab.experiment_cells import Plan, Row, cells, resizing
+from stereoreel.lab.experiment_tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
+from stereoreel.lab.experiment_truth import DIVERGENCE, FACTOR, Truth
+from stereoreel.nets.rife import FAMILIES, RIFE
+
+SIDE = 512  # of the pictures that operations are counted on
+SCORES = {"f1": 3, "f1_1px": 3, "accuracy": 2, "completeness": 2, "rank": 3, "depth_error": 1, "depth_step": 1, "frames": 2, "between": 2,
+          "eyes": 2, "edges": 2, "flicker": 2, "rivalry": 2}  # and their digits
+LINES = {"720p": (1280, 720), "1080p": (1920, 1080)}
+NETWORK = (518, 1036)  # lines that depth networks see
+FRAMES = 4  # of a source
+SCORED = slice(2, 6)  # of the frames that come out: two of the source's times and two between, away from both ends
+MOVES = (Camera(truck=(4.0, 0.0)), Camera(truck=(-3.0, 2.0)), Camera(truck=(4.0, 0.0), zoom=1.01), Camera(truck=(6.0, 0.0), pan=(-4.0, 0.0)))
+TRACED = (6, 66, 30, 86, 18, 76, 42, 56)  # frames of the sample with which shots begin
+
+
+@dataclass(frozen=True)
+class Extent:
+    """How much is measured. ``sources`` by the name of the source's size."""
+
+    scale: int
+    streets: int
+    traced: int
+    sources: dict[str, tuple[str, ...]]
+    frames: int = FRAMES
+    network: tuple[int, ...] = NETWORK
+
+
+SMALL = Extent(8, 4, 2, {"720p": ("clean", "blurred", "noise 10", "crf 28", "crf 35", "AI-like"), "1080p": ("clean",)})
+FULL = Extent(4, 8, 4, {size: tuple(SOURCES) for size in LINES})
+
+
+def source_size(extent: Extent, name: str) -> tuple[int, int]:
+    """Width and height, even, of what stands for 720p or 1080p."""
+    return tuple(2 * round(side / extent.scale / 2 + 0.01) for side in LINES[name])
+
+
+def network_lines(extent: Extent) -> tuple[int, ...]:
+    return tuple(round(lines / extent.scale) for lines in extent.network)
+
+
+def scene_names(extent: Extent) -> list[str]:
+    return [f"street {number + 1}" for number in range(extent.streets)] + [f"traced {TRACED[number]}" for number in range(extent.traced)]
+
+
+def truth_of(name: str, width: int, height: int, seed: int, frames: int) -> Truth:
+    """A shot of ``2 * frames`` frames; the numbered streets differ by seed, the traced shots are the sample's."""
+    kind, number = name.split()
+    if kind == "traced":
+        return truth(name, frames, lambda t, eye: sample.render(int(number) + t, width, height, eye * DIVERGENCE / 100 * width))
+    move, grow = MOVES[int(number) % len(MOVES)], width / 320
+    camera = Camera(tuple(grow * step for step in move.truck), tuple(grow * step for step in move.pan), move.zoom)
+    scene = street(100 * seed + int(number), width, height, camera=camera, divergence=DIVERGENCE)
+
+    def view(t: float, eye: float):
+        seen = scene.render(t, eye)
+        return seen.image, seen.depth[..., None]
+
+    return truth(name, frames, view)
+
+
+def truth(name: str, frames: int, view) -> Truth:
+    times = [number / FACTOR for number in range(FACTOR * frames)]
+    pictures, depth = (torch.stack(some) for some in zip(*(view(t, 0.0) for t in times)))
+    eyes = [[torch.stack(some) for some in zip(*(view(t, eye) for t in times[SCORED]))] for eye in (0.5, -0.5)]
+    return Truth(name, pictures, depth, SCORED, torch.stack([eye[0] for eye in eyes]), torch.stack([eye[1][..., 0] for eye in eyes]))
+
+
+def one_scene(extent: Extent, name: str, size: str, seed: int, models: str) -> tuple[list[Row], dict]:
+    """All rows of a scene at one size, and how its resizing to a network's lines aliases."""
+    host = Headless("cpu" if models == "builtin" else None)
+    width, height = source_size(extent, size)
+    shot = truth_of(name, FACTOR * width, FACTOR * height, seed, extent.frames)
+    plan = planned(extent, size, seed, models, host)
+    return cells(shot, plan, host), resizing(shot, network_lines(extent)[0], "builtin", host)
+
+
+def planned(extent: Extent, size: str, seed: int, models: str, host: Headless) -> Plan:
+    lines = network_lines(extent)
+    depths = [Seen(model, some) for model in chosen("depth", models, host) for some in lines]
+    upscalers = [(kind, model) for kind in ("vsr", "upscale") for model in chosen(kind, models, host)]
+    depths += [Seen(EXACT, lines[0]), Seen(EXACT, None)]
+    return Plan(extent.sources[size], tuple(upscalers), tuple(depths), chosen("interpolate", models, host)[0], seed)
+
+
+def chosen(kind: str, models: str, host: Headless) -> list[str]:
+    """The best learned model that is here, and builtin."""
+    learned = [name for name, entry in catalog.models(kind).items() if name != "builtin" and models == "all" and catalog.ready(entry, host)]
+    return [*learned[:1], "builtin"]
+
+
+def experiment(extent: Extent, seed: int, models: str = "all", workers: int | None = None) -> tuple[list[Row], dict]:
+    """Rows of all scenes, in the same order however many work at once, and what resizing does, by scene and size."""
+    tasks = [(extent, name, size, seed, models) for size in reversed(LINES) if extent.sources.get(size) for name in reversed(scene_names(extent))]
+    rows, sizes = [], {}
+    with ProcessPoolExecutor(workers or min(os.cpu_count() or 1, len(tasks)), get_context("spawn"), one_core) as pool:
+        for (_, name, size, *_), (some, found) in zip(tasks, pool.map(one_scene, *zip(*tasks))):
+            rows += some
+            sizes[f"{name}, {size}"] = found
+            print(f"{name}, {size}: done", file=sys.stderr, flush=True)
+    return rows, sizes
+
+
+def one_core() -> None:
+    """Scenes are worked on side by side, each on a core of its own."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    torch.set_grad_enabled(False)
+
+
+def setting_of(extent: Extent, rows: Rows) -> Setting:
+    """What the tables need to know of the rows."""
+    seen: dict[str, list[str]] = {}
+    for depth in rows.values("depth"):
+        seen.setdefault(depth.rsplit(" ", 1)[0], []).append(depth)
+    small, large = (source_size(extent, size)[1] for size in LINES)
+    upscaler, single = rows.values("upscaler")[0], next(name for name in rows.values("upscaler") if name.startswith("upscale "))
+    return Setting(small, large, tuple(next(iter(seen.values()))), *seen[EXACT], upscaler, single, operations(rows, small), extent.frames,
+                   25 / extent.frames * extent.scale**2)
+
+
+def operations(rows: Rows, lines: int) -> dict[str, float]:
+    """Costs as counts, which are the same everywhere: of depth at 4K over 1080p, and of interpolating first over upscaling first."""
+    pixels = [rows.where(order=order, lines=lines)[0].pixels for order in (AFTER, DEFAULT)]
+    before, after = (sum(count for kind, count in some.items() if kind in ("vsr", "upscale", "interpolate")) for some in pixels)
+    return {**network_operations(), "first: builtin (pixels)": before / after}
+
+
+@cache
+def network_operations() -> dict[str, float]:
+    """Those of networks, in multiplications, counted without computing anything."""
+    depth = on_meta(PUBLISHED["small"][0])
+    small, large = (counted(depth, (1, 3, *side)) for side in ((1078, 1918), (2156, 3836)))
+    with torch.device("meta"):
+        rife = RIFE(next(family for family in FAMILIES if "4.25," in family.names))
+        upscalers = {"RealESRGAN x2plus": RRDBNet(2, 64, 23), "RealESR general-x4v3": Compact(4, 64, 32)}
+    between = counted(rife, (1, 3, SIDE, SIDE), (1, 3, SIDE, SIDE), (1,))
+    found = {"4K: operations of Depth Anything V2 Small at the frame's own lines": large / small, "4K: pixels that it sees then": 4.0,
+             "4K: operations and pixels of any network at 518 lines": 1.0, "4K: pixels of what works at frame size (edge snap, stereo)": 4.0}
+    for name, net in upscalers.items():
+        upscaled = counted(net, (1, 3, SIDE, SIDE))
+        found[f"first: {name} with RIFE 4.25 (operations)"] = (2 * upscaled + between) / (upscaled + FACTOR**2 * between)
+    return found
+
+
+def counted(net: torch.nn.Module, *shapes: tuple[int, ...]) -> int:
+    """Operations of a network on tensors of these shapes."""
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        net.eval()(*(torch.empty(shape, device="meta") for shape in shapes))
+    return counter.get_total_flops()
+
+
+def tables(extent: Extent, rows: Rows, sizes: dict) -> dict[str, str]:
+    """Every table that is the same for the same seed, by title."""
+    setting = setting_of(extent, rows)
+    size, plan = (f"{setting.small} and {setting.large} lines", ", ".join(setting.guesses))
+    return {
+        f"The claims (sources of {size})": claims_table(findings(rows, setting)),
+        f"Both eyes near depth edges, dB, depth by {plan}": answer_table(rows, setting, setting.guesses),
+        f"The same with {setting.perfect}": answer_table(rows, setting, [setting.perfect]),
+        "All scores, mean of all sources": scores_table(rows, setting, SCORES, setting.guesses, rows.values("source"), setting.small),
+        "All scores with exact depth": scores_table(rows, setting, SCORES, [setting.perfect], rows.values("source"), setting.small),
+        f"What resizing to {network_lines(extent)[0]} lines alone does": resizing_table(sizes),
+        "Millions of pixels in and out for one second of 720p": pixels_table(rows, setting),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--small", "--quick", action="store_true", help="the small setting, which is the default")
+    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--json", type=Path, help="a file for all rows and tables")
+    parser.add_argument("--rows", type=Path, help="print the tables of such a file instead of measuring")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--models", choices=("all", "builtin"), default="all")
+    parser.add_argument("--scale", type=int, help="by how much all sizes are divided; 8, with --full 4")
+    parser.add_argument("--jobs", type=int, help="scenes that are worked on side by side; the processor's cores")
+    options = parser.parse_args()
+    extent, begin = FULL if options.full else SMALL, time.perf_counter()
+    extent = replace(extent, scale=options.scale or extent.scale)
+    if options.rows:
+        known = json.loads(options.rows.read_text())
+        extent, rows = Extent(**known["extent"]), [Row(**row) for row in known["rows"]]
+        sizes, seconds = known["resizing"], known["seconds"]
+    else:
+        rows, sizes = experiment(extent, options.seed, options.models, options.jobs)
+        seconds = time.perf_counter() - begin
+    measured = Rows(rows, options.seed)
+    same = tables(extent, measured, sizes)
+    for title, text in same.items():
+        print(f"\n## {title}\n\n{text}")
+    times = seconds_table(measured, setting_of(extent, measured))
+    print(f"\n## Milliseconds for one source frame, measured: no two runs agree\n\n{times}\n\nAll of it took {seconds:.0f} s.")
+    if options.json:
+        told = {"extent": asdict(extent), "rows": [asdict(row) for row in rows], "resizing": sizes, "tables": same, "times": times,
+                "seconds": seconds}
+        options.json.write_text(json.dumps(told, indent=1))
+
+
+if __name__ == "__main__":
+    main()

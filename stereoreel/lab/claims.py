@@ -1,0 +1,173 @@
+"""The ten claims about the order of stages, and one more about both eyes: what was measured, and what that says of each.
+
+A gain counts as one from ``EDGES``, ``DECIBELS`` or ``LEVELS`` on; these were set before anything was measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ..orders import COMPARED
+from .contrasts import Rows, both, judged, vanishing, verdict
+from .experiment_cells import REFINED
+from .statistics import Effect
+
+EDGES = 2.0  # percent of boundary F1: the least gain, or loss, that is called one
+DECIBELS = 0.1  # the same for pictures
+LEVELS = 0.1  # the same for flicker and for what the eyes disagree by, in levels of 255
+AFTER, SOURCE, DEFAULT, LAST = "upscale before depth", "depth from source", "default", "upscale last"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the rows hold: the lines of the sources (that stand for 720 and 1080), the names of depths and upscalers, costs in operations."""
+
+    small: int
+    large: int
+    guesses: tuple[str, ...]  # a model's depths, by ``str(Seen)``
+    perfect: str  # exact depth as such a model's lines would show it
+    full: str  # exact depth
+    upscaler: str
+    single: str  # the upscaler that sees one frame
+    operations: Mapping[str, float]  # ratios: "4K: ..." of depth at 4K over 1080p, "first: ..." of interpolating first over last
+    frames: int = 1  # of the rows' sources
+    a_second: float = 1.0  # by what to multiply the rows' pixels for a second of true size
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A claim in its sources' words, what was measured, the verdict, and what that does not reach."""
+
+    letter: str
+    claim: str
+    measured: tuple[str, ...]
+    verdict: str
+    limits: str
+
+
+def findings(rows: Rows, setting: Setting) -> list[Finding]:
+    """One for each claim, (a) to (j), and one for both eyes."""
+    return [make(rows, setting) for make in CLAIMS]
+
+
+def told(effects: Mapping[str, Effect], unit: str, digits: int = 1) -> tuple[str, ...]:
+    return tuple(f"{name}: {effect.told(digits, unit)}" if effect.count else f"{name}: no such rows" for name, effect in effects.items())
+
+
+def seen(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
+    """Gain, in percent, of the depth edges that the model itself tells, at its own lines: what its input alone changes."""
+    return {f"{source} {lines} seen by {depth}": rows.gain("seen_f1", {"order": of}, {"order": over}, True, source=source, lines=lines, depth=depth,
+                                                    upscaler=setting.upscaler) for source in sources for depth in setting.guesses}  # fmt: skip
+
+
+def wired(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
+    """The same of the depth that Stereo gets, if the model were perfect: what the place of its edges changes."""
+    return {f"{source} {lines} as Stereo gets it": rows.gain("f1", {"order": of}, {"order": over}, True, source=source, lines=lines,
+                                                              depth=setting.perfect, upscaler=setting.upscaler) for source in sources}  # fmt: skip
+
+
+def pictures(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str, over: str) -> dict[str, Effect]:
+    """Gain in dB of both eyes near depth edges, with depth of the models."""
+    return {f"{source} {lines}": rows.gain("edges", {"order": of}, {"order": over}, source=source, lines=lines, depth=setting.guesses,
+                                           upscaler=setting.upscaler) for source in sources}  # fmt: skip
+
+
+def bad(rows: Rows) -> tuple[str, ...]:
+    """The noisy and the compressed sources."""
+    return tuple(source for source in rows.values("source") if source.startswith(("noise", "crf")))
+
+
+def upscaling_first(rows: Rows, setting: Setting) -> Finding:
+    by_model, by_place = (make(rows, setting, ("clean",), setting.small) for make in (seen, wired))
+    refined = wired(rows, setting, ("clean",), setting.small, REFINED)
+    measured = (*told(by_model, " %"), *told(by_place, " %"), *(f"{REFINED}, without upscaling before depth, {line}" for line in told(refined, " %")))
+    return Finding("a", "Upscaling before depth improves depth edges.", measured, str(judged(by_model | by_place, EDGES)),
+                   "whether a trained network makes better edges of an enlarged picture only weights can decide; that edges are put on larger "
+                   "frames needs no upscaling before depth")
+
+
+def gain_vanishes(rows: Rows, setting: Setting) -> Finding:
+    sharp = seen(rows, setting, ("clean",), setting.small) | seen(rows, setting, ("clean",), setting.large)
+    soft = seen(rows, setting, ("blurred",), setting.small)
+    return Finding("b", "The gain vanishes when the source is sharp at its native resolution.", (*told(sharp, " %"), *told(soft, " %")),
+                   str(vanishing(sharp, EDGES)), "of what the model sees; there must be a gain elsewhere for it to vanish here: see blurred")
+
+
+def hurts(rows: Rows, setting: Setting) -> Finding:
+    loss = seen(rows, setting, bad(rows), setting.small, SOURCE, AFTER)
+    return Finding("c", "Upscaling before depth can hurt when the source is a noisy or compressed 720p.",
+                   tuple(f"loss, {line}" for line in told(loss, " %")), str(judged(loss, EDGES)),
+                   "the reason given is invented detail, and the upscalers here invent none: only weights can decide that part")
+
+
+def cost_of_depth(rows: Rows, setting: Setting) -> Finding:
+    ratios = {what.removeprefix("4K: "): ratio for what, ratio in setting.operations.items() if what.startswith("4K: ")}
+    holds = verdict({what: 3 <= ratio <= 4.5 for what, ratio in ratios.items()})
+    return Finding("d", "Depth at 4K costs about 4x the memory and 3-4x the time of 1080p.",
+                   tuple(f"{what}: {ratio:.1f}x" for what, ratio in ratios.items()), str(holds),
+                   "counted, not timed; holds means 3 to 4.5 times")
+
+
+def interpolating_first(rows: Rows, setting: Setting) -> Finding:
+    cleaner = {f"cleaner: {source} by {upscaler}": rows.gain("between", {"order": AFTER}, {"order": DEFAULT}, source=source, lines=setting.small,
+                                                           upscaler=upscaler, depth=setting.full)
+               for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
+    cheaper = {what.removeprefix("first: "): ratio for what, ratio in setting.operations.items() if what.startswith("first: ")}
+    by_cost = verdict({f"cheaper: {what}": ratio < 1 for what, ratio in cheaper.items()})
+    measured = (*told(cleaner, " dB"), *(f"cost of both stages, {what}: {ratio:.2f}x" for what, ratio in cheaper.items()))
+    return Finding("e", "Interpolating before upscaling is cleaner and cheaper than after.", measured, str(both(judged(cleaner, DECIBELS), by_cost)),
+                   "frames in between, against the exact ones; a network upscaler then has twice the frames to make")
+
+
+def default_is_best(rows: Rows, setting: Setting) -> Finding:
+    against = {f"against {order}": rows.gain("edges", {"order": DEFAULT}, {"order": order}, depth=setting.guesses, upscaler=setting.upscaler)
+               for order in COMPARED if order != DEFAULT}  # fmt: skip
+    return Finding("f", "The default order is the best compromise.", told(against, " dB", 2), str(judged(against, DECIBELS)),
+                   "both eyes near depth edges, mean of all sources alike; the table by source says more")
+
+
+def flicker(rows: Rows, setting: Setting) -> Finding:
+    less = {f"{source} {setting.small}": rows.gain("flicker", {"upscaler": setting.single}, {"upscaler": setting.upscaler}, source=source,
+                                                   lines=setting.small, order=DEFAULT, depth=setting.full)
+            for source in rows.values("source")}  # fmt: skip
+    return Finding("g", "Single-image upscalers flicker on video (and look pixelated), video upscalers do not.",
+                   told(less, " levels more", 2), str(judged(less, LEVELS)),
+                   "builtin alone: Lanczos frame by frame against motion-compensated fusion; what networks invent only weights can tell, and "
+                   "pixelation was not measured")
+
+
+def nobody_knows(rows: Rows, setting: Setting) -> Finding:
+    return Finding("h", "Nobody knows whether NVIDIA's upscaler suits AI-generated video.", ("nothing: it needs an RTX GPU and NVIDIA's package",),
+                   "cannot be decided here", "its tests here run on a stand-in, which says nothing of its pictures")
+
+
+def contradiction(rows: Rows, setting: Setting) -> Finding:
+    by_model, by_place = (make(rows, setting, ("clean",), setting.large) for make in (seen, wired))
+    return Finding("i", 'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
+                   "source is sharp.", (*told(by_model, " %"), *told(by_place, " %")),
+                   f"helpful? {judged(by_model | by_place, EDGES)}",
+                   "both can only be true of different things: of the place of edges in large frames, and of what the model sees")
+
+
+def source_resolves(rows: Rows, setting: Setting) -> Finding:
+    by_model = {f"edges: {name}": effect for name, effect in seen(rows, setting, bad(rows), setting.small, SOURCE, DEFAULT).items()}
+    by_picture = {f"eyes: {name}": effect for name, effect in pictures(rows, setting, bad(rows), setting.small, SOURCE, DEFAULT).items()}
+    return Finding("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from source "
+                   "resolves it.",
+                   (*told(by_model, " %"), *told(by_picture, " dB", 2)), str(both(judged(by_model, EDGES), judged(by_picture, DECIBELS))),
+                   "gains of depth from source over the default; it also interpolates before it cleans")
+
+
+def each_eye(rows: Rows, setting: Setting) -> Finding:
+    apart = {f"{source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": SOURCE}, source=source, lines=setting.small,
+                                                                upscaler=upscaler, depth=setting.full)
+             for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
+    return Finding("eyes", "Upscaling each eye by itself makes the eyes disagree.", told(apart, " levels", 2), str(judged(apart, LEVELS)),
+                   "upscale last against depth from source, which get the same depth; networks that invent detail are only decided by weights")
+
+
+CLAIMS: tuple[Callable[[Rows, Setting], Finding], ...] = (
+    upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker, nobody_knows, contradiction,
+    source_resolves, each_eye,
+)  # fmt: skip

@@ -1,0 +1,121 @@
+"""One scene of the experiment on orders: all sources, upscalers, depths and orders, each combination one row of scores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ..clip import Clip
+from ..host import Host
+from ..orders import BY_KIND, COMPARED
+from .degrade import SOURCES
+from .experiment import EXACT, STEREO, Cost, Seen, Workshop
+from .experiment_scores import Places, depth_scores, frame_scores, view_scores
+from .experiment_truth import FACTOR, Truth, all_frames, kept
+from .metrics import psnr
+from .trial import trial
+
+REFINED = "depth from source, refined"
+ORDERS = (*COMPARED, REFINED)
+"""Those that are worth comparing, and one more: depth from the source whose edges are then put on the upscaled frames."""
+
+
+FULL = Seen(EXACT, None)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is crossed with what. ``depths`` are made of the frames of the first upscaler; of the others' only exact depth at full size.
+
+    Upscalers are pairs of a kind and a model.
+    """
+
+    sources: tuple[str, ...]
+    upscalers: tuple[tuple[str, str], ...]
+    depths: tuple[Seen, ...]
+    interpolation: str = "builtin"
+    seed: int = 0
+
+
+@dataclass
+class Row:
+    """One order of one combination: its scores, and what its stages took, kind by kind, in seconds and in pixels."""
+
+    scene: str
+    lines: int  # of the source
+    source: str
+    upscaler: str
+    depth: str
+    order: str
+    scores: dict[str, float]
+    seconds: dict[str, float] = field(default_factory=dict)
+    pixels: dict[str, int] = field(default_factory=dict)
+
+
+def cells(truth: Truth, plan: Plan, host: Host) -> list[Row]:
+    """Every combination for one truth."""
+    places, lines, rows = Places(truth), truth.size[0] // FACTOR, []
+    for number, name in enumerate(plan.sources):
+        source = kept(SOURCES[name](truth.source(), 1000 * plan.seed + number), name)
+        shop = Workshop(truth, host)
+        for kind, model in plan.upscalers:
+            for seen in plan.depths:
+                if str(seen) == str(FULL) or (kind, model) == plan.upscalers[0]:
+                    shop.seen = seen
+                    orders = ORDERS if seen.lines else COMPARED
+                    rows += [Row(truth.name, lines, name, f"{kind} {model}", str(seen), *one(shop, places, source, order, kind, model, plan))
+                             for order in orders]
+    return rows
+
+
+def one(shop: Workshop, places: Places, source: Clip, order: str, kind: str, model: str, plan: Plan) -> tuple[str, dict, dict, dict]:
+    """An order's name, scores, seconds and pixels."""
+    shop.used.clear()
+    options = {kind: {"model": model, "factor": float(FACTOR)}, "interpolate": {"model": plan.interpolation}, "stereo": STEREO}
+    refined = order == REFINED
+    made = trial("depth from source" if refined else order, source, options, kind, shop.make_refined if refined else shop.make)
+    truth = shop.truth
+    depth = all_frames(shop.refined if refined else made.depth)
+    scores = shop.scored(depth, lambda: depth_scores(depth[truth.scored][..., 0], truth.depth[truth.scored][..., 0]))
+    if not shop.seen.exact:
+        scores |= shop.scored(shop.told, lambda: seen_scores(shop))
+    scores |= frame_scores(all_frames(made.frames), truth) | view_scores(all_frames(made.pair), truth, places)
+    return order, scores, by_kind(shop.used, "seconds"), by_kind(shop.used, "pixels")
+
+
+def seen_scores(shop: Workshop) -> dict[str, float]:
+    """Of the last depth as the model told it, at its own lines: what it made of its input, whatever becomes of it later."""
+    told, all_times = shop.told, len(shop.truth.frames)
+    every = all_times // len(told)
+    scored = slice(shop.truth.scored.start // every, shop.truth.scored.stop // every)
+    truth = shop.truth.depth_on(*told.shape[1:], every)
+    return {f"seen_{name}": value for name, value in depth_scores(told[scored], truth[scored], False).items()}
+
+
+def by_kind(costs: Sequence[Cost], what: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for cost in costs:
+        found[cost.kind] = found.get(cost.kind, 0) + getattr(cost, what)
+    return found
+
+
+def resizing(truth: Truth, lines: int, model: str, host: Host) -> dict[str, float]:
+    """How a model of fixed lines is given a clean source and its Lanczos enlargement, with and without antialiasing.
+
+    Decibels between both inputs, and how much better depth becomes by enlarging first: what an A/B of that kind measures.
+    """
+    source = kept(SOURCES["clean"](truth.source(), 0), "source")
+    shop = Workshop(truth, host)
+    large = shop.make(BY_KIND["upscale"], {"clip": source}, {"model": "builtin", "factor": float(FACTOR)}, "")["clip"]
+    found = {}
+    for antialiased in (True, False):
+        shop.seen, inputs, told = Seen(model, lines, antialiased), [], []
+        for clip in (source, large):
+            shop.make(BY_KIND["depth"], {"clip": clip}, {}, "")
+            inputs.append(shop.shown(all_frames(clip)))
+            told.append(seen_scores(shop))
+        first, second = told
+        changes = {f"{key}_change": second[f"seen_{key}"] - first[f"seen_{key}"] for key in ("f1", "rank")}
+        measured = {"db": psnr(*inputs), "f1": first["seen_f1"], **changes}
+        found |= {f"{'antialiased' if antialiased else 'plain'}_{key}": value for key, value in measured.items()}
+    return found

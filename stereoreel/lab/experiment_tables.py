@@ -1,0 +1,98 @@
+"""The experiment's tables, in Markdown: claims, which order suits which source, costs, and what resizing alone does."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+
+from ..orders import COMPARED
+from .claims import DECIBELS, Finding, Setting
+from .contrasts import SUPPORTED, Rows, judged
+from .experiment_cells import REFINED
+
+COST_KINDS = ("interpolate", "depth", "stereo")
+
+
+def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [head, ["---"] * len(head), *lines]
+    return "\n".join("| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |" for row in rows)
+
+
+def claims_table(findings: Iterable[Finding]) -> str:
+    return table(("", "claim", "measured, mean [95 %]", "verdict", "mind"),
+                 ([f"({one.letter})", one.claim, "<br>".join(one.measured), one.verdict, one.limits] for one in findings))
+
+
+def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str = "edges") -> str:
+    """Of each source the mean score by order, and which is best: every order from which the best cannot be told apart."""
+    lines = []
+    for size in (setting.small, setting.large):
+        for source in rows.values("source"):
+            where = {"source": source, "lines": size, "depth": tuple(depth), "upscaler": setting.upscaler}
+            if rows.where(**where):
+                lines.append([f"{source} {size}", *_by_order(rows, score, where)])
+    return table(("source", *COMPARED, REFINED, "best"), lines)
+
+
+def _by_order(rows: Rows, score: str, where: Mapping) -> list[str]:
+    orders = [order for order in (*COMPARED, REFINED) if rows.where(**where, order=order)]
+    means = {order: rows.mean(score, **where, order=order).mean for order in orders}
+    best = max((order for order in orders if order in COMPARED), key=means.get)
+    equals = [order for order in COMPARED if order != best and _no_better(rows, score, best, order, where)]
+    cells = [f"{means[order]:.2f}" if order in means else "" for order in (*COMPARED, REFINED)]
+    told = "none surely" if len(equals) == len(COMPARED) - 1 else best + (f" (or {', '.join(equals)})" if equals else "")
+    return [*cells, told]
+
+
+def _no_better(rows: Rows, score: str, best: str, other: str, where: Mapping) -> bool:
+    """Whether ``best`` is not surely better by what counts as a gain."""
+    gain = rows.gain(score, {"order": best}, {"order": other}, **where)
+    return judged({"": gain}, DECIBELS).word != SUPPORTED
+
+
+def scores_table(rows: Rows, setting: Setting, scores: Mapping[str, int], depth: Sequence[str], source: Sequence[str], lines: int) -> str:
+    """All scores by order, of one set of conditions; numbers behind the names are digits."""
+    where = {"source": tuple(source), "lines": lines, "depth": tuple(depth), "upscaler": setting.upscaler}
+    orders = [order for order in (*COMPARED, REFINED) if rows.where(**where, order=order)]
+    return table(("order", *scores), ([order, *(_number(rows.mean(name, **where, order=order).mean, digits) for name, digits in scores.items())]
+                                      for order in orders))
+
+
+def _number(value: float, digits: int) -> str:
+    return "" if math.isnan(value) else f"{value:.{digits}f}"
+
+
+def pixels_table(rows: Rows, setting: Setting) -> str:
+    """Millions of pixels that each stage takes in and gives out, by order, for one second of a source of 720p at 25 fps."""
+    lines = []
+    for order in COMPARED:
+        row = rows.where(order=order, lines=setting.small, depth=setting.guesses[0], upscaler=setting.upscaler)[0]
+        scaled = {kind: count * setting.a_second / 1e6 for kind, count in row.pixels.items()}
+        upscaling = sum(count for kind, count in scaled.items() if kind not in COST_KINDS)
+        lines.append([order, *(f"{value:.0f}" for value in (upscaling, *(scaled[kind] for kind in COST_KINDS), sum(scaled.values())))])
+    return table(("order", "upscale", *COST_KINDS, "all"), lines)
+
+
+def seconds_table(rows: Rows, setting: Setting) -> str:
+    """Milliseconds of each stage for one source frame, as measured; the median of all rows at the smaller size."""
+    lines = []
+    for order in COMPARED:
+        some = rows.where(order=order, lines=setting.small, depth=setting.guesses[0], upscaler=setting.upscaler)
+        median = {kind: 1000 * float(np.median([row.seconds[kind] for row in some])) / setting.frames for kind in some[0].seconds}
+        upscaling = sum(value for kind, value in median.items() if kind not in COST_KINDS)
+        lines.append([order, *(f"{value:.0f}" for value in (upscaling, *(median[kind] for kind in COST_KINDS), sum(median.values())))])
+    return table(("order", "upscale", *COST_KINDS, "all"), lines)
+
+
+def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
+    """Of every scene and size, what a network of fixed lines is given by a source and by its enlargement."""
+    lines = []
+    for size in dict.fromkeys(name.split(", ")[1] for name in found):
+        some = [values for name, values in found.items() if name.endswith(size)]
+        for way in ("antialiased", "plain"):
+            mean = {key: float(np.mean([values[f"{way}_{key}"] for values in some])) for key in ("db", "f1", "f1_change", "rank_change")}
+            lines.append([size, way, f"{mean['db']:.1f} dB", f"{100 * mean['f1']:.2f}", f"{100 * mean['f1_change']:+.2f}",
+                          f"{mean['rank_change']:+.4f}"])
+    return table(("source", "resizing", "both inputs are alike to", "edges of the source (F1, %)", "by enlarging first", "rank correlation"), lines)
