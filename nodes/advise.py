@@ -9,11 +9,10 @@ import numpy as np
 import torch
 
 from ..stereoreel import build
-from ..stereoreel.advisor.advice import UNNAMED, advise
+from ..stereoreel.advisor.advice import UNNAMED, advise, file_of
 from ..stereoreel.advisor.page import page
 from ..stereoreel.clip import Clip
 from ..stereoreel.naming import naming
-from ..stereoreel.peek import makers_of
 from ..stereoreel.sink import free_path
 from ._comfy import folder_paths, io, ui
 from ._host import ComfyHost, working_type
@@ -25,10 +24,10 @@ PREFIX = "stereoreel/advice"
 
 class AdviseNode(DeclaredNode):
     @classmethod
-    def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
+    def execute(cls, clip, **options) -> io.NodeOutput:
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
         settings = build.settings_of(cls.NODE, options)
-        source = as_clip(clip, name, packed=packed)
+        source = as_clip(clip, name)
         with naming(name):
             video = _input_file(source)
             found = advise(source, settings, ComfyHost(), video or "this clip", video or UNNAMED)
@@ -46,5 +45,5 @@ class AdviseNode(DeclaredNode):
 def _input_file(clip: Clip) -> str:
     """The file of the input folder that a clip is made of, as Extract names it; empty where there is none."""
     inputs = Path(folder_paths.get_input_directory()).resolve()
-    files = [Path(maker.facts.path) for maker in makers_of([clip]) if hasattr(maker, "facts")]
-    return files[0].relative_to(inputs).as_posix() if len(files) == 1 and files[0].is_relative_to(inputs) else ""
+    file = file_of(clip)
+    return file.relative_to(inputs).as_posix() if file and file.is_relative_to(inputs) else ""

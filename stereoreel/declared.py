@@ -53,7 +53,7 @@ PACKED = Option(
 # Where the options of nodes are that are no kind of model; each but those ``WITHOUT_PAIRS`` also stands for IMAGE batches that are pairs.
 ELSEWHERE = {"extract": "extract", "encode": "media.options", "comfort": "comfort", "preview": "preview", "compare": "compare",
              "keep": "keep", "advise": "advisor", "orders": "lab.orders.options"}
-WITHOUT_PAIRS = ("extract", "orders")
+WITHOUT_PAIRS = ("extract", "advise", "orders")
 
 
 @lru_cache

@@ -44,10 +44,11 @@ def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 
 def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    from .advisor.advice import advise
+    from .advisor.advice import UNNAMED, advise, file_of
     from .advisor.page import page
 
-    found = advise(job.clip, job.settings, host, "this clip")
+    file = file_of(job.clip)
+    found = advise(job.clip, job.settings, host, file.name if file else "this clip", file.name if file else UNNAMED)
     path = free_path(folder, "advice", "", ".png")
     path.parent.mkdir(parents=True, exist_ok=True)
     found.save_page(page(found, job.clip, host), path)

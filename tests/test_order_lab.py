@@ -329,7 +329,7 @@ def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypa
              "--set", "upscale.model=builtin", "--set", "depth.model=builtin", "--set", "extract.duration=0.2"]
     assert main(words) == 0
     figures = json.loads(capsys.readouterr().out)
-    folder = tmp_path / "output" / "orders_small"
+    folder = tmp_path / "output" / "orders_small_00001"
     assert json.loads((folder / "figures.json").read_text()) == figures and figures["places"] == [[1, 3]]
     assert "Recommended: " in (folder / "report.txt").read_text() and Image.open(folder / "sheet.png").width == 2400
     [graph] = folder.glob("*.api.json")

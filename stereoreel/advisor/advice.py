@@ -18,7 +18,9 @@ from ..clip import Clip
 from ..declared import BY_ID
 from ..host import Host
 from ..lab.trial import trial
+from ..media.decode import FileSource
 from ..options import resolve
+from ..peek import makers_of
 from .cost import Cost, predict
 from .measure import Measured, measure
 from .verdict import Verdict, verdict
@@ -88,11 +90,16 @@ class Advice:
 
 
 def advise(clip: Clip, settings: SimpleNamespace, host: Host, name: str, video: str = UNNAMED) -> Advice:
-    """Look at a clip and say what to do with it; ``settings`` are ``OPTIONS``, resolved. ``video`` is what the workflow's Extract shall open."""
+    """Look at a clip and say what to do with it; ``settings`` are ``OPTIONS``, resolved. ``video`` is what the workflow's Extract shall open.
+
+    ValueError where the clip is a pair of eyes.
+    """
+    if clip.info.views == 2:
+        raise ValueError("this is a pair of eyes already; connect the source, as it is before Stereo.")
     measured = measure(clip, host, settings.samples)
     found = verdict(measured.info, measured.findings, host)
     cost = predict(job(clip, found), host, settings.calibration) if settings.calibration else None
-    return Advice(name, measured, found, cost, _graph(found, name, video))
+    return Advice(name, measured, found, cost, _graph(found, name, {"video": video, **_part(clip)}))
 
 
 def job(clip: Clip, found: Verdict) -> SimpleNamespace:
@@ -102,13 +109,33 @@ def job(clip: Clip, found: Verdict) -> SimpleNamespace:
     return SimpleNamespace(clip=pair, depth=None, settings=resolve(BY_ID["StereoReelEncode"].options[1:], {}))
 
 
-def _graph(found: Verdict, name: str, video: str) -> dict[str, dict]:
+def file_of(clip: Clip) -> Path | None:
+    """The one file that a clip is made of; None where there is none, or several."""
+    files = {Path(maker.facts.path).resolve() for maker in makers_of([clip]) if isinstance(maker, FileSource)}
+    return files.pop() if len(files) == 1 else None
+
+
+def _part(clip: Clip) -> dict:
+    """The options with which Extract opens just what this clip is of its file."""
+    source, info = clip.maker, clip.info
+    if not isinstance(source, FileSource):
+        return {}
+    chosen, facts = {}, source.facts
+    if source.first or source.stop < facts.frames:
+        chosen["start"] = round(float(facts.time(source.first)), 3)
+        chosen["duration"] = round(float(info.duration), 3) if source.stop < facts.frames else 0.0
+    if max(info.width, info.height) < max(facts.width, facts.height):
+        chosen["max_side"] = max(info.width, info.height)
+    return chosen
+
+
+def _graph(found: Verdict, name: str, source: dict) -> dict[str, dict]:
     reasons = "\n".join(f"- **{choice.what}: {choice.value}**: {choice.why}" for choice in found.choices)
     note = f"**Recommended for {name}**\n\n{reasons}\n\nChoose the video in *Extract Video* and queue."
     graph = orders.api(("extract", *found.kinds, "encode"), note)
+    graph["1"]["inputs"] |= source
     for node in graph.values():
         node["inputs"] |= found.options.get(BY_ID[node["class_type"]].kind, {})
-    graph["1"]["inputs"]["video"] = video
     return graph
 
 

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 
 from ..host import Headless
+from ..options import resolve
+from ..sink import free_path
 from . import OPTIONS
 
 
@@ -15,10 +17,10 @@ def declare(commands) -> None:
         "advise", help="look at a clip and tell what to do with it; without one, which upscaler suits this machine"
     )
     parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few pieces of it are decoded")
-    parser.add_argument("--output", type=Path, help="the folder for the page, the figures and the workflow; default: output/advice_<clip>")
+    parser.add_argument("--output", type=Path, help="the folder for the page, the figures and the workflow; default: a new output/advice_<clip>_...")
     parser.add_argument("--json", action="store_true", help="print the figures instead of the text")
     for option in OPTIONS:
-        parser.add_argument(f"--{option.name}", type=option.check, default=option.default, help=f"{option.text} Default: {option.default}")
+        parser.add_argument(f"--{option.name}", default=option.default, help=f"{option.text} Default: {option.default}")
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     parser.set_defaults(run=run)
 
@@ -41,13 +43,16 @@ def _on_clip(options) -> int:
     from .advice import advise
     from .page import page
 
+    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())
     clip = Clip(FileSource(options.clip, cuts=False))
+    folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem}", "", "")
+    folder.mkdir(parents=True, exist_ok=True)
     with naming("Advise"):
-        found = advise(clip, options, host, options.clip.name, options.clip.name)
-        paths = found.save(page(found, clip, host), options.output or Path("output") / f"advice_{options.clip.stem}")
+        found = advise(clip, settings, host, options.clip.name, options.clip.name)
+        paths = found.save(page(found, clip, host), folder)
     print(json.dumps(found.figures(), indent=2) if options.json else found.text() + "\n")
     if not options.json:
         print("\n".join(map(str, paths)))
-        print(f"\npython -m stereoreel run {paths[-1]} --input {options.clip}")
+        print(f"\npython -m stereoreel run \"{paths[-1]}\" --input \"{options.clip}\"")
     return 0

@@ -54,9 +54,9 @@ class Cost:
         if self.stages:
             slowest = max(self.stages, key=self.stages.get)
             share = self.stages[slowest] / max(sum(self.stages.values()), 1e-9)
-            parts.append(f"{slowest} takes {share:.0%} of the time.")
+            parts.append(f"{slowest} takes {100 * share:.0f} % of the time.")
         if self.others > TOLD:
-            parts.append(f"Other programs had {self.others:.0%} of this machine's cores meanwhile; without them it is faster.")
+            parts.append(f"Other programs had {100 * self.others:.0f} % of this machine's cores meanwhile; without them it is faster.")
         return " ".join(parts)
 
     def figures(self) -> dict:

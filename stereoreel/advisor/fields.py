@@ -50,7 +50,7 @@ class Fields:
             return {"interlaced": self._told(woven, plain)}
         if self.single:
             share = float(np.mean(np.array(self.single) > COMBED))
-            text = f"{share:.0%} of the frames look combed; too few follow each other to be sure."
+            text = f"{100 * share:.0f} % of the frames look combed; too few follow each other to be sure."
             return {"interlaced": Finding(share, "share of frames", text, False)}
         return {"interlaced": Finding(0.0, "share of frames", "Nothing moves in the frames that were looked at (0 % combed), so fields "
                                       "could not be told apart; it is taken as progressive.", False)}
@@ -61,11 +61,11 @@ class Fields:
         if not woven:
             return Finding(0.0, "share of frames", "0 % of the frames are combed: the material is progressive.")
         if 0.3 <= share <= 0.5 and self.pulldown[True] > self.pulldown[False]:
-            text = f"{share:.0%} of the frames are combed, two of every five: film at 4/5 of this rate by 3:2 pulldown, {first} field first."
+            text = f"{100 * share:.0f} % of the frames are combed, two of every five: film at 4/5 of this rate by 3:2 pulldown, {first} field first."
         elif share < 0.1:
-            text = f"{share:.0%} of the frames look combed: mostly progressive, with a few that are not."
+            text = f"{100 * share:.0f} % of the frames look combed: mostly progressive, with a few that are not."
         else:
-            text = f"{share:.0%} of the frames are combed, {first} field first: deinterlace before anything else."
+            text = f"{100 * share:.0f} % of the frames are combed, {first} field first."
         return Finding(share, "share of frames", text)
 
 

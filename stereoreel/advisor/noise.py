@@ -74,7 +74,7 @@ def _patches(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     patches = patches[(patches.min((1, 2)) > LOW) & (patches.max((1, 2)) < HIGH)]
     across, along = patches[:, :, 2:] - patches[:, :, :-2], patches[:, 2:] - patches[:, :-2]
     energy = np.square(across).sum((1, 2)) + np.square(along).sum((1, 2))
-    return patches.reshape(len(patches), -1), energy
+    return patches.reshape(len(patches), PATCH * PATCH), energy
 
 
 def _least(patches: np.ndarray) -> float:

@@ -59,7 +59,7 @@ class Repeats:
         rate = float(info.fps * (1 - share))
         every = f", {share.numerator * period // share.denominator} of every {period}" if period else ""
         meaning = f"the true rate is {rate:.5g} frames a second, not {float(info.fps):.5g}"
-        text = f"{float(share):.0%} of the frames repeat the one before{every}: {meaning}."
+        text = f"{100 * float(share):.0f} % of the frames repeat the one before{every}: {meaning}."
         return {"duplicates": Finding(float(share), "share of frames", text)}
 
     def _cadence(self) -> tuple[Fraction, int]:

@@ -112,7 +112,7 @@ def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float
     count = len(power)
     floor = min(1.1 * sigma**2 + ROUNDING, float(np.sort(power)[:max(2, count // 12)].mean()))
     used = np.linspace(0, 0.5, count) >= LOWEST
-    left = np.log(np.maximum(power - floor, FAINT * floor))[used]
+    left = np.log(np.maximum(np.maximum(power - floor, FAINT * floor), 1e-12))[used]
     clear = power[used] > (1 + 2 * FAINT) * floor
     found = {}
     for name, ratio in [("", 1.0), *((name, ratio) for name in KERNELS for ratio in RATIOS if ratio < 1)]:

@@ -26,6 +26,10 @@ FEW, MANY = 450, 1400  # lines of a picture from which fewer and more than those
 COMBED = 0.1  # share of combed frames from which a remark is worth it
 
 
+FIELDS = ("A file that says it is interlaced is joined to whole frames while it is read, and nothing has to be set; any other stays combed: "
+          "deinterlace it first.")  # fmt: skip
+
+
 class Choice(NamedTuple):
     """``value`` of ``what``, and why."""
 
@@ -58,14 +62,16 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
     order = "default" if found.dirt else "upscale before depth"
     entry, upscaling = _upscaler(found.dirt, host)
     kinds = [entry.kind if name == "upscaler" else name for name in COMPARED[order]]
-    advice = _Advice([Choice("order", order, _why(found.dirt)), upscaling])
+    advice = _Advice([upscaling])
     factor = _size(found, entry.kind, advice)
     _depth(found.lines * (factor if kinds.index(entry.kind) < kinds.index("depth") else 1), host, advice)
     _interpolation(found, kinds, advice)
     if found.has("flicker", FLICKERING) and entry.kind == "upscale":
         advice.take(Choice("steady", "1", "what the upscaler invents is held still along the motion"), "upscale", steady=1.0)
-    remarks = ["Fields are joined to whole frames while the file is read; nothing has to be set."] if found.has("interlaced", COMBED) else []
-    return Verdict(order, tuple(kinds), advice.options, tuple(advice.choices), _alternative(found.dirt, entry.name == "builtin"), tuple(remarks))
+    smooth = "interpolate" not in kinds
+    choices = (Choice("order", order, _why(found.dirt, smooth or factor == 1)), *advice.choices)
+    other = _alternative(found, entry.name == "builtin" or smooth)
+    return Verdict(order, tuple(kinds), advice.options, choices, other, (FIELDS,) if found.has("interlaced", COMBED) else ())
 
 
 class _Found:
@@ -97,9 +103,12 @@ class _Advice:
             self.options.setdefault(kind, {}).update(options)
 
 
-def _why(dirt: str) -> str:
+def _why(dirt: str, alike: bool) -> str:
+    """``alike``: motion is found on frames of one size in any order, or not at all."""
     if dirt:
         return f"there is {dirt}: the upscaler cleans first, and everything after it sees clean frames"
+    if alike:
+        return "the source is clean: depth still sees the frames at their finished size"
     return "the source is clean: motion is found on a quarter of the pixels, and depth still sees the large frames"
 
 
@@ -161,9 +170,12 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         advice.take(Choice("interpolation scale", "auto", "motion is small enough to be found at full size, and at half for 4K"), "interpolate")
 
 
-def _alternative(dirt: str, light: bool) -> Choice:
-    if dirt:
-        return Choice("order", "depth from source", f"where what the upscaler makes of {dirt} confuses depth: depth reads the source, "
+def _alternative(found: _Found, light: bool) -> Choice:
+    if found.has("flicker", FLICKERING) and not found.has("noise", NOISY):
+        return Choice("order", "upscale last", "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each eye is "
+                      "enlarged by itself")
+    if found.dirt:
+        return Choice("order", "depth from source", f"where what the upscaler makes of {found.dirt} confuses depth: depth reads the source, "
                       "Stereo the upscaled frames")
     if light:
         return Choice("order", "upscale last", "the least work with an upscaler as light as this: every other stage works at source size, and each "

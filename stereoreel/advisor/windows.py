@@ -24,6 +24,7 @@ from .coded import CodedSource, Planes
 CROP = 1280, 720  # width and height that are looked at pixel by pixel; of a larger frame each window shows another part
 SMALL = 384  # pixels: longer side of the whole frame, reduced, for what moves
 PLACES = (1, 1), (0, 0), (2, 2), (2, 0), (0, 2), (1, 0), (1, 2), (0, 1), (2, 1)  # of the part, in halves of what is left over
+WHOLE = 1.25  # times the samples: a clip that is no longer is looked at whole, for a cut in a gap would be missed
 GRID = 16  # pixels: the largest block of common codecs, at whose edges a part begins
 LUMA = np.float32([0.2126, 0.7152, 0.0722])  # of BT.709
 
@@ -68,8 +69,8 @@ class Window:
 
 
 def places(frames: int, samples: int, window: int) -> Spans:
-    """``samples`` spans of ``window`` frames in the middles of equal parts of a clip; all of a clip that is no longer than they are."""
-    if frames <= samples * window:
+    """``samples`` spans of ``window`` frames in the middles of equal parts of a clip; all of a clip that is hardly longer than they are."""
+    if frames <= WHOLE * samples * window:
         return [(start, min(start + window, frames)) for start in range(0, frames, window)]
     return [(middle - window // 2, middle - window // 2 + window) for middle in spread(frames, samples)]
 
@@ -96,9 +97,10 @@ def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
 def _pulled(clip: Clip, host: Host, spans: Spans) -> Iterator[Planes]:
     """Frames of a clip that is no file (of its left eye), a chunk in memory at a time."""
     (part,) = peek([clip], [frame for span in spans for frame in range(*span)])
-    for (chunk,) in pull(part, host):
-        for frame in chunk[0] if chunk.ndim == 5 else chunk:
-            yield _planes_of(frame)
+    with closing(pull(part, host)) as chunks:
+        for (chunk,) in chunks:
+            for frame in chunk[0] if chunk.ndim == 5 else chunk:
+                yield _planes_of(frame)
 
 
 def _planes_of(frame: Tensor) -> Planes:

@@ -38,6 +38,8 @@ class Cluster:
                  worker: type = Worker):
         self.address, self.workers, self.gpus, self.mixed, self._worker = address, workers, gpus, mixed, worker
         self._store = store.rstrip("/")
+        if store and "://" not in store:
+            raise ValueError(f"--store takes a URL, such as s3://bucket/films or file:///mnt/films, not {store}.")
         if store:
             Store(store)  # fails now where nothing can open it
 

@@ -46,6 +46,8 @@ def run(options) -> int:
     from ..media.options import extension
     from . import Unfinished, cuts, film, job_folder
 
+    if options.store and not options.ray:
+        raise ValueError("--store is for the workers of a cluster; name one with --ray.")
     graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
     cuts.read(job / "cuts.json")
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))

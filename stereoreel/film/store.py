@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+
+log = logging.getLogger(__name__)
 
 
 class Store:
@@ -35,6 +38,9 @@ class Store:
             os.fsync(file.fileno())
 
     def forget(self) -> None:
-        """Delete everything in here."""
-        if self._files.exists(self._path):
-            self._files.rm(self._path, recursive=True)
+        """Delete everything in here; where that fails it is said, and nothing else is lost."""
+        try:
+            if self._files.exists(self._path):
+                self._files.rm(self._path, recursive=True)
+        except OSError as error:
+            log.warning("%s could not be emptied, delete it yourself: %s", self._url, error)

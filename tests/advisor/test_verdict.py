@@ -4,16 +4,21 @@ import json
 from fractions import Fraction
 
 import pytest
+import torch
 from PIL import Image
 
-from stereoreel import orders, workflow
+from stereoreel import extract, orders, workflow
 from stereoreel.__main__ import main
+from stereoreel.advisor import OPTIONS
+from stereoreel.advisor.advice import advise
 from stereoreel.advisor.finding import Finding
 from stereoreel.advisor.measure import measure
 from stereoreel.advisor.verdict import verdict
-from stereoreel.clip import Clip, ClipInfo
+from stereoreel.clip import Clip, ClipInfo, apply
 from stereoreel.declared import BY_ID
 from stereoreel.media.decode import FileSource
+from stereoreel.options import resolve
+from stereoreel.plan import Plan
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)
 CLEAN = {"noise": 0.5, "blockiness": 0.02, "resolution": 1080.0, "interlaced": 0.0, "duplicates": 0.0, "motion": 2.0, "large_motion": 12.0,
@@ -34,10 +39,14 @@ def test_a_clean_source_is_upscaled_directly_before_depth(host):
     assert found.kinds.index("interpolate") < found.kinds.index("vsr") == found.kinds.index("depth") - 1
 
 
-@pytest.mark.parametrize("dirt, word", [({"noise": 8.0}, "noise"), ({"blockiness": 0.6}, "compression"), ({"flicker": 5.0}, "flicker")])
-def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees_neighbours(host, dirt, word):
+@pytest.mark.parametrize("dirt, word, other", [
+    ({"noise": 8.0}, "noise", "depth from source"),
+    ({"blockiness": 0.6}, "compression", "depth from source"),
+    ({"flicker": 5.0}, "flicker", "upscale last"),
+])
+def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees_neighbours(host, dirt, word, other):
     found = advised(host, **dirt)
-    assert found.order == "default" and found.kinds[0] == "vsr" and found.alternative.value == "depth from source"
+    assert found.order == "default" and found.kinds[0] == "vsr" and found.alternative.value == other
     assert all(word in why for why in (found.choices[0].why, found.alternative.why))
 
 
@@ -107,6 +116,31 @@ def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(re
     assert graph["1"]["inputs"]["video"] == "carphone_pristine.mp4"
     assert main(["run", str(folder / "workflow.api.json"), "--input", clip, "--output", str(tmp_path / "made.mp4"), "--set", "extract.duration=0.1",
                  "--device", "cpu"]) == 0
+
+
+def test_the_workflow_opens_what_was_measured(real_clip, host):
+    clip = extract.open_file(real_clip("carphone_pristine.mp4"), resolve(extract.OPTIONS, {"start": 1, "duration": 1, "max_side": 88}), "Extract")
+    found = advise(clip, resolve(OPTIONS, {"samples": 1, "calibration": 0}), host, "a part")
+    opened = found.graph["1"]["inputs"]
+    assert opened["duration"] == pytest.approx(1, abs=0.04) and opened["start"] == pytest.approx(1, abs=0.04) and opened["max_side"] == 88
+
+
+def test_a_pair_of_eyes_is_refused(tensor_clip, host):
+    eyes = apply(Plan("stereo", {"model": "builtin"}, "stereo"), tensor_clip(), tensor_clip(channels=1))["clip"]
+    with pytest.raises(ValueError, match="connect the source"):
+        advise(eyes, resolve(OPTIONS, {}), host, "a pair")
+
+
+def test_reasons_are_true_where_no_frames_are_put_between(host):
+    found = advised(host, HD.replace(fps=Fraction(60)))
+    assert "quarter" not in found.choices[0].why and found.alternative.value == "upscale last"
+
+
+def test_black_frames_are_no_obstacle(tensor_clip, host):
+    images = torch.zeros(24, 48, 64, 3)
+    images[12:] = torch.rand(12, 48, 64, 3, generator=torch.Generator().manual_seed(0))
+    for clip in (tensor_clip(images), tensor_clip(images[:12]), tensor_clip(torch.rand(3, 8, 8, 3))):
+        assert set(CLEAN) <= set(measure(clip, host, samples=3).findings)
 
 
 def test_figures_can_be_printed_for_machines(real_clip, tmp_path, capsys):

@@ -11,6 +11,7 @@ from test_film import hashes
 
 from stereoreel.film import cuts, environment, job_folder
 from stereoreel.film.arrival import arrived
+from stereoreel.film.cluster import Cluster
 from stereoreel.film.identity import described, sha256
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
@@ -79,6 +80,8 @@ def test_a_unit_comes_through_an_object_store_whole_and_leaves_nothing_there(pla
 def test_a_store_that_nothing_here_opens_is_refused_before_the_first_frame():
     with pytest.raises(ValueError, match=r"nowhere://films cannot be opened"):
         Store("nowhere://films")
+    with pytest.raises(ValueError, match="--store takes a URL"):
+        Cluster("local", store="/mnt/films")
 
 
 def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):

@@ -8,14 +8,15 @@ from pathlib import Path
 
 from ...host import Headless
 from ...options import resolve
-from .options import OPTIONS
+from ...sink import free_path
+from .options import OPTIONS, compared, stage_options
 
 
 def declare(commands) -> None:
     """Add the command to the terminal's."""
     parser: argparse.ArgumentParser = commands.add_parser("orders", help="compare orders of stages on a clip, and tell which to take")
     parser.add_argument("clip", type=Path, help="a video; only a few places of it are worked on")
-    parser.add_argument("--output", type=Path, help="the folder for everything that is written; default: output/orders_<clip>")
+    parser.add_argument("--output", type=Path, help="the folder for everything that is written; default: a new output/orders_<clip>_...")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too; - prints them instead of the report")
     parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option of a stage, or of extract")
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
@@ -32,6 +33,11 @@ def run(options) -> int:
     from .lab import measure
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
+    given = [one for one in options.set if not _of_extract(one)]
+    compared(settings.orders, settings.upscaler), stage_options(settings, given)  # refuses nonsense before the clip is searched for cuts
+    folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem}", "", "")
+    for place in (folder, *([Path(options.json).parent] if options.json not in (None, "-") else [])):
+        place.mkdir(parents=True, exist_ok=True)
     with tqdm(unit="frame", dynamic_ncols=True) as bar:
 
         def tick(done: int, total: int) -> None:
@@ -43,13 +49,12 @@ def run(options) -> int:
         clip = _opened(options, tick)
         bar.reset()
         with naming("Orders"):
-            found = measure(clip, settings, Headless(options.device, on_tick=tick), [one for one in options.set if not _of_extract(one)])
-    folder = options.output or Path("output") / f"orders_{options.clip.stem}"
+            found = measure(clip, settings, Headless(options.device, on_tick=tick), given)
     paths = _save(found, folder, options)
     if options.json == "-":
         print(json.dumps(found.figures, indent=2))
         return 0
-    print("\n".join([found.text, "", *map(str, paths), "", f"python -m stereoreel run {paths[-1]} --input {options.clip}"]))
+    print("\n".join([found.text, "", *map(str, paths), "", f'python -m stereoreel run "{paths[-1]}" --input "{options.clip}"']))
     return 0
 
 
@@ -61,21 +66,28 @@ def _opened(options, tick):
     """The clip, searched for cuts as Extract does."""
     from ... import extract
 
+    return extract.open_file(options.clip, resolve(extract.OPTIONS, _for_extract(options)), options.clip.name, tick)
+
+
+def _for_extract(options) -> dict[str, str]:
+    """What ``--set`` asks of Extract."""
     given = {}
     for setting in filter(_of_extract, options.set):
         name, equals, value = setting.strip().removeprefix("extract.").partition("=")
         if not equals:
             raise ValueError(f"--set takes KIND.OPTION=VALUE, not {setting!r}.")
         given[name] = value
-    return extract.open_file(options.clip, resolve(extract.OPTIONS, given), options.clip.name, tick)
+    return given
 
 
 def _save(found, folder: Path, options) -> list[Path]:
     """Everything that was found; the last path is the workflow that the terminal runs."""
+    from ... import extract
     from ...canvas import render
 
-    folder.mkdir(parents=True, exist_ok=True)
     graph, name = found.workflow(options.clip.name), "_".join(found.order)
+    known = {option.name: option for option in extract.OPTIONS}
+    graph["1"]["inputs"] |= {one: known[one].check(value) for one, value in _for_extract(options).items()}
     texts = {
         folder / "report.txt": found.text,
         folder / "figures.json": json.dumps(found.figures, indent=2),

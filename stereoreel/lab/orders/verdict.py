@@ -90,7 +90,7 @@ def _told(order: str, sure: str, against: Mapping[str, Against], means, times, l
 
 def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequence[str], places: int) -> str:
     if sure == EVEN:
-        return "because it beats no other order beyond chance and none beats it: of those that nothing beats it is the cheapest"
+        return "because it beats no other order beyond chance and none beats it: of those that nothing beats it is about the cheapest"
     if sure == SURE:
         return f"because it is better than every other one in more figures than it is worse, beyond chance, over {places} places"
     reasons = []
