@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -143,5 +144,5 @@ def _pickle(path: Path, zipped: bool) -> object:
         if code := re.search(r"(?i)unsupported (?:global|class)\W+(?:global )?([\w.]+)", str(error)):
             raise ValueError(f"{path} wants to run code ({code[1]}) and is not opened; get these weights as .safetensors.") from None
         raise ValueError(f"{path} is no checkpoint that can be opened safely; get these weights as .safetensors.") from None
-    except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError, AssertionError, AttributeError):
+    except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError, AssertionError, AttributeError, struct.error):
         raise ValueError(f"{path} is damaged or no checkpoint; fetch it again.") from None

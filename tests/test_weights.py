@@ -315,6 +315,16 @@ def test_a_truncated_file_is_told_in_a_sentence(tmp_path, kind, share):
     assert "\n" not in str(error.value)
 
 
+def test_an_old_file_may_end_at_any_byte_of_its_pickle(tmp_path):
+    path = tmp_path / "net.pth"
+    saved(path, {"a": torch.rand(3), "b": torch.rand(2)}, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for length in range(len(whole) - 30):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"net\.pth"):
+            read(path)
+
+
 NO_CHECKPOINTS = [b"<!DOCTYPE html><html>not found</html>", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", b"\0" * 500]
 
 
