@@ -211,5 +211,5 @@ def test_cancel_is_heard_and_leaves_nothing(after, folder, tensor_clip, tmp_path
 
 def test_it_is_told_in_words_and_numbers(clock, tensor_clip, host):
     cost = predict(job(apply(Laborious(clock, first=0.2), tensor_clip(frames=1000))["clip"]), host, seconds=2)
-    assert "about 10 s (" in cost.text() and " to 12 s) for 1000 frames" in cost.text() and "Labour takes 100% of the time" in cost.text()
+    assert "about 10 s (" in cost.text() and " to 12 s) for 1000 frames" in cost.text() and "Labour takes 100 % of the time" in cost.text()
     assert cost.figures()["seconds"] == cost.seconds and cost.figures()["stages"]["Labour"] == pytest.approx(10, rel=0.01)
