@@ -191,6 +191,16 @@ def spoil(path: Path, begin: float, length: int, seed: int = 0) -> None:
     path.write_bytes(data)
 
 
+def lose(path: Path, frames: Sequence[int]) -> None:
+    """Overwrite the packets of some frames with zeros, in a file in which each frame is coded by itself."""
+    with av.open(str(path)) as container:
+        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    data = bytearray(path.read_bytes())
+    for begin, size in (places[frame] for frame in frames):
+        data[begin:begin + size] = bytes(size)
+    path.write_bytes(data)
+
+
 def truncate(path: Path, keep: float) -> None:
     """Keep only the first part of a file."""
     data = path.read_bytes()

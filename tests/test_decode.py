@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import index_of, moving, ramp, spoil, tone, truncate, turn, write_video
+from media_files import index_of, lose, moving, ramp, spoil, tone, truncate, turn, write_video
 
 from stereoreel.clip import Soundtrack
 from stereoreel.media import colour
@@ -217,12 +217,7 @@ def test_damage_inside_holds_frames_and_keeps_the_count(tmp_path, host):
 @pytest.mark.parametrize(("lost", "shown"), [((5,), [0, 1, 2, 3, 4, 4, 6, 7, 8, 9]), ((2, 3, 9), [0, 1, 1, 1, 4, 5, 6, 7, 8, 8])])
 def test_a_damaged_frame_shows_the_one_before(tmp_path, host, lost, shown):
     path = write_video(tmp_path / "a.mov", ramp(10), codec="png", pix_fmt="rgb24")
-    with av.open(str(path)) as container:
-        places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
-    data = bytearray(path.read_bytes())
-    for index in lost:
-        data[slice(places[index][0], sum(places[index]))] = bytes(places[index][1])
-    path.write_bytes(data)
+    lose(path, lost)
     with pytest.warns(UserWarning, match=f"damaged: {len(lost)} of 10"):
         images, info = frames_of(path, host)
     assert info.frames == 10 and [index_of(image) for image in images] == shown

@@ -45,8 +45,8 @@ class Advice:
         return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
-        info, found = self.measured.info, self.verdict
-        yield f"{self.name}: {info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.measured.seen} looked at"
+        found = self.verdict
+        yield f"{self.name}: {self.measured.text()}"
         yield from (f"  {name.replace('_', ' '):<20}{finding.text}" for name, finding in self.measured.findings.items())
         yield f"\nRecommended: {self.order()}"
         yield from (f"  {choice.what:<20}{choice.value}: {choice.why}" for choice in found.choices)

@@ -24,17 +24,25 @@ from .windows import Window, places, windows
 
 @dataclass(frozen=True)
 class Measured:
-    """The clip's facts, what was found by name, and how many frames were looked at."""
+    """The clip's facts, what was found by name, how many frames were looked at, and how many of those could not be decoded."""
 
     info: ClipInfo
     findings: dict[str, Finding]
     seen: int
+    damaged: int = 0
+
+    def text(self) -> str:
+        """The clip's facts in a line."""
+        info = self.info
+        damaged = f", {self.damaged} of them damaged (they show the one before)" if self.damaged else ""
+        return f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.seen} looked at{damaged}"
 
     def figures(self) -> dict:
         """Everything as plain numbers and texts, ready for JSON."""
         info = self.info
         facts = {"width": info.width, "height": info.height, "fps": float(info.fps), "frames": info.frames, "seconds": float(info.duration)}
-        return {"clip": facts, "seen": self.seen, "findings": {name: dataclasses.asdict(found) for name, found in self.findings.items()}}
+        findings = {name: dataclasses.asdict(found) for name, found in self.findings.items()}
+        return {"clip": facts, "seen": self.seen, "damaged": self.damaged, "findings": findings}
 
 
 def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measured:
@@ -46,11 +54,12 @@ def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measu
     info = source.info if source else clip.info
     known = bool(info.cuts) or (source is not None and source.searched)
     families = _Families()
-    seen = 0
+    seen = damaged = 0
     for run in windows(clip, host, places(info.frames, max(1, samples), max(1, window))):
         seen += len(run.luma) - run.own
+        damaged += len(run.held)
         families.add(run)
-    return Measured(info, families.findings(info, known), seen)
+    return Measured(info, families.findings(info, known), seen, damaged)
 
 
 class _Families:

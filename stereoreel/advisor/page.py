@@ -22,10 +22,9 @@ ACCENT, DOUBT = (240, 196, 94), (150, 128, 96)
 
 def page(advice: Advice, clip: Clip, host: Host) -> Image.Image:
     """A picture 1600 pixels wide and as high as it takes."""
-    info = advice.measured.info
     paper = _Paper()
     paper.write(f"{advice.name}", TITLE, INK)
-    paper.write(f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {advice.measured.seen} looked at", TEXT, QUIET)
+    paper.write(advice.measured.text(), TEXT, QUIET)
     paper.row(_frames(clip, host))
     paper.write("What it is like", HEADING, ACCENT)
     for name, finding in advice.measured.findings.items():

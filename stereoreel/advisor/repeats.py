@@ -32,7 +32,7 @@ class Repeats:
         self.still = self.exact = 0
 
     def add(self, window: Window) -> list[bool]:
-        """Of every frame but the first whether it repeats the one before."""
+        """Of every frame but the first whether it repeats the one before. One that could not be decoded does, but tells nothing of the film."""
         changes = [_change(a, b) for a, b in zip(window.small, window.small[1:])]
         pairs = zip(changes, window.small, window.small[1:], window.motion)
         moving = [change for change, *pair in pairs if change > EXACT and _happens(change, *pair)]
@@ -42,7 +42,7 @@ class Repeats:
             return [False] * len(changes)
         usual = float(np.median(moving))
         repeats = [change <= max(EXACT, ALIKE * usual) for change in changes]
-        self.pairs.update(enumerate(repeats, window.start + 1))
+        self.pairs.update((number, repeat) for number, repeat in enumerate(repeats, window.start + 1) if number not in window.held)
         return repeats
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:

@@ -35,7 +35,8 @@ class Window:
 
     ``luma`` and ``noise`` ``[T, h, w]`` are a part of the frames as they are, from ``origin`` (y, x), at whole blocks of 16, of the
     ``full`` height and width; ``small`` ``[T, h', w']`` is all of the frames, reduced to ``scale`` of their size.
-    ``carried``: the first frame was the last window's last.
+    ``carried``: the first frame was the last window's last. ``held`` are the numbers of frames that could not be decoded and show the
+    one before them.
     """
 
     start: int
@@ -46,6 +47,7 @@ class Window:
     scale: float
     origin: tuple[int, int]
     full: tuple[int, int]
+    held: frozenset[int] = frozenset()
 
     @functools.cached_property
     def gray(self) -> np.ndarray:
@@ -82,15 +84,17 @@ def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
     with closing(source.planes(spans) if source else _pulled(clip, host, spans)) as frames:
         for index, (start, stop) in enumerate(spans):
             carried = last if index and spans[index - 1][1] == start else None
-            held = [] if carried is None else [_parts(carried, index)]
-            for last in islice(frames, stop - start):
-                held.append(_parts(last, index))
-            if len(held) == (carried is not None):
+            shown = [] if carried is None else [_parts(carried, index)]
+            held = set()
+            for number, last in enumerate(islice(frames, stop - start), start):
+                shown.append(_parts(last, index))
+                held |= {number} if last.held else set()
+            if len(shown) == (carried is not None):
                 return  # a file that ends early
-            luma, noise, small = (np.stack(part) for part in zip(*held))
+            luma, noise, small = (np.stack(part) for part in zip(*shown))
             full, follows = last.luma.shape, carried is not None
             origin = tuple(edge.start for edge in _crop(full, index))
-            yield Window(start - follows, follows, luma, noise, small, small.shape[2] / full[1], origin, full)
+            yield Window(start - follows, follows, luma, noise, small, small.shape[2] / full[1], origin, full, frozenset(held))
             host.tick(index + 1, len(spans))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from counting import Counting
-from media_files import write_video
+from media_files import lose, write_video
 from scenes import Camera, street
 
 from stereoreel.advisor.measure import measure
@@ -77,6 +77,14 @@ def test_repeated_frames_are_counted_exactly(cadence, share, rate, coded, tensor
         clip = opened(write_video(tmp_path / "cadence.mp4", frames, 30, options={"crf": "26"}))
     found = measure(clip, host).findings["duplicates"]
     assert found.value == float(share) and f"{rate} " in found.text
+
+
+def test_frames_that_cannot_be_decoded_are_told_and_are_no_repeats(tmp_path, host):
+    path = write_video(tmp_path / "damaged.mov", shown(1.0, 24), 25, codec="png", pix_fmt="rgb24")
+    lose(path, range(5, 24, 4))
+    found = measure(opened(path), host)
+    assert found.damaged == 5 and "24 looked at, 5 of them damaged" in found.text()
+    assert found.findings["duplicates"].value == 0 and found.findings["duplicates"].sure
 
 
 def test_a_still_picture_is_called_that(tensor_clip, host):
