@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import gc
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -19,12 +16,11 @@ from ..clip import Clip, ClipInfo
 from ..host import Host
 from ..media.encode import Writer
 from ..media.options import extension
-from ..meter import resident
+from ..meter import give_back, reset_peak, resident
 from ..sink import files_of
 
 FULL = 128  # frames by which every encoder has begun to give what it was given
 SETTLED = 8  # frames after the first that an encoder gives
-_RESET = "/proc/self/clear_refs"
 
 
 class Footprint:
@@ -32,9 +28,9 @@ class Footprint:
 
     def __init__(self, device: torch.device):
         self._device = device
-        released()
+        give_back()
         self.base, self._highest = resident(), 0
-        self._exact = _reset()
+        self._exact = reset_peak()
         self._gpu = torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
@@ -64,7 +60,7 @@ def growth(clips: Sequence[Clip], settings: SimpleNamespace, frames: int, host: 
     if frames >= FULL or not resident():
         return 0
     with tempfile.TemporaryDirectory(prefix="stereoreel-", ignore_cleanup_errors=True) as folder, ExitStack() as open_files:
-        released()
+        give_back()
         writers = []
         for file in files_of(list(clips), Path(folder) / f"grey{extension(settings)}", settings):
             info = clips[file.clip].info.replace(audio=None, times=None)
@@ -89,22 +85,3 @@ def _grey(info: ClipInfo) -> Tensor:
     """One frame that costs an encoder next to nothing."""
     grey = torch.full((1, info.height, info.width, info.channels), 0.5)
     return grey.expand(2, *grey.shape) if info.views == 2 else grey
-
-
-def released() -> None:
-    """Give back to the system what the process does not use, so that a new beginning is not credited with it."""
-    gc.collect()
-    if sys.platform == "linux":
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's
-        if trim:
-            trim(0)
-
-
-def _reset() -> bool:
-    """Make the high-water mark the present size, where the system lets a process do that."""
-    try:
-        with open(_RESET, "w", encoding="ascii") as file:
-            file.write("5")
-    except OSError:
-        return False
-    return True

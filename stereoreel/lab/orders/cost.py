@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 from dataclasses import dataclass, field
 
 import torch
 
-from ...meter import Meter, resident
+from ...meter import Meter, give_back, resident
 
 
 @dataclass
@@ -43,10 +41,3 @@ class DeviceMeter(Meter):
         if self._memory and self._stack:
             self._peak = max(self._peak, resident("VmHWM"))
         super()._book()
-
-
-def give_back() -> None:
-    """Return to the system what this process freed and still holds, which would hide what comes next from its resident memory (glibc)."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
-    if trim:
-        trim(0)
