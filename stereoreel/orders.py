@@ -33,7 +33,9 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
-# The orders that are worth comparing; "upscaler" stands for either of them.
+UPSCALERS = ("vsr", "upscale")  # the kinds that do the same work
+
+# The orders that are worth comparing; "upscaler" stands for either of UPSCALERS.
 COMPARED: dict[str, tuple[str, ...]] = {
     "default": ("upscaler", "interpolate", "depth", "stereo"),
     "upscale before depth": ("interpolate", "upscaler", "depth", "stereo"),

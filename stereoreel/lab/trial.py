@@ -9,8 +9,6 @@ from ..build import stage
 from ..clip import Clip
 from ..orders import BY_KIND, COMPARED, check
 
-UPSCALERS = ("vsr", "upscale")
-
 
 class Trial(NamedTuple):
     """What an order makes of a clip: ``pair``, both eyes at the end; the ``frames`` and the ``depth`` from which Stereo made them."""

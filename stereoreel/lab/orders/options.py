@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 from ... import catalog
 from ...options import Option, resolve
+from ...orders import UPSCALERS
 
-UPSCALERS = ("vsr", "upscale")
 ANY_UPSCALER = "upscaler"  # in an order: the one that is chosen
 
 
