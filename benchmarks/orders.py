@@ -36,13 +36,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from stereoreel import catalog, sample
 from stereoreel.host import Headless
-from stereoreel.lab.claims import AFTER, DEFAULT, Setting, findings
-from stereoreel.lab.contrasts import Rows
-from stereoreel.lab.degrade import SOURCES
-from stereoreel.lab.experiment import EXACT, Seen
-from stereoreel.lab.experiment_cells import Plan, Row, cells, resizing
-from stereoreel.lab.experiment_tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
-from stereoreel.lab.experiment_truth import DIVERGENCE, FACTOR, Truth
+from stereoreel.lab.experiment.cells import Plan, Row, cells, resizing
+from stereoreel.lab.experiment.claims import AFTER, DEFAULT, Setting, findings
+from stereoreel.lab.experiment.contrasts import Rows
+from stereoreel.lab.experiment.degrade import SOURCES
+from stereoreel.lab.experiment.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
+from stereoreel.lab.experiment.truth import DIVERGENCE, FACTOR, Truth
+from stereoreel.lab.experiment.workshop import EXACT, Seen
 from stereoreel.nets.rife import FAMILIES, RIFE
 
 SIDE = 512  # of the pictures that operations are counted on

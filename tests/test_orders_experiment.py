@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from stereoreel.lab import degrade
-from stereoreel.lab.claims import findings
-from stereoreel.lab.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
-from stereoreel.lab.experiment import EXACT, STEREO, Seen, Workshop
-from stereoreel.lab.experiment_cells import Row
-from stereoreel.lab.experiment_scores import Places, view_scores
-from stereoreel.lab.experiment_truth import all_frames, kept
-from stereoreel.lab.statistics import Effect, mean_effect, student
+from stereoreel.lab.experiment import degrade
+from stereoreel.lab.experiment.cells import Row
+from stereoreel.lab.experiment.claims import findings
+from stereoreel.lab.experiment.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
+from stereoreel.lab.experiment.effects import Effect, mean_effect, student
+from stereoreel.lab.experiment.scores import Places, view_scores
+from stereoreel.lab.experiment.truth import all_frames, kept
+from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.lab.trial import trial
 from stereoreel.orders import BY_KIND, COMPARED
 

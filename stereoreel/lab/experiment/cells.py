@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ..clip import Clip
-from ..host import Host
-from ..orders import BY_KIND, COMPARED
+from ...clip import Clip
+from ...host import Host
+from ...orders import BY_KIND, COMPARED
+from ..metrics import psnr
+from ..trial import trial
 from .degrade import SOURCES
-from .experiment import EXACT, STEREO, Cost, Seen, Workshop
-from .experiment_scores import Places, depth_scores, frame_scores, view_scores
-from .experiment_truth import FACTOR, Truth, all_frames, kept
-from .metrics import psnr
-from .trial import trial
+from .scores import Places, depth_scores, frame_scores, view_scores
+from .truth import FACTOR, Truth, all_frames, kept
+from .workshop import EXACT, STEREO, Cost, Seen, Workshop
 
 REFINED = "depth from source, refined"
 ORDERS = (*COMPARED, REFINED)

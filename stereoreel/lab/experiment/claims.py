@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ..orders import COMPARED
+from ...orders import COMPARED
+from .cells import REFINED
 from .contrasts import Rows, both, judged, vanishing, verdict
-from .experiment_cells import REFINED
-from .statistics import Effect
+from .effects import Effect
 
 EDGES = 2.0  # percent of boundary F1: the least gain, or loss, that is called one
 DECIBELS = 0.1  # the same for pictures
@@ -37,7 +37,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim in its sources' words, what was measured, the verdict, and what that does not reach."""
+    """A claim as people make it, what was measured, the verdict, and what that does not reach."""
 
     letter: str
     claim: str

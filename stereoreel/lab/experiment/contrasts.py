@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .experiment_cells import Row
-from .statistics import Effect, mean_effect
+from .cells import Row
+from .effects import Effect, mean_effect
 
 SUPPORTED, REFUTED, DEPENDS, OPEN = "supported", "refuted", "depends", "not decided"
 KEY = ("scene", "lines", "source", "upscaler", "depth", "order")

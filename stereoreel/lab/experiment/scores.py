@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..flow import warp
-from ..resize import resize
-from .depth_metrics import boundary_error, boundary_f1, edge_band
-from .experiment_truth import DIVERGENCE, Truth
-from .metrics import psnr
+from ...flow import warp
+from ...resize import resize
+from ..depth_metrics import boundary_error, boundary_f1, edge_band
+from ..metrics import psnr
+from .truth import DIVERGENCE, Truth
 
 GRID = 64  # samples a side that ranks are compared by
 SAME = 1.0  # pixels of parallax by which two depths of one point may differ

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ..orders import COMPARED
+from ...orders import COMPARED
+from .cells import REFINED
 from .claims import DECIBELS, Finding, Setting
 from .contrasts import SUPPORTED, Rows, judged
-from .experiment_cells import REFINED
 
 COST_KINDS = ("interpolate", "depth", "stereo")
 

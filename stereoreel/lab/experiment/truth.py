@@ -9,10 +9,10 @@ from fractions import Fraction
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip import Clip, ClipInfo
-from ..eyes import TIME
-from ..host import Host
-from ..resize import resize
+from ...clip import Clip, ClipInfo
+from ...eyes import TIME
+from ...host import Host
+from ...resize import resize
 
 FPS = Fraction(25)
 FACTOR = 2  # of size and of rate, from the source to the truth

@@ -14,16 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..build import stage
-from ..clip import Clip
-from ..declared import Node
-from ..depth.edge_snap import snap
-from ..eyes import TIME
-from ..host import Host
-from ..orders import BY_KIND
-from ..pull import pull
-from ..resize import resize
-from .experiment_truth import DIVERGENCE, Truth, all_frames, area, kept
+from ...build import stage
+from ...clip import Clip
+from ...declared import Node
+from ...depth.edge_snap import snap
+from ...eyes import TIME
+from ...host import Host
+from ...orders import BY_KIND
+from ...pull import pull
+from ...resize import resize
+from .truth import DIVERGENCE, Truth, all_frames, area, kept
 
 STEREO = {"divergence": DIVERGENCE, "convergence_mode": "fixed", "convergence": 0.0}
 EXACT = "exact"  # the depth model that knows the truth
