@@ -28,7 +28,7 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
     "depth_from_source": (
         ("extract", "interpolate", "depth", "upscale", "stereo", "encode"),
         "**Depth from the source, stereo from the upscaled frames.**\n\nDetail that an upscaler invents cannot confuse depth, and depth costs "
-        "source size. Try it where upscaling a noisy 720p before depth makes depth worse.",
+        "source size; *Stereo Pair* puts its edges on the large frames. Try it where upscaling a noisy 720p before depth makes depth worse.",
     ),
 }
 
@@ -42,6 +42,7 @@ COMPARED: dict[str, tuple[str, ...]] = {
     "interpolate after depth": ("upscaler", "depth", "interpolate", "stereo"),
     "upscale last": ("interpolate", "depth", "stereo", "upscaler"),
     "depth from source": ("interpolate", "depth", "upscaler", "stereo"),
+    "depth first": ("depth", "upscaler", "interpolate", "stereo"),
 }
 
 
@@ -55,12 +56,22 @@ def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
     links: dict[str, list] = {}  # where the newest clip and the newest depth come from
     for number, kind in enumerate(order, 1):
         node = BY_KIND[kind]
-        inputs = {option.name: option.default for option in node.options}
+        inputs = {option.name: option.default for option in node.options} | placed(order, number)
         inputs |= {socket.name: links[socket.name] for socket in node.inputs if _wanted(node, socket.name, order[:number]) and socket.name in links}
         graph[str(number)] = {"class_type": node.id, "inputs": inputs, "_meta": {"title": node.name}}
         links |= {socket.name: [str(number), slot] for slot, socket in enumerate(node.outputs) if socket.name in ("clip", "depth")}
     graph["1"]["_meta"]["note"] = note or f"**Order: {' → '.join(order)}.**"
     return graph
+
+
+def placed(order: Sequence[str], number: int) -> dict[str, str]:
+    """Options that a stage has because of its place, the ``number``-th from 1 on.
+
+    Depth's edges are put on the frames once: by Stereo, where it gets larger frames than Depth does.
+    """
+    behind = order[number:]
+    before_stereo = behind[:behind.index("stereo")] if "stereo" in behind else ()
+    return {"edges": "smooth"} if order[number - 1] == "depth" and set(before_stereo) & set(UPSCALERS) else {}
 
 
 def _wanted(node: Node, socket: str, before: Sequence[str]) -> bool:

@@ -78,14 +78,14 @@ def test_foreground_scale_moves_relief_and_can_be_undone():
 @pytest.mark.parametrize("mode", ["fixed", "auto"])
 def test_what_lies_on_the_screen_stays_there_when_the_foreground_is_scaled(mode):
     depth = torch.full((1, 20, 30, 1), 0.5)
-    parallax = Parallax(settings(foreground_scale=1.5, convergence=0.5, convergence_mode=mode), 25.0)(depth, 20, 30)
+    parallax = Parallax(settings(foreground_scale=1.5, convergence=0.5, convergence_mode=mode), 25.0)(depth, torch.zeros(1, 20, 30, 3))
     assert parallax.abs().max() == 0
 
 
 def test_limit_keeps_a_strong_effect_comfortable_in_a_cinema():
     depth = torch.linspace(0, 1, 200).view(1, 1, 200, 1).expand(1, 4, 200, 1)
     strong = settings(divergence=10.0, convergence=0.5, screen="cinema", limit=True)
-    millimetres = Parallax(strong, 25.0)(depth, 4, 200) / 200 * 12000
+    millimetres = Parallax(strong, 25.0)(depth, torch.zeros(1, 4, 200, 3)) / 200 * 12000
     assert 261 < millimetres.max() <= 261.9 and -63.01 <= millimetres.min() < -62.9
 
 
@@ -112,7 +112,7 @@ def test_protected_borders_show_the_source_and_nothing_tears(view):
 
 
 def test_a_border_fades_over_its_width_and_leaves_the_middle_alone():
-    parallax = Parallax(settings(divergence=1.0, border=20.0), 25.0)(torch.ones(1, 1, 101, 1), 1, 101)[0, 0]
+    parallax = Parallax(settings(divergence=1.0, border=20.0), 25.0)(torch.ones(1, 1, 101, 1), torch.zeros(1, 1, 101, 3))[0, 0]
     assert parallax[0] == parallax[-1] == 0 and (parallax[:21].diff() > 0).all()
     assert torch.allclose(parallax[21:-21], torch.tensor(1.01)) and torch.equal(parallax, parallax.flip(0))
 

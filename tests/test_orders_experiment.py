@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stereoreel import stereo
 from stereoreel.lab.experiment import degrade
 from stereoreel.lab.experiment.cells import Row
 from stereoreel.lab.experiment.claims import findings
@@ -17,7 +18,9 @@ from stereoreel.lab.experiment.scores import Places, view_scores
 from stereoreel.lab.experiment.truth import all_frames, kept
 from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.lab.trial import trial
+from stereoreel.options import resolve
 from stereoreel.orders import BY_KIND, COMPARED
+from stereoreel.stereo.parallax import Parallax
 
 # Not by its folder on sys.path: names of other benchmarks are those of packages.
 BENCHMARK = spec_from_file_location("benchmark_of_orders", Path(__file__).resolve().parents[1] / "benchmarks" / "orders.py")
@@ -82,9 +85,18 @@ def test_what_orders_share_is_made_once(shot, host):
     for order in COMPARED:
         trial(order, source, {"stereo": STEREO}, "upscale", shop.make)
     kinds = [key[0] for key in shop.made]
-    assert kinds.count("interpolate") == 3 and kinds.count("stereo") == 5  # the source, its enlargement, and that with depth
+    assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6  # the source, its enlargement, and that with either depth
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
-    assert kinds.count("depth") == 4
+    assert kinds.count("depth") == 6
+
+
+def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):
+    shop = Workshop(shot, host, Seen(EXACT, None))
+    made = trial("depth first", kept(shot.source(), "source"), {"stereo": STEREO}, "upscale", shop.make)
+    frames, small = all_frames(made.frames), all_frames(made.depth)
+    assert small.shape[1] < frames.shape[1]
+    parallax = Parallax(resolve(stereo.OPTIONS, STEREO), 25.0)(small, frames)
+    torch.testing.assert_close(parallax / (STEREO["divergence"] / 100 * frames.shape[2]), shop.met(made.depth, made.frames)[..., 0])
 
 
 def test_the_exact_eyes_are_those_that_stereo_makes_of_the_truth(shot, host):

@@ -106,6 +106,17 @@ def test_it_beats_backward_warping_by_12_db(scores):
     assert scores[0] - scores[3] >= 12
 
 
+def test_a_smaller_depth_gets_the_edges_of_the_picture():
+    _, source, eyes = views(1, 640, 360)
+    small = F.interpolate(source.depth[None, None], (180, 320), mode="area")[0, 0][None, ..., None]
+    seen = {}
+    for edges in ("snap", "smooth"):
+        pictures = [pair(source.image[None], small, **fixed(3.0, view), edges=edges)["clip"][index, 0] for index, (view, *_) in enumerate(eyes)]
+        seen[edges] = [scenes.psnr(picture, truth.image, ~hidden) for picture, (_, _, truth, hidden) in zip(pictures, eyes)]
+    assert min(snap - smooth for snap, smooth in zip(*seen.values())) > 3
+    assert min(seen["snap"]) > 37
+
+
 def test_both_eyes_move_half_of_the_parallax_each():
     scene = scenes.street(5, 320, 180, divergence=6.0, convergence=0.4)
     source = scene.render()

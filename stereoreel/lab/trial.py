@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..build import stage
 from ..clip import Clip
-from ..orders import BY_KIND, COMPARED, check
+from ..orders import BY_KIND, COMPARED, check, placed
 
 
 class Trial(NamedTuple):
@@ -22,7 +22,7 @@ def trial(order: Sequence[str] | str, clip: Clip, options: Mapping[str, Mapping]
           make: Callable[..., Mapping] = stage) -> Trial:
     """Build an order of kinds, or one of ``orders.COMPARED`` by name, over a clip; nothing is computed.
 
-    ``options`` are those of each kind that differ from the default. Orders hold neither extract nor encode, and one ``stereo``.
+    ``options`` are those of each kind that differ from what ``orders.api`` gives it. Orders hold neither extract nor encode, and one ``stereo``.
     ``make`` is what makes the clips of each stage, called as ``build.stage`` is.
     ValueError where the order cannot run.
     """
@@ -37,7 +37,7 @@ def trial(order: Sequence[str] | str, clip: Clip, options: Mapping[str, Mapping]
         if kind == "stereo":
             frames, used = clip, depth
         inputs = {"clip": clip, **({"depth": depth} if takes_depth else {})}
-        made = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))
+        made = make(BY_KIND[kind], inputs, {**placed(kinds, number), **(options or {}).get(kind, {})}, str(number))
         clip = made.get("clip", clip)
         depth = made.get("depth", depth)
     return Trial(clip, frames, used)

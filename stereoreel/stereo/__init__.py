@@ -28,6 +28,8 @@ OPTIONS = (
     Option("fill", "stretch", "What the holes show: stretch repeats the background beside them; blend does, and mixes the rows so that no "
            "streaks show; inpaint takes what up to 12 frames before and after show there, as far as they do.",
            choices=("stretch", "blend", "inpaint")),
+    Option("edges", "snap", "How a depth that is smaller than the frames is enlarged: snap puts its edges on the picture's; smooth only "
+           "enlarges.", choices=("snap", "smooth"), advanced=True),
 )
 
 

@@ -51,8 +51,9 @@ class ForwardWarp:
         """Clip, holes and parallax of every chunk, each frame by itself."""
         parallax_of = Parallax(self.options, float(shot.info.fps))
         for images, depths in zip(frames, depth):
-            parallax = parallax_of(depths.to(self.device), *images.shape[1:3])
-            clip, holes, gaps = self.pair(images.to(self.device), parallax, gaps=self.options.fill == "blend")
+            images = images.to(self.device)
+            parallax = parallax_of(depths.to(self.device), images)
+            clip, holes, gaps = self.pair(images, parallax, gaps=self.options.fill == "blend")
             for place, (target, source, column) in enumerate(gaps):
                 soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
             yield clip, holes, parallax
@@ -62,7 +63,7 @@ class ForwardWarp:
         parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair)
         for images, depths in zip(frames, depth):
             images, depths = images.to(self.device), depths.to(self.device)
-            for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, *images.shape[1:3])):
+            for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, images)):
                 yield from memory.take(Moment(image, near, parallax))
         yield from memory.flush()
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
+from ..depth.edge_snap import snap
 from ..resize import resize
 from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
 
@@ -24,23 +25,30 @@ class Parallax:
     def __init__(self, options: SimpleNamespace, fps: float):
         self.options, self.plane = options, ScreenPlane(fps)
 
-    def __call__(self, depths: Tensor, height: int, width: int) -> Tensor:
-        """``[T, height, width]`` of depth ``[T, h, w, 1 or 3]``; float32."""
+    def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
+        """``[T, H, W]`` of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``; float32, on the depth's device."""
         options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)  # a depth that is unknown counts as far
-        fixed = depths.new_full((len(depths),), options.convergence)
+        fixed, sized, width = depths.new_full((len(depths),), options.convergence), self._sized(depths, images), images.shape[2]
         if options.foreground_scale:
-            depths, fixed = (scale_foreground(part, options.foreground_scale) for part in (depths, fixed))
+            depths, fixed, sized = (scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized))
         automatic = options.convergence_mode == "auto"
         planes = torch.stack([self.plane.follow(frame) for frame in depths[..., 0]]) if automatic else fixed
-        if depths.shape[1:3] != (height, width):
-            depths = resize(depths, height, width, "bilinear")
-        parallax = (depths[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
+        parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
         if options.limit:
             screen = SCREENS[options.screen]
             parallax = soft_clamp(parallax, screen.front * width, screen.behind * width)
         if options.border:
             parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
         return parallax
+
+    def _sized(self, depths: Tensor, images: Tensor) -> Tensor:
+        """Depth at the size of the frames."""
+        (rows, columns), (height, width) = depths.shape[1:3], images.shape[1:3]
+        if (rows, columns) == (height, width):
+            return depths
+        if self.options.edges == "snap" and rows <= height and columns <= width:
+            return torch.stack([snap(depth, image.to(depth.device)) for depth, image in zip(depths[..., 0], images)])[..., None]
+        return resize(depths, height, width, "bilinear")
 
 
 def ramp_share(options: SimpleNamespace) -> float:

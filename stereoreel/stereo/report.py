@@ -71,7 +71,7 @@ class ComfortReport(Report):
         fps = float(shot.info.fps)
         parallax_of, window = Parallax(self.options, fps), FloatingWindow(fps)
         for images, depths in zip(frames, depth):
-            parallax = parallax_of(depths.to(self.device), *images.shape[1:3])
+            parallax = parallax_of(depths.to(self.device), images)
             bars = window(parallax) if self.options.floating_window else parallax.new_zeros(len(parallax), 2)
             yield {"clip": self.seen(images, parallax, bars)}
 

@@ -15,10 +15,9 @@ from .scores import Places, depth_scores, frame_scores, view_scores
 from .truth import FACTOR, Truth, all_frames, kept
 from .workshop import EXACT, STEREO, Cost, Seen, Workshop
 
-REFINED = "depth from source, refined"
-ORDERS = (*COMPARED, REFINED)
-"""Those that are worth comparing, and one more: depth from the source whose edges are then put on the upscaled frames."""
-
+SMOOTH = "depth from source, smooth"
+ORDERS = (*COMPARED, SMOOTH)
+"""Those that are worth comparing, and one more: depth from the source with its edges on the source's frames, which Stereo only enlarges."""
 
 FULL = Seen(EXACT, None)
 
@@ -72,10 +71,11 @@ def one(shop: Workshop, places: Places, source: Clip, order: str, kind: str, mod
     """An order's name, scores, seconds and pixels."""
     shop.used.clear()
     options = {kind: {"model": model, "factor": float(FACTOR)}, "interpolate": {"model": plan.interpolation}, "stereo": STEREO}
-    refined = order == REFINED
-    made = trial("depth from source" if refined else order, source, options, kind, shop.make_refined if refined else shop.make)
+    if smooth := order == SMOOTH:
+        options |= {"depth": {"edges": "snap"}, "stereo": {**STEREO, "edges": "smooth"}}
+    made = trial("depth from source" if smooth else order, source, options, kind, shop.make)
     truth = shop.truth
-    depth = all_frames(shop.refined if refined else made.depth)
+    depth = all_frames(made.depth) if smooth else shop.met(made.depth, made.frames)
     scores = shop.scored(depth, lambda: depth_scores(depth[truth.scored][..., 0], truth.depth[truth.scored][..., 0]))
     if not shop.seen.exact:
         scores |= shop.scored(shop.told, lambda: seen_scores(shop))

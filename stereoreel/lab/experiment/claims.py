@@ -9,14 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ...orders import COMPARED
-from .cells import REFINED
+from .cells import SMOOTH
 from .contrasts import Rows, both, judged, vanishing, verdict
 from .effects import Effect
 
 EDGES = 2.0  # percent of boundary F1: the least gain, or loss, that is called one
 DECIBELS = 0.1  # the same for pictures
 LEVELS = 0.1  # the same for flicker and for what the eyes disagree by, in levels of 255
-AFTER, SOURCE, DEFAULT, LAST = "upscale before depth", "depth from source", "default", "upscale last"
+AFTER, SOURCE, DEFAULT, LAST, FIRST = "upscale before depth", "depth from source", "default", "upscale last", "depth first"
 
 
 @dataclass(frozen=True)
@@ -62,8 +62,9 @@ def seen(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of:
 
 
 def wired(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
-    """The same of the depth that Stereo gets, if the model were perfect: what the place of its edges changes."""
-    return {f"{source} {lines} as Stereo gets it": rows.gain("f1", {"order": of}, {"order": over}, True, source=source, lines=lines,
+    """The same of the depth that Stereo works with, if the model were perfect: what the place of its edges changes."""
+    how = " if it only enlarges" if SMOOTH in (of, over) else ""
+    return {f"{source} {lines} as Stereo has it{how}": rows.gain("f1", {"order": of}, {"order": over}, True, source=source, lines=lines,
                                                               depth=setting.perfect, upscaler=setting.upscaler) for source in sources}  # fmt: skip
 
 
@@ -79,12 +80,16 @@ def bad(rows: Rows) -> tuple[str, ...]:
 
 
 def upscaling_first(rows: Rows, setting: Setting) -> Finding:
-    by_model, by_place = (make(rows, setting, ("clean",), setting.small) for make in (seen, wired))
-    refined = wired(rows, setting, ("clean",), setting.small, REFINED)
-    measured = (*told(by_model, " %"), *told(by_place, " %"), *(f"{REFINED}, without upscaling before depth, {line}" for line in told(refined, " %")))
-    return Finding("a", "Upscaling before depth improves depth edges.", measured, str(judged(by_model | by_place, EDGES)),
+    edges = edges_by_upscaling(rows, setting, setting.small)
+    return Finding("a", "Upscaling before depth improves depth edges.", told(edges, " %"), str(judged(edges, EDGES)),
                    "whether a trained network makes better edges of an enlarged picture only weights can decide; that edges are put on larger "
-                   "frames needs no upscaling before depth")
+                   "frames needs no upscaling before depth, unless Stereo's edges are smooth")
+
+
+def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Effect]:
+    """Of a clean source: in what the model sees, and in what Stereo works with, in both ways of enlarging a smaller depth."""
+    by_place, enlarged = (wired(rows, setting, ("clean",), lines, over=order) for order in (SOURCE, SMOOTH))
+    return seen(rows, setting, ("clean",), lines) | by_place | enlarged
 
 
 def gain_vanishes(rows: Rows, setting: Setting) -> Finding:
@@ -143,20 +148,19 @@ def nobody_knows(rows: Rows, setting: Setting) -> Finding:
 
 
 def contradiction(rows: Rows, setting: Setting) -> Finding:
-    by_model, by_place = (make(rows, setting, ("clean",), setting.large) for make in (seen, wired))
+    edges = edges_by_upscaling(rows, setting, setting.large)
     return Finding("i", 'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
-                   "source is sharp.", (*told(by_model, " %"), *told(by_place, " %")),
-                   f"helpful? {judged(by_model | by_place, EDGES)}",
+                   "source is sharp.", told(edges, " %"), f"helpful? {judged(edges, EDGES)}",
                    "both can only be true of different things: of the place of edges in large frames, and of what the model sees")
 
 
 def source_resolves(rows: Rows, setting: Setting) -> Finding:
-    by_model = {f"edges: {name}": effect for name, effect in seen(rows, setting, bad(rows), setting.small, SOURCE, DEFAULT).items()}
-    by_picture = {f"eyes: {name}": effect for name, effect in pictures(rows, setting, bad(rows), setting.small, SOURCE, DEFAULT).items()}
-    return Finding("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from source "
-                   "resolves it.",
-                   (*told(by_model, " %"), *told(by_picture, " dB", 2)), str(both(judged(by_model, EDGES), judged(by_picture, DECIBELS))),
-                   "gains of depth from source over the default; it also interpolates before it cleans")
+    edges, eyes = ({f"{what}: {order}, {name}": effect for order in (SOURCE, FIRST)
+                    for name, effect in of(rows, setting, bad(rows), setting.small, order, DEFAULT).items()}
+                   for what, of in (("edges", seen), ("eyes", pictures)))  # fmt: skip
+    return Finding("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from the source "
+                   "resolves it.", (*told(edges, " %"), *told(eyes, " dB", 2)), str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
+                   "gains over the default; depth from source interpolates before it cleans, depth first after")
 
 
 def each_eye(rows: Rows, setting: Setting) -> Finding:

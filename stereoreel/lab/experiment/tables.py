@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ...orders import COMPARED
-from .cells import REFINED
+from .cells import SMOOTH
 from .claims import DECIBELS, Finding, Setting
 from .contrasts import SUPPORTED, Rows, judged
 
@@ -33,15 +33,15 @@ def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str 
             where = {"source": source, "lines": size, "depth": tuple(depth), "upscaler": setting.upscaler}
             if rows.where(**where):
                 lines.append([f"{source} {size}", *_by_order(rows, score, where)])
-    return table(("source", *COMPARED, REFINED, "best"), lines)
+    return table(("source", *COMPARED, SMOOTH, "best"), lines)
 
 
 def _by_order(rows: Rows, score: str, where: Mapping) -> list[str]:
-    orders = [order for order in (*COMPARED, REFINED) if rows.where(**where, order=order)]
+    orders = [order for order in (*COMPARED, SMOOTH) if rows.where(**where, order=order)]
     means = {order: rows.mean(score, **where, order=order).mean for order in orders}
     best = max((order for order in orders if order in COMPARED), key=means.get)
     equals = [order for order in COMPARED if order != best and _no_better(rows, score, best, order, where)]
-    cells = [f"{means[order]:.2f}" if order in means else "" for order in (*COMPARED, REFINED)]
+    cells = [f"{means[order]:.2f}" if order in means else "" for order in (*COMPARED, SMOOTH)]
     told = "none surely" if len(equals) == len(COMPARED) - 1 else best + (f" (or {', '.join(equals)})" if equals else "")
     return [*cells, told]
 
@@ -55,7 +55,7 @@ def _no_better(rows: Rows, score: str, best: str, other: str, where: Mapping) ->
 def scores_table(rows: Rows, setting: Setting, scores: Mapping[str, int], depth: Sequence[str], source: Sequence[str], lines: int) -> str:
     """All scores by order, of one set of conditions; numbers behind the names are digits."""
     where = {"source": tuple(source), "lines": lines, "depth": tuple(depth), "upscaler": setting.upscaler}
-    orders = [order for order in (*COMPARED, REFINED) if rows.where(**where, order=order)]
+    orders = [order for order in (*COMPARED, SMOOTH) if rows.where(**where, order=order)]
     return table(("order", *scores), ([order, *(_number(rows.mean(name, **where, order=order).mean, digits) for name, digits in scores.items())]
                                       for order in orders))
 

@@ -1,7 +1,7 @@
 """Orders of stages over footage whose truth is known: every order made of the same parts, each part made once.
 
 Depth is held at one number of lines for all orders: the frames are brought to it with antialiasing, whatever their size, the model sees
-those, what it says is fitted to the truth by one scale and shift a shot, and its edges are then put on the frames' own.
+those, what it says is fitted to the truth by one scale and shift a shot, and its edges are then put on the frames' own, or left to Stereo.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Workshop:
     made: dict[tuple, Made] = field(default_factory=dict)
     used: list[Cost] = field(default_factory=list)  # since it was last emptied
     scores: dict[int, tuple[Tensor, dict[str, float]]] = field(default_factory=dict)  # by identity, with the tensor, so that no other gets it
-    refined: Clip | None = None  # the last depth that ``make_refined`` made
+    meetings: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # depth at the size of frames, by the identity of both
     told: Tensor | None = None  # by the depth model when it was last asked, ``[T, h, w]`` at the lines that it saw, in the truth's scale
 
     def make(self, node: Node, inputs: Mapping[str, Clip], options: Mapping, number: str) -> dict[str, Clip]:
@@ -85,7 +85,7 @@ class Workshop:
         if key not in self.made:
             begin, told = time.perf_counter(), None
             if node.kind == "depth":
-                depth, told = self._depth(clips["clip"])
+                depth, told = self._depth(clips["clip"], options.get("edges") != "smooth")
                 made = {"depth": depth}
             else:
                 made = self._pulled(stage(node, clips, options, number), clips)
@@ -102,28 +102,34 @@ class Workshop:
             self.scores[id(depth)] = depth, score()
         return self.scores[id(depth)][1].copy()
 
-    def make_refined(self, node: Node, inputs: Mapping[str, Clip], options: Mapping, number: str) -> dict[str, Clip]:
-        """The same, but Stereo gets the depth that was told last with its edges put on the frames that Stereo gets."""
-        if node.kind == "stereo":
-            frames = all_frames(inputs["clip"])
-            depth = torch.stack([snap(*pair) for pair in zip(self.told, frames)])[..., None]
-            self.refined = kept(depth, "refined depth", inputs["clip"].info.fps)
-            inputs = {**inputs, "depth": self.refined}
-        return self.make(node, inputs, options, number)
+    def met(self, depth: Clip, frames: Clip) -> Tensor:
+        """Depth as Stereo has it, ``[T, H, W, 1]``: where it is smaller than the frames its edges are put on theirs."""
+        small, pictures = all_frames(depth), all_frames(frames)
+        if small.shape[1:3] == pictures.shape[1:3]:
+            return small
+        key = id(small), id(pictures)
+        if key not in self.meetings:
+            self.meetings[key] = torch.stack([snap(*pair) for pair in zip(small[..., 0], pictures)])[..., None]
+        return self.meetings[key]
 
     def _pulled(self, made: Mapping, inputs: Mapping[str, Clip]) -> dict[str, Clip]:
         ports = [port for port in ("clip", "depth") if isinstance(made.get(port), Clip) and (port == "clip" or port in inputs)]
         chunks = zip(*pull([made[port] for port in ports], self.host))
         return {port: kept(torch.cat(some, TIME), port, made[port].info.fps) for port, some in zip(ports, chunks)}
 
-    def _depth(self, clip: Clip) -> tuple[Clip, Tensor]:
-        """Depth of a clip at its size, as it is held here, and at the lines that the model sees."""
+    def _depth(self, clip: Clip, snapped: bool) -> tuple[Clip, Tensor]:
+        """Depth of a clip at its size, as it is held here, and at the lines that the model sees; ``snapped``: its edges on the frames'."""
         frames = all_frames(clip)
         size = self._size(frames)
         true = self.truth.depth_at(*size, every=len(self.truth.frames) // len(frames))
         low = true if self.seen.exact else aligned(self._guess(frames), true)
-        depth = low if self.seen.lines is None else torch.stack([snap(*pair) for pair in zip(low, frames)])
-        return kept(depth[..., None], "depth", clip.info.fps), low
+        if self.seen.lines is None:
+            depth = low[..., None]
+        elif snapped:
+            depth = torch.stack([snap(*pair) for pair in zip(low, frames)])[..., None]
+        else:
+            depth = resize(low[..., None], *frames.shape[1:3], method="bilinear")
+        return kept(depth, "depth", clip.info.fps), low
 
     def shown(self, frames: Tensor) -> Tensor:
         """Frames as the depth model sees them."""

@@ -20,8 +20,8 @@ def _like(kind: str, name: str, own: str, text: str = "") -> Option:
 
 
 OPTIONS = (
-    Option("orders", "all", "all compares: default; upscale before depth; interpolate after depth; upscale last; depth from source. Or name some "
-           "of them, and orders of your own such as interpolate, depth, stereo, upscale; with semicolons between them."),
+    Option("orders", "all", "all compares: default; upscale before depth; interpolate after depth; upscale last; depth from source; depth first. Or "
+           "name some of them, and orders of your own such as interpolate, depth, stereo, upscale; with semicolons between them."),
     Option("upscaler", "vsr", "Which upscaler the orders have: Video Super Resolution, or RealESRGAN Upscale.", choices=UPSCALERS),
     *(_like(kind, "model", f"{kind}_model", f"The model of {node}; as there.") for kind, node in {
         "vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale", "interpolate": "Interpolate Frames", "depth": "Estimate Depth"}.items()),

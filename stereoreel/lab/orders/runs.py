@@ -81,10 +81,10 @@ class Order:
         """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""
         given = self.stereo.inputs[0].info
         parallax_of = Parallax(self.stereo.recipe.settings, float(given.fps))
-        clips = [self.pair, *(self._beside(clip) for clip in (Clip(self.stereo, "right_holes"), self.stereo.inputs[1]))]
+        clips = [self.pair, *(self._beside(clip) for clip in (Clip(self.stereo, "right_holes"), *self.stereo.inputs))]
         with closing(pull(clips, host)) as chunks:
-            for pair, holes, depth in chunks:
-                parallax = parallax_of(depth, given.height, given.width)[..., None] * (width / given.width)
+            for pair, holes, frames, depth in chunks:
+                parallax = parallax_of(depth, frames)[..., None] * (width / given.width)
                 maps = [_sized(part.float().cpu(), height, width, "bilinear") for part in (holes, depth[..., :1], parallax)]
                 eyes = [_sized(eye[..., :3].float().cpu(), height, width, "lanczos") for eye in pair]
                 for number in range(pair.shape[TIME]):
