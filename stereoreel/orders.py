@@ -25,6 +25,12 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
         "**Upscale last: every other stage at source size.**\n\nEach eye is upscaled by itself at the end: the cheapest order with a light upscaler, "
         "the dearest with a network, which gets both eyes at the higher rate. Depth edges are as coarse as the source.",
     ),
+    "depth_first": (
+        ("extract", "depth", "vsr", "interpolate", "stereo", "encode"),
+        "**Depth first: of the source's own frames.**\n\nThe upscaler cleans before frames are put between, and depth, which never sees what it "
+        "makes, moves along with them. *Stereo Pair* puts depth's edges on the large frames: as good as the default order in what was measured, "
+        "for half the work of depth.",
+    ),
     "depth_from_source": (
         ("extract", "interpolate", "depth", "upscale", "stereo", "encode"),
         "**Depth from the source, stereo from the upscaled frames.**\n\nDetail that an upscaler invents cannot confuse depth, and depth costs "

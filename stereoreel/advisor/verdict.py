@@ -175,7 +175,7 @@ def _alternative(found: _Found, light: bool) -> Choice:
         return Choice("order", "upscale last", "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each eye is "
                       "enlarged by itself")
     if found.dirt:
-        return Choice("order", "depth from source", f"where what the upscaler makes of {found.dirt} confuses depth: depth reads the source, "
+        return Choice("order", "depth first", f"where what the upscaler makes of {found.dirt} confuses depth: depth reads the source, "
                       "Stereo the upscaled frames")
     if light:
         return Choice("order", "upscale last", "the least work with an upscaler as light as this: every other stage works at source size, and each "

@@ -40,8 +40,8 @@ def test_a_clean_source_is_upscaled_directly_before_depth(host):
 
 
 @pytest.mark.parametrize("dirt, word, other", [
-    ({"noise": 8.0}, "noise", "depth from source"),
-    ({"blockiness": 0.6}, "compression", "depth from source"),
+    ({"noise": 8.0}, "noise", "depth first"),
+    ({"blockiness": 0.6}, "compression", "depth first"),
     ({"flicker": 5.0}, "flicker", "upscale last"),
 ])
 def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees_neighbours(host, dirt, word, other):
