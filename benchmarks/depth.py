@@ -44,8 +44,8 @@ from test_depth_windows import scene as flown_past
 from stereoreel import depth, stereo
 from stereoreel.clip import ClipInfo, Shot
 from stereoreel.depth.depth_anything import DepthAnything, DepthStage
-from stereoreel.depth.edge_snap import snap
 from stereoreel.depth.windows import SteadyRange
+from stereoreel.edge_snap import snap
 from stereoreel.host import Headless
 from stereoreel.lab.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.lab.metrics import psnr

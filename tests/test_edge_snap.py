@@ -7,10 +7,9 @@ import scenes
 import torch
 import torch.nn.functional as F
 
-from stereoreel import stereo
+from stereoreel import edge_snap, stereo
 from stereoreel.clip import ClipInfo, Shot
-from stereoreel.depth import edge_snap
-from stereoreel.depth.edge_snap import snap
+from stereoreel.edge_snap import snap
 from stereoreel.host import Headless
 from stereoreel.lab.depth_metrics import boundary_f1
 from stereoreel.options import resolve

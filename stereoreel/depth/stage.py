@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ..clip import ClipInfo, Shot
 from ..compute import number_type, together
+from ..edge_snap import snap
 from ..resize import resize
-from .edge_snap import snap
 from .windows import SteadyRange
 
 NEAREST = 0.1  # metres added to a distance before it is inverted, so that what is very near does not take the whole range

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..depth.edge_snap import snap
+from ..edge_snap import snap
 from ..resize import resize
 from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
 

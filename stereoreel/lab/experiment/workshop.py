@@ -17,7 +17,7 @@ from torch import Tensor
 from ...build import stage
 from ...clip import Clip
 from ...declared import Node
-from ...depth.edge_snap import snap
+from ...edge_snap import snap
 from ...eyes import TIME
 from ...host import Host
 from ...orders import BY_KIND
