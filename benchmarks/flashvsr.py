@@ -1,9 +1,11 @@
 """FlashVSR: frames a second, latency, memory and the time of each part; and how it shares a GPU with whatever makes the frames.
 
     python benchmarks/flashvsr.py [--quick] [--json] [--device cuda] [--size 512x512x2 704x384x2 ...] [--compile] [--store int8 ...]
+    python benchmarks/flashvsr.py --arithmetic [--size 512x512x2 ...]
 
 Weights are random and made on the device: speed does not depend on them. On a CPU the network has few channels, and figures only show
 that everything runs. A size is that of the source and the factor; "limit" is what the network's multiplications alone would allow.
+``--arithmetic`` counts on any machine, without weights, what a chunk of the whole network multiplies and moves, and what memory it keeps.
 
 The generator stands in for a video model: it really loads the GPU, for 40 and 50 ms a frame, and gives its frames in bursts of 12.
 "serial" waits for each burst and for each frame, "overlapped" lets the generator go on beside the upscaler. Where there is no second
@@ -20,6 +22,7 @@ import time
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
@@ -27,6 +30,7 @@ sys.path[:0] = [str(ROOT)]
 import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 
 import torch  # isort: skip
+from flashvsr_arithmetic import DENSE, arithmetic, show
 from torch import Tensor
 
 from stereoreel.clip import ClipInfo, Shot
@@ -36,14 +40,14 @@ from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
 from stereoreel.options import resolve
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.flashvsr import FlashVSR
+from stereoreel.vsr.flashvsr.one_shot import OneShot
 from stereoreel.vsr.flashvsr.stream import AHEAD, BEGIN, STEP, enlarge, schedule
 
+Figure = TypeVar("Figure")
 SIZES = {"cpu": ["40x40x2"], "cuda": ["512x512x2", "704x384x2"]}
 TINY = (flashvsr.Family(256, 2, 96, 32, 64), (24, 32, 256), (16, 12, 8, 8))
 FULL = (flashvsr.Family(), (2048, 3072, 1536), (512, 256, 128, 128))
 BURST = 12  # frames that the generator gives at once
-DENSE = 790e12  # multiplications and additions a second that an H100 or H200 reaches in bfloat16
-PIXEL_WORK = 7.6e6  # of them for one pixel of the result
 
 
 def stage(options: argparse.Namespace, factor: float, device: torch.device) -> FlashVSR:
@@ -98,29 +102,46 @@ def peak(made: FlashVSR, width: int, height: int) -> float:
     return (torch.cuda.max_memory_allocated(made.device) if made.device.type == "cuda" else resident("VmHWM")) / 2**30
 
 
-def parts(made: FlashVSR, width: int, height: int, rounds: int) -> dict[str, float]:
-    """Milliseconds of each part for a steady chunk of eight frames, one after the other."""
-    device, work = made.device, made.begin(width, height)
-    seconds: dict[str, list[float]] = {name: [] for name in ("enlarge", "project", "denoise", "decode", "color")}
+def parts(work: OneShot, frames: Tensor, measure: Callable[..., tuple[Tensor, Figure]]) -> dict[str, list[Figure]]:
+    """What ``measure`` finds of each part for every chunk of a shot, one after the other; chunks are of eight frames after the first."""
+    found: dict[str, list[Figure]] = {name: [] for name in ("enlarge", "project", "denoise", "decode", "color")}
 
-    def timed(name: str, work: Callable[..., Tensor], *given) -> Tensor:
-        wait(device)
-        begin = time.perf_counter()
-        result = work(*given)
-        wait(device)
-        seconds[name].append(time.perf_counter() - begin)
+    def part(name: str, function: Callable[..., Tensor], *given) -> Tensor:
+        result, figure = measure(function, *given)
+        found[name].append(figure)
         return result
 
     waiting = []
-    for index, (group, _) in enumerate(schedule(film(width, height, BEGIN + (rounds + 3) * STEP, device).split(STEP))):
-        waiting.append(timed("enlarge", enlarge, group, *work.size, device))
-        latents = timed("denoise", work.denoise, index, timed("project", work.project, work.seen(waiting[-1])))
+    for index, (group, _) in enumerate(schedule(frames.split(STEP))):
+        waiting.append(part("enlarge", enlarge, group, *work.size, frames.device))
+        latents = part("denoise", work.denoise, index, part("project", work.project, work.seen(waiting[-1])))
         images = torch.cat(waiting)
-        pictures = timed("decode", work.decode, latents, work.seen(images)[:-AHEAD])
-        timed("color", work.finished, pictures, images[:-AHEAD])
+        pictures = part("decode", work.decode, latents, work.seen(images)[:-AHEAD])
+        part("color", work.finished, pictures, images[:-AHEAD])
         waiting = [images[-AHEAD:]]
-    made.idle.append(work.denoise)
-    return {name: 1000 * min(found[3:]) for name, found in seconds.items()}
+    return found
+
+
+def timed(function: Callable[..., Tensor], *given) -> tuple[Tensor, float]:
+    """Seconds that it takes the device."""
+    devices = [one.device for one in given if isinstance(one, Tensor)]
+    wait(devices[0])
+    begin = time.perf_counter()
+    result = function(*given)
+    wait(devices[0])
+    return result, time.perf_counter() - begin
+
+
+def counted(options: argparse.Namespace, size: str) -> dict:
+    """The arithmetic of a steady chunk of the whole network."""
+    width, height, factor = parsed(size)
+    nowhere = torch.device("meta")
+    return arithmetic(stage(options, factor, nowhere), film(width, height, BEGIN + 3 * STEP, nowhere), parts)
+
+
+def parsed(size: str) -> tuple[int, int, float]:
+    width, height, factor = size.split("x")
+    return int(width), int(height), float(factor)
 
 
 class Generator:
@@ -182,18 +203,21 @@ def together(made: FlashVSR, generator: Generator, bursts: int, overlapped: bool
 
 
 def measured(options: argparse.Namespace, size: str, device: torch.device) -> dict:
-    width, height, factor = (float(part) if number == 2 else int(part) for number, part in enumerate(size.split("x")))
+    width, height, factor = parsed(size)
     made = stage(options, factor, device)
     (tall, wide), inner = made.sizes(width, height)
     figures = {"output": f"{wide}x{tall}", **speed(made, width, height, options.frames), "peak_gib": peak(made, width, height)}
-    figures["parts_ms"] = parts(made, width, height, 1 if options.quick else 4)
+    work, rounds = made.begin(width, height), 1 if options.quick else 4
+    found = parts(work, film(width, height, BEGIN + (rounds + 3) * STEP, device), timed)
+    made.idle.append(work.denoise)
+    figures["parts_ms"] = {name: 1000 * min(some[3:]) for name, some in found.items()}
     plan = made.plans[inner]
     print(f"{size}: {plan.line(*inner, None)}")
     print(f"  {figures['fps']:.2f} fps, first frame after {figures['first_frame_s']:.3f} s, {figures['frame_ms']:.1f} ms a frame "
           f"(worst {figures['frame_ms_worst']:.1f}), peak {figures['peak_gib']:.1f} GiB")  # fmt: skip
     print("  chunk of 8: " + ", ".join(f"{name} {value:.1f} ms" for name, value in figures["parts_ms"].items()))
     if device.type == "cuda":
-        figures["limit_fps"] = DENSE / (PIXEL_WORK * inner[0] * inner[1])
+        figures["limit_fps"] = STEP * DENSE / counted(options, size)["chunk"]["together"][0]
         print(f"  limit {figures['limit_fps']:.0f} fps")
     for milliseconds in options.generator:
         figures[f"generator_{milliseconds}"] = chained(made, milliseconds, width, height, options.bursts)
@@ -222,6 +246,7 @@ def main() -> None:
     for option in (one for one in OPTIONS if one.name in ("store", "attention", "tile", "color", "history")):
         parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, choices=option.choices or None)
     parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--arithmetic", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -229,7 +254,13 @@ def main() -> None:
     if options.quick or device.type == "cpu":
         options.frames, options.bursts, options.generator = min(options.frames, 57), min(options.bursts, 4), options.generator[:1]
     with torch.inference_mode():
-        figures = {size: measured(options, size, device) for size in options.size or SIZES[device.type]}
+        if options.arithmetic:
+            figures = {size: counted(options, size) for size in options.size or SIZES["cuda"]}
+            for size in figures:
+                print(f"{size}: a steady chunk of {STEP} frames")
+                show(figures[size])
+        else:
+            figures = {size: measured(options, size, device) for size in options.size or SIZES[device.type]}
     chains = {size: one[key] for size, one in figures.items() for key in one if key.startswith("generator")}
     ratio = {size: chain["overlapped"]["fps"] / chain["serial"]["fps"] for size, chain in chains.items()}
     if options.json:

@@ -237,11 +237,12 @@ class Angles:
 
     def __init__(self, height: int, width: int, device: torch.device):
         self.device = device
+        self.home = device if device.type == "cuda" else torch.device("cpu")  # others may lack float64; a copy to a GPU would be waited for
         self.row, self.column = self._of(range(height), ROTARY[1]), self._of(range(width), ROTARY[2])
 
     def _of(self, numbers: range, channels: int) -> tuple[Tensor, Tensor]:
-        speed = BASE ** -(torch.arange(0, channels, 2, dtype=torch.float64) / channels)
-        angle = torch.outer(torch.tensor(list(numbers), dtype=torch.float64), speed)
+        speed = BASE ** -(torch.arange(0, channels, 2, dtype=torch.float64, device=self.home) / channels)
+        angle = torch.outer(torch.arange(numbers.start, numbers.stop, dtype=torch.float64, device=self.home), speed)
         return angle.cos().float().to(self.device), angle.sin().float().to(self.device)
 
     def __call__(self, first: int, frames: int) -> tuple[Tensor, Tensor]:

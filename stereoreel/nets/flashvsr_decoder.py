@@ -65,11 +65,12 @@ class Grow(nn.Module):
 class Enlarged(nn.Module):
     """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels that each one becomes.
 
-    The same numbers for 4/9 of the multiplications, and the enlarged picture is never made.
+    The same numbers for 4/9 of the multiplications, and the enlarged picture is never made. ``relu`` also does what follows some.
     """
 
-    def __init__(self, conv: nn.Conv2d):
+    def __init__(self, conv: nn.Conv2d, relu: bool = False):
         super().__init__()
+        self.relu = relu
         weight = conv.weight.detach().float()
         for axis in (2, 4):  # the first of two neighbours sees the pixel before and itself twice, the second itself twice and the next
             before, same, after = weight.unbind(axis)
@@ -80,10 +81,12 @@ class Enlarged(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         height, width = x.shape[-2:]
         parts = F.conv2d(x, self.weight, padding=1).unflatten(1, (2, 2, -1))
-        made = x.new_empty(len(x), parts.shape[3], 2 * height, 2 * width).contiguous(memory_format=torch.channels_last)
+        shape = len(x), parts.shape[3], 2 * height, 2 * width
+        made = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         for row in (0, 1):
             for column in (0, 1):
-                made[:, :, row::2, column::2] = parts[:, row, column, :, row : row + height, column : column + width]
+                part, place = parts[:, row, column, :, row : row + height, column : column + width], made[:, :, row::2, column::2]
+                torch.clamp_min(part, 0, out=place) if self.relu else place.copy_(part)
         return made
 
 
@@ -113,8 +116,8 @@ class TCDecoder(nn.Module):
     def joined(self) -> TCDecoder:
         """The same decoder for inference, each enlarging and the convolution after it in one; changes this one."""
         for place in (10, 16, 22):
-            self.decoder[place] = Enlarged(self.decoder[place])
-        self.enlarge = nn.Identity()
+            self.decoder[place] = Enlarged(self.decoder[place], relu=place == 22)
+        self.enlarge = self.decoder[23] = nn.Identity()
         return self
 
     def forward(self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:

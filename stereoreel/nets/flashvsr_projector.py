@@ -98,10 +98,11 @@ class Projector(nn.Module):
 
 def convolved(conv: nn.Conv3d | nn.Conv2d, x: Tensor, length: int | None = None) -> Tensor:
     """A convolution over ``[T, H, W, C]``, edges repeated; with ``length`` over sequences of so many frames, each by itself."""
+    for axis in (1, 2):  # joined, not padded: a GPU's padding would put the channels first, and the convolution them last again
+        x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)
     parts = x.unflatten(0, (-1, length or len(x)))
     count = (parts.shape[1] - TAPS) // STRIDE + 1
     if isinstance(conv, nn.Conv3d):
-        wide = F.pad(parts.movedim(-1, 1), (1, 1, 1, 1, 0, 0), "replicate")
-        return F.conv3d(wide, conv.weight, conv.bias, (STRIDE, 1, 1)).movedim(1, -1).flatten(0, 1)
+        return F.conv3d(parts.movedim(-1, 1), conv.weight, conv.bias, (STRIDE, 1, 1)).movedim(1, -1).flatten(0, 1)
     windows = torch.cat([parts[:, tap : tap + STRIDE * (count - 1) + 1 : STRIDE] for tap in range(TAPS)], -1).flatten(0, 1)
-    return conv(F.pad(windows.movedim(-1, 1), (1, 1, 1, 1), "replicate")).movedim(1, -1)
+    return conv(windows.movedim(-1, 1)).movedim(1, -1)

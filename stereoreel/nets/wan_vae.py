@@ -138,6 +138,8 @@ class WanDecoder(nn.Module):
     def __init__(self, base: int = 96):
         super().__init__()
         self.conv2, self.decoder = nn.Conv3d(LATENTS, LATENTS, 1), Decoder(base)
+        for name, numbers in (("scale", DEVIATION), ("mean", MEAN)):  # not of the file, so they have values while the rest waits for it
+            self.register_buffer(name, torch.tensor(numbers, device="cpu").view(1, -1, 1, 1), persistent=False)
         for name, module in self.named_modules():
             if isinstance(module, Causal | Enlarge):
                 module.name = name
@@ -146,8 +148,7 @@ class WanDecoder(nn.Module):
         """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history), and the new history."""
         made, history = [], dict(history or {})
         for latent in latents.split(1):
-            scale, mean = (latents.new_tensor(one).view(1, -1, 1, 1) for one in (DEVIATION, MEAN))
-            x = self.conv2((latent * scale + mean).transpose(0, 1)[None])
+            x = self.conv2((latent * self.scale + self.mean).transpose(0, 1)[None])
             x = self.decoder.conv1(x, history)
             for layers in (self.decoder.middle, self.decoder.upsamples, self.decoder.head):
                 x = through(layers, x, history)

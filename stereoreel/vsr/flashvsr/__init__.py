@@ -41,7 +41,8 @@ class FlashVSR:
     """Frames ``[T, H, W, C]`` at ``factor`` times the size; a shot's first 25 are read before the first comes out, then four ahead.
 
     ``[T, H, W, 4]`` keep their alpha, enlarged; one channel is worked on as gray. On a GPU a chunk is decoded while the next one is
-    already denoised, so that frames come out eight later and the device never waits for whoever takes them; not so live.
+    already denoised, so that frames come out eight later and the device never waits for whoever takes them; not so live. Both are done
+    on streams of their own: who takes frames, or looks at those that are given, waits for nothing that comes after them.
     """
 
     joint = False
@@ -49,7 +50,7 @@ class FlashVSR:
     def __init__(self, dit, projector, decoder, options: SimpleNamespace, device: torch.device):
         self.dit, self.projector, self.decoder, self.options, self.device = dit, projector, decoder, options, device
         self.nets, self.dtype, self.overlapped = [dit, projector, decoder], dit.dtype, device.type == "cuda"
-        self.beside = Beside(device)  # one for all shots: memory that a stream has used is kept for that stream
+        self.ahead, self.beside = Beside(device), Beside(device)  # for all shots: memory that a stream has used is kept for that stream
         self.plans: dict[tuple[int, int], plan.Plan] = {}
         self.idle: list[Denoiser] = []  # whose shots have ended: their memory and recorded graphs serve later ones
         self.known: WeakSet[Denoiser] = WeakSet()
@@ -89,9 +90,10 @@ class FlashVSR:
         work, made = None, deque()
         try:
             for group, due in schedule(frames):
-                if work is None:
-                    work, first = self._first(group, due, shot.info.views)
-                made.append(work(group, due) if first is None else first)
+                with self.ahead.taking(group):
+                    if work is None:
+                        work, first = self._first(group, due, shot.info.views)
+                    made.append(work(group, due) if first is None else first)
                 first = None
                 if len(made) > (self.overlapped and not shot.live):
                     yield made.popleft()()

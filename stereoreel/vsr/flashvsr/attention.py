@@ -13,12 +13,16 @@ import math
 from collections.abc import Callable
 from functools import lru_cache
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from ...nets.flashvsr import HEAD, WINDOW
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 GATHERED_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of keys and values that are collected at once
 SHAPES = 6  # for which FlexAttention stays compiled; a frame size has two
@@ -101,33 +105,32 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
 
 def flex(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     """FlexAttention over a block mask in which every block that is seen is seen whole."""
-    compiled, block_mask, shapes = _flex()
-    counts = seen.sum(-1, dtype=torch.int32)[None]
-    places = torch.argsort(seen.to(torch.int8), descending=True, stable=True, dim=-1).to(torch.int32)[None]
-    mask = block_mask(torch.zeros_like(counts), torch.zeros_like(places), counts, places, (q.shape[1], k.shape[1]))
+    compiled, shapes = _flex()
     if (shape := (q.shape, k.shape, q.dtype, q.device)) not in shapes and len(shapes) >= SHAPES:
         torch.compiler.reset()  # before there are more of one function than torch keeps
         shapes.clear()
     shapes.add(shape)
-    return compiled(q[None], k[None], v[None], block_mask=mask)[0]
+    return compiled(q[None], k[None], v[None], block_mask=block_mask(seen))[0]
+
+
+def block_mask(seen: Tensor) -> BlockMask:
+    """``seen`` as FlexAttention's mask, without the table for a backward pass; every block is seen whole or not at all."""
+    from torch.nn.attention.flex_attention import BlockMask
+
+    counts = seen.sum(-1, dtype=torch.int32)[None]
+    places = torch.argsort(seen.to(torch.int8), descending=True, stable=True, dim=-1).to(torch.int32)[None]
+    lengths = tuple(WINDOW * blocks for blocks in seen.shape[1:])
+    extra = {"seq_lengths": lengths, "compute_q_blocks": False}
+    extra = {name: extra[name] for name in extra.keys() & inspect.signature(BlockMask.from_kv_blocks).parameters.keys()}
+    return BlockMask.from_kv_blocks(torch.zeros_like(counts), torch.zeros_like(places), counts, places, BLOCK_SIZE=WINDOW, **extra)
 
 
 @lru_cache(1)
-def _flex() -> tuple[Callable, Callable, set]:
-    """The compiled function, what makes its mask without the table for a backward pass, and the shapes it was compiled for.
+def _flex() -> tuple[Callable, set]:
+    """The compiled function, and the shapes it was compiled for. Not compiled it would see every block, so it is compiled whole or fails."""
+    from torch.nn.attention.flex_attention import flex_attention
 
-    Not compiled it would see every block, so it is compiled whole or fails.
-    """
-    from torch.nn.attention.flex_attention import BlockMask, flex_attention
-
-    known = inspect.signature(BlockMask.from_kv_blocks).parameters
-    extra = {"compute_q_blocks": False} if "compute_q_blocks" in known else {}
-
-    def block_mask(counts: Tensor, places: Tensor, full_counts: Tensor, full_places: Tensor, lengths: tuple[int, int]) -> BlockMask:
-        own = {"seq_lengths": lengths} if "seq_lengths" in known else {}
-        return BlockMask.from_kv_blocks(counts, places, full_counts, full_places, BLOCK_SIZE=WINDOW, **own, **extra)
-
-    return torch.compile(flex_attention, dynamic=False, fullgraph=True), block_mask, set()
+    return torch.compile(flex_attention, dynamic=False, fullgraph=True), set()
 
 
 def has_triton(device: torch.device) -> bool:

@@ -150,9 +150,10 @@ class Packed:
             scale = both.abs().amax(-1, keepdim=True).float().clamp_min(1e-12) / 127
             both = (both.float() / scale).round().to(torch.int8)
         for number, place in enumerate(self.written):
-            self.stored[block][:, place].copy_(both[:, number], non_blocking=self.beside is not None)
-            if self.eight:
-                self.scales[block][:, place].copy_(scale[:, number], non_blocking=self.beside is not None)
+            for part in (0, 1):  # each lies in one piece there, so that a copy to the computer needs nothing between and is not waited for
+                self.stored[block, part, place].copy_(both[part, number], non_blocking=self.beside is not None)
+                if self.eight:
+                    self.scales[block, part, place].copy_(scale[part, number], non_blocking=self.beside is not None)
             self.means[block][:, place] = own[:, own.shape[1] - count + number]
 
 

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 LEVELS = 5  # of the wavelet: detail up to 2**5 pixels is the network's
-BINOMIAL = (0.25, 0.5, 0.25)
+SIDES, MIDDLE = 0.25, 0.5  # of the kernel 1 2 1
 
 
 def corrected(made: Tensor, frames: Tensor, method: str) -> Tensor:
@@ -39,7 +39,8 @@ def wavelet(picture: Tensor, frame: Tensor) -> Tensor:
 
 def low_band(picture: Tensor) -> Tensor:
     """What is left after all levels of smoothing."""
-    kernel = picture.new_tensor(BINOMIAL)
+    kernel = picture.new_full((3,), SIDES)  # made on the device: for a copy of numbers to it the computer would wait
+    kernel[1].fill_(MIDDLE)
     for reach in (2**level for level in range(LEVELS)):
         for shape, sides in (((3, 1), (0, 0, reach, reach)), ((1, 3), (reach, reach, 0, 0))):
             weight = kernel.view(1, 1, *shape).expand(picture.shape[1], -1, -1, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 
 import torch
@@ -35,6 +36,24 @@ class Region:
         return x[..., self.top // scale : self.bottom // scale, self.left // scale : self.right // scale]
 
 
+@dataclass
+class Chunk:
+    """The network over one chunk of a region that remembers; it knows neither region nor shot, so that a recorded graph keeps neither alive."""
+
+    net: FoldedDiT
+    attention: attention.Attention
+    near: Tensor
+    keep: int
+
+    def __call__(self, cache: Ring | Packed, noise: Tensor, features: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        def attend(block: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+            keys, values, middle = cache.exchange(block, k, v)
+            own = attention.means(q).unflatten(1, (len(noise) // LATENTS, -1))
+            return self.attention(q, keys, values, attention.selected(own, middle, self.near, self.keep))
+
+        return self.net(noise, features, (cos, sin), attend)
+
+
 class Denoiser:
     """The diffusion transformer over one shot: features of the frames to latents, remembering what it must.
 
@@ -48,10 +67,9 @@ class Denoiser:
         latent = [tuple(edge // LATENT for edge in area) for area in areas]
         shares = plan.weights(latent, self.height, self.width) if len(areas) > 1 else [None]
         top, bottom, left, right = areas[0]
-        self.near = attention.nearby((bottom - top) // 128, (right - left) // 128, options.local_range).to(device)
-        self.keep = attention.kept_blocks(bottom - top, right - left, options.sparsity)
+        near = attention.nearby((bottom - top) // 128, (right - left) // 128, options.local_range).to(device)
         path, _ = attention.path(options, device, *areas[0], made.kept + 1)
-        self.attention = attention.attention(path)
+        self.chunk = Chunk(net, attention.attention(path), near, attention.kept_blocks(bottom - top, right - left, options.sparsity))
         # gathering asks the device how many keys there are, and every tile's graph would hold memory of its own
         self.recordable = device.type == "cuda" and path != "gathered" and len(areas) == 1
         self.regions = [Region(*place, share if share is None else share.to(device), *self._own(place, made)) for place, share in zip(latent, shares)]
@@ -69,11 +87,12 @@ class Denoiser:
 
     def noise(self, first: int, frames: int) -> Tensor:
         """The same for a number on every device, whatever the shot's length and the tiles: ``[frames, C, h, w]``."""
-        made = []
-        for number in range(first, first + frames):
+        shape, pinned = (self.net.family.channels, self.height, self.width), self.device.type == "cuda"  # or the copy would be waited for
+        made = torch.empty(frames, *shape, dtype=self.net.dtype, pin_memory=pinned)
+        for number, one in enumerate(made, first):
             source = torch.Generator().manual_seed((self.seed * 1_000_003 + number) & 0xFFFFFFFF)
-            made.append(torch.randn(self.net.family.channels, self.height, self.width, generator=source))
-        return torch.stack(made).to(self.net.dtype).to(self.device, non_blocking=True)
+            one.copy_(torch.randn(shape, generator=source))
+        return made.to(self.device, non_blocking=True)
 
     def __call__(self, index: int, features: Tensor) -> Tensor:
         """Latents ``[frames, C, h, w]`` of a chunk, from features ``[frames, h / 2, w / 2, width]``."""
@@ -91,19 +110,10 @@ class Denoiser:
         region.cache.begin(index)
         given = (noise.contiguous(), windowed(features), *region.angles(first, len(noise)))
         if not self.recordable or not region.cache.steady:
-            return self._chunk(region, *given)
-        region.recorded = region.recorded or Graphs(lambda *chunk: self._chunk(region, *chunk))
+            return self.chunk(region.cache, *given)
+        region.recorded = region.recorded or Graphs(partial(self.chunk, region.cache))
         try:
             return region.recorded(*given)
         except torch.OutOfMemoryError:  # a graph has working memory of its own; what was remembered is as it was
             region.recorded, self.recordable = None, False
-        return self._chunk(region, *given)
-
-    def _chunk(self, region: Region, noise: Tensor, features: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-        def attend(block: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-            keys, values, middle = region.cache.exchange(block, k, v)
-            slots = len(noise) // LATENTS
-            own = attention.means(q).unflatten(1, (slots, -1))
-            return self.attention(q, keys, values, attention.selected(own, middle, self.near, self.keep))
-
-        return self.net(noise, features, (cos, sin), attend)
+        return self.chunk(region.cache, *given)

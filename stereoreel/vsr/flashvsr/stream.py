@@ -6,6 +6,7 @@ Latent frame t is told of frames 4 t + 1 ... 4 t + 4 and decodes to frames 4 t -
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
@@ -78,27 +79,35 @@ class Decoding:
 
 
 class Beside:
-    """Work that a CUDA device does on a stream of its own, beside what is asked of it next; elsewhere it is done at once."""
+    """A CUDA device's stream for work that is done beside what is asked of the device next; elsewhere everything is done at once."""
 
     def __init__(self, device: torch.device):
         self.device, self.stream = device, torch.cuda.Stream(device) if device.type == "cuda" else None
 
-    def __call__(self, work: Callable[..., Tensor], *given: Tensor) -> Callable[[], Tensor]:
-        """Begin ``work`` of tensors; what is returned gives its result, for which the device waits and the computer does not."""
+    @contextmanager
+    def taking(self, *given: Tensor) -> Iterator[None]:
+        """What is asked for within is done there, after all that was asked for before; the tensors ``given`` last until then."""
         if self.stream is None:
-            made = work(*given)
-            return lambda: made
+            yield
+            return
+        for tensor in given:
+            if tensor.is_cuda:
+                tensor.record_stream(self.stream)
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
         with torch.cuda.stream(self.stream):
+            yield
+
+    def __call__(self, work: Callable[..., Tensor], *given: Tensor) -> Callable[[], Tensor]:
+        """Begin ``work`` of tensors; what is returned gives its result, for which the device waits and the computer does not."""
+        with self.taking(*given):
             made = work(*given)
-            done = self.stream.record_event()
-        for tensor in given:
-            tensor.record_stream(self.stream)
+            done = self.stream.record_event() if self.stream else None
 
         def result() -> Tensor:
-            current = torch.cuda.current_stream(self.device)
-            current.wait_event(done)
-            made.record_stream(current)
+            if done is not None:
+                current = torch.cuda.current_stream(self.device)
+                current.wait_event(done)
+                made.record_stream(current)
             return made
 
         return result

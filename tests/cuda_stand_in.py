@@ -1,0 +1,210 @@
+"""A CUDA device that computes nothing: torch's fake tensors on it, and streams, events and graphs that keep account of who waits for whom.
+
+``Device`` notes every operation. It raises where one stream uses what another has not done yet, where memory is given back while
+another stream may still use it, where tensors of the computer and the device are mixed or of two number types, and where a value
+is asked for; ``waits`` lists the copies for which the computer would wait.
+"""
+
+import math
+from collections import Counter
+from contextlib import contextmanager
+from functools import cache
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.multiprocessing.reductions import StorageWeakRef
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
+from torch.utils._pytree import tree_leaves
+
+CUDA = torch.device("cuda", 0)
+
+
+class Stream:
+    """What it has done, and for how much of every stream it has waited."""
+
+    def __init__(self, device=None):
+        self.seen = Counter()
+
+    def step(self):
+        self.seen[self] += 1
+        return self.seen[self]
+
+    def record_event(self):
+        return SimpleNamespace(seen=self.seen.copy())
+
+    def wait_event(self, event):
+        self.seen |= event.seen
+
+    def wait_stream(self, other):
+        self.seen |= other.seen
+
+
+class Place:
+    """A piece of memory: whose it is, when each stream used which part of it last, and which streams it is known to serve."""
+
+    def __init__(self, owner, weak, pinned=False):
+        self.owner, self.weak, self.pinned, self.stays = owner, weak, pinned, False
+        self.used, self.recorded = {}, {owner}
+
+
+class Op(NamedTuple):
+    """What was asked for: tensors as (device, shape, strides, type), other arguments, and the memory that was there before."""
+
+    name: str
+    given: list
+    made: list
+    plain: list
+    known: list
+
+
+class Graph:
+    """What was asked for while it was recorded: the streams' account of it, again at every replay."""
+
+    def __init__(self, device):
+        self.device, self.uses = device, []
+
+    def replay(self):
+        self.device.replays += 1
+        for uses in self.uses:
+            self.device.touch(uses)
+
+
+class Device(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.main = self.current = Stream()
+        self.places, self.ops, self.waits, self.recording, self.recorded, self.replays = {}, [], [], None, 0, 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        leaves = tree_leaves((args, kwargs))
+        given = [one for one in leaves if isinstance(one, torch.Tensor)]
+        made = function(*args, **kwargs)
+        outs = [one for one in (made if isinstance(made, list | tuple) else [made]) if isinstance(one, torch.Tensor)]
+        self.note(function, given, outs, kwargs, [one for one in leaves if not isinstance(one, torch.Tensor)])
+        changed = [kwargs[name] if name in kwargs else args[at] for at, name in writes(function) if name in kwargs or at < len(args)]
+        held = set(map(key, given))
+        new = [self.place(out, kwargs.get("pin_memory", False)) for out in outs if key(out) not in self.places]
+        view = outs and not changed and not new and all(key(out) in held for out in outs)
+        if not view and any(one.is_cuda for one in (*given, *outs)):  # what the computer does by itself is no stream's work
+            used = [(self.place(one), *reach(one), any(one is other for other in changed)) for one in given]
+            self.use([*used, *((place, 0, math.inf, True) for place in new)])
+            del used
+        del leaves, given, outs, changed, args, kwargs
+        self.collect()
+        return made
+
+    def moved(self, net):
+        """A network with its tensors here, laid out as they were; they stay."""
+        for part in net.modules():
+            for some in (part._parameters, part._buffers):
+                for name, one in some.items():
+                    if one is not None:
+                        there = torch.empty_strided(one.shape, one.stride(), dtype=one.dtype, device=CUDA)
+                        some[name] = torch.nn.Parameter(there, requires_grad=False) if some is part._parameters else there
+                        self.place(there).stays = True
+        return net
+
+    def note(self, function, given, outs, kwargs, plain):
+        shapes = [[(one.device.type, tuple(one.shape), one.stride(), one.dtype) for one in some] for some in (given, outs)]
+        known = [key(one) if key(one) in self.places else None for one in given]
+        self.ops.append(Op(str(function), *shapes, plain, known))
+        kinds = {one.device.type for one in (*given, *outs)}
+        if len(kinds) > 1 and self.recording is not None:
+            raise AssertionError("a graph would hold what the computer has only now")
+        if len(kinds) > 1 and "copy" in str(function):
+            source = given[-1]
+            pinned = source.device.type != "cpu" or self.place(source).pinned
+            target = outs[0].device.type != "cpu" or self.place(outs[0]).pinned
+            whole = "_to_copy" in str(function) or all(one.is_contiguous() or one.is_cuda for one in given)
+            if not (pinned and target and whole and any(one is True for one in plain)):  # it is not blocking
+                self.waits.append(str(function))
+
+    @contextmanager
+    def away(self):
+        """Work of the computer's own, with tensors that are real."""
+        with _disable_current_modes():
+            yield
+
+    def place(self, tensor, pinned=False):
+        at = key(tensor)
+        if at not in self.places:
+            self.places[at] = Place(self.current, StorageWeakRef(tensor.untyped_storage()), pinned)
+            self.places[at].stays = self.recording is not None  # a graph's memory is nobody else's
+        return self.places[at]
+
+    def use(self, uses):
+        if self.recording is None:
+            self.touch(uses)
+        else:  # nothing is done now
+            self.recording.append(uses)
+
+    def touch(self, uses):
+        """An operation that reads, or writes, parts of places from one number to another."""
+        now = self.current.step()
+        for place, begin, end, writes in uses:
+            for (stream, other, last, wrote), when in place.used.items():
+                if (writes or wrote) and begin < last and other < end and self.current.seen[stream] < when:
+                    raise AssertionError("a stream does not wait for what another does with the same memory")
+        for place, begin, end, writes in uses:
+            place.used[self.current, begin, end, writes] = now
+
+    def collect(self):
+        """Places that nobody holds any more go back to their owners, who may use them again at once."""
+        for at in [at for at, place in self.places.items() if not place.stays and place.weak.expired()]:
+            place = self.places.pop(at)
+            if place.pinned:  # torch sees to it
+                continue
+            for (stream, *_), when in place.used.items():
+                if stream not in place.recorded and place.owner.seen[stream] < when:
+                    raise AssertionError("memory is given back while another stream uses it")
+
+    @contextmanager
+    def on(self, stream):
+        before, self.current = self.current, stream
+        try:
+            yield
+        finally:
+            self.current = before
+
+    @contextmanager
+    def graph(self, graph, **options):
+        self.recorded += 1
+        self.recording = graph.uses
+        with self.on(Stream()):
+            yield
+        self.recording = None
+
+
+@cache
+def writes(function):
+    """Which arguments an operation changes."""
+    return [(at, told.name) for at, told in enumerate(function._schema.arguments) if told.alias_info and told.alias_info.is_write]
+
+
+def reach(tensor):
+    """The first number of its memory that a tensor has, and the one after its last."""
+    begin = tensor.storage_offset()
+    return begin, begin + 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride())) if tensor.numel() else begin
+
+
+def key(tensor):
+    return tensor.untyped_storage()._cdata
+
+
+@contextmanager
+def device(monkeypatch):
+    """The stand-in in the place of torch's CUDA, for a GPU of generation 9 with 80 GB."""
+    made = Device()
+    answers = {
+        "Stream": Stream, "current_stream": lambda device=None: made.current, "stream": made.on, "graph": made.graph,
+        "CUDAGraph": lambda: Graph(made), "get_device_capability": lambda device=None: (9, 0), "empty_cache": lambda: None,
+        "mem_get_info": lambda device=None: (79 << 30, 80 << 30), "memory_reserved": lambda device=None: 0, "memory_allocated": lambda device=None: 0,
+    }  # fmt: skip
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: made.place(tensor).recorded.add(stream))
+    with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=False), made:
+        yield made
