@@ -63,7 +63,8 @@ class TensorSource:
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
         for start in range(0, len(self._images), frames):
-            yield self._checked(self._images[start:start + frames].to(host.device, torch.float32), start)
+            chunk = self._checked(self._images[start:start + frames].float(), start)  # where it lies: no device is waited for
+            yield chunk.to(host.device)
 
     def _checked(self, chunk: Tensor, start: int) -> Tensor:
         low, high = (float(bound) for bound in torch.aminmax(chunk))  # NaN in, NaN out

@@ -91,7 +91,8 @@ class Graphs:
                 self.run(*own)
         torch.cuda.current_stream(device).wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, capture_error_mode="thread_local"):  # what another thread does meanwhile is no part of it
+        # On a stream of this device: torch's own is of whichever was current first. What another thread does meanwhile is no part of it.
+        with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
             made = self.run(*own)
         return graph, own, made
 
