@@ -38,6 +38,25 @@ class Plan:
         return catalog.stage(self.kind, self.settings, host, self.label)
 
 
+class KeptPlan:
+    """A plan whose stage is loaded for the first of several excerpts and kept in ``loaded`` for the others: it remembers nothing between shots."""
+
+    def __init__(self, plan: Plan, loaded: dict):
+        self._plan, self._loaded, self.label = plan, loaded, plan.label
+
+    def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]:
+        return self._plan.describe(*infos)
+
+    def load(self, host: Host) -> Stage:
+        key = id(self._plan)
+        if key not in self._loaded:
+            self._loaded[key] = self._plan, self._plan.load(host)
+        stage = self._loaded[key][1]
+        if counts := getattr(stage, "counts", None):
+            counts.clear()  # they were noted when the last excerpt ended
+        return stage
+
+
 def plans(*clips: Clip) -> Iterator[Plan]:
     """The stages of the catalogue that clips are made by, each once, sources first."""
     seen = set()

@@ -17,10 +17,9 @@ from typing import NamedTuple
 from torch import Tensor
 
 from . import peek, views
-from .clip import Clip, ClipInfo, Shot, Stage, Step
+from .clip import Clip, ClipInfo, Shot, Step
 from .eyes import TIME
-from .host import Host
-from .plan import Plan
+from .plan import KeptPlan, Plan
 
 GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
 LONGEST = 1500  # the longest shot that is not split
@@ -86,7 +85,7 @@ def excerpt(clips: Sequence[Clip], unit: Unit, loaded: dict | None = None) -> li
     parts = [Clip(Step(_Window(unit.start, unit.stop), (made.clip(clip, wanted),))) for clip in clips]
     for maker in peek.makers_of(parts) if loaded is not None else ():
         if isinstance(maker, Step) and isinstance(maker.recipe, Plan):
-            maker.recipe = _Once(maker.recipe, loaded)
+            maker.recipe = KeptPlan(maker.recipe, loaded)
     return parts
 
 
@@ -185,22 +184,3 @@ class _Window(views.Weightless):
             place += chunk.shape[TIME]
             if first < last:
                 yield chunk.narrow(TIME, first, last - first)
-
-
-class _Once:
-    """A stage that is loaded for the first of several excerpts and kept for the others: it remembers nothing between shots."""
-
-    def __init__(self, plan: Plan, loaded: dict):
-        self._plan, self._loaded, self.label = plan, loaded, plan.label
-
-    def describe(self, *infos: ClipInfo):
-        return self._plan.describe(*infos)
-
-    def load(self, host: Host) -> Stage:
-        key = id(self._plan)
-        if key not in self._loaded:
-            self._loaded[key] = self._plan, self._plan.load(host)
-        stage = self._loaded[key][1]
-        if counts := getattr(stage, "counts", None):
-            counts.clear()  # they were noted when the last excerpt ended
-        return stage

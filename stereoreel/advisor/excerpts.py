@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from .. import peek, views
-from ..clip import Clip, ClipInfo, Shot, Source, Stage, Step
+from ..clip import Clip, ClipInfo, Shot, Source, Step
 from ..eyes import TIME
 from ..host import Host
-from ..plan import Plan
+from ..plan import KeptPlan, Plan
 from ..pull import CHUNK_BYTES
 
 JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
@@ -72,7 +72,7 @@ class Excerpts:
             elif not isinstance(maker, Step):
                 maker.source = _Waited(maker.source, self)
             elif isinstance(maker.recipe, Plan):
-                maker.recipe = _Kept(maker.recipe, loaded)
+                maker.recipe = KeptPlan(maker.recipe, loaded)
 
     @property
     def info(self) -> ClipInfo:
@@ -108,22 +108,6 @@ class _Joined(views.Weightless):
             yield chunk
             if time.monotonic() > self.until:
                 return
-
-
-class _Kept:
-    """A stage that is loaded once for several films of excerpts: it remembers nothing between shots."""
-
-    def __init__(self, plan: Plan, loaded: dict):
-        self._plan, self._loaded, self.label = plan, loaded, plan.label
-
-    def describe(self, *infos: ClipInfo):
-        return self._plan.describe(*infos)
-
-    def load(self, host: Host) -> Stage:
-        key = id(self._plan)
-        if key not in self._loaded:
-            self._loaded[key] = self._plan, self._plan.load(host)
-        return self._loaded[key][1]
 
 
 class _Waited:
