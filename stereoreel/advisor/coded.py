@@ -26,7 +26,7 @@ class Planes(NamedTuple):
     """One frame ``[H, W]`` in whatever codes it has; levels of 255 are ``(code - black) * gain``.
 
     ``noise`` is the plane whose noise counts: luma of a file, green of RGB (of independent noise in R, G and B, luma keeps 3/4).
-    ``held``: the frame could not be decoded, and this is the one before it again.
+    ``held``: the frame could not be decoded, and this is another one again.
     """
 
     luma: np.ndarray
@@ -57,12 +57,12 @@ class CodedSource:
         for run in self._runs(spans):
             first, stop = run[0][0], run[-1][1]
             frames = read_frames(self.facts, self.first + first, self.first + stop, Damage(), progressive=False)
-            shown = None
+            times = self.facts.pts
             with closing(frames):
                 for number, frame in enumerate(frames, first):
                     if any(start <= number < end for start, end in run):
-                        yield self._luma(frame)._replace(held=frame is shown)
-                    shown = frame
+                        held = bool(times) and frame.pts != times[self.first + number]
+                        yield self._luma(frame)._replace(held=held)
 
     def _runs(self, spans: Spans) -> list[Spans]:
         runs: list[Spans] = []

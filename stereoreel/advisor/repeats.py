@@ -37,8 +37,9 @@ class Repeats:
         pairs = zip(changes, window.small, window.small[1:], window.motion)
         moving = [change for change, *pair in pairs if change > EXACT and _happens(change, *pair)]
         if not moving:
-            self.still += len(changes)
-            self.exact += sum(change <= EXACT for change in changes)
+            decoded = [change for number, change in enumerate(changes, window.start + 1) if number not in window.held]
+            self.still += len(decoded)
+            self.exact += sum(change <= EXACT for change in decoded)
             return [False] * len(changes)
         usual = float(np.median(moving))
         repeats = [change <= max(EXACT, ALIKE * usual) for change in changes]
