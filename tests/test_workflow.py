@@ -54,6 +54,11 @@ def test_edges_of_depth_are_put_on_frames_once(stages, edges):
     assert all(node["inputs"]["edges"] == "snap" for node in graph.values() if node["class_type"] == "StereoReelStereo")
 
 
+def test_edges_stay_with_depth_where_the_upscaler_only_cleans():
+    graph = orders.api(("extract", "depth", "vsr", "stereo", "encode"), options={"vsr": {"factor": 1.0}})
+    assert graph["2"]["inputs"]["edges"] == "snap"
+
+
 def test_every_node_is_in_a_bundled_workflow():
     used = {node["class_type"] for file in API.values() for node in workflow.read(file).values()}
     assert used >= {node.id for node in NODES}
