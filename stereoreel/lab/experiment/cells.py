@@ -61,9 +61,8 @@ def cells(truth: Truth, plan: Plan, host: Host) -> list[Row]:
             for seen in plan.depths:
                 if str(seen) == str(FULL) or (kind, model) == plan.upscalers[0]:
                     shop.seen = seen
-                    orders = ORDERS if seen.lines else COMPARED
                     rows += [Row(truth.name, lines, name, f"{kind} {model}", str(seen), *one(shop, places, source, order, kind, model, plan))
-                             for order in orders]
+                             for order in ORDERS]
     return rows
 
 

@@ -164,11 +164,12 @@ def source_resolves(rows: Rows, setting: Setting) -> Finding:
 
 
 def each_eye(rows: Rows, setting: Setting) -> Finding:
-    apart = {f"{source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": SOURCE}, source=source, lines=setting.small,
-                                                                upscaler=upscaler, depth=setting.full)
-             for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
+    apart = {f"over {order}: {source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": order}, source=source,
+                                                                              lines=setting.small, upscaler=upscaler, depth=setting.full)
+             for order in (SOURCE, SMOOTH) for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
     return Finding("eyes", "Upscaling each eye by itself makes the eyes disagree.", told(apart, " levels", 2), str(judged(apart, LEVELS)),
-                   "upscale last against depth from source, which get the same depth; networks that invent detail are only decided by weights")
+                   "against eyes of upscaled frames and the same exact depth, with its edges put on those frames and without; networks that "
+                   "invent detail are only decided by weights")
 
 
 CLAIMS: tuple[Callable[[Rows, Setting], Finding], ...] = (
