@@ -16,6 +16,7 @@ OVER = 1.6  # a change is an edge when looking twice as far finds less than so m
 SHARP = 1.25  # below this an edge is over within one depth pixel each way, and its sides are taken from there
 REACH, SPREAD = 2, 2.0  # depth pixels each way whose colour tells a side's, and the square of the distance at which one counts 1 / e
 COLOR = 0.1  # differences in colour (root mean square of RGB in 0..1) well below this do not tell the sides apart
+TOGETHER = 1 << 18  # depth pixels whose surroundings are looked at at once: 300 MB
 PRIOR = 0.3  # what the enlarged depth says, which knows how an edge divides a depth pixel, against what colour says
 
 
@@ -29,7 +30,9 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     near, far, edge = _sides(depth, step)
     row, column = places(edge)
     colors = frame.new_zeros(*depth.shape, 6)
-    colors[row, column] = _colors(depth, near, far, frame, row, column)
+    shrunk = _shrunk(frame, depth.shape)
+    for some in zip(row.split(TOGETHER), column.split(TOGETHER)):
+        colors[some] = _colors(depth, near, far, shrunk, *some)
     large = F.interpolate(depth[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0]
     rows, columns = (_nearest(size, grown, frame.device) for size, grown in zip(depth.shape, frame.shape))
     edge = edge.index_select(0, rows).index_select(1, columns)
@@ -84,15 +87,21 @@ def _inside(image: Tensor, reach: int) -> Tensor:
     return image.index_select(0, rows).index_select(1, columns)
 
 
-def _colors(depth: Tensor, near: Tensor, far: Tensor, frame: Tensor, row: Tensor, column: Tensor) -> Tensor:
+def _shrunk(frame: Tensor, size: tuple[int, int]) -> Tensor:
+    """The frame ``[3, h, w]`` at the size of its depth, each pixel the mean of what it covers."""
+    home = torch.device("cpu") if frame.device.type == "mps" else frame.device  # there it takes whole factors only
+    return F.interpolate(frame.movedim(-1, 0)[None].to(home), size, mode="area")[0].to(frame.device)
+
+
+def _colors(depth: Tensor, near: Tensor, far: Tensor, shrunk: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """Mean colour of the near and of the far side ``[n, 6]`` around some depth pixels; those that an edge divides count little."""
     (height, width), offsets = depth.shape, torch.arange(-REACH, REACH + 1, device=depth.device)
     down, right = (part.reshape(-1, 1) for part in torch.meshgrid(offsets, offsets, indexing="ij"))
     there = (row + down).clamp(0, height - 1) * width + (column + right).clamp(0, width - 1)  # [25, n]
-    shrunk = F.interpolate(frame.movedim(-1, 0)[None], depth.shape, mode="area")[0].flatten(1).T[there]
+    around = shrunk.flatten(1).T[there]
     side = _side(depth.flatten()[there], near[row, column], far[row, column])
     weights = ((part.clamp(min=0) * torch.exp((down**2 + right**2) / -SPREAD))[..., None] for part in (side, -side))
-    return torch.cat([(weight * shrunk).sum(0) / weight.sum(0).clamp(min=1e-6) for weight in weights], -1)
+    return torch.cat([(weight * around).sum(0) / weight.sum(0).clamp(min=1e-6) for weight in weights], -1)
 
 
 def _side(depth: Tensor, near: Tensor, far: Tensor) -> Tensor:
