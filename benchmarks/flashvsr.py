@@ -133,9 +133,10 @@ def timed(function: Callable[..., Tensor], *given) -> tuple[Tensor, float]:
 
 
 def counted(options: argparse.Namespace, size: str) -> dict:
-    """The arithmetic of a steady chunk of the whole network."""
+    """The arithmetic of a steady chunk of the whole network, untiled, with everything on the device."""
     width, height, factor = parsed(size)
     nowhere = torch.device("meta")
+    options = argparse.Namespace(**{**vars(options), "store": "device", "attention": "dense", "compile": False, "tile": 0})
     return arithmetic(stage(options, factor, nowhere), film(width, height, BEGIN + 3 * STEP, nowhere), parts)
 
 

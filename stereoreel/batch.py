@@ -63,7 +63,7 @@ class TensorSource:
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
         for start in range(0, len(self._images), frames):
-            chunk = self._checked(self._images[start:start + frames].float(), start)  # where it lies: no device is waited for
+            chunk = self._checked(self._images[start:start + frames].float(), start)  # before it is moved, where the answer is at hand
             yield chunk.to(host.device)
 
     def _checked(self, chunk: Tensor, start: int) -> Tensor:

@@ -92,7 +92,7 @@ class Graphs:
         torch.cuda.current_stream(device).wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
         # On a stream of this device: torch's own is of whichever was current first. What another thread does meanwhile is no part of it.
-        with torch.cuda.graph(graph, stream=beside, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
             made = self.run(*own)
         return graph, own, made
 

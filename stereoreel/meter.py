@@ -34,7 +34,7 @@ class Meter:
 
     def __init__(self, memory: bool = False):
         self.costs: dict[str, Cost] = {}
-        self._memory = memory and _RESET.exists()
+        self._memory = memory and reset_peak()
         self._stack: list[str] = []
         self._since, self._base = time.perf_counter(), 0
 

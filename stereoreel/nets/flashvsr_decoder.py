@@ -86,7 +86,7 @@ class Enlarged(nn.Module):
         for row in (0, 1):
             for column in (0, 1):
                 part, place = parts[:, row, column, :, row : row + height, column : column + width], made[:, :, row::2, column::2]
-                torch.clamp_min(part, 0, out=place) if self.relu else place.copy_(part)
+                place.copy_(part.clamp_min_(0) if self.relu else part)
         return made
 
 
