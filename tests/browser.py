@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import shutil
 import threading
 from contextlib import ExitStack, contextmanager, suppress
@@ -118,12 +117,6 @@ def killed_after(seconds: float):
         done.set()
 
 
-def taking_turns() -> None:
-    """Puts this thread, and so a browser, under the ordinary scheduler: under a real-time one two threads that spin starve all others for good."""
-    if hasattr(os, "sched_getscheduler") and os.sched_getscheduler(0) in (os.SCHED_FIFO, os.SCHED_RR):
-        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-
-
 @contextmanager
 def canvas(address: str):
     """A page on which ``window.app`` is ready and the pack's nodes are known. Where a browser hangs while it starts, another is tried."""
@@ -131,7 +124,6 @@ def canvas(address: str):
         pytest.skip(reason)
     from playwright.sync_api import Error
 
-    taking_turns()
     for left in reversed(range(ATTEMPTS)):
         with ExitStack() as opened:
             try:

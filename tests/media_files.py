@@ -10,6 +10,8 @@ from pathlib import Path
 import av
 import numpy as np
 
+from stereoreel.media.scheduling import kept_scheduling
+
 WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}  # matrix: red and blue in luma
 PLANAR = {"yuv420p": (2, 8), "yuv444p": (1, 8), "yuv420p10le": (2, 10), "yuv444p10le": (1, 10)}  # chroma step, bits
 SOUND_TICK, SUBTITLE_TICK = 1024, Fraction(1, 1000)
@@ -95,7 +97,7 @@ def write_video(
     ``chapters`` hold ``(start, end, text)`` in seconds.
     """
     path, fps = Path(path), Fraction(fps)
-    with av.open(str(path), "w", options=container_options or {}) as container:
+    with av.open(str(path), "w", options=container_options or {}) as container, kept_scheduling():
         video = _video_stream(container, frames, fps, codec, pix_fmt, options, color, full, sar)
         sounds = [(_sound_stream(container, *sound[1:4]), *sound) for sound in audio]
         texts = _subtitle_stream(container, path.suffix) if subtitles else None

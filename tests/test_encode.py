@@ -34,6 +34,31 @@ def test_size_rate_and_frame_count_are_exact(tmp_path, name, fps):
     assert [round(float(frame.mean()) * 255) for frame in frames] == pytest.approx(levels.tolist(), abs=1)
 
 
+PRIORITIES = """
+import os, subprocess, sys, torch
+from fractions import Fraction
+from pathlib import Path
+from stereoreel.clip import ClipInfo
+from stereoreel.media.encode import Writer
+from stereoreel.media.options import OPTIONS
+from stereoreel.options import resolve
+
+with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), resolve(OPTIONS, {"format": sys.argv[2]})) as writer:
+    writer.write(torch.rand(30, 64, 64, 3))
+    print(*sorted({os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}), flush=True)
+    subprocess.run([sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getscheduler") or not os.path.exists("/proc/self/task"), reason="threads are not told here")
+@pytest.mark.parametrize("name", ["av1", "hevc"])
+def test_no_thread_becomes_a_real_time_one(tmp_path, name):
+    """SVT-AV1 asks for it where it may, which is where it is run by root; elsewhere this cannot fail."""
+    extent = extension(settings(format=name))
+    made = subprocess.run([sys.executable, "-c", PRIORITIES, str(tmp_path / f"film{extent}"), name], capture_output=True, text=True, check=True)
+    assert made.stdout.split() == ["0", "0"], made.stderr
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_odd_sizes_grow_to_even_by_repeating_the_edge(tmp_path, name):
     frames = torch.from_numpy(moving(3, 65, 27)) / 255

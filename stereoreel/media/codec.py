@@ -17,6 +17,7 @@ from .clock import Clock
 from .light import light_words
 from .options import presets
 from .picture import Pictures
+from .scheduling import kept_scheduling
 
 ANAGLYPHS = ("anaglyph", "anaglyph_color", "anaglyph_half_color", "anaglyph_gray")
 STEREO_MODES = {"full_sbs": "left_right", "half_sbs": "left_right", "full_tb": "top_bottom", "half_tb": "top_bottom",
@@ -53,7 +54,8 @@ def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settin
     if info.views == 2 and settings.stereo_tags and entry["container"] == "matroska" and settings.layout in STEREO_MODES:
         stream.metadata["stereo_mode"] = STEREO_MODES[settings.layout]
     try:
-        stream.codec_context.open()
+        with kept_scheduling():
+            stream.codec_context.open()
     except av.error.FFmpegError as error:
         raise ValueError(refusal) from error
     return stream

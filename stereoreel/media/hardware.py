@@ -13,6 +13,7 @@ from .clock import Clock
 from .codec import codec_options, configure
 from .options import preset
 from .picture import Pictures
+from .scheduling import kept_scheduling
 
 log = logging.getLogger(__name__)
 OF_THE_FILE = ("container", "extension", "codec_tag", "audio_copy", "audio", "subtitles")  # the same whoever encodes
@@ -48,7 +49,8 @@ def refusal(info: ClipInfo, settings: SimpleNamespace, entry: dict, size: tuple[
             context = av.CodecContext.create(entry["codec"], "w")
             context.options = codec_options(info, settings, entry)
             configure(context, entry, Pictures(size, info.color, entry["pix_fmt"]), Clock(info), None)
-            context.open()
+            with kept_scheduling():
+                context.open()
     except av.codec.codec.UnknownCodecError:
         return "not in this PyAV"
     except (av.error.FFmpegError, OSError, ValueError) as error:
