@@ -2,7 +2,8 @@
 
     python benchmarks/stereo.py [--quick] [--json] [--device cuda]
 
-torch, numba: ours, the second where numba is installed. naive: ``grid_sample`` through the source's own disparity. remap: the same by
+torch, numba: ours, the second where numba is installed. snap, smooth: ours with a depth of half the size, its edges put on the picture's or
+not. naive: ``grid_sample`` through the source's own disparity. remap: the same by
 OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour, which is how common packs work.
 Runs are interleaved; ms are for both eyes of a frame. dB: where the source shows what the eye sees, and within 8 pixels of steps in
 depth; IoU: of the holes' masks. Last: both eyes packed as Dubois' anaglyph, beside the plain formula.
@@ -35,6 +36,7 @@ from stereoreel.clip import ClipInfo, Shot
 from stereoreel.host import Headless
 from stereoreel.media.anaglyph import DUBOIS, dubois
 from stereoreel.options import resolve
+from stereoreel.resize import resize
 from stereoreel.stereo import builtin, warp
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
@@ -43,8 +45,8 @@ EYES = (0.5, -0.5)
 NEAR = 8  # pixels from a step in depth
 
 
-def ours(host: Headless, image: torch.Tensor, depth: torch.Tensor, numba: bool = False) -> Callable[[], dict[str, torch.Tensor]]:
-    options = resolve(stereo.OPTIONS, {"divergence": DIVERGENCE, "convergence": 0.0, "convergence_mode": "fixed"})
+def ours(host: Headless, image: torch.Tensor, depth: torch.Tensor, numba: bool = False, **more) -> Callable[[], dict[str, torch.Tensor]]:
+    options = resolve(stereo.OPTIONS, {"divergence": DIVERGENCE, "convergence": 0.0, "convergence_mode": "fixed", **more})
     stage, shot = builtin.load(None, options, host), Shot(0, ClipInfo(image.shape[2], image.shape[1], Fraction(25), 1))
 
     def run() -> dict[str, torch.Tensor]:
@@ -147,6 +149,8 @@ def measure(host: Headless, name: str, rounds: int) -> dict[str, dict[str, float
     own = {"torch": ours(host, image, depth)}
     if host.device.type == "cpu" and warp.compiled():
         own["numba"] = ours(host, image, depth, numba=True)
+    half = resize(depth, depth.shape[1] // 2, depth.shape[2] // 2, "area")
+    own |= {edges: ours(host, image, half, "numba" in own, edges=edges) for edges in ("snap", "smooth")}
     ways = {way: lambda run=run: run()["clip"] for way, run in own.items()} | {"naive": lambda: naive(image, depth)}
     slow = {}
     if host.device.type == "cpu":
@@ -185,7 +189,7 @@ def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
     """How many times as long as ours the other ways take: by our fastest way, and Dubois' formula by our tables."""
     own = min(figures[way]["min_ms"] for way in ("torch", "numba") if way in figures)
     return {way: row["min_ms"] / (figures["dubois"]["min_ms"] if way == "formula" else own)
-            for way, row in figures.items() if way not in ("numba", "dubois")}
+            for way, row in figures.items() if way not in ("numba", "snap", "smooth", "dubois")}
 
 
 def main() -> None:
