@@ -82,6 +82,11 @@ class ClipInfo:
         return dataclasses.replace(self, **changes)
 
     @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame of all views, as float32."""
+        return 4 * self.width * self.height * self.channels * self.views
+
+    @property
     def duration(self) -> Fraction:
         """Seconds from the first frame to the end of the last, which lasts as long as the one before it."""
         if self.times and len(self.times) > 1:

@@ -23,6 +23,8 @@ class Cost:
     seconds: float = 0.0
     frames: int = 0
     memory: int = 0  # bytes of peak resident memory above the stage's start; 0 where the system does not tell
+    chunk: int = 0  # the most frames that it made at once, of ``most`` that it might have
+    most: int = 0
     counts: Counter[str] = field(default_factory=Counter)  # what the stage says of its own work, such as frames that it reused
 
 
@@ -53,8 +55,11 @@ class Meter:
             self._book()
             self._stack.pop()
 
-    def count(self, label: str, frames: int) -> None:
-        self._cost(label).frames += frames
+    def count(self, label: str, frames: int, most: int = 0) -> None:
+        """Frames that a stage made at once, and how many it might have."""
+        cost = self._cost(label)
+        cost.frames += frames
+        cost.chunk, cost.most = max(cost.chunk, frames), most
 
     def note(self, label: str, counts: Mapping[str, int]) -> None:
         """Keep, and log, what a stage counted."""

@@ -128,6 +128,11 @@ def makers_of(clips: Sequence[Clip]) -> list[Source | Step]:
     return list(found.values())
 
 
+def infos_of(maker: Source | Step) -> list[ClipInfo]:
+    """The facts of all that it makes."""
+    return list(maker.infos.values()) if isinstance(maker, Step) else [maker.info]
+
+
 def frames_needed(step: Step, spans: Spans) -> Spans:
     """The frames of its inputs that a stage wants for some of its output: those they lie between, and the context within their shot."""
     info, made = step.inputs[0].info, next(iter(step.infos.values()))

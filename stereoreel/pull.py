@@ -23,6 +23,16 @@ CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage m
 MOST_FRAMES = 32
 
 
+def chunk_bytes(device: torch.device) -> int:
+    return CHUNK_BYTES.get(device.type, CHUNK_BYTES["cpu"])
+
+
+def frames_at_once(device: torch.device, *sides: Iterable[ClipInfo]) -> int:
+    """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these clips."""
+    largest = max(sum(info.frame_bytes for info in side) for side in sides)
+    return max(1, min(MOST_FRAMES, chunk_bytes(device) // largest))
+
+
 def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None) -> Iterator[tuple[Tensor, ...]]:
     """All frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
 
@@ -37,7 +47,7 @@ def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = No
         try:
             readers = [run.reader(clip) for clip in piece]
             run.place()
-            for chunks in run.together(readers, piece[0].info.frames, "This pull"):
+            for chunks in together(readers, piece[0].info.frames, run.most([reader.info for reader in readers]), "This pull"):
                 done += chunks[0].shape[TIME]
                 yield chunks
                 run.done = (done, total)
@@ -51,7 +61,6 @@ class _Run:
 
     def __init__(self, host: Host, chunk_frames: int | None, meter: Meter, done: tuple[int, int] = (0, 0)):
         self.host, self.chunk_frames, self.meter, self.done = host, chunk_frames, meter, done
-        self.budget = CHUNK_BYTES.get(host.device.type, CHUNK_BYTES["cpu"])
         self.makers: dict[int, _Maker] = {}
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
@@ -70,27 +79,10 @@ class _Run:
             maker.load()
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
         memory = sum(maker.memory() for maker in makers)
-        self.placed = self.host.place(nets, memory + 4 * self.budget)
+        self.placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
 
     def most(self, *sides: Iterable[ClipInfo]) -> int:
-        """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these clips."""
-        if self.chunk_frames:
-            return self.chunk_frames
-        largest = max(sum(4 * info.width * info.height * info.channels * info.views for info in side) for side in sides)
-        return max(1, min(MOST_FRAMES, self.budget // largest))
-
-    def together(self, readers: Sequence[_Reader], frames: int, label: str, gives: Iterable[ClipInfo] = ()) -> Iterator[tuple[Tensor, ...]]:
-        """The next ``frames`` frames of all readers in agreeing slices; fewer where the first reader ends early.
-
-        ``gives`` are the clips that will be made of them, which may be larger.
-        """
-        first, *others = readers
-        most = self.most([reader.info for reader in readers], gives)
-        left = frames
-        while left and (chunk := first.read(min(most, left))) is not None:
-            count = chunk.shape[TIME]
-            left -= count
-            yield (chunk, *(reader.read_exactly(count, label, first) for reader in others))
+        return self.chunk_frames or frames_at_once(self.host.device, *sides)
 
     def close(self) -> None:
         for maker in reversed(list(self.makers.values())):
@@ -132,6 +124,16 @@ class _Reader:
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, TIME)
 
 
+def together(readers: Sequence[_Reader], frames: int, most: int, label: str) -> Iterator[tuple[Tensor, ...]]:
+    """The next ``frames`` frames of all readers in agreeing slices of at most ``most``; fewer where the first reader ends early."""
+    first, *others = readers
+    left = frames
+    while left and (chunk := first.read(min(most, left))) is not None:
+        count = chunk.shape[TIME]
+        left -= count
+        yield (chunk, *(reader.read_exactly(count, label, first) for reader in others))
+
+
 class _Maker:
     """A source or a stage at work: advances by one chunk and hands it to every reader of that output."""
 
@@ -140,6 +142,7 @@ class _Maker:
         self.readers: list[_Reader] = []
         self.stage: Stage | None = None
         self.work: Iterator | None = None
+        self.most = 1  # frames that it is to move at once
 
     def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
         self.readers.append(_Reader(self, clip, gives))
@@ -148,11 +151,12 @@ class _Maker:
     def load(self) -> None:
         with naming(self.label):
             if isinstance(self.maker, Step):
+                self.most = self.run.most([reader.info for reader in self.inputs], self.maker.infos.values())
                 self.stage = self.maker.recipe.load(self.run.host)
                 self.work = self._shots()
             else:
-                sides = [[self.maker.info], *(reader.gives for reader in self.readers)]
-                self.work = self.maker.chunks(self.run.host, self.run.most(*sides))
+                self.most = self.run.most([self.maker.info], *(reader.gives for reader in self.readers))
+                self.work = self.maker.chunks(self.run.host, self.most)
 
     def memory(self) -> int:
         """Bytes that the stage's networks need for their work, where it tells."""
@@ -169,7 +173,7 @@ class _Maker:
         made = ports(made)
         for reader in self.readers:
             reader.waiting.append(made[reader.clip.port])
-        self.run.meter.count(self.label, next(iter(made.values())).shape[TIME])
+        self.run.meter.count(self.label, next(iter(made.values())).shape[TIME], self.most)
         return True
 
     def _shots(self) -> Iterator[Tensor | dict[str, Tensor]]:
@@ -178,7 +182,7 @@ class _Maker:
         for start, stop in info.shots:
             if start == stop:
                 continue
-            chunks = self.run.together(self.inputs, stop - start, self.label, self.maker.infos.values())
+            chunks = together(self.inputs, stop - start, self.most, self.label)
             yield from self._one_shot(Shot(start, info), chunks)
 
     def _one_shot(self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor | dict[str, Tensor]]:

@@ -14,11 +14,12 @@ from ..host import Host
 from ..media.clock import frames_of
 from ..views import Trim
 from .excerpts import least, spans
-from .footprint import Footprint, growth
+from .footprint import Footprint, growth, unfilled
 from .measured import Run, run
 from .reckon import ENCODE, again_of, doubt_of, predicted, rates_of, size_of
 
 TOLD = 0.1  # of all cores
+HEAP = 1.08  # memory of a long film over a short one's: what lies between a heap's blocks grows for some hundred frames (2 to 20 % were seen)
 FIRST = 4  # frames of the first run, in which everything is loaded and called for the first time
 
 
@@ -76,14 +77,16 @@ def predict(job, host: Host, seconds: float = 20) -> Cost:
     whole = clips[0].info.frames
     runs = [run(clips, job.settings, _first(clips[0].info), watched, loaded, math.inf)]
     while runs[-1].frames < whole:
-        frames = _affordable(runs, begun + seconds - time.monotonic(), whole, len(runs) == 1)
+        frames = _affordable(runs, begun + seconds - time.monotonic(), whole)
         if not frames:
             break
         wanted = spans(clips[0].info, frames, least(clips, host.device))
         runs.append(run(clips, job.settings, wanted, watched, loaded, begun + 1.5 * seconds))
     memory = footprint.peak
     if whole > runs[-1].frames:
+        memory += unfilled(clips, runs[-1].meter)
         memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)
+        memory = round(HEAP * memory)
     return _reckoned(clips, job.settings, runs, memory, footprint.gpu)
 
 
@@ -91,13 +94,16 @@ def _first(info: ClipInfo) -> peek.Spans:
     return spans(info, info.frames) if info.frames <= 2 * FIRST else [spans(info, 2 * FIRST)[0]]
 
 
-def _affordable(runs: Sequence[Run], left: float, whole: int, must: bool) -> int:
-    """How many frames the next run may have; 0 where that is not worth it. After the first run there is one more in any case."""
+def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
+    """How many frames the next run may have; 0 where that is not worth it.
+
+    After the first run there is one more in any case; it only makes sure of the pace, which what is called for the first time had slowed.
+    """
     last = runs[-1]
     pace = max(last.booked if len(runs) == 1 else last.seconds, 1e-6) / last.frames
     frames = min(whole, int(0.8 * left / pace))
-    if must:
-        return min(whole, max(frames, 2 * FIRST))
+    if len(runs) == 1 and frames < whole:
+        return min(whole, max(frames // 4, 2 * FIRST))
     return frames if frames >= 2 * last.frames or (frames == whole and left > 2 * pace * whole) else 0
 
 

@@ -14,7 +14,7 @@ from ..clip import Clip, ClipInfo, Shot, Source, Step
 from ..eyes import TIME
 from ..host import Host
 from ..plan import KeptPlan, Plan
-from ..pull import CHUNK_BYTES
+from ..pull import chunk_bytes
 
 JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
 LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them
@@ -23,9 +23,8 @@ MOST = 8  # excerpts
 
 def least(clips: Sequence[Clip], device: torch.device) -> int:
     """How many frames an excerpt should have, so that it fills two chunks: then it takes as much memory as a film does."""
-    infos = [info for maker in peek.makers_of(clips) for info in (maker.infos.values() if isinstance(maker, Step) else [maker.info])]
-    largest = max(4 * info.width * info.height * info.channels * info.views for info in infos)
-    return max(LEAST, min(ENOUGH, 2 * CHUNK_BYTES.get(device.type, CHUNK_BYTES["cpu"]) // largest))
+    largest = max(info.frame_bytes for maker in peek.makers_of(clips) for info in peek.infos_of(maker))
+    return max(LEAST, min(ENOUGH, 2 * chunk_bytes(device) // largest))
 
 
 def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:

@@ -1,4 +1,4 @@
-"""How much memory a run takes at its highest, and how much more it would take if it were long enough to fill the encoder."""
+"""How much memory a run takes at its highest, and how much more it would take if it were long enough to fill chunks and the encoder."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import Clip, ClipInfo
+from .. import peek
+from ..clip import Clip, ClipInfo, Step
 from ..host import Host
 from ..media.encode import Writer
 from ..media.options import extension
-from ..meter import give_back, reset_peak, resident
+from ..meter import Cost, Meter, give_back, reset_peak, resident
 from ..sink import files_of
+from ..views import Weightless
 
 FULL = 128  # frames by which every encoder has begun to give what it was given
-SETTLED = 8  # frames after the first that an encoder gives
+SETTLED = 24  # frames after the first that an encoder gives
 
 
 class Footprint:
@@ -52,6 +54,25 @@ class Footprint:
         return torch.cuda.max_memory_allocated(self._device) - self._gpu if self._device.type == "cuda" else 0
 
 
+def unfilled(clips: Sequence[Clip], meter: Meter) -> int:
+    """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full.
+
+    Twice what one chunk lacks, as the one before is still read while the next is made. Stages that give less at once than they are given
+    choose that themselves.
+    """
+    more, chunks = 0, {}  # by maker: frames that it made at once, and that it will
+    for maker in peek.makers_of(clips):
+        cost = meter.costs.get(maker.label, Cost())
+        made, full = cost.chunk, min(cost.most, peek.infos_of(maker)[0].frames)
+        if isinstance(maker, Step):
+            given, given_full = chunks[id(maker.inputs[0].maker)]
+            full = min(full, given_full) if made >= given else made
+        chunks[id(maker)] = made, max(made, full)
+        if not (isinstance(maker, Step) and isinstance(maker.recipe, Weightless)):  # those give what they are given
+            more += 2 * max(0, full - made) * sum(info.frame_bytes for info in peek.infos_of(maker))
+    return more
+
+
 def growth(clips: Sequence[Clip], settings: SimpleNamespace, frames: int, host: Host, until: float) -> int:
     """Bytes that the encoders take beyond what they took for ``frames`` frames, once the film goes on: they look that far ahead.
 
@@ -66,19 +87,19 @@ def growth(clips: Sequence[Clip], settings: SimpleNamespace, frames: int, host: 
             info = clips[file.clip].info.replace(audio=None, times=None)
             writer = open_files.enter_context(Writer(file.path, info, file.settings))
             writers.append((writer, _grey(info), _grey(info.replace(views=1, channels=1)) if file.shows_depth else None))
-        before = now = resident()
+        before = highest = resident()
         ended = 0
         for number in range(1, FULL + 1):
             for writer, grey, depth in writers:
                 writer.write(grey, depth)
             host.tick(0, 1)
-            now = resident()
+            highest = max(highest, resident())
             if number <= frames:
-                before = now
+                before = highest
             ended += all(writer.coded for writer, *_ in writers)
             if (ended > SETTLED and number > frames) or time.monotonic() > until:
                 break
-        return max(0, now - before)
+        return highest - before
 
 
 def _grey(info: ClipInfo) -> Tensor:

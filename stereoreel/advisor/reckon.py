@@ -22,8 +22,7 @@ def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
     """How many frames each stage makes in the whole film."""
     found = {ENCODE: clips[0].info.frames}
     for maker in peek.makers_of(clips):
-        info = next(iter(maker.infos.values())) if isinstance(maker, Step) else maker.info
-        found[maker.label] = found.get(maker.label, 0) + info.frames
+        found[maker.label] = found.get(maker.label, 0) + peek.infos_of(maker)[0].frames
     return found
 
 

@@ -16,7 +16,7 @@ from ..eyes import TIME, Chunk, both, fan_out
 from ..host import Host
 from ..naming import naming
 from ..plan import Plan
-from ..pull import CHUNK_BYTES, MOST_FRAMES
+from ..pull import chunk_bytes, frames_at_once
 from ..resize import resize
 from ..timeline import output_edge
 from .strand import Strand
@@ -69,7 +69,7 @@ class Line:
         """
         nets = self.stage.nets
         memory = self.stage.memory(*self.infos) if hasattr(self.stage, "memory") else 0
-        return self.host.place(nets, memory + 4 * CHUNK_BYTES.get(self.host.device.type, CHUNK_BYTES["cpu"])) if nets else None
+        return self.host.place(nets, memory + 4 * chunk_bytes(self.host.device)) if nets else None
 
     def moved(self) -> bool:
         """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for the old place are wrong."""
@@ -97,14 +97,8 @@ class Line:
         """The next frames of every input; ``start`` is the number of the first, which begins a shot where none is under way."""
         if self.strand is None:
             self.strand = Strand(_over(self.stage, self.infos, start), stream)
-        self.strand.feed(zip(*(chunk.split(self._most(), TIME) for chunk in chunks)))
-
-    def _most(self) -> int:
-        """Frames to hand over at once, as a pull does."""
-        budget = CHUNK_BYTES.get(self.host.device.type, CHUNK_BYTES["cpu"])
-        sides = (self.infos, self.made.values())
-        largest = max(sum(4 * info.width * info.height * info.channels * info.views for info in side) for side in sides)
-        return max(1, min(MOST_FRAMES, budget // largest))
+        most = frames_at_once(self.host.device, self.infos, self.made.values())
+        self.strand.feed(zip(*(chunk.split(most, TIME) for chunk in chunks)))
 
     @property
     def waiting(self) -> int:

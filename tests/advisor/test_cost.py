@@ -14,13 +14,16 @@ from media_files import moving, write_video
 
 from stereoreel.advisor.cost import predict
 from stereoreel.advisor.excerpts import spans
-from stereoreel.advisor.footprint import growth
+from stereoreel.advisor.footprint import growth, unfilled
 from stereoreel.clip import Clip, apply
 from stereoreel.host import Headless
 from stereoreel.media.decode import FileSource
 from stereoreel.media.options import OPTIONS
+from stereoreel.meter import Meter
 from stereoreel.options import resolve
+from stereoreel.pull import MOST_FRAMES, pull
 from stereoreel.sink import write
+from stereoreel.views import Trim
 
 
 def job(clip, depth=None, **settings):
@@ -145,6 +148,29 @@ def test_frames_that_an_encoder_looks_ahead_are_in_the_memory(tensor_clip, host)
     assert best > 30 * 640 * 360 * 1.5  # x264's preset slow looks 50 frames ahead
     assert best > 1.2 * fast > 0
     assert growth([clip], settings, 200, host, float("inf")) == 0
+
+
+class Singly(Counting):
+    """Gives frames one by one, however they come."""
+
+    def __call__(self, shot, chunks):
+        for chunk in chunks:
+            yield from chunk.split(1)
+
+
+def test_chunks_that_an_excerpt_does_not_fill_are_in_the_memory(tensor_clip, host):
+    def graph(frames):
+        enlarged = apply(Counting(lambda chunk: chunk, label="Whole"), tensor_clip(frames=frames))["clip"]
+        return [apply(Singly(label="One by one"), apply(Trim(0, frames), enlarged)["clip"])["clip"]]
+
+    def lacking(excerpt, film):
+        meter = Meter()
+        list(pull(graph(excerpt), host, meter=meter))
+        return unfilled(graph(film), meter) / (2 * graph(film)[0].info.frame_bytes)
+
+    assert lacking(8, 200) == 2 * (MOST_FRAMES - 8)  # of the source and of what follows it; a view holds nothing of its own
+    assert lacking(8, 20) == 2 * (20 - 8)
+    assert lacking(MOST_FRAMES + 8, 200) == 0
 
 
 @pytest.mark.parametrize("repeats", [1, 20])
