@@ -1,11 +1,11 @@
-"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film at least ten times as long.
+"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film several times as long.
 
     python benchmarks/advise.py                       three orders on a moving texture, 160 pixels wide
     python benchmarks/advise.py --quick               one order, a smaller and shorter film
     python benchmarks/advise.py --source FILE         a real film, repeated until it is long enough
 
 Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine that does other things too,
-"cores" (seconds of all cores) tell more than time.
+"cores" (seconds of all cores) tell more than time. How many times as many frames the film has as were tried is told; ten or more are a test.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
     ratios = {name: [one[key] / other[key] for one, other in zip(predicted, real) if other[key]] for name, key in FIGURES.items()}
     inside = [one["seconds_low"] <= other["seconds"] <= one["seconds_high"] for one, other in zip(predicted, real)]
     told = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
-    print(f"{order}: {real[0]['frames']} frames, {predicted[0]['measured']} of them measured in {predicted[0]['took']:.1f} s; "
+    longer = real[0]["frames"] / predicted[0]["measured"]
+    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in {predicted[0]['took']:.1f} s; "
           f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: {told}; "
           f"within the interval {sum(inside)} of {len(inside)}", flush=True)  # fmt: skip
     return {"order": order, "predicted": predicted, "real": real, "inside": sum(inside), "ratio": ratios}
