@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from . import catalog
 from .declared import NODES, Node
@@ -52,34 +52,22 @@ COMPARED: dict[str, tuple[str, ...]] = {
 }
 
 
-def api(order: Sequence[str], note: str = "", options: Mapping[str, Mapping] | None = None) -> dict[str, dict]:
+def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
     """The API-format workflow of an order such as ``("extract", "interpolate", "upscale", "depth", "stereo", "encode")``.
 
-    Words are kinds: ``vsr`` and ``upscale`` are the two upscalers. ``options`` of kinds are for ``placed``.
-    Raises ValueError where the order cannot run, saying what to change.
+    Words are kinds: ``vsr`` and ``upscale`` are the two upscalers. Raises ValueError where the order cannot run, saying what to change.
     """
     check(order)
     graph: dict[str, dict] = {}
     links: dict[str, list] = {}  # where the newest clip and the newest depth come from
     for number, kind in enumerate(order, 1):
         node = BY_KIND[kind]
-        inputs = {option.name: option.default for option in node.options} | placed(order, number, options)
+        inputs = {option.name: option.default for option in node.options}
         inputs |= {socket.name: links[socket.name] for socket in node.inputs if _wanted(node, socket.name, order[:number]) and socket.name in links}
         graph[str(number)] = {"class_type": node.id, "inputs": inputs, "_meta": {"title": node.name}}
         links |= {socket.name: [str(number), slot] for slot, socket in enumerate(node.outputs) if socket.name in ("clip", "depth")}
     graph["1"]["_meta"]["note"] = note or f"**Order: {' → '.join(order)}.**"
     return graph
-
-
-def placed(order: Sequence[str], number: int, options: Mapping[str, Mapping] | None = None) -> dict[str, str]:
-    """Options that a stage has because of its place, the ``number``-th from 1 on, and of the upscalers' ``factor`` among ``options``.
-
-    Depth's edges are put on the frames once: by Stereo, where it gets larger frames than Depth does.
-    """
-    behind = order[number:]
-    before_stereo = behind[:behind.index("stereo")] if "stereo" in behind else ()
-    enlarged = any(kind in UPSCALERS and float((options or {}).get(kind, {}).get("factor", 2)) > 1 for kind in before_stereo)
-    return {"edges": "smooth"} if order[number - 1] == "depth" and enlarged else {}
 
 
 def _wanted(node: Node, socket: str, before: Sequence[str]) -> bool:

@@ -14,7 +14,7 @@ from stereoreel.lab.experiment.cells import Row
 from stereoreel.lab.experiment.claims import findings
 from stereoreel.lab.experiment.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
 from stereoreel.lab.experiment.effects import Effect, mean_effect, student
-from stereoreel.lab.experiment.scores import Places, depth_scores, view_scores
+from stereoreel.lab.experiment.scores import Places, view_scores
 from stereoreel.lab.experiment.truth import all_frames, kept
 from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.lab.trial import trial
@@ -88,16 +88,6 @@ def test_what_orders_share_is_made_once(shot, host):
     assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6  # the source, its enlargement, and that with either depth
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
     assert kinds.count("depth") == 6
-
-
-def test_edges_that_are_put_on_frames_twice_are_worse_than_once(shot, host):
-    shop, source = Workshop(shot, host, Seen(EXACT, 32)), kept(shot.source(), "source")
-    scores = {}
-    for edges in ("smooth", "snap"):
-        made = trial("depth from source", source, {"stereo": STEREO, "depth": {"edges": edges}}, "upscale", shop.make)
-        scores[edges] = depth_scores(shop.met(made.depth, made.frames)[..., 0], shot.depth[..., 0])
-    assert scores["smooth"]["f1"] > 1.1 * scores["snap"]["f1"]
-    assert scores["smooth"]["accuracy"] < scores["snap"]["accuracy"]
 
 
 def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 
 from stereoreel import stereo
 from stereoreel.clip import ClipInfo, Shot
+from stereoreel.edge_snap import snap
 from stereoreel.host import Headless
 from stereoreel.options import resolve
 from stereoreel.stereo import builtin, warp
@@ -115,6 +116,19 @@ def test_a_smaller_depth_gets_the_edges_of_the_picture():
         seen[edges] = [scenes.psnr(picture, truth.image, ~hidden) for picture, (_, _, truth, hidden) in zip(pictures, eyes)]
     assert min(snap - smooth for snap, smooth in zip(*seen.values())) > 3
     assert min(seen["snap"]) > 37
+
+
+@pytest.mark.parametrize("softened", [False, True])
+def test_edges_put_on_the_source_first_make_better_eyes_of_larger_frames(softened):
+    """As in the orders in which Depth comes before the upscaler; a network's depth is soft."""
+    _, large, eyes = views(1, 1280, 720)
+    source = F.interpolate(large.image.movedim(-1, 0)[None], (360, 640), mode="area")[0].movedim(0, -1)
+    depth = F.interpolate(large.depth[None, None], (172, 306), mode="area")
+    depth = F.avg_pool2d(F.pad(depth, (1, 1, 1, 1), mode="replicate"), 3, 1) if softened else depth
+    ways = {"snap": snap(depth[0, 0], source), "smooth": F.interpolate(depth, (360, 640), mode="bilinear")[0, 0]}
+    seen = {name: [scenes.psnr(pair(large.image[None], way[None, ..., None], **fixed(3.0, view))["clip"][index, 0], truth.image, ~hidden)
+                   for index, (view, _, truth, hidden) in enumerate(eyes)] for name, way in ways.items()}  # fmt: skip
+    assert min(first - second for first, second in zip(*seen.values())) > 0.4
 
 
 def test_both_eyes_move_half_of_the_parallax_each():

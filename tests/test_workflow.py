@@ -44,21 +44,6 @@ def test_bundled_workflows_have_the_order_of_their_name(name):
     assert workflow.read(API[name]) == orders.api(order, note)
 
 
-@pytest.mark.parametrize(("stages", "edges"), [
-    ("depth, vsr, interpolate, stereo", ["smooth"]), ("vsr, depth, interpolate, stereo", ["snap"]), ("depth, stereo, upscale", ["snap"]),
-    ("depth, upscale", ["snap"]), ("depth, upscale, depth, stereo", ["smooth", "snap"]),
-])  # fmt: skip
-def test_edges_of_depth_are_put_on_frames_once(stages, edges):
-    graph = orders.api(("extract", *stages.split(", "), "encode"))
-    assert [node["inputs"]["edges"] for node in graph.values() if node["class_type"] == "StereoReelDepth"] == edges
-    assert all(node["inputs"]["edges"] == "snap" for node in graph.values() if node["class_type"] == "StereoReelStereo")
-
-
-def test_edges_stay_with_depth_where_the_upscaler_only_cleans():
-    graph = orders.api(("extract", "depth", "vsr", "stereo", "encode"), options={"vsr": {"factor": 1.0}})
-    assert graph["2"]["inputs"]["edges"] == "snap"
-
-
 def test_every_node_is_in_a_bundled_workflow():
     used = {node["class_type"] for file in API.values() for node in workflow.read(file).values()}
     assert used >= {node.id for node in NODES}

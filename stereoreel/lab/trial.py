@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..build import stage
 from ..clip import Clip
-from ..orders import BY_KIND, COMPARED, check, placed
+from ..orders import BY_KIND, COMPARED, check
 
 
 class Trial(NamedTuple):
@@ -37,7 +37,7 @@ def trial(order: Sequence[str] | str, clip: Clip, options: Mapping[str, Mapping]
         if kind == "stereo":
             frames, used = clip, depth
         inputs = {"clip": clip, **({"depth": depth} if takes_depth else {})}
-        made = make(BY_KIND[kind], inputs, {**placed(kinds, number, options), **(options or {}).get(kind, {})}, str(number))
+        made = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))
         clip = made.get("clip", clip)
         depth = made.get("depth", depth)
     return Trial(clip, frames, used)

@@ -71,7 +71,7 @@ def one(shop: Workshop, places: Places, source: Clip, order: str, kind: str, mod
     shop.used.clear()
     options = {kind: {"model": model, "factor": float(FACTOR)}, "interpolate": {"model": plan.interpolation}, "stereo": STEREO}
     if smooth := order == SMOOTH:
-        options |= {"depth": {"edges": "snap"}, "stereo": {**STEREO, "edges": "smooth"}}
+        options["stereo"] = {**STEREO, "edges": "smooth"}
     made = trial("depth from source" if smooth else order, source, options, kind, shop.make)
     truth = shop.truth
     depth = all_frames(made.depth) if smooth else shop.met(made.depth, made.frames)

@@ -1,7 +1,7 @@
 """Orders of stages over footage whose truth is known: every order made of the same parts, each part made once.
 
 Depth is held at one number of lines for all orders: the frames are brought to it with antialiasing, whatever their size, the model sees
-those, what it says is fitted to the truth by one scale and shift a shot, and its edges are then put on the frames' own, or left to Stereo.
+those, what it says is fitted to the truth by one scale and shift a shot, and its edges are then put on the frames' own.
 """
 
 from __future__ import annotations

@@ -50,7 +50,7 @@ class Finding(NamedTuple):
 
     def workflow(self, video: str) -> dict[str, dict]:
         """The order as an API-format workflow over a video, with the options that were tried."""
-        graph = api(("extract", *self.order, "encode"), options=self.options)
+        graph = api(("extract", *self.order, "encode"))
         for node in graph.values():
             kind = BY_ID[node["class_type"]].kind
             node["inputs"] |= {option.name: option.check(self.options.get(kind, {}).get(option.name, node["inputs"][option.name]))
