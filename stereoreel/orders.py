@@ -28,7 +28,7 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
     "depth_first": (
         ("extract", "depth", "vsr", "interpolate", "stereo", "encode"),
         "**Depth first: of the source's own frames.**\n\nThe upscaler cleans before frames are put between, and depth, which never sees what it "
-        "makes, moves along with them. *Stereo Pair* puts depth's edges on the large frames. Within 0.15 dB of the default order, or better, in "
+        "makes, moves along with them. *Stereo Pair* puts depth's edges on the large frames. Within 0.25 dB of the default order, or better, in "
         "what was measured, for half of depth's work.",
     ),
     "depth_from_source": (

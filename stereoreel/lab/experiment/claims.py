@@ -82,8 +82,8 @@ def bad(rows: Rows) -> tuple[str, ...]:
 def upscaling_first(rows: Rows, setting: Setting) -> Finding:
     edges = edges_by_upscaling(rows, setting, setting.small)
     return Finding("a", "Upscaling before depth improves depth edges.", told(edges, " %"), str(judged(edges, EDGES)),
-                   "whether a trained network makes better edges of an enlarged picture only weights can decide; that edges are put on larger "
-                   "frames needs no upscaling before depth, unless Stereo's edges are smooth")
+                   "whether a trained network makes better edges of an enlarged picture only weights can decide; what their place is worth to "
+                   "the eyes, the tables of both eyes tell")
 
 
 def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Effect]:
