@@ -87,7 +87,7 @@ def test_what_orders_share_is_made_once(shot, host):
     kinds = [key[0] for key in shop.made]
     assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6  # the source, its enlargement, and that with either depth
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
-    assert kinds.count("depth") == 6
+    assert kinds.count("depth") == 5  # that of the interpolated source serves two orders
 
 
 def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):
