@@ -82,12 +82,14 @@ def predict(job, host: Host, seconds: float = 20) -> Cost:
             break
         wanted = spans(clips[0].info, frames, least(clips, host.device))
         runs.append(run(clips, job.settings, wanted, watched, loaded, begun + 1.5 * seconds))
-    memory = footprint.peak
+    memory, gpu = footprint.peak, footprint.gpu
     if whole > runs[-1].frames:
-        memory += unfilled(clips, runs[-1].meter)
+        sources, stages = unfilled(clips, runs[-1].meter)
+        memory += sources + (0 if gpu else stages)
+        gpu += stages if gpu else 0
         memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)
         memory = round(HEAP * memory)
-    return _reckoned(clips, job.settings, runs, memory, footprint.gpu)
+    return _reckoned(clips, job.settings, runs, memory, gpu)
 
 
 def _first(info: ClipInfo) -> peek.Spans:

@@ -54,13 +54,14 @@ class Footprint:
         return torch.cuda.max_memory_allocated(self._device) - self._gpu if self._device.type == "cuda" else 0
 
 
-def unfilled(clips: Sequence[Clip], meter: Meter) -> int:
-    """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full.
+def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
+    """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full: of sources, and of stages.
 
     Twice what one chunk lacks, as the one before is still read while the next is made. Stages that give less at once than they are given
     choose that themselves.
     """
-    more, chunks = 0, {}  # by maker: frames that it made at once, and that it will
+    sources = stages = 0
+    chunks: dict[int, tuple[int, int]] = {}  # by maker: frames that it made at once, and that it will
     for maker in peek.makers_of(clips):
         cost = meter.costs.get(maker.label, Cost())
         made, full = cost.chunk, min(cost.most, peek.infos_of(maker)[0].frames)
@@ -68,9 +69,12 @@ def unfilled(clips: Sequence[Clip], meter: Meter) -> int:
             given, given_full = chunks[id(maker.inputs[0].maker)]
             full = min(full, given_full) if made >= given else made
         chunks[id(maker)] = made, max(made, full)
-        if not (isinstance(maker, Step) and isinstance(maker.recipe, Weightless)):  # those give what they are given
-            more += 2 * max(0, full - made) * sum(info.frame_bytes for info in peek.infos_of(maker))
-    return more
+        lacking = 2 * max(0, full - made) * sum(info.frame_bytes for info in peek.infos_of(maker))
+        if not isinstance(maker, Step):
+            sources += lacking
+        elif not isinstance(maker.recipe, Weightless):  # those give what they are given
+            stages += lacking
+    return sources, stages
 
 
 def growth(clips: Sequence[Clip], settings: SimpleNamespace, frames: int, host: Host, until: float) -> int:

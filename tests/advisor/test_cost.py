@@ -166,11 +166,11 @@ def test_chunks_that_an_excerpt_does_not_fill_are_in_the_memory(tensor_clip, hos
     def lacking(excerpt, film):
         meter = Meter()
         list(pull(graph(excerpt), host, meter=meter))
-        return unfilled(graph(film), meter) / (2 * graph(film)[0].info.frame_bytes)
+        return [made / (2 * graph(film)[0].info.frame_bytes) for made in unfilled(graph(film), meter)]
 
-    assert lacking(8, 200) == 2 * (MOST_FRAMES - 8)  # of the source and of what follows it; a view holds nothing of its own
-    assert lacking(8, 20) == 2 * (20 - 8)
-    assert lacking(MOST_FRAMES + 8, 200) == 0
+    assert lacking(8, 200) == [MOST_FRAMES - 8] * 2  # of the source, and of the one stage that follows it; a view holds nothing of its own
+    assert lacking(8, 20) == [20 - 8] * 2
+    assert lacking(MOST_FRAMES + 8, 200) == [0, 0]
 
 
 @pytest.mark.parametrize("repeats", [1, 20])
