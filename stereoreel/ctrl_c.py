@@ -11,7 +11,10 @@ class Cancelled(KeyboardInterrupt):
 
 
 class CtrlC:
-    """While entered, Ctrl-C raises Cancelled; where Python had to drop that, as in a destructor, ``check`` raises it again."""
+    """While entered, Ctrl-C raises Cancelled; where Python had to drop that, as in a destructor, ``check`` raises it again.
+
+    Where the process was started to ignore it, as a script starts its background jobs, it stays ignored.
+    """
 
     def __init__(self):
         self.pressed = False
@@ -21,7 +24,8 @@ class CtrlC:
             raise Cancelled
 
     def __enter__(self) -> CtrlC:
-        self._listens = threading.current_thread() is threading.main_thread()  # others get no signals
+        main = threading.current_thread() is threading.main_thread()  # others get no signals
+        self._listens = main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
         if self._listens:
             self._before = signal.signal(signal.SIGINT, self._press)
         return self

@@ -150,8 +150,16 @@ def test_lists_name_everything(command, capsys):
     assert all(name in told for name in names)
 
 
+@pytest.fixture
+def terminal():
+    """Ctrl-C is heard, here and in children, even where these tests are a script's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
-def test_ctrl_c_leaves_nothing(tmp_path):
+def test_ctrl_c_leaves_nothing(terminal, tmp_path):
     still = np.random.default_rng(0).integers(0, 255, (144, 176, 3), np.uint8)
     write_video(tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(300)]), Fraction(25))
     command = [sys.executable, "-m", "stereoreel", "run", DEFAULT, "--input", str(tmp_path / "long.mp4"), "--output", str(tmp_path / "out.mp4")]
@@ -174,7 +182,7 @@ class Deaf:
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_ctrl_c_that_python_dropped_is_raised_again():
+def test_a_ctrl_c_that_python_dropped_is_raised_again(terminal):
     with CtrlC() as ctrl_c:
         ctrl_c.check()
         deaf = Deaf()
@@ -184,7 +192,16 @@ def test_a_ctrl_c_that_python_dropped_is_raised_again():
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_ctrl_c_in_source_text_ends_as_any_other():
+def test_a_background_job_of_a_script_is_deaf_to_ctrl_c(terminal):
+    """A shell starts it with the signal ignored, because what is typed is meant for the job in front."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with CtrlC() as ctrl_c:
+        signal.raise_signal(signal.SIGINT)
+        ctrl_c.check()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_a_ctrl_c_in_source_text_ends_as_any_other(terminal):
     """A named tuple is made from source text, and so is a dataclass; Python remembers a plain KeyboardInterrupt there."""
     text = """
 import signal, sys
