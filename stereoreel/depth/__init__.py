@@ -27,7 +27,8 @@ OPTIONS = (
            choices=("near white", "near black", "linear, near white", "linear, near black")),
     Option("metric", "auto", "Whether a file of your own tells metres, for its tensors do not: indoor (up to 20 m) or outdoor (up to 80 m).",
            choices=("auto", "no", "indoor", "outdoor"), advanced=True),
-    Option("precision", "auto", "Number type of a network: auto takes fp16 on a GPU, bf16 on a CPU that computes in it, fp32 elsewhere.",
+    Option("precision", "auto", "Number type of a network: auto takes fp16 on a GPU; bf16 on a CPU that computes in it, but not for folders of "
+           "transformers, whose depth would have steps; fp32 elsewhere.",
            choices=PRECISIONS, advanced=True),
 )
 

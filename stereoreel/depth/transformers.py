@@ -50,7 +50,7 @@ def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
     folder = host.weights(entry.kind, entry.file).parent
     family, colors = _family(folder)
     net = Estimator(_network(folder, family.net), colors)
-    dtype = depth_type(options.precision, host.device) if family.halves else torch.float32
+    dtype = _type(family, options.precision, host.device)
     return DepthStage(Network(net.to(dtype), options, dtype, host.device), options, host.device)
 
 
@@ -62,6 +62,13 @@ def _family(folder: Path) -> tuple[Family, tuple]:
     wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
     mean, deviation = FAMILIES[kind].colors
     return FAMILIES[kind], (wanted.get("image_mean") or mean, wanted.get("image_std") or deviation)
+
+
+def _type(family: Family, precision: str, device: torch.device) -> torch.dtype:
+    """float32 where 16 bits are not safe, and on a CPU by itself: these networks tell depth in their own type, and bfloat16's has steps."""
+    if not family.halves or (precision == "auto" and device.type == "cpu"):
+        return torch.float32
+    return depth_type(precision, device)
 
 
 def _read(file: Path) -> dict:
