@@ -7,6 +7,7 @@ from pathlib import Path
 from ..stereoreel import build
 from ..stereoreel.extract import SAMPLE, from_clip, open_file
 from ..stereoreel.media.paths import confine
+from ..stereoreel.naming import naming
 from ..stereoreel.options import Option, resolve
 from ._comfy import folder_paths, io
 from ._host import ComfyHost, scratch
@@ -27,11 +28,12 @@ class ExtractNode(DeclaredNode):
     def execute(cls, clip=None, **options) -> io.NodeOutput:
         name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), resolve(cls.NODE.options, options)
         tick = ComfyHost().tick
-        if clip is not None:
-            made = from_clip(as_clip(clip, name), settings, name, tick)
-        else:
-            made = open_file(find(settings.video, tick), settings, name, tick)
-        return io.NodeOutput(LazyVideo(made), float(made.info.fps))
+        with naming(name):
+            if clip is not None:
+                made = from_clip(as_clip(clip, name), settings, name, tick)
+            else:
+                made = open_file(find(settings.video, tick), settings, name, tick)
+            return io.NodeOutput(LazyVideo(made), float(made.info.fps))
 
     @classmethod
     def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:

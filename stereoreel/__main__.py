@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("cancelled; no half-written video was left behind", file=sys.stderr)
         return 130
-    except (ValueError, OSError, RuntimeError, TypeError) as error:
+    except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
         if options.trace:
             raise
         print(f"error: {error}", file=sys.stderr)

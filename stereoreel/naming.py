@@ -1,8 +1,15 @@
 """Errors that say which stage they come from."""
 
+from pathlib import Path
+
+REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
+
 
 class naming:
-    """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on."""
+    """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on.
+
+    Where a package is missing, because the pack was put in place and its requirements were not installed, the error says how to do that.
+    """
 
     def __init__(self, label: str):
         self.label = label
@@ -13,5 +20,9 @@ class naming:
         if error is None or getattr(error, "stage", None) or isinstance(error, GeneratorExit):
             return
         error.stage = self.label
+        if isinstance(error, ModuleNotFoundError):
+            install = f"run `python -m pip install -r {REQUIREMENTS}` with the Python that runs this"
+            error.msg = f"{self.label} needs the package {error.name}, which is not installed; {install}."
+            error.args = (error.msg,)
         if len(error.args) == 1 and isinstance(error.args[0], str) and not error.args[0].startswith(self.label):
             error.args = (f"{self.label}: {error.args[0]}",)

@@ -1,5 +1,6 @@
 """Whatever is fed in: a result, or one sentence that says what to do, and nothing half-written."""
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from stereoreel.clip import apply
 from stereoreel.plan import Plan
 from stereoreel.pull import frames
 
-DEFAULT = str(Path(__file__).resolve().parents[1] / "workflows" / "api" / "default.json")
+ROOT = Path(__file__).resolve().parents[1]
+DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
 
 
 def pictures(count: int, width: int, height: int) -> np.ndarray:
@@ -48,6 +50,15 @@ def test_what_is_no_video_is_refused_in_a_sentence(what, tmp_path, capsys):
     assert run(no_video(tmp_path, what), tmp_path / "out.mp4") == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and f"{what}.mp4" in error and "\n" not in error
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_package_that_was_not_installed_is_told_with_what_installs_it(tmp_path, monkeypatch, capsys):
+    write_video(tmp_path / "in.mkv", pictures(3, 32, 32), Fraction(25), "ffv1", "bgr0")
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    assert run(tmp_path / "in.mkv", tmp_path / "out.mp4") == 1
+    error = capsys.readouterr().err.strip()
+    assert "(node 1) needs the package cv2" in error and f"pip install -r {ROOT / 'requirements.txt'}" in error and "\n" not in error
     assert not list(tmp_path.glob("out*"))
 
 
