@@ -41,7 +41,7 @@ CORE = {
     "UpscaleModelLoader": ([], {"model_name": "COMBO"}, [("UPSCALE_MODEL", "UPSCALE_MODEL")]),
     "ImageUpscaleWithModel": ([("upscale_model", "UPSCALE_MODEL"), ("image", "IMAGE")], {}, [("IMAGE", "IMAGE")]),
 }
-COLUMN, ROW, TOP, BELOW = 400, 480, 220, 150  # pixels: between nodes, where the first row begins, how far below it depth is made
+COLUMN, APART, TOP, BELOW = 400, 80, 220, 150  # pixels: between nodes, where the first row begins, how far below it depth is made
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
 
@@ -74,21 +74,30 @@ def render(graph: Mapping[str, dict], name: str) -> dict:
 
 
 def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
-    """Column by distance from the source, row by order within the column."""
+    """Column by distance from the source, below each other by order within the column."""
 
     def depth(node_id: str) -> int:
         links = [value[0] for value in graph[node_id]["inputs"].values() if isinstance(value, list)]
         return 1 + max((depth(source) for source in links), default=-1)
 
-    filled: dict[int, int] = {}
+    free: dict[int, int] = {}
     places = {}
-    for node_id in graph:
+    for node_id, entry in graph.items():
         column = depth(node_id)
-        row = filled.get(column, 0)
-        filled[column] = row + 1
-        below = graph[node_id]["class_type"] == "StereoReelDepth"  # so that the clip's own link passes above it, not behind
-        places[node_id] = [column * COLUMN, TOP + row * ROW + BELOW * below]
+        below = entry["class_type"] == "StereoReelDepth"  # so that the clip's own link passes above it, not behind
+        top = free.get(column, TOP) + BELOW * below
+        free[column] = top + _height(entry) + APART
+        places[node_id] = [column * COLUMN, top]
     return places
+
+
+def _height(entry: dict) -> int:
+    """Pixels of a node as it opens: advanced widgets are behind a button, unless one was changed."""
+    sockets, widgets, outputs = _sockets(entry["class_type"])
+    advanced = [option for option in BY_ID[entry["class_type"]].options if option.advanced] if entry["class_type"] in BY_ID else []
+    changed = any(entry["inputs"].get(option.name, option.default) != option.default for option in advanced)
+    rows = len(widgets) + ("video" in widgets) + bool(advanced) - (0 if changed else len(advanced))
+    return 44 + 20 * max(len(sockets), len(outputs)) + 25 * rows
 
 
 def _sockets(class_type: str) -> tuple[list[tuple[str, str]], dict[str, str], list[tuple[str, str]]]:
@@ -114,8 +123,6 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
         if isinstance(link, list):
             links.append([len(links) + 1, int(link[0]), link[1], int(node_id), slot, FRAMES])
             socket["link"] = len(links)
-    hidden = {option.name for option in BY_ID[entry["class_type"]].options if option.advanced} if entry["class_type"] in BY_ID else ()
-    rows = len(widgets.keys() - hidden) + ("video" in widgets) + bool(hidden)
     values = []
     for name in filter(given.__contains__, widgets):
         values += [0 if isinstance(given[name], list) else given[name], *(["fixed"] if name == "seed" else [])]  # what a queued run does to it
@@ -123,7 +130,7 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
         "id": int(node_id),
         "type": entry["class_type"],
         "pos": place,
-        "size": [330, 44 + 20 * max(len(sockets), len(outputs)) + 25 * rows],
+        "size": [330, _height(entry)],
         "flags": {},
         "order": number,
         "mode": 0,
