@@ -71,7 +71,8 @@ def facts(path: Path) -> dict:
             "chapters": [(one["start"] * Fraction(one["time_base"]), one["metadata"]) for one in container.chapters()],
         }
     with av.open(str(path)) as container:
-        told["first frame"] = sorted(one.type.name for one in next(container.decode(video=0)).side_data)
+        kinds = next(container.decode(video=0)).side_data  # or the data itself, before PyAV 19
+        told["first frame"] = sorted(getattr(kind, "type", kind).name for kind in kinds)
     with av.open(str(path)) as container:
         told["others"] = [(packet.stream_index, packet.pts, packet.duration, bytes(packet)) for packet in container.demux()
                           if packet.stream.type != "video" and packet.size]
