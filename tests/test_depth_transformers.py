@@ -159,10 +159,10 @@ def test_half_precision_is_used_where_it_is_safe(stage):
 def test_no_processor_gives_depth_in_steps_by_itself(stage, monkeypatch):
     """Of the 8 bits in which some processors compute fastest, a network that tells depth in its own type has few left for near things."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
-    pictures = torch.rand(1, 3, 64, 64)
+    pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
         (fine,), (coarse,) = (stage("dpt", precision=word).network.inverse_depth(iter([pictures])) for word in ("auto", "bf16"))
-    assert len(coarse.unique()) < 256 < len(fine.unique()) / 4
+    assert 5 * len(coarse.unique()) < len(fine.unique())
 
 
 def test_weights_that_no_dpt_uses_may_be_missing(hugging, stage, host):
