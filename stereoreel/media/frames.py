@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, islice, pairwise
@@ -83,11 +83,26 @@ def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
 
 
 def _decode(facts: FileFacts, seek: int | None) -> Iterator[Placed]:
-    """Frames with their places as the decoder gives them; what cannot be decoded is left out."""
+    """Frames with their places as the decoder gives them; what cannot be decoded is left out.
+
+    Where a damaged one is among the last that several threads hold, PyAV before 18 loses the others with it: one thread gives those.
+    """
+    last = -1
+    try:
+        for last, frame in _placed(facts, seek, "AUTO"):
+            yield last, frame
+    except av.error.FFmpegError:
+        if last >= 0 and facts.pts:
+            with suppress(av.error.FFmpegError):
+                yield from (placed for placed in _placed(facts, facts.pts[last], "NONE") if placed[0] > last)
+
+
+def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed]:
+    """FFmpegError where the frames that the decoder holds at the end cannot be had."""
     with open_media(facts.path) as container:
         stream = container.streams[facts.stream]
         skip_others(container, stream)
-        stream.thread_type = "AUTO"
+        stream.thread_type = threads
         if seek is not None:
             container.seek(seek, stream=stream)
         frames = _decoded(container, stream)
@@ -107,7 +122,7 @@ def _decoded(container, stream) -> Iterator[av.VideoFrame]:
                 yield from _try_decode(stream, packet)
     except av.error.FFmpegError:
         pass  # the container breaks off here: the frames so far are what there is
-    yield from _try_decode(stream, None)
+    yield from stream.codec_context.decode(None)
 
 
 def _try_decode(stream, packet) -> list[av.VideoFrame]:
