@@ -32,7 +32,7 @@ def everything(path):
     with av.open(str(path)) as container:
         coded = [(packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet)) for packet in container.demux() if packet.size]
     with av.open(str(path)) as container:
-        return coded, [frame.to_ndarray().tobytes() for frame in container.decode(video=0)]
+        return coded, [frame.to_ndarray(format="rgb48le").tobytes() for frame in container.decode(video=0)]
 
 
 def side_data(path):
