@@ -94,7 +94,8 @@ def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
 def _height(entry: dict) -> int:
     """Pixels of a node as it opens: advanced widgets are behind a button, unless one was changed."""
     sockets, widgets, outputs = _sockets(entry["class_type"])
-    advanced = [option for option in BY_ID[entry["class_type"]].options if option.advanced] if entry["class_type"] in BY_ID else []
+    node = BY_ID.get(entry["class_type"])
+    advanced = [option for option in node.options if option.advanced] if node else []
     changed = any(entry["inputs"].get(option.name, option.default) != option.default for option in advanced)
     rows = len(widgets) + ("video" in widgets) + bool(advanced) - (0 if changed else len(advanced))
     return 44 + 20 * max(len(sockets), len(outputs)) + 25 * rows
