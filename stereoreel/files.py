@@ -66,14 +66,15 @@ class PartFile:
             elif (place := _move_to_free(made, self.path)) != self.path:
                 log.warning("%s appeared meanwhile and stays as it is; this file is %s.", self.path, place)
                 self.path = place
+        with suppress(OSError):  # the file is complete under its name, which no later failure takes back
             sync_folder(self.path.parent)
         self.discard()
         return self.path
 
     def discard(self) -> None:
-        """Remove the part, if there is one; on Windows that fails, silently, as long as something has it open."""
+        """Remove the part, if there is one; what cannot be removed, as an open file on Windows, the next run removes."""
         if self.part is not None:
-            with suppress(PermissionError):
+            with suppress(OSError):
                 _remove_part(self.part)
 
     def _announce(self, part: Path) -> None:
@@ -108,7 +109,7 @@ class OutputFile(PartFile):
 
 
 def in_use(path: Path) -> bool:
-    """Whether another process is writing a file right now."""
+    """Whether another process is writing a file right now; if one was killed while it did, what it left is removed."""
     if not os.path.lexists(path.with_name(f".{path.name}.lock")):
         return False
     try:
@@ -132,42 +133,43 @@ class Lock:
 
     def __enter__(self) -> Lock:
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        while True:
-            with ExitStack() as undo:
+        while self._file is None:
+            with ExitStack() as undo, plain_errors(self.path):
                 file = self._opened()
                 undo.callback(file.close)
                 self._take(file)
                 if os.name == "nt" or _same(file.fileno(), self.path):  # or its last holder has just removed it
+                    self._claim(file)
+                    self._file = file
                     undo.pop_all()
-                    break
+        return self
+
+    def _claim(self, file) -> None:
         file.seek(0)
         self.notes = file.read().decode("utf-8", "replace").splitlines()[2:]
         file.truncate(0)
         file.write(HELD + f"{os.getpid()} on {socket.gethostname()}\n".encode())
-        file.flush()
-        self._file = file
-        return self
 
     def note(self, line: str) -> None:
         """Leave a line for the next holder, should this process be killed."""
-        self._file.write(f"{line}\n".encode())
-        self._file.flush()
+        with plain_errors(self.path):
+            self._file.write(f"{line}\n".encode())
 
     def __exit__(self, *error) -> None:
-        if self.leaves and os.name != "nt":
-            self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # an empty lock does no harm
+            if self.leaves and os.name != "nt":
+                self.path.unlink()
         self._file.close()
         self._file = None
-        if self.leaves and os.name == "nt":  # cannot remove an open file, and another process may have opened it by now
-            with suppress(PermissionError):
-                self.path.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows cannot remove an open file, and another process may have opened it by now
+            if self.leaves and os.name == "nt":
+                self.path.unlink()
 
     def _opened(self):
-        with plain_errors(self.path):
-            file = os.fdopen(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0)
+        file = os.fdopen(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0)
         file.seek(1)
         head = b"\0" + file.read(len(HELD) - 1)
-        if head not in (b"\0", HELD):
+        if not HELD.startswith(head):
             file.close()
             raise FileExistsError(f"{self.path} is not a lock of StereoReel. Move it away, or choose another output.")
         return file
@@ -265,7 +267,8 @@ def _move_new(made: Path, place: Path) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place)) from None
         os.rename(made, place)
     else:
-        os.unlink(made)
+        with suppress(OSError):  # it has both names then, and the other one is removed with the part
+            os.unlink(made)
 
 
 def _remove_part(part: Path) -> None:

@@ -17,7 +17,7 @@ import av
 import torch
 
 from ..clip import Clip, Step
-from ..files import DISK_FULL, OutputFile, refuse_harm
+from ..files import DISK_FULL, OutputFile, in_use, refuse_harm
 from ..host import Host
 from ..media.clock import frames_of
 from ..media.container import open_media
@@ -87,7 +87,7 @@ def film(
     refuse_harm([target for target in targets if target not in own], overwrite=overwrite)
     done = len(own) == len(targets)
     if done and not root.is_dir():
-        say(already(path))
+        say(already(targets))
         return targets
     notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
     cuts.write(root, clips)
@@ -103,7 +103,7 @@ def film(
             targets = _join(job, clips, outputs, settings, host, audio or clip.info.audio, marks)
             job.note(f"complete: {', '.join(map(str, targets))}")
         else:
-            say(already(path))
+            say(already(targets))
         if not keep:
             job.forget()
     return targets
@@ -119,8 +119,11 @@ def claimed(path: Path, clip: Clip, settings: SimpleNamespace, identity: dict) -
         return False
 
 
-def already(path: Path) -> str:
-    return f"{path} is already complete."
+def already(targets: list[Path]) -> str:
+    """What to say of a film that is complete; a lock that its process left is removed."""
+    for target in targets:
+        in_use(target)
+    return f"{targets[0]} is already complete."
 
 
 def job_folder(path: Path) -> Path:

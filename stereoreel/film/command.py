@@ -57,9 +57,9 @@ def run(options) -> int:
         check_root(job)
         refuse_harm([options.output], [options.workflow, *([options.input] if options.input else [])], overwrite=True)
         _check_metrics(options)
-        if options.output.exists() and not job.is_dir() and _complete(graph, options):
-            print(already(options.output), file=sys.stderr)
-            print(options.output, file=sys.stderr if options.json else sys.stdout)
+        if options.output.exists() and not job.is_dir() and (targets := _complete(graph, options)):
+            print(already(targets), file=sys.stderr)
+            print("\n".join(map(str, targets)), file=sys.stderr if options.json else sys.stdout)
             return 0
     cuts.read(job)
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))
@@ -90,8 +90,8 @@ def run(options) -> int:
     return 0
 
 
-def _complete(graph: workflow.Graph, options) -> bool:
-    """Whether the output is the finished film of this command; nothing is searched for cuts to find out."""
+def _complete(graph: workflow.Graph, options) -> list[Path]:
+    """The files of this command's film, if they are complete; nothing is searched for cuts to find out."""
     from ..__main__ import find_video
     from ..sink import files_of
     from . import claimed
@@ -100,7 +100,8 @@ def _complete(graph: workflow.Graph, options) -> bool:
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False))
     clips = [clip for clip in (sink.clip, sink.depth) if clip]
     identity = described(clips, sink.settings, Headless(options.device))
-    return all(claimed(file.path, sink.clip, sink.settings, identity) for file in files_of(clips, options.output, sink.settings))
+    targets = [file.path for file in files_of(clips, options.output, sink.settings)]
+    return targets if all(claimed(target, sink.clip, sink.settings, identity) for target in targets) else []
 
 
 def _check_metrics(options) -> None:

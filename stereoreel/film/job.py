@@ -25,6 +25,7 @@ from .identity import differences, digest, sha256
 FORMAT = 1
 MARK, CUTS = "stereoreel-job.txt", "cuts.json"
 MARKED = "StereoReel keeps the finished units of a film here until it is complete. Delete the folder to begin again.\n"
+OF_MARK = rf"stereoreel-job\.txt({PART})?"
 IDENTITY = r"[0-9a-f]{12}"
 OWN = rf"(job\.json|journal\.txt|token)({PART})?"  # of one identity
 OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
@@ -75,7 +76,9 @@ class Job:
         if self._over:
             _remove(self.folder, "")
             if not any(_others(self.root)):
-                _remove(self.root, rf"({re.escape(MARK)}|{re.escape(CUTS)})({PART})?")
+                _remove(self.root, rf"{re.escape(CUTS)}({PART})?")
+            if all(re.fullmatch(OF_MARK, path.name) for path in self.root.iterdir()):  # else it says whose folder this is
+                _remove(self.root, OF_MARK)
 
     @property
     def place(self) -> Path:
@@ -171,10 +174,10 @@ class Job:
 
     def _empty(self) -> None:
         """Remove every file of this job but its lock, and the folders that are empty then."""
-        self.made = {}
-        if self.place.is_dir():
-            self._sweep()
-            _remove(self.place, OF_UNIT)
+        for path in self.place.glob("unit-*"):
+            if re.fullmatch(OF_WORKER, path.name) and not path.is_symlink():
+                _remove(path, OF_UNIT)
+        _remove(self.place, OF_UNIT)
         _remove(self.folder, OWN)
 
 
@@ -186,7 +189,7 @@ def check_root(root: Path) -> None:
         raise NotADirectoryError(f"{root} is a file, and a job needs a folder. Choose another --job.")
     with plain_errors(root):
         names = [path.name for path in root.iterdir()]
-    if any(not re.fullmatch(re.escape(MARK) + PART, name) for name in names) and not _is_job(root):
+    if not all(re.fullmatch(OF_MARK, name) for name in names) and not _is_job(root):
         raise FileExistsError(f"{root} is not empty and holds no job of StereoReel. Choose an empty or a new folder for --job.")
 
 
@@ -251,10 +254,11 @@ def _made(facts, number: int, unit: Unit) -> Made | None:
 
 def _remove(folder: Path, pattern: str) -> None:
     """Remove the files of a folder whose names match, and the folder if nothing else is in it; what cannot be removed stays."""
-    with suppress(OSError):
-        for path in folder.iterdir():
-            if re.fullmatch(pattern, path.name) and not (path.is_dir() and not path.is_symlink()):
+    for path in list(folder.iterdir()) if folder.is_dir() else ():
+        if re.fullmatch(pattern, path.name) and not (path.is_dir() and not path.is_symlink()):
+            with suppress(OSError):
                 path.unlink()
+    with suppress(OSError):
         folder.rmdir()
 
 
