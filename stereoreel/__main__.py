@@ -20,6 +20,7 @@ from .extract import SAMPLE
 from .film import command as film
 from .host import Headless
 from .lab.orders import command as order_lab
+from .media.paths import check_name
 from .meter import Meter, told
 from .naming import naming
 from .plan import plans
@@ -116,6 +117,7 @@ def _run(options) -> int:
 
 def check_output(path: Path, source: Path | None, suffix: str) -> None:
     """ValueError where the file to write is the source, or its name says another format."""
+    check_name(path, "output")
     if source is not None and path.resolve() == source.resolve():
         raise ValueError(f"{path} is the source; give --output another name.")
     if path.suffix.lower() != suffix:
@@ -197,6 +199,7 @@ def _workflows(options) -> int:
     if options.order:
         order = tuple(word.strip() for word in options.order.split(","))
         graph, name, folder = orders.api(order), options.name or "_".join(order[1:-1]), options.folder or Path.cwd()
+        check_name(name, "--name")
         _write(folder / f"{name}.api.json", graph)
         _write(folder / f"{name}.json", render(graph, name))
         return 0

@@ -14,6 +14,7 @@ from .depth.given import Given
 from .depth.views import Colors, Histogram
 from .graph import label
 from .keep import Keep
+from .media.paths import check_name
 from .options import resolve, shown
 from .plan import Plan
 from .stereo.parallax import ScreenPlane
@@ -44,7 +45,9 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     if node.kind in ("advise", "orders"):
         return {}  # what it tells is known when it has run
     if node.kind == "keep":
-        return dict(apply(Keep(settings_of(node, options).folder, name), inputs["clip"]))
+        folder = settings_of(node, options).folder
+        check_name(folder, "folder")
+        return dict(apply(Keep(folder, name), inputs["clip"]))
     check_rate(inputs["clip"], inputs.get("fps"))
     cuts = getattr(settings_of(node, options), "cuts", "auto")
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from .declared import BY_ID, Node
-from .options import shown
+from .options import one_line, shown
 
 Graph = dict[str, dict]
 LARGEST = 64 << 20  # bytes of a workflow file
@@ -40,25 +41,28 @@ def read(path: Path) -> Graph:
 
 
 def _text(path: Path) -> str:
+    named = one_line(str(path))
     if "\0" in str(path):
-        raise ValueError(f"The name of a workflow holds a NUL character: {shown(str(path))}.")
-    if path.is_dir():
-        raise IsADirectoryError(f"{path} is a folder; name a workflow file in it.")
+        raise ValueError(f"{named} is no name of a file, because it holds a NUL character; give another.")
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{named} is a folder; name a workflow file in it.")
     try:
         with open(path, "rb") as file:
             data = file.read(LARGEST + 1)
     except FileNotFoundError:
-        raise FileNotFoundError(f"There is no workflow {path}; check the name.") from None
+        raise FileNotFoundError(f"There is no workflow {named}; check the name.") from None
     except PermissionError:
-        raise PermissionError(f"{path} may not be read; give this user the right to read it.") from None
+        raise PermissionError(f"{named} may not be read; give this user the right to read it.") from None
+    except OSError as error:
+        raise OSError(f"{named} cannot be read: {error.strerror}.") from None
     if len(data) > LARGEST:
-        raise ValueError(f"{path} is larger than {LARGEST >> 20} MiB and no workflow; name an API-format file.")
+        raise ValueError(f"{named} is larger than {LARGEST >> 20} MiB; a workflow never is.")
     if not data.strip():
-        raise ValueError(f"{path} is empty; export the workflow again.")
+        raise ValueError(f"{named} is empty; export the workflow again.")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text; save it as UTF-8.") from None
+        raise ValueError(f"{named} is not UTF-8 text; save it as UTF-8.") from None
 
 
 def _parsed(text: str, path: Path):
@@ -105,7 +109,7 @@ def checked(graph, name: str = "This is not an API-format workflow:") -> Graph:
     if not graph:
         raise ValueError(f"{name} it holds no node.")
     for node_id, node in graph.items():
-        if not isinstance(node_id, str) or not node_id.strip() or not node_id.isprintable() or len(node_id) > LONGEST_ID:
+        if not isinstance(node_id, str) or not node_id.strip() or one_line(node_id) != node_id or len(node_id) > LONGEST_ID:
             raise ValueError(f"{name} {shown(node_id)} is no node id; use a number such as \"5\".")
         if not isinstance(node, dict):
             raise ValueError(f"{name} node {node_id} is {shown(node)}, and should be an object with a class_type and inputs.")
@@ -165,7 +169,7 @@ def _fits(link: Link, takes: str, nodes: Mapping[str, Node], which: str) -> None
 
 
 def _printable(name: str) -> str:
-    return name if name.isprintable() and len(name) <= LONGEST_ID else shown(name)
+    return one_line(name) if len(name) <= LONGEST_ID else shown(name)
 
 
 def upstream(graph: Graph, nodes: Mapping[str, Node], ends: Iterable[str]) -> dict[str, dict[str, Link]]:

@@ -94,6 +94,11 @@ def is_unicode(text: str) -> bool:
     return True
 
 
+def one_line(text: str) -> str:
+    """A text as messages show it: as it is, or with its control characters written out."""
+    return text if text and is_unicode(text) and not any(ord(letter) < 32 or ord(letter) == 127 for letter in text) else repr(text)
+
+
 def shown(value) -> str:
     """A value as messages show it: as JSON writes it, on one line, and short."""
     if value is None or isinstance(value, bool):
@@ -127,6 +132,6 @@ def resolve(options: Iterable[Option], given: Mapping) -> SimpleNamespace:
     options = tuple(options)
     if unknown := set(given) - {option.name for option in options}:
         known = ", ".join(option.name for option in options)
-        named = ", ".join(sorted(name if str(name).isprintable() else shown(name) for name in unknown))
+        named = ", ".join(sorted(map(one_line, unknown)))
         raise ValueError(f"There is no option {named} here; the options are: {known}.")
     return SimpleNamespace(**{option.name: option.check(given.get(option.name, option.default)) for option in options})

@@ -14,6 +14,8 @@ from .options import resolve, shown
 
 __all__ = ["Assembly", "Graph", "declared", "override", "read"]
 
+MOST_NAMED = 20  # nodes in a message
+
 
 def override(graph: Graph, settings: Iterable[str]) -> Graph:
     """The graph with ``depth.model=builtin`` (by kind, where it is the only one) or ``5.model=builtin`` (by node id) applied."""
@@ -34,7 +36,8 @@ def _find(nodes: Mapping[str, Node], who: str) -> str:
     found = [node_id for node_id, node in nodes.items() if node.kind == who]
     if len(found) == 1:
         return found[0]
-    there = ", ".join(f"{node_id} ({node.kind})" for node_id, node in nodes.items())
+    ids = found or list(nodes)
+    there = ", ".join(f"{node_id} ({nodes[node_id].kind})" for node_id in ids[:MOST_NAMED]) + ", …" * (len(ids) > MOST_NAMED)
     raise ValueError(f"{'Several nodes are' if found else 'No node is'} called {shown(who)}; name one by its id: {there}.")
 
 
