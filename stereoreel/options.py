@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 LONGEST_SHOWN = 60  # characters of a value in a message
+LONGEST_LINE = 1000  # characters of a path in a message
 HUGE = 10**LONGEST_SHOWN
 
 
@@ -95,7 +96,9 @@ def is_unicode(text: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """A text as messages show it: as it is, or with its control characters written out."""
+    """A text as messages show it: as it is, or shortened, and with its control characters written out."""
+    if len(text) > LONGEST_LINE:
+        return shown(text)
     return text if text and is_unicode(text) and not any(ord(letter) < 32 or ord(letter) == 127 for letter in text) else repr(text)
 
 
