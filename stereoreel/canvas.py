@@ -91,7 +91,10 @@ def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
 
 def _columns(graph: Mapping[str, dict]) -> dict[str, int]:
     """How far each node is from the source."""
-    sources = {node_id: [str(value[0]) for value in node["inputs"].values() if isinstance(value, list)] for node_id, node in graph.items()}
+    sources = {
+        node_id: [str(value[0]) for value in node["inputs"].values() if isinstance(value, list)]
+        for node_id, node in graph.items()
+    }
     columns: dict[str, int] = {}
     for node_id in graph:
         path = [node_id]

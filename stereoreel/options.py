@@ -42,7 +42,8 @@ class Option:
         return value
 
     def _typed(self, value):
-        return {bool: self._switch, int: self._whole, float: self._number, str: self._text}[type(self.default)](value)
+        kinds = {bool: self._switch, int: self._whole, float: self._number, str: self._text}
+        return kinds[type(self.default)](value)
 
     def _switch(self, value) -> bool:
         if isinstance(value, Real) and value in (0, 1):
@@ -77,7 +78,8 @@ class Option:
             raise ValueError(f"{self.name} must be text, not {shown(value)}.")
         typed = str(value)
         if "\0" in typed or not is_unicode(typed):
-            raise ValueError(f"{self.name} holds a NUL character or half a character: {shown(typed)}; remove it.")
+            raise ValueError(f"{self.name} holds a NUL character or half a character: "
+                             f"{shown(typed)}; remove it.")
         return typed
 
 
@@ -87,7 +89,7 @@ def is_number(value) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be a file's name: halves of surrogate pairs cannot, but for those that stand for bytes (PEP 383)."""
+    """Whether a text can be a file's name; of halves of surrogate pairs only those can that stand for bytes (PEP 383)."""
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -99,7 +101,8 @@ def one_line(text: str) -> str:
     """A text as messages show it: as it is, or shortened, and with its control characters written out."""
     if len(text) > LONGEST_LINE:
         return shown(text)
-    return text if text and is_unicode(text) and not any(ord(letter) < 32 or ord(letter) == 127 for letter in text) else repr(text)
+    control = any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
+    return text if text and is_unicode(text) and not control else repr(text)
 
 
 def shown(value) -> str:

@@ -37,8 +37,10 @@ def _find(nodes: Mapping[str, Node], who: str) -> str:
     if len(found) == 1:
         return found[0]
     ids = found or list(nodes)
-    there = ", ".join(f"{node_id} ({nodes[node_id].kind})" for node_id in ids[:MOST_NAMED]) + ", …" * (len(ids) > MOST_NAMED)
-    raise ValueError(f"{'Several nodes are' if found else 'No node is'} called {shown(who)}; name one by its id: {there}.")
+    there = ", ".join(f"{node_id} ({nodes[node_id].kind})" for node_id in ids[:MOST_NAMED])
+    there += ", …" * (len(ids) > MOST_NAMED)
+    raise ValueError(f"{'Several nodes are' if found else 'No node is'} called {shown(who)}; name "
+                     f"one by its id: {there}.")
 
 
 class Assembly:
@@ -70,7 +72,8 @@ class Assembly:
         node, links = self.nodes[node_id], self._links[node_id]
         apart = {*links, *(socket.name for socket in node.inputs), "packed"}
         with naming(build.label(node, node_id)):
-            build.settings_of(node, {name: value for name, value in self.graph[node_id]["inputs"].items() if name not in apart})
+            given = self.graph[node_id]["inputs"]
+            build.settings_of(node, {name: value for name, value in given.items() if name not in apart})
 
     def _make(self, node_id: str) -> dict:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
@@ -98,8 +101,9 @@ class Assembly:
         output = source.outputs[link.slot].name
         made = self._made[link.node].get(output)
         if made is None:
-            raise ValueError(f"{build.label(self.nodes[node_id], node_id)}: {name} is connected to {build.label(source, link.node)}, which has no "
-                             f"{output} output: its own input is not connected, or it needs ComfyUI.")
+            who, other = build.label(self.nodes[node_id], node_id), build.label(source, link.node)
+            raise ValueError(f"{who}: {name} is connected to {other}, which has no {output} "
+                             f"output: its own input is not connected, or it needs ComfyUI.")
         return made
 
     def _output(self, node_id: str) -> SimpleNamespace:

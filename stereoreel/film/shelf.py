@@ -35,7 +35,8 @@ class Shelf:
         known: dict[int, dict] = {}
         for maker in makers_of(clips):
             if isinstance(maker, Step) and isinstance(maker.recipe, Keep):
-                self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(described(maker.inputs, SimpleNamespace(), host, known))
+                made_of = described(maker.inputs, SimpleNamespace(), host, known)
+                self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
     def use(self, parts: Sequence[Clip]) -> None:
         """What is kept is read, and nothing that it was made of is computed; what is not will be kept."""

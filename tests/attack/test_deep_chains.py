@@ -13,9 +13,10 @@ from media_files import write_video
 
 from stereoreel import canvas, peek, units, workflow
 from stereoreel.__main__ import main
-from stereoreel.clip import apply, makers_of
+from stereoreel.clip import apply
 from stereoreel.compare import OPTIONS, compare
 from stereoreel.options import resolve
+from stereoreel.peek import makers_of
 from stereoreel.plan import Plan, plans
 from stereoreel.pull import DEEP, frames, pull
 

@@ -8,7 +8,7 @@ from stereoreel.live import PostProcessor, Upscaler
 
 FRAMES = np.random.default_rng(0).random((2, 8, 12, 3), np.float32)
 BYTES = (FRAMES * 255).round().astype(np.uint8)
-NAN = np.where(FRAMES == FRAMES.max(), np.nan, FRAMES)
+NAN = np.where(FRAMES.max() == FRAMES, np.nan, FRAMES)
 
 
 @pytest.fixture

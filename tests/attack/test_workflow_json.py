@@ -206,8 +206,8 @@ def test_odd_words_on_the_command_line_are_refused_in_a_sentence(arguments, said
     assert said in error and not list(tmp_path.iterdir())
 
 
-ODD = [None, True, False, 0, -1, 1.5, HUGE, -HUGE, float("nan"), float("inf"), 1e308, "", "x", "\0", "a\nb", "\ud800", "9" * 5000, "1e309", "none", "0",
-       [], ["1"], ["1", 0], ["2", 0], ["3", 1], ["1", "x"], ["1", -1], [1, 0], [[]], {}, {"a": 1}]  # fmt: skip
+ODD = [None, True, False, 0, -1, 1.5, HUGE, -HUGE, float("nan"), float("inf"), 1e308, "", "x", "\0", "a\nb", "\ud800", "9" * 5000, "1e309",
+       "none", "0", [], ["1"], ["1", 0], ["2", 0], ["3", 1], ["1", "x"], ["1", -1], [1, 0], [[]], {}, {"a": 1}]  # fmt: skip
 
 
 def mutated(graph, chance: random.Random):
