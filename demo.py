@@ -31,7 +31,8 @@ def main(clip: Path | None) -> None:
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
     sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
     with CtrlC() as ctrl_c, Bar(job.clip.info.frames, meter, ctrl_c) as bar:
-        write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter)
+        write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter,
+              overwrite=True)
     sheet.save(OUTPUT / "demo_sheet.png")
     table = costs(meter)
     (OUTPUT / "demo_costs.txt").write_text(table + "\n")

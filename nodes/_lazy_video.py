@@ -97,7 +97,7 @@ class LazyVideo(VideoInput):
         if wanted not in ("auto", suffix) or str(getattr(format, "value", format)) not in ("auto", suffix[1:]):
             raise ValueError(f"StereoReel writes {name} as {suffix}; choose that format, or Encode Video, which has others.")
         if not hasattr(path, "write"):
-            write(self.shown, Path(path), settings, ComfyHost(), metadata=notes)
+            write(self.shown, Path(path), settings, ComfyHost(), metadata=notes, overwrite=True)  # as ComfyUI's own VIDEO
             return
         file = self._spill(settings, notes)
         try:

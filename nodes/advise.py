@@ -33,9 +33,7 @@ class AdviseNode(DeclaredNode):
             found = advise(source, settings, ComfyHost(), video or "this clip", video or UNNAMED)
             picture = page(found, source, ComfyHost())
         output = Path(folder_paths.get_output_directory())
-        path = free_path(output, PREFIX, "", ".png")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        found.save_page(picture, path)
+        path = found.save_page(picture, free_path(output, PREFIX, "", ".png"))
         image = torch.from_numpy(np.array(picture)).to(working_type())[None] / 255
         saved = ui.SavedResult(path.name, path.parent.relative_to(output).as_posix(), io.FolderType.output)
         shown = {"images": [saved], **ui.PreviewText(found.text()).as_dict()}

@@ -50,6 +50,7 @@ class EncodeNode(DeclaredNode):
             paths = film(frames, path, settings, host, folder=job, kept=output, say=watch.say, skipped=watch.skip, **more)
         else:
             paths = write(frames, path, settings, host, **more)
+        path = paths[0]
         shown = ui.PreviewVideo([cls._result(file, output) for file in paths]).as_dict()
         if path.suffix == ".gif":  # for the canvas, what is animated and no WebP is a video
             del shown["animated"]

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import torch
 from tqdm import tqdm
@@ -17,6 +18,7 @@ from .canvas import render
 from .ctrl_c import CtrlC
 from .declared import NODES
 from .extract import SAMPLE
+from .files import plain_error, refuse_harm, save_text
 from .film import command as film
 from .host import Headless
 from .lab.orders import command as order_lab
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
         if options.trace:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        system = isinstance(error, OSError) and error.strerror  # it speaks of numbers and paths only
+        print(f"error: {plain_error(error) if system else error}", file=sys.stderr)
         return 1
 
 
@@ -55,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("workflow", type=Path, help="such as workflows/api/default.json")
     run.add_argument("--input", type=Path, help="the video that Extract opens")
     run.add_argument("--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001...")
+    run.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     run.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
     run.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
@@ -79,16 +83,14 @@ def _parser() -> argparse.ArgumentParser:
     flows.add_argument("--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)")
     flows.add_argument("--name", help="name of the files for --order; default: the order itself")
     flows.add_argument("--folder", type=Path, help="where to write; default: workflows/ of the pack, the current folder for --order")
+    flows.add_argument("--overwrite", action="store_true", help="replace files that exist")
     flows.set_defaults(run=_workflows)
     return parser
 
 
 def _run(options) -> int:
     from .looks import look
-    from .media.layout import file_tag
-    from .media.options import extension
-    from .media.paths import confine_prefix
-    from .sink import free_path, write
+    from .sink import write
 
     graph = workflow.override(workflow.read(options.workflow), options.set)
     assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input))
@@ -98,15 +100,12 @@ def _run(options) -> int:
     for plan in plans(*assembly.clips):
         with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick))
-    for job in jobs:
-        tag = file_tag(job.settings.layout, job.clip.info.views)
-        confine_prefix(job.settings.filename_prefix, Path("output"))
-        path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings))
-        check_output(path, options.input, extension(job.settings))
-        path.parent.mkdir(parents=True, exist_ok=True)
+    targets = _targets(jobs, options)
+    for job, path in zip(jobs, targets):
         meter = Meter(memory=options.costs)
         with Bar(job.clip.info.frames, meter, options.ctrl_c) as bar:
-            paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter)
+            paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter,
+                          overwrite=options.overwrite)
         print("\n".join(str(path) for path in paths))
         if options.costs:
             print(costs(meter))
@@ -115,12 +114,33 @@ def _run(options) -> int:
     return 0
 
 
-def check_output(path: Path, source: Path | None, suffix: str) -> None:
-    """ValueError where the file to write is the source, or its name says another format."""
+def _targets(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
+    """The file that each Encode node writes; refused here, before the first frame, if one of them would harm a file."""
+    from .media.layout import file_tag
+    from .media.options import extension
+    from .media.paths import confine_prefix
+    from .sink import files_of, files_read, free_path
+
+    found: list[Path] = []
+    written: list[Path] = []
+    read = [options.workflow]
+    for job in jobs:
+        tag = file_tag(job.settings.layout, job.clip.info.views)
+        confine_prefix(job.settings.filename_prefix, Path("output"))
+        path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings), written)
+        check_output(path, extension(job.settings))
+        clips = [clip for clip in (job.clip, job.depth) if clip]
+        written += [file.path for file in files_of(clips, path, job.settings)]
+        read += files_read(clips, Headless(options.device))
+        found.append(path)
+    refuse_harm(written, read, options.overwrite)
+    return found
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """ValueError where the name of the file to write says another format, or none that files should have."""
     check_name(path, "output")
-    if source is not None and path.resolve() == source.resolve():
-        raise ValueError(f"{path} is the source; give --output another name.")
-    if path.suffix.lower() != suffix:
+    if path.suffix.lower() != suffix and not path.is_dir():
         raise ValueError(f"This format makes {suffix} files; name the output {path.with_suffix(suffix).name}, or choose another encode.format.")
 
 
@@ -200,18 +220,16 @@ def _workflows(options) -> int:
         order = tuple(word.strip() for word in options.order.split(","))
         graph, name, folder = orders.api(order), options.name or "_".join(order[1:-1]), options.folder or Path.cwd()
         check_name(name, "--name")
-        _write(folder / f"{name}.api.json", graph)
-        _write(folder / f"{name}.json", render(graph, name))
-        return 0
-    for file in sorted((WORKFLOWS / "api").glob("*.json")):
-        _write((options.folder or WORKFLOWS) / file.name, render(workflow.read(file), file.stem))
+        files = {folder / f"{name}.api.json": graph, folder / f"{name}.json": render(graph, name)}
+    else:
+        api = sorted((WORKFLOWS / "api").glob("*.json"))
+        files = {(options.folder or WORKFLOWS) / file.name: render(workflow.read(file), file.stem) for file in api}
+    own = not options.order and options.folder is None  # the pack's own files, rendered again
+    refuse_harm(files, (), options.overwrite or own)
+    for path, graph in files.items():
+        save_text(path, json.dumps(graph, indent=2, ensure_ascii=False) + "\n", options.overwrite or own)
+        print(path)
     return 0
-
-
-def _write(path: Path, graph: dict) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(graph, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(path)
 
 
 if __name__ == "__main__":

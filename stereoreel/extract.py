@@ -21,24 +21,24 @@ OPTIONS = (
 )
 
 
-def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None) -> Clip:
-    """A file as a clip, as the options ask; ``tick`` is told how far the search for cuts is."""
+def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:
+    """A file as a clip, as the options ask; ``tick`` is told how far the search for cuts is, which ``look`` off leaves out."""
     from .media.decode import FileSource
 
     source = FileSource(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
-        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick,
+        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look,
     )  # fmt: skip
     source.label = name
     return Clip(source)
 
 
-def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None) -> Clip:
+def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:
     """The options applied to a clip that exists already; a whole file is opened anew, so that only the part asked for is searched for cuts."""
     from .media.decode import FileSource
 
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
-        return open_file(clip.maker.facts.path, options, name, tick)
+        return open_file(clip.maker.facts.path, options, name, tick, look)
     info = clip.info
     if options.start or options.duration:
         stop = frame_at(info, options.start + options.duration) if options.duration else info.frames

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from .comfort import measure
+from .files import save
 from .host import Host
 from .lab.sheet import contact_sheet, to_image
 from .media.anaglyph import dubois
@@ -25,8 +26,7 @@ def look(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 def _comfort(job: SimpleNamespace, folder: Path, host: Host) -> str:
     found = measure(job.clip, job.settings, host, job.name)
-    path = free_path(folder, "comfort", "", ".png")
-    to_image(found.page).save(path)
+    path = save(free_path(folder, "comfort", "", ".png"), lambda part: to_image(found.page).save(part, "PNG"))
     return f"{found.text}\n{path}"
 
 
@@ -38,9 +38,8 @@ def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
         if "right" in pictures:
             pictures["anaglyph"] = picture(dubois(*(torch.from_numpy(pictures[eye])[None] / 255 for eye in ("left", "right")))[0])
         rows.append([(f"frame {seen.frame}, {seen.seconds:.2f} s: {name}", Image.fromarray(pixels)) for name, pixels in pictures.items()])
-    path = free_path(folder, "preview", "", ".jpg")
-    contact_sheet(rows, f"{len(rows)} of {clip.info.frames} frames").save(path, quality=QUALITY)
-    return str(path)
+    sheet = contact_sheet(rows, f"{len(rows)} of {clip.info.frames} frames")
+    return str(save(free_path(folder, "preview", "", ".jpg"), lambda part: sheet.save(part, "JPEG", quality=QUALITY)))
 
 
 def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
@@ -49,9 +48,7 @@ def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
     file = file_of(job.clip)
     found = advise(job.clip, job.settings, host, file.name if file else "this clip", file.name if file else UNNAMED)
-    path = free_path(folder, "advice", "", ".png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found.save_page(page(found, job.clip, host), path)
+    path = found.save_page(page(found, job.clip, host), free_path(folder, "advice", "", ".png"))
     return f"{found.text()}\n{path}"
 
 
@@ -59,9 +56,7 @@ def _orders(job: SimpleNamespace, folder: Path, host: Host) -> str:
     from .lab.orders.lab import measure as compare_orders
 
     found = compare_orders(job.clip, job.settings, host)
-    path = free_path(folder, "orders", "", ".png")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    found.sheet.save(path)
+    path = save(free_path(folder, "orders", "", ".png"), lambda part: found.sheet.save(part, "PNG"))
     return f"{found.text}\n{path}"
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from . import catalog
 from .catalog import Entry
 from .clip import Clip, ClipInfo, Stage, Step, makers_of
 from .host import Host
+from .naming import naming
 from .options import resolve
+from .weights import has
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,13 @@ class Plan:
     def choose(self, host: Host) -> tuple[Entry, str]:
         """What runs, its weights present, and why."""
         return catalog.chosen(self.kind, self.settings, host)
+
+    def files(self, host: Host) -> list[Path]:
+        """The weights that run, where they are."""
+        with naming(self.label):
+            entry, _ = self.choose(host)
+        found = [host.weights(self.kind, part.file) for part in entry.parts.values() if has(host, self.kind, part.file)]
+        return [file for place in found for file in (place.iterdir() if place.is_dir() else [place])]
 
     def load(self, host: Host) -> Stage:
         return catalog.stage(self.kind, self.settings, host, self.label)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,6 +14,7 @@ import av
 import torch
 from torch import Tensor
 
+from .files import save
 from .lab import tracer
 from .lab.materials import Material
 from .lab.rays import Camera
@@ -58,16 +58,12 @@ def sample(folder: str | Path, tick: Callable[[int, int], None] | None = None) -
 
 def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
     """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")  # its own name: two processes may do this at once
-    try:
+
+    def fill(part: Path) -> None:
         with closing(_pictures()) as pictures, av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
             _encode(file, pictures, tick or (lambda done, total: None))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-    return path
+
+    return save(Path(path), fill, replace=True)
 
 
 def _encode(file: av.container.OutputContainer, pictures: Iterator[Tensor], tick: Callable[[int, int], None]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack, closing
 from itertools import count
 from pathlib import Path
@@ -11,14 +12,18 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .clip import Clip, ClipInfo, apply
+from .clip import Clip, ClipInfo, Samples, Soundtrack, apply
+from .files import OutputFile, in_use, refuse_harm
 from .host import Host
 from .media.clock import frames_of
+from .media.decode import FileSource
 from .media.encode import Writer
 from .media.layout import TWO_FILES, WITH_DEPTH, file_tag
 from .media.options import check
 from .media.sized import SizedWriter
 from .meter import Meter
+from .peek import makers_of
+from .plan import plans
 from .pull import pull
 from .views import Trim
 
@@ -35,23 +40,29 @@ def write(
     also: Sequence[Clip] = (),
     watch: Callable[[tuple[Tensor, ...]], None] | None = None,
     meter: Meter | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """Pull the clip into ``path``, and ``depth`` in the same pass into ``<path>_depth``; the files' paths, ``path`` first.
 
     The layout two_files puts the right eye into a file of its own, ``right_path``; rgbd and half_rgbd put the depth into the clip's
     picture. ``watch`` sees the chunks of the clip, of its depth if given, and of the clips in ``also``, before they are encoded;
     ``audio`` replaces the clip's own sound. Of a preview only what it shows is computed.
+
+    Raises what ``files.refuse_harm`` does before the first frame if one of the files is read by the clips, or exists and
+    ``overwrite`` is off, and BlockingIOError if another process is writing one of them.
     """
     check(clip.info, settings, depth and depth.info)
     clips, also = _within([clip] if depth is None else [clip, depth], settings), _within(also, settings)
     files = files_of(clips, path, settings)
+    refuse_harm([file.path for file in files], files_read([*clips, *also], host, audio), overwrite)
     meter = meter or Meter()
     with ExitStack() as open_files:
+        outputs = [open_files.enter_context(OutputFile(file.path, overwrite)) for file in files]
         writers = []
-        for file in reversed(files):  # the clip's file is completed first
+        for file, output in reversed(list(zip(files, outputs))):  # the clip's file is completed first
             info = clips[file.clip].info.replace(fps=clips[0].info.fps, times=clips[0].info.times)
             sound = None if file.clip else audio or clips[0].info.audio
-            writers.insert(0, open_files.enter_context(_writer(file, info, sound, metadata, host)))
+            writers.insert(0, open_files.enter_context(_writer(file, output, info, sound, metadata, host)))
         for chunks in open_files.enter_context(closing(pull([*clips, *also], host, meter=meter))):
             if watch:
                 watch(chunks)
@@ -59,7 +70,15 @@ def write(
                 for file, writer in zip(files, writers):
                     writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
             meter.count("Encode", chunks[0].shape[-4])
-    return [file.path for file in files]
+    return [output.path for output in outputs]
+
+
+def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | None = None) -> list[Path]:
+    """Every file that computing these clips reads: sources, sound, weights. FileNotFoundError if weights are missing."""
+    sources = [maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)]
+    sounds = [sound.file for sound in (audio, *(clip.info.audio for clip in clips)) if isinstance(sound, Soundtrack)]
+    weights = [file for plan in plans(*clips) for file in plan.files(host)]
+    return list(dict.fromkeys([*sources, *sounds, *weights]))
 
 
 def _within(clips: Sequence[Clip], settings: SimpleNamespace) -> list[Clip]:
@@ -81,6 +100,7 @@ class _File(NamedTuple):
 
 
 def files_of(clips: list[Clip], path: Path, settings: SimpleNamespace) -> list[_File]:
+    """The files that clips are written into, the clip's own first."""
     files = _eyes(0, clips[0], path, settings)
     if len(clips) == 1 or settings.layout in WITH_DEPTH:
         return files
@@ -98,19 +118,20 @@ def _changed(settings: SimpleNamespace, **new) -> SimpleNamespace:
     return SimpleNamespace(**{**vars(settings), **new})
 
 
-def _writer(file: _File, info: ClipInfo, audio, metadata: Mapping[str, str] | None, host: Host) -> Writer | SizedWriter:
+def _writer(file: _File, output: OutputFile, info: ClipInfo, audio, metadata: Mapping[str, str] | None,
+            host: Host) -> Writer | SizedWriter:
     if not file.settings.size_mb:
-        return Writer(file.path, info, file.settings, audio=audio, metadata=metadata)
-    return SizedWriter(file.path, info, file.settings, audio=audio, metadata=metadata, tick=host.tick)
+        return Writer(output, info, file.settings, audio=audio, metadata=metadata)
+    return SizedWriter(output, info, file.settings, audio=audio, metadata=metadata, tick=host.tick)
 
 
-def free_path(folder: Path, prefix: str, tag: str, suffix: str) -> Path:
-    """The first unused ``<folder>/<prefix>_00001<tag><suffix>``; makes the folder."""
+def free_path(folder: Path, prefix: str, tag: str, suffix: str, taken: Container[Path] = ()) -> Path:
+    """The first unused ``<folder>/<prefix>_00001<tag><suffix>`` that is not ``taken``; makes the folder."""
     base = folder / prefix
     base.parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         path = base.with_name(f"{base.name}_{number:05}{tag}{suffix}")
-        if not any(file.exists() for file in (path, depth_path(path), right_path(path))):
+        if not any(os.path.lexists(file) or file in taken or in_use(file) for file in (path, depth_path(path), right_path(path))):
             return path
 
 

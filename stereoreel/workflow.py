@@ -44,10 +44,13 @@ def _find(nodes: Mapping[str, Node], who: str) -> str:
 
 
 class Assembly:
-    """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see."""
+    """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see.
 
-    def __init__(self, graph: Graph, find_video):
-        self.graph, self.nodes, self.find_video = graph, declared(graph), find_video
+    With ``look`` off no file is searched for cuts, for a caller that needs no frame.
+    """
+
+    def __init__(self, graph: Graph, find_video, look: bool = True):
+        self.graph, self.nodes, self.find_video, self._look = graph, declared(graph), find_video, look
         ends = [node_id for node_id, node in self.nodes.items() if node.output_node]
         if not ends:
             raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
@@ -84,7 +87,10 @@ class Assembly:
             if node.kind != "extract":
                 return build.stage(node, inputs, options, node_id)
             settings, clip = resolve(node.options, options), inputs.get("clip")
-            clip = extract.from_clip(clip, settings, name) if clip else extract.open_file(self.find_video(settings.video), settings, name)
+            if clip:
+                clip = extract.from_clip(clip, settings, name, look=self._look)
+            else:
+                clip = extract.open_file(self.find_video(settings.video), settings, name, look=self._look)
             return {"clip": clip, "fps": float(clip.info.fps)}
 
     def _arguments(self, node_id: str) -> tuple[dict[str, Clip], dict]:

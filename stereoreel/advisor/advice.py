@@ -16,6 +16,7 @@ from .. import extract, orders
 from ..canvas import render
 from ..clip import Clip
 from ..declared import BY_ID
+from ..files import save, save_text
 from ..host import Host
 from ..lab.trial import trial
 from ..media.decode import FileSource
@@ -28,6 +29,7 @@ from .verdict import Verdict, verdict
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+FILES = ("advice.png", "advice.txt", "advice.json", "workflow.json", "workflow.api.json")
 UNNAMED = "sample"  # what Extract opens where the clip is no file that a workflow could name
 
 
@@ -69,24 +71,18 @@ class Advice:
         """The recommended workflow as the canvas opens it."""
         return render(self.graph, "advice")
 
-    def save_page(self, page: Image.Image, path: Path) -> None:
-        """The page as a PNG that holds the workflow: dropped on the canvas it opens."""
+    def save_page(self, page: Image.Image, path: Path, replace: bool = False) -> Path:
+        """The page as a PNG that holds the workflow: dropped on the canvas it opens; the file's path."""
         holds = PngInfo()
         holds.add_text("workflow", json.dumps(self.canvas()))
         holds.add_text("prompt", json.dumps(self.graph))
-        page.save(path, pnginfo=holds)
+        return save(path, lambda part: page.save(part, "PNG", pnginfo=holds), replace)
 
-    def save(self, page: Image.Image, folder: Path) -> list[Path]:
-        """advice.png, advice.txt, advice.json, and the workflow for canvas and API; the files' paths."""
-        folder.mkdir(parents=True, exist_ok=True)
-        texts = {
-            "advice.txt": self.text(), "advice.json": _pretty(self.figures()),
-            "workflow.json": _pretty(self.canvas()), "workflow.api.json": _pretty(self.graph),
-        }  # fmt: skip
-        self.save_page(page, folder / "advice.png")
-        for name, text in texts.items():
-            (folder / name).write_text(text + "\n", encoding="utf-8")
-        return [folder / name for name in ("advice.png", *texts)]
+    def save(self, page: Image.Image, folder: Path, replace: bool = False) -> list[Path]:
+        """The files named in ``FILES``, the workflow for canvas and API among them; their paths."""
+        texts = [self.text(), _pretty(self.figures()), _pretty(self.canvas()), _pretty(self.graph)]
+        picture = self.save_page(page, folder / FILES[0], replace)
+        return [picture, *(save_text(folder / name, f"{text}\n", replace) for name, text in zip(FILES[1:], texts))]
 
 
 def advise(clip: Clip, settings: SimpleNamespace, host: Host, name: str, video: str = UNNAMED) -> Advice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..files import refuse_harm
 from ..host import Headless
 from ..options import resolve
 from ..sink import free_path
@@ -18,6 +19,7 @@ def declare(commands) -> None:
     )
     parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few pieces of it are decoded")
     parser.add_argument("--output", type=Path, help="the folder for the page, the figures and the workflow; default: a new output/advice_<clip>_...")
+    parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
     parser.add_argument("--json", action="store_true", help="print the figures instead of the text")
     for option in OPTIONS:
         parser.add_argument(f"--{option.name}", default=option.default, help=f"{option.text} Default: {option.default}")
@@ -40,17 +42,17 @@ def _on_clip(options) -> int:
     from ..clip import Clip
     from ..media.decode import FileSource
     from ..naming import naming
-    from .advice import advise
+    from .advice import FILES, advise
     from .page import page
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())
     clip = Clip(FileSource(options.clip, cuts=False))
     folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem}", "", "")
-    folder.mkdir(parents=True, exist_ok=True)
+    refuse_harm([folder / name for name in FILES], [options.clip], options.overwrite)
     with naming("Advise"):
         found = advise(clip, settings, host, options.clip.name, options.clip.name)
-        paths = found.save(page(found, clip, host), folder)
+        paths = found.save(page(found, clip, host), folder, options.overwrite)
     print(json.dumps(found.figures(), indent=2) if options.json else found.text() + "\n")
     if not options.json:
         print("\n".join(map(str, paths)))

@@ -1,6 +1,7 @@
 """A film in units that survive whatever happens: what is finished stays finished, and the same command goes on from there.
 
-The file at the end is the one that an uninterrupted run writes: the same frames, times, sound and marks.
+Before encoding its frames are those of an uninterrupted run, and so are times, sound and marks. Encoders begin anew with each unit,
+so that decoded frames of a lossy format differ slightly from a run's; those of FFV1 are equal.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,16 +17,20 @@ import av
 import torch
 
 from ..clip import Clip, Step
+from ..files import DISK_FULL, OutputFile, refuse_harm
 from ..host import Host
+from ..media.clock import frames_of
+from ..media.container import open_media
 from ..media.decode import FileSource
-from ..media.encode import DISK_FULL
 from ..media.options import check, preset
+from ..media.probe import probe
 from ..meter import Meter
 from ..peek import makers_of
-from ..sink import files_of
+from ..sink import files_of, files_read
 from ..units import GROUP, units
-from .identity import described
-from .job import Job, Made
+from . import cuts
+from .identity import claim, described
+from .job import Job, Made, check_root
 from .join import Joined
 from .progress import Progress
 from .segment import Maker, Watch, segment_name
@@ -32,6 +38,7 @@ from .segment import Maker, Watch, segment_name
 log = logging.getLogger(__name__)
 LONG = 6000  # frames of a film from which on it is made in units without being told so
 MOST_FAILURES = 3  # units in a row that fail before the film is given up
+CLAIM = "stereoreel_film"  # the tag by which a finished file says of which job it is
 
 Crew = Callable[[Job, list[int]], Iterable[tuple[int, Made | Exception]]]
 
@@ -60,29 +67,60 @@ def film(
     kept: Path | None = None,
     seen: Callable[[Callable[[], dict]], None] | None = None,
     skipped: Callable[[int], None] | None = None,
+    overwrite: bool = False,
 ) -> list[Path]:
     """As ``sink.write``, but in units kept in ``folder`` (``<path>.job``), so that calling it again goes on; the files' paths.
 
     ``notes`` (JSON) are kept with the job. ``crew`` makes units elsewhere. ``keep`` leaves the units there when all is done, and what the
     stage Keep asks for goes below ``kept``, or beside the file. ``say`` is told what a user should know, ``skipped`` how many frames are
-    there already, and ``seen`` is given the figures, as a function, after each unit.
+    there already, and ``seen`` is given the figures, as a function, after each unit. A film that is complete is left as it is.
     Raises Unfinished where units failed, and whatever cancels; both leave the finished units.
     """
     check(clip.info, settings, depth and depth.info)
     joinable(settings)
-    clips = [clip] if depth is None else [clip, depth]
+    clips, root = [clip] if depth is None else [clip, depth], folder or job_folder(path)
+    identity = described(clips, settings, host)
+    targets = [file.path for file in files_of(clips, path, settings)]
+    own = [target for target in targets if claimed(target, clip, settings, identity)]
+    check_root(root)
+    refuse_harm(targets, files_read(clips, host, audio), overwrite=True)
+    refuse_harm([target for target in targets if target not in own], overwrite=overwrite)
+    done = len(own) == len(targets)
+    if done and not root.is_dir():
+        say(already(path))
+        return targets
     notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
-    with Job(folder or job_folder(path), described(clips, settings, host), units(clips, group), notes, say) as job:
-        if skipped:
-            skipped(sum(made.unit.frames for made in job.made.values()))
-        kept = kept or path.parent
-        work = crew(clips, settings, kept) if crew else alone(Maker(clips, settings, host, meter or Meter(), watch, kept), host)
-        _make(job, work, seen)
-        paths = _join(job, clips, path, settings, host, audio or clip.info.audio, metadata)
-        job.note(f"complete: {', '.join(map(str, paths))}")
+    cuts.write(root, clips)
+    with ExitStack() as locks, Job(root, identity, units(clips, group), notes, say) as job:
+        if not done:
+            outputs = [locks.enter_context(OutputFile(target, overwrite or target in own)) for target in targets]
+            if skipped:
+                skipped(sum(made.unit.frames for made in job.made.values()))
+            kept = kept or path.parent
+            work = crew(clips, settings, kept) if crew else alone(Maker(clips, settings, host, meter or Meter(), watch, kept), host)
+            _make(job, work, seen)
+            marks = {**(metadata or {}), CLAIM: claim(identity)}
+            targets = _join(job, clips, outputs, settings, host, audio or clip.info.audio, marks)
+            job.note(f"complete: {', '.join(map(str, targets))}")
+        else:
+            say(already(path))
         if not keep:
             job.forget()
-    return paths
+    return targets
+
+
+def claimed(path: Path, clip: Clip, settings: SimpleNamespace, identity: dict) -> bool:
+    """Whether a file is the finished film of an identity: it bears its claim, and has all the frames."""
+    try:
+        with open_media(path) as file:
+            tags = {name.lower(): value for name, value in file.metadata.items()}
+        return tags.get(CLAIM) == claim(identity) and probe(path).frames == frames_of(clip.info, settings)
+    except (OSError, ValueError):
+        return False
+
+
+def already(path: Path) -> str:
+    return f"{path} is already complete."
 
 
 def job_folder(path: Path) -> Path:
@@ -155,13 +193,13 @@ def _make(job: Job, work: Crew, seen: Callable[[Callable[[], dict]], None] | Non
                          "What is finished is kept; run the same again to make the rest.") from reason
 
 
-def _join(job: Job, clips: list[Clip], path: Path, settings: SimpleNamespace, host: Host, audio, metadata) -> list[Path]:
-    files, first, frames = files_of(clips, path, settings), clips[0].info, job.units[-1].stop
-    for place, file in reversed(list(enumerate(files))):  # the clip's file is completed first when others see it
+def _join(job: Job, clips: list[Clip], outputs: list[OutputFile], settings: SimpleNamespace, host: Host, audio, metadata) -> list[Path]:
+    files, first, frames = files_of(clips, outputs[0].path, settings), clips[0].info, job.units[-1].stop
+    for place, (file, output) in reversed(list(enumerate(zip(files, outputs)))):  # the clip's file is completed last
         info = clips[file.clip].info.replace(fps=first.fps, times=first.times)
         ahead = max(made.files[place]["ahead"] for made in job.made.values())
-        with Joined(file.path, info, file.settings, ahead=ahead, audio=None if file.clip else audio, metadata=metadata) as joined:
+        with Joined(output, info, file.settings, ahead=ahead, audio=None if file.clip else audio, metadata=metadata) as joined:
             for number in range(len(job.units)):
                 joined.append(job.place / segment_name(number, place))
                 host.tick(frames, frames)
-    return [file.path for file in files]
+    return [output.path for output in outputs]

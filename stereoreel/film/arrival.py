@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from ..files import save
 from .job import Made
 from .store import Store
 
@@ -15,19 +17,19 @@ def arrived(facts: dict, files: Sequence[bytes], place: str, target: Path) -> Ma
     made = Made(**facts)
     store = Store(place) if "://" in place else None
     for number, file in enumerate(made.files):
-        part = target / f"{file['name']}.part"
+        name = file["name"]
         if store:
-            store.get(file["name"], part)
+            save(target / name, partial(store.get, name), replace=True)
         elif place:
-            part = Path(place) / file["name"]
+            os.replace(Path(place) / name, target / name)
         else:
-            with open(part, "wb") as output:
-                output.write(files[number])
-                output.flush()
-                os.fsync(output.fileno())
-        os.replace(part, target / file["name"])
+            save(target / name, partial(_write, files[number]), replace=True)
     if store:
         store.forget()
     elif place:
         os.rmdir(place)
     return made
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from ..clip import Clip
+from ..files import save_text
 from ..host import Headless, models_folders
 from ..workflow import Graph
 from . import cuts, environment
@@ -77,7 +78,7 @@ class Cluster:
     def _work(self, job: Job, missing: list[int], plan: dict) -> Iterator[tuple[int, Made | Exception]]:
         if not missing:
             return
-        (job.folder / "token").write_text(plan["token"], encoding="utf-8")
+        save_text(job.folder / "token", plan["token"], replace=True)
         actor = self._ray.remote(**self._needs())(self._worker)
         crew = _Crew(self._ray, job, actor, {**plan, "identity": job.identity, "place": str(job.place.resolve())}, self._actors(len(missing)))
         try:

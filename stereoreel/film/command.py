@@ -11,6 +11,7 @@ from types import SimpleNamespace
 from tqdm import tqdm
 
 from .. import stock, workflow
+from ..files import refuse_harm
 from ..host import Headless
 from ..naming import naming
 from ..plan import plans
@@ -23,6 +24,7 @@ def declare(commands) -> None:
     film.add_argument("workflow", type=Path, help="such as workflows/api/default.json, with one Encode Video node")
     film.add_argument("--input", type=Path, help="the video that Extract opens")
     film.add_argument("--output", type=Path, required=True, help="the file to write")
+    film.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     film.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
     film.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     film.add_argument("--job", type=Path, help="where finished units are kept; default: OUTPUT.job, which goes when the film is complete")
@@ -44,22 +46,33 @@ def run(options) -> int:
     """0 when the film is complete, 1 when units are missing."""
     from ..__main__ import check_output, find_video
     from ..media.options import extension
-    from . import Unfinished, cuts, film, job_folder
+    from ..sink import files_of, files_read
+    from . import Unfinished, already, cuts, film, job_folder
+    from .job import check_root
 
     if options.store and not options.ray:
         raise ValueError("--store is for the workers of a cluster; name one with --ray.")
     graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
-    cuts.read(job / "cuts.json")
+    if not options.plan:
+        check_root(job)
+        refuse_harm([options.output], [options.workflow, *([options.input] if options.input else [])], overwrite=True)
+        _check_metrics(options)
+        if options.output.exists() and not job.is_dir() and _complete(graph, options):
+            print(already(options.output), file=sys.stderr)
+            print(options.output, file=sys.stderr if options.json else sys.stdout)
+            return 0
+    cuts.read(job)
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))
-    check_output(options.output, options.input, extension(sink.settings))
     clips = [clip for clip in (sink.clip, sink.depth) if clip]
     if options.plan:
         return _plan(clips, options.unit)
+    check_output(options.output, extension(sink.settings))
     for plan in plans(*clips):
         with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    cuts.write(job / "cuts.json", clips)
+    targets = [file.path for file in files_of(clips, options.output, sink.settings)]
+    refuse_harm([*targets, *filter(None, [options.metrics])], [options.workflow, *files_read(clips, Headless(options.device))],
+                overwrite=True)
     with ExitStack() as open_things:
         crew = None
         if options.ray:
@@ -68,12 +81,41 @@ def run(options) -> int:
         bar = open_things.enter_context(_Bar(sink.clip.info.frames, options))
         try:
             paths = film(sink.clip, options.output, sink.settings, Headless(options.device, on_tick=bar.tick), depth=sink.depth, folder=job,
-                         notes={"workflow": graph}, group=options.unit, say=bar.say, keep=options.keep_job, seen=bar.seen, crew=crew)
+                         notes={"workflow": graph}, group=options.unit, say=bar.say, keep=options.keep_job, seen=bar.seen, crew=crew,
+                         overwrite=options.overwrite)
         except Unfinished as error:
             bar.say(f"error: {error}")
             return 1
     print("\n".join(map(str, paths)), file=sys.stderr if options.json else sys.stdout)
     return 0
+
+
+def _complete(graph: workflow.Graph, options) -> bool:
+    """Whether the output is the finished film of this command; nothing is searched for cuts to find out."""
+    from ..__main__ import find_video
+    from ..sink import files_of
+    from . import claimed
+    from .identity import described
+
+    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False))
+    clips = [clip for clip in (sink.clip, sink.depth) if clip]
+    identity = described(clips, sink.settings, Headless(options.device))
+    return all(claimed(file.path, sink.clip, sink.settings, identity) for file in files_of(clips, options.output, sink.settings))
+
+
+def _check_metrics(options) -> None:
+    """ValueError where --metrics names a file that is no Prometheus file of a film's."""
+    from .progress import METRICS
+
+    path = options.metrics
+    if path is None:
+        return
+    refuse_harm([path, options.output], [options.workflow, *([options.input] if options.input else [])], overwrite=True)
+    if path.is_file() and not options.overwrite:
+        with open(path, "rb") as file:
+            head = file.read(len(METRICS))
+        if head not in (b"", METRICS.encode()):
+            raise FileExistsError(f"{path} is not a metrics file of StereoReel. Choose another --metrics, or replace it with --overwrite.")
 
 
 def _cluster(options):
@@ -84,8 +126,9 @@ def _cluster(options):
 
 def _video(graph: workflow.Graph) -> str:
     """The file that a workflow names; ValueError where there are several, of which --input would replace each."""
-    names = {node["inputs"].get("video", "") for node in graph.values() if node["class_type"] == "StereoReelExtract"}
-    if len(names) != 1:
+    given = [node["inputs"].get("video", "") for node in graph.values() if node["class_type"] == "StereoReelExtract"]
+    names = {name for name in given if isinstance(name, str)}
+    if len(names) != 1 or not all(isinstance(name, str) for name in given):
         raise ValueError("A film has one Extract Video node, or several of the same file.")
     return names.pop()
 

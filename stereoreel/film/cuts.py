@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from ..clip import Clip
+from ..files import save_text
 from ..media import cuts
 from ..media.decode import FileSource
 from ..media.probe import fingerprint
 from ..peek import makers_of
-from .job import write_whole
+from .job import CUTS, prepare, read_json
 
 
 def found(clips: Iterable[Clip]) -> list[list]:
@@ -31,13 +33,23 @@ def recall(known: Iterable[list]) -> None:
             cuts.known[(*here, first, stop, sensitivity)] = tuple(places)
 
 
-def read(path: Path) -> None:
-    """Recall what a film's job has written down."""
-    if path.is_file():
-        recall(json.loads(path.read_text(encoding="utf-8")))
+def read(job: Path) -> None:
+    """Recall what a film's job has written down; what is damaged is looked for again."""
+    known = read_json(job / CUTS) if (job / CUTS).is_file() else None
+    recall(one for one in (known if isinstance(known, list) else ()) if _plausible(one))
 
 
-def write(path: Path, clips: Iterable[Clip]) -> None:
+def write(job: Path, clips: Iterable[Clip]) -> None:
     """Write down for the next time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(found(clips)))
+    prepare(job)
+    save_text(job / CUTS, json.dumps(found(clips)), replace=True)
+
+
+def _plausible(one) -> bool:
+    """Whether an entry that was read from a file is one of ``found``."""
+    kinds = (str, int, int, int, int, (int, float), list)
+    if not isinstance(one, list) or len(one) != len(kinds) or not all(isinstance(value, kind) for value, kind in zip(one, kinds)):
+        return False
+    first, stop, places = one[3], one[4], one[6]
+    edges = [0, *places, stop - first]
+    return all(type(edge) is int for edge in edges) and all(before < after for before, after in pairwise(edges)) and "\0" not in one[0]

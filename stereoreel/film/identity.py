@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -22,6 +22,7 @@ from ..plan import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
 BLOCK = 1 << 22
+PLACES = ("path", "source", "stage")  # names of what is described, by which it is not another one
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
 
 _weights: dict[tuple, str] = {}
@@ -54,7 +55,16 @@ def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host, know
 
 def digest(identity: dict) -> str:
     """Twelve letters for an identity; where a file lies is no part of it."""
-    made = [{name: value for name, value in one.items() if name not in ("path", "source", "stage")} for one in identity["made"]]
+    return _short(identity, lambda name, one: name not in PLACES)
+
+
+def claim(identity: dict) -> str:
+    """Twelve letters by which a finished film says what it was made of: as ``digest``, but cuts need not be known if they are found."""
+    return _short(identity, lambda name, one: name not in PLACES and not (name == "cuts" and one.get("sensitivity") is not None))
+
+
+def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
+    made = [{name: value for name, value in one.items() if counts(name, one)} for one in identity["made"]]
     return _hash(json.dumps({**identity, "made": made}, sort_keys=True).encode())[:12]
 
 
@@ -123,7 +133,8 @@ def _source(source: Source) -> dict:
              "color": repr(info.color), "times": info.times and _hash(repr(info.times).encode())}
     if isinstance(source, FileSource):
         path, size, changed = fingerprint(source.facts.path)
-        return {**facts, "path": path, "bytes": size, "changed": changed, "sample": _sample(path), "window": [source.first, source.stop]}
+        return {**facts, "path": path, "bytes": size, "changed": changed, "sample": _sample(path), "window": [source.first, source.stop],
+                "sensitivity": source.sensitivity}
     if isinstance(source, TensorSource):
         return {**facts, "content": content(source._images)}
     raise ValueError(f"{source.label} cannot be told from another source, so that no job can go on with it; save it into a file first.")

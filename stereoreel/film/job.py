@@ -3,23 +3,32 @@
 ``<output>.job/<identity>/`` holds ``job.json``, ``journal.txt`` and ``units/``. A unit is finished when its ``.json`` is there, which is
 written last; that file tells the size and the sha256 of what was encoded, and the hash of every frame before. Another identity, of another
 source or workflow, is another folder, so that going back to the old one goes on with it.
+
+Everything that is removed here is a file that this module names; whatever else lies in the folder stays.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from ..files import PART, Lock, plain_errors, save_text
 from ..units import Unit
 from .identity import differences, digest, sha256
-from .lock import Lock
 
 FORMAT = 1
+MARK, CUTS = "stereoreel-job.txt", "cuts.json"
+MARKED = "StereoReel keeps the finished units of a film here until it is complete. Delete the folder to begin again.\n"
+IDENTITY = r"[0-9a-f]{12}"
+OWN = rf"(job\.json|journal\.txt|token)({PART})?"  # of one identity
+OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
+OF_WORKER = r"unit-\w{8}"  # the folder of a unit that a worker is making
 
 
 class Made(NamedTuple):
@@ -36,7 +45,7 @@ class Made(NamedTuple):
 class Job:
     """The job of an identity; entered, it holds the folder's lock. ``notes`` are kept beside what it is made of.
 
-    BlockingIOError where another process works on it.
+    BlockingIOError where another process works on it, FileExistsError where the folder holds something else.
     """
 
     def __init__(self, root: Path, identity: dict, units: Sequence[Unit], notes: dict, say: Callable[[str], None]):
@@ -46,8 +55,12 @@ class Job:
         self._lock, self._over = Lock(self.folder / "lock"), False
 
     def __enter__(self) -> Job:
+        prepare(self.root)
         known = self.folder.is_dir()
         others = [] if known else list(_others(self.root))
+        for folder in (self.folder, self.place):
+            if folder.is_symlink():
+                raise FileExistsError(f"{folder} is a link, where a job keeps its files. Remove the link, or choose another --job.")
         self._lock.__enter__()
         if (self.folder / "job.json").is_file():
             self._continue()
@@ -56,11 +69,13 @@ class Job:
         return self
 
     def __exit__(self, *error) -> None:
+        if self._over:
+            self._empty()
         self._lock.__exit__(*error)
         if self._over:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            _remove(self.folder, "")
             if not any(_others(self.root)):
-                shutil.rmtree(self.root, ignore_errors=True)
+                _remove(self.root, rf"({re.escape(MARK)}|{re.escape(CUTS)})({PART})?")
 
     @property
     def place(self) -> Path:
@@ -72,7 +87,7 @@ class Job:
 
     def finished(self, number: int, made: Made) -> None:
         """Keep a unit whose files are there already; from now on nothing but damage makes it be done again."""
-        write_whole(self._record(number), json.dumps(made._asdict()))
+        save_text(self._record(number), json.dumps(made._asdict()), replace=True)
         self.made[number] = made
         size = sum(file["bytes"] for file in made.files)
         by = f" by {made.worker}" if made.worker else ""
@@ -80,7 +95,8 @@ class Job:
 
     def note(self, line: str) -> None:
         """A line for the journal."""
-        with open(self.folder / "journal.txt", "a", encoding="utf-8") as journal:
+        path = self.folder / "journal.txt"
+        with plain_errors(path), open(path, "a", encoding="utf-8") as journal:
             journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
 
     def tell(self, line: str) -> None:
@@ -90,25 +106,33 @@ class Job:
 
     def forget(self) -> None:
         """The film is complete: when this is left, its units go, and the folder where no other job is in it."""
-        self._over = True
+        self._over = self._lock.leaves = True
 
     def _record(self, number: int) -> Path:
         return self.place / f"{number:05}.json"
 
     def _begin(self, others: list[dict]) -> None:
-        self.place.mkdir(parents=True, exist_ok=True)
-        facts = {"format": FORMAT, "identity": self.identity, "units": self.units, **self._notes}
-        write_whole(self.folder / "job.json", json.dumps(facts, indent=1, default=str))
+        self._write()
         self.note(f"begun: {self.units[-1].stop} frames in {len(self.units)} units")
         for other in others:
             what = ", ".join(dict.fromkeys(differences(other["identity"], self.identity))) or "something"
             self.tell(f"This is a new job, because {what} changed; what the other one had made stays in {other['folder']} until you delete it.")
 
+    def _write(self) -> None:
+        with plain_errors(self.place):
+            self.place.mkdir(parents=True, exist_ok=True)
+        facts = {"format": FORMAT, "identity": self.identity, "units": self.units, **self._notes}
+        save_text(self.folder / "job.json", json.dumps(facts, indent=1, default=str), replace=True)
+
     def _continue(self) -> None:
-        facts = json.loads((self.folder / "job.json").read_text(encoding="utf-8"))
-        if facts.get("format") != FORMAT:
-            raise ValueError(f"{self.folder} was made by another version of StereoReel; delete it to begin anew.")
-        self.units = [Unit(*unit) for unit in facts["units"]]
+        facts = self._facts()
+        if facts is None:  # it says nothing that the command does not say again
+            self._write()
+            facts = self._notes
+            self.tell(f"{self.folder / 'job.json'} was corrupt and has been written again.")
+        else:
+            self.units = [Unit(*unit) for unit in facts["units"]]
+        self.place.mkdir(exist_ok=True)
         for number in range(len(self.units)):
             if self._record(number).is_file() and (made := self._checked(number)):
                 self.made[number] = made
@@ -117,13 +141,19 @@ class Job:
         if facts.get("environment") != self._notes.get("environment"):
             self.tell("The machine or a library is another one than before; frames from here on may differ in their last bits.")
 
+    def _facts(self) -> dict | None:
+        """What ``job.json`` says; None if it is damaged or that of another film. ValueError for one of another version."""
+        facts = read_json(self.folder / "job.json")
+        if not isinstance(facts, dict) or "format" not in facts:
+            return None
+        if facts["format"] != FORMAT:
+            raise ValueError(f"{self.folder} was made by another version of StereoReel. Delete it to begin again.")
+        same = _digest(facts.get("identity")) == self.name
+        return facts if same and _tile(facts.get("units"), self.units[-1].stop) else None
+
     def _checked(self, number: int) -> Made | None:
         """A finished unit whose files are as they were; None, and said, where they are not."""
-        try:
-            facts = json.loads(self._record(number).read_text(encoding="utf-8"))
-            made = Made(**{**facts, "unit": Unit(*facts["unit"])})
-        except (ValueError, TypeError):
-            made = None
+        made = _made(read_json(self._record(number)), number, self.units[number])
         if made and all(_whole(self.place / file["name"], file) for file in made.files):
             return made
         self.tell(f"Unit {number} is damaged on disk and is made again.")
@@ -134,10 +164,98 @@ class Job:
         """Remove what a process left that ended in the middle of a unit."""
         kept = {file["name"] for made in self.made.values() for file in made.files} | {self._record(number).name for number in self.made}
         for path in self.place.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name not in kept:
+            if re.fullmatch(OF_WORKER, path.name) and path.is_dir() and not path.is_symlink():
+                _remove(path, OF_UNIT)
+            elif path.name not in kept and re.fullmatch(OF_UNIT, path.name) and not path.is_dir():
                 path.unlink()
+
+    def _empty(self) -> None:
+        """Remove every file of this job but its lock, and the folders that are empty then."""
+        self.made = {}
+        if self.place.is_dir():
+            self._sweep()
+            _remove(self.place, OF_UNIT)
+        _remove(self.folder, OWN)
+
+
+def check_root(root: Path) -> None:
+    """Raise NotADirectoryError or FileExistsError if a folder for jobs is a file, or holds something else and no job."""
+    if not os.path.lexists(root):
+        return
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root} is a file, and a job needs a folder. Choose another --job.")
+    with plain_errors(root):
+        names = [path.name for path in root.iterdir()]
+    if any(not re.fullmatch(re.escape(MARK) + PART, name) for name in names) and not _is_job(root):
+        raise FileExistsError(f"{root} is not empty and holds no job of StereoReel. Choose an empty or a new folder for --job.")
+
+
+def prepare(root: Path) -> None:
+    """Make a folder for jobs; raise what ``check_root`` does."""
+    check_root(root)
+    with plain_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    if not (root / MARK).is_file():
+        save_text(root / MARK, MARKED, replace=True)
+
+
+def _is_job(root: Path) -> bool:
+    """Whether StereoReel made a folder; before its mark there was one, its jobs' names say so."""
+    return (root / MARK).is_file() or any(re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json"))
+
+
+def read_json(path: Path):
+    """What a JSON file holds; None if it cannot be read as JSON."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None
+
+
+def _digest(identity) -> str | None:
+    """The name of an identity that was read from a file; None if it is none."""
+    try:
+        return digest(identity)
+    except (TypeError, KeyError, AttributeError):
+        return None
+
+
+def _tile(units, frames: int) -> bool:
+    """Whether a list that was read from a file is units of so many frames, one after the other."""
+    place = 0
+    for unit in units if isinstance(units, list) else ():
+        if not (isinstance(unit, list) and len(unit) == 4 and all(type(edge) is int for edge in unit)):
+            return False
+        start, stop, first, last = unit
+        if start != place or not 0 <= first <= start < stop <= last <= frames:
+            return False
+        place = stop
+    return place == frames
+
+
+def _made(facts, number: int, unit: Unit) -> Made | None:
+    """The record of a unit, as it was read from a file; None if it is damaged or that of another unit."""
+    if not isinstance(facts, dict) or not set(Made._fields[:-1]) <= set(facts) <= set(Made._fields):
+        return None
+    try:
+        made = Made(**{**facts, "unit": Unit(*facts["unit"])})
+        names = [file["name"] for file in made.files]
+        known = all(type(file["bytes"]) is int and type(file["ahead"]) is int and type(file["sha256"]) is str for file in made.files)
+        whole = bool(names) and made.frames and all(len(hashes) == unit.frames for hashes in made.frames)
+        spent = {label: [float(one) for one in cost] for label, cost in made.costs.items()}
+    except (TypeError, KeyError, ValueError, AttributeError):
+        return None
+    right = made.unit == unit and names == [f"{number:05}.{place}.nut" for place in range(len(names))]
+    return made._replace(costs=spent, seconds=float(made.seconds)) if right and known and whole else None
+
+
+def _remove(folder: Path, pattern: str) -> None:
+    """Remove the files of a folder whose names match, and the folder if nothing else is in it; what cannot be removed stays."""
+    with suppress(OSError):
+        for path in folder.iterdir():
+            if re.fullmatch(pattern, path.name) and not (path.is_dir() and not path.is_symlink()):
+                path.unlink()
+        folder.rmdir()
 
 
 def _whole(path: Path, facts: dict) -> bool:
@@ -145,22 +263,8 @@ def _whole(path: Path, facts: dict) -> bool:
 
 
 def _others(root: Path) -> Iterator[dict]:
-    """The jobs in a folder."""
+    """The jobs in a folder; of a damaged one nothing can be said."""
     for path in sorted(root.glob("*/job.json")):
-        yield {**json.loads(path.read_text(encoding="utf-8")), "folder": path.parent}
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A file that is there with all of its text, or not at all, whatever happens to the machine."""
-    part = path.with_name(f"{path.name}.part")
-    with open(part, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    if os.name != "nt":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name too
-        finally:
-            os.close(folder)
+        facts = read_json(path)
+        if re.fullmatch(IDENTITY, path.parent.name) and isinstance(facts, dict) and _digest(facts.get("identity")):
+            yield {**facts, "folder": path.parent}

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import av
 
 from ..clip import ClipInfo
+from ..files import PartFile
 from ..media.clock import Clock
 from ..media.container import open_media
 from ..media.encode import Writer
@@ -47,7 +48,7 @@ def delay(order: list[int]) -> int:
 class Joined(Writer):
     """One file in the making from segments, in order; ``ahead`` is the largest ``delay`` of any of them."""
 
-    def __init__(self, path: Path, info: ClipInfo, settings: SimpleNamespace, *, ahead: int, **more):
+    def __init__(self, path: Path | PartFile, info: ClipInfo, settings: SimpleNamespace, *, ahead: int, **more):
         super().__init__(path, info, settings, **more)
         self._ahead = ahead
 

@@ -7,8 +7,10 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from .job import Job, Made, write_whole
+from ..files import save_text
+from .job import Job, Made
 
+METRICS = "# TYPE stereoreel_film_"  # how a file for Prometheus begins
 RECENT = 20  # units over which the rate is taken
 
 
@@ -57,8 +59,8 @@ def write_prometheus(path: Path, figures: dict) -> None:
     lines = []
     for name in ("units", "units_total", "units_failed", "frames", "frames_total", "fps", "seconds_left", "bytes", "bytes_expected"):
         if figures[name] is not None:
-            lines += [f"# TYPE stereoreel_film_{name} gauge", f"stereoreel_film_{name} {figures[name]}"]
+            lines += [f"{METRICS}{name} gauge", f"stereoreel_film_{name} {figures[name]}"]
     for kind, label, value in (("stages", "stage", "seconds"), ("workers", "worker", "fps")):
-        lines.append(f"# TYPE stereoreel_film_{label}_{value} gauge")
+        lines.append(f"{METRICS}{label}_{value} gauge")
         lines += [f"stereoreel_film_{label}_{value}{{{label}={json.dumps(name)}}} {one[value]}" for name, one in figures[kind].items()]
-    write_whole(path, "\n".join(lines) + "\n")
+    save_text(path, "\n".join(lines) + "\n", replace=True)

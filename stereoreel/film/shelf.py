@@ -6,8 +6,11 @@ is made, in a file that is named after everything they were made of: source, sta
 
 from __future__ import annotations
 
-import os
+import json
+import logging
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,12 +22,16 @@ import torch
 from torch import Tensor
 
 from ..clip import Clip, ClipInfo, Shot, Step
+from ..files import PartFile, save_text
 from ..host import Host
 from ..keep import FORMATS, WHITE, Keep, levels
 from ..media.container import open_media
 from ..media.paths import confine_prefix
 from ..peek import makers_of, spans_of
-from .identity import described, digest
+from .identity import described, digest, sha256
+from .job import read_json
+
+log = logging.getLogger(__name__)
 
 
 class Shelf:
@@ -52,6 +59,9 @@ class Shelf:
             if isinstance(step.recipe, Keep):
                 info = next(iter(step.infos.values()))
                 file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in spans_of(info))}.nut"
+                if file.is_file() and not _complete(file, info):
+                    log.warning("%s was corrupt, so its frames are computed again.", file)
+                    file.unlink()
                 if file.is_file():
                     kept = Kept(file, info, step.label)
                     for clip in readers[id(step)]:
@@ -59,6 +69,30 @@ class Shelf:
                     continue
                 step.recipe = _Keeping(file, step.label)
             wanted.update(id(clip.maker) for clip in step.inputs)
+
+
+def _complete(file: Path, info: ClipInfo) -> bool:
+    """Whether a file of kept frames is as it was written; one without a record, at least whether it has all its frames.
+
+    The decoder cannot say so: it conceals a slice whose checksum is wrong.
+    """
+    record = read_json(_record(file)) if _record(file).is_file() else None
+    if isinstance(record, dict):
+        return record == _facts(file)
+    try:
+        with open_media(file) as container:
+            count = sum(packet.size > 0 for packet in container.demux(video=0))
+    except (ValueError, IndexError, av.error.FFmpegError):
+        return False
+    return count == sum(stop - start for start, stop in spans_of(info))
+
+
+def _record(file: Path) -> Path:
+    return file.with_suffix(".json")
+
+
+def _facts(file: Path) -> dict:
+    return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
 class Kept:
@@ -90,7 +124,7 @@ class Kept:
 
     @property
     def _damaged(self) -> str:
-        return f"{self.file} is damaged; delete it and run again."
+        return f"{self.file} is corrupt. Delete it and run again."
 
     def _chunk(self, frames: list[Tensor]) -> Tensor:
         chunk = torch.stack(frames).div_(WHITE)
@@ -115,12 +149,15 @@ class _Keeping:
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         total = sum(stop - start for start, stop in spans_of(shot.info))
-        for chunk in chunks:
-            rounded = levels(chunk)
-            self._keep(rounded.cpu().numpy().astype(np.uint16), shot.info)
-            if self._written == total:
-                self._finish()  # now, as nobody asks for more behind the last frame
-            yield rounded.div(WHITE)
+        with ExitStack() as undo:
+            undo.callback(self._abandon)
+            for chunk in chunks:
+                rounded = levels(chunk)
+                self._keep(rounded.cpu().numpy().astype(np.uint16), shot.info)
+                if self._written == total:
+                    self._finish()  # now, as nobody asks for more behind the last frame
+                yield rounded.div(WHITE)
+            undo.pop_all()  # more shots follow
 
     def _keep(self, chunk: np.ndarray, info: ClipInfo) -> None:
         pictures = np.concatenate(list(chunk), axis=2) if chunk.ndim == 5 else chunk
@@ -133,9 +170,9 @@ class _Keeping:
             self._written += 1
 
     def _open(self, width: int, height: int, form: str) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        self._part, self._format = self.file.with_name(f"{self.file.name}.{os.getpid()}.part"), form
-        self._container = av.open(str(self._part.absolute()), "w", format="nut")
+        self._part, self._format = PartFile(self.file), form
+        self._container = av.open(str(self._part.create().absolute()), "w", format="nut")
+        weakref.finalize(self, self._part.discard)  # a film may be cancelled between two shots
         self._stream = self._container.add_stream("ffv1", rate=25, options={"level": "3", "slicecrc": "1", "g": "1"})
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, form
         self._stream.codec_context.thread_type = "AUTO"
@@ -143,6 +180,12 @@ class _Keeping:
     def _finish(self) -> None:
         self._container.mux(self._stream.encode(None))
         self._container.close()
-        with open(self._part, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self._part, self.file)
+        _record(self.file).unlink(missing_ok=True)
+        self._part.publish()
+        save_text(_record(self.file), json.dumps(_facts(self.file)), replace=True)
+
+    def _abandon(self) -> None:
+        """Remove a file that will not be complete."""
+        if self._container is not None and self._written:
+            self._container.close()
+            self._part.discard()

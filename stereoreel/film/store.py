@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -32,10 +31,8 @@ class Store:
         return f"{self._url}/{name}"
 
     def get(self, name: str, path: Path) -> None:
-        """Download a file; it is on the disk when this returns."""
+        """Download a file."""
         self._files.get_file(f"{self._path}/{name}", str(path))
-        with open(path, "rb+") as file:
-            os.fsync(file.fileno())
 
     def forget(self) -> None:
         """Delete everything in here; where that fails it is said, and nothing else is lost."""

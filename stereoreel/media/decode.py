@@ -33,6 +33,7 @@ class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end), upright, at most ``max_side`` pixels long.
 
     ``info`` looks for the cuts when first read, which decodes the window once; ``tick(done, total)`` is told, and may raise to cancel.
+    With ``look`` off it has none, for a caller that needs no frame.
     FileNotFoundError or ValueError when the file or the window holds no video; a warning where the file ends early or is damaged.
     """
 
@@ -45,12 +46,13 @@ class FileSource:
         cuts: bool = True,
         sensitivity: float = 0.5,
         tick: Callable[[int, int], None] | None = None,
+        look: bool = True,
     ):
         self.facts = probe(path)
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
         self._size = fitted_size(self.facts.width, self.facts.height, max_side)
-        self.sensitivity, self._tick = (sensitivity if cuts else None), tick
+        self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = False
         if self.facts.missing and self.stop == self.facts.frames:
@@ -65,7 +67,9 @@ class FileSource:
     @functools.cached_property
     def info(self) -> ClipInfo:
         fps, times = self._timing()
-        cuts = () if self.sensitivity is None else index_cuts(self.facts.path, (self.first, self.stop), self.sensitivity, self._tick)
+        cuts: tuple[int, ...] = ()
+        if self._look and self.sensitivity is not None:
+            cuts = index_cuts(self.facts.path, (self.first, self.stop), self.sensitivity, self._tick)
         return ClipInfo(
             *self._size, fps, self.stop - self.first, cuts=cuts, color=self.facts.color, audio=self._soundtrack(), times=times,
         )

@@ -1,13 +1,12 @@
 """Write a clip into a file: the picture in a thread of its own, the sound beside it, the final name only when all is there.
 
-``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file; leaving it by an exception,
-a cancel or Ctrl-C removes what was written and leaves a file that had the name before as it was.
+``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file; leaving it by an
+exception, a cancel or Ctrl-C removes what was written and leaves a file that had the name before as it was.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from ..clip import ClipInfo, Samples, Soundtrack
+from ..files import PartFile, plain_errors
 from ..resize import fitted_size
 from .boxes import write_stereo
 from .clock import Clock, Taken
@@ -33,7 +33,6 @@ from .picture import Pictures, coded_size
 from .webp import complete_webp
 
 CHUNKS_WAITING = 2  # chunks that may wait for the encoder, so that it works while the next one is computed
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def output_size(info: ClipInfo, settings: SimpleNamespace) -> tuple[int, int]:
@@ -49,13 +48,13 @@ class Writer:
     ``info`` tells size, views, rate (or times) and colour; ``settings`` are ``media.options.OPTIONS``, resolved. ``audio`` is what
     is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its own names. ``entry`` is the
     preset to use, where that is not the settings' own; ``rate`` replaces its quality. ``frames`` counts those written so far,
-    ``coded`` the bytes of the picture.
+    ``coded`` the bytes of the picture. ``path`` is the file's name, which is replaced, or a ``PartFile`` that says how it is published.
     """
 
-    def __init__(self, path: str | os.PathLike, info: ClipInfo, settings: SimpleNamespace, *, audio: Soundtrack | Samples | None = None,
+    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: SimpleNamespace, *, audio: Soundtrack | Samples | None = None,
                  metadata: Mapping[str, str] | None = None, entry: dict | None = None, rate: Rate | None = None):
-        self.path, self.frames, self.coded = Path(path), 0, 0
-        self._part = self.path.with_name(self.path.name + ".part")
+        self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
+        self.frames, self.coded = 0, 0
         self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
         size = packed_size(info, settings.layout, settings.vr180_field)
         self._entry, self.rate = entry or chosen(info, settings, size), rate
@@ -66,6 +65,11 @@ class Writer:
         self._container = self._tracks = None
         self._waiting: deque[Future] = deque()
         self._encoded, self._lengths, self._stopped = 0, {}, False
+
+    @property
+    def path(self) -> Path:
+        """The file's name."""
+        return self._file.path
 
     def __enter__(self) -> Writer:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
@@ -110,13 +114,13 @@ class Writer:
                 raise ValueError(f"There is no frame to write into {self.path.name}; the clip is empty.")
             for future in (*self._waiting, self._thread.submit(self._finish)):
                 self._result(future)
-            os.replace(self._part, self.path)
+            self._file.publish()
             undo.pop_all()
         self._thread.shutdown()
 
     def _open(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._container = av.open(str(self._part.absolute()), "w", format=self._entry["container"],
+        part = self._file.create()
+        self._container = av.open(str(part.absolute()), "w", format=self._entry["container"],
                                   container_options=container_options(self._info, self._settings, self._entry, self._clock))
         self._container.metadata.update(self._metadata)
         self._stream = open_encoder(self._container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate)
@@ -131,27 +135,22 @@ class Writer:
     @contextlib.contextmanager
     def _in_plain_words(self) -> Iterator[None]:
         try:
-            yield
-        except (av.error.FFmpegError, OSError) as error:
-            if error.errno in DISK_FULL:
-                raise OSError(error.errno, f"There is no room for {self.path.name} in {self.path.parent}: the disk is full, "
-                              "or takes no file this large; free some space and run again.") from error
-            if not isinstance(error, av.error.FFmpegError):
-                raise
-            raise OSError(error.errno, f"{self.path.name} could not be written: {error.strerror}.") from error
+            with plain_errors(self.path):
+                yield
+        except av.error.FFmpegError as error:
+            raise OSError(f"{self.path.name} could not be written: {error.strerror}.") from error
 
     def _discard(self) -> None:
         """Stop, and leave nothing behind."""
         self._stopped = True
         self._thread.shutdown(cancel_futures=True)
-        with contextlib.suppress(PermissionError):  # Windows keeps an open file
-            self._part.unlink(missing_ok=True)  # first, so that closing does not move the whole film's index to its beginning
+        self._file.discard()  # first, so that closing does not move the whole film's index to its beginning
         if self._tracks:
             self._tracks.close()
         if self._container:
             with contextlib.suppress(av.error.FFmpegError):  # what cannot be completed is not wanted
                 self._container.close()
-        self._part.unlink(missing_ok=True)
+        self._file.discard()  # Windows keeps an open file
 
     # What follows runs in the encoder's thread.
 
@@ -183,8 +182,6 @@ class Writer:
         self._container.close()
         self._container = self._stream = self._tracks = None  # the codec completes its notes when it goes
         if stereo := stereo_of(self._info, self._settings, self._entry):
-            write_stereo(self._part, stereo)
+            write_stereo(self._file.part, stereo)
         if self._entry["container"] == "webp":
-            complete_webp(self._part, end, self._metadata)
-        with open(self._part, "rb+") as file:
-            os.fsync(file.fileno())
+            complete_webp(self._file.part, end, self._metadata)

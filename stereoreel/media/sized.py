@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -19,6 +18,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ..clip import ClipInfo, Samples, Soundtrack
+from ..files import PartFile
 from .codec import Rate
 from .container import open_media
 from .encode import Writer
@@ -49,18 +49,24 @@ class SizedWriter:
     A warning where even the worst quality takes more.
     """
 
-    def __init__(self, path: str | os.PathLike, info: ClipInfo, settings: SimpleNamespace, *, audio: Soundtrack | Samples | None = None,
-                 metadata: Mapping[str, str] | None = None, tick: Callable[[int, int], None]):
-        self.path, self._info, self._settings = Path(path), info, settings
+    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: SimpleNamespace, *,
+                 audio: Soundtrack | Samples | None = None, metadata: Mapping[str, str] | None = None,
+                 tick: Callable[[int, int], None]):
+        self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
+        self._info, self._settings = info, settings
         self._more, self._tick = {"audio": audio, "metadata": metadata}, tick
         self._entry = chosen(info, settings, packed_size(info, settings.layout, settings.vr180_field))
         self._wanted, self._duration = settings.size_mb * 1e6, float(info.duration)
 
+    @property
+    def path(self) -> Path:
+        """The file's name."""
+        return self._file.path
+
     def __enter__(self) -> SizedWriter:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(prefix=f"{self.path.name}.", suffix=".part", dir=self.path.parent, ignore_cleanup_errors=True)
         with ExitStack() as undo:
-            self._folder = Path(undo.enter_context(folder))
+            undo.callback(self._file.discard)
+            self._folder = self._file.create(folder=True)
             self._writers = undo.enter_context(ExitStack())
             self._first = self._writers.enter_context(self._writer(self._possible(AIM * self._wanted * 8 / self._duration), 1))
             stored = STORED.get(self._entry["pix_fmt"], self._entry["pix_fmt"])
@@ -79,7 +85,7 @@ class SizedWriter:
         with self._all:
             self._writers.__exit__(*error)
             if error[0] is None:
-                os.replace(self._fitting(), self.path)
+                self._file.publish(self._fitting())
 
     def _fitting(self) -> Path:
         """The best of the files that were tried."""

@@ -8,7 +8,7 @@ import numpy as np
 from media_files import tone, write_video
 
 from stereoreel import workflow
-from stereoreel.film import film
+from stereoreel.film import CLAIM, film
 from stereoreel.host import Headless
 from stereoreel.sink import write
 
@@ -67,7 +67,8 @@ def facts(path: Path) -> dict:
             "frames": [frame.pts * Fraction(frame.time_base) for frame in container.decode(picture)], "rate": picture.average_rate,
             "duration": container.duration, "size": (picture.width, picture.height), "codec": picture.codec_context.codec.canonical_name,
             "tag": picture.codec_context.codec_tag, "color": (picture.codec_context.colorspace, picture.codec_context.color_range),
-            "metadata": dict(container.metadata), "stream": dict(picture.metadata), "streams": [stream.type for stream in container.streams],
+            "metadata": {key: value for key, value in container.metadata.items() if key.lower() != CLAIM},
+            "stream": dict(picture.metadata), "streams": [stream.type for stream in container.streams],
             "chapters": [(one["start"] * Fraction(one["time_base"]), one["metadata"]) for one in container.chapters()],
         }
     with av.open(str(path)) as container:

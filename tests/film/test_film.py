@@ -114,6 +114,7 @@ def test_a_damaged_unit_is_made_again(video, tmp_path):
     units[3].unlink()
     record = units[4].with_suffix("").with_suffix(".json")
     record.write_text(record.read_text()[:40])
+    path.unlink()
     make(video, path, said=said, keep=True)
     assert said == [*(f"Unit {number} is damaged on disk and is made again." for number in (1, 2, 3, 4)), "Going on: 1 of 5 units are there already."]
     assert hashes(path) == frames
@@ -124,7 +125,7 @@ def test_two_processes_do_not_work_on_one_film(video, tmp_path):
 
     def tick(done, total):
         if not refused:
-            with pytest.raises(BlockingIOError, match=r"process \d+ on .* is at work in .*film.mp4.job.*; wait") as error:
+            with pytest.raises(BlockingIOError, match=r"film.mp4.job.* is in use by process \d+ on .*\. Wait for it") as error:
                 make(video, path)
             refused.append(error)
 
@@ -144,7 +145,7 @@ def test_another_source_or_workflow_is_another_job(video, tmp_path):
     assert any("crf of the encoder changed" in line for line in said[1:])
     make(video, path, said=said)
     assert said[-1] == "Going on: 2 of 5 units are there already."
-    assert path.exists() and len(list(job_folder(path).iterdir())) == 2  # of the other two
+    assert path.exists() and len(list(job_folder(path).iterdir())) == 3  # of the other two, and the folder's mark
 
 
 def test_formats_that_cannot_be_joined_are_refused(video, tmp_path):

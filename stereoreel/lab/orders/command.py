@@ -6,10 +6,13 @@ import argparse
 import json
 from pathlib import Path
 
+from ...files import refuse_harm, save, save_text
 from ...host import Headless
 from ...options import resolve
 from ...sink import free_path
 from .options import OPTIONS, compared, stage_options
+
+FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
 
 
 def declare(commands) -> None:
@@ -17,6 +20,7 @@ def declare(commands) -> None:
     parser: argparse.ArgumentParser = commands.add_parser("orders", help="compare orders of stages on a clip, and tell which to take")
     parser.add_argument("clip", type=Path, help="a video; only a few places of it are worked on")
     parser.add_argument("--output", type=Path, help="the folder for everything that is written; default: a new output/orders_<clip>_...")
+    parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
     parser.add_argument("--json", metavar="FILE", help="write the figures there too; - prints them instead of the report")
     parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option of a stage, or of extract")
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
@@ -36,8 +40,8 @@ def run(options) -> int:
     given = [one for one in options.set if not _of_extract(one)]
     compared(settings.orders, settings.upscaler), stage_options(settings, given)  # refuses nonsense before the clip is searched for cuts
     folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem}", "", "")
-    for place in (folder, *([Path(options.json).parent] if options.json not in (None, "-") else [])):
-        place.mkdir(parents=True, exist_ok=True)
+    figures = [] if options.json in (None, "-") else [Path(options.json)]
+    refuse_harm([*(folder / name for name in FILES), *figures], [options.clip], options.overwrite)
     with tqdm(unit="frame", dynamic_ncols=True) as bar:
 
         def tick(done: int, total: int) -> None:
@@ -96,7 +100,5 @@ def _save(found, folder: Path, options) -> list[Path]:
     }
     if options.json not in (None, "-"):
         texts = {Path(options.json): json.dumps(found.figures, indent=2), **texts}
-    found.sheet.save(folder / "sheet.png")
-    for path, text in texts.items():
-        path.write_text(text + "\n", encoding="utf-8")
-    return [folder / "sheet.png", *texts]
+    sheet = save(folder / "sheet.png", lambda part: found.sheet.save(part, "PNG"), options.overwrite)
+    return [sheet, *(save_text(path, f"{text}\n", options.overwrite) for path, text in texts.items())]

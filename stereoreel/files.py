@@ -1,0 +1,348 @@
+"""Files that appear complete under their name or not at all, and never in the place of someone else's.
+
+A file in the making has a name of its own next to the final one (``film.mp4.3f9a01c2.part``), created exclusively, so that
+two processes never share it and no link is followed. ``OutputFile`` also holds a lock for as long as it is entered.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import re
+import secrets
+import shutil
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import chain, count
+from pathlib import Path
+
+if os.name == "nt":
+    import msvcrt
+else:
+    import fcntl
+
+log = logging.getLogger(__name__)
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)  # some network disks
+NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)  # FAT, some network disks
+PART = r"\.[0-9a-f]{8}\.part"  # behind a file's name: what its part is called
+SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+HELD = b"\0\nprocess "  # how the text of a held lock begins; its first byte is what Windows locks
+
+
+class PartFile:
+    """A file in the making: ``create`` it, fill ``part``, then ``publish`` or ``discard`` it."""
+
+    def __init__(self, path: Path, replace: bool = True):
+        self.path, self.replace = Path(path), replace
+        self.part: Path | None = None
+
+    def create(self, folder: bool = False) -> Path:
+        """A new empty file, or folder, that nothing else has the name of."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        part = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
+        self._announce(part)
+        with plain_errors(self.path):
+            if folder:
+                part.mkdir()
+            else:
+                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | SAFELY, 0o666))
+        self.part = part
+        return part
+
+    def publish(self, made: Path | None = None) -> Path:
+        """Give ``made`` (by default the part) the final name, on the disk when this returns; the name it got.
+
+        Without ``replace`` a file that has come to that name meanwhile stays, and this one gets the next free number.
+        """
+        made = made or self.part
+        with plain_errors(self.path):
+            sync(made)
+            if self.replace:
+                os.replace(made, self.path)
+            elif (place := _move_to_free(made, self.path)) != self.path:
+                log.warning("%s appeared meanwhile and stays as it is; this file is %s.", self.path, place)
+                self.path = place
+            sync_folder(self.path.parent)
+        self.discard()
+        return self.path
+
+    def discard(self) -> None:
+        """Remove the part, if there is one; on Windows that fails, silently, as long as something has it open."""
+        if self.part is not None:
+            with suppress(PermissionError):
+                _remove_part(self.part)
+
+    def _announce(self, part: Path) -> None:
+        """What is about to be created."""
+
+
+class OutputFile(PartFile):
+    """A file that one process writes at a time; entered, it holds the lock ``.<name>.lock``, which leaves with it.
+
+    A part that a killed process left behind is removed when the next one enters: the lock names it.
+    Raises BlockingIOError if another process is writing the same file.
+    """
+
+    def __init__(self, path: Path, replace: bool = False):
+        super().__init__(path, replace)
+        self._lock = Lock(self.path.with_name(f".{self.path.name}.lock"), self.path)
+        self._lock.leaves = True
+
+    def __enter__(self) -> OutputFile:
+        self._lock.__enter__()
+        for name in self._lock.notes:
+            if re.fullmatch(re.escape(self.path.name) + PART, name):
+                _remove_part(self.path.with_name(name))
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.discard()
+        self._lock.__exit__(*error)
+
+    def _announce(self, part: Path) -> None:
+        self._lock.note(part.name)
+
+
+def in_use(path: Path) -> bool:
+    """Whether another process is writing a file right now."""
+    if not os.path.lexists(path.with_name(f".{path.name}.lock")):
+        return False
+    try:
+        with OutputFile(path):
+            return False
+    except (BlockingIOError, FileExistsError):
+        return True
+
+
+class Lock:
+    """Held while entered, and by the system, so that it goes with the process, however that ends.
+
+    BlockingIOError says who uses ``what`` (by default the folder). ``notes`` are the lines the last holder left, if it was
+    killed. With ``leaves`` the lock's file is removed at the end.
+    """
+
+    def __init__(self, path: Path, what: Path | None = None):
+        self.path, self.leaves = path, False
+        self._what, self._file = what or path.parent, None
+        self.notes: list[str] = []
+
+    def __enter__(self) -> Lock:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        while True:
+            with ExitStack() as undo:
+                file = self._opened()
+                undo.callback(file.close)
+                self._take(file)
+                if os.name == "nt" or _same(file.fileno(), self.path):  # or its last holder has just removed it
+                    undo.pop_all()
+                    break
+        file.seek(0)
+        self.notes = file.read().decode("utf-8", "replace").splitlines()[2:]
+        file.truncate(0)
+        file.write(HELD + f"{os.getpid()} on {socket.gethostname()}\n".encode())
+        file.flush()
+        self._file = file
+        return self
+
+    def note(self, line: str) -> None:
+        """Leave a line for the next holder, should this process be killed."""
+        self._file.write(f"{line}\n".encode())
+        self._file.flush()
+
+    def __exit__(self, *error) -> None:
+        if self.leaves and os.name != "nt":
+            self.path.unlink(missing_ok=True)
+        self._file.close()
+        self._file = None
+        if self.leaves and os.name == "nt":  # cannot remove an open file, and another process may have opened it by now
+            with suppress(PermissionError):
+                self.path.unlink(missing_ok=True)
+
+    def _opened(self):
+        with plain_errors(self.path):
+            file = os.fdopen(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0)
+        file.seek(1)
+        head = b"\0" + file.read(len(HELD) - 1)
+        if head not in (b"\0", HELD):
+            file.close()
+            raise FileExistsError(f"{self.path} is not a lock of StereoReel. Move it away, or choose another output.")
+        return file
+
+    def _take(self, file) -> None:
+        try:
+            _lock(file.fileno())
+        except OSError as error:
+            if error.errno in NO_LOCKS:
+                return
+            file.seek(len(HELD) - len("process "))
+            holder = (file.read().decode("utf-8", "replace").splitlines() or ["another process"])[0]
+            raise BlockingIOError(
+                f"{self._what} is in use by {holder}. Wait for it, stop it, or choose another output."
+            ) from None
+
+
+def _lock(number: int) -> None:
+    if os.name == "nt":
+        os.lseek(number, 0, os.SEEK_SET)
+        msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(number, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _same(number: int, path: Path) -> bool:
+    """Whether a path still leads to an open file."""
+    try:
+        return os.path.samestat(os.fstat(number), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def save(path: Path, write: Callable[[Path], object], replace: bool = False) -> Path:
+    """Let ``write`` fill a file that has its name only when it is complete; the name."""
+    file = PartFile(path, replace)
+    try:
+        write(file.create())
+        return file.publish()
+    finally:
+        file.discard()
+
+
+def save_text(path: Path, text: str, replace: bool = False) -> Path:
+    """A UTF-8 file that is there with all of its text, or not at all, whatever happens to the machine."""
+    with plain_errors(path):
+        return save(path, lambda part: part.write_text(text, encoding="utf-8"), replace)
+
+
+def sync(path: Path) -> None:
+    """Put a file's content on the disk."""
+    number = os.open(path, os.O_RDWR | SAFELY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put a folder's names on the disk; Windows does so by itself."""
+    if os.name == "nt":
+        return
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:  # some network disks cannot
+            raise
+    finally:
+        os.close(number)
+
+
+def _move_to_free(made: Path, path: Path) -> Path:
+    numbered = (path.with_name(f"{path.stem}_{number}{path.suffix}") for number in count(2))
+    for place in chain([path], numbered):
+        try:
+            _move_new(made, place)
+            return place
+        except FileExistsError:
+            continue
+    raise AssertionError  # numbers do not end
+
+
+def _move_new(made: Path, place: Path) -> None:
+    """Rename to a name that nothing has; FileExistsError if something has it."""
+    if os.name == "nt":
+        os.rename(made, place)  # never replaces
+        return
+    try:
+        os.link(made, place, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in NO_HARD_LINKS:
+            raise
+        if os.path.lexists(place):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place)) from None
+        os.rename(made, place)
+    else:
+        os.unlink(made)
+
+
+def _remove_part(part: Path) -> None:
+    """A part's file, or its folder with what is in it; both were created by this pack under a name that was free."""
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part)
+    else:
+        part.unlink(missing_ok=True)
+
+
+def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwrite: bool = False) -> None:
+    """Raise, before anything is written, if ``targets`` are not all free to be written.
+
+    ValueError for a name that is malformed, given twice, or one of the ``protected`` files, by any path, link or hard link;
+    IsADirectoryError or NotADirectoryError where a folder is in the place of a file or a file in that of a folder;
+    FileExistsError for a file that exists, unless ``overwrite``.
+    """
+    protected, seen = list(protected), {}
+    for target in targets:
+        _check_place(target)
+        real = os.path.normcase(os.path.realpath(target))
+        if real in seen:
+            raise ValueError(f"{target} would be written twice. Give each output a name of its own.")
+        seen[real] = target
+        for source in protected:
+            if _is_one(target, source):
+                also = "" if os.path.abspath(target) == os.path.abspath(source) else f", as {source}"
+                raise ValueError(f"{target} is a file that this job reads{also}. Choose another output name.")
+        if os.path.lexists(target) and not overwrite:
+            raise FileExistsError(f"{target} already exists. Choose another name, or replace it with --overwrite "
+                                  "(in Python: overwrite=True).")
+
+
+def _check_place(target: Path) -> None:
+    if "\0" in str(target) or not target.name:
+        raise ValueError(f"{str(target)!r} is not a file name. Choose another output name.")
+    if target.is_dir():
+        raise IsADirectoryError(f"{target} is a folder. Name a file in it, such as {target / 'film.mp4'}.")
+    if os.path.lexists(target) and not target.is_symlink() and not target.is_file():
+        raise FileExistsError(f"{target} is not an ordinary file. Choose another output name.")
+    folder = next((folder for folder in target.absolute().parents if os.path.lexists(folder)), None)
+    if folder is not None and not folder.is_dir():
+        raise NotADirectoryError(f"{folder} is a file, so nothing can be stored in it. Choose another output folder.")
+
+
+def _is_one(one: Path, other: Path) -> bool:
+    """Whether two paths lead to one file; one that does not exist leads where its name says."""
+    if os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other)):
+        return True
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+@contextmanager
+def plain_errors(path: Path) -> Iterator[None]:
+    """Raise what the system refuses as the same type of OSError, in one sentence that names ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or len(error.args) < 2:  # says what is wrong already
+            raise
+        plain = type(OSError(error.errno, ""))(plain_error(error, path))
+        plain.errno = error.errno
+        raise plain from error
+
+
+def plain_error(error: OSError, path: Path | str | None = None) -> str:
+    """One sentence for an error of the system's: what is wrong, with which file, and what to do."""
+    place = path or error.filename
+    if error.errno in DISK_FULL:
+        where = f" for {place}" if place else ""
+        return f"There is no room{where}: the disk is full, or takes no file this large. Free some space and run again."
+    what = error.strerror or str(error)
+    hints = {errno.EACCES: "Give this user the right to it, or choose another place.",
+             errno.EROFS: "Choose a place that can be written to.",
+             errno.ENAMETOOLONG: "Choose a shorter name.",
+             errno.ENOENT: "Check the name.", errno.EIO: "Check the disk."}
+    return " ".join([f"{place}: {what}." if place else f"{what}.", *filter(None, [hints.get(error.errno)])])
