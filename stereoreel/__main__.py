@@ -22,6 +22,7 @@ from .files import plain_error, refuse_harm, save_text
 from .film import command as film
 from .host import Headless
 from .lab.orders import command as order_lab
+from .media.paths import check_name
 from .meter import Meter, told
 from .naming import naming
 from .plan import plans
@@ -137,7 +138,8 @@ def _targets(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
 
 
 def check_output(path: Path, suffix: str) -> None:
-    """ValueError where the name of the file to write says another format."""
+    """ValueError where the name of the file to write says another format, or none that files should have."""
+    check_name(path, "output")
     if path.suffix.lower() != suffix and not path.is_dir():
         raise ValueError(f"This format makes {suffix} files; name the output {path.with_suffix(suffix).name}, or choose another encode.format.")
 
@@ -217,6 +219,7 @@ def _workflows(options) -> int:
     if options.order:
         order = tuple(word.strip() for word in options.order.split(","))
         graph, name, folder = orders.api(order), options.name or "_".join(order[1:-1]), options.folder or Path.cwd()
+        check_name(name, "--name")
         files = {folder / f"{name}.api.json": graph, folder / f"{name}.json": render(graph, name)}
     else:
         api = sorted((WORKFLOWS / "api").glob("*.json"))

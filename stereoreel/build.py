@@ -12,19 +12,16 @@ from .compare import compare
 from .declared import Node
 from .depth.given import Given
 from .depth.views import Colors, Histogram
+from .graph import label
 from .keep import Keep
-from .options import resolve
+from .media.paths import check_name
+from .options import resolve, shown
 from .plan import Plan
 from .stereo.parallax import ScreenPlane
 from .timeline import parse_fps
 from .views import Eye, Recut
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
-
-
-def label(node: Node, node_id: str) -> str:
-    """How messages call a node: ``Estimate Depth (node 5)``."""
-    return f"{node.name} (node {node_id})"
 
 
 def settings_of(node: Node, options: Mapping) -> SimpleNamespace:
@@ -48,10 +45,13 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     if node.kind in ("advise", "orders"):
         return {}  # what it tells is known when it has run
     if node.kind == "keep":
-        return dict(apply(Keep(settings_of(node, options).folder, name), inputs["clip"]))
+        folder = settings_of(node, options).folder
+        check_name(folder, "folder")
+        return dict(apply(Keep(folder, name), inputs["clip"]))
     check_rate(inputs["clip"], inputs.get("fps"))
+    cuts = getattr(settings_of(node, options), "cuts", "auto")
     clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
-    if (cuts := options.get("cuts", "auto")).strip() not in ("auto", ""):
+    if cuts.strip() not in ("auto", ""):
         clips[0] = apply(Recut(cuts, name), clips[0])["clip"]
     made: dict[str, Clip | float | str] = dict(apply(recipe(node, inputs, options, name), *clips))
     if node.kind == "stereo":
@@ -80,4 +80,4 @@ def views_of_depth(depth: Clip, options: Mapping, name: str) -> dict[str, Clip]:
 def check_rate(clip: Clip, fps: float | str | None) -> None:
     """ValueError where a rate was given that is not the clip's own: a clip knows it, only an IMAGE batch must be told."""
     if fps is not None and abs(parse_fps(fps) / clip.info.fps - 1) > Fraction(1, 1000):
-        raise ValueError(f"this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {fps}; use Interpolate Frames to change a rate.")
+        raise ValueError(f"this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {shown(fps)}; use Interpolate Frames to change a rate.")

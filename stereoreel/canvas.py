@@ -50,12 +50,14 @@ def render(graph: Mapping[str, dict], name: str) -> dict:
     links: list[list] = []
     places = _places(graph)
     nodes = [_node(node_id, entry, graph, places[node_id], number, links) for number, (node_id, entry) in enumerate(graph.items())]
+    outputs_of = {node["id"]: node["outputs"] for node in nodes}
     for link in links:
-        outputs = nodes[list(graph).index(str(link[1]))]["outputs"]
+        outputs = outputs_of[link[1]]
         outputs[link[2]]["links"].append(link[0])
         link[5] = outputs[link[2]]["type"]
     last = max(int(node_id) for node_id in graph)
-    note = next((entry["_meta"]["note"] for entry in graph.values() if "note" in entry.get("_meta", {})), None)
+    metas = (entry.get("_meta") for entry in graph.values())
+    note = next((meta["note"] for meta in metas if isinstance(meta, dict) and "note" in meta), None)
     if note:
         last += 1
         nodes.append(_note(last, note, len(nodes)))
@@ -76,19 +78,34 @@ def render(graph: Mapping[str, dict], name: str) -> dict:
 def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
     """Column by distance from the source, below each other by order within the column."""
 
-    def depth(node_id: str) -> int:
-        links = [value[0] for value in graph[node_id]["inputs"].values() if isinstance(value, list)]
-        return 1 + max((depth(source) for source in links), default=-1)
-
     free: dict[int, int] = {}
-    places = {}
+    places, columns = {}, _columns(graph)
     for node_id, entry in graph.items():
-        column = depth(node_id)
+        column = columns[node_id]
         below = entry["class_type"] == "StereoReelDepth"  # so that the clip's own link passes above it, not behind
         top = free.get(column, TOP) + BELOW * below
         free[column] = top + _height(entry) + APART
         places[node_id] = [column * COLUMN, top]
     return places
+
+
+def _columns(graph: Mapping[str, dict]) -> dict[str, int]:
+    """How far each node is from the source."""
+    sources = {
+        node_id: [str(value[0]) for value in node["inputs"].values() if isinstance(value, list)]
+        for node_id, node in graph.items()
+    }
+    columns: dict[str, int] = {}
+    for node_id in graph:
+        path = [node_id]
+        while path:
+            source = next((source for source in sources[path[-1]] if source not in columns), None)
+            if source is not None:
+                path.append(source)
+            else:
+                done = path.pop()
+                columns[done] = 1 + max((columns[source] for source in sources[done]), default=-1)
+    return columns
 
 
 def _height(entry: dict) -> int:

@@ -16,7 +16,7 @@ from . import policy
 from .clip import Stage
 from .host import Headless, Host
 from .machine import described, unmet
-from .options import Option, resolve
+from .options import Option, one_line, resolve
 from .weights import File, checked, has, is_weights, locate
 
 log = logging.getLogger(__name__)
@@ -164,7 +164,7 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
         return replace(any_file, name=name, parts={MAIN: File(checked(name))})
     known = ", ".join((*names(kind), *own_files(kind, host)))
     own = f", or put a file of your own into {host.folder(kind)}" if any_file else ""
-    raise ValueError(f"There is no {kind} model named {name}; choose one of: {known}{own}.")
+    raise ValueError(f"There is no {kind} model named {one_line(name)}; choose one of: {known}{own}.")
 
 
 def present(entry: Entry, host: Host) -> bool:

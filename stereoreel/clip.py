@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from .host import Host
 
 
+LARGEST_SIDE = 1 << 20  # pixels
+MOST_FRAMES = 1 << 31
+
+
 @dataclass(frozen=True)
 class Light:
     """How bright an HDR film is (HDR10's static metadata, SMPTE ST 2086 and CTA-861.3); what a file does not say is empty.
@@ -176,6 +180,8 @@ class Step:
         check_lengths(self.label, inputs)
         described = recipe.describe(*(clip.info for clip in inputs))
         self.infos = described if isinstance(described, Mapping) else {"clip": described}
+        for info in self.infos.values():
+            check_size(self.label, info)
 
 
 class Clip:
@@ -199,6 +205,29 @@ def apply(recipe: Recipe, *inputs: Clip) -> dict[str, Clip]:
     """
     step = Step(recipe, inputs)
     return {port: Clip(step, port) for port in step.infos}
+
+
+def makers_of(clips: Iterable[Clip]) -> list[Source | Step]:
+    """Everything the clips are made by, each once, sources first."""
+    found: dict[int, Source | Step] = {}
+    path = [clip.maker for clip in reversed(list(clips))]
+    while path:
+        maker = path[-1]
+        inputs = maker.inputs if isinstance(maker, Step) and id(maker) not in found else ()
+        source = next((clip.maker for clip in inputs if id(clip.maker) not in found), None)
+        if source is not None:
+            path.append(source)
+        else:
+            found.setdefault(id(path.pop()), maker)
+    return list(found.values())
+
+
+def check_size(label: str, info: ClipInfo) -> None:
+    """ValueError for more pixels or frames than any machine can make, before numbers overflow."""
+    if max(info.width, info.height) > LARGEST_SIDE:
+        raise ValueError(f"{label}: its frames would be wider or higher than {LARGEST_SIDE} pixels; enlarge less.")
+    if info.frames > MOST_FRAMES:
+        raise ValueError(f"{label}: it would make more than {MOST_FRAMES} frames; raise the rate less.")
 
 
 def check_lengths(label: str, inputs: Iterable[Clip]) -> None:

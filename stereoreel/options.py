@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import isfinite, log10
+from numbers import Real
 from types import SimpleNamespace
 
 YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
+LONGEST_SHOWN = 60  # characters of a value in a message
+LONGEST_LINE = 1000  # characters of a path in a message
+HUGE = 10**LONGEST_SHOWN
 
 
 @dataclass(frozen=True)
@@ -32,27 +36,87 @@ class Option:
         """The value in the option's type; ValueError in one sentence when it does not fit."""
         value = self._typed(value)
         if self.choices and not self.open and value not in self.choices:
-            raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {value!r}.")
+            raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {shown(value)}.")
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            raise ValueError(f"{self.name} must lie between {self.low} and {self.high}, not {value}.")
+            raise ValueError(f"{self.name} must lie between {self.low} and {self.high}, not {shown(value)}.")
         return value
 
     def _typed(self, value):
-        kind = type(self.default)
-        if kind is bool:
-            word = str(value).lower()
-            if word not in (*YES, *NO):
-                raise ValueError(f"{self.name} must be true or false, not {value!r}.")
-            return word in YES
+        kinds = {bool: self._switch, int: self._whole, float: self._number, str: self._text}
+        return kinds[type(self.default)](value)
+
+    def _switch(self, value) -> bool:
+        if isinstance(value, Real) and value in (0, 1):
+            return bool(value)
+        word = value.lower() if isinstance(value, str) else ""
+        if word not in (*YES, *NO):
+            raise ValueError(f"{self.name} must be true or false, not {shown(value)}.")
+        return word in YES
+
+    def _number(self, value) -> float:
+        if not is_number(value):
+            raise ValueError(f"{self.name} must be a number, not {shown(value)}.")
         try:
-            typed = kind(value)
-        except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"{self.name} must be a {kind.__name__}, not {value!r}.") from None
-        if kind is float and not isfinite(typed):
-            raise ValueError(f"{self.name} must be a finite number, not {value!r}.")
-        if kind is int and float(value) != typed:
-            raise ValueError(f"{self.name} must be a whole number, not {value!r}.")
+            typed = float(value)
+        except (ValueError, OverflowError):
+            raise ValueError(f"{self.name} must be a number, not {shown(value)}.") from None
+        if not isfinite(typed):
+            raise ValueError(f"{self.name} must be a finite number, not {shown(value)}.")
         return typed
+
+    def _whole(self, value) -> int:
+        try:
+            typed = int(value) if is_number(value) else None
+        except (ValueError, OverflowError):
+            typed = None
+        if typed is None or (typed != value and not isinstance(value, str)):
+            raise ValueError(f"{self.name} must be a whole number, not {shown(value)}.")
+        return typed
+
+    def _text(self, value) -> str:
+        if not is_number(value) or (isinstance(value, int) and abs(value) >= HUGE):
+            raise ValueError(f"{self.name} must be text, not {shown(value)}.")
+        typed = str(value)
+        if "\0" in typed or not is_unicode(typed):
+            raise ValueError(f"{self.name} holds a NUL character or half a character: "
+                             f"{shown(typed)}; remove it.")
+        return typed
+
+
+def is_number(value) -> bool:
+    """Whether a value is a number, or text that may be one; true and false are neither."""
+    return isinstance(value, (Real, str)) and not isinstance(value, bool)
+
+
+def is_unicode(text: str) -> bool:
+    """Whether a text can be a file's name; of halves of surrogate pairs only those can that stand for bytes (PEP 383)."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def one_line(text: str) -> str:
+    """A text as messages show it: as it is, or shortened, and with its control characters written out."""
+    if len(text) > LONGEST_LINE:
+        return shown(text)
+    control = any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
+    return text if text and is_unicode(text) and not control else repr(text)
+
+
+def shown(value) -> str:
+    """A value as messages show it: as JSON writes it, on one line, and short."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, (list, tuple)):
+        return f"a list of {len(value)}" if value else "an empty list"
+    if isinstance(value, int) and abs(value) >= HUGE:
+        return f"a number of {int(log10(abs(value))) + 1} digits"
+    written = repr(value)
+    return written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}…"
 
 
 DOWNLOAD = Option("download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or not.")
@@ -74,5 +138,6 @@ def resolve(options: Iterable[Option], given: Mapping) -> SimpleNamespace:
     options = tuple(options)
     if unknown := set(given) - {option.name for option in options}:
         known = ", ".join(option.name for option in options)
-        raise ValueError(f"There is no option {', '.join(sorted(unknown))} here; the options are: {known}.")
+        named = ", ".join(sorted(map(one_line, unknown)))
+        raise ValueError(f"There is no option {named} here; the options are: {known}.")
     return SimpleNamespace(**{option.name: option.check(given.get(option.name, option.default)) for option in options})

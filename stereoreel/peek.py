@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths
+from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths, makers_of
 from .eyes import TIME
 from .host import Host
 from .plan import Plan
@@ -111,21 +111,6 @@ class Rebuilt:
             exact = spans_of(made.info) == spans
             self.picked[key] = made if exact else Clip(Step(_Pick(spans, clip.maker.label), (made,)))
         return self.picked[key]
-
-
-def makers_of(clips: Sequence[Clip]) -> list[Source | Step]:
-    """Everything the clips are made by, each once, sources first."""
-    found: dict[int, Source | Step] = {}
-
-    def walk(maker: Source | Step) -> None:
-        if id(maker) not in found:
-            for clip in maker.inputs if isinstance(maker, Step) else ():
-                walk(clip.maker)
-            found[id(maker)] = maker
-
-    for clip in clips:
-        walk(clip.maker)
-    return list(found.values())
 
 
 def infos_of(maker: Source | Step) -> list[ClipInfo]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import catalog
 from .catalog import Entry
-from .clip import Clip, ClipInfo, Stage, Step
+from .clip import Clip, ClipInfo, Stage, Step, makers_of
 from .host import Host
 from .naming import naming
 from .options import resolve
@@ -69,16 +69,6 @@ class KeptPlan:
 
 def plans(*clips: Clip) -> Iterator[Plan]:
     """The stages of the catalogue that clips are made by, each once, sources first."""
-    seen = set()
-
-    def walk(clip: Clip) -> Iterator[Plan]:
-        if id(clip.maker) in seen or not isinstance(clip.maker, Step):
-            return
-        seen.add(id(clip.maker))
-        for source in clip.maker.inputs:
-            yield from walk(source)
-        if isinstance(clip.maker.recipe, Plan):
-            yield clip.maker.recipe
-
-    for clip in clips:
-        yield from walk(clip)
+    for maker in makers_of(clips):
+        if isinstance(maker, Step) and isinstance(maker.recipe, Plan):
+            yield maker.recipe

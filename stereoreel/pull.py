@@ -1,6 +1,9 @@
 """The pull: one pass over clips by somebody who wants their frames.
 
 Every stage runs as a suspended generator; frames move a chunk at a time, and what two readers share is computed once.
+
+Usually a stage that wants frames runs the stage before it, and so on to the source. Python's stack holds about a hundred stages of that;
+in a chain of more than ``DEEP`` the pull makes what a stage is about to read beforehand, one stage after the other.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from contextlib import closing
 import torch
 from torch import Tensor
 
-from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths
+from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths, makers_of
 from .eyes import TIME, both, fan_out, ports
 from .host import Host
 from .meter import Meter
@@ -21,6 +24,7 @@ from .units import pieces
 
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
 MOST_FRAMES = 32
+DEEP = 40  # stages in a row
 
 
 def chunk_bytes(device: torch.device) -> int:
@@ -52,6 +56,9 @@ def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = No
                 yield chunks
                 run.done = (done, total)
                 host.tick(done, total)
+        except RecursionError as error:
+            raise RuntimeError(f"The clip is made by {run.levels} stages in a row, too many for stages that look this far ahead; "
+                               "write a file in between.") from error
         finally:
             run.close()
 
@@ -62,19 +69,36 @@ class _Run:
     def __init__(self, host: Host, chunk_frames: int | None, meter: Meter, done: tuple[int, int] = (0, 0)):
         self.host, self.chunk_frames, self.meter, self.done = host, chunk_frames, meter, done
         self.makers: dict[int, _Maker] = {}
+        self.deep = False
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
-    def reader(self, clip: Clip, gives: Iterable[ClipInfo] = ()) -> _Reader:
-        """A new reader of a clip, for a stage that gives the clips ``gives``; the clip's maker, and those it needs, come to life with it."""
-        maker = self.makers.get(id(clip.maker))
-        if maker is None:
-            step = clip.maker if isinstance(clip.maker, Step) else None
-            readers = [self.reader(source, step.infos.values()) for source in step.inputs] if step else []
-            maker = self.makers[id(clip.maker)] = _Maker(self, clip.maker, readers)
-        return maker.read(clip, gives)
+    @property
+    def levels(self) -> int:
+        """How many stages there are in the longest row."""
+        return max((maker.level for maker in self.makers.values()), default=0)
+
+    def reader(self, clip: Clip) -> _Reader:
+        """A new reader of a clip; the clip's maker, and those it needs, come to life with it."""
+        for maker in makers_of([clip]):
+            if id(maker) not in self.makers:
+                gives = maker.infos.values() if isinstance(maker, Step) else ()
+                inputs = maker.inputs if isinstance(maker, Step) else ()
+                readers = [self.makers[id(source.maker)].read(source, gives) for source in inputs]
+                self.makers[id(maker)] = _Maker(self, maker, readers)
+        return self.makers[id(clip.maker)].read(clip, ())
+
+    def prepare(self, maker: _Maker) -> None:
+        """Make what a maker is about to read, and what that needs, one after the other."""
+        path = [maker]
+        while path:
+            if source := path[-1].lacking():
+                path.append(source)
+            elif (ready := path.pop()) is not maker:
+                ready.make()
 
     def place(self) -> None:
         makers = list(self.makers.values())
+        self.deep = self.levels > DEEP
         for maker in makers:
             maker.load()
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
@@ -97,6 +121,15 @@ class _Reader:
     def __init__(self, maker: _Maker, clip: Clip, gives: Iterable[ClipInfo]):
         self.maker, self.info, self.clip, self.gives = maker, clip.info, clip, gives
         self.waiting, self.taken = deque(), 0
+
+    @property
+    def ready(self) -> int:
+        """Frames of the chunk that is read next."""
+        return self.waiting[0].shape[TIME] if self.waiting else 0
+
+    @property
+    def held(self) -> int:
+        return sum(chunk.shape[TIME] for chunk in self.waiting)
 
     def read(self, most: int) -> Tensor | None:
         """The next frames, at most ``most``; None at the end."""
@@ -143,6 +176,8 @@ class _Maker:
         self.stage: Stage | None = None
         self.work: Iterator | None = None
         self.most = 1  # frames that it is to move at once
+        self.level = 1 + max((reader.maker.level for reader in inputs), default=-1)
+        self.ended = False
 
     def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
         self.readers.append(_Reader(self, clip, gives))
@@ -165,10 +200,25 @@ class _Maker:
 
     def advance(self) -> bool:
         """Make one chunk more; False at the end."""
+        if self.run.deep:
+            self.run.prepare(self)
+        return self.make()
+
+    def lacking(self) -> _Maker | None:
+        """What makes an input that does not hold a chunk yet, or less of it than the first one."""
+        due = 1
+        for reader in self.inputs:
+            if reader.held < due and not reader.maker.ended:
+                return reader.maker
+            due = min(self.most, self.inputs[0].ready)
+        return None
+
+    def make(self) -> bool:
         self.run.host.tick(*self.run.done)
         with naming(self.label), self.run.meter.turn(self.label), torch.inference_mode():
             made = next(self.work, None)
         if made is None:
+            self.ended = True
             return False
         made = ports(made)
         for reader in self.readers:

@@ -15,6 +15,7 @@ from math import floor
 from typing import NamedTuple
 
 from .clip import ClipInfo, Shot
+from .options import HUGE, shown
 
 NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240))
 NEAR = Fraction(1, 1000)  # a decimal this near to an NTSC rate, and nearer to it than to the whole number, means that rate
@@ -23,12 +24,12 @@ HIGHEST = 1000  # frames a second
 
 def parse_fps(rate: str | float | Fraction) -> Fraction:
     """``"24000/1001"``, ``"25"``, ``23.976`` (which means 24000/1001) as an exact rate; ValueError otherwise."""
-    written = str(rate).replace(" ", "")
+    written = "" if isinstance(rate, int) and abs(rate) >= HUGE else str(rate).replace(" ", "")
     if not re.fullmatch(r"\d{1,9}(\.\d{1,20})?|\d{1,9}/0*[1-9]\d{0,8}", written):
-        raise ValueError(f"A frame rate is a number such as 25, 23.976 or 24000/1001, not {rate!r}.")
+        raise ValueError(f"A frame rate is a number such as 25, 23.976 or 24000/1001, not {shown(rate)}.")
     exact = Fraction(written)
     if not 0 < exact <= HIGHEST:
-        raise ValueError(f"A frame rate must be above 0 and at most {HIGHEST}, not {rate}.")
+        raise ValueError(f"A frame rate must be above 0 and at most {HIGHEST}, not {written}.")
     return exact if "/" in written else _snapped(exact)
 
 

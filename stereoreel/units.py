@@ -109,26 +109,21 @@ def _divisible(clips: Sequence[Clip]) -> bool:
 
 def _clean(clips: Sequence[Clip]) -> list[int]:
     """Where all the clips, and all that they are made of, have a cut."""
-    known: dict[int, set[int] | None] = {}
-    found: set[int] | None = None
-    for clip in clips:
-        found = _both(found, _cuts(clip, known))
+    known: dict[int, set[int] | None] = {}  # by maker; None: everywhere, because it is a source
+    for maker in peek.makers_of(clips):
+        known[id(maker)] = _after(maker, _all(known, maker.inputs)) if isinstance(maker, Step) else None
+    found = _all(known, clips)
     if found is None:  # nothing between sources and clips remembers anything
         found = set(clips[0].info.cuts)
     return sorted(cut for cut in found if 0 < cut < clips[0].info.frames)
 
 
-def _cuts(clip: Clip, known: dict[int, set[int] | None]) -> set[int] | None:
-    """Where a clip may be taken apart; None: everywhere, because it is a source."""
-    step = clip.maker
-    if not isinstance(step, Step):
-        return None
-    if id(step) not in known:
-        allowed: set[int] | None = None
-        for source in step.inputs:
-            allowed = _both(allowed, _cuts(source, known))
-        known[id(step)] = _after(step, allowed)
-    return known[id(step)]
+def _all(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:
+    """Where all of some clips may be taken apart."""
+    found: set[int] | None = None
+    for clip in clips:
+        found = _both(found, known[id(clip.maker)])
+    return found
 
 
 def _after(step: Step, allowed: set[int] | None) -> set[int] | None:

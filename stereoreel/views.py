@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .clip import ClipInfo, Shot, Soundtrack
+from .options import shown
 from .resize import fitted_size, resize
 
 EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
@@ -54,9 +55,9 @@ class Recut(Weightless):
         try:
             cuts = tuple(sorted({int(word) for word in self.cuts.replace(",", " ").split()}))
         except ValueError:
-            raise ValueError(f"{self.label}: cuts is auto, none, or frame numbers such as 48, 120, not {self.cuts!r}.") from None
+            raise ValueError(f"{self.label}: cuts is auto, none, or frame numbers such as 48, 120, not {shown(self.cuts)}.") from None
         if cuts and not 0 < cuts[0] <= cuts[-1] < clip.frames:
-            raise ValueError(f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at {self.cuts}.")
+            raise ValueError(f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at {shown(self.cuts)}.")
         return clip.replace(cuts=cuts)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -54,7 +54,7 @@ NUMBER, WHOLE, SWITCH, CHOICE = Option("a", 1.0, "", 0.0, 2.0), Option("b", 3, "
 
 
 @pytest.mark.parametrize(("option", "given", "said"), [
-    (NUMBER, 3, "between 0.0 and 2.0"), (NUMBER, "wide", "must be a float"), (NUMBER, float("nan"), "finite"), (WHOLE, 2.5, "whole number"),
+    (NUMBER, 3, "between 0.0 and 2.0"), (NUMBER, "wide", "must be a number"), (NUMBER, float("nan"), "finite"), (WHOLE, 2.5, "whole number"),
     (CHOICE, "z", "one of x, y"), (SWITCH, "maybe", "true or false"),
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):

@@ -127,8 +127,9 @@ def _cluster(options):
 
 def _video(graph: workflow.Graph) -> str:
     """The file that a workflow names; ValueError where there are several, of which --input would replace each."""
-    names = {node["inputs"].get("video", "") for node in graph.values() if node["class_type"] == "StereoReelExtract"}
-    if len(names) != 1:
+    given = [node["inputs"].get("video", "") for node in graph.values() if node["class_type"] == "StereoReelExtract"]
+    names = {name for name in given if isinstance(name, str)}
+    if len(names) != 1 or not all(isinstance(name, str) for name in given):
         raise ValueError("A film has one Extract Video node, or several of the same file.")
     return names.pop()
 

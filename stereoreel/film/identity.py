@@ -28,11 +28,13 @@ NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that chang
 _weights: dict[tuple, str] = {}
 
 
-def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host) -> dict:
+def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host, known: dict[int, dict] | None = None) -> dict:
     """Every source, stage, model and weight that the clips are made by, and how they are encoded; JSON can hold it.
 
-    Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now.
+    Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now. ``known`` keeps what was found of
+    each maker from one description of the same graph to the next.
     """
+    known = {} if known is None else known
     makers = peek.makers_of(clips)
     number = {id(maker): place for place, maker in enumerate(makers)}
 
@@ -41,10 +43,12 @@ def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host) -> d
 
     graph = []
     for maker in makers:
+        if id(maker) not in known:
+            known[id(maker)] = _stage(maker.recipe, host) if isinstance(maker, Step) else _source(maker)
         if isinstance(maker, Step):
-            graph.append({"stage": maker.label, **_stage(maker.recipe, host), "inputs": inputs(maker.inputs)})
+            graph.append({"stage": maker.label, **known[id(maker)], "inputs": inputs(maker.inputs)})
         else:
-            graph.append({"source": maker.label, **_source(maker)})
+            graph.append({"source": maker.label, **known[id(maker)]})
     options = {name: value for name, value in vars(settings).items() if name not in NOT_THE_FRAMES}
     return {"version": __version__, "made": graph, "clips": inputs(clips), "encode": options}
 

@@ -39,24 +39,36 @@ class Shelf:
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
         self._files: dict[int, Path] = {}
+        known: dict[int, dict] = {}
         for maker in makers_of(clips):
             if isinstance(maker, Step) and isinstance(maker.recipe, Keep):
-                self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(described(maker.inputs, SimpleNamespace(), host))
+                made_of = described(maker.inputs, SimpleNamespace(), host, known)
+                self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
     def use(self, parts: Sequence[Clip]) -> None:
         """What is kept is read, and nothing that it was made of is computed; what is not will be kept."""
-        done: set[int] = set()
-        while step := next((one for one in reversed(makers_of(parts)) if _keeps(one) and id(one) not in done), None):
-            done.add(id(step))
-            info = next(iter(step.infos.values()))
-            file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in spans_of(info))}.nut"
-            if file.is_file() and not _complete(file, info):
-                log.warning("%s was corrupt, so its frames are computed again.", file)
-                file.unlink()
-            if file.is_file():
-                _replace(parts, step, Kept(file, info, step.label))
-            else:
+        makers = makers_of(parts)
+        read = [*parts, *(clip for maker in makers if isinstance(maker, Step) for clip in maker.inputs)]
+        readers: dict[int, list[Clip]] = {id(clip.maker): [] for clip in read}
+        for clip in read:
+            readers[id(clip.maker)].append(clip)
+        wanted = {id(clip.maker) for clip in parts}
+        for step in reversed(makers):
+            if id(step) not in wanted or not isinstance(step, Step):
+                continue
+            if isinstance(step.recipe, Keep):
+                info = next(iter(step.infos.values()))
+                file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in spans_of(info))}.nut"
+                if file.is_file() and not _complete(file, info):
+                    log.warning("%s was corrupt, so its frames are computed again.", file)
+                    file.unlink()
+                if file.is_file():
+                    kept = Kept(file, info, step.label)
+                    for clip in readers[id(step)]:
+                        clip.maker = kept
+                    continue
                 step.recipe = _Keeping(file, step.label)
+            wanted.update(id(clip.maker) for clip in step.inputs)
 
 
 def _complete(file: Path, info: ClipInfo) -> bool:
@@ -81,17 +93,6 @@ def _record(file: Path) -> Path:
 
 def _facts(file: Path) -> dict:
     return {"bytes": file.stat().st_size, "sha256": sha256(file)}
-
-
-def _keeps(maker) -> bool:
-    return isinstance(maker, Step) and isinstance(maker.recipe, Keep)
-
-
-def _replace(parts: Sequence[Clip], step: Step, source: Kept) -> None:
-    clips = [clip for maker in makers_of(parts) if isinstance(maker, Step) for clip in maker.inputs]
-    for clip in (*parts, *clips):
-        if clip.maker is step:
-            clip.maker = source
 
 
 class Kept:

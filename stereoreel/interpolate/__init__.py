@@ -46,6 +46,7 @@ OPTIONS = (
     DOWNLOAD,
     *LIVE,
 )
+MOST_FPS = 480  # that screens show
 
 
 def target_fps(options: SimpleNamespace, info: ClipInfo) -> Fraction:
@@ -58,6 +59,9 @@ def describe(options: SimpleNamespace, frames: ClipInfo, depth: ClipInfo | None 
     fps = target_fps(options, frames)
     if options.slow_motion and fps <= frames.fps:
         raise ValueError("Slow motion needs a multiplier of at least 2, or a target fps above the clip's own.")
+    if not options.slow_motion and fps > max(MOST_FPS, frames.fps):
+        raise ValueError(f"A rate of {float(fps):g} fps would make {output_count(frames, fps)} frames of {frames.frames}; "
+                         f"choose at most {MOST_FPS} fps, or slow_motion.")
     Schedule(options.schedule)
     if options.loop and (frames.cuts or options.ending != "keep duration"):
         raise ValueError("A loop needs a clip of a single shot (set cuts to none if it is one) and ending set to keep duration.")

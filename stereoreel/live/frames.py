@@ -3,9 +3,58 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
+
+NUMBERS = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def as_tensor(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
+    """Frames ``[T, H, W, C]`` as one tensor, from a tensor, a NumPy array, or a list of either.
+
+    Those in a list are ``[H, W, C]`` or ``[T, H, W, C]``. TypeError names another type; ValueError is for frames of a list that do not fit together.
+    """
+    if isinstance(frames, (list, tuple)):
+        if not frames:
+            raise ValueError(f"{label}: the list holds no frame; give at least one.")
+        parts = [_one(frame, label) for frame in frames]
+        parts = [frame[None] if frame.ndim == 3 else frame for frame in parts]
+        first = parts[0]
+        for part in parts:
+            if _form(part) != _form(first):
+                raise ValueError(f"{label}: the list holds frames {list(first.shape)} of {first.dtype} on {first.device} and "
+                                 f"{list(part.shape)} of {part.dtype} on {part.device}; give frames of one kind.")
+        return torch.cat(parts, -4) if first.ndim > 3 else torch.stack(parts)
+    return _one(frames, label)
+
+
+def _one(frames: Tensor | np.ndarray, label: str) -> Tensor:
+    if isinstance(frames, np.ndarray):
+        kind = frames.dtype
+        if kind != np.uint8 and kind.kind != "f":
+            raise TypeError(f"{label}: give frames as uint8 or float 0..1, not an array of {kind}.")
+        wanted = np.uint8 if kind == np.uint8 else np.float32
+        frames = torch.from_numpy(np.array(frames, wanted, order="C"))  # a copy, in the machine's byte order
+    if not isinstance(frames, Tensor):
+        raise TypeError(f"{label}: give frames as a tensor, a NumPy array or a list of them, not "
+                        f"{_name(frames)}.")
+    if frames.dtype not in NUMBERS:
+        raise TypeError(f"{label}: give frames as uint8 or float 0..1, not a tensor of {frames.dtype}.")
+    if frames.layout != torch.strided or frames.is_meta:
+        raise TypeError(f"{label}: give frames as a dense tensor that holds numbers, not a "
+                        f"{'meta' if frames.is_meta else 'sparse'} one.")
+    return frames.detach()
+
+
+def _form(frames: Tensor) -> tuple:
+    return frames.shape[-3:], frames.ndim, frames.dtype, frames.device
+
+
+def _name(value) -> str:
+    return "None" if value is None else type(value).__name__
 
 
 def arrived(frames: Tensor, device: torch.device, label: str) -> Tensor:
@@ -14,8 +63,10 @@ def arrived(frames: Tensor, device: torch.device, label: str) -> Tensor:
     8-bit numbers are taken as 0..255. ValueError for another shape, and in the computer's memory for NaN or infinity; on a GPU those become
     black, because asking for them would make everybody wait.
     """
-    if frames.ndim not in (4, 5) or frames.shape[-1] not in (1, 3, 4) or 0 in frames.shape[-3:]:
-        raise ValueError(f"{label}: give frames [T, H, W, 1, 3 or 4 channels], not {list(frames.shape)}.")
+    axes = frames.ndim == 4 or (frames.ndim == 5 and len(frames) == 2)
+    if not axes or frames.shape[-1] not in (1, 3, 4) or 0 in frames.shape[-3:]:
+        raise ValueError(f"{label}: give frames [T, H, W, 1, 3 or 4 channels], or [2, T, H, W, ...] "
+                         f"for pairs, not {list(frames.shape)}.")
     if device.type == "cuda" and frames.device.type == "cpu":
         frames = frames.pin_memory()
     here = frames.to(device, non_blocking=True, copy=True)

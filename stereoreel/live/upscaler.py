@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from ..host import Headless, Host
 from ..plan import Plan
+from .frames import as_tensor
 from .numbers import Figures
 from .session import CONSTANT, READY, Session
 
 
 class Upscaler:
-    """Frames ``[T, H, W, C]`` in, larger (or more) frames out, on the device where they came from.
+    """Frames ``[T, H, W, C]`` in, larger (or more) frames out, a tensor on the device where they came from.
+
+    A push takes a tensor, a NumPy array, or a list of either, float 0..1 or uint8; TypeError names anything else.
 
         with Upscaler("realesrgan-x2plus", factor=2) as upscaler:
             for frames in generator:              # 1 or 12 frames, float 0..1 or uint8
@@ -39,8 +43,9 @@ class Upscaler:
         self._plan = Plan(kind, self._options, kind)
         self._home: torch.device | None = None
 
-    def push(self, frames: Tensor) -> Tensor:
+    def push(self, frames: Tensor | np.ndarray | Sequence) -> Tensor:
         """The next frames; what is ready, or due. Nothing of a generator's stream is waited for on the host."""
+        frames = as_tensor(frames, self._kind)
         self._home = frames.device
         return self._back(self._session.push(self._plan, frames, **self._given)["clip"])
 
@@ -96,11 +101,10 @@ class PostProcessor:
     def __init__(self, device: str | torch.device | None = None, **options):
         self.upscaler = Upscaler(**{"constant": True, **options}, device=device)
 
-    def __call__(self, video: Tensor | Sequence[Tensor], **changes) -> dict[str, Tensor]:
+    def __call__(self, video: Tensor | np.ndarray | Sequence, **changes) -> dict[str, Tensor]:
         if changes:
             self.upscaler.change(**changes)
-        frames = video if isinstance(video, Tensor) else torch.cat([frame if frame.ndim == 4 else frame[None] for frame in video])
-        return {"video": self.upscaler.push(frames)}
+        return {"video": self.upscaler.push(video)}
 
     def cleanup(self) -> None:
         self.upscaler.close()

@@ -8,6 +8,8 @@ from pathlib import Path
 import av
 import av.error
 
+from .paths import check_file
+
 # Demuxers that read one file and follow no reference in it. Not here: hls, dash, concat, imf, image2 (patterns), lavfi, sdp, rtsp …
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "ogg", "asf",
@@ -22,9 +24,8 @@ SAFE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
 def open_media(path: str | os.PathLike) -> av.container.InputContainer:
     """The opened container; FileNotFoundError, PermissionError or ValueError say in one sentence why not."""
+    check_file(path)
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no file {path}; check the name, or upload the video first.")
     try:
         # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason to refuse a film.
         return av.open(str(path.absolute()), options=dict(SAFE), **TAGS)

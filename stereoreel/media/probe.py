@@ -22,6 +22,7 @@ from . import colour
 from .container import open_media
 from .light import read_light
 from .packets import PacketCount, skip_others
+from .paths import check_file
 from .rates import read_rate
 
 NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)  # pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures
@@ -79,9 +80,8 @@ def probe(path: str | os.PathLike) -> FileFacts:
 
 def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
     """Real path, size and time of change: equal as long as the file is the same; FileNotFoundError when there is none."""
+    check_file(path)
     real = os.path.realpath(path)
-    if not os.path.isfile(real):
-        raise FileNotFoundError(f"There is no file {os.fspath(path)}; check the name, or upload the video first.")
     status = os.stat(real)
     return real, status.st_size, status.st_mtime_ns
 
