@@ -298,7 +298,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
         (tmp_path / "net.pth").write_bytes(pickle.dumps(held, protocol=2))
     else:
         saved(tmp_path / "net.pth", nn.Linear(2, 2) if save == "module" else held, _use_new_zipfile_serialization=save != "old save")
-    with pytest.raises(ValueError, match=r"get these weights as \.safetensors") as error:
+    with pytest.raises(ValueError, match=r"Get these weights as \.safetensors") as error:
         read(tmp_path / "net.pth")
     assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
 
