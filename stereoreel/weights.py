@@ -105,23 +105,35 @@ def is_weights(name: str) -> bool:
 
 
 def locate(file: File, kind: str, host: Host) -> str | None:
-    """The name under which a host has a file: its own, that of another packing, or its own in some subfolder."""
+    """The name under which a host has a complete file: its own, that of another packing, or its own in some subfolder."""
     for name in (file.file, *file.also):
-        if has(host, kind, name):
+        path = found(host, kind, name)
+        if path and not fault(path, file if name == file.file else None):
             return name
     if file.bytes:  # in a subfolder anybody may have given that name, so the size must agree as well
         for name in host.files(kind):
-            if name.rsplit("/", 1)[-1] == file.file and host.weights(kind, name).stat().st_size == file.bytes:
+            if name.rsplit("/", 1)[-1] == file.file and (path := found(host, kind, name)) and not fault(path, file):
                 return name
     return None
 
 
-def has(host: Host, kind: str, name: str) -> bool:
-    """Whether a host finds a file."""
+def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
+    """A file that a host has under one of its names and that is not complete, and what is wrong with it; None if a complete one is there."""
+    if locate(file, kind, host):
+        return None
+    for name in (file.file, *file.also):
+        path = found(host, kind, name)
+        if path and (wrong := fault(path, file if name == file.file else None)):
+            return path, wrong
+    return None
+
+
+def found(host: Host, kind: str, name: str) -> Path | None:
+    """Where a host has a file, complete or not."""
     try:
-        return bool(host.weights(kind, name))
+        return host.weights(kind, name)
     except FileNotFoundError:
-        return False
+        return None
 
 
 def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:

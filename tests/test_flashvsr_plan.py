@@ -15,6 +15,8 @@ from stereoreel.vsr.flashvsr import FlashVSR, load, plan
 from stereoreel.vsr.flashvsr import color as colors
 from stereoreel.vsr.flashvsr import weights as files
 
+pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
+
 PUBLISHED = SimpleNamespace(width=1536, heads=12, blocks=30, inner=8960)
 GIB = 2**30
 

@@ -21,6 +21,8 @@ from stereoreel.upscale.network import ImageNetwork, read
 from stereoreel.upscale.work import Budget, Work
 from stereoreel.views import Split
 
+pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
+
 CPU = torch.device("cpu")
 NETS = {
     "x2": (RRDBNet, {"scale": 2}), "x4": (RRDBNet, {"scale": 4}), "x1": (RRDBNet, {"scale": 1}),

@@ -64,7 +64,7 @@ def _family(folder: Path) -> tuple[Family, tuple]:
     if kind not in FAMILIES:
         raise ValueError(f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}.")
     if large := next(_layers_beyond(told), None):
-        raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and no network of this kind has more than {MOST_LAYERS}; fetch it again.")
+        raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; fetch it again.")
     wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
     mean, deviation = FAMILIES[kind].colors
     colors = wanted.get("image_mean") or mean, wanted.get("image_std") or deviation
