@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-
 from weights_shop import TINY
 
 from stereoreel import catalog, policy
