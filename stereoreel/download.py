@@ -22,7 +22,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from filelock import FileLock, Timeout  # torch brings it
 
 from . import __version__
-from .intact import fault
+from .intact import fault, first_line
 from .weights import File, checked, megabytes
 
 Tick = Callable[[int, int], None]
@@ -106,8 +106,8 @@ def _writing(file: File, folder: Path) -> Iterator[None]:
         if error.errno is None:  # a sentence already
             raise
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
-        why = "the disk is full; make room" if full else f"{error.strerror}; see who may write there"
-        raise OSError(f"{file.file} cannot be written to {folder}: {why}, or choose another folder.") from None
+        why = "the disk is full; make room, or" if full else f"{error.strerror};"
+        raise OSError(f"{file.file} cannot be written to {folder}: {why} choose another folder.") from None
 
 
 def _opened(part: Path, flags: int) -> BinaryIO:
@@ -220,7 +220,10 @@ def sha256(path: Path, tick: Tick | None = None) -> str:
 def _receive(file: File, part: Path, tick: Tick) -> bool:
     """Everything into ``part``, over as many requests as bring something; whether it went on from what was there."""
     try:
-        return _requests(file, part, tick)
+        resumed = _requests(file, part, tick)
+        if not part.stat().st_size:
+            raise _Refused("it is empty")
+        return resumed
     finally:
         if part.is_file() and not part.is_symlink() and not part.stat().st_size:
             part.unlink()  # nothing to go on with
@@ -344,12 +347,12 @@ def _answer(opener: request.OpenerDirector, url: str, have: int) -> HTTPResponse
                 return error
             error.close()
             if error.code not in (301, 302, 303, 307, 308):
-                raise _Broken(f"the server answers {error.code} {str(error.reason)[:80]}") from None
+                raise _Broken(f"the server answers {error.code} {' '.join(str(error.reason).split())[:80]}".rstrip()) from None
             url = _redirected(url, error.headers.get("Location"))
         except URLError as error:
-            raise _Broken(f"{error.reason}") from None
+            raise _Broken(str(error.reason).partition("\n")[0]) from None
         except (OSError, HTTPException, ValueError) as error:
-            raise _Broken(str(error) or type(error).__name__) from None
+            raise _Broken(first_line(error)) from None
     raise _Broken(f"the server redirects more than {HOPS} times")
 
 
@@ -380,7 +383,7 @@ def _blocks(answer: HTTPResponse) -> Iterator[bytes]:
             block = answer.read1(BLOCK)
             came += len(block)
         except (OSError, HTTPException, ValueError) as error:
-            raise _Broken(str(error) or type(error).__name__) from None
+            raise _Broken(first_line(error)) from None
         if not block:
             return
         yield block
