@@ -145,7 +145,8 @@ def pick(kind: str, name: str, host: Host, download: bool = False, aim: str = po
     for entry in models(kind).values():
         if able(kind, entry.name):
             weights = "whose weights are here" if present(entry, host) else "whose weights can be fetched"
-            return entry, _with(f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use", over)
+            reason = f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use"
+            return entry, _with(reason, over)
     raise ValueError(f"No {kind} model can run here; its catalogue has no entry without weights.")
 
 
@@ -158,9 +159,12 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
     """What ``auto`` says of a model that it would take if its files were complete."""
     if entry is None or not entry.commercial or lacking(entry, host):
         return []
-    absent = [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
-    faults = [spoilt(part, entry.kind, host) for part in absent]
-    return [f"{PASSED_OVER} {entry.name}: {path} {wrong}" for path, wrong in filter(None, faults[:1])] if all(faults) else []
+    needed = [part for part in entry.parts.values() if not part.optional]
+    faults = [spoilt(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
+    if not faults or not all(faults):
+        return []
+    path, wrong = faults[0]
+    return [f"{PASSED_OVER} {entry.name}: {path} {wrong}"]
 
 
 def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
@@ -168,7 +172,8 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
     if entry is None or not entry.commercial:
         return False
     fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
-    broken = any(spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional)  # never replaced unasked
+    needed = [part for part in entry.parts.values() if not part.optional]
+    broken = any(spoilt(part, entry.kind, host) for part in needed)  # it is never replaced unasked
     return present(entry, host) or (fetchable and not broken and not lacking(entry, host))
 
 
@@ -216,7 +221,8 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
 
 def _missing(entry: Entry, part: File, host: Host) -> str:
     folder = host.folder(entry.kind)
-    get = f"turn download on, or run `{command(entry, part, host)}` in the pack's folder" if part.url else "get it from its authors"
+    typed = f"turn download on, or run `{command(entry, part, host)}` in the pack's folder"
+    get = typed if part.url else "get it from its authors"
     return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}; {get}."
 
 

@@ -29,9 +29,9 @@ Tick = Callable[[int, int], None]
 BLOCK = 1 << 20  # bytes received at once, at most
 PATIENCE = 30  # seconds without a byte
 OFTEN = 0.1  # seconds after which progress is told, however little came
-MOST = 64 << 30  # bytes that are taken from a server when neither it nor the catalogue says how many there are
+MOST = 64 << 30  # bytes that are taken when neither the server nor the catalogue says how many there are
 HOPS = 10  # redirects that are followed
-TRIES = 8  # connections in a row that must bring this share of the file together, or this many bytes, or it is given up
+TRIES = 8  # connections in a row that must together bring this share of the file, or this many bytes
 SHARE, LEAST = 0.01, 1 << 20
 
 
@@ -111,15 +111,16 @@ def _writing(file: File, folder: Path) -> Iterator[None]:
 
 
 def _opened(part: Path, flags: int) -> BinaryIO:
-    """A ``.part`` that is a plain file of its own: a link or a second name would lead the download into another file."""
+    """A ``.part`` that is a plain file with one name: a link would lead the download into another file."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     if part.is_symlink() or part.is_dir():
-        raise ValueError(f"{part} is a {'link' if part.is_symlink() else 'folder'} and no part of a download; remove it.")
+        what = "link" if part.is_symlink() else "folder"
+        raise ValueError(f"{part} is a {what} and no part of a download; remove it.")
     handle = os.open(part, flags, 0o666)
     facts = os.fstat(handle)
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
         os.close(handle)
-        raise ValueError(f"{part} has another name too, or is no plain file, so that it is no part of a download; remove it.")
+        raise ValueError(f"{part} has another name too, or is no plain file, and no part of a download; remove it.")
     return os.fdopen(handle, "rb+")
 
 
@@ -191,12 +192,13 @@ def _whole(file: File, part: Path, tick: Tick) -> str:
     except _Refused as refused:  # and what had come before is kept
         wrong = str(refused)
     if wrong:
-        raise ValueError(f"What {file.url} gave is not {file.file}: {wrong}; it was thrown away, try again or tell the model's authors.")
+        raise ValueError(f"What {file.url} gave is not {file.file}: {wrong}; it was thrown away, "
+                         "try again or tell the model's authors.")  # fmt: skip
     return digest
 
 
 def _differs(file: File, digest: str, path: Path) -> str | None:
-    """How contents differ from the file that is expected; a file of which nothing is known must at least be a checkpoint."""
+    """How contents differ from the file that is expected; without a known hash they must be a checkpoint at least."""
     size = path.stat().st_size
     if file.sha256:
         return f"its sha256 is {digest} and not {file.sha256}" if digest != file.sha256.lower() else None
@@ -231,7 +233,8 @@ def _receive(file: File, part: Path, tick: Tick) -> bool:
 
 def _requests(file: File, part: Path, tick: Tick) -> bool:
     with _writing(file, part.parent), _opened(part, os.O_RDWR | os.O_CREAT) as written:
-        if not file.sha256 or _length(written) > (file.bytes or MOST):  # nothing would tell whether the rest belongs to the same file
+        # without a hash nothing would tell whether the rest belongs to the same file
+        if not file.sha256 or _length(written) > (file.bytes or MOST):
             written.truncate(0)
         opener, resumed, gains = _opener(), _length(written) > 0, deque(maxlen=TRIES)
         while (before := _length(written)) != file.bytes or not before:
@@ -260,7 +263,7 @@ def _length(written: BinaryIO) -> int:
 
 
 def _opener() -> request.OpenerDirector:
-    """urllib's http and https, with the proxies that the environment names, and nothing else that an address could lead to."""
+    """urllib's http and https, with the proxies that the environment names, and no other protocol."""
     opener = request.OpenerDirector()
     for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPDefaultErrorHandler,
                     request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
@@ -268,13 +271,15 @@ def _opener() -> request.OpenerDirector:
     return opener
 
 
-def _transfer(opener: request.OpenerDirector, file: File, written: BinaryIO, folder: Path, tick: Tick) -> None:
+def _transfer(
+    opener: request.OpenerDirector, file: File, written: BinaryIO, folder: Path, tick: Tick
+) -> None:
     """One request for what is lacking; _Broken where it ends early, _Refused where it cannot be the file."""
     have = _length(written)
     with _answer(opener, file.url, have) as answer:
         ends = _range(answer, have) if answer.status == 206 else None
         if answer.status == 416 or (answer.status == 206 and ends is None):  # complete, or not of this file
-            if answer.status == 416 and answer.headers.get("Content-Range", "").rpartition("/")[2] == str(have):
+            if answer.status == 416 and _whole_size(answer) == str(have):
                 return
             written.truncate(0)
             answer.close()
@@ -302,16 +307,22 @@ def _transfer(opener: request.OpenerDirector, file: File, written: BinaryIO, fol
         raise _Broken(f"the connection ended after {have} of {total or file.bytes} bytes")
 
 
+def _whole_size(answer: HTTPResponse | HTTPError) -> str:
+    """The file's size, as an answer says that has no such part."""
+    return answer.headers.get("Content-Range", "").rpartition("/")[2]
+
+
 def _range(answer: HTTPResponse, have: int) -> int | None:
-    """The file's length by an answer that brings a part of it; None if the part does not begin where it must."""
-    found = re.fullmatch(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)", answer.headers.get("Content-Range", "").strip())
+    """The file's length, by an answer that brings a part of it; None if the part begins elsewhere."""
+    said = answer.headers.get("Content-Range", "").strip()
+    found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", said)
     if not have or not found or int(found[1]) != have or int(found[2]) < have:
         return None
     return int(found[2]) + 1 if found[3] == "*" else int(found[3])
 
 
 def _total(answer: HTTPResponse, file: File) -> int:
-    """How long the file will be by what the server declares, 0 if it does not; _Refused where that is no length or not the file's."""
+    """How long the file is by what the server declares, 0 if it does not; _Refused if that is no length."""
     declared = answer.headers.get("Content-Length")
     if declared is None or "chunked" in answer.headers.get("Transfer-Encoding", "").lower():
         return 0
@@ -347,7 +358,8 @@ def _answer(opener: request.OpenerDirector, url: str, have: int) -> HTTPResponse
                 return error
             error.close()
             if error.code not in (301, 302, 303, 307, 308):
-                raise _Broken(f"the server answers {error.code} {' '.join(str(error.reason).split())[:80]}".rstrip()) from None
+                reason = " ".join(str(error.reason).split())[:80]
+                raise _Broken(f"the server answers {error.code} {reason}".rstrip()) from None
             url = _redirected(url, error.headers.get("Location"))
         except URLError as error:
             raise _Broken(str(error.reason).partition("\n")[0]) from None

@@ -1,7 +1,8 @@
 """Whether a file of weights is complete, seen without reading its tensors.
 
-A checkpoint describes itself: the header of safetensors and the directory of a zip archive say how long the file must be. Only PyTorch's
-old format does not, so official files are compared with their published size too, and smaller ones with their published hash.
+A checkpoint describes itself: the header of safetensors and the directory of a zip archive say how long the
+file must be. Only PyTorch's old format does not, so official files are compared with their published size too,
+and smaller ones with their published hash.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .weights import File
 
-HASHED = 256 << 20  # bytes of the largest file that is hashed when it is listed; 5 GB would take longer than anyone waits for a list
+HASHED = 256 << 20  # bytes of the largest file that is hashed when it is listed: a list must not take minutes
 BLOCK = 1 << 22
 ZIP, PICKLE, TAR = b"PK", b"\x80", b"ustar"
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")

@@ -30,7 +30,8 @@ def fetchable(host: Host) -> Iterator[str]:
     """A line for every file that can be fetched."""
     for entry in _entries():
         for role, part in entry.parts.items():
-            place = "here" if locate(part, entry.kind, host) else "corrupt" if spoilt(part, entry.kind, host) else "missing"
+            absent = "corrupt" if spoilt(part, entry.kind, host) else "missing"
+            place = "here" if locate(part, entry.kind, host) else absent
             optional = f" (optional part {role})" if part.optional else ""
             yield f"{entry.name:<40}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
 
@@ -41,8 +42,8 @@ def _own(kind: str, file: str, host: Host) -> str:
     if path is None:
         return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a link to no file"
     entry, _ = catalog.pick(kind, file, host)
-    wrong = fault(path)
-    return f"{_address(entry)}{entry.license:<14}{megabytes(path.stat().st_size):<14}{f'corrupt: {path} {wrong}' if wrong else f'here: {path}'}"
+    state = f"corrupt: {path} {wrong}" if (wrong := fault(path)) else f"here: {path}"
+    return f"{_address(entry)}{entry.license:<14}{megabytes(path.stat().st_size):<14}{state}"
 
 
 def _address(entry: Entry) -> str:
@@ -59,8 +60,9 @@ def _state(entry: Entry, host: Host) -> str:
         return f"needs {'; and '.join(lacking)}"
     if not entry.parts:
         return "no weights needed"
-    if bad := [wrong for part in entry.parts.values() if not part.optional and (wrong := spoilt(part, entry.kind, host))]:
-        return f"corrupt: {' and '.join(f'{path} {wrong}' for path, wrong in bad)}; fetch {entry.name} with --force, or delete it"
+    if bad := list(filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))):
+        faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
+        return f"corrupt: {faults}; delete it, or run `python -m stereoreel fetch {entry.name} --force`"
     if must := missing(entry, host):
         return f"missing: {', '.join(part.file for part in must)}"
     less = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]

@@ -45,7 +45,10 @@ USABLE = frozenset(
     ) if hasattr(torch, name)
 )  # fmt: skip
 # what Python and torch raise at tensors of unexpected names, shapes and types
-BREAKS = (LookupError, AttributeError, ArithmeticError, AssertionError, TypeError, ValueError, RuntimeError, MemoryError, ImportError, StopIteration)
+BREAKS = (
+    LookupError, AttributeError, ArithmeticError, AssertionError, TypeError, ValueError, RuntimeError, MemoryError,
+    ImportError, StopIteration,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ def locate(file: File, kind: str, host: Host) -> str | None:
 
 
 def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
-    """A file that a host has under one of its names and that is not complete, and what is wrong with it; None if a complete one is there."""
+    """An incomplete file under one of the names, and what is wrong with it; None if a complete one is there too."""
     if locate(file, kind, host):
         return None
     for name in (file.file, *file.also):
@@ -139,9 +142,9 @@ def found(host: Host, kind: str, name: str) -> Path | None:
 def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, on the CPU and mapped from the file where its format allows.
 
-    Whatever its ending says, safetensors and torch's formats are told apart by content; no code in a pickle is run. A file may be one
-    tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence for a file that is damaged, needs code, or holds no
-    tensors that a network can use.
+    Whatever its ending says, safetensors and torch's formats are told apart by content; no code in a pickle is run.
+    A file may be one tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence for a file that
+    is damaged, needs code, or holds no tensors that a network can use.
     """
     if wrong := fault(path):
         raise ValueError(f"{path} {wrong}. Fetch it again, or choose another file.")
@@ -156,7 +159,7 @@ def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
         raise ValueError(f"{path} holds no weights that can be told by name; choose the checkpoint of a network.")
     for name, tensor in tensors.items():
         if wrong := _unusable(tensor, path.stat().st_size):
-            raise ValueError(f"{path} is no checkpoint that can be used: its tensor {name[:80]!r} {wrong}. Choose another file.")
+            raise ValueError(f"{path} is no usable checkpoint: its tensor {name[:80]!r} {wrong}. Choose another file.")
     return tensors
 
 
@@ -187,7 +190,7 @@ def _unusable(tensor: Tensor, size: int) -> str | None:
 
 @contextmanager
 def loading(path: Path) -> Iterator[None]:
-    """Name the file in what detection and loading say of its tensors, and make one sentence of whatever strange ones break."""
+    """Name the file in errors of detection and loading, and make one sentence of whatever strange tensors break."""
     try:
         yield
     except torch.OutOfMemoryError:  # of the device, and no fault of the file
@@ -221,13 +224,14 @@ def _pickle(path: Path, zipped: bool) -> object:
         if code := _code(path, zipped, str(error)):
             raise ValueError(f"Refusing to load {path}: its pickle contains code and would run it ({code}). "
                              "Get these weights as .safetensors.") from None
-        raise ValueError(f"{path} is corrupt, or no checkpoint that can be opened safely. Get these weights as .safetensors.") from None
+        raise ValueError(f"{path} is corrupt, or no checkpoint that can be opened safely. "
+                         "Get these weights as .safetensors.") from None  # fmt: skip
     except (EOFError, OSError, struct.error, *BREAKS):
         raise ValueError(f"{path} is corrupt, truncated or no checkpoint. Fetch it again.") from None
 
 
 def _code(path: Path, zipped: bool, said: str) -> str | None:
-    """The first thing in a pickle that is no part of a checkpoint: by torch's word, else by the pickle's own, which newer protocols need."""
+    """The first name in a pickle that is no part of a checkpoint: from torch, or from the pickle, as newer protocols need."""
     if found := re.search(r"(?i)(?:unsupported|blocked)\W+(?:global|class)\W+(?:global )?([\w.]+)", said):
         return found[1]
     names: list[str] = []
@@ -249,5 +253,7 @@ def _pickled(path: Path, zipped: bool) -> Iterator[IO[bytes]]:
         with open(path, "rb") as file:
             yield file
         return
-    with zipfile.ZipFile(path) as archive, archive.open(next(name for name in archive.namelist() if name.endswith("/data.pkl"))) as file:
-        yield file
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        with archive.open(name) as file:
+            yield file

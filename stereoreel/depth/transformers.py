@@ -64,13 +64,19 @@ def _family(folder: Path) -> tuple[Family, tuple]:
     if kind not in FAMILIES:
         raise ValueError(f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}.")
     if large := next(_layers_beyond(told), None):
-        raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; fetch it again.")
+        raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; "
+                         "fetch it again.")  # fmt: skip
     wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
     mean, deviation = FAMILIES[kind].colors
     colors = wanted.get("image_mean") or mean, wanted.get("image_std") or deviation
-    if not all(isinstance(three, (list, tuple)) and len(three) == 3 and all(isinstance(one, (int, float)) for one in three) for three in colors):
-        raise ValueError(f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers; fetch it again.")
+    if not all(map(_three_numbers, colors)):
+        raise ValueError(f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers; "
+                         "fetch it again.")  # fmt: skip
     return FAMILIES[kind], colors
+
+
+def _three_numbers(found: object) -> bool:
+    return isinstance(found, (list, tuple)) and len(found) == 3 and all(isinstance(one, (int, float)) for one in found)
 
 
 def _layers_beyond(told: object) -> Iterator[int]:
@@ -111,13 +117,15 @@ def _network(path: Path, name: str) -> nn.Module:
     except (ImportError, RuntimeError, OSError) as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     if wrong := fault(path):
-        raise ValueError(f"{folder} cannot be loaded ({path.name} {wrong}); fetch its config.json and model.safetensors again.")
+        raise ValueError(f"{folder} cannot be loaded ({path.name} {wrong}); "
+                         "fetch its config.json and model.safetensors again.")  # fmt: skip
     try:
         net, told = made.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
     except ImportError as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     except (SafetensorError, OSError, *BREAKS) as error:
-        raise ValueError(f"{folder} cannot be loaded ({first_line(error)}); fetch its config.json and model.safetensors again.") from None
+        raise ValueError(f"{folder} cannot be loaded ({first_line(error)}); "
+                         "fetch its config.json and model.safetensors again.") from None  # fmt: skip
     if missing := sorted(key for key in told["missing_keys"] if UNUSED not in key):
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ValueError(f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again.")

@@ -19,7 +19,7 @@ from .fast_networks import faster
 
 CHAINS = ("ESRGAN", "Compact")  # plain chains of convolutions: they can be halved around their ends and recorded as a graph
 LARGEST_SCALE = 16
-SLACK, SLACK_BYTES = 4, 1 << 29  # how many times larger than its file a network may be, and by how many bytes in any case
+SLACK, SLACK_BYTES = 4, 1 << 29  # how many times larger than its tensors a network may be, and bytes in any case
 SLACK_CALLS, SLACK_TENSORS = 50, 10_000
 MAKING = {getattr(torch.ops.aten, name).default for name in ("zeros", "ones", "rand", "randn")} | {
     torch.ops.aten.empty.memory_format, torch.ops.aten.full.default,
@@ -41,13 +41,17 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0):
     with weights.loading(path):
         try:
             with Modest(state):
-                found = spandrel.ModelLoader("cpu").load_from_state_dict(spandrel.canonicalize_state_dict(state))
+                state = spandrel.canonicalize_state_dict(state)
+                found = spandrel.ModelLoader("cpu").load_from_state_dict(state)
         except spandrel.UnsupportedModelError:
-            raise Unfit("it holds no network that spandrel knows; choose the checkpoint of a single-image upscaler.") from None
-        if not isinstance(found, spandrel.ImageModelDescriptor) or {found.input_channels, found.output_channels} not in ({1}, {3}):
+            raise Unfit(
+                "it holds no network that spandrel knows; choose the checkpoint of a single-image upscaler."
+            ) from None
+        channels = {found.input_channels, found.output_channels}
+        if not isinstance(found, spandrel.ImageModelDescriptor) or channels not in ({1}, {3}):
             raise Unfit(f"it ({found.architecture.name}) does not turn one picture into another; choose an upscaler.")
         if not 1 <= found.scale <= LARGEST_SCALE:
-            raise Unfit(f"it enlarges {found.scale} times, and {LARGEST_SCALE} is the most that is run; choose another upscaler.")
+            raise Unfit(f"it enlarges {found.scale} times, more than {LARGEST_SCALE}; choose another upscaler.")
         return found.eval().float()
 
 
@@ -55,14 +59,17 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
     """``1 - share`` of one network's weights and ``share`` of another's, which must have the same tensors."""
     if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
         raise ValueError(f"{names} have different tensors; fetch both files of one model.")
-    return {name: torch.lerp(tensor.float(), second[name].float(), share) if tensor.is_floating_point() else tensor
-            for name, tensor in first.items()}  # fmt: skip
+    return {
+        name: torch.lerp(tensor.float(), second[name].float(), share) if tensor.is_floating_point() else tensor
+        for name, tensor in first.items()
+    }
 
 
 class Modest(TorchDispatchMode):
-    """Inside, a network is made that is not much larger than the tensors it is made for: a crafted one would take all memory.
+    """Inside, no network is made that is much larger than the tensors it is made for.
 
-    spandrel reads sizes from a few tensors and makes the rest in memory before it compares them.
+    spandrel reads sizes from a few tensors and makes the rest before it compares them: a crafted file would take
+    all memory.
     """
 
     def __init__(self, state: Mapping[str, Tensor]):
@@ -74,7 +81,7 @@ class Modest(TorchDispatchMode):
         kwargs = kwargs or {}
         if func in MAKING:
             self._take(math.prod(args[0]), kwargs.get("dtype") or torch.get_default_dtype())
-        elif func in JOINING and all(isinstance(one, Tensor) for one in args[:2]):  # tables of every pixel of a window with every other
+        elif func in JOINING and all(isinstance(one, Tensor) for one in args[:2]):  # tables of pixels with pixels
             self._take(math.prod(torch.broadcast_shapes(args[0].shape, args[1].shape)), args[0].dtype)
         return func(*args, **kwargs)
 
