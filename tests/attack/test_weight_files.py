@@ -1,5 +1,6 @@
 """Damaged and hostile files of weights: one sentence that names the file, from every kind's loader; and never taken by `auto`."""
 
+import json
 import os
 import warnings
 from types import SimpleNamespace
@@ -305,3 +306,30 @@ def test_a_checkpoint_is_still_one_in_every_format(tmp_path):
         assert all(
             torch.equal(tensor, state()[name]) for name, tensor in weights.read(tmp_path / "net.pth").items()
         )
+
+
+CONFIGS = {
+    "layers": ({"model_type": "dpt", "num_hidden_layers": 10**9}, None, r"config\.json asks for 1000000000 layers"),
+    "inner layers": ({"model_type": "dpt", "a": {"num_layers": 10**6}}, None, r"config\.json asks for 1000000 layers"),
+    "type that is a list": ({"model_type": ["dpt"]}, None, "network of type"),
+    "colors": ({"model_type": "dpt"}, {"image_mean": "gray"}, r"preprocessor_config\.json has no image_mean"),
+    "two colors": ({"model_type": "dpt"}, {"image_mean": [0.5, 0.5]}, r"preprocessor_config\.json has no image_mean"),
+}
+
+
+@pytest.mark.parametrize("case", CONFIGS)
+def test_a_folder_that_asks_for_nonsense_is_refused_before_its_network_is_made(case, tmp_path, host):
+    config, colors, said = CONFIGS[case]
+    path = put(tmp_path, "depth", "midas/model.safetensors", TINY)
+    path.with_name("config.json").write_text(json.dumps(config), encoding="utf-8")
+    if colors:
+        path.with_name("preprocessor_config.json").write_text(json.dumps(colors), encoding="utf-8")
+    with pytest.raises(ValueError, match=said):
+        catalog.load("depth", "midas/model.safetensors", host)
+
+
+def test_a_configuration_that_is_nested_too_deeply_is_refused(tmp_path, host):
+    path = put(tmp_path, "depth", "midas/model.safetensors", TINY)
+    path.with_name("config.json").write_text("[" * 100_000, encoding="utf-8")
+    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+        catalog.load("depth", "midas/model.safetensors", host)
