@@ -17,13 +17,14 @@ from .clip import Stage
 from .host import Headless, Host
 from .machine import described, unmet
 from .options import Option, one_line, resolve
-from .weights import File, checked, has, is_weights, locate
+from .weights import File, checked, found, is_weights, locate, spoilt
 
 log = logging.getLogger(__name__)
 
 KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")
 CONFIG = Path(__file__).parent.parent / "models_config"
 MAIN = "weights"  # the role of a model's only or most important file
+PASSED_OVER = "passing over"
 ANY = "*"  # the entry that says how a file of the user's is run
 
 
@@ -130,15 +131,40 @@ def pick(kind: str, name: str, host: Host, download: bool = False, aim: str = po
     """
     if name != "auto":
         return models(kind).get(name) or _of_file(kind, name, host), f"{name}: asked for"
-    advised = policy.choice(described(host.device), aim, lambda kind, model: ready(models(kind).get(model), host, download), kind)
+    over: list[str] = []
+
+    def able(kind: str, model: str) -> bool:
+        entry = models(kind).get(model)
+        over.extend(_passed_over(entry, host))
+        return ready(entry, host, download)
+
+    advised = policy.choice(described(host.device), aim, able, kind)
     if advised:
         row, model = advised
-        return models(kind)[model], f"{model}: {row.why}"
+        return models(kind)[model], _with(f"{model}: {row.why}", over)
     for entry in models(kind).values():
-        if ready(entry, host, download):
+        if able(kind, entry.name):
             weights = "whose weights are here" if present(entry, host) else "whose weights can be fetched"
-            return entry, f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use"
+            reason = f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use"
+            return entry, _with(reason, over)
     raise ValueError(f"No {kind} model can run here; its catalogue has no entry without weights.")
+
+
+def _with(reason: str, over: list[str]) -> str:
+    """Why a model is taken, and what was passed over for it."""
+    return "; ".join([reason, *dict.fromkeys(over)])
+
+
+def _passed_over(entry: Entry | None, host: Host) -> list[str]:
+    """What ``auto`` says of a model that it would take if its files were complete."""
+    if entry is None or not entry.commercial or lacking(entry, host):
+        return []
+    needed = [part for part in entry.parts.values() if not part.optional]
+    faults = [spoilt(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
+    if not faults or not all(faults):
+        return []
+    path, wrong = faults[0]
+    return [f"{PASSED_OVER} {entry.name}: {path} {wrong}"]
 
 
 def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
@@ -146,7 +172,9 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
     if entry is None or not entry.commercial:
         return False
     fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
-    return present(entry, host) or (fetchable and not lacking(entry, host))
+    needed = [part for part in entry.parts.values() if not part.optional]
+    broken = any(spoilt(part, entry.kind, host) for part in needed)  # it is never replaced unasked
+    return present(entry, host) or (fetchable and not broken and not lacking(entry, host))
 
 
 def lacking(entry: Entry, host: Host) -> list[str]:
@@ -160,7 +188,7 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
         if any(name in (part.file, *part.also) for part in entry.parts.values()):
             return entry
     any_file = _catalogue(kind).get(ANY)
-    if any_file and is_weights(name) and has(host, kind, name):
+    if any_file and is_weights(name) and found(host, kind, name):
         return replace(any_file, name=name, parts={MAIN: File(checked(name))})
     known = ", ".join((*names(kind), *own_files(kind, host)))
     own = f", or put a file of your own into {host.folder(kind)}" if any_file else ""
@@ -177,6 +205,8 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
     part = entry.parts[role]
     if name := locate(part, entry.kind, host):
         return host.weights(entry.kind, name)
+    if wrong := spoilt(part, entry.kind, host):
+        raise ValueError(_spoilt(entry, part, *wrong, host))
     if not download or not part.url:
         raise FileNotFoundError(_missing(entry, part, host))
     from .download import fetch
@@ -191,11 +221,26 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
 
 def _missing(entry: Entry, part: File, host: Host) -> str:
     folder = host.folder(entry.kind)
+    typed = f"turn download on, or run `{command(entry, part, host)}` in the pack's folder"
+    get = typed if part.url else "get it from its authors"
+    return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}; {get}."
+
+
+def _spoilt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str:
+    if not part.url:
+        return f"{path} {wrong}. Replace or delete it."
+    own = path.name == Path(part.file).name
+    fetch = command(entry, part, host, path.parents[part.file.count("/")] if own else None)
+    return f"{path} {wrong}. Delete it, or run `{fetch}{' --force' if own else ''}` in the pack's folder."
+
+
+def command(entry: Entry, part: File, host: Host, folder: Path | None = None) -> str:
+    """What to type to have a file where a host looks for it, in its own folder unless another is given."""
+    folder = folder or host.folder(entry.kind)
     words = ["python -m stereoreel fetch", entry.name, *(["--all-parts"] if part.optional else [])]
     if not isinstance(host, Headless) or folder != Headless("cpu").folder(entry.kind):  # the terminal would put it elsewhere
         words.append(f'--folder "{folder}"')
-    get = f"turn download on, or run `{' '.join(words)}` in the pack's folder" if part.url else "get it from its authors"
-    return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}; {get}."
+    return " ".join(words)
 
 
 def chosen(kind: str, settings: SimpleNamespace, host: Host) -> tuple[Entry, str]:
@@ -207,7 +252,7 @@ def chosen(kind: str, settings: SimpleNamespace, host: Host) -> tuple[Entry, str
 def stage(kind: str, settings: SimpleNamespace, host: Host, label: str) -> Stage:
     """The stage of these settings, ready to run; the log tells what was chosen and why."""
     entry, reason = chosen(kind, settings, host)
-    log.info("%s runs %s", label, reason)
+    log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
     return import_module(f".{kind}.{entry.arch}", __package__).load(entry, settings, host)
 
 

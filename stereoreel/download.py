@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import shutil
+import stat
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 from urllib import request
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from filelock import FileLock, Timeout  # torch brings it
 
 from . import __version__
+from .intact import fault, first_line
 from .weights import File, checked, megabytes
 
 Tick = Callable[[int, int], None]
 BLOCK = 1 << 20  # bytes received at once, at most
 PATIENCE = 30  # seconds without a byte
 OFTEN = 0.1  # seconds after which progress is told, however little came
+MOST = 64 << 30  # bytes that are taken when neither the server nor the catalogue says how many there are
+HOPS = 10  # redirects that are followed
+TRIES = 8  # connections in a row that must together bring this share of the file, or this many bytes
+SHARE, LEAST = 0.01, 1 << 20
 
 
 class Fetched(NamedTuple):
@@ -39,6 +48,10 @@ class _Broken(Exception):
     """The connection, not this machine, is why a transfer ended."""
 
 
+class _Refused(Exception):
+    """What a server sends is not the file, as its first bytes or its declarations say already."""
+
+
 def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = False) -> Fetched:
     """A file in ``folder``, fetched unless it is there; ``force`` replaces one that has another hash.
 
@@ -48,21 +61,71 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
     """
     tick = tick or (lambda done, total: None)
     target = Path(folder) / checked(file.file)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(target, tick):
+    with _writing(file, target.parent):
+        _check_target(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with _alone(file, target, tick):
         if target.is_file() and (found := _found(file, target, tick, force)):
             return found
-        _check_address(file)
+        _check_address(file.url, file)
         part = target.with_name(f"{target.name}.part")
         digest = _whole(file, part, tick)
-        with part.open("rb+") as written:
-            os.fsync(written.fileno())
-        os.replace(part, target)
+        if not force and os.path.lexists(target):
+            raise ValueError(f"{target} was put there while it was fetched; fetch with --force to replace it.")
+        with _writing(file, target.parent):
+            _put_in_place(part, target)
     return Fetched(target, digest, bool(file.sha256), False)
 
 
+def _check_target(target: Path) -> None:
+    if target.is_dir():
+        raise ValueError(f"{target} is a folder; remove it, or choose another folder for the file.")
+    if target.is_symlink() and not target.exists():
+        raise ValueError(f"{target} is a link to no file; remove it, or choose another folder for the file.")
+
+
+def _put_in_place(part: Path, target: Path) -> None:
+    """The file under its own name, all of it on disk, whatever happens to the machine."""
+    with _opened(part, os.O_RDWR) as written:
+        os.fsync(written.fileno())
+    os.replace(part, target)
+    if os.name != "nt":
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the name too
+        finally:
+            os.close(folder)
+
+
 @contextmanager
-def _alone(target: Path, tick: Tick) -> Iterator[None]:
+def _writing(file: File, folder: Path) -> Iterator[None]:
+    """One sentence for what this machine's disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # a sentence already
+            raise
+        full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
+        why = "the disk is full; make room, or" if full else f"{error.strerror};"
+        raise OSError(f"{file.file} cannot be written to {folder}: {why} choose another folder.") from None
+
+
+def _opened(part: Path, flags: int) -> BinaryIO:
+    """A ``.part`` that is a plain file with one name: a link would lead the download into another file."""
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+    if part.is_symlink() or part.is_dir():
+        what = "link" if part.is_symlink() else "folder"
+        raise ValueError(f"{part} is a {what} and no part of a download; remove it.")
+    handle = os.open(part, flags, 0o666)
+    facts = os.fstat(handle)
+    if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
+        os.close(handle)
+        raise ValueError(f"{part} has another name too, or is no plain file, and no part of a download; remove it.")
+    return os.fdopen(handle, "rb+")
+
+
+@contextmanager
+def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
     """One fetch of a file at a time, also among processes; whoever waits then finds the file.
 
     The system's file lock ends with its process; a lock made by mere existence, or a ``.part`` under a name of its own,
@@ -72,7 +135,8 @@ def _alone(target: Path, tick: Tick) -> Iterator[None]:
     lock = FileLock(path)
     while True:
         try:
-            lock.acquire(timeout=0.5)
+            with _writing(file, target.parent):
+                lock.acquire(timeout=0.5)
             break
         except Timeout:
             tick(0, 0)  # so that waiting can be cancelled
@@ -87,45 +151,61 @@ def _alone(target: Path, tick: Tick) -> Iterator[None]:
 def _found(file: File, target: Path, tick: Tick, force: bool) -> Fetched | None:
     """The file that is there already, if it is the right one; None when it shall be replaced."""
     digest = sha256(target, tick)
-    if not _differs(file, digest, target):
+    if not (wrong := _differs(file, digest, target)):
         return Fetched(target, digest, bool(file.sha256), True)
     if not force:
-        raise ValueError(f"{target} is another file than expected: its {_compared(file, digest, target)}; fetch with --force to replace it.")
+        raise ValueError(f"{target} does not match the expected file: {wrong}; fetch with --force to replace it.")
     return None
 
 
-def _check_address(file: File) -> None:
-    if not file.url:
+def _check_address(url: str | None, file: File) -> None:
+    if not url:
         raise ValueError(f"Nobody told where {file.file} can be fetched; get it from its authors.")
-    if urlsplit(file.url).scheme not in ("http", "https"):
-        raise ValueError(f"{file.file} would come from {file.url}, but only http and https addresses are fetched.")
+    if wrong := _bad_address(url):
+        raise ValueError(f"{file.file} would come from {url}, {wrong}.")
+
+
+def _bad_address(url: str) -> str | None:
+    """Why an address is not fetched from."""
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+        host and host.encode("idna")
+    except (ValueError, UnicodeError):
+        return "which is no address"
+    if parts.scheme not in ("http", "https"):
+        return "but only http and https addresses are fetched"
+    return None if host and port != 0 else "which names no server"
 
 
 def _whole(file: File, part: Path, tick: Tick) -> str:
     """All of the file in ``part``, verified; its hash. What was kept from before and does not fit is fetched anew, once."""
-    resumed = _receive(file, part, tick)
-    digest = sha256(part, tick)
-    if resumed and _differs(file, digest, part):
-        part.unlink()
-        _receive(file, part, tick)
+    try:
+        resumed = _receive(file, part, tick)
         digest = sha256(part, tick)
-    if _differs(file, digest, part):
-        compared = _compared(file, digest, part)
-        part.unlink()
-        raise ValueError(f"What {file.url} gave is not {file.file}: its {compared}; it was thrown away, try again or tell the model's authors.")
+        if resumed and _differs(file, digest, part):
+            part.unlink()
+            _receive(file, part, tick)
+            digest = sha256(part, tick)
+        if wrong := _differs(file, digest, part):
+            part.unlink()
+    except _Refused as refused:  # and what had come before is kept
+        wrong = str(refused)
+    if wrong:
+        raise ValueError(f"What {file.url} gave is not {file.file}: {wrong}; it was thrown away, "
+                         "try again or tell the model's authors.")  # fmt: skip
     return digest
 
 
-def _differs(file: File, digest: str, path: Path) -> bool:
+def _differs(file: File, digest: str, path: Path) -> str | None:
+    """How contents differ from the file that is expected; without a known hash they must be a checkpoint at least."""
+    size = path.stat().st_size
     if file.sha256:
-        return digest != file.sha256.lower()
-    return bool(file.bytes) and path.stat().st_size != file.bytes
-
-
-def _compared(file: File, digest: str, path: Path) -> str:
-    if file.sha256:
-        return f"sha256 is {digest} and not {file.sha256}"
-    return f"size is {path.stat().st_size} and not {file.bytes} bytes"
+        return f"its sha256 is {digest} and not {file.sha256}" if digest != file.sha256.lower() else None
+    if file.bytes and size != file.bytes:
+        return f"its size is {size} and not {file.bytes} bytes"
+    wrong = fault(path)
+    return f"it {wrong}" if wrong else None
 
 
 def sha256(path: Path, tick: Tick | None = None) -> str:
@@ -141,82 +221,181 @@ def sha256(path: Path, tick: Tick | None = None) -> str:
 
 def _receive(file: File, part: Path, tick: Tick) -> bool:
     """Everything into ``part``, over as many requests as bring something; whether it went on from what was there."""
-    if not file.sha256:  # nothing would tell whether the rest belongs to the same file
-        part.unlink(missing_ok=True)
-    opener, resumed = _opener(), False
-    while (before := _size(part)) != file.bytes or not before:
-        resumed = resumed or before > 0
-        try:
-            _transfer(opener, file, part, tick)
-            break
-        except _Broken as broken:
-            if _size(part) <= before or not file.sha256:
-                raise ConnectionError(
-                    f"{file.file} could not be fetched from {urlsplit(file.url).netloc} ({broken}); "
-                    f"try again later, or put the file into {part.parent} yourself."
-                ) from None
-    return resumed or before > 0
+    try:
+        resumed = _requests(file, part, tick)
+        if not part.stat().st_size:
+            raise _Refused("it is empty")
+        return resumed
+    finally:
+        if part.is_file() and not part.is_symlink() and not part.stat().st_size:
+            part.unlink()  # nothing to go on with
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
+def _requests(file: File, part: Path, tick: Tick) -> bool:
+    with _writing(file, part.parent), _opened(part, os.O_RDWR | os.O_CREAT) as written:
+        # without a hash nothing would tell whether the rest belongs to the same file
+        if not file.sha256 or _length(written) > (file.bytes or MOST):
+            written.truncate(0)
+        opener, resumed, gains = _opener(), _length(written) > 0, deque(maxlen=TRIES)
+        while (before := _length(written)) != file.bytes or not before:
+            try:
+                _transfer(opener, file, written, part.parent, tick)
+                break
+            except _Broken as broken:
+                gains.append(_length(written) - before)
+                if gains[-1] <= 0 or not file.sha256 or _too_slow(gains, file.bytes):
+                    raise ConnectionError(
+                        f"{file.file} could not be fetched from {urlsplit(file.url).netloc} ({broken}); "
+                        f"try again later, or put the file into {part.parent} yourself."
+                    ) from None
+                resumed = True
+    return resumed
+
+
+def _too_slow(gains: deque[int], size: int | None) -> bool:
+    """Whether the last connections brought so little together that going on would never end."""
+    return len(gains) == TRIES and sum(gains) < min(LEAST, SHARE * (size or MOST))
+
+
+def _length(written: BinaryIO) -> int:
+    written.flush()
+    return os.fstat(written.fileno()).st_size
 
 
 def _opener() -> request.OpenerDirector:
-    """urllib's http and https, with the proxies that the environment names; no handler that a redirect could lead to a file."""
+    """urllib's http and https, with the proxies that the environment names, and no other protocol."""
     opener = request.OpenerDirector()
     for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPDefaultErrorHandler,
-                    request.HTTPRedirectHandler, request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
+                    request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
         opener.add_handler(handler())
     return opener
 
 
-def _transfer(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> None:
-    """One request for what ``part`` lacks; _Broken where it ends early."""
-    have = _size(part)
+def _transfer(
+    opener: request.OpenerDirector, file: File, written: BinaryIO, folder: Path, tick: Tick
+) -> None:
+    """One request for what is lacking; _Broken where it ends early, _Refused where it cannot be the file."""
+    have = _length(written)
     with _answer(opener, file.url, have) as answer:
-        if answer.status == 416:  # the part is whole, or is not of this file
-            if answer.headers.get("Content-Range", "").rpartition("/")[2] != str(have):
-                part.unlink()
-                _transfer(opener, file, part, tick)
-            return
+        ends = _range(answer, have) if answer.status == 206 else None
+        if answer.status == 416 or (answer.status == 206 and ends is None):  # complete, or not of this file
+            if answer.status == 416 and _whole_size(answer) == str(have):
+                return
+            written.truncate(0)
+            answer.close()
+            if not have:
+                raise _Broken("the server answers with a part that nobody asked for")
+            return _transfer(opener, file, written, folder, tick)
         have = have if answer.status == 206 else 0
-        length = int(answer.headers.get("Content-Length") or 0)
-        total = have + length if length else file.bytes or 0
-        _check_room(file, part.parent, total - have)
-        with part.open("ab" if have else "wb") as written:
-            told, when = have, time.monotonic()
-            for block in _blocks(answer):
-                written.write(block)
-                have += len(block)
-                if have - told >= BLOCK or have == total or time.monotonic() - when > OFTEN:
-                    tick(have, total)
-                    told, when = have, time.monotonic()
-    if have < total:
-        raise _Broken(f"the connection ended after {have} of {total} bytes")
+        total, most = ends or _total(answer, file), file.bytes or MOST
+        _check_declared(answer, total, file)
+        _check_room(file, folder, (total or file.bytes or 0) - have)
+        written.truncate(have)
+        written.seek(have)
+        told, when = have, time.monotonic()
+        for block in _blocks(answer):
+            if have + len(block) > (total or most):
+                written.truncate(0)  # nothing of it is worth keeping
+                raise _Refused(f"it has more than {total or most} bytes")
+            written.write(block)
+            have += len(block)
+            if have - told >= BLOCK or have == total or time.monotonic() - when > OFTEN:
+                tick(have, total or file.bytes or 0)
+                told, when = have, time.monotonic()
+        written.flush()
+    if have < (total or (file.bytes if file.sha256 and file.bytes else 0)):
+        raise _Broken(f"the connection ended after {have} of {total or file.bytes} bytes")
+
+
+def _whole_size(answer: HTTPResponse | HTTPError) -> str:
+    """The file's size, as an answer says that has no such part."""
+    return answer.headers.get("Content-Range", "").rpartition("/")[2]
+
+
+def _range(answer: HTTPResponse, have: int) -> int | None:
+    """The file's length, by an answer that brings a part of it; None if the part begins elsewhere."""
+    said = answer.headers.get("Content-Range", "").strip()
+    found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", said)
+    if not have or not found or int(found[1]) != have or int(found[2]) < have:
+        return None
+    return int(found[2]) + 1 if found[3] == "*" else int(found[3])
+
+
+def _total(answer: HTTPResponse, file: File) -> int:
+    """How long the file is by what the server declares, 0 if it does not; _Refused if that is no length."""
+    declared = answer.headers.get("Content-Length")
+    if declared is None or "chunked" in answer.headers.get("Transfer-Encoding", "").lower():
+        return 0
+    if not re.fullmatch(r"[0-9]{1,18}", declared.strip()):
+        raise _Refused(f"the server declares a length of {declared[:40]!r}")
+    if not int(declared):
+        raise _Refused("it is empty")
+    return int(declared)
+
+
+def _check_declared(answer: HTTPResponse, total: int, file: File) -> None:
+    """_Refused where what a server declares shows that it does not send the file."""
+    if (packed := answer.headers.get("Content-Encoding", "identity")).lower() != "identity":
+        raise _Refused(f"the server sends it compressed ({packed[:40]!r})")
+    if file.bytes and total not in (0, file.bytes):
+        raise _Refused(f"its size is {total} and not {file.bytes} bytes")
+    if total > MOST:
+        raise _Refused(f"it would have {total} bytes")
 
 
 def _answer(opener: request.OpenerDirector, url: str, have: int) -> HTTPResponse | HTTPError:
+    """What a server answers, after its redirects; their contents are not read, for they may have no end."""
     headers = {"User-Agent": f"stereoreel/{__version__}", **({"Range": f"bytes={have}-"} if have else {})}
+    for _ in range(HOPS + 1):
+        try:
+            answer = opener.open(request.Request(url, headers=headers), timeout=PATIENCE)
+            if answer.status in (200, 206):
+                return answer
+            answer.close()
+            raise _Broken(f"the server answers {answer.status}")
+        except HTTPError as error:
+            if error.code == 416 and have:
+                return error
+            error.close()
+            if error.code not in (301, 302, 303, 307, 308):
+                reason = " ".join(str(error.reason).split())[:80]
+                raise _Broken(f"the server answers {error.code} {reason}".rstrip()) from None
+            url = _redirected(url, error.headers.get("Location"))
+        except URLError as error:
+            raise _Broken(str(error.reason).partition("\n")[0]) from None
+        except (OSError, HTTPException, ValueError) as error:
+            raise _Broken(first_line(error)) from None
+    raise _Broken(f"the server redirects more than {HOPS} times")
+
+
+def _redirected(url: str, location: str | None) -> str:
+    """Where a redirect leads; _Broken where nobody should follow it."""
+    if not location:
+        raise _Broken("the server redirects to nowhere")
     try:
-        return opener.open(request.Request(url, headers=headers), timeout=PATIENCE)
-    except HTTPError as error:
-        if error.code == 416 and have:
-            return error
-        error.close()
-        raise _Broken(f"the server answers {error.code} {error.reason}") from None
-    except URLError as error:
-        raise _Broken(f"{error.reason}") from None
-    except (OSError, HTTPException) as error:
-        raise _Broken(str(error) or type(error).__name__) from None
+        new = urljoin(url, quote(location, safe="%/:=&?~#+!$,;'@()*[]|-._", encoding="latin-1"))
+    except ValueError:
+        raise _Broken(f"the server redirects to {location[:80]!r}, which is no address") from None
+    if wrong := _bad_address(new):
+        raise _Broken(f"the server redirects to {location[:80]!r}, {wrong}")
+    if urlsplit(url).scheme == "https" and urlsplit(new).scheme != "https":
+        raise _Broken(f"the server redirects from https to {new[:80]!r}, which is not encrypted")
+    return new
 
 
 def _blocks(answer: HTTPResponse) -> Iterator[bytes]:
+    """What comes, as it comes; _Broken where a connection is kept alive by drops."""
+    came, since = 0, time.monotonic()
     while True:
+        if time.monotonic() - since > PATIENCE:
+            if came < BLOCK // 64:
+                raise _Broken(f"only {came} bytes came in {PATIENCE} seconds")
+            came, since = 0, time.monotonic()
         try:
             block = answer.read1(BLOCK)
-        except (OSError, HTTPException) as error:
-            raise _Broken(str(error) or type(error).__name__) from None
+            came += len(block)
+        except (OSError, HTTPException, ValueError) as error:
+            raise _Broken(first_line(error)) from None
         if not block:
             return
         yield block

@@ -11,7 +11,8 @@ from tqdm import tqdm
 from . import catalog
 from .catalog import Entry
 from .host import Host
-from .weights import File, locate, megabytes
+from .intact import fault
+from .weights import File, found, locate, megabytes, spoilt
 
 
 def listed(host: Host) -> Iterator[str]:
@@ -22,18 +23,27 @@ def listed(host: Host) -> Iterator[str]:
             auto = " (auto)" if name == chosen.name else ""
             yield f"{_address(entry)}{entry.license:<14}{_sizes(entry):<14}{_state(entry, host)}{auto}\n    {entry.text}"
         for file in catalog.own_files(kind, host):
-            entry, _ = catalog.pick(kind, file, host)
-            size = megabytes(host.weights(kind, file).stat().st_size)
-            yield f"{_address(entry)}{entry.license:<14}{size:<14}here: {host.weights(kind, file)}"
+            yield _own(kind, file, host)
 
 
 def fetchable(host: Host) -> Iterator[str]:
     """A line for every file that can be fetched."""
     for entry in _entries():
         for role, part in entry.parts.items():
-            place = "here" if locate(part, entry.kind, host) else "missing"
+            absent = "corrupt" if spoilt(part, entry.kind, host) else "missing"
+            place = "here" if locate(part, entry.kind, host) else absent
             optional = f" (optional part {role})" if part.optional else ""
             yield f"{entry.name:<40}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
+
+
+def _own(kind: str, file: str, host: Host) -> str:
+    """The line of a file of the user's."""
+    path = found(host, kind, file)
+    if path is None:
+        return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a link to no file"
+    entry, _ = catalog.pick(kind, file, host)
+    state = f"corrupt: {path} {wrong}" if (wrong := fault(path)) else f"here: {path}"
+    return f"{_address(entry)}{entry.license:<14}{megabytes(path.stat().st_size):<14}{state}"
 
 
 def _address(entry: Entry) -> str:
@@ -50,6 +60,9 @@ def _state(entry: Entry, host: Host) -> str:
         return f"needs {'; and '.join(lacking)}"
     if not entry.parts:
         return "no weights needed"
+    if bad := list(filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))):
+        faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
+        return f"corrupt: {faults}; delete it, or run `python -m stereoreel fetch {entry.name} --force`"
     if must := missing(entry, host):
         return f"missing: {', '.join(part.file for part in must)}"
     less = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]
@@ -57,7 +70,7 @@ def _state(entry: Entry, host: Host) -> str:
 
 
 def missing(entry: Entry, host: Host) -> list[File]:
-    """The files that a model must have and that are not here."""
+    """The files that a model must have and that are not here, or not complete."""
     return [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
 
 
@@ -77,11 +90,11 @@ def fetch_all(names: Sequence[str], host: Host, folder: Path | None = None, all_
 
 
 def _named(name: str) -> list[Entry]:
-    found = [entry for entry in _entries() if entry.name == name]
-    if not found:
+    named = [entry for entry in _entries() if entry.name == name]
+    if not named:
         raise ValueError(f"There are no weights to fetch for {name}; the models that have some are: "
                          f"{', '.join(entry.name for entry in _entries())}.")  # fmt: skip
-    return found
+    return named
 
 
 def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: bool) -> str:
@@ -95,6 +108,8 @@ def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: b
         if not same and not force:
             return f"{path} is here and holds the same weights"
         place = path.parents[part.file.count("/")] if same else place
+    elif not folder and (wrong := spoilt(part, entry.kind, host)) and wrong[0].name == Path(part.file).name:
+        place = wrong[0].parents[part.file.count("/")]  # another folder's would not be looked at
     with Bar(part.file) as bar:
         done = fetch(part, place, bar.tick, force)
     was = "was here already" if done.found else "is here now"

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import pickle
+import pickletools
 import re
 import struct
-from collections.abc import Mapping
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from .intact import ZIP, fault, first_line
+from .nets.strict import Unfit
 
 if TYPE_CHECKING:
     from .host import Host
@@ -28,7 +35,20 @@ FOLDERS = {
                     ("comfyui-frame-interpolation", "ComfyUI-Frame-Interpolation"))),
     "depth": ("depthanything", "geometry_estimation"),
 }
-WRAPPERS = ("params_ema", "params", "state_dict", "module")  # under which training scripts keep a network's weights, best first
+# under which training scripts keep a network's weights, best first
+WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict", "module", "model", "net")
+HARMLESS = ("torch.", "collections.OrderedDict", "typing.OrderedDict")  # what pickles of checkpoints name
+USABLE = frozenset(
+    getattr(torch, name) for name in (
+        "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
+        "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
+    ) if hasattr(torch, name)
+)  # fmt: skip
+# what Python and torch raise at tensors of unexpected names, shapes and types
+BREAKS = (
+    LookupError, AttributeError, ArithmeticError, AssertionError, TypeError, ValueError, RuntimeError, MemoryError,
+    ImportError, StopIteration,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -88,41 +108,100 @@ def is_weights(name: str) -> bool:
 
 
 def locate(file: File, kind: str, host: Host) -> str | None:
-    """The name under which a host has a file: its own, that of another packing, or its own in some subfolder."""
+    """The name under which a host has a complete file: its own, that of another packing, or its own in some subfolder."""
     for name in (file.file, *file.also):
-        if has(host, kind, name):
+        path = found(host, kind, name)
+        if path and not fault(path, file if name == file.file else None):
             return name
     if file.bytes:  # in a subfolder anybody may have given that name, so the size must agree as well
         for name in host.files(kind):
-            if name.rsplit("/", 1)[-1] == file.file and host.weights(kind, name).stat().st_size == file.bytes:
+            if name.rsplit("/", 1)[-1] == file.file and (path := found(host, kind, name)) and not fault(path, file):
                 return name
     return None
 
 
-def has(host: Host, kind: str, name: str) -> bool:
-    """Whether a host finds a file."""
+def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
+    """An incomplete file under one of the names, and what is wrong with it; None if a complete one is there too."""
+    if locate(file, kind, host):
+        return None
+    for name in (file.file, *file.also):
+        path = found(host, kind, name)
+        if path and (wrong := fault(path, file if name == file.file else None)):
+            return path, wrong
+    return None
+
+
+def found(host: Host, kind: str, name: str) -> Path | None:
+    """Where a host has a file, complete or not."""
     try:
-        return bool(host.weights(kind, name))
+        return host.weights(kind, name)
     except FileNotFoundError:
-        return False
+        return None
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, on the CPU and mapped from the file where its format allows.
 
     Whatever its ending says, safetensors and torch's formats are told apart by content; no code in a pickle is run.
-    Raises ValueError in one sentence for a file that is damaged, needs such code, or holds no tensors.
+    A file may be one tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence for a file that
+    is damaged, needs code, or holds no tensors that a network can use.
     """
+    if wrong := fault(path):
+        raise ValueError(f"{path} {wrong}. Fetch it again, or choose another file.")
     with open(path, "rb") as file:
         head = file.read(9)
-    state = _safetensors(path) if head[8:] == b"{" else _pickle(path, zipped=head.startswith(b"PK"))
-    for _ in WRAPPERS:  # they may be nested, and a crafted file may hold itself
-        if isinstance(state, Mapping):
-            state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), state)
-    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)} if isinstance(state, Mapping) else {}
+    state = _safetensors(path) if head[8:] == b"{" else _pickle(path, zipped=head.startswith(ZIP))
+    if bare and isinstance(state, Tensor):
+        state = {bare: state}
+    state = _unwrapped(state) if isinstance(state, Mapping) else {}
+    tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
     if not tensors:
         raise ValueError(f"{path} holds no weights that can be told by name; choose the checkpoint of a network.")
+    for name, tensor in tensors.items():
+        if wrong := _unusable(tensor, path.stat().st_size):
+            raise ValueError(f"{path} is no usable checkpoint: its tensor {name[:80]!r} {wrong}. Choose another file.")
     return tensors
+
+
+def _unwrapped(state: Mapping) -> Mapping:
+    """The state dict inside what a training script saved."""
+    for _ in WRAPPERS:  # they may be nested, and a crafted file may hold itself
+        inner = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), None)
+        if inner is None and len(state) == 1:
+            inner = next(value if isinstance(value, Mapping) else None for value in state.values())
+        if inner is None:
+            break
+        state = inner
+    return state
+
+
+def _unusable(tensor: Tensor, size: int) -> str | None:
+    """Why no network can be made of a tensor, whatever its name, in a file of ``size`` bytes; None if one can."""
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
+        return "is sparse, nested or quantized"
+    if tensor.device.type != "cpu":
+        return f"is on the device {tensor.device}"
+    if tensor.dtype not in USABLE:
+        return f"is of type {str(tensor.dtype).removeprefix('torch.')}, which no network here knows"
+    if tensor.numel() * tensor.itemsize > size or max(tensor.shape, default=0) > size:
+        return f"has the shape {list(tensor.shape)}, more than {size} bytes can hold"
+    return None
+
+
+@contextmanager
+def loading(path: Path) -> Iterator[None]:
+    """Name the file in errors of detection and loading, and make one sentence of whatever strange tensors break."""
+    try:
+        yield
+    except torch.OutOfMemoryError:  # of the device, and no fault of the file
+        raise
+    except Unfit as error:
+        raise ValueError(f"{path.name}: {error}") from None
+    except BREAKS as error:
+        if isinstance(error, ValueError) and str(path) in str(error):  # the reader's own sentence
+            raise
+        said = first_line(error) if isinstance(error, (RuntimeError, ValueError)) else type(error).__name__
+        raise ValueError(f"{path.name} fits no model of this kind ({said}). Choose another file.") from None
 
 
 def _safetensors(path: Path) -> Mapping:
@@ -131,18 +210,50 @@ def _safetensors(path: Path) -> Mapping:
 
     try:
         return load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"{path} is damaged or not whole ({error}); fetch it again.") from None
+    except (SafetensorError, OSError, *BREAKS) as error:
+        raise ValueError(f"{path} is corrupt or truncated ({first_line(error)}). Fetch it again.") from None
 
 
 def _pickle(path: Path, zipped: bool) -> object:
     mapped = zipped and path.suffix != ".safetensors"  # torch goes by that ending, but not when it is given an open file
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of old formats, and of what is refused below
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
-        if code := re.search(r"(?i)unsupported (?:global|class)\W+(?:global )?([\w.]+)", str(error)):
-            raise ValueError(f"{path} wants to run code ({code[1]}) and is not opened; get these weights as .safetensors.") from None
-        raise ValueError(f"{path} is no checkpoint that can be opened safely; get these weights as .safetensors.") from None
-    except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError, AssertionError, AttributeError, struct.error):
-        raise ValueError(f"{path} is damaged or no checkpoint; fetch it again.") from None
+        if code := _code(path, zipped, str(error)):
+            raise ValueError(f"Refusing to load {path}: its pickle contains code and would run it ({code}). "
+                             "Get these weights as .safetensors.") from None
+        raise ValueError(f"{path} is corrupt, or no checkpoint that can be opened safely. "
+                         "Get these weights as .safetensors.") from None  # fmt: skip
+    except (EOFError, OSError, struct.error, *BREAKS):
+        raise ValueError(f"{path} is corrupt, truncated or no checkpoint. Fetch it again.") from None
+
+
+def _code(path: Path, zipped: bool, said: str) -> str | None:
+    """The first name in a pickle that is no part of a checkpoint: from torch, or from the pickle, as newer protocols need."""
+    if found := re.search(r"(?i)(?:unsupported|blocked)\W+(?:global|class)\W+(?:global )?([\w.]+)", said):
+        return found[1]
+    names: list[str] = []
+    with suppress(ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile), _pickled(path, zipped) as file:
+        for code, value, _ in pickletools.genops(file):
+            if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
+                name = ".".join(names[-2:]) if code.name == "STACK_GLOBAL" else value.replace(" ", ".")
+                if not name.startswith(HARMLESS):
+                    return name
+            elif isinstance(value, str):
+                names.append(value)
+    return None
+
+
+@contextmanager
+def _pickled(path: Path, zipped: bool) -> Iterator[IO[bytes]]:
+    """The first pickle in a file."""
+    if not zipped:
+        with open(path, "rb") as file:
+            yield file
+        return
+    with zipfile.ZipFile(path) as archive:
+        name = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
+        with archive.open(name) as file:
+            yield file

@@ -16,6 +16,8 @@ from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.basicvsr import AHEAD, MOST, BasicVSRStage, padded
 from stereoreel.vsr.basicvsr_track import windows
 
+pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
+
 MODEL = {"BasicVSR++": "basicvsr-plusplus-reds4", "BasicVSR++ of one size": "basicvsr-plusplus-denoise", "RealBasicVSR": "realbasicvsr",
          "BasicVSR": "basicvsr-plusplus-vimeo90k-bi"}  # fmt: skip
 STEP = 1 / 255

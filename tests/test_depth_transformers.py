@@ -9,6 +9,7 @@ from fractions import Fraction
 
 import pytest
 import torch
+from weights_shop import TINY
 
 from stereoreel import catalog
 from stereoreel.clip import ClipInfo, Shot
@@ -179,7 +180,7 @@ def test_weights_that_no_dpt_uses_may_be_missing(hugging, stage, host):
 def folder_of(host, **config):
     folder = host.folder("depth") / "midas"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "model.safetensors").write_bytes(b"nothing")
+    (folder / "model.safetensors").write_bytes(TINY)
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     return folder
 
@@ -193,7 +194,7 @@ def test_weights_that_are_not_whole_are_told(hugging, host):
     with pytest.raises(ValueError, match=r"lacks weights of its network \(dpt\.embeddings.* more\); fetch"):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"cannot be loaded .*fetch its config.json"), warnings.catch_warnings():
+    with pytest.raises(ValueError, match=r"model\.safetensors is corrupt or no checkpoint"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         catalog.load("depth", "midas/model.safetensors", host)
 

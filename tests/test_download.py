@@ -7,7 +7,7 @@ import threading
 from dataclasses import replace
 
 import pytest
-from weights_shop import CONTENTS, MODEL, names, offered, serving
+from weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
 from stereoreel import catalog, download, orders, stock
 from stereoreel.__main__ import main
@@ -258,7 +258,7 @@ def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(sto
 def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     (tmp_path / "upscale").mkdir()
-    (tmp_path / "upscale" / "RealESRGAN_x2plus.safetensors").touch()
+    (tmp_path / "upscale" / "RealESRGAN_x2plus.safetensors").write_bytes(TINY)
     assert main(["fetch", MODEL]) == 0 and "holds the same weights" in capsys.readouterr().out
 
 

@@ -18,6 +18,8 @@ from stereoreel.vsr import OPTIONS, describe
 from stereoreel.vsr.flashvsr import FlashVSR, plan, stream
 from stereoreel.vsr.flashvsr.denoise import Denoiser
 
+pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
+
 CPU = torch.device("cpu")
 
 

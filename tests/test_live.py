@@ -17,6 +17,8 @@ from stereoreel.live import Session
 from stereoreel.plan import Plan
 from stereoreel.pull import pull
 
+pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
+
 STAGES = {
     "lanczos": ("upscale", {"model": "builtin"}),
     "esrgan": ("upscale", {"model": "RealESRGAN_x2plus.pth", "batch": 1}),

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from weights_shop import TINY
 
 from stereoreel import catalog, policy
 from stereoreel.__main__ import main
@@ -134,9 +135,10 @@ def put(folder, kind, entry):
     for part in entry.parts.values():
         path = folder / kind / part.file
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"weights")
+        path.write_bytes(TINY)
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_auto_follows_the_policy_then_the_catalogues_order(tmp_path):
     host = Headless("cpu", models=tmp_path)
     assert catalog.pick("vsr", "auto", host)[1].startswith("builtin: with a small GPU or none")
@@ -161,6 +163,7 @@ def test_auto_leaves_out_what_this_machine_lacks(tmp_path):
         catalog.choose("vsr", "nvidia-rtx-vsr", host)
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_advice_names_what_is_taken_what_is_missing_and_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["advise", "--device", "cpu"]) == 0

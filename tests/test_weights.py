@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from weights_shop import MODEL, names
+from weights_shop import MODEL, TINY, names, publish, whole
 
 from stereoreel import catalog, download, orders, weights
 from stereoreel.__main__ import _write, main
@@ -43,7 +43,7 @@ def test_a_name_that_leads_out_of_the_folders_is_refused(host, tmp_path, name):
         download.fetch(File(name, "http://127.0.0.1/net.pth"), tmp_path / "models")
 
 
-def put(host, kind: str, name: str, contents: bytes = b"weights"):
+def put(host, kind: str, name: str, contents: bytes = TINY):
     path = host.models[0] / kind / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(contents)
@@ -107,6 +107,7 @@ def test_every_file_of_the_catalogue_can_be_fetched_and_found():
                 assert part.optional or part.sha256 or from_authors, f"{part.file} could not be verified"
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_auto_never_downloads_unless_asked_and_says_what_it_takes(host):
     assert choose("upscale", "auto", host)[0].name == "builtin"
     put(host, "upscale_models", "realesr-animevideov3.pth")
@@ -116,6 +117,7 @@ def test_auto_never_downloads_unless_asked_and_says_what_it_takes(host):
     assert choose("upscale", "auto", host)[0].name == MODEL
 
 
+@pytest.mark.usefixtures("stand_ins")
 @pytest.mark.parametrize("name", ["RealESRGAN_x2plus.pth", "RealESRGAN_x2plus.safetensors"])
 def test_a_model_is_found_under_its_names_and_the_entry_says_which(host, name):
     path = put(host, "upscale_models", name)
@@ -123,12 +125,12 @@ def test_a_model_is_found_under_its_names_and_the_entry_says_which(host, name):
     assert host.weights("upscale", entry.file) == path
 
 
-def test_a_model_is_found_in_a_subfolder_by_name_and_size(host):
+def test_a_model_is_found_in_a_subfolder_by_name_and_size(host, monkeypatch):
+    publish(monkeypatch, "upscale", "realesr-animevideov3", whole(5000))
     path = put(host, "upscale_models", "esrgan/realesr-animevideov3.pth")
     with pytest.raises(FileNotFoundError):
         choose("upscale", "realesr-animevideov3", host)
-    with path.open("wb") as file:
-        file.truncate(catalog.models("upscale")["realesr-animevideov3"].parts["weights"].bytes)
+    path.write_bytes(whole(5000))
     entry, _ = choose("upscale", "realesr-animevideov3", host)
     assert host.weights("upscale", entry.file) == path
 
@@ -143,6 +145,7 @@ def test_missing_weights_are_told_in_one_sentence(host, tmp_path):
     assert "\n" not in said and said.count(". ") == 0
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_an_optional_part_is_not_asked_for_until_it_is_needed(host):
     put(host, "upscale", "realesr-general-x4v3.pth")
     entry, _ = choose("upscale", "realesr-general-x4v3", host)
@@ -152,6 +155,7 @@ def test_an_optional_part_is_not_asked_for_until_it_is_needed(host):
     assert catalog.obtain(entry, "wdn", host).is_file()
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_a_file_of_the_users_is_a_model(host):
     put(host, "upscale_models", "4x_foo.pth")
     put(host, "upscale_models", "sub/bar.safetensors")
@@ -211,8 +215,9 @@ def test_the_plans_of_a_graph_are_told_once_each_sources_first(tensor_clip):
 def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     (tmp_path / "upscale_models").mkdir()
+    publish(monkeypatch, "upscale", "realesr-general-x4v3", whole(1_600_000))
     for name in ("realesr-general-x4v3.pth", "4x_foo.pth"):
-        (tmp_path / "upscale_models" / name).write_bytes(b"1" * 1_600_000)
+        (tmp_path / "upscale_models" / name).write_bytes(whole(1_600_000))
     assert main(["models"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "model=" in line}
     assert "missing: RealESRGAN_x2plus.pth" in lines[f"upscale.model={MODEL}"] and "67 MB" in lines[f"upscale.model={MODEL}"]
@@ -298,7 +303,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
         (tmp_path / "net.pth").write_bytes(pickle.dumps(held, protocol=2))
     else:
         saved(tmp_path / "net.pth", nn.Linear(2, 2) if save == "module" else held, _use_new_zipfile_serialization=save != "old save")
-    with pytest.raises(ValueError, match=r"get these weights as \.safetensors") as error:
+    with pytest.raises(ValueError, match=r"Get these weights as \.safetensors") as error:
         read(tmp_path / "net.pth")
     assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
 

@@ -1,14 +1,33 @@
 """A server of weights on loopback that knows ranges and can misbehave."""
 
 import hashlib
+import json
+import struct
 import threading
 from contextlib import contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
+from stereoreel import catalog
 from stereoreel.weights import File
 
-CONTENTS = bytes(range(256)) * 12000 + b"the end"  # three megabytes, so that they come in several blocks
+
+def safetensors(tensors: dict, data: bytes, length: int | None = None) -> bytes:
+    """A file of these header entries and bytes; its header says that it is ``length`` long, or the truth."""
+    header = json.dumps(tensors).encode()
+    return struct.pack("<Q", len(header) if length is None else length) + header + data
+
+
+def whole(count: int) -> bytes:
+    """A complete checkpoint of ``count`` bytes of weights, all different from their neighbours."""
+    data = (bytes(range(256)) * (count // 256 + 1))[:count]
+    return safetensors({"weight": {"dtype": "U8", "shape": [count], "data_offsets": [0, count]}}, data)
+
+
+TINY = whole(40)
+CONTENTS = whole(3_072_007 - len(whole(3_072_007)) + 3_072_007)  # three megabytes, so that they come in several blocks
+assert len(CONTENTS) == 3_072_007
 MODEL = "realesrgan-x2plus"
 
 
@@ -76,3 +95,12 @@ def offered(shop, **changes) -> File:
 
 def names(folder) -> list[str]:
     return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+def publish(monkeypatch, kind: str, name: str, contents: bytes, role: str = "weights") -> None:
+    """Let the catalogue say that a model's file has these contents."""
+    catalogue = {kind: catalog._catalogue(kind) for kind in catalog.KINDS}
+    entry = catalogue[kind][name]
+    part = replace(entry.parts[role], bytes=len(contents), sha256=hashlib.sha256(contents).hexdigest())
+    catalogue[kind] = {**catalogue[kind], name: replace(entry, parts={**entry.parts, role: part})}
+    monkeypatch.setattr(catalog, "_catalogue", catalogue.__getitem__)

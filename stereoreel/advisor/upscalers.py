@@ -9,7 +9,7 @@ from ..catalog import Entry
 from ..host import Host
 from ..machine import described
 from ..stock import missing
-from ..weights import megabytes
+from ..weights import megabytes, spoilt
 
 NODES = {"vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale"}
 
@@ -60,4 +60,5 @@ def _weights(entry: Entry, host: Host) -> Iterator[str]:
     if parts := missing(entry, host):
         size = f", {megabytes(sum(part.bytes or 0 for part in parts))}" if any(part.bytes for part in parts) else ""
         files = parts[0].file if len(parts) == 1 else f"{len(parts)} files"
-        yield f"{files} ({entry.license}{size}); run `python -m stereoreel fetch {entry.name}`"
+        force = " --force" if any(spoilt(part, entry.kind, host) for part in parts) else ""
+        yield f"{files} ({entry.license}{size}); run `python -m stereoreel fetch {entry.name}{force}`"

@@ -28,12 +28,14 @@ WIDEST = 16 / 9  # of pictures that the video networks were trained on; wider on
 
 
 def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
-    state = weights.read(host.weights(entry.kind, entry.file))
+    path = host.weights(entry.kind, entry.file)
+    state = weights.read(path)
     state = {key: tensor.float() for key, tensor in state.items()}
     video = any("motion_modules" in key for key in state)
     metric = options.metric if options.metric != "auto" else entry.params.get("metric", "no")
     metres = None if video else METRES.get(metric)
-    net = depth_anything.load(state, max_depth=metres, first=entry.params.get("first", False))
+    with weights.loading(path):
+        net = depth_anything.load(state, max_depth=metres, first=entry.params.get("first", False))
     network = DepthAnything(net, options, metric in METRES, host.device)
     return DepthStage(network, options, host.device)
 

@@ -19,10 +19,13 @@ from torch import Tensor, nn
 
 from ..clip import ClipInfo
 from ..host import Host
+from ..intact import fault, first_line
+from ..weights import BREAKS
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MOST_TOGETHER = 8
+MOST_LAYERS = 1000
 FARTHEST = 1e4  # metres beyond which Depth Pro calls everything equally far
 ANY_SHAPE = ("beit", "dinov2", "dinov2_with_registers")  # backbones that see pictures of any ratio
 UNUSED = "fusion_stage.layers.0.residual_layer1."  # every DPT declares it, none uses it, and published files leave it out
@@ -47,21 +50,42 @@ FAMILIES = {
 
 def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
     """Of the folder that an entry's file lies in; ValueError where it holds no such network, RuntimeError where transformers does not run."""
-    folder = host.weights(entry.kind, entry.file).parent
-    family, colors = _family(folder)
-    net = Estimator(_network(folder, family.net), colors)
+    path = host.weights(entry.kind, entry.file)
+    family, colors = _family(path.parent)
+    net = Estimator(_network(path, family.net), colors)
     dtype = _type(family, options.precision, host.device)
     return DepthStage(Network(net.to(dtype), options, dtype, host.device), options, host.device)
 
 
 def _family(folder: Path) -> tuple[Family, tuple]:
     """What ``config.json`` says the network is, and the colours that ``preprocessor_config.json`` says it wants, where there is one."""
-    kind = _read(folder / "config.json").get("model_type")
+    told = _read(folder / "config.json")
+    kind = str(told.get("model_type"))
     if kind not in FAMILIES:
         raise ValueError(f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}.")
+    if large := next(_layers_beyond(told), None):
+        raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; "
+                         "fetch it again.")  # fmt: skip
     wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
     mean, deviation = FAMILIES[kind].colors
-    return FAMILIES[kind], (wanted.get("image_mean") or mean, wanted.get("image_std") or deviation)
+    colors = wanted.get("image_mean") or mean, wanted.get("image_std") or deviation
+    if not all(map(_three_numbers, colors)):
+        raise ValueError(f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers; "
+                         "fetch it again.")  # fmt: skip
+    return FAMILIES[kind], colors
+
+
+def _three_numbers(found: object) -> bool:
+    return isinstance(found, (list, tuple)) and len(found) == 3 and all(isinstance(one, (int, float)) for one in found)
+
+
+def _layers_beyond(told: object) -> Iterator[int]:
+    """Counts of layers in a configuration that would keep transformers making layers for good."""
+    if isinstance(told, dict):
+        for name, value in told.items():
+            if isinstance(value, int) and "layers" in name and value > MOST_LAYERS:
+                yield value
+            yield from _layers_beyond(value)
 
 
 def _type(family: Family, precision: str, device: torch.device) -> torch.dtype:
@@ -76,27 +100,32 @@ def _read(file: Path) -> dict:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{file} is missing; put the model's whole folder there, not its weights alone.") from None
-    except ValueError:  # not JSON, or no text at all
+    except (ValueError, RecursionError):  # not JSON, or no text at all
         raise ValueError(f"{file} is damaged; fetch it again.") from None
     return found if isinstance(found, dict) else {}
 
 
-def _network(folder: Path, name: str) -> nn.Module:
-    """The network with all its weights, in float32."""
+def _network(path: Path, name: str) -> nn.Module:
+    """The network with all its weights, in float32, of the folder that they lie in."""
     from safetensors import SafetensorError
 
+    folder = path.parent
     try:
         made = getattr(import_module("transformers"), name)
     except AttributeError:
         raise RuntimeError(f"{folder.name} needs a newer transformers, one that knows {name}; run `python -m pip install -U transformers`.") from None
     except (ImportError, RuntimeError, OSError) as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
+    if wrong := fault(path):
+        raise ValueError(f"{folder} cannot be loaded ({path.name} {wrong}); "
+                         "fetch its config.json and model.safetensors again.")  # fmt: skip
     try:
         net, told = made.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
     except ImportError as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
-    except (SafetensorError, OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        raise ValueError(f"{folder} cannot be loaded ({_first_line(error)}); fetch its config.json and model.safetensors again.") from None
+    except (SafetensorError, OSError, *BREAKS) as error:
+        raise ValueError(f"{folder} cannot be loaded ({first_line(error)}); "
+                         "fetch its config.json and model.safetensors again.") from None  # fmt: skip
     if missing := sorted(key for key in told["missing_keys"] if UNUSED not in key):
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ValueError(f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again.")
@@ -109,12 +138,8 @@ def _cannot_import(name: str, error: BaseException) -> str:
         error = error.__cause__ or error.__context__
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
         return f"{name} needs the package transformers, which is not installed; run `python -m pip install transformers` with ComfyUI's Python."
-    return (f"{name} needs the package transformers, which cannot be imported here ({_first_line(error)}); "
+    return (f"{name} needs the package transformers, which cannot be imported here ({first_line(error)}); "
             "update it and what that names (torchaudio must fit torch, or be uninstalled) with ComfyUI's Python, or choose another model.")
-
-
-def _first_line(error: BaseException) -> str:
-    return next(iter(str(error).strip().splitlines()), type(error).__name__).rstrip(".")
 
 
 class Estimator(nn.Module):

@@ -19,7 +19,10 @@ from .stage import InterpolationStage
 
 
 def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
-    net = film.load({key: tensor.float() for key, tensor in weights.read(host.weights(entry.kind, entry.file)).items()})
+    path = host.weights(entry.kind, entry.file)
+    state = weights.read(path)
+    with weights.loading(path):
+        net = film.load({key: tensor.float() for key, tensor in state.items()})
     return InterpolationStage(NetworkMaker(FilmNetwork(net, number_type(options.precision, host.device)), host.device, options), options)
 
 

@@ -22,9 +22,12 @@ LARGE = 3000  # pixels of the longer side from which half the size is enough to 
 
 
 def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
-    state = weights.read(host.weights(entry.kind, entry.file))
-    scales = {"32 16 8 4 1": rife.LITE, "16 8 4 2 1": rife.COARSE}[options.lite_scales] if rife.detect(state).names == "4.25.lite" else None
-    net = rife.load({key: tensor.float() for key, tensor in state.items()}, scales)
+    path = host.weights(entry.kind, entry.file)
+    state, scales = weights.read(path), None
+    with weights.loading(path):
+        if rife.detect(state).names == "4.25.lite":
+            scales = {"32 16 8 4 1": rife.LITE, "16 8 4 2 1": rife.COARSE}[options.lite_scales]
+        net = rife.load({key: tensor.float() for key, tensor in state.items()}, scales)
     if options.ensemble and not net.family.ensemble:
         raise ValueError(f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or 4.24.")
     network = RifeNetwork(net, options, number_type(options.precision, host.device))

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .spynet import WIDTHS, SPyNet, grid, sample, warp
-from .strict import filled
+from .strict import Unfit, filled
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 GENERATORS = ("generator_ema.", "generator.")  # under which mmcv's checkpoints keep the network, best first
@@ -386,7 +386,7 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
         groups = width("deform_align.backward_1.conv_offset.6.weight") // (3 * POINTS)
         return "BasicVSR++", BasicVSRPlusPlus(*sizes, "feat_extract.main.0.weight" in state, blocks("reconstruction"), groups, **ends)
     if f"{backward}.main.0.weight" not in state:
-        raise ValueError("These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting or mmagic.")
+        raise Unfit("These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting or mmagic.")
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)
     if inner:
         return "RealBasicVSR", RealBasicVSR(*sizes, blocks("image_cleaning.0"), **ends)

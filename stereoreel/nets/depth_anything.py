@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import Unfit, filled
 
 TEMPORAL = "head.motion_modules.0.temporal_transformer"
 PATCH = 14  # the encoder sees the picture as squares of this many pixels
@@ -124,11 +124,11 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         frames = shapes[f"{TEMPORAL}.transformer_blocks.0.attention_blocks.0.pos_encoder.pe"][1] if head == "head" else 0
         patch = shapes["pretrained.patch_embed.proj.weight"][-1]
     except KeyError:
-        raise ValueError(_refusal(shapes)) from None
+        raise Unfit(_refusal(shapes)) from None
     if patch != PATCH or width % HEAD or depth < 4:
-        raise ValueError(f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels.")
+        raise Unfit(f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels.")
     if max_depth is not None and frames:
-        raise ValueError("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
+        raise Unfit("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
     taps = tuple(range(depth - 4, depth)) if first else (4, 11, 17, 23) if depth == 24 else tuple(depth * part // 4 - 1 for part in (1, 2, 3, 4))
     return Family(width, depth, inner, gated, grid, features, outputs, last, frames, taps, max_depth)
 

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import Unfit, filled
 
 LEVELS, FUSED = 7, 5  # of the pyramid in which motion is looked for, and of the part of it that the decoder sees
 DEPTH = 4  # levels that one subtree of features spans
@@ -36,7 +36,7 @@ def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
     if missing := [key for key in keys if key not in shapes]:
         kind = "a RIFE checkpoint, not a FILM one; choose a RIFE model for it" if any("block0." in key for key in shapes) else (
             f"not a FILM checkpoint: {missing[0]} is missing among its {len(shapes)} tensors")
-        raise ValueError(f"This is {kind}.")
+        raise Unfit(f"This is {kind}.")
     filters, *flow_filters = (shapes[key][0] for key in keys)
     return filters, tuple(flow_filters)
 

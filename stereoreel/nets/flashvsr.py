@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import Unfit, filled
 
 HEAD = 128  # channels of one attention head
 SIDE = 8  # tokens along a window's row and column
@@ -52,9 +52,9 @@ def detect(state: Mapping[str, Tensor]) -> Family:
     """The sizes of a state dict; ValueError where it is not such a network's."""
     needed = ("patch_embedding.weight", "blocks.0.ffn.0.weight", "text_embedding.0.weight", "time_embedding.0.weight")
     if missing := [key for key in needed if key not in state]:
-        raise ValueError(f"This file is not FlashVSR's diffusion transformer: it lacks {missing[0]}.")
+        raise Unfit(f"This file is not FlashVSR's diffusion transformer: it lacks {missing[0]}.")
     patch, inner, text, time = (state[key].shape for key in needed)
-    blocks = 1 + max(int(key.split(".")[1]) for key in state if key.startswith("blocks."))
+    blocks = len({key.split(".")[1] for key in state if key.startswith("blocks.")})
     return Family(patch[0], blocks, inner[0], text[1], time[1], patch[1])
 
 

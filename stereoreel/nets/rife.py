@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import Unfit, filled
 
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COARSE, FINE = (16, 8, 4, 2, 1), (8, 4, 2, 1)
@@ -115,12 +115,12 @@ def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -
         ):
             break
     else:
-        raise ValueError(f"No RIFE version is known with {len(found.channels)} blocks of {', '.join(map(str, found.channels))} channels, "
+        raise Unfit(f"No RIFE version is known with {len(found.channels)} blocks of {', '.join(map(str, found.channels))} channels, "
                          f"{found.outputs} outputs each and an encoder of kind '{found.head}' giving {found.encoded} channels.")
     if scales is None:
         return family
     if len(scales) != len(family.channels) or any(coarse <= fine for coarse, fine in zip(scales, scales[1:])) or scales[-1] != 1:
-        raise ValueError(f"RIFE {family.names} needs {len(family.channels)} falling scales that end with 1, not {scales}.")
+        raise Unfit(f"RIFE {family.names} needs {len(family.channels)} falling scales that end with 1, not {scales}.")
     return replace(family, scales=tuple(scales))
 
 
@@ -130,7 +130,7 @@ def _found(shapes: Mapping[str, tuple[int, ...]]) -> Family:
     channels = tuple(shapes.get(f"block{block}.conv0.1.0.weight", (0,))[0] for block in range(count))
     residual, last = shapes.get("block0.convblock.0.conv.weight"), shapes.get("block0.lastconv.0.weight")
     if not count or not residual or not last or 0 in channels:
-        raise ValueError(_refusal(shapes))
+        raise Unfit(_refusal(shapes))
     heads = {"none": None, "two": "encode.1.weight", "four": "encode.6.weight", "cnn": "encode.cnn3.weight"}
     head = next((kind for kind, key in reversed(heads.items()) if key in shapes), "none")
     hidden, encoded = shapes[heads[head]][:2] if head != "none" else (0, 0)

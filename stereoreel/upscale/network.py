@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import copy
-import pickle
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from .. import weights
 from ..compute import Graphs, Spread, halved, number_type
+from ..nets.strict import Unfit
 from .fast_networks import faster
 
 CHAINS = ("ESRGAN", "Compact")  # plain chains of convolutions: they can be halved around their ends and recorded as a graph
+LARGEST_SCALE = 16
+SLACK, SLACK_BYTES = 4, 1 << 29  # how many times larger than its tensors a network may be, and bytes in any case
+SLACK_CALLS, SLACK_TENSORS = 50, 10_000
+MAKING = {getattr(torch.ops.aten, name).default for name in ("zeros", "ones", "rand", "randn")} | {
+    torch.ops.aten.empty.memory_format, torch.ops.aten.full.default,
+}  # fmt: skip
+JOINING = {getattr(torch.ops.aten, name).Tensor for name in ("add", "sub", "mul")}
 ALIVE = 3  # how many of a network's largest activations exist at once
 
 
@@ -25,27 +35,61 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0):
     """
     import spandrel
 
-    loader = spandrel.ModelLoader("cpu")
-    try:
-        state = loader.load_state_dict_from_file(path)
-        if softer is not None:
-            state = mixed(state, loader.load_state_dict_from_file(softer), share)
-        found = loader.load_from_state_dict(state)
-    except spandrel.UnsupportedModelError:
-        raise ValueError(f"{path.name} holds no network that spandrel knows; choose the checkpoint of a single-image upscaler.") from None
-    except (pickle.UnpicklingError, EOFError, OSError, RuntimeError) as error:
-        reason = (str(error).splitlines() or ["it ends early"])[0]
-        raise ValueError(f"{path.name} cannot be read as a checkpoint ({reason}); fetch it again.") from None
-    if not isinstance(found, spandrel.ImageModelDescriptor) or {found.input_channels, found.output_channels} not in ({1}, {3}):
-        raise ValueError(f"{path.name} ({found.architecture.name}) does not turn one picture into another; choose an upscaler.")
-    return found.eval().float()
+    state = weights.read(path)
+    if softer is not None:
+        state = mixed(state, weights.read(softer), share, f"{path.name} and {softer.name}")
+    with weights.loading(path):
+        try:
+            with Modest(state):
+                state = spandrel.canonicalize_state_dict(state)
+                found = spandrel.ModelLoader("cpu").load_from_state_dict(state)
+        except spandrel.UnsupportedModelError:
+            raise Unfit(
+                "it holds no network that spandrel knows; choose the checkpoint of a single-image upscaler."
+            ) from None
+        channels = {found.input_channels, found.output_channels}
+        if not isinstance(found, spandrel.ImageModelDescriptor) or channels not in ({1}, {3}):
+            raise Unfit(f"it ({found.architecture.name}) does not turn one picture into another; choose an upscaler.")
+        if not 1 <= found.scale <= LARGEST_SCALE:
+            raise Unfit(f"it enlarges {found.scale} times, more than {LARGEST_SCALE}; choose another upscaler.")
+        return found.eval().float()
 
 
-def mixed(first: dict, second: dict, share: float) -> dict:
+def mixed(first: dict, second: dict, share: float, names: str = "The two files to mix") -> dict:
     """``1 - share`` of one network's weights and ``share`` of another's, which must have the same tensors."""
     if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
-        raise ValueError("The two files to mix have different tensors; fetch both files of one model.")
-    return {name: torch.lerp(tensor, second[name], share) if tensor.is_floating_point() else tensor for name, tensor in first.items()}
+        raise ValueError(f"{names} have different tensors; fetch both files of one model.")
+    return {
+        name: torch.lerp(tensor.float(), second[name].float(), share) if tensor.is_floating_point() else tensor
+        for name, tensor in first.items()
+    }
+
+
+class Modest(TorchDispatchMode):
+    """Inside, no network is made that is much larger than the tensors it is made for.
+
+    spandrel reads sizes from a few tensors and makes the rest before it compares them: a crafted file would take
+    all memory.
+    """
+
+    def __init__(self, state: Mapping[str, Tensor]):
+        super().__init__()
+        self.left = SLACK_BYTES + SLACK * 4 * sum(tensor.numel() for tensor in state.values())
+        self.calls = SLACK_TENSORS + SLACK_CALLS * len(state)
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in MAKING:
+            self._take(math.prod(args[0]), kwargs.get("dtype") or torch.get_default_dtype())
+        elif func in JOINING and all(isinstance(one, Tensor) for one in args[:2]):  # tables of pixels with pixels
+            self._take(math.prod(torch.broadcast_shapes(args[0].shape, args[1].shape)), args[0].dtype)
+        return func(*args, **kwargs)
+
+    def _take(self, numbers: int, dtype: torch.dtype) -> None:
+        self.left -= numbers * dtype.itemsize
+        self.calls -= 1
+        if self.left < 0 or self.calls < 0:
+            raise Unfit("it describes a network much larger than its tensors; choose another file.")
 
 
 class ImageNetwork:

@@ -14,6 +14,7 @@ from ..clip import ClipInfo, Shot
 from ..host import Host
 from ..options import agree
 from ..resize import resize
+from ..weights import loading
 from . import wanted_size
 from .network import ImageNetwork, read
 from .reuse import StillTiles, groups
@@ -24,8 +25,11 @@ from .work import Budget, Work
 def load(entry, options: SimpleNamespace, host: Host) -> ImageUpscaler:
     """The stage of a checkpoint; with ``denoise`` below 1 a model's ``wdn`` file is mixed in, where it has one."""
     softer = host.weights(entry.kind, entry.parts["wdn"].file) if options.denoise < 1 and "wdn" in entry.parts else None
-    descriptor = read(host.weights(entry.kind, entry.file), softer, 1 - options.denoise)
-    return ImageUpscaler(ImageNetwork(descriptor, host.device, options.precision, options.compile), options)
+    path = host.weights(entry.kind, entry.file)
+    descriptor = read(path, softer, 1 - options.denoise)
+    with loading(path):  # a small picture goes through it for the first time
+        network = ImageNetwork(descriptor, host.device, options.precision, options.compile)
+    return ImageUpscaler(network, options)
 
 
 class ImageUpscaler:

@@ -40,10 +40,9 @@ WORKING = 600  # numbers a pixel of the input needs while a feature is found
 
 def load(entry, options: SimpleNamespace, host: Host) -> BasicVSRStage:
     path = host.weights(entry.kind, entry.file)
-    try:
-        net = basicvsr.load(weights.read(path))
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from None
+    state = weights.read(path)
+    with weights.loading(path):
+        net = basicvsr.load(state)
     return BasicVSRStage(net, options, host.device, entry.params.get("ahead", AHEAD))
 
 

@@ -6,12 +6,8 @@ a mixed set runs and gives ghosts. So files are told apart by their hashes where
 
 from __future__ import annotations
 
-import hashlib
 import logging
-import pickle
 import re
-from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -19,7 +15,9 @@ from torch import Tensor
 
 from ... import weights
 from ...host import Host
+from ...intact import digest
 from ...nets import flashvsr, flashvsr_decoder, flashvsr_projector, wan_vae
+from ...nets.strict import Unfit
 
 log = logging.getLogger(__name__)
 
@@ -28,12 +26,16 @@ TOGETHER = {  # one file that holds everything, by the prefixes of its tensors
 }  # fmt: skip
 
 
+def held(entry, host: Host, role: str) -> Path:
+    """Where one part of a model is: in its own file, or in the file that holds all parts."""
+    return host.weights(entry.kind, entry.parts[role].file if role in entry.parts else entry.file)
+
+
 def read(entry, host: Host, role: str) -> dict[str, Tensor]:
     """The tensors of one part of a model, out of its own file or out of the file that holds all parts."""
+    whole = weights.read(held(entry, host, role), bare="prompt" if role == "prompt" else None)
     if role in entry.parts:
-        path = host.weights(entry.kind, entry.parts[role].file)
-        return bare(path) if role == "prompt" else weights.read(path)
-    whole = weights.read(host.weights(entry.kind, entry.file))
+        return whole
     own = TOGETHER.get(role)
     if own:
         return {key: tensor for key, tensor in whole.items() if key.startswith(own)}
@@ -41,30 +43,32 @@ def read(entry, host: Host, role: str) -> dict[str, Tensor]:
     return {key: tensor for key, tensor in whole.items() if not key.startswith(others)}
 
 
-def bare(path: Path) -> dict[str, Tensor]:
-    """The tensors of a file that may be one tensor without a name."""
-    try:
-        return weights.read(path)
-    except ValueError:
-        made = None
-        with suppress(pickle.UnpicklingError, EOFError, RuntimeError):
-            made = torch.load(path, map_location="cpu", weights_only=True)
-        if not isinstance(made, Tensor):
-            raise
-        return {"prompt": made}
-
-
 def networks(entry, host: Host, dtype: torch.dtype, decoder: str) -> tuple:
     """The transformer, folded, the projector and the decoder (``tiny`` or ``full``), in a number type; ValueError for a mixed set."""
     refuse_mixed(entry, {role: host.weights(entry.kind, part.file) for role, part in entry.parts.items() if role in ("dit", "projector", "weights")})
-    projector = flashvsr_projector.load(read(entry, host, "projector")).to(dtype).stacked()
+    with weights.loading(held(entry, host, "projector")):
+        projector = flashvsr_projector.load(read(entry, host, "projector")).to(dtype).stacked()
     projector.causal = str(entry.params["version"]) != "1"
-    if decoder == "full":
-        decoder = wan_vae.load(weights.read(host.weights(entry.kind, entry.parts["vae"].file))).to(dtype)
-    else:
-        decoder = flashvsr_decoder.load(read(entry, host, "decoder")).joined().to(dtype, memory_format=torch.channels_last)
-    (prompt,) = read(entry, host, "prompt").values()
-    return flashvsr.load(read(entry, host, "dit")).folded(prompt, dtype).eval(), projector, decoder
+    made = _decoder(entry, host, dtype, "vae" if decoder == "full" else "decoder")
+    with weights.loading(held(entry, host, "dit")):
+        dit = flashvsr.load(read(entry, host, "dit"))
+    with weights.loading(held(entry, host, "prompt")):
+        return dit.folded(_prompt(entry, host), dtype).eval(), projector, made
+
+
+def _decoder(entry, host: Host, dtype: torch.dtype, role: str):
+    with weights.loading(held(entry, host, role)):
+        tensors = read(entry, host, role)
+        if role == "vae":
+            return wan_vae.load(tensors).to(dtype)
+        return flashvsr_decoder.load(tensors).joined().to(dtype, memory_format=torch.channels_last)
+
+
+def _prompt(entry, host: Host) -> Tensor:
+    found = read(entry, host, "prompt")
+    if len(found) != 1:
+        raise Unfit(f"FlashVSR's prompt is one tensor, and this file has {len(found)} of that name.")
+    return next(iter(found.values()))
 
 
 def refuse_mixed(entry, paths: dict[str, Path]) -> None:
@@ -91,13 +95,3 @@ def version(path: Path, known: dict[str, dict]) -> str | None:
             return str(facts["version"])
     told = re.search(r"(?i)flashvsr[-_ ]?v?1[._]1(?!\d)", f"{path.parent.name}/{path.name}")
     return "1.1" if told else None
-
-
-@lru_cache(16)
-def digest(path: Path, changed: int) -> str:
-    """A file's SHA-256; ``changed`` is when it last was."""
-    made = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 22):
-            made.update(block)
-    return made.hexdigest()

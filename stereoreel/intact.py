@@ -1,0 +1,128 @@
+"""Whether a file of weights is complete, seen without reading its tensors.
+
+A checkpoint describes itself: the header of safetensors and the directory of a zip archive say how long the
+file must be. Only PyTorch's old format does not, so official files are compared with their published size too,
+and smaller ones with their published hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .weights import File
+
+HASHED = 256 << 20  # bytes of the largest file that is hashed when it is listed: a list must not take minutes
+BLOCK = 1 << 22
+ZIP, PICKLE, TAR = b"PK", b"\x80", b"ustar"
+PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
+LFS = b"version https://git-lfs"
+
+
+def fault(path: Path, published: File | None = None) -> str | None:
+    """What is wrong with a file of weights, to be read after its name (``is empty``); None if nothing is.
+
+    ``published`` is the file that it must be a copy of, as far as its size and hash are on record.
+    """
+    try:
+        facts = os.stat(path)
+        if not stat.S_ISREG(facts.st_mode):
+            return "is a folder, not a file" if stat.S_ISDIR(facts.st_mode) else "is no regular file"
+        published = published or _Unknown
+        return _fault(path, facts.st_size, facts.st_mtime_ns, facts.st_ino, published.bytes, published.sha256)
+    except OSError as error:
+        return f"cannot be read ({error.strerror or error})"
+
+
+class _Unknown:
+    bytes = sha256 = None
+
+
+@lru_cache(256)
+def _fault(path: Path, size: int, changed: int, node: int, wanted: int | None, wanted_hash: str | None) -> str | None:
+    """``fault`` of a regular file; what is remembered holds for these facts of it."""
+    if not size:
+        return "is empty" if not wanted else f"is empty and should have {wanted} bytes"
+    if wanted and size != wanted:
+        return f"has {size} bytes and the published file {wanted}"
+    if found := _structure(path, size):
+        return found
+    if wanted_hash and size <= HASHED and (found := digest(path, changed)) != wanted_hash.lower():
+        return f"is not the published file: its SHA-256 is {found} and should be {wanted_hash}"
+    return None
+
+
+def _structure(path: Path, size: int) -> str | None:
+    with open(path, "rb") as file:
+        head = file.read(512)
+    if head[8:9] == b"{":
+        return _safetensors(path)
+    if head.startswith(ZIP):
+        return _archive(path, size)
+    if head[257:262] == TAR:
+        return "is in PyTorch's old tar format, which cannot be opened safely"
+    if head.startswith(PICKLE):
+        return None
+    return _no_checkpoint(head)
+
+
+def _no_checkpoint(head: bytes) -> str:
+    words = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if words.startswith(PAGES):
+        return "is a web page and no checkpoint"
+    if words.startswith(LFS):
+        return "is a pointer of Git LFS, not the file that it stands for"
+    if words.startswith((b"{", b"[")):
+        return "is JSON and no checkpoint"
+    return "is corrupt or no checkpoint"
+
+
+def _safetensors(path: Path) -> str | None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt"):  # maps the file, and compares all of its header with its length
+            return None
+    except (SafetensorError, OSError, ValueError, MemoryError, OverflowError) as error:
+        return f"is corrupt or truncated ({first_line(error).removeprefix('Error while deserializing header: ')})"
+
+
+def _archive(path: Path, size: int) -> str | None:
+    """PyTorch stores without compression, so what an archive declares cannot be more than the file."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            inside = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError, MemoryError) as error:
+        return f"is corrupt or truncated ({first_line(error)})"
+    declared = sum(one.file_size for one in inside)
+    if declared > size or any(one.compress_type != zipfile.ZIP_STORED for one in inside):
+        return f"is a compressed archive ({size} bytes that unpack to {declared}) and no checkpoint"
+    if any(one.header_offset + one.compress_size > size for one in inside):
+        return "is corrupt or truncated"
+    names = {one.filename.partition("/")[2] for one in inside}
+    if "data.pkl" not in names:
+        return "is an archive and no checkpoint"
+    if "constants.pkl" in names or any(name.startswith("code/") for name in names):
+        return "is a TorchScript archive, which is refused because it contains code"
+    return None
+
+
+@lru_cache(64)
+def digest(path: Path, changed: int) -> str:
+    """A file's SHA-256; ``changed`` is when it last was."""
+    made = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            made.update(block)
+    return made.hexdigest()
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:160].rstrip(".")

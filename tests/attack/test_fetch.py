@@ -1,0 +1,565 @@
+"""Servers that lie, never end or lead elsewhere, and folders that hold traps: `fetch` ends in one sentence and harms no file."""
+
+import errno
+import hashlib
+import os
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from bad_weights import contents
+from weights_shop import CONTENTS, TINY, names, whole
+
+from stereoreel import download
+from stereoreel.weights import File
+
+PLAIN = hashlib.sha256(CONTENTS).hexdigest()
+
+
+@pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@contextmanager
+def served(answer):
+    """A server on loopback of which ``answer(handler, begin)`` gives every answer, and what it was asked."""
+    asked: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get("Range"))
+            begin = int((asked[-1] or "bytes=0-").removeprefix("bytes=").removesuffix("-"))
+            try:
+                answer(self, begin)
+            except (BrokenPipeError, ConnectionResetError):
+                self.close_connection = True
+
+        def log_message(self, *words): ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/net.pth", asked
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def head(handler, status: int = 200, **headers) -> None:
+    handler.send_response(status)
+    for name, value in headers.items():
+        handler.send_header(name.replace("_", "-"), str(value))
+    handler.end_headers()
+
+
+def file(url: str, **facts) -> File:
+    return File("net.pth", **{"url": url, "sha256": PLAIN, "bytes": len(CONTENTS), **facts})
+
+
+def failed(url: str, folder, *kinds: type, **facts) -> str:
+    with pytest.raises(kinds or (ValueError, ConnectionError)) as error:
+        download.fetch(file(url, **facts), folder)
+    said = str(error.value)
+    assert "\n" not in said and "net.pth" in said and "Errno" not in said, said
+    assert "net.pth" not in names(folder) and not any(name.endswith(".lock") for name in names(folder))
+    return said
+
+
+KNOWN = {
+    "hash and size": {},
+    "size": {"sha256": None},
+    "hash": {"bytes": None},
+    "nothing": {"sha256": None, "bytes": None},
+}
+
+
+@pytest.mark.parametrize("known", KNOWN)
+def test_a_body_without_end_is_cut_at_the_size_that_is_known(known, tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "MOST", 4_000_000)
+    sent = []
+
+    def answer(handler, begin):
+        head(handler)
+        for _ in range(2000):  # 128 MB if nobody minds
+            handler.wfile.write(CONTENTS[:65536])
+            sent.append(65536)
+
+    with served(answer) as (url, _):
+        assert "it has more than" in failed(url, tmp_path, ValueError, **KNOWN[known])
+    assert sum(sent) < 40_000_000 and names(tmp_path) == []
+
+
+@pytest.mark.parametrize("known", KNOWN)
+@pytest.mark.parametrize(
+    "length", ["-1", "-5000", "many", "0x10", "1e3", "5, 5", "", "9" * 30, "9" * 5000, str(1 << 62), "0"]
+)
+def test_a_length_that_is_none_is_refused(length, known, tmp_path):
+    def answer(handler, begin):
+        head(handler, Content_Length=length)
+        handler.wfile.write(CONTENTS)
+
+    with served(answer) as (url, _):
+        failed(url, tmp_path, **KNOWN[known])
+    assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("length", [len(CONTENTS) - 1, len(CONTENTS) + 1, 5])
+def test_a_length_that_is_not_the_catalogues_is_refused_before_anything_is_written(length, tmp_path):
+    def answer(handler, begin):
+        head(handler, Content_Length=length)
+        handler.wfile.write(CONTENTS)
+
+    with served(answer) as (url, asked):
+        assert f"size is {length} and not {len(CONTENTS)} bytes" in failed(url, tmp_path, ValueError)
+        assert len(asked) == 1
+
+
+def test_no_length_at_all_is_no_fault(tmp_path):
+    def answer(handler, begin):
+        head(handler)
+        handler.wfile.write(CONTENTS)
+
+    for number, facts in enumerate(KNOWN.values()):
+        with served(answer) as (url, _):
+            assert download.fetch(file(url, **facts), tmp_path / str(number)).path.read_bytes() == CONTENTS
+
+
+def test_pieces_are_put_together_and_broken_ones_are_a_sentence(tmp_path):
+    def answer(handler, begin, size=b"%x"):
+        handler.protocol_version = "HTTP/1.1"
+        head(handler, Transfer_Encoding="chunked")
+        handler.wfile.write(size % len(CONTENTS) + b"\r\n" + CONTENTS + b"\r\n0\r\n\r\n")
+        handler.close_connection = True
+
+    with served(answer) as (url, _):
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+    with served(lambda handler, begin: answer(handler, begin, b"zz%x")) as (url, _):
+        failed(url, tmp_path / "other", ConnectionError)
+
+
+REDIRECTS = [
+    "file:///etc/passwd",
+    "ftp://127.0.0.1/net.pth",
+    "data:,x",
+    "http://[::1/net.pth",
+    "http://127.0.0.1:99999/",
+    "http://127.0.0.1:abc/",
+    "http://",
+    "http:///net.pth",
+    "https://",
+    "//",
+    "javascript:alert(1)",
+    "http://a..b/net.pth",
+    "http://" + "a" * 300 + "/",
+    "\\\\host\\share",
+    "",
+    "http://127.0.0.1:0/",
+    "gopher://127.0.0.1/",
+    "http://\xfc\xff/",
+]
+
+
+@pytest.mark.parametrize("target", REDIRECTS)
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_to_nonsense_is_a_sentence(target, status, tmp_path):
+    with served(lambda handler, begin: head(handler, status, Location=target)) as (url, asked):
+        failed(url, tmp_path, ConnectionError)
+        assert len(asked) <= download.HOPS + 1
+    assert names(tmp_path) == []
+
+
+def test_redirects_in_a_circle_or_without_end_are_given_up(tmp_path):
+    with served(lambda handler, begin: head(handler, 302, Location="/net.pth")) as (url, asked):
+        assert "redirects more than 10 times" in failed(url, tmp_path, ConnectionError)
+        assert len(asked) == download.HOPS + 1
+    with served(lambda handler, begin: head(handler, 302, Location=f"{handler.path}x")) as (url, asked):
+        assert "redirects more than 10 times" in failed(url, tmp_path, ConnectionError)
+    with served(lambda handler, begin: head(handler, 302)) as (url, asked):
+        assert "redirects to nowhere" in failed(url, tmp_path, ConnectionError)
+
+
+def test_encryption_is_not_given_up_on_the_way():
+    with pytest.raises(download._Broken, match="not encrypted"):
+        download._redirected("https://weights.example/net.pth", "http://weights.example/net.pth")
+    assert (
+        download._redirected("https://weights.example/a/net.pth", "../b?x=%20&y=1")
+        == "https://weights.example/b?x=%20&y=1"
+    )
+
+
+def test_the_body_of_a_redirect_is_not_read(tmp_path):
+    sent = []
+
+    def answer(handler, begin):
+        if handler.path == "/real":
+            head(handler)
+            return handler.wfile.write(CONTENTS)
+        head(handler, 302, Location="/real")
+        for _ in range(2000):
+            handler.wfile.write(bytes(65536))
+            sent.append(65536)
+
+    with served(answer) as (url, _):
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+    assert sum(sent) < 40_000_000
+
+
+@pytest.mark.parametrize("known", ["hash and size", "hash"])
+def test_a_byte_a_connection_is_given_up_and_what_came_is_kept(known, tmp_path):
+    def answer(handler, begin):
+        head(
+            handler,
+            206 if begin else 200,
+            Content_Length=len(CONTENTS) - begin,
+            Content_Range=f"bytes {begin}-{len(CONTENTS) - 1}/{len(CONTENTS)}",
+        )
+        handler.wfile.write(CONTENTS[begin : begin + 1])
+
+    with served(answer) as (url, asked):
+        assert "ended after" in failed(url, tmp_path, ConnectionError, **KNOWN[known])
+        assert len(asked) == download.TRIES
+    assert (
+        names(tmp_path) == ["net.pth.part"]
+        and (tmp_path / "net.pth.part").read_bytes() == CONTENTS[: download.TRIES]
+    )
+
+
+@pytest.mark.parametrize("short", [True, False], ids=["short parts", "broken parts"])
+def test_a_server_that_breaks_often_and_brings_something_each_time_ends(short, tmp_path):
+    step = 30_000  # a hundred connections
+
+    def answer(handler, begin):
+        stop = min(len(CONTENTS), begin + step) if short and begin else len(CONTENTS)
+        head(
+            handler,
+            206 if begin else 200,
+            Content_Length=stop - begin,
+            Content_Range=f"bytes {begin}-{stop - 1}/{len(CONTENTS)}",
+        )
+        handler.wfile.write(CONTENTS[begin : begin + step])
+
+    with served(answer) as (url, asked):
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+        assert len(asked) == -(-len(CONTENTS) // step)
+
+
+def test_drops_on_one_connection_are_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    done = threading.Event()
+
+    def answer(handler, begin):
+        head(
+            handler,
+            206 if begin else 200,
+            Content_Length=len(CONTENTS) - begin,
+            Content_Range=f"bytes {begin}-{len(CONTENTS) - 1}/{len(CONTENTS)}",
+        )
+        for place in range(begin, begin + 200):
+            handler.wfile.write(CONTENTS[place : place + 1])
+            if done.wait(0.05):
+                return
+
+    with served(answer) as (url, asked):
+        failed(url, tmp_path, ConnectionError)
+        done.set()
+        assert len(asked) <= download.TRIES
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        "empty",
+        "web page",
+        "lfs pointer",
+        "json",
+        "safetensors cut at the end",
+        "zip cut at the end",
+        "text",
+        "compressed zip",
+    ],
+)
+def test_what_is_no_checkpoint_is_refused_if_nothing_else_is_known(case, tmp_path):
+    def answer(handler, begin):
+        head(handler)
+        handler.wfile.write(contents()[case])
+
+    with served(answer) as (url, _):
+        assert "is not net.pth" in failed(url, tmp_path, ValueError, sha256=None, bytes=None)
+        assert "is not net.pth" in failed(
+            url, tmp_path, ValueError, sha256=None, bytes=len(contents()[case]) or None
+        )
+    assert names(tmp_path) == []
+
+
+RANGES = {
+    "another place": "bytes 7-{last}/{size}",
+    "none": None,
+    "nonsense": "pages 1-2/3",
+    "backwards": "bytes 5-1/{size}",
+    "huge": "bytes " + "9" * 60,
+}
+
+
+@pytest.mark.parametrize("lie", RANGES)
+def test_an_answer_with_another_part_begins_again(lie, tmp_path):
+    def answer(handler, begin):
+        if not begin:
+            head(handler, Content_Length=len(CONTENTS))
+            return handler.wfile.write(CONTENTS)
+        said = RANGES[lie] and RANGES[lie].format(last=len(CONTENTS) - 1, size=len(CONTENTS))
+        head(handler, 206, **({"Content_Range": said} if said else {}))
+        return handler.wfile.write(b"x" * (len(CONTENTS) - begin))
+
+    (tmp_path / "net.pth.part").write_bytes(CONTENTS[:1000])
+    with served(answer) as (url, asked):
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+    assert asked == ["bytes=1000-", None]
+
+
+def test_a_part_that_nobody_asked_for_is_a_sentence(tmp_path):
+    with served(lambda handler, begin: head(handler, 206, Content_Range="bytes 0-1/2")) as (url, asked):
+        failed(url, tmp_path, ConnectionError)
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize("status", [201, 204, 205, 300, 304, 400, 401, 403, 404, 416, 429, 500, 503])
+def test_other_answers_are_a_sentence(status, tmp_path):
+    with served(lambda handler, begin: head(handler, status)) as (url, asked):
+        assert str(status) in failed(url, tmp_path, ConnectionError)
+        assert len(asked) == 1
+
+
+def test_a_compressed_answer_is_refused(tmp_path):
+    with served(
+        lambda handler, begin: head(handler, Content_Encoding="gzip", Content_Length=len(CONTENTS))
+    ) as (url, _):
+        assert "compressed ('gzip')" in failed(url, tmp_path, ValueError)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"hello\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"a: b\r\n" * 500,
+        b"HTTP/1.1 200 " + b"x" * 70_000,
+    ],
+)
+def test_what_is_no_http_is_a_sentence(raw, tmp_path):
+    def answer(handler, begin):
+        handler.wfile.write(raw)
+        handler.close_connection = True
+
+    with served(answer) as (url, _):
+        failed(url, tmp_path, ConnectionError)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http:///net.pth",
+        "http://[::1/net.pth",
+        "http://127.0.0.1:abc/net.pth",
+        "https://a..b/net.pth",
+        "file:///net.pth",
+        "net.pth",
+        "http://127.0.0.1:0/net.pth",
+        "http://127.0.0.1 /net.pth",
+        "http://127.0.0.1:1/a b\nc",
+    ],
+)
+def test_an_address_that_is_none_is_a_sentence(url, tmp_path):
+    with pytest.raises((ValueError, ConnectionError)) as error:
+        download.fetch(file(url), tmp_path)
+    assert "net.pth" in str(error.value) and names(tmp_path) == []
+
+
+# What lies in the folder
+
+
+def plain(handler, begin):
+    head(
+        handler,
+        206 if begin else 200,
+        Content_Length=len(CONTENTS) - begin,
+        Content_Range=f"bytes {begin}-{len(CONTENTS) - 1}/{len(CONTENTS)}",
+    )
+    handler.wfile.write(CONTENTS[begin:])
+
+
+linked = pytest.mark.skipif(os.name == "nt", reason="Windows needs a right to make links")
+
+
+@linked
+@pytest.mark.parametrize("trap", ["link", "link to nothing", "hard link", "folder", "pipe"])
+@pytest.mark.parametrize("known", KNOWN)
+def test_a_part_that_is_a_trap_is_refused_and_nothing_behind_it_changes(trap, known, tmp_path):
+    precious, part = tmp_path / "thesis.txt", tmp_path / "models" / "net.pth.part"
+    precious.write_text("years")
+    part.parent.mkdir()
+    {
+        "link": lambda: part.symlink_to(precious),
+        "link to nothing": lambda: part.symlink_to(tmp_path / "new"),
+        "hard link": lambda: os.link(precious, part),
+        "folder": part.mkdir,
+        "pipe": lambda: os.mkfifo(part),
+    }[trap]()
+    with served(plain) as (url, _):
+        assert "remove it" in failed(url, part.parent, ValueError, **KNOWN[known])
+    assert (
+        precious.read_text() == "years"
+        and names(tmp_path) == ["models", "thesis.txt"]
+        and names(part.parent) == ["net.pth.part"]
+    )
+
+
+@linked
+def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years")
+    (tmp_path / ".net.pth.lock").symlink_to(tmp_path / "thesis.txt")
+    with served(plain) as (url, _), pytest.raises(OSError, match=r"net\.pth cannot be written") as error:
+        download.fetch(file(url), tmp_path)
+    assert "Errno" not in str(error.value) and (tmp_path / "thesis.txt").read_text() == "years"
+
+
+@linked
+def test_a_target_that_is_a_folder_or_a_link_to_nothing_is_refused_before_the_transfer(tmp_path):
+    (tmp_path / "a" / "net.pth").mkdir(parents=True)
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "net.pth").symlink_to(tmp_path / "gone")
+    with served(plain) as (url, asked):
+        for folder in ("a", "b"):
+            for force in (False, True):
+                with pytest.raises(ValueError, match=r"net\.pth is a (folder|link)"):
+                    download.fetch(file(url), tmp_path / folder, force=force)
+        assert not asked and not (tmp_path / "gone").exists()
+
+
+def test_a_file_that_comes_under_the_name_meanwhile_is_kept_unless_forced(tmp_path):
+    def tick(done, total):
+        if done:
+            (tmp_path / "net.pth").write_bytes(b"someone else's")
+
+    with served(plain) as (url, _):
+        with pytest.raises(ValueError, match="put there while it was fetched"):
+            download.fetch(file(url), tmp_path, tick)
+        assert (tmp_path / "net.pth").read_bytes() == b"someone else's"
+        assert download.fetch(file(url), tmp_path, force=True).path.read_bytes() == CONTENTS
+
+
+def test_an_empty_file_of_which_nothing_is_known_is_not_taken_for_the_right_one(tmp_path):
+    (tmp_path / "net.pth").touch()
+    with served(plain) as (url, asked):
+        with pytest.raises(ValueError, match="it is empty; fetch with --force"):
+            download.fetch(file(url, sha256=None, bytes=None), tmp_path)
+        assert not asked
+        assert (
+            download.fetch(file(url, sha256=None, bytes=None), tmp_path, force=True).path.read_bytes()
+            == CONTENTS
+        )
+
+
+@linked
+def test_force_replaces_a_link_and_not_what_it_leads_to(tmp_path):
+    (tmp_path / "other.pth").write_bytes(TINY)
+    (tmp_path / "net.pth").symlink_to(tmp_path / "other.pth")
+    with served(plain) as (url, _):
+        download.fetch(file(url), tmp_path, force=True)
+    assert (tmp_path / "other.pth").read_bytes() == TINY and (tmp_path / "net.pth").read_bytes() == CONTENTS
+
+
+def test_a_folder_that_is_a_file_is_a_sentence(tmp_path):
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(OSError, match=r"net\.pth cannot be written to .*models") as error:
+        download.fetch(file("http://127.0.0.1:1/net.pth"), tmp_path / "models")
+    assert "Errno" not in str(error.value) and (tmp_path / "models").read_text() == "a file"
+
+
+@pytest.mark.parametrize("number", range(1, 4))
+@pytest.mark.parametrize("call", ["fsync", "replace", "ftruncate", "open"])
+def test_a_disk_that_fails_leaves_no_file_under_the_name_and_the_same_command_completes(
+    call, number, tmp_path, monkeypatch
+):
+    """The N-th call fails as on a full disk."""
+    real, seen = getattr(os, call), []
+
+    def failing(*words, **named):
+        seen.append(words)
+        if len(seen) == number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(*words, **named)
+
+    with served(plain) as (url, _):
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, failing)
+            try:
+                download.fetch(file(url), tmp_path)
+            except OSError as error:
+                assert "net.pth" in str(error) and "Errno" not in str(error) and "disk is full" in str(error)
+        assert not (tmp_path / "net.pth").exists() or (tmp_path / "net.pth").read_bytes() == CONTENTS
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+    assert names(tmp_path) == ["net.pth"]
+
+
+def test_a_disk_that_takes_no_more_is_a_sentence_and_what_came_is_kept(tmp_path):
+    """A true refusal by the system, in the middle of a write."""
+    resource = pytest.importorskip("resource")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with served(plain) as (url, _):
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_500_000, hard))
+            with pytest.raises(
+                OSError, match=r"net\.pth cannot be written to .*; choose another folder\."
+            ) as error:
+                download.fetch(file(url), tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        assert "Errno" not in str(error.value) and names(tmp_path) == ["net.pth.part"]
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+
+
+def test_a_cancel_at_any_moment_leaves_a_part_that_is_gone_on_with(tmp_path):
+    for stop in (0, 1, 2, 3):
+        moments = []
+
+        def tick(done, total, stop=stop, moments=moments):
+            moments.append(done)
+            if len(moments) > stop:
+                raise KeyboardInterrupt
+
+        folder = tmp_path / str(stop)
+        with served(plain) as (url, asked):
+            with pytest.raises(KeyboardInterrupt):
+                download.fetch(file(url), folder, tick)
+            assert names(folder) == ["net.pth.part"]
+            kept = (folder / "net.pth.part").stat().st_size
+            assert download.fetch(file(url), folder).path.read_bytes() == CONTENTS
+        assert asked[1:] in ([f"bytes={kept}-"], [])
+
+
+def test_a_part_is_kept_when_another_page_answers_for_the_server(tmp_path):
+    """A hotel's login page must not cost the gigabytes that have come."""
+    (tmp_path / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
+
+    def answer(handler, begin):
+        head(handler, Content_Length=20)
+        handler.wfile.write(b"<html>log in</html>\n")
+
+    with served(answer) as (url, _):
+        assert "size is 20" in failed(url, tmp_path, ValueError)
+    assert (tmp_path / "net.pth.part").read_bytes() == CONTENTS[:2_000_000]
+
+
+def test_a_part_longer_than_the_file_is_not_built_upon(tmp_path):
+    (tmp_path / "net.pth.part").write_bytes(whole(len(CONTENTS) + 5))
+    with served(plain) as (url, asked):
+        assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
+    assert asked == [None]
