@@ -22,6 +22,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from filelock import FileLock, Timeout  # torch brings it
 
 from . import __version__
+from .files import sync, sync_folder
 from .intact import fault, first_line
 from .weights import File, checked, megabytes
 
@@ -73,7 +74,10 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
         if not force and os.path.lexists(target):
             raise ValueError(f"{target} was put there while it was fetched; fetch with --force to replace it.")
         with _writing(file, target.parent):
-            _put_in_place(part, target)
+            sync(part)
+            os.replace(part, target)
+            with suppress(OSError):  # the file is complete under its name
+                sync_folder(target.parent)
     return Fetched(target, digest, bool(file.sha256), False)
 
 
@@ -82,19 +86,6 @@ def _check_target(target: Path) -> None:
         raise ValueError(f"{target} is a folder; remove it, or choose another folder for the file.")
     if target.is_symlink() and not target.exists():
         raise ValueError(f"{target} is a link to no file; remove it, or choose another folder for the file.")
-
-
-def _put_in_place(part: Path, target: Path) -> None:
-    """The file under its own name, all of it on disk, whatever happens to the machine."""
-    with _opened(part, os.O_RDWR) as written:
-        os.fsync(written.fileno())
-    os.replace(part, target)
-    if os.name != "nt":
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the name too
-        finally:
-            os.close(folder)
 
 
 @contextmanager

@@ -167,9 +167,9 @@ class Lock:
 
     def _opened(self):
         file = os.fdopen(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0)
-        file.seek(1)
-        head = b"\0" + file.read(len(HELD) - 1)
-        if not HELD.startswith(head):
+        shy = os.name == "nt"  # there nobody may read a byte that another process holds
+        file.seek(1 if shy else 0)
+        if not HELD[1 if shy else 0:].startswith(file.read(len(HELD))[:len(HELD) - shy]):
             file.close()
             raise FileExistsError(f"{self.path} is not a lock of StereoReel. Move it away, or choose another output.")
         return file

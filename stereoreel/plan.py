@@ -12,7 +12,7 @@ from .clip import Clip, ClipInfo, Stage, Step, makers_of
 from .host import Host
 from .naming import naming
 from .options import resolve
-from .weights import has
+from .weights import found
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Plan:
         """The weights that run, where they are."""
         with naming(self.label):
             entry, _ = self.choose(host)
-        found = [host.weights(self.kind, part.file) for part in entry.parts.values() if has(host, self.kind, part.file)]
-        return [file for place in found for file in (place.iterdir() if place.is_dir() else [place])]
+        places = [place for part in entry.parts.values() if (place := found(host, self.kind, part.file))]
+        return [file for place in places for file in (place.iterdir() if place.is_dir() else [place])]
 
     def load(self, host: Host) -> Stage:
         return catalog.stage(self.kind, self.settings, host, self.label)

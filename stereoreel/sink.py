@@ -126,9 +126,8 @@ def _writer(file: _File, output: OutputFile, info: ClipInfo, audio, metadata: Ma
 
 
 def free_path(folder: Path, prefix: str, tag: str, suffix: str, taken: Container[Path] = ()) -> Path:
-    """The first unused ``<folder>/<prefix>_00001<tag><suffix>`` that is not ``taken``; makes the folder."""
+    """The first unused ``<folder>/<prefix>_00001<tag><suffix>`` that is not ``taken``."""
     base = folder / prefix
-    base.parent.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         path = base.with_name(f"{base.name}_{number:05}{tag}{suffix}")
         if not any(os.path.lexists(file) or file in taken or in_use(file) for file in (path, depth_path(path), right_path(path))):

@@ -1,5 +1,6 @@
 """Weights: found where users have them, told in words where they are missing, read safely and loaded strictly."""
 
+import json
 import os
 import pickle
 from fractions import Fraction
@@ -12,7 +13,7 @@ from torch import nn
 from weights_shop import MODEL, TINY, names, publish, whole
 
 from stereoreel import catalog, download, orders, weights
-from stereoreel.__main__ import _write, main
+from stereoreel.__main__ import main
 from stereoreel.catalog import choose
 from stereoreel.clip import Clip, ClipInfo, apply
 from stereoreel.host import Headless, comfy_models
@@ -231,7 +232,7 @@ def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypa
 def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     graph = tmp_path / "graph.json"
-    _write(graph, orders.api(("extract", "upscale", "encode")))
+    graph.write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
     monkeypatch.setattr("stereoreel.__main__.find_video", lambda *names: tmp_path / "in.mkv")
     monkeypatch.setattr("stereoreel.extract.open_file", lambda path, options, name: UnreadClip().clip)
     for name, said in [(MODEL, "needs RealESRGAN_x2plus.pth"), ("4x_gone.pth", "no upscale model named 4x_gone.pth")]:

@@ -30,7 +30,7 @@ from ..sink import files_of, files_read
 from ..units import GROUP, units
 from . import cuts
 from .identity import claim, described
-from .job import Job, Made, check_root
+from .job import Job, Made, check_root, is_job
 from .join import Joined
 from .progress import Progress
 from .segment import Maker, Watch, segment_name
@@ -82,13 +82,13 @@ def film(
     identity = described(clips, settings, host)
     targets = [file.path for file in files_of(clips, path, settings)]
     own = [target for target in targets if claimed(target, clip, settings, identity)]
-    check_root(root)
     refuse_harm(targets, files_read(clips, host, audio), overwrite=True)
     refuse_harm([target for target in targets if target not in own], overwrite=overwrite)
     done = len(own) == len(targets)
-    if done and not root.is_dir():
+    if done and not is_job(root):
         say(already(targets))
         return targets
+    check_root(root)
     notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
     cuts.write(root, clips)
     with ExitStack() as locks, Job(root, identity, units(clips, group), notes, say) as job:

@@ -44,35 +44,24 @@ def declare(commands) -> None:
 
 def run(options) -> int:
     """0 when the film is complete, 1 when units are missing."""
-    from ..__main__ import check_output, find_video
-    from ..media.options import extension
-    from ..sink import files_of, files_read
+    from ..__main__ import find_video
     from . import Unfinished, already, cuts, film, job_folder
-    from .job import check_root
+    from .job import check_root, is_job
 
     if options.store and not options.ray:
         raise ValueError("--store is for the workers of a cluster; name one with --ray.")
     graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
     if not options.plan:
-        check_root(job)
-        refuse_harm([options.output], [options.workflow, *([options.input] if options.input else [])], overwrite=True)
-        _check_metrics(options)
-        if options.output.exists() and not job.is_dir() and (targets := _complete(graph, options)):
+        if (targets := _complete(graph, options)) and not is_job(job):
             print(already(targets), file=sys.stderr)
             print("\n".join(map(str, targets)), file=sys.stderr if options.json else sys.stdout)
             return 0
+        check_root(job)
     cuts.read(job)
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))
     clips = [clip for clip in (sink.clip, sink.depth) if clip]
     if options.plan:
         return _plan(clips, options.unit)
-    check_output(options.output, extension(sink.settings))
-    for plan in plans(*clips):
-        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
-            plan.choose(Headless(options.device, on_tick=bar.tick))
-    targets = [file.path for file in files_of(clips, options.output, sink.settings)]
-    refuse_harm([*targets, *filter(None, [options.metrics])], [options.workflow, *files_read(clips, Headless(options.device))],
-                overwrite=True)
     with ExitStack() as open_things:
         crew = None
         if options.ray:
@@ -91,32 +80,43 @@ def run(options) -> int:
 
 
 def _complete(graph: workflow.Graph, options) -> list[Path]:
-    """The files of this command's film, if they are complete; nothing is searched for cuts to find out."""
-    from ..__main__ import find_video
-    from ..sink import files_of
-    from . import claimed
+    """The files of this command's film, if they are complete; nothing is searched for cuts to find out.
+
+    Raise here, before any work, if weights are missing or a file would be harmed.
+    """
+    from ..__main__ import check_output, find_video
+    from ..media.options import extension
+    from ..sink import files_of, files_read
+    from . import claimed, joinable
     from .identity import described
 
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False))
-    clips = [clip for clip in (sink.clip, sink.depth) if clip]
-    identity = described(clips, sink.settings, Headless(options.device))
+    joinable(sink.settings)
+    check_output(options.output, extension(sink.settings))
+    clips, host = [clip for clip in (sink.clip, sink.depth) if clip], Headless(options.device)
+    for plan in plans(*clips):
+        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
+            plan.choose(Headless(options.device, on_tick=bar.tick))
     targets = [file.path for file in files_of(clips, options.output, sink.settings)]
-    return targets if all(claimed(target, sink.clip, sink.settings, identity) for target in targets) else []
+    metrics = [options.metrics] if options.metrics else []
+    refuse_harm([*targets, *metrics], [options.workflow, *files_read(clips, host)], overwrite=True)
+    identity = described(clips, sink.settings, host)
+    own = [target for target in targets if claimed(target, sink.clip, sink.settings, identity)]
+    refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
+    _check_metrics(options)
+    return targets if own == targets else []
 
 
 def _check_metrics(options) -> None:
-    """ValueError where --metrics names a file that is no Prometheus file of a film's."""
+    """FileExistsError if --metrics names a file that is none of a film's."""
     from .progress import METRICS
 
-    path = options.metrics
-    if path is None:
-        return
-    refuse_harm([path, options.output], [options.workflow, *([options.input] if options.input else [])], overwrite=True)
-    if path.is_file() and not options.overwrite:
-        with open(path, "rb") as file:
+    if options.metrics and options.metrics.is_file() and not options.overwrite:
+        with open(options.metrics, "rb") as file:
             head = file.read(len(METRICS))
         if head not in (b"", METRICS.encode()):
-            raise FileExistsError(f"{path} is not a metrics file of StereoReel. Choose another --metrics, or replace it with --overwrite.")
+            raise FileExistsError(f"{options.metrics} is not a metrics file of StereoReel. Choose another --metrics, "
+                                  "or replace it with --overwrite.")
 
 
 def _cluster(options):

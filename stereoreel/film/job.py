@@ -25,7 +25,7 @@ from .identity import differences, digest, sha256
 FORMAT = 1
 MARK, CUTS = "stereoreel-job.txt", "cuts.json"
 MARKED = "StereoReel keeps the finished units of a film here until it is complete. Delete the folder to begin again.\n"
-OF_MARK = rf"stereoreel-job\.txt({PART})?"
+OF_MARK, OF_CUTS = (rf"{re.escape(name)}({PART})?" for name in (MARK, CUTS))
 IDENTITY = r"[0-9a-f]{12}"
 OWN = rf"(job\.json|journal\.txt|token)({PART})?"  # of one identity
 OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
@@ -76,8 +76,8 @@ class Job:
         if self._over:
             _remove(self.folder, "")
             if not any(_others(self.root)):
-                _remove(self.root, rf"{re.escape(CUTS)}({PART})?")
-            if all(re.fullmatch(OF_MARK, path.name) for path in self.root.iterdir()):  # else it says whose folder this is
+                _remove(self.root, OF_CUTS)
+            if not any(re.fullmatch(IDENTITY, path.name) for path in self.root.glob("*")):
                 _remove(self.root, OF_MARK)
 
     @property
@@ -189,7 +189,7 @@ def check_root(root: Path) -> None:
         raise NotADirectoryError(f"{root} is a file, and a job needs a folder. Choose another --job.")
     with plain_errors(root):
         names = [path.name for path in root.iterdir()]
-    if not all(re.fullmatch(OF_MARK, name) for name in names) and not _is_job(root):
+    if not all(re.fullmatch(OF_MARK, name) for name in names) and not is_job(root):
         raise FileExistsError(f"{root} is not empty and holds no job of StereoReel. Choose an empty or a new folder for --job.")
 
 
@@ -202,7 +202,7 @@ def prepare(root: Path) -> None:
         save_text(root / MARK, MARKED, replace=True)
 
 
-def _is_job(root: Path) -> bool:
+def is_job(root: Path) -> bool:
     """Whether StereoReel made a folder; before its mark there was one, its jobs' names say so."""
     return (root / MARK).is_file() or any(re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json"))
 
@@ -245,11 +245,11 @@ def _made(facts, number: int, unit: Unit) -> Made | None:
         names = [file["name"] for file in made.files]
         known = all(type(file["bytes"]) is int and type(file["ahead"]) is int and type(file["sha256"]) is str for file in made.files)
         whole = bool(names) and made.frames and all(len(hashes) == unit.frames for hashes in made.frames)
-        spent = {label: [float(one) for one in cost] for label, cost in made.costs.items()}
+        spent, seconds = {label: [float(one) for one in cost] for label, cost in made.costs.items()}, float(made.seconds)
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
     right = made.unit == unit and names == [f"{number:05}.{place}.nut" for place in range(len(names))]
-    return made._replace(costs=spent, seconds=float(made.seconds)) if right and known and whole else None
+    return made._replace(costs=spent, seconds=seconds) if right and known and whole else None
 
 
 def _remove(folder: Path, pattern: str) -> None:

@@ -1,0 +1,270 @@
+"""A job removes only what it made, and whatever happens to its files, the same command completes the film."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from films import graph, make, source
+from test_film import hashes
+
+from stereoreel.__main__ import main
+from stereoreel.film import CLAIM, job_folder
+from stereoreel.film.job import MARK
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    return source(tmp_path_factory.mktemp("source") / "film.mp4")
+
+
+@pytest.fixture(scope="module")
+def wanted(video, tmp_path_factory):
+    """The frames of an uninterrupted film."""
+    path = tmp_path_factory.mktemp("wanted") / "film.mp4"
+    make(video, path, keep=True)
+    return hashes(path)
+
+
+class Cancel(Exception):
+    """As ComfyUI's, which derives from Exception."""
+
+
+@pytest.fixture(scope="module")
+def interrupted(video, tmp_path_factory):
+    """A job that was cancelled when two of its five units were finished; to be copied."""
+    path = tmp_path_factory.mktemp("interrupted") / "film.mp4"
+
+    def tick(done, total):
+        if done >= 50:
+            raise Cancel
+
+    with pytest.raises(Cancel):
+        make(video, path, tick=tick)
+    return job_folder(path)
+
+
+@pytest.fixture
+def path(interrupted, tmp_path):
+    shutil.copytree(interrupted, job_folder(tmp_path / "film.mp4"))
+    return tmp_path / "film.mp4"
+
+
+def tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+# What a job may remove
+
+
+@pytest.mark.parametrize("foreign", ["thesis.txt", "sub/thesis.txt", "cuts.json", "units/00000.json", "0badf00d0bad/thesis.txt"])
+def test_a_folder_that_holds_something_else_is_refused(video, tmp_path, foreign):
+    job = tmp_path / "out"
+    (job / foreign).parent.mkdir(parents=True)
+    (job / foreign).write_text("[]")
+    with pytest.raises(FileExistsError, match="out is not empty and holds no job of StereoReel"):
+        make(video, tmp_path / "film.mp4", folder=job)
+    assert tree(tmp_path) == {f"out/{foreign}": b"[]"}
+
+
+@pytest.mark.parametrize("what", ["file", "link to a file", "dangling link"])
+def test_a_job_that_is_no_folder_is_refused(video, tmp_path, what):
+    (tmp_path / "thesis.txt").write_text("mine")
+    job = tmp_path / "out"
+    if what == "file":
+        job = tmp_path / "thesis.txt"
+    else:
+        os.symlink("thesis.txt" if what == "link to a file" else "nowhere", job)
+    with pytest.raises(NotADirectoryError, match="a job needs a folder"):
+        make(video, tmp_path / "film.mp4", folder=job)
+    assert tree(tmp_path)["thesis.txt"] == b"mine" and not (tmp_path / "nowhere").exists()
+
+
+def test_what_someone_put_into_a_job_stays(path, video, wanted):
+    """The film itself may be there too."""
+    job = job_folder(path)
+    [identity] = job.glob("*/")
+    notes = [job / "thesis.txt", job / "sub" / "a.nut", identity / "mine.json", identity / "units" / "holiday.nut",
+             identity / "units" / "00001.txt", identity / "units" / "unit-12345678x" / "00000.json",
+             identity / "units" / "00001.0.nut.part", identity / "units" / "album" / "00000.0.nut"]  # fmt: skip
+    for note in notes:
+        note.parent.mkdir(exist_ok=True)
+        note.write_text("mine")
+    assert make(video, job / "film.mp4", folder=job) == [job / "film.mp4"]
+    assert [path for path in sorted(job.rglob("*")) if path.is_file()] == sorted([*notes, job / "film.mp4", job / MARK])
+    assert all(note.read_text() == "mine" for note in notes)
+
+
+@pytest.mark.parametrize("which", ["identity", "units", "a unit of a worker"])
+def test_links_in_a_job_are_not_followed(path, video, which, tmp_path):
+    album = tmp_path / "album"
+    album.mkdir()
+    for name in ("00000.json", "00007.0.nut", "job.json", "unit"):
+        (album / name).write_text("mine")
+    [identity] = job_folder(path).glob("*/")
+    place = {"identity": identity, "units": identity / "units", "a unit of a worker": identity / "units" / "unit-abcdefgh"}[which]
+    if place.exists():
+        shutil.rmtree(place)
+    os.symlink(album, place)
+    before = tree(album)
+    if which == "a unit of a worker":
+        make(video, path)
+    else:
+        with pytest.raises(FileExistsError, match="is a link, where a job keeps its files"):
+            make(video, path)
+    assert tree(album) == before
+
+
+def test_nothing_is_left_of_a_job_in_a_folder_that_was_empty(video, tmp_path):
+    (tmp_path / "out").mkdir()
+    make(video, tmp_path / "out" / "film.mp4", folder=tmp_path / "out")
+    assert os.listdir(tmp_path / "out") == ["film.mp4"]
+
+
+# A film that is complete
+
+
+def command(path: Path, video: Path, tmp_path: Path) -> list[str]:
+    (tmp_path / "graph.json").write_text(json.dumps(graph()))
+    return ["film", str(tmp_path / "graph.json"), "--input", str(video), "--output", str(path), "--unit", "8", "--device", "cpu"]
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["finished", "killed between completion and exit"])
+def test_the_same_command_finds_its_film_complete(video, tmp_path, capsys, monkeypatch, killed):
+    film = tmp_path / "film.mp4"
+    if killed:
+        monkeypatch.setattr("stereoreel.film.job.Job.forget", lambda job: None)
+    assert main(command(film, video, tmp_path)) == 0
+    monkeypatch.undo()
+    assert job_folder(film).exists() == killed
+    before = film.read_bytes(), film.stat().st_mtime_ns
+    monkeypatch.setattr("stereoreel.film.segment.Maker.make", lambda *_: pytest.fail("a unit was computed"))
+    for more in ([], ["--overwrite"]):
+        assert main([*command(film, video, tmp_path), *more]) == 0
+        said = capsys.readouterr()
+        assert f"{film} is already complete." in said.err and said.out.splitlines()[-1] == str(film)
+    assert (film.read_bytes(), film.stat().st_mtime_ns) == before and not job_folder(film).exists()
+
+
+@pytest.mark.parametrize("change", ["option", "source", "truncated", "another film"])
+def test_another_film_is_not_taken_for_it(video, tmp_path, capsys, change):
+    film, words = tmp_path / "film.mp4", command(tmp_path / "film.mp4", video, tmp_path)
+    assert main(words) == 0
+    if change == "option":
+        words += ["--set", "stereo.divergence=1"]
+    elif change == "source":
+        words[words.index("--input") + 1] = str(source(tmp_path / "other.mp4", seed=9))
+    elif change == "truncated":
+        film.write_bytes(film.read_bytes()[:-2000])
+    else:
+        film.write_bytes(video.read_bytes())
+    before = film.read_bytes()
+    assert main(words) == 1
+    assert "already exists" in capsys.readouterr().err and film.read_bytes() == before and not job_folder(film).exists()
+    assert main([*words, "--overwrite"]) == 0 and film.read_bytes() != before
+
+
+def test_a_film_of_two_files_is_complete_only_when_both_are(video, tmp_path, capsys):
+    words = [*command(tmp_path / "film_L.mp4", video, tmp_path), "--set", "encode.layout=two_files"]
+    assert main(words) == 0 and main(words) == 0
+    assert "already complete" in capsys.readouterr().err
+    (tmp_path / "film_R.mp4").unlink()
+    assert main(words) == 0 and (tmp_path / "film_R.mp4").exists()
+
+
+def test_the_claim_is_a_tag_of_the_file(video, tmp_path):
+    import av
+
+    make(video, tmp_path / "film.mp4")
+    with av.open(str(tmp_path / "film.mp4")) as file:
+        assert len(file.metadata[CLAIM]) == 12
+
+
+# Damage
+
+
+DAMAGE = {
+    "empty": lambda data: b"", "truncated": lambda data: data[:len(data) // 2], "list": lambda data: b"[]", "object": lambda data: b"{}",
+    "null": lambda data: b"null", "number": lambda data: b"7", "text": lambda data: b'"x"', "not JSON": lambda data: b"<html>",
+    "not UTF-8": lambda data: b'{"\xff": 1}', "nulls": lambda data: bytes(len(data)), "nested": lambda data: b"[" * 100_000,
+    "list of lists": lambda data: b"[[], [1, 2, 3], [null]]", "huge number": lambda data: b"1" * 10_000,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("file", ["cuts.json", "*/job.json", "*/units/00000.json", "*/units/00000.0.nut", "*/journal.txt", MARK, "*/lock"])
+def test_a_damaged_job_goes_on(path, video, wanted, file, damage):
+    [spoilt] = job_folder(path).glob(file)
+    spoilt.write_bytes(DAMAGE[damage](spoilt.read_bytes()))
+    if file == "*/lock" and damage not in ("empty", "truncated"):
+        with pytest.raises(FileExistsError, match="is not a lock of StereoReel"):
+            make(video, path)
+        return
+    make(video, path, keep=True)
+    assert hashes(path) == wanted
+
+
+def changed(record: Path, **changes) -> None:
+    record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("changes", [
+    {"units": []}, {"units": [[0, 76, 0, 76, 9]]}, {"units": [[0, 10, 0, 10]]}, {"units": [[0, 999, 0, 999]]}, {"units": [[5, 84, 5, 84]]},
+    {"units": [[0, 84.0, 0, 84]]}, {"units": "x"}, {"units": None}, {"identity": {}}, {"identity": []}, {"identity": {"made": 3}},
+    {"identity": None}, {"format": None}, {"format": "1"},
+], ids=str)  # fmt: skip
+def test_a_manifest_that_does_not_fit_is_written_again(path, video, wanted, changes):
+    [manifest] = job_folder(path).glob("*/job.json")
+    changed(manifest, **changes)
+    if "format" in changes:
+        with pytest.raises(ValueError, match="made by another version of StereoReel"):
+            make(video, path)
+        return
+    make(video, path, keep=True)
+    assert hashes(path) == wanted
+
+
+@pytest.mark.parametrize("changes", [
+    {"unit": [0, 20, 0, 21]}, {"unit": []}, {"unit": None}, {"files": []}, {"files": None}, {"files": [{}]}, {"files": [None]},
+    {"files": [{"name": "../../../thesis.txt", "bytes": 4, "sha256": "x", "ahead": 0}]}, {"frames": []}, {"frames": [["x"]]}, {"frames": 3},
+    {"seconds": "x"}, {"costs": []}, {"costs": {"a": None}}, {"more": 1},
+], ids=str)  # fmt: skip
+def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    [record] = job_folder(path).glob("*/units/00000.json")
+    changed(record, **changes)
+    said = []
+    make(video, path, keep=True, said=said)
+    assert said[0].startswith("Unit 0 ") and hashes(path) == wanted and (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+def test_the_record_of_another_unit_is_made_again(path, video, wanted):
+    one, other = sorted(job_folder(path).glob("*/units/0000?.json"))
+    other.write_bytes(one.read_bytes())
+    said = []
+    make(video, path, keep=True, said=said)
+    assert said[0].startswith("Unit 1 ") and hashes(path) == wanted
+
+
+@pytest.mark.parametrize("places", [[3, 2], [0, 5], [-1], [10**30], ["x"], [1.5], [True], "abc", None, [99999]])
+def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
+    """Cuts are found in the source here, so that what was written down matters."""
+    made = graph()
+    made["1"]["inputs"]["cuts"] = True
+    del made["2"]["inputs"]["cuts"]
+    make(video, tmp_path / "whole.mp4", made, keep=True)
+    (tmp_path / "graph.json").write_text(json.dumps(made))
+    words = ["film", str(tmp_path / "graph.json"), "--input", str(video), "--output", str(tmp_path / "film.mp4"), "--device", "cpu"]
+    assert main([*words, "--keep-job"]) == 0
+    shutil.rmtree(next(job_folder(tmp_path / "film.mp4").glob("*/")))
+    (tmp_path / "film.mp4").unlink()
+    record = job_folder(tmp_path / "film.mp4") / "cuts.json"
+    known = json.loads(record.read_text())
+    assert known[0][-1] == [10, 14, 26, 33]
+    record.write_text(json.dumps([[*known[0][:-1], places]]))
+    from stereoreel.media import cuts
+
+    cuts.known.clear()
+    assert main([*words, "--keep-job"]) == 0
+    assert hashes(tmp_path / "film.mp4") == hashes(tmp_path / "whole.mp4")
