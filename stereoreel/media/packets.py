@@ -27,10 +27,11 @@ class PacketCount:
 
     def __init__(self, container, stream):
         self.first, self.pts, self.keys, self.read = None, [], [], 0
+        gaps_count = stream.container.format.name == "avi"  # it counts a dropped frame, for which it has no packet
         self.whole = True  # until a packet is cut off or the demuxer fails
         codec, cut = stream.codec_context.name, 0
         for packet in self._packets(container, stream):
-            self.read += 1
+            self.read = self.read + 1 if not gaps_count or packet.dts is None else max(self.read, packet.dts) + 1
             if self.first is None:
                 self._decode(packet)
             if not is_shown(packet, codec) or not (self.keys or packet.is_keyframe):
