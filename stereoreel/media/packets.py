@@ -7,6 +7,8 @@ from itertools import pairwise
 
 import av.error
 
+from .rates import believable
+
 REORDER = 16  # the most frames a codec keeps back
 
 
@@ -62,13 +64,14 @@ class PacketCount:
         self.first = next((frame for frame in frames), None)
 
     def _finish(self, stream, cut: int) -> None:
-        """Drop what was cut off at the end, sort, and forget timestamps that cannot tell frames apart."""
+        """Drop what was cut off at the end, sort, and forget timestamps that cannot tell frames apart or are beyond all sense."""
         del self.pts[len(self.pts) - cut:]
         self.missing = max(0, stream.frames - self.read) + cut
         if not self.missing and (not self.whole or is_cut_off(stream.container)):
             self.missing = _left(stream, self.pts)
         guessed = stream.container.format.name == "avi" and stream.codec_context.has_b_frames  # AVI stores no display times
-        self.timed = not guessed and None not in self.pts and len(set(self.pts)) == len(self.pts)
+        distinct = not guessed and None not in self.pts and len(set(self.pts)) == len(self.pts)
+        self.timed = distinct and believable(sorted(self.pts), Fraction(stream.time_base))
         if not self.timed:
             self.keys = []
             return
