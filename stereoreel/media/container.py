@@ -26,10 +26,10 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
     """The opened container; FileNotFoundError, PermissionError or ValueError say in one sentence why not."""
     check_file(path)
     path = Path(path)
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path.name} may not be read; give this user the right to read it.")
     try:
         # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason to refuse a film.
         return av.open(str(path.absolute()), options=dict(SAFE), **TAGS)
-    except PermissionError:
-        raise PermissionError(f"{path.name} may not be read; give this user the right to read it.") from None
     except (av.error.FFmpegError, ValueError):
         raise ValueError(f"{path.name} is not a video that can be read: it is damaged, incomplete, or another kind of file.") from None
