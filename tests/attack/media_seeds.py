@@ -25,6 +25,8 @@ KINDS = {
     "webm": (".webm", "libvpx", "yuv420p", {"deadline": "realtime"}, ("libopus", "stereo"), {"chapters": PARTS}),
     "avi": (".avi", "mpeg4", "yuv420p", {"g": "4"}, ("libmp3lame", "stereo"), {}),
     "mpegts": (".ts", "mpeg2video", "yuv420p", {"g": "4"}, ("mp2", "stereo"), {}),
+    "mpegts interlaced": (".ts", "mpeg2video", "yuv420p", {"g": "4", "flags": "+ilme+ildct"}, ("aac", "stereo"), {"interlaced": True}),
+    "avi of floats": (".avi", "mjpeg", "yuvj420p", {}, ("pcm_f32le", "stereo"), {}),
     "flv": (".flv", "flv", "yuv420p", {"g": "4"}, ("libmp3lame", "stereo"), {}),
     "ogg": (".ogg", "libvpx", "yuv420p", {"deadline": "realtime"}, ("libopus", "stereo"), {}),
     "nut": (".nut", "mpeg4", "yuv420p", {"g": "4", "bf": "2"}, ("pcm_s16le", "stereo"), {"chapters": PARTS}),
@@ -45,8 +47,9 @@ def make_seeds(folder: Path) -> dict[str, list[Path]]:
         path = folder / f"{name.replace(' ', '_')}{suffix}"
         more = dict(more)
         muxer = {"fflags": "+bitexact", **more.pop("muxer", {})}
-        if "chapters" in more and not hasattr(av.container.OutputContainer, "set_chapters"):
-            del more["chapters"]  # PyAV 14
+        for what, call in (("chapters", "set_chapters"), ("subtitles", "add_mux_stream")):
+            if not hasattr(av.container.OutputContainer, call):
+                more.pop(what, None)  # older PyAV
         audio = []
         if sound:
             rate = RATES.get(sound[0], 48000)
