@@ -17,6 +17,7 @@ log = logging.getLogger(__name__)
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # what a plain channel count means
 BLOCK = 16384  # samples per frame made from a tensor
 GAP = Fraction(1, 10)  # seconds; a smaller step in the source's times is rounding, not silence
+ABSURD = 1e6  # of full scale
 RATES, MOST_CHANNELS = range(1000, 768_001), 64  # what sound can be; anything else in a header is damage
 
 
@@ -53,12 +54,17 @@ class EncodedTrack:
         try:
             for frame in packet.decode():
                 for piece in self._steady(frame):
+                    if not make_finite(piece):
+                        self._warn()
                     made += self._encode(piece, start)
         except av.error.FFmpegError:
-            if not self._damaged:
-                log.warning("Damaged pieces of the sound are left out.")
-            self._damaged = True
+            self._warn()
         return made
+
+    def _warn(self) -> None:
+        if not self._damaged:
+            log.warning("Damaged pieces of the sound are left out.")
+        self._damaged = True
 
     def flush(self) -> list[av.Packet]:
         return self.stream.encode(None)
@@ -136,6 +142,19 @@ def can_encode(audio: dict, rate: int, layout: str) -> bool:
 def layout_name(layout) -> str:
     """A layout's name; a file that only counts its channels gets the usual one of that count."""
     return layout.name if "channels" not in layout.name else LAYOUTS.get(layout.nb_channels, layout.name)
+
+
+def make_finite(frame: av.AudioFrame) -> bool:
+    """Silence samples that are no numbers or far beyond full scale, which an encoder refuses; False where there were some."""
+    kind = {"flt": np.float32, "dbl": np.float64}.get(frame.format.name.removesuffix("p"))
+    whole = True
+    for plane in frame.planes if kind else ():
+        samples = np.frombuffer(plane, kind)
+        good = np.abs(samples) < ABSURD  # not of NaN
+        if not good.all():
+            plane.update(np.where(good, samples, kind(0)).tobytes())
+            whole = False
+    return whole
 
 
 def cut(frame: av.AudioFrame, first: int, last: int) -> av.AudioFrame:
