@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..clip import Samples, Soundtrack
 from .container import open_media
-from .packets import skip_others
+from .packets import demux, skip_others
 from .probe import probe
 from .sound import Steady, is_sound
 
@@ -81,7 +81,7 @@ def _believed(pieces: Iterator[Piece], end: int, most: int) -> Iterator[Piece]:
 def _decoded(container, stream) -> Iterator[av.AudioFrame]:
     """Frames; a damaged packet is left out, a file that breaks off ends."""
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             try:
                 yield from packet.decode()
             except av.error.FFmpegError:

@@ -16,7 +16,7 @@ import av
 import av.error
 
 from .container import open_media
-from .packets import REORDER, skip_others
+from .packets import REORDER, demux, skip_others
 from .probe import FileFacts
 
 Placed = tuple[int, av.VideoFrame]
@@ -129,7 +129,7 @@ def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed
 
 def _decoded(container, stream) -> Iterator[av.VideoFrame]:
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if packet.size:  # an empty one would end the decoder
                 yield from _try_decode(stream, packet)
     except av.error.FFmpegError:

@@ -19,6 +19,7 @@ import av.error
 
 from ..clip import Samples, Soundtrack
 from .container import open_media
+from .packets import demux
 from .probe import probe
 from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
 from .trial import Trial
@@ -122,7 +123,7 @@ class FileTracks:
             if seek:
                 with suppress(av.error.FFmpegError):  # then from the beginning
                     self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
-            for packet in self._source.demux([self._source.streams[index] for index in self._tracks]):
+            for packet in demux(self._source, [self._source.streams[index] for index in self._tracks]):
                 if packet.pts is None and packet.dts is None:
                     continue
                 beyond = beyond + 1 if self._time(packet) > self._end + INTERLEAVING else 0

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import av.error
 
 from .rates import believable
@@ -17,6 +20,12 @@ def skip_others(container, wanted) -> None:
     for stream in container.streams:
         if stream is not wanted and hasattr(stream, "discard"):
             stream.discard = type(stream.discard).all
+
+
+def demux(container, streams) -> Iterator[av.Packet]:
+    """The packets of a stream or of several, in the file's order, and an empty one of each at the end."""
+    with suppress(IndexError):  # of PyAV, after the last packet of a file in which a stream began midway
+        yield from container.demux(streams)
 
 
 def is_shown(packet, codec: str) -> bool:
@@ -52,7 +61,7 @@ class PacketCount:
 
     def _packets(self, container, stream):
         try:
-            yield from (packet for packet in container.demux(stream) if packet.size)
+            yield from (packet for packet in demux(container, stream) if packet.size)
         except av.error.FFmpegError:
             self.whole = False
 

@@ -168,6 +168,16 @@ def test_sound_that_changes_midway_goes_on(tmp_path, host):
     assert pictures(copied(path, host)) == source.info.frames
 
 
+def test_a_stream_that_begins_midway_is_no_damage(tmp_path, host):
+    silent = write_video(tmp_path / "silent.mpg", moving(20), 25, "mpeg1video").read_bytes()
+    heard = write_video(tmp_path / "heard.mpg", moving(20), 25, "mpeg1video", audio=[(tone(0.8), 48000, "mp2", "stereo")]).read_bytes()
+    padding = (b"\0\0\1\xbe\xff\xff" + b"\xff" * 65535) * 100  # as much as is read before a file is open
+    path = tmp_path / "in.mpg"
+    path.write_bytes(silent + padding + heard + padding + silent)
+    assert probe(path).frames == 60
+    assert pictures(copied(path, host)) == 60
+
+
 @pytest.mark.parametrize("format", ["h264", "ffv1"])
 @pytest.mark.parametrize("codec", [b"alac", b"ec-3", b"mp4a", b"Opus", b"fLaC", b"QDM2", b"\xff\xff\xff\xff", b"\0\0\0\0"])
 @pytest.mark.parametrize("numbers", [b"\0\2\0\x10\0\0\0\0\xbb\x80\0\0", b"\0\0\0\0\0\0\0\0\0\0\0\0", b"\xff" * 12], ids=["true", "zero", "huge"])
