@@ -51,7 +51,8 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
         try:
             return _assemble(pieces, length, stream.channels)[None], rate
         except MemoryError:
-            raise ValueError(f"The sound of {audio.file.name} lasts {float(shown):.0f} s and does not fit in memory; take a shorter part.") from None
+            raise ValueError(f"The sound of {audio.file.name} lasts {float(shown):.0f} s and does not fit in memory; "
+                             "take a shorter part.") from None
 
 
 def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
@@ -70,7 +71,7 @@ def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
 
 
 def _believed(pieces: Iterator[Piece], end: int, most: int) -> Iterator[Piece]:
-    """The pieces without those that a damaged file places far beyond ``end`` and all sound before them, which would be silence without end."""
+    """The pieces without those that a damaged file places far beyond ``end`` and all sound before them."""
     reach = end
     for place, samples in pieces:
         if place <= reach + most:

@@ -12,7 +12,7 @@ from .layout import TURNS
 from .options import preset
 
 COARSE = 1000  # ticks a second for one with a picture that stands for half an hour
-KEPT_BACK = 16  # frames that an encoder may hold; MP4 says in 32 bits how much later than its packet a frame is shown
+KEPT_BACK = 16  # frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown
 FURTHEST_TICK = 1 << 31
 FINE = 90_000  # ticks a second for a varying rate whose own clock has no common unit near this
 

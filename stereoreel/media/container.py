@@ -30,7 +30,7 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
         raise PermissionError(f"{path.name} may not be read; give this user the right to read it.")
     try:
         # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason to refuse a film.
-        # Options for the container alone: PyAV before 18 frees more than it took where FLV and MPEG find their streams late.
+        # Options of the container alone: PyAV before 18 crashes on those of streams where FLV and MPEG find these late.
         return av.open(str(path.absolute()), container_options=dict(SAFE), **TAGS)
     except (av.error.FFmpegError, ValueError):
         raise ValueError(f"{path.name} is not a video that can be read: it is damaged, incomplete, or another kind of file.") from None

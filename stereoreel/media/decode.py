@@ -79,7 +79,7 @@ class FileSource:
         part = copy.copy(self)
         part.__dict__.pop("info", None)  # that of the whole window
         part.first, part.stop = self.first + start, self.first + stop
-        part._goes_on = self._goes_on or start > 0  # with frames before it: where there are none, the clip ends early
+        part._goes_on = self._goes_on or start > 0  # where it has no frame, the clip ends early
         return part
 
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
@@ -90,10 +90,12 @@ class FileSource:
             for block in blocks:
                 done += len(block)
                 if done == total and damage.held:  # now: nobody asks for more than the last frame
-                    self._warn(f"is damaged: {damage.held} of {done} frames could not be decoded and show the one before them")
+                    self._warn(f"is damaged: {damage.held} of {done} frames could not be decoded "
+                               "and show the one before them")
                 yield self._finished(block.to(host.device, non_blocking=True))
         if not done and not self._goes_on:
-            raise ValueError(f"{self.facts.path.name} holds no frame here that can be decoded; check that the file is complete.")
+            raise ValueError(f"{self.facts.path.name} holds no frame here that can be decoded; "
+                             "check that the file is complete.")
         if done < total:
             self._warn(f"ends early: {done} of {total} frames could be decoded")
 

@@ -38,7 +38,8 @@ def in_memory(facts: FileFacts) -> Iterator[None]:
         if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
             raise
         width, height = facts.coded
-        raise ValueError(f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory; set max_side to shrink them.") from None
+        raise ValueError(f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory; "
+                         "set max_side to shrink them.") from None
 
 
 def read_frames(facts: FileFacts, first: int, stop: int, damage: Damage, *, progressive: bool = True) -> Iterator[av.VideoFrame]:
@@ -97,7 +98,7 @@ def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
 def _decode(facts: FileFacts, seek: int | None) -> Iterator[Placed]:
     """Frames with their places as the decoder gives them; what cannot be decoded is left out.
 
-    Where a damaged one is among the last that several threads hold, the others are lost with it: one thread gives those.
+    Where a damaged one is among the last that several threads hold, the others go with it: one thread gives those.
     """
     last = -1
     try:

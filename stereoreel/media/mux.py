@@ -53,7 +53,8 @@ class FileTracks:
         with ExitStack() as undo:
             self._source = open_media(audio.file)
             undo.callback(self._source.close)
-            self._tracks = {stream.index: track for stream in self._source.streams if (track := self._track(stream))}
+            tracks = ((stream.index, self._track(stream)) for stream in self._source.streams)
+            self._tracks = {index: track for index, track in tracks if track}
             self._read_only_kept()
             self._copy_chapters()
             self._packets = self._read(seek=audio.start > INTERLEAVING)
@@ -154,7 +155,8 @@ class FileTracks:
 class CopiedTrack:
     """A stream whose packets are carried over as they are, later or earlier."""
 
-    def __init__(self, output: av.container.OutputContainer, source, trial: Trial, keeps_early: bool, end: Fraction):
+    def __init__(self, output: av.container.OutputContainer, source, trial: Trial, keeps_early: bool,
+                 end: Fraction):
         self.stream = output.add_stream_from_template(source, opaque=True)
         self._trial, self._keeps_early, self._end = trial, keeps_early, end
         self._last, self._damaged, self._name = None, False, Path(source.container.name).name
@@ -182,7 +184,8 @@ class CopiedTrack:
         self._last = packet.dts
         if not self._trial.takes(packet):
             if not self._damaged:
-                log.warning("Damaged pieces of the %s of %s are left out.", "sound" if self.stream.type == "audio" else "subtitles", self._name)
+                what = "sound" if self.stream.type == "audio" else "subtitles"
+                log.warning("Damaged pieces of the %s of %s are left out.", what, self._name)
             self._damaged = True
             return []
         packet.stream = self.stream

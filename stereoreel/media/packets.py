@@ -38,11 +38,13 @@ class PacketCount:
 
     def __init__(self, container, stream):
         self.first, self.pts, self.keys, self.read = None, [], [], 0
-        gaps_count = stream.container.format.name == "avi"  # it counts a dropped frame, for which it has no packet
+        counts_gaps = stream.container.format.name == "avi"  # a dropped frame, for which there is no packet
         self.whole = True  # until a packet is cut off or the demuxer fails
         codec, cut = stream.codec_context.name, 0
         for packet in self._packets(container, stream):
-            self.read = self.read + 1 if not gaps_count or packet.dts is None else max(self.read, packet.dts) + 1
+            self.read += 1
+            if counts_gaps and packet.dts is not None:
+                self.read = max(self.read, packet.dts + 1)
             if self.first is None:
                 self._decode(packet)
             if not is_shown(packet, codec) or not (self.keys or packet.is_keyframe):
@@ -73,7 +75,7 @@ class PacketCount:
         self.first = next((frame for frame in frames), None)
 
     def _finish(self, stream, cut: int) -> None:
-        """Drop what was cut off at the end, sort, and forget timestamps that cannot tell frames apart or are beyond all sense."""
+        """Drop what was cut off at the end, sort, and forget timestamps that are equal or beyond all sense."""
         del self.pts[len(self.pts) - cut:]
         self.missing = max(0, stream.frames - self.read) + cut
         if not self.missing and (not self.whole or is_cut_off(stream.container)):

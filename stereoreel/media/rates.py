@@ -17,8 +17,8 @@ UNKNOWN = Fraction(25)  # a single picture has no rate
 SNAP = Fraction(1, 1000)  # of the rate
 ROUNDING = 0.001  # seconds: Matroska's clock, which its frames keep when they are copied into a finer one
 LARGEST_DENOMINATOR = 90_000  # rates must fit FFmpeg's 32-bit fractions
-SLOWEST, FASTEST = Fraction(1, 7200), 100_000  # frames a second: no film shows one for two hours (MP4 cannot), no camera is faster
-FURTHEST = 10**10  # seconds, three centuries: a live stream may count from 1970, and FFmpeg's microseconds overflow at a thousand times that
+SLOWEST, FASTEST = Fraction(1, 7200), 100_000  # frames a second: MP4 shows none for much longer, no camera is faster
+FURTHEST = 10**10  # seconds, three centuries: a live stream may count from 1970; FFmpeg's microseconds end far beyond
 
 
 def snap(rate: Fraction) -> Fraction:
@@ -28,10 +28,11 @@ def snap(rate: Fraction) -> Fraction:
 
 
 def believable(pts: Sequence[int], tick: Fraction) -> bool:
-    """Whether frames can be meant to be shown at ``pts`` (rising, in ticks), or a damaged file put a time beyond all sense there."""
+    """Whether frames can be meant to be shown at ``pts`` (rising, in ticks): near zero, and neither too far nor too near."""
     if not pts:
         return True
-    if max(abs(pts[0]), abs(pts[-1])) * tick > FURTHEST or max((b - a for a, b in pairwise(pts)), default=0) * tick * SLOWEST > 1:
+    longest = max((later - earlier for earlier, later in pairwise(pts)), default=0)
+    if max(abs(pts[0]), abs(pts[-1])) * tick > FURTHEST or longest * tick * SLOWEST > 1:
         return False
     return len(pts) < 2 or len(pts) - 1 <= (pts[-1] - pts[0]) * tick * FASTEST
 

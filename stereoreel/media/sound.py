@@ -22,21 +22,22 @@ RATES, MOST_CHANNELS = range(1000, 768_001), 64  # what sound can be; anything e
 
 
 def is_sound(stream) -> bool:
-    """Whether an audio stream's header says what can be heard: a known codec, channels, and a rate that exists."""
+    """Whether an audio stream's header says what can be heard: a known codec, channels, a rate that exists."""
     return stream.codec_context is not None and stream.rate in RATES and 0 < stream.channels <= MOST_CHANNELS
 
 
 class Steady:
-    """Frames of one format, layout and rate, even where a damaged file changes them midway; the first one's, where not given."""
+    """Frames of one format, layout and rate, even where a file changes them midway; what is not given is the first's."""
 
-    def __init__(self, format: str | None = None, layout: av.AudioLayout | None = None, rate: int | None = None):
+    def __init__(self, format: str | None = None, layout: av.AudioLayout | None = None,
+                 rate: int | None = None):
         self._wanted, self._given, self._resampler = (format, layout, rate), None, None
 
     def __call__(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
         given = frame.format.name, frame.layout.name, frame.sample_rate
         if given != self._given:
             self._given, own = given, (frame.format.name, frame.layout, frame.sample_rate)
-            self._wanted = tuple(mine if wanted is None else wanted for wanted, mine in zip(self._wanted, own))
+            self._wanted = tuple(has if wants is None else wants for wants, has in zip(self._wanted, own))
             self._resampler = av.AudioResampler(*self._wanted)
         return self._resampler.resample(frame)
 
@@ -103,7 +104,8 @@ class SampleTrack:
     def write(self, until: Fraction) -> None:
         """Mux what begins before ``until`` seconds of the output."""
         while self._done < min(until * self._rate, self._waveform.shape[1]):
-            block = self._waveform[:, self._done:self._done + BLOCK].detach().float().nan_to_num(0).clamp(-1, 1).cpu().numpy()
+            block = self._waveform[:, self._done:self._done + BLOCK].detach().float().nan_to_num(0)
+            block = block.clamp(-1, 1).cpu().numpy()
             # Channels in turn: PyAV fails at eight planes.
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T).reshape(1, -1), format="flt", layout=self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._done, Fraction(1, self._rate)
@@ -145,7 +147,7 @@ def layout_name(layout) -> str:
 
 
 def make_finite(frame: av.AudioFrame) -> bool:
-    """Silence samples that are no numbers or far beyond full scale, which an encoder refuses; False where there were some."""
+    """Silence samples that are no numbers or absurdly loud, which an encoder refuses; False where there were some."""
     kind = {"flt": np.float32, "dbl": np.float64}.get(frame.format.name.removesuffix("p"))
     whole = True
     for plane in frame.planes if kind else ():

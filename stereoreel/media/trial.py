@@ -1,6 +1,6 @@
-"""A file that goes nowhere: what its container refuses of a track is found there, before it can spoil the film.
+"""A file that goes nowhere: what a container refuses of a track is found there, before it can spoil the film.
 
-A muxer puts packets into order and fails later, with another track's packet in hand: it cannot say which one it refuses.
+A muxer puts packets into order and fails later, with another track's packet in hand.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import av.error
 
 
 class Trial:
-    """One stream by itself in a container of the output's kind; FFmpegError or ValueError where the container takes no such stream."""
+    """One stream by itself in a container; FFmpegError or ValueError where that takes no such stream."""
 
     def __init__(self, container: str, source: av.stream.Stream):
         self._output = av.open(_Nowhere(), "w", format=container)

@@ -55,12 +55,21 @@ def _one_worker(numbers: Sequence[int], seeds: Path, work: Path) -> Iterator[Res
     paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "attack.media_worker", str(seeds), str(work), *map(str, numbers)]
     with tempfile.TemporaryFile("w+") as errors:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=work, env={**os.environ, "PYTHONPATH": paths}) as worker:
+        with subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=work,
+            env={**os.environ, "PYTHONPATH": paths},
+        ) as worker:
             begun, made, anything = None, False, False
             for line in worker.stdout:
                 said = json.loads(line)
                 if "outcome" in said:
-                    yield Result(**begun, **{key: said[key] for key in ("outcome", "words", "seconds", "memory")})
+                    yield Result(
+                        **begun, **{key: said[key] for key in ("outcome", "words", "seconds", "memory")}
+                    )
                     begun = None
                 elif "made" in said:
                     made = True
@@ -71,7 +80,9 @@ def _one_worker(numbers: Sequence[int], seeds: Path, work: Path) -> Iterator[Res
     if begun and made:
         yield Result(**begun, outcome="worse", words=f"the process ended with {worker.returncode}\n{text}")
     elif begun:
-        yield Result(**begun, outcome="unmade", words="the library that was to write the mutant ended the process")
+        yield Result(
+            **begun, outcome="unmade", words="the library that was to write the mutant ended the process"
+        )
     elif not anything:
         raise RuntimeError(f"The worker did not begin:\n{text}")
 
@@ -81,7 +92,10 @@ def table(results: Sequence[Result]) -> str:
     counts: dict[str, Counter] = defaultdict(Counter)
     for one in results:
         counts[one.container][one.outcome] += 1
-    rows = [f"{name:9}{count['frames']:8}{count['sentence']:10}{count['worse']:7}" for name, count in (*counts.items(), ("all", sum(counts.values(), Counter())))]
+    rows = [
+        f"{name:9}{count['frames']:8}{count['sentence']:10}{count['worse']:7}"
+        for name, count in (*counts.items(), ("all", sum(counts.values(), Counter())))
+    ]
     return "\n".join([f"{'':9}{'frames':>8}{'sentence':>10}{'worse':>7}", *rows])
 
 
@@ -95,10 +109,16 @@ def main(words: str) -> int:
                 print(one, flush=True)
     print(table(results))
     print("sentences:")
-    sentences = Counter(" ".join(word for word in one.words.split() if "case_" not in word) for one in results if one.outcome == "sentence")
+    sentences = Counter(
+        " ".join(word for word in one.words.split() if "case_" not in word)
+        for one in results
+        if one.outcome == "sentence"
+    )
     for sentence, count in sentences.most_common():
         print(f"{count:6} {sentence}")
-    print(f"slowest {max(one.seconds for one in results)} s, most memory {max(one.memory for one in results) >> 20} MiB")
+    print(
+        f"slowest {max(one.seconds for one in results)} s, most memory {max(one.memory for one in results) >> 20} MiB"
+    )
     return 0
 
 

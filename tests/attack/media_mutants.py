@@ -1,4 +1,4 @@
-"""Damage media files as disks, networks, bad writers and attackers do: by seed, so that a mutant can be made again from its number."""
+"""Damage media files as disks, networks, bad writers and attackers do; a mutant's number makes it again."""
 
 from __future__ import annotations
 
@@ -12,20 +12,41 @@ from typing import NamedTuple
 import av
 import av.error
 import numpy as np
-
 from attack.media_seeds import CONTAINERS, TITLE
 
 SEED = 20_240
-EXTREMES = (0, 1, 2, 3, 7, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x10000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
-            1 << 40, (1 << 63) - 1, 1 << 63, (1 << 64) - 1)
-KNOWN = (64, 48, 25, 10, 2, 1, 44100, 48000, 12800, 90000, 1000, 25000, 40, 40_000, 400_000)  # numbers that the seeds' headers hold
-SIZES = ((0, 0), (1, 1), (65535, 65535), (16383, 16383), (12000, 12000), (1, 65535), (65535, 1), (63, 47), (32, 24), (640, 480), (5000, 5000))
+EXTREMES = (
+    0,
+    1,
+    2,
+    3,
+    7,
+    *((1 << bits) + step for bits in (7, 8, 15, 16, 31, 32, 40, 63, 64) for step in (-1, 0)),
+)
+KNOWN = (64, 48, 25, 10, 2, 1, 44100, 48000, 12800, 90000, 1000, 25000, 40, 40_000, 400_000)  # in the headers
+SIZES = tuple(
+    zip(
+        (0, 1, 65535, 16383, 12000, 1, 65535, 63, 32, 640), (0, 1, 65535, 16383, 12000, 65535, 1, 47, 24, 480)
+    )
+)
 SUFFIXES = (".mp4", ".mkv", ".avi", ".ts", ".flv", ".ogg", ".gif", ".wav", ".png", ".y4m", ".txt", "")
-TEXTS = (b"\xff\xfe\xfa\x80\x81bad", b"a\0b\0c\0d\0e\0", b"\n\r\x1b[31mred", b"%s%n%d%s%n", b"\xed\xa0\x80\xed\xb0\x80zz", b"\xf0\x9f\x8e\xac\xf0\x9f\x8e\xac")
+TEXTS = (
+    b"\xff\xfe\xfa\x80\x81bad",
+    b"a\0b\0c\0d\0e\0",
+    b"\n\r\x1b[31mred",
+    b"%s%n%d%s%n",
+    b"\xed\xa0\x80\xed\xb0\x80zz",
+    b"\xf0\x9f\x8e\xac\xf0\x9f\x8e\xac",
+)
+
+Y4M_WORDS = (
+    b"W0 W65535 W16000 H-1 H16000 W99999999999 F0:0 F1:0 F0:1 F1000000:1 F1:1000000 A0:0 "
+    b"A1:0 A65535:1 C444p16 Cmono C420p14 Ix It "
+).split()
 
 
 class Element(NamedTuple):
-    """A box, chunk, packet or page: its kind, where its size stands and how, where its body is, and the checksum that covers it."""
+    """A box, chunk, packet or page: its kind, where its size stands and how, its body, and its checksum."""
 
     kind: str
     size_at: int
@@ -47,7 +68,7 @@ class Mutant(NamedTuple):
 
 
 def make_mutant(number: int, seeds: dict[str, list[Path]], folder: Path) -> Mutant:
-    """Case ``number``, written into ``folder``: containers and mutators in turn, the rest by chance that the number seeds."""
+    """Case ``number``, written into ``folder``: containers and mutators in turn, the rest as the number seeds."""
     rng = np.random.default_rng([SEED, number])
     container, name = nature(number)
     seed, mutate = seeds[container][rng.integers(len(seeds[container]))], MUTATORS[name]
@@ -80,10 +101,14 @@ class _Case(NamedTuple):
         return items[self.below(len(items))]
 
     def number(self) -> int:
-        return self.pick(EXTREMES) if self.below(4) else int(self.rng.integers(1 << 32)) << self.pick((0, 0, 16, 32))
+        return (
+            self.pick(EXTREMES)
+            if self.below(4)
+            else int(self.rng.integers(1 << 32)) << self.pick((0, 0, 16, 32))
+        )
 
     def element(self, data: bytearray) -> Element | None:
-        """One element: a kind by chance, then one of that kind, so that rare headers are hit as often as frames."""
+        """One element: a kind by chance, then one of it, so that rare headers are hit as often as frames."""
         found = list(elements(self.container, bytes(data)))
         if not found:
             return None
@@ -107,28 +132,55 @@ def head_flips(case: _Case, data: bytearray) -> bytearray:
 
 def runs(case: _Case, data: bytearray) -> bytearray:
     start, length = case.below(len(data)), case.pick((4, 64, 1000, 20_000))
-    data[start:start + length] = case.pick((b"\0", b"\xff", bytes([case.below(256)]))) * len(data[start:start + length])
+    data[start : start + length] = case.pick((b"\0", b"\xff", bytes([case.below(256)]))) * len(
+        data[start : start + length]
+    )
     return data
 
 
 def truncated(case: _Case, data: bytearray) -> bytearray:
-    return data[:case.pick((0, 1, 3, 12, 100, case.below(len(data)), case.below(len(data)), case.below(len(data)), len(data) - 1))]
+    return data[
+        : case.pick(
+            (
+                0,
+                1,
+                3,
+                12,
+                100,
+                case.below(len(data)),
+                case.below(len(data)),
+                case.below(len(data)),
+                len(data) - 1,
+            )
+        )
+    ]
 
 
 def duplicated(case: _Case, data: bytearray) -> bytearray:
-    start, at, length = case.below(len(data)), case.below(len(data)), case.pick((16, 188, 1000, 8000, len(data)))
-    return data[:at] + data[start:start + length] + data[at:]
+    start, at, length = (
+        case.below(len(data)),
+        case.below(len(data)),
+        case.pick((16, 188, 1000, 8000, len(data))),
+    )
+    return data[:at] + data[start : start + length] + data[at:]
 
 
 def missing(case: _Case, data: bytearray) -> bytearray:
     start = case.below(len(data))
-    return data[:start] + data[start + case.pick((1, 16, 188, 1000, 8000)):]
+    return data[:start] + data[start + case.pick((1, 16, 188, 1000, 8000)) :]
 
 
 def spliced(case: _Case, data: bytearray) -> bytearray:
-    same = case.seeds[case.container] if case.below(2) else [path for paths in case.seeds.values() for path in paths]
+    same = (
+        case.seeds[case.container]
+        if case.below(2)
+        else [path for paths in case.seeds.values() for path in paths]
+    )
     other = case.pick(same).read_bytes()
-    return data[:case.pick((len(data), case.below(len(data))))] + other[case.pick((0, case.below(len(other)))):]
+    return (
+        data[: case.pick((len(data), case.below(len(data))))]
+        + other[case.pick((0, case.below(len(other)))) :]
+    )
 
 
 def sizes(case: _Case, data: bytearray) -> bytearray:
@@ -136,9 +188,26 @@ def sizes(case: _Case, data: bytearray) -> bytearray:
     if one is None or not one.size_bytes:
         return fields(case, data)
     limit = 1 << 8 * one.size_bytes
-    old = int.from_bytes(data[one.size_at:one.size_at + one.size_bytes], one.order)
-    value = case.pick((0, 1, 7, 8, old - 1, old + 1, old * 2, limit - 1, limit // 2, limit // 2 - 1, case.below(1 << 16))) % limit
-    data[one.size_at:one.size_at + one.size_bytes] = value.to_bytes(one.size_bytes, one.order)
+    old = int.from_bytes(data[one.size_at : one.size_at + one.size_bytes], one.order)
+    value = (
+        case.pick(
+            (
+                0,
+                1,
+                7,
+                8,
+                old - 1,
+                old + 1,
+                old * 2,
+                limit - 1,
+                limit // 2,
+                limit // 2 - 1,
+                case.below(1 << 16),
+            )
+        )
+        % limit
+    )
+    data[one.size_at : one.size_at + one.size_bytes] = value.to_bytes(one.size_bytes, one.order)
     return mended(case, data, one)
 
 
@@ -151,7 +220,7 @@ def fields(case: _Case, data: bytearray) -> bytearray:
     reach = one.stop - one.body if case.below(2) else min(one.stop - one.body, 48)
     at = one.body + case.below(reach) // width * width
     width = min(width, one.stop - at)
-    data[at:at + width] = (case.number() % (1 << 8 * width)).to_bytes(width, case.pick(("big", "little")))
+    data[at : at + width] = (case.number() % (1 << 8 * width)).to_bytes(width, case.pick(("big", "little")))
     return mended(case, data, one)
 
 
@@ -168,7 +237,7 @@ def known_numbers(case: _Case, data: bytearray) -> bytearray:
     if not places:
         return head_flips(case, data)
     at, width, order = case.pick(places)
-    data[at:at + width] = (case.number() % (1 << 8 * width)).to_bytes(width, order)
+    data[at : at + width] = (case.number() % (1 << 8 * width)).to_bytes(width, order)
     for one in elements(case.container, bytes(data)):
         if one.body <= at < one.stop:
             mended(case, data, one)
@@ -182,13 +251,13 @@ def dimensions(case: _Case, data: bytearray) -> bytearray:
         wide, high, at = (64).to_bytes(width, order), (48).to_bytes(width, order), -1
         while (at := data.find(wide, at + 1)) >= 0:
             for gap in range(4):
-                if data[at + width + gap:at + 2 * width + gap] == high:
+                if data[at + width + gap : at + 2 * width + gap] == high:
                     places.append((at, at + width + gap, width, order))
     if not places:
         return known_numbers(case, data)
     *places, width, order = case.pick(places)
     for at, value in zip(places, case.pick(SIZES)):
-        data[at:at + width] = (value % (1 << 8 * width)).to_bytes(width, order)
+        data[at : at + width] = (value % (1 << 8 * width)).to_bytes(width, order)
     for one in elements(case.container, bytes(data)):
         if one.body <= places[0] < one.stop:
             mended(case, data, one)
@@ -202,24 +271,35 @@ def moved_elements(case: _Case, data: bytearray) -> bytearray:
         return duplicated(case, data)
     if one.start > other.start:
         one, other = other, one
-    first, second = data[one.start:one.stop], data[other.start:other.stop]
+    first, second = data[one.start : one.stop], data[other.start : other.stop]
     what = case.below(3)
     if what == 0:
-        return data[:one.start] + data[one.stop:]
+        return data[: one.start] + data[one.stop :]
     if what == 1 or other.start < one.stop:
-        return data[:one.stop] + first + data[one.stop:]
-    return data[:one.start] + second + data[one.stop:other.start] + first + data[other.stop:]
+        return data[: one.stop] + first + data[one.stop :]
+    return data[: one.start] + second + data[one.stop : other.start] + first + data[other.stop :]
 
 
 def tags(case: _Case, data: bytearray) -> bytearray:
     """Text that is none: not UTF-8, with zeros, with control characters."""
-    wanted = case.pick((TITLE.encode(), b"Second part", b"first line", b"und", b"Lavf", b"Lavc", b"VideoHandler", b"SoundHandler"))
+    wanted = case.pick(
+        (
+            TITLE.encode(),
+            b"Second part",
+            b"first line",
+            b"und",
+            b"Lavf",
+            b"Lavc",
+            b"VideoHandler",
+            b"SoundHandler",
+        )
+    )
     places, at = [], -1
     while (at := data.find(wanted, at + 1)) >= 0:
         places.append(at)
     text = case.pick(TEXTS)
     at = case.pick(places) if places else case.below(len(data))
-    data[at:at + len(wanted)] = (text * len(wanted))[:len(wanted)]
+    data[at : at + len(wanted)] = (text * len(wanted))[: len(wanted)]
     for one in elements(case.container, bytes(data)):
         if one.body <= at < one.stop:
             mended(case, data, one)
@@ -231,18 +311,21 @@ def words(case: _Case, data: bytearray) -> bytearray:
     if case.container == "y4m":
         head, _, rest = bytes(data).partition(b"\n")
         parts = head.split(b" ")
-        parts[case.below(len(parts))] = case.pick((b"W0", b"W65535", b"W16000", b"H-1", b"H16000", b"W99999999999", b"F0:0", b"F1:0", b"F0:1", b"F1000000:1",
-                                                  b"F1:1000000", b"A0:0", b"A1:0", b"A65535:1", b"C444p16", b"Cmono", b"C420p14", b"Ix", b"It", b""))
+        parts[case.below(len(parts))] = case.pick(Y4M_WORDS)
         return bytearray(b" ".join(parts) + b"\n" + rest)
-    names = (b"avc1", b"mp4a", b"jpeg", b"sowt", b"tx3g", b"FMP4", b"V_MPEG4/ISO/AVC", b"A_AC3", b"A_FLAC", b"V_VP8", b"A_OPUS", b"V_FFV1",
-             b"S_TEXT/UTF8", b"OpusHead", b"VP80", b"GIF89a", b"vide", b"soun", b"text", b"vids", b"auds", b"isom", b"matroska", b"webm")
+    names = (
+        b"avc1 mp4a jpeg sowt tx3g FMP4 V_MPEG4/ISO/AVC A_AC3 A_FLAC V_VP8 A_OPUS V_FFV1 "
+        b"S_TEXT/UTF8 OpusHead VP80 GIF89a vide soun text vids auds isom matroska webm "
+    ).split()
     found = [name for name in names if name in data]
     if not found:
         return fields(case, data)
     name = case.pick(found)
-    others = (b"hvc1", b"av01", b"rawv", b"raw ", b"mp4v", b"twos", b"alac", b"ec-3", b"V_AV1", b"V_UNCOMPRESSED", b"A_PCM/INT/LIT", b"A_AAC",
-              b"S_VOBSUB", b"\0\0\0\0", b"\xff\xff\xff\xff", *found)
-    return bytearray(bytes(data).replace(name, case.pick(others)[:len(name)].ljust(len(name), b"\0"), case.pick((1, -1))))
+    others = [b"raw ", b"\0\0\0\0", b"\xff\xff\xff\xff", *found]
+    others += b"hvc1 av01 rawv mp4v twos alac ec-3 V_AV1 V_UNCOMPRESSED A_PCM/INT/LIT A_AAC S_VOBSUB".split()
+    return bytearray(
+        bytes(data).replace(name, case.pick(others)[: len(name)].ljust(len(name), b"\0"), case.pick((1, -1)))
+    )
 
 
 def times(case: _Case, data: bytearray) -> bytearray:
@@ -259,8 +342,15 @@ def times(case: _Case, data: bytearray) -> bytearray:
 
 def _remux(case: _Case, source: Path, target: Path) -> None:
     shift, share = case.pick(SHIFTS), case.pick((0.05, 0.3, 1.0))
-    with av.open(str(source), metadata_errors="replace") as old, av.open(str(target), "w", options={"fflags": "+bitexact"}) as new:
-        streams = {stream.index: new.add_stream_from_template(stream, opaque=True) for stream in old.streams if stream.type in ("video", "audio")}
+    with (
+        av.open(str(source), metadata_errors="replace") as old,
+        av.open(str(target), "w", options={"fflags": "+bitexact"}) as new,
+    ):
+        streams = {
+            stream.index: new.add_stream_from_template(stream, opaque=True)
+            for stream in old.streams
+            if stream.type in ("video", "audio")
+        }
         for packet in old.demux([old.streams[index] for index in streams]):
             if packet.dts is None:
                 continue
@@ -296,9 +386,23 @@ def as_is(case: _Case, data: bytearray) -> bytearray:
 
 
 MUTATORS: dict[str, Callable[[_Case, bytearray], bytearray]] = {
-    "bit flips": bit_flips, "head flips": head_flips, "runs": runs, "truncated": truncated, "duplicated": duplicated, "missing": missing,
-    "spliced": spliced, "sizes": sizes, "fields": fields, "more fields": fields, "known numbers": known_numbers, "dimensions": dimensions,
-    "moved elements": moved_elements, "tags": tags, "words": words, "times": times, "swapped ending": as_is,
+    "bit flips": bit_flips,
+    "head flips": head_flips,
+    "runs": runs,
+    "truncated": truncated,
+    "duplicated": duplicated,
+    "missing": missing,
+    "spliced": spliced,
+    "sizes": sizes,
+    "fields": fields,
+    "more fields": fields,
+    "known numbers": known_numbers,
+    "dimensions": dimensions,
+    "moved elements": moved_elements,
+    "tags": tags,
+    "words": words,
+    "times": times,
+    "swapped ending": as_is,
 }
 
 
@@ -316,15 +420,17 @@ def mended(case: _Case, data: bytearray, one: Element) -> bytearray:
     if case.below(4) == 0 or one.stop > len(data):
         return data
     if one.checksum == "ogg":
-        data[one.start + 22:one.start + 26] = bytes(4)
-        data[one.start + 22:one.start + 26] = crc(data[one.start:one.stop]).to_bytes(4, "little")
+        data[one.start + 22 : one.start + 26] = bytes(4)
+        data[one.start + 22 : one.start + 26] = crc(data[one.start : one.stop]).to_bytes(4, "little")
     elif one.checksum == "nut":
-        data[one.stop - 4:one.stop] = crc(data[one.body:one.stop - 4]).to_bytes(4, "big")
+        data[one.stop - 4 : one.stop] = crc(data[one.body : one.stop - 4]).to_bytes(4, "big")
     elif one.checksum == "section":
         at = one.start + 5
-        length = 3 + (int.from_bytes(data[at + 1:at + 3], "big") & 0xFFF)
+        length = 3 + (int.from_bytes(data[at + 1 : at + 3], "big") & 0xFFF)
         if at + length <= one.stop and length > 7:
-            data[at + length - 4:at + length] = crc(data[at:at + length - 4], 0xFFFFFFFF).to_bytes(4, "big")
+            data[at + length - 4 : at + length] = crc(data[at : at + length - 4], 0xFFFFFFFF).to_bytes(
+                4, "big"
+            )
     return data
 
 
@@ -347,7 +453,7 @@ def crc(data: bytes, value: int = 0) -> int:
     return value
 
 
-PARENTS = {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta", b"ilst", b"moof", b"traf", b"mvex", b"dinf", b"sv3d", b"proj", b"wave"}
+PARENTS = set(b"moov trak mdia minf stbl edts udta ilst moof traf mvex dinf sv3d proj wave".split())
 INSIDE = {b"stsd": 8, b"meta": 4, b"avc1": 78, b"jpeg": 78, b"mp4a": 28, b"sowt": 28}
 
 
@@ -362,18 +468,21 @@ def _boxes(data: bytes, at: int = 0, stop: int | None = None) -> Iterator[Elemen
         at = end
 
 
-MASTERS = {0x1A45DFA3, 0x18538067, 0x1549A966, 0x1654AE6B, 0xAE, 0xE0, 0xE1, 0x55B0, 0x1F43B675, 0xA0, 0x1C53BB6B, 0xBB, 0xB7, 0x1043A770,
-           0x45B9, 0xB6, 0x80, 0x1254C367, 0x7373, 0x67C8, 0x63C0, 0x114D9B74, 0x4DBB}
+MASTER_CODES = (
+    b"1A45DFA3 18538067 1549A966 1654AE6B AE E0 E1 55B0 1F43B675 A0 1C53BB6B BB B7 1043A770 "
+    b"45B9 B6 80 1254C367 7373 67C8 63C0 114D9B74 4DBB "
+)
+MASTERS = {int(code, 16) for code in MASTER_CODES.split()}
 
 
 def _ebml(data: bytes, at: int = 0, stop: int | None = None) -> Iterator[Element]:
     stop = len(data) if stop is None else stop
     while at < stop:
         wide = 9 - data[at].bit_length()
-        code = int.from_bytes(data[at:at + wide], "big")
+        code = int.from_bytes(data[at : at + wide], "big")
         size_at = at + wide
         long = 9 - data[size_at].bit_length()
-        size = int.from_bytes(data[size_at:size_at + long], "big") & ((1 << 7 * long) - 1)
+        size = int.from_bytes(data[size_at : size_at + long], "big") & ((1 << 7 * long) - 1)
         body = size_at + long
         end = min(stop, body + size)
         yield Element(f"{code:x}", size_at, long, body, end, start=at)
@@ -395,18 +504,25 @@ def _riff(data: bytes, at: int = 0, stop: int | None = None) -> Iterator[Element
 
 def _ts(data: bytes) -> Iterator[Element]:
     for at in range(0, len(data) - 187, 188):
-        pid, begins = int.from_bytes(data[at + 1:at + 3], "big") & 0x1FFF, data[at + 1] & 0x40
+        pid, begins = int.from_bytes(data[at + 1 : at + 3], "big") & 0x1FFF, data[at + 1] & 0x40
         section = begins and pid in (0, 17, 0x1000)
         body = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 and not section else 0)
-        yield Element(f"pid {pid}{' head' if begins else ''}", at + 4, 1, at + 5 if section else min(body, at + 180), at + 188,
-                      start=at, checksum="section" if section else "")
+        yield Element(
+            f"pid {pid}{' head' if begins else ''}",
+            at + 4,
+            1,
+            at + 5 if section else min(body, at + 180),
+            at + 188,
+            start=at,
+            checksum="section" if section else "",
+        )
 
 
 def _flv(data: bytes) -> Iterator[Element]:
     yield Element("header", 5, 4, 3, 9)
     at = 13
     while at + 11 <= len(data):
-        size = int.from_bytes(data[at + 1:at + 4], "big")
+        size = int.from_bytes(data[at + 1 : at + 4], "big")
         end = min(len(data), at + 11 + size)
         yield Element(f"tag {data[at]}", at + 1, 3, at + 4, end, start=at)
         at = end + 4
@@ -417,7 +533,7 @@ def _ogg(data: bytes) -> Iterator[Element]:
     while at >= 0 and at + 27 <= len(data):
         count = data[at + 26]
         body = at + 27 + count
-        end = min(len(data), body + sum(data[at + 27:body]))
+        end = min(len(data), body + sum(data[at + 27 : body]))
         kind = "first page" if data[at + 5] & 2 else "page"
         yield Element(f"{kind} head", at + 26, 1, at + 4, end, start=at, checksum="ogg")
         yield Element(kind, at + 26, 1, body, end, start=at, checksum="ogg")
@@ -432,8 +548,10 @@ def _nut(data: bytes) -> Iterator[Element]:
             while data[body] & 0x80:
                 forward, body = forward << 7 | data[body] & 0x7F, body + 1
             forward, body = forward << 7 | data[body], body + 1
-            if body + forward <= len(data) and forward > 4 and crc(data[body:body + forward]) == 0:
-                yield Element(code.decode(), at + 8, body - at - 8, body, body + forward, start=at, checksum="nut")
+            if body + forward <= len(data) and forward > 4 and crc(data[body : body + forward]) == 0:
+                yield Element(
+                    code.decode(), at + 8, body - at - 8, body, body + forward, start=at, checksum="nut"
+                )
 
 
 def _start_codes(data: bytes) -> Iterator[Element]:
@@ -450,7 +568,7 @@ def _asf(data: bytes, at: int = 0, stop: int | None = None) -> Iterator[Element]
     while at + 24 <= stop:
         size = struct.unpack_from("<Q", data, at + 16)[0]
         end = at + size if 24 <= size <= stop - at else stop
-        kind = data[at:at + 4].hex()
+        kind = data[at : at + 4].hex()
         yield Element(kind, at + 16, 8, at + 24, end, "little", at)
         if kind in ("3026b275", "b503bf5f"):  # the header and its extension
             yield from _asf(data, at + (30 if kind == "3026b275" else 46), end)
@@ -462,9 +580,9 @@ def _klv(data: bytes) -> Iterator[Element]:
     while at + 17 <= len(data):
         long = data[at + 16]
         wide = 1 + (long & 0x7F if long & 0x80 else 0)
-        size = int.from_bytes(data[at + 17:at + 16 + wide], "big") if long & 0x80 else long
+        size = int.from_bytes(data[at + 17 : at + 16 + wide], "big") if long & 0x80 else long
         end = min(len(data), at + 16 + wide + size)
-        yield Element(data[at + 4:at + 16].hex(), at + 16, wide, at + 16 + wide, end, start=at)
+        yield Element(data[at + 4 : at + 16].hex(), at + 16, wide, at + 16 + wide, end, start=at)
         at = end
 
 
@@ -474,5 +592,18 @@ def _slices(data: bytes) -> Iterator[Element]:
         yield Element("rest", at, 2, at, min(len(data), at + 512), start=at)
 
 
-LISTED = {"mp4": _boxes, "mov": _boxes, "mkv": _ebml, "webm": _ebml, "avi": _riff, "mpegts": _ts, "flv": _flv, "ogg": _ogg, "nut": _nut,
-          "mpeg": _start_codes, "asf": _asf, "mxf": _klv, "h264": _start_codes}
+LISTED = {
+    "mp4": _boxes,
+    "mov": _boxes,
+    "mkv": _ebml,
+    "webm": _ebml,
+    "avi": _riff,
+    "mpegts": _ts,
+    "flv": _flv,
+    "ogg": _ogg,
+    "nut": _nut,
+    "mpeg": _start_codes,
+    "asf": _asf,
+    "mxf": _klv,
+    "h264": _start_codes,
+}

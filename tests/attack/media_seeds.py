@@ -1,4 +1,4 @@
-"""Small sound files of every container, which the media fuzz damages: a few frames, with sound, text and chapters where they fit."""
+"""Small whole files of every container, which the media fuzz damages: with sound, text and chapters where they fit."""
 
 from __future__ import annotations
 
@@ -17,15 +17,50 @@ PARTS = [(0.0, 0.2, TITLE), (0.2, 0.4, "Second part")]
 
 # name: (ending, video codec, pixel format, codec options, audio codec and layout, what else)
 KINDS = {
-    "mp4": (".mp4", "libx264", "yuv420p", {"g": "4", "bf": "2"}, ("aac", "stereo"), {"subtitles": TEXT, "chapters": PARTS, "color": (1, 1, 1)}),
-    "mp4 in fragments": (".mp4", "libx264", "yuv420p", {"g": "4"}, ("aac", "mono"), {"muxer": {"movflags": "frag_keyframe+empty_moov"}}),
+    "mp4": (
+        ".mp4",
+        "libx264",
+        "yuv420p",
+        {"g": "4", "bf": "2"},
+        ("aac", "stereo"),
+        {"subtitles": TEXT, "chapters": PARTS, "color": (1, 1, 1)},
+    ),
+    "mp4 in fragments": (
+        ".mp4",
+        "libx264",
+        "yuv420p",
+        {"g": "4"},
+        ("aac", "mono"),
+        {"muxer": {"movflags": "frag_keyframe+empty_moov"}},
+    ),
     "mov": (".mov", "mjpeg", "yuvj420p", {}, ("pcm_s16le", "stereo"), {"subtitles": TEXT, "chapters": PARTS}),
-    "mkv": (".mkv", "libx264", "yuv420p", {"g": "4", "bf": "2"}, ("ac3", "stereo"), {"subtitles": TEXT, "chapters": PARTS, "color": (9, 16, 9)}),
+    "mkv": (
+        ".mkv",
+        "libx264",
+        "yuv420p",
+        {"g": "4", "bf": "2"},
+        ("ac3", "stereo"),
+        {"subtitles": TEXT, "chapters": PARTS, "color": (9, 16, 9)},
+    ),
     "mkv of ffv1": (".mkv", "ffv1", "gbrp10le", {}, ("flac", "mono"), {"chapters": PARTS}),
-    "webm": (".webm", "libvpx", "yuv420p", {"deadline": "realtime"}, ("libopus", "stereo"), {"chapters": PARTS}),
+    "webm": (
+        ".webm",
+        "libvpx",
+        "yuv420p",
+        {"deadline": "realtime"},
+        ("libopus", "stereo"),
+        {"chapters": PARTS},
+    ),
     "avi": (".avi", "mpeg4", "yuv420p", {"g": "4"}, ("libmp3lame", "stereo"), {}),
     "mpegts": (".ts", "mpeg2video", "yuv420p", {"g": "4"}, ("mp2", "stereo"), {}),
-    "mpegts interlaced": (".ts", "mpeg2video", "yuv420p", {"g": "4", "flags": "+ilme+ildct"}, ("aac", "stereo"), {"interlaced": True}),
+    "mpegts interlaced": (
+        ".ts",
+        "mpeg2video",
+        "yuv420p",
+        {"g": "4", "flags": "+ilme+ildct"},
+        ("aac", "stereo"),
+        {"interlaced": True},
+    ),
     "avi of floats": (".avi", "mjpeg", "yuvj420p", {}, ("pcm_f32le", "stereo"), {}),
     "flv": (".flv", "flv", "yuv420p", {"g": "4"}, ("libmp3lame", "stereo"), {}),
     "ogg": (".ogg", "libvpx", "yuv420p", {"deadline": "realtime"}, ("libopus", "stereo"), {}),
@@ -37,7 +72,23 @@ KINDS = {
     "gif": (".gif", "gif", "rgb8", {}, None, {}),
     "y4m": (".y4m", "wrapped_avframe", "yuv420p", {}, None, {}),
 }
-CONTAINERS = ("mp4", "mov", "mkv", "webm", "avi", "mpegts", "flv", "ogg", "nut", "mpeg", "asf", "mxf", "h264", "gif", "y4m")
+CONTAINERS = (
+    "mp4",
+    "mov",
+    "mkv",
+    "webm",
+    "avi",
+    "mpegts",
+    "flv",
+    "ogg",
+    "nut",
+    "mpeg",
+    "asf",
+    "mxf",
+    "h264",
+    "gif",
+    "y4m",
+)
 
 
 def make_seeds(folder: Path) -> dict[str, list[Path]]:
@@ -54,8 +105,17 @@ def make_seeds(folder: Path) -> dict[str, list[Path]]:
         if sound:
             rate = RATES.get(sound[0], 48000)
             audio = [(tone(SECONDS, rate, 2 if sound[1] == "stereo" else 1), rate, *sound)]
-        write_video(path, moving(FRAMES), Fraction(25), codec, pix_fmt, {**options, "threads": "1"}, audio=audio,
-                    container_options=muxer, **more)
+        write_video(
+            path,
+            moving(FRAMES),
+            Fraction(25),
+            codec,
+            pix_fmt,
+            {**options, "threads": "1"},
+            audio=audio,
+            container_options=muxer,
+            **more,
+        )
         seeds[name.split()[0]].append(path)
     turn(folder / "mov.mov", 90)
     write_stereo(folder / "mp4.mp4", Stereo("left_right", vr180=True))

@@ -1,6 +1,7 @@
-"""Open, decode, sound out and write damaged files in a process of its own, which a mutant may then crash, stop or fill: a line of JSON a case.
+"""Open, decode and write damaged files in a process of its own, which a mutant may crash, stop or fill.
 
-``python -m attack.media_worker SEEDS FOLDER NUMBER …``. What each case came to is its outcome: frames, sentence, or what was worse.
+``python -m attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is its outcome,
+frames, a sentence, or what was worse.
 """
 
 from __future__ import annotations
@@ -24,9 +25,9 @@ import torch  # isort: skip
 
 import av
 import av.error
-
 from attack.media_mutants import Mutant, make_mutant, nature
 from attack.media_seeds import CONTAINERS
+
 from stereoreel import extract
 from stereoreel.clip import Clip
 from stereoreel.host import Headless
@@ -40,11 +41,17 @@ from stereoreel.options import resolve
 from stereoreel.pull import pull
 from stereoreel.sink import write
 
-HANGS, SLOW = 90, 20  # seconds of the clock after which a case is stopped, and of the processor that it may take
+HANGS, SLOW = (
+    90,
+    20,
+)  # seconds of the clock after which a case is stopped, and of the processor that it may take
 MEMORY = 3 << 30  # bytes a case may add
 INTERNALS = re.compile(
-    r"errno|traceback|\bav\.|avcodec|avformat|libav|ffmpeg|swscale|0x[0-9a-f]|\bobject\b|\bNone|\bnan\b|\binf\b|\[|Invalid (data|argument)|numpy|torch|"
-    r"dtype|Fraction|returned \d|\(\)|codec can't|out of range|overflow|integer|unpack|NoneType|out of bounds|Resampler|[\x00-\x08\x0b-\x1f\ufffd]", re.IGNORECASE)
+    r"errno|traceback|\bav\.|avcodec|avformat|libav|ffmpeg|swscale|numpy|torch|dtype|Fraction|Resampler|NoneType|"
+    r"0x[0-9a-f]|\[|\(\)|\bobject\b|\bNone|\bnan\b|\binf\b|invalid (data|argument)|returned \d|codec can't|"
+    r"out of range|out of bounds|overflow|integer|unpack|[\x00-\x08\x0b-\x1f\ufffd]",
+    re.IGNORECASE,
+)
 
 
 class Worse(Exception):
@@ -65,8 +72,15 @@ class Logged(logging.Handler):
 def drive(path: Path, folder: Path) -> None:
     """Everything that is done with a file that somebody opens; raises what they would see."""
     facts = probe(path)
-    check(facts.width > 0 and facts.height > 0 and facts.fps > 0 and facts.duration > 0 and facts.frames > 0, f"facts are absurd: {facts}")
-    check(not facts.times or (len(facts.times) == facts.frames and list(facts.times) == sorted(set(facts.times))), "times do not rise")
+    check(
+        facts.width > 0 and facts.height > 0 and facts.fps > 0 and facts.duration > 0 and facts.frames > 0,
+        f"facts are absurd: {facts}",
+    )
+    check(
+        not facts.times
+        or (len(facts.times) == facts.frames and list(facts.times) == sorted(set(facts.times))),
+        "times do not rise",
+    )
     read_stereo(path)
     clip = extract.open_file(path, resolve(extract.OPTIONS, {}), "Extract")
     got = [written(clip, folder / f"out{format}", format) for format in ("h264", "ffv1")]
@@ -74,7 +88,14 @@ def drive(path: Path, folder: Path) -> None:
     read_audio(clip.info.audio)
     seconds = float(facts.duration)
     if facts.frames > 2 and seconds < 1e5:
-        part = extract.open_file(path, resolve(extract.OPTIONS, {"start": seconds / 3, "duration": seconds / 3, "max_side": 32, "cuts": False}), "Extract")
+        part = extract.open_file(
+            path,
+            resolve(
+                extract.OPTIONS,
+                {"start": seconds / 3, "duration": seconds / 3, "max_side": 32, "cuts": False},
+            ),
+            "Extract",
+        )
         check(part.info.frames <= clip.info.frames, "a part is longer than the whole")
         pulled(part)
         read_audio(part.info.audio)
@@ -89,7 +110,9 @@ def written(clip: Clip, path: Path, format: str) -> int:
 
     def watch(chunks) -> None:
         nonlocal count
-        check(tuple(chunks[0].shape[1:]) == (info.height, info.width, 3), f"a chunk of {list(chunks[0].shape)}")
+        check(
+            tuple(chunks[0].shape[1:]) == (info.height, info.width, 3), f"a chunk of {list(chunks[0].shape)}"
+        )
         count += len(chunks[0])
 
     try:
@@ -110,8 +133,11 @@ def pulled(clip: Clip) -> None:
 
 def agreed(clip: Clip, count: int) -> int:
     """The count, which is what the info declares, unless a warning has said that the file ends early."""
-    check(0 < count, "no frame and no error")
-    check(count == clip.info.frames or clip.maker._warned, f"{count} of {clip.info.frames} frames and no warning")
+    check(count > 0, "no frame and no error")
+    check(
+        count == clip.info.frames or clip.maker._warned,
+        f"{count} of {clip.info.frames} frames and no warning",
+    )
     return count
 
 
@@ -137,7 +163,9 @@ def outcome(mutant: Mutant, folder: Path, logged: Logged) -> tuple[str, str]:
         except (ValueError, OSError) as error:
             found, words = "sentence", str(error)
             builtin = type(error).__module__ == "builtins" and not isinstance(error, UnicodeError)
-            named = mutant.path.name in words or "cannot hold frames of" in words  # the latter is about the file to write
+            named = (
+                mutant.path.name in words or "cannot hold frames of" in words
+            )  # the latter is about the file to write
             if not builtin or not plain(words) or not named:
                 return "worse", f"{type(error).__name__}: {words}\n{traceback.format_exc()}"
         except BaseException as error:  # every other one is a finding, Ctrl-C excepted
@@ -159,8 +187,11 @@ def traces(folder: Path) -> dict[str, object]:
     for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
         with suppress(OSError):
             files[number] = os.readlink(f"/proc/self/fd/{number}")
-    return {"files": sorted(path.name for path in folder.iterdir()), "open files": sorted(files.values()),
-            "threads": sorted(thread.name for thread in threading.enumerate())}
+    return {
+        "files": sorted(path.name for path in folder.iterdir()),
+        "open files": sorted(files.values()),
+        "threads": sorted(thread.name for thread in threading.enumerate()),
+    }
 
 
 def run(number: int, seeds: dict[str, list[Path]], folder: Path, logged: Logged) -> dict:
@@ -177,7 +208,10 @@ def run(number: int, seeds: dict[str, list[Path]], folder: Path, logged: Logged)
     took, memory = time.process_time() - began, max(0, resident("VmHWM") - had)
     after = traces(folder)
     if before != after:
-        found, words = "worse", f"left behind: {[(name, before[name], after[name]) for name in before if before[name] != after[name]]} after {words}"
+        found, words = (
+            "worse",
+            f"left behind: {[(before[name], after[name]) for name in before if before[name] != after[name]]} {words}",
+        )
     elif mutant.path.read_bytes() != content:
         found, words = "worse", "the source was changed"
     elif took > SLOW:
@@ -190,7 +224,9 @@ def limit_memory() -> None:
     with suppress(ImportError):  # Windows
         import resource
 
-        for line in Path("/proc/self/statm").read_text().splitlines() if os.path.exists("/proc/self/statm") else ():
+        for line in (
+            Path("/proc/self/statm").read_text().splitlines() if os.path.exists("/proc/self/statm") else ()
+        ):
             used = int(line.split()[0]) * resource.getpagesize()
             resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -198,7 +234,12 @@ def limit_memory() -> None:
 
 def main(seeds: Path, folder: Path, numbers: list[int]) -> None:
     torch.set_num_threads(1)
-    found = {name: sorted(path for path in seeds.iterdir() if path.parent == seeds and path.stem.split("_")[0] == name) for name in CONTAINERS}
+    found = {
+        name: sorted(
+            path for path in seeds.iterdir() if path.parent == seeds and path.stem.split("_")[0] == name
+        )
+        for name in CONTAINERS
+    }
     logged = Logged()
     logging.getLogger("stereoreel").addHandler(logged)
     faulthandler.enable()
@@ -209,7 +250,7 @@ def main(seeds: Path, folder: Path, numbers: list[int]) -> None:
 
 
 def warm_up(seeds: dict[str, list[Path]], folder: Path) -> None:
-    """Start what stays for the process's life, so that it is not taken for a leak: pools of threads, files of libraries."""
+    """Start what stays for the process's life, such as pools of threads: it is no leak."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for paths in seeds.values():
