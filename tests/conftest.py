@@ -19,6 +19,10 @@ from stereoreel.host import Headless
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz", default="", metavar="COUNT or FIRST:LAST", help="damaged media files to try; default: a few hundred")
+
+
 @pytest.fixture
 def host(tmp_path):
     return Headless("cpu", models=tmp_path / "models")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 
 import av
@@ -13,11 +14,13 @@ from torch import Tensor
 
 from ..clip import Samples, Soundtrack
 from .container import open_media
-from .packets import skip_others
+from .packets import demux, skip_others
 from .probe import probe
+from .sound import Steady, is_sound
 
 LEAD = Fraction(1, 2)  # seconds decoded before a window, so that codecs which lap their blocks have settled
 FINE = Fraction(1, 40_000)  # a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not
+STRAY = 60  # seconds by which sound may begin after the picture's end, or after a silence that follows it
 GAP = 0.03  # seconds; a smaller step in the timestamps is rounding, not silence
 
 Piece = tuple[int, np.ndarray]
@@ -32,41 +35,57 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
         return None
     if isinstance(audio, Samples):
         return audio.waveform.to(torch.float32)[None], audio.rate
-    origin = probe(audio.file).start_time
+    facts = probe(audio.file)
     with open_media(audio.file) as container:
-        if not container.streams.audio or container.streams.audio[0].codec_context is None:
+        if not container.streams.audio or not is_sound(container.streams.audio[0]):
             return None
         stream = container.streams.audio[0]
         skip_others(container, stream)
-        rate, begin = stream.rate, origin + audio.start
+        rate, begin = stream.rate, facts.start_time + audio.start
         if audio.start > LEAD and Fraction(stream.time_base) <= FINE:
-            container.seek(int((begin - LEAD) / Fraction(stream.time_base)), stream=stream)
+            with suppress(av.error.FFmpegError):  # from where it is, then
+                container.seek(int((begin - LEAD) / Fraction(stream.time_base)), stream=stream)
         length = None if audio.duration is None else round(audio.duration * rate)
-        return _assemble(_pieces(container, stream, begin), length, stream.channels)[None], rate
+        shown = facts.duration - audio.start if audio.duration is None else audio.duration
+        pieces = _believed(_pieces(container, stream, begin), round(shown * rate), STRAY * rate)
+        try:
+            return _assemble(pieces, length, stream.channels)[None], rate
+        except MemoryError:
+            raise ValueError(f"The sound of {audio.file.name} lasts {float(shown):.0f} s and does not fit in memory; "
+                             "take a shorter part.") from None
 
 
 def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
     """Decoded samples ``[C, n]`` with their place relative to ``begin``; timestamps rule only where they leave a gap."""
     rate, due = stream.rate, None
-    resampler = av.AudioResampler(format="fltp", layout=stream.layout, rate=rate)
+    steady = Steady("fltp", stream.layout, rate)
     for frame in _decoded(container, stream):
         place = due if frame.pts is None else round((frame.pts * Fraction(frame.time_base) - begin) * rate)
         if due is not None and abs(place - due) < GAP * rate:
             place = due
-        for piece in resampler.resample(frame):
+        for piece in steady(frame):
             samples = piece.to_ndarray()
             yield place or 0, samples
             place = (place or 0) + samples.shape[1]
         due = place
 
 
+def _believed(pieces: Iterator[Piece], end: int, most: int) -> Iterator[Piece]:
+    """The pieces without those that a damaged file places far beyond ``end`` and all sound before them."""
+    reach = end
+    for place, samples in pieces:
+        if place <= reach + most:
+            reach = max(reach, place + samples.shape[1])
+            yield place, samples
+
+
 def _decoded(container, stream) -> Iterator[av.AudioFrame]:
     """Frames; a damaged packet is left out, a file that breaks off ends."""
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             try:
                 yield from packet.decode()
-            except av.error.InvalidDataError:
+            except av.error.FFmpegError:
                 continue
     except av.error.FFmpegError:
         return

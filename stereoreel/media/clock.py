@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from itertools import pairwise
 from types import SimpleNamespace
 
 from ..clip import ClipInfo
 from .layout import TURNS
 from .options import preset
 
+COARSE = 1000  # ticks a second for one with a picture that stands for half an hour
+KEPT_BACK = 16  # frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown
+FURTHEST_TICK = 1 << 31
 FINE = 90_000  # ticks a second for a varying rate whose own clock has no common unit near this
 
 
@@ -24,7 +28,11 @@ class Clock:
         self.unit, self._ticks = Fraction(1, ticks) if ticks else 1 / self.rate, None
         if info.times:
             unit = math.lcm(*{Fraction(time).denominator for time in info.times})
-            self.unit = Fraction(1, ticks or (unit if unit <= 10 * FINE else FINE))
+            unit = unit if unit <= 10 * FINE else FINE
+            longest = max(later - earlier for earlier, later in pairwise((*info.times, info.times[-1])))
+            if unit * longest * KEPT_BACK >= FURTHEST_TICK:
+                unit = COARSE
+            self.unit = Fraction(1, ticks or unit)
             self._ticks, step = [], max(1, round(Fraction(1, 1000) / self.unit))
             # Two frames of one moment are put a millisecond apart: containers want steps, and Matroska has no smaller ones.
             for time in info.times:

@@ -26,10 +26,11 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
     """The opened container; FileNotFoundError, PermissionError or ValueError say in one sentence why not."""
     check_file(path)
     path = Path(path)
+    if not os.access(path, os.R_OK):
+        raise PermissionError(f"{path.name} may not be read; give this user the right to read it.")
     try:
         # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason to refuse a film.
-        return av.open(str(path.absolute()), options=dict(SAFE), **TAGS)
-    except PermissionError:
-        raise PermissionError(f"{path.name} may not be read; give this user the right to read it.") from None
+        # Options of the container alone: PyAV before 18 crashes on those of streams where FLV and MPEG find these late.
+        return av.open(str(path.absolute()), container_options=dict(SAFE), **TAGS)
     except (av.error.FFmpegError, ValueError):
         raise ValueError(f"{path.name} is not a video that can be read: it is damaged, incomplete, or another kind of file.") from None

@@ -14,7 +14,7 @@ from av.video.reformatter import VideoReformatter
 from ..shots import LONG_SIDE, CutDetector
 from . import colour
 from .ahead import ahead
-from .frames import Damage, read_frames
+from .frames import Damage, in_memory, read_frames
 from .probe import FileFacts, fingerprint, probe
 
 REMEMBERED = 256  # windows
@@ -62,6 +62,7 @@ def thumbnails(facts: FileFacts, first: int, stop: int) -> Generator[np.ndarray,
     scale = min(1, LONG_SIDE / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
     swscale, arguments = VideoReformatter(), colour.to_gray(facts.color, facts.full_range)
-    for frame in read_frames(facts, first, stop, Damage(), progressive=False):
-        gray = swscale.reformat(frame, width, height, "gray", **arguments).planes[0]
-        yield np.frombuffer(gray, np.uint8).reshape(height, -1)[:, :width].copy()
+    with in_memory(facts):
+        for frame in read_frames(facts, first, stop, Damage(), progressive=False):
+            gray = swscale.reformat(frame, width, height, "gray", **arguments).planes[0]
+            yield np.frombuffer(gray, np.uint8).reshape(height, -1)[:, :width].copy()

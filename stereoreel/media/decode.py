@@ -24,7 +24,7 @@ from ..views import EARLY
 from . import colour
 from .ahead import ahead
 from .cuts import index_cuts
-from .frames import Damage, read_frames
+from .frames import Damage, in_memory, read_frames
 from .probe import FileFacts, probe
 from .rates import read_rate
 
@@ -54,7 +54,7 @@ class FileSource:
         self._size = fitted_size(self.facts.width, self.facts.height, max_side)
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
-        self._warned = False
+        self._warned = self._goes_on = False
         if self.facts.missing and self.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: it was cut off after {self.facts.frames} of about {whole} frames")
@@ -79,19 +79,25 @@ class FileSource:
         part = copy.copy(self)
         part.__dict__.pop("info", None)  # that of the whole window
         part.first, part.stop = self.first + start, self.first + stop
+        part._goes_on = self._goes_on or start > 0  # where it has no frame, the clip ends early
         return part
 
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order: float32 ``[T, H, W, 3]`` on the host's device, at most ``frames`` a chunk."""
-        damage, done = Damage(), 0
-        with closing(ahead(self._blocks(max(1, frames), damage, host.device.type == "cuda"))) as blocks:
+        damage, done, total = Damage(), 0, self.stop - self.first
+        blocks = self._blocks(max(1, frames), damage, host.device.type == "cuda")
+        with in_memory(self.facts), closing(ahead(blocks)) as blocks:
             for block in blocks:
                 done += len(block)
+                if done == total and damage.held:  # now: nobody asks for more than the last frame
+                    self._warn(f"is damaged: {damage.held} of {done} frames could not be decoded "
+                               "and show the one before them")
                 yield self._finished(block.to(host.device, non_blocking=True))
-        if done < self.stop - self.first:
-            self._warn(f"ends early: {done} of {self.stop - self.first} frames could be decoded")
-        elif damage.held:
-            self._warn(f"is damaged: {damage.held} of {done} frames could not be decoded and show the one before them")
+        if not done and not self._goes_on:
+            raise ValueError(f"{self.facts.path.name} holds no frame here that can be decoded; "
+                             "check that the file is complete.")
+        if done < total:
+            self._warn(f"ends early: {done} of {total} frames could be decoded")
 
     def _blocks(self, frames: int, damage: Damage, pin: bool) -> Iterator[Tensor]:
         """Blocks of frames as they are in the file: turned as coded, integers."""

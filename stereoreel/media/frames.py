@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, islice, pairwise
@@ -16,7 +16,7 @@ import av
 import av.error
 
 from .container import open_media
-from .packets import REORDER, skip_others
+from .packets import REORDER, demux, skip_others
 from .probe import FileFacts
 
 Placed = tuple[int, av.VideoFrame]
@@ -27,6 +27,19 @@ class Damage:
     """How many frames could not be decoded and show the one before them instead."""
 
     held: int = 0
+
+
+@contextmanager
+def in_memory(facts: FileFacts) -> Iterator[None]:
+    """Within it, a ValueError says which frames do not fit in memory."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
+            raise
+        width, height = facts.coded
+        raise ValueError(f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory; "
+                         "set max_side to shrink them.") from None
 
 
 def read_frames(facts: FileFacts, first: int, stop: int, damage: Damage, *, progressive: bool = True) -> Iterator[av.VideoFrame]:
@@ -85,16 +98,16 @@ def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
 def _decode(facts: FileFacts, seek: int | None) -> Iterator[Placed]:
     """Frames with their places as the decoder gives them; what cannot be decoded is left out.
 
-    Where a damaged one is among the last that several threads hold, PyAV before 18 loses the others with it: one thread gives those.
+    Where a damaged one is among the last that several threads hold, the others go with it: one thread gives those.
     """
     last = -1
     try:
         for last, frame in _placed(facts, seek, "AUTO"):
             yield last, frame
     except av.error.FFmpegError:
-        if last >= 0 and facts.pts:
-            with suppress(av.error.FFmpegError):
-                yield from (placed for placed in _placed(facts, facts.pts[last], "NONE") if placed[0] > last)
+        again = facts.pts[last] if facts.pts and last >= 0 else seek
+        with suppress(av.error.FFmpegError):
+            yield from (placed for placed in _placed(facts, again, "NONE") if placed[0] > last)
 
 
 def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed]:
@@ -117,7 +130,7 @@ def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed
 
 def _decoded(container, stream) -> Iterator[av.VideoFrame]:
     try:
-        for packet in container.demux(stream):
+        for packet in demux(container, stream):
             if packet.size:  # an empty one would end the decoder
                 yield from _try_decode(stream, packet)
     except av.error.FFmpegError:

@@ -10,17 +10,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import av.error
 
 from ..clip import Samples, Soundtrack
 from .container import open_media
+from .packets import demux
 from .probe import probe
-from .sound import EncodedTrack, SampleTrack
+from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
+from .trial import Trial
 
 log = logging.getLogger(__name__)
+LONGEST = 10  # seconds that a packet of sound may last
+BEYOND = 16  # packets in a row that must lie behind a window before it is over: a single one may be damaged
 INTERLEAVING = 2  # seconds by which packets of one moment lie apart in a file
 HIDES_EARLY_SOUND = ("mp4", "mov")
 KEPT_TAGS = ("language", "title", "handler_name")
@@ -42,14 +48,18 @@ class FileTracks:
     def __init__(self, output: av.container.OutputContainer, audio: Soundtrack, preset: dict, duration: Fraction):
         self._output, self._preset, self._file = output, preset, audio.file
         self._end = duration if audio.duration is None else min(duration, audio.duration)
-        self._source = open_media(audio.file)
         self._start = probe(audio.file).start_time + audio.start
         self._keeps_early = preset["container"] in HIDES_EARLY_SOUND or audio.start == 0
-        self._tracks = {stream.index: track for stream in self._source.streams if (track := self._track(stream))}
-        self._read_only_kept()
-        self._copy_chapters()
-        self._packets = self._read(seek=audio.start > INTERLEAVING)
-        self._waiting = next(self._packets, None)
+        with ExitStack() as undo:
+            self._source = open_media(audio.file)
+            undo.callback(self._source.close)
+            tracks = ((stream.index, self._track(stream)) for stream in self._source.streams)
+            self._tracks = {index: track for index, track in tracks if track}
+            self._read_only_kept()
+            self._copy_chapters()
+            self._packets = self._read(seek=audio.start > INTERLEAVING)
+            self._waiting = next(self._packets, None)
+            undo.pop_all()
 
     def write(self, until: Fraction) -> None:
         """Mux what begins before ``until`` seconds of the output."""
@@ -65,6 +75,8 @@ class FileTracks:
 
     def close(self) -> None:
         self._source.close()
+        for track in self._tracks.values():
+            track.close()
 
     def _track(self, stream):
         """How a stream of the source is carried over; None, with a warning, where it cannot be."""
@@ -73,9 +85,9 @@ class FileTracks:
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
         track = None
         if codec in self._preset["audio_copy" if stream.type == "audio" else "subtitles"]:
-            track = CopiedTrack(self._output, stream, self._keeps_early)
-        elif stream.type == "audio" and stream.codec_context:
-            track = EncodedTrack(self._output, stream, self._preset["audio"], self._end)
+            track = self._copied(stream)
+        if track is None and stream.type == "audio" and is_sound(stream):
+            track = self._encoded(stream)
         if track is None:
             log.warning("%s of %s (%s) cannot be kept in a %s file and is left out.",
                         stream.type.capitalize(), self._file.name, codec, self._preset["extension"])
@@ -83,6 +95,20 @@ class FileTracks:
             track.stream.metadata.update({key: value for key, value in stream.metadata.items() if key in KEPT_TAGS})
             track.stream.disposition = stream.disposition.value
         return track
+
+    def _copied(self, stream) -> CopiedTrack | None:
+        """The stream's packets as they are; None where the container takes no such stream."""
+        try:
+            trial = Trial(self._preset["container"], stream)
+        except (av.error.FFmpegError, ValueError):
+            return None
+        return CopiedTrack(self._output, stream, trial, self._keeps_early, self._end)
+
+    def _encoded(self, stream) -> EncodedTrack | None:
+        """The stream decoded and encoded; None where the encoder takes no such sound."""
+        if not can_encode(self._preset["audio"], stream.rate, layout_name(stream.layout)):
+            return None
+        return EncodedTrack(self._output, stream, self._preset["audio"], self._end)
 
     def _read_only_kept(self) -> None:
         for stream in self._source.streams:
@@ -93,18 +119,21 @@ class FileTracks:
         """The packets of every track that is kept, in the file's order, from the window's start to its end."""
         if not self._tracks:
             return
+        beyond = 0
         try:
             if seek:
-                self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
-            for packet in self._source.demux([self._source.streams[index] for index in self._tracks]):
+                with suppress(av.error.FFmpegError):  # then from the beginning
+                    self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
+            for packet in demux(self._source, [self._source.streams[index] for index in self._tracks]):
                 if packet.pts is None and packet.dts is None:
                     continue
-                if self._time(packet) > self._end + INTERLEAVING:
+                beyond = beyond + 1 if self._time(packet) > self._end + INTERLEAVING else 0
+                if beyond == BEYOND:
                     return
                 if self._time(packet) < self._end:
                     yield packet
-        except av.error.FFmpegError as error:
-            log.warning("The sound of %s is damaged and ends early: %s.", self._file.name, error.strerror)
+        except av.error.FFmpegError:
+            log.warning("The sound of %s is damaged and ends early.", self._file.name)
 
     def _time(self, packet: av.Packet) -> Fraction:
         return packet_time(packet) - self._start
@@ -114,6 +143,8 @@ class FileTracks:
             return  # PyAV knows chapters from version 15 on
         kept = []
         for chapter in self._source.chapters():
+            if not chapter["time_base"]:
+                continue
             unit = Fraction(chapter["time_base"])
             start, stop = (min(max(chapter[edge] * unit - self._start, Fraction(0)), self._end) for edge in ("start", "end"))
             if start < stop:
@@ -124,21 +155,26 @@ class FileTracks:
 class CopiedTrack:
     """A stream whose packets are carried over as they are, later or earlier."""
 
-    def __init__(self, output: av.container.OutputContainer, source, keeps_early: bool):
+    def __init__(self, output: av.container.OutputContainer, source, trial: Trial, keeps_early: bool,
+                 end: Fraction):
         self.stream = output.add_stream_from_template(source, opaque=True)
-        self._keeps_early, self._last = keeps_early, None
+        self._trial, self._keeps_early, self._end = trial, keeps_early, end
+        self._last, self._damaged, self._name = None, False, Path(source.container.name).name
 
     def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
         """The packet, moved so that ``start`` of its file becomes 0; nothing where it is over before that."""
         unit = Fraction(packet.time_base)
         begin = packet_time(packet) - start
-        length = packet.duration * unit if packet.duration else Fraction(0)
+        length = max(Fraction(0), (packet.duration or 0) * unit)
+        if self.stream.type == "audio" and length > LONGEST:
+            packet.duration, length = 0, Fraction(0)
         if self.stream.type == "subtitle":
             if begin + length <= 0:
                 return []
             if begin < 0:  # a line that is being shown already is shown for the rest of its time
-                packet.duration = round((begin + length) / unit)
+                length += begin
                 begin = Fraction(0)
+            packet.duration = round(min(length, self._end - begin) / unit)
         elif begin < 0 and not (self._keeps_early and begin + 2 * length > 0):
             return []
         packet.pts = packet.dts = round(begin / unit)
@@ -146,11 +182,20 @@ class CopiedTrack:
         if self._last is not None and packet.dts < self._last + (not text):
             return []  # a damaged file steps back in time, which no container takes
         self._last = packet.dts
+        if not self._trial.takes(packet):
+            if not self._damaged:
+                what = "sound" if self.stream.type == "audio" else "subtitles"
+                log.warning("Damaged pieces of the %s of %s are left out.", what, self._name)
+            self._damaged = True
+            return []
         packet.stream = self.stream
         return [packet]
 
     def flush(self) -> list[av.Packet]:
         return []
+
+    def close(self) -> None:
+        self._trial.close()
 
 
 def packet_time(packet: av.Packet) -> Fraction:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 
+import av
 import av.error
+
+from .rates import believable
 
 REORDER = 16  # the most frames a codec keeps back
 
@@ -15,6 +20,12 @@ def skip_others(container, wanted) -> None:
     for stream in container.streams:
         if stream is not wanted and hasattr(stream, "discard"):
             stream.discard = type(stream.discard).all
+
+
+def demux(container, streams) -> Iterator[av.Packet]:
+    """The packets of a stream or of several, in the file's order, and an empty one of each at the end."""
+    with suppress(IndexError):  # of PyAV, after the last packet of a file in which a stream began midway
+        yield from container.demux(streams)
 
 
 def is_shown(packet, codec: str) -> bool:
@@ -27,10 +38,13 @@ class PacketCount:
 
     def __init__(self, container, stream):
         self.first, self.pts, self.keys, self.read = None, [], [], 0
+        counts_gaps = stream.container.format.name == "avi"  # a dropped frame, for which there is no packet
         self.whole = True  # until a packet is cut off or the demuxer fails
         codec, cut = stream.codec_context.name, 0
         for packet in self._packets(container, stream):
             self.read += 1
+            if counts_gaps and packet.dts is not None:
+                self.read = max(self.read, packet.dts + 1)
             if self.first is None:
                 self._decode(packet)
             if not is_shown(packet, codec) or not (self.keys or packet.is_keyframe):
@@ -49,7 +63,7 @@ class PacketCount:
 
     def _packets(self, container, stream):
         try:
-            yield from (packet for packet in container.demux(stream) if packet.size)
+            yield from (packet for packet in demux(container, stream) if packet.size)
         except av.error.FFmpegError:
             self.whole = False
 
@@ -61,13 +75,14 @@ class PacketCount:
         self.first = next((frame for frame in frames), None)
 
     def _finish(self, stream, cut: int) -> None:
-        """Drop what was cut off at the end, sort, and forget timestamps that cannot tell frames apart."""
+        """Drop what was cut off at the end, sort, and forget timestamps that are equal or beyond all sense."""
         del self.pts[len(self.pts) - cut:]
         self.missing = max(0, stream.frames - self.read) + cut
         if not self.missing and (not self.whole or is_cut_off(stream.container)):
             self.missing = _left(stream, self.pts)
         guessed = stream.container.format.name == "avi" and stream.codec_context.has_b_frames  # AVI stores no display times
-        self.timed = not guessed and None not in self.pts and len(set(self.pts)) == len(self.pts)
+        distinct = not guessed and None not in self.pts and len(set(self.pts)) == len(self.pts)
+        self.timed = distinct and believable(sorted(self.pts), Fraction(stream.time_base))
         if not self.timed:
             self.keys = []
             return

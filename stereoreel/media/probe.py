@@ -23,7 +23,7 @@ from .container import open_media
 from .light import read_light
 from .packets import PacketCount, skip_others
 from .paths import check_file
-from .rates import read_rate
+from .rates import believable, read_rate
 
 NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)  # pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures
 SENSIBLE = Fraction(1, 8), Fraction(8)
@@ -124,7 +124,8 @@ def _timing(stream, packets: PacketCount) -> dict:
     pts = packets.pts if packets.timed else []
     fps, varies = read_rate(pts, tick, declared)
     times = tuple((p - pts[0]) * tick for p in pts) if varies else None
-    start = pts[0] * tick if pts else (stream.start_time or 0) * tick
+    start = (pts[0] if pts else stream.start_time or 0) * tick
+    start = start if believable([start], Fraction(1)) else Fraction(0)
     return {
         "fps": fps, "frames": packets.frames, "times": times, "start_time": start, "duration": packets.frames / fps,
         "time_base": tick, "pts": tuple(pts), "keys": tuple(packets.keys), "missing": packets.missing,

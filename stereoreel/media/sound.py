@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import math
 from fractions import Fraction
@@ -16,6 +17,29 @@ log = logging.getLogger(__name__)
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # what a plain channel count means
 BLOCK = 16384  # samples per frame made from a tensor
 GAP = Fraction(1, 10)  # seconds; a smaller step in the source's times is rounding, not silence
+ABSURD = 1e6  # of full scale
+RATES, MOST_CHANNELS = range(1000, 768_001), 64  # what sound can be; anything else in a header is damage
+
+
+def is_sound(stream) -> bool:
+    """Whether an audio stream's header says what can be heard: a known codec, channels, a rate that exists."""
+    return stream.codec_context is not None and stream.rate in RATES and 0 < stream.channels <= MOST_CHANNELS
+
+
+class Steady:
+    """Frames of one format, layout and rate, even where a file changes them midway; what is not given is the first's."""
+
+    def __init__(self, format: str | None = None, layout: av.AudioLayout | None = None,
+                 rate: int | None = None):
+        self._wanted, self._given, self._resampler = (format, layout, rate), None, None
+
+    def __call__(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
+        given = frame.format.name, frame.layout.name, frame.sample_rate
+        if given != self._given:
+            self._given, own = given, (frame.format.name, frame.layout, frame.sample_rate)
+            self._wanted = tuple(has if wants is None else wants for wants, has in zip(self._wanted, own))
+            self._resampler = av.AudioResampler(*self._wanted)
+        return self._resampler.resample(frame)
 
 
 class EncodedTrack:
@@ -23,21 +47,31 @@ class EncodedTrack:
 
     def __init__(self, output: av.container.OutputContainer, source, audio: dict, end: Fraction):
         self.stream = add_audio(output, audio, source.rate, layout_name(source.layout))
-        self._end, self._next, self._damaged = end, None, False
+        self._end, self._next, self._damaged, self._steady = end, None, False, Steady()
 
     def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
         """The encoded packets that one source packet completes, with ``start`` of its file at 0."""
+        made = []
         try:
-            frames = packet.decode()
+            for frame in packet.decode():
+                for piece in self._steady(frame):
+                    if not make_finite(piece):
+                        self._warn()
+                    made += self._encode(piece, start)
         except av.error.FFmpegError:
-            if not self._damaged:
-                log.warning("Damaged pieces of the sound are left out.")
-            self._damaged = True
-            return []
-        return [encoded for frame in frames for encoded in self._encode(frame, start)]
+            self._warn()
+        return made
+
+    def _warn(self) -> None:
+        if not self._damaged:
+            log.warning("Damaged pieces of the sound are left out.")
+        self._damaged = True
 
     def flush(self) -> list[av.Packet]:
         return self.stream.encode(None)
+
+    def close(self) -> None:
+        """Nothing is held open."""
 
     def _encode(self, frame: av.AudioFrame, start: Fraction) -> list[av.Packet]:
         rate = frame.sample_rate
@@ -70,7 +104,8 @@ class SampleTrack:
     def write(self, until: Fraction) -> None:
         """Mux what begins before ``until`` seconds of the output."""
         while self._done < min(until * self._rate, self._waveform.shape[1]):
-            block = self._waveform[:, self._done:self._done + BLOCK].detach().float().clamp(-1, 1).cpu().numpy()
+            block = self._waveform[:, self._done:self._done + BLOCK].detach().float().nan_to_num(0)
+            block = block.clamp(-1, 1).cpu().numpy()
             # Channels in turn: PyAV fails at eight planes.
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T).reshape(1, -1), format="flt", layout=self._layout)
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._done, Fraction(1, self._rate)
@@ -96,9 +131,32 @@ def add_audio(output: av.container.OutputContainer, audio: dict, rate: int, layo
     return stream
 
 
+def can_encode(audio: dict, rate: int, layout: str) -> bool:
+    """Whether the preset's codec takes sound of this layout and rate."""
+    with av.open(io.BytesIO(), "w", format="matroska") as nowhere:
+        try:
+            add_audio(nowhere, audio, rate, layout).codec_context.open()
+        except (av.error.FFmpegError, ValueError):
+            return False
+    return True
+
+
 def layout_name(layout) -> str:
     """A layout's name; a file that only counts its channels gets the usual one of that count."""
     return layout.name if "channels" not in layout.name else LAYOUTS.get(layout.nb_channels, layout.name)
+
+
+def make_finite(frame: av.AudioFrame) -> bool:
+    """Silence samples that are no numbers or absurdly loud, which an encoder refuses; False where there were some."""
+    kind = {"flt": np.float32, "dbl": np.float64}.get(frame.format.name.removesuffix("p"))
+    whole = True
+    for plane in frame.planes if kind else ():
+        samples = np.frombuffer(plane, kind)
+        good = np.abs(samples) < ABSURD  # not of NaN
+        if not good.all():
+            plane.update(np.where(good, samples, kind(0)).tobytes())
+            whole = False
+    return whole
 
 
 def cut(frame: av.AudioFrame, first: int, last: int) -> av.AudioFrame:

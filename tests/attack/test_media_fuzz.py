@@ -1,0 +1,27 @@
+"""A damaged file gives the frames that it declares, or one sentence: never a crash, a hang, a leak, or words of a library.
+
+``pytest --fuzz=5000`` runs that many mutants, ``--fuzz=812:813`` one of them again.
+"""
+
+from attack.media_fuzz import fuzz, table
+from attack.media_mutants import MUTATORS
+from attack.media_seeds import CONTAINERS
+
+SHORT = len(CONTAINERS) * len(MUTATORS)
+
+
+def test_mutants_of_every_container_give_frames_or_a_sentence(request, tmp_path):
+    first, last = numbers(request.config.getoption("--fuzz"))
+    results = list(fuzz(range(first, last), tmp_path))
+    print(table(results))
+    assert [str(one) for one in results if one.outcome == "worse"] == []
+    if last - first >= SHORT:  # a harness that makes nothing, or opens nothing, would find nothing
+        assert {one.container for one in results if one.outcome == "frames"} == set(CONTAINERS)
+        assert {"frames", "sentence"} == {one.outcome for one in results} - {"unmade"}
+        assert sum(one.outcome == "unmade" for one in results) < len(results) / 100
+
+
+def numbers(words: str) -> tuple[int, int]:
+    """The first case, and the one after the last."""
+    first, _, last = (words or str(SHORT)).rpartition(":")
+    return int(first or 0), int(last)
