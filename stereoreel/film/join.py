@@ -1,4 +1,4 @@
-"""Segments into one file, without encoding again: the file that an uninterrupted run would have written.
+"""Segments into one file, without encoding again: the same streams, times and marks that an uninterrupted run would write.
 
 The file is opened as for a run, its encoder idle, and is given the segments' packets. A segment tells the order of its frames; when each
 is shown is the film's own clock, so that no rounding of any container is carried over.

@@ -1,4 +1,4 @@
-"""Whatever ends a process in the middle of a film: the same command goes on, and the file is that of an uninterrupted run."""
+"""Whatever ends a process in the middle of a film: the same command goes on, and the frames are those of an uninterrupted run."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A film in units: what was finished stays finished, and the file is the one that an uninterrupted run writes."""
+"""A film in units: what was finished stays finished, and its frames are those of an uninterrupted run."""
 
 import json
 from fractions import Fraction
