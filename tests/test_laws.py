@@ -177,7 +177,7 @@ LEGAL = [
 
 @pytest.mark.parametrize("order", LEGAL, ids="-".join)
 def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host, monkeypatch):
-    monkeypatch.setattr("stereoreel.extract.open_file", lambda path, options, name: tensor_clip(scene(5), cuts=(3,)))
+    monkeypatch.setattr("stereoreel.extract.open_file", lambda path, options, name, **more: tensor_clip(scene(5), cuts=(3,)))
     (job,) = workflow.Assembly(orders.api(order), lambda name: name).sinks
     made = frames(job.clip, host, 2)
     doubled = 2 ** sum(word in ("upscale", "vsr") for word in order)
