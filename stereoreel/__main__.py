@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from . import ctrl_c
+
+if __name__ == "__main__":
+    ctrl_c.listen()  # before the imports that take a second
+
 import argparse
 import json
 import sys
@@ -32,14 +37,14 @@ WORKFLOWS = ROOT / "workflows"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when all went well, 1 for an error told in one sentence, 130 when cancelled."""
+    """0 when all went well, 1 for an error told in one sentence, 130 when cancelled, 143 when terminated."""
     options = _parser().parse_args(arguments)
     try:
         with CtrlC() as options.ctrl_c:
             return options.run(options)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("cancelled; no half-written video was left behind", file=sys.stderr)
-        return 130
+        return getattr(error, "status", 130)
     except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
         if options.trace:
             raise
@@ -163,6 +168,8 @@ class Bar:
 
     def tick(self, done: int, total: int) -> None:
         self.ctrl_c.check()
+        if not total:
+            return
         self.bar.set_postfix_str(self.meter.now, refresh=False)
         self.bar.update(done - self.bar.n)
 
@@ -209,9 +216,9 @@ def _fetch(options) -> int:
         print("\n".join(stock.fetchable(host)))
     try:
         stock.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         print("cancelled; what has come is kept in a .part file, and the same command goes on from there", file=sys.stderr)
-        return 130
+        return getattr(error, "status", 130)
     return 0
 
 
@@ -234,4 +241,4 @@ def _workflows(options) -> int:
 
 if __name__ == "__main__":
     torch.set_grad_enabled(False)
-    sys.exit(main())
+    ctrl_c.leave(main())

@@ -1,39 +1,95 @@
-"""Ctrl-C in the terminal: never lost, and always the same end."""
+"""Ctrl-C and SIGTERM in the terminal: never lost, and always the same end.
+
+The command's first act is ``listen``: while libraries are imported nothing has been written, and a signal ends the process in one line.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
+import sys
 import threading
+from types import FrameType
+from typing import NoReturn
+
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+STATUS = {signal.SIGINT: 130, getattr(signal, "SIGHUP", None): 129}  # what a shell reports of these
+TERMINATED = 143  # of SIGTERM, and of Windows' Ctrl-Break
 
 
 class Cancelled(KeyboardInterrupt):
-    """Ctrl-C, as a type of its own: a plain one that met exec() of source text makes Python end by the signal, whatever main() returns."""
+    """A signal to end, as a type of its own: a plain one that met exec() of source text makes Python end by the signal, whatever main() returns."""
+
+    def __init__(self, number: int = signal.SIGINT):
+        super().__init__()
+        self.status = STATUS.get(number, TERMINATED)
 
 
 class CtrlC:
-    """While entered, Ctrl-C raises Cancelled; where Python had to drop that, as in a destructor, ``check`` raises it again.
+    """While entered, the signals raise Cancelled; where Python had to drop that, as in a destructor, ``check`` raises it again.
 
-    Where the process was started to ignore it, as a script starts its background jobs, it stays ignored.
+    A second one, while files are being removed because of the first, changes nothing. A signal that the process was started to ignore,
+    as a script starts its background jobs and nohup what is to outlive the terminal, stays ignored.
     """
 
     def __init__(self):
-        self.pressed = False
+        self.pressed = 0
 
     def check(self) -> None:
         if self.pressed:
-            raise Cancelled
+            raise Cancelled(self.pressed)
 
     def __enter__(self) -> CtrlC:
-        main = threading.current_thread() is threading.main_thread()  # others get no signals
-        self._listens = main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
-        if self._listens:
-            self._before = signal.signal(signal.SIGINT, self._press)
+        self._before = _replaced(self._press)
         return self
 
     def __exit__(self, *error) -> None:
-        if self._listens:
-            signal.signal(signal.SIGINT, self._before)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
-    def _press(self, number: int, frame) -> None:
-        self.pressed = True
-        raise Cancelled
+    def _press(self, number: int, frame: FrameType | None) -> None:
+        self.pressed = self.pressed or number
+        if not _unwinding(sys.exc_info()[1]):
+            raise Cancelled(self.pressed)
+
+
+def listen() -> None:
+    """From now on a signal ends the process at once, in one line; for the time before and after ``CtrlC``."""
+    _replaced(_end)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process: at once where it was cancelled, without waiting for threads or taking the libraries down, which takes seconds."""
+    if status < 128:
+        sys.exit(status)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):  # a pipe whose reader was cancelled too
+            pass
+    os._exit(status)
+
+
+def _replaced(handler) -> dict[int, object]:
+    """The handlers that were there before, of the signals that this process hears."""
+    if threading.current_thread() is not threading.main_thread():  # others get no signals
+        return {}
+    heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
+    return {number: signal.signal(number, handler) for number in heard}
+
+
+def _end(number: int, frame: FrameType | None) -> NoReturn:
+    try:
+        os.write(2, b"cancelled\n")
+    except OSError:
+        pass
+    os._exit(STATUS.get(number, TERMINATED))
+
+
+def _unwinding(error: BaseException | None) -> bool:
+    """Whether a Cancelled is on its way out: it, or what closes generators because of it, is being handled."""
+    while error is not None:
+        if isinstance(error, Cancelled):
+            return True
+        error = error.__context__
+    return False

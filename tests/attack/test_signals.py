@@ -1,0 +1,196 @@
+"""Ctrl-C and SIGTERM at any moment: the shell's status, one line, nothing half-written, the source untouched."""
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from media_files import write_video
+from stereoreel.ctrl_c import Cancelled, CtrlC
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
+ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SOON = 20  # seconds that an end may take on a loaded machine; how long it does take is benchmarks/cancel.py's business
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for one child")
+
+
+@pytest.fixture(autouse=True)
+def heard():
+    """Children hear the signals, even where these tests are a script's background job."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ENDS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "long.mp4"
+    still = np.random.default_rng(0).integers(0, 255, (72, 96, 3), np.uint8)
+    write_video(path, np.stack([np.roll(still, shift, 1) for shift in range(400)]), Fraction(25))
+    return path
+
+
+class Child:
+    """The terminal's command in a folder of its own; its standard error goes to a file, so that it never waits for a reader."""
+
+    def __init__(self, folder: Path, *words: str, python: tuple[str, ...] = (), ignoring: int | None = None):
+        self.said = (folder.parent / f"{folder.name}.said").open("w+")
+        command = [sys.executable, *python, "-m", "stereoreel", *map(str, words)]
+        before = ignoring and signal.signal(ignoring, signal.SIG_IGN)
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=self.said)
+        if ignoring:
+            signal.signal(ignoring, before)
+
+    @property
+    def text(self) -> str:
+        self.said.seek(0)
+        return self.said.read()
+
+    def until(self, reached) -> None:
+        end = time.monotonic() + 120
+        while not reached():
+            assert self.process.poll() is None and time.monotonic() < end, self.text[-2000:]
+            time.sleep(0.01)
+
+    def ends(self, *numbers: int) -> str:
+        """The signals one after the other; what it said before it ended as it should."""
+        for number in numbers:
+            self.process.send_signal(number)
+            time.sleep(0.01)
+        assert self.process.wait(SOON) == ENDS[numbers[0]], self.text[-2000:]
+        assert "Traceback" not in self.text and "Exception ignored" not in self.text, self.text[-2000:]
+        return self.text
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "here").mkdir()
+    return tmp_path / "here"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+@pytest.mark.parametrize("number", ENDS)
+@pytest.mark.parametrize("package", ["torch._C", "torch.nn.modules", "torch"])
+def test_during_imports_it_ends_in_one_line(folder, number, package):
+    """Python reports each import as it ends."""
+    child = Child(folder, "nodes", python=("-X", "importtime"))
+    child.until(lambda: any(line.rpartition("|")[2].strip() == package for line in child.text.splitlines()))
+    last = [line for line in child.ends(number).splitlines() if "import time:" not in line]
+    assert last == ["cancelled"]
+
+
+@pytest.mark.parametrize("numbers", [(one,) for one in ENDS] + [(one, other) for one in ENDS for other in ENDS])
+def test_a_run_leaves_nothing(folder, source, numbers):
+    before = hashlib.sha256(source.read_bytes()).hexdigest()
+    child = Child(folder, "run", DEFAULT, "--input", source, "--output", "out.mp4")
+    child.until(lambda: any(".part" in name for name in names(folder)))
+    assert "cancelled" in child.ends(*numbers)
+    assert names(folder) == [] and hashlib.sha256(source.read_bytes()).hexdigest() == before
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_file_of_a_given_size_leaves_no_folder(folder, source, number):
+    child = Child(folder, "run", DEFAULT, "--input", source, "--output", "out.mp4", "--set", "encode.size_mb=1")
+    child.until(lambda: any(".part" in name for name in names(folder)))
+    child.ends(number)
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_the_sample_leaves_no_part(folder, number):
+    child = Child(folder, "run", DEFAULT, "--output", "out.mp4")
+    child.until(lambda: names(folder))
+    child.ends(number)
+    assert names(folder) == ["output"]
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_film_keeps_no_half_unit(folder, source, number):
+    child = Child(folder, "film", DEFAULT, "--input", source, "--output", "out.mp4")
+    child.until(lambda: any(".part" in name for name in names(folder / "out.mp4.job")))
+    child.ends(number)
+    assert (folder / "out.mp4.job").is_dir() and not (folder / "out.mp4").exists()
+    assert not any(".part" in name for name in names(folder))
+
+
+@pytest.mark.parametrize("command", ["orders", "advise"])
+def test_reports_are_whole_or_not_there(folder, source, command):
+    child = Child(folder, command, source, "--output", "found")
+    child.until(lambda: (folder / "found").is_dir())
+    time.sleep(0.5)
+    child.ends(signal.SIGTERM)
+    assert names(folder) == ["found"]
+
+
+@pytest.mark.parametrize("number", ENDS)
+def test_a_file_being_hashed_for_fetch_stays(folder, number):
+    (folder / "huge").mkdir()
+    with open(folder / "huge" / "RealESRGAN_x2plus.pth", "wb") as file:
+        file.truncate(64 << 30)  # sparse; minutes of hashing
+    child = Child(folder, "fetch", "realesrgan-x2plus", "--folder", "huge")
+    child.until(lambda: (folder / "huge" / ".RealESRGAN_x2plus.pth.lock").exists())
+    assert "cancelled" in child.ends(number)
+    assert (folder / "huge" / "RealESRGAN_x2plus.pth").stat().st_size == 64 << 30
+
+
+@pytest.mark.parametrize("number", [*ENDS, signal.SIGHUP] if hasattr(signal, "SIGHUP") else ENDS)
+def test_what_a_process_was_started_to_ignore_stays_ignored(folder, source, number):
+    child = Child(folder, "run", DEFAULT, "--input", source, "--output", "out.mp4", "--set", "extract.duration=0.4", ignoring=number)
+    child.until(lambda: any(".part" in name for name in names(folder)))
+    child.process.send_signal(number)
+    assert child.process.wait(120) == 0 and names(folder) == ["out.mp4"]
+
+
+def test_a_second_press_does_not_stop_the_cleaning():
+    cleaned = []
+    with pytest.raises(Cancelled) as ended, CtrlC():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            cleaned.append(True)
+    assert cleaned and ended.value.status == 143
+
+
+def test_a_second_press_does_not_stop_a_generator_that_closes():
+    cleaned = []
+
+    def frames():
+        try:
+            yield
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            cleaned.append(True)
+
+    with pytest.raises(Cancelled), CtrlC():
+        made = frames()
+        next(made)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            made.close()
+    assert cleaned
+
+
+def test_a_press_that_was_swallowed_is_heard_the_second_time():
+    with CtrlC():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt:
+            pass
+        with pytest.raises(Cancelled):
+            signal.raise_signal(signal.SIGINT)
