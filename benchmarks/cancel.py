@@ -1,0 +1,198 @@
+"""How long the terminal takes to end after Ctrl-C, while two busy loops load the cores, and what it leaves behind.
+
+    python benchmarks/cancel.py                  every phase, four presses each (a quarter of an hour)
+    python benchmarks/cancel.py --quick          one press in each of a few phases
+    python benchmarks/cancel.py --only import    the phases of that name
+
+A press falls a random while, from a seed, after the phase's mark: the process's start, or the first file of a name. Latency runs from the
+signal to the end of the process. POSIX only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import av
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+
+CLIP = ROOT.parent / "shared" / "clips" / "bigbuckbunny.mp4"  # 720p
+DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
+BUSY, PATIENCE = 2, 180  # loops that load the cores; seconds until a mark or an end is given up
+HUGE = 6 << 30  # bytes of a file to hash; sparse
+SET = "--set"
+RUN = ("run", DEFAULT, "--input", "{clip}", "--output", "out.mp4")
+FILM = ("film", *RUN[1:])
+ENCODE = ("run", "encode.json", "--output", "out.mp4")
+
+
+class Phase(NamedTuple):
+    """What to start, the file that marks the phase (any, where it is empty), and after how many seconds at most to press."""
+
+    name: str
+    command: tuple[str, ...]
+    mark: str = ""
+    within: tuple[float, float] = (0, 10)
+    kept: tuple[str, ...] = ()  # what may be left besides the sources
+    quick: bool = False
+
+
+PHASES = (
+    Phase("import", RUN, within=(0.1, 3), quick=True),
+    Phase("sample", ("run", DEFAULT, "--output", "out.mp4"), "output", (0, 12), quick=True),
+    Phase("index", ("film", "encode.json", "--output", "out.mp4", "--plan", SET, "extract.video=long.mp4"), within=(4, 9)),
+    Phase("cuts", ("film", DEFAULT, "--input", "long.mp4", "--output", "out.mp4", "--plan"), within=(9, 20)),
+    Phase("weights", ("film", "network.json", "--output", "out.mp4"), within=(4, 12), kept=("out.mp4.job",)),
+    Phase("first chunk", RUN, "*.part", (0, 3), quick=True),
+    Phase("mid-run", RUN, "*.part", (5, 25)),
+    Phase("network", ("run", "network.json", "--output", "out.mp4"), "*.part", (0, 25), quick=True),
+    Phase("finishing", ENCODE, "*.part", (5, 14)),
+    Phase("slow encoder", (*ENCODE, SET, "encode.speed=best", SET, "encode.format=hevc"), "*.part", (2, 14)),
+    Phase("second pass", (*ENCODE, SET, "encode.size_mb=3"), "*.part/*-2.part", (0, 6)),
+    Phase("units", FILM, "out.mp4.job/*/units/*", (0, 20), ("out.mp4.job",)),
+    Phase("join", ("film", *ENCODE[1:]), "out.mp4.part", (0, 0.3), ("out.mp4.job",)),
+    Phase("hashing", ("fetch", "realesrgan-x2plus", "--folder", "huge"), within=(4, 9), quick=True),
+    Phase("orders", ("orders", "{clip}", "--output", "orders"), "orders", (0, 40), ("orders",)),
+    Phase("advise", ("advise", "{clip}", "--output", "advice"), "advice", (0, 12), ("advice",)),
+)  # fmt: skip
+
+
+class Press(NamedTuple):
+    phase: str
+    after: float
+    latency: float
+    status: int
+    left: list[str]
+    said: str
+
+    @property
+    def right(self) -> bool:
+        return self.status in (0, 130) and not self.left and "Traceback" not in self.said
+
+
+def sources(folder: Path) -> None:
+    """What the phases work on: a long film, a workflow of nothing but encoding, one with a large network, and a huge file of weights."""
+    from image_nets import RRDBNet, random_net, save
+
+    looped(CLIP, folder / "long.mp4", 300)
+    extract = {"class_type": "StereoReelExtract", "inputs": {"video": str(CLIP), "cuts": False}}
+    network = {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "net.safetensors"}}
+    encode = {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "layout": "left"}}
+    for name, graph in {"encode": {"1": extract, "3": encode},
+                        "network": {"1": extract, "2": network, "3": {**encode, "inputs": {"clip": ["2", 0]}}}}.items():
+        (folder / f"{name}.json").write_text(json.dumps(graph))
+    (folder / "models" / "upscale").mkdir(parents=True)
+    save(random_net(RRDBNet, scale=2, width=64, blocks=23), folder / "models" / "upscale" / "net.safetensors")
+    (folder / "huge").mkdir()
+    with open(folder / "huge" / "RealESRGAN_x2plus.pth", "wb") as file:
+        file.truncate(HUGE)
+
+
+def looped(source: Path, target: Path, times: int) -> None:
+    """The picture of a film again and again, not encoded anew."""
+    with av.open(str(source)) as film:
+        packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
+        length = max(packet.pts for packet in packets) + packets[0].duration
+        with av.open(str(target), "w") as file:
+            stream = file.add_stream_from_template(film.streams.video[0])
+            for _ in range(times):
+                for packet in packets:
+                    packet.stream = stream
+                    file.mux(packet)
+                    packet.pts, packet.dts = packet.pts + length, packet.dts + length
+
+
+def press(phase: Phase, folder: Path, number: signal.Signals, chance: random.Random) -> Press:
+    """Start the phase's command in a folder, send the signal, and see how it ends."""
+    known = listed(folder)
+    command = [sys.executable, "-m", "stereoreel", *(word.format(clip=CLIP) for word in phase.command)]
+    with tempfile.TemporaryFile("w+") as said:
+        child = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=said)
+        end = time.monotonic() + PATIENCE
+        while phase.mark and not any(folder.glob(phase.mark)) and child.poll() is None and time.monotonic() < end:
+            time.sleep(0.01)
+        after = chance.uniform(*phase.within)
+        time.sleep(after)
+        begun = time.monotonic()
+        child.send_signal(number)
+        try:
+            child.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+        latency = time.monotonic() - begun
+        said.seek(0)
+        text = said.read()
+    new = sorted(path.relative_to(folder) for path in listed(folder) - known)
+    done = child.returncode == 0
+    left = [str(path) for path in new if not done and path.suffix != ".job" and path.parts[0] not in (*phase.kept, "output")]
+    left += [str(path) for path in new if path.suffix == ".part" and path.parts[0] not in phase.kept]
+    for name in {path.parts[0] for path in new}:
+        shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
+    return Press(phase.name, after, latency, child.returncode, left, text)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "STEREOREEL_MODELS": "models"}
+
+
+def listed(folder: Path) -> set[Path]:
+    return set(folder.rglob("*"))
+
+
+def measured(phases: list[Phase], presses: int, seed: int, number: signal.Signals, show: bool) -> dict:
+    """Every phase pressed some times, while the cores are busy."""
+    chance, found = random.Random(seed), {}
+    signal.signal(number, signal.default_int_handler)  # children of a script's background job would ignore it
+    with tempfile.TemporaryDirectory() as name:
+        sources(Path(name))
+        busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(BUSY)]
+        try:
+            for phase in phases:
+                found[phase.name] = [press(phase, Path(name), number, chance) for _ in range(presses)]
+                if show:
+                    print(line(phase.name, found[phase.name]), flush=True)
+        finally:
+            for loop in busy:
+                loop.kill()
+    every = [one for some in found.values() for one in some]
+    wrong = [{**one._asdict(), "said": one.said[-2000:]} for one in every if not one.right]
+    latencies = {name: [round(one.latency, 2) for one in some] for name, some in found.items()}
+    return {"latency": latencies, "worst": max(one.latency for one in every), "median": median(one.latency for one in every), "wrong": wrong}
+
+
+def line(name: str, some: list[Press]) -> str:
+    wrong = "".join(f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, said {one.said[-1500:]!r}" for one in some if not one.right)
+    pressed = ", ".join(f"{one.latency:.2f}{'' if one.status else ' (was done)'}" for one in some)
+    return f"{name:<14} {max(one.latency for one in some):6.2f} s at most: {pressed}{wrong}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--only", action="append", metavar="PHASE", help="a phase by name; may be given several times")
+    parser.add_argument("--presses", type=int, help="how often in each phase; default: 4, 1 with --quick")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--term", action="store_true", help="SIGTERM instead of Ctrl-C")
+    options = parser.parse_args()
+    phases = [phase for phase in PHASES if (phase.name in options.only if options.only else phase.quick or not options.quick)]
+    presses = options.presses or (1 if options.quick else 4)
+    found = measured(phases, presses, options.seed, signal.SIGTERM if options.term else signal.SIGINT, not options.json)
+    print(json.dumps(found) if options.json else f"at most {found['worst']:.2f} s, median {found['median']:.2f} s, {len(found['wrong'])} wrong")
+
+
+if __name__ == "__main__":
+    main()
