@@ -61,12 +61,12 @@ PHASES = (
     Phase("network", ("run", "network.json", "--output", "out.mp4"), "*.part", (0, 25), quick=True),
     Phase("finishing", ENCODE, "*.part", (5, 14)),
     Phase("slow encoder", (*ENCODE, SET, "encode.speed=best", SET, "encode.format=hevc"), "*.part", (2, 14)),
-    Phase("second pass", (*ENCODE, SET, "encode.size_mb=3"), "*.part/*-2.part", (0, 6)),
+    Phase("second pass", (*ENCODE, SET, "encode.size_mb=3"), "*.part/*-2.*.part", (0, 6)),
     Phase("units", FILM, "out.mp4.job/*/units/*", (0, 20), ("out.mp4.job",)),
-    Phase("join", ("film", *ENCODE[1:]), "out.mp4.part", (0, 0.3), ("out.mp4.job",)),
+    Phase("join", ("film", *ENCODE[1:]), "out.mp4.*.part", (0, 0.3), ("out.mp4.job",)),
     Phase("hashing", ("fetch", "realesrgan-x2plus", "--folder", "huge"), within=(4, 9), quick=True),
-    Phase("orders", ("orders", "{clip}", "--output", "orders"), "orders", (0, 40), ("orders",)),
-    Phase("advise", ("advise", "{clip}", "--output", "advice"), "advice", (0, 12), ("advice",)),
+    Phase("orders", ("orders", "{clip}", "--output", "orders"), within=(4, 40)),
+    Phase("advise", ("advise", "{clip}", "--output", "advice"), within=(4, 14)),
 )  # fmt: skip
 
 

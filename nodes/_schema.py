@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from ..stereoreel import cancel
 from ..stereoreel.declared import Node, Socket
 from ..stereoreel.options import Option
 from ._comfy import io
+from ._host import ComfyHost
 
 CATEGORY = "StereoReel"
 
 
 def node_class(node: Node, base: type) -> type:
-    """The V3 class of a declaration."""
-    return type(node.id, (base,), {"NODE": node})
+    """The V3 class of a declaration; whatever it does when it is executed hears Stop."""
+
+    def execute(cls, **inputs) -> io.NodeOutput:
+        with cancel.heard(ComfyHost().tick):
+            return base.execute.__func__(cls, **inputs)
+
+    return type(node.id, (base,), {"NODE": node, "execute": classmethod(execute)})
 
 
 class DeclaredNode(io.ComfyNode):

@@ -16,6 +16,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
+from . import cancel
+
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *TYPES)
 Item, Made = TypeVar("Item"), TypeVar("Made")
@@ -129,19 +131,34 @@ def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> lis
     """``function`` of every item, in their order, several at once; for work on the CPU.
 
     An operation shared among cores ends when the last one has done its share, thousands of times a picture; pieces of work side by
-    side do not wait for each other.
+    side do not wait for each other. Where one fails, or all are cancelled, the others are not waited for: they stop at their next ``check``.
     """
     items, threads = list(items), torch.get_num_threads()
     count = min(len(items), threads)
     if count < 2 or threading.current_thread().name.startswith(WORKERS):  # workers that wait for workers would wait for ever
-        return [function(item) for item in items]
+        return [_asked(function, item) for item in items]
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()  # threads do not inherit these
 
-    def alone(item: Item) -> Made:
-        with torch.inference_mode(inference), torch.set_grad_enabled(grad):
-            return function(item)
+    over = threading.Event()
 
-    return list(_workers(count, threads).map(alone, items))
+    def alone(item: Item) -> Made:
+        with torch.inference_mode(inference), torch.set_grad_enabled(grad), cancel.stopped_by(over):
+            return _asked(function, item)
+
+    pool = _workers(count, threads)
+    futures = [pool.submit(alone, item) for item in items]
+    try:
+        cancel.finished(futures)
+        return [future.result() for future in futures]
+    finally:
+        over.set()
+        for future in futures:
+            future.cancel()
+
+
+def _asked(function: Callable[[Item], Made], item: Item) -> Made:
+    cancel.check()
+    return function(item)
 
 
 @lru_cache(4)

@@ -45,12 +45,16 @@ class PartFile:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
         self._announce(part)
-        with plain_errors(self.path):
-            if folder:
-                part.mkdir()
-            else:
-                os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | SAFELY, 0o666))
-        self.part = part
+        self.part = part  # before it is there: a signal may come in between
+        try:
+            with plain_errors(self.path):
+                if folder:
+                    part.mkdir()
+                else:
+                    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | SAFELY, 0o666))
+        except OSError:
+            self.part = None  # what has that name is not ours
+            raise
         return part
 
     def publish(self, made: Path | None = None) -> Path:

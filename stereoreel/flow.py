@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import cancel
+
 
 class Search(NamedTuple):
     """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves), ``steps`` a patch takes,
@@ -63,6 +65,7 @@ def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
     """The same for images as large as they are; the shorter side must have ``SMALLEST`` pixels."""
     import cv2
 
+    cancel.check()
     searching = cv2.DISOpticalFlow_create()
     searching.setFinestScale(how.finest)
     searching.setGradientDescentIterations(how.steps)

@@ -38,7 +38,10 @@ class Host(Protocol):
         ...
 
     def tick(self, done: int, total: int) -> None:
-        """Called after every chunk of frames, or of bytes while weights are fetched; raises to cancel."""
+        """Called after every chunk of frames, or of bytes while weights are fetched; raises to cancel.
+
+        Work that takes long asks in between: with what it said last, or with 0 of 0, which is no progress.
+        """
         ...
 
 

@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from . import cancel
 from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths, makers_of
 from .eyes import TIME, both, fan_out, ports
 from .host import Host
@@ -70,6 +71,7 @@ class _Run:
         self.host, self.chunk_frames, self.meter, self.done = host, chunk_frames, meter, done
         self.makers: dict[int, _Maker] = {}
         self.deep = False
+        self.hooks: list = []
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
     @property
@@ -99,20 +101,35 @@ class _Run:
     def place(self) -> None:
         makers = list(self.makers.values())
         self.deep = self.levels > DEEP
-        for maker in makers:
-            maker.load()
+        with cancel.heard(self.tick):
+            for maker in makers:
+                maker.load()
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
         memory = sum(maker.memory() for maker in makers)
         self.placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
+        modules = {id(module): module for net in nets for module in net.modules()}  # a network may be shared by two stages
+        self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
+
+    def tick(self, *_) -> None:
+        """Ask the host between two frames, or two layers of a network, which tell of no progress."""
+        self.host.tick(*self.done)
 
     def most(self, *sides: Iterable[ClipInfo]) -> int:
         return self.chunk_frames or frames_at_once(self.host.device, *sides)
 
     def close(self) -> None:
+        for hook in self.hooks:
+            hook.remove()
         for maker in reversed(list(self.makers.values())):
             maker.close()
         self.makers.clear()
         self.placed = None
+
+
+def _check(module: nn.Module, given: tuple) -> None:
+    """Before every layer of a network; a compiled one has none."""
+    if not torch.compiler.is_compiling():
+        cancel.check()
 
 
 class _Reader:
@@ -215,7 +232,7 @@ class _Maker:
 
     def make(self) -> bool:
         self.run.host.tick(*self.run.done)
-        with naming(self.label), self.run.meter.turn(self.label), torch.inference_mode():
+        with naming(self.label), self.run.meter.turn(self.label), torch.inference_mode(), cancel.heard(self.run.tick):
             made = next(self.work, None)
         if made is None:
             self.ended = True

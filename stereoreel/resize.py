@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import cancel
+
 METHODS = ("lanczos", "bilinear", "area")
 BLOCK = 32  # outputs of one small product; wider wastes multiplications on zeros, narrower reads more inputs twice
 
@@ -29,6 +31,7 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
     across = _Axis(columns, width, channels, method, frames.device)
     out = torch.empty(count, height, width, channels, dtype=frames.dtype, device=frames.device)
     for frame, target in zip(frames, out):
+        cancel.check()
         image = frame.float().reshape(rows, columns * channels)
         if height < rows:
             image = across.horizontal(down.vertical(image))

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +13,8 @@ import torch
 from torch import Tensor
 
 from .files import save
+from . import cancel
+from .compute import side_by_side
 from .lab import tracer
 from .lab.materials import Material
 from .lab.rays import Camera
@@ -60,7 +60,7 @@ def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = Non
     """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is complete."""
 
     def fill(part: Path) -> None:
-        with closing(_pictures()) as pictures, av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
+        with cancel.heard(tick), closing(_pictures()) as pictures, av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
             _encode(file, pictures, tick or (lambda done, total: None))
 
     return save(Path(path), fill, replace=True)
@@ -91,14 +91,9 @@ def _video_stream(file: av.container.OutputContainer) -> av.VideoStream:
 
 def _pictures() -> Iterator[Tensor]:
     """Every frame's image, in order; some frames at a time, each on one core."""
-    threads, workers = torch.get_num_threads(), min(8, os.cpu_count() or 1)
-    torch.set_num_threads(1)  # frames side by side beat threads inside each of thousands of small operations
-    try:
-        with ThreadPoolExecutor(workers) as pool:
-            for start in range(0, FRAMES, 2 * workers):
-                yield from pool.map(lambda frame: render(frame)[0], range(start, min(FRAMES, start + 2 * workers)))
-    finally:
-        torch.set_num_threads(threads)
+    together = 2 * min(8, torch.get_num_threads())
+    for start in range(0, FRAMES, together):
+        yield from side_by_side(lambda frame: render(frame)[0], range(start, min(FRAMES, start + together)))
 
 
 def melody() -> Tensor:

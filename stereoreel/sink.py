@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from . import cancel
 from .clip import Clip, ClipInfo, Samples, Soundtrack, apply
 from .files import OutputFile, in_use, refuse_harm
 from .host import Host
@@ -57,6 +58,7 @@ def write(
     refuse_harm([file.path for file in files], files_read([*clips, *also], host, audio), overwrite)
     meter = meter or Meter()
     with ExitStack() as open_files:
+        open_files.enter_context(cancel.heard(host.tick))
         outputs = [open_files.enter_context(OutputFile(file.path, overwrite)) for file in files]
         writers = []
         for file, output in reversed(list(zip(files, outputs))):  # the clip's file is completed first

@@ -149,7 +149,7 @@ def test_it_is_rendered_once(file):
 
 def test_a_cancelled_rendering_leaves_what_was_there(tmp_path):
     def cancel(done, total):
-        assert (done, total) == (1, 100)
+        assert (done, total) in ((0, 0), (1, 100))  # asked while a frame is rendered, or told of one
         raise KeyboardInterrupt
 
     (tmp_path / "stereoreel_sample_v1.mp4").touch()  # an empty file is no sample

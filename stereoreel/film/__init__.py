@@ -16,6 +16,7 @@ from types import SimpleNamespace
 import av
 import torch
 
+from .. import cancel
 from ..clip import Clip, Step
 from ..files import DISK_FULL, OutputFile, in_use, refuse_harm
 from ..host import Host
@@ -79,7 +80,8 @@ def film(
     check(clip.info, settings, depth and depth.info)
     joinable(settings)
     clips, root = [clip] if depth is None else [clip, depth], folder or job_folder(path)
-    identity = described(clips, settings, host)
+    with cancel.heard(host.tick):  # weights of gigabytes are hashed
+        identity = described(clips, settings, host)
     targets = [file.path for file in files_of(clips, path, settings)]
     own = [target for target in targets if claimed(target, clip, settings, identity)]
     refuse_harm(targets, files_read(clips, host, audio), overwrite=True)
@@ -91,7 +93,7 @@ def film(
     check_root(root)
     notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
     cuts.write(root, clips)
-    with ExitStack() as locks, Job(root, identity, units(clips, group), notes, say) as job:
+    with cancel.heard(host.tick), ExitStack() as locks, Job(root, identity, units(clips, group), notes, say) as job:
         if not done:
             outputs = [locks.enter_context(OutputFile(target, overwrite or target in own)) for target in targets]
             if skipped:

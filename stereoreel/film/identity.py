@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import torch
 
-from .. import __version__, peek
+from .. import __version__, cancel, peek
 from ..batch import TensorSource
 from ..clip import Clip, Source, Step
 from ..host import Host
@@ -89,6 +89,7 @@ def sha256(path: Path) -> str:
     with open(path, "rb") as file:
         state = hashlib.sha256()
         while block := file.read(BLOCK):
+            cancel.check()
             state.update(block)
         return state.hexdigest()
 

@@ -14,7 +14,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,11 +62,13 @@ class Job:
         for folder in (self.folder, self.place):
             if folder.is_symlink():
                 raise FileExistsError(f"{folder} is a link, where a job keeps its files. Remove the link, or choose another --job.")
-        self._lock.__enter__()
-        if (self.folder / "job.json").is_file():
-            self._continue()
-        else:
-            self._begin(others)
+        with ExitStack() as undo:
+            undo.enter_context(self._lock)
+            if (self.folder / "job.json").is_file():
+                self._continue()
+            else:
+                self._begin(others)
+            undo.pop_all()
         return self
 
     def __exit__(self, *error) -> None:

@@ -104,7 +104,7 @@ class _Counting:
     """A host whose progress is told elsewhere."""
 
     def __init__(self, host: Host, tick: Callable[[int], None]):
-        self._host, self.tick = host, lambda done, total: tick(done)
+        self._host, self.tick = host, lambda done, total: tick(done) if total else host.tick(0, 0)
 
     def __getattr__(self, name: str):
         return getattr(self._host, name)

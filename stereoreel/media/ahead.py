@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
+
+from .. import cancel
 
 Item = TypeVar("Item")
 
@@ -13,16 +16,24 @@ Item = TypeVar("Item")
 def ahead(items: Generator[Item, None, None], count: int = 2) -> Iterator[Item]:
     """The items of a generator that runs in a thread, at most ``count`` items ahead.
 
-    What it raises is raised here, after the items made before. Closing this generator waits for the item in work, then closes ``items``.
+    What it raises is raised here, after the items made before. Closing this generator stops the item in work at its next ``cancel.check``,
+    then closes ``items``.
     """
-    end = object()
+    end, over = object(), threading.Event()
+
+    def following() -> Item | object:
+        with cancel.stopped_by(over):
+            return next(items, end)
+
     with ThreadPoolExecutor(1, thread_name_prefix="stereoreel-ahead") as worker:
-        waiting = deque(worker.submit(next, items, end) for _ in range(count))
+        waiting = deque(worker.submit(following) for _ in range(count))
         try:
-            while (item := waiting.popleft().result()) is not end:
-                waiting.append(worker.submit(next, items, end))
+            while (item := cancel.result(waiting[0])) is not end:
+                waiting.popleft()
+                waiting.append(worker.submit(following))
                 yield item
         finally:
+            over.set()
             for future in waiting:
                 future.cancel()
             worker.submit(items.close).result()

@@ -11,6 +11,7 @@ from itertools import chain, islice
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from .. import cancel
 from ..shots import LONG_SIDE, CutDetector
 from . import colour
 from .ahead import ahead
@@ -41,7 +42,7 @@ def index_cuts(
 
 def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -> tuple[int, ...]:
     detector, cuts, total = CutDetector(sensitivity), [], window[1] - window[0]
-    with closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
+    with cancel.heard(tick), closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
         for index, gray in enumerate(chain.from_iterable(groups)):
             if detector.feed(gray) and index:
                 cuts.append(index)

@@ -17,6 +17,7 @@ import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
+from .. import cancel
 from ..clip import ClipInfo, Soundtrack
 from ..host import Host
 from ..resize import fitted_size
@@ -48,7 +49,8 @@ class FileSource:
         tick: Callable[[int, int], None] | None = None,
         look: bool = True,
     ):
-        self.facts = probe(path)
+        with cancel.heard(tick):
+            self.facts = probe(path)
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
         self._size = fitted_size(self.facts.width, self.facts.height, max_side)

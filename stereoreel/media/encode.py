@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +19,9 @@ import av.error
 import numpy as np
 from torch import Tensor
 
+from .. import cancel
 from ..clip import ClipInfo, Samples, Soundtrack
-from ..files import PartFile, plain_errors
+from ..files import PartFile, plain_errors, sync
 from ..resize import fitted_size
 from .boxes import write_stereo
 from .clock import Clock, Taken
@@ -64,6 +65,7 @@ class Writer:
         self._taken = Taken(info, limits)
         self._container = self._tracks = None
         self._waiting: deque[Future] = deque()
+        self._last: Future | None = None
         self._encoded, self._lengths, self._stopped = 0, {}, False
 
     @property
@@ -112,7 +114,8 @@ class Writer:
                 return
             if not self.frames:
                 raise ValueError(f"There is no frame to write into {self.path.name}; the clip is empty.")
-            for future in (*self._waiting, self._thread.submit(self._finish)):
+            self._last = self._thread.submit(self._finish)
+            for future in (*self._waiting, self._last):
                 self._result(future)
             self._file.publish()
             undo.pop_all()
@@ -130,7 +133,7 @@ class Writer:
 
     def _result(self, future: Future) -> None:
         with self._in_plain_words():
-            future.result()
+            cancel.result(future)
 
     @contextlib.contextmanager
     def _in_plain_words(self) -> Iterator[None]:
@@ -141,16 +144,17 @@ class Writer:
             raise OSError(f"{self.path.name} could not be written: {error.strerror}.") from error
 
     def _discard(self) -> None:
-        """Stop, and leave nothing behind."""
+        """Stop, and leave nothing behind; an encoder that is busy with frames ends in its thread, which nobody waits for."""
         self._stopped = True
-        self._thread.shutdown(cancel_futures=True)
-        self._file.discard()  # first, so that closing does not move the whole film's index to its beginning
-        if self._tracks:
-            self._tracks.close()
-        if self._container:
-            with contextlib.suppress(av.error.FFmpegError):  # what cannot be completed is not wanted
-                self._container.close()
-        self._file.discard()  # Windows keeps an open file
+        if self._last and not self._last.done():  # then the index of a long film may be on its way to the beginning: nothing is left to move
+            with contextlib.suppress(OSError):
+                os.truncate(self._file.part, 0)
+        for future in self._waiting:
+            future.cancel()
+        self._file.discard()  # before closing, so that this does not move the whole film's index to its beginning
+        self._thread.submit(self._abandon)
+        self._thread.shutdown(wait=os.name == "nt" or self.rate is not None)  # Windows keeps an open file, and a codec with notes its folder
+        self._file.discard()
 
     # What follows runs in the encoder's thread.
 
@@ -163,8 +167,10 @@ class Writer:
             self._lengths[tick] = self._clock.tick(following) - tick
             self._mux(self._stream.encode(self._pictures.frame(picture, tick, self._clock.unit)))
 
-    def _mux(self, packets: list[av.Packet]) -> None:
+    def _mux(self, packets: Iterable[av.Packet]) -> None:
         for packet in packets:
+            if self._stopped:
+                raise cancel.Stopped
             packet.duration = self._lengths.pop(packet.pts)
             if not -self._clock.tick(self._encoded) <= packet.dts <= packet.pts:
                 packet.dts = packet.pts  # x265 leaves chance numbers there in films of one or two frames
@@ -173,8 +179,14 @@ class Writer:
             self.coded += packet.size
             self._container.mux(packet)
 
+    def _flush(self) -> Iterator[av.Packet]:
+        """What the encoder holds back, a packet at a time: all of it may take many seconds."""
+        for packet in self._stream.codec_context.encode_lazy(None):
+            packet.stream = self._stream
+            yield packet
+
     def _finish(self) -> None:
-        self._mux(self._stream.encode(None))
+        self._mux(self._flush())
         end = self._clock.tick(self._encoded)
         if self._tracks:
             self._tracks.finish(self._clock.seconds(end))
@@ -185,3 +197,12 @@ class Writer:
             write_stereo(self._file.part, stereo)
         if self._entry["container"] == "webp":
             complete_webp(self._file.part, end, self._metadata)
+        sync(self._file.part)  # here, where waiting for a slow disk can be cancelled
+
+    def _abandon(self) -> None:
+        if self._tracks:
+            self._tracks.close()
+        if self._container:
+            with contextlib.suppress(av.error.FFmpegError):  # what cannot be completed is not wanted
+                self._container.close()
+        self._container = self._stream = self._tracks = None

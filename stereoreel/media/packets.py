@@ -10,6 +10,7 @@ from itertools import pairwise
 import av
 import av.error
 
+from .. import cancel
 from .rates import believable
 
 REORDER = 16  # the most frames a codec keeps back
@@ -25,7 +26,9 @@ def skip_others(container, wanted) -> None:
 def demux(container, streams) -> Iterator[av.Packet]:
     """The packets of a stream or of several, in the file's order, and an empty one of each at the end."""
     with suppress(IndexError):  # of PyAV, after the last packet of a file in which a stream began midway
-        yield from container.demux(streams)
+        for packet in container.demux(streams):
+            cancel.check()
+            yield packet
 
 
 def is_shown(packet, codec: str) -> bool:

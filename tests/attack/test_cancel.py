@@ -1,0 +1,193 @@
+"""Stop on the canvas: long work asks often whether it is still wanted, and what runs in threads ends too."""
+
+import threading
+from contextlib import closing
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from image_nets import Compact, RRDBNet, random_net, save
+from media_files import write_video
+
+from stereoreel import cancel, catalog
+from stereoreel.batch import TensorSource
+from stereoreel.clip import Clip, apply
+from stereoreel.compute import side_by_side
+from stereoreel.film.identity import sha256
+from stereoreel.host import Headless
+from stereoreel.media.ahead import ahead
+from stereoreel.media.decode import FileSource
+from stereoreel.media.encode import Writer
+from stereoreel.media.options import OPTIONS
+from stereoreel.options import resolve
+from stereoreel.plan import Plan
+from stereoreel.pull import pull
+from stereoreel.sample import sample
+
+FRAMES = 12
+
+
+class Stop(Exception):
+    """ComfyUI's interrupt derives from Exception, as this does."""
+
+
+@pytest.fixture(autouse=True)
+def always_asked(monkeypatch):
+    """Every question is put to the host, however soon it follows the one before; which is what is counted here."""
+    monkeypatch.setattr(cancel, "OFTEN", 0)
+
+
+class Pressed:
+    """A host's tick: counts what it is asked, and raises from the ``last`` question on."""
+
+    def __init__(self, last: float = float("inf")):
+        self.asked, self.last, self.told = 0, last, 0
+
+    def __call__(self, done: int, total: int) -> None:
+        self.asked += 1
+        self.told = max(self.told, done)
+        if self.asked >= self.last:
+            raise Stop
+
+
+def film(channels: int = 3) -> Clip:
+    still = torch.rand(48, 64, channels, generator=torch.Generator().manual_seed(0))
+    return Clip(TensorSource(torch.stack([still.roll(shift, 1) for shift in range(FRAMES)]), Fraction(25), cuts=False))
+
+
+def made_by(kind: str, host: Headless, model: str = "builtin") -> Clip:
+    inputs = (film(), film(1)) if kind == "stereo" else (film(),)
+    return next(iter(apply(Plan(kind, {"model": model}, kind), *inputs).values()))
+
+
+def run(clip: Clip, host: Headless) -> None:
+    with closing(pull(clip, host, chunk_frames=FRAMES)) as chunks:
+        for _ in chunks:
+            pass
+
+
+@pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth", "stereo"])
+def test_stages_ask_at_least_once_a_frame(kind, tmp_path):
+    pressed = Pressed()
+    host = Headless("cpu", tmp_path, pressed)
+    run(made_by(kind, host), host)
+    assert pressed.asked >= FRAMES
+
+
+@pytest.mark.parametrize("net", [(Compact, {"layers": 4}), (RRDBNet, {"blocks": 2})], ids=["compact", "esrgan"])
+def test_networks_ask_before_every_layer_and_stop(net, tmp_path):
+    (tmp_path / "upscale").mkdir()
+    save(random_net(net[0], **net[1]), tmp_path / "upscale" / "net.safetensors")
+    every = Pressed()
+    host = Headless("cpu", tmp_path, every)
+    run(made_by("upscale", host, "net.safetensors"), host)
+    assert every.asked >= 2 * FRAMES
+    pressed = Pressed(every.asked // 2)
+    host = Headless("cpu", tmp_path, pressed)
+    with pytest.raises(Stop):
+        run(made_by("upscale", host, "net.safetensors"), host)
+    assert pressed.asked == pressed.last  # nothing goes on behind it
+
+
+def test_layers_of_a_network_ask_nobody_once_a_pull_is_over(tmp_path):
+    (tmp_path / "upscale").mkdir()
+    save(random_net(Compact), tmp_path / "upscale" / "net.safetensors")
+    stage = catalog.load("upscale", "net.safetensors", Headless("cpu", tmp_path))
+
+    class Loaded:
+        label = "loaded"
+
+        def describe(self, info):
+            return info.replace(width=info.width * 2, height=info.height * 2)
+
+        def load(self, host):
+            return stage
+
+    before = hooks(stage)
+    run(apply(Loaded(), film())["clip"], Headless("cpu", tmp_path))
+    assert hooks(stage) == before
+
+
+def hooks(stage) -> int:
+    return sum(len(module._forward_pre_hooks) for net in stage.nets for module in net.modules())
+
+
+@pytest.fixture
+def long(tmp_path):
+    still = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
+    write_video(tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(200)]), Fraction(25))
+    return tmp_path / "long.mp4"
+
+
+def test_counting_the_frames_of_a_file_is_cancelled(long):
+    with pytest.raises(Stop):
+        FileSource(long, cuts=False, tick=Pressed(2))
+
+
+def test_looking_for_cuts_is_cancelled_before_the_first_frames_are_there(long):
+    pressed = Pressed(10)
+    FileSource(long, cuts=False)  # counted: what follows is the search alone
+    with pytest.raises(Stop):
+        FileSource(long, tick=pressed).info
+    assert pressed.told <= 16
+
+
+def test_rendering_the_sample_is_cancelled_within_its_first_frames(tmp_path):
+    pressed = Pressed(1)
+    with pytest.raises(Stop):
+        sample(tmp_path, pressed)
+    assert pressed.told <= 1 and not list(tmp_path.iterdir())
+
+
+def test_hashing_is_cancelled(tmp_path):
+    with open(tmp_path / "huge", "wb") as file:
+        file.truncate(1 << 40)  # sparse; hours of hashing
+    with cancel.heard(Pressed(3)), pytest.raises(Stop):
+        sha256(tmp_path / "huge")
+
+
+def test_pieces_side_by_side_stop_with_the_one_who_waits(monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    begun, ended = [], threading.Semaphore(0)
+
+    def endless(item):
+        begun.append(item)
+        try:
+            while True:
+                cancel.check()
+        finally:
+            ended.release()
+
+    with cancel.heard(Pressed(5)), pytest.raises(Stop):
+        side_by_side(endless, range(100))
+    for _ in begun:
+        assert ended.acquire(timeout=60)
+    assert len(begun) <= 4
+
+
+def test_a_thread_ahead_stops_in_the_middle_of_an_item():
+    closed = []
+
+    def items():
+        try:
+            yield 1
+            while True:
+                cancel.check()
+        finally:
+            closed.append(True)
+
+    with closing(ahead(items())) as made:
+        assert next(made) == 1
+    assert closed
+
+
+@pytest.mark.parametrize("format", ["h264", "hevc", "av1"])
+def test_a_file_that_is_being_completed_is_cancelled(format, tmp_path):
+    """Its encoder still holds frames, and all of the file is to be moved for its index."""
+    pressed, clip = Pressed(), film()
+    with pytest.raises(Stop), cancel.heard(pressed), Writer(tmp_path / "film.mp4", clip.info, resolve(OPTIONS, {"format": format})) as writer:
+        for _ in range(4):
+            writer.write(torch.rand(FRAMES, 240, 320, 3))
+        pressed.last = 0
+    assert not list(tmp_path.iterdir())
