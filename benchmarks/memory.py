@@ -64,7 +64,7 @@ def _click(number: int) -> av.AudioFrame:
 def peak(workflow: Path, source: Path, target: Path, settings: tuple[str, ...] = ()) -> tuple[int, float]:
     """Bytes of resident memory at their highest, and seconds, of one run in a process of its own."""
     begin = time.perf_counter()
-    command = [sys.executable, "-c", CHILD, "run", str(workflow), "--input", str(source), "--output", str(target)]
+    command = [sys.executable, "-c", CHILD, "run", str(workflow), "--input", str(source), "--output", str(target), "--overwrite"]
     command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return int(done.stdout.split("PEAK")[1]), time.perf_counter() - begin

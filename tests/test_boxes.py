@@ -237,7 +237,7 @@ def test_a_disk_that_is_full_at_the_very_end_leaves_nothing(tmp_path):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size + 5, before[1]))
     try:
-        with pytest.raises(OSError, match=r"There is no room for film\.mp4"):
+        with pytest.raises(OSError, match=r"There is no room for .*film\.mp4"):
             encode(tmp_path, pair)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

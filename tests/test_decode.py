@@ -323,7 +323,7 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path):
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "folder.mp4").mkdir()
     for name, error, words in [
-        ("missing.mp4", FileNotFoundError, "no file"), ("folder.mp4", FileNotFoundError, "no file"),
+        ("missing.mp4", FileNotFoundError, "no file"), ("folder.mp4", IsADirectoryError, "is a folder"),
         ("text.mp4", ValueError, "not a video"), ("empty.mp4", ValueError, "not a video"),
     ]:
         with pytest.raises(error, match=words):

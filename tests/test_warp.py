@@ -1,6 +1,7 @@
 """The stereo warp's three ways: as torch's operations, as numba's machine code, and as a GPU runs it; a viewer cannot tell which it was."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,7 +65,18 @@ def test_numba_needs_no_folder_to_keep_its_code_in(tmp_path):
                "from stereoreel.stereo.warp import compiled; print(compiled().__module__)")  # as where no folder can be written
     environment = {**os.environ, "STEREOREEL_NUMBA": "1"}
     done = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=tmp_path, env=environment, capture_output=True, text=True)
-    assert done.stdout.strip() == "stereoreel.stereo.compiled", done.stderr
+    assert done.stdout.strip() == "stereoreel_stereo_compiled", done.stderr
+
+
+def test_what_numba_keeps_serves_the_terminal_and_comfyui(tmp_path):
+    """There the same file is a module of another name; what one has compiled, the other finds."""
+    pytest.importorskip("numba", reason="numba is not installed; it is optional")
+    (tmp_path / "custom_nodes").mkdir()
+    shutil.copytree(ROOT / "stereoreel", tmp_path / "custom_nodes" / "stereoreel", ignore=shutil.ignore_patterns("__pycache__"))
+    program = "import importlib, sys; sys.path[:0] = sys.argv[2:]; print(sum(importlib.import_module(sys.argv[1])._warp.stats.cache_hits.values()))"
+    hits = [subprocess.run([sys.executable, "-c", program, f"{name}.stereo.compiled", place], cwd=tmp_path, capture_output=True, text=True).stdout
+            for name, place in [("stereoreel", tmp_path / "custom_nodes"), ("custom_nodes.stereoreel", tmp_path)]]  # fmt: skip
+    assert [int(count) for count in hits] == [0, 1]
 
 
 def test_numba_can_be_switched_off(monkeypatch):

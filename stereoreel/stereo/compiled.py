@@ -5,6 +5,8 @@ Imported only where numba is installed. Numba's own threads are not used; the lo
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 from numba import njit
 
@@ -13,6 +15,10 @@ from .warp import JOIN, Eye
 SURFACE, HALF, ONE, ZERO = np.float32(JOIN), np.float32(0.5), np.float32(1), np.float32(0)
 EXACT = {"nogil": True, "error_model": "numpy"}
 SIGNATURE = "void(f4[:,:,::1], f4[:,::1], f4, b1, f4[:,:,::1], f4[:,::1], i4[:,::1])"
+
+# What numba keeps on disk names its module, which has another name in ComfyUI: under one name, either finds what the other compiled.
+sys.modules["stereoreel_stereo_compiled"] = sys.modules[__name__]
+__name__ = "stereoreel_stereo_compiled"
 
 
 def move_rows(bands: list[Eye]) -> None:
@@ -113,5 +119,5 @@ def _warp(image, parallax, share, left, picture, holes, source):
 
 try:
     _warp = njit(SIGNATURE, cache=True, **EXACT)(_warp)
-except (RuntimeError, OSError):  # no folder that the result could be kept in
+except (RuntimeError, OSError, ImportError):  # no folder that the result could be kept in, or what is kept cannot be read
     _warp = njit(SIGNATURE, **EXACT)(_warp)
