@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -26,7 +27,21 @@ def enter(requirements: str) -> None:
     if not PYTHON.exists():
         _make()
     _install(ROOT / requirements)
-    sys.exit(subprocess.call([str(PYTHON), *sys.argv]))
+    sys.exit(_ended([str(PYTHON), *sys.argv]))
+
+
+def _ended(command: list[str]) -> int:
+    """A command's status; Ctrl-C and SIGTERM are its own to answer, which takes as long as its cleaning."""
+    with subprocess.Popen(command) as child:
+
+        def pass_on(number: int, frame) -> None:
+            if os.name != "nt" and child.poll() is None:  # Windows gives Ctrl-C to both
+                child.send_signal(number)
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            if signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, pass_on)
+        return child.wait()
 
 
 def _make() -> None:

@@ -13,10 +13,9 @@ import _environment
 ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 
 
-def main(clip: Path | None) -> None:
+def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel import workflow
     from stereoreel.__main__ import Bar, costs, find_video
-    from stereoreel.ctrl_c import CtrlC
     from stereoreel.host import Headless
     from stereoreel.lab.chain import ChainSheet
     from stereoreel.media.layout import file_tag
@@ -30,7 +29,7 @@ def main(clip: Path | None) -> None:
     frames, depth = job.clip.maker.inputs  # what the Stereo node reads
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
     sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
-    with CtrlC() as ctrl_c, Bar(job.clip.info.frames, meter, ctrl_c) as bar:
+    with Bar(job.clip.info.frames, meter, ctrl_c) as bar:
         write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter,
               overwrite=True)
     sheet.save(OUTPUT / "demo_sheet.png")
@@ -41,4 +40,12 @@ def main(clip: Path | None) -> None:
 
 if __name__ == "__main__":
     _environment.enter("requirements.txt")
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else None)
+    from stereoreel.ctrl_c import CtrlC, leave, listen
+
+    listen()
+    try:
+        with CtrlC() as ctrl_c:
+            main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, ctrl_c)
+    except KeyboardInterrupt as error:
+        print("cancelled; no half-written video was left behind", file=sys.stderr)
+        leave(getattr(error, "status", 130))
