@@ -65,7 +65,6 @@ class Writer:
         self._taken = Taken(info, limits)
         self._container = self._tracks = None
         self._waiting: deque[Future] = deque()
-        self._last: Future | None = None
         self._encoded, self._lengths, self._stopped = 0, {}, False
 
     @property
@@ -114,8 +113,7 @@ class Writer:
                 return
             if not self.frames:
                 raise ValueError(f"There is no frame to write into {self.path.name}; the clip is empty.")
-            self._last = self._thread.submit(self._finish)
-            for future in (*self._waiting, self._last):
+            for future in (*self._waiting, self._thread.submit(self._finish)):
                 self._result(future)
             self._file.publish()
             undo.pop_all()
@@ -144,16 +142,14 @@ class Writer:
             raise OSError(f"{self.path.name} could not be written: {error.strerror}.") from error
 
     def _discard(self) -> None:
-        """Stop, and leave nothing behind; an encoder that is busy with frames ends in its thread, which nobody waits for."""
+        """Stop, and leave nothing behind. An encoder that is busy with frames ends in its thread, not waited for."""
         self._stopped = True
-        if self._last and not self._last.done():  # then the index of a long film may be on its way to the beginning: nothing is left to move
-            with contextlib.suppress(OSError):
-                os.truncate(self._file.part, 0)
         for future in self._waiting:
             future.cancel()
         self._file.discard()  # before closing, so that this does not move the whole film's index to its beginning
         self._thread.submit(self._abandon)
-        self._thread.shutdown(wait=os.name == "nt" or self.rate is not None)  # Windows keeps an open file, and a codec with notes its folder
+        # Windows keeps an open file, and a codec that writes notes keeps its folder.
+        self._thread.shutdown(wait=os.name == "nt" or self.rate is not None)
         self._file.discard()
 
     # What follows runs in the encoder's thread.
