@@ -1,11 +1,11 @@
-"""How long the terminal takes to end after Ctrl-C, while two busy loops load the cores, and what it leaves behind.
+"""How long the terminal takes to end after Ctrl-C while two busy loops load the cores, and what it leaves.
 
     python benchmarks/cancel.py                  every phase, four presses each (a quarter of an hour)
     python benchmarks/cancel.py --quick          one press in each of a few phases
     python benchmarks/cancel.py --only import    the phases of that name
 
-A press falls a random while, from a seed, after the phase's mark: the process's start, or the first file of a name. Latency runs from the
-signal to the end of the process. POSIX only.
+Each press comes at a seeded moment after the phase's mark: the start of the process, or a file of some name.
+Latency runs from the signal to the end of the process. POSIX only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ENCODE = ("run", "encode.json", "--output", "out.mp4")
 
 
 class Phase(NamedTuple):
-    """What to start, the file that marks the phase (any, where it is empty), and after how many seconds at most to press."""
+    """What to start, the file that marks the phase (empty: the start), and how many seconds later to press."""
 
     name: str
     command: tuple[str, ...]
@@ -53,7 +53,7 @@ class Phase(NamedTuple):
 PHASES = (
     Phase("import", RUN, within=(0.1, 3), quick=True),
     Phase("sample", ("run", DEFAULT, "--output", "out.mp4"), "output", (0, 12), quick=True),
-    Phase("index", ("film", "encode.json", "--output", "out.mp4", "--plan", SET, "extract.video=long.mp4"), within=(4, 9)),
+    Phase("index", ("film", *ENCODE[1:], "--plan", SET, "extract.video=long.mp4"), within=(2, 4)),
     Phase("cuts", ("film", DEFAULT, "--input", "long.mp4", "--output", "out.mp4", "--plan"), within=(9, 20)),
     Phase("weights", ("film", "network.json", "--output", "out.mp4"), within=(4, 12), kept=("out.mp4.job",)),
     Phase("first chunk", RUN, "*.part", (0, 3), quick=True),
@@ -61,9 +61,9 @@ PHASES = (
     Phase("network", ("run", "network.json", "--output", "out.mp4"), "*.part", (0, 25), quick=True),
     Phase("finishing", ENCODE, "*.part", (5, 14)),
     Phase("slow encoder", (*ENCODE, SET, "encode.speed=best", SET, "encode.format=hevc"), "*.part", (2, 14)),
-    Phase("second pass", (*ENCODE, SET, "encode.size_mb=3"), "*.part/*-2.*.part", (0, 6)),
+    Phase("second pass", (*ENCODE, SET, "encode.size_mb=3"), "*.part/*-2.*.part", (0, 1)),
     Phase("units", FILM, "out.mp4.job/*/units/*", (0, 20), ("out.mp4.job",)),
-    Phase("join", ("film", *ENCODE[1:]), "out.mp4.*.part", (0, 0.3), ("out.mp4.job",)),
+    Phase("join", ("film", *ENCODE[1:]), "out.mp4.*.part", (0, 0.1), ("out.mp4.job",)),
     Phase("hashing", ("fetch", "realesrgan-x2plus", "--folder", "huge"), within=(4, 9), quick=True),
     Phase("orders", ("orders", "{clip}", "--output", "orders"), within=(4, 40)),
     Phase("advise", ("advise", "{clip}", "--output", "advice"), within=(4, 14)),
@@ -80,19 +80,19 @@ class Press(NamedTuple):
 
     @property
     def right(self) -> bool:
-        return self.status in (0, 130) and not self.left and "Traceback" not in self.said
+        return self.status in (0, 130, 143) and not self.left and "Traceback" not in self.said
 
 
 def sources(folder: Path) -> None:
-    """What the phases work on: a long film, a workflow of nothing but encoding, one with a large network, and a huge file of weights."""
+    """Write what the phases work on: a long film, two workflows, a large network, a huge file of weights."""
     from image_nets import RRDBNet, random_net, save
 
     looped(CLIP, folder / "long.mp4", 300)
     extract = {"class_type": "StereoReelExtract", "inputs": {"video": str(CLIP), "cuts": False}}
     network = {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "net.safetensors"}}
     encode = {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "layout": "left"}}
-    for name, graph in {"encode": {"1": extract, "3": encode},
-                        "network": {"1": extract, "2": network, "3": {**encode, "inputs": {"clip": ["2", 0]}}}}.items():
+    of_network = {"1": extract, "2": network, "3": {**encode, "inputs": {"clip": ["2", 0]}}}
+    for name, graph in {"encode": {"1": extract, "3": encode}, "network": of_network}.items():
         (folder / f"{name}.json").write_text(json.dumps(graph))
     (folder / "models" / "upscale").mkdir(parents=True)
     save(random_net(RRDBNet, scale=2, width=64, blocks=23), folder / "models" / "upscale" / "net.safetensors")
@@ -120,9 +120,12 @@ def press(phase: Phase, folder: Path, number: signal.Signals, chance: random.Ran
     known = listed(folder)
     command = [sys.executable, "-m", "stereoreel", *(word.format(clip=CLIP) for word in phase.command)]
     with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL, stderr=said)
+        streams = {"stdout": subprocess.DEVNULL, "stderr": said}
+        child = subprocess.Popen(command, cwd=folder, env=environment(), **streams)
         end = time.monotonic() + PATIENCE
-        while phase.mark and not any(folder.glob(phase.mark)) and child.poll() is None and time.monotonic() < end:
+        while phase.mark and not any(folder.glob(phase.mark)):
+            if child.poll() is not None or time.monotonic() > end:
+                break
             time.sleep(0.01)
         after = chance.uniform(*phase.within)
         time.sleep(after)
@@ -137,7 +140,8 @@ def press(phase: Phase, folder: Path, number: signal.Signals, chance: random.Ran
         text = said.read()
     new = sorted(path.relative_to(folder) for path in listed(folder) - known)
     done = child.returncode == 0
-    left = [str(path) for path in new if not done and path.suffix != ".job" and path.parts[0] not in (*phase.kept, "output")]
+    kept = (*phase.kept, "output")
+    left = [str(path) for path in new if not done and path.parts[0] not in kept]
     left += [str(path) for path in new if path.suffix == ".part" and path.parts[0] not in phase.kept]
     for name in {path.parts[0] for path in new}:
         shutil.rmtree(folder / name) if (folder / name).is_dir() else (folder / name).unlink()
@@ -170,28 +174,34 @@ def measured(phases: list[Phase], presses: int, seed: int, number: signal.Signal
     every = [one for some in found.values() for one in some]
     wrong = [{**one._asdict(), "said": one.said[-2000:]} for one in every if not one.right]
     latencies = {name: [round(one.latency, 2) for one in some] for name, some in found.items()}
-    return {"latency": latencies, "worst": max(one.latency for one in every), "median": median(one.latency for one in every), "wrong": wrong}
+    seconds = [one.latency for one in every]
+    return {"latency": latencies, "worst": max(seconds), "median": median(seconds), "wrong": wrong}
 
 
 def line(name: str, some: list[Press]) -> str:
-    wrong = "".join(f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, said {one.said[-1500:]!r}" for one in some if not one.right)
+    wrong = "".join(f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, said\n{one.said[-1500:]}"
+                    for one in some if not one.right)
     pressed = ", ".join(f"{one.latency:.2f}{'' if one.status else ' (was done)'}" for one in some)
     return f"{name:<14} {max(one.latency for one in some):6.2f} s at most: {pressed}{wrong}"
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    raw = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--only", action="append", metavar="PHASE", help="a phase by name; may be given several times")
+    parser.add_argument("--only", action="append", metavar="PHASE", help="a phase by name; repeatable")
     parser.add_argument("--presses", type=int, help="how often in each phase; default: 4, 1 with --quick")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--term", action="store_true", help="SIGTERM instead of Ctrl-C")
     options = parser.parse_args()
-    phases = [phase for phase in PHASES if (phase.name in options.only if options.only else phase.quick or not options.quick)]
+    wanted = options.only or [phase.name for phase in PHASES if phase.quick or not options.quick]
+    phases = [phase for phase in PHASES if phase.name in wanted]
     presses = options.presses or (1 if options.quick else 4)
-    found = measured(phases, presses, options.seed, signal.SIGTERM if options.term else signal.SIGINT, not options.json)
-    print(json.dumps(found) if options.json else f"at most {found['worst']:.2f} s, median {found['median']:.2f} s, {len(found['wrong'])} wrong")
+    number = signal.SIGTERM if options.term else signal.SIGINT
+    found = measured(phases, presses, options.seed, number, not options.json)
+    words = f"at most {found['worst']:.2f} s, median {found['median']:.2f} s, {len(found['wrong'])} wrong"
+    print(json.dumps(found) if options.json else words)
 
 
 if __name__ == "__main__":

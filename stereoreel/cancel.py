@@ -1,7 +1,7 @@
-"""Cancel in the middle of long work: what takes long asks, between two pieces of it, whether it is still wanted.
+"""Cancel in the middle of long work, which asks between two pieces whether it is still wanted.
 
-The runner says whom to ask (``heard``); the loops and primitives that all stages share ask (``check``), so that no stage mentions either.
-What is asked belongs to a thread: its helper threads are asked to stop by a flag, and progress stays on the thread that began.
+The runner names whom to ask (``heard``). The loops and primitives that all stages share ask (``check``), so
+no stage mentions either. A tick belongs to one thread; helper threads are stopped by a flag (``stopped_by``).
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ class Stopped(Exception):
 
 @contextmanager
 def heard(tick: Tick | None) -> Iterator[None]:
-    """While entered, ``check`` on this thread calls ``tick(0, 0)`` now and then, which may raise to cancel; None leaves things as they are."""
+    """While entered, ``check`` on this thread calls ``tick(0, 0)`` every ``OFTEN`` seconds.
+
+    The tick may raise to cancel; None changes nothing.
+    """
     if tick is None:
         yield
         return

@@ -131,7 +131,7 @@ def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> lis
     """``function`` of every item, in their order, several at once; for work on the CPU.
 
     An operation shared among cores ends when the last one has done its share, thousands of times a picture; pieces of work side by
-    side do not wait for each other. Where one fails, or all are cancelled, the others are not waited for: they stop at their next ``check``.
+    side do not wait for each other. If one fails, or all are cancelled, the others stop at their next ``check``.
     """
     items, threads = list(items), torch.get_num_threads()
     count = min(len(items), threads)

@@ -1,6 +1,6 @@
 """Ctrl-C and SIGTERM in the terminal: never lost, and always the same end.
 
-The command's first act is ``listen``: while libraries are imported nothing has been written, and a signal ends the process in one line.
+The command's first act is ``listen``: while libraries are imported, a signal ends the process in one line.
 """
 
 from __future__ import annotations
@@ -9,16 +9,22 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name))
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 STATUS = {signal.SIGINT: 130, getattr(signal, "SIGHUP", None): 129}  # what a shell reports of these
 TERMINATED = 143  # of SIGTERM, and of Windows' Ctrl-Break
 
 
 class Cancelled(KeyboardInterrupt):
-    """A signal to end, as a type of its own: a plain one that met exec() of source text makes Python end by the signal, whatever main() returns."""
+    """A signal to end.
+
+    A type of its own: after a plain KeyboardInterrupt in exec() of source text Python ends by the signal,
+    whatever main() returns.
+    """
 
     def __init__(self, number: int = signal.SIGINT):
         super().__init__()
@@ -26,10 +32,10 @@ class Cancelled(KeyboardInterrupt):
 
 
 class CtrlC:
-    """While entered, the signals raise Cancelled; where Python had to drop that, as in a destructor, ``check`` raises it again.
+    """While entered, the signals raise Cancelled; if Python drops it, as in a destructor, ``check`` raises again.
 
-    A second one, while files are being removed because of the first, changes nothing. A signal that the process was started to ignore,
-    as a script starts its background jobs and nohup what is to outlive the terminal, stays ignored.
+    A second signal during the clean-up changes nothing. One that the process was started to ignore, as by nohup
+    or in the background of a script, stays ignored.
     """
 
     def __init__(self):
@@ -59,14 +65,12 @@ def listen() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process: at once where it was cancelled, without waiting for threads or taking the libraries down, which takes seconds."""
+    """End the process; after a cancel without taking threads and libraries down, which takes seconds."""
     if status < 128:
         sys.exit(status)
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with suppress(OSError, ValueError):  # a pipe whose reader was cancelled too
             stream.flush()
-        except (OSError, ValueError):  # a pipe whose reader was cancelled too
-            pass
     os._exit(status)
 
 
@@ -79,15 +83,13 @@ def _replaced(handler) -> dict[int, object]:
 
 
 def _end(number: int, frame: FrameType | None) -> NoReturn:
-    try:
+    with suppress(OSError):
         os.write(2, b"cancelled\n")
-    except OSError:
-        pass
     os._exit(STATUS.get(number, TERMINATED))
 
 
 def _unwinding(error: BaseException | None) -> bool:
-    """Whether a Cancelled is on its way out: it, or what closes generators because of it, is being handled."""
+    """Whether a Cancelled is being handled, or what closes generators because of it."""
     while error is not None:
         if isinstance(error, Cancelled):
             return True

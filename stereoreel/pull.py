@@ -107,7 +107,7 @@ class _Run:
         nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
         memory = sum(maker.memory() for maker in makers)
         self.placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
-        modules = {id(module): module for net in nets for module in net.modules()}  # a network may be shared by two stages
+        modules = {id(module): module for net in nets for module in net.modules()}  # two stages may share a network
         self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
 
     def tick(self, *_) -> None:
@@ -232,7 +232,8 @@ class _Maker:
 
     def make(self) -> bool:
         self.run.host.tick(*self.run.done)
-        with naming(self.label), self.run.meter.turn(self.label), torch.inference_mode(), cancel.heard(self.run.tick):
+        turn = self.run.meter.turn(self.label)
+        with naming(self.label), turn, torch.inference_mode(), cancel.heard(self.run.tick):
             made = next(self.work, None)
         if made is None:
             self.ended = True

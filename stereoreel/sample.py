@@ -12,9 +12,9 @@ import av
 import torch
 from torch import Tensor
 
-from .files import save
 from . import cancel
 from .compute import side_by_side
+from .files import save
 from .lab import tracer
 from .lab.materials import Material
 from .lab.rays import Camera
@@ -60,7 +60,9 @@ def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = Non
     """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is complete."""
 
     def fill(part: Path) -> None:
-        with cancel.heard(tick), closing(_pictures()) as pictures, av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as file:
+        options = {"movflags": "+faststart"}
+        with (cancel.heard(tick), closing(_pictures()) as pictures,
+              av.open(str(part), "w", format="mp4", options=options) as file):
             _encode(file, pictures, tick or (lambda done, total: None))
 
     return save(Path(path), fill, replace=True)

@@ -34,7 +34,7 @@ class Stop(Exception):
 
 @pytest.fixture(autouse=True)
 def always_asked(monkeypatch):
-    """Every question is put to the host, however soon it follows the one before; which is what is counted here."""
+    """Every question is put to the host, however soon it follows the one before."""
     monkeypatch.setattr(cancel, "OFTEN", 0)
 
 
@@ -53,7 +53,8 @@ class Pressed:
 
 def film(channels: int = 3) -> Clip:
     still = torch.rand(48, 64, channels, generator=torch.Generator().manual_seed(0))
-    return Clip(TensorSource(torch.stack([still.roll(shift, 1) for shift in range(FRAMES)]), Fraction(25), cuts=False))
+    frames = torch.stack([still.roll(shift, 1) for shift in range(FRAMES)])
+    return Clip(TensorSource(frames, Fraction(25), cuts=False))
 
 
 def made_by(kind: str, host: Headless, model: str = "builtin") -> Clip:
@@ -75,7 +76,10 @@ def test_stages_ask_at_least_once_a_frame(kind, tmp_path):
     assert pressed.asked >= FRAMES
 
 
-@pytest.mark.parametrize("net", [(Compact, {"layers": 4}), (RRDBNet, {"blocks": 2})], ids=["compact", "esrgan"])
+NETS = [(Compact, {"layers": 4}), (RRDBNet, {"blocks": 2})]
+
+
+@pytest.mark.parametrize("net", NETS, ids=["compact", "esrgan"])
 def test_networks_ask_before_every_layer_and_stop(net, tmp_path):
     (tmp_path / "upscale").mkdir()
     save(random_net(net[0], **net[1]), tmp_path / "upscale" / "net.safetensors")
@@ -116,7 +120,8 @@ def hooks(stage) -> int:
 @pytest.fixture
 def long(tmp_path):
     still = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
-    write_video(tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(200)]), Fraction(25))
+    frames = np.stack([np.roll(still, shift, 1) for shift in range(200)])
+    write_video(tmp_path / "long.mp4", frames, Fraction(25))
     return tmp_path / "long.mp4"
 
 
@@ -129,7 +134,7 @@ def test_looking_for_cuts_is_cancelled_before_the_first_frames_are_there(long):
     pressed = Pressed(10)
     FileSource(long, cuts=False)  # counted: what follows is the search alone
     with pytest.raises(Stop):
-        FileSource(long, tick=pressed).info
+        print(FileSource(long, tick=pressed).info)
     assert pressed.told <= 16
 
 
@@ -185,8 +190,9 @@ def test_a_thread_ahead_stops_in_the_middle_of_an_item():
 @pytest.mark.parametrize("format", ["h264", "hevc", "av1"])
 def test_a_file_that_is_being_completed_is_cancelled(format, tmp_path):
     """Its encoder still holds frames, and all of the file is to be moved for its index."""
-    pressed, clip = Pressed(), film()
-    with pytest.raises(Stop), cancel.heard(pressed), Writer(tmp_path / "film.mp4", clip.info, resolve(OPTIONS, {"format": format})) as writer:
+    pressed, settings = Pressed(), resolve(OPTIONS, {"format": format})
+    made = Writer(tmp_path / "film.mp4", film().info, settings)
+    with pytest.raises(Stop), cancel.heard(pressed), made as writer:
         for _ in range(4):
             writer.write(torch.rand(FRAMES, 240, 320, 3))
         pressed.last = 0

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: the shell's status, one line, nothing half-written, the source untouched."""
+"""Ctrl-C and SIGTERM at any moment: the right status, one line, nothing half-written, no source touched."""
 
 import hashlib
 import os
@@ -6,19 +6,20 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
-
 from media_files import write_video
+
 from stereoreel.ctrl_c import Cancelled, CtrlC
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
 ENDS = {signal.SIGINT: 130, signal.SIGTERM: 143}
-SOON = 20  # seconds that an end may take on a loaded machine; how long it does take is benchmarks/cancel.py's business
+SOON = 20  # seconds that an end may take on a loaded machine; benchmarks/cancel.py measures what it takes
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for one child")
 
@@ -41,21 +42,22 @@ def source(tmp_path_factory) -> Path:
 
 
 class Child:
-    """The terminal's command in a folder of its own; its standard error goes to a file, so that it never waits for a reader."""
+    """The terminal's command in a folder of its own; its standard error goes to a file."""
 
     def __init__(self, folder: Path, *words: str, python: tuple[str, ...] = (), ignoring: int | None = None):
-        self.said = (folder.parent / f"{folder.name}.said").open("w+")
+        self.said = folder.parent / f"{folder.name}.said"
         command = [sys.executable, *python, "-m", "stereoreel", *map(str, words)]
         before = ignoring and signal.signal(ignoring, signal.SIG_IGN)
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=self.said)
+        with self.said.open("wb") as said:
+            streams = {"stdout": subprocess.DEVNULL, "stderr": said}
+            self.process = subprocess.Popen(command, cwd=folder, env=environment, **streams)
         if ignoring:
             signal.signal(ignoring, before)
 
     @property
     def text(self) -> str:
-        self.said.seek(0)
-        return self.said.read()
+        return self.said.read_text(encoding="utf-8", errors="replace")
 
     def has_imported(self, module: str) -> bool:
         """Python reports each import as it ends, if it was started with ``-X importtime``."""
@@ -83,6 +85,10 @@ def folder(tmp_path) -> Path:
     return tmp_path / "here"
 
 
+def run_of(source: Path) -> tuple:
+    return "run", DEFAULT, "--input", source, "--output", "out.mp4"
+
+
 def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.rglob("*"))
 
@@ -96,10 +102,13 @@ def test_during_imports_it_ends_in_one_line(folder, number, package):
     assert last == ["cancelled"]
 
 
-@pytest.mark.parametrize("numbers", [(one,) for one in ENDS] + [(one, other) for one in ENDS for other in ENDS])
+PRESSES = [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT,) * 3, (signal.SIGTERM, signal.SIGINT)]
+
+
+@pytest.mark.parametrize("numbers", PRESSES)
 def test_a_run_leaves_nothing(folder, source, numbers):
     before = hashlib.sha256(source.read_bytes()).hexdigest()
-    child = Child(folder, "run", DEFAULT, "--input", source, "--output", "out.mp4")
+    child = Child(folder, *run_of(source))
     child.until(lambda: any(".part" in name for name in names(folder)))
     assert "cancelled" in child.ends(*numbers)
     assert names(folder) == [] and hashlib.sha256(source.read_bytes()).hexdigest() == before
@@ -107,7 +116,7 @@ def test_a_run_leaves_nothing(folder, source, numbers):
 
 @pytest.mark.parametrize("number", ENDS)
 def test_a_file_of_a_given_size_leaves_no_folder(folder, source, number):
-    child = Child(folder, "run", DEFAULT, "--input", source, "--output", "out.mp4", "--set", "encode.size_mb=1")
+    child = Child(folder, *run_of(source), "--set", "encode.size_mb=1")
     child.until(lambda: any(".part" in name for name in names(folder)))
     child.ends(number)
     assert names(folder) == []
@@ -130,8 +139,11 @@ def test_a_film_keeps_no_half_unit(folder, source, number):
     assert not any(".part" in name for name in names(folder))
 
 
+REPORTS = [("orders", "stereoreel.lab.orders.lab"), ("advise", "stereoreel.advisor.page")]
+
+
 @pytest.mark.parametrize("number", ENDS)
-@pytest.mark.parametrize("command, imported", [("orders", "stereoreel.lab.orders.lab"), ("advise", "stereoreel.advisor.page")])
+@pytest.mark.parametrize("command, imported", REPORTS)
 def test_reports_are_whole_or_not_there(folder, source, command, imported, number):
     child = Child(folder, command, source, "--output", "found", python=("-X", "importtime"))
     child.until(lambda: child.has_imported(imported))
@@ -152,7 +164,7 @@ def test_a_file_being_hashed_for_fetch_stays(folder, number):
 
 @pytest.mark.parametrize("number", [*ENDS, signal.SIGHUP] if hasattr(signal, "SIGHUP") else ENDS)
 def test_what_a_process_was_started_to_ignore_stays_ignored(folder, source, number):
-    child = Child(folder, "run", DEFAULT, "--input", source, "--output", "out.mp4", "--set", "extract.duration=0.4", ignoring=number)
+    child = Child(folder, *run_of(source), "--set", "extract.duration=0.1", ignoring=number)
     child.until(lambda: any(".part" in name for name in names(folder)))
     child.process.send_signal(number)
     assert child.process.wait(120) == 0 and names(folder) == ["out.mp4"]
@@ -191,9 +203,7 @@ def test_a_second_press_does_not_stop_a_generator_that_closes():
 
 def test_a_press_that_was_swallowed_is_heard_the_second_time():
     with CtrlC():
-        try:
+        with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt:
-            pass
         with pytest.raises(Cancelled):
             signal.raise_signal(signal.SIGINT)
