@@ -279,9 +279,17 @@ def test_networks_of_the_users_run_where_comfyui_places_them(server):
     assert [Image.open(path).size for path in saved if path.suffix == ".png"] == [(144, 96)] * 2
 
 
+def _save_flashvsr(folder: Path) -> None:
+    """Under the names of other packings, whose size nobody has published: a published one must be that file."""
+    flashvsr_nets.save(folder)
+    made = (folder / "FlashVSR-v1.1").rename(folder / "FlashVSR")
+    for old, new in [("diffusion_pytorch_model_streaming_dmd.safetensors", "FlashVSR1_1.safetensors"), ("LQ_proj_in.ckpt", "LQ_proj_in.safetensors")]:
+        (made / old).rename(made / new)
+
+
 def test_flashvsr_runs_on_a_video_and_on_a_batch_and_makes_the_same(server):
     """With few channels, in files that are laid out as the published ones are."""
-    flashvsr_nets.save(server.base / "models" / "vsr")
+    _save_flashvsr(server.base / "models" / "vsr")
     options = {"model": "flashvsr-v1.1", "factor": 2.0}
     graph = {
         "1": {"class_type": "StereoReelExtract", "inputs": {"video": "small.mp4"}},
@@ -491,5 +499,9 @@ def test_the_real_canvas_queues_the_api_file(server, name):
     with browser.canvas(f"http://{server.address}") as page:
         shown = json.loads((PACK / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
         graph = {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in API[name].items()}
-        assert browser.prompt_of(page, shown, name) == graph
+        queued = browser.prompt_of(page, shown, name)
+        for node_id, node in queued.items():  # a newer ComfyUI's own nodes have widgets more
+            if not node["class_type"].startswith("StereoReel"):
+                node["inputs"] = {name: value for name, value in node["inputs"].items() if name in graph[node_id]["inputs"]}
+        assert queued == graph
         assert [fault for fault in browser.faults(page) if not any(name in fault for name in USERS)] == []
