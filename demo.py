@@ -16,11 +16,11 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel import workflow
     from stereoreel.__main__ import Bar, costs, find_video
-    from stereoreel.host import Headless
+    from stereoreel.core.host import Headless
+    from stereoreel.core.meter import Meter
     from stereoreel.lab.chain import ChainSheet
     from stereoreel.media.layout import file_tag
     from stereoreel.media.options import extension
-    from stereoreel.meter import Meter
     from stereoreel.sink import write
 
     OUTPUT.mkdir(exist_ok=True)

@@ -27,8 +27,8 @@ from memory import film as texture
 
 import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 from stereoreel import workflow
-from stereoreel.host import Headless
-from stereoreel.meter import resident
+from stereoreel.core.host import Headless
+from stereoreel.core.meter import resident
 
 ORDERS = ("default", "clean_source", "upscale_last")
 FIGURES = {"time": "seconds", "cores": "work", "memory": "memory", "process": "process", "disk": "disk"}

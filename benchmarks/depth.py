@@ -42,15 +42,15 @@ from test_depth_anything_net import PUBLISHED, random_net
 from test_depth_windows import scene as flown_past
 
 from stereoreel import depth, stereo
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.depth.depth_anything import DepthAnything, DepthStage
 from stereoreel.depth.windows import SteadyRange
 from stereoreel.edge_snap import snap
-from stereoreel.host import Headless
 from stereoreel.lab.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.lab.metrics import psnr
 from stereoreel.nets import depth_anything
-from stereoreel.options import resolve
 from stereoreel.stereo import builtin
 
 MODELS = {name.replace(" ", "-"): name for name in PUBLISHED}

@@ -29,10 +29,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from memory import film as write_source
 
 from stereoreel import workflow
+from stereoreel.core.host import Headless
+from stereoreel.core.meter import Meter, resident
 from stereoreel.film import film, job_folder
 from stereoreel.film.worker import Worker
-from stereoreel.host import Headless
-from stereoreel.meter import Meter, resident
 from stereoreel.sink import write
 
 DEFAULT = ROOT / "workflows" / "api" / "default.json"

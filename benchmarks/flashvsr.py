@@ -33,11 +33,11 @@ import torch  # isort: skip
 from flashvsr_arithmetic import DENSE, arithmetic, show
 from torch import Tensor
 
-from stereoreel.clip import ClipInfo, Shot
 from stereoreel.compute import number_type
-from stereoreel.meter import resident
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.meter import resident
+from stereoreel.core.options import resolve
 from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
-from stereoreel.options import resolve
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.flashvsr import FlashVSR
 from stereoreel.vsr.flashvsr.one_shot import OneShot

@@ -33,17 +33,17 @@ import torch  # isort: skip
 from scenes import Camera, Layer, Scene, Texture, psnr
 
 from stereoreel.catalog import load
-from stereoreel.clip import ClipInfo, Shot
 from stereoreel.compute import number_type
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.meter import resident
+from stereoreel.core.options import resolve
 from stereoreel.flow import flow, grayscale, warp
-from stereoreel.host import Headless
 from stereoreel.interpolate import OPTIONS
 from stereoreel.interpolate.networks import NetworkMaker
 from stereoreel.interpolate.rife import RifeNetwork
 from stereoreel.interpolate.stage import InterpolationStage
-from stereoreel.meter import resident
 from stereoreel.nets import rife
-from stereoreel.options import resolve
 
 RIM = 48
 RESET = Path("/proc/self/clear_refs")

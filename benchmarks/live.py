@@ -25,7 +25,7 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 from image_nets import Compact, RRDBNet, random_net, save
 
-from stereoreel.host import Headless
+from stereoreel.core.host import Headless
 from stereoreel.live import Upscaler
 
 NETS = {"x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)), "compact": (Compact, dict(scale=2, width=64, layers=16)), "builtin": None}

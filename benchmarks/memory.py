@@ -23,7 +23,7 @@ CHILD = """
 import sys, torch
 torch.set_grad_enabled(False)
 from stereoreel.__main__ import main
-from stereoreel.meter import resident
+from stereoreel.core.meter import resident
 code = main(sys.argv[1:])
 print("PEAK", resident("VmHWM"))
 sys.exit(code)

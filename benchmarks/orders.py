@@ -35,7 +35,7 @@ from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
 from stereoreel import catalog, sample
-from stereoreel.host import Headless
+from stereoreel.core.host import Headless
 from stereoreel.lab.experiment.cells import Plan, Row, cells, resizing
 from stereoreel.lab.experiment.claims import AFTER, DEFAULT, Setting, findings
 from stereoreel.lab.experiment.contrasts import Rows

@@ -4,7 +4,7 @@
     python benchmarks/scale_sim.py --figures costs.json      with what benchmarks/film.py --figures measured
     python benchmarks/scale_sim.py --seconds 1.2 --unit 60   1.2 s a frame, smaller units
 
-Shots have the lengths of films, units follow stereoreel/units.py, every worker takes the next unit when it has made one. Workers start,
+Shots have the lengths of films, units follow stereoreel/core/partition.py, every worker takes the next unit when it has made one. Workers start,
 load, are of unequal speed, are now and then slow for one unit (stragglers), and die; long units come first, and when none is left the
 idle make again what is late. The head looks for cuts first, receives every
 segment over one link, and joins at the end.
@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from stereoreel.units import GROUP, LEAD, Unit, cover
+from stereoreel.core.partition import GROUP, LEAD, Unit, cover
 
 CREWS = (1, 2, 4, 10, 20, 40, 100, 200, 400, 1000)
 

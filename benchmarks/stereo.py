@@ -32,10 +32,10 @@ import torch.nn.functional as F
 from scenes import Rendered, Scene, psnr, street
 
 from stereoreel import stereo
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.host import Headless
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.media.anaglyph import DUBOIS, dubois
-from stereoreel.options import resolve
 from stereoreel.resize import resize
 from stereoreel.stereo import builtin, warp
 

@@ -33,11 +33,11 @@ from image_nets import Compact, RRDBNet, random_net, save
 from vsr_nets import footage, random_weights
 
 from stereoreel import upscale, vsr
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.host import Headless, best_device
-from stereoreel.meter import resident
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless, best_device
+from stereoreel.core.meter import resident
+from stereoreel.core.options import resolve
 from stereoreel.nets import basicvsr as nets
-from stereoreel.options import resolve
 
 SIZES = {"cpu": (96, 64, 12), "cuda": (480, 270, 90)}  # width, height, frames
 PEER = "realesrgan-x2plus"

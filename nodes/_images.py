@@ -11,14 +11,14 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from ..stereoreel.batch import TensorSource, new_batch
 from ..stereoreel.build import DEFAULT_RATE, check_rate
-from ..stereoreel.clip import Clip, Samples, apply
+from ..stereoreel.core.clip import Clip, Samples, apply
+from ..stereoreel.core.pull import pull
+from ..stereoreel.core.tensor_source import TensorSource, new_batch
+from ..stereoreel.core.timeline import parse_fps
+from ..stereoreel.core.transforms import Split
 from ..stereoreel.media.decode import FileSource
 from ..stereoreel.media.probe import probe
-from ..stereoreel.pull import pull
-from ..stereoreel.timeline import parse_fps
-from ..stereoreel.views import Split
 from ._comfy import VideoFromFile, VideoInput
 from ._host import ComfyHost, scratch, working_device, working_type
 

@@ -8,12 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 from uuid import uuid4
 
-from ..stereoreel.clip import Clip, apply
+from ..stereoreel.core.clip import Clip, apply
+from ..stereoreel.core.options import resolve
+from ..stereoreel.core.transforms import Crop, SideBySide, Trim, frame_at
 from ..stereoreel.media.audio import read_audio
 from ..stereoreel.media.options import OPTIONS, extension
-from ..stereoreel.options import resolve
 from ..stereoreel.sink import write
-from ..stereoreel.views import Crop, SideBySide, Trim, frame_at
 from ._comfy import VideoComponents, VideoInput
 from ._host import ComfyHost, scratch
 

@@ -13,15 +13,15 @@ from aiohttp import web
 from torch import Tensor, nn
 
 from ..stereoreel.build import DEFAULT_RATE
-from ..stereoreel.clip import ClipInfo
+from ..stereoreel.core.clip import ClipInfo
+from ..stereoreel.core.error_context import naming
+from ..stereoreel.core.timeline import parse_fps
+from ..stereoreel.core.transforms import Recut
 from ..stereoreel.declared import MASKS, Node
 from ..stereoreel.interpolate import target_fps
 from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.line import ENDLESS
-from ..stereoreel.naming import naming
 from ..stereoreel.plan import Plan
-from ..stereoreel.timeline import parse_fps
-from ..stereoreel.views import Recut
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
 

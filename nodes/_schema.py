@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..stereoreel import cancel
+from ..stereoreel.core.options import Option
 from ..stereoreel.declared import Node, Socket
-from ..stereoreel.options import Option
 from ._comfy import io
 from ._host import ComfyHost
 

@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..stereoreel import build, policy
 from ..stereoreel.catalog import own_files, pick
-from ..stereoreel.clip import Clip, apply
+from ..stereoreel.core.clip import Clip, apply
+from ..stereoreel.core.error_context import naming
+from ..stereoreel.core.options import Option
+from ..stereoreel.core.transforms import Recut
 from ..stereoreel.declared import MASKS
 from ..stereoreel.depth.given import inverse
-from ..stereoreel.naming import naming
-from ..stereoreel.options import Option
 from ..stereoreel.plan import Plan
-from ..stereoreel.views import Recut
 from ..stereoreel.weights import locate
 from . import _live as live
 from ._comfy import PromptServer, VideoInput, io, ui

@@ -11,8 +11,8 @@ import torch
 from ..stereoreel import build
 from ..stereoreel.advisor.advice import UNNAMED, advise, file_of
 from ..stereoreel.advisor.page import page
-from ..stereoreel.clip import Clip
-from ..stereoreel.naming import naming
+from ..stereoreel.core.clip import Clip
+from ..stereoreel.core.error_context import naming
 from ..stereoreel.sink import free_path
 from ._comfy import folder_paths, io, ui
 from ._host import ComfyHost, working_type

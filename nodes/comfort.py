@@ -6,7 +6,7 @@ import json
 
 from ..stereoreel import build
 from ..stereoreel.comfort import measure, overlay
-from ..stereoreel.naming import naming
+from ..stereoreel.core.error_context import naming
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..stereoreel import build
-from ..stereoreel.naming import naming
+from ..stereoreel.core.error_context import naming
 from ._comfy import VideoInput, io
 from ._host import ComfyHost
 from ._images import as_batches, as_clip

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..stereoreel import build
-from ..stereoreel.clip import Samples
+from ..stereoreel.core.clip import Samples
 from ..stereoreel.film import film, resumes
 from ..stereoreel.media.clock import frames_of
 from ..stereoreel.media.layout import file_tag, pack

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..stereoreel import build
+from ..stereoreel.core.error_context import naming
+from ..stereoreel.core.options import Option, resolve
 from ..stereoreel.extract import SAMPLE, from_clip, open_file
 from ..stereoreel.media.paths import confine
-from ..stereoreel.naming import naming
-from ..stereoreel.options import Option, resolve
 from ._comfy import folder_paths, io
 from ._host import ComfyHost, scratch
 from ._images import as_clip

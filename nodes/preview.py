@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from ..stereoreel import build
-from ..stereoreel.naming import naming
+from ..stereoreel.core.error_context import naming
 from ..stereoreel.preview import looks, save
 from ._comfy import io
 from ._host import ComfyHost, scratch

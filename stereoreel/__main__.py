@@ -20,16 +20,16 @@ from tqdm import tqdm
 from . import __version__, orders, stock, workflow
 from .advisor import command as advise
 from .canvas import render
+from .core.error_context import naming
+from .core.files import plain_error, refuse_harm, save_text
+from .core.host import Headless
+from .core.meter import Meter, told
 from .ctrl_c import CtrlC
 from .declared import NODES
 from .extract import SAMPLE
-from .files import plain_error, refuse_harm, save_text
 from .film import command as film
-from .host import Headless
 from .lab.orders import command as order_lab
 from .media.paths import check_name
-from .meter import Meter, told
-from .naming import naming
 from .plan import plans
 
 ROOT = Path(__file__).parent.parent

@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from fractions import Fraction
 from types import SimpleNamespace
 
-from .clip import Clip, apply
 from .comfort import overlay
 from .compare import compare
+from .core.clip import Clip, apply
+from .core.keep import Keep
+from .core.options import resolve, shown
+from .core.timeline import parse_fps
+from .core.transforms import Eye, Recut
 from .declared import Node
 from .depth.given import Given
 from .depth.views import Colors, Histogram
 from .graph import label
-from .keep import Keep
 from .media.paths import check_name
-from .options import resolve, shown
 from .plan import Plan
 from .stereo.parallax import ScreenPlane
-from .timeline import parse_fps
-from .views import Eye, Recut
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 

@@ -13,10 +13,10 @@ from types import ModuleType, SimpleNamespace
 import yaml
 
 from . import policy
-from .clip import Stage
-from .host import Headless, Host
+from .core.clip import Stage
+from .core.host import Headless, Host
+from .core.options import Option, one_line, resolve
 from .machine import described, unmet
-from .options import Option, one_line, resolve
 from .weights import File, checked, found, is_weights, locate, spoilt
 
 log = logging.getLogger(__name__)

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .clip import Clip, ClipInfo, Step, apply
-from .host import Host
-from .options import Option
-from .peek import peek, spread
+from .core.clip import Clip, ClipInfo, Step, apply
+from .core.excerpt import peek, spread
+from .core.host import Host
+from .core.options import Option
+from .core.pull import pull
+from .core.transforms import Fit, Recut, Uncut
 from .plan import Plan
-from .pull import pull
 from .stereo.chart import page
 from .stereo.comfort import SCREENS
 from .stereo.matching import MatchedReport
 from .stereo.report import ComfortReport, Report
-from .views import Fit, Recut, Uncut
 
 AS_STEREO = "as Stereo says"
 FAITHFUL = ("upscale", "vsr", "interpolate")  # stages behind Stereo that move nothing from where its eyes see it

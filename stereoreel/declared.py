@@ -10,7 +10,7 @@ from functools import lru_cache
 from importlib import import_module
 
 from . import catalog
-from .options import Option
+from .core.options import Option
 
 FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
 DEPTHS = "IMAGE,VIDEO,MASK"
@@ -52,7 +52,7 @@ PACKED = Option(
 
 # Where the options of nodes are that are no kind of model; each but those ``WITHOUT_PAIRS`` also stands for IMAGE batches that are pairs.
 ELSEWHERE = {"extract": "extract", "encode": "media.options", "comfort": "comfort", "preview": "preview", "compare": "compare",
-             "keep": "keep", "advise": "advisor", "orders": "lab.orders.options"}
+             "keep": "core.keep", "advise": "advisor", "orders": "lab.orders.options"}
 WITHOUT_PAIRS = ("extract", "advise", "orders")
 
 

@@ -22,7 +22,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from filelock import FileLock, Timeout  # torch brings it
 
 from . import __version__
-from .files import sync, sync_folder
+from .core.files import sync, sync_folder
 from .intact import fault, first_line
 from .weights import File, checked, megabytes
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from .clip import Clip, apply
-from .options import Option
-from .views import Fit, Trim, Uncut, frame_at
+from .core.clip import Clip, apply
+from .core.options import Option
+from .core.transforms import Fit, Trim, Uncut, frame_at
 
 SAMPLE = "sample"
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from .core.options import one_line, shown
 from .declared import BY_ID, Node
-from .options import one_line, shown
 
 Graph = dict[str, dict]
 LARGEST = 64 << 20  # bytes of a workflow file

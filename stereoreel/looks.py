@@ -9,11 +9,11 @@ import torch
 from PIL import Image
 
 from .comfort import measure
-from .files import save
-from .host import Host
+from .core.error_context import naming
+from .core.files import save
+from .core.host import Host
 from .lab.sheet import contact_sheet, to_image
 from .media.anaglyph import dubois
-from .naming import naming
 from .preview import QUALITY, looks, picture
 from .sink import free_path
 

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from .clip import Clip, apply
+from .core.clip import Clip, apply
+from .core.excerpt import peek, spread
+from .core.host import Host
+from .core.options import Option
+from .core.pull import pull
+from .core.transforms import Eye, Fit
 from .depth.views import Colors
-from .host import Host
-from .options import Option
-from .peek import peek, spread
-from .pull import pull
-from .views import Eye, Fit
 
 OPTIONS = (
     Option("samples", 8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need around them, are computed.",

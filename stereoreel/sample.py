@@ -12,9 +12,9 @@ import av
 import torch
 from torch import Tensor
 
-from . import cancel
 from .compute import side_by_side
-from .files import save
+from .core import cancel
+from .core.files import save
 from .lab import tracer
 from .lab.materials import Material
 from .lab.rays import Camera

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from . import catalog
 from .catalog import Entry
-from .host import Host
+from .core.host import Host
 from .intact import fault
 from .weights import File, found, locate, megabytes, spoilt
 

@@ -22,7 +22,7 @@ from .intact import ZIP, fault, first_line
 from .nets.strict import Unfit
 
 if TYPE_CHECKING:
-    from .host import Host
+    from .core.host import Host
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
 # ComfyUI's folders for each kind, below its models folder; what is fetched goes into the first.

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 
 from . import build, extract
-from .clip import Clip
+from .core.clip import Clip
+from .core.error_context import naming
+from .core.options import resolve, shown
 from .declared import Node
 from .graph import Graph, Link, declared, read, upstream
-from .naming import naming
-from .options import resolve, shown
 
 __all__ = ["Assembly", "Graph", "declared", "override", "read"]
 

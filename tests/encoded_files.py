@@ -8,11 +8,11 @@ import torch
 from av.video.reformatter import VideoReformatter
 from media_files import ramp
 
-from stereoreel.clip import ClipInfo, Color
+from stereoreel.core.clip import ClipInfo, Color
+from stereoreel.core.options import resolve
 from stereoreel.media import colour
 from stereoreel.media.encode import Writer
 from stereoreel.media.options import OPTIONS, extension
-from stereoreel.options import resolve
 
 BT709 = Color()
 

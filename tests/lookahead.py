@@ -1,6 +1,6 @@
 """How far a stage reads ahead of what it has given."""
 
-from stereoreel.pull import pull
+from stereoreel.core.pull import pull
 
 
 def lookahead(source, made, host, chunk: int) -> tuple[int, int]:

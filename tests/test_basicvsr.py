@@ -6,11 +6,11 @@ from lookahead import lookahead
 from vsr_nets import SMALL, checkpoint, footage, small
 
 from stereoreel import catalog
-from stereoreel.clip import apply
+from stereoreel.core.clip import apply
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
 from stereoreel.nets import basicvsr
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
-from stereoreel.pull import frames
 from stereoreel.resize import resize, scaled_size
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.basicvsr import AHEAD, MOST, BasicVSRStage, padded

@@ -7,8 +7,8 @@ import pytest
 import torch
 from media_files import moving
 
-from stereoreel import batch
-from stereoreel.batch import TensorSource, new_batch
+from stereoreel.core import tensor_source as batch
+from stereoreel.core.tensor_source import TensorSource, new_batch
 
 
 def all_frames(source, host, chunk=3):

@@ -14,7 +14,7 @@ import torch
 from encoded_files import encode, gray, packets, read
 from media_files import tone, write_video
 
-from stereoreel.clip import Soundtrack
+from stereoreel.core.clip import Soundtrack
 from stereoreel.media import atoms
 from stereoreel.media.boxes import Stereo, marked, read_stereo, stereo_boxes, write_stereo
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from stereoreel import stereo
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.host import Headless
-from stereoreel.options import resolve
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.stereo import builtin, comfort
 from stereoreel.stereo.comfort import SCREENS
 from stereoreel.stereo.parallax import Parallax, ScreenPlane

@@ -12,13 +12,13 @@ from PIL import Image
 
 from stereoreel import comfort
 from stereoreel.__main__ import main
-from stereoreel.clip import apply
+from stereoreel.core.clip import apply
+from stereoreel.core.options import resolve
+from stereoreel.core.transforms import Split, Trim
 from stereoreel.flow import grayscale
-from stereoreel.options import resolve
 from stereoreel.orders import api
 from stereoreel.plan import Plan
 from stereoreel.stereo.matching import matched
-from stereoreel.views import Split, Trim
 from stereoreel.workflow import Assembly
 
 

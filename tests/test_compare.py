@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from stereoreel import build, compare
-from stereoreel.clip import apply
+from stereoreel.core.clip import apply
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
+from stereoreel.core.transforms import Split
 from stereoreel.declared import BY_ID
-from stereoreel.options import resolve
-from stereoreel.pull import frames
-from stereoreel.views import Split
 
 
 def compared(first, second, host, **options):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from media_files import index_of, lose, moving, ramp, spoil, tone, truncate, turn, write_video
 
-from stereoreel.clip import Soundtrack
+from stereoreel.core.clip import Soundtrack
 from stereoreel.media import colour
 from stereoreel.media.audio import read_audio
 from stereoreel.media.decode import FileSource

@@ -8,10 +8,10 @@ import torch
 from scenes import Camera, street
 
 from stereoreel import depth
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.depth import builtin
-from stereoreel.host import Headless
-from stereoreel.options import resolve
 
 
 def estimate(frames: torch.Tensor, chunk: int = 4, **options) -> torch.Tensor:

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from stereoreel import build
+from stereoreel.core.pull import frames
 from stereoreel.declared import BY_ID
 from stereoreel.depth.given import FARTHEST, from_linear, inverse
-from stereoreel.pull import frames
 
 DEPTH = BY_ID["StereoReelDepth"]
 

@@ -12,7 +12,7 @@ import torch
 from weights_shop import TINY
 
 from stereoreel import catalog
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.depth import transformers as loader
 
 FRAMES = torch.rand(11, 44, 90, 3, generator=torch.Generator().manual_seed(3))

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from stereoreel import build, sample
-from stereoreel.clip import Clip, ClipInfo, Shot, apply
+from stereoreel.core.clip import Clip, ClipInfo, Shot, apply
+from stereoreel.core.pull import frames, pull
 from stereoreel.declared import BY_ID
 from stereoreel.depth import views
 from stereoreel.depth.views import BAR, BEFORE, BEHIND, BOTTOM, INK, LEFT, RIGHT, TOP, Colors, Histogram, column
-from stereoreel.pull import frames, pull
 from stereoreel.stereo.parallax import ScreenPlane
 
 DEPTH = BY_ID["StereoReelDepth"]

@@ -17,7 +17,7 @@ from stereoreel.plan import Plan
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
     """This project may lie in a ComfyUI whose own models must not be seen here."""
-    monkeypatch.setattr("stereoreel.host.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.core.host.comfy_models", lambda: None)
 
 
 @pytest.fixture

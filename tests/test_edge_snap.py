@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 
 from stereoreel import edge_snap, stereo
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.edge_snap import snap
-from stereoreel.host import Headless
 from stereoreel.lab.depth_metrics import boundary_f1
-from stereoreel.options import resolve
 from stereoreel.stereo import builtin
 
 HEIGHT, WIDTH, LOW = 540, 960, 259  # the ratio of 1080 lines to the 518 that networks see

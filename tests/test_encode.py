@@ -14,7 +14,7 @@ from av.video.format import VideoFormat
 from encoded_files import encode, gray, read, settings
 from media_files import moving
 
-from stereoreel.clip import ClipInfo, Soundtrack
+from stereoreel.core.clip import ClipInfo, Soundtrack
 from stereoreel.media.encode import Writer, output_size
 from stereoreel.media.options import extension, preset, presets
 
@@ -39,10 +39,10 @@ PRIORITIES = """
 import os, subprocess, sys, torch
 from fractions import Fraction
 from pathlib import Path
-from stereoreel.clip import ClipInfo
+from stereoreel.core.clip import ClipInfo
 from stereoreel.media.encode import Writer
 from stereoreel.media.options import OPTIONS
-from stereoreel.options import resolve
+from stereoreel.core.options import resolve
 
 with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), resolve(OPTIONS, {"format": sys.argv[2]})) as writer:
     writer.write(torch.rand(30, 64, 64, 3))
@@ -172,10 +172,10 @@ import resource, sys
 from fractions import Fraction
 from pathlib import Path
 import torch
-from stereoreel.clip import ClipInfo
+from stereoreel.core.clip import ClipInfo
 from stereoreel.media.encode import Writer
 from stereoreel.media.options import OPTIONS
-from stereoreel.options import resolve
+from stereoreel.core.options import resolve
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:
     with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 60), resolve(OPTIONS, dict(format="{name}"))) as writer:

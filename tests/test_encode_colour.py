@@ -9,7 +9,7 @@ import torch
 from encoded_files import encode, read, settings
 from media_files import to_yuv, write_video
 
-from stereoreel.clip import Clip, ClipInfo, Color, Light
+from stereoreel.core.clip import Clip, ClipInfo, Color, Light
 from stereoreel.media.colour import KNOWS_2020
 from stereoreel.media.decode import FileSource
 from stereoreel.media.options import extension, presets

@@ -11,7 +11,7 @@ import pytest
 import torch
 from encoded_files import encode, gray, packets, read, settings
 
-from stereoreel.clip import ClipInfo, Samples
+from stereoreel.core.clip import ClipInfo, Samples
 from stereoreel.media import hardware as cards
 from stereoreel.media.clock import Clock
 from stereoreel.media.codec import Rate, codec_options, configure

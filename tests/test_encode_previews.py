@@ -12,12 +12,12 @@ from encoded_files import encode, gray, packets, read, settings
 from media_files import ramp, tone, write_video
 from PIL import Image, ImageSequence
 
-from stereoreel.clip import ClipInfo, Soundtrack, apply
+from stereoreel.core.clip import ClipInfo, Soundtrack, apply
+from stereoreel.core.transforms import Split
 from stereoreel.media.encode import Writer, output_size
 from stereoreel.media.layout import file_tag
 from stereoreel.media.options import extension
 from stereoreel.sink import free_path, write
-from stereoreel.views import Split
 
 PREVIEWS = ("webp", "gif")
 TICK = {"webp": 1, "gif": 10}  # milliseconds that the format counts in

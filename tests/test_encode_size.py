@@ -9,12 +9,12 @@ import torch
 from encoded_files import packets, read, settings
 from media_files import moving, tone, write_video
 
-from stereoreel.clip import Clip, ClipInfo, Samples, Soundtrack, apply
+from stereoreel.core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
+from stereoreel.core.transforms import Split
 from stereoreel.media.boxes import Stereo, read_stereo
 from stereoreel.media.options import extension
 from stereoreel.media.sized import SizedWriter
 from stereoreel.sink import write
-from stereoreel.views import Split
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 import torch
 from encoded_files import settings
 
-from stereoreel.clip import ClipInfo, Samples, Soundtrack
+from stereoreel.core.clip import ClipInfo, Samples, Soundtrack
 from stereoreel.media.encode import Writer
 from stereoreel.media.options import extension
 

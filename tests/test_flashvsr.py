@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from lookahead import lookahead
 
-from stereoreel.clip import ClipInfo, Shot, apply
-from stereoreel.host import Headless
+from stereoreel.core.clip import ClipInfo, Shot, apply
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
 from stereoreel.nets import flashvsr_decoder
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
-from stereoreel.pull import frames
 from stereoreel.vsr import OPTIONS, describe
 from stereoreel.vsr.flashvsr import FlashVSR, plan, stream
 from stereoreel.vsr.flashvsr.denoise import Denoiser

@@ -11,9 +11,9 @@ import flashvsr_nets as tiny
 import pytest
 import torch
 
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
 from stereoreel.nets import flashvsr, flashvsr_decoder, wan_vae
-from stereoreel.options import resolve
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.flashvsr import FlashVSR, attention, plan
 from stereoreel.vsr.flashvsr.denoise import Denoiser

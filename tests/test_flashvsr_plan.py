@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from stereoreel import catalog
-from stereoreel.host import Headless
-from stereoreel.options import resolve
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.flashvsr import FlashVSR, load, plan
 from stereoreel.vsr.flashvsr import color as colors

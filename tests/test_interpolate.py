@@ -8,13 +8,13 @@ import torch
 from scenes import Camera, Layer, Scene, Texture, psnr
 
 from stereoreel.catalog import load
-from stereoreel.clip import ClipInfo, Shot, Soundtrack, apply
+from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames as pulled
 from stereoreel.flow import flow, grayscale, warp
-from stereoreel.host import Headless
 from stereoreel.interpolate import OPTIONS, describe
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
-from stereoreel.pull import frames as pulled
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel.clip import ClipInfo
+from stereoreel.core.clip import ClipInfo
 from stereoreel.media.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size
 from stereoreel.media.vr180 import half_sphere, sphere_side
 

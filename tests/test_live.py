@@ -12,10 +12,10 @@ from test_rife import network as rife
 from vsr_nets import checkpoint, small
 
 from stereoreel import catalog
-from stereoreel.clip import apply
+from stereoreel.core.clip import apply
+from stereoreel.core.pull import pull
 from stereoreel.live import Session
 from stereoreel.plan import Plan
-from stereoreel.pull import pull
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 
@@ -55,7 +55,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def host(models):
-    from stereoreel.host import Headless
+    from stereoreel.core.host import Headless
 
     return Headless("cpu", models=models)
 
@@ -161,8 +161,8 @@ def test_the_first_frames_are_plain_resizes_of_themselves(stage, host):
 
 
 def test_cuts_are_found_as_the_film_would_find_them(host):
-    from stereoreel.batch import TensorSource
-    from stereoreel.clip import Clip
+    from stereoreel.core.clip import Clip
+    from stereoreel.core.tensor_source import TensorSource
 
     torch.manual_seed(3)
     frames = torch.cat([scene(9, seed=1), 1 - scene(9, seed=7).flip(1)])

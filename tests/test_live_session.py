@@ -11,9 +11,9 @@ import torch
 from image_nets import Compact, random_net, save
 from test_laws import scene
 
-from stereoreel.host import Headless
+from stereoreel.core.host import Headless
+from stereoreel.core.meter import resident
 from stereoreel.live import PostProcessor, Session, Sessions, Upscaler
-from stereoreel.meter import resident
 from stereoreel.plan import Plan
 from stereoreel.resize import resize
 

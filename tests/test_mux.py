@@ -10,7 +10,7 @@ import torch
 from encoded_files import alike, encode, gray, heard, packets
 from media_files import ramp, tone, write_video
 
-from stereoreel.clip import Samples, Soundtrack
+from stereoreel.core.clip import Samples, Soundtrack
 
 
 def film(path, audio, frames=50, **more):

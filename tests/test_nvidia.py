@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from stereoreel import catalog
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.host import Headless
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.interpolate import OPTIONS as TIMES
 from stereoreel.interpolate import nvidia as generation
-from stereoreel.options import resolve
 from stereoreel.resize import resize
 from stereoreel.vsr import LEVELS, OPTIONS, describe
 from stereoreel.vsr import nvidia as resolution

@@ -14,9 +14,11 @@ from PIL import Image
 
 from stereoreel import workflow
 from stereoreel.__main__ import main
-from stereoreel.batch import TensorSource
-from stereoreel.clip import Clip, ClipInfo
-from stereoreel.host import Headless
+from stereoreel.core.clip import Clip, ClipInfo
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
+from stereoreel.core.tensor_source import TensorSource
 from stereoreel.lab.metrics import gradient_energy
 from stereoreel.lab.orders.lab import Lab, measure
 from stereoreel.lab.orders.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
@@ -27,9 +29,7 @@ from stereoreel.lab.orders.runs import part_of, windows
 from stereoreel.lab.orders.statistics import difference, mean
 from stereoreel.lab.orders.tally import MEASURES
 from stereoreel.lab.orders.verdict import EVEN, LIKELY, SURE, judge
-from stereoreel.options import resolve
 from stereoreel.orders import COMPARED
-from stereoreel.pull import frames
 from stereoreel.resize import resize
 
 ROOT = Path(__file__).resolve().parents[1]

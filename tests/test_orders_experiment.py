@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from stereoreel import stereo
+from stereoreel.core.options import resolve
 from stereoreel.lab.experiment import degrade
 from stereoreel.lab.experiment.cells import Row
 from stereoreel.lab.experiment.claims import findings
@@ -18,7 +19,6 @@ from stereoreel.lab.experiment.scores import Places, view_scores
 from stereoreel.lab.experiment.truth import all_frames, kept
 from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.lab.trial import trial
-from stereoreel.options import resolve
 from stereoreel.orders import BY_KIND, COMPARED
 from stereoreel.stereo.parallax import Parallax
 

@@ -9,14 +9,14 @@ from counting import Counting
 from media_files import write_video
 
 from stereoreel import build
-from stereoreel.clip import Clip, apply
+from stereoreel.core.clip import Clip, apply
+from stereoreel.core.excerpt import peek, spread
+from stereoreel.core.pull import frames, pull
+from stereoreel.core.transforms import Eye, Split, Trim
 from stereoreel.declared import BY_ID
 from stereoreel.media.decode import FileSource
-from stereoreel.peek import peek, spread
 from stereoreel.plan import Plan
 from stereoreel.preview import looks, save
-from stereoreel.pull import frames, pull
-from stereoreel.views import Eye, Split, Trim
 
 
 def plan(kind, **given) -> Plan:

@@ -6,7 +6,7 @@ from weights_shop import TINY
 
 from stereoreel import catalog, policy
 from stereoreel.__main__ import main
-from stereoreel.host import Headless
+from stereoreel.core.host import Headless
 from stereoreel.machine import Machine, described, unmet
 
 GB = 10**9

@@ -9,9 +9,9 @@ import pytest
 import torch
 from counting import Counting
 
-from stereoreel.clip import Clip, Soundtrack, apply
-from stereoreel.pull import frames, pull
-from stereoreel.views import Eye, SideBySide, Split, Trim, Uncut
+from stereoreel.core.clip import Clip, Soundtrack, apply
+from stereoreel.core.pull import frames, pull
+from stereoreel.core.transforms import Eye, SideBySide, Split, Trim, Uncut
 
 
 class Late(Counting):
@@ -196,7 +196,7 @@ def test_the_byte_budget_cuts_large_frames_into_small_chunks(host):
             assert count == 1
             yield torch.zeros(1, 1, 1, 3)
 
-    from stereoreel.clip import ClipInfo
+    from stereoreel.core.clip import ClipInfo
 
     info = ClipInfo(16384, 8192, Fraction(25), 1)
     assert len(frames(Clip(Huge(info)), host)) == 1

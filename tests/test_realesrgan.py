@@ -11,15 +11,15 @@ from image_nets import Compact, RRDBNet, random_net, save
 from lookahead import lookahead
 
 from stereoreel import tiles
-from stereoreel.clip import Shot, apply
-from stereoreel.options import resolve
+from stereoreel.core.clip import Shot, apply
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
+from stereoreel.core.transforms import Split
 from stereoreel.plan import Plan
-from stereoreel.pull import frames
 from stereoreel.resize import resize
 from stereoreel.upscale import OPTIONS, spandrel
 from stereoreel.upscale.network import ImageNetwork, read
 from stereoreel.upscale.work import Budget, Work
-from stereoreel.views import Split
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -10,9 +10,9 @@ import pytest
 import torch
 from image_nets import Compact, RRDBNet, random_net, save
 
-from stereoreel.clip import apply
+from stereoreel.core.clip import apply
+from stereoreel.core.pull import frames
 from stereoreel.plan import Plan
-from stereoreel.pull import frames
 
 pytestmark = pytest.mark.reference
 

@@ -6,15 +6,15 @@ import pytest
 import torch
 from scenes import Camera, Layer, Scene, Texture
 
-from stereoreel.clip import Shot, apply
+from stereoreel.core.clip import Shot, apply
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames, pull
 from stereoreel.interpolate import OPTIONS
 from stereoreel.interpolate.networks import NetworkMaker
 from stereoreel.interpolate.rife import RifeNetwork
 from stereoreel.interpolate.stage import InterpolationStage
 from stereoreel.nets import film, rife
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
-from stereoreel.pull import frames, pull
 
 SIZE = (44, 70)  # divides by nothing
 
@@ -144,8 +144,8 @@ def test_depth_of_another_size_keeps_its_size(put, host, tensor_clip):
 
 
 def test_each_eye_is_moved_as_if_alone(put, host, tensor_clip):
-    from stereoreel.clip import Clip
-    from stereoreel.views import Split
+    from stereoreel.core.clip import Clip
+    from stereoreel.core.transforms import Split
 
     file, left, right = put(network()), photo(2), photo(2, seed=7)
     pair = apply(Split("Split"), tensor_clip(torch.cat([left, right], 2)))["clip"]

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from stereoreel import sample
+from stereoreel.core.excerpt import spread
 from stereoreel.lab.shapes import Ball
 from stereoreel.lab.sheet import BACKGROUND, contact_sheet, to_image
 from stereoreel.media import colour
-from stereoreel.peek import spread
 
 SMALL = {"width": 160, "height": 68}
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 
 from stereoreel import stereo
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.edge_snap import snap
-from stereoreel.host import Headless
-from stereoreel.options import resolve
 from stereoreel.stereo import builtin, warp
 from stereoreel.stereo.parallax import ScreenPlane
 

@@ -7,9 +7,9 @@ import torch
 from scenes import Camera, Layer, Scene, Texture, psnr, street
 
 from stereoreel import stereo
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.host import Headless
-from stereoreel.options import resolve
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
 from stereoreel.stereo import builtin
 from stereoreel.stereo.temporal import REACH
 

@@ -5,11 +5,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
+from stereoreel.core.timeline import gaps, output_count, output_edge, output_range, parse_fps, position
 from stereoreel.interpolate import OPTIONS, describe
 from stereoreel.interpolate.pairs import Moment, Schedule, due
-from stereoreel.options import resolve
-from stereoreel.timeline import gaps, output_count, output_edge, output_range, parse_fps, position
 
 FILM, NTSC60 = Fraction(24000, 1001), Fraction(60000, 1001)
 

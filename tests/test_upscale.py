@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.options import resolve
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
 from stereoreel.resize import resize
 from stereoreel.upscale import OPTIONS, describe
 from stereoreel.upscale.builtin import load

@@ -8,8 +8,8 @@ import pytest
 import torch
 from scenes import Camera, psnr, street
 
-from stereoreel.clip import ClipInfo, Shot
-from stereoreel.options import resolve
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
 from stereoreel.resize import resize
 from stereoreel.vsr import OPTIONS, describe
 from stereoreel.vsr.builtin import load

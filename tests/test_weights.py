@@ -15,9 +15,9 @@ from weights_shop import MODEL, TINY, names, publish, whole
 from stereoreel import catalog, download, orders, weights
 from stereoreel.__main__ import main
 from stereoreel.catalog import choose
-from stereoreel.clip import Clip, ClipInfo, apply
-from stereoreel.host import Headless, comfy_models
-from stereoreel.options import resolve
+from stereoreel.core.clip import Clip, ClipInfo, apply
+from stereoreel.core.host import Headless, comfy_models
+from stereoreel.core.options import resolve
 from stereoreel.plan import Plan, plans
 from stereoreel.weights import File, read
 
@@ -25,7 +25,7 @@ from stereoreel.weights import File, read
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
     """This project may lie in a ComfyUI whose own models must not be seen here."""
-    monkeypatch.setattr("stereoreel.host.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.core.host.comfy_models", lambda: None)
 
 
 # Names and folders
@@ -76,8 +76,8 @@ def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
     comfy = tmp_path / "ComfyUI"
     assert comfy_models(comfy / "custom_nodes" / "pack") == comfy / "models"
     assert comfy_models(tmp_path / "elsewhere" / "pack") is None
-    monkeypatch.setattr("stereoreel.host.PACK", comfy / "custom_nodes" / "pack")
-    monkeypatch.setattr("stereoreel.host.comfy_models", lambda: comfy / "models")
+    monkeypatch.setattr("stereoreel.core.host.PACK", comfy / "custom_nodes" / "pack")
+    monkeypatch.setattr("stereoreel.core.host.comfy_models", lambda: comfy / "models")
     monkeypatch.delenv("STEREOREEL_MODELS", raising=False)
     host = Headless("cpu")
     assert host.folder("upscale") == comfy / "models" / "upscale_models" and host.folder("depth") == comfy / "models" / "depthanything"

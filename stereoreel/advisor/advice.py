@@ -14,14 +14,14 @@ from PIL.PngImagePlugin import PngInfo
 
 from .. import extract, orders
 from ..canvas import render
-from ..clip import Clip
+from ..core.clip import Clip
+from ..core.excerpt import makers_of
+from ..core.files import save, save_text
+from ..core.host import Host
+from ..core.options import resolve
 from ..declared import BY_ID
-from ..files import save, save_text
-from ..host import Host
 from ..lab.trial import trial
 from ..media.decode import FileSource
-from ..options import resolve
-from ..peek import makers_of
 from .cost import Cost, predict
 from .measure import Measured, measure
 from .verdict import Verdict, verdict

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..clip import Clip, ClipInfo
+from ..core.clip import Clip, ClipInfo
+from ..core.excerpt import Spans
 from ..media import colour
 from ..media.cuts import known
 from ..media.decode import FileSource
 from ..media.frames import Damage, read_frames
 from ..media.probe import fingerprint
-from ..peek import Spans
 
 PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")  # pixel formats whose first plane is luma
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..files import refuse_harm
-from ..host import Headless
-from ..options import resolve
+from ..core.files import refuse_harm
+from ..core.host import Headless
+from ..core.options import resolve
 from ..sink import free_path
 from . import OPTIONS
 
@@ -39,9 +39,9 @@ def run(options) -> int:
 def _on_clip(options) -> int:
     import json
 
-    from ..clip import Clip
+    from ..core.clip import Clip
+    from ..core.error_context import naming
     from ..media.decode import FileSource
-    from ..naming import naming
     from .advice import FILES, advise
     from .page import page
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .. import peek, views
-from ..clip import Clip, ClipInfo, Shot, Source, Step
-from ..eyes import TIME
-from ..host import Host
+from ..core import excerpt as peek
+from ..core import transforms as views
+from ..core.clip import Clip, ClipInfo, Shot, Source, Step
+from ..core.host import Host
+from ..core.per_eye import TIME
+from ..core.pull import chunk_bytes
 from ..plan import KeptPlan, Plan
-from ..pull import chunk_bytes
 
 JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
 LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from ..flow import SMALLEST, warp
 from .finding import Finding
 from .windows import Window

@@ -12,14 +12,14 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from .. import peek
-from ..clip import Clip, ClipInfo, Step
-from ..host import Host
+from ..core import excerpt as peek
+from ..core.clip import Clip, ClipInfo, Step
+from ..core.host import Host
+from ..core.meter import Cost, Meter, give_back, reset_peak, resident
+from ..core.transforms import Weightless
 from ..media.encode import Writer
 from ..media.options import extension
-from ..meter import Cost, Meter, give_back, reset_peak, resident
 from ..sink import files_of
-from ..views import Weightless
 
 FULL = 128  # frames by which every encoder has begun to give what it was given
 SETTLED = 24  # frames after the first that an encoder gives

@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import av
 import av.error
 
-from .. import peek
-from ..clip import Clip, ClipInfo, apply
-from ..eyes import TIME
-from ..host import Host
+from ..core import excerpt as peek
+from ..core.clip import Clip, ClipInfo, apply
+from ..core.host import Host
+from ..core.meter import Meter
+from ..core.per_eye import TIME
+from ..core.transforms import Trim
 from ..media.container import open_media
 from ..media.options import extension
-from ..meter import Meter
 from ..sink import write
-from ..views import Trim
 from .excerpts import Excerpts
 
 _STAT = Path("/proc/stat")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from ..flow import SMALLEST
 from ..shots import LONG_SIDE, CutDetector
 from .finding import Finding

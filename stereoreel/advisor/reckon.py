@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-from .. import peek
-from ..clip import Clip, ClipInfo, Step
+from ..core import excerpt as peek
+from ..core.clip import Clip, ClipInfo, Step
+from ..core.partition import LONGEST, stretches
 from ..media.options import preset
-from ..units import LONGEST, stretches
 from .measured import File, Run
 
 ENCODE = "Encode"

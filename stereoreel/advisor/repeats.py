@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from ..flow import SMALLEST, warp
 from .finding import Finding
 from .motion import MOVES

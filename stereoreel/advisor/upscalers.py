@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from .. import catalog, policy
 from ..catalog import Entry
-from ..host import Host
+from ..core.host import Host
 from ..machine import described
 from ..stock import missing
 from ..weights import megabytes, spoilt

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from .. import catalog, policy
-from ..clip import ClipInfo
-from ..host import Host
+from ..core.clip import ClipInfo
+from ..core.host import Host
 from ..orders import COMPARED
 from .blocks import STRONG as BLOCKY
 from .finding import Finding

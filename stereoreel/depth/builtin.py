@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Shot
+from ..core.clip import Shot
+from ..core.host import Host
 from ..flow import grayscale
-from ..host import Host
 from .edges import shrink, upsample
 from .evidence import AHEAD, Picture
 from .tracking import ShotDepth

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from ..host import Host
+from ..core.host import Host
 from . import depth_anything
 from .stage import DepthStage
 

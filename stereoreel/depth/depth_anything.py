@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..clip import ClipInfo
 from ..compute import Spread
-from ..host import Host
+from ..core.clip import ClipInfo
+from ..core.host import Host
 from ..nets import depth_anything
 from ..nets.depth_anything import PATCH
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type

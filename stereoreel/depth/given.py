@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo, Shot
-from ..host import Host
+from ..core.clip import ClipInfo, Shot
+from ..core.host import Host
 from .stage import NEAREST, finished
 from .windows import SteadyRange
 

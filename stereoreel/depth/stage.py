@@ -10,8 +10,8 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..clip import ClipInfo, Shot
 from ..compute import number_type, together
+from ..core.clip import ClipInfo, Shot
 from ..edge_snap import snap
 from ..resize import resize
 from .windows import SteadyRange

@@ -17,8 +17,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from ..clip import ClipInfo
-from ..host import Host
+from ..core.clip import ClipInfo
+from ..core.host import Host
 from ..intact import fault, first_line
 from ..weights import BREAKS
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type

@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip import ClipInfo, Color, Shot
-from ..views import Weightless
+from ..core.clip import ClipInfo, Color, Shot
+from ..core.transforms import Weightless
 
 WIDTH, HEIGHT = 960, 540  # of a histogram
 LEFT, TOP, RIGHT, BOTTOM = 60, 150, 900, 430  # of the plot in it; 0 is at LEFT, 1 at RIGHT

@@ -16,19 +16,19 @@ from types import SimpleNamespace
 import av
 import torch
 
-from .. import cancel
-from ..clip import Clip, Step
-from ..files import DISK_FULL, OutputFile, in_use, refuse_harm
-from ..host import Host
+from ..core import cancel
+from ..core.clip import Clip, Step
+from ..core.excerpt import makers_of
+from ..core.files import DISK_FULL, OutputFile, in_use, refuse_harm
+from ..core.host import Host
+from ..core.meter import Meter
+from ..core.partition import GROUP, units
 from ..media.clock import frames_of
 from ..media.container import open_media
 from ..media.decode import FileSource
 from ..media.options import check, preset
 from ..media.probe import probe
-from ..meter import Meter
-from ..peek import makers_of
 from ..sink import files_of, files_read
-from ..units import GROUP, units
 from . import cuts
 from .identity import claim, described
 from .job import Job, Made, check_root, is_job

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ..files import save
+from ..core.files import save
 from .job import Made
 from .store import Store
 

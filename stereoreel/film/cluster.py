@@ -16,9 +16,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
-from ..clip import Clip
-from ..files import save_text
-from ..host import Headless, models_folders
+from ..core.clip import Clip
+from ..core.files import save_text
+from ..core.host import Headless, models_folders
 from ..workflow import Graph
 from . import cuts, environment
 from .arrival import arrived

@@ -11,11 +11,11 @@ from types import SimpleNamespace
 from tqdm import tqdm
 
 from .. import stock, workflow
-from ..files import refuse_harm
-from ..host import Headless
-from ..naming import naming
+from ..core.error_context import naming
+from ..core.files import refuse_harm
+from ..core.host import Headless
+from ..core.partition import GROUP
 from ..plan import plans
-from ..units import GROUP
 
 
 def declare(commands) -> None:
@@ -141,7 +141,7 @@ def _only(assembly: workflow.Assembly) -> SimpleNamespace:
 
 
 def _plan(clips, group: int) -> int:
-    from ..units import units
+    from ..core.partition import units
 
     for number, unit in enumerate(units(clips, group)):
         lead = f", computed from {unit.first} to {unit.last - 1}" if (unit.first, unit.last) != (unit.start, unit.stop) else ""

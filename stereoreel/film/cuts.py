@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 
-from ..clip import Clip
-from ..files import save_text
+from ..core.clip import Clip
+from ..core.excerpt import makers_of
+from ..core.files import save_text
 from ..media import cuts
 from ..media.decode import FileSource
 from ..media.probe import fingerprint
-from ..peek import makers_of
 from .job import CUTS, prepare, read_json
 
 

@@ -11,13 +11,15 @@ from types import SimpleNamespace
 
 import torch
 
-from .. import __version__, cancel, peek
-from ..batch import TensorSource
-from ..clip import Clip, Source, Step
-from ..host import Host
+from .. import __version__
+from ..core import cancel
+from ..core import excerpt as peek
+from ..core.clip import Clip, Source, Step
+from ..core.error_context import naming
+from ..core.host import Host
+from ..core.tensor_source import TensorSource
 from ..media.decode import FileSource
 from ..media.probe import fingerprint
-from ..naming import naming
 from ..plan import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file

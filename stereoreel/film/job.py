@@ -18,8 +18,8 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..files import PART, Lock, plain_errors, save_text
-from ..units import Unit
+from ..core.files import PART, Lock, plain_errors, save_text
+from ..core.partition import Unit
 from .identity import differences, digest, sha256
 
 FORMAT = 1

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import av
 
-from ..clip import ClipInfo
-from ..files import PartFile
+from ..core.clip import ClipInfo
+from ..core.files import PartFile
 from ..media.clock import Clock
 from ..media.container import open_media
 from ..media.encode import Writer

@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from ..files import save_text
+from ..core.files import save_text
 from .job import Job, Made
 
 METRICS = "# TYPE stereoreel_film_"  # how a file for Prometheus begins

@@ -13,16 +13,16 @@ from types import SimpleNamespace
 
 from torch import Tensor
 
-from ..clip import Clip, ClipInfo
-from ..eyes import TIME
-from ..host import Host
+from ..core.clip import Clip, ClipInfo
+from ..core.host import Host
+from ..core.meter import Meter
+from ..core.partition import Unit, excerpt
+from ..core.per_eye import TIME
+from ..core.pull import pull
 from ..media.encode import Writer
 from ..media.hardware import chosen
 from ..media.layout import packed_size
-from ..meter import Meter
-from ..pull import pull
 from ..sink import files_of
-from ..units import Unit, excerpt
 from .identity import bits, sha256
 from .job import Made
 from .join import delay, order, segment_entry

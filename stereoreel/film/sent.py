@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..catalog import KINDS
-from ..clip import Clip
+from ..core.clip import Clip
+from ..core.host import Headless
 from ..declared import BY_ID
-from ..host import Headless
 from ..plan import plans
 from ..workflow import Graph
 from .worker import CODE, PACK

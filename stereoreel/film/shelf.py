@@ -21,13 +21,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Clip, ClipInfo, Shot, Step
-from ..files import PartFile, save_text
-from ..host import Host
-from ..keep import FORMATS, WHITE, Keep, levels
+from ..core.clip import Clip, ClipInfo, Shot, Step
+from ..core.excerpt import makers_of, spans_of
+from ..core.files import PartFile, save_text
+from ..core.host import Host
+from ..core.keep import FORMATS, WHITE, Keep, levels
 from ..media.container import open_media
 from ..media.paths import confine_prefix
-from ..peek import makers_of, spans_of
 from .identity import described, digest, sha256
 from .job import read_json
 

@@ -14,9 +14,9 @@ from functools import cache
 from pathlib import Path
 
 from .. import workflow
-from ..host import MODELS_VARIABLE, Headless
-from ..meter import Meter
-from ..units import Unit
+from ..core.host import MODELS_VARIABLE, Headless
+from ..core.meter import Meter
+from ..core.partition import Unit
 from .cuts import recall
 from .identity import described, differences, digest
 from .segment import Maker

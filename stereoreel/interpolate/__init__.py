@@ -9,10 +9,10 @@ import warnings
 from fractions import Fraction
 from types import SimpleNamespace
 
-from ..clip import ClipInfo
 from ..compute import PRECISIONS
-from ..options import DOWNLOAD, LIVE, Option
-from ..timeline import output_count, output_edge, parse_fps
+from ..core.clip import ClipInfo
+from ..core.options import DOWNLOAD, LIVE, Option
+from ..core.timeline import output_count, output_edge, parse_fps
 from .pairs import Schedule
 
 OPTIONS = (

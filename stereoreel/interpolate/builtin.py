@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
+from ..core.host import Host
 from ..flow import grayscale
-from ..host import Host
 from .pairs import Due, Moment
 from .projection import Between, Motion, compose, disagreement, measure, project
 from .stage import LOST, SURE, InterpolationStage, Made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 from .. import weights
-from ..host import Host
+from ..core.host import Host
 from . import film, rife
 from .stage import InterpolationStage
 

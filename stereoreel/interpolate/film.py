@@ -12,7 +12,7 @@ from torch import Tensor
 
 from .. import weights
 from ..compute import number_type
-from ..host import Host
+from ..core.host import Host
 from ..nets import film, rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage

@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo
-from ..host import Host
+from ..core.clip import ClipInfo
+from ..core.host import Host
 from ..nvidia import Effect, effects, level, planes
 from .builtin import FlowMaker
 from .pairs import Due, Moment

@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..clip import Shot
-from ..timeline import gaps
+from ..core.clip import Shot
+from ..core.timeline import gaps
 
 LONGEST = 4  # equal frames in a row that are still a repetition; more are a hold, which shall stay one
 ALIKE, ALIKE_BLOCK = 0.003, 0.01  # mean difference up to which frames count as repeated: everywhere, and in the worst block

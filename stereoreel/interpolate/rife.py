@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .. import weights
 from ..compute import Graphs, number_type
-from ..host import Host
+from ..core.host import Host
 from ..nets import rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage

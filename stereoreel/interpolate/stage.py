@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo, Shot
 from ..compute import is_out_of_memory
-from ..options import agree
-from ..timeline import output_edge
+from ..core.clip import ClipInfo, Shot
+from ..core.options import agree
+from ..core.timeline import output_edge
 from . import ending, target_fps
 from .pairs import LONGEST, Due, Moment, Schedule, due
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from PIL import Image
 from torch import Tensor
 
-from ..clip import ClipInfo
-from ..host import Headless
+from ..core.clip import ClipInfo
+from ..core.excerpt import spread
+from ..core.host import Headless
 from ..media.decode import FileSource
 from ..media.layout import pack
-from ..peek import spread
 from .sheet import contact_sheet, to_image
 
 MOMENTS = 4

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ..build import stage
-from ..clip import Clip
+from ..core.clip import Clip
 from ..orders import BY_KIND, COMPARED, check
 
 

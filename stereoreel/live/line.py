@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from ..catalog import module
-from ..clip import ClipInfo, Shot, Stage
-from ..eyes import TIME, Chunk, both, fan_out
-from ..host import Host
-from ..naming import naming
+from ..core.clip import ClipInfo, Shot, Stage
+from ..core.error_context import naming
+from ..core.host import Host
+from ..core.per_eye import TIME, Chunk, both, fan_out
+from ..core.pull import chunk_bytes, frames_at_once
+from ..core.timeline import output_edge
 from ..plan import Plan
-from ..pull import chunk_bytes, frames_at_once
 from ..resize import resize
-from ..timeline import output_edge
 from .strand import Strand
 
 ENDLESS = 1 << 40  # frames of a clip whose end nobody knows

@@ -16,8 +16,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from ..eyes import TIME
-from ..host import Host
+from ..core.host import Host
+from ..core.per_eye import TIME
 from ..plan import Plan
 from ..shots import CutDetector, thumbnail
 from .frames import arrived

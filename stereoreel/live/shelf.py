@@ -7,7 +7,7 @@ from collections import deque
 import torch
 from torch import Tensor
 
-from ..eyes import TIME
+from ..core.per_eye import TIME
 
 
 class Shelf:

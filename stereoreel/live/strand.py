@@ -17,7 +17,7 @@ from queue import Empty, SimpleQueue
 import torch
 from torch import Tensor
 
-from ..eyes import Chunk, ports
+from ..core.per_eye import Chunk, ports
 
 END, STOP, HUNGRY = object(), object(), object()  # no more frames; leave everything; nothing left to work on
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..host import Headless, Host
+from ..core.host import Headless, Host
 from ..plan import Plan
 from .frames import as_tensor
 from .numbers import Figures

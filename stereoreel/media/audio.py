@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Samples, Soundtrack
+from ..core.clip import Samples, Soundtrack
 from .container import open_media
 from .packets import demux, skip_others
 from .probe import probe

@@ -7,7 +7,7 @@ from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from .layout import TURNS
 from .options import preset
 

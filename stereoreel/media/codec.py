@@ -11,7 +11,7 @@ from typing import NamedTuple
 import av
 import av.error
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from .boxes import Stereo
 from .clock import Clock
 from .light import light_words

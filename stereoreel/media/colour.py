@@ -9,7 +9,7 @@ import warnings
 
 import av
 
-from ..clip import Color
+from ..core.clip import Color
 
 BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
 BT601_525, BT601_625 = Color(6, 6, 6), Color(5, 6, 6)

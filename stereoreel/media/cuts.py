@@ -11,7 +11,7 @@ from itertools import chain, islice
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from .. import cancel
+from ..core import cancel
 from ..shots import LONG_SIDE, CutDetector
 from . import colour
 from .ahead import ahead

@@ -17,11 +17,11 @@ import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from .. import cancel
-from ..clip import ClipInfo, Soundtrack
-from ..host import Host
+from ..core import cancel
+from ..core.clip import ClipInfo, Soundtrack
+from ..core.host import Host
+from ..core.transforms import EARLY
 from ..resize import fitted_size
-from ..views import EARLY
 from . import colour
 from .ahead import ahead
 from .cuts import index_cuts

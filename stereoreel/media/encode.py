@@ -19,9 +19,9 @@ import av.error
 import numpy as np
 from torch import Tensor
 
-from .. import cancel
-from ..clip import ClipInfo, Samples, Soundtrack
-from ..files import PartFile, plain_errors, sync
+from ..core import cancel
+from ..core.clip import ClipInfo, Samples, Soundtrack
+from ..core.files import PartFile, plain_errors, sync
 from ..resize import fitted_size
 from .boxes import write_stereo
 from .clock import Clock, Taken

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import av
 import av.error
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from .clock import Clock
 from .codec import codec_options, configure
 from .options import preset

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo
+from ..core.clip import ClipInfo
 from ..resize import resize
 from .anaglyph import COLOR, GRAY, HALF_COLOR, dubois, mix
 from .vr180 import FIELD, half_sphere, sphere_side

@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 import av.error
 
-from ..clip import Samples, Soundtrack
+from ..core.clip import Samples, Soundtrack
 from .container import open_media
 from .packets import demux
 from .probe import probe

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import yaml
 
-from ..clip import ClipInfo
-from ..options import Option
+from ..core.clip import ClipInfo
+from ..core.options import Option
 from .layout import LAYOUTS, WITH_DEPTH
 from .vr180 import FIELD
 

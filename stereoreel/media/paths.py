@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..options import is_unicode, one_line, shown
+from ..core.options import is_unicode, one_line, shown
 
 ROOTS_VARIABLE = "STEREOREEL_MEDIA_ROOTS"
 ROOTS_FILE = Path(__file__).resolve().parents[2] / "media_roots.txt"

@@ -13,7 +13,7 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 from torch import Tensor
 
-from ..clip import Color
+from ..core.clip import Color
 from ..resize import fitted_size, resize
 from . import colour
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from ..clip import Color
+from ..core.clip import Color
 from . import colour
 from .container import open_media
 from .light import read_light

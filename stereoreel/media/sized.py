@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..clip import ClipInfo, Samples, Soundtrack
-from ..files import PartFile
+from ..core.clip import ClipInfo, Samples, Soundtrack
+from ..core.files import PartFile
 from .codec import Rate
 from .container import open_media
 from .encode import Writer

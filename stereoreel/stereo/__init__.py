@@ -2,8 +2,8 @@
 
 from types import SimpleNamespace
 
-from ..clip import ClipInfo
-from ..options import Option
+from ..core.clip import ClipInfo
+from ..core.options import Option
 
 OPTIONS = (
     Option("divergence", 2.0, "How strong the effect is: the parallax between both eyes from the farthest to the nearest point, "

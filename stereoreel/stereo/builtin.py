@@ -13,8 +13,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import Shot
-from ..host import Host
+from ..core.clip import Shot
+from ..core.host import Host
 from ..pages import empty
 from .comfort import SCREENS, told
 from .parallax import SHARES, Parallax

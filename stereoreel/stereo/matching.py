@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import Shot
+from ..core.clip import Shot
 from ..flow import grayscale
 from .report import REACH, Report
 

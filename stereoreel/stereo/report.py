@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo, Shot
-from ..host import Host
+from ..core.clip import ClipInfo, Shot
+from ..core.host import Host
 from . import describe as describe_pair
 from .comfort import SCREENS, Screen
 from .parallax import Parallax

@@ -2,9 +2,9 @@
 
 from types import SimpleNamespace
 
-from ..clip import ClipInfo
 from ..compute import PRECISIONS
-from ..options import DOWNLOAD, LIVE, Option
+from ..core.clip import ClipInfo
+from ..core.options import DOWNLOAD, LIVE, Option
 from ..resize import scaled_size
 
 OPTIONS = (

@@ -11,8 +11,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import Shot
-from ..host import Host
+from ..core.clip import Shot
+from ..core.host import Host
 from ..resize import resize
 from . import wanted_size
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo, Shot
-from ..host import Host
-from ..options import agree
+from ..core.clip import ClipInfo, Shot
+from ..core.host import Host
+from ..core.options import agree
 from ..resize import resize
 from ..weights import loading
 from . import wanted_size

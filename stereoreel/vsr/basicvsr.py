@@ -18,11 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import weights
-from ..clip import ClipInfo, Shot
 from ..compute import free_memory, number_type, together
-from ..host import Host
+from ..core.clip import ClipInfo, Shot
+from ..core.host import Host
+from ..core.options import agree
 from ..nets import basicvsr
-from ..options import agree
 from ..resize import resize, scaled_size
 from .basicvsr_track import Track, windows
 

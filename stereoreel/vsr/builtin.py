@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo, Shot
+from ..core.clip import ClipInfo, Shot
+from ..core.host import Host
 from ..flow import flow, grayscale, warp
-from ..host import Host
 from ..resize import resize, scaled_size
 
 FLOW_PIXELS = 1280 * 720  # larger frames are reduced to this many pixels to find their motion

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..clip import ClipInfo, Shot
-from ..host import Host
+from ..core.clip import ClipInfo, Shot
+from ..core.host import Host
 from ..nvidia import Effect, effects, level, planes
 from ..resize import resize, scaled_size
 

@@ -15,15 +15,15 @@ from media_files import moving, write_video
 from stereoreel.advisor.cost import predict
 from stereoreel.advisor.excerpts import spans
 from stereoreel.advisor.footprint import growth, unfilled
-from stereoreel.clip import Clip, apply
-from stereoreel.host import Headless
+from stereoreel.core.clip import Clip, apply
+from stereoreel.core.host import Headless
+from stereoreel.core.meter import Meter
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import MOST_FRAMES, pull
+from stereoreel.core.transforms import Trim
 from stereoreel.media.decode import FileSource
 from stereoreel.media.options import OPTIONS
-from stereoreel.meter import Meter
-from stereoreel.options import resolve
-from stereoreel.pull import MOST_FRAMES, pull
 from stereoreel.sink import write
-from stereoreel.views import Trim
 
 
 def job(clip, depth=None, **settings):

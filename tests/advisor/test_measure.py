@@ -12,7 +12,7 @@ from media_files import lose, write_video
 from scenes import Camera, street
 
 from stereoreel.advisor.measure import measure
-from stereoreel.clip import Clip, apply
+from stereoreel.core.clip import Clip, apply
 from stereoreel.media.decode import FileSource
 
 

@@ -11,7 +11,7 @@ from stereoreel.advisor.blocks import STRONG
 from stereoreel.advisor.measure import measure
 from stereoreel.advisor.windows import Window
 from stereoreel.advisor.windows import places as places_of
-from stereoreel.clip import Clip
+from stereoreel.core.clip import Clip
 from stereoreel.media.decode import FileSource
 from stereoreel.resize import resize
 

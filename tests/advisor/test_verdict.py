@@ -14,10 +14,10 @@ from stereoreel.advisor.advice import advise
 from stereoreel.advisor.finding import Finding
 from stereoreel.advisor.measure import measure
 from stereoreel.advisor.verdict import verdict
-from stereoreel.clip import Clip, ClipInfo, apply
+from stereoreel.core.clip import Clip, ClipInfo, apply
+from stereoreel.core.options import resolve
 from stereoreel.declared import BY_ID
 from stereoreel.media.decode import FileSource
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)

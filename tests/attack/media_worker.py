@@ -29,16 +29,16 @@ from attack.media_mutants import Mutant, make_mutant, nature
 from attack.media_seeds import CONTAINERS
 
 from stereoreel import extract
-from stereoreel.clip import Clip
-from stereoreel.host import Headless
+from stereoreel.core.clip import Clip
+from stereoreel.core.host import Headless
+from stereoreel.core.meter import reset_peak, resident
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import pull
 from stereoreel.media import options as encoding
 from stereoreel.media.audio import read_audio
 from stereoreel.media.boxes import read_stereo
 from stereoreel.media.cuts import thumbnails
 from stereoreel.media.probe import probe
-from stereoreel.meter import reset_peak, resident
-from stereoreel.options import resolve
-from stereoreel.pull import pull
 from stereoreel.sink import write
 
 HANGS, SLOW = (

@@ -10,19 +10,20 @@ import torch
 from image_nets import Compact, RRDBNet, random_net, save
 from media_files import write_video
 
-from stereoreel import cancel, catalog
-from stereoreel.batch import TensorSource
-from stereoreel.clip import Clip, apply
+from stereoreel import catalog
 from stereoreel.compute import side_by_side
+from stereoreel.core import cancel
+from stereoreel.core.clip import Clip, apply
+from stereoreel.core.host import Headless
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import pull
+from stereoreel.core.tensor_source import TensorSource
 from stereoreel.film.identity import sha256
-from stereoreel.host import Headless
 from stereoreel.media.ahead import ahead
 from stereoreel.media.decode import FileSource
 from stereoreel.media.encode import Writer
 from stereoreel.media.options import OPTIONS
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
-from stereoreel.pull import pull
 from stereoreel.sample import sample
 
 FRAMES = 12

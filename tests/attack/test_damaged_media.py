@@ -12,13 +12,13 @@ from attack.media_mutants import elements
 from encoded_files import packets, settings
 from media_files import moving, tone, write_video
 
-from stereoreel.clip import Clip, ClipInfo, Samples
+from stereoreel.core.clip import Clip, ClipInfo, Samples
+from stereoreel.core.pull import frames
 from stereoreel.media.audio import read_audio
 from stereoreel.media.clock import Clock
 from stereoreel.media.decode import FileSource
 from stereoreel.media.frames import in_memory
 from stereoreel.media.probe import probe
-from stereoreel.pull import frames
 from stereoreel.sink import write
 
 HOUR = 3600

@@ -11,14 +11,16 @@ import torch
 from counting import Counting
 from media_files import write_video
 
-from stereoreel import canvas, peek, units, workflow
+from stereoreel import canvas, workflow
 from stereoreel.__main__ import main
-from stereoreel.clip import apply
 from stereoreel.compare import OPTIONS, compare
-from stereoreel.options import resolve
-from stereoreel.peek import makers_of
+from stereoreel.core import excerpt as peek
+from stereoreel.core import partition as units
+from stereoreel.core.clip import apply
+from stereoreel.core.excerpt import makers_of
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import DEEP, frames, pull
 from stereoreel.plan import Plan, plans
-from stereoreel.pull import DEEP, frames, pull
 
 LONG = 2000
 CHEAP = {

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from films import graph, sink, source
 
-from stereoreel import files
 from stereoreel.__main__ import main
-from stereoreel.host import Headless
+from stereoreel.core import files
+from stereoreel.core.host import Headless
 from stereoreel.media.encode import Writer
 from stereoreel.sink import write
 
@@ -228,7 +228,7 @@ def test_a_lock_that_is_a_link_is_not_followed(folder, capsys):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_what_a_killed_process_left_is_removed_by_the_next(folder):
     """The lock names the part, and only that one goes."""
-    code = ("import os, signal; from pathlib import Path; from stereoreel.files import OutputFile\n"
+    code = ("import os, signal; from pathlib import Path; from stereoreel.core.files import OutputFile\n"
             "with OutputFile(Path('out.mp4')) as output: output.create(); os.kill(os.getpid(), signal.SIGKILL)")  # fmt: skip
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     [part] = Path().glob("out.mp4.*.part")

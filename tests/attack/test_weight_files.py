@@ -17,9 +17,9 @@ from weights_shop import TINY, publish, whole
 from stereoreel import catalog, weights
 from stereoreel.__main__ import main
 from stereoreel.catalog import Entry
+from stereoreel.core.options import resolve
 from stereoreel.intact import fault
 from stereoreel.nets import depth_anything, film, rife
-from stereoreel.options import resolve
 
 ARCHS = {  # every module that opens a file of weights
     "upscale": ("spandrel",),
@@ -32,7 +32,7 @@ LOADERS = [(kind, arch) for kind, archs in ARCHS.items() for arch in archs]
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch, tmp_path):
-    monkeypatch.setattr("stereoreel.host.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.core.host.comfy_models", lambda: None)
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
 

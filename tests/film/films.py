@@ -8,8 +8,8 @@ import numpy as np
 from media_files import tone, write_video
 
 from stereoreel import workflow
+from stereoreel.core.host import Headless
 from stereoreel.film import CLAIM, film
-from stereoreel.host import Headless
 from stereoreel.sink import write
 
 SHOTS = (10, 4, 12, 7, 9)  # frames

@@ -9,13 +9,13 @@ from films import SHOTS, facts, graph, make, run, sink, source
 from media_files import moving, write_video
 
 from stereoreel import film as package
-from stereoreel import units as rule
 from stereoreel.__main__ import main
-from stereoreel.clip import apply
+from stereoreel.core import partition as rule
+from stereoreel.core.clip import apply
+from stereoreel.core.host import Headless
+from stereoreel.core.transforms import Recut
 from stereoreel.film import Unfinished, film, job_folder, resumes
-from stereoreel.host import Headless
 from stereoreel.interpolate import builtin as interpolation
-from stereoreel.views import Recut
 
 FRAMES = 2 * sum(SHOTS)
 

@@ -7,17 +7,17 @@ import torch
 from films import CUTS, source
 from test_film import hashes
 
-from stereoreel.clip import Clip, apply
+from stereoreel.core.clip import Clip, apply
+from stereoreel.core.host import Headless
+from stereoreel.core.keep import Keep
+from stereoreel.core.options import resolve
+from stereoreel.core.transforms import Recut
 from stereoreel.film import film
 from stereoreel.film.segment import frame_hashes
-from stereoreel.host import Headless
-from stereoreel.keep import Keep
 from stereoreel.media.decode import FileSource
 from stereoreel.media.options import OPTIONS
-from stereoreel.options import resolve
 from stereoreel.plan import Plan
 from stereoreel.sink import write
-from stereoreel.views import Recut
 
 SEEN = []
 

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from stereoreel import units as rule
-from stereoreel.clip import apply
+from stereoreel.core import partition as rule
+from stereoreel.core.clip import apply
+from stereoreel.core.partition import Unit, excerpt, stretches, units
+from stereoreel.core.pull import frames, pull
+from stereoreel.core.transforms import Recut, Trim, Uncut
 from stereoreel.interpolate import builtin as interpolation
 from stereoreel.plan import Plan
-from stereoreel.pull import frames, pull
-from stereoreel.units import Unit, excerpt, stretches, units
-from stereoreel.views import Recut, Trim, Uncut
 
 
 def plan(kind, **given) -> Plan:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...clip import Clip
-from ...host import Host
+from ...core.clip import Clip
+from ...core.host import Host
 from ...orders import BY_KIND, COMPARED
 from ..metrics import psnr
 from ..trial import trial

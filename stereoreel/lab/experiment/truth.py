@@ -9,9 +9,9 @@ from fractions import Fraction
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...clip import Clip, ClipInfo
-from ...eyes import TIME
-from ...host import Host
+from ...core.clip import Clip, ClipInfo
+from ...core.host import Host
+from ...core.per_eye import TIME
 from ...resize import resize
 
 FPS = Fraction(25)

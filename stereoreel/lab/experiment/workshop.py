@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ...build import stage
-from ...clip import Clip
+from ...core.clip import Clip
+from ...core.host import Host
+from ...core.per_eye import TIME
+from ...core.pull import pull
 from ...declared import Node
 from ...edge_snap import snap
-from ...eyes import TIME
-from ...host import Host
 from ...orders import BY_KIND
-from ...pull import pull
 from ...resize import resize
 from .truth import DIVERGENCE, Truth, all_frames, area, kept
 

@@ -6,9 +6,9 @@ import argparse
 import json
 from pathlib import Path
 
-from ...files import refuse_harm, save, save_text
-from ...host import Headless
-from ...options import resolve
+from ...core.files import refuse_harm, save, save_text
+from ...core.host import Headless
+from ...core.options import resolve
 from ...sink import free_path
 from .options import OPTIONS, compared, stage_options
 
@@ -33,7 +33,7 @@ def declare(commands) -> None:
 def run(options) -> int:
     from tqdm import tqdm
 
-    from ...naming import naming
+    from ...core.error_context import naming
     from .lab import measure
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})

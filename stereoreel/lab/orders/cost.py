@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from ...meter import Meter, give_back, resident
+from ...core.meter import Meter, give_back, resident
 
 
 @dataclass

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 from PIL.Image import Image
 
-from ...clip import Clip, ClipInfo
+from ...core.clip import Clip, ClipInfo
+from ...core.excerpt import spread
+from ...core.host import Host
+from ...core.timeline import position
 from ...declared import BY_ID
-from ...host import Host
 from ...orders import api
-from ...peek import spread
 from ...plan import plans
-from ...timeline import position
 from ..trial import trial
 from .cost import Cost
 from .motion import Position, Source

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...clip import Clip
+from ...core.clip import Clip
+from ...core.host import Host
+from ...core.pull import pull
 from ...flow import flow, grayscale, warp
-from ...host import Host
-from ...pull import pull
 from ...resize import resize
 from ..metrics import still
 from .measures import edge_distance

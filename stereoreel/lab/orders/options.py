@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 from ... import catalog
-from ...options import Option, resolve
+from ...core.options import Option, resolve
 from ...orders import UPSCALERS
 
 ANY_UPSCALER = "upscaler"  # in an order: the one that is chosen

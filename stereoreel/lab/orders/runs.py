@@ -10,16 +10,16 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ...clip import Clip, ClipInfo, Step, apply
 from ...compare import Held
-from ...eyes import TIME
-from ...host import Host
-from ...peek import makers_of
-from ...pull import pull
+from ...core.clip import Clip, ClipInfo, Step, apply
+from ...core.excerpt import makers_of
+from ...core.host import Host
+from ...core.partition import Unit, excerpt
+from ...core.per_eye import TIME
+from ...core.pull import pull
+from ...core.transforms import Trim
 from ...resize import resize
 from ...stereo.parallax import Parallax
-from ...units import Unit, excerpt
-from ...views import Trim
 from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .shelf import Shelf

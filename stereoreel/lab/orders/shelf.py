@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ...clip import Clip, ClipInfo, Stage, Step
-from ...host import Host
-from ...peek import makers_of
+from ...core.clip import Clip, ClipInfo, Stage, Step
+from ...core.excerpt import makers_of
+from ...core.host import Host
 from ...plan import Plan
 
 

@@ -15,11 +15,11 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-from ...clip import ClipInfo, Shot
 from ...compute import free_memory, number_type
-from ...host import Host
+from ...core.clip import ClipInfo, Shot
+from ...core.host import Host
+from ...core.options import agree
 from ...nets.flashvsr import placed
-from ...options import agree
 from ...resize import scaled_size
 from . import attention, plan
 from .cache import kept_slots

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from ... import weights
-from ...host import Host
+from ...core.host import Host
 from ...intact import digest
 from ...nets import flashvsr, flashvsr_decoder, flashvsr_projector, wan_vae
 from ...nets.strict import Unfit

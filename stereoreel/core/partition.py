@@ -16,10 +16,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from . import peek, views
+from ..plan import KeptPlan, Plan
+from . import excerpt as peek
+from . import transforms as views
 from .clip import Clip, ClipInfo, Shot, Step
-from .eyes import TIME
-from .plan import KeptPlan, Plan
+from .per_eye import TIME
 
 GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
 LONGEST = 1500  # the longest shot that is not split

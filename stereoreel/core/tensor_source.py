@@ -15,9 +15,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..shots import find_cuts, thumbnail
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
-from .shots import find_cuts, thumbnail
 
 SHARE = 0.4  # of the memory that is free: what one batch may take before it goes into a file
 SPARE = 1 << 30  # bytes of disk to leave free

@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from . import cancel
 from .clip import Clip, ClipInfo, Shot, Source, Stage, Step, check_lengths, makers_of
-from .eyes import TIME, both, fan_out, ports
+from .error_context import naming
 from .host import Host
 from .meter import Meter
-from .naming import naming
-from .units import pieces
+from .partition import pieces
+from .per_eye import TIME, both, fan_out, ports
 
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
 MOST_FRAMES = 32

@@ -1,8 +1,9 @@
 """Errors that say which stage they come from."""
 
-from pathlib import Path
 
-REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
+from .places import CHECKOUT
+
+REQUIREMENTS = CHECKOUT / "requirements.txt"
 
 
 class naming:

@@ -10,9 +10,9 @@ from math import ceil
 import torch
 from torch import Tensor
 
+from ..resize import fitted_size, resize
 from .clip import ClipInfo, Shot, Soundtrack
 from .options import shown
-from .resize import fitted_size, resize
 
 EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
 

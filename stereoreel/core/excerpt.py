@@ -15,11 +15,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ..plan import Plan
 from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths, makers_of
-from .eyes import TIME
 from .host import Host
-from .plan import Plan
-from .views import Recut, Uncut, Weightless
+from .per_eye import TIME
+from .transforms import Recut, Uncut, Weightless
 
 Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
 

@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from . import weights
+from .. import weights
+from .places import CHECKOUT
 
 MODELS_VARIABLE = "STEREOREEL_MODELS"
-PACK = Path(__file__).resolve().parents[1]
 
 
 class Host(Protocol):
@@ -93,7 +93,7 @@ def models_folders() -> list[Path]:
     return [*named, *comfy] if named else [*comfy, Path.cwd() / "models"]
 
 
-def comfy_models(pack: Path = PACK) -> Path | None:
+def comfy_models(pack: Path = CHECKOUT) -> Path | None:
     """The models folder of the ComfyUI whose custom_nodes folder a pack lies in."""
     return pack.parents[1] / "models" if pack.parent.name == "custom_nodes" else None
 

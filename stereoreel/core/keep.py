@@ -9,7 +9,7 @@ from torch import Tensor
 
 from .clip import ClipInfo, Shot
 from .options import Option
-from .views import Weightless
+from .transforms import Weightless
 
 WHITE = 65535
 FORMATS = {1: "gray16le", 3: "gbrp16le"}

@@ -1,0 +1,1 @@
+"""What flows, a clip of chunks, and how it is pulled; imports no model and no media."""
