@@ -47,7 +47,7 @@ from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.depth.depth_anything import DepthAnything, DepthStage
 from stereoreel.depth.windows import SteadyRange
-from stereoreel.edge_snap import snap
+from stereoreel.image.edge_snap import snap
 from stereoreel.lab.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.lab.metrics import psnr
 from stereoreel.nets import depth_anything

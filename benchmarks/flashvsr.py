@@ -33,10 +33,10 @@ import torch  # isort: skip
 from flashvsr_arithmetic import DENSE, arithmetic, show
 from torch import Tensor
 
-from stereoreel.compute import number_type
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
+from stereoreel.image.compute import number_type
 from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.flashvsr import FlashVSR

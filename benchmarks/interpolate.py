@@ -33,12 +33,12 @@ import torch  # isort: skip
 from scenes import Camera, Layer, Scene, Texture, psnr
 
 from stereoreel.catalog import load
-from stereoreel.compute import number_type
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
-from stereoreel.flow import flow, grayscale, warp
+from stereoreel.image.compute import number_type
+from stereoreel.image.flow import flow, grayscale, warp
 from stereoreel.interpolate import OPTIONS
 from stereoreel.interpolate.networks import NetworkMaker
 from stereoreel.interpolate.rife import RifeNetwork

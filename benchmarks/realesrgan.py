@@ -29,11 +29,11 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 from image_nets import Compact, RRDBNet, random_net, save
 
-from stereoreel.compute import number_type
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
+from stereoreel.image.compute import number_type
 from stereoreel.upscale import OPTIONS
 from stereoreel.upscale.network import ImageNetwork, read
 from stereoreel.upscale.spandrel import ImageUpscaler

@@ -35,8 +35,8 @@ from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
+from stereoreel.image.resize import resize
 from stereoreel.media.anaglyph import DUBOIS, dubois
-from stereoreel.resize import resize
 from stereoreel.stereo import builtin, warp
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}

@@ -57,7 +57,7 @@ def recurrent(net: type, options: SimpleNamespace, device: torch.device):
 
 
 def flash(options: SimpleNamespace, device: torch.device):
-    from stereoreel.compute import number_type
+    from stereoreel.image.compute import number_type
     from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
     from stereoreel.vsr.flashvsr import FlashVSR
 

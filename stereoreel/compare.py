@@ -17,7 +17,7 @@ from .core.options import Option
 from .core.per_eye import TIME
 from .core.timeline import gaps, output_count, output_edge
 from .core.transforms import Trim, Weightless
-from .resize import resize
+from .image.resize import resize
 
 OPTIONS = (
     Option("mode", "split", "split shows the left part of clip and the right part of other; side by side and above show both whole; "

@@ -12,7 +12,7 @@ from .comfort import measure
 from .core.error_context import naming
 from .core.files import save
 from .core.host import Host
-from .lab.sheet import contact_sheet, to_image
+from .image.contact_sheet import contact_sheet, to_image
 from .media.anaglyph import dubois
 from .preview import QUALITY, looks, picture
 from .sink import free_path

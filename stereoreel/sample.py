@@ -12,9 +12,9 @@ import av
 import torch
 from torch import Tensor
 
-from .compute import side_by_side
 from .core import cancel
 from .core.files import save
+from .image.compute import side_by_side
 from .lab import tracer
 from .lab.materials import Material
 from .lab.rays import Camera

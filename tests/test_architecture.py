@@ -69,7 +69,7 @@ def test_no_library_of_a_desktop_is_needed(tmp_path):
         (tmp_path / name).write_bytes(b"hidden")
     code = (
         "import numpy, stereoreel.__main__, stereoreel.media.encode, stereoreel.media.decode;"
-        "from stereoreel.flow import flow; print(flow(*numpy.zeros((2, 64, 64), numpy.uint8)).shape)"
+        "from stereoreel.image.flow import flow; print(flow(*numpy.zeros((2, 64, 64), numpy.uint8)).shape)"
     )
     hidden = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=hidden)

@@ -15,7 +15,7 @@ from stereoreel.__main__ import main
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Split, Trim
-from stereoreel.flow import grayscale
+from stereoreel.image.flow import grayscale
 from stereoreel.orders import api
 from stereoreel.plan import Plan
 from stereoreel.stereo.matching import matched

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from stereoreel.compute import Spread, side_by_side
+from stereoreel.image.compute import Spread, side_by_side
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from torch import Tensor
 from stereoreel.catalog import load
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
-from stereoreel.flow import flow, grayscale
+from stereoreel.image.flow import flow, grayscale
 from stereoreel.interpolate.projection import compose, measure, project
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame

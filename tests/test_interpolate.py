@@ -12,7 +12,7 @@ from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames as pulled
-from stereoreel.flow import flow, grayscale, warp
+from stereoreel.image.flow import flow, grayscale, warp
 from stereoreel.interpolate import OPTIONS, describe
 from stereoreel.plan import Plan
 

@@ -151,7 +151,7 @@ def test_the_first_frames_are_plain_resizes_of_themselves(stage, host):
     made = session.push(plan(stage), frames)["clip"]
     filled = session.figures.filled
     if filled:
-        from stereoreel.resize import resize
+        from stereoreel.image.resize import resize
 
         rate = results(stage, 24) / 24
         for number in range(filled):

@@ -13,9 +13,9 @@ from test_laws import scene
 
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
+from stereoreel.image.resize import resize
 from stereoreel.live import PostProcessor, Session, Sessions, Upscaler
 from stereoreel.plan import Plan
-from stereoreel.resize import resize
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION, LANCZOS = Plan("vsr", {"model": "builtin"}, "VSR"), Plan("upscale", {"model": "builtin"}, "Upscale")

@@ -14,9 +14,9 @@ from stereoreel import catalog
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
+from stereoreel.image.resize import resize
 from stereoreel.interpolate import OPTIONS as TIMES
 from stereoreel.interpolate import nvidia as generation
-from stereoreel.resize import resize
 from stereoreel.vsr import LEVELS, OPTIONS, describe
 from stereoreel.vsr import nvidia as resolution
 

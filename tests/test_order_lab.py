@@ -19,6 +19,7 @@ from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.tensor_source import TensorSource
+from stereoreel.image.resize import resize
 from stereoreel.lab.metrics import gradient_energy
 from stereoreel.lab.orders.lab import Lab, measure
 from stereoreel.lab.orders.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
@@ -30,7 +31,6 @@ from stereoreel.lab.orders.statistics import difference, mean
 from stereoreel.lab.orders.tally import MEASURES
 from stereoreel.lab.orders.verdict import EVEN, LIKELY, SURE, judge
 from stereoreel.orders import COMPARED
-from stereoreel.resize import resize
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILTIN = {f"{kind}_model": "builtin" for kind in ("vsr", "upscale", "interpolate", "depth")}

@@ -10,13 +10,13 @@ import torch.nn.functional as F
 from image_nets import Compact, RRDBNet, random_net, save
 from lookahead import lookahead
 
-from stereoreel import tiles
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.transforms import Split
+from stereoreel.image import tiles
+from stereoreel.image.resize import resize
 from stereoreel.plan import Plan
-from stereoreel.resize import resize
 from stereoreel.upscale import OPTIONS, spandrel
 from stereoreel.upscale.network import ImageNetwork, read
 from stereoreel.upscale.work import Budget, Work

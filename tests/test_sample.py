@@ -10,8 +10,8 @@ from PIL import Image
 
 from stereoreel import sample
 from stereoreel.core.excerpt import spread
+from stereoreel.image.contact_sheet import BACKGROUND, contact_sheet, to_image
 from stereoreel.lab.shapes import Ball
-from stereoreel.lab.sheet import BACKGROUND, contact_sheet, to_image
 from stereoreel.media import colour
 
 SMALL = {"width": 160, "height": 68}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scenes import Camera, street
 
-from stereoreel.shots import CutDetector, find_cuts, is_cut, score, thumbnail
+from stereoreel.image.cut_detection import CutDetector, find_cuts, is_cut, score, thumbnail
 
 WIDTH, HEIGHT, SCENES = 256, 144, 10
 

@@ -12,7 +12,7 @@ from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
-from stereoreel.edge_snap import snap
+from stereoreel.image.edge_snap import snap
 from stereoreel.stereo import builtin, warp
 from stereoreel.stereo.parallax import ScreenPlane
 

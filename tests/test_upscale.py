@@ -10,7 +10,7 @@ from PIL import Image
 
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
-from stereoreel.resize import resize
+from stereoreel.image.resize import resize
 from stereoreel.upscale import OPTIONS, describe
 from stereoreel.upscale.builtin import load
 

@@ -10,7 +10,7 @@ from scenes import Camera, psnr, street
 
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
-from stereoreel.resize import resize
+from stereoreel.image.resize import resize
 from stereoreel.vsr import OPTIONS, describe
 from stereoreel.vsr.builtin import load
 

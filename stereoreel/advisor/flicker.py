@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..core.clip import ClipInfo
-from ..flow import SMALLEST, warp
+from ..image.flow import SMALLEST, warp
 from .finding import Finding
 from .windows import Window
 

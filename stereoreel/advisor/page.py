@@ -10,7 +10,7 @@ from ..core.clip import Clip
 from ..core.excerpt import peek, spread
 from ..core.host import Host
 from ..core.pull import pull
-from ..lab.sheet import BACKGROUND, GUTTER, INK, MARGIN, QUIET, to_image
+from ..image.contact_sheet import BACKGROUND, GUTTER, INK, MARGIN, QUIET, to_image
 from .advice import Advice
 
 WIDTH, FRAMES = 1600, 4

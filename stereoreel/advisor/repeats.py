@@ -7,7 +7,7 @@ from fractions import Fraction
 import numpy as np
 
 from ..core.clip import ClipInfo
-from ..flow import SMALLEST, warp
+from ..image.flow import SMALLEST, warp
 from .finding import Finding
 from .motion import MOVES
 from .windows import Window

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..shots import find_cuts, thumbnail
+from ..image.cut_detection import find_cuts, thumbnail
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
 

@@ -10,7 +10,7 @@ from math import ceil
 import torch
 from torch import Tensor
 
-from ..resize import fitted_size, resize
+from ..image.resize import fitted_size, resize
 from .clip import ClipInfo, Shot, Soundtrack
 from .options import shown
 

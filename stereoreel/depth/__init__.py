@@ -1,8 +1,8 @@
 """Depth: one relative inverse depth map per frame, near = 1."""
 
-from ..compute import PRECISIONS
 from ..core.clip import ClipInfo
 from ..core.options import DOWNLOAD, Option
+from ..image.compute import PRECISIONS
 
 OPTIONS = (
     Option("smoothing", 0.8, "How calm depth is over time within a shot: 0 follows every frame, 1 changes slowest.", 0.0, 1.0, 0.05),

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..core.clip import Shot
 from ..core.host import Host
-from ..flow import grayscale
+from ..image.flow import grayscale
 from .edges import shrink, upsample
 from .evidence import AHEAD, Picture
 from .tracking import ShotDepth

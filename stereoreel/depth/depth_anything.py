@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..compute import Spread
 from ..core.clip import ClipInfo
 from ..core.host import Host
+from ..image.compute import Spread
 from ..nets import depth_anything
 from ..nets.depth_anything import PATCH
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import flow
+from ..image import flow
 from .parallax import fit_camera, fit_turn, inverse_depth, length, unexplained
 
 AHEAD = 8  # frames seen before the first depth is given

@@ -10,10 +10,10 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from ..compute import number_type, together
 from ..core.clip import ClipInfo, Shot
-from ..edge_snap import snap
-from ..resize import resize
+from ..image.compute import number_type, together
+from ..image.edge_snap import snap
+from ..image.resize import resize
 from .windows import SteadyRange
 
 NEAREST = 0.1  # metres added to a distance before it is inverted, so that what is very near does not take the whole range

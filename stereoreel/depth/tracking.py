@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from .. import flow
+from ..image import flow
 from .edges import guided
 from .evidence import GAP, PARALLAX, Evidence, Flows, Picture, judge, motion_at, nothing, weighted_percentiles
 from .prior import layout

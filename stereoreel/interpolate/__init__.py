@@ -9,10 +9,10 @@ import warnings
 from fractions import Fraction
 from types import SimpleNamespace
 
-from ..compute import PRECISIONS
 from ..core.clip import ClipInfo
 from ..core.options import DOWNLOAD, LIVE, Option
 from ..core.timeline import output_count, output_edge, parse_fps
+from ..image.compute import PRECISIONS
 from .pairs import Schedule
 
 OPTIONS = (

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..core.clip import ClipInfo
 from ..core.host import Host
-from ..flow import grayscale
+from ..image.flow import grayscale
 from .pairs import Due, Moment
 from .projection import Between, Motion, compose, disagreement, measure, project
 from .stage import LOST, SURE, InterpolationStage, Made

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..compute import number_type
 from ..core.host import Host
+from ..image.compute import number_type
 from ..nets import film, rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..compute import together
 from ..core.clip import ClipInfo
+from ..image.compute import together
 from ..nets.rife import Between, blend
 from .pairs import Due, Moment
 from .stage import Made, trust

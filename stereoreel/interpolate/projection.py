@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..flow import SMALLEST, Search, search
+from ..image.flow import SMALLEST, Search, search
 
 CELL = 4
 WIDEST = 960  # what is measured is at most this large

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from .. import weights
-from ..compute import Graphs, number_type
 from ..core.host import Host
+from ..image.compute import Graphs, number_type
 from ..nets import rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage

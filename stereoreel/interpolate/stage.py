@@ -11,10 +11,10 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from ..compute import is_out_of_memory
 from ..core.clip import ClipInfo, Shot
 from ..core.options import agree
 from ..core.timeline import output_edge
+from ..image.compute import is_out_of_memory
 from . import ending, target_fps
 from .pairs import LONGEST, Due, Moment, Schedule, due
 

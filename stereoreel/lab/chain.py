@@ -10,9 +10,9 @@ from torch import Tensor
 from ..core.clip import ClipInfo
 from ..core.excerpt import spread
 from ..core.host import Headless
+from ..image.contact_sheet import contact_sheet, to_image
 from ..media.decode import FileSource
 from ..media.layout import pack
-from .sheet import contact_sheet, to_image
 
 MOMENTS = 4
 

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..flow import warp
+from ..image.flow import warp
 from .metrics import psnr
 
 RATIOS = (1.05, 1.25, 10)  # of neighbouring depths that make an edge: from, to, how many (Depth Pro)

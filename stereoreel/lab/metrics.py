@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..flow import flow, grayscale, warp
-from ..resize import resize
+from ..image.flow import flow, grayscale, warp
+from ..image.resize import resize
 
 UNCHANGED = 1.5 / 255  # a source pixel that never leaves this range stands still
 REACH = 2  # source pixels around a changing one that an upscaler may have let change

@@ -17,8 +17,8 @@ from ..core.host import Host
 from ..core.per_eye import TIME, Chunk, both, fan_out
 from ..core.pull import chunk_bytes, frames_at_once
 from ..core.timeline import output_edge
+from ..image.resize import resize
 from ..plan import Plan
-from ..resize import resize
 from .strand import Strand
 
 ENDLESS = 1 << 40  # frames of a clip whose end nobody knows

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..core.host import Host
 from ..core.per_eye import TIME
+from ..image.cut_detection import CutDetector, thumbnail
 from ..plan import Plan
-from ..shots import CutDetector, thumbnail
 from .frames import arrived
 from .line import Line, info_of, key_of
 from .numbers import Figures, Numbers

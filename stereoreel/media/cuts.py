@@ -12,7 +12,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from ..core import cancel
-from ..shots import LONG_SIDE, CutDetector
+from ..image.cut_detection import LONG_SIDE, CutDetector
 from . import colour
 from .ahead import ahead
 from .frames import Damage, in_memory, read_frames

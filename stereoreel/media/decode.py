@@ -21,7 +21,7 @@ from ..core import cancel
 from ..core.clip import ClipInfo, Soundtrack
 from ..core.host import Host
 from ..core.transforms import EARLY
-from ..resize import fitted_size
+from ..image.resize import fitted_size
 from . import colour
 from .ahead import ahead
 from .cuts import index_cuts

@@ -22,7 +22,7 @@ from torch import Tensor
 from ..core import cancel
 from ..core.clip import ClipInfo, Samples, Soundtrack
 from ..core.files import PartFile, plain_errors, sync
-from ..resize import fitted_size
+from ..image.resize import fitted_size
 from .boxes import write_stereo
 from .clock import Clock, Taken
 from .codec import Rate, container_options, open_encoder, stereo_of

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.clip import Color
-from ..resize import fitted_size, resize
+from ..image.resize import fitted_size, resize
 from . import colour
 
 WITH_ALPHA = ("bgra",)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ..core.clip import Shot
 from ..core.host import Host
-from ..pages import empty
+from ..image.huge_pages import empty
 from .comfort import SCREENS, told
 from .parallax import SHARES, Parallax
 from .soften import soften

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ..core.clip import Shot
-from ..flow import grayscale
+from ..image.flow import grayscale
 from .report import REACH, Report
 
 WIDTH = 640  # pixels at which pictures are matched; a step of the parallax is a 16th of one, 0.01 % of the width

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ..edge_snap import snap
-from ..resize import resize
+from ..image.edge_snap import snap
+from ..image.resize import resize
 from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
 
 SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}  # of the parallax, for the left and the right eye

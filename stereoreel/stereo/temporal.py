@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..flow import flow, grayscale
+from ..image.flow import flow, grayscale
 
 REACH = 12  # frames that are looked at, either way
 LOOKS = (1, 2, 3, 4, 6, 8, 10, 12)  # how far away; what is revealed stays so for a while

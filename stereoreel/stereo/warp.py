@@ -17,8 +17,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from ..compute import side_by_side
-from ..pages import empty
+from ..image.compute import side_by_side
+from ..image.huge_pages import empty
 from .gaps import fill_listed, fill_scanned
 
 log = logging.getLogger(__name__)

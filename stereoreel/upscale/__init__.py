@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
-from ..compute import PRECISIONS
 from ..core.clip import ClipInfo
 from ..core.options import DOWNLOAD, LIVE, Option
-from ..resize import scaled_size
+from ..image.compute import PRECISIONS
+from ..image.resize import scaled_size
 
 OPTIONS = (
     Option("factor", 2.0, "How many times wider and higher the frames become.", low=1.0, high=4.0, step=0.25),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ..core.clip import Shot
 from ..core.host import Host
-from ..resize import resize
+from ..image.resize import resize
 from . import wanted_size
 
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..compute import side_by_side
+from ..image.compute import side_by_side
 from .winograd import Chain, Field, Product
 
 TAIL_PIXELS = 2**19  # output pixels of a strip of the enlarging tail

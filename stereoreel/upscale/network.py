@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from .. import weights
-from ..compute import Graphs, Spread, halved, number_type
+from ..image.compute import Graphs, Spread, halved, number_type
 from ..nets.strict import Unfit
 from .fast_networks import faster
 

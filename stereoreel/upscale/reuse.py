@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .. import tiles
+from ..image import tiles
 from .work import Work
 
 WAIT = 16  # frames that may wait for a batch to fill; a still shot would wait for ever

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core.clip import ClipInfo, Shot
 from ..core.host import Host
 from ..core.options import agree
-from ..resize import resize
+from ..image.resize import resize
 from ..weights import loading
 from . import wanted_size
 from .network import ImageNetwork, read

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..flow import flow
+from ..image.flow import flow
 from .fields import area, at, confined, mean_near, warp
 
 KEPT, CARRIED = 0.9, 0.7  # the past's part in the result at strength 1: where nothing moves, and where resampling wears it off

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from .. import tiles
-from ..compute import free_memory, is_out_of_memory, together
+from ..image import tiles
+from ..image.compute import free_memory, is_out_of_memory, together
 from .guard import check_size, faults, seam_fault
 from .network import ImageNetwork
 

@@ -2,10 +2,10 @@
 
 from types import SimpleNamespace
 
-from ..compute import PRECISIONS
 from ..core.clip import ClipInfo
 from ..core.options import DOWNLOAD, LIVE, Option
-from ..resize import scaled_size
+from ..image.compute import PRECISIONS
+from ..image.resize import scaled_size
 
 LEVELS = (
     "low", "medium", "high", "ultra", *(f"highbitrate {much}" for much in ("low", "medium", "high", "ultra")), "streaming medium",

@@ -18,12 +18,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from .. import weights
-from ..compute import free_memory, number_type, together
 from ..core.clip import ClipInfo, Shot
 from ..core.host import Host
 from ..core.options import agree
+from ..image.compute import free_memory, number_type, together
+from ..image.resize import resize, scaled_size
 from ..nets import basicvsr
-from ..resize import resize, scaled_size
 from .basicvsr_track import Track, windows
 
 log = logging.getLogger(__name__)

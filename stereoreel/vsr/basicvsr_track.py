@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 import torch
 from torch import Tensor
 
-from ..compute import Spread
+from ..image.compute import Spread
 from ..nets.basicvsr import Frame, Keep, Memory, RealBasicVSR, Restorer
 
 PASSES, CLEAN = 3, 5 / 255  # auto cleaning ends after so many passes, or with one that changes less than this on average

@@ -18,8 +18,8 @@ from torch import Tensor
 
 from ..core.clip import ClipInfo, Shot
 from ..core.host import Host
-from ..flow import flow, grayscale, warp
-from ..resize import resize, scaled_size
+from ..image.flow import flow, grayscale, warp
+from ..image.resize import resize, scaled_size
 
 FLOW_PIXELS = 1280 * 720  # larger frames are reduced to this many pixels to find their motion
 PATCH = 5  # side of the square whose mean difference decides how far a neighbour is trusted

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from ..core.clip import ClipInfo, Shot
 from ..core.host import Host
+from ..image.resize import resize, scaled_size
 from ..nvidia import Effect, effects, level, planes
-from ..resize import resize, scaled_size
 
 NAME = "NVIDIA RTX Video Super Resolution"
 MULTIPLE, MOST = 8, 4  # its pictures' sides divide by this, and are at most so many times the source's

@@ -12,8 +12,8 @@ from stereoreel.advisor.measure import measure
 from stereoreel.advisor.windows import Window
 from stereoreel.advisor.windows import places as places_of
 from stereoreel.core.clip import Clip
+from stereoreel.image.resize import resize
 from stereoreel.media.decode import FileSource
-from stereoreel.resize import resize
 
 
 def footage(real_clip, count=1, half=False):

@@ -11,7 +11,6 @@ from image_nets import Compact, RRDBNet, random_net, save
 from media_files import write_video
 
 from stereoreel import catalog
-from stereoreel.compute import side_by_side
 from stereoreel.core import cancel
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.host import Headless
@@ -19,6 +18,7 @@ from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.film.identity import sha256
+from stereoreel.image.compute import side_by_side
 from stereoreel.media.ahead import ahead
 from stereoreel.media.decode import FileSource
 from stereoreel.media.encode import Writer

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...flow import warp
-from ...resize import resize
+from ...image.flow import warp
+from ...image.resize import resize
 from ..depth_metrics import boundary_error, boundary_f1, edge_band
 from ..metrics import psnr
 from .truth import DIVERGENCE, Truth

@@ -12,7 +12,7 @@ from torch import Tensor
 from ...core.clip import Clip, ClipInfo
 from ...core.host import Host
 from ...core.per_eye import TIME
-from ...resize import resize
+from ...image.resize import resize
 
 FPS = Fraction(25)
 FACTOR = 2  # of size and of rate, from the source to the truth

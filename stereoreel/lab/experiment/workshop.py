@@ -20,9 +20,9 @@ from ...core.host import Host
 from ...core.per_eye import TIME
 from ...core.pull import pull
 from ...declared import Node
-from ...edge_snap import snap
+from ...image.edge_snap import snap
+from ...image.resize import resize
 from ...orders import BY_KIND
-from ...resize import resize
 from .truth import DIVERGENCE, Truth, all_frames, area, kept
 
 STEREO = {"divergence": DIVERGENCE, "convergence_mode": "fixed", "convergence": 0.0}

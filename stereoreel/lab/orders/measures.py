@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...flow import warp
+from ...image.flow import warp
 from ..depth_metrics import REACH, canny
 
 NEAR = 2.0  # pixels within which an edge of depth counts as lying on one of the picture

@@ -12,8 +12,8 @@ from torch import Tensor
 from ...core.clip import Clip
 from ...core.host import Host
 from ...core.pull import pull
-from ...flow import flow, grayscale, warp
-from ...resize import resize
+from ...image.flow import flow, grayscale, warp
+from ...image.resize import resize
 from ..metrics import still
 from .measures import edge_distance
 

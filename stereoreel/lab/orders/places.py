@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor
 
 from ...depth.views import colored, palette
-from ..sheet import contact_sheet, to_image
+from ...image.contact_sheet import contact_sheet, to_image
 from .motion import as_bytes
 from .tally import Seen
 

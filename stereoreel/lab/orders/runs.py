@@ -18,7 +18,7 @@ from ...core.partition import Unit, excerpt
 from ...core.per_eye import TIME
 from ...core.pull import pull
 from ...core.transforms import Trim
-from ...resize import resize
+from ...image.resize import resize
 from ...stereo.parallax import Parallax
 from ..trial import trial
 from .cost import Cost, DeviceMeter

@@ -15,12 +15,12 @@ from weakref import WeakSet
 import torch
 from torch import Tensor
 
-from ...compute import free_memory, number_type
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...core.options import agree
+from ...image.compute import free_memory, number_type
+from ...image.resize import scaled_size
 from ...nets.flashvsr import placed
-from ...resize import scaled_size
 from . import attention, plan
 from .cache import kept_slots
 from .denoise import Denoiser

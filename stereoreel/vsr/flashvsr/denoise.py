@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from ...compute import Graphs
+from ...image.compute import Graphs
 from ...nets.flashvsr import PATCH, SIDE, Angles, FoldedDiT, windowed
 from . import attention, plan
 from .cache import Packed, Ring, cache

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import cancel
+from ..core import cancel
 
 
 class Search(NamedTuple):

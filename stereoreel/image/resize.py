@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core import cancel
+from ..core import cancel
 
 METHODS = ("lanczos", "bilinear", "area")
 BLOCK = 32  # outputs of one small product; wider wastes multiplications on zeros, narrower reads more inputs twice
