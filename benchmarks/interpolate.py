@@ -32,7 +32,6 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 from scenes import Camera, Layer, Scene, Texture, psnr
 
-from stereoreel.catalog import load
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
@@ -43,6 +42,7 @@ from stereoreel.interpolate import OPTIONS
 from stereoreel.interpolate.networks import NetworkMaker
 from stereoreel.interpolate.rife import RifeNetwork
 from stereoreel.interpolate.stage import InterpolationStage
+from stereoreel.models.catalog import load
 from stereoreel.nets import rife
 
 RIM = 48

@@ -34,7 +34,7 @@ from scenes import Camera, street
 from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
-from stereoreel import catalog, sample
+from stereoreel import sample
 from stereoreel.core.host import Headless
 from stereoreel.lab.experiment.cells import Plan, Row, cells, resizing
 from stereoreel.lab.experiment.claims import AFTER, DEFAULT, Setting, findings
@@ -43,6 +43,7 @@ from stereoreel.lab.experiment.degrade import SOURCES
 from stereoreel.lab.experiment.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
 from stereoreel.lab.experiment.truth import DIVERGENCE, FACTOR, Truth
 from stereoreel.lab.experiment.workshop import EXACT, Seen
+from stereoreel.models import catalog
 from stereoreel.nets.rife import FAMILIES, RIFE
 
 SIDE = 512  # of the pictures that operations are counted on

@@ -21,7 +21,7 @@ from ..stereoreel.declared import MASKS, Node
 from ..stereoreel.interpolate import target_fps
 from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.line import ENDLESS
-from ..stereoreel.plan import Plan
+from ..stereoreel.models.lazy_stage import Plan
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
 

@@ -9,15 +9,15 @@ from uuid import uuid4
 from torch import Tensor
 
 from ..stereoreel import build, policy
-from ..stereoreel.catalog import own_files, pick
 from ..stereoreel.core.clip import Clip, apply
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.core.transforms import Recut
 from ..stereoreel.declared import MASKS
 from ..stereoreel.depth.given import inverse
-from ..stereoreel.plan import Plan
-from ..stereoreel.weights import locate
+from ..stereoreel.models.catalog import own_files, pick
+from ..stereoreel.models.lazy_stage import Plan
+from ..stereoreel.models.weights import locate
 from . import _live as live
 from ._comfy import PromptServer, VideoInput, io, ui
 from ._host import ComfyHost

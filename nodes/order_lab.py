@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from ..stereoreel import build
-from ..stereoreel.catalog import own_files
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.lab.orders.lab import measure
+from ..stereoreel.models.catalog import own_files
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

@@ -30,7 +30,7 @@ from .extract import SAMPLE
 from .film import command as film
 from .lab.orders import command as order_lab
 from .media.paths import check_name
-from .plan import plans
+from .models.lazy_stage import plans
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / "workflows"

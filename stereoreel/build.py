@@ -18,7 +18,7 @@ from .depth.given import Given
 from .depth.views import Colors, Histogram
 from .graph import label
 from .media.paths import check_name
-from .plan import Plan
+from .models.lazy_stage import Plan
 from .stereo.parallax import ScreenPlane
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate

@@ -15,7 +15,7 @@ from .core.host import Host
 from .core.options import Option
 from .core.pull import pull
 from .core.transforms import Fit, Recut, Uncut
-from .plan import Plan
+from .models.lazy_stage import Plan
 from .stereo.chart import page
 from .stereo.comfort import SCREENS
 from .stereo.matching import MatchedReport

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from . import catalog
 from .core.options import Option
+from .models import catalog
 
 FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
 DEPTHS = "IMAGE,VIDEO,MASK"

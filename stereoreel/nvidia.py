@@ -10,7 +10,7 @@ from types import ModuleType
 import torch
 from torch import Tensor
 
-from .machine import INSTALL
+from .models.machine import INSTALL
 
 BLACK, LIT = 2 / 255, 32 / 255  # the brightest that a black picture may be, and how bright a source is of which a black picture is wrong
 

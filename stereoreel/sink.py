@@ -26,7 +26,7 @@ from .media.encode import Writer
 from .media.layout import TWO_FILES, WITH_DEPTH, file_tag
 from .media.options import check
 from .media.sized import SizedWriter
-from .plan import plans
+from .models.lazy_stage import plans
 
 
 def write(

@@ -11,10 +11,10 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 
 import torch  # isort: skip
 
-from stereoreel import catalog
 from stereoreel.core.clip import Clip
 from stereoreel.core.host import Headless
 from stereoreel.core.tensor_source import TensorSource
+from stereoreel.models import catalog
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 

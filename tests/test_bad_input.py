@@ -13,7 +13,7 @@ from media_files import tone, truncate, write_video
 from stereoreel.__main__ import main
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import frames
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")

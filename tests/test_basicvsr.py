@@ -5,13 +5,13 @@ import torch
 from lookahead import lookahead
 from vsr_nets import SMALL, checkpoint, footage, small
 
-from stereoreel import catalog
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.image.resize import resize, scaled_size
+from stereoreel.models import catalog
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import basicvsr
-from stereoreel.plan import Plan
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.basicvsr import AHEAD, MOST, BasicVSRStage, padded
 from stereoreel.vsr.basicvsr_track import windows

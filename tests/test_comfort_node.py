@@ -16,8 +16,8 @@ from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Split, Trim
 from stereoreel.image.flow import grayscale
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.orders import api
-from stereoreel.plan import Plan
 from stereoreel.stereo.matching import matched
 from stereoreel.workflow import Assembly
 

@@ -5,13 +5,13 @@ import torch
 from lookahead import lookahead
 from test_depth_anything_net import TINY, TINY_VIDEO, as_transformers, published, random_net
 
-from stereoreel import catalog
 from stereoreel.core.clip import ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.depth import OPTIONS
 from stereoreel.depth.depth_anything import DepthAnything
-from stereoreel.plan import Plan
+from stereoreel.models import catalog
+from stereoreel.models.lazy_stage import Plan
 
 CPU = torch.device("cpu")
 FAST = {"resolution": "native", "precision": "fp32"}

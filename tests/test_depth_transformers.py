@@ -11,9 +11,9 @@ import pytest
 import torch
 from weights_shop import TINY
 
-from stereoreel import catalog
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.depth import transformers as loader
+from stereoreel.models import catalog
 
 FRAMES = torch.rand(11, 44, 90, 3, generator=torch.Generator().manual_seed(3))
 INFO = ClipInfo(90, 44, Fraction(25), len(FRAMES))

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from scenes import Camera, Layer, Scene, Texture, psnr
 from torch import Tensor
 
-from stereoreel.catalog import load
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.image.flow import flow, grayscale
 from stereoreel.interpolate.projection import compose, measure, project
+from stereoreel.models.catalog import load
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 EYES = (-0.5, 0.5)

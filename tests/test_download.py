@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 from weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
-from stereoreel import catalog, download, orders, stock
+from stereoreel import orders, stock
 from stereoreel.__main__ import main
-from stereoreel.plan import Plan
+from stereoreel.models import catalog, download
+from stereoreel.models.lazy_stage import Plan
 
 
 @pytest.fixture(autouse=True)

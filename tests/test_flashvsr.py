@@ -12,8 +12,8 @@ from stereoreel.core.clip import ClipInfo, Shot, apply
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import flashvsr_decoder
-from stereoreel.plan import Plan
 from stereoreel.vsr import OPTIONS, describe
 from stereoreel.vsr.flashvsr import FlashVSR, plan, stream
 from stereoreel.vsr.flashvsr.denoise import Denoiser

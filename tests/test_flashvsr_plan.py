@@ -7,9 +7,9 @@ import flashvsr_nets as tiny
 import pytest
 import torch
 
-from stereoreel import catalog
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
+from stereoreel.models import catalog
 from stereoreel.vsr import OPTIONS
 from stereoreel.vsr.flashvsr import FlashVSR, load, plan
 from stereoreel.vsr.flashvsr import color as colors

@@ -7,14 +7,14 @@ import pytest
 import torch
 from scenes import Camera, Layer, Scene, Texture, psnr
 
-from stereoreel.catalog import load
 from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames as pulled
 from stereoreel.image.flow import flow, grayscale, warp
 from stereoreel.interpolate import OPTIONS, describe
-from stereoreel.plan import Plan
+from stereoreel.models.catalog import load
+from stereoreel.models.lazy_stage import Plan
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 

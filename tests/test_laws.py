@@ -7,13 +7,14 @@ import pytest
 import torch
 from lookahead import lookahead
 
-from stereoreel import catalog, orders, workflow
+from stereoreel import orders, workflow
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
 from stereoreel.extract import OPTIONS as EXTRACT
 from stereoreel.media.options import OPTIONS as ENCODE
-from stereoreel.plan import Plan
+from stereoreel.models import catalog
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.sink import write
 
 MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file and not entry.needs]

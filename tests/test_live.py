@@ -11,11 +11,11 @@ from test_laws import scene
 from test_rife import network as rife
 from vsr_nets import checkpoint, small
 
-from stereoreel import catalog
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import pull
 from stereoreel.live import Session
-from stereoreel.plan import Plan
+from stereoreel.models import catalog
+from stereoreel.models.lazy_stage import Plan
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -15,7 +15,7 @@ from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.image.resize import resize
 from stereoreel.live import PostProcessor, Session, Sessions, Upscaler
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 
 ROOT = Path(__file__).resolve().parents[1]
 FUSION, LANCZOS = Plan("vsr", {"model": "builtin"}, "VSR"), Plan("upscale", {"model": "builtin"}, "Upscale")

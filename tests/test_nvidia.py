@@ -10,13 +10,13 @@ import nvvfx_stand_in
 import pytest
 import torch
 
-from stereoreel import catalog
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
 from stereoreel.interpolate import OPTIONS as TIMES
 from stereoreel.interpolate import nvidia as generation
+from stereoreel.models import catalog
 from stereoreel.vsr import LEVELS, OPTIONS, describe
 from stereoreel.vsr import nvidia as resolution
 
@@ -176,7 +176,7 @@ def test_alpha_depth_and_both_eyes_come_along(nvvfx, host):
 
 
 def test_the_package_is_found_without_being_imported(nvvfx):
-    from stereoreel.machine import installed
+    from stereoreel.models.machine import installed
 
     assert "nvidia-vfx" in installed()
 

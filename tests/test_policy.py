@@ -4,10 +4,10 @@ import pytest
 import torch
 from weights_shop import TINY
 
-from stereoreel import catalog, policy
 from stereoreel.__main__ import main
 from stereoreel.core.host import Headless
-from stereoreel.machine import Machine, described, unmet
+from stereoreel.models import catalog, policy
+from stereoreel.models.machine import Machine, described, unmet
 
 GB = 10**9
 TRITON = {"triton": "3.4.0"}

@@ -16,7 +16,7 @@ from stereoreel.core.pull import frames
 from stereoreel.core.transforms import Split
 from stereoreel.image import tiles
 from stereoreel.image.resize import resize
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.upscale import OPTIONS, spandrel
 from stereoreel.upscale.network import ImageNetwork, read
 from stereoreel.upscale.work import Budget, Work

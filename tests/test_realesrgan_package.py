@@ -12,7 +12,7 @@ from image_nets import Compact, RRDBNet, random_net, save
 
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import frames
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 
 pytestmark = pytest.mark.reference
 

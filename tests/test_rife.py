@@ -13,8 +13,8 @@ from stereoreel.interpolate import OPTIONS
 from stereoreel.interpolate.networks import NetworkMaker
 from stereoreel.interpolate.rife import RifeNetwork
 from stereoreel.interpolate.stage import InterpolationStage
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import film, rife
-from stereoreel.plan import Plan
 
 SIZE = (44, 70)  # divides by nothing
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stereoreel import catalog
 from stereoreel.core.options import Option, resolve
 from stereoreel.declared import NODES
+from stereoreel.models import catalog
 
 SNAPSHOT = Path(__file__).with_name("schema.json")
 HELP = Path(__file__).resolve().parents[1] / "web" / "docs"

@@ -12,14 +12,15 @@ from safetensors.torch import save_file
 from torch import nn
 from weights_shop import MODEL, TINY, names, publish, whole
 
-from stereoreel import catalog, download, orders, weights
+from stereoreel import orders
 from stereoreel.__main__ import main
-from stereoreel.catalog import choose
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.host import Headless, comfy_models
 from stereoreel.core.options import resolve
-from stereoreel.plan import Plan, plans
-from stereoreel.weights import File, read
+from stereoreel.models import catalog, download, weights
+from stereoreel.models.catalog import choose
+from stereoreel.models.lazy_stage import Plan, plans
+from stereoreel.models.weights import File, read
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,8 @@ from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
 
-from stereoreel import catalog
-from stereoreel.weights import File
+from stereoreel.models import catalog
+from stereoreel.models.weights import File
 
 
 def safetensors(tensors: dict, data: bytes, length: int | None = None) -> bytes:

@@ -15,7 +15,7 @@ from ..core.clip import Clip, ClipInfo, Shot, Source, Step
 from ..core.host import Host
 from ..core.per_eye import TIME
 from ..core.pull import chunk_bytes
-from ..plan import KeptPlan, Plan
+from ..models.lazy_stage import KeptPlan, Plan
 
 JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
 LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them

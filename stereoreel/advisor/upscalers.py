@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .. import catalog, policy
-from ..catalog import Entry
 from ..core.host import Host
-from ..machine import described
+from ..models import catalog, policy
+from ..models.catalog import Entry
+from ..models.machine import described
+from ..models.weights import megabytes, spoilt
 from ..stock import missing
-from ..weights import megabytes, spoilt
 
 NODES = {"vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale"}
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from .. import catalog, policy
 from ..core.clip import ClipInfo
 from ..core.host import Host
+from ..models import catalog, policy
 from ..orders import COMPARED
 from .blocks import STRONG as BLOCKY
 from .finding import Finding

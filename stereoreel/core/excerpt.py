@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..plan import Plan
+from ..models.lazy_stage import Plan
 from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths, makers_of
 from .host import Host
 from .per_eye import TIME

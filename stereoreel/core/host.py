@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from .. import weights
+from ..models import weights
 from .places import CHECKOUT
 
 MODELS_VARIABLE = "STEREOREEL_MODELS"

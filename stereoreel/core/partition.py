@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..plan import KeptPlan, Plan
+from ..models.lazy_stage import KeptPlan, Plan
 from . import excerpt as peek
 from . import transforms as views
 from .clip import Clip, ClipInfo, Shot, Step

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from .. import weights
 from ..core.clip import ClipInfo
 from ..core.host import Host
 from ..image.compute import Spread
+from ..models import weights
 from ..nets import depth_anything
 from ..nets.depth_anything import PATCH
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type

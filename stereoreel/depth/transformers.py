@@ -19,8 +19,8 @@ from torch import Tensor, nn
 
 from ..core.clip import ClipInfo
 from ..core.host import Host
-from ..intact import fault, first_line
-from ..weights import BREAKS
+from ..models.intact import fault, first_line
+from ..models.weights import BREAKS
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

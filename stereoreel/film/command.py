@@ -15,7 +15,7 @@ from ..core.error_context import naming
 from ..core.files import refuse_harm
 from ..core.host import Headless
 from ..core.partition import GROUP
-from ..plan import plans
+from ..models.lazy_stage import plans
 
 
 def declare(commands) -> None:

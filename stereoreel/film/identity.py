@@ -20,7 +20,7 @@ from ..core.host import Host
 from ..core.tensor_source import TensorSource
 from ..media.decode import FileSource
 from ..media.probe import fingerprint
-from ..plan import Plan
+from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
 BLOCK = 1 << 22

@@ -6,11 +6,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..catalog import KINDS
 from ..core.clip import Clip
 from ..core.host import Headless
 from ..declared import BY_ID
-from ..plan import plans
+from ..models.catalog import KINDS
+from ..models.lazy_stage import plans
 from ..workflow import Graph
 from .worker import CODE, PACK
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-from .. import weights
 from ..core.host import Host
+from ..models import weights
 from . import film, rife
 from .stage import InterpolationStage
 

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from .. import weights
 from ..core.host import Host
 from ..image.compute import number_type
+from ..models import weights
 from ..nets import film, rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor
 
-from .. import weights
 from ..core.host import Host
 from ..image.compute import Graphs, number_type
+from ..models import weights
 from ..nets import rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage

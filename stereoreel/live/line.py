@@ -10,7 +10,6 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from ..catalog import module
 from ..core.clip import ClipInfo, Shot, Stage
 from ..core.error_context import naming
 from ..core.host import Host
@@ -18,7 +17,8 @@ from ..core.per_eye import TIME, Chunk, both, fan_out
 from ..core.pull import chunk_bytes, frames_at_once
 from ..core.timeline import output_edge
 from ..image.resize import resize
-from ..plan import Plan
+from ..models.catalog import module
+from ..models.lazy_stage import Plan
 from .strand import Strand
 
 ENDLESS = 1 << 40  # frames of a clip whose end nobody knows

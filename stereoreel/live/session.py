@@ -19,7 +19,7 @@ from torch import Tensor
 from ..core.host import Host
 from ..core.per_eye import TIME
 from ..image.cut_detection import CutDetector, thumbnail
-from ..plan import Plan
+from ..models.lazy_stage import Plan
 from .frames import arrived
 from .line import Line, info_of, key_of
 from .numbers import Figures, Numbers

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.host import Headless, Host
-from ..plan import Plan
+from ..models.lazy_stage import Plan
 from .frames import as_tensor
 from .numbers import Figures
 from .session import CONSTANT, READY, Session

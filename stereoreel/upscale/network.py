@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from .. import weights
 from ..image.compute import Graphs, Spread, halved, number_type
+from ..models import weights
 from ..nets.strict import Unfit
 from .fast_networks import faster
 

@@ -14,7 +14,7 @@ from ..core.clip import ClipInfo, Shot
 from ..core.host import Host
 from ..core.options import agree
 from ..image.resize import resize
-from ..weights import loading
+from ..models.weights import loading
 from . import wanted_size
 from .network import ImageNetwork, read
 from .reuse import StillTiles, groups

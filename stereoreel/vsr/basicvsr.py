@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .. import weights
 from ..core.clip import ClipInfo, Shot
 from ..core.host import Host
 from ..core.options import agree
 from ..image.compute import free_memory, number_type, together
 from ..image.resize import resize, scaled_size
+from ..models import weights
 from ..nets import basicvsr
 from .basicvsr_track import Track, windows
 

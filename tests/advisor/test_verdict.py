@@ -18,7 +18,7 @@ from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.declared import BY_ID
 from stereoreel.media.decode import FileSource
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)
 CLEAN = {"noise": 0.5, "blockiness": 0.02, "resolution": 1080.0, "interlaced": 0.0, "duplicates": 0.0, "motion": 2.0, "large_motion": 12.0,

@@ -21,10 +21,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "film")]
 import av
 from films import source  # noqa: F401  # so that no fork imports anything
 
-from stereoreel import download, film, sink  # noqa: F401
+from stereoreel import film, sink  # noqa: F401
 from stereoreel.__main__ import main
 from stereoreel.film import segment  # noqa: F401
-from stereoreel.weights import File
+from stereoreel.models import download
+from stereoreel.models.weights import File
 
 MODES = {"once": 1, "full": 2, "kill": 3, "torn": 4}
 FAULTY = ctypes.CDLL(None)

@@ -10,7 +10,6 @@ import torch
 from image_nets import Compact, RRDBNet, random_net, save
 from media_files import write_video
 
-from stereoreel import catalog
 from stereoreel.core import cancel
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.host import Headless
@@ -23,7 +22,8 @@ from stereoreel.media.ahead import ahead
 from stereoreel.media.decode import FileSource
 from stereoreel.media.encode import Writer
 from stereoreel.media.options import OPTIONS
-from stereoreel.plan import Plan
+from stereoreel.models import catalog
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample import sample
 
 FRAMES = 12

@@ -20,7 +20,7 @@ from stereoreel.core.clip import apply
 from stereoreel.core.excerpt import makers_of
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import DEEP, frames, pull
-from stereoreel.plan import Plan, plans
+from stereoreel.models.lazy_stage import Plan, plans
 
 LONG = 2000
 CHEAP = {

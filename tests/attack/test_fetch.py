@@ -11,8 +11,8 @@ import pytest
 from bad_weights import contents
 from weights_shop import CONTENTS, TINY, names, whole
 
-from stereoreel import download
-from stereoreel.weights import File
+from stereoreel.models import download
+from stereoreel.models.weights import File
 
 PLAIN = hashlib.sha256(CONTENTS).hexdigest()
 

@@ -14,11 +14,11 @@ from vsr_nets import checkpoint
 from vsr_nets import small as small_vsr
 from weights_shop import TINY, publish, whole
 
-from stereoreel import catalog, weights
 from stereoreel.__main__ import main
-from stereoreel.catalog import Entry
 from stereoreel.core.options import resolve
-from stereoreel.intact import fault
+from stereoreel.models import catalog, weights
+from stereoreel.models.catalog import Entry
+from stereoreel.models.intact import fault
 from stereoreel.nets import depth_anything, film, rife
 
 ARCHS = {  # every module that opens a file of weights

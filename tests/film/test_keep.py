@@ -16,7 +16,7 @@ from stereoreel.film import film
 from stereoreel.film.segment import frame_hashes
 from stereoreel.media.decode import FileSource
 from stereoreel.media.options import OPTIONS
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.sink import write
 
 SEEN = []

@@ -11,7 +11,7 @@ from stereoreel.core.partition import Unit, excerpt, stretches, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Recut, Trim, Uncut
 from stereoreel.interpolate import builtin as interpolation
-from stereoreel.plan import Plan
+from stereoreel.models.lazy_stage import Plan
 
 
 def plan(kind, **given) -> Plan:

@@ -16,8 +16,8 @@ from ...core.excerpt import spread
 from ...core.host import Host
 from ...core.timeline import position
 from ...declared import BY_ID
+from ...models.lazy_stage import plans
 from ...orders import api
-from ...plan import plans
 from ..trial import trial
 from .cost import Cost
 from .motion import Position, Source

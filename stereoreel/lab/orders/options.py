@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from types import SimpleNamespace
 
-from ... import catalog
 from ...core.options import Option, resolve
+from ...models import catalog
 from ...orders import UPSCALERS
 
 ANY_UPSCALER = "upscaler"  # in an order: the one that is chosen

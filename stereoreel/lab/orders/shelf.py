@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ...core.clip import Clip, ClipInfo, Stage, Step
 from ...core.excerpt import makers_of
 from ...core.host import Host
-from ...plan import Plan
+from ...models.lazy_stage import Plan
 
 
 class Shelf:

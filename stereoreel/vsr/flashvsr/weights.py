@@ -13,9 +13,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ... import weights
 from ...core.host import Host
-from ...intact import digest
+from ...models import weights
+from ...models.intact import digest
 from ...nets import flashvsr, flashvsr_decoder, flashvsr_projector, wan_vae
 from ...nets.strict import Unfit
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import yaml
 
+from ..core.places import data
 from .machine import Machine, unmet
 
-FILE = Path(__file__).parent.parent / "models_config" / "policy.yaml"
+FILE = data("models_config") / "policy.yaml"
 QUALITY, LIVE = "quality", "live"
 AIMS = {QUALITY: "the best picture, however long it takes", LIVE: "no frame per second may be lost"}
 KINDS = ("vsr", "upscale")  # the kinds between which it chooses

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor
 
 from .intact import ZIP, fault, first_line
-from .nets.strict import Unfit
+from ..nets.strict import Unfit
 
 if TYPE_CHECKING:
-    from .core.host import Host
+    from ..core.host import Host
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
 # ComfyUI's folders for each kind, below its models folder; what is fetched goes into the first.

@@ -21,8 +21,8 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from filelock import FileLock, Timeout  # torch brings it
 
-from . import __version__
-from .core.files import sync, sync_folder
+from .. import __version__
+from ..core.files import sync, sync_folder
 from .intact import fault, first_line
 from .weights import File, checked, megabytes
 

@@ -13,16 +13,17 @@ from types import ModuleType, SimpleNamespace
 import yaml
 
 from . import policy
-from .core.clip import Stage
-from .core.host import Headless, Host
-from .core.options import Option, one_line, resolve
+from ..core.clip import Stage
+from ..core.host import Headless, Host
+from ..core.options import Option, one_line, resolve
 from .machine import described, unmet
+from ..core.places import data
 from .weights import File, checked, found, is_weights, locate, spoilt
 
 log = logging.getLogger(__name__)
 
 KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")
-CONFIG = Path(__file__).parent.parent / "models_config"
+CONFIG = data("models_config")
 MAIN = "weights"  # the role of a model's only or most important file
 PASSED_OVER = "passing over"
 ANY = "*"  # the entry that says how a file of the user's is run
@@ -92,7 +93,7 @@ def own_files(kind: str, host: Host) -> list[str]:
 
 
 def module(kind: str) -> ModuleType:
-    return import_module(f".{kind}", __package__)
+    return import_module(f"..{kind}", __package__)
 
 
 def options(kind: str) -> tuple[Option, ...]:
@@ -253,7 +254,7 @@ def stage(kind: str, settings: SimpleNamespace, host: Host, label: str) -> Stage
     """The stage of these settings, ready to run; the log tells what was chosen and why."""
     entry, reason = chosen(kind, settings, host)
     log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
-    return import_module(f".{kind}.{entry.arch}", __package__).load(entry, settings, host)
+    return import_module(f"..{kind}.{entry.arch}", __package__).load(entry, settings, host)
 
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from . import catalog
 from .catalog import Entry
-from .core.clip import Clip, ClipInfo, Stage, Step, makers_of
-from .core.error_context import naming
-from .core.host import Host
-from .core.options import resolve
+from ..core.clip import Clip, ClipInfo, Stage, Step, makers_of
+from ..core.error_context import naming
+from ..core.host import Host
+from ..core.options import resolve
 from .weights import found
 
 

@@ -1,0 +1,1 @@
+"""The catalogue: which models there are, where their weights are, and what this machine can run."""
