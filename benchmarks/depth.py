@@ -41,17 +41,17 @@ from PIL import Image
 from test_depth_anything_net import PUBLISHED, random_net
 from test_depth_windows import scene as flown_past
 
-from stereoreel import depth, stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
-from stereoreel.depth.depth_anything import DepthAnything, DepthStage
-from stereoreel.depth.windows import SteadyRange
 from stereoreel.image.edge_snap import snap
 from stereoreel.lab.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.lab.metrics import psnr
 from stereoreel.nets import depth_anything
-from stereoreel.stereo import builtin
+from stereoreel.stages import depth, stereo
+from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage
+from stereoreel.stages.depth.windows import SteadyRange
+from stereoreel.stages.stereo import builtin
 
 MODELS = {name.replace(" ", "-"): name for name in PUBLISHED}
 PUBLISHED_MS = {"video small": 7.5, "video large": 14.0}  # a frame, on an A100 in fp16, 32 at once, 518x518

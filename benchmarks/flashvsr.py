@@ -38,10 +38,10 @@ from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
 from stereoreel.image.compute import number_type
 from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
-from stereoreel.vsr import OPTIONS
-from stereoreel.vsr.flashvsr import FlashVSR
-from stereoreel.vsr.flashvsr.one_shot import OneShot
-from stereoreel.vsr.flashvsr.stream import AHEAD, BEGIN, STEP, enlarge, schedule
+from stereoreel.stages.vsr import OPTIONS
+from stereoreel.stages.vsr.flashvsr import FlashVSR
+from stereoreel.stages.vsr.flashvsr.one_shot import OneShot
+from stereoreel.stages.vsr.flashvsr.stream import AHEAD, BEGIN, STEP, enlarge, schedule
 
 Figure = TypeVar("Figure")
 SIZES = {"cpu": ["40x40x2"], "cuda": ["512x512x2", "704x384x2"]}

@@ -11,8 +11,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from stereoreel.nets import flashvsr
-from stereoreel.vsr.flashvsr import FlashVSR, attention, plan
-from stereoreel.vsr.flashvsr.stream import STEP
+from stereoreel.stages.vsr.flashvsr import FlashVSR, attention, plan
+from stereoreel.stages.vsr.flashvsr.stream import STEP
 
 PEAK, DENSE = 990e12, 790e12  # multiplications and additions a second in bfloat16 of an H100 or H200: published, and reached in practice
 BANDWIDTH = 4.8e12  # bytes a second of an H200's memory, published

@@ -38,12 +38,12 @@ from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
 from stereoreel.image.compute import number_type
 from stereoreel.image.flow import flow, grayscale, warp
-from stereoreel.interpolate import OPTIONS
-from stereoreel.interpolate.networks import NetworkMaker
-from stereoreel.interpolate.rife import RifeNetwork
-from stereoreel.interpolate.stage import InterpolationStage
 from stereoreel.models.catalog import load
 from stereoreel.nets import rife
+from stereoreel.stages.interpolate import OPTIONS
+from stereoreel.stages.interpolate.networks import NetworkMaker
+from stereoreel.stages.interpolate.rife import RifeNetwork
+from stereoreel.stages.interpolate.stage import InterpolationStage
 
 RIM = 48
 RESET = Path("/proc/self/clear_refs")

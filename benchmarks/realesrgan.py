@@ -34,9 +34,9 @@ from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
 from stereoreel.image.compute import number_type
-from stereoreel.upscale import OPTIONS
-from stereoreel.upscale.network import ImageNetwork, read
-from stereoreel.upscale.spandrel import ImageUpscaler
+from stereoreel.stages.upscale import OPTIONS
+from stereoreel.stages.upscale.network import ImageNetwork, read
+from stereoreel.stages.upscale.spandrel import ImageUpscaler
 
 NETS = {"x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)), "compact": (Compact, dict(scale=4, width=64, layers=16))}
 TERA = {"x2plus": 2.35 / 512**2, "compact": 0.325 / 512**2}  # TFLOP a pixel

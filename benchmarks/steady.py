@@ -28,7 +28,7 @@ from torch import nn
 
 from stereoreel.image.resize import resize
 from stereoreel.lab import metrics
-from stereoreel.upscale.steady import Steady
+from stereoreel.stages.upscale.steady import Steady
 
 SEEDS = range(21, 29)  # of the scenes to train on: none that is judged
 SIZES = ((128, 128), (720, 1280))  # of the source, for the time

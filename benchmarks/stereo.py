@@ -31,13 +31,13 @@ import torch  # isort: skip
 import torch.nn.functional as F
 from scenes import Rendered, Scene, psnr, street
 
-from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
 from stereoreel.media.anaglyph import DUBOIS, dubois
-from stereoreel.stereo import builtin, warp
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import builtin, warp
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 DIVERGENCE = 6.0  # percent for both eyes, 3 for each

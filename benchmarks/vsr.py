@@ -32,12 +32,12 @@ import torch  # isort: skip
 from image_nets import Compact, RRDBNet, random_net, save
 from vsr_nets import footage, random_weights
 
-from stereoreel import upscale, vsr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless, best_device
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
 from stereoreel.nets import basicvsr as nets
+from stereoreel.stages import upscale, vsr
 
 SIZES = {"cpu": (96, 64, 12), "cuda": (480, 270, 90)}  # width, height, frames
 PEER = "realesrgan-x2plus"
@@ -45,13 +45,13 @@ CHUNK = 4
 
 
 def builtin(options: SimpleNamespace, device: torch.device):
-    from stereoreel.vsr import builtin
+    from stereoreel.stages.vsr import builtin
 
     return builtin.load(None, options, Headless(device))
 
 
 def recurrent(net: type, options: SimpleNamespace, device: torch.device):
-    from stereoreel.vsr.basicvsr import BasicVSRStage
+    from stereoreel.stages.vsr.basicvsr import BasicVSRStage
 
     return BasicVSRStage(random_weights(net()), options, device)
 
@@ -59,7 +59,7 @@ def recurrent(net: type, options: SimpleNamespace, device: torch.device):
 def flash(options: SimpleNamespace, device: torch.device):
     from stereoreel.image.compute import number_type
     from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
-    from stereoreel.vsr.flashvsr import FlashVSR
+    from stereoreel.stages.vsr.flashvsr import FlashVSR
 
     dtype = number_type(options.precision, device)
     with torch.device(device):
@@ -71,8 +71,8 @@ def flash(options: SimpleNamespace, device: torch.device):
 
 
 def single(net: torch.nn.Module, options: SimpleNamespace, device: torch.device):
-    from stereoreel.upscale.network import ImageNetwork, read
-    from stereoreel.upscale.spandrel import ImageUpscaler
+    from stereoreel.stages.upscale.network import ImageNetwork, read
+    from stereoreel.stages.upscale.spandrel import ImageUpscaler
 
     with tempfile.TemporaryDirectory() as folder:
         descriptor = read(save(net, Path(folder) / "net.pth"))
@@ -155,7 +155,7 @@ def main() -> None:
         with torch.inference_mode():
             print(json.dumps(run(options.one, options.device, width, height, options.frames)))
         return
-    flashes = options.device.type == "cuda" and find_spec("stereoreel.vsr.flashvsr")
+    flashes = options.device.type == "cuda" and find_spec("stereoreel.stages.vsr.flashvsr")
     names = options.models or [name for name in (*VSR, *UPSCALE) if name != "flashvsr" or flashes]
     found: dict[str, list] = {name: [] for name in names}
     for name, one in turns(names, options):

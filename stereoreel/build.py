@@ -14,12 +14,12 @@ from .core.options import resolve, shown
 from .core.timeline import parse_fps
 from .core.transforms import Eye, Recut
 from .declared import Node
-from .depth.given import Given
-from .depth.views import Colors, Histogram
 from .graph import label
 from .media.paths import check_name
 from .models.lazy_stage import Plan
-from .stereo.parallax import ScreenPlane
+from .stages.depth.given import Given
+from .stages.depth.views import Colors, Histogram
+from .stages.stereo.parallax import ScreenPlane
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 

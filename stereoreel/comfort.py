@@ -16,10 +16,10 @@ from .core.options import Option
 from .core.pull import pull
 from .core.transforms import Fit, Recut, Uncut
 from .models.lazy_stage import Plan
-from .stereo.chart import page
-from .stereo.comfort import SCREENS
-from .stereo.matching import MatchedReport
-from .stereo.report import ComfortReport, Report
+from .stages.stereo.chart import page
+from .stages.stereo.comfort import SCREENS
+from .stages.stereo.matching import MatchedReport
+from .stages.stereo.report import ComfortReport, Report
 
 AS_STEREO = "as Stereo says"
 FAITHFUL = ("upscale", "vsr", "interpolate")  # stages behind Stereo that move nothing from where its eyes see it

@@ -16,7 +16,7 @@ from .core.host import Host
 from .core.options import Option
 from .core.pull import pull
 from .core.transforms import Eye, Fit
-from .depth.views import Colors
+from .stages.depth.views import Colors
 
 OPTIONS = (
     Option("samples", 8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need around them, are computed.",

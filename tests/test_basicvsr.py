@@ -12,9 +12,9 @@ from stereoreel.image.resize import resize, scaled_size
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import basicvsr
-from stereoreel.vsr import OPTIONS
-from stereoreel.vsr.basicvsr import AHEAD, MOST, BasicVSRStage, padded
-from stereoreel.vsr.basicvsr_track import windows
+from stereoreel.stages.vsr import OPTIONS
+from stereoreel.stages.vsr.basicvsr import AHEAD, MOST, BasicVSRStage, padded
+from stereoreel.stages.vsr.basicvsr_track import windows
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 
@@ -43,7 +43,7 @@ def made(model, clip, host, chunk=None, **options):
 
 def ahead(monkeypatch, count):
     """Windows that see fewer frames ahead, for short tests."""
-    monkeypatch.setattr("stereoreel.vsr.basicvsr.AHEAD", count)
+    monkeypatch.setattr("stereoreel.stages.vsr.basicvsr.AHEAD", count)
 
 
 def alone(net, images):
@@ -197,7 +197,7 @@ def test_cleaning_runs_as_often_as_asked(put, host, tensor_clip, monkeypatch):
             torch.testing.assert_close(results[passes], net.basicvsr(pictures).movedim(1, -1).clamp(0, 1), atol=1e-5, rtol=0)
         change = float(net.dirt(images.movedim(-1, 1)).abs().mean())
     assert change > 5 * STEP and torch.equal(results["auto"], results["3"])  # the network changes much, so that auto goes on
-    monkeypatch.setattr("stereoreel.vsr.basicvsr_track.CLEAN", change * 1.01)
+    monkeypatch.setattr("stereoreel.stages.vsr.basicvsr_track.CLEAN", change * 1.01)
     assert torch.equal(made(model, tensor_clip(images), host, factor=4.0, cleaning="auto"), results["1"])
 
 
@@ -207,7 +207,7 @@ def test_automatic_cleaning_is_settled_on_the_first_frames_of_a_shot(put, host, 
     calm, wild = footage(6, 64, 64) * 0.1, footage(6, 64, 64, seed=1)
     with torch.inference_mode():
         low, high = (float(net.dirt(images.movedim(-1, 1)).abs().mean()) for images in (calm, wild))
-    monkeypatch.setattr("stereoreel.vsr.basicvsr_track.CLEAN", (low + high) / 2)
+    monkeypatch.setattr("stereoreel.stages.vsr.basicvsr_track.CLEAN", (low + high) / 2)
     ahead(monkeypatch, 2)
     model, images = put(net, "RealBasicVSR"), torch.cat([calm, wild] if low < high else [wild, calm])
     given = dict(host=host, factor=4.0, window=4)

@@ -6,13 +6,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
-from stereoreel.stereo import builtin, comfort
-from stereoreel.stereo.comfort import SCREENS
-from stereoreel.stereo.parallax import Parallax, ScreenPlane
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import builtin, comfort
+from stereoreel.stages.stereo.comfort import SCREENS
+from stereoreel.stages.stereo.parallax import Parallax, ScreenPlane
 
 EVERYTHING = {"screen": "cinema", "limit": True, "foreground_scale": 0.7, "border": 4.0, "floating_window": True}
 

@@ -18,7 +18,7 @@ from stereoreel.core.transforms import Split, Trim
 from stereoreel.image.flow import grayscale
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.orders import api
-from stereoreel.stereo.matching import matched
+from stereoreel.stages.stereo.matching import matched
 from stereoreel.workflow import Assembly
 
 

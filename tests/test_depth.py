@@ -7,11 +7,11 @@ import pytest
 import torch
 from scenes import Camera, street
 
-from stereoreel import depth
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
-from stereoreel.depth import builtin
+from stereoreel.stages import depth
+from stereoreel.stages.depth import builtin
 
 
 def estimate(frames: torch.Tensor, chunk: int = 4, **options) -> torch.Tensor:
@@ -127,7 +127,7 @@ def test_half_precision_frames_give_nearly_the_same_depth():
 
 def test_depth_edges_lie_on_picture_edges():
     """A large picture gets its edges from itself, not from the smaller one that motion was looked at with."""
-    from stereoreel.depth.edges import upsample
+    from stereoreel.stages.depth.edges import upsample
 
     large = torch.zeros(40, 60)
     large[:, 31:] = 1.0

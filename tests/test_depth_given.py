@@ -8,7 +8,7 @@ import torch
 from stereoreel import build
 from stereoreel.core.pull import frames
 from stereoreel.declared import BY_ID
-from stereoreel.depth.given import FARTHEST, from_linear, inverse
+from stereoreel.stages.depth.given import FARTHEST, from_linear, inverse
 
 DEPTH = BY_ID["StereoReelDepth"]
 

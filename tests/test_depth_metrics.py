@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from scenes import Camera, Layer, Scene, Texture, street
 from test_depth_windows import scene as flown_past
 
-from stereoreel.depth.windows import SteadyRange
 from stereoreel.lab.depth_metrics import (
     boundary_error,
     boundary_f1,
@@ -20,6 +19,7 @@ from stereoreel.lab.depth_metrics import (
     parallax_step,
     temporal_alignment_error,
 )
+from stereoreel.stages.depth.windows import SteadyRange
 
 NARROW = np.linspace(1.05, 1.25, 10)
 

@@ -8,10 +8,10 @@ from test_depth_anything_net import TINY, TINY_VIDEO, as_transformers, published
 from stereoreel.core.clip import ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
-from stereoreel.depth import OPTIONS
-from stereoreel.depth.depth_anything import DepthAnything
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
+from stereoreel.stages.depth import OPTIONS
+from stereoreel.stages.depth.depth_anything import DepthAnything
 
 CPU = torch.device("cpu")
 FAST = {"resolution": "native", "precision": "fp32"}

@@ -12,8 +12,8 @@ import torch
 from weights_shop import TINY
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.depth import transformers as loader
 from stereoreel.models import catalog
+from stereoreel.stages.depth import transformers as loader
 
 FRAMES = torch.rand(11, 44, 90, 3, generator=torch.Generator().manual_seed(3))
 INFO = ClipInfo(90, 44, Fraction(25), len(FRAMES))

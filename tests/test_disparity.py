@@ -13,8 +13,8 @@ from torch import Tensor
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.image.flow import flow, grayscale
-from stereoreel.interpolate.projection import compose, measure, project
 from stereoreel.models.catalog import load
+from stereoreel.stages.interpolate.projection import compose, measure, project
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 EYES = (-0.5, 0.5)

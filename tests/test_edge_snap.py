@@ -7,14 +7,14 @@ import scenes
 import torch
 import torch.nn.functional as F
 
-from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image import edge_snap
 from stereoreel.image.edge_snap import snap
 from stereoreel.lab.depth_metrics import boundary_f1
-from stereoreel.stereo import builtin
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import builtin
 
 HEIGHT, WIDTH, LOW = 540, 960, 259  # the ratio of 1080 lines to the 518 that networks see
 

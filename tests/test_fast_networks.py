@@ -6,8 +6,8 @@ import torch
 from image_nets import Compact, RRDBNet, random_net
 from torch import nn
 
-from stereoreel.upscale import fast_networks, winograd
-from stereoreel.upscale.fast_networks import faster
+from stereoreel.stages.upscale import fast_networks, winograd
+from stereoreel.stages.upscale.fast_networks import faster
 
 
 def plain(kind: type, **sizes) -> nn.Module:

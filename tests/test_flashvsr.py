@@ -14,9 +14,9 @@ from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import flashvsr_decoder
-from stereoreel.vsr import OPTIONS, describe
-from stereoreel.vsr.flashvsr import FlashVSR, plan, stream
-from stereoreel.vsr.flashvsr.denoise import Denoiser
+from stereoreel.stages.vsr import OPTIONS, describe
+from stereoreel.stages.vsr.flashvsr import FlashVSR, plan, stream
+from stereoreel.stages.vsr.flashvsr.denoise import Denoiser
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 
@@ -198,7 +198,7 @@ def test_tiles_advance_together_and_leave_no_seam():
 
 
 def test_the_plan_is_logged_in_one_line(caplog):
-    with caplog.at_level("INFO", "stereoreel.vsr.flashvsr"):
+    with caplog.at_level("INFO", "stereoreel.stages.vsr.flashvsr"):
         enhanced(film(1))
     (line,) = [record.message for record in caplog.records]
     assert line.startswith("FlashVSR at 128x128: whole frames, 3 slots on the device") and "attention: dense" in line
@@ -223,7 +223,7 @@ def test_where_memory_runs_out_the_shot_goes_on_more_frugally(caplog):
     made = stage()
     made.projector = Hungry(made.projector, 1)
     info = ClipInfo(44, 30, Fraction(25), 2)
-    with torch.inference_mode(), caplog.at_level("WARNING", "stereoreel.vsr.flashvsr"):
+    with torch.inference_mode(), caplog.at_level("WARNING", "stereoreel.stages.vsr.flashvsr"):
         (out,) = made(Shot(0, info), iter([images]))
     assert out.equal(enhanced(images, history=2)) and made.plans[128, 128].kept == 2
     (line,) = [record.message for record in caplog.records]

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from stereoreel.vsr.flashvsr import attention
-from stereoreel.vsr.flashvsr.cache import Slots, cache, kept_slots
+from stereoreel.stages.vsr.flashvsr import attention
+from stereoreel.stages.vsr.flashvsr.cache import Slots, cache, kept_slots
 
 CPU = torch.device("cpu")
 

@@ -14,9 +14,9 @@ import torch
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.nets import flashvsr, flashvsr_decoder, wan_vae
-from stereoreel.vsr import OPTIONS
-from stereoreel.vsr.flashvsr import FlashVSR, attention, plan
-from stereoreel.vsr.flashvsr.denoise import Denoiser
+from stereoreel.stages.vsr import OPTIONS
+from stereoreel.stages.vsr.flashvsr import FlashVSR, attention, plan
+from stereoreel.stages.vsr.flashvsr.denoise import Denoiser
 
 LONG, SHORT = (25, 8), (25, 1)  # frames of a shot as they come: with the end that is repeated three chunks are made of them, and two
 

@@ -10,10 +10,10 @@ import torch
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.models import catalog
-from stereoreel.vsr import OPTIONS
-from stereoreel.vsr.flashvsr import FlashVSR, load, plan
-from stereoreel.vsr.flashvsr import color as colors
-from stereoreel.vsr.flashvsr import weights as files
+from stereoreel.stages.vsr import OPTIONS
+from stereoreel.stages.vsr.flashvsr import FlashVSR, load, plan
+from stereoreel.stages.vsr.flashvsr import color as colors
+from stereoreel.stages.vsr.flashvsr import weights as files
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -12,9 +12,9 @@ from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames as pulled
 from stereoreel.image.flow import flow, grayscale, warp
-from stereoreel.interpolate import OPTIONS, describe
 from stereoreel.models.catalog import load
 from stereoreel.models.lazy_stage import Plan
+from stereoreel.stages.interpolate import OPTIONS, describe
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 

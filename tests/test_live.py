@@ -115,7 +115,7 @@ def results(stage: str, count: int) -> int:
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_that_look_ahead_come_as_late_as_they_say(name, host, tensor_clip, monkeypatch):
-    monkeypatch.setattr("stereoreel.vsr.basicvsr.AHEAD", AHEAD)
+    monkeypatch.setattr("stereoreel.stages.vsr.basicvsr.AHEAD", AHEAD)
     kind, options, count, delay = NETWORKS[name]
     what, frames, times = Plan(kind, options, name), scene(count), options.get("multiplier", 1)
     whole = offline(what, frames, host, tensor_clip)

@@ -14,11 +14,11 @@ from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
-from stereoreel.interpolate import OPTIONS as TIMES
-from stereoreel.interpolate import nvidia as generation
 from stereoreel.models import catalog
-from stereoreel.vsr import LEVELS, OPTIONS, describe
-from stereoreel.vsr import nvidia as resolution
+from stereoreel.stages.interpolate import OPTIONS as TIMES
+from stereoreel.stages.interpolate import nvidia as generation
+from stereoreel.stages.vsr import LEVELS, OPTIONS, describe
+from stereoreel.stages.vsr import nvidia as resolution
 
 ENTRY = SimpleNamespace()
 REAL = Headless()

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from stereoreel import stereo
 from stereoreel.core.options import resolve
 from stereoreel.lab.experiment import degrade
 from stereoreel.lab.experiment.cells import Row
@@ -20,7 +19,8 @@ from stereoreel.lab.experiment.truth import all_frames, kept
 from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.lab.trial import trial
 from stereoreel.orders import BY_KIND, COMPARED
-from stereoreel.stereo.parallax import Parallax
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo.parallax import Parallax
 
 # Not by its folder on sys.path: names of other benchmarks are those of packages.
 BENCHMARK = spec_from_file_location("benchmark_of_orders", Path(__file__).resolve().parents[1] / "benchmarks" / "orders.py")

@@ -17,9 +17,9 @@ from stereoreel.core.transforms import Split
 from stereoreel.image import tiles
 from stereoreel.image.resize import resize
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.upscale import OPTIONS, spandrel
-from stereoreel.upscale.network import ImageNetwork, read
-from stereoreel.upscale.work import Budget, Work
+from stereoreel.stages.upscale import OPTIONS, spandrel
+from stereoreel.stages.upscale.network import ImageNetwork, read
+from stereoreel.stages.upscale.work import Budget, Work
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -9,12 +9,12 @@ from scenes import Camera, Layer, Scene, Texture
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
-from stereoreel.interpolate import OPTIONS
-from stereoreel.interpolate.networks import NetworkMaker
-from stereoreel.interpolate.rife import RifeNetwork
-from stereoreel.interpolate.stage import InterpolationStage
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import film, rife
+from stereoreel.stages.interpolate import OPTIONS
+from stereoreel.stages.interpolate.networks import NetworkMaker
+from stereoreel.stages.interpolate.rife import RifeNetwork
+from stereoreel.stages.interpolate.stage import InterpolationStage
 
 SIZE = (44, 70)  # divides by nothing
 

@@ -12,7 +12,7 @@ from scenes import Camera, Layer, Texture, psnr, street
 
 from stereoreel.image.resize import resize
 from stereoreel.lab.metrics import flicker, sharpness, tof, warping_error
-from stereoreel.upscale.steady import Steady
+from stereoreel.stages.upscale.steady import Steady
 
 WIDTH, HEIGHT, FRAMES = 320, 192, 8
 SCENES = {
@@ -234,7 +234,7 @@ def test_any_size_ratio_and_number_of_channels(sizes, channels):
 
 
 def test_a_large_source_is_reduced_to_find_its_motion(monkeypatch):
-    monkeypatch.setattr("stereoreel.upscale.steady.SEEN_PIXELS", 60 * 100)
+    monkeypatch.setattr("stereoreel.stages.upscale.steady.SEEN_PIXELS", 60 * 100)
     after = steadied(source("pan", 1), upscaled("pan", 1))
     motion, inside = seen("pan")
     assert warping_error(after, motion, inside) < 0.7 * warping_error(upscaled("pan", 1), motion, inside)
@@ -243,7 +243,7 @@ def test_a_large_source_is_reduced_to_find_its_motion(monkeypatch):
 
 def test_other_devices_than_the_cpu_compute_the_same(monkeypatch):
     """OpenCV's kernels and torch's agree, but for the 32nds of a pixel at which OpenCV samples."""
-    monkeypatch.setattr("stereoreel.upscale.fields._by_opencv", lambda image: False)
+    monkeypatch.setattr("stereoreel.stages.upscale.fields._by_opencv", lambda image: False)
     for name in ("still", "zoom"):
         after = steadied(source(name, 1), upscaled(name, 1))
         assert (after - steady(name, 1)).abs().quantile(0.99) < 2 / 255 and psnr(after, steady(name, 1)) > 50

@@ -8,13 +8,13 @@ import scenes
 import torch
 import torch.nn.functional as F
 
-from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.edge_snap import snap
-from stereoreel.stereo import builtin, warp
-from stereoreel.stereo.parallax import ScreenPlane
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import builtin, warp
+from stereoreel.stages.stereo.parallax import ScreenPlane
 
 
 @pytest.fixture(scope="module", autouse=True, params=["torch", "numba"])

@@ -6,12 +6,12 @@ import pytest
 import torch
 from scenes import Camera, Layer, Scene, Texture, psnr, street
 
-from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
-from stereoreel.stereo import builtin
-from stereoreel.stereo.temporal import REACH
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import builtin
+from stereoreel.stages.stereo.temporal import REACH
 
 WIDTH, HEIGHT = 320, 180
 

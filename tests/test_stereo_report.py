@@ -6,11 +6,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel import stereo
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
-from stereoreel.stereo import report
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import report
 
 
 def reported(depth, chunk=None, images=None, **options):

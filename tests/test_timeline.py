@@ -8,8 +8,8 @@ import torch
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.core.timeline import gaps, output_count, output_edge, output_range, parse_fps, position
-from stereoreel.interpolate import OPTIONS, describe
-from stereoreel.interpolate.pairs import Moment, Schedule, due
+from stereoreel.stages.interpolate import OPTIONS, describe
+from stereoreel.stages.interpolate.pairs import Moment, Schedule, due
 
 FILM, NTSC60 = Fraction(24000, 1001), Fraction(60000, 1001)
 

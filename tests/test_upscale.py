@@ -11,8 +11,8 @@ from PIL import Image
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
-from stereoreel.upscale import OPTIONS, describe
-from stereoreel.upscale.builtin import load
+from stereoreel.stages.upscale import OPTIONS, describe
+from stereoreel.stages.upscale.builtin import load
 
 SIZES = [(20, 30, 40, 60), (37, 53, 91, 31), (64, 64, 7, 9), (1, 1, 5, 5), (5, 5, 1, 1), (33, 70, 33, 140), (2, 300, 3, 17), (9, 16, 9, 16)]
 

@@ -11,8 +11,8 @@ from scenes import Camera, psnr, street
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
-from stereoreel.vsr import OPTIONS, describe
-from stereoreel.vsr.builtin import load
+from stereoreel.stages.vsr import OPTIONS, describe
+from stereoreel.stages.vsr.builtin import load
 
 NOISE = 10 / 255
 MOVES = {

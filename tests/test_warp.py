@@ -10,7 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stereoreel.stereo import gaps, warp
+from stereoreel.stages.stereo import gaps, warp
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = [(1, 1), (3, 2), (40, 7), (12, 1000), (90, 333)]
@@ -36,7 +36,7 @@ def made(one, way):
 
 def numba_way():
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
-    from stereoreel.stereo import compiled
+    from stereoreel.stages.stereo import compiled
 
     return compiled.move_rows
 
@@ -62,7 +62,7 @@ def test_numba_survives_parallax_that_is_no_number():
 def test_numba_needs_no_folder_to_keep_its_code_in(tmp_path):
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
     program = ("import torch, sys; sys.path.insert(0, sys.argv[1]); import numba.core.caching as caching; caching.CacheImpl._locator_classes = [];"
-               "from stereoreel.stereo.warp import compiled; print(compiled().__module__)")  # as where no folder can be written
+               "from stereoreel.stages.stereo.warp import compiled; print(compiled().__module__)")  # as where no folder can be written
     environment = {**os.environ, "STEREOREEL_NUMBA": "1"}
     done = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.stdout.strip() == "stereoreel_stereo_compiled", done.stderr

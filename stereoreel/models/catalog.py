@@ -93,7 +93,7 @@ def own_files(kind: str, host: Host) -> list[str]:
 
 
 def module(kind: str) -> ModuleType:
-    return import_module(f"..{kind}", __package__)
+    return import_module(f"..stages.{kind}", __package__)
 
 
 def options(kind: str) -> tuple[Option, ...]:
@@ -254,7 +254,7 @@ def stage(kind: str, settings: SimpleNamespace, host: Host, label: str) -> Stage
     """The stage of these settings, ready to run; the log tells what was chosen and why."""
     entry, reason = chosen(kind, settings, host)
     log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
-    return import_module(f"..{kind}.{entry.arch}", __package__).load(entry, settings, host)
+    return import_module(f"..stages.{kind}.{entry.arch}", __package__).load(entry, settings, host)
 
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:

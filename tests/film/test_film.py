@@ -15,7 +15,7 @@ from stereoreel.core.clip import apply
 from stereoreel.core.host import Headless
 from stereoreel.core.transforms import Recut
 from stereoreel.film import Unfinished, film, job_folder, resumes
-from stereoreel.interpolate import builtin as interpolation
+from stereoreel.stages.interpolate import builtin as interpolation
 
 FRAMES = 2 * sum(SHOTS)
 

@@ -10,8 +10,8 @@ from stereoreel.core.clip import apply
 from stereoreel.core.partition import Unit, excerpt, stretches, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Recut, Trim, Uncut
-from stereoreel.interpolate import builtin as interpolation
 from stereoreel.models.lazy_stage import Plan
+from stereoreel.stages.interpolate import builtin as interpolation
 
 
 def plan(kind, **given) -> Plan:

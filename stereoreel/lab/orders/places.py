@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ...depth.views import colored, palette
 from ...image.contact_sheet import contact_sheet, to_image
+from ...stages.depth.views import colored, palette
 from .motion import as_bytes
 from .tally import Seen
 

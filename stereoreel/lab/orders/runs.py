@@ -19,7 +19,7 @@ from ...core.per_eye import TIME
 from ...core.pull import pull
 from ...core.transforms import Trim
 from ...image.resize import resize
-from ...stereo.parallax import Parallax
+from ...stages.stereo.parallax import Parallax
 from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .shelf import Shelf

@@ -1,0 +1,18 @@
+"""A checkpoint of the user's: a transformers folder's model.safetensors, or a file of Depth Anything or one of its kin."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ...core.host import Host
+from . import depth_anything
+from .stage import DepthStage
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
+    path = host.weights(entry.kind, entry.file)
+    if path.stem.startswith("model") and path.with_name("config.json").is_file():
+        from . import transformers
+
+        return transformers.load(entry, options, host)
+    return depth_anything.load(entry, options, host)

@@ -1,0 +1,84 @@
+"""Frames in between without a network: optical flow both ways, carried to the time wanted, then a warp and a blend by visibility.
+
+Each pair of frames is worked on by itself; each eye has its own motion, and the depth follows its eye. Of the kind's options
+``quality`` and those of time count; those of networks do not.
+"""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.clip import ClipInfo
+from ...core.host import Host
+from ...image.flow import grayscale
+from .pairs import Due, Moment
+from .projection import Between, Motion, compose, disagreement, measure, project
+from .stage import LOST, SURE, InterpolationStage, Made
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+    return InterpolationStage(FlowMaker(options.quality), options)
+
+
+class FlowMaker:
+    """Frames by measured motion, one at a time."""
+
+    def __init__(self, quality: str):
+        self.nets: list = []
+        self.quality = quality
+
+    def together(self, info: ClipInfo) -> int:
+        return 1
+
+    def make(self, wanted: list[Due]) -> list[Made]:
+        return [self._one(one) for one in wanted]
+
+    def _one(self, one: Due) -> Made:
+        betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
+        left, right = _views(one.left), _views(one.right)
+        chunks = {port: _chunk(left[port], right[port], betweens, tensor, port == "clip") for port, tensor in one.left.chunks.items()}
+        return Made(chunks, _trust(betweens, one.left.chunks["clip"]))
+
+    def _motions(self, left: Moment, right: Moment) -> list[Motion]:
+        """One motion for each eye, measured once for all the times between two frames."""
+        known = left.kept.get("motions")
+        if known is None or known[0] != right.number:  # by number: frames that held the next one would keep a whole shot alive
+            left.kept["motions"] = known = right.number, [measure(*pair, self.quality) for pair in zip(_luma(left), _luma(right))]
+        return known[1]
+
+
+def _views(moment: Moment) -> dict[str, list[np.ndarray]]:
+    """Each view of each port, float32 ``[H, W, C]``."""
+    if "views" not in moment.kept:
+        moment.kept["views"] = {port: [np.ascontiguousarray(view.float().cpu().numpy()) for view in tensor.reshape(-1, *tensor.shape[-3:])]
+                                for port, tensor in moment.chunks.items()}  # fmt: skip
+    return moment.kept["views"]
+
+
+def _luma(moment: Moment) -> list[np.ndarray]:
+    if "luma" not in moment.kept:
+        moment.kept["luma"] = [grayscale(torch.from_numpy(view)[None])[0] for view in _views(moment)["clip"]]
+    return moment.kept["luma"]
+
+
+def _chunk(left: list[np.ndarray], right: list[np.ndarray], betweens: list[Between], like: Tensor, cubic: bool) -> Tensor:
+    """The views of one port at a time between; a single view follows the first eye's motion."""
+    made = [compose(*pair, between, cubic) for *pair, between in zip(left, right, betweens)]
+    return _stacked(made).reshape(like.shape).to(like.device, like.dtype)
+
+
+def _trust(betweens: list[Between], like: Tensor) -> Tensor:
+    """How far the frame is to be trusted, ``[(2,) 1, H, W, 1]``, by how far the two moved pictures differ where both count."""
+    import cv2
+
+    apart = [cv2.resize(disagreement(between), like.shape[-2:-4:-1], interpolation=cv2.INTER_LINEAR) for between in betweens]
+    trust = ((LOST - _stacked(apart)) / (LOST - SURE)).clamp_(0, 1)
+    return trust.reshape(*like.shape[:-1], 1).to(like.device, like.dtype)
+
+
+def _stacked(views: list[np.ndarray]) -> Tensor:
+    return torch.from_numpy(views[0][None] if len(views) == 1 else np.stack(views))

@@ -1,0 +1,16 @@
+"""A checkpoint of the user's: RIFE or FILM, as its tensors tell."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+from ...core.host import Host
+from ...models import weights
+from . import film, rife
+from .stage import InterpolationStage
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+    state = weights.read(host.weights(entry.kind, entry.file))
+    kind = film if any("predict_flow." in key for key in state) else rife
+    return kind.load(entry, options, host)

@@ -1,0 +1,98 @@
+"""What RIFE and FILM have in common as makers of frames: eyes as a batch, depth by the same motion, one graph per shape."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...core.clip import ClipInfo
+from ...image.compute import together
+from ...nets.rife import Between, blend
+from .pairs import Due, Moment
+from .stage import Made, trust
+
+BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy
+MOST_TOGETHER = 16
+PIXEL_MEMORY = 300  # numbers that one pixel needs while a frame is made, as ComfyUI reckons for the same networks
+
+
+class Network(Protocol):
+    """One network: pictures ``[1, 3, H, W]`` to what is known of each, and pairs of those, each at its own time, to frames between."""
+
+    nets: list
+    dtype: torch.dtype
+
+    def encode(self, image: Tensor) -> dict: ...
+
+    def between(self, first: list[dict], second: list[dict], times: Tensor) -> Between: ...
+
+
+class NetworkMaker:
+    """A network as a maker of frames. Each eye has its own motion, for an object lies elsewhere in it; depth follows its eye."""
+
+    def __init__(self, network: Network, device: torch.device, options: SimpleNamespace):
+        self.network, self.device, self.options, self.nets = network, device, options, network.nets
+
+    def together(self, info: ClipInfo) -> int:
+        if self.options.batch:
+            return self.options.batch
+        return together(self.device, info.width * info.height * info.views, BATCH_PIXELS, MOST_TOGETHER)
+
+    def memory(self, info: ClipInfo) -> int:
+        return PIXEL_MEMORY * self.network.dtype.itemsize * info.width * info.height * info.views * self.together(info)
+
+    def forget(self) -> None:
+        """Let go what was recorded for a network that has been moved."""
+        if hasattr(self.network, "forget"):
+            self.network.forget()
+
+    def make(self, wanted: list[Due]) -> list[Made]:
+        """Every eye of every frame in one batch, eyes of a frame side by side."""
+        first, second = ([eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right"))
+        eyes = len(first) // len(wanted)
+        times = torch.tensor([float(one.t) for one in wanted for _ in range(eyes)], device=self.device)
+        between = self.network.between(first, second, times)
+        return [self._finished(one, part(between, eyes * index, eyes)) for index, one in enumerate(wanted)]
+
+    def _known(self, moment: Moment) -> list[dict]:
+        """What the network knows of every eye of a source frame, found once for all the frames around it."""
+        if "known" not in moment.kept:
+            pictures = flat(moment.chunks["clip"])[:, :3].float().to(self.device)
+            moment.kept["known"] = [self.network.encode(picture) for picture in pictures.split(1)]
+        return moment.kept["known"]
+
+    def _finished(self, one: Due, between: Between) -> Made:
+        """The frame as chunks; alpha and depth take the motion and the mask of the picture."""
+        like = one.left.chunks["clip"]
+        trusted = trust(between.first, between.second, between.mask)
+        pictures = between.image.clamp(0, 1)
+        if like.shape[-1] > 3:
+            others = (flat(side.chunks["clip"])[:, 3:].to(self.device) for side in (one.left, one.right))
+            pictures = torch.cat([pictures, blend(between, *others).to(pictures)], 1)
+        made = {"clip": unflat(pictures, like)}
+        if "depth" in one.left.chunks:
+            first, second = (flat(side.chunks["depth"]).to(self.device) for side in (one.left, one.right))
+            made["depth"] = unflat(blend(part(between, 0, len(first)), first, second), one.left.chunks["depth"])
+        return Made(made, unflat(trusted, like))
+
+
+def part(between: Between, start: int, count: int) -> Between:
+    return Between(*(tensor[start : start + count] for tensor in between))
+
+
+def flat(chunk: Tensor) -> Tensor:
+    """A chunk of one frame, ``[1, H, W, C]`` or ``[2, 1, H, W, C]``, as pictures ``[eyes, C, H, W]``."""
+    return chunk.reshape(-1, *chunk.shape[-3:]).movedim(-1, 1)
+
+
+def unflat(pictures: Tensor, like: Tensor) -> Tensor:
+    """Pictures ``[eyes, C, H, W]`` as a chunk of one frame with as many views as another has."""
+    return pictures.movedim(1, -1).reshape(*like.shape[:-3], *pictures.shape[-2:], pictures.shape[1]).to(like.dtype)
+
+
+def padded(image: Tensor, sides: tuple[int, int, int, int]) -> Tensor:
+    return F.pad(image, sides) if any(sides) else image

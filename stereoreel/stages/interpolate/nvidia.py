@@ -1,0 +1,80 @@
+"""NVIDIA's Video Frame Generation, through the optional package nvidia-vfx; proprietary, the package comes from NVIDIA.
+
+``quality`` chooses its low or its medium mode. It tells neither its motion nor where it is unsure: depth, and the confidence that
+``uncertain`` asks for, come from builtin's motion, which takes time on the CPU; otherwise confidence is 1. Of the kind's other options
+only those of time count.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from ...core.clip import ClipInfo
+from ...core.host import Host
+from ..nvidia_vfx import Effect, effects, level, planes
+from .builtin import FlowMaker
+from .pairs import Due, Moment
+from .stage import InterpolationStage, Made, trusted
+
+NAME = "NVIDIA Video Frame Generation"
+MODES = {"fast": "LOW", "medium": "MEDIUM"}
+WORKING = 256  # bytes that one pixel needs meanwhile
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+    return InterpolationStage(GenerationMaker(options, host.device), options)
+
+
+class GenerationMaker:
+    """Frames between two others, one at a time; every eye by itself."""
+
+    def __init__(self, options: SimpleNamespace, device: torch.device):
+        self.nets: list = []
+        self.options, self.device = options, device
+        self.generation = getattr(effects(), "VideoFrameGeneration", None)
+        if self.generation is None:
+            raise RuntimeError(f"{NAME} needs nvidia-vfx 0.2 or newer; run `python -m pip install -U nvidia-vfx`.")
+        self.mode = level(self.generation.Mode, MODES[options.quality])
+        self.motion = FlowMaker(options.quality)
+        self.effect: tuple[tuple[int, int], Effect] | None = None  # and the size it takes
+
+    def together(self, info: ClipInfo) -> int:
+        return 1
+
+    def memory(self, info: ClipInfo) -> int:
+        return WORKING * info.width * info.height
+
+    def make(self, wanted: list[Due]) -> list[Made]:
+        return [self._one(one) for one in wanted]
+
+    def _one(self, one: Due) -> Made:
+        like = one.left.chunks["clip"]
+        views = zip(self._known(one.left), self._known(one.right))
+        pictures = torch.stack([self._between(*pair, float(one.t)) for pair in views]).movedim(1, -1).clamp(0, 1)
+        picture = pictures.reshape(*like.shape[:-1], 3).to(like.dtype)
+        if like.shape[-1] > 3:
+            alpha = torch.lerp(like[..., 3:], one.right.chunks["clip"][..., 3:], float(one.t))
+            picture = torch.cat([picture, alpha.to(picture)], -1)
+        if "depth" not in one.left.chunks and self.options.uncertain == "keep":
+            return Made({"clip": picture}, trusted(picture, 1))
+        moved = self.motion.make([one])[0]
+        return Made({**moved.chunks, "clip": picture}, moved.trust)
+
+    def _known(self, moment: Moment) -> list[Tensor]:
+        """Every eye of a source frame as the effect takes it, made once for all the frames around it."""
+        if "planes" not in moment.kept:
+            chunk = moment.chunks["clip"]
+            moment.kept["planes"] = [planes(view, self.device) for view in chunk.reshape(-1, *chunk.shape[-3:])]
+        return moment.kept["planes"]
+
+    def _between(self, first: Tensor, second: Tensor, time: float) -> Tensor:
+        wanted = first.shape[-1], first.shape[-2]
+        if self.effect is None or self.effect[0] != wanted:
+            self.effect = None  # so that the memory of the last one is free
+            begin = partial(self.generation, mode=self.mode, automatic_shot_change_detection_enabled=False)  # cuts are the clip's
+            self.effect = wanted, Effect(NAME, self.device, begin, input_width=wanted[0], input_height=wanted[1])
+        return self.effect[1].picture("run_at_timestep", first, second, time)

@@ -1,0 +1,141 @@
+"""Which two frames an output frame lies between, and how it is made: held, blended or moved; repeated frames, schedules and loops.
+
+Nothing here changes how many frames there are, or when: only what stands at each of those times.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from ...core.clip import Shot
+from ...core.timeline import gaps
+
+LONGEST = 4  # equal frames in a row that are still a repetition; more are a hold, which shall stay one
+ALIKE, ALIKE_BLOCK = 0.003, 0.01  # mean difference up to which frames count as repeated: everywhere, and in the worst block
+BLOCK = 16
+HOLD, BLEND = 1, 0  # a schedule's steps between two frames; 0 stands for blending
+
+
+class Moment:
+    """One source frame: ``chunks`` of one frame, ``clip`` and perhaps ``depth``; ``kept`` is for what a model knows of it."""
+
+    def __init__(self, number: int, clip: Tensor, depth: Tensor | None = None):
+        self.number = number  # in the clip
+        self.chunks = {"clip": clip} if depth is None else {"clip": clip, "depth": depth}
+        self.kept: dict = {}
+        self.stretch: Stretch | None = None
+        self.last = False  # of the frames at hand, where more may come later
+
+
+class Stretch(NamedTuple):
+    """Where a repeated frame belongs when its repetitions are taken out of the motion: ``offset`` of ``length`` frames after ``first``."""
+
+    first: Moment
+    next: Moment
+    offset: int
+    length: int
+
+
+class Due(NamedTuple):
+    """An output frame: at ``t`` of the way from ``left`` to ``right``; a copy of ``left`` where t is 0."""
+
+    left: Moment
+    right: Moment
+    t: Fraction
+    blend: bool = False
+    last: bool = False  # that can be made of the frames at hand
+
+
+def due(shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule, smooth: bool, loop: bool) -> Iterator[Due]:
+    """Every output frame of a shot, in order; with ``loop`` the last source frame moves on to the first."""
+    if loop:
+        info = shot.info
+        times = info.times and (*info.times, info.times[0] + info.duration)
+        shot, moments = Shot(shot.start, info.replace(frames=info.frames + 1, times=times)), looped(moments)
+    for left, right, times in gaps(shot, stretched(moments) if smooth else moments, fps):
+        for number, t in enumerate(times, 1):
+            last = right is not None and right.last and number == len(times)
+            yield _placed(left, right, t, schedule.steps(left.number))._replace(last=last)
+
+
+def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) -> Due:
+    if right is None or not left.stretch:
+        right = right or left
+    else:
+        left, right, t = left.stretch.first, left.stretch.next, (left.stretch.offset + t) / left.stretch.length
+    if steps:
+        t = Fraction(int(t * steps), steps)
+    if t and torch.equal(left.chunks["clip"], right.chunks["clip"]):
+        t = Fraction(0)
+    return Due(left, right, t, blend=steps == BLEND)
+
+
+def looped(moments: Iterable[Moment]) -> Iterator[Moment]:
+    """All moments, and the first one again."""
+    first = None
+    for moment in moments:
+        first = first or moment
+        yield moment
+    if first is not None:
+        yield first
+
+
+def stretched(moments: Iterable[Moment]) -> Iterator[Moment]:
+    """The moments, each repeated one with its ``stretch``; at most ``LONGEST`` are looked ahead."""
+    run: list[Moment] = []  # the frames that repeat the first of them
+    held: Moment | None = None  # repeated for so long that it is a hold
+    for moment in moments:
+        if held is not None and repeats(moment, held):
+            yield moment
+            continue
+        held = None
+        if run and repeats(moment, run[0]):
+            run.append(moment)
+            if len(run) > LONGEST:
+                held = run[0]
+                yield from run
+                run = []
+            continue
+        for offset, repeated in enumerate(run):
+            repeated.stretch = Stretch(run[0], moment, offset, len(run)) if len(run) > 1 else None
+        yield from run
+        run = [moment]
+    yield from run
+
+
+def repeats(moment: Moment, other: Moment) -> bool:
+    """Whether two frames show the same but for noise of coding."""
+    first, second = (one.chunks["clip"].flatten(0, -4)[..., :3] for one in (moment, other))
+    apart = (first - second).abs().mean(-1)
+    if apart.mean() > ALIKE:
+        return False
+    blocks = F.avg_pool2d(apart, tuple(min(BLOCK, side) for side in apart.shape[-2:]))
+    return bool(blocks.max() <= ALIKE_BLOCK)
+
+
+class Schedule:
+    """What is special about some pairs of frames, written like ``12: hold; 40-55: 2; 60-70: blend``.
+
+    The numbers are those of the pair's first frame, from 0. A count is into how many steps the way to the next frame is divided;
+    ``hold`` is one step, ``blend`` mixes the frames instead of moving them.
+    """
+
+    def __init__(self, written: str):
+        self.spans: list[tuple[int, int, int]] = []
+        for part in filter(None, (part.strip() for part in re.split(r"[;\n]", written))):
+            found = re.fullmatch(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*:\s*(hold|blend|[1-9]\d{0,3})", part)
+            if not found or int(found[2] or found[1]) < int(found[1]):
+                raise ValueError(f"A schedule is written like `12: hold; 40-55: 2; 60-70: blend`; {part!r} is not.")
+            steps = {"hold": HOLD, "blend": BLEND}.get(found[3])
+            self.spans.append((int(found[1]), int(found[2] or found[1]), int(found[3]) if steps is None else steps))
+
+    def steps(self, pair: int) -> int | None:
+        """Into how many steps a pair is divided, 0 for blending; None where nothing is said. What is written last rules."""
+        return next((steps for first, last, steps in reversed(self.spans) if first <= pair <= last), None)

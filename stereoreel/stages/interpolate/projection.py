@@ -1,0 +1,159 @@
+"""Motion carried to a time between two frames, and the picture there.
+
+What is splatted is the flow, not the colour, so that colour is resampled once: softmax splatting of motion, weighted by how well
+it explains both frames, then a backward warp of each frame and a blend by visibility. Motion is measured on pictures of half the
+size and lives on a grid of ``CELL`` pixels: finer than that it is not known, and the splat then costs a few milliseconds.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+
+from ...image.flow import SMALLEST, Search, search
+
+CELL = 4
+WIDEST = 960  # what is measured is at most this large
+SEARCHES = {"fast": Search(1, 12, 5, 0), "medium": Search(0, 12, 5, 0)}  # OpenCV's own medium: four times as long for 0.1 dB
+COLOR_TRUST, ROUND_TRIP_TRUST = 10.0, 0.25  # per unit of luma difference, per pixel that forward and backward flow disagree
+FAINT = 1e-4  # the trust that even a pixel which fails both tests keeps, so that something covers what nothing explains
+NOTHING = 1e-6  # keeps the weights of a cell that nothing landed on from being zero
+
+
+class Motion(NamedTuple):
+    """Flow both ways on the grid ``[h, w, 2]``, in cells, how far each is to be trusted ``[h, w]``, and both frames' luma on it, 0..1."""
+
+    forward: np.ndarray
+    backward: np.ndarray
+    forward_trust: np.ndarray
+    backward_trust: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+
+
+class Between(NamedTuple):
+    """What passes through every cell at time ``t``: its motion from first to second frame ``[h, w, 2]``, in cells, and their weights."""
+
+    t: float
+    mean: np.ndarray
+    first_weight: np.ndarray
+    second_weight: np.ndarray
+    motion: Motion
+
+
+def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
+    """Motion between two frames' luma, uint8 ``[H, W]``."""
+    import cv2
+
+    size = _measured(*first.shape)
+    grid = tuple(min(-(-side // CELL), measured) for side, measured in zip(first.shape[::-1], size))
+    cells = np.array([part / whole for part, whole in zip(grid, size)], np.float32)
+    images = [_resized(image, size, cv2.INTER_AREA) for image in (first, second)]
+    forward, backward = (_resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(images, SEARCHES[quality]))
+    small = [_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images]
+    return Motion(forward, backward, _trust(*small, forward, backward), _trust(*small[::-1], backward, forward), *small)
+
+
+def _measured(height: int, width: int) -> tuple[int, int]:
+    """Width and height at which motion is measured: half, unless that is too small to search in."""
+    scale = min(0.5, WIDEST / max(height, width))
+    size = round(width * scale), round(height * scale)
+    return size if min(size) >= SMALLEST else (width, height)
+
+
+def _searched(images: list[np.ndarray], how: Search) -> list[np.ndarray]:
+    """Flow both ways, side by side, for one search alone keeps few cores busy."""
+    if min(images[0].shape) < SMALLEST:
+        return [np.zeros((*images[0].shape, 2), np.float32)] * 2
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(search, images, images[::-1], (how, how)))
+
+
+def _trust(first: np.ndarray, second: np.ndarray, motion: np.ndarray, back: np.ndarray) -> np.ndarray:
+    there = _grid(*first.shape) + motion
+    trip = motion + _read(back, there)
+    pixels = CELL * np.sqrt(np.square(trip).sum(-1))
+    return np.maximum(np.exp(-COLOR_TRUST * np.abs(first - _read(second, there)) - ROUND_TRIP_TRUST * pixels), FAINT)
+
+
+def project(motion: Motion, t: float) -> Between:
+    """The motion through every cell at ``t``, 0 < t < 1; what one frame hides takes its motion from the other.
+
+    Both frames are read along the one mean motion: errors of the two flows cancel, and the two pictures blend without a shift.
+    """
+    forward, seen_first = _splat(motion.forward, motion.forward_trust, t)
+    backward, seen_second = _splat(motion.backward, motion.backward_trust, 1 - t)
+    first, second = (1 - t) * np.minimum(seen_first, 1), t * np.minimum(seen_second, 1)
+    mean = (forward * first[..., None] - backward * second[..., None]) / np.maximum(first + second, NOTHING)[..., None]
+    return Between(t, mean, first + NOTHING, second + NOTHING, motion)
+
+
+def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarray, np.ndarray]:
+    """Each cell's motion, carried ``part`` of its way and shared out among the four cells it lands on: mean motion, and weight."""
+    height, width = trust.shape
+    landing = (_grid(height, width) + np.float32(part) * motion).reshape(-1, 2)
+    corner = np.floor(landing)
+    right, below = (landing - corner).T
+    column, row = (corner.astype(np.int32) + 1).T  # of a target with a rim of one cell, which gathers what leaves the frame
+    columns = np.clip(np.stack([column, column + 1]), 0, width + 1)
+    rows = np.clip(np.stack([row, row + 1]), 0, height + 1)
+    index = (rows[:, None] * (width + 2) + columns[None]).reshape(4, -1)
+    share = (np.stack([1 - below, below])[:, None] * np.stack([1 - right, right])[None]).reshape(4, -1) * trust.reshape(-1)
+
+    def gather(values: np.ndarray) -> np.ndarray:
+        total = np.bincount(index.reshape(-1), values.reshape(-1), minlength=(height + 2) * (width + 2))
+        return total.reshape(height + 2, width + 2)[1:-1, 1:-1].astype(np.float32)
+
+    weight = gather(share)
+    moved = np.dstack([gather(share * motion[..., axis].reshape(-1)) for axis in (0, 1)])
+    return moved / np.maximum(weight, NOTHING)[..., None], weight
+
+
+def disagreement(between: Between) -> np.ndarray:
+    """How far the two moved frames differ ``[h, w]``, in luma 0..1, where both of them count."""
+    first, second = (_read(image, places) for image, places in zip((between.motion.first, between.motion.second), _places(between.mean, between.t)))
+    share = between.first_weight / (between.first_weight + between.second_weight)
+    return np.abs(first - second) * (4 * share * (1 - share))
+
+
+def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool = True) -> np.ndarray:
+    """The picture ``[H, W, C]``, float32, 0..1, from two of any one size, which need not be the size that was measured."""
+    import cv2
+
+    height, width, channels = first.shape
+    rows, columns = between.first_weight.shape
+    pixels = np.array([width / columns, height / rows], np.float32)
+    method = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
+    places = _places(_resized(between.mean * pixels, (width, height)), between.t)
+    warped = [cv2.remap(image, there, None, method, borderMode=cv2.BORDER_REPLICATE) for image, there in zip((first, second), places)]
+    weights = [_resized(weight, (width, height)) for weight in (between.first_weight, between.second_weight)]
+    mixed = cv2.blendLinear(*warped, *weights)
+    return np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)
+
+
+def _places(mean: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where the two frames show what passes through each point at ``t``."""
+    import cv2
+
+    here = _grid(*mean.shape[:2])
+    return cv2.scaleAdd(mean, -t, here), cv2.scaleAdd(mean, 1 - t, here)
+
+
+def _grid(height: int, width: int) -> np.ndarray:
+    grid = np.empty((height, width, 2), np.float32)
+    grid[..., 0], grid[..., 1] = np.arange(width), np.arange(height)[:, None]
+    return grid
+
+
+def _read(image: np.ndarray, places: np.ndarray) -> np.ndarray:
+    import cv2
+
+    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+
+
+def _resized(image: np.ndarray, size: tuple[int, int], method: int | None = None) -> np.ndarray:
+    import cv2
+
+    return cv2.resize(image, size, interpolation=cv2.INTER_LINEAR if method is None else method)

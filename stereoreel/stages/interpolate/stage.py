@@ -1,0 +1,157 @@
+"""The interpolation stage: exact time, shots, copies, batches and fallbacks, the same for every model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice, repeat
+from math import ceil
+from types import SimpleNamespace
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from ...core.clip import ClipInfo, Shot
+from ...core.options import agree
+from ...core.timeline import output_edge
+from ...image.compute import is_out_of_memory
+from . import ending, target_fps
+from .pairs import LONGEST, Due, Moment, Schedule, due
+
+WAIT = 8  # copies that may wait for a batch to fill
+SURE, LOST = 0.04, 0.2  # difference of the two moved pictures up to which all is well, and from which nothing is
+
+
+class Made(NamedTuple):
+    """What a model makes: chunks of one frame by port, and how far it is to be trusted ``[(2,) 1, H, W, 1]``, 0..1."""
+
+    chunks: dict[str, Tensor]
+    trust: Tensor
+
+
+class Maker(Protocol):
+    """A model: frames between two others. ``together`` says how many it likes to make at once for a clip."""
+
+    nets: list
+
+    def together(self, info: ClipInfo) -> int: ...
+
+    def make(self, wanted: list[Due]) -> list[Made]: ...
+
+
+class InterpolationStage:
+    """Frames ``[T, H, W, C]`` or two-view, and depth beside them, at another rate; what is shown at t = 0 is the source's very frame."""
+
+    joint = True
+
+    def __init__(self, maker: Maker, options: SimpleNamespace):
+        self.maker, self.options, self.nets = maker, options, maker.nets
+        self.schedule = Schedule(options.schedule)
+
+    def retuned(self, options: SimpleNamespace) -> InterpolationStage | None:
+        """This model under other options; None where they change how it is run."""
+        same = agree(options, self.options, "model", "quality", "scale", "ensemble", "lite_scales", "batch", "precision")
+        return InterpolationStage(self.maker, options) if same else None
+
+    def forget(self) -> None:
+        """Let go what was recorded for networks that have been moved."""
+        if hasattr(self.maker, "forget"):
+            self.maker.forget()
+
+    def delay(self, frames: ClipInfo) -> int:
+        """Source frames that it holds back at most: a pair's second, what may repeat, and where few frames remain those of a whole step."""
+        step = ceil(frames.fps / target_fps(self.options, frames))
+        return step + (LONGEST if self.options.duplicates == "smooth" else 0)
+
+    def memory(self, frames: ClipInfo, depth: ClipInfo | None = None) -> int:
+        """Bytes that the model needs for a batch."""
+        needed = getattr(self.maker, "memory", None)
+        return needed(frames) if needed else 0
+
+    def __call__(self, shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None = None) -> Iterator[dict[str, Tensor]]:
+        fps = target_fps(self.options, shot.info)
+        wanted = due(shot, moments(shot, frames, depth), fps, self.schedule, self.options.duplicates == "smooth", self.options.loop)
+        own = ending(self.options, shot.info) - output_edge(shot.start, shot.info, fps)
+        together = self.maker.together(shot.info)
+        for group in groups(islice(wanted, max(0, own)), together):
+            yield from self._made(group)
+
+    def _made(self, group: list[Due]) -> Iterator[dict[str, Tensor]]:
+        moved = iter(self._moved([one for one in group if one.t and not one.blend]))
+        for one in group:
+            if not one.t:
+                yield {**one.left.chunks, "confidence": trusted(one.left.chunks["clip"], 1)}
+            elif one.blend:
+                yield {**blended(one), "confidence": trusted(one.left.chunks["clip"], 0)}
+            else:
+                yield self._mended(one, next(moved))
+
+    def _moved(self, wanted: list[Due]) -> list[Made]:
+        """What the model makes of them, in halves where memory does not suffice for all at once."""
+        if not wanted:
+            return []
+        try:
+            return self.maker.make(wanted)
+        except RuntimeError as error:
+            if not is_out_of_memory(error) or len(wanted) == 1:
+                raise
+        half = len(wanted) // 2  # outside the handler, which holds on to what the failed attempt had allocated
+        return self._moved(wanted[:half]) + self._moved(wanted[half:])
+
+    def _mended(self, one: Due, made: Made) -> dict[str, Tensor]:
+        """The model's frame, with what cannot be trusted held or blended instead, where that is asked for."""
+        if self.options.uncertain == "keep":
+            return {**made.chunks, "confidence": made.trust}
+        instead = blended(one) if self.options.uncertain == "blend" else (one.left if 2 * one.t < 1 else one.right).chunks
+        mended = {port: torch.lerp(instead[port].to(chunk), chunk, fitted(made.trust, chunk)) for port, chunk in made.chunks.items()}
+        return {**mended, "confidence": made.trust}
+
+
+def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
+    number = shot.start
+    for chunk, beside in zip(frames, repeat(None) if depth is None else depth):
+        for index in range(chunk.shape[-4]):
+            moment = Moment(number, chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1))
+            moment.last = index == chunk.shape[-4] - 1 and shot.drained()
+            yield moment
+            number += 1
+
+
+def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
+    """The frames in batches of ``together`` that have to be made; copies between them wait a while, but not for ever."""
+    group, count = [], 0
+    for one in wanted:
+        group.append(one)
+        count += bool(one.t) and not one.blend
+        if one.last or count == together or len(group) == together + WAIT or (together == 1 and not count):
+            yield group
+            group, count = [], 0
+    if group:
+        yield group
+
+
+def blended(one: Due) -> dict[str, Tensor]:
+    """Both frames mixed."""
+    return {port: torch.lerp(chunk, one.right.chunks[port], float(one.t)) for port, chunk in one.left.chunks.items()}
+
+
+def trusted(clip: Tensor, trust: float) -> Tensor:
+    return clip.new_full((*clip.shape[:-1], 1), trust)
+
+
+def trust(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+    """How far a mix of two moved pictures ``[B, C, H, W]`` is to be trusted ``[B, 1, H, W]``, where ``share`` of the first is taken.
+
+    Where both count they should show the same; where one alone counts, the other may show what covers it.
+    """
+    apart = (first - second).abs().mean(1, keepdim=True) * (4 * share * (1 - share))
+    return ((LOST - apart) / (LOST - SURE)).clamp(0, 1)
+
+
+def fitted(trust: Tensor, like: Tensor) -> Tensor:
+    """The same at the size of another port."""
+    if trust.shape[-3:-1] == like.shape[-3:-1]:
+        return trust.to(like)
+    flat = trust.reshape(-1, *trust.shape[-3:]).movedim(-1, 1)
+    made = torch.nn.functional.interpolate(flat.float(), like.shape[-3:-1], mode="bilinear").movedim(1, -1)
+    return made.reshape(*like.shape[:-1], 1).to(like)

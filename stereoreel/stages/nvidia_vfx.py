@@ -1,0 +1,83 @@
+"""NVIDIA's RTX video effects, through the package nvidia-vfx: proprietary, installed by the user, never by us, and imported when used."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable
+from contextlib import nullcontext
+from types import ModuleType
+
+import torch
+from torch import Tensor
+
+from ..models.machine import INSTALL
+
+BLACK, LIT = 2 / 255, 32 / 255  # the brightest that a black picture may be, and how bright a source is of which a black picture is wrong
+
+
+def effects() -> ModuleType:
+    """The package; RuntimeError says what to do where it is not here or does not load."""
+    try:
+        import nvvfx
+    except ImportError as error:
+        raise RuntimeError(f"NVIDIA's effects need the package nvidia-vfx ({error}); {INSTALL.format('nvidia-vfx')}.") from None
+    except OSError as error:  # one of its libraries
+        raise RuntimeError(f"nvidia-vfx cannot load its libraries ({error}); update NVIDIA's driver, or choose another model.") from None
+    return nvvfx
+
+
+def level(of: object, name: str) -> object:
+    """A member of one of the package's lists of levels; RuntimeError where the package is too old to have it."""
+    try:
+        return of[name]
+    except KeyError:
+        raise RuntimeError(f"This nvidia-vfx has no {name}; install a newer one ({INSTALL.format('-U nvidia-vfx')}).") from None
+
+
+class Effect:
+    """One effect on one device, as long as somebody holds it; what it makes is copied, for it writes everything into the same buffer.
+
+    ``begin`` makes the package's effect, given a device's number, and ``sizes`` are the properties that tell its pictures' sizes.
+    """
+
+    def __init__(self, name: str, device: torch.device, begin: Callable, **sizes: int):
+        self.name, self.device, self.proven = name, device, False
+        try:
+            with self._here():
+                self.effect = begin(device=index(device))
+                for size, pixels in sizes.items():
+                    setattr(self.effect, size, pixels)
+                self.effect.load()
+        except (RuntimeError, ValueError, OSError) as error:
+            told = str(error).strip().split("\n")[0]
+            raise RuntimeError(f"{name} does not start here ({told}); update NVIDIA's driver and nvidia-vfx, or choose another model.") from error
+        weakref.finalize(self, self.effect.close).atexit = False
+
+    def picture(self, method: str, *given: Tensor | float) -> Tensor:
+        """What the effect makes of pictures ``[3, H, W]``, float32, 0..1; RuntimeError where that is black or not finite."""
+        with self._here():
+            stream = torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
+            made = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
+        if not bool(made.isfinite().all()):
+            raise RuntimeError(f"{self.name} made NaN or infinity; update NVIDIA's driver and nvidia-vfx, or choose another model.")
+        if not self.proven and all(bool(one.amax() >= LIT) for one in given if isinstance(one, Tensor)):
+            if bool(made.amax() <= BLACK):
+                raise RuntimeError(f"{self.name} made a black picture, which some drivers do without an error; update NVIDIA's driver and "
+                                   "nvidia-vfx, run on another GPU, or choose another model.")  # fmt: skip
+            self.proven = True
+        return made
+
+    def _here(self):
+        return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()
+
+
+def index(device: torch.device) -> int:
+    """The number by which the package knows a device."""
+    if device.type != "cuda":
+        return 0
+    return torch.cuda.current_device() if device.index is None else device.index
+
+
+def planes(frame: Tensor, device: torch.device) -> Tensor:
+    """The colours of a frame ``[H, W, C]`` as the effects take them: ``[3, H, W]``, float32, contiguous."""
+    return frame[..., :3].to(device, torch.float32).movedim(-1, 0).contiguous()

@@ -1,0 +1,97 @@
+"""Both eyes by moving pixels: a forward warp with an exact z-buffer, sub-pixel sampling and gaps filled from the background.
+
+Disparity is ``D = divergence / 100 * width * (depth - convergence)`` pixels; the left eye sees a point at ``x + D / 2`` and the
+right one at ``x - D / 2``, so that what is nearer than the convergence stands in front of the screen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from ...core.clip import Shot
+from ...core.host import Host
+from ...image.huge_pages import empty
+from .comfort import SCREENS, told
+from .parallax import SHARES, Parallax
+from .soften import soften
+from .temporal import Gap, Moment, TemporalFill
+from .warp import Eye, move
+from .window import FloatingWindow, draw
+
+log = logging.getLogger(__name__)
+
+
+def load(entry, options: SimpleNamespace, host: Host) -> ForwardWarp:
+    if options.screen in SCREENS:
+        log.info(told(options.divergence, SCREENS[options.screen]))
+    return ForwardWarp(options, host.device)
+
+
+class ForwardWarp:
+    """Frames ``[T, H, W, C]`` and depth ``[T, h, w, 1 or 3]`` to the clip ``[2, T, H, W, C]`` and each eye's holes ``[T, H, W, 1]``."""
+
+    joint = False
+
+    def __init__(self, options: SimpleNamespace, device: torch.device):
+        self.options, self.device, self.nets = options, device, []
+
+    def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
+        window = FloatingWindow(float(shot.info.fps))
+        for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(shot, frames, depth):
+            if self.options.floating_window:
+                draw(clip, holes, window(parallax), self.options.swap_eyes)
+            yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
+
+    def alone(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Clip, holes and parallax of every chunk, each frame by itself."""
+        parallax_of = Parallax(self.options, float(shot.info.fps))
+        for images, depths in zip(frames, depth):
+            images = images.to(self.device)
+            parallax = parallax_of(depths.to(self.device), images)
+            clip, holes, gaps = self.pair(images, parallax, gaps=self.options.fill == "blend")
+            for place, (target, source, column) in enumerate(gaps):
+                soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
+            yield clip, holes, parallax
+
+    def remembered(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """The same a frame at a time, with holes filled from the frames around."""
+        parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair)
+        for images, depths in zip(frames, depth):
+            images, depths = images.to(self.device), depths.to(self.device)
+            for image, near, parallax in zip(images, depths[..., 0], parallax_of(depths, images)):
+                yield from memory.take(Moment(image, near, parallax))
+        yield from memory.flush()
+
+    def pair(self, images: Tensor, parallax: Tensor, gaps: bool = True) -> tuple[Tensor, Tensor, list[Gap]]:
+        """Both eyes ``[2, T, H, W, C]`` of a chunk whose parallax is ``[T, H, W]``, and their holes ``[2, T, H, W, 1]``, as stored.
+
+        With ``gaps`` also those of each eye, for which a GPU is waited for.
+        """
+        count, height, width, channels = images.shape
+        clip = empty(images, 2, count, height, width, channels)
+        holes = empty(images, 2, count, height, width, 1)
+        frames, parallax, made = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
+        for eye, share in enumerate(SHARES[self.options.view]):
+            place = 1 - eye if self.options.swap_eyes else eye
+            if share == 0:
+                clip[place], holes[place] = images, 0
+                continue
+            source = parallax.new_empty(parallax.shape, dtype=torch.int32) if gaps else None
+            made[place] = Eye(frames, parallax, share, eye == 0, clip[place].view_as(frames), holes[place].view_as(parallax), source)
+        move([*made.values()])
+        nothing = parallax.new_empty(0, dtype=torch.int64)
+        return clip, holes, [gap(made[place]) if place in made else (nothing, nothing, nothing.float()) for place in range(2)] if gaps else []
+
+
+def gap(eye: Eye) -> Gap:
+    """The holes of an eye, and what it shows beside them."""
+    target = eye.holes.reshape(-1).nonzero()[:, 0]
+    column = target % eye.holes.shape[1]
+    source = target - column + eye.source.view(-1)[target]
+    shift = eye.parallax.view(-1)[source] * eye.share
+    return target, source, column + (-shift if eye.left else shift)

@@ -1,0 +1,59 @@
+"""The parallax of a pair that nobody knows the depth of, such as a film shot in stereo: found by matching the two pictures.
+
+Semi-global matching (Hirschmüller, "Stereo processing by semi-global matching and mutual information", 2008), OpenCV's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...core.clip import Shot
+from ...image.flow import grayscale
+from .report import REACH, Report
+
+WIDTH = 640  # pixels at which pictures are matched; a step of the parallax is a 16th of one, 0.01 % of the width
+BLOCK = 5  # pixels of the side of what is compared
+SMOOTH = (8, 32)  # cost of a step by one pixel, and of a larger one, for every pixel compared; OpenCV's advice
+AGREE = 1  # pixels by which matching from the right eye may differ; more is called unknown
+
+
+class MatchedReport(Report):
+    """Pairs ``[2, T, H, W, C]`` to the report's pictures ``[T, H, W, 3]`` of the left eye."""
+
+    joint = True
+
+    def __call__(self, shot: Shot, pairs: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
+        for pair in pairs:
+            parallax = torch.stack([matched(left, right) for left, right in zip(*map(grayscale, pair))]).to(self.device)
+            yield {"clip": self.seen(pair[0], _grown(parallax, *pair.shape[2:4]), parallax.new_zeros(len(parallax), 2))}
+
+
+def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
+    """Parallax of the left picture's pixels, for two of uint8 ``[H, W]``: ``[h, w]`` in pixels of the picture, NaN where none is sure.
+
+    Positive in front of the screen; up to ``REACH`` percent of the width either way.
+    """
+    import cv2
+
+    height, width = left.shape
+    scale = min(1.0, WIDTH / width)
+    if scale < 1:
+        size = (round(width * scale), max(1, round(height * scale)))
+        left, right = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (left, right))
+    reach = 16 * -(-round(REACH / 100 * left.shape[1]) // 16)  # OpenCV counts in sixteens
+    both = [cv2.copyMakeBorder(image, 0, 0, reach, reach, cv2.BORDER_REPLICATE) for image in (left, right)]  # it gives nothing near the sides
+    matcher = cv2.StereoSGBM_create(-reach, 2 * reach, BLOCK, *(cost * BLOCK**2 for cost in SMOOTH), disp12MaxDiff=AGREE, uniquenessRatio=5,
+                                    speckleWindowSize=50, speckleRange=1)
+    found = torch.from_numpy(matcher.compute(*both)[:, reach:-reach].astype(np.float32)) / 16
+    return torch.where(found >= -reach, found, torch.nan) / scale
+
+
+def _grown(parallax: Tensor, height: int, width: int) -> Tensor:
+    """Nearest neighbours, so that what is unknown stays so and no parallax is invented between two."""
+    rows = (torch.arange(height, device=parallax.device) * parallax.shape[1]) // height
+    columns = (torch.arange(width, device=parallax.device) * parallax.shape[2]) // width
+    return parallax[:, rows][:, :, columns]

@@ -1,0 +1,76 @@
+"""How far apart the eyes see each pixel: from depth to parallax, with the screen's plane chosen and comfort kept."""
+
+from __future__ import annotations
+
+import math
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from ...image.edge_snap import snap
+from ...image.resize import resize
+from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
+
+SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}  # of the parallax, for the left and the right eye
+NEAR, FAR = 0.95, 0.05  # the ends of a scene's depth, as shares of its pixels
+SECONDS = 2.0  # time constant with which the automatic screen plane follows the scene
+SAMPLES = 96  # rows and columns that it looks at
+STEEPEST = 0.375  # the border's ramp moves neighbours apart by half of what a surface bears: its middle is 1.5 times its mean
+
+
+class Parallax:
+    """Signed parallax of one shot's pixels, chunk by chunk: positive in front of the screen, in pixels of the frame."""
+
+    def __init__(self, options: SimpleNamespace, fps: float):
+        self.options, self.plane = options, ScreenPlane(fps)
+
+    def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
+        """``[T, H, W]`` of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``; float32, on the depth's device."""
+        options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)  # a depth that is unknown counts as far
+        fixed, sized, width = depths.new_full((len(depths),), options.convergence), self._sized(depths, images), images.shape[2]
+        if options.foreground_scale:
+            depths, fixed, sized = (scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized))
+        automatic = options.convergence_mode == "auto"
+        planes = torch.stack([self.plane.follow(frame) for frame in depths[..., 0]]) if automatic else fixed
+        parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
+        if options.limit:
+            screen = SCREENS[options.screen]
+            parallax = soft_clamp(parallax, screen.front * width, screen.behind * width)
+        if options.border:
+            parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
+        return parallax
+
+    def _sized(self, depths: Tensor, images: Tensor) -> Tensor:
+        """Depth at the size of the frames."""
+        (rows, columns), (height, width) = depths.shape[1:3], images.shape[1:3]
+        if (rows, columns) == (height, width):
+            return depths
+        if self.options.edges == "snap" and rows <= height and columns <= width:
+            return torch.stack([snap(depth, image.to(depth.device)) for depth, image in zip(depths[..., 0], images)])[..., None]
+        return resize(depths, height, width, "bilinear")
+
+
+def ramp_share(options: SimpleNamespace) -> float:
+    """The width of the border's ramp as a share of the picture's: what is asked for, but no steeper than a surface bears."""
+    return max(options.border, options.divergence * max(SHARES[options.view]) * 1.5 / (2 * STEEPEST)) / 100
+
+
+class ScreenPlane:
+    """The depth to put on the screen: the middle of the scene's range, smoothed over time from the shot's first frame on.
+
+    The middle keeps the largest parallax, before or behind the screen, as small as it can be.
+    """
+
+    def __init__(self, fps: float):
+        self.plane: Tensor | None = None
+        self.rate = 1 - math.exp(-1 / (fps * SECONDS))
+
+    def follow(self, depth: Tensor) -> Tensor:
+        """Take in the next frame ``[H, W]``; the plane for it, a tensor of no dimensions."""
+        steps = [max(1, side // SAMPLES) for side in depth.shape]
+        seen = depth[::steps[0], ::steps[1]].flatten().sort().values
+        far, near = (seen[round(share * (len(seen) - 1))] for share in (FAR, NEAR))
+        middle = (far + near) / 2
+        self.plane = middle if self.plane is None else self.plane + (middle - self.plane) * self.rate
+        return self.plane

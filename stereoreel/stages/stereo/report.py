@@ -1,0 +1,190 @@
+"""How comfortable a pair would be: the parallax of every pixel as a histogram, what lies beyond comfort, and a picture of it per frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import torch
+from torch import Tensor
+
+from ...core.clip import ClipInfo, Shot
+from ...core.host import Host
+from . import describe as describe_pair
+from .comfort import SCREENS, Screen
+from .parallax import Parallax
+from .window import FloatingWindow, cut_off
+
+REACH, STEP = 10.0, 0.25  # percent of the width: how far the histogram reaches either way, and one of its bins
+BINS = round(2 * REACH / STEP)
+STRAY, SAMPLES = 0.001, 1 << 16  # the share of a frame's pixels, at either end, that says nothing of it; how many pixels tell the ends
+CUT_OFF = 0.2  # percent of the width by which something stands before a border until that counts as cut off
+FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
+FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
+PLOT = 0.2  # of the picture's height, for the histogram
+
+
+def describe(options: SimpleNamespace, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
+    """The picture, as large as a frame; refuses what Stereo refuses."""
+    describe_pair(options, frames, depth)
+    return {"clip": frames.replace(channels=3)}
+
+
+def load(options: SimpleNamespace, host: Host) -> ComfortReport:
+    return ComfortReport(options, host.device)
+
+
+class Report:
+    """Counts parallax and draws it; ``tally`` holds the numbers of all frames that went through, ``worst`` the picture of the worst one.
+
+    A screen that is not known, such as ``none``, is a television.
+    """
+
+    nets: list = []
+
+    def __init__(self, screen: str, device: torch.device):
+        self.device, self.tally = device, Tally(SCREENS.get(screen, SCREENS["tv"]))
+        self.worst: Tensor | None = None
+        self._strain = (-1.0, -1.0)
+
+    def seen(self, images: Tensor, parallax: Tensor, bars: Tensor) -> Tensor:
+        """Pictures ``[T, H, W, 3]`` of frames with parallax ``[T, H, W]`` (NaN: unknown) and ``[T, 2]`` pixels covered at the borders."""
+        borders = (torch.stack([cut_off(frame.nan_to_num(0)) for frame in parallax]) - bars).clamp(min=0)
+        pictures = tint(images.to(self.device), parallax, borders, self.tally.screen)
+        for number, strain in enumerate(self.tally.add(parallax, borders)):
+            if strain > self._strain:
+                self.worst, self._strain = pictures[number].cpu().clone(), strain
+            plot(pictures[number], parallax[number] * (100 / self.tally.width), self.tally.screen)
+        return pictures
+
+
+class ComfortReport(Report):
+    """Stereo's inputs and options, to pictures ``[T, H, W, 3]``; ``screen`` says for which one if not for that of the options."""
+
+    joint = False
+
+    def __init__(self, options: SimpleNamespace, device: torch.device, screen: str | None = None):
+        super().__init__(screen or options.screen, device)
+        self.options = options
+
+    def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
+        fps = float(shot.info.fps)
+        parallax_of, window = Parallax(self.options, fps), FloatingWindow(fps)
+        for images, depths in zip(frames, depth):
+            parallax = parallax_of(depths.to(self.device), images)
+            bars = window(parallax) if self.options.floating_window else parallax.new_zeros(len(parallax), 2)
+            yield {"clip": self.seen(images, parallax, bars)}
+
+
+class Tally:
+    """Parallax counted over frames; whole numbers, so that no order of adding matters."""
+
+    def __init__(self, screen: Screen):
+        self.screen, self.width, self.frames, self.pixels, self.seen = screen, 0, 0, 0, 0
+        self.histogram = torch.zeros(BINS, dtype=torch.int64)
+        self.beyond = {"front": 0, "behind": 0}  # pixels
+        self.cut = {"left": 0, "right": 0}  # frames
+        self.nearest, self.farthest = 0.0, 0.0  # percent
+
+    def add(self, parallax: Tensor, borders: Tensor) -> list[tuple[float, float]]:
+        """Take in frames ``[T, H, W]`` of parallax (NaN: unknown) and ``[T, 2]`` of what the borders cut off, both in pixels.
+
+        How straining each frame is: the share of its pixels beyond the limits, then its largest parallax.
+        """
+        self.width = parallax.shape[2]
+        return [self._add(frame * (100 / self.width), border) for frame, border in zip(parallax, borders)]
+
+    def _add(self, percent: Tensor, border: Tensor) -> tuple[float, float]:
+        known = percent[~percent.isnan()]
+        self.frames, self.pixels, self.seen = self.frames + 1, self.pixels + percent.numel(), self.seen + known.numel()
+        for side, cut in zip(self.cut, border):
+            self.cut[side] += int(cut > CUT_OFF / 100 * self.width)
+        if not known.numel():
+            return 0.0, 0.0
+        self.histogram += torch.bincount(bins(known), minlength=BINS).cpu()
+        beyond = {"front": int((known > 100 * self.screen.front).sum()), "behind": int((known < -100 * self.screen.behind).sum())}
+        for side, count in beyond.items():
+            self.beyond[side] += count
+        farthest, nearest = ends(known)
+        self.nearest, self.farthest = max(self.nearest, nearest), min(self.farthest, farthest)
+        return sum(beyond.values()) / percent.numel(), max(nearest, -farthest)
+
+    def units(self, percent: float) -> dict[str, float]:
+        """One parallax in every unit."""
+        millimetres = self.screen.millimetres(percent / 100)
+        return {"percent": percent, "pixels": percent / 100 * self.width, "mm": millimetres, "degrees": self.screen.degrees(millimetres)}
+
+    def figures(self) -> dict:
+        """Everything, ready for JSON. ``histogram`` holds each bin's lower end in every unit and its share of all pixels whose parallax is known."""
+        shares = (self.histogram.double() / max(1, self.seen)).tolist()
+        ends = (index * STEP - REACH for index in range(BINS))
+        return {
+            "screen": self.screen.name,
+            "frames": self.frames,
+            "limits": {"front": self.units(100 * self.screen.front), "behind": self.units(-100 * self.screen.behind)},
+            "nearest": self.units(self.nearest),
+            "farthest": self.units(self.farthest),
+            "beyond_limit": {side: count / max(1, self.seen) for side, count in self.beyond.items()},
+            "unknown": 1 - self.seen / max(1, self.pixels),
+            "frames_cut_off": {side: count / max(1, self.frames) for side, count in self.cut.items()},
+            "histogram": [{**self.units(end), "share": share} for end, share in zip(ends, shares) if share],
+        }
+
+    def text(self) -> str:
+        """The findings in a few lines for people."""
+        found = self.figures()
+        lines = [f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, pixels, mm and degrees:"]
+        for word, most, side in (("in front", "nearest", "front"), ("behind", "farthest", "behind")):
+            lines.append(f"{word}: up to {_said(found[most])}; comfortable up to {_said(found['limits'][side])}; "
+                         f"beyond that {100 * found['beyond_limit'][side]:.2f} % of the pixels")
+        left, right = (100 * found["frames_cut_off"][side] for side in ("left", "right"))
+        return "\n".join([*lines, f"something in front is cut off by the left border in {left:.1f} % of the frames, by the right in {right:.1f} %"])
+
+
+def _said(units: dict[str, float]) -> str:
+    return "{percent:.2f} % ({pixels:.1f} px, {mm:.1f} mm, {degrees:.2f} degrees)".format(**{key: abs(value) for key, value in units.items()})
+
+
+def ends(values: Tensor) -> tuple[float, float]:
+    """The least and the largest of many values, without the outermost ``STRAY`` on either side."""
+    seen = values[:: max(1, values.numel() // SAMPLES)].sort().values
+    stray = int(STRAY * (seen.numel() - 1))
+    return seen[stray].item(), seen[-1 - stray].item()
+
+
+def bins(percent: Tensor) -> Tensor:
+    """The histogram's bin of each parallax; the outermost take what lies beyond."""
+    return ((percent + REACH) / STEP).floor().clamp(0, BINS - 1).long()
+
+
+def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> Tensor:
+    """Gray frames, tinted where they stand out in front or lie behind, strongly beyond the limits; violated borders drawn in."""
+    width = parallax.shape[2]
+    made = images[..., :3].float().mean(-1, keepdim=True).repeat(1, 1, 1, 3)
+    known = parallax.nan_to_num(0)
+    for color, share in ((FRONT, known / (screen.front * width)), (BEHIND, -known / (screen.behind * width))):
+        mix = torch.where(share > 1, STRONG, share.clamp(0, 1) * FAINT)[..., None]
+        made += (made.new_tensor(color) - made) * mix
+    edge = max(1, round(0.01 * width))
+    for index, columns in enumerate((slice(0, edge), slice(width - edge, width))):
+        cut = (borders[:, index] > CUT_OFF / 100 * width)[:, None, None, None]
+        made[:, :, columns] = torch.where(cut, made.new_tensor(BORDER), made[:, :, columns])
+    return made.to(images.dtype)
+
+
+def plot(frame: Tensor, percent: Tensor, screen: Screen) -> None:
+    """Draw one frame's histogram into the bottom of its picture: far at the left, white lines at the screen's plane and both limits."""
+    height, width = percent.shape
+    rows = max(1, round(PLOT * height))
+    known = percent[~percent.isnan()]
+    shares = torch.bincount(bins(known), minlength=BINS) / max(1, known.numel())
+    place = torch.arange(width, device=frame.device) * BINS // width
+    level = torch.arange(rows, 0, -1, device=frame.device)[:, None] - 0.5
+    middle = place * STEP - REACH + STEP / 2
+    near, far = (middle > 100 * screen.front)[:, None], (middle < -100 * screen.behind)[:, None]
+    bar = torch.where(near, frame.new_tensor(FRONT), torch.where(far, frame.new_tensor(BEHIND), frame.new_full((3,), 0.8)))
+    area = frame[height - rows:]
+    area *= 0.25
+    area.copy_(torch.where((level < shares.sqrt()[place] * rows)[..., None], bar, area))
+    for value in (0.0, 100 * screen.front, -100 * screen.behind):
+        area[:, min(width - 1, max(0, int((value + REACH) / (2 * REACH) * width)))] = 1.0
