@@ -6,8 +6,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stereoreel.nets import film, rife
-from stereoreel.nets.film import FILM
+from stereoreel.nets import film_interpolation as film
+from stereoreel.nets import rife
+from stereoreel.nets.film_interpolation import FILM
 
 NARROW = dict(filters=4, flow_filters=(4, 8, 8, 16))
 

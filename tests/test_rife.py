@@ -10,7 +10,8 @@ from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.nets import film, rife
+from stereoreel.nets import film_interpolation as film
+from stereoreel.nets import rife
 from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.networks import NetworkMaker
 from stereoreel.stages.interpolate.rife import RifeNetwork

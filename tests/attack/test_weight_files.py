@@ -19,7 +19,8 @@ from stereoreel.core.options import resolve
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry
 from stereoreel.models.intact import fault
-from stereoreel.nets import depth_anything, film, rife
+from stereoreel.nets import depth_anything, rife
+from stereoreel.nets import film_interpolation as film
 
 ARCHS = {  # every module that opens a file of weights
     "upscale": ("spandrel",),

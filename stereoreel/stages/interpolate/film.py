@@ -13,7 +13,8 @@ from torch import Tensor
 from ...core.host import Host
 from ...image.compute import number_type
 from ...models import weights
-from ...nets import film, rife
+from ...nets import film_interpolation as film
+from ...nets import rife
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage
 
