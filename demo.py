@@ -19,9 +19,9 @@ def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel.core.host import Headless
     from stereoreel.core.meter import Meter
     from stereoreel.lab.chain import ChainSheet
-    from stereoreel.media.layout import file_tag
-    from stereoreel.media.options import extension
-    from stereoreel.sink import write
+    from stereoreel.media.layouts.layout import file_tag
+    from stereoreel.media.write.options import extension
+    from stereoreel.media.write.render import write
 
     OUTPUT.mkdir(exist_ok=True)
     source = find_video("sample", clip)

@@ -57,7 +57,7 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
     """The prediction, or the film itself, in this process."""
     from stereoreel.advisor.cost import predict
     from stereoreel.advisor.footprint import Footprint
-    from stereoreel.sink import write
+    from stereoreel.media.write.render import write
 
     graph = workflow.override(workflow.read(ROOT / "workflows" / "api" / f"{order}.json"), settings)
     job, host = workflow.Assembly(graph, lambda name: source).sinks[0], Headless()

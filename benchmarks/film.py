@@ -33,7 +33,7 @@ from stereoreel.core.host import Headless
 from stereoreel.core.meter import Meter, resident
 from stereoreel.film import film, job_folder
 from stereoreel.film.worker import Worker
-from stereoreel.sink import write
+from stereoreel.media.write.render import write
 
 DEFAULT = ROOT / "workflows" / "api" / "default.json"
 WAIT = 0.15  # seconds a frame
@@ -134,7 +134,7 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, int]]:
 
 def index(folder: Path) -> dict:
     """Frames of 1280x720 a second in which cuts are found, and milliseconds of all cores for each; the best of three."""
-    from stereoreel.media import cuts
+    from stereoreel.media.read import cuts
 
     source, times, cores = folder / "index.mp4", [], []
     write_source(source, 500, 1280, 720)

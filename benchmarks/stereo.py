@@ -35,7 +35,7 @@ from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
-from stereoreel.media.anaglyph import DUBOIS, dubois
+from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 

@@ -17,8 +17,8 @@ from ..stereoreel.core.pull import pull
 from ..stereoreel.core.tensor_source import TensorSource, new_batch
 from ..stereoreel.core.timeline import parse_fps
 from ..stereoreel.core.transforms import Split
-from ..stereoreel.media.decode import FileSource
-from ..stereoreel.media.probe import probe
+from ..stereoreel.media.read.decode import FileSource
+from ..stereoreel.media.read.probe import probe
 from ._comfy import VideoFromFile, VideoInput
 from ._host import ComfyHost, scratch, working_device, working_type
 

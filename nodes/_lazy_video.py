@@ -11,9 +11,9 @@ from uuid import uuid4
 from ..stereoreel.core.clip import Clip, apply
 from ..stereoreel.core.options import resolve
 from ..stereoreel.core.transforms import Crop, SideBySide, Trim, frame_at
-from ..stereoreel.media.audio import read_audio
-from ..stereoreel.media.options import OPTIONS, extension
-from ..stereoreel.sink import write
+from ..stereoreel.media.read.audio import read_audio
+from ..stereoreel.media.write.options import OPTIONS, extension
+from ..stereoreel.media.write.render import write
 from ._comfy import VideoComponents, VideoInput
 from ._host import ComfyHost, scratch
 

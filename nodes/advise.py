@@ -13,7 +13,7 @@ from ..stereoreel.advisor.advice import UNNAMED, advise, file_of
 from ..stereoreel.advisor.page import page
 from ..stereoreel.core.clip import Clip
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.sink import free_path
+from ..stereoreel.media.write.render import free_path
 from ._comfy import folder_paths, io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

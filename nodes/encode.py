@@ -14,11 +14,11 @@ from PIL import Image
 from ..stereoreel import build
 from ..stereoreel.core.clip import Samples
 from ..stereoreel.film import film, resumes
-from ..stereoreel.media.clock import frames_of
-from ..stereoreel.media.layout import file_tag, pack
-from ..stereoreel.media.options import extension
+from ..stereoreel.media.layouts.layout import file_tag, pack
 from ..stereoreel.media.paths import confine_prefix
-from ..stereoreel.sink import free_path, write
+from ..stereoreel.media.read.clock import frames_of
+from ..stereoreel.media.write.options import extension
+from ..stereoreel.media.write.render import free_path, write
 from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
 from ._host import ComfyHost
 from ._images import as_clip, as_depth

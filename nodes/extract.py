@@ -7,7 +7,7 @@ from pathlib import Path
 from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option, resolve
-from ..stereoreel.extract import SAMPLE, from_clip, open_file
+from ..stereoreel.media.open import SAMPLE, from_clip, open_file
 from ..stereoreel.media.paths import confine
 from ._comfy import folder_paths, io
 from ._host import ComfyHost, scratch

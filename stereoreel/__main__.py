@@ -26,9 +26,9 @@ from .core.host import Headless
 from .core.meter import Meter, told
 from .ctrl_c import CtrlC
 from .declared import NODES
-from .extract import SAMPLE
 from .film import command as film
 from .lab.orders import command as order_lab
+from .media.open import SAMPLE
 from .media.paths import check_name
 from .models.lazy_stage import plans
 
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options) -> int:
     from .looks import look
-    from .sink import write
+    from .media.write.render import write
 
     graph = workflow.override(workflow.read(options.workflow), options.set)
     assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input))
@@ -121,10 +121,10 @@ def _run(options) -> int:
 
 def _targets(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
     """The file that each Encode node writes; refused here, before the first frame, if one of them would harm a file."""
-    from .media.layout import file_tag
-    from .media.options import extension
+    from .media.layouts.layout import file_tag
     from .media.paths import confine_prefix
-    from .sink import files_of, files_read, free_path
+    from .media.write.options import extension
+    from .media.write.render import files_of, files_read, free_path
 
     found: list[Path] = []
     written: list[Path] = []

@@ -13,9 +13,9 @@ from .core.error_context import naming
 from .core.files import save
 from .core.host import Host
 from .image.contact_sheet import contact_sheet, to_image
-from .media.anaglyph import dubois
+from .media.layouts.anaglyph import dubois
+from .media.write.render import free_path
 from .preview import QUALITY, looks, picture
-from .sink import free_path
 
 
 def look(job: SimpleNamespace, folder: Path, host: Host) -> str:

@@ -11,8 +11,8 @@ from media_files import ramp
 from stereoreel.core.clip import ClipInfo, Color
 from stereoreel.core.options import resolve
 from stereoreel.media import colour
-from stereoreel.media.encode import Writer
-from stereoreel.media.options import OPTIONS, extension
+from stereoreel.media.write.encode import Writer
+from stereoreel.media.write.options import OPTIONS, extension
 
 BT709 = Color()
 

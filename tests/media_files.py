@@ -10,7 +10,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from stereoreel.media.scheduling import kept_scheduling
+from stereoreel.media.write.scheduling import kept_scheduling
 
 WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}  # matrix: red and blue in luma
 PLANAR = {"yuv420p": (2, 8), "yuv444p": (1, 8), "yuv420p10le": (2, 10), "yuv444p10le": (1, 10)}  # chroma step, bits

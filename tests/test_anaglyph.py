@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from stereoreel.media.anaglyph import DUBOIS, dubois
+from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 
 
 def exact(left, right):

@@ -15,8 +15,8 @@ from encoded_files import encode, gray, packets, read
 from media_files import tone, write_video
 
 from stereoreel.core.clip import Soundtrack
-from stereoreel.media import atoms
-from stereoreel.media.boxes import Stereo, marked, read_stereo, stereo_boxes, write_stereo
+from stereoreel.media.layouts import atoms
+from stereoreel.media.layouts.boxes import Stereo, marked, read_stereo, stereo_boxes, write_stereo
 
 SBS, TB, VR180 = Stereo("left_right"), Stereo("top_bottom"), Stereo("left_right", vr180=True)
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel.media.anaglyph import dubois
+from stereoreel.media.layouts.anaglyph import dubois
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))

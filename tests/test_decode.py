@@ -13,9 +13,9 @@ from media_files import index_of, lose, moving, ramp, spoil, tone, truncate, tur
 
 from stereoreel.core.clip import Soundtrack
 from stereoreel.media import colour
-from stereoreel.media.audio import read_audio
-from stereoreel.media.decode import FileSource
-from stereoreel.media.probe import probe
+from stereoreel.media.read.audio import read_audio
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.read.probe import probe
 
 NTSC = Fraction(24000, 1001)
 PATCHES = np.array([[r, g, b] for r in (16, 128, 235) for g in (16, 128, 235) for b in (16, 128, 235)], np.uint8)

@@ -235,7 +235,7 @@ def test_fetch_in_the_terminal(stocked, tmp_path, monkeypatch, capsys):
 
 def test_a_run_fetches_what_it_is_allowed_to(stocked, tmp_path, monkeypatch, tensor_clip):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
-    monkeypatch.setattr("stereoreel.extract.open_file", lambda path, options, name, **more: tensor_clip())
+    monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: tensor_clip())
     (tmp_path / "graph.json").write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
     words = ["run", str(tmp_path / "graph.json"), "--output", str(tmp_path / "out.mp4"), "--input", "x.mp4", "--set", "upscale.download=on"]
     assert main(words) == 0 and (tmp_path / "out.mp4").is_file()

@@ -15,8 +15,8 @@ from encoded_files import encode, gray, read, settings
 from media_files import moving
 
 from stereoreel.core.clip import ClipInfo, Soundtrack
-from stereoreel.media.encode import Writer, output_size
-from stereoreel.media.options import extension, preset, presets
+from stereoreel.media.write.encode import Writer, output_size
+from stereoreel.media.write.options import extension, preset, presets
 
 FORMATS = tuple(name for name, entry in presets().items() if "limits" not in entry)  # those for films, not for previews
 
@@ -40,8 +40,8 @@ import os, subprocess, sys, torch
 from fractions import Fraction
 from pathlib import Path
 from stereoreel.core.clip import ClipInfo
-from stereoreel.media.encode import Writer
-from stereoreel.media.options import OPTIONS
+from stereoreel.media.write.encode import Writer
+from stereoreel.media.write.options import OPTIONS
 from stereoreel.core.options import resolve
 
 with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), resolve(OPTIONS, {"format": sys.argv[2]})) as writer:
@@ -173,8 +173,8 @@ from fractions import Fraction
 from pathlib import Path
 import torch
 from stereoreel.core.clip import ClipInfo
-from stereoreel.media.encode import Writer
-from stereoreel.media.options import OPTIONS
+from stereoreel.media.write.encode import Writer
+from stereoreel.media.write.options import OPTIONS
 from stereoreel.core.options import resolve
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:

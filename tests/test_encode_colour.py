@@ -11,10 +11,10 @@ from media_files import to_yuv, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Color, Light
 from stereoreel.media.colour import KNOWS_2020
-from stereoreel.media.decode import FileSource
-from stereoreel.media.options import extension, presets
-from stereoreel.media.picture import Pictures
-from stereoreel.sink import write
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.write.options import extension, presets
+from stereoreel.media.write.picture import Pictures
+from stereoreel.media.write.render import write
 
 FORMATS = tuple(name for name, entry in presets().items() if "limits" not in entry)  # those for films, not for previews
 

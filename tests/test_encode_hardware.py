@@ -12,11 +12,11 @@ import torch
 from encoded_files import encode, gray, packets, read, settings
 
 from stereoreel.core.clip import ClipInfo, Samples
-from stereoreel.media import hardware as cards
-from stereoreel.media.clock import Clock
-from stereoreel.media.codec import Rate, codec_options, configure
-from stereoreel.media.options import preset, presets
-from stereoreel.media.picture import Pictures
+from stereoreel.media.read.clock import Clock
+from stereoreel.media.write import hardware as cards
+from stereoreel.media.write.codec import Rate, codec_options, configure
+from stereoreel.media.write.options import preset, presets
+from stereoreel.media.write.picture import Pictures
 
 ENTRIES = [(name, entry) for name, software in presets().items() for entry in cards.hardware(software)]
 HERE = [(name, entry) for name, entry in ENTRIES if entry["codec"] in av.codecs_available]

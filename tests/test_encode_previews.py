@@ -14,10 +14,10 @@ from PIL import Image, ImageSequence
 
 from stereoreel.core.clip import ClipInfo, Soundtrack, apply
 from stereoreel.core.transforms import Split
-from stereoreel.media.encode import Writer, output_size
-from stereoreel.media.layout import file_tag
-from stereoreel.media.options import extension
-from stereoreel.sink import free_path, write
+from stereoreel.media.layouts.layout import file_tag
+from stereoreel.media.write.encode import Writer, output_size
+from stereoreel.media.write.options import extension
+from stereoreel.media.write.render import free_path, write
 
 PREVIEWS = ("webp", "gif")
 TICK = {"webp": 1, "gif": 10}  # milliseconds that the format counts in

@@ -11,10 +11,10 @@ from media_files import moving, tone, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
 from stereoreel.core.transforms import Split
-from stereoreel.media.boxes import Stereo, read_stereo
-from stereoreel.media.options import extension
-from stereoreel.media.sized import SizedWriter
-from stereoreel.sink import write
+from stereoreel.media.layouts.boxes import Stereo, read_stereo
+from stereoreel.media.write.options import extension
+from stereoreel.media.write.render import write
+from stereoreel.media.write.sized import SizedWriter
 
 
 @pytest.fixture

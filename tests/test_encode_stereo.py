@@ -9,8 +9,8 @@ from encoded_files import encode, packets, read, settings
 
 from stereoreel.core.clip import Samples, apply
 from stereoreel.core.transforms import Split
-from stereoreel.media.layout import file_tag
-from stereoreel.sink import free_path, write
+from stereoreel.media.layouts.layout import file_tag
+from stereoreel.media.write.render import free_path, write
 
 
 @pytest.mark.parametrize("layout, size", [("full_sbs", (128, 48)), ("half_sbs", (64, 48)), ("full_tb", (64, 96)), ("half_tb", (64, 48)),

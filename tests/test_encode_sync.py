@@ -9,8 +9,8 @@ import torch
 from encoded_files import settings
 
 from stereoreel.core.clip import ClipInfo, Samples, Soundtrack
-from stereoreel.media.encode import Writer
-from stereoreel.media.options import extension
+from stereoreel.media.write.encode import Writer
+from stereoreel.media.write.options import extension
 
 FRAMES, RATE, HERTZ = 10_000, Fraction(24000, 1001), 8000
 FLASHES = (1, 2500, 5000, 7500, 9990)

@@ -11,11 +11,11 @@ from stereoreel import orders, workflow
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
-from stereoreel.extract import OPTIONS as EXTRACT
-from stereoreel.media.options import OPTIONS as ENCODE
+from stereoreel.media.open import OPTIONS as EXTRACT
+from stereoreel.media.write.options import OPTIONS as ENCODE
+from stereoreel.media.write.render import write
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.sink import write
 
 MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file and not entry.needs]
 every_model = pytest.mark.parametrize(("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS])
@@ -178,7 +178,7 @@ LEGAL = [
 
 @pytest.mark.parametrize("order", LEGAL, ids="-".join)
 def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host, monkeypatch):
-    monkeypatch.setattr("stereoreel.extract.open_file", lambda path, options, name, **more: tensor_clip(scene(5), cuts=(3,)))
+    monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: tensor_clip(scene(5), cuts=(3,)))
     (job,) = workflow.Assembly(orders.api(order), lambda name: name).sinks
     made = frames(job.clip, host, 2)
     doubled = 2 ** sum(word in ("upscale", "vsr") for word in order)

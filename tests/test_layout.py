@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stereoreel.core.clip import ClipInfo
-from stereoreel.media.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size
-from stereoreel.media.vr180 import half_sphere, sphere_side
+from stereoreel.media.layouts.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size
+from stereoreel.media.layouts.vr180 import half_sphere, sphere_side
 
 MADE = tuple(layout for layout in LAYOUTS if layout != "mv_hevc")
 
@@ -148,7 +148,7 @@ def test_a_half_sphere_keeps_the_detail_in_its_middle_up_to_what_headsets_decode
 
 
 def test_a_picture_finer_than_its_half_sphere_does_not_alias(monkeypatch):
-    monkeypatch.setattr("stereoreel.media.vr180.LARGEST", 64)
+    monkeypatch.setattr("stereoreel.media.layouts.vr180.LARGEST", 64)
     stripes = (torch.arange(512) % 2).float()[None, None, :, None].expand(1, 256, 512, 3)
     assert (half_sphere(stripes)[0, 28:36, 28:36] - 0.5).abs().max() < 0.1
 

@@ -14,7 +14,7 @@ from stereoreel.core.excerpt import peek, spread
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, Split, Trim
 from stereoreel.declared import BY_ID
-from stereoreel.media.decode import FileSource
+from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.preview import looks, save
 

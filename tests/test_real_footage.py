@@ -8,7 +8,7 @@ import pytest
 
 from stereoreel import orders
 from stereoreel.__main__ import main
-from stereoreel.media.probe import probe
+from stereoreel.media.read.probe import probe
 
 API = Path(__file__).resolve().parents[1] / "workflows" / "api"
 SIDE = 192  # pixels, so that all orders run on all frames in a minute or two

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from .. import extract, orders
+from .. import orders
 from ..canvas import render
 from ..core.clip import Clip
 from ..core.excerpt import makers_of
@@ -21,7 +21,8 @@ from ..core.host import Host
 from ..core.options import resolve
 from ..declared import BY_ID
 from ..lab.trial import trial
-from ..media.decode import FileSource
+from ..media import open as extract
+from ..media.read.decode import FileSource
 from .cost import Cost, predict
 from .measure import Measured, measure
 from .verdict import Verdict, verdict

@@ -14,10 +14,10 @@ import numpy as np
 from ..core.clip import Clip, ClipInfo
 from ..core.excerpt import Spans
 from ..media import colour
-from ..media.cuts import known
-from ..media.decode import FileSource
-from ..media.frames import Damage, read_frames
-from ..media.probe import fingerprint
+from ..media.read.cuts import known
+from ..media.read.decode import FileSource
+from ..media.read.frames import Damage, read_frames
+from ..media.read.probe import fingerprint
 
 PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")  # pixel formats whose first plane is luma
 

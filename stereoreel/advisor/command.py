@@ -8,7 +8,7 @@ from pathlib import Path
 from ..core.files import refuse_harm
 from ..core.host import Headless
 from ..core.options import resolve
-from ..sink import free_path
+from ..media.write.render import free_path
 from . import OPTIONS
 
 
@@ -41,7 +41,7 @@ def _on_clip(options) -> int:
 
     from ..core.clip import Clip
     from ..core.error_context import naming
-    from ..media.decode import FileSource
+    from ..media.read.decode import FileSource
     from .advice import FILES, advise
     from .page import page
 

@@ -12,7 +12,7 @@ from ..core import excerpt as peek
 from ..core.clip import Clip, ClipInfo, apply
 from ..core.host import Host
 from ..core.transforms import Trim
-from ..media.clock import frames_of
+from ..media.read.clock import frames_of
 from .excerpts import least, spans
 from .footprint import Footprint, growth, unfilled
 from .measured import Run, run

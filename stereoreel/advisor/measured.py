@@ -19,9 +19,9 @@ from ..core.host import Host
 from ..core.meter import Meter
 from ..core.per_eye import TIME
 from ..core.transforms import Trim
-from ..media.container import open_media
-from ..media.options import extension
-from ..sink import write
+from ..media.read.container import open_media
+from ..media.write.options import extension
+from ..media.write.render import write
 from .excerpts import Excerpts
 
 _STAT = Path("/proc/stat")

@@ -23,12 +23,12 @@ from ..core.files import DISK_FULL, OutputFile, in_use, refuse_harm
 from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import GROUP, units
-from ..media.clock import frames_of
-from ..media.container import open_media
-from ..media.decode import FileSource
-from ..media.options import check, preset
-from ..media.probe import probe
-from ..sink import files_of, files_read
+from ..media.read.clock import frames_of
+from ..media.read.container import open_media
+from ..media.read.decode import FileSource
+from ..media.read.probe import probe
+from ..media.write.options import check, preset
+from ..media.write.render import files_of, files_read
 from . import cuts
 from .identity import claim, described
 from .job import Job, Made, check_root, is_job

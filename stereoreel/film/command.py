@@ -85,8 +85,8 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     Raise here, before any work, if weights are missing or a file would be harmed.
     """
     from ..__main__ import check_output, find_video
-    from ..media.options import extension
-    from ..sink import files_of, files_read
+    from ..media.write.options import extension
+    from ..media.write.render import files_of, files_read
     from . import claimed, joinable
     from .identity import described
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from ..core.clip import Clip
 from ..core.excerpt import makers_of
 from ..core.files import save_text
-from ..media import cuts
-from ..media.decode import FileSource
-from ..media.probe import fingerprint
+from ..media.read import cuts
+from ..media.read.decode import FileSource
+from ..media.read.probe import fingerprint
 from .job import CUTS, prepare, read_json
 
 

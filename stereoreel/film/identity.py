@@ -18,8 +18,8 @@ from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
 from ..core.host import Host
 from ..core.tensor_source import TensorSource
-from ..media.decode import FileSource
-from ..media.probe import fingerprint
+from ..media.read.decode import FileSource
+from ..media.read.probe import fingerprint
 from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file

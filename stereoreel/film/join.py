@@ -14,9 +14,9 @@ import av
 
 from ..core.clip import ClipInfo
 from ..core.files import PartFile
-from ..media.clock import Clock
-from ..media.container import open_media
-from ..media.encode import Writer
+from ..media.read.clock import Clock
+from ..media.read.container import open_media
+from ..media.write.encode import Writer
 
 CONTAINER = "nut"  # keeps packets and their codec's description as the encoder made them, and any clock exactly
 UNKNOWN_TO_IT = {"prores_ks": "mov"}

@@ -19,10 +19,10 @@ from ..core.meter import Meter
 from ..core.partition import Unit, excerpt
 from ..core.per_eye import TIME
 from ..core.pull import pull
-from ..media.encode import Writer
-from ..media.hardware import chosen
-from ..media.layout import packed_size
-from ..sink import files_of
+from ..media.layouts.layout import packed_size
+from ..media.write.encode import Writer
+from ..media.write.hardware import chosen
+from ..media.write.render import files_of
 from .identity import bits, sha256
 from .job import Made
 from .join import delay, order, segment_entry

@@ -26,8 +26,8 @@ from ..core.excerpt import makers_of, spans_of
 from ..core.files import PartFile, save_text
 from ..core.host import Host
 from ..core.keep import FORMATS, WHITE, Keep, levels
-from ..media.container import open_media
 from ..media.paths import confine_prefix
+from ..media.read.container import open_media
 from .identity import described, digest, sha256
 from .job import read_json
 

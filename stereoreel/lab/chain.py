@@ -11,8 +11,8 @@ from ..core.clip import ClipInfo
 from ..core.excerpt import spread
 from ..core.host import Headless
 from ..image.contact_sheet import contact_sheet, to_image
-from ..media.decode import FileSource
-from ..media.layout import pack
+from ..media.layouts.layout import pack
+from ..media.read.decode import FileSource
 
 MOMENTS = 4
 

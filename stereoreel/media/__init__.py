@@ -1,1 +1,1 @@
-"""Media files in and out, with PyAV: what a file holds, its frames, its sound, and the files that are written."""
+"""Video files in and out."""

@@ -11,9 +11,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..core.options import is_unicode, one_line, shown
+from ..core.places import CHECKOUT
 
 ROOTS_VARIABLE = "STEREOREEL_MEDIA_ROOTS"
-ROOTS_FILE = Path(__file__).resolve().parents[2] / "media_roots.txt"
+ROOTS_FILE = CHECKOUT / "media_roots.txt"
 LONGEST_NAME = 200  # bytes: file systems take 255, and numbers, tags and endings are added
 
 

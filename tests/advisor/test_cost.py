@@ -21,9 +21,9 @@ from stereoreel.core.meter import Meter
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import MOST_FRAMES, pull
 from stereoreel.core.transforms import Trim
-from stereoreel.media.decode import FileSource
-from stereoreel.media.options import OPTIONS
-from stereoreel.sink import write
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.write.options import OPTIONS
+from stereoreel.media.write.render import write
 
 
 def job(clip, depth=None, **settings):

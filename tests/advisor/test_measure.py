@@ -13,7 +13,7 @@ from scenes import Camera, street
 
 from stereoreel.advisor.measure import measure
 from stereoreel.core.clip import Clip, apply
-from stereoreel.media.decode import FileSource
+from stereoreel.media.read.decode import FileSource
 
 
 def opened(path):

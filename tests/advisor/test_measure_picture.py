@@ -13,7 +13,7 @@ from stereoreel.advisor.windows import Window
 from stereoreel.advisor.windows import places as places_of
 from stereoreel.core.clip import Clip
 from stereoreel.image.resize import resize
-from stereoreel.media.decode import FileSource
+from stereoreel.media.read.decode import FileSource
 
 
 def footage(real_clip, count=1, half=False):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel import extract, orders, workflow
+from stereoreel import orders, workflow
 from stereoreel.__main__ import main
 from stereoreel.advisor import OPTIONS
 from stereoreel.advisor.advice import advise
@@ -17,7 +17,8 @@ from stereoreel.advisor.verdict import verdict
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.declared import BY_ID
-from stereoreel.media.decode import FileSource
+from stereoreel.media import open as extract
+from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from media_files import moving, tone, turn, write_video
 
-from stereoreel.media.boxes import Stereo, write_stereo
+from stereoreel.media.layouts.boxes import Stereo, write_stereo
 
 FRAMES, SECONDS, TITLE = 10, 0.4, "Seed title"
 RATES = {"libopus": 48000, "aac": 44100}

@@ -28,18 +28,18 @@ import av.error
 from attack.media_mutants import Mutant, make_mutant, nature
 from attack.media_seeds import CONTAINERS
 
-from stereoreel import extract
 from stereoreel.core.clip import Clip
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import reset_peak, resident
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
-from stereoreel.media import options as encoding
-from stereoreel.media.audio import read_audio
-from stereoreel.media.boxes import read_stereo
-from stereoreel.media.cuts import thumbnails
-from stereoreel.media.probe import probe
-from stereoreel.sink import write
+from stereoreel.media import open as extract
+from stereoreel.media.layouts.boxes import read_stereo
+from stereoreel.media.read.audio import read_audio
+from stereoreel.media.read.cuts import thumbnails
+from stereoreel.media.read.probe import probe
+from stereoreel.media.write import options as encoding
+from stereoreel.media.write.render import write
 
 HANGS, SLOW = (
     90,

@@ -18,10 +18,10 @@ from stereoreel.core.pull import pull
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.film.identity import sha256
 from stereoreel.image.compute import side_by_side
-from stereoreel.media.ahead import ahead
-from stereoreel.media.decode import FileSource
-from stereoreel.media.encode import Writer
-from stereoreel.media.options import OPTIONS
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.read.prefetch import ahead
+from stereoreel.media.write.encode import Writer
+from stereoreel.media.write.options import OPTIONS
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample import sample

@@ -14,12 +14,12 @@ from media_files import moving, tone, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Samples
 from stereoreel.core.pull import frames
-from stereoreel.media.audio import read_audio
-from stereoreel.media.clock import Clock
-from stereoreel.media.decode import FileSource
-from stereoreel.media.frames import in_memory
-from stereoreel.media.probe import probe
-from stereoreel.sink import write
+from stereoreel.media.read.audio import read_audio
+from stereoreel.media.read.clock import Clock
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.read.frames import in_memory
+from stereoreel.media.read.probe import probe
+from stereoreel.media.write.render import write
 
 HOUR = 3600
 

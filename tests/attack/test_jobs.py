@@ -263,7 +263,7 @@ def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
     known = json.loads(record.read_text())
     assert known[0][-1] == [10, 14, 26, 33]
     record.write_text(json.dumps([[*known[0][:-1], places]]))
-    from stereoreel.media import cuts
+    from stereoreel.media.read import cuts
 
     cuts.known.clear()
     assert main([*words, "--keep-job"]) == 0

@@ -13,8 +13,8 @@ from films import graph, sink, source
 from stereoreel.__main__ import main
 from stereoreel.core import files
 from stereoreel.core.host import Headless
-from stereoreel.media.encode import Writer
-from stereoreel.sink import write
+from stereoreel.media.write.encode import Writer
+from stereoreel.media.write.render import write
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "film.mp4"

@@ -10,7 +10,7 @@ from media_files import tone, write_video
 from stereoreel import workflow
 from stereoreel.core.host import Headless
 from stereoreel.film import CLAIM, film
-from stereoreel.sink import write
+from stereoreel.media.write.render import write
 
 SHOTS = (10, 4, 12, 7, 9)  # frames
 CUTS = "10, 14, 26, 33"

@@ -14,10 +14,10 @@ from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Recut
 from stereoreel.film import film
 from stereoreel.film.segment import frame_hashes
-from stereoreel.media.decode import FileSource
-from stereoreel.media.options import OPTIONS
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.write.options import OPTIONS
+from stereoreel.media.write.render import write
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.sink import write
 
 SEEN = []
 

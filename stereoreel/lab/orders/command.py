@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core.files import refuse_harm, save, save_text
 from ...core.host import Headless
 from ...core.options import resolve
-from ...sink import free_path
+from ...media.write.render import free_path
 from .options import OPTIONS, compared, stage_options
 
 FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
@@ -68,7 +68,7 @@ def _of_extract(setting: str) -> bool:
 
 def _opened(options, tick):
     """The clip, searched for cuts as Extract does."""
-    from ... import extract
+    from ...media import open as extract
 
     return extract.open_file(options.clip, resolve(extract.OPTIONS, _for_extract(options)), options.clip.name, tick)
 
@@ -86,8 +86,8 @@ def _for_extract(options) -> dict[str, str]:
 
 def _save(found, folder: Path, options) -> list[Path]:
     """Everything that was found; the last path is the workflow that the terminal runs."""
-    from ... import extract
     from ...canvas import render
+    from ...media import open as extract
 
     graph, name = found.workflow(options.clip.name), "_".join(found.order)
     known = {option.name: option for option in extract.OPTIONS}

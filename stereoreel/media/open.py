@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from .core.clip import Clip, apply
-from .core.options import Option
-from .core.transforms import Fit, Trim, Uncut, frame_at
+from ..core.clip import Clip, apply
+from ..core.options import Option
+from ..core.transforms import Fit, Trim, Uncut, frame_at
 
 SAMPLE = "sample"
 
@@ -23,7 +23,7 @@ OPTIONS = (
 
 def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:
     """A file as a clip, as the options ask; ``tick`` is told how far the search for cuts is, which ``look`` off leaves out."""
-    from .media.decode import FileSource
+    from .read.decode import FileSource
 
     source = FileSource(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
@@ -35,7 +35,7 @@ def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] |
 
 def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:
     """The options applied to a clip that exists already; a whole file is opened anew, so that only the part asked for is searched for cuts."""
-    from .media.decode import FileSource
+    from .read.decode import FileSource
 
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
         return open_file(clip.maker.facts.path, options, name, tick, look)

@@ -17,13 +17,13 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..core.clip import ClipInfo, Samples, Soundtrack
-from ..core.files import PartFile
+from ...core.clip import ClipInfo, Samples, Soundtrack
+from ...core.files import PartFile
+from ..layouts.layout import packed_size
+from ..read.container import open_media
 from .codec import Rate
-from .container import open_media
 from .encode import Writer
 from .hardware import chosen
-from .layout import packed_size
 from .options import LEAST_RATE
 
 AIM, LEAST = 0.985, 0.97  # of the size: what is tried for, and from where on it is good enough

@@ -11,7 +11,7 @@ import av
 import av.error
 import numpy as np
 
-from ..core.clip import Samples
+from ...core.clip import Samples
 
 log = logging.getLogger(__name__)
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # what a plain channel count means

@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from ..core import cancel
+from ...core import cancel
 
 Item = TypeVar("Item")
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import av
 import av.error
 
-from ..core.clip import Samples, Soundtrack
-from .container import open_media
-from .packets import demux
-from .probe import probe
+from ...core.clip import Samples, Soundtrack
+from ..read.container import open_media
+from ..read.packets import demux
+from ..read.probe import probe
 from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
 from .trial import Trial
 

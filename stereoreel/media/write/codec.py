@@ -11,10 +11,10 @@ from typing import NamedTuple
 import av
 import av.error
 
-from ..core.clip import ClipInfo
-from .boxes import Stereo
-from .clock import Clock
-from .light import light_words
+from ...core.clip import ClipInfo
+from ..layouts.boxes import Stereo
+from ..read.clock import Clock
+from ..read.light import light_words
 from .options import presets
 from .picture import Pictures
 from .scheduling import kept_scheduling

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.clip import Samples, Soundtrack
+from ...core.clip import Samples, Soundtrack
+from ..write.sound import Steady, is_sound
 from .container import open_media
 from .packets import demux, skip_others
 from .probe import probe
-from .sound import Steady, is_sound
 
 LEAD = Fraction(1, 2)  # seconds decoded before a window, so that codecs which lap their blocks have settled
 FINE = Fraction(1, 40_000)  # a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not

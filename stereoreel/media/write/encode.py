@@ -19,15 +19,15 @@ import av.error
 import numpy as np
 from torch import Tensor
 
-from ..core import cancel
-from ..core.clip import ClipInfo, Samples, Soundtrack
-from ..core.files import PartFile, plain_errors, sync
-from ..image.resize import fitted_size
-from .boxes import write_stereo
-from .clock import Clock, Taken
+from ...core import cancel
+from ...core.clip import ClipInfo, Samples, Soundtrack
+from ...core.files import PartFile, plain_errors, sync
+from ...image.resize import fitted_size
+from ..layouts.boxes import write_stereo
+from ..layouts.layout import pack, packed_size
+from ..read.clock import Clock, Taken
 from .codec import Rate, container_options, open_encoder, stereo_of
 from .hardware import chosen
-from .layout import pack, packed_size
 from .mux import open_tracks
 from .options import preset
 from .picture import Pictures, coded_size

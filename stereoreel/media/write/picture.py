@@ -13,9 +13,9 @@ from av.video.reformatter import VideoReformatter
 from PIL import Image
 from torch import Tensor
 
-from ..core.clip import Color
-from ..image.resize import fitted_size, resize
-from . import colour
+from ...core.clip import Color
+from ...image.resize import fitted_size, resize
+from .. import colour
 
 WITH_ALPHA = ("bgra",)
 RGB_MATRIX = 0  # H.273: the samples are red, green and blue

@@ -12,21 +12,21 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .core import cancel
-from .core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
-from .core.excerpt import makers_of
-from .core.files import OutputFile, in_use, refuse_harm
-from .core.host import Host
-from .core.meter import Meter
-from .core.pull import pull
-from .core.transforms import Trim
-from .media.clock import frames_of
-from .media.decode import FileSource
-from .media.encode import Writer
-from .media.layout import TWO_FILES, WITH_DEPTH, file_tag
-from .media.options import check
-from .media.sized import SizedWriter
-from .models.lazy_stage import plans
+from ...core import cancel
+from ...core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
+from ...core.excerpt import makers_of
+from ...core.files import OutputFile, in_use, refuse_harm
+from ...core.host import Host
+from ...core.meter import Meter
+from ...core.pull import pull
+from ...core.transforms import Trim
+from ...models.lazy_stage import plans
+from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
+from ..read.clock import frames_of
+from ..read.decode import FileSource
+from .encode import Writer
+from .options import check
+from .sized import SizedWriter
 
 
 def write(

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import av
 import av.error
 
-from ..core.clip import ClipInfo
-from .clock import Clock
+from ...core.clip import ClipInfo
+from ..read.clock import Clock
 from .codec import codec_options, configure
 from .options import preset
 from .picture import Pictures

@@ -10,7 +10,7 @@ from itertools import pairwise
 import av
 import av.error
 
-from ..core import cancel
+from ...core import cancel
 from .rates import believable
 
 REORDER = 16  # the most frames a codec keeps back

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..core.clip import ClipInfo
-from ..image.resize import resize
+from ...core.clip import ClipInfo
+from ...image.resize import resize
 from .anaglyph import COLOR, GRAY, HALF_COLOR, dubois, mix
 from .vr180 import FIELD, half_sphere, sphere_side
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..image.compute import side_by_side
-from ..image.huge_pages import empty
+from ...image.compute import side_by_side
+from ...image.huge_pages import empty
 
 Matrix = tuple[tuple[float, float, float], ...]
 

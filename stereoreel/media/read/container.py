@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import av.error
 
-from .paths import check_file
+from ..paths import check_file
 
 # Demuxers that read one file and follow no reference in it. Not here: hls, dash, concat, imf, image2 (patterns), lavfi, sdp, rtsp …
 FORMATS = (

@@ -7,9 +7,9 @@ from fractions import Fraction
 from itertools import pairwise
 from types import SimpleNamespace
 
-from ..core.clip import ClipInfo
-from .layout import TURNS
-from .options import preset
+from ...core.clip import ClipInfo
+from ..layouts.layout import TURNS
+from ..write.options import preset
 
 COARSE = 1000  # ticks a second for one with a picture that stands for half an hour
 KEPT_BACK = 16  # frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown

@@ -11,11 +11,11 @@ from itertools import chain, islice
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from ..core import cancel
-from ..image.cut_detection import LONG_SIDE, CutDetector
-from . import colour
-from .ahead import ahead
+from ...core import cancel
+from ...image.cut_detection import LONG_SIDE, CutDetector
+from .. import colour
 from .frames import Damage, in_memory, read_frames
+from .prefetch import ahead
 from .probe import FileFacts, fingerprint, probe
 
 REMEMBERED = 256  # windows

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from functools import cache
-from pathlib import Path
 from types import SimpleNamespace
 
 import yaml
 
-from ..core.clip import ClipInfo
-from ..core.options import Option
-from .layout import LAYOUTS, WITH_DEPTH
-from .vr180 import FIELD
+from ...core.clip import ClipInfo
+from ...core.options import Option
+from ...core.places import data
+from ..layouts.layout import LAYOUTS, WITH_DEPTH
+from ..layouts.vr180 import FIELD
 
 LEAST_RATE = 30_000  # bits a second, of sound and picture
-PRESETS_FILE = Path(__file__).resolve().parents[2] / "models_config" / "encode.yaml"
+PRESETS_FILE = data("models_config") / "encode.yaml"
 
 
 @cache

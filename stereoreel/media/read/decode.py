@@ -17,15 +17,15 @@ import torch
 from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
-from ..core import cancel
-from ..core.clip import ClipInfo, Soundtrack
-from ..core.host import Host
-from ..core.transforms import EARLY
-from ..image.resize import fitted_size
-from . import colour
-from .ahead import ahead
+from ...core import cancel
+from ...core.clip import ClipInfo, Soundtrack
+from ...core.host import Host
+from ...core.transforms import EARLY
+from ...image.resize import fitted_size
+from .. import colour
 from .cuts import index_cuts
 from .frames import Damage, in_memory, read_frames
+from .prefetch import ahead
 from .probe import FileFacts, probe
 from .rates import read_rate
 

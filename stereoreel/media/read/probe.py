@@ -17,12 +17,12 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from ..core.clip import Color
-from . import colour
+from ...core.clip import Color
+from .. import colour
+from ..paths import check_file
 from .container import open_media
 from .light import read_light
 from .packets import PacketCount, skip_others
-from .paths import check_file
 from .rates import believable, read_rate
 
 NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)  # pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures

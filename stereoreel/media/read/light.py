@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from fractions import Fraction
 
-from ..core.clip import Light
+from ...core.clip import Light
 
 # What each encoder calls the screen and the levels, and how many of its units make 1 of a coordinate and 1 candela per square metre.
 WORDS = {"x265-params": ("master-display", "max-cll", 50_000, 10_000), "svtav1-params": ("mastering-display", "content-light", None, None)}

@@ -1,0 +1,1 @@
+"""How two views share a frame, and the boxes by which files say so."""

@@ -1,0 +1,1 @@
+"""Reading: what a file holds, its packets, frames, sound, clock and cuts."""

@@ -1,0 +1,1 @@
+"""Writing: encoders, sound, sizes, and the file that is complete under its name."""
