@@ -14,7 +14,6 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 
 
 def main(clip: Path | None, ctrl_c) -> None:
-    from stereoreel import workflow
     from stereoreel.__main__ import Bar, costs, find_video
     from stereoreel.core.host import Headless
     from stereoreel.core.meter import Meter
@@ -22,6 +21,7 @@ def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel.media.layouts.layout import file_tag
     from stereoreel.media.write.options import extension
     from stereoreel.media.write.render import write
+    from stereoreel.workflow import graph as workflow
 
     OUTPUT.mkdir(exist_ok=True)
     source = find_video("sample", clip)

@@ -26,9 +26,9 @@ import av
 from memory import film as texture
 
 import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
-from stereoreel import workflow
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
+from stereoreel.workflow import graph as workflow
 
 ORDERS = ("default", "clean_source", "upscale_last")
 FIGURES = {"time": "seconds", "cores": "work", "memory": "memory", "process": "process", "disk": "disk"}

@@ -1,6 +1,6 @@
 """ComfyUI's face of the pack."""
 
-from ..stereoreel.declared import NODES
+from ..stereoreel.workflow.node_specs import NODES
 from ._comfy import ComfyExtension
 from ._schema import node_class
 from ._stage_node import StageNode

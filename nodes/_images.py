@@ -11,7 +11,6 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from ..stereoreel.build import DEFAULT_RATE, check_rate
 from ..stereoreel.core.clip import Clip, Samples, apply
 from ..stereoreel.core.pull import pull
 from ..stereoreel.core.tensor_source import TensorSource, new_batch
@@ -19,6 +18,7 @@ from ..stereoreel.core.timeline import parse_fps
 from ..stereoreel.core.transforms import Split
 from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.media.read.probe import probe
+from ..stereoreel.workflow.build import DEFAULT_RATE, check_rate
 from ._comfy import VideoFromFile, VideoInput
 from ._host import ComfyHost, scratch, working_device, working_type
 

@@ -12,16 +12,16 @@ import torch
 from aiohttp import web
 from torch import Tensor, nn
 
-from ..stereoreel.build import DEFAULT_RATE
 from ..stereoreel.core.clip import ClipInfo
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.timeline import parse_fps
 from ..stereoreel.core.transforms import Recut
-from ..stereoreel.declared import MASKS, Node
 from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.line import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
 from ..stereoreel.stages.interpolate import target_fps
+from ..stereoreel.workflow.build import DEFAULT_RATE
+from ..stereoreel.workflow.node_specs import MASKS, Node
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
 

@@ -17,20 +17,22 @@ from types import SimpleNamespace
 import torch
 from tqdm import tqdm
 
-from . import __version__, orders, stock, workflow
+from . import __version__, stock
 from .advisor import command as advise
-from .canvas import render
 from .core.error_context import naming
 from .core.files import plain_error, refuse_harm, save_text
 from .core.host import Headless
 from .core.meter import Meter, told
 from .ctrl_c import CtrlC
-from .declared import NODES
 from .film import command as film
 from .lab.orders import command as order_lab
 from .media.open import SAMPLE
 from .media.paths import check_name
 from .models.lazy_stage import plans
+from .workflow import graph as workflow
+from .workflow import orders
+from .workflow.litegraph import render
+from .workflow.node_specs import NODES
 
 ROOT = Path(__file__).parent.parent
 WORKFLOWS = ROOT / "workflows"

@@ -55,7 +55,7 @@ def test_nothing_eats_a_cancel(file):
 
 def test_the_declarations_load_nothing_heavy():
     code = (
-        "import sys; from stereoreel.declared import NODES; [node.options for node in NODES]; import stereoreel.core.pull, stereoreel.workflow;"
+        "import sys; from stereoreel.workflow.node_specs import NODES; [node.options for node in NODES]; import stereoreel.core.pull, stereoreel.workflow.graph;"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

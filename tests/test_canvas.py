@@ -7,8 +7,8 @@ from pathlib import Path
 import browser
 import pytest
 
-from stereoreel import workflow
-from stereoreel.canvas import render
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow.litegraph import render
 
 ROOT = Path(__file__).resolve().parents[1]
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))

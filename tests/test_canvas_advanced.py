@@ -6,8 +6,8 @@ from pathlib import Path
 import browser
 import pytest
 
-from stereoreel import workflow
-from stereoreel.declared import BY_ID
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow.node_specs import BY_ID
 
 ROOT = Path(__file__).resolve().parents[1]
 VSR = "app.graph._nodes.find(node => node.type === 'StereoReelVSR')"

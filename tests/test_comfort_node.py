@@ -17,9 +17,9 @@ from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Split, Trim
 from stereoreel.image.flow import grayscale
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.orders import api
 from stereoreel.stages.stereo.matching import matched
-from stereoreel.workflow import Assembly
+from stereoreel.workflow.graph import Assembly
+from stereoreel.workflow.orders import api
 
 
 def measured(clip, host, **options):

@@ -5,12 +5,13 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel import build, compare
+from stereoreel import compare
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.transforms import Split
-from stereoreel.declared import BY_ID
+from stereoreel.workflow import build
+from stereoreel.workflow.node_specs import BY_ID
 
 
 def compared(first, second, host, **options):

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from stereoreel import build
 from stereoreel.core.pull import frames
-from stereoreel.declared import BY_ID
 from stereoreel.stages.depth.given import FARTHEST, from_linear, inverse
+from stereoreel.workflow import build
+from stereoreel.workflow.node_specs import BY_ID
 
 DEPTH = BY_ID["StereoReelDepth"]
 

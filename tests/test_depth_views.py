@@ -5,13 +5,14 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel import build, sample
+from stereoreel import sample
 from stereoreel.core.clip import Clip, ClipInfo, Shot, apply
 from stereoreel.core.pull import frames, pull
-from stereoreel.declared import BY_ID
 from stereoreel.stages.depth import views
 from stereoreel.stages.depth.views import BAR, BEFORE, BEHIND, BOTTOM, INK, LEFT, RIGHT, TOP, Colors, Histogram, column
 from stereoreel.stages.stereo.parallax import ScreenPlane
+from stereoreel.workflow import build
+from stereoreel.workflow.node_specs import BY_ID
 
 DEPTH = BY_ID["StereoReelDepth"]
 LIGHT = torch.tensor([0.2126, 0.7152, 0.0722])  # luma of BT.709

@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 from weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
-from stereoreel import orders, stock
+from stereoreel import stock
 from stereoreel.__main__ import main
 from stereoreel.models import catalog, download
 from stereoreel.models.lazy_stage import Plan
+from stereoreel.workflow import orders
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from encoded_files import encode
 
-from stereoreel import workflow
+from stereoreel.workflow import graph as workflow
 
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
 TYPES = {".webp": "image/webp", ".mp4": "video/mp4", ".mov": "video/quicktime"}

@@ -35,7 +35,7 @@ from test_depth_anything_net import TINY_VIDEO, published
 from test_depth_anything_net import random_net as random_net_of_depth
 
 from stereoreel.nets import rife
-from stereoreel.orders import BUNDLED
+from stereoreel.workflow.orders import BUNDLED
 
 USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes whose files are the user's
 FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films

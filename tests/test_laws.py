@@ -7,7 +7,6 @@ import pytest
 import torch
 from lookahead import lookahead
 
-from stereoreel import orders, workflow
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
@@ -16,6 +15,8 @@ from stereoreel.media.write.options import OPTIONS as ENCODE
 from stereoreel.media.write.render import write
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow import orders
 
 MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file and not entry.needs]
 every_model = pytest.mark.parametrize(("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS])

@@ -22,7 +22,7 @@ from image_nets import RRDBNet, random_net, save
 from PIL import Image
 from test_laws import scene
 
-from stereoreel.declared import BY_ID
+from stereoreel.workflow.node_specs import BY_ID
 
 PROMPTS = 60
 

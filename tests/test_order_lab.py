@@ -12,7 +12,6 @@ from image_nets import RRDBNet, random_net, save
 from media_files import write_video
 from PIL import Image
 
-from stereoreel import workflow
 from stereoreel.__main__ import main
 from stereoreel.core.clip import Clip, ClipInfo
 from stereoreel.core.host import Headless
@@ -30,7 +29,8 @@ from stereoreel.lab.orders.runs import part_of, windows
 from stereoreel.lab.orders.statistics import difference, mean
 from stereoreel.lab.orders.tally import MEASURES
 from stereoreel.lab.orders.verdict import EVEN, LIKELY, SURE, judge
-from stereoreel.orders import COMPARED
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow.orders import COMPARED
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILTIN = {f"{kind}_model": "builtin" for kind in ("vsr", "upscale", "interpolate", "depth")}

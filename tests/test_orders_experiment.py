@@ -18,9 +18,9 @@ from stereoreel.lab.experiment.scores import Places, view_scores
 from stereoreel.lab.experiment.truth import all_frames, kept
 from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.lab.trial import trial
-from stereoreel.orders import BY_KIND, COMPARED
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo.parallax import Parallax
+from stereoreel.workflow.orders import BY_KIND, COMPARED
 
 # Not by its folder on sys.path: names of other benchmarks are those of packages.
 BENCHMARK = spec_from_file_location("benchmark_of_orders", Path(__file__).resolve().parents[1] / "benchmarks" / "orders.py")

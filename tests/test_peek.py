@@ -8,15 +8,15 @@ import torch
 from counting import Counting
 from media_files import write_video
 
-from stereoreel import build
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.excerpt import peek, spread
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, Split, Trim
-from stereoreel.declared import BY_ID
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.preview import looks, save
+from stereoreel.workflow import build
+from stereoreel.workflow.node_specs import BY_ID
 
 
 def plan(kind, **given) -> Plan:

@@ -6,9 +6,9 @@ from pathlib import Path
 import av
 import pytest
 
-from stereoreel import orders
 from stereoreel.__main__ import main
 from stereoreel.media.read.probe import probe
+from stereoreel.workflow import orders
 
 API = Path(__file__).resolve().parents[1] / "workflows" / "api"
 SIDE = 192  # pixels, so that all orders run on all frames in a minute or two

@@ -280,8 +280,8 @@ def test_confidence_is_high_where_motion_is_plain(host, tensor_clip):
 
 @pytest.mark.parametrize(("cuts", "crossed"), [("auto", False), ("none", True), ("1", True), ("2", False)])
 def test_cuts_can_be_given_or_ignored(cuts, crossed, tensor_clip, host):
-    from stereoreel import build
-    from stereoreel.declared import BY_ID
+    from stereoreel.workflow import build
+    from stereoreel.workflow.node_specs import BY_ID
 
     images = torch.cat([photo(2), photo(2, seed=9)])
     clip = tensor_clip(images, cuts=(2,))
@@ -293,8 +293,8 @@ def test_cuts_can_be_given_or_ignored(cuts, crossed, tensor_clip, host):
 
 @pytest.mark.parametrize("cuts", ["0", "4", "2, 9", "soon"])
 def test_cuts_that_make_no_sense_are_refused(cuts, tensor_clip):
-    from stereoreel import build
-    from stereoreel.declared import BY_ID
+    from stereoreel.workflow import build
+    from stereoreel.workflow.node_specs import BY_ID
 
     with pytest.raises(ValueError, match=r"cuts (lie between|is auto)"):
         build.stage(BY_ID["StereoReelInterpolate"], {"clip": tensor_clip(photo(4))}, {"model": "builtin", "cuts": cuts}, "4")

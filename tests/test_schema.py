@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from stereoreel.core.options import Option, resolve
-from stereoreel.declared import NODES
 from stereoreel.models import catalog
+from stereoreel.workflow.node_specs import NODES
 
 SNAPSHOT = Path(__file__).with_name("schema.json")
 HELP = Path(__file__).resolve().parents[1] / "web" / "docs"

@@ -12,7 +12,6 @@ from safetensors.torch import save_file
 from torch import nn
 from weights_shop import MODEL, TINY, names, publish, whole
 
-from stereoreel import orders
 from stereoreel.__main__ import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.host import Headless, comfy_models
@@ -21,6 +20,7 @@ from stereoreel.models import catalog, download, weights
 from stereoreel.models.catalog import choose
 from stereoreel.models.lazy_stage import Plan, plans
 from stereoreel.models.weights import File, read
+from stereoreel.workflow import orders
 
 
 @pytest.fixture(autouse=True)

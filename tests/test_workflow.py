@@ -15,10 +15,11 @@ import pytest
 from media_files import write_video
 from PIL import Image
 
-from stereoreel import orders, workflow
 from stereoreel.__main__ import main
 from stereoreel.ctrl_c import CtrlC
-from stereoreel.declared import NODES
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow import orders
+from stereoreel.workflow.node_specs import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
 API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}

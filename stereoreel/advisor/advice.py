@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from .. import orders
-from ..canvas import render
 from ..core.clip import Clip
 from ..core.excerpt import makers_of
 from ..core.files import save, save_text
 from ..core.host import Host
 from ..core.options import resolve
-from ..declared import BY_ID
 from ..lab.trial import trial
 from ..media import open as extract
 from ..media.read.decode import FileSource
+from ..workflow import orders
+from ..workflow.litegraph import render
+from ..workflow.node_specs import BY_ID
 from .cost import Cost, predict
 from .measure import Measured, measure
 from .verdict import Verdict, verdict

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..core.clip import ClipInfo
 from ..core.host import Host
 from ..models import catalog, policy
-from ..orders import COMPARED
+from ..workflow.orders import COMPARED
 from .blocks import STRONG as BLOCKY
 from .finding import Finding
 from .upscalers import best

@@ -19,7 +19,7 @@ from types import SimpleNamespace
 from ..core.clip import Clip
 from ..core.files import save_text
 from ..core.host import Headless, models_folders
-from ..workflow import Graph
+from ..workflow.graph import Graph
 from . import cuts, environment
 from .arrival import arrived
 from .job import Job, Made

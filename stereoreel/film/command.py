@@ -10,12 +10,13 @@ from types import SimpleNamespace
 
 from tqdm import tqdm
 
-from .. import stock, workflow
+from .. import stock
 from ..core.error_context import naming
 from ..core.files import refuse_harm
 from ..core.host import Headless
 from ..core.partition import GROUP
 from ..models.lazy_stage import plans
+from ..workflow import graph as workflow
 
 
 def declare(commands) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from ..core.clip import Clip
 from ..core.host import Headless
-from ..declared import BY_ID
 from ..models.catalog import KINDS
 from ..models.lazy_stage import plans
-from ..workflow import Graph
+from ..workflow.graph import Graph
+from ..workflow.node_specs import BY_ID
 from .worker import CODE, PACK
 
 

@@ -13,10 +13,10 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from .. import workflow
 from ..core.host import MODELS_VARIABLE, Headless
 from ..core.meter import Meter
 from ..core.partition import Unit
+from ..workflow import graph as workflow
 from .cuts import recall
 from .identity import described, differences, digest
 from .segment import Maker

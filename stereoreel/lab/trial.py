@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from ..build import stage
 from ..core.clip import Clip
-from ..orders import BY_KIND, COMPARED, check
+from ..workflow.build import stage
+from ..workflow.orders import BY_KIND, COMPARED, check
 
 
 class Trial(NamedTuple):

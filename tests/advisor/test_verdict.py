@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel import orders, workflow
 from stereoreel.__main__ import main
 from stereoreel.advisor import OPTIONS
 from stereoreel.advisor.advice import advise
@@ -16,10 +15,12 @@ from stereoreel.advisor.measure import measure
 from stereoreel.advisor.verdict import verdict
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.options import resolve
-from stereoreel.declared import BY_ID
 from stereoreel.media import open as extract
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow import orders
+from stereoreel.workflow.node_specs import BY_ID
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)
 CLEAN = {"noise": 0.5, "blockiness": 0.02, "resolution": 1080.0, "interlaced": 0.0, "duplicates": 0.0, "motion": 2.0, "large_motion": 12.0,

@@ -11,7 +11,6 @@ import torch
 from counting import Counting
 from media_files import write_video
 
-from stereoreel import canvas, workflow
 from stereoreel.__main__ import main
 from stereoreel.compare import OPTIONS, compare
 from stereoreel.core import excerpt as peek
@@ -21,6 +20,8 @@ from stereoreel.core.excerpt import makers_of
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import DEEP, frames, pull
 from stereoreel.models.lazy_stage import Plan, plans
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow import litegraph as canvas
 
 LONG = 2000
 CHEAP = {

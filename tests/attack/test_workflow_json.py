@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from media_files import write_video
 
-from stereoreel import orders, workflow
 from stereoreel.__main__ import main
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow import orders
 
 ROOT = Path(__file__).resolve().parents[2]
 API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}
@@ -173,7 +174,7 @@ def test_a_byte_order_mark_is_no_reason_to_refuse(graph, tmp_path):
 
 
 def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setattr("stereoreel.graph.LARGEST", 1000)
+    monkeypatch.setattr("stereoreel.workflow.check.LARGEST", 1000)
     (tmp_path / "graph.json").write_bytes(b" " * 1001)
     with pytest.raises(ValueError, match="larger than"):
         workflow.read(tmp_path / "graph.json")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ...core.clip import Clip
 from ...core.host import Host
-from ...orders import BY_KIND, COMPARED
+from ...workflow.orders import BY_KIND, COMPARED
 from ..metrics import psnr
 from ..trial import trial
 from .degrade import SOURCES

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ...orders import COMPARED
+from ...workflow.orders import COMPARED
 from .cells import SMOOTH
 from .claims import DECIBELS, Finding, Setting
 from .contrasts import SUPPORTED, Rows, judged

@@ -14,15 +14,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...build import stage
 from ...core.clip import Clip
 from ...core.host import Host
 from ...core.per_eye import TIME
 from ...core.pull import pull
-from ...declared import Node
 from ...image.edge_snap import snap
 from ...image.resize import resize
-from ...orders import BY_KIND
+from ...workflow.build import stage
+from ...workflow.node_specs import Node
+from ...workflow.orders import BY_KIND
 from .truth import DIVERGENCE, Truth, all_frames, area, kept
 
 STEREO = {"divergence": DIVERGENCE, "convergence_mode": "fixed", "convergence": 0.0}

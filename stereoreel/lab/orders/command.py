@@ -86,8 +86,8 @@ def _for_extract(options) -> dict[str, str]:
 
 def _save(found, folder: Path, options) -> list[Path]:
     """Everything that was found; the last path is the workflow that the terminal runs."""
-    from ...canvas import render
     from ...media import open as extract
+    from ...workflow.litegraph import render
 
     graph, name = found.workflow(options.clip.name), "_".join(found.order)
     known = {option.name: option for option in extract.OPTIONS}

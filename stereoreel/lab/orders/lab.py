@@ -15,9 +15,9 @@ from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import spread
 from ...core.host import Host
 from ...core.timeline import position
-from ...declared import BY_ID
 from ...models.lazy_stage import plans
-from ...orders import api
+from ...workflow.node_specs import BY_ID
+from ...workflow.orders import api
 from ..trial import trial
 from .cost import Cost
 from .motion import Position, Source

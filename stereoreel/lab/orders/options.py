@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 from ...core.options import Option, resolve
 from ...models import catalog
-from ...orders import UPSCALERS
+from ...workflow.orders import UPSCALERS
 
 ANY_UPSCALER = "upscaler"  # in an order: the one that is chosen
 
@@ -62,7 +62,7 @@ def _check(kind: str, settings: SimpleNamespace) -> None:
 
 def compared(text: str, upscaler: str) -> dict[str, tuple[str, ...]]:
     """The orders that a text names, as kinds by name; ValueError says what to change where it names none, or one that cannot run."""
-    from ...orders import COMPARED
+    from ...workflow.orders import COMPARED
 
     found: dict[str, tuple[str, ...]] = {}
     for entry in filter(None, map(str.strip, text.split(";"))):
@@ -87,7 +87,7 @@ def _named(word: str) -> str:
 
 
 def _check_order(kinds: tuple[str, ...], known: Iterable[str]) -> None:
-    from ...orders import check
+    from ...workflow.orders import check
 
     if unknown := [kind for kind in kinds if kind not in catalog.KINDS]:
         raise ValueError(f"There is no stage or order called {', '.join(unknown)}; orders are {'; '.join(known)}; "

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from .core.options import one_line, shown
-from .declared import BY_ID, Node
+from ..core.options import one_line, shown
+from .node_specs import BY_ID, Node
 
 Graph = dict[str, dict]
 LARGEST = 64 << 20  # bytes of a workflow file

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import SimpleNamespace
 
+from ..core.clip import Clip
+from ..core.error_context import naming
+from ..core.options import resolve, shown
+from ..media import open as extract
 from . import build
-from .core.clip import Clip
-from .core.error_context import naming
-from .core.options import resolve, shown
-from .declared import Node
-from .graph import Graph, Link, declared, read, upstream
-from .media import open as extract
+from .check import Graph, Link, declared, read, upstream
+from .node_specs import Node
 
 __all__ = ["Assembly", "Graph", "declared", "override", "read"]
 

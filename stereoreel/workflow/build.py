@@ -6,20 +6,20 @@ from collections.abc import Mapping
 from fractions import Fraction
 from types import SimpleNamespace
 
-from .comfort import overlay
-from .compare import compare
-from .core.clip import Clip, apply
-from .core.keep import Keep
-from .core.options import resolve, shown
-from .core.timeline import parse_fps
-from .core.transforms import Eye, Recut
-from .declared import Node
-from .graph import label
-from .media.paths import check_name
-from .models.lazy_stage import Plan
-from .stages.depth.given import Given
-from .stages.depth.views import Colors, Histogram
-from .stages.stereo.parallax import ScreenPlane
+from ..comfort import overlay
+from ..compare import compare
+from ..core.clip import Clip, apply
+from ..core.keep import Keep
+from ..core.options import resolve, shown
+from ..core.timeline import parse_fps
+from ..core.transforms import Eye, Recut
+from ..media.paths import check_name
+from ..models.lazy_stage import Plan
+from ..stages.depth.given import Given
+from ..stages.depth.views import Colors, Histogram
+from ..stages.stereo.parallax import ScreenPlane
+from .check import label
+from .node_specs import Node
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 

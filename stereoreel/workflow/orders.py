@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .declared import NODES, Node
-from .models import catalog
+from ..models import catalog
+from .node_specs import NODES, Node
 
 BY_KIND = {node.kind: node for node in NODES if node.kind in ("extract", *catalog.KINDS, "encode")}
 

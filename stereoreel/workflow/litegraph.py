@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from uuid import NAMESPACE_URL, uuid5
 
-from .core.options import Option
-from .declared import BY_ID, FRAMES
+from ..core.options import Option
+from .node_specs import BY_ID, FRAMES
 
 # The core nodes that bundled workflows use: input sockets, widgets, outputs.
 CORE = {

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 
-from .core.options import Option
-from .models import catalog
+from ..core.options import Option
+from ..models import catalog
 
 FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
 DEPTHS = "IMAGE,VIDEO,MASK"
@@ -59,7 +59,7 @@ WITHOUT_PAIRS = ("extract", "advise", "orders")
 @lru_cache
 def _options(kind: str) -> tuple[Option, ...]:
     if kind in ELSEWHERE:
-        options = import_module(f".{ELSEWHERE[kind]}", __package__).OPTIONS
+        options = import_module(f"..{ELSEWHERE[kind]}", __package__).OPTIONS
         return options if kind in WITHOUT_PAIRS else (PACKED, *options)
     model, *others = catalog.options(kind)
     return (model, *others) if kind == "stereo" else (model, PACKED, *others)

@@ -1,0 +1,1 @@
+"""Workflows: the nodes' declarations, ComfyUI's JSON as a graph of clips, and orders of stages."""
