@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 
 from ..stereoreel import build
-from ..stereoreel.comfort import measure, overlay
 from ..stereoreel.core.error_context import naming
+from ..stereoreel.viewing.comfort import measure, overlay
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

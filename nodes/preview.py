@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.preview import looks, save
+from ..stereoreel.viewing.preview import looks, save
 from ._comfy import io
 from ._host import ComfyHost, scratch
 from ._images import as_clip, as_depth

@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from .comfort import measure
 from .core.error_context import naming
 from .core.files import save
 from .core.host import Host
 from .image.contact_sheet import contact_sheet, to_image
 from .media.layouts.anaglyph import dubois
 from .media.write.render import free_path
-from .preview import QUALITY, looks, picture
+from .viewing.comfort import measure
+from .viewing.preview import QUALITY, looks, picture
 
 
 def look(job: SimpleNamespace, folder: Path, host: Host) -> str:

@@ -10,7 +10,6 @@ import torch
 from media_files import write_video
 from PIL import Image
 
-from stereoreel import comfort
 from stereoreel.__main__ import main
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
@@ -18,6 +17,7 @@ from stereoreel.core.transforms import Split, Trim
 from stereoreel.image.flow import grayscale
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.stereo.matching import matched
+from stereoreel.viewing import comfort
 from stereoreel.workflow.graph import Assembly
 from stereoreel.workflow.orders import api
 

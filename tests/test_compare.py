@@ -5,11 +5,11 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel import compare
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.transforms import Split
+from stereoreel.viewing import compare
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 

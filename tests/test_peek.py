@@ -14,7 +14,7 @@ from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, Split, Trim
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.preview import looks, save
+from stereoreel.viewing.preview import looks, save
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from fractions import Fraction
 from types import SimpleNamespace
 
-from ..comfort import overlay
-from ..compare import compare
 from ..core.clip import Clip, apply
 from ..core.keep import Keep
 from ..core.options import resolve, shown
@@ -18,6 +16,8 @@ from ..models.lazy_stage import Plan
 from ..stages.depth.given import Given
 from ..stages.depth.views import Colors, Histogram
 from ..stages.stereo.parallax import ScreenPlane
+from ..viewing.comfort import overlay
+from ..viewing.compare import compare
 from .check import label
 from .node_specs import Node
 

@@ -51,7 +51,7 @@ PACKED = Option(
 
 
 # Where the options of nodes are that are no kind of model; each but those ``WITHOUT_PAIRS`` also stands for IMAGE batches that are pairs.
-ELSEWHERE = {"extract": "media.open", "encode": "media.write.options", "comfort": "comfort", "preview": "preview", "compare": "compare",
+ELSEWHERE = {"extract": "media.open", "encode": "media.write.options", "comfort": "viewing.comfort", "preview": "viewing.preview", "compare": "viewing.compare",
              "keep": "core.keep", "advise": "advisor", "orders": "lab.orders.options"}
 WITHOUT_PAIRS = ("extract", "advise", "orders")
 

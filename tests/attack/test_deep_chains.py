@@ -12,7 +12,6 @@ from counting import Counting
 from media_files import write_video
 
 from stereoreel.__main__ import main
-from stereoreel.compare import OPTIONS, compare
 from stereoreel.core import excerpt as peek
 from stereoreel.core import partition as units
 from stereoreel.core.clip import apply
@@ -20,6 +19,7 @@ from stereoreel.core.excerpt import makers_of
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import DEEP, frames, pull
 from stereoreel.models.lazy_stage import Plan, plans
+from stereoreel.viewing.compare import OPTIONS, compare
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import litegraph as canvas
 

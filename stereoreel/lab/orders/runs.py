@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from ...compare import Held
 from ...core.clip import Clip, ClipInfo, Step, apply
 from ...core.excerpt import makers_of
 from ...core.host import Host
@@ -20,6 +19,7 @@ from ...core.pull import pull
 from ...core.transforms import Trim
 from ...image.resize import resize
 from ...stages.stereo.parallax import Parallax
+from ...viewing.compare import Held
 from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .shelf import Shelf

@@ -9,17 +9,17 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .core.clip import Clip, ClipInfo, Step, apply
-from .core.excerpt import peek, spread
-from .core.host import Host
-from .core.options import Option
-from .core.pull import pull
-from .core.transforms import Fit, Recut, Uncut
-from .models.lazy_stage import Plan
-from .stages.stereo.chart import page
-from .stages.stereo.comfort import SCREENS
-from .stages.stereo.matching import MatchedReport
-from .stages.stereo.report import ComfortReport, Report
+from ..core.clip import Clip, ClipInfo, Step, apply
+from ..core.excerpt import peek, spread
+from ..core.host import Host
+from ..core.options import Option
+from ..core.pull import pull
+from ..core.transforms import Fit, Recut, Uncut
+from ..models.lazy_stage import Plan
+from ..stages.stereo.chart import page
+from ..stages.stereo.comfort import SCREENS
+from ..stages.stereo.matching import MatchedReport
+from ..stages.stereo.report import ComfortReport, Report
 
 AS_STEREO = "as Stereo says"
 FAITHFUL = ("upscale", "vsr", "interpolate")  # stages behind Stereo that move nothing from where its eyes see it

@@ -10,13 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
-from .core.clip import Clip, apply
-from .core.excerpt import peek, spread
-from .core.host import Host
-from .core.options import Option
-from .core.pull import pull
-from .core.transforms import Eye, Fit
-from .stages.depth.views import Colors
+from ..core.clip import Clip, apply
+from ..core.excerpt import peek, spread
+from ..core.host import Host
+from ..core.options import Option
+from ..core.pull import pull
+from ..core.transforms import Eye, Fit
+from ..stages.depth.views import Colors
 
 OPTIONS = (
     Option("samples", 8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need around them, are computed.",

@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .core.clip import Clip, ClipInfo, Shot, apply
-from .core.options import Option
-from .core.per_eye import TIME
-from .core.timeline import gaps, output_count, output_edge
-from .core.transforms import Trim, Weightless
-from .image.resize import resize
+from ..core.clip import Clip, ClipInfo, Shot, apply
+from ..core.options import Option
+from ..core.per_eye import TIME
+from ..core.timeline import gaps, output_count, output_edge
+from ..core.transforms import Trim, Weightless
+from ..image.resize import resize
 
 OPTIONS = (
     Option("mode", "split", "split shows the left part of clip and the right part of other; side by side and above show both whole; "

@@ -1,0 +1,1 @@
+"""Looking at clips: comfort, comparison, preview."""
