@@ -21,11 +21,11 @@ from ..core.files import save_text
 from ..core.host import Headless, models_folders
 from ..workflow.graph import Graph
 from . import cuts, environment
-from .arrival import arrived
+from .collect import arrived
 from .job import Job, Made
-from .sent import packed, pinned
 from .store import Store
 from .worker import Worker, code
+from .worker_bundle import packed, pinned
 
 MOST_DEATHS = 3  # of workers at one unit, before it is taken for the unit's fault
 WAITING = 1  # units that wait at each worker, so that it never does

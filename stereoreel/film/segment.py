@@ -23,10 +23,10 @@ from ..media.layouts.layout import packed_size
 from ..media.write.encode import Writer
 from ..media.write.hardware import chosen
 from ..media.write.render import files_of
+from .frame_store import Shelf
 from .identity import bits, sha256
 from .job import Made
 from .join import delay, order, segment_entry
-from .shelf import Shelf
 
 Watch = Callable[[tuple[Tensor, ...]], None]
 

@@ -12,8 +12,8 @@ from test_film import hashes
 from stereoreel.core.host import Headless
 from stereoreel.core.partition import units
 from stereoreel.film import cuts, environment, job_folder
-from stereoreel.film.arrival import arrived
 from stereoreel.film.cluster import Cluster
+from stereoreel.film.collect import arrived
 from stereoreel.film.identity import described, sha256
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
