@@ -17,7 +17,7 @@ from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.timeline import parse_fps
 from ..stereoreel.core.transforms import Recut
 from ..stereoreel.live import Session, Sessions
-from ..stereoreel.live.line import ENDLESS
+from ..stereoreel.live.live_stage import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
 from ..stereoreel.stages.interpolate import target_fps
 from ..stereoreel.workflow.build import DEFAULT_RATE

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 
-from .numbers import Figures
+from .latency import Figures
 from .session import Session
 
 MOST = 8  # sessions at once

@@ -21,9 +21,9 @@ from ..core.per_eye import TIME
 from ..image.cut_detection import CutDetector, thumbnail
 from ..models.lazy_stage import Plan
 from .frames import arrived
-from .line import Line, info_of, key_of
-from .numbers import Figures, Numbers
-from .shelf import Shelf, joined
+from .latency import Figures, Numbers
+from .live_stage import Line, info_of, key_of
+from .output_queue import Shelf, joined
 
 CONSTANT, READY = MODES = ("constant delay", "as ready")
 GAP = 5.0  # seconds without a push after which the film is another one

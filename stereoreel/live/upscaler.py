@@ -12,7 +12,7 @@ from torch import Tensor
 from ..core.host import Headless, Host
 from ..models.lazy_stage import Plan
 from .frames import as_tensor
-from .numbers import Figures
+from .latency import Figures
 from .session import CONSTANT, READY, Session
 
 

@@ -19,7 +19,7 @@ from ..core.timeline import output_edge
 from ..image.resize import resize
 from ..models.catalog import module
 from ..models.lazy_stage import Plan
-from .strand import Strand
+from .stage_thread import Strand
 
 ENDLESS = 1 << 40  # frames of a clip whose end nobody knows
 OF_LIVE = ("live", "live_mode", "download")  # options that change nothing in what a stage computes
