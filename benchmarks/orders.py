@@ -34,7 +34,6 @@ from scenes import Camera, street
 from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
-from stereoreel import sample
 from stereoreel.core.host import Headless
 from stereoreel.lab.experiment.cells import Plan, Row, cells, resizing
 from stereoreel.lab.experiment.claims import AFTER, DEFAULT, Setting, findings
@@ -45,6 +44,7 @@ from stereoreel.lab.experiment.truth import DIVERGENCE, FACTOR, Truth
 from stereoreel.lab.experiment.workshop import EXACT, Seen
 from stereoreel.models import catalog
 from stereoreel.nets.rife import FAMILIES, RIFE
+from stereoreel.sample import clip as sample
 
 SIDE = 512  # of the pictures that operations are counted on
 SCORES = {"f1": 3, "f1_1px": 3, "accuracy": 2, "completeness": 2, "rank": 3, "depth_error": 1, "depth_step": 1, "frames": 2, "between": 2,

@@ -61,7 +61,7 @@ def _videos() -> list[str]:
 def find(video: str, tick=None) -> Path:
     """The file that a name means, inside ComfyUI's folders and the administrator's roots; PermissionError for any other."""
     if video == SAMPLE:
-        from ..stereoreel.sample import sample
+        from ..stereoreel.sample.clip import sample
 
         return sample(scratch(), tick)
     folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())

@@ -156,7 +156,7 @@ def find_video(name: str, given: Path | None) -> Path:
     if given is not None:
         return given
     if name == SAMPLE:
-        from .sample import sample
+        from .sample.clip import sample
 
         return sample(Path("output"))
     return Path(name)

@@ -5,9 +5,9 @@ from fractions import Fraction
 import pytest
 import torch
 
-from stereoreel import sample
 from stereoreel.core.clip import Clip, ClipInfo, Shot, apply
 from stereoreel.core.pull import frames, pull
+from stereoreel.sample import clip as sample
 from stereoreel.stages.depth import views
 from stereoreel.stages.depth.views import BAR, BEFORE, BEHIND, BOTTOM, INK, LEFT, RIGHT, TOP, Colors, Histogram, column
 from stereoreel.stages.stereo.parallax import ScreenPlane

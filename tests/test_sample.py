@@ -8,11 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel import sample
 from stereoreel.core.excerpt import spread
 from stereoreel.image.contact_sheet import BACKGROUND, contact_sheet, to_image
-from stereoreel.lab.shapes import Ball
 from stereoreel.media import colour
+from stereoreel.sample import clip as sample
+from stereoreel.sample.shapes import Ball
 
 SMALL = {"width": 160, "height": 68}
 

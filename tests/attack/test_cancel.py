@@ -24,7 +24,7 @@ from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.sample import sample
+from stereoreel.sample.clip import sample
 
 FRAMES = 12
 

@@ -12,15 +12,15 @@ import av
 import torch
 from torch import Tensor
 
-from .core import cancel
-from .core.files import save
-from .image.compute import side_by_side
-from .lab import tracer
-from .lab.materials import Material
-from .lab.rays import Camera
-from .lab.shapes import Ball, Block, Pillar
-from .lab.tracer import Scene, Sky
-from .media import colour
+from ..core import cancel
+from ..core.files import save
+from ..image.compute import side_by_side
+from ..media import colour
+from . import tracer
+from .materials import Material
+from .rays import Camera
+from .shapes import Ball, Block, Pillar
+from .tracer import Scene, Sky
 
 WIDTH, HEIGHT, FPS, FRAMES, CUT = 640, 272, 25, 100, 50
 NEAR = 2.4  # world units at which inverse depth is 1
