@@ -55,8 +55,8 @@ def looped(clip: Path, path: Path, frames: int, side: int) -> None:
 
 def child(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
     """The prediction, or the film itself, in this process."""
-    from stereoreel.advisor.cost import predict
-    from stereoreel.advisor.footprint import Footprint
+    from stereoreel.analysis.advisor.cost import predict
+    from stereoreel.analysis.advisor.footprint import Footprint
     from stereoreel.media.write.render import write
 
     graph = workflow.override(workflow.read(ROOT / "workflows" / "api" / f"{order}.json"), settings)

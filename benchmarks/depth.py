@@ -41,12 +41,12 @@ from PIL import Image
 from test_depth_anything_net import PUBLISHED, random_net
 from test_depth_windows import scene as flown_past
 
+from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.edge_snap import snap
-from stereoreel.lab.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
-from stereoreel.lab.metrics import psnr
 from stereoreel.nets import depth_anything
 from stereoreel.stages import depth, stereo
 from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage

@@ -26,8 +26,8 @@ import torch.nn.functional as F
 from scenes import street
 from torch import nn
 
+from stereoreel.analysis import metrics
 from stereoreel.image.resize import resize
-from stereoreel.lab import metrics
 from stereoreel.stages.upscale.steady import Steady
 
 SEEDS = range(21, 29)  # of the scenes to train on: none that is judged

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 from ..stereoreel import build
-from ..stereoreel.advisor.advice import UNNAMED, advise, file_of
-from ..stereoreel.advisor.page import page
+from ..stereoreel.analysis.advisor.advice import UNNAMED, advise, file_of
+from ..stereoreel.analysis.advisor.page import page
 from ..stereoreel.core.clip import Clip
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.media.write.render import free_path

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from ..stereoreel import build
+from ..stereoreel.analysis.order_lab.lab import measure
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
-from ..stereoreel.lab.orders.lab import measure
 from ..stereoreel.models.catalog import own_files
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type

@@ -18,14 +18,14 @@ import torch
 from tqdm import tqdm
 
 from . import __version__, stock
-from .advisor import command as advise
+from .analysis.advisor import command as advise
+from .analysis.order_lab import command as order_lab
 from .core.error_context import naming
 from .core.files import plain_error, refuse_harm, save_text
 from .core.host import Headless
 from .core.meter import Meter, told
 from .ctrl_c import CtrlC
 from .film import command as film
-from .lab.orders import command as order_lab
 from .media.open import SAMPLE
 from .media.paths import check_name
 from .models.lazy_stage import plans

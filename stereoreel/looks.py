@@ -43,8 +43,8 @@ def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 
 def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    from .advisor.advice import UNNAMED, advise, file_of
-    from .advisor.page import page
+    from .analysis.advisor.advice import UNNAMED, advise, file_of
+    from .analysis.advisor.page import page
 
     file = file_of(job.clip)
     found = advise(job.clip, job.settings, host, file.name if file else "this clip", file.name if file else UNNAMED)
@@ -53,7 +53,7 @@ def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 
 def _orders(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    from .lab.orders.lab import measure as compare_orders
+    from .analysis.order_lab.lab import measure as compare_orders
 
     found = compare_orders(job.clip, job.settings, host)
     path = save(free_path(folder, "orders", "", ".png"), lambda part: found.sheet.save(part, "PNG"))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from scenes import Camera, Layer, Scene, Texture, street
 from test_depth_windows import scene as flown_past
 
-from stereoreel.lab.depth_metrics import (
+from stereoreel.analysis.depth_metrics import (
     boundary_error,
     boundary_f1,
     canny,

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from scenes import Camera, street
 
+from stereoreel.analysis.metrics import flicker, gradient_energy, psnr, sharpness, static_flicker, still, tof, warping_error
 from stereoreel.image.resize import resize
-from stereoreel.lab.metrics import flicker, gradient_energy, psnr, sharpness, static_flicker, still, tof, warping_error
 
 
 def random(*shape: int, seed: int = 3) -> torch.Tensor:

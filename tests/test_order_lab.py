@@ -13,22 +13,22 @@ from media_files import write_video
 from PIL import Image
 
 from stereoreel.__main__ import main
+from stereoreel.analysis.metrics import gradient_energy
+from stereoreel.analysis.order_lab.lab import Lab, measure
+from stereoreel.analysis.order_lab.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
+from stereoreel.analysis.order_lab.motion import Source
+from stereoreel.analysis.order_lab.options import OPTIONS, compared, stage_options
+from stereoreel.analysis.order_lab.places import PLACES, Gallery, Kept, crop_size, places
+from stereoreel.analysis.order_lab.runs import part_of, windows
+from stereoreel.analysis.order_lab.statistics import difference, mean
+from stereoreel.analysis.order_lab.tally import MEASURES
+from stereoreel.analysis.order_lab.verdict import EVEN, LIKELY, SURE, judge
 from stereoreel.core.clip import Clip, ClipInfo
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.image.resize import resize
-from stereoreel.lab.metrics import gradient_energy
-from stereoreel.lab.orders.lab import Lab, measure
-from stereoreel.lab.orders.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
-from stereoreel.lab.orders.motion import Source
-from stereoreel.lab.orders.options import OPTIONS, compared, stage_options
-from stereoreel.lab.orders.places import PLACES, Gallery, Kept, crop_size, places
-from stereoreel.lab.orders.runs import part_of, windows
-from stereoreel.lab.orders.statistics import difference, mean
-from stereoreel.lab.orders.tally import MEASURES
-from stereoreel.lab.orders.verdict import EVEN, LIKELY, SURE, judge
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.orders import COMPARED
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from stereoreel.analysis.trial import trial
 from stereoreel.core.options import resolve
 from stereoreel.lab.experiment import degrade
 from stereoreel.lab.experiment.cells import Row
@@ -17,7 +18,6 @@ from stereoreel.lab.experiment.effects import Effect, mean_effect, student
 from stereoreel.lab.experiment.scores import Places, view_scores
 from stereoreel.lab.experiment.truth import all_frames, kept
 from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
-from stereoreel.lab.trial import trial
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo.parallax import Parallax
 from stereoreel.workflow.orders import BY_KIND, COMPARED

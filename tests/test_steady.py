@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from scenes import Camera, Layer, Texture, psnr, street
 
+from stereoreel.analysis.metrics import flicker, sharpness, tof, warping_error
 from stereoreel.image.resize import resize
-from stereoreel.lab.metrics import flicker, sharpness, tof, warping_error
 from stereoreel.stages.upscale.steady import Steady
 
 WIDTH, HEIGHT, FRAMES = 320, 192, 8

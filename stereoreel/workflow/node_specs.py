@@ -52,7 +52,7 @@ PACKED = Option(
 
 # Where the options of nodes are that are no kind of model; each but those ``WITHOUT_PAIRS`` also stands for IMAGE batches that are pairs.
 ELSEWHERE = {"extract": "media.open", "encode": "media.write.options", "comfort": "viewing.comfort", "preview": "viewing.preview", "compare": "viewing.compare",
-             "keep": "core.keep", "advise": "advisor", "orders": "lab.orders.options"}
+             "keep": "core.keep", "advise": "analysis.advisor", "orders": "analysis.order_lab.options"}
 WITHOUT_PAIRS = ("extract", "advise", "orders")
 
 

@@ -12,9 +12,9 @@ import torch
 from counting import Counting
 from media_files import moving, write_video
 
-from stereoreel.advisor.cost import predict
-from stereoreel.advisor.excerpts import spans
-from stereoreel.advisor.footprint import growth, unfilled
+from stereoreel.analysis.advisor.cost import predict
+from stereoreel.analysis.advisor.excerpts import spans
+from stereoreel.analysis.advisor.footprint import growth, unfilled
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.host import Headless
 from stereoreel.core.meter import Meter

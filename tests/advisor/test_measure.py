@@ -11,7 +11,7 @@ from counting import Counting
 from media_files import lose, write_video
 from scenes import Camera, street
 
-from stereoreel.advisor.measure import measure
+from stereoreel.analysis.advisor.measure import measure
 from stereoreel.core.clip import Clip, apply
 from stereoreel.media.read.decode import FileSource
 
@@ -143,9 +143,9 @@ def test_the_720p_clip_is_540_lines_at_24_frames_a_second(real_clip, host):
 
 
 def test_every_25th_frame_of_the_720p_clip_repeats(real_clip, host):
-    from stereoreel.advisor.motion import Cuts
-    from stereoreel.advisor.repeats import Repeats
-    from stereoreel.advisor.windows import places, windows
+    from stereoreel.analysis.advisor.motion import Cuts
+    from stereoreel.analysis.advisor.repeats import Repeats
+    from stereoreel.analysis.advisor.windows import places, windows
 
     clip, repeats, cuts = opened(real_clip("bigbuckbunny.mp4")), Repeats(), Cuts()
     for window in windows(clip, host, places(132, 20, 8)):

@@ -7,10 +7,10 @@ import torch
 from media_files import write_video
 from scenes import Camera, street
 
-from stereoreel.advisor.blocks import STRONG
-from stereoreel.advisor.measure import measure
-from stereoreel.advisor.windows import Window
-from stereoreel.advisor.windows import places as places_of
+from stereoreel.analysis.advisor.blocks import STRONG
+from stereoreel.analysis.advisor.measure import measure
+from stereoreel.analysis.advisor.windows import Window
+from stereoreel.analysis.advisor.windows import places as places_of
 from stereoreel.core.clip import Clip
 from stereoreel.image.resize import resize
 from stereoreel.media.read.decode import FileSource
@@ -44,8 +44,8 @@ def test_noise_is_right_within_a_tenth(sigma, real, real_clip, tensor_clip, host
 
 def sigma_of(clip, host):
     """The noise alone, without the other measures."""
-    from stereoreel.advisor.noise import Noise
-    from stereoreel.advisor.windows import windows
+    from stereoreel.analysis.advisor.noise import Noise
+    from stereoreel.analysis.advisor.windows import windows
 
     noise = Noise()
     for window in windows(clip, host, places_of(clip.info.frames, 12, 8)):
@@ -75,8 +75,8 @@ def coded(path, frames, options, codec="libx264"):
 
 
 def blockiness(clip, host):
-    from stereoreel.advisor.blocks import Blocks
-    from stereoreel.advisor.windows import windows
+    from stereoreel.analysis.advisor.blocks import Blocks
+    from stereoreel.analysis.advisor.windows import windows
 
     blocks = Blocks()
     for window in windows(clip, host, places_of(clip.info.frames, 12, 8)):
@@ -116,9 +116,9 @@ def enlarged(frames, height, width, how):
 
 
 def resolution(clip, host):
-    from stereoreel.advisor.noise import Noise
-    from stereoreel.advisor.spectrum import Spectrum
-    from stereoreel.advisor.windows import windows
+    from stereoreel.analysis.advisor.noise import Noise
+    from stereoreel.analysis.advisor.spectrum import Spectrum
+    from stereoreel.analysis.advisor.windows import windows
 
     noise, spectrum = Noise(), Spectrum()
     for window in windows(clip, host, places_of(clip.info.frames, 12, 8)):
@@ -161,7 +161,7 @@ def test_a_picture_that_was_only_widened_keeps_its_lines(real_clip, tensor_clip,
 
 
 def test_a_window_of_a_large_clip_takes_little_memory(tensor_clip, host):
-    from stereoreel.advisor.windows import CROP, windows
+    from stereoreel.analysis.advisor.windows import CROP, windows
 
     for window in windows(tensor_clip(torch.zeros(2, 2160, 3840, 3)), host, [(0, 2)]):
         assert isinstance(window, Window) and window.luma.shape == (2, CROP[1], CROP[0])

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 
 from stereoreel.__main__ import main
-from stereoreel.advisor import OPTIONS
-from stereoreel.advisor.advice import advise
-from stereoreel.advisor.finding import Finding
-from stereoreel.advisor.measure import measure
-from stereoreel.advisor.verdict import verdict
+from stereoreel.analysis.advisor import OPTIONS
+from stereoreel.analysis.advisor.advice import advise
+from stereoreel.analysis.advisor.finding import Finding
+from stereoreel.analysis.advisor.measure import measure
+from stereoreel.analysis.advisor.verdict import verdict
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.media import open as extract

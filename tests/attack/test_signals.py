@@ -139,7 +139,7 @@ def test_a_film_keeps_no_half_unit(folder, source, number):
     assert not any(".part" in name for name in names(folder))
 
 
-REPORTS = [("orders", "stereoreel.lab.orders.lab"), ("advise", "stereoreel.advisor.page")]
+REPORTS = [("orders", "stereoreel.analysis.order_lab.lab"), ("advise", "stereoreel.analysis.advisor.page")]
 
 
 @pytest.mark.parametrize("number", ENDS)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from ...analysis.metrics import psnr
+from ...analysis.trial import trial
 from ...core.clip import Clip
 from ...core.host import Host
 from ...workflow.orders import BY_KIND, COMPARED
-from ..metrics import psnr
-from ..trial import trial
 from .degrade import SOURCES
 from .scores import Places, depth_scores, frame_scores, view_scores
 from .truth import FACTOR, Truth, all_frames, kept

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ..core.files import refuse_harm
-from ..core.host import Headless
-from ..core.options import resolve
-from ..media.write.render import free_path
+from ...core.files import refuse_harm
+from ...core.host import Headless
+from ...core.options import resolve
+from ...media.write.render import free_path
 from . import OPTIONS
 
 
@@ -39,9 +39,9 @@ def run(options) -> int:
 def _on_clip(options) -> int:
     import json
 
-    from ..core.clip import Clip
-    from ..core.error_context import naming
-    from ..media.read.decode import FileSource
+    from ...core.clip import Clip
+    from ...core.error_context import naming
+    from ...media.read.decode import FileSource
     from .advice import FILES, advise
     from .page import page
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..core.clip import ClipInfo
-from ..core.host import Host
-from ..models import catalog, policy
-from ..workflow.orders import COMPARED
+from ...core.clip import ClipInfo
+from ...core.host import Host
+from ...models import catalog, policy
+from ...workflow.orders import COMPARED
 from .blocks import STRONG as BLOCKY
 from .finding import Finding
 from .upscalers import best

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ..core.clip import ClipInfo
+from ...core.clip import ClipInfo
 from .enlarged import DIP, Enlarged
 from .finding import Finding
 from .kernels import KERNELS, passed

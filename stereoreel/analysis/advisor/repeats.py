@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..core.clip import ClipInfo
-from ..image.flow import SMALLEST, warp
+from ...core.clip import ClipInfo
+from ...image.flow import SMALLEST, warp
 from .finding import Finding
 from .motion import MOVES
 from .windows import Window

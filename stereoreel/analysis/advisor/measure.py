@@ -8,8 +8,8 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from ..core.clip import Clip, ClipInfo
-from ..core.host import Host
+from ...core.clip import Clip, ClipInfo
+from ...core.host import Host
 from .blocks import Blocks
 from .coded import CodedSource
 from .fields import Fields

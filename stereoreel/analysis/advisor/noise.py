@@ -7,7 +7,7 @@ import math
 import numpy as np
 import torch
 
-from ..core.clip import ClipInfo
+from ...core.clip import ClipInfo
 from .finding import Finding
 from .windows import Window
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.clip import ClipInfo
-from ..image.flow import SMALLEST, warp
+from ...core.clip import ClipInfo
+from ...image.flow import SMALLEST, warp
 from .finding import Finding
 from .windows import Window
 

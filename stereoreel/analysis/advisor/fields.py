@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from ..core.clip import ClipInfo
+from ...core.clip import ClipInfo
 from .finding import Finding
 from .windows import Window
 

@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..core.clip import Clip, ClipInfo
-from ..core.excerpt import Spans
-from ..media import colour
-from ..media.read.cuts import known
-from ..media.read.decode import FileSource
-from ..media.read.frames import Damage, read_frames
-from ..media.read.probe import fingerprint
+from ...core.clip import Clip, ClipInfo
+from ...core.excerpt import Spans
+from ...media import colour
+from ...media.read.cuts import known
+from ...media.read.decode import FileSource
+from ...media.read.frames import Damage, read_frames
+from ...media.read.probe import fingerprint
 
 PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")  # pixel formats whose first plane is luma
 

@@ -13,15 +13,15 @@ from types import SimpleNamespace
 import av
 import av.error
 
-from ..core import excerpt as peek
-from ..core.clip import Clip, ClipInfo, apply
-from ..core.host import Host
-from ..core.meter import Meter
-from ..core.per_eye import TIME
-from ..core.transforms import Trim
-from ..media.read.container import open_media
-from ..media.write.options import extension
-from ..media.write.render import write
+from ...core import excerpt as peek
+from ...core.clip import Clip, ClipInfo, apply
+from ...core.host import Host
+from ...core.meter import Meter
+from ...core.per_eye import TIME
+from ...core.transforms import Trim
+from ...media.read.container import open_media
+from ...media.write.options import extension
+from ...media.write.render import write
 from .excerpts import Excerpts
 
 _STAT = Path("/proc/stat")

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from types import SimpleNamespace
 
-from ..core import excerpt as peek
-from ..core.clip import Clip, ClipInfo, apply
-from ..core.host import Host
-from ..core.transforms import Trim
-from ..media.read.clock import frames_of
+from ...core import excerpt as peek
+from ...core.clip import Clip, ClipInfo, apply
+from ...core.host import Host
+from ...core.transforms import Trim
+from ...media.read.clock import frames_of
 from .excerpts import least, spans
 from .footprint import Footprint, growth, unfilled
 from .measured import Run, run

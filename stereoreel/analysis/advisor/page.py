@@ -6,11 +6,11 @@ from contextlib import closing
 
 from PIL import Image, ImageDraw, ImageFont
 
-from ..core.clip import Clip
-from ..core.excerpt import peek, spread
-from ..core.host import Host
-from ..core.pull import pull
-from ..image.contact_sheet import BACKGROUND, GUTTER, INK, MARGIN, QUIET, to_image
+from ...core.clip import Clip
+from ...core.excerpt import peek, spread
+from ...core.host import Host
+from ...core.pull import pull
+from ...image.contact_sheet import BACKGROUND, GUTTER, INK, MARGIN, QUIET, to_image
 from .advice import Advice
 
 WIDTH, FRAMES = 1600, 4

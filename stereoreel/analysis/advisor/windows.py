@@ -14,11 +14,11 @@ from itertools import islice
 import numpy as np
 from torch import Tensor
 
-from ..core.clip import Clip
-from ..core.excerpt import Spans, peek, spread
-from ..core.host import Host
-from ..core.pull import pull
-from ..image.flow import flow
+from ...core.clip import Clip
+from ...core.excerpt import Spans, peek, spread
+from ...core.host import Host
+from ...core.pull import pull
+from ...image.flow import flow
 from .coded import CodedSource, Planes
 
 CROP = 1280, 720  # width and height that are looked at pixel by pixel; of a larger frame each window shows another part

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from ..core.clip import Clip
-from ..core.excerpt import makers_of
-from ..core.files import save, save_text
-from ..core.host import Host
-from ..core.options import resolve
-from ..lab.trial import trial
-from ..media import open as extract
-from ..media.read.decode import FileSource
-from ..workflow import orders
-from ..workflow.litegraph import render
-from ..workflow.node_specs import BY_ID
+from ...core.clip import Clip
+from ...core.excerpt import makers_of
+from ...core.files import save, save_text
+from ...core.host import Host
+from ...core.options import resolve
+from ...media import open as extract
+from ...media.read.decode import FileSource
+from ...workflow import orders
+from ...workflow.litegraph import render
+from ...workflow.node_specs import BY_ID
+from ..trial import trial
 from .cost import Cost, predict
 from .measure import Measured, measure
 from .verdict import Verdict, verdict

@@ -7,10 +7,10 @@ import statistics
 from collections.abc import Sequence
 from types import SimpleNamespace
 
-from ..core import excerpt as peek
-from ..core.clip import Clip, ClipInfo, Step
-from ..core.partition import LONGEST, stretches
-from ..media.write.options import preset
+from ...core import excerpt as peek
+from ...core.clip import Clip, ClipInfo, Step
+from ...core.partition import LONGEST, stretches
+from ...media.write.options import preset
 from .measured import File, Run
 
 ENCODE = "Encode"

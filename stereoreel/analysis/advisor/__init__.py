@@ -1,6 +1,6 @@
 """The source advisor: looks at a few pieces of footage, says what it is like, and what to do with it on this machine."""
 
-from ..core.options import Option
+from ...core.options import Option
 
 OPTIONS = (
     Option("samples", 12, "How many places of the clip are looked at, eight frames each.", low=1, high=100, step=1),

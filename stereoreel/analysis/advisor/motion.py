@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..core.clip import ClipInfo
-from ..image.cut_detection import LONG_SIDE, CutDetector
-from ..image.flow import SMALLEST
+from ...core.clip import ClipInfo
+from ...image.cut_detection import LONG_SIDE, CutDetector
+from ...image.flow import SMALLEST
 from .finding import Finding
 from .windows import Window
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..core import excerpt as peek
-from ..core import transforms as views
-from ..core.clip import Clip, ClipInfo, Shot, Source, Step
-from ..core.host import Host
-from ..core.per_eye import TIME
-from ..core.pull import chunk_bytes
-from ..models.lazy_stage import KeptPlan, Plan
+from ...core import excerpt as peek
+from ...core import transforms as views
+from ...core.clip import Clip, ClipInfo, Shot, Source, Step
+from ...core.host import Host
+from ...core.per_eye import TIME
+from ...core.pull import chunk_bytes
+from ...models.lazy_stage import KeptPlan, Plan
 
 JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
 LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them
