@@ -14,10 +14,10 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 
 
 def main(clip: Path | None, ctrl_c) -> None:
-    from stereoreel.__main__ import Bar, costs, find_video
+    from stereoreel.cli.demo_sheet import ChainSheet
+    from stereoreel.cli.main import Bar, costs, find_video
     from stereoreel.core.host import Headless
     from stereoreel.core.meter import Meter
-    from stereoreel.lab.chain import ChainSheet
     from stereoreel.media.layouts.layout import file_tag
     from stereoreel.media.write.options import extension
     from stereoreel.media.write.render import write
@@ -40,7 +40,7 @@ def main(clip: Path | None, ctrl_c) -> None:
 
 if __name__ == "__main__":
     _environment.enter("requirements.txt")
-    from stereoreel.ctrl_c import CtrlC, leave, listen
+    from stereoreel.cli.interrupt import CtrlC, leave, listen
 
     listen()
     try:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CHILD = """
 import sys, torch
 torch.set_grad_enabled(False)
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core.meter import resident
 code = main(sys.argv[1:])
 print("PEAK", resident("VmHWM"))

@@ -68,7 +68,7 @@ def test_no_library_of_a_desktop_is_needed(tmp_path):
     for name in ("libGL.so.1", "libGLX.so.0", "libEGL.so.1", "libX11.so.6"):
         (tmp_path / name).write_bytes(b"hidden")
     code = (
-        "import numpy, stereoreel.__main__, stereoreel.media.write.encode, stereoreel.media.read.decode;"
+        "import numpy, stereoreel.cli.main, stereoreel.media.write.encode, stereoreel.media.read.decode;"
         "from stereoreel.image.flow import flow; print(flow(*numpy.zeros((2, 64, 64), numpy.uint8)).shape)"
     )
     hidden = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}

@@ -10,7 +10,7 @@ import pytest
 import torch
 from media_files import tone, truncate, write_video
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import frames
 from stereoreel.models.lazy_stage import Plan

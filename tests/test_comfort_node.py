@@ -10,7 +10,7 @@ import torch
 from media_files import write_video
 from PIL import Image
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Split, Trim

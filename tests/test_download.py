@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 from weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
-from stereoreel import stock
-from stereoreel.__main__ import main
+from stereoreel.cli import models as stock
+from stereoreel.cli.main import main
 from stereoreel.models import catalog, download
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import orders

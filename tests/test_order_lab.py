@@ -12,7 +12,6 @@ from image_nets import RRDBNet, random_net, save
 from media_files import write_video
 from PIL import Image
 
-from stereoreel.__main__ import main
 from stereoreel.analysis.metrics import gradient_energy
 from stereoreel.analysis.order_lab.lab import Lab, measure
 from stereoreel.analysis.order_lab.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
@@ -23,6 +22,7 @@ from stereoreel.analysis.order_lab.runs import part_of, windows
 from stereoreel.analysis.order_lab.statistics import difference, mean
 from stereoreel.analysis.order_lab.tally import MEASURES
 from stereoreel.analysis.order_lab.verdict import EVEN, LIKELY, SURE, judge
+from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo
 from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve

@@ -4,7 +4,7 @@ import pytest
 import torch
 from weights_shop import TINY
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core.host import Headless
 from stereoreel.models import catalog, policy
 from stereoreel.models.machine import Machine, described, unmet

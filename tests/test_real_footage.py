@@ -6,7 +6,7 @@ from pathlib import Path
 import av
 import pytest
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.media.read.probe import probe
 from stereoreel.workflow import orders
 

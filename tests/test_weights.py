@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 from weights_shop import MODEL, TINY, names, publish, whole
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.host import Headless, comfy_models
 from stereoreel.core.options import resolve
@@ -234,7 +234,7 @@ def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monke
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     graph = tmp_path / "graph.json"
     graph.write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
-    monkeypatch.setattr("stereoreel.__main__.find_video", lambda *names: tmp_path / "in.mkv")
+    monkeypatch.setattr("stereoreel.cli.main.find_video", lambda *names: tmp_path / "in.mkv")
     monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: UnreadClip().clip)
     for name, said in [(MODEL, "needs RealESRGAN_x2plus.pth"), ("4x_gone.pth", "no upscale model named 4x_gone.pth")]:
         assert main(["run", str(graph), "--output", str(tmp_path / "out.mp4"), "--set", f"upscale.model={name}"]) == 1

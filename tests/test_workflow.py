@@ -15,8 +15,8 @@ import pytest
 from media_files import write_video
 from PIL import Image
 
-from stereoreel.__main__ import main
-from stereoreel.ctrl_c import CtrlC
+from stereoreel.cli.interrupt import CtrlC
+from stereoreel.cli.main import main
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
 from stereoreel.workflow.node_specs import NODES
@@ -206,7 +206,7 @@ def test_a_ctrl_c_in_source_text_ends_as_any_other(terminal):
     """A named tuple is made from source text, and so is a dataclass; Python remembers a plain KeyboardInterrupt there."""
     text = """
 import signal, sys
-from stereoreel.ctrl_c import CtrlC
+from stereoreel.cli.interrupt import CtrlC
 try:
     with CtrlC():
         exec("signal.raise_signal(signal.SIGINT)")

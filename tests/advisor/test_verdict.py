@@ -7,12 +7,12 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel.__main__ import main
 from stereoreel.analysis.advisor import OPTIONS
 from stereoreel.analysis.advisor.advice import advise
 from stereoreel.analysis.advisor.finding import Finding
 from stereoreel.analysis.advisor.measure import measure
 from stereoreel.analysis.advisor.verdict import verdict
+from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.media import open as extract

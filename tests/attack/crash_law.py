@@ -21,7 +21,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "film")]
 import av
 from films import source  # noqa: F401  # so that no fork imports anything
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.film import segment  # noqa: F401
 from stereoreel.media.write import render as sink  # noqa: F401
 from stereoreel.models import download

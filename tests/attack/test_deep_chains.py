@@ -11,7 +11,7 @@ import torch
 from counting import Counting
 from media_files import write_video
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core import excerpt as peek
 from stereoreel.core import partition as units
 from stereoreel.core.clip import apply

@@ -9,7 +9,7 @@ import pytest
 from films import graph, make, source
 from test_film import hashes
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.film import CLAIM, job_folder
 from stereoreel.film.job import MARK
 

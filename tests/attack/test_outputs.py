@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from films import graph, sink, source
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core import files
 from stereoreel.core.host import Headless
 from stereoreel.media.write.encode import Writer

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from media_files import write_video
 
-from stereoreel.ctrl_c import Cancelled, CtrlC
+from stereoreel.cli.interrupt import Cancelled, CtrlC
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")

@@ -14,7 +14,7 @@ from vsr_nets import checkpoint
 from vsr_nets import small as small_vsr
 from weights_shop import TINY, publish, whole
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core.options import resolve
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from media_files import write_video
 
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
 

@@ -9,7 +9,7 @@ from films import SHOTS, facts, graph, make, run, sink, source
 from media_files import moving, write_video
 
 from stereoreel import film as package
-from stereoreel.__main__ import main
+from stereoreel.cli.main import main
 from stereoreel.core import partition as rule
 from stereoreel.core.clip import apply
 from stereoreel.core.host import Headless

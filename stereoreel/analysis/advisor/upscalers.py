@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ...cli.models import missing
 from ...core.host import Host
 from ...models import catalog, policy
 from ...models.catalog import Entry
 from ...models.machine import described
 from ...models.weights import megabytes, spoilt
-from ...stock import missing
 
 NODES = {"vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale"}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ...core.files import refuse_harm
-from ...core.host import Headless
-from ...core.options import resolve
-from ...media.write.render import free_path
-from . import OPTIONS
+from ..analysis.advisor import OPTIONS
+from ..core.files import refuse_harm
+from ..core.host import Headless
+from ..core.options import resolve
+from ..media.write.render import free_path
 
 
 def declare(commands) -> None:
@@ -30,7 +30,7 @@ def declare(commands) -> None:
 def run(options) -> int:
     if options.clip:
         return _on_clip(options)
-    from .upscalers import advice
+    from ..analysis.advisor.upscalers import advice
 
     print("\n".join(advice(Headless(options.device))))
     return 0
@@ -39,11 +39,11 @@ def run(options) -> int:
 def _on_clip(options) -> int:
     import json
 
-    from ...core.clip import Clip
-    from ...core.error_context import naming
-    from ...media.read.decode import FileSource
-    from .advice import FILES, advise
-    from .page import page
+    from ..analysis.advisor.advice import FILES, advise
+    from ..analysis.advisor.page import page
+    from ..core.clip import Clip
+    from ..core.error_context import naming
+    from ..media.read.decode import FileSource
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from .core.host import Host
-from .models import catalog
-from .models.catalog import Entry
-from .models.intact import fault
-from .models.weights import File, found, locate, megabytes, spoilt
+from ..core.host import Host
+from ..models import catalog
+from ..models.catalog import Entry
+from ..models.intact import fault
+from ..models.weights import File, found, locate, megabytes, spoilt
 
 
 def listed(host: Host) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _named(name: str) -> list[Entry]:
 
 def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: bool) -> str:
     """Fetch one file, and say in a line what became of it."""
-    from .models.download import fetch
+    from ..models.download import fetch
 
     place = folder or host.folder(entry.kind)
     if not folder and (name := locate(part, entry.kind, host)):

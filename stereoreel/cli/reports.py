@@ -8,14 +8,14 @@ from types import SimpleNamespace
 import torch
 from PIL import Image
 
-from .core.error_context import naming
-from .core.files import save
-from .core.host import Host
-from .image.contact_sheet import contact_sheet, to_image
-from .media.layouts.anaglyph import dubois
-from .media.write.render import free_path
-from .viewing.comfort import measure
-from .viewing.preview import QUALITY, looks, picture
+from ..core.error_context import naming
+from ..core.files import save
+from ..core.host import Host
+from ..image.contact_sheet import contact_sheet, to_image
+from ..media.layouts.anaglyph import dubois
+from ..media.write.render import free_path
+from ..viewing.comfort import measure
+from ..viewing.preview import QUALITY, looks, picture
 
 
 def look(job: SimpleNamespace, folder: Path, host: Host) -> str:
@@ -43,8 +43,8 @@ def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 
 def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    from .analysis.advisor.advice import UNNAMED, advise, file_of
-    from .analysis.advisor.page import page
+    from ..analysis.advisor.advice import UNNAMED, advise, file_of
+    from ..analysis.advisor.page import page
 
     file = file_of(job.clip)
     found = advise(job.clip, job.settings, host, file.name if file else "this clip", file.name if file else UNNAMED)
@@ -53,7 +53,7 @@ def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
 
 
 def _orders(job: SimpleNamespace, folder: Path, host: Host) -> str:
-    from .analysis.order_lab.lab import measure as compare_orders
+    from ..analysis.order_lab.lab import measure as compare_orders
 
     found = compare_orders(job.clip, job.settings, host)
     path = save(free_path(folder, "orders", "", ".png"), lambda part: found.sheet.save(part, "PNG"))

@@ -10,13 +10,13 @@ from types import SimpleNamespace
 
 from tqdm import tqdm
 
-from .. import stock
 from ..core.error_context import naming
 from ..core.files import refuse_harm
 from ..core.host import Headless
 from ..core.partition import GROUP
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
+from . import models as stock
 
 
 def declare(commands) -> None:
@@ -45,9 +45,9 @@ def declare(commands) -> None:
 
 def run(options) -> int:
     """0 when the film is complete, 1 when units are missing."""
-    from ..__main__ import find_video
-    from . import Unfinished, already, cuts, film, job_folder
-    from .job import check_root, is_job
+    from ..film import Unfinished, already, cuts, film, job_folder
+    from ..film.job import check_root, is_job
+    from .main import find_video
 
     if options.store and not options.ray:
         raise ValueError("--store is for the workers of a cluster; name one with --ray.")
@@ -85,11 +85,11 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 
     Raise here, before any work, if weights are missing or a file would be harmed.
     """
-    from ..__main__ import check_output, find_video
+    from ..film import claimed, joinable
+    from ..film.identity import described
     from ..media.write.options import extension
     from ..media.write.render import files_of, files_read
-    from . import claimed, joinable
-    from .identity import described
+    from .main import check_output, find_video
 
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False))
     joinable(sink.settings)
@@ -110,7 +110,7 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 
 def _check_metrics(options) -> None:
     """FileExistsError if --metrics names a file that is none of a film's."""
-    from .progress import METRICS
+    from ..film.progress import METRICS
 
     if options.metrics and options.metrics.is_file() and not options.overwrite:
         with open(options.metrics, "rb") as file:
@@ -121,7 +121,7 @@ def _check_metrics(options) -> None:
 
 
 def _cluster(options):
-    from .cluster import Cluster
+    from ..film.cluster import Cluster
 
     return Cluster(options.ray, options.workers, options.gpus, options.mixed, options.store)
 
@@ -168,7 +168,7 @@ class _Bar:
 
     def seen(self, figures: Callable[[], dict]) -> None:
         """After every unit."""
-        from .progress import as_json, write_prometheus
+        from ..film.progress import as_json, write_prometheus
 
         now = figures()
         if self._options.ray:

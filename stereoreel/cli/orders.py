@@ -6,11 +6,11 @@ import argparse
 import json
 from pathlib import Path
 
-from ...core.files import refuse_harm, save, save_text
-from ...core.host import Headless
-from ...core.options import resolve
-from ...media.write.render import free_path
-from .options import OPTIONS, compared, stage_options
+from ..analysis.order_lab.options import OPTIONS, compared, stage_options
+from ..core.files import refuse_harm, save, save_text
+from ..core.host import Headless
+from ..core.options import resolve
+from ..media.write.render import free_path
 
 FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
 
@@ -33,8 +33,8 @@ def declare(commands) -> None:
 def run(options) -> int:
     from tqdm import tqdm
 
-    from ...core.error_context import naming
-    from .lab import measure
+    from ..analysis.order_lab.lab import measure
+    from ..core.error_context import naming
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
     given = [one for one in options.set if not _of_extract(one)]
@@ -68,7 +68,7 @@ def _of_extract(setting: str) -> bool:
 
 def _opened(options, tick):
     """The clip, searched for cuts as Extract does."""
-    from ...media import open as extract
+    from ..media import open as extract
 
     return extract.open_file(options.clip, resolve(extract.OPTIONS, _for_extract(options)), options.clip.name, tick)
 
@@ -86,8 +86,8 @@ def _for_extract(options) -> dict[str, str]:
 
 def _save(found, folder: Path, options) -> list[Path]:
     """Everything that was found; the last path is the workflow that the terminal runs."""
-    from ...media import open as extract
-    from ...workflow.litegraph import render
+    from ..media import open as extract
+    from ..workflow.litegraph import render
 
     graph, name = found.workflow(options.clip.name), "_".join(found.order)
     known = {option.name: option for option in extract.OPTIONS}

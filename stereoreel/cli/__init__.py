@@ -1,0 +1,1 @@
+"""The terminal: a command a file."""

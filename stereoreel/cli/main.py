@@ -1,0 +1,236 @@
+"""The terminal: run a workflow without ComfyUI, list nodes and models, fetch weights, write workflows for any order."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+
+from tqdm import tqdm
+
+from .. import __version__
+from ..core.error_context import naming
+from ..core.files import plain_error, refuse_harm, save_text
+from ..core.host import Headless
+from ..core.meter import Meter, told
+from ..core.places import data
+from ..media.open import SAMPLE
+from ..media.paths import check_name
+from ..models.lazy_stage import plans
+from ..workflow import graph as workflow
+from ..workflow import orders
+from ..workflow.litegraph import render
+from ..workflow.node_specs import NODES
+from . import advise, film
+from . import models as stock
+from . import orders as order_lab
+from .interrupt import CtrlC
+
+WORKFLOWS = data("workflows")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 when all went well, 1 for an error told in one sentence, 130 when cancelled, 143 when terminated."""
+    options = _parser().parse_args(arguments)
+    try:
+        with CtrlC() as options.ctrl_c:
+            return options.run(options)
+    except KeyboardInterrupt as error:
+        print("cancelled; no half-written video was left behind", file=sys.stderr)
+        return getattr(error, "status", 130)
+    except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
+        if options.trace:
+            raise
+        system = isinstance(error, OSError) and error.strerror  # it speaks of numbers and paths only
+        print(f"error: {plain_error(error) if system else error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("python -m stereoreel", description=__doc__)
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument("--trace", action="store_true", help="show where in the code an error arose")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    run = commands.add_parser("run", help="run an API-format workflow")
+    run.add_argument("workflow", type=Path, help="such as workflows/api/default.json")
+    run.add_argument("--input", type=Path, help="the video that Extract opens")
+    run.add_argument("--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001...")
+    run.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
+    run.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
+    run.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
+    run.set_defaults(run=_run)
+
+    nodes = commands.add_parser("nodes", help="list the nodes and their options")
+    nodes.set_defaults(run=_nodes)
+    models = commands.add_parser("models", help="list the models, and which have their weights here")
+    models.set_defaults(run=_models)
+    advise.declare(commands)
+    order_lab.declare(commands)
+    film.declare(commands)
+    fetch = commands.add_parser("fetch", help="fetch the weights of models")
+    fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")
+    fetch.add_argument("--list", action="store_true", help="list what can be fetched")
+    fetch.add_argument("--folder", type=Path, help="where to put it; default: where StereoReel looks for such weights")
+    fetch.add_argument("--all-parts", action="store_true", help="fetch a model's optional files too")
+    fetch.add_argument("--force", action="store_true", help="replace a file that is not the expected one")
+    fetch.set_defaults(run=_fetch)
+
+    flows = commands.add_parser("workflows", help="list the bundled workflows and render their canvas files, or write another order")
+    flows.add_argument("--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)")
+    flows.add_argument("--name", help="name of the files for --order; default: the order itself")
+    flows.add_argument("--folder", type=Path, help="where to write; default: workflows/ of the pack, the current folder for --order")
+    flows.add_argument("--overwrite", action="store_true", help="replace files that exist")
+    flows.set_defaults(run=_workflows)
+    return parser
+
+
+def _run(options) -> int:
+    from ..media.write.render import write
+    from .reports import look
+
+    graph = workflow.override(workflow.read(options.workflow), options.set)
+    assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input))
+    jobs = assembly.sinks
+    if options.output and len(jobs) > 1:
+        raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
+    for plan in plans(*assembly.clips):
+        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
+            plan.choose(Headless(options.device, on_tick=bar.tick))
+    targets = _targets(jobs, options)
+    for job, path in zip(jobs, targets):
+        meter = Meter(memory=options.costs)
+        with Bar(job.clip.info.frames, meter, options.ctrl_c) as bar:
+            paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter,
+                          overwrite=options.overwrite)
+        print("\n".join(str(path) for path in paths))
+        if options.costs:
+            print(costs(meter))
+    for job in assembly.looks:
+        print(look(job, Path("output"), Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())))
+    return 0
+
+
+def _targets(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
+    """The file that each Encode node writes; refused here, before the first frame, if one of them would harm a file."""
+    from ..media.layouts.layout import file_tag
+    from ..media.paths import confine_prefix
+    from ..media.write.options import extension
+    from ..media.write.render import files_of, files_read, free_path
+
+    found: list[Path] = []
+    written: list[Path] = []
+    read = [options.workflow]
+    for job in jobs:
+        tag = file_tag(job.settings.layout, job.clip.info.views)
+        confine_prefix(job.settings.filename_prefix, Path("output"))
+        path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings), written)
+        check_output(path, extension(job.settings))
+        clips = [clip for clip in (job.clip, job.depth) if clip]
+        written += [file.path for file in files_of(clips, path, job.settings)]
+        read += files_read(clips, Headless(options.device))
+        found.append(path)
+    refuse_harm(written, read, options.overwrite)
+    return found
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """ValueError where the name of the file to write says another format, or none that files should have."""
+    check_name(path, "output")
+    if path.suffix.lower() != suffix and not path.is_dir():
+        raise ValueError(f"This format makes {suffix} files; name the output {path.with_suffix(suffix).name}, or choose another encode.format.")
+
+
+def find_video(name: str, given: Path | None) -> Path:
+    """The file that Extract opens: the one given, the pack's sample, or a path."""
+    if given is not None:
+        return given
+    if name == SAMPLE:
+        from ..sample.clip import sample
+
+        return sample(Path("output"))
+    return Path(name)
+
+
+class Bar:
+    """Frames, rate, time left and the stage at work, on one line."""
+
+    def __init__(self, total: int, meter: Meter, ctrl_c: CtrlC):
+        self.bar, self.meter, self.ctrl_c = tqdm(total=total, unit="frame", dynamic_ncols=True), meter, ctrl_c
+
+    def tick(self, done: int, total: int) -> None:
+        self.ctrl_c.check()
+        if not total:
+            return
+        self.bar.set_postfix_str(self.meter.now, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.bar.close()
+
+
+def costs(meter: Meter) -> str:
+    """A table of what each stage took."""
+    lines = [f"{'stage':<34}{'frames':>8}{'seconds':>9}{'ms/frame':>10}{'peak MiB':>10}"]
+    for label, cost in meter.costs.items():
+        memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
+        each = 1000 * cost.seconds / max(1, cost.frames)
+        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {told(cost.counts)}".rstrip())
+    return "\n".join(lines)
+
+
+def _nodes(options) -> int:
+    for node in NODES:
+        print(f"{node.id}: {node.name}\n  {node.text}")
+        for socket in node.inputs:
+            print(f"  <- {socket.name} ({socket.type}{', optional' if socket.optional else ''}): {socket.text}")
+        for socket in node.outputs:
+            print(f"  -> {socket.name} ({socket.type}): {socket.text}")
+        for option in node.options:
+            print(f"  {node.kind}.{option.name}={option.default}: {option.text}")
+        print()
+    return 0
+
+
+def _models(options) -> int:
+    print("\n".join(stock.listed(Headless())))
+    return 0
+
+
+def _fetch(options) -> int:
+    host = Headless("cpu")
+    if not options.names and not options.list:
+        raise ValueError("Name the models to fetch; python -m stereoreel fetch --list tells which there are.")
+    if options.list:
+        print("\n".join(stock.fetchable(host)))
+    try:
+        stock.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
+    except KeyboardInterrupt as error:
+        print("cancelled; what has come is kept in a .part file, and the same command goes on from there", file=sys.stderr)
+        return getattr(error, "status", 130)
+    return 0
+
+
+def _workflows(options) -> int:
+    if options.order:
+        order = tuple(word.strip() for word in options.order.split(","))
+        graph, name, folder = orders.api(order), options.name or "_".join(order[1:-1]), options.folder or Path.cwd()
+        check_name(name, "--name")
+        files = {folder / f"{name}.api.json": graph, folder / f"{name}.json": render(graph, name)}
+    else:
+        api = sorted((WORKFLOWS / "api").glob("*.json"))
+        files = {(options.folder or WORKFLOWS) / file.name: render(workflow.read(file), file.stem) for file in api}
+    own = not options.order and options.folder is None  # the pack's own files, rendered again
+    refuse_harm(files, (), options.overwrite or own)
+    for path, graph in files.items():
+        save_text(path, json.dumps(graph, indent=2, ensure_ascii=False) + "\n", options.overwrite or own)
+        print(path)
+    return 0
+
