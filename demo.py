@@ -16,11 +16,11 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel.cli.demo_sheet import ChainSheet
     from stereoreel.cli.main import Bar, costs, find_video
-    from stereoreel.core.host import Headless
     from stereoreel.core.meter import Meter
     from stereoreel.media.layouts.layout import file_tag
     from stereoreel.media.write.options import extension
     from stereoreel.media.write.render import write
+    from stereoreel.models.headless import Headless
     from stereoreel.workflow import graph as workflow
 
     OUTPUT.mkdir(exist_ok=True)

@@ -26,8 +26,8 @@ import av
 from memory import film as texture
 
 import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
+from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 
 ORDERS = ("default", "clean_source", "upscale_last")

@@ -44,9 +44,9 @@ from test_depth_windows import scene as flown_past
 from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.edge_snap import snap
+from stereoreel.models.headless import Headless
 from stereoreel.nets import depth_anything
 from stereoreel.stages import depth, stereo
 from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage

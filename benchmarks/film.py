@@ -28,11 +28,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from memory import film as write_source
 
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import Meter, resident
 from stereoreel.film import film, job_folder
 from stereoreel.film.worker import Worker
 from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 
 DEFAULT = ROOT / "workflows" / "api" / "default.json"

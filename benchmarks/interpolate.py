@@ -33,12 +33,12 @@ import torch  # isort: skip
 from scenes import Camera, Layer, Scene, Texture, psnr
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
 from stereoreel.image.compute import number_type
 from stereoreel.image.flow import flow, grayscale, warp
 from stereoreel.models.catalog import load
+from stereoreel.models.headless import Headless
 from stereoreel.nets import rife
 from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.networks import NetworkMaker

@@ -25,8 +25,8 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 from image_nets import Compact, RRDBNet, random_net, save
 
-from stereoreel.core.host import Headless
 from stereoreel.live import Upscaler
+from stereoreel.models.headless import Headless
 
 NETS = {"x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)), "compact": (Compact, dict(scale=2, width=64, layers=16)), "builtin": None}
 COLUMNS = ("fps", "best", "p50", "p99", "first", "jitter")  # fps: the median round; best is compared with both alone at their best

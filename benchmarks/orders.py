@@ -34,7 +34,6 @@ from scenes import Camera, street
 from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
-from stereoreel.core.host import Headless
 from stereoreel.lab.experiment.cells import Plan, Row, cells, resizing
 from stereoreel.lab.experiment.claims import AFTER, DEFAULT, Setting, findings
 from stereoreel.lab.experiment.contrasts import Rows
@@ -43,6 +42,7 @@ from stereoreel.lab.experiment.tables import answer_table, claims_table, pixels_
 from stereoreel.lab.experiment.truth import DIVERGENCE, FACTOR, Truth
 from stereoreel.lab.experiment.workshop import EXACT, Seen
 from stereoreel.models import catalog
+from stereoreel.models.headless import Headless
 from stereoreel.nets.rife import FAMILIES, RIFE
 from stereoreel.sample import clip as sample
 

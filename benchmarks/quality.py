@@ -22,7 +22,7 @@ import test_depth
 import test_vsr
 from scenes import psnr, street
 
-from stereoreel.core.host import Headless
+from stereoreel.models.headless import Headless
 
 SEEDS = range(11, 19)  # not those that constants were chosen on
 SIGMAS = (10, 4, 0)  # of the noise, in levels of 255

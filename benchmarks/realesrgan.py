@@ -30,10 +30,10 @@ import torch  # isort: skip
 from image_nets import Compact, RRDBNet, random_net, save
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
 from stereoreel.image.compute import number_type
+from stereoreel.models.headless import Headless
 from stereoreel.stages.upscale import OPTIONS
 from stereoreel.stages.upscale.network import ImageNetwork, read
 from stereoreel.stages.upscale.spandrel import ImageUpscaler

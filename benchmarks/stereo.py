@@ -32,10 +32,10 @@ import torch.nn.functional as F
 from scenes import Rendered, Scene, psnr, street
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
 from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
+from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 

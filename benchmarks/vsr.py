@@ -33,9 +33,9 @@ from image_nets import Compact, RRDBNet, random_net, save
 from vsr_nets import footage, random_weights
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless, best_device
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
+from stereoreel.models.headless import Headless, best_device
 from stereoreel.nets import basicvsr as nets
 from stereoreel.stages import upscale, vsr
 

@@ -5,11 +5,14 @@ from .cli import interrupt
 if __name__ == "__main__":
     interrupt.listen()  # before the imports that take a second
 
+import torch
+
 from .cli.main import main
 
 
 def run() -> None:
     """The console script: end the process with the command's status."""
+    torch.set_grad_enabled(False)
     interrupt.leave(main())
 
 

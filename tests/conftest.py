@@ -12,9 +12,9 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 
 from stereoreel.core.clip import Clip
-from stereoreel.core.host import Headless
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.models import catalog
+from stereoreel.models.headless import Headless
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 

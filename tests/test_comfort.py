@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
+from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, comfort
 from stereoreel.stages.stereo.comfort import SCREENS

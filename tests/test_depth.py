@@ -8,8 +8,8 @@ import torch
 from scenes import Camera, street
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
+from stereoreel.models.headless import Headless
 from stereoreel.stages import depth
 from stereoreel.stages.depth import builtin
 

@@ -11,9 +11,9 @@ from scenes import Camera, Layer, Scene, Texture, psnr
 from torch import Tensor
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.image.flow import flow, grayscale
 from stereoreel.models.catalog import load
+from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate.projection import compose, measure, project
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame

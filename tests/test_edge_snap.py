@@ -9,10 +9,10 @@ import torch.nn.functional as F
 
 from stereoreel.analysis.depth_metrics import boundary_f1
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image import edge_snap
 from stereoreel.image.edge_snap import snap
+from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin
 

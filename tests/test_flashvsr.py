@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from lookahead import lookahead
 
 from stereoreel.core.clip import ClipInfo, Shot, apply
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
+from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import flashvsr_decoder
 from stereoreel.stages.vsr import OPTIONS, describe

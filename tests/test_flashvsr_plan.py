@@ -7,9 +7,9 @@ import flashvsr_nets as tiny
 import pytest
 import torch
 
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.models import catalog
+from stereoreel.models.headless import Headless
 from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.flashvsr import FlashVSR, load, plan
 from stereoreel.stages.vsr.flashvsr import color as colors

@@ -8,11 +8,11 @@ import torch
 from scenes import Camera, Layer, Scene, Texture, psnr
 
 from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames as pulled
 from stereoreel.image.flow import flow, grayscale, warp
 from stereoreel.models.catalog import load
+from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.interpolate import OPTIONS, describe
 

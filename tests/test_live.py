@@ -55,7 +55,7 @@ def models(tmp_path_factory):
 
 @pytest.fixture
 def host(models):
-    from stereoreel.core.host import Headless
+    from stereoreel.models.headless import Headless
 
     return Headless("cpu", models=models)
 

@@ -11,10 +11,10 @@ import torch
 from image_nets import Compact, random_net, save
 from test_laws import scene
 
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import resident
 from stereoreel.image.resize import resize
 from stereoreel.live import PostProcessor, Session, Sessions, Upscaler
+from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
 from stereoreel.models import catalog
+from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import OPTIONS as TIMES
 from stereoreel.stages.interpolate import nvidia as generation
 from stereoreel.stages.vsr import LEVELS, OPTIONS, describe

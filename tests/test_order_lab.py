@@ -24,11 +24,11 @@ from stereoreel.analysis.order_lab.tally import MEASURES
 from stereoreel.analysis.order_lab.verdict import EVEN, LIKELY, SURE, judge
 from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.image.resize import resize
+from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.orders import COMPARED
 

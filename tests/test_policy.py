@@ -5,8 +5,8 @@ import torch
 from weights_shop import TINY
 
 from stereoreel.cli.main import main
-from stereoreel.core.host import Headless
 from stereoreel.models import catalog, policy
+from stereoreel.models.headless import Headless
 from stereoreel.models.machine import Machine, described, unmet
 
 GB = 10**9

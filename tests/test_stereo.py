@@ -9,9 +9,9 @@ import torch
 import torch.nn.functional as F
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.image.edge_snap import snap
+from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 from stereoreel.stages.stereo.parallax import ScreenPlane

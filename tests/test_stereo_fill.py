@@ -7,8 +7,8 @@ import torch
 from scenes import Camera, Layer, Scene, Texture, psnr, street
 
 from stereoreel.core.clip import ClipInfo, Shot
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
+from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin
 from stereoreel.stages.stereo.temporal import REACH

@@ -14,10 +14,10 @@ from weights_shop import MODEL, TINY, names, publish, whole
 
 from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
-from stereoreel.core.host import Headless, comfy_models
 from stereoreel.core.options import resolve
 from stereoreel.models import catalog, download, weights
 from stereoreel.models.catalog import choose
+from stereoreel.models.headless import Headless, comfy_models
 from stereoreel.models.lazy_stage import Plan, plans
 from stereoreel.models.weights import File, read
 from stereoreel.workflow import orders
@@ -26,7 +26,7 @@ from stereoreel.workflow import orders
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
     """This project may lie in a ComfyUI whose own models must not be seen here."""
-    monkeypatch.setattr("stereoreel.core.host.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: None)
 
 
 # Names and folders
@@ -77,8 +77,8 @@ def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
     comfy = tmp_path / "ComfyUI"
     assert comfy_models(comfy / "custom_nodes" / "pack") == comfy / "models"
     assert comfy_models(tmp_path / "elsewhere" / "pack") is None
-    monkeypatch.setattr("stereoreel.core.host.PACK", comfy / "custom_nodes" / "pack")
-    monkeypatch.setattr("stereoreel.core.host.comfy_models", lambda: comfy / "models")
+    monkeypatch.setattr("stereoreel.models.headless.CHECKOUT", comfy / "custom_nodes" / "pack")
+    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: comfy / "models")
     monkeypatch.delenv("STEREOREEL_MODELS", raising=False)
     host = Headless("cpu")
     assert host.folder("upscale") == comfy / "models" / "upscale_models" and host.folder("depth") == comfy / "models" / "depthanything"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from ..analysis.advisor import OPTIONS
 from ..core.files import refuse_harm
-from ..core.host import Headless
 from ..core.options import resolve
 from ..media.write.render import free_path
+from ..models.headless import Headless
 
 
 def declare(commands) -> None:

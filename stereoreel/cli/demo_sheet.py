@@ -9,10 +9,10 @@ from torch import Tensor
 
 from ..core.clip import ClipInfo
 from ..core.excerpt import spread
-from ..core.host import Headless
 from ..image.contact_sheet import contact_sheet, to_image
 from ..media.layouts.layout import pack
 from ..media.read.decode import FileSource
+from ..models.headless import Headless
 
 MOMENTS = 4
 

@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from ..core.error_context import naming
 from ..core.files import refuse_harm
-from ..core.host import Headless
 from ..core.partition import GROUP
+from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
 from . import models as stock

@@ -14,11 +14,11 @@ from tqdm import tqdm
 from .. import __version__
 from ..core.error_context import naming
 from ..core.files import plain_error, refuse_harm, save_text
-from ..core.host import Headless
 from ..core.meter import Meter, told
 from ..core.places import data
 from ..media.open import SAMPLE
 from ..media.paths import check_name
+from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
 from ..workflow import orders

@@ -63,15 +63,10 @@ def _state(entry: Entry, host: Host) -> str:
     if bad := list(filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))):
         faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
         return f"corrupt: {faults}; delete it, or run `python -m stereoreel fetch {entry.name} --force`"
-    if must := missing(entry, host):
+    if must := catalog.missing(entry, host):
         return f"missing: {', '.join(part.file for part in must)}"
     less = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]
     return f"here, without the optional {', '.join(less)}" if less else "here"
-
-
-def missing(entry: Entry, host: Host) -> list[File]:
-    """The files that a model must have and that are not here, or not complete."""
-    return [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
 
 
 def _entries() -> list[Entry]:

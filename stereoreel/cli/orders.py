@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..analysis.order_lab.options import OPTIONS, compared, stage_options
 from ..core.files import refuse_harm, save, save_text
-from ..core.host import Headless
 from ..core.options import resolve
 from ..media.write.render import free_path
+from ..models.headless import Headless
 
 FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
 

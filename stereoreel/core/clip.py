@@ -148,7 +148,13 @@ class Stage(Protocol):
 
 
 class Recipe(Protocol):
-    """A stage that is not loaded yet: tells what would come out, and loads when a pull begins."""
+    """A stage that is not loaded yet: tells what would come out, and loads when a pull begins.
+
+    A recipe may also have ``context``, how many frames before and after one its stage shall see beside those it lies between (none);
+    ``framewise``, whether it remembers nothing from frame to frame (False); ``loops``, whether it leads from the last frame to the
+    first (False), and then ``unlooped()``, the same recipe without that; and ``reused(loaded)``, the same recipe whose stage is loaded
+    once and kept in ``loaded``.
+    """
 
     label: str
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.lazy_stage import Plan
 from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths, makers_of
 from .host import Host
 from .per_eye import TIME
@@ -81,10 +80,12 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 class Rebuilt:
     """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
 
-    ``needed`` tells which frames of its inputs a stage wants for some of its output.
+    ``needed`` tells which frames of its inputs a stage wants for some of its output. ``loaded`` keeps the stages, and so their
+    networks, from one such graph to the next.
     """
 
-    def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None):
+    def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None,
+                 loaded: dict | None = None):
         needed = needed or frames_needed
         self.made: dict[int, Source | Step] = {}
         self.picked: dict[tuple, Clip] = {}
@@ -99,7 +100,9 @@ class Rebuilt:
         for maker in makers:
             if isinstance(maker, Step):
                 inputs = tuple(self.clip(source, needs[id(maker)]) for source in maker.inputs)
-                self.made[id(maker)] = Step(_plain(maker), inputs)
+                recipe = _plain(maker)
+                keeps = loaded is not None and hasattr(recipe, "reused")
+                self.made[id(maker)] = Step(recipe.reused(loaded) if keeps else recipe, inputs)
             else:
                 self.made[id(maker)] = _Parts(maker, demand[id(maker)])
 
@@ -121,7 +124,7 @@ def infos_of(maker: Source | Step) -> list[ClipInfo]:
 def frames_needed(step: Step, spans: Spans) -> Spans:
     """The frames of its inputs that a stage wants for some of its output: those they lie between, and the context within their shot."""
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
-    before, after = context(step.recipe)
+    before, after = getattr(step.recipe, "context", (0, 0))
     before += info.frames // (2 * made.frames)  # a frame stands up to half an output frame before the shot that owns it
     found = []
     for start, stop in (_between(step, *span) for span in spans):
@@ -150,28 +153,12 @@ def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
     return bisect_right(numbers, start, hi=first.frames, key=edge) - 1, bisect_left(numbers, stop, key=edge)
 
 
-def context(recipe) -> tuple[int, int]:
-    """How many frames before and after one a stage shall see, beside those it lies between."""
-    if not isinstance(recipe, Plan):
-        return 0, 0
-    settings = recipe.settings
-    return {
-        "upscale": (2 * bool(getattr(settings, "steady", 0)), 0),
-        "vsr": (3, 3),
-        "interpolate": (5, 5) if getattr(settings, "duplicates", "") == "smooth" else (1, 1),
-        "depth": (4, 8),  # with less, builtin's depth is visibly another than in the film
-        "stereo": (12, 12) if getattr(settings, "fill", "") == "inpaint" else (0, 0),
-    }[recipe.kind]
-
-
 def _plain(step: Step):
     """The recipe of a step as it works on excerpts: cuts are set anew on what is there, and a loop, which needs the whole clip, is left open."""
     recipe = step.recipe
     if isinstance(recipe, (Recut, Uncut)):
         return _Cuts(next(iter(step.infos.values())).cuts, recipe.label)
-    if isinstance(recipe, Plan) and getattr(recipe.settings, "loop", False):
-        return dataclasses.replace(recipe, given={**recipe.given, "loop": False})
-    return recipe
+    return recipe.unlooped() if getattr(recipe, "loops", False) else recipe
 
 
 def spans_of(info: ClipInfo) -> Spans:

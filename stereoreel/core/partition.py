@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from ..models.lazy_stage import KeptPlan, Plan
 from . import excerpt as peek
 from . import transforms as views
 from .clip import Clip, ClipInfo, Shot, Step
@@ -25,7 +24,6 @@ from .per_eye import TIME
 GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
 LONGEST = 1500  # the longest shot that is not split
 LEAD = 48  # frames computed and thrown away on either side of a part of a shot
-FRAMEWISE = (views.Eye, views.SideBySide, views.Split, views.Crop, views.Fit, views.Trim, views.Recut, views.Uncut)  # remember nothing
 
 
 class Unit(NamedTuple):
@@ -46,7 +44,7 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
     frames = clips[0].info.frames
     if not _divisible(clips):
         return [Unit(0, frames, 0, frames)]
-    lead = LEAD if any(isinstance(maker, Step) and not isinstance(maker.recipe, FRAMEWISE) for maker in peek.makers_of(clips)) else 0
+    lead = LEAD if any(isinstance(maker, Step) and not getattr(maker.recipe, "framewise", False) for maker in peek.makers_of(clips)) else 0
     return cover([0, *_clean(clips), frames], group, lead)
 
 
@@ -82,12 +80,8 @@ def excerpt(clips: Sequence[Clip], unit: Unit, loaded: dict | None = None) -> li
     ``loaded`` keeps the stages, and so their networks, from one excerpt of the same clips to the next.
     """
     wanted = [(unit.first, unit.last)]
-    made = peek.Rebuilt(clips, wanted, _needed)
-    parts = [Clip(Step(_Window(unit.start, unit.stop), (made.clip(clip, wanted),))) for clip in clips]
-    for maker in peek.makers_of(parts) if loaded is not None else ():
-        if isinstance(maker, Step) and isinstance(maker.recipe, Plan):
-            maker.recipe = KeptPlan(maker.recipe, loaded)
-    return parts
+    made = peek.Rebuilt(clips, wanted, _needed, loaded)
+    return [Clip(Step(_Window(unit.start, unit.stop), (made.clip(clip, wanted),))) for clip in clips]
 
 
 def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
@@ -104,7 +98,7 @@ def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
 def _divisible(clips: Sequence[Clip]) -> bool:
     """Whether parts of the sources can be had, and no stage leads from the last frame to the first."""
     makers = peek.makers_of(clips)
-    loops = any(isinstance(maker, Step) and isinstance(maker.recipe, Plan) and getattr(maker.recipe.settings, "loop", False) for maker in makers)
+    loops = any(isinstance(maker, Step) and getattr(maker.recipe, "loops", False) for maker in makers)
     return clips[0].info.frames > 0 and not loops and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
 
 

@@ -18,10 +18,11 @@ EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded m
 
 
 class Weightless:
-    """A recipe that is its own stage."""
+    """A recipe that is its own stage; ``framewise`` if it remembers nothing from frame to frame."""
 
     nets: list = []
     joint = True
+    framewise = False
 
     def load(self, host) -> Weightless:
         return self
@@ -31,6 +32,7 @@ class Weightless:
 class Eye(Weightless):
     """One eye of a two-view clip: 0 is left, 1 is right."""
 
+    framewise = True
     eye: int
     label: str = "Eye"
 
@@ -46,6 +48,7 @@ class Eye(Weightless):
 class Recut(Weightless):
     """The same frames with other cuts: ``none``, or the frames that begin a new shot, such as ``48, 120``; ValueError for anything else."""
 
+    framewise = True
     cuts: str
     label: str = "Cuts"
 
@@ -68,6 +71,7 @@ class Recut(Weightless):
 class SideBySide(Weightless):
     """Two views as one full side-by-side picture, which is how a stereo clip shows outside this pack."""
 
+    framewise = True
     label: str = "Side by side"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
@@ -82,6 +86,7 @@ class SideBySide(Weightless):
 class Split(Weightless):
     """A full side-by-side picture as two views; ValueError where its width is odd."""
 
+    framewise = True
     label: str = "Full SBS"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
@@ -99,6 +104,7 @@ class Split(Weightless):
 class Trim(Weightless):
     """The frames ``[start, stop)`` of a clip, with the sound that belongs to them."""
 
+    framewise = True
     start: int
     stop: int
     label: str = "Trim"
@@ -135,6 +141,7 @@ class Trim(Weightless):
 class Uncut(Weightless):
     """The same frames as one single shot."""
 
+    framewise = True
     label: str = "Uncut"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
@@ -148,6 +155,7 @@ class Uncut(Weightless):
 class Crop(Weightless):
     """A rectangle of every frame, in pixels of one eye."""
 
+    framewise = True
     left: int
     top: int
     width: int
@@ -167,6 +175,7 @@ class Crop(Weightless):
 class Fit(Weightless):
     """Frames made smaller until their longer side is ``side`` pixels, at even sizes."""
 
+    framewise = True
     side: int
     label: str = "Fit"
     joint = False

@@ -18,7 +18,7 @@ from types import SimpleNamespace
 
 from ..core.clip import Clip
 from ..core.files import save_text
-from ..core.host import Headless, models_folders
+from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
 from . import cuts, environment
 from .collect import arrived

@@ -13,9 +13,9 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from ..core.host import MODELS_VARIABLE, Headless
 from ..core.meter import Meter
 from ..core.partition import Unit
+from ..models.headless import MODELS_VARIABLE, Headless
 from ..workflow import graph as workflow
 from .cuts import recall
 from .identity import described, differences, digest

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.clip import Clip
-from ..core.host import Headless
 from ..models.catalog import KINDS
+from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow.graph import Graph
 from ..workflow.node_specs import BY_ID

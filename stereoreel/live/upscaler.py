@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.host import Headless, Host
+from ..core.host import Host
+from ..models.headless import Headless
 from ..models.lazy_stage import Plan
 from .frames import as_tensor
 from .latency import Figures

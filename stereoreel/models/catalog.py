@@ -14,7 +14,8 @@ import yaml
 
 from . import policy
 from ..core.clip import Stage
-from ..core.host import Headless, Host
+from ..core.host import Host
+from .headless import Headless
 from ..core.options import Option, one_line, resolve
 from .machine import described, unmet
 from ..core.places import data
@@ -199,6 +200,11 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
 def present(entry: Entry, host: Host) -> bool:
     """Whether all the weights that a model must have are on this machine, and what else it needs."""
     return not lacking(entry, host) and all(part.optional or locate(part, entry.kind, host) for part in entry.parts.values())
+
+
+def missing(entry: Entry, host: Host) -> list[File]:
+    """The files that a model must have and that are not here, or not complete."""
+    return [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
 
 
 def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from . import catalog
@@ -29,6 +29,27 @@ class Plan:
     @property
     def settings(self):
         return resolve(catalog.options(self.kind), self.given)
+
+    @property
+    def context(self) -> tuple[int, int]:
+        """How many frames before and after one the stage shall see, beside those it lies between; its kind says so."""
+        return catalog.module(self.kind).context(self.settings)
+
+    @property
+    def faithful(self) -> bool:
+        """Whether the stage moves nothing from where a viewer sees it."""
+        return catalog.module(self.kind).FAITHFUL
+
+    @property
+    def loops(self) -> bool:
+        """Whether the stage leads from the last frame to the first."""
+        return getattr(self.settings, "loop", False)
+
+    def unlooped(self) -> Plan:
+        return replace(self, given={**self.given, "loop": False})
+
+    def reused(self, loaded: dict) -> KeptPlan:
+        return KeptPlan(self, loaded)
 
     def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]:
         return catalog.module(self.kind).describe(self.settings, *infos)

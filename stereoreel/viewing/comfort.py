@@ -22,7 +22,6 @@ from ..stages.stereo.matching import MatchedReport
 from ..stages.stereo.report import ComfortReport, Report
 
 AS_STEREO = "as Stereo says"
-FAITHFUL = ("upscale", "vsr", "interpolate")  # stages behind Stereo that move nothing from where its eyes see it
 OPTIONS = (
     Option("screen", AS_STEREO, "Where the pair will be watched. Without one the limits are those of a television.",
            choices=(AS_STEREO, *SCREENS)),
@@ -88,7 +87,7 @@ def _stereo_of(clip: Clip) -> Step | None:
         recipe = clip.maker.recipe
         if isinstance(recipe, Plan) and recipe.kind == "stereo":
             return clip.maker
-        if not isinstance(recipe, (Fit, Recut, Uncut)) and not (isinstance(recipe, Plan) and recipe.kind in FAITHFUL):
+        if not isinstance(recipe, (Fit, Recut, Uncut)) and not (isinstance(recipe, Plan) and recipe.faithful):
             return None
         clip = clip.maker.inputs[0]
     return None

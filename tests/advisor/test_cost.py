@@ -16,7 +16,6 @@ from stereoreel.analysis.advisor.cost import predict
 from stereoreel.analysis.advisor.excerpts import spans
 from stereoreel.analysis.advisor.footprint import growth, unfilled
 from stereoreel.core.clip import Clip, apply
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import Meter
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import MOST_FRAMES, pull
@@ -24,6 +23,7 @@ from stereoreel.core.transforms import Trim
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 
 
 def job(clip, depth=None, **settings):

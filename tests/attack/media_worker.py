@@ -29,7 +29,6 @@ from attack.media_mutants import Mutant, make_mutant, nature
 from attack.media_seeds import CONTAINERS
 
 from stereoreel.core.clip import Clip
-from stereoreel.core.host import Headless
 from stereoreel.core.meter import reset_peak, resident
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
@@ -40,6 +39,7 @@ from stereoreel.media.read.cuts import thumbnails
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write import options as encoding
 from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 
 HANGS, SLOW = (
     90,

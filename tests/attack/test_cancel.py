@@ -12,7 +12,6 @@ from media_files import write_video
 
 from stereoreel.core import cancel
 from stereoreel.core.clip import Clip, apply
-from stereoreel.core.host import Headless
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
 from stereoreel.core.tensor_source import TensorSource
@@ -23,6 +22,7 @@ from stereoreel.media.read.prefetch import ahead
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.models import catalog
+from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample.clip import sample
 

@@ -12,9 +12,9 @@ from films import graph, sink, source
 
 from stereoreel.cli.main import main
 from stereoreel.core import files
-from stereoreel.core.host import Headless
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "film.mp4"

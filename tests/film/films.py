@@ -7,9 +7,9 @@ import av
 import numpy as np
 from media_files import tone, write_video
 
-from stereoreel.core.host import Headless
 from stereoreel.film import CLAIM, film
 from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 
 SHOTS = (10, 4, 12, 7, 9)  # frames

@@ -9,7 +9,6 @@ import pytest
 from films import facts, graph, make, run, sink, source
 from test_film import hashes
 
-from stereoreel.core.host import Headless
 from stereoreel.core.partition import units
 from stereoreel.film import cuts, environment, job_folder
 from stereoreel.film.cluster import Cluster
@@ -17,6 +16,7 @@ from stereoreel.film.collect import arrived
 from stereoreel.film.identity import described, sha256
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
+from stereoreel.models.headless import Headless
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from stereoreel import film as package
 from stereoreel.cli.main import main
 from stereoreel.core import partition as rule
 from stereoreel.core.clip import apply
-from stereoreel.core.host import Headless
 from stereoreel.core.transforms import Recut
 from stereoreel.film import Unfinished, film, job_folder, resumes
+from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import builtin as interpolation
 
 FRAMES = 2 * sum(SHOTS)

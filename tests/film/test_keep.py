@@ -8,7 +8,6 @@ from films import CUTS, source
 from test_film import hashes
 
 from stereoreel.core.clip import Clip, apply
-from stereoreel.core.host import Headless
 from stereoreel.core.keep import Keep
 from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Recut
@@ -17,6 +16,7 @@ from stereoreel.film.segment import frame_hashes
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 
 SEEN = []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ...cli.models import missing
 from ...core.host import Host
 from ...models import catalog, policy
 from ...models.catalog import Entry
@@ -57,7 +56,7 @@ def _address(entry: Entry) -> str:
 
 def _weights(entry: Entry, host: Host) -> Iterator[str]:
     """What of a model's weights is not here, and how it is fetched."""
-    if parts := missing(entry, host):
+    if parts := catalog.missing(entry, host):
         size = f", {megabytes(sum(part.bytes or 0 for part in parts))}" if any(part.bytes for part in parts) else ""
         files = parts[0].file if len(parts) == 1 else f"{len(parts)} files"
         force = " --force" if any(spoilt(part, entry.kind, host) for part in parts) else ""

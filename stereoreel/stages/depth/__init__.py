@@ -1,5 +1,7 @@
 """Depth: one relative inverse depth map per frame, near = 1."""
 
+from types import SimpleNamespace
+
 from ...core.clip import ClipInfo
 from ...core.options import DOWNLOAD, Option
 from ...image.compute import PRECISIONS
@@ -31,6 +33,14 @@ OPTIONS = (
            "transformers, whose depth would have steps; fp32 elsewhere.",
            choices=PRECISIONS, advanced=True),
 )
+
+
+FAITHFUL = False  # its output shows other things, or the same elsewhere
+
+
+def context(options: SimpleNamespace) -> tuple[int, int]:
+    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    return (4, 8)  # with less, builtin's depth is visibly another than in the film
 
 
 def describe(options, frames: ClipInfo) -> ClipInfo:

@@ -54,6 +54,14 @@ def target_fps(options: SimpleNamespace, info: ClipInfo) -> Fraction:
     return parse_fps(options.target_fps) if options.target_fps.strip() else info.fps * options.multiplier
 
 
+FAITHFUL = True  # moves nothing from where a viewer sees it
+
+
+def context(options: SimpleNamespace) -> tuple[int, int]:
+    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    return (5, 5) if options.duplicates == "smooth" else (1, 1)
+
+
 def describe(options: SimpleNamespace, frames: ClipInfo, depth: ClipInfo | None = None) -> dict[str, ClipInfo]:
     """``clip``, ``depth`` in its own size where depth is given, and ``confidence``; ValueError where options make no sense together."""
     fps = target_fps(options, frames)

@@ -33,6 +33,14 @@ OPTIONS = (
 )
 
 
+FAITHFUL = False  # its output shows other things, or the same elsewhere
+
+
+def context(options: SimpleNamespace) -> tuple[int, int]:
+    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    return (12, 12) if options.fill == "inpaint" else (0, 0)
+
+
 def describe(options: SimpleNamespace, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
     """The pair, and for each eye the mask of invented pixels; the depth may have another size.
 

@@ -33,6 +33,14 @@ OPTIONS = (
 )
 
 
+FAITHFUL = True  # moves nothing from where a viewer sees it
+
+
+def context(options: SimpleNamespace) -> tuple[int, int]:
+    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    return (2 * bool(options.steady), 0)
+
+
 def describe(options: SimpleNamespace, frames: ClipInfo) -> ClipInfo:
     width, height = wanted_size(options, frames.width, frames.height)
     return frames.replace(width=width, height=height)

@@ -50,6 +50,14 @@ OPTIONS = (
 )
 
 
+FAITHFUL = True  # moves nothing from where a viewer sees it
+
+
+def context(options: SimpleNamespace) -> tuple[int, int]:
+    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    return (3, 3)
+
+
 def describe(options: SimpleNamespace, frames: ClipInfo) -> ClipInfo:
     width, height = scaled_size(frames.width, frames.height, options.factor)
     return frames.replace(width=width, height=height)

@@ -1,0 +1,74 @@
+"""The host where there is no ComfyUI: the terminal, tests and clusters."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ..core.places import CHECKOUT
+from . import weights
+
+MODELS_VARIABLE = "STEREOREEL_MODELS"
+
+
+class Headless:
+    """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` or as ComfyUI keeps them.
+
+    ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists (separated as in PATH) or
+    ``models`` in the current folder, and the models folder of the ComfyUI that the pack lies in.
+    """
+
+    def __init__(self, device: str | torch.device | None = None, models: Path | None = None,
+                 on_tick: Callable[[int, int], None] | None = None):
+        self.device = torch.device(device or best_device())
+        self.models = [Path(models)] if models else models_folders()
+        self._on_tick = on_tick
+
+    def weights(self, kind: str, file: str) -> Path:
+        file = weights.checked(file)
+        for folder in self._within(weights.folders(kind)):
+            if (folder / file).is_file():
+                return folder / file
+        raise FileNotFoundError(f"{file} is not in {self.folder(kind)}.")
+
+    def files(self, kind: str) -> list[str]:
+        return list(dict.fromkeys(name for folder in self._within(weights.listed(kind)) for name in weights.listing(folder)))
+
+    def folder(self, kind: str) -> Path:
+        """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as well."""
+        first, own = self.models[0] / weights.folders(kind)[0], self.models[0] / kind
+        return first if first.is_dir() or self.models[0] == comfy_models() else own
+
+    def _within(self, folders: Iterable[str]) -> list[Path]:
+        return [root / name for root in self.models for name in folders]
+
+    def place(self, nets: Sequence[nn.Module], memory: int) -> object:
+        for net in nets:
+            net.to(self.device)
+        return nets
+
+    def tick(self, done: int, total: int) -> None:
+        if self._on_tick:
+            self._on_tick(done, total)
+
+
+def models_folders() -> list[Path]:
+    """Where models are looked for outside ComfyUI; the first is where new ones go."""
+    named = [Path(place) for place in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if place]
+    comfy = [place for place in [comfy_models()] if place]
+    return [*named, *comfy] if named else [*comfy, Path.cwd() / "models"]
+
+
+def comfy_models(pack: Path = CHECKOUT) -> Path | None:
+    """The models folder of the ComfyUI whose custom_nodes folder a pack lies in."""
+    return pack.parents[1] / "models" if pack.parent.name == "custom_nodes" else None
+
+
+def best_device() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
