@@ -30,17 +30,17 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 import cv2
 from image_nets import Compact, RRDBNet
+from order_study.cells import Plan, Row, cells, resizing
+from order_study.claims import AFTER, DEFAULT, Setting, findings
+from order_study.contrasts import Rows
+from order_study.degrade import SOURCES
+from order_study.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
+from order_study.truth import DIVERGENCE, FACTOR, Truth
+from order_study.workshop import EXACT, Seen
 from scenes import Camera, street
 from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
-from stereoreel.lab.experiment.cells import Plan, Row, cells, resizing
-from stereoreel.lab.experiment.claims import AFTER, DEFAULT, Setting, findings
-from stereoreel.lab.experiment.contrasts import Rows
-from stereoreel.lab.experiment.degrade import SOURCES
-from stereoreel.lab.experiment.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
-from stereoreel.lab.experiment.truth import DIVERGENCE, FACTOR, Truth
-from stereoreel.lab.experiment.workshop import EXACT, Seen
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.nets.rife import FAMILIES, RIFE

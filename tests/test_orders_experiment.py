@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from order_study import degrade
+from order_study.cells import Row
+from order_study.claims import findings
+from order_study.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
+from order_study.effects import Effect, mean_effect, student
+from order_study.scores import Places, view_scores
+from order_study.truth import all_frames, kept
+from order_study.workshop import EXACT, STEREO, Seen, Workshop
 
 from stereoreel.analysis.trial import trial
 from stereoreel.core.options import resolve
-from stereoreel.lab.experiment import degrade
-from stereoreel.lab.experiment.cells import Row
-from stereoreel.lab.experiment.claims import findings
-from stereoreel.lab.experiment.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
-from stereoreel.lab.experiment.effects import Effect, mean_effect, student
-from stereoreel.lab.experiment.scores import Places, view_scores
-from stereoreel.lab.experiment.truth import all_frames, kept
-from stereoreel.lab.experiment.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo.parallax import Parallax
 from stereoreel.workflow.orders import BY_KIND, COMPARED

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...analysis.depth_metrics import boundary_error, boundary_f1, edge_band
-from ...analysis.metrics import psnr
-from ...image.flow import warp
-from ...image.resize import resize
+from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_band
+from stereoreel.analysis.metrics import psnr
+from stereoreel.image.flow import warp
+from stereoreel.image.resize import resize
+
 from .truth import DIVERGENCE, Truth
 
 GRID = 64  # samples a side that ranks are compared by

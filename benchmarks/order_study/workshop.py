@@ -14,15 +14,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.clip import Clip
-from ...core.host import Host
-from ...core.per_eye import TIME
-from ...core.pull import pull
-from ...image.edge_snap import snap
-from ...image.resize import resize
-from ...workflow.build import stage
-from ...workflow.node_specs import Node
-from ...workflow.orders import BY_KIND
+from stereoreel.core.clip import Clip
+from stereoreel.core.host import Host
+from stereoreel.core.per_eye import TIME
+from stereoreel.core.pull import pull
+from stereoreel.image.edge_snap import snap
+from stereoreel.image.resize import resize
+from stereoreel.workflow.build import stage
+from stereoreel.workflow.node_specs import Node
+from stereoreel.workflow.orders import BY_KIND
+
 from .truth import DIVERGENCE, Truth, all_frames, area, kept
 
 STEREO = {"divergence": DIVERGENCE, "convergence_mode": "fixed", "convergence": 0.0}

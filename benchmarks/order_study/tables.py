@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from ...workflow.orders import COMPARED
+from stereoreel.workflow.orders import COMPARED
+
 from .cells import SMOOTH
 from .claims import DECIBELS, Finding, Setting
 from .contrasts import SUPPORTED, Rows, judged

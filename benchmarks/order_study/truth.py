@@ -9,10 +9,10 @@ from fractions import Fraction
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...core.clip import Clip, ClipInfo
-from ...core.host import Host
-from ...core.per_eye import TIME
-from ...image.resize import resize
+from stereoreel.core.clip import Clip, ClipInfo
+from stereoreel.core.host import Host
+from stereoreel.core.per_eye import TIME
+from stereoreel.image.resize import resize
 
 FPS = Fraction(25)
 FACTOR = 2  # of size and of rate, from the source to the truth

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ...workflow.orders import COMPARED
+from stereoreel.workflow.orders import COMPARED
+
 from .cells import SMOOTH
 from .contrasts import Rows, both, judged, vanishing, verdict
 from .effects import Effect

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ...media import colour
+from stereoreel.media import colour
 
 BLOCK = 2  # frames that the stand-in for a generator makes at once; real ones make 3 to 16, of longer shots
 STRENGTH = 8 / 255  # of the texture that it invents, where the picture has as much texture as on average

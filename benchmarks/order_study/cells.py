@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ...analysis.metrics import psnr
-from ...analysis.trial import trial
-from ...core.clip import Clip
-from ...core.host import Host
-from ...workflow.orders import BY_KIND, COMPARED
+from stereoreel.analysis.metrics import psnr
+from stereoreel.analysis.trial import trial
+from stereoreel.core.clip import Clip
+from stereoreel.core.host import Host
+from stereoreel.workflow.orders import BY_KIND, COMPARED
+
 from .degrade import SOURCES
 from .scores import Places, depth_scores, frame_scores, view_scores
 from .truth import FACTOR, Truth, all_frames, kept

@@ -1,1 +1,0 @@
-"""The laboratory: scenes whose depth is known exactly, and what helps to look at results and compare them."""
