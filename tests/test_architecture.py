@@ -11,6 +11,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COMFY = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "server", "execution"}
 KINDS = {"upscale", "vsr", "interpolate", "depth", "stereo"}
+# What each room of the engine may import besides itself; a top-level file, such as the version, is free to all.
+SHARED = {"core", "image"}
+ROOMS = {
+    "core": {"image"}, "image": {"core"}, "nets": set(), "models": {"core", "nets"}, "stages": {*SHARED, "models", "nets"},
+    "media": SHARED, "sample": {*SHARED, "media"}, "viewing": {*SHARED, "media", "models", "stages"},
+    "workflow": {*SHARED, "media", "models", "stages", "viewing"}, "live": {*SHARED, "models"},
+    "film": {*SHARED, "media", "models", "workflow"}, "analysis": {*SHARED, "media", "models", "stages", "viewing", "workflow"},
+    "cli": {*SHARED, "media", "models", "workflow", "viewing", "film", "analysis", "sample"},
+}  # fmt: skip
 HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"}
 
 
@@ -38,10 +47,53 @@ def test_imports_go_one_way(file):
             continue
         assert level < len(place), f"{'.' * level}{name} climbs out of the engine"
         assert not (level == 0 and top in ("nodes", "stereoreel")), f"the engine imports itself relatively, not {name}"
-        if place[1] == "nets":
+        room = place[1]
+        if room == "nets":
             assert level <= 1, "a network imports torch, its neighbours, and nothing else of ours"
-        if place[1] in KINDS and level == 2:
-            assert top not in KINDS, f"kind {place[1]} imports kind {top}"
+        if place[1] == "stages" and len(place) > 3 and level == 2:
+            assert top not in KINDS, f"kind {place[2]} imports kind {top}"
+
+
+def rooms_imported(file: Path) -> set[str]:
+    """The rooms of the engine that a file of it imports from, its own left out."""
+    place = file.relative_to(ROOT / "stereoreel").parts
+    found = set()
+    for level, name in imports(file):
+        if level == len(place):  # seen from the engine's top
+            found.add(name.split(".")[0])
+    return {room for room in found if (ROOT / "stereoreel" / room).is_dir()} - {place[0]}
+
+
+@pytest.mark.parametrize("file", [file for file in ENGINE if file.parent != ROOT / "stereoreel"],
+                         ids=lambda file: str(file.relative_to(ROOT)))
+def test_rooms_import_one_way(file):
+    room = file.relative_to(ROOT / "stereoreel").parts[0]
+    assert rooms_imported(file) <= ROOMS[room]
+
+
+def test_every_room_says_what_it_is_for():
+    folders = {path.name for path in (ROOT / "stereoreel").iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert folders == set(ROOMS)
+    for room in (ROOT / "stereoreel").rglob("__init__.py"):
+        assert ast.get_docstring(ast.parse(room.read_text(encoding="utf-8")))
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Imports that run when a module is loaded; those inside functions and for type checkers do not."""
+    names = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in ENGINE}
+    graph = {name: set() for name in names}
+    for name, file in names.items():
+        base = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom) and node.level:
+                module = [*base[:len(base) - node.level + 1], *filter(None, [node.module])]
+                for alias in node.names:
+                    full = ".".join([*module, alias.name])
+                    graph[name].add(full if full in names else ".".join(module))
+    while free := [name for name, used in graph.items() if not used & graph.keys() - {name}]:
+        for name in free:
+            del graph[name]
+    assert not graph, f"these import each other: {sorted(graph)}"
 
 
 @pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
@@ -55,7 +107,8 @@ def test_nothing_eats_a_cancel(file):
 
 def test_the_declarations_load_nothing_heavy():
     code = (
-        "import sys; from stereoreel.workflow.node_specs import NODES; [node.options for node in NODES]; import stereoreel.core.pull, stereoreel.workflow.graph;"
+        "import sys; from stereoreel.workflow.node_specs import NODES; [node.options for node in NODES];"
+        "import stereoreel.core.pull, stereoreel.workflow.graph;"
         f"print(sorted({HEAVY!r} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -152,8 +152,8 @@ class Recipe(Protocol):
 
     A recipe may also have ``context``, how many frames before and after one its stage shall see beside those it lies between (none);
     ``framewise``, whether it remembers nothing from frame to frame (False); ``loops``, whether it leads from the last frame to the
-    first (False), and then ``unlooped()``, the same recipe without that; and ``reused(loaded)``, the same recipe whose stage is loaded
-    once and kept in ``loaded``.
+    first (False), and then ``unlooped()``, the same recipe without that; ``reused(loaded)``, the same recipe whose stage is loaded once
+    and kept in ``loaded``; and ``files(host)``, the files that it reads, such as weights.
     """
 
     label: str

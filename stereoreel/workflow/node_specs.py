@@ -28,7 +28,11 @@ class Socket:
 
 @dataclass(frozen=True)
 class Node:
-    """A node's declaration; ``kind`` names the models and options of a stage."""
+    """A node's declaration; ``kind`` names the models and options of a stage.
+
+    The options of a node that has no models are those of a module of the engine. ``pairs``: whether it takes IMAGE batches of
+    stereo pairs, and so has the option ``packed``.
+    """
 
     id: str
     name: str
@@ -37,10 +41,12 @@ class Node:
     inputs: tuple[Socket, ...]
     outputs: tuple[Socket, ...]
     output_node: bool = False
+    module: str = ""
+    pairs: bool = True
 
     @property
     def options(self) -> tuple[Option, ...]:
-        return _options(self.kind)
+        return _options(self.kind, self.module, self.pairs)
 
 
 # Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind may get later.
@@ -50,19 +56,13 @@ PACKED = Option(
 )
 
 
-# Where the options of nodes are that are no kind of model; each but those ``WITHOUT_PAIRS`` also stands for IMAGE batches that are pairs.
-ELSEWHERE = {"extract": "media.open", "encode": "media.write.options", "comfort": "viewing.comfort", "preview": "viewing.preview", "compare": "viewing.compare",
-             "keep": "core.keep", "advise": "analysis.advisor", "orders": "analysis.order_lab.options"}
-WITHOUT_PAIRS = ("extract", "advise", "orders")
-
-
 @lru_cache
-def _options(kind: str) -> tuple[Option, ...]:
-    if kind in ELSEWHERE:
-        options = import_module(f"..{ELSEWHERE[kind]}", __package__).OPTIONS
-        return options if kind in WITHOUT_PAIRS else (PACKED, *options)
+def _options(kind: str, module: str, pairs: bool) -> tuple[Option, ...]:
+    if module:
+        options = import_module(f"..{module}", __package__).OPTIONS
+        return (PACKED, *options) if pairs else options
     model, *others = catalog.options(kind)
-    return (model, *others) if kind == "stereo" else (model, PACKED, *others)
+    return (model, PACKED, *others) if pairs else (model, *others)
 
 
 CLIP_IN = Socket("clip", FRAMES, "Frames: a VIDEO is worked on when somebody saves it, chunk by chunk; an IMAGE batch at once.")
@@ -82,6 +82,7 @@ NODES: tuple[Node, ...] = (
         "so a two-hour film is no problem.",
         (Socket("clip", "VIDEO", "A VIDEO from another node; when connected, it is used instead of the file chosen below.", True),),
         (Socket("clip", "VIDEO", "The video, with its sound, its exact rate and its cuts."), FPS_OUT),
+        module="media.open", pairs=False,
     ),
     Node(
         "StereoReelVSR", "Video Super Resolution", "vsr",
@@ -124,6 +125,7 @@ NODES: tuple[Node, ...] = (
             Socket("left_holes", MASKS, f"Left eye: {HOLES}"),
             Socket("right_holes", MASKS, f"Right eye: {HOLES}"),
         ),
+        pairs=False,
     ),
     Node(
         "StereoReelEncode", "Encode Video", "encode",
@@ -135,7 +137,7 @@ NODES: tuple[Node, ...] = (
             Socket("audio", "AUDIO", "Sound to use instead of the source's own.", True),
         ),
         (Socket("video", "VIDEO", "The file that was written."),),
-        output_node=True,
+        output_node=True, module="media.write.options",
     ),
     Node(
         "StereoReelComfort", "Stereo Comfort", "comfort",
@@ -148,7 +150,7 @@ NODES: tuple[Node, ...] = (
             Socket("page", "IMAGE", "The most straining frame, and the histogram of all frames that were looked at."),
             Socket("overlay", "VIDEO", "Every frame in gray, tinted where it stands in front (red) or lies behind (blue); when somebody looks."),
         ),
-        output_node=True,
+        output_node=True, module="viewing.comfort",
     ),
     Node(
         "StereoReelPreview", "Preview Stereo", "preview",
@@ -156,7 +158,7 @@ NODES: tuple[Node, ...] = (
         "or in a headset. Only those frames are computed, and what their stages need around them.",
         (CLIP_IN, Socket("depth", DEPTHS, "The depth to lay over the pictures, one map per frame of the clip.", True)),
         (),
-        output_node=True,
+        output_node=True, module="viewing.preview",
     ),
     Node(
         "StereoReelCompare", "Compare Clips", "compare",
@@ -164,12 +166,14 @@ NODES: tuple[Node, ...] = (
         "Sizes and rates need not agree.",
         (CLIP_IN, Socket("other", FRAMES, "The clip to compare with; of the same proportions.")),
         (CLIP_OUT,),
+        module="viewing.compare",
     ),
     Node(
         "StereoReelKeep", "Keep Frames", "keep",
         "Keep what a stage made, such as ten hours of depth, so that a change behind it does not make it again. "
         "Encode Video keeps it while it makes the film in units (resume).",
         (Socket("clip", DEPTHS, "The frames, or a depth, to keep; without alpha."),), (CLIP_OUT,),
+        module="core.keep",
     ),
     Node(
         "StereoReelAdvise", "Source Advisor", "advise",
@@ -182,7 +186,7 @@ NODES: tuple[Node, ...] = (
             Socket("page", "IMAGE", "All of it on one page, with four frames."),
             Socket("workflow", "STRING", "The recommended workflow, as a file for the canvas holds it."),
         ),
-        output_node=True,
+        output_node=True, module="analysis.advisor", pairs=False,
     ),
     Node(
         "StereoReelOrderLab", "Order Lab", "orders",
@@ -195,7 +199,7 @@ NODES: tuple[Node, ...] = (
             Socket("sheet", "IMAGE", "The places where the orders differ most, side by side, with their depth."),
             Socket("order", "STRING", "The order to take, as the terminal's workflows --order takes it."),
         ),
-        output_node=True,
+        output_node=True, module="analysis.order_lab.options", pairs=False,
     ),
 )
 

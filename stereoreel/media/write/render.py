@@ -13,14 +13,13 @@ from typing import NamedTuple
 from torch import Tensor
 
 from ...core import cancel
-from ...core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
+from ...core.clip import Clip, ClipInfo, Samples, Soundtrack, Step, apply
 from ...core.excerpt import makers_of
 from ...core.files import OutputFile, in_use, refuse_harm
 from ...core.host import Host
 from ...core.meter import Meter
 from ...core.pull import pull
 from ...core.transforms import Trim
-from ...models.lazy_stage import plans
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.clock import frames_of
 from ..read.decode import FileSource
@@ -79,7 +78,8 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
     """Every file that computing these clips reads: sources, sound, weights. FileNotFoundError if weights are missing."""
     sources = [maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)]
     sounds = [sound.file for sound in (audio, *(clip.info.audio for clip in clips)) if isinstance(sound, Soundtrack)]
-    weights = [file for plan in plans(*clips) for file in plan.files(host)]
+    recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
+    weights = [file for recipe in recipes if hasattr(recipe, "files") for file in recipe.files(host)]
     return list(dict.fromkeys([*sources, *sounds, *weights]))
 
 
