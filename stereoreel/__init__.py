@@ -6,4 +6,15 @@ import os
 # Read when torch is loaded, so it has no effect where torch is there already, as in ComfyUI.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-__version__ = "0.1.0"
+
+def __getattr__(name: str):
+    """``live`` and the version, loaded when asked for."""
+    if name == "live":
+        from importlib import import_module
+
+        return import_module(".live", __name__)
+    if name == "__version__":
+        from .core.places import version
+
+        return version()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

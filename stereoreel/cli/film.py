@@ -22,7 +22,7 @@ from . import models as stock
 def declare(commands) -> None:
     """Add the command to the terminal's."""
     film = commands.add_parser("film", help="run a workflow over a whole film, in units that survive a crash; the same command goes on")
-    film.add_argument("workflow", type=Path, help="such as workflows/api/default.json, with one Encode Video node")
+    film.add_argument("workflow", type=Path, help="an API-format file with one Encode Video node, or a bundled one by its name, such as default")
     film.add_argument("--input", type=Path, help="the video that Extract opens")
     film.add_argument("--output", type=Path, required=True, help="the file to write")
     film.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
@@ -47,10 +47,11 @@ def run(options) -> int:
     """0 when the film is complete, 1 when units are missing."""
     from ..film import Unfinished, already, cuts, film, job_folder
     from ..film.job import check_root, is_job
-    from .main import find_video
+    from .main import find_video, find_workflow
 
     if options.store and not options.ray:
         raise ValueError("--store is for the workers of a cluster; name one with --ray.")
+    options.workflow = find_workflow(options.workflow)
     graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
     if not options.plan:
         if (targets := _complete(graph, options)) and not is_job(job):

@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an API-format workflow")
-    run.add_argument("workflow", type=Path, help="such as workflows/api/default.json")
+    run.add_argument("workflow", type=Path, help="an API-format file, or a bundled one by its name, such as default")
     run.add_argument("--input", type=Path, help="the video that Extract opens")
     run.add_argument("--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001...")
     run.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
@@ -93,6 +93,7 @@ def _run(options) -> int:
     from ..media.write.render import write
     from .reports import look
 
+    options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
     assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input))
     jobs = assembly.sinks
@@ -143,6 +144,12 @@ def check_output(path: Path, suffix: str) -> None:
     check_name(path, "output")
     if path.suffix.lower() != suffix and not path.is_dir():
         raise ValueError(f"This format makes {suffix} files; name the output {path.with_suffix(suffix).name}, or choose another encode.format.")
+
+
+def find_workflow(path: Path) -> Path:
+    """The workflow file that a command runs: the one given, or a bundled one by its name, such as ``default``."""
+    bundled = WORKFLOWS / "api" / f"{path}.json"
+    return bundled if not path.exists() and path.name == str(path) and bundled.is_file() else path
 
 
 def find_video(name: str, given: Path | None) -> Path:

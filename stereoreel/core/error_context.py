@@ -22,7 +22,8 @@ class naming:
             return
         error.stage = self.label
         if isinstance(error, ModuleNotFoundError):
-            install = f"run `python -m pip install -r {REQUIREMENTS}` with the Python that runs this"
+            what = f"-r {REQUIREMENTS}" if REQUIREMENTS.is_file() else error.name
+            install = f"run `python -m pip install {what}` with the Python that runs this"
             error.msg = f"{self.label} needs the package {error.name}, which is not installed; {install}."
             error.args = (error.msg,)
         if len(error.args) == 1 and isinstance(error.args[0], str) and not error.args[0].startswith(self.label):

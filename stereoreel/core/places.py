@@ -1,5 +1,7 @@
 """Where the pack's own data is: next to the package in a checkout, inside it when it is installed."""
 
+import importlib.metadata
+import re
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -10,3 +12,10 @@ def data(name: str) -> Path:
     """A folder of the pack, such as ``models_config`` or ``workflows``."""
     inside = PACKAGE / name
     return inside if inside.is_dir() else CHECKOUT / name
+
+
+def version() -> str:
+    """The pack's version, which pyproject.toml declares."""
+    project = CHECKOUT / "pyproject.toml"
+    declared = re.search(r'^name = "stereoreel"\nversion = "(.+)"', project.read_text(encoding="utf-8") if project.is_file() else "", re.M)
+    return declared[1] if declared else importlib.metadata.version("stereoreel")

@@ -47,7 +47,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         self._folder = tempfile.TemporaryDirectory(prefix="stereoreel-code-")
         sent = packed(Path(self._folder.name))
-        self.code, own = code(sent), {"address": self.address}
+        self.code, own = code(sent / "stereoreel", sent / "models_config"), {"address": self.address}
         if self.address == "local":
             os.environ.setdefault(ONLY_HERE, "0")  # elsewhere than on Windows and macOS Ray would listen on every interface
             own = {"include_dashboard": False, "_node_ip_address": LOOPBACK}

@@ -15,15 +15,13 @@ from pathlib import Path
 
 from ..core.meter import Meter
 from ..core.partition import Unit
+from ..core.places import PACKAGE, data
 from ..models.headless import MODELS_VARIABLE, Headless
 from ..workflow import graph as workflow
 from .cuts import recall
 from .identity import described, differences, digest
 from .segment import Maker
 from .store import Store
-
-PACK = Path(__file__).resolve().parents[2]
-CODE = ("stereoreel/**/*.py", "models_config/*.yaml")
 
 
 class Worker:
@@ -92,9 +90,10 @@ def _refuse(name: str, plan: dict, host: Headless) -> None:
 
 
 @cache
-def code(pack: Path = PACK) -> str:
-    """A hash of the engine and its models' descriptions in a folder."""
+def code(engine: Path = PACKAGE, models: Path | None = None) -> str:
+    """A hash of the engine and its models' descriptions in these folders."""
     state = hashlib.blake2b(digest_size=8)
-    for file in sorted(file for pattern in CODE for file in pack.glob(pattern)):
-        state.update(file.relative_to(pack).as_posix().encode() + file.read_bytes())
+    for folder, pattern in ((engine, "**/*.py"), (models or data("models_config"), "*.yaml")):
+        for file in sorted(folder.glob(pattern)):
+            state.update(file.relative_to(folder).as_posix().encode() + file.read_bytes())
     return state.hexdigest()

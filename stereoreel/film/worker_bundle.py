@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..core.clip import Clip
+from ..core.places import CHECKOUT, PACKAGE, data
 from ..models.catalog import KINDS
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow.graph import Graph
 from ..workflow.node_specs import BY_ID
-from .worker import CODE, PACK
 
 
 def pinned(graph: Graph, clips: Sequence[Clip], host: Headless) -> Graph:
@@ -27,7 +27,9 @@ def pinned(graph: Graph, clips: Sequence[Clip], host: Headless) -> Graph:
 
 
 def packed(folder: Path) -> Path:
-    """What a worker needs of the pack: the engine and the models' descriptions."""
-    for name in dict.fromkeys(pattern.split("/")[0] for pattern in CODE):
-        shutil.copytree(PACK / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    """What a worker needs of the pack: the engine, the models' descriptions, and the version if a file declares it."""
+    for source, name in ((PACKAGE, "stereoreel"), (data("models_config"), "models_config")):
+        shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    if (CHECKOUT / "pyproject.toml").is_file():
+        shutil.copy(CHECKOUT / "pyproject.toml", folder)
     return folder

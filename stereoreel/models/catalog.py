@@ -12,13 +12,13 @@ from types import ModuleType, SimpleNamespace
 
 import yaml
 
-from . import policy
 from ..core.clip import Stage
 from ..core.host import Host
-from .headless import Headless
 from ..core.options import Option, one_line, resolve
-from .machine import described, unmet
 from ..core.places import data
+from . import policy
+from .headless import Headless
+from .machine import described, unmet
 from .weights import File, checked, found, is_weights, locate, spoilt
 
 log = logging.getLogger(__name__)

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from . import catalog
-from .catalog import Entry
 from ..core.clip import Clip, ClipInfo, Stage, Step, makers_of
 from ..core.error_context import naming
 from ..core.host import Host
 from ..core.options import resolve
+from . import catalog
+from .catalog import Entry
 from .weights import found
 
 

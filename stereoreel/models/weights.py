@@ -18,8 +18,8 @@ from typing import IO, TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from .intact import ZIP, fault, first_line
 from ..nets.strict import Unfit
+from .intact import ZIP, fault, first_line
 
 if TYPE_CHECKING:
     from ..core.host import Host

@@ -1,0 +1,78 @@
+"""The pack as a package: a wheel holds all that the terminal needs, from any folder."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import stereoreel
+from stereoreel.__main__ import run
+from stereoreel.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True)
+    [made] = folder.glob("*.whl")
+    return made
+
+
+def test_the_version_is_declared_once():
+    declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
+    assert stereoreel.__version__ == declared
+
+
+def test_live_is_there_when_the_package_is():
+    code = "import stereoreel; print(stereoreel.live.Upscaler.__name__)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "Upscaler"
+
+
+def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
+    names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
+    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stereoreel").rglob("*.py")} | {"stereoreel/py.typed"}
+    for folder in ("models_config", "workflows"):
+        data = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".json")]
+        wanted |= {f"stereoreel/{path.relative_to(ROOT).as_posix()}" for path in data}
+    assert names == wanted
+    metadata = next(name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA"))
+    needs = re.findall("^Requires-Dist: (\\w+)", zipfile.ZipFile(wheel).read(metadata).decode(), re.M)
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert {re.match(r"\w+", line)[0].lower() for line in lines if line[:1] not in ("#", "")} <= {name.lower() for name in needs}
+
+
+def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
+    """In an environment of its own, which sees the libraries of this one and nothing of the checkout."""
+    place = tmp_path / "environment"
+    venv.create(place, with_pip=True)
+    python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", wheel], check=True)
+    scheme = sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": place, "platbase": place})
+    (Path(scheme) / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    command = [python.with_name("stereoreel"), "run", "default", "--output", "pair.mp4", "--device", "cpu"]
+    options = ["extract.duration=0.1", "extract.max_side=160", "vsr.factor=1", "interpolate.multiplier=1", "encode.speed=fast"]
+    (tmp_path / "elsewhere").mkdir()
+    done = subprocess.run([*command, *(word for one in options for word in ("--set", one))], cwd=tmp_path / "elsewhere", env=clean,
+                          capture_output=True, text=True)  # fmt: skip
+    assert done.returncode == 0 and done.stdout.splitlines()[-1] == "pair.mp4", done.stderr
+    where = subprocess.run([python, "-c", "import stereoreel; print(stereoreel.__file__)"], cwd=tmp_path, env=clean, capture_output=True, text=True)
+    assert str(place) in where.stdout
+
+
+def test_a_bundled_workflow_is_run_by_its_name(tmp_path, monkeypatch, capsys):
+    """A file of that name in the current folder comes first."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "default").write_text("{}")
+    assert main(["run", "default"]) == 1 and "default" in capsys.readouterr().err
+    assert main(["run", "no_such_workflow"]) == 1 and "no_such_workflow" in capsys.readouterr().err
+    assert callable(run)
