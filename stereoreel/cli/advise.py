@@ -48,7 +48,7 @@ def _on_clip(options) -> int:
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())
     clip = Clip(FileSource(options.clip, cuts=False))
-    folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem}", "", "")
+    folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem[:60]}", "", "")
     refuse_harm([folder / name for name in FILES], [options.clip], options.overwrite)
     with naming("Advise"):
         found = advise(clip, settings, host, options.clip.name, options.clip.name)

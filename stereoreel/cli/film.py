@@ -11,8 +11,9 @@ from types import SimpleNamespace
 from tqdm import tqdm
 
 from ..core.error_context import naming
-from ..core.files import refuse_harm
+from ..core.files import refuse_folders, refuse_harm
 from ..core.partition import GROUP
+from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
@@ -86,7 +87,8 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 
     Raise here, before any work, if weights are missing or a file would be harmed.
     """
-    from ..film import claimed, joinable
+    from ..film import finished, job_folder, joinable
+    from ..film.frame_store import kept_folders
     from ..film.identity import described
     from ..media.write.options import extension
     from ..media.write.render import files_of, files_read
@@ -103,7 +105,9 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     metrics = [options.metrics] if options.metrics else []
     refuse_harm([*targets, *metrics], [options.workflow, *files_read(clips, host)], overwrite=True)
     identity = described(clips, sink.settings, host)
-    own = [target for target in targets if claimed(target, sink.clip, sink.settings, identity)]
+    own = finished(targets, sink.clip, sink.settings, identity)
+    folders = [options.job or job_folder(options.output), *kept_folders(clips, options.output.parent)]
+    refuse_folders([*targets, *metrics], folders)
     refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
     _check_metrics(options)
     return targets if own == targets else []
@@ -111,14 +115,14 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 
 def _check_metrics(options) -> None:
     """FileExistsError if --metrics names a file that is none of a film's."""
-    from ..film.progress import METRICS
+    from ..film.progress import free_for_metrics
 
-    if options.metrics and options.metrics.is_file() and not options.overwrite:
-        with open(options.metrics, "rb") as file:
-            head = file.read(len(METRICS))
-        if head not in (b"", METRICS.encode()):
-            raise FileExistsError(f"{options.metrics} is not a metrics file of StereoReel. Choose another --metrics, "
-                                  "or replace it with --overwrite.")
+    if options.metrics is None:
+        return
+    check_name(options.metrics, "--metrics")
+    if not options.overwrite and not free_for_metrics(options.metrics):
+        raise FileExistsError(f"{options.metrics} is not a metrics file of StereoReel. Choose another --metrics, "
+                              "or replace it with --overwrite.")
 
 
 def _cluster(options):
@@ -156,7 +160,7 @@ class _Bar:
 
     def __init__(self, total: int, options):
         self._bar = tqdm(total=total, unit="frame", dynamic_ncols=True, disable=options.json)
-        self._options, self._ctrl_c = options, options.ctrl_c
+        self._options, self._ctrl_c, self._mute = options, options.ctrl_c, False
 
     def tick(self, done: int, total: int) -> None:
         self._ctrl_c.check()
@@ -169,15 +173,28 @@ class _Bar:
 
     def seen(self, figures: Callable[[], dict]) -> None:
         """After every unit."""
-        from ..film.progress import as_json, write_prometheus
+        from ..film.progress import as_json
 
         now = figures()
         if self._options.ray:
             self.tick(now["frames"], now["frames_total"])
         if self._options.json:
             print(as_json(now), flush=True)
-        if self._options.metrics:
-            write_prometheus(self._options.metrics, now)
+        if self._options.metrics and not self._mute:
+            self._measure(now)
+
+    def _measure(self, now: dict) -> None:
+        """Write the metrics; where that fails it is said once, and the film goes on."""
+        from ..film.progress import free_for_metrics, write_prometheus
+
+        path = self._options.metrics
+        try:
+            if not self._options.overwrite and not free_for_metrics(path):
+                raise FileExistsError(f"{path} is not a metrics file of StereoReel any more.")
+            write_prometheus(path, now)
+        except OSError as error:
+            self._mute = True
+            self.say(f"No metrics are written from here on: {error}")
 
     def __enter__(self) -> _Bar:
         return self

@@ -148,8 +148,8 @@ def check_output(path: Path, suffix: str) -> None:
 
 def find_workflow(path: Path) -> Path:
     """The workflow file that a command runs: the one given, or a bundled one by its name, such as ``default``."""
-    bundled = WORKFLOWS / "api" / f"{path}.json"
-    return bundled if not path.exists() and path.name == str(path) and bundled.is_file() else path
+    bundled = {file.stem: file for file in (WORKFLOWS / "api").glob("*.json")}
+    return bundled[str(path)] if str(path) in bundled and not path.exists() else path
 
 
 def find_video(name: str, given: Path | None) -> Path:
@@ -235,9 +235,9 @@ def _workflows(options) -> int:
         api = sorted((WORKFLOWS / "api").glob("*.json"))
         files = {(options.folder or WORKFLOWS) / file.name: render(workflow.read(file), file.stem) for file in api}
     own = not options.order and options.folder is None  # the pack's own files, rendered again
-    refuse_harm(files, (), options.overwrite or own)
+    refuse_harm(files, [] if options.order else api, options.overwrite or own)
     for path, graph in files.items():
         save_text(path, json.dumps(graph, indent=2, ensure_ascii=False) + "\n", options.overwrite or own)
-        print(path)
+    print("\n".join(map(str, files)))
     return 0
 

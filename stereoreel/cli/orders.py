@@ -39,7 +39,7 @@ def run(options) -> int:
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
     given = [one for one in options.set if not _of_extract(one)]
     compared(settings.orders, settings.upscaler), stage_options(settings, given)  # refuses nonsense before the clip is searched for cuts
-    folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem}", "", "")
+    folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem[:60]}", "", "")
     figures = [] if options.json in (None, "-") else [Path(options.json)]
     refuse_harm([*(folder / name for name in FILES), *figures], [options.clip], options.overwrite)
     with tqdm(unit="frame", dynamic_ncols=True) as bar:
@@ -98,7 +98,8 @@ def _save(found, folder: Path, options) -> list[Path]:
         folder / f"{name}.json": json.dumps(render(graph, name), indent=2, ensure_ascii=False),
         folder / f"{name}.api.json": json.dumps(graph, indent=2, ensure_ascii=False),
     }
+    texts = list(texts.items())
     if options.json not in (None, "-"):
-        texts = {Path(options.json): json.dumps(found.figures, indent=2), **texts}
+        texts.insert(0, (Path(options.json), json.dumps(found.figures, indent=2)))
     sheet = save(folder / "sheet.png", lambda part: found.sheet.save(part, "PNG"), options.overwrite)
-    return [sheet, *(save_text(path, f"{text}\n", options.overwrite) for path, text in texts.items())]
+    return [sheet, *(save_text(path, f"{text}\n", options.overwrite) for path, text in texts)]

@@ -42,7 +42,8 @@ class PartFile:
 
     def create(self, folder: bool = False) -> Path:
         """A new empty file, or folder, that nothing else has the name of."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with plain_errors(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
         self._announce(part)
         self.part = part  # before it is there: a signal may come in between
@@ -101,7 +102,10 @@ class OutputFile(PartFile):
         self._lock.__enter__()
         for name in self._lock.notes:
             if re.fullmatch(re.escape(self.path.name) + PART, name):
-                _remove_part(self.path.with_name(name))
+                with suppress(OSError):
+                    _remove_part(self.path.with_name(name))
+                if os.path.lexists(self.path.with_name(name)):  # for the next one
+                    self._lock.note(name)
         return self
 
     def __exit__(self, *error) -> None:
@@ -119,7 +123,7 @@ def in_use(path: Path) -> bool:
     try:
         with OutputFile(path):
             return False
-    except (BlockingIOError, FileExistsError):
+    except OSError:  # held, or another's
         return True
 
 
@@ -136,7 +140,8 @@ class Lock:
         self.notes: list[str] = []
 
     def __enter__(self) -> Lock:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with plain_errors(self.path.parent):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
         while self._file is None:
             with ExitStack() as undo, plain_errors(self.path):
                 file = self._opened()
@@ -161,7 +166,7 @@ class Lock:
 
     def __exit__(self, *error) -> None:
         with suppress(OSError):  # an empty lock does no harm
-            if self.leaves and os.name != "nt":
+            if self.leaves and os.name != "nt" and _same(self._file.fileno(), self.path):
                 self.path.unlink()
         self._file.close()
         self._file = None
@@ -304,6 +309,16 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
         if os.path.lexists(target) and not overwrite:
             raise FileExistsError(f"{target} already exists. Choose another name, or replace it with --overwrite "
                                   "(in Python: overwrite=True).")
+
+
+def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
+    """Raise IsADirectoryError if a file to be written has the name of a folder to be made, or of one above it."""
+    for target in targets:
+        for folder in folders:
+            file, made = (Path(os.path.normcase(os.path.realpath(path))) for path in (target, folder))
+            if file == made or file in made.parents:
+                raise IsADirectoryError(f"{target} would be a file and a folder at once, because {folder} is a folder of this job. "
+                                        "Choose another name for one of them.")
 
 
 def _check_place(target: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +19,11 @@ import torch
 from ..core import cancel
 from ..core.clip import Clip, Step
 from ..core.excerpt import makers_of
-from ..core.files import DISK_FULL, OutputFile, in_use, refuse_harm
+from ..core.files import DISK_FULL, OutputFile, in_use, refuse_folders, refuse_harm
 from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import GROUP, units
+from ..media.layouts.atoms import scan
 from ..media.read.clock import frames_of
 from ..media.read.container import open_media
 from ..media.read.decode import FileSource
@@ -30,6 +31,7 @@ from ..media.read.probe import probe
 from ..media.write.options import check, preset
 from ..media.write.render import files_of, files_read
 from . import cuts
+from .frame_store import kept_folders
 from .identity import claim, described
 from .job import Job, Made, check_root, is_job
 from .join import Joined
@@ -83,8 +85,10 @@ def film(
     with cancel.heard(host.tick):  # weights of gigabytes are hashed
         identity = described(clips, settings, host)
     targets = [file.path for file in files_of(clips, path, settings)]
-    own = [target for target in targets if claimed(target, clip, settings, identity)]
+    own = finished(targets, clip, settings, identity)
+    kept = kept or path.parent
     refuse_harm(targets, files_read(clips, host, audio), overwrite=True)
+    refuse_folders(targets, [root, *kept_folders(clips, kept)])
     refuse_harm([target for target in targets if target not in own], overwrite=overwrite)
     done = len(own) == len(targets)
     if done and not is_job(root):
@@ -93,16 +97,15 @@ def film(
     check_root(root)
     notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
     cuts.write(root, clips)
-    with cancel.heard(host.tick), ExitStack() as locks, Job(root, identity, units(clips, group), notes, say) as job:
+    with cancel.heard(host.tick), ExitStack() as locks, Job(root, identity, units(clips, group), notes, say, len(targets)) as job:
         if not done:
-            outputs = [locks.enter_context(OutputFile(target, overwrite or target in own)) for target in targets]
+            outputs = [None if target in own else locks.enter_context(OutputFile(target, overwrite)) for target in targets]
             if skipped:
                 skipped(sum(made.unit.frames for made in job.made.values()))
-            kept = kept or path.parent
             work = crew(clips, settings, kept) if crew else alone(Maker(clips, settings, host, meter or Meter(), watch, kept), host)
             _make(job, work, seen)
-            marks = {**(metadata or {}), CLAIM: claim(identity)}
-            targets = _join(job, clips, outputs, settings, host, audio or clip.info.audio, marks)
+            made = _join(job, clips, path, outputs, settings, host, audio or clip.info.audio, metadata)
+            targets = [new or target for new, target in zip(made, targets)]
             job.note(f"complete: {', '.join(map(str, targets))}")
         else:
             say(already(targets))
@@ -111,14 +114,30 @@ def film(
     return targets
 
 
-def claimed(path: Path, clip: Clip, settings: SimpleNamespace, identity: dict) -> bool:
-    """Whether a file is the finished film of an identity: it bears its claim, and has all the frames."""
+def finished(targets: Sequence[Path], clip: Clip, settings: SimpleNamespace, identity: dict) -> list[Path]:
+    """Which files are those of an identity's finished film: each bears the claim of its place, and is complete."""
+    return [target for place, target in enumerate(targets) if _claimed(target, place, frames_of(clip.info, settings), identity)]
+
+
+def _claimed(path: Path, place: int, frames: int, identity: dict) -> bool:
     try:
         with open_media(path) as file:
             tags = {name.lower(): value for name, value in file.metadata.items()}
-        return tags.get(CLAIM) == claim(identity) and probe(path).frames == frames_of(clip.info, settings)
+        if tags.get(CLAIM) != f"{claim(identity)}-{place}":
+            return False
+        facts = probe(path)
+        return facts.frames == frames and not facts.missing and _ends(path)
     except (OSError, ValueError):
         return False
+
+
+def _ends(path: Path) -> bool:
+    """Whether the boxes of an MP4 or MOV file are all there; True for other files."""
+    if path.suffix.lower() not in (".mp4", ".mov"):
+        return True
+    with open(path, "rb") as file:
+        found = scan(file)
+    return bool(found) and found[-1].stop == path.stat().st_size
 
 
 def already(targets: list[Path]) -> str:
@@ -198,13 +217,18 @@ def _make(job: Job, work: Crew, seen: Callable[[Callable[[], dict]], None] | Non
                          "What is finished is kept; run the same again to make the rest.") from reason
 
 
-def _join(job: Job, clips: list[Clip], outputs: list[OutputFile], settings: SimpleNamespace, host: Host, audio, metadata) -> list[Path]:
-    files, first, frames = files_of(clips, outputs[0].path, settings), clips[0].info, job.units[-1].stop
+def _join(job: Job, clips: list[Clip], path: Path, outputs: list[OutputFile | None], settings: SimpleNamespace, host: Host, audio,
+          metadata) -> list[Path | None]:
+    """Write every output that is not None; the paths they got."""
+    files, first, frames = files_of(clips, path, settings), clips[0].info, job.units[-1].stop
     for place, (file, output) in reversed(list(enumerate(zip(files, outputs)))):  # the clip's file is completed last
+        if output is None:
+            continue
         info = clips[file.clip].info.replace(fps=first.fps, times=first.times)
         ahead = max(made.files[place]["ahead"] for made in job.made.values())
-        with Joined(output, info, file.settings, ahead=ahead, audio=None if file.clip else audio, metadata=metadata) as joined:
+        marks = {**(metadata or {}), CLAIM: f"{claim(job.identity)}-{place}"}
+        with Joined(output, info, file.settings, ahead=ahead, audio=None if file.clip else audio, metadata=marks) as joined:
             for number in range(len(job.units)):
                 joined.append(job.place / segment_name(number, place))
                 host.tick(frames, frames)
-    return [output.path for output in outputs]
+    return [output and output.path for output in outputs]

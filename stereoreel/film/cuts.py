@@ -27,7 +27,7 @@ def recall(known: Iterable[list]) -> None:
     for path, size, changed, first, stop, sensitivity, places in known:
         try:
             here = fingerprint(path)
-        except FileNotFoundError:
+        except (OSError, ValueError):
             continue
         if here[1:] == (size, changed):
             cuts.known[(*here, first, stop, sensitivity)] = tuple(places)

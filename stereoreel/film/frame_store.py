@@ -34,6 +34,12 @@ from .job import read_json
 log = logging.getLogger(__name__)
 
 
+def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
+    """The folders below ``root`` in which the frames of these clips are kept."""
+    return [confine_prefix(maker.recipe.root, root) for maker in makers_of(clips)
+            if isinstance(maker, Step) and isinstance(maker.recipe, Keep)]
+
+
 class Shelf:
     """What is kept of some clips in folders below ``root``; ``use`` puts it into an excerpt of them."""
 

@@ -12,13 +12,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import PART, Lock, plain_errors, save_text
+from ..core.files import PART, SAFELY, Lock, plain_errors, save_text
 from ..core.partition import Unit
 from .identity import differences, digest, sha256
 
@@ -44,13 +45,14 @@ class Made(NamedTuple):
 
 
 class Job:
-    """The job of an identity; entered, it holds the folder's lock. ``notes`` are kept beside what it is made of.
+    """The job of an identity; entered, it holds the folder's lock. ``notes`` are kept beside what it is made of, ``files`` of a unit.
 
     BlockingIOError where another process works on it, FileExistsError where the folder holds something else.
     """
 
-    def __init__(self, root: Path, identity: dict, units: Sequence[Unit], notes: dict, say: Callable[[str], None]):
+    def __init__(self, root: Path, identity: dict, units: Sequence[Unit], notes: dict, say: Callable[[str], None], files: int):
         self.root, self.identity, self.name = Path(root), identity, digest(identity)
+        self._files = files
         self.folder, self.units, self._notes, self._say = self.root / self.name, list(units), notes, say
         self.made: dict[int, Made] = {}
         self._lock, self._over = Lock(self.folder / "lock"), False
@@ -101,8 +103,10 @@ class Job:
     def note(self, line: str) -> None:
         """A line for the journal."""
         path = self.folder / "journal.txt"
-        with plain_errors(path), open(path, "a", encoding="utf-8") as journal:
-            journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n")
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):  # somebody put something else there
+            return
+        with plain_errors(path), open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | SAFELY, 0o666), "ab") as journal:
+            journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode())
 
     def tell(self, line: str) -> None:
         """A line for the journal and for whoever waits."""
@@ -113,6 +117,9 @@ class Job:
         """The film is complete: when this is left, its units go, and the folder where no other job is in it."""
         self._over = self._lock.leaves = True
 
+    def _names(self, number: int) -> list[str]:
+        return [f"{number:05}.{place}.nut" for place in range(self._files)]
+
     def _record(self, number: int) -> Path:
         return self.place / f"{number:05}.json"
 
@@ -120,7 +127,7 @@ class Job:
         self._write()
         self.note(f"begun: {self.units[-1].stop} frames in {len(self.units)} units")
         for other in others:
-            what = ", ".join(dict.fromkeys(differences(other["identity"], self.identity))) or "something"
+            what = _what_changed(other["identity"], self.identity)
             self.tell(f"This is a new job, because {what} changed; what the other one had made stays in {other['folder']} until you delete it.")
 
     def _write(self) -> None:
@@ -158,7 +165,7 @@ class Job:
 
     def _checked(self, number: int) -> Made | None:
         """A finished unit whose files are as they were; None, and said, where they are not."""
-        made = _made(read_json(self._record(number)), number, self.units[number])
+        made = _made(read_json(self._record(number)), self.units[number], self._names(number), len(self.identity["clips"]))
         if made and all(_whole(self.place / file["name"], file) for file in made.files):
             return made
         self.tell(f"Unit {number} is damaged on disk and is made again.")
@@ -238,19 +245,28 @@ def _tile(units, frames: int) -> bool:
     return place == frames
 
 
-def _made(facts, number: int, unit: Unit) -> Made | None:
+def _what_changed(old: dict, new: dict) -> str:
+    """The differences in words, as far as a job that may be damaged has any."""
+    try:
+        return ", ".join(dict.fromkeys(differences(old, new))) or "something"
+    except (KeyError, TypeError, AttributeError):
+        return "something"
+
+
+def _made(facts, unit: Unit, wanted: list[str], clips: int) -> Made | None:
     """The record of a unit, as it was read from a file; None if it is damaged or that of another unit."""
     if not isinstance(facts, dict) or not set(Made._fields[:-1]) <= set(facts) <= set(Made._fields):
         return None
     try:
         made = Made(**{**facts, "unit": Unit(*facts["unit"])})
         names = [file["name"] for file in made.files]
-        known = all(type(file["bytes"]) is int and type(file["ahead"]) is int and type(file["sha256"]) is str for file in made.files)
-        whole = bool(names) and made.frames and all(len(hashes) == unit.frames for hashes in made.frames)
+        known = all(type(file["bytes"]) is int and type(file["sha256"]) is str for file in made.files)
+        known = known and all(type(file["ahead"]) is int and 0 <= file["ahead"] <= unit.frames for file in made.files)
+        whole = len(made.frames) == clips and all(len(hashes) == unit.frames for hashes in made.frames)
         spent, seconds = {label: [float(one) for one in cost] for label, cost in made.costs.items()}, float(made.seconds)
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
-    right = made.unit == unit and names == [f"{number:05}.{place}.nut" for place in range(len(names))]
+    right = made.unit == unit and names == wanted
     return made._replace(costs=spent, seconds=seconds) if right and known and whole else None
 
 

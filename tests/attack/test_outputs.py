@@ -153,9 +153,10 @@ def test_a_number_is_free_only_if_all_its_names_are(folder, capsys):
     assert "movie_00002" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("metrics", [SOURCE, "graph.json", "out.mp4", "thesis.txt"])
+@pytest.mark.parametrize("metrics", [SOURCE, "graph.json", "out.mp4", "thesis.txt", "dangling", "out.mp4.job", "m" * 250])
 def test_metrics_replace_nothing_but_metrics(folder, capsys, metrics):
     Path("thesis.txt").write_text("mine")
+    os.symlink("nowhere", "dangling")
     refused(capsys, "film", "graph.json", "--input", SOURCE, "--output", "out.mp4", "--metrics", metrics)
     arguments = ["film", "graph.json", "--input", SOURCE, "--device", "cpu", "--metrics", "figures.prom"]
     assert main([*arguments, "--output", "out.mp4"]) == 0 and main([*arguments, "--output", "more.mp4"]) == 0
@@ -235,6 +236,32 @@ def test_what_a_killed_process_left_is_removed_by_the_next(folder):
     Path("out.mp4.0badf00d.part").write_text("mine")
     assert main(["run", "graph.json", "--input", SOURCE, "--output", "out.mp4", "--device", "cpu"]) == 0
     assert not part.exists() and Path("out.mp4.0badf00d.part").exists() and not Path(".out.mp4.lock").exists()
+
+
+def test_a_lock_that_was_taken_away_is_not_removed_from_the_next_holder(folder):
+    lock = Path(".out.mp4.lock")
+    with files.OutputFile(Path("out.mp4")):
+        lock.unlink()
+        with files.OutputFile(Path("out.mp4")):
+            assert lock.exists()
+            first = lock.stat().st_ino
+        lock.touch()
+        assert lock.stat().st_ino is not None and first
+    assert lock.exists()  # the one that was put there since
+
+
+def test_a_lock_that_cannot_be_opened_takes_its_number(folder):
+    os.makedirs("output/video/.StereoReel_00001_LRF_Full_SBS.mp4.lock")
+    assert main(["run", "graph.json", "--input", SOURCE, "--device", "cpu"]) == 0
+    assert os.path.exists("output/video/StereoReel_00002_LRF_Full_SBS.mp4")
+
+
+def test_the_workflows_that_are_read_are_not_written_over(tmp_path, capsys, monkeypatch):
+    shutil.copytree(ROOT / "workflows", tmp_path / "workflows")
+    monkeypatch.setattr("stereoreel.cli.main.WORKFLOWS", tmp_path / "workflows")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "workflows" / "api").iterdir()}
+    assert main(["workflows", "--folder", str(tmp_path / "workflows" / "api"), "--overwrite"]) == 1
+    assert {path.name: path.read_bytes() for path in (tmp_path / "workflows" / "api").iterdir()} == before
 
 
 def test_where_disks_know_no_locks_and_no_hard_links_it_works_as_well(folder, video, monkeypatch):

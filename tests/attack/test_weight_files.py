@@ -51,7 +51,7 @@ def load(kind: str, arch: str, name: str, host):
     entry = Entry(name, kind, arch, parts={"weights": weights.File(name)})
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return import_module(f"stereoreel.{kind}.{arch}").load(
+        return import_module(f"stereoreel.stages.{kind}.{arch}").load(
             entry, resolve(catalog.options(kind), {"precision": "fp32"}), host
         )
 
