@@ -30,17 +30,17 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 import cv2
 from image_nets import Compact, RRDBNet
-from order_study.cells import Plan, Row, cells, resizing
-from order_study.claims import AFTER, DEFAULT, Setting, findings
-from order_study.contrasts import Rows
-from order_study.degrade import SOURCES
-from order_study.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
-from order_study.truth import DIVERGENCE, FACTOR, Truth
-from order_study.workshop import EXACT, Seen
 from scenes import Camera, street
 from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.order_study.cells import Plan, Row, cells, resizing
+from benchmarks.order_study.claims import AFTER, DEFAULT, Setting, findings
+from benchmarks.order_study.contrasts import Rows
+from benchmarks.order_study.degrade import SOURCES
+from benchmarks.order_study.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
+from benchmarks.order_study.truth import DIVERGENCE, FACTOR, Truth
+from benchmarks.order_study.workshop import EXACT, Seen
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.nets.rife import FAMILIES, RIFE

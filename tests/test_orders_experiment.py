@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from order_study import degrade
-from order_study.cells import Row
-from order_study.claims import findings
-from order_study.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
-from order_study.effects import Effect, mean_effect, student
-from order_study.scores import Places, view_scores
-from order_study.truth import all_frames, kept
-from order_study.workshop import EXACT, STEREO, Seen, Workshop
 
+from benchmarks.order_study import degrade
+from benchmarks.order_study.cells import Row
+from benchmarks.order_study.claims import findings
+from benchmarks.order_study.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
+from benchmarks.order_study.effects import Effect, mean_effect, student
+from benchmarks.order_study.scores import Places, view_scores
+from benchmarks.order_study.truth import all_frames, kept
+from benchmarks.order_study.workshop import EXACT, STEREO, Seen, Workshop
 from stereoreel.analysis.trial import trial
 from stereoreel.core.options import resolve
 from stereoreel.stages import stereo
