@@ -74,7 +74,8 @@ def test_what_numba_keeps_serves_the_terminal_and_comfyui(tmp_path):
     (tmp_path / "custom_nodes").mkdir()
     shutil.copytree(ROOT / "stereoreel", tmp_path / "custom_nodes" / "stereoreel", ignore=shutil.ignore_patterns("__pycache__"))
     program = "import importlib, sys; sys.path[:0] = sys.argv[2:]; print(sum(importlib.import_module(sys.argv[1])._warp.stats.cache_hits.values()))"
-    hits = [subprocess.run([sys.executable, "-c", program, f"{name}.stages.stereo.compiled", place], cwd=tmp_path, capture_output=True, text=True).stdout
+    hits = [subprocess.run([sys.executable, "-c", program, f"{name}.stages.stereo.compiled", place], cwd=tmp_path,
+                           capture_output=True, text=True).stdout
             for name, place in [("stereoreel", tmp_path / "custom_nodes"), ("custom_nodes.stereoreel", tmp_path)]]  # fmt: skip
     assert [int(count) for count in hits] == [0, 1]
 
