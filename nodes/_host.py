@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from ..stereoreel import weights
+from ..stereoreel.models import weights
 from ._comfy import ModelPatcher, ProgressBar, folder_paths, model_management
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..stereoreel import cancel
+from ..stereoreel.core import cancel
 from ..stereoreel.core.options import Option
 from ..stereoreel.workflow.node_specs import Node, Socket
 from ._comfy import io

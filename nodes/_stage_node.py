@@ -8,15 +8,16 @@ from uuid import uuid4
 
 from torch import Tensor
 
-from ..stereoreel import build, policy
 from ..stereoreel.core.clip import Clip, apply
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.core.transforms import Recut
+from ..stereoreel.models import policy
 from ..stereoreel.models.catalog import own_files, pick
 from ..stereoreel.models.lazy_stage import Plan
 from ..stereoreel.models.weights import locate
 from ..stereoreel.stages.depth.given import inverse
+from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node_specs import MASKS
 from . import _live as live
 from ._comfy import PromptServer, VideoInput, io, ui

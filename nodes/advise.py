@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..stereoreel import build
 from ..stereoreel.analysis.advisor.advice import UNNAMED, advise, file_of
 from ..stereoreel.analysis.advisor.page import page
 from ..stereoreel.core.clip import Clip
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.media.write.render import free_path
+from ..stereoreel.workflow import build
 from ._comfy import folder_paths, io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 
-from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.viewing.comfort import measure, overlay
+from ..stereoreel.workflow import build
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

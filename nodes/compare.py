@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
+from ..stereoreel.workflow import build
 from ._comfy import VideoInput, io
 from ._host import ComfyHost
 from ._images import as_batches, as_clip

@@ -11,7 +11,6 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from ..stereoreel import build
 from ..stereoreel.core.clip import Samples
 from ..stereoreel.film import film, resumes
 from ..stereoreel.media.layouts.layout import file_tag, pack
@@ -19,6 +18,7 @@ from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
 from ..stereoreel.media.write.options import extension
 from ..stereoreel.media.write.render import free_path, write
+from ..stereoreel.workflow import build
 from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
 from ._host import ComfyHost
 from ._images import as_clip, as_depth

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option, resolve
 from ..stereoreel.media.open import SAMPLE, from_clip, open_file
 from ..stereoreel.media.paths import confine
+from ..stereoreel.workflow import build
 from ._comfy import folder_paths, io
 from ._host import ComfyHost, scratch
 from ._images import as_clip

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.media.paths import confine_prefix
+from ..stereoreel.workflow import build
 from ._comfy import VideoInput, folder_paths, io
 from ._host import ComfyHost
 from ._images import as_batches, as_clip

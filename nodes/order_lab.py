@@ -8,11 +8,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ..stereoreel import build
 from ..stereoreel.analysis.order_lab.lab import measure
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.models.catalog import own_files
+from ..stereoreel.workflow import build
 from ._comfy import io, ui
 from ._host import ComfyHost, working_type
 from ._images import as_clip

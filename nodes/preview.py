@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from uuid import uuid4
 
-from ..stereoreel import build
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.viewing.preview import looks, save
+from ..stereoreel.workflow import build
 from ._comfy import io
 from ._host import ComfyHost, scratch
 from ._images import as_clip, as_depth

@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,19 @@ def rooms_imported(file: Path) -> set[str]:
 def test_rooms_import_one_way(file):
     room = file.relative_to(ROOT / "stereoreel").parts[0]
     assert rooms_imported(file) <= ROOMS[room]
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "nodes").glob("*.py")), ids=lambda file: file.name)
+def test_what_the_nodes_import_of_the_engine_is_there(file):
+    """They load in ComfyUI alone; a name that moved away would show only there."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.level == 2:
+            for alias in node.names:
+                try:
+                    found = import_module(f"{node.module}.{alias.name}")
+                except ModuleNotFoundError:
+                    found = getattr(import_module(node.module), alias.name)
+                assert found is not None
 
 
 def test_every_room_says_what_it_is_for():
