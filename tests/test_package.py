@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 
 import stereoreel
-from stereoreel.__main__ import run
-from stereoreel.cli.main import main
+from stereoreel.cli.main import find_workflow
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,10 +68,10 @@ def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     assert str(place) in where.stdout
 
 
-def test_a_bundled_workflow_is_run_by_its_name(tmp_path, monkeypatch, capsys):
-    """A file of that name in the current folder comes first."""
+def test_a_bundled_workflow_is_found_by_its_name(tmp_path, monkeypatch):
+    """A file of that name in the current folder comes first; any other name is a path."""
     monkeypatch.chdir(tmp_path)
+    assert find_workflow(Path("default")) == ROOT / "workflows" / "api" / "default.json"
+    assert find_workflow(Path("no_such_workflow")) == Path("no_such_workflow")
     (tmp_path / "default").write_text("{}")
-    assert main(["run", "default"]) == 1 and "default" in capsys.readouterr().err
-    assert main(["run", "no_such_workflow"]) == 1 and "no_such_workflow" in capsys.readouterr().err
-    assert callable(run)
+    assert find_workflow(Path("default")) == Path("default")
