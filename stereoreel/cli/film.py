@@ -56,7 +56,7 @@ def run(options) -> int:
     graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
     if not options.plan:
         if (targets := _complete(graph, options)) and not is_job(job):
-            print(already(targets), file=sys.stderr)
+            print(already(targets, job), file=sys.stderr)
             print("\n".join(map(str, targets)), file=sys.stderr if options.json else sys.stdout)
             return 0
         check_root(job)

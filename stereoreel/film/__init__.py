@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,7 +92,7 @@ def film(
     refuse_harm([target for target in targets if target not in own], overwrite=overwrite)
     done = len(own) == len(targets)
     if done and not is_job(root):
-        say(already(targets))
+        say(already(targets, root))
         return targets
     check_root(root)
     notes = {**(notes or {}), "output": str(path), "environment": environment(host)}
@@ -108,7 +108,7 @@ def film(
             targets = [new or target for new, target in zip(made, targets)]
             job.note(f"complete: {', '.join(map(str, targets))}")
         else:
-            say(already(targets))
+            say(already(targets, root))
         if not keep:
             job.forget()
     return targets
@@ -140,8 +140,10 @@ def _ends(path: Path) -> bool:
     return bool(found) and found[-1].stop == path.stat().st_size
 
 
-def already(targets: list[Path]) -> str:
-    """What to say of a film that is complete; a lock that its process left is removed."""
+def already(targets: list[Path], root: Path) -> str:
+    """What to say of a film that is complete; a lock and an empty folder that its process left are removed."""
+    with suppress(OSError):
+        root.rmdir()
     for target in targets:
         in_use(target)
     return f"{targets[0]} is already complete."
