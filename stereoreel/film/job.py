@@ -81,7 +81,7 @@ class Job:
             _remove(self.folder, "")
             if not any(_others(self.root)):
                 _remove(self.root, OF_CUTS)
-            if not any(re.fullmatch(IDENTITY, path.name) for path in self.root.glob("*")):
+            if not any(re.fullmatch(f"{IDENTITY}|{OF_CUTS}", path.name) for path in self.root.glob("*")):
                 _remove(self.root, OF_MARK)
 
     @property
