@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stereoreel.core.options import Option, resolve
+from stereoreel.core.options import Option
 from stereoreel.models import catalog
 from stereoreel.workflow.node_specs import NODES
 
@@ -59,14 +59,14 @@ NUMBER, WHOLE, SWITCH, CHOICE = Option("a", 1.0, "", 0.0, 2.0), Option("b", 3, "
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
     with pytest.raises(ValueError, match=said):
-        resolve([option], {option.name: given})
+        option.check(given)
 
 
 @pytest.mark.parametrize(("option", "given", "meant"), [
     (NUMBER, "1.5", 1.5), (WHOLE, "4", 4), (SWITCH, "off", False), (SWITCH, "True", True), (CHOICE, "y", "y"),
 ])  # fmt: skip
 def test_words_from_the_terminal_are_understood(option, given, meant):
-    value = getattr(resolve([option], {option.name: given}), option.name)
+    value = option.check(given)
     assert value == meant and type(value) is type(meant)
 
 

@@ -17,6 +17,7 @@ from ..core import excerpt as peek
 from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
 from ..core.host import Host
+from ..core.options import Options
 from ..core.tensor_source import TensorSource
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
@@ -127,7 +128,14 @@ def _fields(recipe) -> Iterator[tuple[str, str]]:
     """What a stage that is no model is told."""
     for name, value in sorted(vars(recipe).items()):
         if name not in ("label", "root", "nets"):  # names, and where frames are kept
-            yield name, repr(value)
+            yield name, _written(value)
+
+
+def _written(value) -> str:
+    """A value as Python writes it; options keep the form that is in the digests of unfinished films."""
+    if isinstance(value, Options):
+        return f"namespace({', '.join(f'{name}={one!r}' for name, one in vars(value).items())})"
+    return repr(value)
 
 
 def _source(source: Source) -> dict:

@@ -9,7 +9,7 @@ from pathlib import Path
 from ..core.clip import Clip, ClipInfo, Stage, Step, makers_of
 from ..core.error_context import naming
 from ..core.host import Host
-from ..core.options import resolve
+from ..core.options import ModelOptions
 from . import catalog
 from .catalog import Entry
 from .weights import found
@@ -24,11 +24,11 @@ class Plan:
     label: str
 
     def __post_init__(self):
-        resolve(catalog.options(self.kind), self.given)
+        catalog.settings_of(self.kind, self.given)
 
     @property
-    def settings(self):
-        return resolve(catalog.options(self.kind), self.given)
+    def settings(self) -> ModelOptions:
+        return catalog.settings_of(self.kind, self.given)
 
     @property
     def context(self) -> tuple[int, int]:

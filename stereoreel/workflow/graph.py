@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from ..core.clip import Clip
 from ..core.error_context import naming
-from ..core.options import resolve, shown
+from ..core.options import shown
 from ..media import open as extract
 from . import build
 from .check import Graph, Link, declared, read, upstream
@@ -87,7 +87,7 @@ class Assembly:
                 return {}  # the file is not written yet
             if node.kind != "extract":
                 return build.stage(node, inputs, options, node_id)
-            settings, clip = resolve(node.options, options), inputs.get("clip")
+            settings, clip = build.settings_of(node, options), inputs.get("clip")
             if clip:
                 clip = extract.from_clip(clip, settings, name, look=self._look)
             else:

@@ -103,7 +103,7 @@ def job(clip: Clip, found: Verdict) -> SimpleNamespace:
     """What Encode would be given, were the recommended workflow queued with this clip."""
     shrunk = extract.from_clip(clip, resolve(extract.OPTIONS, {**found.options.get("extract", {}), "cuts": bool(clip.info.cuts)}), "Extract Video")
     pair = trial(found.kinds, shrunk, found.options).pair
-    return SimpleNamespace(clip=pair, depth=None, settings=resolve(BY_ID["StereoReelEncode"].options[1:], {}))
+    return SimpleNamespace(clip=pair, depth=None, settings=resolve(BY_ID["StereoReelEncode"].settings, {}))
 
 
 def file_of(clip: Clip) -> Path | None:

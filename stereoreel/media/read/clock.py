@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import pairwise
-from types import SimpleNamespace
 
 from ...core.clip import ClipInfo
 from ..layouts.layout import TURNS
-from ..write.options import preset
+from ..write.options import EncodeOptions, preset
 
 COARSE = 1000  # ticks a second for one with a picture that stands for half an hour
 KEPT_BACK = 16  # frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown
@@ -75,6 +74,6 @@ def length(info: ClipInfo, limits: dict) -> int:
     return max(1, sum(info.time(frame) - info.time(0) < limits["seconds"] for frame in range(info.frames)))
 
 
-def frames_of(info: ClipInfo, settings: SimpleNamespace) -> int:
+def frames_of(info: ClipInfo, settings: EncodeOptions) -> int:
     """How many frames of a clip are computed for a file with these settings."""
     return length(info, preset(settings).get("limits", {}))

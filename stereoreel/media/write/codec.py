@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import av
@@ -15,7 +14,7 @@ from ...core.clip import ClipInfo
 from ..layouts.boxes import Stereo
 from ..read.clock import Clock
 from ..read.light import light_words
-from .options import presets
+from .options import EncodeOptions, presets
 from .picture import Pictures
 from .scheduling import kept_scheduling
 
@@ -36,7 +35,7 @@ class Rate(NamedTuple):
     notes: str = ""
 
 
-def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: SimpleNamespace, entry: dict,
+def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: EncodeOptions, entry: dict,
                  pictures: Pictures, clock: Clock, rate: Rate | None = None):
     """The container's video stream, its encoder open; ValueError where the codec is missing or refuses such frames."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints a page of settings otherwise
@@ -70,7 +69,7 @@ def configure(context: av.VideoCodecContext, entry: dict, pictures: Pictures, cl
         context.codec_tag = entry["codec_tag"]
 
 
-def codec_options(info: ClipInfo, settings: SimpleNamespace, entry: dict, rate: Rate | None = None) -> dict[str, str]:
+def codec_options(info: ClipInfo, settings: EncodeOptions, entry: dict, rate: Rate | None = None) -> dict[str, str]:
     """The settings in the codec's own words."""
     options = dict(entry.get("options", {}))
     if rate is None:
@@ -102,12 +101,12 @@ def _say(options: dict[str, str], name: str, words: str) -> None:
         options[name] = f"{options[name]}:{words}" if name in options else words
 
 
-def _says_so_itself(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> bool:
+def _says_so_itself(info: ClipInfo, settings: EncodeOptions, entry: dict) -> bool:
     """Whether the codec's own stream tells how the eyes are packed."""
     return entry["codec"] == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
 
 
-def stereo_of(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> Stereo | None:
+def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: dict) -> Stereo | None:
     """What an MP4 or MOV file is to say of its two eyes; None where it is another file, or there is nothing to say.
 
     A stream that says so itself is said nothing of: FFmpeg 9 stops at frames that are told twice.
@@ -117,7 +116,7 @@ def stereo_of(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> Stereo 
     return STEREO_BOXES.get(settings.layout)
 
 
-def container_options(info: ClipInfo, settings: SimpleNamespace, entry: dict, clock: Clock) -> dict[str, str]:
+def container_options(info: ClipInfo, settings: EncodeOptions, entry: dict, clock: Clock) -> dict[str, str]:
     """For the muxer: a film's index at its beginning, free names for metadata, exact edits, little kept back for a silent track."""
     options = {"max_interleave_delta": "1000000"}  # microseconds; a subtitle every few minutes would else hold all picture since
     options |= entry.get("muxer", {})

@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import av.error
@@ -29,14 +28,14 @@ from ..read.clock import Clock, Taken
 from .codec import Rate, container_options, open_encoder, stereo_of
 from .hardware import chosen
 from .mux import open_tracks
-from .options import preset
+from .options import EncodeOptions, preset
 from .picture import Pictures, coded_size
 from .webp import complete_webp
 
 CHUNKS_WAITING = 2  # chunks that may wait for the encoder, so that it works while the next one is computed
 
 
-def output_size(info: ClipInfo, settings: SimpleNamespace) -> tuple[int, int]:
+def output_size(info: ClipInfo, settings: EncodeOptions) -> tuple[int, int]:
     """Width and height of the file that ``Writer`` makes: packed, made smaller for a preview, and even (by repeating the edge) where it must be."""
     entry = preset(settings)
     size = packed_size(info, settings.layout, settings.vr180_field)
@@ -52,7 +51,7 @@ class Writer:
     ``coded`` the bytes of the picture. ``path`` is the file's name, which is replaced, or a ``PartFile`` that says how it is published.
     """
 
-    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: SimpleNamespace, *, audio: Soundtrack | Samples | None = None,
+    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: EncodeOptions, *, audio: Soundtrack | Samples | None = None,
                  metadata: Mapping[str, str] | None = None, entry: dict | None = None, rate: Rate | None = None):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self.frames, self.coded = 0, 0

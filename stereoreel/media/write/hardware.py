@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
 
 import av
 import av.error
@@ -11,7 +10,7 @@ import av.error
 from ...core.clip import ClipInfo
 from ..read.clock import Clock
 from .codec import codec_options, configure
-from .options import preset
+from .options import EncodeOptions, preset
 from .picture import Pictures
 from .scheduling import kept_scheduling
 
@@ -19,7 +18,7 @@ log = logging.getLogger(__name__)
 OF_THE_FILE = ("container", "extension", "codec_tag", "audio_copy", "audio", "subtitles")  # the same whoever encodes
 
 
-def chosen(info: ClipInfo, settings: SimpleNamespace, size: tuple[int, int]) -> dict:
+def chosen(info: ClipInfo, settings: EncodeOptions, size: tuple[int, int]) -> dict:
     """The preset's entry, with the encoder to use; ``size`` is the picture's. One line in the log says which where hardware is asked for."""
     entry = preset(settings)
     if not settings.hardware:
@@ -40,7 +39,7 @@ def hardware(entry: dict) -> list[dict]:
     return [{**{key: entry[key] for key in OF_THE_FILE if key in entry}, **one} for one in entry.get("hardware", ())]
 
 
-def refusal(info: ClipInfo, settings: SimpleNamespace, entry: dict, size: tuple[int, int]) -> str:
+def refusal(info: ClipInfo, settings: EncodeOptions, entry: dict, size: tuple[int, int]) -> str:
     """Why this entry's encoder does not open here for such pictures; empty where it does."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)  # an encoder says why at no other level, and PyAV keeps that with the error

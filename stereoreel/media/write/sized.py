@@ -11,8 +11,8 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,7 +24,7 @@ from ..read.container import open_media
 from .codec import Rate
 from .encode import Writer
 from .hardware import chosen
-from .options import LEAST_RATE
+from .options import LEAST_RATE, EncodeOptions
 
 AIM, LEAST = 0.985, 0.97  # of the size: what is tried for, and from where on it is good enough
 TRIES = 5
@@ -49,7 +49,7 @@ class SizedWriter:
     A warning where even the worst quality takes more.
     """
 
-    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: SimpleNamespace, *,
+    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: EncodeOptions, *,
                  audio: Soundtrack | Samples | None = None, metadata: Mapping[str, str] | None = None,
                  tick: Callable[[int, int], None]):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
@@ -70,7 +70,7 @@ class SizedWriter:
             self._writers = undo.enter_context(ExitStack())
             self._first = self._writers.enter_context(self._writer(self._possible(AIM * self._wanted * 8 / self._duration), 1))
             stored = STORED.get(self._entry["pix_fmt"], self._entry["pix_fmt"])
-            plain = SimpleNamespace(**{**vars(self._settings), "stereo_tags": False})
+            plain = replace(self._settings, stereo_tags=False)
             copy = Writer(self._folder / "copy", self._info, plain, entry={**COPY, "pix_fmt": stored})
             self._copy = self._writers.enter_context(copy)
             self._all = undo.pop_all()
