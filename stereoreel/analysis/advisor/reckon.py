@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 from ...core import excerpt as peek
 from ...core.clip import Clip, ClipInfo, Step
 from ...core.partition import LONGEST, stretches
-from ...media.write.options import preset
+from ...media.write.options import EncodeOptions, preset
 from .measured import File, Run
 
 ENCODE = "Encode"
@@ -58,7 +57,7 @@ def doubt_of(run: Run, whole: int) -> float:
     return min(0.5, math.hypot(DOUBT, 2 * error))
 
 
-def size_of(info: ClipInfo, settings: SimpleNamespace, run: Run, file: File, first: Run, small: File) -> int:
+def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first: Run, small: File) -> int:
     """Bytes of a finished file by those of two runs: each shot begins with a key frame, and the excerpts are shots of their own."""
     if settings.size_mb:
         return round(settings.size_mb * 1e6)
