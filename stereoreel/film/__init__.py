@@ -158,7 +158,7 @@ def resumes(clip: Clip, settings: SimpleNamespace) -> bool:
     """Whether the option ``resume`` asks for units."""
     if settings.resume != "auto":
         return settings.resume == "on"
-    simple = not settings.size_mb and "limits" not in preset(settings)
+    simple = not settings.size_mb and preset(settings).limits is None
     return simple and clip.info.frames > LONG and all(isinstance(maker, (Step, FileSource)) for maker in makers_of([clip]))
 
 
@@ -166,7 +166,7 @@ def joinable(settings: SimpleNamespace) -> None:
     """ValueError where such a file cannot be put together from segments."""
     if settings.size_mb:
         raise ValueError("A film made in units has the size that its quality takes; set size_mb to 0.")
-    if "limits" in preset(settings):
+    if preset(settings).limits:
         raise ValueError(f"{settings.format} is for small pictures of a film, not for a film; choose another format.")
 
 

@@ -63,7 +63,7 @@ def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first
         return round(settings.size_mb * 1e6)
     if not file.keys:
         return round(file.size / run.frames * info.frames)
-    every, coded = int(preset(settings).get("options", {}).get("g", KEY_EVERY)), info.frames * file.coded / run.frames
+    every, coded = int(preset(settings).options.get("g", KEY_EVERY)), info.frames * file.coded / run.frames
     keys = min(coded, len(file.keys) / _keys(run.info, every) * _keys(info, every) if file.others else coded)
     apart = run.frames >= 2 * first.frames  # sound grows with the film, and the container's index with it; its head does not
     more = (file.beside - small.beside) / (run.frames - first.frames) if apart else file.beside / run.frames

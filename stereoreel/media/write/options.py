@@ -1,35 +1,25 @@
-"""What Encode can be told: the options, and the presets that models_config/encode.yaml describes."""
+"""The options of Encode Video, and the preset that they choose."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
-
-import yaml
 
 from ...core.clip import ClipInfo
 from ...core.options import Options, option
-from ...core.places import data
 from ..layouts.layout import LAYOUTS, WITH_DEPTH
 from ..layouts.vr180 import FIELD
+from .presets import Preset, presets
 
 LEAST_RATE = 30_000  # bits a second, of sound and picture
-PRESETS_FILE = data("models_config") / "encode.yaml"
 
 
-@cache
-def presets() -> dict[str, dict]:
-    """Every entry of ``models_config/encode.yaml`` by name, as it stands there."""
-    return yaml.safe_load(PRESETS_FILE.read_text(encoding="utf-8"))
-
-
-def preset(settings: EncodeOptions) -> dict:
+def preset(settings: EncodeOptions) -> Preset:
     return presets()[settings.format]
 
 
 def extension(settings: EncodeOptions) -> str:
     """How the name of a file with these settings ends, dot included."""
-    return preset(settings)["extension"]
+    return preset(settings).extension
 
 
 @dataclass(frozen=True)
@@ -40,7 +30,7 @@ class EncodeOptions(Options):
         "video/StereoReel", "Folder and beginning of the file's name, inside the output folder; a number "
         "and the tag by which players know the layout are added.")
     format: str = option(
-        "h264", " ".join(f"{name}: {entry['text']}" for name, entry in presets().items()),
+        "h264", " ".join(f"{name}: {entry.text}" for name, entry in presets().items()),
         choices=tuple(presets()))
     layout: str = option(
         "full_sbs", "How the two eyes share a frame. Full: each keeps its size; half: both are squeezed "
@@ -94,8 +84,8 @@ def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None
     entry = preset(settings)
     if settings.layout in WITH_DEPTH and depth is None:
         raise ValueError(f"The layout {settings.layout} shows the depth beside the picture; connect one to the depth input.")
-    if settings.size_mb and ("crf" not in entry or "limits" in entry):
-        known = ", ".join(name for name, other in presets().items() if "crf" in other and "limits" not in other)
+    if settings.size_mb and (entry.crf is None or entry.limits):
+        known = ", ".join(name for name, other in presets().items() if other.crf and not other.limits)
         raise ValueError(f"{settings.format} cannot be made to a size; choose one of {known}, or set size_mb to 0.")
     least = float(info.duration) * LEAST_RATE / 8e6
     if 0 < settings.size_mb < least:
