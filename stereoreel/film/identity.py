@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 
@@ -31,7 +30,7 @@ NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that chang
 _weights: dict[tuple, str] = {}
 
 
-def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host, known: dict[int, dict] | None = None) -> dict:
+def described(clips: Sequence[Clip], settings: Options, host: Host, known: dict[int, dict] | None = None) -> dict:
     """Every source, stage, model and weight that the clips are made by, and how they are encoded; JSON can hold it.
 
     Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now. ``known`` keeps what was found of

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 
@@ -18,6 +17,7 @@ from ..core.files import PartFile
 from ..media.read.clock import Clock
 from ..media.read.container import open_media
 from ..media.write.encode import Writer
+from ..media.write.options import EncodeOptions
 from ..media.write.presets import Preset
 
 CONTAINER = "nut"  # keeps packets and their codec's description as the encoder made them, and any clock exactly
@@ -48,7 +48,7 @@ def delay(order: list[int]) -> int:
 class Joined(Writer):
     """One file in the making from segments, in order; ``ahead`` is the largest ``delay`` of any of them."""
 
-    def __init__(self, path: Path | PartFile, info: ClipInfo, settings: SimpleNamespace, *, ahead: int, **more):
+    def __init__(self, path: Path | PartFile, info: ClipInfo, settings: EncodeOptions, *, ahead: int, **more):
         super().__init__(path, info, settings, **more)
         self._ahead = ahead
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from typing import Any
 
 from ..core.clip import Clip, apply
 from ..core.keep import Keep
-from ..core.options import Options, resolve, shown
+from ..core.options import resolve, shown
 from ..core.timeline import parse_fps
 from ..core.transforms import Eye, Recut
 from ..media.paths import check_name
@@ -23,8 +24,8 @@ from .node_specs import Node
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 
 
-def settings_of(node: Node, options: Mapping) -> Options:
-    """A node's options, checked; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
+def settings_of(node: Node, options: Mapping) -> Any:
+    """A node's options, checked, in its class ``node.settings``; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
     return resolve(node.settings, options, [option for option in node.options if option.name != "packed"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ...core.options import Options, field_of, option
+from ...core.options import ModelOptions, Options, field_of, option
 from ...models import catalog
 from ...workflow.orders import UPSCALERS
 
@@ -72,7 +72,7 @@ def stage_options(settings: OrderLabOptions, given: Iterable[str] = ()) -> dict[
     return options
 
 
-def _check(kind: str, settings: OrderLabOptions) -> None:
+def _check(kind: str, settings: ModelOptions) -> None:
     for name in ("loop", "slow_motion"):
         if getattr(settings, name, False):
             raise ValueError(f"Orders are compared at the same moments of the clip; leave {kind}.{name} off here, and set it in the workflow.")

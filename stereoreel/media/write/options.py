@@ -56,7 +56,7 @@ class EncodeOptions(Options):
         True, "Write inside the file that it is stereoscopic, where the format can say so: side by side, "
         "top-bottom and vr180 in mp4 and mov, every layout of one file in ffv1. The name carries a tag in "
         "any case.")
-    vr180_field: int = option(
+    vr180_field: float = option(
         FIELD, "For vr180: how many degrees the picture fills from left to right. 90 keeps every pixel; "
         "less is calmer and leaves more black around it, more is nearer and coarser.",
         low=30, high=150, step=5, advanced=True)
