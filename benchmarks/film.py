@@ -20,7 +20,6 @@ import time
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
-from types import SimpleNamespace
 from zlib import crc32
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -54,7 +53,7 @@ class Waiting(Worker):
         return super().make(number, unit)
 
 
-def sink(graph: dict, source: Path) -> SimpleNamespace:
+def sink(graph: dict, source: Path) -> workflow.Output:
     return workflow.Assembly(graph, lambda name: source).sinks[0]
 
 

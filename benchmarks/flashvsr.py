@@ -35,7 +35,7 @@ from torch import Tensor
 
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
-from stereoreel.core.options import resolve
+from stereoreel.core.options import options_of, resolve
 from stereoreel.image.compute import number_type
 from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
 from stereoreel.stages.vsr import OPTIONS
@@ -244,7 +244,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=129)
     parser.add_argument("--bursts", type=int, default=16, help="of 12 frames that the generator gives")
     parser.add_argument("--generator", type=int, nargs="*", default=[40, 50], help="milliseconds a frame")
-    for option in (one for one in OPTIONS if one.name in ("store", "attention", "tile", "color", "history")):
+    for option in (one for one in options_of(OPTIONS) if one.name in ("store", "attention", "tile", "color", "history")):
         parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, choices=option.choices or None)
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--arithmetic", action="store_true")

@@ -21,7 +21,6 @@ from collections.abc import Iterator
 from fractions import Fraction
 from importlib.util import find_spec
 from pathlib import Path
-from types import SimpleNamespace
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -34,7 +33,7 @@ from vsr_nets import footage, random_weights
 
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
-from stereoreel.core.options import resolve
+from stereoreel.core.options import Options, resolve
 from stereoreel.models.headless import Headless, best_device
 from stereoreel.nets import basicvsr as nets
 from stereoreel.stages import upscale, vsr
@@ -44,19 +43,19 @@ PEER = "realesrgan-x2plus"
 CHUNK = 4
 
 
-def builtin(options: SimpleNamespace, device: torch.device):
+def builtin(options: Options, device: torch.device):
     from stereoreel.stages.vsr import builtin
 
     return builtin.load(None, options, Headless(device))
 
 
-def recurrent(net: type, options: SimpleNamespace, device: torch.device):
+def recurrent(net: type, options: Options, device: torch.device):
     from stereoreel.stages.vsr.basicvsr import BasicVSRStage
 
     return BasicVSRStage(random_weights(net()), options, device)
 
 
-def flash(options: SimpleNamespace, device: torch.device):
+def flash(options: Options, device: torch.device):
     from stereoreel.image.compute import number_type
     from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
     from stereoreel.stages.vsr.flashvsr import FlashVSR
@@ -70,7 +69,7 @@ def flash(options: SimpleNamespace, device: torch.device):
     return FlashVSR(dit, projector, decoder, options, device)
 
 
-def single(net: torch.nn.Module, options: SimpleNamespace, device: torch.device):
+def single(net: torch.nn.Module, options: Options, device: torch.device):
     from stereoreel.stages.upscale.network import ImageNetwork, read
     from stereoreel.stages.upscale.spandrel import ImageUpscaler
 

@@ -6,7 +6,6 @@ import json
 import logging
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from PIL import Image
@@ -16,7 +15,7 @@ from ..stereoreel.film import film, resumes
 from ..stereoreel.media.layouts.layout import file_tag, pack
 from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
-from ..stereoreel.media.write.options import extension
+from ..stereoreel.media.write.options import EncodeOptions, extension
 from ..stereoreel.media.write.render import free_path, write
 from ..stereoreel.workflow import build
 from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
@@ -83,7 +82,7 @@ class EncodeNode(DeclaredNode):
 class _Watch:
     """Sees every chunk on its way to the encoder: frames, rate and time left as text, the newest frame as a picture."""
 
-    def __init__(self, host: ComfyHost, settings: SimpleNamespace, total: int, node_id: str):
+    def __init__(self, host: ComfyHost, settings: EncodeOptions, total: int, node_id: str):
         self.host, self.settings, self.total, self.node_id = host, settings, total, node_id
         self.done, self.begun, self.shown, self.pictures, self.before = 0, time.monotonic(), 0.0, 0, 0
 

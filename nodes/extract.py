@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.core.options import Option, resolve
+from ..stereoreel.core.options import Option
 from ..stereoreel.media.open import SAMPLE, from_clip, open_file
 from ..stereoreel.media.paths import confine
 from ..stereoreel.workflow import build
@@ -26,7 +26,7 @@ class ExtractNode(DeclaredNode):
 
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
-        name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), resolve(cls.NODE.options, options)
+        name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), build.settings_of(cls.NODE, options)
         tick = ComfyHost().tick
         with naming(name):
             if clip is not None:

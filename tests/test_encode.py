@@ -16,9 +16,10 @@ from media_files import moving
 
 from stereoreel.core.clip import ClipInfo, Soundtrack
 from stereoreel.media.write.encode import Writer, output_size
-from stereoreel.media.write.options import extension, preset, presets
+from stereoreel.media.write.options import extension, preset
+from stereoreel.media.write.presets import presets
 
-FORMATS = tuple(name for name, entry in presets().items() if "limits" not in entry)  # those for films, not for previews
+FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)  # those for films, not for previews
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -65,7 +66,7 @@ def test_odd_sizes_grow_to_even_by_repeating_the_edge(tmp_path, name):
     written = read(encode(tmp_path, frames, format=name, crf=1))[1]
     width, height = output_size(ClipInfo(65, 27, Fraction(25), 3), settings(format=name))
     assert written.shape == (3, height, width, 3)
-    halved = VideoFormat(presets()[name]["pix_fmt"], 16, 16)  # what shares chroma samples in twos
+    halved = VideoFormat(presets()[name].pix_fmt, 16, 16)  # what shares chroma samples in twos
     assert (width, height) == (65 + (halved.chroma_width(16) < 16), 27 + (halved.chroma_height(16) < 16))
     assert np.abs(written[:, :27, :65] - frames.numpy()).mean() * 255 < 6
     assert np.abs(written[:, :, -1] - written[:, :, 64]).mean() * 255 < 8  # not black, whose distance is about 100
@@ -196,5 +197,5 @@ except OSError as error:
 @pytest.mark.parametrize("name", presets())
 def test_presets_name_what_this_build_has(name):
     entry = preset(settings(format=name))
-    assert entry["pix_fmt"] in [known.name for known in av.Codec(entry["codec"], "w").video_formats]
-    assert "audio" not in entry or av.Codec(entry["audio"]["codec"], "w")
+    assert entry.pix_fmt in [known.name for known in av.Codec(entry.codec, "w").video_formats]
+    assert entry.audio is None or av.Codec(entry.audio.codec, "w")

@@ -12,11 +12,12 @@ from media_files import to_yuv, write_video
 from stereoreel.core.clip import Clip, ClipInfo, Color, Light
 from stereoreel.media.colour import KNOWS_2020
 from stereoreel.media.read.decode import FileSource
-from stereoreel.media.write.options import extension, presets
+from stereoreel.media.write.options import extension
 from stereoreel.media.write.picture import Pictures
+from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
 
-FORMATS = tuple(name for name, entry in presets().items() if "limits" not in entry)  # those for films, not for previews
+FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)  # those for films, not for previews
 
 
 @pytest.mark.parametrize("color", [Color(), Color(6, 6, 6), Color(5, 6, 5), Color(9, 14, 9)], ids=["709", "601-525", "601-625", "2020"])

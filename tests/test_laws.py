@@ -221,6 +221,6 @@ def test_cancel_law_nothing_is_left_under_the_final_name(tensor_clip, host, tmp_
 
 def test_option_defaults_pass_their_own_checks():
     for kind in catalog.KINDS:
-        resolve(catalog.options(kind), {})
+        catalog.settings_of(kind, {})
     resolve(EXTRACT, {})
     resolve(ENCODE, {})

@@ -4,12 +4,15 @@ After a meant addition: python tests/test_schema.py
 """
 
 import json
+from dataclasses import FrozenInstanceError
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
-from stereoreel.core.options import Option, resolve
+from stereoreel.core.options import Option
 from stereoreel.models import catalog
+from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import NODES
 
 SNAPSHOT = Path(__file__).with_name("schema.json")
@@ -59,15 +62,27 @@ NUMBER, WHOLE, SWITCH, CHOICE = Option("a", 1.0, "", 0.0, 2.0), Option("b", 3, "
 ])  # fmt: skip
 def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
     with pytest.raises(ValueError, match=said):
-        resolve([option], {option.name: given})
+        option.check(given)
 
 
 @pytest.mark.parametrize(("option", "given", "meant"), [
     (NUMBER, "1.5", 1.5), (WHOLE, "4", 4), (SWITCH, "off", False), (SWITCH, "True", True), (CHOICE, "y", "y"),
 ])  # fmt: skip
 def test_words_from_the_terminal_are_understood(option, given, meant):
-    value = getattr(resolve([option], {option.name: given}), option.name)
+    value = option.check(given)
     assert value == meant and type(value) is type(meant)
+
+
+@pytest.mark.parametrize("node", NODES, ids=lambda node: node.id)
+def test_options_hold_the_values_of_the_widgets(node):
+    """As typed by the fields of their class, and unchangeable."""
+    widgets = {option.name: option.default for option in node.options if option.name != "packed"}
+    settings = build.settings_of(node, {})
+    assert vars(settings) == widgets and settings == node.settings()
+    hints = get_type_hints(node.settings)
+    assert {name: type(value) for name, value in widgets.items()} == {name: hints[name] for name in widgets}
+    with pytest.raises(FrozenInstanceError):
+        setattr(settings, next(iter(widgets)), None)
 
 
 def test_auto_takes_the_first_free_model_that_is_here_and_says_why(host):

@@ -14,7 +14,6 @@ from weights_shop import MODEL, TINY, names, publish, whole
 
 from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
-from stereoreel.core.options import resolve
 from stereoreel.models import catalog, download, weights
 from stereoreel.models.catalog import choose
 from stereoreel.models.headless import Headless, comfy_models
@@ -198,7 +197,7 @@ def test_kinds_that_run_no_foreign_files_refuse_them(host):
 
 def test_a_choice_that_is_open_takes_other_words():
     model, *_ = catalog.options("upscale")
-    assert resolve([model], {"model": "4x_foo.pth"}).model == "4x_foo.pth" and "4x_foo.pth" not in model.choices
+    assert model.check("4x_foo.pth") == "4x_foo.pth" and "4x_foo.pth" not in model.choices
 
 
 @pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..analysis.advisor import OPTIONS
 from ..core.files import refuse_harm
-from ..core.options import resolve
+from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
 
@@ -21,7 +21,7 @@ def declare(commands) -> None:
     parser.add_argument("--output", type=Path, help="the folder for the page, the figures and the workflow; default: a new output/advice_<clip>_...")
     parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
     parser.add_argument("--json", action="store_true", help="print the figures instead of the text")
-    for option in OPTIONS:
+    for option in options_of(OPTIONS):
         parser.add_argument(f"--{option.name}", default=option.default, help=f"{option.text} Default: {option.default}")
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     parser.set_defaults(run=run)
@@ -45,7 +45,7 @@ def _on_clip(options) -> int:
     from ..core.error_context import naming
     from ..media.read.decode import FileSource
 
-    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
+    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)})
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())
     clip = Clip(FileSource(options.clip, cuts=False))
     folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem[:60]}", "", "")

@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 from tqdm import tqdm
 
@@ -14,6 +13,7 @@ from ..core.error_context import naming
 from ..core.files import refuse_folders, refuse_harm
 from ..core.partition import GROUP
 from ..media.paths import check_name
+from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
@@ -140,7 +140,7 @@ def _video(graph: workflow.Graph) -> str:
     return names.pop()
 
 
-def _only(assembly: workflow.Assembly) -> SimpleNamespace:
+def _only(assembly: workflow.Assembly) -> workflow.Output[EncodeOptions]:
     if len(assembly.sinks) != 1:
         raise ValueError(f"A film has one Encode Video node, and this workflow has {len(assembly.sinks)}; make a workflow for each.")
     return assembly.sinks[0]

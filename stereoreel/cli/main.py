@@ -7,7 +7,6 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 from tqdm import tqdm
 
@@ -18,6 +17,7 @@ from ..core.meter import Meter, told
 from ..core.places import data
 from ..media.open import SAMPLE
 from ..media.paths import check_name
+from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
@@ -116,7 +116,7 @@ def _run(options) -> int:
     return 0
 
 
-def _targets(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
+def _targets(jobs: Sequence[workflow.Output[EncodeOptions]], options) -> list[Path]:
     """The file that each Encode node writes; refused here, before the first frame, if one of them would harm a file."""
     from ..media.layouts.layout import file_tag
     from ..media.paths import confine_prefix

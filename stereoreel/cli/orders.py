@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..analysis.order_lab.options import OPTIONS, compared, stage_options
 from ..core.files import refuse_harm, save, save_text
-from ..core.options import resolve
+from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
 
@@ -24,7 +24,7 @@ def declare(commands) -> None:
     parser.add_argument("--json", metavar="FILE", help="write the figures there too; - prints them instead of the report")
     parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option of a stage, or of extract")
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
-    for option in OPTIONS:
+    for option in options_of(OPTIONS):
         text = option.text.replace("%", "%%")
         parser.add_argument(f"--{option.name.replace('_', '-')}", dest=option.name, default=option.default, metavar="VALUE", help=text)
     parser.set_defaults(run=run)
@@ -36,7 +36,7 @@ def run(options) -> int:
     from ..analysis.order_lab.lab import measure
     from ..core.error_context import naming
 
-    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in OPTIONS})
+    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)})
     given = [one for one in options.set if not _of_extract(one)]
     compared(settings.orders, settings.upscaler), stage_options(settings, given)  # refuses nonsense before the clip is searched for cuts
     folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem[:60]}", "", "")
@@ -90,7 +90,7 @@ def _save(found, folder: Path, options) -> list[Path]:
     from ..workflow.litegraph import render
 
     graph, name = found.workflow(options.clip.name), "_".join(found.order)
-    known = {option.name: option for option in extract.OPTIONS}
+    known = {option.name: option for option in options_of(extract.OPTIONS)}
     graph["1"]["inputs"] |= {one: known[one].check(value) for one, value in _for_extract(options).items()}
     texts = {
         folder / "report.txt": found.text,

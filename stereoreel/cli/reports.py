@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from PIL import Image
@@ -16,21 +15,22 @@ from ..media.layouts.anaglyph import dubois
 from ..media.write.render import free_path
 from ..viewing.comfort import measure
 from ..viewing.preview import QUALITY, looks, picture
+from ..workflow.graph import Output
 
 
-def look(job: SimpleNamespace, folder: Path, host: Host) -> str:
+def look(job: Output, folder: Path, host: Host) -> str:
     """Do what a node of ``Assembly.looks`` is for; pictures go into ``folder``. The lines to print."""
     with naming(job.name):
         return LOOKS[job.kind](job, folder, host)
 
 
-def _comfort(job: SimpleNamespace, folder: Path, host: Host) -> str:
+def _comfort(job: Output, folder: Path, host: Host) -> str:
     found = measure(job.clip, job.settings, host, job.name)
     path = save(free_path(folder, "comfort", "", ".png"), lambda part: to_image(found.page).save(part, "PNG"))
     return f"{found.text}\n{path}"
 
 
-def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
+def _preview(job: Output, folder: Path, host: Host) -> str:
     clip, settings = job.clip, job.settings
     rows = []
     for seen in looks(clip, job.depth, settings.samples, settings.width, host):
@@ -42,7 +42,7 @@ def _preview(job: SimpleNamespace, folder: Path, host: Host) -> str:
     return str(save(free_path(folder, "preview", "", ".jpg"), lambda part: sheet.save(part, "JPEG", quality=QUALITY)))
 
 
-def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
+def _advise(job: Output, folder: Path, host: Host) -> str:
     from ..analysis.advisor.advice import UNNAMED, advise, file_of
     from ..analysis.advisor.page import page
 
@@ -52,7 +52,7 @@ def _advise(job: SimpleNamespace, folder: Path, host: Host) -> str:
     return f"{found.text()}\n{path}"
 
 
-def _orders(job: SimpleNamespace, folder: Path, host: Host) -> str:
+def _orders(job: Output, folder: Path, host: Host) -> str:
     from ..analysis.order_lab.lab import measure as compare_orders
 
     found = compare_orders(job.clip, job.settings, host)

@@ -8,14 +8,23 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .clip import ClipInfo, Shot
-from .options import Option
+from .options import Options, option
 from .transforms import Weightless
 
 WHITE = 65535
 FORMATS = {1: "gray16le", 3: "gbrp16le"}
-OPTIONS = (
-    Option("folder", "kept/StereoReel", "Where frames are kept, inside the output folder. They stay until you delete them."),
-)
+
+
+@dataclass(frozen=True)
+class KeepOptions(Options):
+    """Options of Keep Frames."""
+
+    folder: str = option(
+        "kept/StereoReel", "Where frames are kept, inside the output folder. They stay until you delete "
+        "them.")
+
+
+OPTIONS = KeepOptions
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from math import isfinite, log10
 from numbers import Real
-from types import SimpleNamespace
+from typing import TypeVar
 
 YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 LONGEST_SHOWN = 60  # characters of a value in a message
@@ -119,25 +120,69 @@ def shown(value) -> str:
     return written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}…"
 
 
-DOWNLOAD = Option("download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or not.")
-LIVE = (
-    Option("live", "", "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the one before it under this name "
-           "ended. Empty: every run stands for itself.", advanced=True),
-    Option("live_mode", "constant delay", "What a live run gives: one frame for each that came, as late as the model needs and the first ones plain "
-           "resizes; or whatever is ready, which may be nothing.", choices=("constant delay", "as ready"), advanced=True),
-)
+@dataclass(frozen=True)
+class Options:
+    """The options of a stage or a node, declared as fields made by ``option`` and held as values.
+
+    ``resolve`` makes the instances, ``options_of`` describes the fields for the canvas, the terminal and the
+    help pages, and ``dataclasses.replace`` changes a value.
+    """
 
 
-def agree(first: SimpleNamespace, second: SimpleNamespace, *names: str) -> bool:
+Value = TypeVar("Value", bool, int, float, str)
+Made = TypeVar("Made", bound=Options)
+
+
+def option(default: Value, text: str, *, low: float | None = None, high: float | None = None,
+           step: float | None = None, choices: tuple[str, ...] = (), open: bool = False,
+           advanced: bool = False) -> Value:
+    """A field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
+    return field_of(Option("", default, text, low, high, step, choices, open, advanced))
+
+
+def field_of(declared: Option):
+    """A field of ``Options`` with the default, range and text of an option that several declare."""
+    return field(default=declared.default, metadata={"option": declared})
+
+
+@cache
+def options_of(made: type[Options]) -> tuple[Option, ...]:
+    """The declarations of a class of options, in the order of its fields."""
+    return tuple(replace(one.metadata["option"], name=one.name) for one in fields(made))
+
+
+DOWNLOAD = Option(
+    "download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or not.")
+LIVE = Option(
+    "live", "", "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the one "
+    "before it under this name ended. Empty: every run stands for itself.", advanced=True)
+LIVE_MODE = Option(
+    "live_mode", "constant delay", "What a live run gives: one frame for each that came, as late as the model needs "
+    "and the first ones plain resizes; or whatever is ready, which may be nothing.",
+    choices=("constant delay", "as ready"), advanced=True)
+
+
+@dataclass(frozen=True)
+class ModelOptions(Options):
+    """The options of a stage that models of the catalogue run; the catalogue adds the choices of ``model``."""
+
+    model: str = option(
+        "auto", "Which model does the work; auto takes the best one whose weights are present, builtin needs none.")
+
+
+def agree(first: Options, second: Options, *names: str) -> bool:
     """Whether two sets of options have the same values under these names."""
     return all(getattr(first, name) == getattr(second, name) for name in names)
 
 
-def resolve(options: Iterable[Option], given: Mapping) -> SimpleNamespace:
-    """Every option with its given or default value, checked; ValueError names an option that does not exist."""
-    options = tuple(options)
-    if unknown := set(given) - {option.name for option in options}:
-        known = ", ".join(option.name for option in options)
+def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None = None) -> Made:
+    """The options with their given or default values, checked; ValueError names one that does not exist or does not fit.
+
+    ``declared`` replaces the declarations of the class, where the choices are known only when the program runs.
+    """
+    declared = options_of(made) if declared is None else tuple(declared)
+    if unknown := set(given) - {one.name for one in declared}:
+        known = ", ".join(one.name for one in declared)
         named = ", ".join(sorted(map(one_line, unknown)))
         raise ValueError(f"There is no option {named} here; the options are: {known}.")
-    return SimpleNamespace(**{option.name: option.check(given.get(option.name, option.default)) for option in options})
+    return made(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})

@@ -11,7 +11,6 @@ import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import torch
@@ -28,7 +27,7 @@ from ..media.read.clock import frames_of
 from ..media.read.container import open_media
 from ..media.read.decode import FileSource
 from ..media.read.probe import probe
-from ..media.write.options import check, preset
+from ..media.write.options import EncodeOptions, check, preset
 from ..media.write.render import files_of, files_read
 from . import cuts
 from .frame_store import kept_folders
@@ -53,7 +52,7 @@ class Unfinished(RuntimeError):
 def film(
     clip: Clip,
     path: Path,
-    settings: SimpleNamespace,
+    settings: EncodeOptions,
     host: Host,
     *,
     depth: Clip | None = None,
@@ -65,7 +64,7 @@ def film(
     watch: Watch | None = None,
     meter: Meter | None = None,
     say: Callable[[str], None] = log.info,
-    crew: Callable[[list[Clip], SimpleNamespace, Path], Crew] | None = None,
+    crew: Callable[[list[Clip], EncodeOptions, Path], Crew] | None = None,
     keep: bool = False,
     kept: Path | None = None,
     seen: Callable[[Callable[[], dict]], None] | None = None,
@@ -114,7 +113,7 @@ def film(
     return targets
 
 
-def finished(targets: Sequence[Path], clip: Clip, settings: SimpleNamespace, identity: dict) -> list[Path]:
+def finished(targets: Sequence[Path], clip: Clip, settings: EncodeOptions, identity: dict) -> list[Path]:
     """Which files are those of an identity's finished film: each bears the claim of its place, and is complete."""
     return [target for place, target in enumerate(targets) if _claimed(target, place, frames_of(clip.info, settings), identity)]
 
@@ -154,19 +153,19 @@ def job_folder(path: Path) -> Path:
     return path.with_name(f"{path.name}.job")
 
 
-def resumes(clip: Clip, settings: SimpleNamespace) -> bool:
+def resumes(clip: Clip, settings: EncodeOptions) -> bool:
     """Whether the option ``resume`` asks for units."""
     if settings.resume != "auto":
         return settings.resume == "on"
-    simple = not settings.size_mb and "limits" not in preset(settings)
+    simple = not settings.size_mb and preset(settings).limits is None
     return simple and clip.info.frames > LONG and all(isinstance(maker, (Step, FileSource)) for maker in makers_of([clip]))
 
 
-def joinable(settings: SimpleNamespace) -> None:
+def joinable(settings: EncodeOptions) -> None:
     """ValueError where such a file cannot be put together from segments."""
     if settings.size_mb:
         raise ValueError("A film made in units has the size that its quality takes; set size_mb to 0.")
-    if "limits" in preset(settings):
+    if preset(settings).limits:
         raise ValueError(f"{settings.format} is for small pictures of a film, not for a film; choose another format.")
 
 
@@ -219,7 +218,7 @@ def _make(job: Job, work: Crew, seen: Callable[[Callable[[], dict]], None] | Non
                          "What is finished is kept; run the same again to make the rest.") from reason
 
 
-def _join(job: Job, clips: list[Clip], path: Path, outputs: list[OutputFile | None], settings: SimpleNamespace, host: Host, audio,
+def _join(job: Job, clips: list[Clip], path: Path, outputs: list[OutputFile | None], settings: EncodeOptions, host: Host, audio,
           metadata) -> list[Path | None]:
     """Write every output that is not None; the paths they got."""
     files, first, frames = files_of(clips, path, settings), clips[0].info, job.units[-1].stop

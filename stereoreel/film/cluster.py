@@ -14,10 +14,10 @@ import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 from ..core.clip import Clip
 from ..core.files import save_text
+from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
 from . import cuts, environment
@@ -62,7 +62,7 @@ class Cluster:
     def crew(self, graph: Graph, source: Path, device: str | None):
         """Who makes the units of a workflow over a source, as ``film`` takes it."""
 
-        def begin(clips: Sequence[Clip], settings: SimpleNamespace, kept: Path):
+        def begin(clips: Sequence[Clip], settings: EncodeOptions, kept: Path):
             host = Headless(device)
             token = secrets.token_hex(8)
             plan = {

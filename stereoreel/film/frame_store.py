@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import av.error
@@ -26,6 +25,7 @@ from ..core.excerpt import makers_of, spans_of
 from ..core.files import PartFile, save_text
 from ..core.host import Host
 from ..core.keep import FORMATS, WHITE, Keep, levels
+from ..core.options import Options
 from ..media.paths import confine_prefix
 from ..media.read.container import open_media
 from .identity import described, digest, sha256
@@ -48,7 +48,7 @@ class Shelf:
         known: dict[int, dict] = {}
         for maker in makers_of(clips):
             if isinstance(maker, Step) and isinstance(maker.recipe, Keep):
-                made_of = described(maker.inputs, SimpleNamespace(), host, known)
+                made_of = described(maker.inputs, Options(), host, known)
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
     def use(self, parts: Sequence[Clip]) -> None:

@@ -7,7 +7,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 
@@ -17,6 +16,7 @@ from ..core import excerpt as peek
 from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
 from ..core.host import Host
+from ..core.options import Options
 from ..core.tensor_source import TensorSource
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
@@ -30,7 +30,7 @@ NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that chang
 _weights: dict[tuple, str] = {}
 
 
-def described(clips: Sequence[Clip], settings: SimpleNamespace, host: Host, known: dict[int, dict] | None = None) -> dict:
+def described(clips: Sequence[Clip], settings: Options, host: Host, known: dict[int, dict] | None = None) -> dict:
     """Every source, stage, model and weight that the clips are made by, and how they are encoded; JSON can hold it.
 
     Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now. ``known`` keeps what was found of
@@ -127,7 +127,14 @@ def _fields(recipe) -> Iterator[tuple[str, str]]:
     """What a stage that is no model is told."""
     for name, value in sorted(vars(recipe).items()):
         if name not in ("label", "root", "nets"):  # names, and where frames are kept
-            yield name, repr(value)
+            yield name, _written(value)
+
+
+def _written(value) -> str:
+    """A value as Python writes it; options keep the form that is in the digests of unfinished films."""
+    if isinstance(value, Options):
+        return f"namespace({', '.join(f'{name}={one!r}' for name, one in vars(value).items())})"
+    return repr(value)
 
 
 def _source(source: Source) -> dict:

@@ -7,8 +7,8 @@ is shown is the film's own clock, so that no rounding of any container is carrie
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 
@@ -17,17 +17,17 @@ from ..core.files import PartFile
 from ..media.read.clock import Clock
 from ..media.read.container import open_media
 from ..media.write.encode import Writer
+from ..media.write.options import EncodeOptions
+from ..media.write.presets import Preset
 
 CONTAINER = "nut"  # keeps packets and their codec's description as the encoder made them, and any clock exactly
 UNKNOWN_TO_IT = {"prores_ks": "mov"}
 
 
-def segment_entry(entry: dict, info: ClipInfo) -> dict:
+def segment_entry(entry: Preset, info: ClipInfo) -> Preset:
     """The preset of a film's segments, of the film's own preset: the same encoder, without the marks of the finished file."""
-    plain = {key: value for key, value in entry.items() if key not in ("codec_tag", "muxer")}
-    if info.times:
-        plain["clock"] = Clock(info, entry.get("clock")).unit.denominator
-    return {**plain, "container": UNKNOWN_TO_IT.get(entry["codec"], CONTAINER)}
+    clock = Clock(info, entry.clock).unit.denominator if info.times else entry.clock
+    return replace(entry, container=UNKNOWN_TO_IT.get(entry.codec, CONTAINER), clock=clock, codec_tag=None, muxer={})
 
 
 def order(path: Path) -> list[int]:
@@ -48,7 +48,7 @@ def delay(order: list[int]) -> int:
 class Joined(Writer):
     """One file in the making from segments, in order; ``ahead`` is the largest ``delay`` of any of them."""
 
-    def __init__(self, path: Path | PartFile, info: ClipInfo, settings: SimpleNamespace, *, ahead: int, **more):
+    def __init__(self, path: Path | PartFile, info: ClipInfo, settings: EncodeOptions, *, ahead: int, **more):
         super().__init__(path, info, settings, **more)
         self._ahead = ahead
 

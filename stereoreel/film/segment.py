@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
-from types import SimpleNamespace
 
 from torch import Tensor
 
@@ -22,6 +21,7 @@ from ..core.pull import pull
 from ..media.layouts.layout import packed_size
 from ..media.write.encode import Writer
 from ..media.write.hardware import chosen
+from ..media.write.options import EncodeOptions
 from ..media.write.render import files_of
 from .frame_store import Shelf
 from .identity import bits, sha256
@@ -37,7 +37,7 @@ class Maker:
     What Keep asks for is kept below ``kept``; nothing is where that is not given.
     """
 
-    def __init__(self, clips: Sequence[Clip], settings: SimpleNamespace, host: Host, meter: Meter, watch: Watch | None = None,
+    def __init__(self, clips: Sequence[Clip], settings: EncodeOptions, host: Host, meter: Meter, watch: Watch | None = None,
                  kept: Path | None = None):
         self.clips, self.settings, self.host, self.meter, self.watch = list(clips), settings, host, meter, watch
         self._loaded: dict = {}

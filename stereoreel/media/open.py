@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.clip import Clip, apply
-from ..core.options import Option
+from ..core.options import Options, option
 from ..core.transforms import Fit, Trim, Uncut, frame_at
 
 SAMPLE = "sample"
 
-OPTIONS = (
-    Option("video", SAMPLE, "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of four seconds, with sound."),
-    Option("start", 0.0, "Where to begin, in seconds.", low=0.0, high=1e6, step=0.001),
-    Option("duration", 0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001),
-    Option("max_side", 0, "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.", low=0, high=16384, step=2),
-    Option("cuts", True, "Look through the video for cuts first, so that nothing is blended or smoothed across them."),
-    Option("sensitivity", 0.5, "How readily a change counts as a cut in a file: higher finds more.", low=0.0, high=1.0, step=0.05),
-)
+
+@dataclass(frozen=True)
+class ExtractOptions(Options):
+    """Options of Extract Video."""
+
+    video: str = option(
+        SAMPLE, "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of "
+        "four seconds, with sound.")
+    start: float = option(0.0, "Where to begin, in seconds.", low=0.0, high=1e6, step=0.001)
+    duration: float = option(0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001)
+    max_side: int = option(
+        0, "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.",
+        low=0, high=16384, step=2)
+    cuts: bool = option(
+        True, "Look through the video for cuts first, so that nothing is blended or smoothed across them.")
+    sensitivity: float = option(
+        0.5, "How readily a change counts as a cut in a file: higher finds more.",
+        low=0.0, high=1.0, step=0.05)
+
+
+OPTIONS = ExtractOptions
 
 
 def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import yaml
 
 from ..core.clip import Stage
 from ..core.host import Host
-from ..core.options import Option, one_line, resolve
+from ..core.options import ModelOptions, Option, one_line, options_of, resolve
 from ..core.places import data
 from . import policy
 from .headless import Headless
@@ -98,15 +98,20 @@ def module(kind: str) -> ModuleType:
 
 
 def options(kind: str) -> tuple[Option, ...]:
-    """``model`` and the kind's own options."""
-    text = "Which model does the work; auto takes the best one whose weights are present, builtin needs none."
+    """The kind's options, ``model`` with the models there are and what they forbid."""
+    model, *others = options_of(module(kind).OPTIONS)
+    text = model.text
     any_file = ANY in _catalogue(kind)
     if any_file:
         text += " Your own files in the models folder can be chosen as well."
     if bound := [entry.name for entry in models(kind).values() if not entry.commercial]:
         text += f" Not for commercial use, and never taken by auto: {', '.join(bound)}."
-    model = Option("model", "auto", text, choices=names(kind), open=any_file)
-    return (model, *module(kind).OPTIONS)
+    return (replace(model, text=text, choices=names(kind), open=any_file), *others)
+
+
+def settings_of(kind: str, given: Mapping) -> ModelOptions:
+    """The kind's options with their given or default values; ValueError where one does not exist or fit."""
+    return resolve(module(kind).OPTIONS, given, options(kind))
 
 
 def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Container[str] = (),
@@ -250,13 +255,13 @@ def command(entry: Entry, part: File, host: Host, folder: Path | None = None) ->
     return " ".join(words)
 
 
-def chosen(kind: str, settings: SimpleNamespace, host: Host) -> tuple[Entry, str]:
+def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
     """What runs with these settings, its weights present; a kind's ``wanted_parts`` tells which optional ones they need."""
     wanted = getattr(module(kind), "wanted_parts", lambda options: ())(settings)
     return choose(kind, settings.model, host, getattr(settings, "download", False), wanted, policy.aim(getattr(settings, "live", "")))
 
 
-def stage(kind: str, settings: SimpleNamespace, host: Host, label: str) -> Stage:
+def stage(kind: str, settings: ModelOptions, host: Host, label: str) -> Stage:
     """The stage of these settings, ready to run; the log tells what was chosen and why."""
     entry, reason = chosen(kind, settings, host)
     log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
@@ -265,4 +270,4 @@ def stage(kind: str, settings: SimpleNamespace, host: Host, label: str) -> Stage
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:
     """A stage ready to run: ``load("depth", "builtin", host)``."""
-    return stage(kind, resolve(options(kind), {**given, "model": name}), host, kind)
+    return stage(kind, settings_of(kind, {**given, "model": name}), host, kind)

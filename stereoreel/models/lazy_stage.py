@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ..core.clip import Clip, ClipInfo, Stage, Step, makers_of
 from ..core.error_context import naming
 from ..core.host import Host
-from ..core.options import resolve
 from . import catalog
 from .catalog import Entry
 from .weights import found
@@ -24,11 +24,12 @@ class Plan:
     label: str
 
     def __post_init__(self):
-        resolve(catalog.options(self.kind), self.given)
+        catalog.settings_of(self.kind, self.given)
 
     @property
-    def settings(self):
-        return resolve(catalog.options(self.kind), self.given)
+    def settings(self) -> Any:
+        """The options as values, in the class of the kind."""
+        return catalog.settings_of(self.kind, self.given)
 
     @property
     def context(self) -> tuple[int, int]:

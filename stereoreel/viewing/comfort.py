@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -12,21 +11,32 @@ from torch import Tensor
 from ..core.clip import Clip, ClipInfo, Step, apply
 from ..core.excerpt import peek, spread
 from ..core.host import Host
-from ..core.options import Option
+from ..core.options import Options, option
 from ..core.pull import pull
 from ..core.transforms import Fit, Recut, Uncut
 from ..models.lazy_stage import Plan
+from ..stages.stereo import StereoOptions
 from ..stages.stereo.chart import page
 from ..stages.stereo.comfort import SCREENS
 from ..stages.stereo.matching import MatchedReport
 from ..stages.stereo.report import ComfortReport, Report
 
 AS_STEREO = "as Stereo says"
-OPTIONS = (
-    Option("screen", AS_STEREO, "Where the pair will be watched. Without one the limits are those of a television.",
-           choices=(AS_STEREO, *SCREENS)),
-    Option("samples", 12, "How many frames of the clip are looked at, evenly spread; 0 measures every frame.", 0, 1000, 1),
-)
+
+
+@dataclass(frozen=True)
+class ComfortOptions(Options):
+    """Options of Stereo Comfort."""
+
+    screen: str = option(
+        AS_STEREO, "Where the pair will be watched. Without one the limits are those of a television.",
+        choices=(AS_STEREO, *SCREENS))
+    samples: int = option(
+        12, "How many frames of the clip are looked at, evenly spread; 0 measures every frame.",
+        low=0, high=1000, step=1)
+
+
+OPTIONS = ComfortOptions
 
 
 class Comfort(NamedTuple):
@@ -43,7 +53,7 @@ class _Reported:
 
     label: str
     screen: str | None
-    settings: SimpleNamespace | None  # Stereo's; None: the pictures are matched
+    settings: StereoOptions | None  # Stereo's; None: the pictures are matched
     made: Report | None = None
 
     def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
@@ -54,7 +64,7 @@ class _Reported:
         return self.made
 
 
-def overlay(clip: Clip, settings: SimpleNamespace, label: str) -> Clip:
+def overlay(clip: Clip, settings: ComfortOptions, label: str) -> Clip:
     """The clip in gray, tinted where it stands in front or lies behind, with each frame's histogram; drawn when somebody looks.
 
     ValueError where the clip is no pair of pictures.
@@ -67,7 +77,7 @@ def overlay(clip: Clip, settings: SimpleNamespace, label: str) -> Clip:
     return apply(recipe, *(made_by.inputs if made_by else [clip]))["clip"]
 
 
-def measure(clip: Clip, settings: SimpleNamespace, host: Host, label: str) -> Comfort:
+def measure(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Comfort:
     """Look at a stereo clip, or at ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
     seen = overlay(clip, settings, label)
     recipe = seen.maker.recipe

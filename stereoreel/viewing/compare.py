@@ -6,34 +6,46 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from types import SimpleNamespace
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ..core.clip import Clip, ClipInfo, Shot, apply
-from ..core.options import Option
+from ..core.options import Options, option
 from ..core.per_eye import TIME
 from ..core.timeline import gaps, output_count, output_edge
 from ..core.transforms import Trim, Weightless
 from ..image.resize import resize
 
-OPTIONS = (
-    Option("mode", "split", "split shows the left part of clip and the right part of other; side by side and above show both whole; "
-           "difference shows how far apart they are, times gain.", choices=("split", "side by side", "above", "difference")),
-    Option("position", 0.5, "Where the split is, as a share of the width.", 0.0, 1.0, 0.01),
-    Option("sweep", 0.0, "Seconds in which the split goes from left to right and back, over and over; 0 keeps it where it is.", 0.0, 60.0, 0.5),
-    Option("label", "A", "Written on the first clip; empty for nothing."),
-    Option("other_label", "B", "Written on the second clip; empty for nothing."),
-    Option("gain", 4.0, "How many times the difference is shown.", 1.0, 100.0, 1.0),
-)
+
+@dataclass(frozen=True)
+class CompareOptions(Options):
+    """Options of Compare Clips."""
+
+    mode: str = option(
+        "split", "split shows the left part of clip and the right part of other; side by side and above "
+        "show both whole; difference shows how far apart they are, times gain.",
+        choices=("split", "side by side", "above", "difference"))
+    position: float = option(
+        0.5, "Where the split is, as a share of the width.",
+        low=0.0, high=1.0, step=0.01)
+    sweep: float = option(
+        0.0, "Seconds in which the split goes from left to right and back, over and over; 0 keeps it where "
+        "it is.",
+        low=0.0, high=60.0, step=0.5)
+    label: str = option("A", "Written on the first clip; empty for nothing.")
+    other_label: str = option("B", "Written on the second clip; empty for nothing.")
+    gain: float = option(4.0, "How many times the difference is shown.", low=1.0, high=100.0, step=1.0)
+
+
+OPTIONS = CompareOptions
 LINE = 1 / 640  # of the width: the split's line, at least one pixel
 LETTERS = 1 / 24  # of the height: the size of labels
 SHAPE = 0.02  # by which the clips' proportions may differ; so much is rounding
 
 
-def compare(clip: Clip, other: Clip, settings: SimpleNamespace, label: str) -> Clip:
+def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Clip:
     """One clip of both, lazily: at the larger size and the higher rate (the other's frames are held), as long as the shorter.
 
     It sounds like the first. ValueError where one has two views and the other one, or where their proportions differ.
@@ -71,7 +83,7 @@ class Held(Weightless):
 class Compared(Weightless):
     """Two clips of one length, rate and number of views as one; frames ``[T, H, W, 1, 3 or 4]`` become ``[T, H', W', 3]``."""
 
-    settings: SimpleNamespace
+    settings: CompareOptions
     label: str = "Compare"
     joint = False
 
@@ -110,7 +122,7 @@ def sized(chunk: Tensor, height: int, width: int) -> Tensor:
     return chunk.expand(*chunk.shape[:3], 3)
 
 
-def edge(settings: SimpleNamespace, seconds: float) -> float:
+def edge(settings: CompareOptions, seconds: float) -> float:
     """Where the split is at a time, as a share of the width."""
     if not settings.sweep:
         return settings.position

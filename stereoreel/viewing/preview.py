@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,16 +14,26 @@ from torch import Tensor
 from ..core.clip import Clip, apply
 from ..core.excerpt import peek, spread
 from ..core.host import Host
-from ..core.options import Option
+from ..core.options import Options, option
 from ..core.pull import pull
 from ..core.transforms import Eye, Fit
 from ..stages.depth.views import Colors
 
-OPTIONS = (
-    Option("samples", 8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need around them, are computed.",
-           low=1, high=64, step=1),
-    Option("width", 960, "The longer side of the pictures, in pixels; smaller frames stay as they are.", low=64, high=4096, step=32),
-)
+
+@dataclass(frozen=True)
+class PreviewOptions(Options):
+    """Options of Preview Stereo."""
+
+    samples: int = option(
+        8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need "
+        "around them, are computed.",
+        low=1, high=64, step=1)
+    width: int = option(
+        960, "The longer side of the pictures, in pixels; smaller frames stay as they are.",
+        low=64, high=4096, step=32)
+
+
+OPTIONS = PreviewOptions
 QUALITY = 92
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from types import SimpleNamespace
+from typing import Any
 
 from ..core.clip import Clip, apply
 from ..core.keep import Keep
@@ -24,9 +24,9 @@ from .node_specs import Node
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 
 
-def settings_of(node: Node, options: Mapping) -> SimpleNamespace:
-    """A node's options, checked; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
-    return resolve([option for option in node.options if option.name != "packed"], options)
+def settings_of(node: Node, options: Mapping) -> Any:
+    """A node's options, checked, in its class ``node.settings``; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
+    return resolve(node.settings, options, [option for option in node.options if option.name != "packed"])
 
 
 def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str) -> dict[str, Clip | float | str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from types import SimpleNamespace
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from ..core.clip import Clip
 from ..core.error_context import naming
-from ..core.options import resolve, shown
+from ..core.options import Options, shown
 from ..media import open as extract
+from ..media.write.options import EncodeOptions
 from . import build
 from .check import Graph, Link, declared, read, upstream
 from .node_specs import Node
 
-__all__ = ["Assembly", "Graph", "declared", "override", "read"]
+__all__ = ["Assembly", "Graph", "Output", "declared", "override", "read"]
 
 MOST_NAMED = 20  # nodes in a message
 
@@ -44,6 +46,20 @@ def _find(nodes: Mapping[str, Node], who: str) -> str:
                      f"one by its id: {there}.")
 
 
+Settings = TypeVar("Settings", bound=Options)
+
+
+@dataclass(frozen=True)
+class Output(Generic[Settings]):
+    """The task of an output node: the clip, the depth if one is connected, and the node's options."""
+
+    name: str
+    kind: str
+    clip: Clip
+    depth: Clip | None
+    settings: Settings
+
+
 class Assembly:
     """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see.
 
@@ -63,8 +79,8 @@ class Assembly:
         for node_id in filter(read.__contains__, self._links):
             self._made[node_id] = self._make(node_id)
         outputs = [self._output(node_id) for node_id in ends]
-        self.sinks = [output for output in outputs if output.kind == "encode"]
-        self.looks = [output for output in outputs if output.kind != "encode"]
+        self.sinks: list[Output[EncodeOptions]] = [output for output in outputs if output.kind == "encode"]
+        self.looks: list[Output] = [output for output in outputs if output.kind != "encode"]
 
     @property
     def clips(self) -> list[Clip]:
@@ -87,7 +103,7 @@ class Assembly:
                 return {}  # the file is not written yet
             if node.kind != "extract":
                 return build.stage(node, inputs, options, node_id)
-            settings, clip = resolve(node.options, options), inputs.get("clip")
+            settings, clip = build.settings_of(node, options), inputs.get("clip")
             if clip:
                 clip = extract.from_clip(clip, settings, name, look=self._look)
             else:
@@ -113,8 +129,7 @@ class Assembly:
                              f"output: its own input is not connected, or it needs ComfyUI.")
         return made
 
-    def _output(self, node_id: str) -> SimpleNamespace:
-        """What an output node is to do: its kind, its clip and depth, and its settings."""
+    def _output(self, node_id: str) -> Output:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
         name = build.label(node, node_id)
         with naming(name):
@@ -122,4 +137,4 @@ class Assembly:
                 raise ValueError("nothing is connected to clip.")
             build.check_rate(inputs["clip"], inputs.get("fps"))
             settings = build.settings_of(node, options)
-        return SimpleNamespace(name=name, kind=node.kind, clip=inputs["clip"], depth=inputs.get("depth"), settings=settings)
+        return Output(name, node.kind, inputs["clip"], inputs.get("depth"), settings)

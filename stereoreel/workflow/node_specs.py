@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from types import ModuleType
 
-from ..core.options import Option
+from ..core.options import Option, Options, options_of
 from ..models import catalog
 
 FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
@@ -48,6 +49,11 @@ class Node:
     def options(self) -> tuple[Option, ...]:
         return _options(self.kind, self.module, self.pairs)
 
+    @property
+    def settings(self) -> type[Options]:
+        """The class that holds the options' values."""
+        return _module(self.kind, self.module).OPTIONS
+
 
 # Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind may get later.
 PACKED = Option(
@@ -56,10 +62,15 @@ PACKED = Option(
 )
 
 
+def _module(kind: str, module: str) -> ModuleType:
+    """The module that declares a node's options."""
+    return import_module(f"..{module}", __package__) if module else catalog.module(kind)
+
+
 @lru_cache
 def _options(kind: str, module: str, pairs: bool) -> tuple[Option, ...]:
     if module:
-        options = import_module(f"..{module}", __package__).OPTIONS
+        options = options_of(_module(kind, module).OPTIONS)
         return (PACKED, *options) if pairs else options
     model, *others = catalog.options(kind)
     return (model, PACKED, *others) if pairs else (model, *others)

@@ -24,10 +24,11 @@ from stereoreel.media.read.decode import FileSource
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.media.write.render import write
 from stereoreel.models.headless import Headless
+from stereoreel.workflow.graph import Output
 
 
 def job(clip, depth=None, **settings):
-    return SimpleNamespace(clip=clip, depth=depth, settings=resolve(OPTIONS, {"speed": "fast", **settings}))
+    return Output("Encode", "encode", clip, depth, resolve(OPTIONS, {"speed": "fast", **settings}))
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from vsr_nets import small as small_vsr
 from weights_shop import TINY, publish, whole
 
 from stereoreel.cli.main import main
-from stereoreel.core.options import resolve
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry
 from stereoreel.models.intact import fault
@@ -52,7 +51,7 @@ def load(kind: str, arch: str, name: str, host):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return import_module(f"stereoreel.stages.{kind}.{arch}").load(
-            entry, resolve(catalog.options(kind), {"precision": "fp32"}), host
+            entry, catalog.settings_of(kind, {"precision": "fp32"}), host
         )
 
 
@@ -242,7 +241,7 @@ def test_what_auto_passes_over_is_in_the_reason_and_a_warning(tmp_path, host, mo
     publish(monkeypatch, "upscale", "realesr-general-x4v3", whole(5000))
     path = put(tmp_path, "upscale", "realesr-general-x4v3.pth", b"")
     catalog.load("upscale", "builtin", host)
-    stage = catalog.stage("upscale", resolve(catalog.options("upscale"), {}), host, "Upscale")
+    stage = catalog.stage("upscale", catalog.settings_of("upscale", {}), host, "Upscale")
     assert stage is not None
     (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert (

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -19,10 +18,13 @@ from ...core.host import Host
 from ...core.options import resolve
 from ...media import open as extract
 from ...media.read.decode import FileSource
+from ...media.write.options import EncodeOptions
 from ...workflow import orders
+from ...workflow.graph import Output
 from ...workflow.litegraph import render
 from ...workflow.node_specs import BY_ID
 from ..trial import trial
+from . import AdvisorOptions
 from .cost import Cost, predict
 from .measure import Measured, measure
 from .verdict import Verdict, verdict
@@ -86,7 +88,7 @@ class Advice:
         return [picture, *(save_text(folder / name, f"{text}\n", replace) for name, text in zip(FILES[1:], texts))]
 
 
-def advise(clip: Clip, settings: SimpleNamespace, host: Host, name: str, video: str = UNNAMED) -> Advice:
+def advise(clip: Clip, settings: AdvisorOptions, host: Host, name: str, video: str = UNNAMED) -> Advice:
     """Look at a clip and say what to do with it; ``settings`` are ``OPTIONS``, resolved. ``video`` is what the workflow's Extract shall open.
 
     ValueError where the clip is a pair of eyes.
@@ -99,11 +101,11 @@ def advise(clip: Clip, settings: SimpleNamespace, host: Host, name: str, video: 
     return Advice(name, measured, found, cost, _graph(found, name, {"video": video, **_part(clip)}))
 
 
-def job(clip: Clip, found: Verdict) -> SimpleNamespace:
+def job(clip: Clip, found: Verdict) -> Output[EncodeOptions]:
     """What Encode would be given, were the recommended workflow queued with this clip."""
     shrunk = extract.from_clip(clip, resolve(extract.OPTIONS, {**found.options.get("extract", {}), "cuts": bool(clip.info.cuts)}), "Extract Video")
     pair = trial(found.kinds, shrunk, found.options).pair
-    return SimpleNamespace(clip=pair, depth=None, settings=resolve(BY_ID["StereoReelEncode"].options[1:], {}))
+    return Output("Encode Video", "encode", pair, None, EncodeOptions())
 
 
 def file_of(clip: Clip) -> Path | None:

@@ -6,13 +6,14 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from types import SimpleNamespace
 
 from ...core import excerpt as peek
 from ...core.clip import Clip, ClipInfo, apply
 from ...core.host import Host
 from ...core.transforms import Trim
 from ...media.read.clock import frames_of
+from ...media.write.options import EncodeOptions
+from ...workflow.graph import Output
 from .excerpts import least, spans
 from .footprint import Footprint, growth, unfilled
 from .measured import Run, run
@@ -65,7 +66,7 @@ class Cost:
         return asdict(self)
 
 
-def predict(job, host: Host, seconds: float = 20) -> Cost:
+def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost:
     """The cost of a job: its ``clip``, its ``depth`` or None, and its ``settings``, those of Encode.
 
     Makes excerpts for about ``seconds``: at least two, unless the film is shorter than that and made whole. The host's tick is told how
@@ -109,7 +110,7 @@ def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
     return frames if frames >= 2 * last.frames or (frames == whole and left > 2 * pace * whole) else 0
 
 
-def _written(clips: Sequence[Clip], settings: SimpleNamespace) -> list[Clip]:
+def _written(clips: Sequence[Clip], settings: EncodeOptions) -> list[Clip]:
     """As far as the file goes."""
     end = frames_of(clips[0].info, settings)
     return list(clips) if end == clips[0].info.frames else [apply(Trim(0, end), clip)["clip"] for clip in clips]
@@ -129,7 +130,7 @@ class _Telling:
         return getattr(self._host, name)
 
 
-def _reckoned(clips: Sequence[Clip], settings: SimpleNamespace, runs: Sequence[Run], memory: int, gpu: int) -> Cost:
+def _reckoned(clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence[Run], memory: int, gpu: int) -> Cost:
     """The whole film's cost by what the longest run took."""
     whole, first = clips[0].info.frames, runs[0]
     main = max(runs[1:] or runs, key=lambda run: run.frames)

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -18,7 +17,7 @@ from ...core.host import Host
 from ...core.meter import Cost, Meter, give_back, reset_peak, resident
 from ...core.transforms import Weightless
 from ...media.write.encode import Writer
-from ...media.write.options import extension
+from ...media.write.options import EncodeOptions, extension
 from ...media.write.render import files_of
 
 FULL = 128  # frames by which every encoder has begun to give what it was given
@@ -77,7 +76,7 @@ def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
     return sources, stages
 
 
-def growth(clips: Sequence[Clip], settings: SimpleNamespace, frames: int, host: Host, until: float) -> int:
+def growth(clips: Sequence[Clip], settings: EncodeOptions, frames: int, host: Host, until: float) -> int:
     """Bytes that the encoders take beyond what they took for ``frames`` frames, once the film goes on: they look that far ahead.
 
     Grey frames are written until the first ones come out, or until ``until`` of ``time.monotonic``.

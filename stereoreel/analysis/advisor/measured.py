@@ -6,9 +6,8 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import av.error
@@ -20,7 +19,7 @@ from ...core.meter import Meter
 from ...core.per_eye import TIME
 from ...core.transforms import Trim
 from ...media.read.container import open_media
-from ...media.write.options import extension
+from ...media.write.options import EncodeOptions, extension
 from ...media.write.render import write
 from .excerpts import Excerpts
 
@@ -71,13 +70,13 @@ class Run:
         return sum(cost.seconds for cost in self.meter.costs.values())
 
 
-def run(clips: Sequence[Clip], settings: SimpleNamespace, wanted: peek.Spans, host: Host, loaded: dict, until: float) -> Run:
+def run(clips: Sequence[Clip], settings: EncodeOptions, wanted: peek.Spans, host: Host, loaded: dict, until: float) -> Run:
     """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the disk."""
     begun, worked, idle = time.perf_counter(), time.process_time(), _idle()
     excerpts = Excerpts(clips, wanted, loaded, until)
     found, ends = Run(excerpts.info), [*excerpts.info.cuts, excerpts.info.frames]
     share = excerpts.info.frames / clips[0].info.frames
-    settings = SimpleNamespace(**{**vars(settings), "size_mb": settings.size_mb * share})
+    settings = replace(settings, size_mb=settings.size_mb * share)
     times, cores = {0: begun}, worked
 
     def seen(chunks) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 from ...core import excerpt as peek
 from ...core.clip import Clip, ClipInfo, Step
 from ...core.partition import LONGEST, stretches
-from ...media.write.options import preset
+from ...media.write.options import EncodeOptions, preset
 from .measured import File, Run
 
 ENCODE = "Encode"
@@ -58,13 +57,13 @@ def doubt_of(run: Run, whole: int) -> float:
     return min(0.5, math.hypot(DOUBT, 2 * error))
 
 
-def size_of(info: ClipInfo, settings: SimpleNamespace, run: Run, file: File, first: Run, small: File) -> int:
+def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first: Run, small: File) -> int:
     """Bytes of a finished file by those of two runs: each shot begins with a key frame, and the excerpts are shots of their own."""
     if settings.size_mb:
         return round(settings.size_mb * 1e6)
     if not file.keys:
         return round(file.size / run.frames * info.frames)
-    every, coded = int(preset(settings).get("options", {}).get("g", KEY_EVERY)), info.frames * file.coded / run.frames
+    every, coded = int(preset(settings).options.get("g", KEY_EVERY)), info.frames * file.coded / run.frames
     keys = min(coded, len(file.keys) / _keys(run.info, every) * _keys(info, every) if file.others else coded)
     apart = run.frames >= 2 * first.frames  # sound grows with the film, and the container's index with it; its head does not
     more = (file.beside - small.beside) / (run.frames - first.frames) if apart else file.beside / run.frames

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from PIL.Image import Image
@@ -21,7 +20,7 @@ from ...workflow.orders import api
 from ..trial import trial
 from .cost import Cost
 from .motion import Position, Source
-from .options import compared, stage_options
+from .options import OrderLabOptions, compared, stage_options
 from .places import Gallery, Kept, places, sheet
 from .report import figures_of, table
 from .runs import STRAIGHT, Order, Window, part_of, windows
@@ -59,7 +58,7 @@ class Finding(NamedTuple):
         return graph
 
 
-def measure(clip: Clip, settings: SimpleNamespace, host: Host, given: Sequence[str] = ()) -> Finding:
+def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()) -> Finding:
     """Compare orders over a clip; ``settings`` are the lab's options, resolved, and ``given`` more options of stages, KIND.OPTION=VALUE.
 
     ValueError before the first frame where an order cannot run, FileNotFoundError where weights are missing.
@@ -84,7 +83,7 @@ class Size:
 class Lab:
     """Orders over one clip, place by place; all that is kept of a place are its figures and a few crops."""
 
-    def __init__(self, clip: Clip, settings: SimpleNamespace, host: Host, given: Sequence[str] = ()):
+    def __init__(self, clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()):
         self.clip, self.settings = clip, settings
         self.orders = compared(settings.orders, settings.upscaler)
         self.options = stage_options(settings, given)

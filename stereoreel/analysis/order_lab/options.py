@@ -3,40 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
-from types import SimpleNamespace
+from dataclasses import dataclass, replace
 
-from ...core.options import Option, resolve
+from ...core.options import ModelOptions, Options, field_of, option
 from ...models import catalog
 from ...workflow.orders import UPSCALERS
 
 ANY_UPSCALER = "upscaler"  # in an order: the one that is chosen
 
 
-def _like(kind: str, name: str, own: str, text: str = "") -> Option:
-    """A stage's option under a name of the lab's."""
-    option = next(option for option in catalog.options(kind) if option.name == name)
-    return replace(option, name=own, text=text or option.text, advanced=False)
+def _like(kind: str, name: str, text: str = ""):
+    """A field that is declared as a stage's option is."""
+    declared = next(option for option in catalog.options(kind) if option.name == name)
+    return field_of(replace(declared, text=text or declared.text, advanced=False))
 
 
-OPTIONS = (
-    Option("orders", "all", "all compares: default; upscale before depth; interpolate after depth; upscale last; depth from source; depth first. Or "
-           "name some of them, and orders of your own such as interpolate, depth, stereo, upscale; with semicolons between them."),
-    Option("upscaler", "vsr", "Which upscaler the orders have: Video Super Resolution, or RealESRGAN Upscale.", choices=UPSCALERS),
-    *(_like(kind, "model", f"{kind}_model", f"The model of {node}; as there.") for kind, node in {
-        "vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale", "interpolate": "Interpolate Frames", "depth": "Estimate Depth"}.items()),
-    _like("vsr", "factor", "factor"),
-    _like("interpolate", "multiplier", "multiplier"),
-    _like("depth", "resolution", "depth_resolution"),
-    Option("shots", 5, "At how many places of the clip the orders are tried; below five the answer is never called sure.", 1, 50, 1),
-    Option("frames", 8, "How many frames of the source are tried at each place; more is surer and slower.", 2, 90, 1),
-    Option("sampling", 0, "Which places: 0 takes the middles of equal parts of the clip, any other number others. The same number gives the same "
-           "figures, but for time and memory.", 0, 2**31 - 1, 1),
-    Option("settings", "", "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true."),
-)  # fmt: skip
+@dataclass(frozen=True)
+class OrderLabOptions(Options):
+    """Options of the Order Lab."""
+
+    orders: str = option(
+        "all", "all compares: default; upscale before depth; interpolate after depth; upscale last; depth "
+        "from source; depth first. Or name some of them, and orders of your own such as interpolate, depth, "
+        "stereo, upscale; with semicolons between them.")
+    upscaler: str = option(
+        "vsr", "Which upscaler the orders have: Video Super Resolution, or RealESRGAN Upscale.",
+        choices=UPSCALERS)
+    vsr_model: str = _like("vsr", "model", "The model of Video Super Resolution; as there.")
+    upscale_model: str = _like("upscale", "model", "The model of RealESRGAN Upscale; as there.")
+    interpolate_model: str = _like("interpolate", "model", "The model of Interpolate Frames; as there.")
+    depth_model: str = _like("depth", "model", "The model of Estimate Depth; as there.")
+    factor: float = _like("vsr", "factor")
+    multiplier: int = _like("interpolate", "multiplier")
+    depth_resolution: str = _like("depth", "resolution")
+    shots: int = option(
+        5, "At how many places of the clip the orders are tried; below five the answer is never called "
+        "sure.",
+        low=1, high=50, step=1)
+    frames: int = option(
+        8, "How many frames of the source are tried at each place; more is surer and slower.",
+        low=2, high=90, step=1)
+    sampling: int = option(
+        0, "Which places: 0 takes the middles of equal parts of the clip, any other number others. The same "
+        "number gives the same figures, but for time and memory.",
+        low=0, high=2**31 - 1, step=1)
+    settings: str = option(
+        "", "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true.")
 
 
-def stage_options(settings: SimpleNamespace, given: Iterable[str] = ()) -> dict[str, dict]:
+OPTIONS = OrderLabOptions
+
+
+def stage_options(settings: OrderLabOptions, given: Iterable[str] = ()) -> dict[str, dict]:
     """The options of every kind that are set, with ``KIND.OPTION=VALUE`` from ``given`` last; ValueError where one does not exist or fit."""
     options = {kind: {} for kind in catalog.KINDS}
     for kind in UPSCALERS:
@@ -50,11 +68,11 @@ def stage_options(settings: SimpleNamespace, given: Iterable[str] = ()) -> dict[
             raise ValueError(f"An option of a stage is set as KIND.OPTION=VALUE with one of {', '.join(options)}, not {setting.strip()!r}.")
         options[kind][name] = value.strip()
     for kind, chosen in options.items():
-        _check(kind, resolve(catalog.options(kind), chosen))
+        _check(kind, catalog.settings_of(kind, chosen))
     return options
 
 
-def _check(kind: str, settings: SimpleNamespace) -> None:
+def _check(kind: str, settings: ModelOptions) -> None:
     for name in ("loop", "slow_motion"):
         if getattr(settings, name, False):
             raise ValueError(f"Orders are compared at the same moments of the clip; leave {kind}.{name} off here, and set it in the workflow.")

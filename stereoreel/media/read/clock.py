@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 from itertools import pairwise
-from types import SimpleNamespace
 
 from ...core.clip import ClipInfo
 from ..layouts.layout import TURNS
-from ..write.options import preset
+from ..write.options import EncodeOptions, preset
+from ..write.presets import Limits
 
 COARSE = 1000  # ticks a second for one with a picture that stands for half an hour
 KEPT_BACK = 16  # frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown
@@ -55,9 +55,9 @@ class Taken:
     ``turn`` of them make about an eighth of a second, for which the layout wiggle shows an eye.
     """
 
-    def __init__(self, info: ClipInfo, limits: dict):
+    def __init__(self, info: ClipInfo, limits: Limits | None):
         self._seen, self._stop = 0, length(info, limits) if limits else math.inf
-        self._every = max(1, math.ceil(info.fps / limits["fps"])) if limits else 1
+        self._every = max(1, math.ceil(info.fps / limits.fps)) if limits else 1
         self.turn = max(1, round(info.fps / self._every / TURNS))
 
     def __next__(self) -> tuple[int, int] | None:
@@ -68,13 +68,13 @@ class Taken:
         return index, min(index + self._every, self._stop)
 
 
-def length(info: ClipInfo, limits: dict) -> int:
+def length(info: ClipInfo, limits: Limits | None) -> int:
     """How many frames of a clip lie within the limits of a preset."""
-    if not limits or info.duration <= limits["seconds"]:
+    if not limits or info.duration <= limits.seconds:
         return info.frames
-    return max(1, sum(info.time(frame) - info.time(0) < limits["seconds"] for frame in range(info.frames)))
+    return max(1, sum(info.time(frame) - info.time(0) < limits.seconds for frame in range(info.frames)))
 
 
-def frames_of(info: ClipInfo, settings: SimpleNamespace) -> int:
+def frames_of(info: ClipInfo, settings: EncodeOptions) -> int:
     """How many frames of a clip are computed for a file with these settings."""
-    return length(info, preset(settings).get("limits", {}))
+    return length(info, preset(settings).limits)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from types import SimpleNamespace
 from typing import NamedTuple
 
 import av
@@ -15,8 +14,9 @@ from ...core.clip import ClipInfo
 from ..layouts.boxes import Stereo
 from ..read.clock import Clock
 from ..read.light import light_words
-from .options import presets
+from .options import EncodeOptions
 from .picture import Pictures
+from .presets import Preset, Quality, presets
 from .scheduling import kept_scheduling
 
 ANAGLYPHS = ("anaglyph", "anaglyph_color", "anaglyph_half_color", "anaglyph_gray")
@@ -36,22 +36,22 @@ class Rate(NamedTuple):
     notes: str = ""
 
 
-def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: SimpleNamespace, entry: dict,
+def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: EncodeOptions, entry: Preset,
                  pictures: Pictures, clock: Clock, rate: Rate | None = None):
     """The container's video stream, its encoder open; ValueError where the codec is missing or refuses such frames."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints a page of settings otherwise
     others = ", ".join(name for name in presets() if name != settings.format)
     refusal = (f"{settings.format} cannot hold frames of {pictures.size[0]} x {pictures.size[1]} at {float(info.fps):.6g} a second; "
                f"choose another format ({others}), a half layout, or another size.")
-    if pictures.size[0] < entry.get("narrowest", 0):
+    if pictures.size[0] < entry.narrowest:
         raise ValueError(refusal)
     try:
-        stream = container.add_stream(entry["codec"], rate=clock.rate, options=codec_options(info, settings, entry, rate))
+        stream = container.add_stream(entry.codec, rate=clock.rate, options=codec_options(info, settings, entry, rate))
     except av.codec.codec.UnknownCodecError:
-        raise ValueError(f"This PyAV was built without {entry['codec']}, which {settings.format} needs; "
+        raise ValueError(f"This PyAV was built without {entry.codec}, which {settings.format} needs; "
                          f"choose another format ({others}).") from None
     configure(stream.codec_context, entry, pictures, clock, rate)
-    if info.views == 2 and settings.stereo_tags and entry["container"] == "matroska" and settings.layout in STEREO_MODES:
+    if info.views == 2 and settings.stereo_tags and entry.container == "matroska" and settings.layout in STEREO_MODES:
         stream.metadata["stereo_mode"] = STEREO_MODES[settings.layout]
     try:
         with kept_scheduling():
@@ -61,39 +61,37 @@ def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settin
     return stream
 
 
-def configure(context: av.VideoCodecContext, entry: dict, pictures: Pictures, clock: Clock, rate: Rate | None) -> None:
+def configure(context: av.VideoCodecContext, entry: Preset, pictures: Pictures, clock: Clock, rate: Rate | None) -> None:
     """All that an encoder is told beside its options, before it is opened."""
     pictures.configure(context)
     context.time_base, context.framerate, context.thread_type = clock.unit, clock.rate, "AUTO"
     context.bit_rate = rate.bits if rate else 0
-    if "codec_tag" in entry:
-        context.codec_tag = entry["codec_tag"]
+    if entry.codec_tag:
+        context.codec_tag = entry.codec_tag
 
 
-def codec_options(info: ClipInfo, settings: SimpleNamespace, entry: dict, rate: Rate | None = None) -> dict[str, str]:
+def codec_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, rate: Rate | None = None) -> dict[str, str]:
     """The settings in the codec's own words."""
-    options = dict(entry.get("options", {}))
+    options = dict(entry.options)
     if rate is None:
-        options |= _quality(entry.get("crf"), settings.crf)
-    elif rate.number:
+        options |= _quality(entry.crf, settings.crf)
+    elif rate.number and entry.passes:
         notes = re.sub(r"([\\':=])", r"\\\1", rate.notes)  # these part the words from each other
-        _say(options, entry["passes"], f"pass={rate.number}:stats={notes}")
-    if "speeds" in entry:
-        options[entry["speeds"]["option"]] = entry["speeds"][settings.speed]
-    if info.color.light and "light" in entry:
-        _say(options, entry["light"], light_words(info.color.light, entry["light"]))
+        _say(options, entry.passes, f"pass={rate.number}:stats={notes}")
+    if entry.speeds:
+        options[entry.speeds.option] = getattr(entry.speeds, settings.speed)
+    if info.color.light and entry.light:
+        _say(options, entry.light, light_words(info.color.light, entry.light))
     if _says_so_itself(info, settings, entry):
         _say(options, "x264-params", f"frame-packing={FRAME_PACKING[settings.layout]}")
     return options
 
 
-def _quality(crf: dict | None, wanted: int) -> dict[str, str]:
+def _quality(crf: Quality | None, wanted: int) -> dict[str, str]:
     if crf is None:
         return {}
-    value = crf["default"] if wanted < 0 else max(crf["best"], min(wanted, crf["worst"]))
-    value = crf.get("first", 0) + crf.get("step", 1) * value
-    names = crf["option"] if isinstance(crf["option"], list) else [crf["option"]]
-    return {**crf.get("with", {}), **{name: str(value) for name in names}}
+    value = crf.default if wanted < 0 else max(crf.best, min(wanted, crf.worst))
+    return {**crf.extra, **dict.fromkeys(crf.names, str(crf.first + crf.step * value))}
 
 
 def _say(options: dict[str, str], name: str, words: str) -> None:
@@ -102,26 +100,26 @@ def _say(options: dict[str, str], name: str, words: str) -> None:
         options[name] = f"{options[name]}:{words}" if name in options else words
 
 
-def _says_so_itself(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> bool:
+def _says_so_itself(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> bool:
     """Whether the codec's own stream tells how the eyes are packed."""
-    return entry["codec"] == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
+    return entry.codec == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
 
 
-def stereo_of(info: ClipInfo, settings: SimpleNamespace, entry: dict) -> Stereo | None:
+def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo | None:
     """What an MP4 or MOV file is to say of its two eyes; None where it is another file, or there is nothing to say.
 
     A stream that says so itself is said nothing of: FFmpeg 9 stops at frames that are told twice.
     """
-    if info.views == 1 or not settings.stereo_tags or entry["container"] not in ("mp4", "mov") or _says_so_itself(info, settings, entry):
+    if info.views == 1 or not settings.stereo_tags or entry.container not in ("mp4", "mov") or _says_so_itself(info, settings, entry):
         return None
     return STEREO_BOXES.get(settings.layout)
 
 
-def container_options(info: ClipInfo, settings: SimpleNamespace, entry: dict, clock: Clock) -> dict[str, str]:
+def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, clock: Clock) -> dict[str, str]:
     """For the muxer: a film's index at its beginning, free names for metadata, exact edits, little kept back for a silent track."""
     options = {"max_interleave_delta": "1000000"}  # microseconds; a subtitle every few minutes would else hold all picture since
-    options |= entry.get("muxer", {})
-    if entry["container"] in ("mp4", "mov"):
+    options |= entry.muxer
+    if entry.container in ("mp4", "mov"):
         ticks = clock.unit.denominator
         first = "" if stereo_of(info, settings, entry) else "faststart+"  # write_stereo moves the index, which is done once
         options |= {"movflags": first + "use_metadata_tags", "movie_timescale": str(ticks * math.ceil(10_000 / ticks))}

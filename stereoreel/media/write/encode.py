@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import av
 import av.error
@@ -29,18 +28,19 @@ from ..read.clock import Clock, Taken
 from .codec import Rate, container_options, open_encoder, stereo_of
 from .hardware import chosen
 from .mux import open_tracks
-from .options import preset
+from .options import EncodeOptions, preset
 from .picture import Pictures, coded_size
+from .presets import Preset
 from .webp import complete_webp
 
 CHUNKS_WAITING = 2  # chunks that may wait for the encoder, so that it works while the next one is computed
 
 
-def output_size(info: ClipInfo, settings: SimpleNamespace) -> tuple[int, int]:
+def output_size(info: ClipInfo, settings: EncodeOptions) -> tuple[int, int]:
     """Width and height of the file that ``Writer`` makes: packed, made smaller for a preview, and even (by repeating the edge) where it must be."""
     entry = preset(settings)
     size = packed_size(info, settings.layout, settings.vr180_field)
-    return coded_size(fitted_size(*size, entry.get("limits", {}).get("side", 0)), entry["pix_fmt"])
+    return coded_size(fitted_size(*size, entry.limits.side if entry.limits else 0), entry.pix_fmt)
 
 
 class Writer:
@@ -52,16 +52,16 @@ class Writer:
     ``coded`` the bytes of the picture. ``path`` is the file's name, which is replaced, or a ``PartFile`` that says how it is published.
     """
 
-    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: SimpleNamespace, *, audio: Soundtrack | Samples | None = None,
-                 metadata: Mapping[str, str] | None = None, entry: dict | None = None, rate: Rate | None = None):
+    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: EncodeOptions, *, audio: Soundtrack | Samples | None = None,
+                 metadata: Mapping[str, str] | None = None, entry: Preset | None = None, rate: Rate | None = None):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self.frames, self.coded = 0, 0
         self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
         size = packed_size(info, settings.layout, settings.vr180_field)
         self._entry, self.rate = entry or chosen(info, settings, size), rate
-        limits = self._entry.get("limits", {})
-        self._clock = Clock(info, self._entry.get("clock"))
-        self._pictures = Pictures(size, info.color, self._entry["pix_fmt"], limits.get("side", 0))
+        limits = self._entry.limits
+        self._clock = Clock(info, self._entry.clock)
+        self._pictures = Pictures(size, info.color, self._entry.pix_fmt, limits.side if limits else 0)
         self._taken = Taken(info, limits)
         self._container = self._tracks = None
         self._waiting: deque[Future] = deque()
@@ -121,7 +121,7 @@ class Writer:
 
     def _open(self) -> None:
         part = self._file.create()
-        self._container = av.open(str(part.absolute()), "w", format=self._entry["container"],
+        self._container = av.open(str(part.absolute()), "w", format=self._entry.container,
                                   container_options=container_options(self._info, self._settings, self._entry, self._clock))
         self._container.metadata.update(self._metadata)
         self._stream = open_encoder(self._container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate)
@@ -191,7 +191,7 @@ class Writer:
         self._container = self._stream = self._tracks = None  # the codec completes its notes when it goes
         if stereo := stereo_of(self._info, self._settings, self._entry):
             write_stereo(self._file.part, stereo)
-        if self._entry["container"] == "webp":
+        if self._entry.container == "webp":
             complete_webp(self._file.part, end, self._metadata)
         sync(self._file.part)  # here, where waiting for a slow disk can be cancelled
 

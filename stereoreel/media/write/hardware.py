@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import SimpleNamespace
 
 import av
 import av.error
@@ -11,44 +10,39 @@ import av.error
 from ...core.clip import ClipInfo
 from ..read.clock import Clock
 from .codec import codec_options, configure
-from .options import preset
+from .options import EncodeOptions, preset
 from .picture import Pictures
+from .presets import Preset
 from .scheduling import kept_scheduling
 
 log = logging.getLogger(__name__)
-OF_THE_FILE = ("container", "extension", "codec_tag", "audio_copy", "audio", "subtitles")  # the same whoever encodes
 
 
-def chosen(info: ClipInfo, settings: SimpleNamespace, size: tuple[int, int]) -> dict:
+def chosen(info: ClipInfo, settings: EncodeOptions, size: tuple[int, int]) -> Preset:
     """The preset's entry, with the encoder to use; ``size`` is the picture's. One line in the log says which where hardware is asked for."""
     entry = preset(settings)
     if not settings.hardware:
         return entry
     failed = []
-    for other in hardware(entry):
+    for other in entry.hardware:
         reason = refusal(info, settings, other, size)
         if not reason:
-            log.info("%s encodes.", other["codec"])
+            log.info("%s encodes.", other.codec)
             return other
-        failed.append(f"{other['codec']}: {reason}")
-    log.warning("No graphics card here encodes %s (%s); %s does.", settings.format, "; ".join(failed) or "none can", entry["codec"])
+        failed.append(f"{other.codec}: {reason}")
+    log.warning("No graphics card here encodes %s (%s); %s does.", settings.format, "; ".join(failed) or "none can", entry.codec)
     return entry
 
 
-def hardware(entry: dict) -> list[dict]:
-    """A preset's entry with each of its hardware encoders in place of its own."""
-    return [{**{key: entry[key] for key in OF_THE_FILE if key in entry}, **one} for one in entry.get("hardware", ())]
-
-
-def refusal(info: ClipInfo, settings: SimpleNamespace, entry: dict, size: tuple[int, int]) -> str:
+def refusal(info: ClipInfo, settings: EncodeOptions, entry: Preset, size: tuple[int, int]) -> str:
     """Why this entry's encoder does not open here for such pictures; empty where it does."""
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)  # an encoder says why at no other level, and PyAV keeps that with the error
     try:
         with av.logging.Capture():
-            context = av.CodecContext.create(entry["codec"], "w")
+            context = av.CodecContext.create(entry.codec, "w")
             context.options = codec_options(info, settings, entry)
-            configure(context, entry, Pictures(size, info.color, entry["pix_fmt"]), Clock(info), None)
+            configure(context, entry, Pictures(size, info.color, entry.pix_fmt), Clock(info), None)
             with kept_scheduling():
                 context.open()
     except av.codec.codec.UnknownCodecError:

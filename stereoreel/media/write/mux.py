@@ -21,6 +21,7 @@ from ...core.clip import Samples, Soundtrack
 from ..read.container import open_media
 from ..read.packets import demux
 from ..read.probe import probe
+from .presets import Preset
 from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
 from .trial import Trial
 
@@ -32,24 +33,24 @@ HIDES_EARLY_SOUND = ("mp4", "mov")
 KEPT_TAGS = ("language", "title", "handler_name")
 
 
-def open_tracks(output: av.container.OutputContainer, audio: Soundtrack | Samples | None, preset: dict,
+def open_tracks(output: av.container.OutputContainer, audio: Soundtrack | Samples | None, preset: Preset,
                 duration: Fraction) -> FileTracks | SampleTrack | None:
     """What goes beside ``duration`` seconds of picture, its streams added to ``output``; None where there is nothing, or no room for it."""
-    if "audio" not in preset:
+    if preset.audio is None:
         return None
     if isinstance(audio, Samples):
-        return SampleTrack(output, audio, preset["audio"], duration)
+        return SampleTrack(output, audio, preset.audio, duration)
     return FileTracks(output, audio, preset, duration) if audio else None
 
 
 class FileTracks:
     """All sound and text of a window of a file; ``write`` keeps up with the picture, so that neither waits in memory."""
 
-    def __init__(self, output: av.container.OutputContainer, audio: Soundtrack, preset: dict, duration: Fraction):
+    def __init__(self, output: av.container.OutputContainer, audio: Soundtrack, preset: Preset, duration: Fraction):
         self._output, self._preset, self._file = output, preset, audio.file
         self._end = duration if audio.duration is None else min(duration, audio.duration)
         self._start = probe(audio.file).start_time + audio.start
-        self._keeps_early = preset["container"] in HIDES_EARLY_SOUND or audio.start == 0
+        self._keeps_early = preset.container in HIDES_EARLY_SOUND or audio.start == 0
         with ExitStack() as undo:
             self._source = open_media(audio.file)
             undo.callback(self._source.close)
@@ -84,13 +85,13 @@ class FileTracks:
             return None
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
         track = None
-        if codec in self._preset["audio_copy" if stream.type == "audio" else "subtitles"]:
+        if codec in (self._preset.audio_copy if stream.type == "audio" else self._preset.subtitles):
             track = self._copied(stream)
         if track is None and stream.type == "audio" and is_sound(stream):
             track = self._encoded(stream)
         if track is None:
             log.warning("%s of %s (%s) cannot be kept in a %s file and is left out.",
-                        stream.type.capitalize(), self._file.name, codec, self._preset["extension"])
+                        stream.type.capitalize(), self._file.name, codec, self._preset.extension)
         else:
             track.stream.metadata.update({key: value for key, value in stream.metadata.items() if key in KEPT_TAGS})
             track.stream.disposition = stream.disposition.value
@@ -99,16 +100,16 @@ class FileTracks:
     def _copied(self, stream) -> CopiedTrack | None:
         """The stream's packets as they are; None where the container takes no such stream."""
         try:
-            trial = Trial(self._preset["container"], stream)
+            trial = Trial(self._preset.container, stream)
         except (av.error.FFmpegError, ValueError):
             return None
         return CopiedTrack(self._output, stream, trial, self._keeps_early, self._end)
 
     def _encoded(self, stream) -> EncodedTrack | None:
         """The stream decoded and encoded; None where the encoder takes no such sound."""
-        if not can_encode(self._preset["audio"], stream.rate, layout_name(stream.layout)):
+        if not can_encode(self._preset.audio, stream.rate, layout_name(stream.layout)):
             return None
-        return EncodedTrack(self._output, stream, self._preset["audio"], self._end)
+        return EncodedTrack(self._output, stream, self._preset.audio, self._end)
 
     def _read_only_kept(self) -> None:
         for stream in self._source.streams:

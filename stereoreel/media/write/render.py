@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,14 +24,14 @@ from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.clock import frames_of
 from ..read.decode import FileSource
 from .encode import Writer
-from .options import check
+from .options import EncodeOptions, check
 from .sized import SizedWriter
 
 
 def write(
     clip: Clip,
     path: Path,
-    settings: SimpleNamespace,
+    settings: EncodeOptions,
     host: Host,
     *,
     depth: Clip | None = None,
@@ -83,7 +83,7 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
     return list(dict.fromkeys([*sources, *sounds, *weights]))
 
 
-def _within(clips: Sequence[Clip], settings: SimpleNamespace) -> list[Clip]:
+def _within(clips: Sequence[Clip], settings: EncodeOptions) -> list[Clip]:
     """The clips, as far as a file with these settings goes."""
     ends = [frames_of(clip.info, settings) for clip in clips]
     return [clip if end == clip.info.frames else apply(Trim(0, end), clip)["clip"] for clip, end in zip(clips, ends)]
@@ -94,30 +94,26 @@ class _File(NamedTuple):
 
     clip: int
     path: Path
-    settings: SimpleNamespace
+    settings: EncodeOptions
 
     @property
     def shows_depth(self) -> bool:
         return self.settings.layout in WITH_DEPTH
 
 
-def files_of(clips: list[Clip], path: Path, settings: SimpleNamespace) -> list[_File]:
+def files_of(clips: list[Clip], path: Path, settings: EncodeOptions) -> list[_File]:
     """The files that clips are written into, the clip's own first."""
     files = _eyes(0, clips[0], path, settings)
     if len(clips) == 1 or settings.layout in WITH_DEPTH:
         return files
-    return files + _eyes(1, clips[1], depth_path(path), _changed(settings, size_mb=0))
+    return files + _eyes(1, clips[1], depth_path(path), replace(settings, size_mb=0.0))
 
 
-def _eyes(number: int, clip: Clip, path: Path, settings: SimpleNamespace) -> list[_File]:
+def _eyes(number: int, clip: Clip, path: Path, settings: EncodeOptions) -> list[_File]:
     if settings.layout != TWO_FILES or clip.info.views == 1:
         return [_File(number, path, settings)]
     eyes = {"left": path, "right": right_path(path)}
-    return [_File(number, target, _changed(settings, layout=eye)) for eye, target in eyes.items()]
-
-
-def _changed(settings: SimpleNamespace, **new) -> SimpleNamespace:
-    return SimpleNamespace(**{**vars(settings), **new})
+    return [_File(number, target, replace(settings, layout=eye)) for eye, target in eyes.items()]
 
 
 def _writer(file: _File, output: OutputFile, info: ClipInfo, audio, metadata: Mapping[str, str] | None,

@@ -11,8 +11,8 @@ import os
 import warnings
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,14 +24,15 @@ from ..read.container import open_media
 from .codec import Rate
 from .encode import Writer
 from .hardware import chosen
-from .options import LEAST_RATE
+from .options import LEAST_RATE, EncodeOptions
+from .presets import Preset
 
 AIM, LEAST = 0.985, 0.97  # of the size: what is tried for, and from where on it is good enough
 TRIES = 5
 MOST_RATE = 2_000_000_000  # bits a second; most codecs count them in 32 bits
 EVERY = 16  # frames between two looks at Cancel
 STORED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}  # x264's order of the same numbers
-COPY = {"container": "matroska", "codec": "libx264", "options": {"preset": "superfast", "crf": "10"}}  # 50 dB, 14 GB an hour at 1080p
+COPY = {"preset": "superfast", "crf": "10"}  # x264's options: 50 dB, 14 GB an hour at 1080p
 
 
 class _Try(NamedTuple):
@@ -49,7 +50,7 @@ class SizedWriter:
     A warning where even the worst quality takes more.
     """
 
-    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: SimpleNamespace, *,
+    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: EncodeOptions, *,
                  audio: Soundtrack | Samples | None = None, metadata: Mapping[str, str] | None = None,
                  tick: Callable[[int, int], None]):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
@@ -69,9 +70,9 @@ class SizedWriter:
             self._folder = self._file.create(folder=True)
             self._writers = undo.enter_context(ExitStack())
             self._first = self._writers.enter_context(self._writer(self._possible(AIM * self._wanted * 8 / self._duration), 1))
-            stored = STORED.get(self._entry["pix_fmt"], self._entry["pix_fmt"])
-            plain = SimpleNamespace(**{**vars(self._settings), "stereo_tags": False})
-            copy = Writer(self._folder / "copy", self._info, plain, entry={**COPY, "pix_fmt": stored})
+            stored = STORED.get(self._entry.pix_fmt, self._entry.pix_fmt)
+            plain = replace(self._settings, stereo_tags=False)
+            copy = Writer(self._folder / "copy", self._info, plain, entry=Preset("matroska", ".mkv", "libx264", stored, options=COPY))
             self._copy = self._writers.enter_context(copy)
             self._all = undo.pop_all()
         return self
@@ -117,10 +118,10 @@ class SizedWriter:
     @property
     def _noted(self) -> bool:
         """Whether the codec can go by what it saw the first time."""
-        return "passes" in self._entry
+        return self._entry.passes is not None
 
     def _possible(self, bits: float) -> int:
-        return round(min(max(bits, LEAST_RATE / 2), self._entry.get("fastest", MOST_RATE)))
+        return round(min(max(bits, LEAST_RATE / 2), self._entry.fastest or MOST_RATE))
 
     def _writer(self, bits: int, number: int) -> Writer:
         notes = self._folder / "notes"

@@ -12,6 +12,7 @@ import av.error
 import numpy as np
 
 from ...core.clip import Samples
+from .presets import Sound
 
 log = logging.getLogger(__name__)
 LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # what a plain channel count means
@@ -45,7 +46,7 @@ class Steady:
 class EncodedTrack:
     """A stream that is decoded and encoded anew, its channels and rate kept, cut to the very sample at both ends."""
 
-    def __init__(self, output: av.container.OutputContainer, source, audio: dict, end: Fraction):
+    def __init__(self, output: av.container.OutputContainer, source, audio: Sound, end: Fraction):
         self.stream = add_audio(output, audio, source.rate, layout_name(source.layout))
         self._end, self._next, self._damaged, self._steady = end, None, False, Steady()
 
@@ -93,7 +94,7 @@ class EncodedTrack:
 class SampleTrack:
     """A waveform ``[channels, samples]``, encoded as the picture proceeds."""
 
-    def __init__(self, output: av.container.OutputContainer, samples: Samples, audio: dict, duration: Fraction):
+    def __init__(self, output: av.container.OutputContainer, samples: Samples, audio: Sound, duration: Fraction):
         if samples.waveform.ndim != 2 or samples.waveform.shape[0] not in LAYOUTS:
             raise ValueError(f"Sound is [channels, samples] with 1 to 8 channels, not {list(samples.waveform.shape)}.")
         self._layout, self._rate, self._output = LAYOUTS[samples.waveform.shape[0]], int(samples.rate), output
@@ -121,17 +122,17 @@ class SampleTrack:
         """Nothing is held open."""
 
 
-def add_audio(output: av.container.OutputContainer, audio: dict, rate: int, layout: str):
+def add_audio(output: av.container.OutputContainer, audio: Sound, rate: int, layout: str):
     """A stream of the preset's codec, at the nearest rate that the codec knows."""
-    rates = av.Codec(audio["codec"], "w").audio_rates
-    stream = output.add_stream(audio["codec"], rate=min(rates, key=lambda known: abs(known - rate)) if rates else rate)
+    rates = av.Codec(audio.codec, "w").audio_rates
+    stream = output.add_stream(audio.codec, rate=min(rates, key=lambda known: abs(known - rate)) if rates else rate)
     stream.codec_context.layout = layout
-    if "bitrate" in audio:
-        stream.codec_context.bit_rate = audio["bitrate"] * stream.codec_context.layout.nb_channels
+    if audio.bitrate is not None:
+        stream.codec_context.bit_rate = audio.bitrate * stream.codec_context.layout.nb_channels
     return stream
 
 
-def can_encode(audio: dict, rate: int, layout: str) -> bool:
+def can_encode(audio: Sound, rate: int, layout: str) -> bool:
     """Whether the preset's codec takes sound of this layout and rate."""
     with av.open(io.BytesIO(), "w", format="matroska") as nowhere:
         try:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from ...core.host import Host
-from . import depth_anything
+from . import DepthOptions, depth_anything
 from .stage import DepthStage
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
+def load(entry, options: DepthOptions, host: Host) -> DepthStage:
     path = host.weights(entry.kind, entry.file)
     if path.stem.startswith("model") and path.with_name("config.json").is_file():
         from . import transformers

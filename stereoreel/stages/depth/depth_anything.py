@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import chain
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -19,6 +18,7 @@ from ...image.compute import Spread
 from ...models import weights
 from ...nets import depth_anything
 from ...nets.depth_anything import PATCH
+from . import DepthOptions
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 from .windows import stream
 
@@ -27,7 +27,7 @@ MOST_TOGETHER = 11  # half of the frames by which a window moves on
 WIDEST = 16 / 9  # of pictures that the video networks were trained on; wider ones get fewer lines, as in the original
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
+def load(entry, options: DepthOptions, host: Host) -> DepthStage:
     path = host.weights(entry.kind, entry.file)
     state = weights.read(path)
     state = {key: tensor.float() for key, tensor in state.items()}
@@ -43,7 +43,7 @@ def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
 class DepthAnything:
     """One of the networks; ``metric`` says that it tells metres, which are inverted."""
 
-    def __init__(self, net: depth_anything.DepthAnything, options: SimpleNamespace, metric: bool, device: torch.device):
+    def __init__(self, net: depth_anything.DepthAnything, options: DepthOptions, metric: bool, device: torch.device):
         self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
         self.nets, self.aligned = [self.net], bool(net.family.frames)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
+from . import DepthOptions
 from .stage import NEAREST, finished
 from .windows import SteadyRange
 
@@ -44,7 +44,7 @@ class Given:
 
     joint = False
 
-    def __init__(self, options: SimpleNamespace, label: str):
+    def __init__(self, options: DepthOptions, label: str):
         self.options, self.label, self.nets = options, label, []
 
     def describe(self, frames: ClipInfo, depth: ClipInfo) -> ClipInfo:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
 from typing import Protocol
 
 import torch
@@ -14,6 +13,7 @@ from ...core.clip import ClipInfo, Shot
 from ...image.compute import number_type, together
 from ...image.edge_snap import snap
 from ...image.resize import resize
+from . import DepthOptions
 from .windows import SteadyRange
 
 NEAREST = 0.1  # metres added to a distance before it is inverted, so that what is very near does not take the whole range
@@ -42,7 +42,7 @@ class DepthStage:
 
     joint = False
 
-    def __init__(self, network: DepthNetwork, options: SimpleNamespace, device: torch.device):
+    def __init__(self, network: DepthNetwork, options: DepthOptions, device: torch.device):
         self.network, self.options, self.device, self.nets = network, options, device, network.nets
 
     def memory(self, info: ClipInfo) -> int:
@@ -66,7 +66,7 @@ class DepthStage:
         return finished(depth, frame.to(self.device), self.options)
 
 
-def finished(depth: Tensor, frame: Tensor, options: SimpleNamespace) -> Tensor:
+def finished(depth: Tensor, frame: Tensor, options: DepthOptions) -> Tensor:
     """Depth ``[h, w]`` in 0..1 as ``[H, W, 1]`` of a frame ``[H, W, C]``, as the options ``edges``, ``dilate`` and ``invert`` want it."""
     if options.edges == "snap":
         depth = snap(depth, frame, options.dilate)[..., None]

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +20,7 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...models.intact import fault, first_line
 from ...models.weights import BREAKS
+from . import DepthOptions
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -48,7 +48,7 @@ FAMILIES = {
 }
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> DepthStage:
+def load(entry, options: DepthOptions, host: Host) -> DepthStage:
     """Of the folder that an entry's file lies in; ValueError where it holds no such network, RuntimeError where transformers does not run."""
     path = host.weights(entry.kind, entry.file)
     family, colors = _family(path.parent)
@@ -164,7 +164,7 @@ class Network:
 
     aligned = False
 
-    def __init__(self, net: Estimator, options: SimpleNamespace, dtype: torch.dtype, device: torch.device):
+    def __init__(self, net: Estimator, options: DepthOptions, dtype: torch.dtype, device: torch.device):
         self.net, self.options, self.dtype, self.device, self.nets = net, options, dtype, device, [net]
         config = net.config
         self.inverse = config.model_type == "depth_pro"

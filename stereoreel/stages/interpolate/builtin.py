@@ -6,8 +6,6 @@ Each pair of frames is worked on by itself; each eye has its own motion, and the
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,12 +13,13 @@ from torch import Tensor
 from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.flow import grayscale
+from . import InterpolateOptions
 from .pairs import Due, Moment
 from .projection import Between, Motion, compose, disagreement, measure, project
 from .stage import LOST, SURE, InterpolationStage, Made
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     return InterpolationStage(FlowMaker(options.quality), options)
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 from ...core.host import Host
 from ...models import weights
-from . import film, rife
+from . import InterpolateOptions, film, rife
 from .stage import InterpolationStage
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     state = weights.read(host.weights(entry.kind, entry.file))
     kind = film if any("predict_flow." in key for key in state) else rife
     return kind.load(entry, options, host)

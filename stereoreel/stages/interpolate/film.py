@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor
 
@@ -15,11 +13,12 @@ from ...image.compute import number_type
 from ...models import weights
 from ...nets import film_interpolation as film
 from ...nets import rife
+from . import InterpolateOptions
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     path = host.weights(entry.kind, entry.file)
     state = weights.read(path)
     with weights.loading(path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Protocol
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from ...core.clip import ClipInfo
 from ...image.compute import together
 from ...nets.rife import Between, blend
+from . import InterpolateOptions
 from .pairs import Due, Moment
 from .stage import Made, trust
 
@@ -34,7 +34,7 @@ class Network(Protocol):
 class NetworkMaker:
     """A network as a maker of frames. Each eye has its own motion, for an object lies elsewhere in it; depth follows its eye."""
 
-    def __init__(self, network: Network, device: torch.device, options: SimpleNamespace):
+    def __init__(self, network: Network, device: torch.device, options: InterpolateOptions):
         self.network, self.device, self.options, self.nets = network, device, options, network.nets
 
     def together(self, info: ClipInfo) -> int:

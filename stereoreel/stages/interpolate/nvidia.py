@@ -8,7 +8,6 @@ only those of time count.
 from __future__ import annotations
 
 from functools import partial
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from ...core.clip import ClipInfo
 from ...core.host import Host
 from ..nvidia_vfx import Effect, effects, level, planes
+from . import InterpolateOptions
 from .builtin import FlowMaker
 from .pairs import Due, Moment
 from .stage import InterpolationStage, Made, trusted
@@ -25,14 +25,14 @@ MODES = {"fast": "LOW", "medium": "MEDIUM"}
 WORKING = 256  # bytes that one pixel needs meanwhile
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     return InterpolationStage(GenerationMaker(options, host.device), options)
 
 
 class GenerationMaker:
     """Frames between two others, one at a time; every eye by itself."""
 
-    def __init__(self, options: SimpleNamespace, device: torch.device):
+    def __init__(self, options: InterpolateOptions, device: torch.device):
         self.nets: list = []
         self.options, self.device = options, device
         self.generation = getattr(effects(), "VideoFrameGeneration", None)

@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import torch
 from torch import Tensor
 
@@ -15,13 +13,14 @@ from ...core.host import Host
 from ...image.compute import Graphs, number_type
 from ...models import weights
 from ...nets import rife
+from . import InterpolateOptions
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage
 
 LARGE = 3000  # pixels of the longer side from which half the size is enough to find motion
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
+def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     path = host.weights(entry.kind, entry.file)
     state, scales = weights.read(path), None
     with weights.loading(path):
@@ -37,7 +36,7 @@ def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
 class RifeNetwork:
     """A RIFE network: convolutions in ``dtype``, flow and sampling in float32; batches mix pairs and times, each shape is one graph."""
 
-    def __init__(self, net: rife.RIFE, options: SimpleNamespace, dtype: torch.dtype):
+    def __init__(self, net: rife.RIFE, options: InterpolateOptions, dtype: torch.dtype):
         self.net = net.to(dtype=dtype, memory_format=torch.channels_last)
         self.nets, self.options, self.dtype = [self.net], options, dtype
         self._run = Graphs(self._forward)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice, repeat
 from math import ceil
-from types import SimpleNamespace
 from typing import NamedTuple, Protocol
 
 import torch
@@ -15,7 +14,7 @@ from ...core.clip import ClipInfo, Shot
 from ...core.options import agree
 from ...core.timeline import output_edge
 from ...image.compute import is_out_of_memory
-from . import ending, target_fps
+from . import InterpolateOptions, ending, target_fps
 from .pairs import LONGEST, Due, Moment, Schedule, due
 
 WAIT = 8  # copies that may wait for a batch to fill
@@ -44,11 +43,11 @@ class InterpolationStage:
 
     joint = True
 
-    def __init__(self, maker: Maker, options: SimpleNamespace):
+    def __init__(self, maker: Maker, options: InterpolateOptions):
         self.maker, self.options, self.nets = maker, options, maker.nets
         self.schedule = Schedule(options.schedule)
 
-    def retuned(self, options: SimpleNamespace) -> InterpolationStage | None:
+    def retuned(self, options: InterpolateOptions) -> InterpolationStage | None:
         """This model under other options; None where they change how it is run."""
         same = agree(options, self.options, "model", "quality", "scale", "ensemble", "lite_scales", "batch", "precision")
         return InterpolationStage(self.maker, options) if same else None

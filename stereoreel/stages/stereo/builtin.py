@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from torch import Tensor
 from ...core.clip import Shot
 from ...core.host import Host
 from ...image.huge_pages import empty
+from . import StereoOptions
 from .comfort import SCREENS, told
 from .parallax import SHARES, Parallax
 from .soften import soften
@@ -26,7 +26,7 @@ from .window import FloatingWindow, draw
 log = logging.getLogger(__name__)
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> ForwardWarp:
+def load(entry, options: StereoOptions, host: Host) -> ForwardWarp:
     if options.screen in SCREENS:
         log.info(told(options.divergence, SCREENS[options.screen]))
     return ForwardWarp(options, host.device)
@@ -37,7 +37,7 @@ class ForwardWarp:
 
     joint = False
 
-    def __init__(self, options: SimpleNamespace, device: torch.device):
+    def __init__(self, options: StereoOptions, device: torch.device):
         self.options, self.device, self.nets = options, device, []
 
     def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from ...image.edge_snap import snap
 from ...image.resize import resize
+from . import StereoOptions
 from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
 
 SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}  # of the parallax, for the left and the right eye
@@ -22,7 +22,7 @@ STEEPEST = 0.375  # the border's ramp moves neighbours apart by half of what a s
 class Parallax:
     """Signed parallax of one shot's pixels, chunk by chunk: positive in front of the screen, in pixels of the frame."""
 
-    def __init__(self, options: SimpleNamespace, fps: float):
+    def __init__(self, options: StereoOptions, fps: float):
         self.options, self.plane = options, ScreenPlane(fps)
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ class Parallax:
         return resize(depths, height, width, "bilinear")
 
 
-def ramp_share(options: SimpleNamespace) -> float:
+def ramp_share(options: StereoOptions) -> float:
     """The width of the border's ramp as a share of the picture's: what is asked for, but no steeper than a surface bears."""
     return max(options.border, options.divergence * max(SHARES[options.view]) * 1.5 / (2 * STEEPEST)) / 100
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
+from . import StereoOptions
 from . import describe as describe_pair
 from .comfort import SCREENS, Screen
 from .parallax import Parallax
@@ -24,13 +24,13 @@ FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
 PLOT = 0.2  # of the picture's height, for the histogram
 
 
-def describe(options: SimpleNamespace, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
+def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
     """The picture, as large as a frame; refuses what Stereo refuses."""
     describe_pair(options, frames, depth)
     return {"clip": frames.replace(channels=3)}
 
 
-def load(options: SimpleNamespace, host: Host) -> ComfortReport:
+def load(options: StereoOptions, host: Host) -> ComfortReport:
     return ComfortReport(options, host.device)
 
 
@@ -63,7 +63,7 @@ class ComfortReport(Report):
 
     joint = False
 
-    def __init__(self, options: SimpleNamespace, device: torch.device, screen: str | None = None):
+    def __init__(self, options: StereoOptions, device: torch.device, screen: str | None = None):
         super().__init__(screen or options.screen, device)
         self.options = options
 

@@ -6,7 +6,6 @@ Of the kind's options only those that decide the size count here.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -14,7 +13,7 @@ from torch import Tensor
 from ...core.clip import Shot
 from ...core.host import Host
 from ...image.resize import resize
-from . import wanted_size
+from . import UpscaleOptions, wanted_size
 
 
 def load(entry, options, host: Host) -> LanczosStage:
@@ -26,7 +25,7 @@ class LanczosStage:
 
     joint, remembers = False, False
 
-    def __init__(self, options: SimpleNamespace, device: torch.device):
+    def __init__(self, options: UpscaleOptions, device: torch.device):
         self.nets: list = []
         self.options, self.device = options, device
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -15,14 +14,14 @@ from ...core.host import Host
 from ...core.options import agree
 from ...image.resize import resize
 from ...models.weights import loading
-from . import wanted_size
+from . import UpscaleOptions, wanted_size
 from .network import ImageNetwork, read
 from .reuse import StillTiles, groups
 from .steady import Steady
 from .work import Budget, Work
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> ImageUpscaler:
+def load(entry, options: UpscaleOptions, host: Host) -> ImageUpscaler:
     """The stage of a checkpoint; with ``denoise`` below 1 a model's ``wdn`` file is mixed in, where it has one."""
     softer = host.weights(entry.kind, entry.parts["wdn"].file) if options.denoise < 1 and "wdn" in entry.parts else None
     path = host.weights(entry.kind, entry.file)
@@ -40,7 +39,7 @@ class ImageUpscaler:
 
     joint = False
 
-    def __init__(self, network: ImageNetwork, options: SimpleNamespace):
+    def __init__(self, network: ImageNetwork, options: UpscaleOptions):
         self.network, self.options, self.nets = network, options, network.nets
         self.budget = Budget(network, options.tile)
         self.counts: Counter[str] = Counter()
@@ -50,7 +49,7 @@ class ImageUpscaler:
         """Whether a frame's result depends on frames before it."""
         return self.options.steady > 0
 
-    def retuned(self, options: SimpleNamespace) -> ImageUpscaler | None:
+    def retuned(self, options: UpscaleOptions) -> ImageUpscaler | None:
         """This network under other options; None where they ask for another."""
         return ImageUpscaler(self.network, options) if agree(options, self.options, "model", "denoise", "precision", "compile") else None
 

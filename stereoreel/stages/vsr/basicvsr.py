@@ -11,7 +11,6 @@ import logging
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from types import SimpleNamespace
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +23,7 @@ from ...image.compute import free_memory, number_type, together
 from ...image.resize import resize, scaled_size
 from ...models import weights
 from ...nets import basicvsr
+from . import VSROptions
 from .basicvsr_track import Track, windows
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ MOST_TOGETHER = 16
 WORKING = 600  # numbers a pixel of the input needs while a feature is found
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> BasicVSRStage:
+def load(entry, options: VSROptions, host: Host) -> BasicVSRStage:
     path = host.weights(entry.kind, entry.file)
     state = weights.read(path)
     with weights.loading(path):
@@ -56,7 +56,7 @@ class BasicVSRStage:
 
     joint = False
 
-    def __init__(self, net: basicvsr.RealBasicVSR | basicvsr.Restorer, options: SimpleNamespace, device: torch.device, ahead: int = AHEAD):
+    def __init__(self, net: basicvsr.RealBasicVSR | basicvsr.Restorer, options: VSROptions, device: torch.device, ahead: int = AHEAD):
         self.net, self.options, self.device, self.ahead = net.typed(feature_type(options.precision, device)), options, device, ahead
         self.nets, self.core = [net], getattr(net, "basicvsr", net)
 
@@ -67,7 +67,7 @@ class BasicVSRStage:
         large = 3 * 64 * min(16 * height * width, 16 * basicvsr.STRIP.get(self.device.type, 1 << 16))
         return kept + (WORKING * height * width // self._shrinks**2 + large) * self.core.dtype.itemsize
 
-    def retuned(self, options: SimpleNamespace) -> BasicVSRStage | None:
+    def retuned(self, options: VSROptions) -> BasicVSRStage | None:
         """These networks under other options; None where they ask for others."""
         return BasicVSRStage(self.net, options, self.device, self.ahead) if agree(options, self.options, "model", "precision") else None
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from functools import partial
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
@@ -16,6 +15,7 @@ from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...image.resize import resize, scaled_size
 from ..nvidia_vfx import Effect, effects, level, planes
+from . import VSROptions
 
 NAME = "NVIDIA RTX Video Super Resolution"
 MULTIPLE, MOST = 8, 4  # its pictures' sides divide by this, and are at most so many times the source's
@@ -23,7 +23,7 @@ SAME_SIZE = ("denoise", "deblur")  # levels that keep the size
 WORKING = 64  # bytes that one pixel of the result needs meanwhile
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> RTXStage:
+def load(entry, options: VSROptions, host: Host) -> RTXStage:
     return RTXStage(options, host.device)
 
 
@@ -32,7 +32,7 @@ class RTXStage:
 
     joint = False
 
-    def __init__(self, options: SimpleNamespace, device: torch.device):
+    def __init__(self, options: VSROptions, device: torch.device):
         self.nets: list = []
         self.options, self.device = options, device
         self.resolution = effects().VideoSuperRes

@@ -9,7 +9,6 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from types import SimpleNamespace
 from weakref import WeakSet
 
 import torch
@@ -21,6 +20,7 @@ from ....core.options import agree
 from ....image.compute import free_memory, number_type
 from ....image.resize import scaled_size
 from ....nets.flashvsr import placed
+from .. import VSROptions
 from . import attention, plan
 from .cache import kept_slots
 from .denoise import Denoiser
@@ -31,7 +31,7 @@ from .weights import networks
 log = logging.getLogger(__name__)
 
 
-def load(entry, options: SimpleNamespace, host: Host) -> FlashVSR:
+def load(entry, options: VSROptions, host: Host) -> FlashVSR:
     """The stage of a set of files; ``decoder``, ``color``, ``history``, ``store``, ``tile``, ``attention`` and the rest say how it runs."""
     nets = networks(entry, host, number_type(options.precision, host.device), options.decoder)
     return FlashVSR(*nets, options, host.device)
@@ -47,7 +47,7 @@ class FlashVSR:
 
     joint = False
 
-    def __init__(self, dit, projector, decoder, options: SimpleNamespace, device: torch.device):
+    def __init__(self, dit, projector, decoder, options: VSROptions, device: torch.device):
         self.dit, self.projector, self.decoder, self.options, self.device = dit, projector, decoder, options, device
         self.nets, self.dtype, self.overlapped = [dit, projector, decoder], dit.dtype, device.type == "cuda"
         self.ahead, self.beside = Beside(device), Beside(device)  # for all shots: memory that a stream has used is kept for that stream
@@ -67,7 +67,7 @@ class FlashVSR:
             room = (torch.cuda.mem_get_info(self.device)[1] - own) // frames.views
         return frames.views * self._fitted(*self.sizes(frames.width, frames.height)[1], room).bytes
 
-    def retuned(self, options: SimpleNamespace) -> FlashVSR | None:
+    def retuned(self, options: VSROptions) -> FlashVSR | None:
         """These networks under other options; None where they ask for others."""
         same = agree(options, self.options, "model", "precision", "decoder", "compile") and not options.compile
         return FlashVSR(self.dit, self.projector, self.decoder, options, self.device) if same else None

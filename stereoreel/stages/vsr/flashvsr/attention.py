@@ -12,7 +12,6 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import torch
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ....nets.flashvsr import HEAD, WINDOW
+from .. import VSROptions
 
 if TYPE_CHECKING:
     from torch.nn.attention.flex_attention import BlockMask
@@ -152,7 +152,7 @@ def choose(path: str, device: torch.device, blocks: int, slots: int, keep: int) 
     return "gathered", f"{share:.0%} of the blocks are seen, and no Triton"
 
 
-def path(options: SimpleNamespace, device: torch.device, top: int, bottom: int, left: int, right: int, slots: int) -> tuple[str, str]:
+def path(options: VSROptions, device: torch.device, top: int, bottom: int, left: int, right: int, slots: int) -> tuple[str, str]:
     """``choose`` for an area of so many pixels that sees so many slots."""
     height, width = bottom - top, right - left
     return choose(options.attention, device, height * width // (WINDOW * 128), slots, kept_blocks(height, width, options.sparsity))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from types import SimpleNamespace
 
 import torch
 from torch import Tensor
 
 from ....image.compute import Graphs
 from ....nets.flashvsr import PATCH, SIDE, Angles, FoldedDiT, windowed
+from .. import VSROptions
 from . import attention, plan
 from .cache import Packed, Ring, cache
 
@@ -60,7 +60,7 @@ class Denoiser:
     Chunk 0 begins anew, so that another shot may use the same memory and the same recorded graphs after it.
     """
 
-    def __init__(self, net: FoldedDiT, height: int, width: int, made: plan.Plan, options: SimpleNamespace, device: torch.device):
+    def __init__(self, net: FoldedDiT, height: int, width: int, made: plan.Plan, options: VSROptions, device: torch.device):
         self.size = (height, width)
         self.net, self.height, self.width, self.device, self.seed = net, height // LATENT, width // LATENT, device, options.noise
         areas = plan.regions(height, width, made.tile)

@@ -1,0 +1,47 @@
+"""What a film is known by stays the same from release to release, so that one begun before an update resumes after it."""
+
+from fractions import Fraction
+
+import torch
+
+from stereoreel.core.clip import Clip
+from stereoreel.core.options import Options
+from stereoreel.core.tensor_source import TensorSource
+from stereoreel.film.identity import described, digest
+from stereoreel.workflow import build
+from stereoreel.workflow.node_specs import BY_ID
+
+# An option that is added or another default changes it, and films begun before start again: that must be meant.
+KNOWN, KEPT = "db41df21516a", "474985f4f313"
+
+
+def source() -> Clip:
+    frames = torch.arange(6 * 32 * 48 * 3, dtype=torch.float32).view(6, 32, 48, 3) / (6 * 32 * 48 * 3)
+    return Clip(TensorSource(frames, Fraction(25), cuts=False))
+
+
+def every_stage(clip: Clip) -> list[Clip]:
+    """A graph of every kind, with options that are set and some that are not."""
+
+    def node(name: str, inputs: dict, **options) -> dict:
+        return build.stage(BY_ID[f"StereoReel{name}"], inputs, options, "1")
+
+    clean = node("VSR", {"clip": clip}, model="builtin", factor="1.5", radius=1, live="")["clip"]
+    large = node("RealESRGAN", {"clip": clean}, model="builtin", fit="short side", pixels=64)["clip"]
+    depth = node("Depth", {"clip": large}, model="builtin", smoothing=0.5)["depth"]
+    given = node("Depth", {"clip": large, "depth": depth}, given="near black", dilate=2)["depth"]
+    kept = node("Keep", {"clip": given}, folder="kept/depth")["clip"]
+    smooth = node("Interpolate", {"clip": large, "depth": kept}, model="builtin", multiplier=3, cuts="2", loop=False)
+    pair = node("Stereo", {"clip": smooth["clip"], "depth": smooth["depth"]}, model="builtin", divergence=3, swap_eyes="on")
+    return [node("Compare", {"clip": pair["left"], "other": clip}, mode="difference", gain=2)["clip"], pair["clip"]]
+
+
+def test_digest_of_a_graph_is_stable(host):
+    settings = build.settings_of(BY_ID["StereoReelEncode"], {"format": "hevc", "crf": 20, "size_mb": 3})
+    identity = described(every_stage(source()), settings, host) | {"version": "any"}
+    assert digest(identity) == KNOWN
+
+
+def test_digest_of_kept_frames_is_stable(host):
+    """It names their folder; no encoder has a part in it."""
+    assert digest(described(every_stage(source()), Options(), host) | {"version": "any"}) == KEPT
