@@ -38,7 +38,7 @@ def level(clip: Clip, host) -> float:
 
 @pytest.fixture
 def diamond():
-    """A source, a stage on it that two others read, and a stage that reads both: levels 0, 0.1, 0.3 and 0.5, 0.8."""
+    """A source of level 0, a stage of 0.1 that two others read, of 0.3 and 0.5, and one that adds these."""
     start = source()
     shared = apply(Add(0.1), start)["clip"]
     end = apply(Add(0.0), *(apply(Add(amount), shared)["clip"] for amount in (0.2, 0.4)))["clip"]

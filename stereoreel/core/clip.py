@@ -47,11 +47,15 @@ class Color:
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """The window of a file whose audio (and subtitles and chapters) belongs to a clip; times in seconds from the file's first frame."""
+    """The window of a file whose audio, subtitles and chapters belong to a clip, in seconds from its first frame.
+
+    ``picture``, if known, is when that frame is shown on the file's own clock, and how long all frames last.
+    """
 
     file: Path
     start: Fraction = Fraction(0)
     duration: Fraction | None = None  # None: to the end of the file
+    picture: tuple[Fraction, Fraction] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,7 +184,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One stage of the graph, the clips it reads, and the facts of its outputs by name; a graph stays as it was built."""
+    """One stage of the graph, the clips it reads, and the facts of its outputs by name; immutable."""
 
     recipe: Recipe
     inputs: tuple[Clip, ...]
@@ -241,10 +245,10 @@ def makers_of(clips: Iterable[Clip]) -> list[Source | Step]:
 
 
 def substituted(clips: Iterable[Clip], substitute: Callable[[Source | Step], Source | Step]) -> list[Clip]:
-    """The clips of a new graph, in which ``substitute(maker)`` takes the place of each maker; the given graph stays as it is.
+    """The clips of a new graph, in which ``substitute(maker)`` takes the place of each maker.
 
-    A substitute has the facts of its original, and may be the original. Each maker is asked about once, after all of its
-    readers; the inputs of a step that a source replaces are left out. Shared makers stay shared.
+    A substitute has the facts of its original, and may be the original. Each maker is asked about once, after all
+    of its readers; the inputs of a step that a source replaces are left out. Shared makers stay shared.
     """
     clips = list(clips)
     makers, wanted = makers_of(clips), {id(clip.maker) for clip in clips}

@@ -81,8 +81,9 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 class Rebuilt:
     """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
 
-    ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the loaded stages,
-    and so their networks, from one such graph to the next. ``label`` is that of what cuts clips down, usually their maker's.
+    ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the loaded
+    stages, and so their networks, from one such graph to the next. ``label`` is that of what cuts clips down, by
+    default their maker's.
     """
 
     def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None,
@@ -113,7 +114,8 @@ class Rebuilt:
         if key not in self.picked:
             made = Clip(self.made[id(clip.maker)], clip.port)
             exact = spans_of(made.info) == spans
-            self.picked[key] = made if exact else Clip(Step.over(_Pick(spans, self._label or clip.maker.label), made))
+            pick = _Pick(spans, self._label or clip.maker.label)
+            self.picked[key] = made if exact else Clip(Step.over(pick, made))
         return self.picked[key]
 
 

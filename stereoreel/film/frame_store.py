@@ -53,7 +53,7 @@ class Shelf:
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
     def used(self, parts: Sequence[Clip]) -> list[Clip]:
-        """The excerpt as it reads what is kept, computing nothing that only this was made of, and keeps what is not."""
+        """The excerpt as it reads what is kept, without what only that was made of, and keeps what is not."""
         return substituted(parts, self._kept)
 
     def _kept(self, maker: Source | Step) -> Source | Step:
@@ -66,7 +66,9 @@ class Shelf:
         if file.is_file() and not _complete(file, info):
             log.warning("%s was corrupt, so its frames are computed again.", file)
             file.unlink()
-        return Kept(file, info, maker.label) if file.is_file() else replace(maker, recipe=_Keeping(file, maker.label))
+        if file.is_file():
+            return Kept(file, info, maker.label)
+        return replace(maker, recipe=_Keeping(file, maker.label))
 
 
 def _complete(file: Path, info: ClipInfo) -> bool:

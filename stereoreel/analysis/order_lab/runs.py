@@ -74,7 +74,8 @@ class Seen(NamedTuple):
 class Order:
     """One order over one window; ``kinds`` are the stages."""
 
-    def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], stages: StageCache, upscaler: str):
+    def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], stages: StageCache,
+                 upscaler: str):
         pair = trial(kinds, part, options, upscaler).pair
         given = set(plans(part))
         self.kinds = {plan.label: plan.kind for plan in plans(pair) if plan not in given}

@@ -13,7 +13,7 @@ from ...models.lazy_stage import KeptPlan, Plan
 
 
 def shared(clip: Clip, stages: StageCache) -> Clip:
-    """A clip that takes its stages from ``stages``: those of equal options, in as many copies as its graph has."""
+    """A clip whose stages come from ``stages``: of each set of options as many as a graph needs at once."""
     nth: Counter[tuple] = Counter()
     kept = {}
     for maker in makers_of([clip]):
@@ -27,13 +27,13 @@ def shared(clip: Clip, stages: StageCache) -> Clip:
 
 @dataclass
 class LabHost:
-    """A host whose progress is that of all runs together, and which knows when it moves the networks of ``stages``."""
+    """A host whose progress is that of all runs together, and which notices if it moves networks of ``stages``."""
 
     host: Host
     stages: StageCache
     total: int  # frames of all runs; 0 shows no progress
     before: int = 0
-    places: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of each stage's weights, when they were last placed
+    places: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of each stage's weights
 
     def __getattr__(self, name: str):
         return getattr(self.host, name)
