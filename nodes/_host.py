@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
+from ..stereoreel.core.file_cache import FileCache
 from ..stereoreel.models import weights
-from ._comfy import ModelPatcher, ProgressBar, folder_paths, model_management
+from ._comfy import ModelPatcher, ProgressBar, VideoInput, folder_paths, model_management
 
 
 class ComfyHost:
-    """A host for one pull, on the thread of the node that pulls."""
+    """A host for one pull, on the thread of the node that pulls.
+
+    What outlives a pull belongs to the class: ``file_cache``, and ``adopted``, the clips made of other packs' VIDEOs,
+    so that all nodes that read one VIDEO read one clip and a pull decodes it once.
+    """
+
+    file_cache = FileCache()
+    adopted: WeakKeyDictionary[VideoInput, dict] = WeakKeyDictionary()
 
     def __init__(self):
         self.device: torch.device = model_management.get_torch_device()

@@ -6,7 +6,6 @@ from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from uuid import uuid4
-from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -21,8 +20,6 @@ from ..stereoreel.media.read.probe import probe
 from ..stereoreel.workflow.build import DEFAULT_RATE, check_rate
 from ._comfy import VideoFromFile, VideoInput
 from ._host import ComfyHost, scratch, working_device, working_type
-
-_adopted: WeakKeyDictionary = WeakKeyDictionary()  # what two nodes make of one VIDEO is one clip, so that a pull decodes it once
 
 
 def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = False) -> Clip:
@@ -54,7 +51,7 @@ def _from_video(video: VideoInput, label: str, cuts: bool) -> Clip:
 
     if isinstance(video, LazyVideo):
         return video.clip
-    known = _adopted.setdefault(video, {})
+    known = ComfyHost.adopted.setdefault(video, {})
     if cuts not in known:
         known[cuts] = _adopt(video, label, cuts)
     return known[cuts]
@@ -70,7 +67,9 @@ def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
             source = path
         if not _cropped(video, Path(source)):
             start, duration = _window(video, Path(source))
-            return Clip(FileSource(Path(source), start=start, duration=duration, cuts=cuts, tick=ComfyHost().tick))
+            host = ComfyHost()
+            window = {"start": start, "duration": duration}
+            return Clip(FileSource(Path(source), **window, cuts=cuts, tick=host.tick, files=host.file_cache))
     parts = video.get_components()
     audio = parts.audio and Samples(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
     return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), cuts=cuts, label=label, audio=audio))
@@ -79,7 +78,7 @@ def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
 def _cropped(video: VideoFromFile, file: Path) -> bool:
     """Whether the VIDEO shows only a rectangle of its file, as newer ComfyUI's can."""
     edited = getattr(video, "has_pending_frame_edits", bool)
-    facts = probe(file)
+    facts = probe(file, ComfyHost.file_cache)
     return edited() and sorted(video.get_dimensions()) != sorted((facts.width, facts.height))
 
 
@@ -88,7 +87,9 @@ def _window(video: VideoFromFile, file: Path) -> tuple[float, float]:
     if hasattr(video, "get_active_trim_window"):
         return video.get_active_trim_window()
     start, duration = (getattr(video, f"_VideoFromFile__{name}", 0) or 0 for name in ("start_time", "duration"))
-    return (max(0, float(probe(file).duration) + start) if start < 0 else start), duration
+    if start < 0:
+        start = max(0, float(probe(file, ComfyHost.file_cache).duration) + start)
+    return start, duration
 
 
 def as_batches(clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = frozenset()) -> dict[str, Tensor]:

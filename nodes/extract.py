@@ -27,12 +27,13 @@ class ExtractNode(DeclaredNode):
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
         name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), build.settings_of(cls.NODE, options)
-        tick = ComfyHost().tick
+        host = ComfyHost()
         with naming(name):
             if clip is not None:
-                made = from_clip(as_clip(clip, name), settings, name, tick)
+                made = from_clip(as_clip(clip, name), settings, name, host.tick)
             else:
-                made = open_file(find(settings.video, tick), settings, name, tick)
+                file = find(settings.video, host.tick)
+                made = open_file(file, settings, name, host.tick, files=host.file_cache)
             return io.NodeOutput(LazyVideo(made), float(made.info.fps))
 
     @classmethod

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -21,6 +22,7 @@ ROOMS = {
     "film": {*SHARED, "media", "models", "workflow"}, "analysis": {*SHARED, "media", "models", "stages", "viewing", "workflow"},
     "cli": {*SHARED, "media", "models", "workflow", "viewing", "film", "analysis", "sample"},
 }  # fmt: skip
+EMPTY = re.compile(r"\{\}|\[\]|(\w+\.)?((dict|list|set|deque|Counter|OrderedDict|Weak\w+)\(\)|defaultdict\(\w*\))")
 HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"}
 
 
@@ -108,6 +110,34 @@ def test_no_module_imports_itself_by_way_of_others():
         for name in free:
             del graph[name]
     assert not graph, f"these import each other: {sorted(graph)}"
+
+
+def remembered(module: ast.Module) -> list[str]:
+    """What a module remembers: containers that begin empty, globals, and answers that are cached by a path."""
+    kept = [node for node in module.body if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value]
+    found = [node for node in kept if EMPTY.fullmatch(ast.unparse(node.value))]
+    for node in ast.walk(module):
+        if isinstance(node, ast.FunctionDef):
+            cached = any("cache" in ast.unparse(one).split("(")[0] for one in node.decorator_list)
+            kinds = [ast.unparse(one.annotation) for one in node.args.args if one.annotation]
+            found += [node] * (cached and any("Path" in kind for kind in kinds))
+        elif isinstance(node, ast.Global):
+            found.append(node)
+    return [ast.unparse(node) for node in found]
+
+
+@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+def test_no_module_remembers(file):
+    assert not remembered(ast.parse(file.read_text(encoding="utf-8"))), "let an object that has an owner keep it"
+
+
+@pytest.mark.parametrize("code", [
+    "known = {}", "known: dict[str, int] = OrderedDict()", "known = weakref.WeakKeyDictionary()", "known = []",
+    "known = defaultdict(list)", "def f():\n    global known", "@lru_cache\ndef f(path: Path): pass",
+    "@functools.cache\ndef f(path: str | os.PathLike): pass",
+])  # fmt: skip
+def test_what_a_module_remembers_is_seen(code):
+    assert remembered(ast.parse(code))
 
 
 @pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))

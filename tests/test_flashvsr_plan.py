@@ -7,6 +7,7 @@ import flashvsr_nets as tiny
 import pytest
 import torch
 
+from stereoreel.core.file_cache import FileCache
 from stereoreel.core.options import resolve
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
@@ -147,14 +148,14 @@ def test_a_mixed_set_is_refused_by_hash_and_by_name(tmp_path):
     path = tmp_path / "LQ_proj_in.ckpt"
     path.write_bytes(b"of version 1")
     known = {hashlib.sha256(b"of version 1").hexdigest(): {"version": "1", "bytes": 12}}
-    files.refuse_mixed(entry("1", known), {"projector": path})
+    files.refuse_mixed(entry("1", known), {"projector": path}, FileCache())
     with pytest.raises(ValueError, match=r"is of FlashVSR 1 and flashvsr-v1\.1 needs 1\.1"):
-        files.refuse_mixed(entry("1.1", known), {"projector": path})
+        files.refuse_mixed(entry("1.1", known), {"projector": path}, FileCache())
     named = tmp_path / "FlashVSR-v1.1" / "dit.safetensors"
     named.parent.mkdir()
     named.write_bytes(b"")
     with pytest.raises(ValueError, match=r"is of FlashVSR 1\.1"):
-        files.refuse_mixed(entry("1", known), {"dit": named})
+        files.refuse_mixed(entry("1", known), {"dit": named}, FileCache())
 
 
 def test_no_code_in_a_file_is_run(tmp_path):

@@ -46,8 +46,8 @@ def _on_clip(options) -> int:
     from ..media.read.decode import FileSource
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)})
-    host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())
-    clip = Clip(FileSource(options.clip, cuts=False))
+    host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
+    clip = Clip(FileSource(options.clip, cuts=False, files=options.files))
     folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem[:60]}", "", "")
     refuse_harm([folder / name for name in FILES], [options.clip], options.overwrite)
     with naming("Advise"):

@@ -60,8 +60,8 @@ def run(options) -> int:
             print("\n".join(map(str, targets)), file=sys.stderr if options.json else sys.stdout)
             return 0
         check_root(job)
-    cuts.read(job)
-    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))
+    cuts.read(job, options.files)
+    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files))
     clips = [clip for clip in (sink.clip, sink.depth) if clip]
     if options.plan:
         return _plan(clips, options.unit)
@@ -72,7 +72,8 @@ def run(options) -> int:
             crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
         bar = open_things.enter_context(_Bar(sink.clip.info.frames, options))
         try:
-            paths = film(sink.clip, options.output, sink.settings, Headless(options.device, on_tick=bar.tick), depth=sink.depth, folder=job,
+            host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+            paths = film(sink.clip, options.output, sink.settings, host, depth=sink.depth, folder=job,
                          notes={"workflow": graph}, group=options.unit, say=bar.say, keep=options.keep_job, seen=bar.seen, crew=crew,
                          overwrite=options.overwrite)
         except Unfinished as error:
@@ -94,13 +95,15 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     from ..media.write.render import files_of, files_read
     from .main import check_output, find_video
 
-    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False))
+    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False,
+                                   files=options.files))
     joinable(sink.settings)
     check_output(options.output, extension(sink.settings))
-    clips, host = [clip for clip in (sink.clip, sink.depth) if clip], Headless(options.device)
+    clips = [clip for clip in (sink.clip, sink.depth) if clip]
+    host = Headless(options.device, file_cache=options.files)
     for plan in plans(*clips):
         with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
-            plan.choose(Headless(options.device, on_tick=bar.tick))
+            plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
     targets = [file.path for file in files_of(clips, options.output, sink.settings)]
     metrics = [options.metrics] if options.metrics else []
     refuse_harm([*targets, *metrics], [options.workflow, *files_read(clips, host)], overwrite=True)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from .. import __version__
 from ..core.error_context import naming
+from ..core.file_cache import FileCache
 from ..core.files import plain_error, refuse_harm, save_text
 from ..core.meter import Meter, told
 from ..core.places import data
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """0 when all went well, 1 for an error told in one sentence, 130 when cancelled, 143 when terminated."""
     options = _parser().parse_args(arguments)
     try:
+        options.files = FileCache()
         with CtrlC() as options.ctrl_c:
             return options.run(options)
     except KeyboardInterrupt as error:
@@ -95,24 +97,26 @@ def _run(options) -> int:
 
     options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
-    assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input))
+    assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files)
     jobs = assembly.sinks
     if options.output and len(jobs) > 1:
         raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
     for plan in plans(*assembly.clips):
         with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
-            plan.choose(Headless(options.device, on_tick=bar.tick))
+            plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
     targets = _targets(jobs, options)
     for job, path in zip(jobs, targets):
         meter = Meter(memory=options.costs)
         with Bar(job.clip.info.frames, meter, options.ctrl_c) as bar:
-            paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter,
+            host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+            paths = write(job.clip, path, job.settings, host, depth=job.depth, meter=meter,
                           overwrite=options.overwrite)
         print("\n".join(str(path) for path in paths))
         if options.costs:
             print(costs(meter))
     for job in assembly.looks:
-        print(look(job, Path("output"), Headless(options.device, on_tick=lambda *_: options.ctrl_c.check())))
+        host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
+        print(look(job, Path("output"), host))
     return 0
 
 
@@ -133,7 +137,7 @@ def _targets(jobs: Sequence[workflow.Output[EncodeOptions]], options) -> list[Pa
         check_output(path, extension(job.settings))
         clips = [clip for clip in (job.clip, job.depth) if clip]
         written += [file.path for file in files_of(clips, path, job.settings)]
-        read += files_read(clips, Headless(options.device))
+        read += files_read(clips, Headless(options.device, file_cache=options.files))
         found.append(path)
     refuse_harm(written, read, options.overwrite)
     return found

@@ -53,7 +53,8 @@ def run(options) -> int:
         clip = _opened(options, tick)
         bar.reset()
         with naming("Orders"):
-            found = measure(clip, settings, Headless(options.device, on_tick=tick), given)
+            host = Headless(options.device, on_tick=tick, file_cache=options.files)
+            found = measure(clip, settings, host, given)
     paths = _save(found, folder, options)
     if options.json == "-":
         print(json.dumps(found.figures, indent=2))
@@ -70,7 +71,8 @@ def _opened(options, tick):
     """The clip, searched for cuts as Extract does."""
     from ..media import open as extract
 
-    return extract.open_file(options.clip, resolve(extract.OPTIONS, _for_extract(options)), options.clip.name, tick)
+    settings = resolve(extract.OPTIONS, _for_extract(options))
+    return extract.open_file(options.clip, settings, options.clip.name, tick, files=options.files)
 
 
 def _for_extract(options) -> dict[str, str]:

@@ -47,11 +47,15 @@ class Color:
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """The window of a file whose audio (and subtitles and chapters) belongs to a clip; times in seconds from the file's first frame."""
+    """The window of a file whose audio, subtitles and chapters belong to a clip, in seconds from its first frame.
+
+    ``picture``, if known, is when that frame is shown on the file's own clock, and how long all frames last.
+    """
 
     file: Path
     start: Fraction = Fraction(0)
     duration: Fraction | None = None  # None: to the end of the file
+    picture: tuple[Fraction, Fraction] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,8 +156,8 @@ class Recipe(Protocol):
 
     A recipe may also have ``context``, how many frames before and after one its stage shall see beside those it lies between (none);
     ``framewise``, whether it remembers nothing from frame to frame (False); ``loops``, whether it leads from the last frame to the
-    first (False), and then ``unlooped()``, the same recipe without that; ``reused(loaded)``, the same recipe whose stage is loaded once
-    and kept in ``loaded``; and ``files(host)``, the files that it reads, such as weights.
+    first (False), and then ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe whose stage is loaded once
+    and kept in a ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
     """
 
     label: str
@@ -178,23 +182,35 @@ class Source(Protocol):
         ...
 
 
+@dataclass(frozen=True, eq=False)
 class Step:
-    """One stage of the graph and the clips it reads."""
+    """One stage of the graph, the clips it reads, and the facts of its outputs by name; immutable."""
 
-    def __init__(self, recipe: Recipe, inputs: tuple[Clip, ...]):
-        self.recipe, self.inputs, self.label = recipe, inputs, recipe.label
-        check_lengths(self.label, inputs)
+    recipe: Recipe
+    inputs: tuple[Clip, ...]
+    infos: Mapping[str, ClipInfo]
+
+    @classmethod
+    def over(cls, recipe: Recipe, *inputs: Clip) -> Step:
+        """A stage over clips; ValueError if their lengths differ or the stage refuses them."""
+        check_lengths(recipe.label, inputs)
         described = recipe.describe(*(clip.info for clip in inputs))
-        self.infos = described if isinstance(described, Mapping) else {"clip": described}
-        for info in self.infos.values():
-            check_size(self.label, info)
+        infos = described if isinstance(described, Mapping) else {"clip": described}
+        for info in infos.values():
+            check_size(recipe.label, info)
+        return cls(recipe, inputs, infos)
+
+    @property
+    def label(self) -> str:
+        return self.recipe.label
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class Clip:
     """One output of a source or of a step; lazy."""
 
-    def __init__(self, maker: Source | Step, port: str = "clip"):
-        self.maker, self.port = maker, port
+    maker: Source | Step
+    port: str = "clip"
 
     @property
     def info(self) -> ClipInfo:
@@ -209,7 +225,7 @@ def apply(recipe: Recipe, *inputs: Clip) -> dict[str, Clip]:
 
     Raises ValueError where the inputs' lengths differ or the stage refuses what it is given.
     """
-    step = Step(recipe, inputs)
+    step = Step.over(recipe, *inputs)
     return {port: Clip(step, port) for port in step.infos}
 
 
@@ -219,13 +235,41 @@ def makers_of(clips: Iterable[Clip]) -> list[Source | Step]:
     path = [clip.maker for clip in reversed(list(clips))]
     while path:
         maker = path[-1]
-        inputs = maker.inputs if isinstance(maker, Step) and id(maker) not in found else ()
+        inputs = _inputs(maker) if id(maker) not in found else ()
         source = next((clip.maker for clip in inputs if id(clip.maker) not in found), None)
         if source is not None:
             path.append(source)
         else:
             found.setdefault(id(path.pop()), maker)
     return list(found.values())
+
+
+def substituted(clips: Iterable[Clip], substitute: Callable[[Source | Step], Source | Step]) -> list[Clip]:
+    """The clips of a new graph, in which ``substitute(maker)`` takes the place of each maker.
+
+    A substitute has the facts of its original, and may be the original. Each maker is asked about once, after all
+    of its readers; the inputs of a step that a source replaces are left out. Shared makers stay shared.
+    """
+    clips = list(clips)
+    makers, wanted = makers_of(clips), {id(clip.maker) for clip in clips}
+    found: dict[int, Source | Step] = {}
+    for maker in reversed(makers):
+        if id(maker) in wanted:
+            found[id(maker)] = substitute(maker)
+            wanted.update(id(clip.maker) for clip in _inputs(found[id(maker)]))
+
+    def moved(clip: Clip) -> Clip:
+        return clip if found[id(clip.maker)] is clip.maker else Clip(found[id(clip.maker)], clip.port)
+
+    for maker in filter(lambda maker: id(maker) in found, makers):
+        inputs = tuple(map(moved, _inputs(found[id(maker)])))
+        if inputs != _inputs(found[id(maker)]):
+            found[id(maker)] = dataclasses.replace(found[id(maker)], inputs=inputs)
+    return list(map(moved, clips))
+
+
+def _inputs(maker: Source | Step) -> tuple[Clip, ...]:
+    return maker.inputs if isinstance(maker, Step) else ()
 
 
 def check_size(label: str, info: ClipInfo) -> None:

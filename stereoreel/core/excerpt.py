@@ -18,6 +18,7 @@ from torch import Tensor
 from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths, makers_of
 from .host import Host
 from .per_eye import TIME
+from .stage_cache import StageCache
 from .transforms import Recut, Uncut, Weightless
 
 Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
@@ -39,7 +40,7 @@ def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
     if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
         raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1} to look at.")
     made = Rebuilt(clips, wanted)
-    return [Clip(Step(_Pick(wanted, clip.maker.label, alone=True), (made.clip(clip, wanted),))) for clip in clips]
+    return [Clip(Step.over(_Pick(wanted, clip.maker.label, alone=True), made.clip(clip, wanted))) for clip in clips]
 
 
 @dataclass(frozen=True)
@@ -80,13 +81,14 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 class Rebuilt:
     """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
 
-    ``needed`` tells which frames of its inputs a stage wants for some of its output. ``loaded`` keeps the stages, and so their
-    networks, from one such graph to the next.
+    ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the loaded
+    stages, and so their networks, from one such graph to the next. ``label`` is that of what cuts clips down, by
+    default their maker's.
     """
 
     def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None,
-                 loaded: dict | None = None):
-        needed = needed or frames_needed
+                 stages: StageCache | None = None, label: str = ""):
+        needed, self._label = needed or frames_needed, label
         self.made: dict[int, Source | Step] = {}
         self.picked: dict[tuple, Clip] = {}
         makers = makers_of(clips)
@@ -99,10 +101,10 @@ class Rebuilt:
                     demand[id(source.maker)] = joined_spans([*demand.get(id(source.maker), ()), *need])
         for maker in makers:
             if isinstance(maker, Step):
-                inputs = tuple(self.clip(source, needs[id(maker)]) for source in maker.inputs)
+                inputs = (self.clip(source, needs[id(maker)]) for source in maker.inputs)
                 recipe = _plain(maker)
-                keeps = loaded is not None and hasattr(recipe, "reused")
-                self.made[id(maker)] = Step(recipe.reused(loaded) if keeps else recipe, inputs)
+                keeps = stages is not None and hasattr(recipe, "reused")
+                self.made[id(maker)] = Step.over(recipe.reused(stages) if keeps else recipe, *inputs)
             else:
                 self.made[id(maker)] = _Parts(maker, demand[id(maker)])
 
@@ -112,7 +114,8 @@ class Rebuilt:
         if key not in self.picked:
             made = Clip(self.made[id(clip.maker)], clip.port)
             exact = spans_of(made.info) == spans
-            self.picked[key] = made if exact else Clip(Step(_Pick(spans, clip.maker.label), (made,)))
+            pick = _Pick(spans, self._label or clip.maker.label)
+            self.picked[key] = made if exact else Clip(Step.over(pick, made))
         return self.picked[key]
 
 

@@ -9,11 +9,17 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from .file_cache import FileCache
+
 
 class Host(Protocol):
-    """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` for progress and cancel."""
+    """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` for progress and cancel.
+
+    ``file_cache`` has what was found out about files.
+    """
 
     device: torch.device
+    file_cache: FileCache
 
     def weights(self, kind: str, file: str) -> Path:
         """Where a model's file is; FileNotFoundError where it is not, ValueError for a name that leads out of the models folders."""

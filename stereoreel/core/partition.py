@@ -20,6 +20,7 @@ from . import excerpt as peek
 from . import transforms as views
 from .clip import Clip, ClipInfo, Shot, Step
 from .per_eye import TIME
+from .stage_cache import StageCache
 
 GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
 LONGEST = 1500  # the longest shot that is not split
@@ -74,14 +75,14 @@ def stretches(clips: Sequence[Clip]) -> list[Unit]:
     return found
 
 
-def excerpt(clips: Sequence[Clip], unit: Unit, loaded: dict | None = None) -> list[Clip]:
+def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None) -> list[Clip]:
     """Clips that consist of a unit's frames; what they share is shared.
 
-    ``loaded`` keeps the stages, and so their networks, from one excerpt of the same clips to the next.
+    ``stages`` keeps the loaded stages, and so their networks, from one excerpt of the same clips to the next.
     """
     wanted = [(unit.first, unit.last)]
-    made = peek.Rebuilt(clips, wanted, _needed, loaded)
-    return [Clip(Step(_Window(unit.start, unit.stop), (made.clip(clip, wanted),))) for clip in clips]
+    made = peek.Rebuilt(clips, wanted, _needed, stages)
+    return [Clip(Step.over(_Window(unit.start, unit.stop), made.clip(clip, wanted))) for clip in clips]
 
 
 def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
@@ -90,9 +91,9 @@ def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     if len(found) < 2:
         yield list(clips)
         return
-    loaded: dict = {}
+    stages = StageCache()
     for stretch in found:
-        yield excerpt(clips, stretch, loaded)
+        yield excerpt(clips, stretch, stages)
 
 
 def _divisible(clips: Sequence[Clip]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
 
@@ -113,7 +113,8 @@ class Trim(Weightless):
         start, stop = self._window(clip.frames)
         audio = clip.audio
         if isinstance(audio, Soundtrack):
-            audio = Soundtrack(audio.file, audio.start + clip.time(start) - clip.time(0), clip.time(stop) - clip.time(start))
+            begin, end = clip.time(start), clip.time(stop)
+            audio = replace(audio, start=audio.start + begin - clip.time(0), duration=end - begin)
         elif audio is not None:
             first, last = (round((clip.time(edge) - clip.time(0)) * audio.rate) for edge in (start, stop))
             audio = type(audio)(audio.waveform[:, first:last], audio.rate)

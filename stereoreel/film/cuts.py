@@ -9,8 +9,9 @@ from pathlib import Path
 
 from ..core.clip import Clip
 from ..core.excerpt import makers_of
+from ..core.file_cache import FileCache
 from ..core.files import save_text
-from ..media.read import cuts
+from ..media.read.cuts import fact
 from ..media.read.decode import FileSource
 from ..media.read.probe import fingerprint
 from .job import CUTS, prepare, read_json
@@ -22,7 +23,7 @@ def found(clips: Iterable[Clip]) -> list[list]:
     return [[*fingerprint(file.facts.path), file.first, file.stop, file.sensitivity, list(file.info.cuts)] for file in files]
 
 
-def recall(known: Iterable[list]) -> None:
+def recall(known: Iterable[list], files: FileCache) -> None:
     """Take cuts for found; of a file that has changed they are never looked up. Elsewhere the same file may be younger or older."""
     for path, size, changed, first, stop, sensitivity, places in known:
         try:
@@ -30,13 +31,13 @@ def recall(known: Iterable[list]) -> None:
         except (OSError, ValueError):
             continue
         if here[1:] == (size, changed):
-            cuts.known[(*here, first, stop, sensitivity)] = tuple(places)
+            files.put(path, fact((first, stop), sensitivity), tuple(places))
 
 
-def read(job: Path) -> None:
+def read(job: Path, files: FileCache) -> None:
     """Recall what a film's job has written down; what is damaged is looked for again."""
     known = read_json(job / CUTS) if (job / CUTS).is_file() else None
-    recall(one for one in (known if isinstance(known, list) else ()) if _plausible(one))
+    recall((one for one in (known if isinstance(known, list) else ()) if _plausible(one)), files)
 
 
 def write(job: Path, clips: Iterable[Clip]) -> None:

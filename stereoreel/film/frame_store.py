@@ -11,6 +11,7 @@ import logging
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..core.clip import Clip, ClipInfo, Shot, Step
+from ..core.clip import Clip, ClipInfo, Shot, Source, Step, substituted
 from ..core.excerpt import makers_of, spans_of
 from ..core.files import PartFile, save_text
 from ..core.host import Host
@@ -41,7 +42,7 @@ def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
 
 
 class Shelf:
-    """What is kept of some clips in folders below ``root``; ``use`` puts it into an excerpt of them."""
+    """What is kept of some clips in folders below ``root``; ``used`` puts it into an excerpt of them."""
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
         self._files: dict[int, Path] = {}
@@ -51,30 +52,23 @@ class Shelf:
                 made_of = described(maker.inputs, Options(), host, known)
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
-    def use(self, parts: Sequence[Clip]) -> None:
-        """What is kept is read, and nothing that it was made of is computed; what is not will be kept."""
-        makers = makers_of(parts)
-        read = [*parts, *(clip for maker in makers if isinstance(maker, Step) for clip in maker.inputs)]
-        readers: dict[int, list[Clip]] = {id(clip.maker): [] for clip in read}
-        for clip in read:
-            readers[id(clip.maker)].append(clip)
-        wanted = {id(clip.maker) for clip in parts}
-        for step in reversed(makers):
-            if id(step) not in wanted or not isinstance(step, Step):
-                continue
-            if isinstance(step.recipe, Keep):
-                info = next(iter(step.infos.values()))
-                file = self._files[id(step.recipe)] / f"{'_'.join(f'{start}-{stop}' for start, stop in spans_of(info))}.nut"
-                if file.is_file() and not _complete(file, info):
-                    log.warning("%s was corrupt, so its frames are computed again.", file)
-                    file.unlink()
-                if file.is_file():
-                    kept = Kept(file, info, step.label)
-                    for clip in readers[id(step)]:
-                        clip.maker = kept
-                    continue
-                step.recipe = _Keeping(file, step.label)
-            wanted.update(id(clip.maker) for clip in step.inputs)
+    def used(self, parts: Sequence[Clip]) -> list[Clip]:
+        """The excerpt as it reads what is kept, without what only that was made of, and keeps what is not."""
+        return substituted(parts, self._kept)
+
+    def _kept(self, maker: Source | Step) -> Source | Step:
+        """What takes a maker's place."""
+        if not isinstance(maker, Step) or not isinstance(maker.recipe, Keep):
+            return maker
+        info = next(iter(maker.infos.values()))
+        name = "_".join(f"{start}-{stop}" for start, stop in spans_of(info))
+        file = self._files[id(maker.recipe)] / f"{name}.nut"
+        if file.is_file() and not _complete(file, info):
+            log.warning("%s was corrupt, so its frames are computed again.", file)
+            file.unlink()
+        if file.is_file():
+            return Kept(file, info, maker.label)
+        return replace(maker, recipe=_Keeping(file, maker.label))
 
 
 def _complete(file: Path, info: ClipInfo) -> bool:
@@ -137,21 +131,28 @@ class Kept:
         return torch.stack(chunk.chunk(2, dim=2)) if self.info.views == 2 else chunk
 
 
+@dataclass(frozen=True)
 class _Keeping:
-    """Lets frames through and keeps them; the file has its name when the last one has come."""
+    """Lets frames through and keeps them."""
+
+    file: Path
+    label: str
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip
+
+    def load(self, host: Host) -> _Recorder:
+        return _Recorder(self.file)
+
+
+class _Recorder:
+    """Writes the frames that pass; the file has its name when the last one has come."""
 
     nets = ()
     joint = True
 
-    def __init__(self, file: Path, label: str):
-        self.file, self.label = file, label
-
-    def load(self, host: Host) -> _Keeping:
-        self._container, self._written = None, 0
-        return self
-
-    def describe(self, clip: ClipInfo) -> ClipInfo:
-        return clip
+    def __init__(self, file: Path):
+        self.file, self._container, self._written = file, None, 0
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         total = sum(stop - start for start, stop in spans_of(shot.info))

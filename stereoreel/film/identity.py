@@ -15,6 +15,7 @@ from ..core import cancel
 from ..core import excerpt as peek
 from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
+from ..core.file_cache import FileCache
 from ..core.host import Host
 from ..core.options import Options
 from ..core.tensor_source import TensorSource
@@ -26,8 +27,6 @@ SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of
 BLOCK = 1 << 22
 PLACES = ("path", "source", "stage")  # names of what is described, by which it is not another one
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
-
-_weights: dict[tuple, str] = {}
 
 
 def described(clips: Sequence[Clip], settings: Options, host: Host, known: dict[int, dict] | None = None) -> dict:
@@ -103,7 +102,8 @@ def _stage(recipe, host: Host) -> dict:
         entry, _ = recipe.choose(host)
     files = {role: host.weights(recipe.kind, part.file) for role, part in entry.parts.items() if not part.optional or _there(host, recipe, part)}
     options = {name: value for name, value in vars(recipe.settings).items() if name not in ("model", *NOT_THE_FRAMES)}
-    return {"recipe": recipe.kind, "model": entry.name, "weights": {role: _of_weights(path) for role, path in files.items()}, "options": options}
+    weights = {role: _of_weights(path, host.file_cache) for role, path in files.items()}
+    return {"recipe": recipe.kind, "model": entry.name, "weights": weights, "options": options}
 
 
 def _there(host: Host, recipe: Plan, part) -> bool:
@@ -113,14 +113,12 @@ def _there(host: Host, recipe: Plan, part) -> bool:
         return False
 
 
-def _of_weights(path: Path) -> str:
-    """The sha256 of a file, remembered while it stays the same; of a folder, that of its files."""
+def _of_weights(path: Path, files: FileCache) -> str:
+    """The sha256 of a file; of a folder, that of its files."""
     if path.is_dir():
-        return _hash("".join(f"{file.name}{_of_weights(file)}" for file in sorted(path.iterdir()) if file.is_file()).encode())
-    key = fingerprint(path)
-    if key not in _weights:
-        _weights[key] = sha256(path)
-    return _weights[key]
+        inside = (file for file in sorted(path.iterdir()) if file.is_file())
+        return _hash("".join(f"{file.name}{_of_weights(file, files)}" for file in inside).encode())
+    return files.get(path, "sha256", lambda: sha256(path))
 
 
 def _fields(recipe) -> Iterator[tuple[str, str]]:

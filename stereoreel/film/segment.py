@@ -18,6 +18,7 @@ from ..core.meter import Meter
 from ..core.partition import Unit, excerpt
 from ..core.per_eye import TIME
 from ..core.pull import pull
+from ..core.stage_cache import StageCache
 from ..media.layouts.layout import packed_size
 from ..media.write.encode import Writer
 from ..media.write.hardware import chosen
@@ -40,15 +41,15 @@ class Maker:
     def __init__(self, clips: Sequence[Clip], settings: EncodeOptions, host: Host, meter: Meter, watch: Watch | None = None,
                  kept: Path | None = None):
         self.clips, self.settings, self.host, self.meter, self.watch = list(clips), settings, host, meter, watch
-        self._loaded: dict = {}
+        self._stages: StageCache = StageCache()
         self._shelf = Shelf(self.clips, host, kept) if kept else None
 
     def make(self, number: int, unit: Unit, folder: Path, tick: Callable[[int], None]) -> Made:
         """The unit's segments in ``folder``; ``tick`` is told after every chunk how many of its frames are done, and may raise to cancel."""
         begun, before = time.monotonic(), _spent(self.meter)
-        parts = excerpt(self.clips, unit, self._loaded)
+        parts = excerpt(self.clips, unit, self._stages)
         if self._shelf:
-            self._shelf.use(parts)
+            parts = self._shelf.used(parts)
         files = [(file, folder / segment_name(number, place)) for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))]
         hashes = _Hashes(len(parts))
         with ExitStack() as open_files:

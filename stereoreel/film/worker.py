@@ -10,7 +10,6 @@ import os
 import shutil
 import socket
 import tempfile
-from functools import cache
 from pathlib import Path
 
 from ..core.meter import Meter
@@ -33,12 +32,13 @@ class Worker:
     """
 
     def __init__(self, plan: dict):
-        recall(plan["cuts"])
         os.environ.setdefault(MODELS_VARIABLE, plan["models"])
         host = Headless(plan["device"])
+        recall(plan["cuts"], host.file_cache)
         self.name = f"{socket.gethostname()}/{os.getpid()}"
         _refuse(self.name, plan, host)
-        sink = workflow.Assembly(plan["workflow"], lambda name: Path(plan["input"])).sinks[0]
+        assembly = workflow.Assembly(plan["workflow"], lambda _: Path(plan["input"]), files=host.file_cache)
+        sink = assembly.sinks[0]
         clips = [clip for clip in (sink.clip, sink.depth) if clip]
         identity = described(clips, sink.settings, host)
         if digest(identity) != digest(plan["identity"]):
@@ -89,7 +89,6 @@ def _refuse(name: str, plan: dict, host: Headless) -> None:
         raise ValueError(f"{name} may not help, because {', and '.join(wrong)}; make it alike, or allow --mixed.")
 
 
-@cache
 def code(engine: Path = PACKAGE, models: Path | None = None) -> str:
     """A hash of the engine and its models' descriptions in these folders."""
     state = hashlib.blake2b(digest_size=8)

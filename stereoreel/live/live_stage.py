@@ -52,6 +52,7 @@ class Line:
         self.remembers: bool = getattr(stage, "remembers", True)
         self.strand: Strand | None = None
         self._places: list[int] | None = None
+        self._placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
     @property
     def held(self) -> int:
@@ -62,14 +63,11 @@ class Line:
         """How many outputs belong to the first ``taken`` frames."""
         return output_edge(taken, self.infos[0], self.fps)
 
-    def place(self) -> object:
-        """Put the networks where they work, which they may have been sent away from.
-
-        Returns what keeps them there.
-        """
-        nets = self.stage.nets
+    def place(self) -> None:
+        """Put the networks where they work, which they may have been sent away from; they stay while this line does."""
         memory = self.stage.memory(*self.infos) if hasattr(self.stage, "memory") else 0
-        return self.host.place(nets, memory + 4 * chunk_bytes(self.host.device)) if nets else None
+        if nets := self.stage.nets:
+            self._placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
 
     def moved(self) -> bool:
         """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for the old place are wrong."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 from contextlib import ExitStack
 from fractions import Fraction
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from ..core.host import Host
 from ..core.per_eye import TIME
+from ..core.stage_cache import StageCache
 from ..image.cut_detection import CutDetector, thumbnail
 from ..models.lazy_stage import Plan
 from .frames import arrived
@@ -43,7 +43,7 @@ class Session:
         self.numbers, self.delay = Numbers(), 0
         self.cuts: tuple[int, ...] = ()  # frames of the last push that begin a shot
         self._shelf, self._mode, self._last = Shelf(), (CONSTANT, 0), 0.0
-        self._lines: OrderedDict[tuple, tuple[Line, object]] = OrderedDict()  # with what keeps their networks placed
+        self._lines: StageCache[Line] = StageCache(KEPT)
         self._stream = torch.cuda.Stream(host.device) if host.device.type == "cuda" else None
         self._begin()
 
@@ -122,17 +122,14 @@ class Session:
             self.delay = line.delay + mode[1] if mode[0] == CONSTANT else line.delay
 
     def _loaded(self, plan: Plan, infos: tuple) -> Line:
-        key = key_of(plan), infos
-        if key not in self._lines:
-            known = (line.for_frames(plan, infos) for line, _ in reversed(self._lines.values()))
-            line = next(filter(None, known), None) or Line(plan, plan.load(self.host), infos, self.host)
-            while len(self._lines) >= KEPT:
-                self._lines.popitem(last=False)
-            self._lines[key] = line, None
-        line = self._lines[key][0]
-        self._lines[key] = line, line.place()
-        self._lines.move_to_end(key)
+        line = self._lines.get((key_of(plan), infos), lambda: self._new(plan, infos))
+        line.place()
         return line
+
+    def _new(self, plan: Plan, infos: tuple) -> Line:
+        """A line with the networks of one that is loaded, if there is one that they fit."""
+        known = (line.for_frames(plan, infos) for line in self._lines.stages())
+        return next(filter(None, known), None) or Line(plan, plan.load(self.host), infos, self.host)
 
     def _hold(self, held: int, mode: str) -> None:
         """Make what is on its way so much: stand-ins where it is less; where it is more the oldest is lost."""

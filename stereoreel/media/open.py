@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core.clip import Clip, apply
+from ..core.file_cache import FileCache
 from ..core.options import Options, option
 from ..core.transforms import Fit, Trim, Uncut, frame_at
 
@@ -35,13 +36,17 @@ class ExtractOptions(Options):
 OPTIONS = ExtractOptions
 
 
-def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:
-    """A file as a clip, as the options ask; ``tick`` is told how far the search for cuts is, which ``look`` off leaves out."""
+def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True,
+              files: FileCache | None = None) -> Clip:
+    """A file as a clip, as the options ask.
+
+    ``tick`` hears of the search for cuts, which ``look`` off leaves out. ``files`` remembers what is found.
+    """
     from .read.decode import FileSource
 
     source = FileSource(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
-        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look,
+        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
     )  # fmt: skip
     source.label = name
     return Clip(source)
@@ -52,7 +57,7 @@ def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] |
     from .read.decode import FileSource
 
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
-        return open_file(clip.maker.facts.path, options, name, tick, look)
+        return open_file(clip.maker.facts.path, options, name, tick, look, clip.maker.files)
     info = clip.info
     if options.start or options.duration:
         stop = frame_at(info, options.start + options.duration) if options.duration else info.frames

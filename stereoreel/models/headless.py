@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ..core.file_cache import FileCache
 from ..core.places import CHECKOUT
 from . import weights
 
@@ -20,13 +21,15 @@ class Headless:
 
     ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists (separated as in PATH) or
     ``models`` in the current folder, and the models folder of the ComfyUI that the pack lies in.
+    Hosts of one job share a ``file_cache``.
     """
 
     def __init__(self, device: str | torch.device | None = None, models: Path | None = None,
-                 on_tick: Callable[[int, int], None] | None = None):
+                 on_tick: Callable[[int, int], None] | None = None, file_cache: FileCache | None = None):
         self.device = torch.device(device or best_device())
         self.models = [Path(models)] if models else models_folders()
         self._on_tick = on_tick
+        self.file_cache = file_cache or FileCache()
 
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)

@@ -11,9 +11,10 @@ import hashlib
 import os
 import stat
 import zipfile
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ..core.file_cache import FileCache
 
 if TYPE_CHECKING:
     from .weights import File
@@ -25,17 +26,20 @@ PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 LFS = b"version https://git-lfs"
 
 
-def fault(path: Path, published: File | None = None) -> str | None:
+def fault(path: Path, published: File | None = None, files: FileCache | None = None) -> str | None:
     """What is wrong with a file of weights, to be read after its name (``is empty``); None if nothing is.
 
     ``published`` is the file that it must be a copy of, as far as its size and hash are on record.
+    ``files`` remembers the answer.
     """
     try:
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):
             return "is a folder, not a file" if stat.S_ISDIR(facts.st_mode) else "is no regular file"
         published = published or _Unknown
-        return _fault(path, facts.st_size, facts.st_mtime_ns, facts.st_ino, published.bytes, published.sha256)
+        wanted = published.bytes, published.sha256
+        files = files or FileCache()
+        return files.get(path, ("fault", *wanted), lambda: _fault(path, facts.st_size, *wanted, files))
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
 
@@ -44,16 +48,15 @@ class _Unknown:
     bytes = sha256 = None
 
 
-@lru_cache(256)
-def _fault(path: Path, size: int, changed: int, node: int, wanted: int | None, wanted_hash: str | None) -> str | None:
-    """``fault`` of a regular file; what is remembered holds for these facts of it."""
+def _fault(path: Path, size: int, wanted: int | None, wanted_hash: str | None, files: FileCache) -> str | None:
+    """``fault`` of a regular file of ``size`` bytes."""
     if not size:
         return "is empty" if not wanted else f"is empty and should have {wanted} bytes"
     if wanted and size != wanted:
         return f"has {size} bytes and the published file {wanted}"
     if found := _structure(path, size):
         return found
-    if wanted_hash and size <= HASHED and (found := digest(path, changed)) != wanted_hash.lower():
+    if wanted_hash and size <= HASHED and (found := digest(path, files)) != wanted_hash.lower():
         return f"is not the published file: its SHA-256 is {found} and should be {wanted_hash}"
     return None
 
@@ -113,9 +116,12 @@ def _archive(path: Path, size: int) -> str | None:
     return None
 
 
-@lru_cache(64)
-def digest(path: Path, changed: int) -> str:
-    """A file's SHA-256; ``changed`` is when it last was."""
+def digest(path: Path, files: FileCache) -> str:
+    """A file's SHA-256, read only if ``files`` does not have it."""
+    return files.get(path, "sha256", lambda: _digest(path))
+
+
+def _digest(path: Path) -> str:
     made = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(BLOCK):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,18 @@ from typing import Any
 from ..core.clip import Clip, ClipInfo, Stage, Step, makers_of
 from ..core.error_context import naming
 from ..core.host import Host
+from ..core.stage_cache import StageCache
 from . import catalog
 from .catalog import Entry
 from .weights import found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Plan:
-    """A stage by name and options, not loaded: what a clip holds. Options are checked when it is made."""
+    """A stage by name and options, not loaded: what a clip holds. Options are checked when it is made.
+
+    Plans are equal only to themselves, because two steps of a graph are two stages even if their options agree.
+    """
 
     kind: str
     given: Mapping
@@ -49,8 +53,8 @@ class Plan:
     def unlooped(self) -> Plan:
         return replace(self, given={**self.given, "loop": False})
 
-    def reused(self, loaded: dict) -> KeptPlan:
-        return KeptPlan(self, loaded)
+    def reused(self, stages: StageCache) -> KeptPlan:
+        return KeptPlan(self, stages, self)
 
     def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]:
         return catalog.module(self.kind).describe(self.settings, *infos)
@@ -70,22 +74,33 @@ class Plan:
         return catalog.stage(self.kind, self.settings, host, self.label)
 
 
+@dataclass(frozen=True, eq=False)
 class KeptPlan:
-    """A plan whose stage is loaded for the first of several excerpts and kept in ``loaded`` for the others: it remembers nothing between shots."""
+    """A plan whose stage is loaded once and kept in ``stages``, under ``key``, for all graphs that have it."""
 
-    def __init__(self, plan: Plan, loaded: dict):
-        self._plan, self._loaded, self.label = plan, loaded, plan.label
+    plan: Plan
+    stages: StageCache[Stage]
+    key: Hashable
+
+    @property
+    def label(self) -> str:
+        return self.plan.label
+
+    @property
+    def kind(self) -> str:
+        return self.plan.kind
+
+    @property
+    def settings(self):
+        return self.plan.settings
 
     def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]:
-        return self._plan.describe(*infos)
+        return self.plan.describe(*infos)
 
     def load(self, host: Host) -> Stage:
-        key = id(self._plan)
-        if key not in self._loaded:
-            self._loaded[key] = self._plan, self._plan.load(host)
-        stage = self._loaded[key][1]
+        stage = self.stages.get(self.key, lambda: self.plan.load(host))
         if counts := getattr(stage, "counts", None):
-            counts.clear()  # they were noted when the last excerpt ended
+            counts.clear()  # they were noted when the last pull ended
         return stage
 
 

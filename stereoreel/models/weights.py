@@ -111,11 +111,12 @@ def locate(file: File, kind: str, host: Host) -> str | None:
     """The name under which a host has a complete file: its own, that of another packing, or its own in some subfolder."""
     for name in (file.file, *file.also):
         path = found(host, kind, name)
-        if path and not fault(path, file if name == file.file else None):
+        if path and not fault(path, file if name == file.file else None, host.file_cache):
             return name
     if file.bytes:  # in a subfolder anybody may have given that name, so the size must agree as well
         for name in host.files(kind):
-            if name.rsplit("/", 1)[-1] == file.file and (path := found(host, kind, name)) and not fault(path, file):
+            path = found(host, kind, name) if name.rsplit("/", 1)[-1] == file.file else None
+            if path and not fault(path, file, host.file_cache):
                 return name
     return None
 
@@ -126,7 +127,7 @@ def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
         return None
     for name in (file.file, *file.also):
         path = found(host, kind, name)
-        if path and (wrong := fault(path, file if name == file.file else None)):
+        if path and (wrong := fault(path, file if name == file.file else None, host.file_cache)):
             return path, wrong
     return None
 

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 from ..core.clip import Clip
 from ..core.error_context import naming
+from ..core.file_cache import FileCache
 from ..core.options import Options, shown
 from ..media import open as extract
 from ..media.write.options import EncodeOptions
@@ -63,11 +64,13 @@ class Output(Generic[Settings]):
 class Assembly:
     """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see.
 
-    With ``look`` off no file is searched for cuts, for a caller that needs no frame.
+    With ``look`` off no file is searched for cuts, for a caller that needs no frame. ``files`` remembers what is
+    found.
     """
 
-    def __init__(self, graph: Graph, find_video, look: bool = True):
-        self.graph, self.nodes, self.find_video, self._look = graph, declared(graph), find_video, look
+    def __init__(self, graph: Graph, find_video, look: bool = True, files: FileCache | None = None):
+        self.graph, self.nodes, self.find_video = graph, declared(graph), find_video
+        self._opening = {"look": look, "files": files}
         ends = [node_id for node_id, node in self.nodes.items() if node.output_node]
         if not ends:
             raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
@@ -105,9 +108,9 @@ class Assembly:
                 return build.stage(node, inputs, options, node_id)
             settings, clip = build.settings_of(node, options), inputs.get("clip")
             if clip:
-                clip = extract.from_clip(clip, settings, name, look=self._look)
+                clip = extract.from_clip(clip, settings, name, look=self._opening["look"])
             else:
-                clip = extract.open_file(self.find_video(settings.video), settings, name, look=self._look)
+                clip = extract.open_file(self.find_video(settings.video), settings, name, **self._opening)
             return {"clip": clip, "fps": float(clip.info.fps)}
 
     def _arguments(self, node_id: str) -> tuple[dict[str, Clip], dict]:

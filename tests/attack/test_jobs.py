@@ -336,8 +336,5 @@ def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
     known = json.loads(record.read_text())
     assert known[0][-1]
     record.write_text(json.dumps([[*known[0][:-1], places]]))
-    from stereoreel.media.read import cuts
-
-    cuts.known.clear()
     assert main([*words, "--keep-job"]) == 0
     assert hashes(tmp_path / "film.mp4") == hashes(tmp_path / "whole.mp4")

@@ -9,6 +9,7 @@ from stereoreel.core import partition as rule
 from stereoreel.core.clip import apply
 from stereoreel.core.partition import Unit, excerpt, stretches, units
 from stereoreel.core.pull import frames, pull
+from stereoreel.core.stage_cache import StageCache
 from stereoreel.core.transforms import Recut, Trim, Uncut
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.interpolate import builtin as interpolation
@@ -64,10 +65,10 @@ def trail(clip):
 def check(clips, host, group) -> list[Unit]:
     """Units cover the film, and each alone gives the frames that the whole pull gives."""
     whole = [torch.cat(parts, -4) for parts in zip(*pull(clips, host))]
-    found, loaded = units(clips, group), {}
+    found, stages = units(clips, group), StageCache()
     assert [unit.start for unit in found] == [0, *(unit.stop for unit in found[:-1])] and found[-1].stop == clips[0].info.frames
     for unit in found:
-        parts = excerpt(clips, unit, loaded)
+        parts = excerpt(clips, unit, stages)
         made = [torch.cat(chunks, -4) for chunks in zip(*pull(parts, host))]
         assert all(part.info.fps == clip.info.fps and part.info.frames == unit.frames for part, clip in zip(parts, clips))
         for one, all_of_it in zip(made, whole):

@@ -14,10 +14,8 @@ import numpy as np
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import Spans
 from ...media import colour
-from ...media.read.cuts import known
 from ...media.read.decode import FileSource
 from ...media.read.frames import Damage, read_frames
-from ...media.read.probe import fingerprint
 
 PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")  # pixel formats whose first plane is luma
 
@@ -100,8 +98,7 @@ def quiet(source: FileSource) -> tuple[ClipInfo, bool]:
     """The facts of a file's clip without looking through it for cuts, and whether its cuts are known, from an earlier look."""
     if source.sensitivity is None:
         return source.info, False
-    key = (*fingerprint(source.facts.path), source.first, source.stop, source.sensitivity)
-    if "info" in source.__dict__ or key in known:
+    if source.searched:
         return source.info, True
     plain = copy.copy(source)
     plain.sensitivity = None

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from ...core import excerpt as peek
 from ...core.clip import Clip, ClipInfo, apply
 from ...core.host import Host
+from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
 from ...media.read.clock import frames_of
 from ...media.write.options import EncodeOptions
@@ -73,16 +74,16 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
     the time passes, and may raise to cancel. Temporary files are gone afterwards.
     """
     clips = _written([job.clip] if job.depth is None else [job.clip, job.depth], job.settings)
-    footprint, begun, loaded = Footprint(host.device), time.monotonic(), {}
+    footprint, begun, stages = Footprint(host.device), time.monotonic(), StageCache()
     watched = _Telling(host, begun, seconds, footprint)
     whole = clips[0].info.frames
-    runs = [run(clips, job.settings, _first(clips[0].info), watched, loaded, math.inf)]
+    runs = [run(clips, job.settings, _first(clips[0].info), watched, stages, math.inf)]
     while runs[-1].frames < whole:
         frames = _affordable(runs, begun + seconds - time.monotonic(), whole)
         if not frames:
             break
         wanted = spans(clips[0].info, frames, least(clips, host.device))
-        runs.append(run(clips, job.settings, wanted, watched, loaded, begun + 1.5 * seconds))
+        runs.append(run(clips, job.settings, wanted, watched, stages, begun + 1.5 * seconds))
     memory, gpu = footprint.peak, footprint.gpu
     if whole > runs[-1].frames:
         sources, stages = unfilled(clips, runs[-1].meter)

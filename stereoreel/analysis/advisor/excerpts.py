@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +12,12 @@ from torch import Tensor
 
 from ...core import excerpt as peek
 from ...core import transforms as views
-from ...core.clip import Clip, ClipInfo, Shot, Source, Step
+from ...core.clip import Clip, ClipInfo, Shot, Source, Step, substituted
 from ...core.host import Host
 from ...core.per_eye import TIME
 from ...core.pull import chunk_bytes
-from ...models.lazy_stage import KeptPlan, Plan
+from ...core.stage_cache import StageCache
+from ...models.lazy_stage import Plan
 
 JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
 LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them
@@ -54,25 +56,20 @@ def _around(info: ClipInfo, place: int, length: int) -> tuple[int, int]:
 
 
 class Excerpts:
-    """The clips of a job, made in one pull, cut down to ``wanted``; ``loaded`` keeps stages from one such film to the next.
+    """The clips of a job, made in one pull, cut down to ``wanted``; ``stages`` serves all such films.
 
     When ``until`` (of ``time.monotonic``) has passed the film ends early. ``late`` are the seconds for which sources were waited for at
     the beginning of excerpts, which a film that goes on does not wait.
     """
 
-    def __init__(self, clips: Sequence[Clip], wanted: peek.Spans, loaded: dict, until: float = float("inf")):
+    def __init__(self, clips: Sequence[Clip], wanted: peek.Spans, stages: StageCache,
+                 until: float = math.inf):
         self.late = 0.0
-        rebuilt = peek.Rebuilt(clips, wanted, _needed)
-        self.clips = [Clip(Step(_Joined(tuple(wanted), float("inf") if place else until), (rebuilt.clip(clip, wanted),)))
-                      for place, clip in enumerate(clips)]
-        own = {id(maker) for maker in rebuilt.made.values()}
-        for maker in peek.makers_of(self.clips):
-            if id(maker) not in own:
-                maker.label = JOINT
-            elif not isinstance(maker, Step):
-                maker.source = _Waited(maker.source, self)
-            elif isinstance(maker.recipe, Plan):
-                maker.recipe = KeptPlan(maker.recipe, loaded)
+        timed = substituted(clips, lambda maker: maker if isinstance(maker, Step) else _Waited(maker, self))
+        rebuilt = peek.Rebuilt(timed, wanted, _needed, stages, JOINT)
+        joined = (_Joined(tuple(wanted), math.inf if place else until) for place in range(len(timed)))
+        self.clips = [Clip(Step.over(recipe, rebuilt.clip(clip, wanted)))
+                      for recipe, clip in zip(joined, timed)]
 
     @property
     def info(self) -> ClipInfo:

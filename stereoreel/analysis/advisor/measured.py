@@ -17,6 +17,7 @@ from ...core.clip import Clip, ClipInfo, apply
 from ...core.host import Host
 from ...core.meter import Meter
 from ...core.per_eye import TIME
+from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
 from ...media.read.container import open_media
 from ...media.write.options import EncodeOptions, extension
@@ -70,10 +71,10 @@ class Run:
         return sum(cost.seconds for cost in self.meter.costs.values())
 
 
-def run(clips: Sequence[Clip], settings: EncodeOptions, wanted: peek.Spans, host: Host, loaded: dict, until: float) -> Run:
+def run(clips: Sequence[Clip], settings: EncodeOptions, wanted: peek.Spans, host: Host, stages: StageCache, until: float) -> Run:
     """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the disk."""
     begun, worked, idle = time.perf_counter(), time.process_time(), _idle()
-    excerpts = Excerpts(clips, wanted, loaded, until)
+    excerpts = Excerpts(clips, wanted, stages, until)
     found, ends = Run(excerpts.info), [*excerpts.info.cuts, excerpts.info.frames]
     share = excerpts.info.frames / clips[0].info.frames
     settings = replace(settings, size_mb=settings.size_mb * share)

@@ -13,6 +13,7 @@ from PIL.Image import Image
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import spread
 from ...core.host import Host
+from ...core.stage_cache import StageCache
 from ...core.timeline import position
 from ...models.lazy_stage import plans
 from ...workflow.node_specs import BY_ID
@@ -24,7 +25,7 @@ from .options import OrderLabOptions, compared, stage_options
 from .places import Gallery, Kept, places, sheet
 from .report import figures_of, table
 from .runs import STRAIGHT, Order, Window, part_of, windows
-from .shelf import LabHost, Shelf
+from .stages import LabHost
 from .statistics import mean
 from .tally import MEASURES, Tally
 from .verdict import judge
@@ -89,17 +90,16 @@ class Lab:
         self.options = stage_options(settings, given)
         ends = {name: trial(kinds, clip, self.options, settings.upscaler).pair for name, kinds in self.orders.items()}
         self.size = _common([end.info for end in ends.values()])
-        for plan in plans(*ends.values()):
-            plan.choose(host)
+        self.models = {plan.kind: plan.choose(host)[0].name for plan in plans(*ends.values())}
         self.windows = windows(clip.info, settings.shots, settings.frames, settings.sampling)
         self.timed = [self.windows[place] for place in spread(len(self.windows), TIMED)]
-        self.shelf = Shelf()
+        self.stages: StageCache = StageCache()
         self.samples: dict[str, dict[str, list[list[float]]]] = {name: defaultdict(list) for name in self.orders}
         self.costs: dict[str, list[Cost]] = {name: [] for name in self.orders}
         self.gallery = Gallery()
         runs = sum(window[1] - window[0] for window in (*self.windows, *self.timed))
         whole = sum(end.info.frames for end in ends.values()) * runs / max(1, clip.info.frames)
-        self.host = LabHost(host, self.shelf, max(1, round(whole)))
+        self.host = LabHost(host, self.stages, max(1, round(whole)))
 
     def look(self, window: Window) -> None:
         """Measure every order over a window, and keep the places where they differ."""
@@ -143,7 +143,7 @@ class Lab:
 
     def _order(self, kinds: Sequence[str], part: Clip, stereo: Mapping) -> Order:
         options = {**self.options, "stereo": {**self.options["stereo"], **stereo}}
-        return Order(kinds, part, options, self.shelf, self.settings.upscaler)
+        return Order(kinds, part, options, self.stages, self.settings.upscaler)
 
 
 def _common(infos: Sequence[ClipInfo]) -> Size:

@@ -23,7 +23,7 @@ def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     info, size = lab.clip.info, lab.size
     shots = {sum(cut <= start for cut in info.cuts) for start, _ in lab.windows}
     frames = sum(stop - start for start, stop in lab.windows)
-    models = ", ".join(f"{kind} {model}" for kind, model in lab.shelf.used.items())
+    models = ", ".join(f"{kind} {model}" for kind, model in lab.models.items())
     lines = [
         f"{len(lab.orders)} orders over {frames} frames at {len(lab.windows)} places in {len(shots)} of {len(info.shots)} shots, "
         f"{info.width}x{info.height} to {size.width}x{size.height} at {float(size.fps):.2f} fps; models: {models}.",
@@ -59,7 +59,7 @@ def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdi
         "width": lab.size.width,
         "height": lab.size.height,
         "fps": float(lab.size.fps),
-        "models": dict(lab.shelf.used),
+        "models": lab.models,
         "options": lab.options,
         "sampling": lab.settings.sampling,
         "orders": {

@@ -16,13 +16,15 @@ from ...core.host import Host
 from ...core.partition import Unit, excerpt
 from ...core.per_eye import TIME
 from ...core.pull import pull
+from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
 from ...image.resize import resize
+from ...models.lazy_stage import plans
 from ...stages.stereo.parallax import Parallax
 from ...viewing.compare import Held
 from ..trial import trial
 from .cost import Cost, DeviceMeter
-from .shelf import Shelf
+from .stages import shared
 
 STRAIGHT = {"view": "right", "swap_eyes": False, "floating_window": False}  # the left eye then sees exactly what the source does
 Window = tuple[int, int]  # [start, stop) of a clip's frames
@@ -72,9 +74,12 @@ class Seen(NamedTuple):
 class Order:
     """One order over one window; ``kinds`` are the stages."""
 
-    def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], shelf: Shelf, upscaler: str):
-        self.pair = trial(kinds, part, options, upscaler).pair
-        self.kinds = shelf.keep(self.pair, part)
+    def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], stages: StageCache,
+                 upscaler: str):
+        pair = trial(kinds, part, options, upscaler).pair
+        given = set(plans(part))
+        self.kinds = {plan.label: plan.kind for plan in plans(pair) if plan not in given}
+        self.pair = shared(pair, stages)
         self.stereo = next(maker for maker in makers_of([self.pair]) if isinstance(maker, Step) and getattr(maker.recipe, "kind", "") == "stereo")
 
     def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:

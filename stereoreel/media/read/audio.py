@@ -16,7 +16,7 @@ from ...core.clip import Samples, Soundtrack
 from ..write.sound import Steady, is_sound
 from .container import open_media
 from .packets import demux, skip_others
-from .probe import probe
+from .probe import picture_span
 
 LEAD = Fraction(1, 2)  # seconds decoded before a window, so that codecs which lap their blocks have settled
 FINE = Fraction(1, 40_000)  # a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not
@@ -35,18 +35,18 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
         return None
     if isinstance(audio, Samples):
         return audio.waveform.to(torch.float32)[None], audio.rate
-    facts = probe(audio.file)
+    clock, lasts = picture_span(audio)
     with open_media(audio.file) as container:
         if not container.streams.audio or not is_sound(container.streams.audio[0]):
             return None
         stream = container.streams.audio[0]
         skip_others(container, stream)
-        rate, begin = stream.rate, facts.start_time + audio.start
+        rate, begin = stream.rate, clock + audio.start
         if audio.start > LEAD and Fraction(stream.time_base) <= FINE:
             with suppress(av.error.FFmpegError):  # from where it is, then
                 container.seek(int((begin - LEAD) / Fraction(stream.time_base)), stream=stream)
         length = None if audio.duration is None else round(audio.duration * rate)
-        shown = facts.duration - audio.start if audio.duration is None else audio.duration
+        shown = lasts - audio.start if audio.duration is None else audio.duration
         pieces = _believed(_pieces(container, stream, begin), round(shown * rate), STRAY * rate)
         try:
             return _assemble(pieces, length, stream.channels)[None], rate

@@ -1,9 +1,7 @@
-"""Where the shots of a file begin: one pass over thumbnails, remembered while the file stays the same."""
+"""Where the shots of a file begin: one pass over thumbnails."""
 
 from __future__ import annotations
 
-import os
-from collections import OrderedDict
 from collections.abc import Callable, Generator
 from contextlib import closing
 from itertools import chain, islice
@@ -16,31 +14,25 @@ from ...image.cut_detection import LONG_SIDE, CutDetector
 from .. import colour
 from .frames import Damage, in_memory, read_frames
 from .prefetch import ahead
-from .probe import FileFacts, fingerprint, probe
+from .probe import FileFacts
 
-REMEMBERED = 256  # windows
 TOLD_EVERY = 16  # frames
 TOGETHER = 8  # thumbnails that one thread hands to the other at once, which costs more than a glance at one
 
-known: OrderedDict[tuple, tuple[int, ...]] = OrderedDict()
+
+def fact(window: tuple[int, int], sensitivity: float) -> tuple:
+    """The name under which a FileCache has the cuts of a window."""
+    return "cuts", *window, sensitivity
 
 
 def index_cuts(
-    path: str | os.PathLike, window: tuple[int, int], sensitivity: float, tick: Callable[[int, int], None] | None = None
+    facts: FileFacts, window: tuple[int, int], sensitivity: float,
+    tick: Callable[[int, int], None] | None = None,
 ) -> tuple[int, ...]:
     """The first frame of every shot but the first in frames ``window[0]`` to ``window[1]`` - 1 of a file, counted from ``window[0]``.
 
     ``tick(done, total)`` is called every few frames and may raise to cancel.
     """
-    key = (*fingerprint(path), *window, sensitivity)
-    if key not in known:
-        known[key] = _find(probe(path), window, sensitivity, tick)
-        while len(known) > REMEMBERED:
-            known.popitem(last=False)
-    return known[key]
-
-
-def _find(facts: FileFacts, window: tuple[int, int], sensitivity: float, tick) -> tuple[int, ...]:
     detector, cuts, total = CutDetector(sensitivity), [], window[1] - window[0]
     with cancel.heard(tick), closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
         for index, gray in enumerate(chain.from_iterable(groups)):

@@ -19,11 +19,13 @@ from torch import Tensor
 
 from ...core import cancel
 from ...core.clip import ClipInfo, Soundtrack
+from ...core.file_cache import FileCache
 from ...core.host import Host
 from ...core.transforms import EARLY
 from ...image.resize import fitted_size
 from .. import colour
-from .cuts import index_cuts
+from ..paths import check_file
+from .cuts import fact, index_cuts
 from .frames import Damage, in_memory, read_frames
 from .prefetch import ahead
 from .probe import FileFacts, probe
@@ -34,7 +36,8 @@ class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end), upright, at most ``max_side`` pixels long.
 
     ``info`` looks for the cuts when first read, which decodes the window once; ``tick(done, total)`` is told, and may raise to cancel.
-    With ``look`` off it has none, for a caller that needs no frame.
+    With ``look`` off it has none, for a caller that needs no frame. ``files`` remembers what is found for the next
+    time the file is opened.
     FileNotFoundError or ValueError when the file or the window holds no video; a warning where the file ends early or is damaged.
     """
 
@@ -48,9 +51,11 @@ class FileSource:
         sensitivity: float = 0.5,
         tick: Callable[[int, int], None] | None = None,
         look: bool = True,
+        files: FileCache | None = None,
     ):
+        self.files = files or FileCache()
         with cancel.heard(tick):
-            self.facts = probe(path)
+            self.facts = probe(path, self.files)
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
         self._size = fitted_size(self.facts.width, self.facts.height, max_side)
@@ -71,10 +76,24 @@ class FileSource:
         fps, times = self._timing()
         cuts: tuple[int, ...] = ()
         if self._look and self.sensitivity is not None:
-            cuts = index_cuts(self.facts.path, (self.first, self.stop), self.sensitivity, self._tick)
+            check_file(self.facts.path)
+            cuts = self.files.get(self.facts.path, self._cuts, self._find_cuts)
         return ClipInfo(
             *self._size, fps, self.stop - self.first, cuts=cuts, color=self.facts.color, audio=self._soundtrack(), times=times,
         )
+
+    @property
+    def searched(self) -> bool:
+        """Whether the cuts are known, so that ``info`` decodes nothing."""
+        return "info" in self.__dict__ or self.files.knows(self.facts.path, self._cuts)
+
+    @property
+    def _cuts(self) -> tuple:
+        return fact((self.first, self.stop), self.sensitivity)
+
+    def _find_cuts(self) -> tuple[int, ...]:
+        facts = probe(self.facts.path, self.files)  # of the file as it is now, which the cuts are kept for
+        return index_cuts(facts, (self.first, self.stop), self.sensitivity, self._tick)
 
     def part(self, start: int, stop: int) -> FileSource:
         """The frames ``[start, stop)`` of this window as a source."""
@@ -136,8 +155,9 @@ class FileSource:
         """The window's sound, subtitles and chapters; to the end of the file where the window goes there."""
         if not self.facts.audio_streams and not self.facts.extras:
             return None
-        start = self.facts.time(self.first)
-        return Soundtrack(self.facts.path, start, None if self.stop == self.facts.frames else self.facts.time(self.stop) - start)
+        facts, start = self.facts, self.facts.time(self.first)
+        duration = None if self.stop == facts.frames else facts.time(self.stop) - start
+        return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration))
 
     def _warn(self, what: str) -> None:
         if not self._warned:

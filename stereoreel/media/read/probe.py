@@ -6,7 +6,6 @@ Frames are counted by reading the packets, because the counts in containers are 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import os
 import struct
@@ -17,7 +16,8 @@ from pathlib import Path
 import av
 from av.stream import Disposition
 
-from ...core.clip import Color
+from ...core.clip import Color, Soundtrack
+from ...core.file_cache import FileCache
 from .. import colour
 from ..paths import check_file
 from .container import open_media
@@ -73,9 +73,19 @@ class FileFacts:
         return self.times[frame] if self.times and frame < len(self.times) else frame / self.fps
 
 
-def probe(path: str | os.PathLike) -> FileFacts:
-    """The facts of a file; ValueError when it holds no video. Cached until the file changes."""
-    return _probe(*fingerprint(path))
+def probe(path: str | os.PathLike, files: FileCache | None = None) -> FileFacts:
+    """The facts of a file, read only if ``files`` does not have them; ValueError when it holds no video."""
+    check_file(path)
+    real = os.path.realpath(path)
+    return files.get(real, "facts", lambda: _probe(real)) if files else _probe(real)
+
+
+def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction]:
+    """When the picture of a soundtrack's file begins on the file's clock, and how long it is, in seconds."""
+    if audio.picture:
+        return audio.picture
+    facts = probe(audio.file)
+    return facts.start_time, facts.duration
 
 
 def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
@@ -86,8 +96,7 @@ def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
     return real, status.st_size, status.st_mtime_ns
 
 
-@functools.lru_cache(maxsize=64)
-def _probe(real: str, size: int, changed: int) -> FileFacts:
+def _probe(real: str) -> FileFacts:
     name = os.path.basename(real)
     with open_media(real) as container:
         stream = video_stream(container, name)

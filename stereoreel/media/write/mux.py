@@ -20,7 +20,7 @@ import av.error
 from ...core.clip import Samples, Soundtrack
 from ..read.container import open_media
 from ..read.packets import demux
-from ..read.probe import probe
+from ..read.probe import picture_span
 from .presets import Preset
 from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
 from .trial import Trial
@@ -49,7 +49,7 @@ class FileTracks:
     def __init__(self, output: av.container.OutputContainer, audio: Soundtrack, preset: Preset, duration: Fraction):
         self._output, self._preset, self._file = output, preset, audio.file
         self._end = duration if audio.duration is None else min(duration, audio.duration)
-        self._start = probe(audio.file).start_time + audio.start
+        self._start = picture_span(audio)[0] + audio.start
         self._keeps_early = preset.container in HIDES_EARLY_SOUND or audio.start == 0
         with ExitStack() as undo:
             self._source = open_media(audio.file)

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ....core.file_cache import FileCache
 from ....core.host import Host
 from ....models import weights
 from ....models.intact import digest
@@ -45,7 +46,9 @@ def read(entry, host: Host, role: str) -> dict[str, Tensor]:
 
 def networks(entry, host: Host, dtype: torch.dtype, decoder: str) -> tuple:
     """The transformer, folded, the projector and the decoder (``tiny`` or ``full``), in a number type; ValueError for a mixed set."""
-    refuse_mixed(entry, {role: host.weights(entry.kind, part.file) for role, part in entry.parts.items() if role in ("dit", "projector", "weights")})
+    parts = {role: part.file for role, part in entry.parts.items() if role in ("dit", "projector", "weights")}
+    paths = {role: host.weights(entry.kind, file) for role, file in parts.items()}
+    refuse_mixed(entry, paths, host.file_cache)
     with weights.loading(held(entry, host, "projector")):
         projector = flashvsr_projector.load(read(entry, host, "projector")).to(dtype).stacked()
     projector.causal = str(entry.params["version"]) != "1"
@@ -71,26 +74,26 @@ def _prompt(entry, host: Host) -> Tensor:
     return next(iter(found.values()))
 
 
-def refuse_mixed(entry, paths: dict[str, Path]) -> None:
+def refuse_mixed(entry, paths: dict[str, Path], files: FileCache) -> None:
     """ValueError where a file is known to be another version's; a warning where it has a published file's size and not its contents."""
     wanted, known = str(entry.params["version"]), entry.params.get("known", {})
     for role, path in paths.items():
-        found = version(path, known)
+        found = version(path, known, files)
         if found not in (None, wanted):
             raise ValueError(f"{path} is of FlashVSR {found} and {entry.name} needs {wanted}; mixed versions give ghosts, "
                              f"so choose the other model or put the file of {wanted} in its place.")
         part = entry.parts.get(role)
-        if part and part.sha256 and path.stat().st_size == part.bytes and digest(path, path.stat().st_mtime_ns) != part.sha256:
+        if part and part.sha256 and path.stat().st_size == part.bytes and digest(path, files) != part.sha256:
             log.warning("%s is not the published file; if there are ghosts, it is of another version than %s", path, entry.name)
 
 
-def version(path: Path, known: dict[str, dict]) -> str | None:
+def version(path: Path, known: dict[str, dict], files: FileCache) -> str | None:
     """Which version a file is of: by its hash where a file of that size is known, else by a name with 1.1 in it; None where nothing tells.
 
     ``known`` has sizes in bytes and versions by hash.
     """
     if path.stat().st_size in {facts["bytes"] for facts in known.values()}:
-        facts = known.get(digest(path, path.stat().st_mtime_ns))
+        facts = known.get(digest(path, files))
         if facts:
             return str(facts["version"])
     told = re.search(r"(?i)flashvsr[-_ ]?v?1[._]1(?!\d)", f"{path.parent.name}/{path.name}")

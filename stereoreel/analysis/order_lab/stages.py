@@ -1,0 +1,53 @@
+"""Loaded stages that many runs share, and a host that reports the progress of all of them as one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ...core.clip import Clip, Step, makers_of, substituted
+from ...core.host import Host
+from ...core.stage_cache import StageCache
+from ...models.lazy_stage import KeptPlan, Plan
+
+
+def shared(clip: Clip, stages: StageCache) -> Clip:
+    """A clip whose stages come from ``stages``: of each set of options as many as a graph needs at once."""
+    nth: Counter[tuple] = Counter()
+    kept = {}
+    for maker in makers_of([clip]):
+        if isinstance(maker, Step) and isinstance(plan := maker.recipe, Plan):
+            key = plan.kind, repr(sorted(plan.given.items()))
+            kept[id(maker)] = replace(maker, recipe=KeptPlan(plan, stages, (*key, nth[key])))
+            nth[key] += 1
+    [made] = substituted([clip], lambda maker: kept.get(id(maker), maker))
+    return made
+
+
+@dataclass
+class LabHost:
+    """A host whose progress is that of all runs together, and which notices if it moves networks of ``stages``."""
+
+    host: Host
+    stages: StageCache
+    total: int  # frames of all runs; 0 shows no progress
+    before: int = 0
+    places: dict[int, tuple[int, ...]] = field(default_factory=dict)  # of each stage's weights
+
+    def __getattr__(self, name: str):
+        return getattr(self.host, name)
+
+    def place(self, nets: Sequence, memory: int) -> object:
+        """Place networks; stages whose own were moved let go what they recorded for them."""
+        placed = self.host.place(nets, memory)
+        for stage in self.stages.stages():
+            where = tuple(weights.data_ptr() for net in stage.nets for weights in net.parameters())
+            if self.places.setdefault(id(stage), where) != where:
+                self.places[id(stage)] = where
+                if hasattr(stage, "forget"):
+                    stage.forget()
+        return placed
+
+    def tick(self, done: int, total: int) -> None:
+        self.host.tick(*((self.before + done, self.total) if total and self.total else (0, 0)))
