@@ -12,10 +12,10 @@ from types import SimpleNamespace
 import torch
 
 from .. import __version__
-from ..core import cancel
 from ..core import excerpt as peek
 from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
+from ..core.files import sha256
 from ..core.host import Host
 from ..core.tensor_source import TensorSource
 from ..media.read.decode import FileSource
@@ -23,7 +23,6 @@ from ..media.read.probe import fingerprint
 from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
-BLOCK = 1 << 22
 PLACES = ("path", "source", "stage")  # names of what is described, by which it is not another one
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
 
@@ -84,16 +83,6 @@ def differences(old: dict, new: dict) -> list[str]:
         was, now = before.get("options", {}), after.get("options", {})
         found += [f"{name} of {after['stage']}" for name in now if was.get(name) != now[name]]
     return found + ["StereoReel's version"] * (old["version"] != new["version"])
-
-
-def sha256(path: Path) -> str:
-    """Of a whole file."""
-    with open(path, "rb") as file:
-        state = hashlib.sha256()
-        while block := file.read(BLOCK):
-            cancel.check()
-            state.update(block)
-        return state.hexdigest()
 
 
 def _stage(recipe, host: Host) -> dict:

@@ -19,9 +19,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import PART, SAFELY, Lock, plain_errors, save_text
+from ..core.files import PART, SAFELY, Lock, plain_errors, save_text, sha256
 from ..core.partition import Unit
-from .identity import differences, digest, sha256
+from .identity import differences, digest
 
 FORMAT = 1
 MARK, CUTS = "stereoreel-job.txt", "cuts.json"

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from torch import Tensor
 
 from ..core.clip import Clip, ClipInfo
+from ..core.files import sha256
 from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import Unit, excerpt
@@ -24,7 +25,7 @@ from ..media.write.encode import Writer
 from ..media.write.hardware import chosen
 from ..media.write.render import files_of
 from .frame_store import Shelf
-from .identity import bits, sha256
+from .identity import bits
 from .job import Made
 from .join import delay, order, segment_entry
 

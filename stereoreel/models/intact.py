@@ -7,7 +7,6 @@ and smaller ones with their published hash.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import zipfile
@@ -15,11 +14,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..core.files import sha256
+
 if TYPE_CHECKING:
     from .weights import File
 
 HASHED = 256 << 20  # bytes of the largest file that is hashed when it is listed: a list must not take minutes
-BLOCK = 1 << 22
 ZIP, PICKLE, TAR = b"PK", b"\x80", b"ustar"
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 LFS = b"version https://git-lfs"
@@ -116,11 +116,7 @@ def _archive(path: Path, size: int) -> str | None:
 @lru_cache(64)
 def digest(path: Path, changed: int) -> str:
     """A file's SHA-256; ``changed`` is when it last was."""
-    made = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            made.update(block)
-    return made.hexdigest()
+    return sha256(path)
 
 
 def first_line(error: BaseException) -> str:

@@ -9,11 +9,12 @@ import pytest
 from films import facts, graph, make, run, sink, source
 from test_film import hashes
 
+from stereoreel.core.files import sha256
 from stereoreel.core.partition import units
 from stereoreel.film import cuts, environment, job_folder
 from stereoreel.film.cluster import Cluster
 from stereoreel.film.collect import arrived
-from stereoreel.film.identity import described, sha256
+from stereoreel.film.identity import described
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
 from stereoreel.models.headless import Headless
