@@ -15,7 +15,9 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 
 def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel.cli.demo_sheet import ChainSheet
-    from stereoreel.cli.main import Bar, costs, find_video
+    from stereoreel.cli.main import costs
+    from stereoreel.cli.paths import find_video
+    from stereoreel.cli.progress import FrameBar
     from stereoreel.core.meter import Meter
     from stereoreel.media.layouts.layout import file_tag
     from stereoreel.media.write.options import extension
@@ -29,7 +31,7 @@ def main(clip: Path | None, ctrl_c) -> None:
     frames, depth = job.clip.maker.inputs  # what the Stereo node reads
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
     sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
-    with Bar(job.clip.info.frames, meter, ctrl_c) as bar:
+    with FrameBar(ctrl_c, job.clip.info.frames, meter=meter) as bar:
         write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter,
               overwrite=True)
     sheet.save(OUTPUT / "demo_sheet.png")

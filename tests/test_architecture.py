@@ -85,6 +85,12 @@ def test_what_the_nodes_import_of_the_engine_is_there(file):
                 assert found is not None
 
 
+@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_command_is_not_loaded_twice(file):
+    """``python -m`` runs ``__main__`` under that name; importing it would load it again under its own."""
+    assert not any("__main__" in name.split(".") for _, name in imports(file))
+
+
 def test_every_room_says_what_it_is_for():
     folders = {path.name for path in (ROOT / "stereoreel").iterdir() if path.is_dir() and not path.name.startswith("__")}
     assert folders == set(ROOMS)
