@@ -22,6 +22,7 @@ def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel.media.layouts.layout import file_tag
     from stereoreel.media.write.options import extension
     from stereoreel.media.write.render import write
+    from stereoreel.media.write.request import RenderRequest
     from stereoreel.models.headless import Headless
     from stereoreel.workflow import graph as workflow
 
@@ -32,8 +33,8 @@ def main(clip: Path | None, ctrl_c) -> None:
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
     sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
     with FrameBar(ctrl_c, job.clip.info.frames, meter=meter) as bar:
-        write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter,
-              overwrite=True)
+        request = RenderRequest(job.clip, video, job.settings, overwrite=True)
+        write(request, Headless(on_tick=bar.tick), sheet, also=(depth, frames), meter=meter)
     sheet.save(OUTPUT / "demo_sheet.png")
     table = costs(meter)
     (OUTPUT / "demo_costs.txt").write_text(table + "\n")

@@ -43,7 +43,8 @@ def declare(commands) -> None:
 
 def run(options) -> int:
     """0 when the film is complete, 1 when units are missing."""
-    from ..film import Unfinished, already, cuts, film, job_folder
+    from ..film import FilmSettings, Unfinished, cuts, film, job_folder
+    from ..film.finished import already
     from ..film.job import check_root, is_job
 
     if options.store and not options.ray:
@@ -58,9 +59,8 @@ def run(options) -> int:
         check_root(job)
     cuts.read(job)
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input)))
-    clips = [clip for clip in (sink.clip, sink.depth) if clip]
     if options.plan:
-        return _plan(clips, options.unit)
+        return _plan(_request(sink, options).clips, options.unit)
     with ExitStack() as open_things:
         crew = None
         if options.ray:
@@ -68,9 +68,8 @@ def run(options) -> int:
             crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
         bar = open_things.enter_context(_bar(sink.clip.info.frames, options))
         try:
-            paths = film(sink.clip, options.output, sink.settings, Headless(options.device, on_tick=bar.tick), depth=sink.depth, folder=job,
-                         notes={"workflow": graph}, group=options.unit, say=bar.say, keep=options.keep_job, seen=bar.seen, crew=crew,
-                         overwrite=options.overwrite)
+            how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew)
+            paths = film(_request(sink, options), Headless(options.device, on_tick=bar.tick), how, bar)
         except Unfinished as error:
             bar.say(f"error: {error}")
             return 1
@@ -83,29 +82,37 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 
     Raise here, before any work, if weights are missing or a file would be harmed.
     """
-    from ..film import finished, job_folder, joinable
+    from ..film import job_folder
+    from ..film.finished import finished
     from ..film.frame_store import kept_folders
     from ..film.identity import described
+    from ..film.run import joinable
     from ..media.write.options import extension
-    from ..media.write.render import files_of, files_read
+    from ..media.write.request import files_read
 
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False))
     joinable(sink.settings)
     check_output(options.output, extension(sink.settings))
-    clips, host = [clip for clip in (sink.clip, sink.depth) if clip], Headless(options.device)
+    request, host = _request(sink, options), Headless(options.device)
+    clips, targets = request.clips, request.paths
     for plan in plans(*clips):
         with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick))
-    targets = [file.path for file in files_of(clips, options.output, sink.settings)]
     metrics = [options.metrics] if options.metrics else []
     refuse_harm([*targets, *metrics], [options.workflow, *files_read(clips, host)], overwrite=True)
     identity = described(clips, sink.settings, host)
-    own = finished(targets, sink.clip, sink.settings, identity)
+    own = finished(request, identity)
     folders = [options.job or job_folder(options.output), *kept_folders(clips, options.output.parent)]
     refuse_folders([*targets, *metrics], folders)
     refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
     check_metrics(options.metrics, options.overwrite)
     return targets if own == targets else []
+
+
+def _request(sink: SimpleNamespace, options):
+    from ..media.write.request import RenderRequest
+
+    return RenderRequest(sink.clip, options.output, sink.settings, depth=sink.depth, overwrite=options.overwrite)
 
 
 def _bar(frames: int, options) -> FilmBar:

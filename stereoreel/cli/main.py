@@ -86,6 +86,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options) -> int:
     from ..media.write.render import write
+    from ..media.write.request import RenderRequest
     from .reports import look
 
     options.workflow = find_workflow(options.workflow)
@@ -101,8 +102,8 @@ def _run(options) -> int:
     for job, path in zip(jobs, targets):
         meter = Meter(memory=options.costs)
         with FrameBar(options.ctrl_c, job.clip.info.frames, meter=meter) as bar:
-            paths = write(job.clip, path, job.settings, Headless(options.device, on_tick=bar.tick), depth=job.depth, meter=meter,
-                          overwrite=options.overwrite)
+            request = RenderRequest(job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite)
+            paths = write(request, Headless(options.device, on_tick=bar.tick), meter=meter)
         print("\n".join(str(path) for path in paths))
         if options.costs:
             print(costs(meter))

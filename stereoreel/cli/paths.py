@@ -1,4 +1,4 @@
-"""Files that a command reads and writes: found by name, and refused before the first frame if one would be harmed."""
+"""Files that a command reads and writes: found by name, refused before any work if one would be harmed."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def find_video(name: str, given: Path | None) -> Path:
 
 
 def output_files(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
-    """The file that each Encode node writes; raise what ``refuse_harm`` does if one of them would harm a file."""
+    """The file that each Encode node writes; raise what ``refuse_harm`` does if a file would be harmed."""
     from ..media.layouts.layout import file_tag
     from ..media.write.options import extension
-    from ..media.write.render import files_of, files_read, free_path
+    from ..media.write.render import free_path
+    from ..media.write.request import RenderRequest, files_read
 
     found: list[Path] = []
     written: list[Path] = []
@@ -47,9 +48,9 @@ def output_files(jobs: Sequence[SimpleNamespace], options) -> list[Path]:
         confine_prefix(prefix, folder)
         path = options.output or free_path(folder, prefix, tag, suffix, written)
         check_output(path, suffix)
-        clips = [clip for clip in (job.clip, job.depth) if clip]
-        written += [file.path for file in files_of(clips, path, job.settings)]
-        read += files_read(clips, Headless(options.device))
+        request = RenderRequest(job.clip, path, job.settings, depth=job.depth)
+        written += request.paths
+        read += files_read(request.clips, Headless(options.device))
         found.append(path)
     refuse_harm(written, read, options.overwrite)
     return found
@@ -60,7 +61,9 @@ def check_output(path: Path, suffix: str) -> None:
     check_name(path, "output")
     if path.suffix.lower() != suffix and not path.is_dir():
         name = path.with_suffix(suffix).name
-        raise ValueError(f"This format makes {suffix} files; name the output {name}, or choose another encode.format.")
+        raise ValueError(
+            f"This format makes {suffix} files; name the output {name}, or choose another encode.format."
+        )
 
 
 def check_metrics(path: Path | None, overwrite: bool) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from ..core.meter import Meter
+from ..media.write.observer import Observer
 from .interrupt import CtrlC
 
 
@@ -69,15 +70,14 @@ class ByteBar:
             self._bar.close()
 
 
-class FilmBar(FrameBar):
-    """Frames of a film; with ``as_json`` a line of figures after each unit instead, and ``metrics`` written too.
+class FilmBar(FrameBar, Observer):
+    """Frames of a film; with ``as_json`` a line of figures after each unit instead, and ``metrics`` too.
 
     The frames of ``remote`` units, which other machines compute, are counted when the unit arrives.
     """
 
-    def __init__(
-        self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False, metrics: Metrics | None = None
-    ):
+    def __init__(self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False,
+                 metrics: Metrics | None = None):  # fmt: skip
         super().__init__(ctrl_c, total, silent=as_json)
         self._as_json, self._remote, self._metrics = as_json, remote, metrics
 
@@ -86,8 +86,8 @@ class FilmBar(FrameBar):
         self._bar.clear()
         print(line, file=sys.stderr)
 
-    def seen(self, figures: Callable[[], dict]) -> None:
-        """After every unit."""
+    def unit_done(self, figures: Callable[[], dict]) -> None:
+        """Show the figures as was asked for."""
         from ..film.progress import as_json
 
         now = figures()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import torch
 
 from .. import __version__
@@ -67,6 +69,12 @@ def claim(identity: dict) -> str:
 def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
     made = [{name: value for name, value in one.items() if counts(name, one)} for one in identity["made"]]
     return _hash(json.dumps({**identity, "made": made}, sort_keys=True).encode())[:12]
+
+
+def environment(host: Host) -> dict:
+    """What may change the last bits of a frame."""
+    device = torch.cuda.get_device_name(host.device) if host.device.type == "cuda" else f"{host.device.type} {platform.machine()}"
+    return {"torch": torch.__version__, "av": av.__version__, "device": device}
 
 
 def differences(old: dict, new: dict) -> list[str]:
