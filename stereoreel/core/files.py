@@ -136,6 +136,14 @@ class Lock:
 
     BlockingIOError says who uses ``what`` (by default the folder). ``notes`` are the lines the last holder left, if it was
     killed. With ``leaves`` the lock's file is removed at the end.
+
+    The library filelock, which downloads use, cannot replace it, because the locked file itself holds text:
+
+    - Its release 3 opens the file with O_TRUNC before locking it. A process that merely asks would erase who
+      holds the lock and which parts it has begun, or empty a user's file that has the lock's name. Release 4
+      does not, but requiring it would upgrade a library that ComfyUI and its other nodes share.
+    - Text in a second file would be left when the lock is removed, or removed from the next holder.
+    - It raises on disks without locks (ENOLCK, EOPNOTSUPP, EINVAL), where this one does without (``NO_LOCKS``).
     """
 
     def __init__(self, path: Path, what: Path | None = None):
