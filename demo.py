@@ -15,11 +15,14 @@ ROOT, OUTPUT = Path(__file__).resolve().parent, Path("output")
 
 def main(clip: Path | None, ctrl_c) -> None:
     from stereoreel.cli.demo_sheet import ChainSheet
-    from stereoreel.cli.main import Bar, costs, find_video
+    from stereoreel.cli.main import costs
+    from stereoreel.cli.paths import find_video
+    from stereoreel.cli.progress import FrameBar
     from stereoreel.core.meter import Meter
     from stereoreel.media.layouts.layout import file_tag
     from stereoreel.media.write.options import extension
     from stereoreel.media.write.render import write
+    from stereoreel.media.write.request import RenderRequest
     from stereoreel.models.headless import Headless
     from stereoreel.workflow import graph as workflow
 
@@ -29,9 +32,9 @@ def main(clip: Path | None, ctrl_c) -> None:
     frames, depth = job.clip.maker.inputs  # what the Stereo node reads
     video = OUTPUT / f"demo{file_tag(job.settings.layout)}{extension(job.settings)}"
     sheet, meter = ChainSheet(source, job.clip.info, f"StereoReel: {source.name}"), Meter(memory=True)
-    with Bar(job.clip.info.frames, meter, ctrl_c) as bar:
-        write(job.clip, video, job.settings, Headless(on_tick=bar.tick), also=(depth, frames), watch=sheet.see, meter=meter,
-              overwrite=True)
+    with FrameBar(ctrl_c, job.clip.info.frames, meter=meter) as bar:
+        request = RenderRequest(job.clip, video, job.settings, overwrite=True)
+        write(request, Headless(on_tick=bar.tick), sheet, also=(depth, frames), meter=meter)
     sheet.save(OUTPUT / "demo_sheet.png")
     table = costs(meter)
     (OUTPUT / "demo_costs.txt").write_text(table + "\n")

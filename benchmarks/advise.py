@@ -58,6 +58,7 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
     from stereoreel.analysis.advisor.cost import predict
     from stereoreel.analysis.advisor.footprint import Footprint
     from stereoreel.media.write.render import write
+    from stereoreel.media.write.request import RenderRequest
 
     graph = workflow.override(workflow.read(ROOT / "workflows" / "api" / f"{order}.json"), settings)
     job, host = workflow.Assembly(graph, lambda name: source).sinks[0], Headless()
@@ -68,7 +69,7 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
         return {**cost.figures(), "process": begin + cost.memory, "took": time.perf_counter() - begun}
     with tempfile.TemporaryDirectory() as folder:
         footprint, begun, worked = Footprint(host.device), time.perf_counter(), time.process_time()
-        paths = write(job.clip, Path(folder) / "film.mp4", job.settings, host, depth=job.depth)
+        paths = write(RenderRequest(job.clip, Path(folder) / "film.mp4", job.settings, depth=job.depth), host)
         return {"seconds": time.perf_counter() - begun, "work": time.process_time() - worked, "memory": footprint.peak,
                 "process": begin + footprint.peak, "disk": sum(path.stat().st_size for path in paths), "frames": job.clip.info.frames}  # fmt: skip
 

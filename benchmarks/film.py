@@ -17,6 +17,7 @@ import os
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from statistics import median
@@ -28,9 +29,11 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 from memory import film as write_source
 
 from stereoreel.core.meter import Meter, resident
-from stereoreel.film import film, job_folder
+from stereoreel.film import FilmSettings, film, job_folder
 from stereoreel.film.worker import Worker
+from stereoreel.media.write.observer import Observer
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 
@@ -53,6 +56,13 @@ class Waiting(Worker):
         return super().make(number, unit)
 
 
+class AfterUnits(Observer):
+    """Calls a function with the figures after each unit."""
+
+    def __init__(self, measure: Callable[[Callable[[], dict]], None]):
+        self.unit_done = measure
+
+
 def sink(graph: dict, source: Path) -> workflow.Output:
     return workflow.Assembly(graph, lambda name: source).sinks[0]
 
@@ -62,7 +72,7 @@ def once(graph: dict, source: Path, target: Path, units: bool) -> tuple[float, f
     target.unlink(missing_ok=True)
     job, meter, begun, worked = sink(graph, source), Meter(), time.perf_counter(), time.process_time()
     make = film if units else write
-    make(job.clip, target, job.settings, Headless(), depth=job.depth, meter=meter)
+    make(RenderRequest(job.clip, target, job.settings, depth=job.depth), Headless(), meter=meter)
     return time.perf_counter() - begun, time.process_time() - worked, meter, target.stat().st_size
 
 
@@ -95,8 +105,9 @@ def workers(source: Path, folder: Path, rounds: int) -> dict:
         with Cluster("local", workers=count, worker=Waiting) as cluster:
             job, first = sink(made, source), []
             crew = cluster.crew(made, source, "cpu")
-            film(job.clip, folder / f"{count}.mp4", job.settings, Headless("cpu"), crew=crew, group=24,
-                 seen=lambda figures, first=first: first.append((time.perf_counter(), figures()["frames"], len(figures()["workers"]))))  # fmt: skip
+            request = RenderRequest(job.clip, folder / f"{count}.mp4", job.settings)
+            film(request, Headless("cpu"), FilmSettings(crew=crew, group=24), AfterUnits(lambda figures, first=first: (
+                first.append((time.perf_counter(), figures()["frames"], len(figures()["workers"]))))))  # fmt: skip
         begun, at_first, _ = next(one for one in first if one[2] == count)  # each is at work
         ended, all_of_it, _ = first[-1]
         found.setdefault(count, []).append((all_of_it - at_first) / (ended - begun))
@@ -110,7 +121,8 @@ def long(frames: int, folder: Path) -> dict:
     write_source(source, frames, 96, 64, sound=True)
     job = sink(workflow.override(workflow.read(DEFAULT), ["encode.speed=fast"]), source)
     handles = Path("/proc/self/fd")
-    film(job.clip, target, job.settings, Headless("cpu"), seen=lambda figures: seen.append((resident(), len(os.listdir(handles)))))
+    observer = AfterUnits(lambda figures: seen.append((resident(), len(os.listdir(handles)))))
+    film(RenderRequest(job.clip, target, job.settings), Headless("cpu"), observer=observer)
     shown = sorted(time for time, _ in packets(target, "video"))
     exact = shown == [Fraction(number) / job.clip.info.fps for number in range(job.clip.info.frames)]
     before, after = packets(source, "audio"), packets(target, "audio")

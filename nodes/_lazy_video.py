@@ -14,6 +14,7 @@ from ..stereoreel.core.transforms import Crop, SideBySide, Trim, frame_at
 from ..stereoreel.media.read.audio import read_audio
 from ..stereoreel.media.write.options import OPTIONS, extension
 from ..stereoreel.media.write.render import write
+from ..stereoreel.media.write.request import RenderRequest
 from ._comfy import VideoComponents, VideoInput
 from ._host import ComfyHost, scratch
 
@@ -97,7 +98,8 @@ class LazyVideo(VideoInput):
         if wanted not in ("auto", suffix) or str(getattr(format, "value", format)) not in ("auto", suffix[1:]):
             raise ValueError(f"StereoReel writes {name} as {suffix}; choose that format, or Encode Video, which has others.")
         if not hasattr(path, "write"):
-            write(self.shown, Path(path), settings, ComfyHost(), metadata=notes, overwrite=True)  # as ComfyUI's own VIDEO
+            request = RenderRequest(self.shown, Path(path), settings, metadata=notes, overwrite=True)  # as ComfyUI's own
+            write(request, ComfyHost())
             return
         file = self._spill(settings, notes)
         try:
@@ -115,5 +117,5 @@ class LazyVideo(VideoInput):
     def _spill(self, settings, notes: dict) -> Path:
         """The video as a file in ComfyUI's temp folder."""
         file = scratch() / f"stereoreel_{uuid4().hex}{extension(settings)}"
-        write(self.shown, file, settings, ComfyHost(), metadata=notes)
+        write(RenderRequest(self.shown, file, settings, metadata=notes), ComfyHost())
         return file

@@ -20,6 +20,7 @@ from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.live_stage import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
 from ..stereoreel.stages.interpolate import target_fps
+from ..stereoreel.workflow import build
 from ..stereoreel.workflow.build import DEFAULT_RATE
 from ..stereoreel.workflow.node_specs import MASKS, Node
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
@@ -62,8 +63,9 @@ def named(live: str | None) -> bool:
     return live is None or bool(live.strip())
 
 
-def run(node: Node, node_id: str, label: str, clip: Tensor, depth: Tensor | None, fps, packed: str, options: Mapping) -> tuple[dict, str]:
+def run(node: Node, node_id: str, clip: Tensor, depth: Tensor | None, fps, packed: str, options: Mapping) -> tuple[dict, str]:
     """One run of a stage node in its session: its outputs by socket, and how the session keeps up, in a line."""
+    label = build.label(node, node_id)
     if isinstance(clip, VideoInput) or isinstance(depth, VideoInput):
         raise TypeError(f"{label}: live is for IMAGE batches that come one after the other; a VIDEO is whole, so leave live empty.")
     plan, rate = Plan(node.kind, options, label), parse_fps(fps) if fps is not None else DEFAULT_RATE

@@ -40,7 +40,7 @@ class StageNode(DeclaredNode):
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
         name = build.label(node, node_id)
         if str(options.get("live", "")).strip():
-            made, figures = live.run(node, node_id, name, clip, depth, fps, packed, options)
+            made, figures = live.run(node, node_id, clip, depth, fps, packed, options)
             return cls._outputs(made, ui.PreviewText(figures).as_dict())
         if isinstance(depth, Mapping):  # ComfyUI's geometry
             depth, options["given"] = inverse(depth), "near white"

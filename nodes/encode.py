@@ -11,12 +11,14 @@ import numpy as np
 from PIL import Image
 
 from ..stereoreel.core.clip import Samples
-from ..stereoreel.film import film, resumes
+from ..stereoreel.film import FilmSettings, film, resumes
 from ..stereoreel.media.layouts.layout import file_tag, pack
 from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
+from ..stereoreel.media.write.observer import Observer
 from ..stereoreel.media.write.options import EncodeOptions, extension
 from ..stereoreel.media.write.render import free_path, write
+from ..stereoreel.media.write.request import RenderRequest
 from ..stereoreel.workflow import build
 from ._comfy import PromptServer, VideoFromFile, args, folder_paths, io, ui
 from ._host import ComfyHost
@@ -43,12 +45,12 @@ class EncodeNode(DeclaredNode):
         host = ComfyHost()
         watch = _Watch(host, settings, frames_of(frames.info, settings), str(cls.hidden.unique_id))
         sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
-        more = {"depth": depths, "audio": sound, "metadata": cls._metadata(), "watch": watch}
+        request = RenderRequest(frames, path, settings, depths, sound, cls._metadata())
         if resumes(frames, settings):
             job = confine_prefix(f"{settings.filename_prefix}.job", output)
-            paths = film(frames, path, settings, host, folder=job, kept=output, say=watch.say, skipped=watch.skip, **more)
+            paths = film(request, host, FilmSettings(job, kept=output), watch)
         else:
-            paths = write(frames, path, settings, host, **more)
+            paths = write(request, host, watch)
         path = paths[0]
         shown = ui.PreviewVideo([cls._result(file, output) for file in paths]).as_dict()
         if path.suffix == ".gif":  # for the canvas, what is animated and no WebP is a video
@@ -79,7 +81,7 @@ class EncodeNode(DeclaredNode):
         return ui.SavedResult(file.name, "" if folder == Path() else folder.as_posix(), io.FolderType.output)
 
 
-class _Watch:
+class _Watch(Observer):
     """Sees every chunk on its way to the encoder: frames, rate and time left as text, the newest frame as a picture."""
 
     def __init__(self, host: ComfyHost, settings: EncodeOptions, total: int, node_id: str):
@@ -90,13 +92,11 @@ class _Watch:
         log.info(line)
         PromptServer.instance.send_progress_text(line, self.node_id)
 
-    def skip(self, frames: int) -> None:
-        """So many frames are there already."""
+    def skipped(self, frames: int) -> None:
         self.done = self.before = frames
 
-    def __call__(self, chunks) -> None:
-        chunk = chunks[0]
-        self.done += chunk.shape[-4]
+    def chunk(self, chunks) -> None:
+        self.done += chunks[0].shape[-4]
         now = time.monotonic()
         if now - self.shown < EVERY:
             return

@@ -26,6 +26,15 @@ EMPTY = re.compile(r"\{\}|\[\]|(\w+\.)?((dict|list|set|deque|Counter|OrderedDict
 HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"}
 
 
+MOST_PARAMETERS = 7
+LONG_SIGNATURES = {  # and why they may be longer
+    "live/upscaler.py:Upscaler.__init__": "the public class of the live scope, whose settings are keywords with defaults",
+    "media/read/decode.py:FileSource.__init__": "the public source of a file, whose settings are keywords with defaults",
+    "nets/flashvsr.py:project": "compiled on its own, so that its weights are arguments and not a module's",
+    "nets/flashvsr.py:finish": "as project",
+}
+
+
 def imports(file: Path):
     """(level, dotted name) of every import in a file."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
@@ -85,6 +94,36 @@ def test_what_the_nodes_import_of_the_engine_is_there(file):
                 except ModuleNotFoundError:
                     found = getattr(import_module(node.module), alias.name)
                 assert found is not None
+
+
+@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+def test_the_command_is_not_loaded_twice(file):
+    """``python -m`` runs ``__main__`` under that name; importing it would load it again under its own."""
+    assert not any("__main__" in name.split(".") for _, name in imports(file))
+
+
+def signatures(node: ast.AST, place: str = ""):
+    """(name, number of parameters besides self) of every function below a node."""
+    for child in ast.iter_child_nodes(node):
+        inside = place
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            inside = f"{place}.{child.name}".lstrip(".")
+        if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            given = child.args
+            named = [one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)]
+            yield inside, len(set(named) - {"self", "cls"}) + bool(given.vararg) + bool(given.kwarg)
+        yield from signatures(child, inside)
+
+
+def test_signatures_stay_short():
+    """What needs more takes an object: what to write (RenderRequest), who hears of it (Observer)."""
+    found = {}
+    for file in PACK:
+        place = file.relative_to(ROOT).as_posix().removeprefix("stereoreel/")
+        for name, count in signatures(ast.parse(file.read_text(encoding="utf-8"))):
+            if count > MOST_PARAMETERS:
+                found[f"{place}:{name}"] = count
+    assert found.keys() == LONG_SIGNATURES.keys()
 
 
 def test_every_room_says_what_it_is_for():

@@ -16,6 +16,7 @@ from stereoreel.media.write.options import extension
 from stereoreel.media.write.picture import Pictures
 from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 
 FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)  # those for films, not for previews
 
@@ -109,7 +110,7 @@ def near(light, wanted):
 def test_the_screen_and_the_levels_of_hdr10_pass(tmp_path, host, name, given):
     clip = Clip(FileSource(hdr(tmp_path / "source.mp4"), cuts=False))
     assert clip.info.color == Color(9, 16, 9, DISPLAY_P3)
-    path, = write(clip, tmp_path / "film.mp4", settings(format=name, speed="fast", **given), host)
+    path, = write(RenderRequest(clip, tmp_path / "film.mp4", settings(format=name, speed="fast", **given)), host)
     found = FileSource(path, cuts=False).info.color
     assert (found.primaries, found.transfer, found.matrix) == (9, 16, 9) and near(found.light, DISPLAY_P3)
 
@@ -117,14 +118,14 @@ def test_the_screen_and_the_levels_of_hdr10_pass(tmp_path, host, name, given):
 @pytest.mark.parametrize("name", ["hevc", "av1"])
 def test_levels_without_a_screen_pass_alone(tmp_path, host, name):
     clip = Clip(FileSource(hdr(tmp_path / "source.mp4", "max-cll=1203,401"), cuts=False))
-    path, = write(clip, tmp_path / "film.mp4", settings(format=name, speed="fast"), host)
+    path, = write(RenderRequest(clip, tmp_path / "film.mp4", settings(format=name, speed="fast")), host)
     assert FileSource(path, cuts=False).info.color.light == Light(levels=(1203, 401))
 
 
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
 def test_formats_without_such_metadata_say_the_rest(tmp_path, host, name):
     clip = Clip(FileSource(hdr(tmp_path / "source.mp4"), cuts=False))
-    path, = write(clip, tmp_path / f"film{extension(settings(format=name))}", settings(format=name), host)
+    path, = write(RenderRequest(clip, tmp_path / f"film{extension(settings(format=name))}", settings(format=name)), host)
     found = FileSource(path, cuts=False).info.color
     assert found == Color(9, 16, 9)
     assert FileSource(encode(tmp_path, torch.rand(2, 64, 64, 3), format="hevc"), cuts=False).info.color == Color()

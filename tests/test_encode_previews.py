@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from encoded_files import encode, gray, packets, read, settings
+from hearing import Hearing
 from media_files import ramp, tone, write_video
 from PIL import Image, ImageSequence
 
@@ -18,6 +19,7 @@ from stereoreel.media.layouts.layout import file_tag
 from stereoreel.media.write.encode import Writer, output_size
 from stereoreel.media.write.options import extension
 from stereoreel.media.write.render import free_path, write
+from stereoreel.media.write.request import RenderRequest
 
 PREVIEWS = ("webp", "gif")
 TICK = {"webp": 1, "gif": 10}  # milliseconds that the format counts in
@@ -73,7 +75,7 @@ def test_a_preview_ends_after_ten_seconds_and_nothing_more_is_computed(tmp_path,
     seen = []
     clip = tensor_clip(torch.rand(40, 1, 1, 1).expand(-1, 16, 16, 3), fps=2)
     path = tmp_path / f"film.{name}"
-    write(clip, path, settings(format=name), host, watch=lambda chunks: seen.append(len(chunks[0])))
+    write(RenderRequest(clip, path, settings(format=name)), host, Hearing(chunk=lambda chunks: seen.append(len(chunks[0]))))
     assert sum(looped(path)[2]) == 10_000
     assert sum(seen) < 40
 
@@ -147,7 +149,7 @@ def test_rgbd_is_one_file_with_the_picture_and_its_depth(tmp_path, host, tensor_
     depth = tensor_clip((torch.arange(7) / 7)[:, None, None, None].expand(-1, 24, 32, 1))
     chosen = settings(layout=layout, format="ffv1")
     path = free_path(tmp_path, "film", file_tag(layout, views), extension(chosen))
-    assert write(clip, path, chosen, host, depth=depth) == [path]
+    assert write(RenderRequest(clip, path, chosen, depth=depth), host) == [path]
     assert os.listdir(tmp_path) == [{"rgbd": "film_00001_RGBD.mkv", "half_rgbd": "film_00001_HRGBD.mkv"}[layout]]
     found = read(path)[1]
     assert found.shape == (7, 48, width, 3)
@@ -161,9 +163,9 @@ def test_rgbd_keeps_the_sound_and_says_what_it_lacks(tmp_path, host, tensor_clip
     clip.maker.info = clip.info.replace(audio=Soundtrack(source))
     path = tmp_path / "film.mp4"
     with pytest.raises(ValueError, match="rgbd shows the depth beside the picture; connect one"):
-        write(clip, path, settings(layout="rgbd"), host)
+        write(RenderRequest(clip, path, settings(layout="rgbd")), host)
     assert not path.exists()
-    write(clip, path, settings(layout="rgbd"), host, depth=tensor_clip(torch.rand(7, 48, 64, 1)))
+    write(RenderRequest(clip, path, settings(layout="rgbd"), depth=tensor_clip(torch.rand(7, 48, 64, 1))), host)
     assert packets(path)[0] == packets(source)[0][:-1]  # all that is heard within 7 frames
     with av.open(str(path)) as container:
         assert container.streams.video[0].width == 128

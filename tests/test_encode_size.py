@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from encoded_files import packets, read, settings
+from hearing import Hearing
 from media_files import moving, tone, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
@@ -14,6 +15,7 @@ from stereoreel.core.transforms import Split
 from stereoreel.media.layouts.boxes import Stereo, read_stereo
 from stereoreel.media.write.options import extension
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.media.write.sized import SizedWriter
 
 
@@ -36,7 +38,7 @@ def with_sound(clip: Clip, source) -> Clip:
 
 @pytest.mark.parametrize("name, megabytes", [("h264", 0.1), ("h264", 0.3), ("h264_444", 0.2), ("hevc", 0.08), ("hevc", 0.25), ("av1", 0.3)])
 def test_the_file_is_at_most_three_percent_smaller_than_asked_and_no_larger(tmp_path, host, film, name, megabytes):
-    path, = write(film, tmp_path / "film.mp4", settings(format=name, size_mb=megabytes, speed="fast"), host)
+    path, = write(RenderRequest(film, tmp_path / "film.mp4", settings(format=name, size_mb=megabytes, speed="fast")), host)
     assert 0.97 <= path.stat().st_size / (megabytes * 1e6) <= 1
     assert os.listdir(tmp_path) == ["film.mp4"]
     facts, frames = read(path)
@@ -48,7 +50,7 @@ def test_the_sound_counts_and_is_copied_and_so_is_everything_else(tmp_path, host
     source = write_video(tmp_path / "source.mp4", moving(40), 25, audio=[(tone(1.6), 48000, "aac", "stereo")], subtitles=[(0.1, 0.3, "line")],
                          chapters=[(0, 0.4, "one")])
     chosen = settings(size_mb=0.15, speed="fast")
-    path, = write(with_sound(film, source), tmp_path / "film.mp4", chosen, host, metadata={"prompt": "{}"})
+    path, = write(RenderRequest(with_sound(film, source), tmp_path / "film.mp4", chosen, metadata={"prompt": "{}"}), host)
     assert 0.97 <= path.stat().st_size / 150_000 <= 1
     assert [packets(path, kind) for kind in ("audio", "subtitle")] == [packets(source, kind) for kind in ("audio", "subtitle")]
     assert read(path)[0]["metadata"]["prompt"] == "{}"
@@ -58,9 +60,9 @@ def test_two_eyes_are_marked_and_the_depth_beside_them_keeps_its_quality(tmp_pat
     pair = apply(Split(), film)["clip"]
     depth = tensor_clip(torch.rand(40, 16, 16, 1))
     chosen = settings(size_mb=0.1, speed="fast", layout="full_tb")
-    path, far = write(pair, tmp_path / "film.mp4", chosen, host, depth=depth)
+    path, far = write(RenderRequest(pair, tmp_path / "film.mp4", chosen, depth=depth), host)
     assert 0.97 <= path.stat().st_size / 100_000 <= 1 and read_stereo(path) == Stereo("top_bottom")
-    alone, = write(depth, tmp_path / "alone.mp4", settings(speed="fast", layout="full_tb"), host)
+    alone, = write(RenderRequest(depth, tmp_path / "alone.mp4", settings(speed="fast", layout="full_tb")), host)
     assert far.read_bytes() == alone.read_bytes()
 
 
@@ -73,14 +75,14 @@ def test_a_varying_rate_keeps_its_times(tmp_path, host):
 
 
 def test_more_room_than_the_film_can_fill_is_left(tmp_path, host, tensor_clip):
-    path, = write(tensor_clip(torch.full((10, 48, 64, 3), 0.5)), tmp_path / "film.mp4", settings(size_mb=5, speed="fast"), host)
+    path, = write(RenderRequest(tensor_clip(torch.full((10, 48, 64, 3), 0.5)), tmp_path / "film.mp4", settings(size_mb=5, speed="fast")), host)
     assert path.stat().st_size < 5e6 and len(read(path)[1]) == 10
 
 
 def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
     sound = Samples(torch.rand(8, 48000 * 2) - 0.5, 48000)
     with pytest.warns(UserWarning, match=r"film\.mp4 takes 0\.\d\d MB, of which 0\.\d\d MB are its sound, and not 0\.04"):
-        path, = write(film, tmp_path / "film.mp4", settings(size_mb=0.04, speed="fast"), host, audio=sound)
+        path, = write(RenderRequest(film, tmp_path / "film.mp4", settings(size_mb=0.04, speed="fast"), audio=sound), host)
     assert packets(path)[0] and len(read(path)[1]) == 40
 
 
@@ -89,7 +91,8 @@ def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
 def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path, host, film, given, said):
     chosen = settings(**{"size_mb": 1, **given})
     with pytest.raises(ValueError, match=said):
-        write(film, tmp_path / f"film{extension(chosen)}", chosen, host, watch=lambda _: pytest.fail("a frame was computed"))
+        hearing = Hearing(chunk=lambda _: pytest.fail("a frame was computed"))
+        write(RenderRequest(film, tmp_path / f"film{extension(chosen)}", chosen), host, hearing)
     with pytest.raises(ValueError, match="hevc cannot hold frames of 16 x 16"):
         info = ClipInfo(16, 16, Fraction(25), 10)
         SizedWriter(tmp_path / "film.mp4", info, settings(format="hevc", size_mb=1), tick=lambda *_: None).__enter__()
@@ -110,13 +113,13 @@ def test_cancelling_leaves_nothing(tmp_path, host, film, late):
 
     host._on_tick = tick
     with pytest.raises(Stopped):
-        write(film, tmp_path / "film.mp4", settings(size_mb=0.2, speed="fast"), host)
+        write(RenderRequest(film, tmp_path / "film.mp4", settings(size_mb=0.2, speed="fast")), host)
     assert os.listdir(tmp_path) == []
 
 
 def test_the_fine_copy_costs_no_quality_that_can_be_seen(tmp_path, host, film):
     """A file of a size is as near the film as one of the same size by quality alone."""
-    path, = write(film, tmp_path / "film.mp4", settings(crf=26), host)
-    sized, = write(film, tmp_path / "sized.mp4", settings(size_mb=path.stat().st_size / 1e6), host)
+    path, = write(RenderRequest(film, tmp_path / "film.mp4", settings(crf=26)), host)
+    sized, = write(RenderRequest(film, tmp_path / "sized.mp4", settings(size_mb=path.stat().st_size / 1e6)), host)
     errors = [np.sqrt(np.mean((read(file)[1] - pictures().numpy()) ** 2)) for file in (path, sized)]
     assert errors[1] < 1.05 * errors[0]

@@ -6,11 +6,13 @@ import av
 import pytest
 import torch
 from encoded_files import encode, packets, read, settings
+from hearing import Hearing
 
 from stereoreel.core.clip import Samples, apply
 from stereoreel.core.transforms import Split
 from stereoreel.media.layouts.layout import file_tag
 from stereoreel.media.write.render import free_path, write
+from stereoreel.media.write.request import RenderRequest
 
 
 @pytest.mark.parametrize("layout, size", [("full_sbs", (128, 48)), ("half_sbs", (64, 48)), ("full_tb", (64, 96)), ("half_tb", (64, 48)),
@@ -73,7 +75,7 @@ def test_each_eye_gets_a_file_of_its_own_with_the_sound(tmp_path, host, pair):
     chosen = settings(layout="two_files")
     path = free_path(tmp_path, "film", file_tag("two_files"), ".mp4")
     sound = Samples(torch.rand(1, 4000), 8000)
-    paths = write(pair, path, chosen, host, audio=sound)
+    paths = write(RenderRequest(pair, path, chosen, audio=sound), host)
     assert [file.name for file in paths] == ["film_00001_L.mp4", "film_00001_R.mp4"] == sorted(os.listdir(tmp_path))
     for file, level in zip(paths, (0.25, 0.75)):
         facts, frames = read(file)
@@ -85,9 +87,9 @@ def test_each_eye_gets_a_file_of_its_own_with_the_sound(tmp_path, host, pair):
 def test_a_depth_goes_beside_two_files_and_one_view_needs_only_one(tmp_path, host, pair, tensor_clip):
     chosen = settings(layout="two_files", format="ffv1")
     depth = tensor_clip(torch.rand(7, 48, 64, 1))
-    paths = write(pair, tmp_path / "film.mkv", chosen, host, depth=depth)
+    paths = write(RenderRequest(pair, tmp_path / "film.mkv", chosen, depth=depth), host)
     assert [file.name for file in paths] == ["film.mkv", "film_R.mkv", "film_depth.mkv"]
-    assert [file.name for file in write(tensor_clip(torch.rand(7, 48, 64, 3)), tmp_path / "flat.mkv", chosen, host)] == ["flat.mkv"]
+    assert [file.name for file in write(RenderRequest(tensor_clip(torch.rand(7, 48, 64, 3)), tmp_path / "flat.mkv", chosen), host)] == ["flat.mkv"]
 
 
 def test_a_right_eye_that_is_there_already_is_not_overwritten(tmp_path):
@@ -100,5 +102,5 @@ def test_cancelling_leaves_neither_eye(tmp_path, host, pair):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        write(pair, tmp_path / "film.mp4", settings(layout="two_files"), host, watch=watch)
+        write(RenderRequest(pair, tmp_path / "film.mp4", settings(layout="two_files")), host, Hearing(chunk=watch))
     assert os.listdir(tmp_path) == []

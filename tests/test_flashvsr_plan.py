@@ -60,7 +60,7 @@ def test_a_wrong_tint_is_taken_back(method):
 
 
 def made_for(height, width, free, **given):
-    return plan.make(height, width, PUBLISHED, torch.bfloat16, free, given.pop("kept", 3), **given)
+    return plan.make(plan.Work(height, width, PUBLISHED, torch.bfloat16), free, given.pop("kept", 3), **given)
 
 
 def test_less_memory_leads_from_whole_frames_to_fewer_slots_to_other_places_to_tiles():

@@ -13,6 +13,7 @@ from stereoreel.core.pull import frames, pull
 from stereoreel.media.open import OPTIONS as EXTRACT
 from stereoreel.media.write.options import OPTIONS as ENCODE
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import graph as workflow
@@ -215,7 +216,7 @@ def test_cancel_law_nothing_is_left_under_the_final_name(tensor_clip, host, tmp_
 
     host.tick = tick
     with pytest.raises(Cancelled):
-        write(clip, tmp_path / "film.mp4", resolve(ENCODE, {}), host)
+        write(RenderRequest(clip, tmp_path / "film.mp4", resolve(ENCODE, {})), host)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import stereoreel
-from stereoreel.cli.main import find_workflow
+from stereoreel.cli.paths import find_workflow
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -12,20 +12,21 @@ from ..core.excerpt import spread
 from ..image.contact_sheet import contact_sheet, to_image
 from ..media.layouts.layout import pack
 from ..media.read.decode import FileSource
+from ..media.write.observer import Observer
 from ..models.headless import Headless
 
 MOMENTS = 4
 
 
-class ChainSheet:
-    """Collects a few moments while a film is made: ``see`` is told the chunks of the pair, its depth and the frames it was made from."""
+class ChainSheet(Observer):
+    """Collect a few moments while a pair is written, together with its depth and the frames it was made from."""
 
     def __init__(self, source: Path, info: ClipInfo, title: str):
         self._source, self._info, self._title = source, info, title
         self._wanted, self._seen = spread(info.frames, MOMENTS), 0
         self._rows: dict[int, list[tuple[str, Image.Image]]] = {}
 
-    def see(self, chunks: tuple[Tensor, ...]) -> None:
+    def chunk(self, chunks: tuple[Tensor, ...]) -> None:
         pair, depth, frames = chunks
         count = pair.shape[-4]
         for wanted in self._wanted:

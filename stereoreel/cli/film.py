@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ..core.error_context import naming
 from ..core.files import refuse_folders, refuse_harm
 from ..core.partition import GROUP
-from ..media.paths import check_name
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
-from . import models as stock
+from .paths import check_metrics, check_output, find_video, find_workflow
+from .progress import ByteBar, FilmBar, Metrics
 
 
 def declare(commands) -> None:
@@ -46,9 +43,9 @@ def declare(commands) -> None:
 
 def run(options) -> int:
     """0 when the film is complete, 1 when units are missing."""
-    from ..film import Unfinished, already, cuts, film, job_folder
+    from ..film import FilmSettings, Unfinished, cuts, film, job_folder
+    from ..film.finished import already
     from ..film.job import check_root, is_job
-    from .main import find_video, find_workflow
 
     if options.store and not options.ray:
         raise ValueError("--store is for the workers of a cluster; name one with --ray.")
@@ -62,20 +59,18 @@ def run(options) -> int:
         check_root(job)
     cuts.read(job, options.files)
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files))
-    clips = [clip for clip in (sink.clip, sink.depth) if clip]
     if options.plan:
-        return _plan(clips, options.unit)
+        return _plan(_request(sink, options).clips, options.unit)
     with ExitStack() as open_things:
         crew = None
         if options.ray:
             cluster = open_things.enter_context(_cluster(options))
             crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
-        bar = open_things.enter_context(_Bar(sink.clip.info.frames, options))
+        bar = open_things.enter_context(_bar(sink.clip.info.frames, options))
         try:
+            how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew)
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-            paths = film(sink.clip, options.output, sink.settings, host, depth=sink.depth, folder=job,
-                         notes={"workflow": graph}, group=options.unit, say=bar.say, keep=options.keep_job, seen=bar.seen, crew=crew,
-                         overwrite=options.overwrite)
+            paths = film(_request(sink, options), host, how, bar)
         except Unfinished as error:
             bar.say(f"error: {error}")
             return 1
@@ -88,44 +83,43 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 
     Raise here, before any work, if weights are missing or a file would be harmed.
     """
-    from ..film import finished, job_folder, joinable
+    from ..film import job_folder
+    from ..film.finished import finished
     from ..film.frame_store import kept_folders
     from ..film.identity import described
+    from ..film.run import joinable
     from ..media.write.options import extension
-    from ..media.write.render import files_of, files_read
-    from .main import check_output, find_video
+    from ..media.write.request import files_read
 
     sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False,
                                    files=options.files))
     joinable(sink.settings)
     check_output(options.output, extension(sink.settings))
-    clips = [clip for clip in (sink.clip, sink.depth) if clip]
-    host = Headless(options.device, file_cache=options.files)
+    request, host = _request(sink, options), Headless(options.device, file_cache=options.files)
+    clips, targets = request.clips, request.paths
     for plan in plans(*clips):
-        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
+        with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
-    targets = [file.path for file in files_of(clips, options.output, sink.settings)]
     metrics = [options.metrics] if options.metrics else []
     refuse_harm([*targets, *metrics], [options.workflow, *files_read(clips, host)], overwrite=True)
     identity = described(clips, sink.settings, host)
-    own = finished(targets, sink.clip, sink.settings, identity)
+    own = finished(request, identity)
     folders = [options.job or job_folder(options.output), *kept_folders(clips, options.output.parent)]
     refuse_folders([*targets, *metrics], folders)
     refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
-    _check_metrics(options)
+    check_metrics(options.metrics, options.overwrite)
     return targets if own == targets else []
 
 
-def _check_metrics(options) -> None:
-    """FileExistsError if --metrics names a file that is none of a film's."""
-    from ..film.progress import free_for_metrics
+def _request(sink: workflow.Output[EncodeOptions], options):
+    from ..media.write.request import RenderRequest
 
-    if options.metrics is None:
-        return
-    check_name(options.metrics, "--metrics")
-    if not options.overwrite and not free_for_metrics(options.metrics):
-        raise FileExistsError(f"{options.metrics} is not a metrics file of StereoReel. Choose another --metrics, "
-                              "or replace it with --overwrite.")
+    return RenderRequest(sink.clip, options.output, sink.settings, depth=sink.depth, overwrite=options.overwrite)
+
+
+def _bar(frames: int, options) -> FilmBar:
+    metrics = Metrics(options.metrics, options.overwrite) if options.metrics else None
+    return FilmBar(options.ctrl_c, frames, as_json=options.json, remote=bool(options.ray), metrics=metrics)
 
 
 def _cluster(options):
@@ -156,51 +150,3 @@ def _plan(clips, group: int) -> int:
         lead = f", computed from {unit.first} to {unit.last - 1}" if (unit.first, unit.last) != (unit.start, unit.stop) else ""
         print(f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}")
     return 0
-
-
-class _Bar:
-    """One line of progress; figures for machines where they are asked for."""
-
-    def __init__(self, total: int, options):
-        self._bar = tqdm(total=total, unit="frame", dynamic_ncols=True, disable=options.json)
-        self._options, self._ctrl_c, self._mute = options, options.ctrl_c, False
-
-    def tick(self, done: int, total: int) -> None:
-        self._ctrl_c.check()
-        if total:
-            self._bar.update(done - self._bar.n)
-
-    def say(self, line: str) -> None:
-        self._bar.clear()
-        print(line, file=sys.stderr)
-
-    def seen(self, figures: Callable[[], dict]) -> None:
-        """After every unit."""
-        from ..film.progress import as_json
-
-        now = figures()
-        if self._options.ray:
-            self.tick(now["frames"], now["frames_total"])
-        if self._options.json:
-            print(as_json(now), flush=True)
-        if self._options.metrics and not self._mute:
-            self._measure(now)
-
-    def _measure(self, now: dict) -> None:
-        """Write the metrics; where that fails it is said once, and the film goes on."""
-        from ..film.progress import free_for_metrics, write_prometheus
-
-        path = self._options.metrics
-        try:
-            if not self._options.overwrite and not free_for_metrics(path):
-                raise FileExistsError(f"{path} is not a metrics file of StereoReel any more.")
-            write_prometheus(path, now)
-        except OSError as error:
-            self._mute = True
-            self.say(f"No metrics are written from here on: {error}")
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *error) -> None:
-        self._bar.close()

@@ -8,17 +8,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from .. import __version__
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
 from ..core.files import plain_error, refuse_harm, save_text
 from ..core.meter import Meter, told
-from ..core.places import data
-from ..media.open import SAMPLE
 from ..media.paths import check_name
-from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
@@ -29,8 +24,8 @@ from . import advise, film
 from . import models as stock
 from . import orders as order_lab
 from .interrupt import CtrlC
-
-WORKFLOWS = data("workflows")
+from .paths import WORKFLOWS, find_video, find_workflow, output_files
+from .progress import ByteBar, FrameBar
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -93,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _run(options) -> int:
     from ..media.write.render import write
+    from ..media.write.request import RenderRequest
     from .reports import look
 
     options.workflow = find_workflow(options.workflow)
@@ -102,15 +98,15 @@ def _run(options) -> int:
     if options.output and len(jobs) > 1:
         raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
     for plan in plans(*assembly.clips):
-        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
+        with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
-    targets = _targets(jobs, options)
+    targets = output_files(jobs, options)
     for job, path in zip(jobs, targets):
         meter = Meter(memory=options.costs)
-        with Bar(job.clip.info.frames, meter, options.ctrl_c) as bar:
+        with FrameBar(options.ctrl_c, job.clip.info.frames, meter=meter) as bar:
+            request = RenderRequest(job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite)
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-            paths = write(job.clip, path, job.settings, host, depth=job.depth, meter=meter,
-                          overwrite=options.overwrite)
+            paths = write(request, host, meter=meter)
         print("\n".join(str(path) for path in paths))
         if options.costs:
             print(costs(meter))
@@ -118,73 +114,6 @@ def _run(options) -> int:
         host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
         print(look(job, Path("output"), host))
     return 0
-
-
-def _targets(jobs: Sequence[workflow.Output[EncodeOptions]], options) -> list[Path]:
-    """The file that each Encode node writes; refused here, before the first frame, if one of them would harm a file."""
-    from ..media.layouts.layout import file_tag
-    from ..media.paths import confine_prefix
-    from ..media.write.options import extension
-    from ..media.write.render import files_of, files_read, free_path
-
-    found: list[Path] = []
-    written: list[Path] = []
-    read = [options.workflow]
-    for job in jobs:
-        tag = file_tag(job.settings.layout, job.clip.info.views)
-        confine_prefix(job.settings.filename_prefix, Path("output"))
-        path = options.output or free_path(Path("output"), job.settings.filename_prefix, tag, extension(job.settings), written)
-        check_output(path, extension(job.settings))
-        clips = [clip for clip in (job.clip, job.depth) if clip]
-        written += [file.path for file in files_of(clips, path, job.settings)]
-        read += files_read(clips, Headless(options.device, file_cache=options.files))
-        found.append(path)
-    refuse_harm(written, read, options.overwrite)
-    return found
-
-
-def check_output(path: Path, suffix: str) -> None:
-    """ValueError where the name of the file to write says another format, or none that files should have."""
-    check_name(path, "output")
-    if path.suffix.lower() != suffix and not path.is_dir():
-        raise ValueError(f"This format makes {suffix} files; name the output {path.with_suffix(suffix).name}, or choose another encode.format.")
-
-
-def find_workflow(path: Path) -> Path:
-    """The workflow file that a command runs: the one given, or a bundled one by its name, such as ``default``."""
-    bundled = {file.stem: file for file in (WORKFLOWS / "api").glob("*.json")}
-    return bundled[str(path)] if str(path) in bundled and not path.exists() else path
-
-
-def find_video(name: str, given: Path | None) -> Path:
-    """The file that Extract opens: the one given, the pack's sample, or a path."""
-    if given is not None:
-        return given
-    if name == SAMPLE:
-        from ..sample.clip import sample
-
-        return sample(Path("output"))
-    return Path(name)
-
-
-class Bar:
-    """Frames, rate, time left and the stage at work, on one line."""
-
-    def __init__(self, total: int, meter: Meter, ctrl_c: CtrlC):
-        self.bar, self.meter, self.ctrl_c = tqdm(total=total, unit="frame", dynamic_ncols=True), meter, ctrl_c
-
-    def tick(self, done: int, total: int) -> None:
-        self.ctrl_c.check()
-        if not total:
-            return
-        self.bar.set_postfix_str(self.meter.now, refresh=False)
-        self.bar.update(done - self.bar.n)
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *error) -> None:
-        self.bar.close()
 
 
 def costs(meter: Meter) -> str:

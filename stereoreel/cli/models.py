@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from tqdm import tqdm
 
 from ..core.host import Host
 from ..models import catalog
 from ..models.catalog import Entry
 from ..models.intact import fault
 from ..models.weights import File, found, locate, megabytes, spoilt
+from .progress import ByteBar
 
 
 def listed(host: Host) -> Iterator[str]:
@@ -105,29 +103,8 @@ def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: b
         place = path.parents[part.file.count("/")] if same else place
     elif not folder and (wrong := spoilt(part, entry.kind, host)) and wrong[0].name == Path(part.file).name:
         place = wrong[0].parents[part.file.count("/")]  # another folder's would not be looked at
-    with Bar(part.file) as bar:
+    with ByteBar(part.file) as bar:
         done = fetch(part, place, bar.tick, force)
     was = "was here already" if done.found else "is here now"
     known = "its sha256 is right" if done.verified else f"but could not be verified, because nobody told its sha256; it has {done.sha256}"
     return f"{done.path} {was} (licence {entry.license}), {known}"
-
-
-class Bar:
-    """Bytes, rate and time left of a transfer, on one line; nothing is shown before the first byte."""
-
-    def __init__(self, file: str):
-        self.file, self.bar = file, None
-
-    def tick(self, done: int, total: int) -> None:
-        if self.bar is None and done:
-            self.bar = tqdm(desc=self.file, total=total or None, initial=done, unit="B", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
-        if self.bar is not None:
-            self.bar.n = done
-            self.bar.refresh() if done == total else self.bar.update(0)
-
-    def __enter__(self) -> Bar:
-        return self
-
-    def __exit__(self, *error) -> None:
-        if self.bar is not None:
-            self.bar.close()

@@ -11,6 +11,7 @@ from ..core.files import refuse_harm, save, save_text
 from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
+from .progress import FrameBar
 
 FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
 
@@ -31,8 +32,6 @@ def declare(commands) -> None:
 
 
 def run(options) -> int:
-    from tqdm import tqdm
-
     from ..analysis.order_lab.lab import measure
     from ..core.error_context import naming
 
@@ -42,18 +41,11 @@ def run(options) -> int:
     folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem[:60]}", "", "")
     figures = [] if options.json in (None, "-") else [Path(options.json)]
     refuse_harm([*(folder / name for name in FILES), *figures], [options.clip], options.overwrite)
-    with tqdm(unit="frame", dynamic_ncols=True) as bar:
-
-        def tick(done: int, total: int) -> None:
-            options.ctrl_c.check()
-            if total:
-                bar.total = total
-                bar.update(done - bar.n)
-
-        clip = _opened(options, tick)
-        bar.reset()
+    with FrameBar(options.ctrl_c) as bar:
+        clip = _opened(options, bar.tick)
+        bar.restart()
         with naming("Orders"):
-            host = Headless(options.device, on_tick=tick, file_cache=options.files)
+            host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
             found = measure(clip, settings, host, given)
     paths = _save(found, folder, options)
     if options.json == "-":

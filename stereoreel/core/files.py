@@ -7,6 +7,7 @@ two processes never share it and no link is followed. ``OutputFile`` also holds 
 from __future__ import annotations
 
 import errno
+import hashlib
 import logging
 import os
 import re
@@ -17,6 +18,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import chain, count
 from pathlib import Path
+
+from . import cancel
 
 if os.name == "nt":
     import msvcrt
@@ -30,6 +33,7 @@ NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.E
 NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)  # FAT, some network disks
 PART = r"\.[0-9a-f]{8}\.part"  # behind a file's name: what its part is called
 SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+BLOCK = 1 << 22  # bytes hashed at a time
 HELD = b"\0\nprocess "  # how the text of a held lock begins; its first byte is what Windows locks
 
 
@@ -132,6 +136,14 @@ class Lock:
 
     BlockingIOError says who uses ``what`` (by default the folder). ``notes`` are the lines the last holder left, if it was
     killed. With ``leaves`` the lock's file is removed at the end.
+
+    The library filelock, which downloads use, cannot replace it, because the locked file itself holds text:
+
+    - Its release 3 opens the file with O_TRUNC before locking it. A process that merely asks would erase who
+      holds the lock and which parts it has begun, or empty a user's file that has the lock's name. Release 4
+      does not, but requiring it would upgrade a library that ComfyUI and its other nodes share.
+    - Text in a second file would be left when the lock is removed, or removed from the next holder.
+    - It raises on disks without locks (ENOLCK, EOPNOTSUPP, EINVAL), where this one does without (``NO_LOCKS``).
     """
 
     def __init__(self, path: Path, what: Path | None = None):
@@ -226,6 +238,21 @@ def save_text(path: Path, text: str, replace: bool = False) -> Path:
     """A UTF-8 file that is there with all of its text, or not at all, whatever happens to the machine."""
     with plain_errors(path):
         return save(path, lambda part: part.write_text(text, encoding="utf-8"), replace)
+
+
+def sha256(path: Path, tick: cancel.Tick | None = None) -> str:
+    """The SHA-256 of a file's contents, in hexadecimal.
+
+    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, for a caller whose own progress is to stand still.
+    """
+    digest, size = hashlib.sha256(), path.stat().st_size
+    with open(path, "rb") as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            cancel.check()
+            if tick:
+                tick(size, size)
+    return digest.hexdigest()
 
 
 def sync(path: Path) -> None:

@@ -20,8 +20,9 @@ from ..core.files import save_text
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
-from . import cuts, environment
+from . import cuts
 from .collect import arrived
+from .identity import environment
 from .job import Job, Made
 from .store import Store
 from .worker import Worker, code

@@ -23,13 +23,13 @@ from torch import Tensor
 
 from ..core.clip import Clip, ClipInfo, Shot, Source, Step, substituted
 from ..core.excerpt import makers_of, spans_of
-from ..core.files import PartFile, save_text
+from ..core.files import PartFile, save_text, sha256
 from ..core.host import Host
 from ..core.keep import FORMATS, WHITE, Keep, levels
 from ..core.options import Options
 from ..media.paths import confine_prefix
 from ..media.read.container import open_media
-from .identity import described, digest, sha256
+from .identity import described, digest
 from .job import read_json
 
 log = logging.getLogger(__name__)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import platform
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+import av
 import torch
 
 from .. import __version__
-from ..core import cancel
 from ..core import excerpt as peek
 from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
+from ..core.files import sha256
 from ..core.host import Host
 from ..core.options import Options
 from ..core.tensor_source import TensorSource
@@ -24,7 +26,6 @@ from ..media.read.probe import fingerprint
 from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
-BLOCK = 1 << 22
 PLACES = ("path", "source", "stage")  # names of what is described, by which it is not another one
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
 
@@ -69,6 +70,12 @@ def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
     return _hash(json.dumps({**identity, "made": made}, sort_keys=True).encode())[:12]
 
 
+def environment(host: Host) -> dict:
+    """What may change the last bits of a frame."""
+    device = torch.cuda.get_device_name(host.device) if host.device.type == "cuda" else f"{host.device.type} {platform.machine()}"
+    return {"torch": torch.__version__, "av": av.__version__, "device": device}
+
+
 def differences(old: dict, new: dict) -> list[str]:
     """What changed from one identity to another, in words such as ``divergence of Stereo Pair (node 5)``."""
     found = [f"{name} of the encoder" for name in new["encode"] if old["encode"].get(name) != new["encode"][name]]
@@ -83,16 +90,6 @@ def differences(old: dict, new: dict) -> list[str]:
         was, now = before.get("options", {}), after.get("options", {})
         found += [f"{name} of {after['stage']}" for name in now if was.get(name) != now[name]]
     return found + ["StereoReel's version"] * (old["version"] != new["version"])
-
-
-def sha256(path: Path) -> str:
-    """Of a whole file."""
-    with open(path, "rb") as file:
-        state = hashlib.sha256()
-        while block := file.read(BLOCK):
-            cancel.check()
-            state.update(block)
-        return state.hexdigest()
 
 
 def _stage(recipe, host: Host) -> dict:

@@ -19,9 +19,9 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ..core.files import PART, SAFELY, Lock, plain_errors, save_text
+from ..core.files import PART, SAFELY, Lock, plain_errors, save_text, sha256
 from ..core.partition import Unit
-from .identity import differences, digest, sha256
+from .identity import differences, digest
 
 FORMAT = 1
 MARK, CUTS = "stereoreel-job.txt", "cuts.json"
@@ -118,7 +118,7 @@ class Job:
         self._over = self._lock.leaves = True
 
     def _names(self, number: int) -> list[str]:
-        return [f"{number:05}.{place}.nut" for place in range(self._files)]
+        return [segment_name(number, place) for place in range(self._files)]
 
     def _record(self, number: int) -> Path:
         return self.place / f"{number:05}.json"
@@ -188,6 +188,11 @@ class Job:
                 _remove(path, OF_UNIT)
         _remove(self.place, OF_UNIT)
         _remove(self.folder, OWN)
+
+
+def segment_name(number: int, place: int) -> str:
+    """The file of a unit that becomes a part of the film's file at ``place``."""
+    return f"{number:05}.{place}.nut"
 
 
 def check_root(root: Path) -> None:

@@ -6,22 +6,43 @@ is shown is the film's own clock, so that no rounding of any container is carrie
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import av
 
 from ..core.clip import ClipInfo
-from ..core.files import PartFile
+from ..core.files import OutputFile, PartFile
+from ..core.host import Host
 from ..media.read.clock import Clock
 from ..media.read.container import open_media
 from ..media.write.encode import Writer
 from ..media.write.options import EncodeOptions
 from ..media.write.presets import Preset
+from ..media.write.request import RenderRequest
+from .finished import CLAIM, mark
+from .job import Job, segment_name
 
 CONTAINER = "nut"  # keeps packets and their codec's description as the encoder made them, and any clock exactly
 UNKNOWN_TO_IT = {"prores_ks": "mov"}
+
+
+def join(job: Job, request: RenderRequest, outputs: Mapping[Path, OutputFile], host: Host) -> list[Path]:
+    """Write those files of a film that have an output, from its finished units; the paths of all its files."""
+    frames, paths = job.units[-1].stop, request.paths
+    for place, file in reversed(list(enumerate(request.files))):  # the clip's file is completed last
+        if (output := outputs.get(file.path)) is None:
+            continue
+        ahead = max(made.files[place]["ahead"] for made in job.made.values())
+        marks = {**(request.metadata or {}), CLAIM: mark(job.identity, place)}
+        more = {"ahead": ahead, "audio": request.sound(file), "metadata": marks}
+        with Joined(output, request.info(file), file.settings, **more) as joined:
+            for number in range(len(job.units)):
+                joined.append(job.place / segment_name(number, place))
+                host.tick(frames, frames)
+        paths[place] = output.path
+    return paths
 
 
 def segment_entry(entry: Preset, info: ClipInfo) -> Preset:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ..core.clip import Clip, ClipInfo
+from ..core.clip import Clip
+from ..core.files import sha256
 from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import Unit, excerpt
@@ -23,10 +24,10 @@ from ..media.layouts.layout import packed_size
 from ..media.write.encode import Writer
 from ..media.write.hardware import chosen
 from ..media.write.options import EncodeOptions
-from ..media.write.render import files_of
+from ..media.write.request import files_of, timed
 from .frame_store import Shelf
-from .identity import bits, sha256
-from .job import Made
+from .identity import bits
+from .job import Made, segment_name
 from .join import delay, order, segment_entry
 
 Watch = Callable[[tuple[Tensor, ...]], None]
@@ -68,7 +69,7 @@ class Maker:
         return Made(unit, [_facts(path, unit) for _, path in files], hashes.found, time.monotonic() - begun, costs)
 
     def _writer(self, file, path: Path, parts: Sequence[Clip], unit: Unit) -> Writer:
-        whole, part = (_timed(clips, file.clip) for clips in (self.clips, parts))
+        whole, part = (timed(clips, file.clip) for clips in (self.clips, parts))
         entry = chosen(whole, file.settings, packed_size(whole, file.settings.layout, file.settings.vr180_field))
         writer = Writer(path, part, file.settings, entry=segment_entry(entry, whole))
         writer.frames = unit.start  # a layout that changes with time goes on where the unit before it ends
@@ -111,19 +112,9 @@ class _Counting:
         return getattr(self._host, name)
 
 
-def segment_name(number: int, place: int) -> str:
-    return f"{number:05}.{place}.nut"
-
-
 def frame_hashes(chunk: Tensor) -> list[str]:
     """Of every frame of ``[T, H, W, C]``, or of both eyes ``[2, T, H, W, C]``."""
     return [hashlib.blake2b(bits(frame), digest_size=16).hexdigest() for frame in chunk.split(1, TIME)]
-
-
-def _timed(clips: Sequence[Clip], number: int) -> ClipInfo:
-    """The facts of a clip, at the first one's rate."""
-    first = clips[0].info
-    return clips[number].info.replace(fps=first.fps, times=first.times)
 
 
 def _facts(path: Path, unit: Unit) -> dict:

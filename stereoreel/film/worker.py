@@ -18,7 +18,7 @@ from ..core.places import PACKAGE, data
 from ..models.headless import MODELS_VARIABLE, Headless
 from ..workflow import graph as workflow
 from .cuts import recall
-from .identity import described, differences, digest
+from .identity import described, differences, digest, environment
 from .segment import Maker
 from .store import Store
 
@@ -77,8 +77,6 @@ def _sees(plan: dict) -> bool:
 
 
 def _refuse(name: str, plan: dict, host: Headless) -> None:
-    from . import environment
-
     here = {**environment(host), "code": code()}
     if plan["mixed"]:
         here, wanted = {"code": here["code"]}, {"code": plan["environment"]["code"]}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ from urllib.parse import quote, urljoin, urlsplit
 from filelock import FileLock, Timeout  # torch brings it
 
 from .. import __version__
-from ..core.files import sync, sync_folder
+from ..core.files import sha256, sync, sync_folder
 from .intact import fault, first_line
 from .weights import File, checked, megabytes
 
@@ -197,17 +196,6 @@ def _differs(file: File, digest: str, path: Path) -> str | None:
         return f"its size is {size} and not {file.bytes} bytes"
     wrong = fault(path)
     return f"it {wrong}" if wrong else None
-
-
-def sha256(path: Path, tick: Tick | None = None) -> str:
-    """The hash of a file's contents; ``tick`` is told the file's size again and again, so that it can be cancelled."""
-    digest, size = hashlib.sha256(), path.stat().st_size
-    with path.open("rb") as file:
-        while block := file.read(8 * BLOCK):
-            digest.update(block)
-            if tick:
-                tick(size, size)
-    return digest.hexdigest()
 
 
 def _receive(file: File, part: Path, tick: Tick) -> bool:

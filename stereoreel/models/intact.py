@@ -7,7 +7,6 @@ and smaller ones with their published hash.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 import zipfile
@@ -15,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.file_cache import FileCache
+from ..core.files import sha256
 
 if TYPE_CHECKING:
     from .weights import File
 
 HASHED = 256 << 20  # bytes of the largest file that is hashed when it is listed: a list must not take minutes
-BLOCK = 1 << 22
 ZIP, PICKLE, TAR = b"PK", b"\x80", b"ustar"
 PAGES = (b"<!doctype", b"<html", b"<?xml", b"<head", b"<body")
 LFS = b"version https://git-lfs"
@@ -118,15 +117,7 @@ def _archive(path: Path, size: int) -> str | None:
 
 def digest(path: Path, files: FileCache) -> str:
     """A file's SHA-256, read only if ``files`` does not have it."""
-    return files.get(path, "sha256", lambda: _digest(path))
-
-
-def _digest(path: Path) -> str:
-    made = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(BLOCK):
-            made.update(block)
-    return made.hexdigest()
+    return files.get(path, "sha256", lambda: sha256(path))
 
 
 def first_line(error: BaseException) -> str:

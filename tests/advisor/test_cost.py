@@ -23,6 +23,7 @@ from stereoreel.core.transforms import Trim
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.workflow.graph import Output
 
@@ -179,7 +180,7 @@ def test_disk_of_a_clip_that_repeats(repeats, tmp_path, tensor_clip, host):
     images = torch.from_numpy(moving(40, 96, 64)).float() / 255
     clip = tensor_clip(images.repeat(repeats, 1, 1, 1), cuts=range(40, 40 * repeats, 40))
     cost = predict(job(clip), host, seconds=0.5)
-    write(clip, tmp_path / "whole.mp4", job(clip).settings, host)
+    write(RenderRequest(clip, tmp_path / "whole.mp4", job(clip).settings), host)
     assert cost.disk == pytest.approx((tmp_path / "whole.mp4").stat().st_size, rel=0.25)
 
 
@@ -189,7 +190,7 @@ def test_a_file_with_sound(tmp_path, host):
     path = write_video(tmp_path / "in.mp4", np.concatenate(shots), 25, audio=[(sound, 48000, "aac", "stereo")])
     clip = Clip(FileSource(path))
     cost = predict(job(clip), host, seconds=0.3)
-    write(clip, tmp_path / "whole.mp4", job(clip).settings, host)
+    write(RenderRequest(clip, tmp_path / "whole.mp4", job(clip).settings), host)
     assert cost.measured < 240
     assert cost.disk == pytest.approx((tmp_path / "whole.mp4").stat().st_size, rel=0.25)
 
@@ -207,7 +208,7 @@ def test_layouts_and_a_depth_video_count_with_all_their_files(layout, tensor_cli
     pair = apply(Pair(lambda chunk: torch.stack([chunk, chunk])), tensor_clip(frames=80))["clip"]
     made = job(pair, apply(Counting(work=lambda chunk: chunk[..., :1], label="Depth"), tensor_clip(frames=80, channels=1))["clip"], layout=layout)
     cost = predict(made, host, seconds=0.2)
-    files = write(pair, tmp_path / "whole.mp4", made.settings, host, depth=made.depth)
+    files = write(RenderRequest(pair, tmp_path / "whole.mp4", made.settings, depth=made.depth), host)
     assert cost.disk == pytest.approx(sum(path.stat().st_size for path in files), rel=0.25)
 
 

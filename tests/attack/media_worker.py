@@ -27,6 +27,7 @@ import av
 import av.error
 from attack.media_mutants import Mutant, make_mutant, nature
 from attack.media_seeds import CONTAINERS
+from hearing import Hearing
 
 from stereoreel.core.clip import Clip
 from stereoreel.core.meter import reset_peak, resident
@@ -39,6 +40,7 @@ from stereoreel.media.read.cuts import thumbnails
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write import options as encoding
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 
 HANGS, SLOW = (
@@ -116,7 +118,7 @@ def written(clip: Clip, path: Path, format: str) -> int:
         count += len(chunks[0])
 
     try:
-        write(clip, path, settings, Headless("cpu"), watch=watch)
+        write(RenderRequest(clip, path, settings), Headless("cpu"), Hearing(chunk=watch))
         with av.open(str(path)) as file:
             found = sum(1 for _ in file.decode(video=0))
         check(found == count, f"{count} frames were computed and the {format} file holds {found}")

@@ -12,10 +12,10 @@ from media_files import write_video
 
 from stereoreel.core import cancel
 from stereoreel.core.clip import Clip, apply
+from stereoreel.core.files import sha256
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
 from stereoreel.core.tensor_source import TensorSource
-from stereoreel.film.identity import sha256
 from stereoreel.image.compute import side_by_side
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.prefetch import ahead

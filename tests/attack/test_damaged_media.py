@@ -20,6 +20,7 @@ from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.frames import in_memory
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 
 HOUR = 3600
 
@@ -27,7 +28,7 @@ HOUR = 3600
 def copied(path, host, **chosen):
     """The file that a whole clip becomes."""
     target = path.with_name("out.mkv" if chosen.get("format") == "ffv1" else "out.mp4")
-    write(Clip(FileSource(path, cuts=False)), target, settings(**chosen), host)
+    write(RenderRequest(Clip(FileSource(path, cuts=False)), target, settings(**chosen)), host)
     return target
 
 
@@ -257,7 +258,7 @@ def test_samples_that_are_no_numbers_are_silent(tmp_path, host):
     waveform = torch.from_numpy(tone(0.4))
     waveform[:, 5000] = float("nan")
     target = tmp_path / "out.mp4"
-    write(Clip(FileSource(path, cuts=False)), target, settings(), host, audio=Samples(waveform, 48000))
+    write(RenderRequest(Clip(FileSource(path, cuts=False)), target, settings(), audio=Samples(waveform, 48000)), host)
     assert pictures(target) == 10
 
 

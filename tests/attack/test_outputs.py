@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from films import graph, sink, source
+from hearing import Hearing
 
 from stereoreel.cli.main import main
 from stereoreel.core import files
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -185,16 +187,17 @@ def test_two_runs_do_not_write_one_output(folder, video):
     def second(chunks):
         if not refusals:
             with pytest.raises(BlockingIOError, match=r"out\.mp4 is in use by process \d+ on .*\. Wait for it, stop it") as error:
-                write(job.clip, Path("out.mp4"), job.settings, Headless("cpu"))
+                write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"))
             refusals.append(error)
 
-    assert write(job.clip, Path("out.mp4"), job.settings, Headless("cpu"), watch=second) == [Path("out.mp4")]
+    assert write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), Hearing(chunk=second)) == [Path("out.mp4")]
     assert refusals and sorted(os.listdir()) == sorted([SOURCE, "graph.json", "out.mp4"])
 
 
 def test_a_file_that_appears_meanwhile_is_kept(folder, video, caplog):
     job = sink(video, json.loads(Path("graph.json").read_text()))
-    written = write(job.clip, Path("out.mp4"), job.settings, Headless("cpu"), watch=lambda chunks: Path("out.mp4").write_text("mine"))
+    hearing = Hearing(chunk=lambda chunks: Path("out.mp4").write_text("mine"))
+    written = write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), hearing)
     assert written == [Path("out_2.mp4")] and Path("out.mp4").read_text() == "mine"
     assert "out.mp4 appeared meanwhile and stays as it is; this file is out_2.mp4" in caplog.text
 
@@ -208,7 +211,7 @@ def test_parts_that_are_not_ours_stay(folder, video, size_mb):
     Path(".out.mp4.lock").write_bytes(files.HELD + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n")
     job = sink(video, json.loads(Path("graph.json").read_text()))
     job.settings.size_mb = size_mb
-    write(job.clip, Path("out.mp4"), job.settings, Headless("cpu"))
+    write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"))
     assert {path: Path(path).read_text() for path in ("thesis.txt", "out.mp4.0badf00d.part")} == dict.fromkeys(
         ("thesis.txt", "out.mp4.0badf00d.part"), "mine"
     )
@@ -268,9 +271,10 @@ def test_where_disks_know_no_locks_and_no_hard_links_it_works_as_well(folder, vi
 
     monkeypatch.setattr(os, "link", refuse)
     job = sink(video, json.loads(Path("graph.json").read_text()))
-    assert write(job.clip, Path("out.mp4"), job.settings, Headless("cpu")) == [Path("out.mp4")]
-    assert write(job.clip, Path("new.mp4"), job.settings, Headless("cpu"),
-                 watch=lambda chunks: Path("new.mp4").write_text("mine")) == [Path("new_2.mp4")]  # fmt: skip
+    assert write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu")) == [Path("out.mp4")]
+    hearing = Hearing(chunk=lambda chunks: Path("new.mp4").write_text("mine"))
+    request = RenderRequest(job.clip, Path("new.mp4"), job.settings)
+    assert write(request, Headless("cpu"), hearing) == [Path("new_2.mp4")]
     assert Path("new.mp4").read_text() == "mine"
 
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from hearing import Hearing
 from media_files import tone, write_video
 
-from stereoreel.film import CLAIM, film
+from stereoreel.film import CLAIM, FilmSettings, film
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 
@@ -43,19 +45,24 @@ def sink(video: Path, made: dict | None = None):
     return workflow.Assembly(made or graph(), lambda name: video).sinks[0]
 
 
-def make(video: Path, path: Path, made: dict | None = None, *, tick=None, said=None, **more) -> list[Path]:
-    """The film of a workflow, in units of about one shot."""
+def request(video: Path, path: Path, made: dict | None = None) -> RenderRequest:
     job = sink(video, made)
-    say = (lambda line: said.append(line)) if said is not None else (lambda line: None)
-    return film(job.clip, path, job.settings, Headless("cpu", on_tick=tick), depth=job.depth, group=8, say=say, **more)
+    return RenderRequest(job.clip, path, job.settings, depth=job.depth)
+
+
+def make(video: Path, path: Path, made: dict | None = None, *, tick=None, said=None, observer=None, **how) -> list[Path]:
+    """The film of a workflow, in units of about one shot."""
+    observer = observer or Hearing()
+    observer.say = (lambda line: None) if said is None else said.append
+    return film(request(video, path, made), Headless("cpu", on_tick=tick), FilmSettings(group=8, **how), observer)
 
 
 def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
     """The same without units; the hash of every frame before it was encoded."""
     from stereoreel.film.segment import frame_hashes
 
-    job, found = sink(video, made), []
-    write(job.clip, path, job.settings, Headless("cpu"), depth=job.depth, watch=lambda chunks: found.extend(frame_hashes(chunks[0])))
+    found = []
+    write(request(video, path, made), Headless("cpu"), Hearing(chunk=lambda chunks: found.extend(frame_hashes(chunks[0]))))
     return found
 
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 from films import facts, graph, make, run, sink, source
+from hearing import Hearing
 from test_film import hashes
 
+from stereoreel.core.files import sha256
 from stereoreel.core.partition import units
-from stereoreel.film import cuts, environment, job_folder
+from stereoreel.film import cuts, job_folder
 from stereoreel.film.cluster import Cluster
 from stereoreel.film.collect import arrived
-from stereoreel.film.identity import described, sha256
+from stereoreel.film.identity import described, environment
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
 from stereoreel.models.headless import Headless
@@ -152,7 +154,7 @@ def test_a_worker_that_dies_loses_its_unit_to_another(cluster, video, tmp_path):
             killed.append(int(worker.split("/")[1]))
             os.kill(killed[0], signal.SIGKILL)
 
-    make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True, said=said, seen=kill)
+    make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True, said=said, observer=Hearing(unit_done=kill))
     assert any("A worker was lost at unit" in line for line in said)
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 
@@ -164,6 +166,6 @@ def test_a_node_may_go(cluster, nodes, video, tmp_path):
         if not gone:
             gone.append(nodes.remove_node(nodes.second))
 
-    make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True, seen=remove)
+    make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True, observer=Hearing(unit_done=remove))
     assert hashes(path) == run(video, tmp_path / "run.mp4")
     assert len(list(job_folder(path).glob("*/units/*.nut"))) == 5

@@ -6,14 +6,16 @@ from fractions import Fraction
 import numpy as np
 import pytest
 from films import SHOTS, facts, graph, make, run, sink, source
+from hearing import Hearing
 from media_files import moving, write_video
 
-from stereoreel import film as package
 from stereoreel.cli.main import main
 from stereoreel.core import partition as rule
 from stereoreel.core.clip import apply
 from stereoreel.core.transforms import Recut
-from stereoreel.film import Unfinished, film, job_folder, resumes
+from stereoreel.film import FilmSettings, Unfinished, film, job_folder, resumes
+from stereoreel.film import run as film_run
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import builtin as interpolation
 
@@ -64,7 +66,7 @@ def test_what_was_cancelled_goes_on(video, tmp_path):
         make(video, path, tick=until(50))
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith("film")] == ["film.mp4.job"]
     begun = []
-    make(video, path, said=said, keep=True, watch=lambda chunks: begun.append(chunks[0].shape[-4]))
+    make(video, path, said=said, keep=True, observer=Hearing(chunk=lambda chunks: begun.append(chunks[0].shape[-4])))
     assert said == ["Going on: 2 of 5 units are there already."]
     assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
@@ -187,7 +189,7 @@ def test_times_that_vary_stay_exact(tmp_path):
             "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0]}}}  # fmt: skip
     job = sink(video, made)
     clip = apply(Recut("7, 8, 20"), job.clip)["clip"]
-    film(clip, tmp_path / "made.mp4", job.settings, Headless("cpu"), group=1)
+    film(RenderRequest(clip, tmp_path / "made.mp4", job.settings), Headless("cpu"), FilmSettings(group=1))
     assert facts(tmp_path / "made.mp4")["frames"] == times
     run(video, tmp_path / "run.mp4", made)
     assert facts(tmp_path / "made.mp4") == facts(tmp_path / "run.mp4")
@@ -199,7 +201,7 @@ def test_only_long_films_from_files_are_made_in_units_without_being_told(video, 
         return resumes(job.clip, job.settings)
 
     assert asked(resume="on") and not asked() and not asked(resume="off")
-    monkeypatch.setattr(package, "LONG", 50)
+    monkeypatch.setattr(film_run, "LONG", 50)
     assert asked() and not asked(format="webp") and not asked(size_mb=3.0) and not asked(resume="off")
     assert not resumes(tensor_clip(frames=60), sink(video).settings)
 
@@ -219,7 +221,7 @@ def test_the_command(video, tmp_path, capsys):
 
 def test_the_journal_and_the_figures_can_be_read(video, tmp_path):
     path, seen = tmp_path / "film.mp4", []
-    make(video, path, keep=True, seen=lambda figures: seen.append(figures()))
+    make(video, path, keep=True, observer=Hearing(unit_done=lambda figures: seen.append(figures())))
     journal = next(job_folder(path).glob("*/journal.txt")).read_text().splitlines()
     assert len(journal) == 7 and journal[0].endswith(f"begun: {FRAMES} frames in 5 units") and "unit 0 (frames 0 to 19) made in" in journal[1]
     assert [one["units"] for one in seen] == [1, 2, 3, 4, 5] and seen[-1]["frames"] == FRAMES

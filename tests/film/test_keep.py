@@ -5,17 +5,19 @@ from dataclasses import dataclass
 import pytest
 import torch
 from films import CUTS, source
+from hearing import Hearing
 from test_film import hashes
 
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.keep import Keep
 from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Recut
-from stereoreel.film import film
+from stereoreel.film import FilmSettings, film
 from stereoreel.film.segment import frame_hashes
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 
@@ -64,7 +66,7 @@ def test_another_divergence_computes_no_depth(video, tmp_path):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
 
     def make(**given):
-        film(pair(video, tmp_path / "kept", **given), tmp_path / "film.mp4", settings, host, group=8, keep=True)
+        film(RenderRequest(pair(video, tmp_path / "kept", **given), tmp_path / "film.mp4", settings), host, FilmSettings(group=8, keep=True))
         (tmp_path / "film.mp4").unlink()
 
     assert counted(make) == 42
@@ -76,9 +78,9 @@ def test_another_divergence_computes_no_depth(video, tmp_path):
 def test_frames_are_the_same_computed_and_kept(video, tmp_path):
     host, settings, wanted = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"}), []
     clip = pair(video, tmp_path / "kept")
-    write(clip, tmp_path / "run.mp4", settings, host, watch=lambda chunks: wanted.extend(frame_hashes(chunks[0])))
+    write(RenderRequest(clip, tmp_path / "run.mp4", settings), host, Hearing(chunk=lambda chunks: wanted.extend(frame_hashes(chunks[0]))))
     for name in ("computed.mp4", "kept.mp4"):
-        film(clip, tmp_path / name, settings, host, group=8, keep=True)
+        film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=8, keep=True))
         assert hashes(tmp_path / name) == wanted
 
 
@@ -90,7 +92,8 @@ def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
     seen = []
     for name in ("a.mp4", "b.mp4"):
         clip = apply(Keep(str(tmp_path / "kept")), both["clip"])["clip"]
-        film(clip, tmp_path / name, settings, host, group=1, watch=lambda chunks: seen.append(chunks[0].clone()), keep=True)
+        hearing = Hearing(chunk=lambda chunks: seen.append(chunks[0].clone()))
+        film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=1, keep=True), hearing)
     assert torch.equal(torch.cat(seen[:len(seen) // 2], 1), torch.cat(seen[len(seen) // 2:], 1))
     assert len(list((tmp_path / "kept").rglob("*.nut"))) == 2
 
@@ -100,10 +103,15 @@ def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
 ], ids=["truncated", "one byte", "empty"])  # fmt: skip
 def test_corrupt_kept_frames_are_computed_again(video, tmp_path, damage):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
-    film(pair(video, tmp_path / "kept"), tmp_path / "a.mp4", settings, host, group=8, keep=True)
+
+    def make(name):
+        clip = pair(video, tmp_path / "kept")
+        film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=8, keep=True))
+
+    make("a.mp4")
     file = sorted((tmp_path / "kept").rglob("*.nut"))[0]
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    computed = counted(lambda: film(pair(video, tmp_path / "kept"), tmp_path / "b.mp4", settings, host, group=8, keep=True))
+    computed = counted(lambda: make("b.mp4"))
     assert 0 < computed < 42 and file.read_bytes() == whole
     assert hashes(tmp_path / "b.mp4") == hashes(tmp_path / "a.mp4")

@@ -18,7 +18,7 @@ from ...core.meter import Cost, Meter, give_back, reset_peak, resident
 from ...core.transforms import Weightless
 from ...media.write.encode import Writer
 from ...media.write.options import EncodeOptions, extension
-from ...media.write.render import files_of
+from ...media.write.request import files_of
 
 FULL = 128  # frames by which every encoder has begun to give what it was given
 SETTLED = 24  # frames after the first that an encoder gives

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import av
 import av.error
+from torch import Tensor
 
 from ...core import excerpt as peek
 from ...core.clip import Clip, ClipInfo, apply
@@ -20,8 +21,10 @@ from ...core.per_eye import TIME
 from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
 from ...media.read.container import open_media
+from ...media.write.observer import Observer
 from ...media.write.options import EncodeOptions, extension
 from ...media.write.render import write
+from ...media.write.request import RenderRequest
 from .excerpts import Excerpts
 
 _STAT = Path("/proc/stat")
@@ -78,27 +81,35 @@ def run(clips: Sequence[Clip], settings: EncodeOptions, wanted: peek.Spans, host
     found, ends = Run(excerpts.info), [*excerpts.info.cuts, excerpts.info.frames]
     share = excerpts.info.frames / clips[0].info.frames
     settings = replace(settings, size_mb=settings.size_mb * share)
-    times, cores = {0: begun}, worked
-
-    def seen(chunks) -> None:
-        found.frames += chunks[0].shape[TIME]
-        nonlocal cores
-        times[found.frames], cores = time.perf_counter(), time.process_time()
-
+    clock = _Clock(begun, worked)
     with tempfile.TemporaryDirectory(prefix="stereoreel-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / f"calibration{extension(settings)}"
         depth = excerpts.clips[1] if len(clips) > 1 else None
         sound = _sound(clips[0], wanted[0][0], excerpts.info.frames)
-        paths = write(excerpts.clips[0], path, settings, host, depth=depth, audio=sound, watch=seen, meter=found.meter)
+        request = RenderRequest(excerpts.clips[0], path, settings, depth, sound)
+        paths = write(request, host, clock, meter=found.meter)
+        found.frames = clock.frames
         found.seconds, found.work = time.perf_counter() - begun, time.process_time() - worked
         found.others = _others(idle, found)
         found.files = [_file(path) for path in paths]
     found.late, found.info = excerpts.late, found.info.replace(frames=found.frames, cuts=tuple(cut for cut in ends if cut < found.frames))
-    found.busy = min(1.0, (cores - worked) / max(times[found.frames] - begun, 1e-6) / (os.cpu_count() or 1))
+    times = clock.times
+    found.busy = min(1.0, (clock.cores - worked) / max(times[found.frames] - begun, 1e-6) / (os.cpu_count() or 1))
     found.filling = begun + found.seconds - times[found.frames]
     edges = [0, *(end for end in ends if end in times)]
     found.paces = [(times[stop] - times[start]) / (stop - start) for start, stop in zip(edges, edges[1:])]
     return found
+
+
+class _Clock(Observer):
+    """When frames were computed (``times``, by their number), and the seconds of all cores until the last one."""
+
+    def __init__(self, begun: float, worked: float):
+        self.times, self.cores, self.frames = {0: begun}, worked, 0
+
+    def chunk(self, chunks: tuple[Tensor, ...]) -> None:
+        self.frames += chunks[0].shape[TIME]
+        self.times[self.frames], self.cores = time.perf_counter(), time.process_time()
 
 
 def _idle() -> float | None:

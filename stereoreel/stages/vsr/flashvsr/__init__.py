@@ -145,5 +145,5 @@ class FlashVSR:
 
     def _fitted(self, height: int, width: int, free: int | None) -> plan.Plan:
         options = self.options
-        return plan.make(height, width, self.dit.family, self.dtype, free, kept_slots(options.history),
-                         options.store, options.tile, options.decoder)  # fmt: skip
+        work = plan.Work(height, width, self.dit.family, self.dtype, options.decoder)
+        return plan.make(work, free, kept_slots(options.history), options.store, options.tile)

@@ -70,14 +70,18 @@ class Ring:
 
 
 class Packed:
-    """The same where only one block's slots are side by side at a time: ``kept`` slots wait in 8 bits, in the computer's memory, or both.
+    """The same with one block's slots side by side at a time; the others wait in 8 bits or in system RAM.
 
-    In 8 bits every token of every head has its own scale. The slots of the next block are fetched while one block works.
+    ``store`` is int8 or cpu. In 8 bits every token of every head has its own scale. The slots of the next block are
+    fetched while one block works.
     """
 
     steady = False  # what is fetched lies elsewhere every time
 
-    def __init__(self, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device, eight: bool, away: bool):
+    def __init__(
+        self, store: str, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device
+    ):
+        eight, away = store == "int8", store == "cpu"
         self.capacity, self.windows, self.dtype, self.device, self.eight = kept, windows, dtype, device, eight
         home = torch.device("cpu") if away else device
         pinned = away and device.type == "cuda"
@@ -90,8 +94,9 @@ class Packed:
         self.index, self.before, self.written = 0, 0, [0]
 
     @staticmethod
-    def bytes(blocks: int, heads: int, windows: int, kept: int, size: int, eight: bool, away: bool) -> tuple[int, int]:
+    def bytes(blocks: int, heads: int, windows: int, kept: int, size: int, store: str) -> tuple[int, int]:
         """On the device: what stays there, and what one block works with."""
+        eight, away = store == "int8", store == "cpu"
         slot = 2 * heads * windows * WINDOW * HEAD
         stored = kept * slot * (1 if eight else size)
         return 0 if away else blocks * stored, (kept + 1) * slot * size + (2 * stored if away else 4 * kept * slot)
@@ -161,4 +166,4 @@ def cache(store: str, blocks: int, heads: int, windows: int, kept: int, dtype: t
     """What remembers: on the ``device``, there in ``int8``, or on the ``cpu``."""
     if store == "device":
         return Ring(blocks, heads, windows, kept, dtype, device)
-    return Packed(blocks, heads, windows, kept, dtype, device, eight=store == "int8", away=store == "cpu")
+    return Packed(store, blocks, heads, windows, kept, dtype, device)

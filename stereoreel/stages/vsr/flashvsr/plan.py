@@ -27,6 +27,17 @@ PICTURES = 40 * 3 * 4  # bytes for each pixel of frames that wait or are being f
 
 
 @dataclass(frozen=True)
+class Work:
+    """What needs memory: frames of ``height`` x ``width`` pixels, multiples of 128, through networks of a family."""
+
+    height: int
+    width: int
+    family: Family
+    dtype: torch.dtype
+    decoder: str = "tiny"
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is done: where slots are kept and how many, and the tiles' side (0: whole frames); ``bytes`` beside the networks."""
 
@@ -43,34 +54,35 @@ class Plan:
         return f"FlashVSR at {width}x{height}: {frames}, {self.kept} slots {place}, {self.bytes / 2**30:.1f}{there} GiB beside the networks"
 
 
-def make(height: int, width: int, family: Family, dtype: torch.dtype, free: int | None, kept: int,
-         store: str = "auto", tile: int = 0, decoder: str = "tiny") -> Plan:  # fmt: skip
-    """The first plan that fits into ``free`` bytes, the most frugal one where none does; the first of all where nobody knows how many.
+def make(work: Work, free: int | None, kept: int, store: str = "auto", tile: int = 0) -> Plan:
+    """The first plan that fits into ``free`` bytes, or the most frugal one if none does; the first one if None.
 
-    ``height`` and ``width`` are multiples of 128. ``store`` and ``tile`` fix what they name.
+    ``store`` and ``tile`` fix what they name.
     """
     few = min(kept, FIRST - 1)
     ways = [("device", kept), ("device", few), ("int8", kept), ("int8", few), ("cpu", kept), ("cpu", few)]
     ways = [way for way in dict.fromkeys(ways) if store in ("auto", way[0])]
     ways = [way for way in ways if store == "auto" or way[1] == kept]
-    tiles = [tile] if tile else [0, *(side for side in TILES if side < max(height, width))]
+    tiles = [tile] if tile else [0, *(side for side in TILES if side < max(work.height, work.width))]
     for side, (where, slots) in product(tiles, ways):
-        plan = Plan(where, slots, side, needed(height, width, family, dtype.itemsize, where, slots, side, decoder))
+        plan = Plan(where, slots, side, needed(work, where, slots, side))
         if free is None or plan.bytes <= free:
             break
     return plan
 
 
-def needed(height: int, width: int, family: Family, size: int, store: str, kept: int, tile: int, decoder: str) -> int:
-    """Bytes on the device beside the networks."""
+def needed(work: Work, store: str, kept: int, tile: int) -> int:
+    """Bytes on the device besides the networks."""
+    height, width, family, size = work.height, work.width, work.family, work.dtype.itemsize
     areas = regions(height, width, tile)
     windows = max((bottom - top) * (right - left) for top, bottom, left, right in areas) // MULTIPLE**2
     one = (family.blocks, family.heads, windows, kept, size)
-    stored, working = Ring.bytes(*one) if store == "device" else Packed.bytes(*one, store == "int8", store == "cpu")
+    stored, working = Ring.bytes(*one) if store == "device" else Packed.bytes(*one, store)
     tokens = windows * 128 * FIRST
     blocks = tokens * (2 * family.inner + 16 * family.width) * size
     projected = height * width // TOKEN**2 * PROJECTOR * size
-    decoded = height * width * DECODER[decoder] * size * (1 if height * width > LARGE or decoder == "full" else 2)
+    together = 1 if height * width > LARGE or work.decoder == "full" else 2
+    decoded = height * width * DECODER[work.decoder] * size * together
     return len(areas) * stored + working + ATTENTION + blocks + max(projected, decoded) + height * width * PICTURES
 
 

@@ -1,0 +1,79 @@
+"""Files that a command reads and writes: found by name, refused before any work if one would be harmed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..core.files import refuse_harm
+from ..core.places import data
+from ..media.open import SAMPLE
+from ..media.paths import check_name, confine_prefix
+from ..media.write.options import EncodeOptions
+from ..models.headless import Headless
+from ..workflow.graph import Output
+
+WORKFLOWS = data("workflows")
+
+
+def find_workflow(path: Path) -> Path:
+    """The workflow that a command runs: a file, or a bundled one by its name, such as ``default``."""
+    bundled = {file.stem: file for file in (WORKFLOWS / "api").glob("*.json")}
+    return bundled[str(path)] if str(path) in bundled and not path.exists() else path
+
+
+def find_video(name: str, given: Path | None) -> Path:
+    """The file that Extract opens: the one given, the pack's sample, or a path."""
+    if given is not None:
+        return given
+    if name == SAMPLE:
+        from ..sample.clip import sample
+
+        return sample(Path("output"))
+    return Path(name)
+
+
+def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
+    """The file that each Encode node writes; raise what ``refuse_harm`` does if a file would be harmed."""
+    from ..media.layouts.layout import file_tag
+    from ..media.write.options import extension
+    from ..media.write.render import free_path
+    from ..media.write.request import RenderRequest, files_read
+
+    found: list[Path] = []
+    written: list[Path] = []
+    read, folder = [options.workflow], Path("output")
+    for job in jobs:
+        prefix, suffix = job.settings.filename_prefix, extension(job.settings)
+        tag = file_tag(job.settings.layout, job.clip.info.views)
+        confine_prefix(prefix, folder)
+        path = options.output or free_path(folder, prefix, tag, suffix, written)
+        check_output(path, suffix)
+        request = RenderRequest(job.clip, path, job.settings, depth=job.depth)
+        written += request.paths
+        read += files_read(request.clips, Headless(options.device, file_cache=options.files))
+        found.append(path)
+    refuse_harm(written, read, options.overwrite)
+    return found
+
+
+def check_output(path: Path, suffix: str) -> None:
+    """Raise ValueError if the name of the file to write is malformed or has another format's suffix."""
+    check_name(path, "output")
+    if path.suffix.lower() != suffix and not path.is_dir():
+        name = path.with_suffix(suffix).name
+        raise ValueError(
+            f"This format makes {suffix} files; name the output {name}, or choose another encode.format."
+        )
+
+
+def check_metrics(path: Path | None, overwrite: bool) -> None:
+    """Raise FileExistsError if --metrics names a file that holds something else than a film's figures."""
+    from ..film.progress import free_for_metrics
+
+    if path is None:
+        return
+    check_name(path, "--metrics")
+    if not overwrite and not free_for_metrics(path):
+        raise FileExistsError(f"{path} is not a metrics file of StereoReel. Choose another --metrics, "
+                              "or replace it with --overwrite.")

@@ -1,0 +1,119 @@
+"""One line of progress on standard error: frames of a run, bytes of a transfer, units of a film."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tqdm import tqdm
+
+from ..core.meter import Meter
+from ..media.write.observer import Observer
+from .interrupt import CtrlC
+
+
+class FrameBar:
+    """Frames, rate and time left, and with a ``meter`` the stage at work.
+
+    Without a ``total`` each tick brings its own.
+    """
+
+    def __init__(
+        self, ctrl_c: CtrlC, total: int | None = None, *, meter: Meter | None = None, silent: bool = False
+    ):
+        self._bar = tqdm(total=total, unit="frame", dynamic_ncols=True, disable=silent)
+        self._ctrl_c, self._total, self._meter = ctrl_c, total, meter
+
+    def tick(self, done: int, total: int) -> None:
+        """A host's tick; raises after Ctrl-C."""
+        self._ctrl_c.check()
+        if not total:
+            return
+        if self._total is None:
+            self._bar.total = total
+        if self._meter:
+            self._bar.set_postfix_str(self._meter.now, refresh=False)
+        self._bar.update(done - self._bar.n)
+
+    def restart(self) -> None:
+        """Count from zero, for the next part of the work."""
+        self._bar.reset()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._bar.close()
+
+
+class ByteBar:
+    """Bytes, rate and time left of a transfer; nothing is shown before the first byte."""
+
+    def __init__(self, file: str):
+        self._file, self._bar = file, None
+
+    def tick(self, done: int, total: int) -> None:
+        """The tick of a download, whose ``total`` is 0 if it is unknown."""
+        if self._bar is None and done:
+            shown = dict(unit="B", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
+            self._bar = tqdm(desc=self._file, total=total or None, initial=done, **shown)
+        if self._bar is not None:
+            self._bar.n = done
+            self._bar.refresh() if done == total else self._bar.update(0)
+
+    def __enter__(self) -> ByteBar:
+        return self
+
+    def __exit__(self, *error) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+class FilmBar(FrameBar, Observer):
+    """Frames of a film; with ``as_json`` a line of figures after each unit instead, and ``metrics`` too.
+
+    The frames of ``remote`` units, which other machines compute, are counted when the unit arrives.
+    """
+
+    def __init__(self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False,
+                 metrics: Metrics | None = None):  # fmt: skip
+        super().__init__(ctrl_c, total, silent=as_json)
+        self._as_json, self._remote, self._metrics = as_json, remote, metrics
+
+    def say(self, line: str) -> None:
+        """Print a line above the bar."""
+        self._bar.clear()
+        print(line, file=sys.stderr)
+
+    def unit_done(self, figures: Callable[[], dict]) -> None:
+        """Show the figures as was asked for."""
+        from ..film.progress import as_json
+
+        now = figures()
+        if self._remote:
+            self.tick(now["frames"], now["frames_total"])
+        if self._as_json:
+            print(as_json(now), flush=True)
+        if self._metrics and (fault := self._metrics.write(now)):
+            self._metrics = None
+            self.say(f"No metrics are written from here on: {fault}")
+
+
+class Metrics:
+    """A text file for Prometheus, rewritten after each unit; replaces nothing else without ``overwrite``."""
+
+    def __init__(self, path: Path, overwrite: bool):
+        self._path, self._overwrite = path, overwrite
+
+    def write(self, figures: dict) -> OSError | None:
+        """Write the figures; return the error if that fails, because the film continues without them."""
+        from ..film.progress import free_for_metrics, write_prometheus
+
+        try:
+            if not self._overwrite and not free_for_metrics(self._path):
+                raise FileExistsError(f"{self._path} is not a metrics file of StereoReel any more.")
+            write_prometheus(self._path, figures)
+        except OSError as error:
+            return error
+        return None

@@ -1,0 +1,67 @@
+"""The units of a film that are missing, computed by a crew: this process, or workers elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from ..core.files import DISK_FULL
+from ..core.host import Host
+from ..media.write.observer import Observer
+from .job import Job, Made
+from .progress import Progress
+from .segment import Maker
+
+MOST_FAILURES = 3  # units in a row that fail before the film is given up
+
+# What may go wrong with one unit and leave the others possible.
+FAILURES = (ValueError, OSError, RuntimeError, TypeError, ArithmeticError, LookupError, AssertionError)
+
+Crew = Callable[[Job, list[int]], Iterable[tuple[int, Made | Exception]]]
+
+
+class Unfinished(RuntimeError):
+    """Some units of a film failed; the others are kept."""
+
+
+def alone(maker: Maker, host: Host) -> Crew:
+    """This process, one unit after the other."""
+
+    def work(job: Job, missing: list[int]) -> Iterator[tuple[int, Made | Exception]]:
+        total, done = job.units[-1].stop, sum(made.unit.frames for made in job.made.values())
+        for number in missing:
+            unit = job.units[number]
+            try:
+                made = maker.make(number, unit, job.place, lambda part, past=done: host.tick(past + part, total))
+            except FAILURES as error:
+                if getattr(error, "errno", None) in DISK_FULL:
+                    raise
+                yield number, error
+                continue
+            done += unit.frames
+            yield number, made
+
+    return work
+
+
+def compute_missing(job: Job, crew: Crew, observer: Observer) -> None:
+    """Have every missing unit computed; report one that fails and continue. Raise Unfinished at the end."""
+    failed: dict[int, Exception] = {}
+    progress, in_a_row = Progress(job), 0
+    for number, made in crew(job, job.missing()):
+        if not isinstance(made, Exception):
+            job.finished(number, made)
+            progress.unit(made)
+            observer.unit_done(progress.figures)
+            in_a_row = 0
+            continue
+        failed[number], unit = made, job.units[number]
+        in_a_row, progress.failed = in_a_row + 1, len(failed)
+        job.tell(f"Unit {number} (frames {unit.start} to {unit.stop - 1}) failed: {made}")
+        if in_a_row == MOST_FAILURES:
+            break
+    if failed:
+        first, reason = next(iter(failed.items()))
+        raise Unfinished(
+            f"{len(job.missing())} of {len(job.units)} units are missing, first unit {first}: {reason} "
+            "What is finished is kept; run the same again to make the rest."
+        ) from reason

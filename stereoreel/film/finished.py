@@ -1,0 +1,59 @@
+"""Which files of a film are finished: complete, with the claim of their job and of their place in it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from ..core.files import in_use
+from ..media.layouts.atoms import scan
+from ..media.read.clock import frames_of
+from ..media.read.container import open_media
+from ..media.read.probe import probe
+from ..media.write.request import RenderRequest
+from .identity import claim
+
+CLAIM = "stereoreel_film"  # the tag by which a finished file says of which job it is
+
+
+def finished(request: RenderRequest, identity: dict) -> list[Path]:
+    """The files that are there already, of those that a request names and an identity makes."""
+    frames = frames_of(request.clip.info, request.settings)
+    places = enumerate(request.paths)
+    return [path for place, path in places if _is_finished(path, mark(identity, place), frames)]
+
+
+def mark(identity: dict, place: int) -> str:
+    """The value of the tag ``CLAIM`` in one of the files of a film."""
+    return f"{claim(identity)}-{place}"
+
+
+def _is_finished(path: Path, wanted: str, frames: int) -> bool:
+    try:
+        with open_media(path) as file:
+            tags = {name.lower(): value for name, value in file.metadata.items()}
+        if tags.get(CLAIM) != wanted:
+            return False
+        facts = probe(path)
+        return facts.frames == frames and not facts.missing and _ends(path)
+    except (OSError, ValueError):
+        return False
+
+
+def _ends(path: Path) -> bool:
+    """Whether the boxes of an MP4 or MOV file are all there; True for other files."""
+    if path.suffix.lower() not in (".mp4", ".mov"):
+        return True
+    with open(path, "rb") as file:
+        found = scan(file)
+    return bool(found) and found[-1].stop == path.stat().st_size
+
+
+def already(paths: Sequence[Path], root: Path) -> str:
+    """What to say of a complete film; a lock and an empty folder that a killed process left are removed."""
+    with suppress(OSError):
+        root.rmdir()
+    for path in paths:
+        in_use(path)
+    return f"{paths[0]} is already complete."

@@ -1,0 +1,137 @@
+"""A film from beginning to end: find what is finished, compute the units that are missing, join them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ..core import cancel
+from ..core.clip import Clip, Step
+from ..core.excerpt import makers_of
+from ..core.files import OutputFile, refuse_folders, refuse_harm
+from ..core.host import Host
+from ..core.meter import Meter
+from ..core.partition import GROUP, units
+from ..media.read.decode import FileSource
+from ..media.write.observer import Observer
+from ..media.write.options import EncodeOptions, preset
+from ..media.write.request import RenderRequest, files_read
+from . import cuts
+from .compute import Crew, alone, compute_missing
+from .finished import already, finished
+from .frame_store import kept_folders
+from .identity import described, environment
+from .job import Job, check_root, is_job
+from .join import join
+from .segment import Maker
+
+LONG = 6000  # frames of a film from which on it is made in units without being told so
+
+
+@dataclass(frozen=True)
+class FilmSettings:
+    """How a film's units are made and kept.
+
+    Units are stored in ``folder`` (None: ``job_folder``) until the film is complete, and longer with ``keep``.
+    The stage Keep stores its frames below ``kept`` (None: next to the film). Short shots share a unit up to
+    ``group`` frames. ``notes`` (JSON) are stored with the job. ``crew``, if given, is called with the clips,
+    their settings and ``kept``, and returns who computes the units instead of this process.
+    """
+
+    folder: Path | None = None
+    kept: Path | None = None
+    group: int = GROUP
+    keep: bool = False
+    notes: Mapping = field(default_factory=dict)
+    crew: Callable[[Sequence[Clip], EncodeOptions, Path], Crew] | None = None
+
+
+def film(
+    request: RenderRequest,
+    host: Host,
+    how: FilmSettings | None = None,
+    observer: Observer | None = None,
+    *,
+    meter: Meter | None = None,
+) -> list[Path]:
+    """Write a clip as ``render.write`` does, but in units, so that a second call resumes; return the paths.
+
+    A film that is complete is left as it is. Raise what ``render.write`` does, ValueError if the output is not
+    to be joined from segments, Unfinished if units failed, and what cancels; the last two keep finished units.
+    """
+    how, observer, meter = _placed(how or FilmSettings(), request.path), observer or Observer(), meter or Meter()
+    root, paths = how.folder, request.paths
+    request.check()
+    joinable(request.settings)
+    with cancel.heard(host.tick):  # weights of gigabytes are hashed
+        identity = described(request.clips, request.settings, host)
+    own = finished(request, identity)
+    _refuse_harm(request, host, own, [root, *kept_folders(request.clips, how.kept)])
+    done = len(own) == len(paths)
+    if done and not is_job(root):
+        observer.say(already(paths, root))
+        return paths
+    check_root(root)
+    notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
+    cuts.write(root, request.clips)
+    with (
+        cancel.heard(host.tick),
+        ExitStack() as locks,
+        Job(root, identity, units(request.clips, how.group), notes, observer.say, len(paths)) as job,
+    ):
+        if done:
+            observer.say(already(paths, root))
+        else:
+            missing = [path for path in paths if path not in own]
+            outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
+            observer.skipped(sum(made.unit.frames for made in job.made.values()))
+            compute_missing(job, _crew(request, host, how, observer, meter), observer)
+            paths = join(job, request, outputs, host)
+            job.note(f"complete: {', '.join(map(str, paths))}")
+        if not how.keep:
+            job.forget()
+    return paths
+
+
+def _placed(how: FilmSettings, path: Path) -> FilmSettings:
+    """The settings with both folders named."""
+    return replace(how, folder=how.folder or job_folder(path), kept=how.kept or path.parent)
+
+
+def _crew(request: RenderRequest, host: Host, how: FilmSettings, observer: Observer, meter: Meter) -> Crew:
+    if how.crew:
+        return how.crew(request.clips, request.settings, how.kept)
+    return alone(Maker(request.clips, request.settings, host, meter, observer.chunk, how.kept), host)
+
+
+def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folders: Sequence[Path]) -> None:
+    """Raise if a file of the film cannot be written, or would replace one that is not the film's."""
+    refuse_harm(request.paths, files_read(request.clips, host, request.audio), overwrite=True)
+    refuse_folders(request.paths, folders)
+    refuse_harm([path for path in request.paths if path not in own], overwrite=request.overwrite)
+
+
+def job_folder(path: Path) -> Path:
+    """Where the units of a film are kept while it is made."""
+    return path.with_name(f"{path.name}.job")
+
+
+def resumes(clip: Clip, settings: EncodeOptions) -> bool:
+    """Whether the option ``resume`` asks for units."""
+    if settings.resume != "auto":
+        return settings.resume == "on"
+    if settings.size_mb or preset(settings).limits or clip.info.frames <= LONG:
+        return False
+    return all(isinstance(maker, (Step, FileSource)) for maker in makers_of([clip]))
+
+
+def joinable(settings: EncodeOptions) -> None:
+    """Raise ValueError if such a file cannot be joined from segments."""
+    if settings.size_mb:
+        raise ValueError("A film made in units has the size that its quality takes; set size_mb to 0.")
+    if preset(settings).limits:
+        raise ValueError(
+            f"{settings.format} is for small pictures of a film, not for a film; choose another format."
+        )

@@ -1,0 +1,114 @@
+"""What is to be written: a clip, the files that it becomes, and the files that it is computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+from ...core.clip import Clip, ClipInfo, Samples, Soundtrack, Step
+from ...core.excerpt import makers_of
+from ...core.host import Host
+from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
+from ..read.decode import FileSource
+from .options import EncodeOptions, check
+
+
+@dataclass(frozen=True)
+class RenderRequest:
+    """A clip to be written into ``path``, and ``depth`` in the same pass into ``<path>_depth``.
+
+    The layout two_files puts the right eye into a file of its own, ``right_path``; rgbd and half_rgbd put the
+    depth into the clip's frames. ``audio`` replaces the clip's own sound, ``metadata`` are tags of the files.
+    A file that exists is replaced only with ``overwrite``.
+    """
+
+    clip: Clip
+    path: Path
+    settings: EncodeOptions
+    depth: Clip | None = None
+    audio: Soundtrack | Samples | None = None
+    metadata: Mapping[str, str] | None = None
+    overwrite: bool = False
+
+    @property
+    def clips(self) -> list[Clip]:
+        return [self.clip] if self.depth is None else [self.clip, self.depth]
+
+    @property
+    def files(self) -> list[ClipFile]:
+        return files_of(self.clips, self.path, self.settings)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files to be written, ``path`` first."""
+        return [file.path for file in self.files]
+
+    def check(self) -> None:
+        """Raise ValueError if the encoder cannot write such a clip."""
+        check(self.clip.info, self.settings, self.depth and self.depth.info)
+
+    def info(self, file: ClipFile) -> ClipInfo:
+        """The facts of the clip that one of the files shows, at the rate of the first clip."""
+        return timed(self.clips, file.clip)
+
+    def sound(self, file: ClipFile) -> Soundtrack | Samples | None:
+        """The sound of one of the files; None for that of the depth."""
+        return None if file.clip else self.audio or self.clip.info.audio
+
+
+class ClipFile(NamedTuple):
+    """A file to be written: the number of its clip, where it goes, and how it is encoded."""
+
+    clip: int
+    path: Path
+    settings: EncodeOptions
+
+    @property
+    def shows_depth(self) -> bool:
+        return self.settings.layout in WITH_DEPTH
+
+
+def files_of(clips: Sequence[Clip], path: Path, settings: EncodeOptions) -> list[ClipFile]:
+    """The files that clips are written into, the clip's own first."""
+    files = _eyes(0, clips[0], path, settings)
+    if len(clips) == 1 or settings.layout in WITH_DEPTH:
+        return files
+    return files + _eyes(1, clips[1], depth_path(path), replace(settings, size_mb=0.0))
+
+
+def _eyes(number: int, clip: Clip, path: Path, settings: EncodeOptions) -> list[ClipFile]:
+    if settings.layout != TWO_FILES or clip.info.views == 1:
+        return [ClipFile(number, path, settings)]
+    eyes = {"left": path, "right": right_path(path)}
+    return [ClipFile(number, target, replace(settings, layout=eye)) for eye, target in eyes.items()]
+
+
+def timed(clips: Sequence[Clip], number: int) -> ClipInfo:
+    """The facts of a clip, at the rate and times of the first one."""
+    first = clips[0].info
+    return clips[number].info.replace(fps=first.fps, times=first.times)
+
+
+def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | None = None) -> list[Path]:
+    """Every file that computing these clips reads: sources, sound, weights.
+
+    Raise FileNotFoundError if weights are missing.
+    """
+    sources = [maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)]
+    tracks = (audio, *(clip.info.audio for clip in clips))
+    sounds = [sound.file for sound in tracks if isinstance(sound, Soundtrack)]
+    recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
+    weights = [file for recipe in recipes if hasattr(recipe, "files") for file in recipe.files(host)]
+    return list(dict.fromkeys([*sources, *sounds, *weights]))
+
+
+def depth_path(path: Path) -> Path:
+    """Where the depth of a video goes."""
+    return path.with_name(f"{path.stem}_depth{path.suffix}")
+
+
+def right_path(path: Path) -> Path:
+    """Where the right eye goes if each has a file of its own: ``_R`` instead of ``_L``, or after the name."""
+    return path.with_name(f"{path.stem.removesuffix(file_tag(TWO_FILES))}_R{path.suffix}")
