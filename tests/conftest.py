@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 
