@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import os
 import subprocess
 import sys
 from fractions import Fraction
@@ -44,7 +45,9 @@ def hashes(path):
 
 
 def in_a_new_python(code: str) -> str:
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    """What a program prints that inherits nothing of how the tests' own threads wait."""
+    clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_import_starts_nothing_and_loads_no_torch():
@@ -60,6 +63,18 @@ def test_the_import_starts_nothing_and_loads_no_torch():
 def test_the_front_sets_no_variable_either():
     code = "import os, torch; before = dict(os.environ); import stereoreel; stereoreel.open; print(before == dict(os.environ))"
     assert in_a_new_python(code).strip() == "True"
+
+
+def test_the_terminal_sets_how_threads_wait_before_torch_is_loaded():
+    code = (
+        "import os, sys\n"
+        "class Asked:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'torch': print(os.environ.get('OMP_WAIT_POLICY'), flush=True); os._exit(0)\n"
+        "sys.meta_path.insert(0, Asked())\n"
+        "import stereoreel.__main__"
+    )
+    assert in_a_new_python(code).strip() == "PASSIVE"
 
 
 def test_every_public_name_is_there_and_documented():
