@@ -18,6 +18,7 @@ from fractions import Fraction
 from inspect import Parameter
 from pathlib import Path
 from textwrap import fill
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -44,15 +45,16 @@ from .workflow.node_specs import NODES
 
 BY_KIND = {node.kind: node for node in NODES}
 HERE = Path("output")  # where the terminal keeps the sample
+Function = TypeVar("Function", bound=Callable)
 Audio = Clip | tuple[Tensor, int]  # whose sound, or samples [channels, samples] and their rate in Hz
 
 
-def _keywords(kind: str, *without: str) -> Callable[[Callable], Callable]:
-    """Give a function the options of a node as keywords, in its signature and its help, but for some."""
+def _keywords(kind: str, *without: str) -> Callable[[Function], Function]:
+    """Give a function the options of a node as keywords, except ``without``, in its signature and its help."""
     node = BY_KIND[kind]
     options = [option for option in node.options if option.name not in ("packed", *without)]
 
-    def declare(function: Callable) -> Callable:
+    def declare(function: Function) -> Function:
         plain = inspect.signature(function, eval_str=True)
         own = [one for one in plain.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
         names = [*(one.name for one in own), *(option.name for option in options)]
@@ -65,7 +67,7 @@ def _keywords(kind: str, *without: str) -> Callable[[Callable], Callable]:
             return function(*positional, **named)
 
         checked.__signature__ = plain.replace(parameters=[*own, *map(_parameter, options)])
-        text = inspect.cleandoc(function.__doc__)
+        text = inspect.cleandoc(function.__doc__ or "")  # none under python -OO
         checked.__doc__ = f"{text}\n\nKeywords of the node {node.name}:\n\n{_listed(options)}"
         return checked
 
