@@ -43,9 +43,11 @@ def main(clip: Path | None, ctrl_c) -> None:
 
 if __name__ == "__main__":
     _environment.enter("requirements.txt")
+    from stereoreel.cli import passive_waiting
     from stereoreel.cli.interrupt import CtrlC, leave, listen
 
     listen()
+    passive_waiting()
     try:
         with CtrlC() as ctrl_c:
             main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, ctrl_c)

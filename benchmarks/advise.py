@@ -25,7 +25,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 import av
 from memory import film as texture
 
-import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
 from stereoreel.core.meter import resident
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow

@@ -28,6 +28,10 @@ sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from memory import film as write_source
 
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
+
 from stereoreel.core.meter import Meter, resident
 from stereoreel.film import FilmSettings, film, job_folder
 from stereoreel.film.worker import Worker

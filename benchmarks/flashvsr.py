@@ -27,7 +27,9 @@ from typing import TypeVar
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT)]
 
-import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 from flashvsr_arithmetic import DENSE, arithmetic, show

@@ -27,7 +27,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
-import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 from scenes import Camera, Layer, Scene, Texture, psnr

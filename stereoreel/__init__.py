@@ -1,20 +1,45 @@
-"""StereoReel's engine: ordinary video in, sharper, smoother, stereoscopic video out, in memory that does not grow with the film."""
+"""StereoReel's engine: ordinary video in; sharper, smoother, stereoscopic video out, at any length.
 
-import os
+The names in ``__all__`` are the Python front (docs/python.md). Each is loaded when it is first asked for.
+"""
 
-# Torch's threads spin while they wait for each other; beside a decoder and an encoder that costs up to twenty times the work.
-# Read when torch is loaded, so it has no effect where torch is there already, as in ComfyUI.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from . import live
+    from .front import (
+        Clip,
+        Headless,
+        apply,
+        depth,
+        frames,
+        from_tensor,
+        interpolate,
+        open,
+        stereo,
+        upscale,
+        vsr,
+        write,
+    )
+
+    __version__: str
+
+__all__ = [
+    "Clip", "Headless", "__version__", "apply", "depth", "frames", "from_tensor", "interpolate", "live",
+    "open", "stereo", "upscale", "vsr", "write",
+]  # fmt: skip
 
 
 def __getattr__(name: str):
-    """``live`` and the version, loaded when asked for."""
     if name == "live":
-        from importlib import import_module
-
         return import_module(".live", __name__)
     if name == "__version__":
-        from .core.places import version
-
-        return version()
+        return import_module(".core.places", __name__).version()
+    if name in __all__:
+        return getattr(import_module(".front", __name__), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,9 +1,10 @@
 """``python -m stereoreel``: the terminal; see ``cli``."""
 
-from .cli import interrupt
+from .cli import interrupt, passive_waiting
 
 if __name__ == "__main__":
     interrupt.listen()  # before the imports that take a second
+passive_waiting()
 
 import torch
 

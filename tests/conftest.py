@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 
@@ -15,6 +17,7 @@ from stereoreel.core.clip import Clip
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
+from stereoreel.sample.clip import sample
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 
@@ -51,6 +54,12 @@ def real_clip():
         return CLIPS / name
 
     return find
+
+
+@pytest.fixture(scope="session")
+def sample_file(tmp_path_factory):
+    """The pack's own sample, rendered once."""
+    return sample(tmp_path_factory.mktemp("sample"))
 
 
 @pytest.fixture

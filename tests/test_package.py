@@ -64,8 +64,12 @@ def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     done = subprocess.run([*command, *(word for one in options for word in ("--set", one))], cwd=tmp_path / "elsewhere", env=clean,
                           capture_output=True, text=True)  # fmt: skip
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "pair.mp4", done.stderr
-    where = subprocess.run([python, "-c", "import stereoreel; print(stereoreel.__file__)"], cwd=tmp_path, env=clean, capture_output=True, text=True)
-    assert str(place) in where.stdout
+    script = (
+        "import stereoreel; clip = stereoreel.open('sample', duration=0.1, max_side=160);"
+        "print(stereoreel.write(stereoreel.stereo(clip, stereoreel.depth(clip)), 'python.mp4', device='cpu'), stereoreel.__file__)"
+    )
+    scripted = subprocess.run([python, "-c", script], cwd=tmp_path / "elsewhere", env=clean, capture_output=True, text=True)
+    assert "python.mp4" in scripted.stdout and str(place) in scripted.stdout, scripted.stderr
 
 
 def test_a_bundled_workflow_is_found_by_its_name(tmp_path, monkeypatch):

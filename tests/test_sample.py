@@ -18,14 +18,9 @@ SMALL = {"width": 160, "height": 68}
 
 
 @pytest.fixture(scope="module")
-def file(tmp_path_factory):
-    return sample.sample(tmp_path_factory.mktemp("sample"))
-
-
-@pytest.fixture(scope="module")
-def decoded(file):
+def decoded(sample_file):
     """All frames, small, and the true-size one of index 60."""
-    with av.open(str(file)) as container:
+    with av.open(str(sample_file)) as container:
         frames = list(container.decode(video=0))
     small = [torch.from_numpy(frame.reformat(160, 68, "rgb24", src_colorspace="ITU709").to_ndarray()).float() for frame in frames]
     return torch.stack(small) / 255, frames[60]
@@ -103,8 +98,8 @@ def test_depth_carries_one_eye_into_the_other(frame):
     assert psnr(fetched.permute(1, 2, 0)[visible], image[visible]) > unmoved + 8
 
 
-def test_the_file_is_four_seconds_of_bt709_with_stereo_sound(file):
-    with av.open(str(file)) as container:
+def test_the_file_is_four_seconds_of_bt709_with_stereo_sound(sample_file):
+    with av.open(str(sample_file)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         assert (video.width, video.height, video.average_rate) == (640, 272, Fraction(25))
         context = video.codec_context
@@ -116,8 +111,8 @@ def test_the_file_is_four_seconds_of_bt709_with_stereo_sound(file):
         assert abs(audio.duration * audio.time_base - 4) < Fraction(1024, 48000)
 
 
-def test_the_sound_is_clean_and_ends_softly(file):
-    with av.open(str(file)) as container:
+def test_the_sound_is_clean_and_ends_softly(sample_file):
+    with av.open(str(sample_file)) as container:
         sound = torch.cat([torch.from_numpy(frame.to_ndarray()) for frame in container.decode(audio=0)], 1)
     assert abs(sound.shape[1] - 4 * 48000) <= 2048
     assert 0.2 < sound.abs().max() < 1
@@ -141,10 +136,10 @@ def test_there_is_one_cut_in_the_middle(decoded):
     assert change.min() > 0.001  # the camera never stands still
 
 
-def test_it_is_rendered_once(file):
-    before = file.stat().st_mtime_ns
-    assert sample.sample(file.parent) == file and file.stat().st_mtime_ns == before
-    assert [path.name for path in file.parent.iterdir()] == ["stereoreel_sample_v1.mp4"]
+def test_it_is_rendered_once(sample_file):
+    before = sample_file.stat().st_mtime_ns
+    assert sample.sample(sample_file.parent) == sample_file and sample_file.stat().st_mtime_ns == before
+    assert [path.name for path in sample_file.parent.iterdir()] == ["stereoreel_sample_v1.mp4"]
 
 
 def test_a_cancelled_rendering_leaves_what_was_there(tmp_path):

@@ -53,7 +53,9 @@ class Cluster:
             os.environ.setdefault(ONLY_HERE, "0")  # elsewhere than on Windows and macOS Ray would listen on every interface
             own = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
         self._ray = _ray()
-        self._ray.init(**own, runtime_env={"working_dir": str(sent)}, log_to_driver=False, logging_level="ERROR")
+        waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")  # set for workers too, as `cli.passive_waiting` does
+        needs = {"working_dir": str(sent), "env_vars": {"OMP_WAIT_POLICY": waiting}}
+        self._ray.init(**own, runtime_env=needs, log_to_driver=False, logging_level="ERROR")
         return self
 
     def __exit__(self, *error) -> None:

@@ -21,8 +21,8 @@ TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
 
 def label(node: Node, node_id: str) -> str:
-    """How messages call a node: ``Estimate Depth (node 5)``."""
-    return f"{node.name} (node {node_id})"
+    """How messages call a node: ``Estimate Depth (node 5)``; without an id, which Python's functions have not, by its name."""
+    return f"{node.name} (node {node_id})" if node_id else node.name
 
 
 class Link(NamedTuple):

@@ -19,7 +19,9 @@ import warnings
 from contextlib import closing, suppress
 from pathlib import Path
 
-import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
+from stereoreel.cli import passive_waiting
+
+passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 

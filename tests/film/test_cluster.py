@@ -145,6 +145,17 @@ def test_units_come_through_an_object_store_where_no_folder_is_shared(nodes, vid
     assert hashes(path) == run(video, tmp_path / "run.mp4") and not list(store.glob("*"))
 
 
+def test_threads_of_workers_wait_as_those_of_the_head(nodes, monkeypatch):
+    import ray
+
+    from stereoreel.film.cluster import Cluster
+
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")  # the nodes were started under another
+    with Cluster(nodes.address):
+        waiting = ray.remote(lambda: os.environ["OMP_WAIT_POLICY"]).remote()
+        assert ray.get(waiting) == "ACTIVE"
+
+
 def test_a_worker_that_dies_loses_its_unit_to_another(cluster, video, tmp_path):
     path, said, killed = tmp_path / "film.mp4", [], []
 

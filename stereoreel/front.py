@@ -1,0 +1,326 @@
+"""The Python front: the nodes as functions from clip to clip, for people who script instead of drag.
+
+Names, defaults and checks are those of the nodes' declarations. ``write`` and ``frames`` compute; the others
+only build the graph.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from difflib import get_close_matches
+from fractions import Fraction
+from inspect import Parameter
+from pathlib import Path
+from textwrap import fill
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .core import clip as graph
+from .core.clip import Clip, ClipInfo, Samples, Shot, Soundtrack, Step, makers_of
+from .core.error_context import naming
+from .core.host import Host
+from .core.options import Option, resolve
+from .core.pull import pull
+from .core.tensor_source import TensorSource
+from .core.timeline import parse_fps
+from .core.transforms import Split, Weightless
+from .film import film, resumes
+from .live.frames import as_tensor
+from .media.open import SAMPLE, open_file
+from .media.paths import check_name
+from .media.write import render
+from .media.write.options import extension, presets
+from .models.headless import Headless
+from .workflow import build
+from .workflow.node_specs import NODES
+
+BY_KIND = {node.kind: node for node in NODES}
+HERE = Path("output")  # where the terminal keeps the sample
+Function = TypeVar("Function", bound=Callable)
+Audio = Clip | tuple[Tensor, int]  # whose sound, or samples [channels, samples] and their rate in Hz
+
+
+def _keywords(kind: str, *without: str) -> Callable[[Function], Function]:
+    """Give a function the options of a node as keywords, except ``without``, in its signature and its help."""
+    node = BY_KIND[kind]
+    options = [option for option in node.options if option.name not in ("packed", *without)]
+
+    def declare(function: Function) -> Function:
+        plain = inspect.signature(function, eval_str=True)
+        own = [one for one in plain.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
+        names = [*(one.name for one in own), *(option.name for option in options)]
+
+        @functools.wraps(function)
+        def checked(*positional, **named):
+            if unknown := next((name for name in named if name not in names), None):
+                [near] = get_close_matches(unknown, names, 1, 0)
+                raise TypeError(f"{function.__name__}() has no keyword {unknown!r}; did you mean {near!r}?")
+            return function(*positional, **named)
+
+        checked.__signature__ = plain.replace(parameters=[*own, *map(_parameter, options)])
+        text = inspect.cleandoc(function.__doc__ or "")  # none under python -OO
+        checked.__doc__ = f"{text}\n\nKeywords of the node {node.name}:\n\n{_listed(options)}"
+        return checked
+
+    return declare
+
+
+def _parameter(option: Option) -> Parameter:
+    kind = type(option.default)
+    return Parameter(option.name, Parameter.KEYWORD_ONLY, default=option.default, annotation=kind)
+
+
+def _listed(options: Iterable[Option]) -> str:
+    lines = (f"{option.name}: {option.text}" for option in options)
+    return "\n".join(fill(line, 110, subsequent_indent="    ") for line in lines)
+
+
+@_keywords("extract", "video")
+def open(path: str | os.PathLike, **options) -> Clip:
+    """Open a video file as a clip; ``"sample"`` is the pack's own, rendered once into ``output/``.
+
+        clip = stereoreel.open("film.mkv", start=60, duration=10)
+        print(clip.info.width, clip.info.height, clip.info.fps, clip.info.frames, clip.info.cuts)
+
+    Raises FileNotFoundError or ValueError if there is no video to read, ValueError if an option is out of
+    range.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        got = type(path).__name__
+        raise TypeError(f"open takes the path of a video, not {got}; from_tensor takes frames.")
+    node, path = BY_KIND["extract"], os.fspath(path)
+    with naming(node.name):
+        settings = resolve(node.options, {**options, "video": path})
+        return open_file(_sample() if path == SAMPLE else Path(path), settings, node.name)
+
+
+def _sample() -> Path:
+    from .sample.clip import sample
+
+    return sample(HERE)
+
+
+def from_tensor(images: Tensor | np.ndarray, fps: Fraction | float | str = 24, *, cuts: bool = True,
+                sensitivity: float = 0.5, audio: Audio | None = None) -> Clip:
+    """Make a clip of frames ``[N, H, W, C]``, or ``[2, N, H, W, C]`` for the left and the right view.
+
+        clip = stereoreel.from_tensor(numpy.stack(pictures), fps="24000/1001")
+
+    Frames are uint8, or float 0..1; C is 1 for depth (near = 1), 3 for RGB, 4 with alpha. ``cuts`` and
+    ``sensitivity`` are those of ``open``. ``audio`` is a clip whose sound is taken, or samples
+    ``[channels, samples]`` in -1..1 and their rate in Hz.
+    """
+    images = as_tensor(images, "from_tensor")
+    images = images if images.is_floating_point() else images.float() / 255
+    pair = images.ndim == 5 and len(images) == 2
+    images = torch.cat([*images], dim=2) if pair else images
+    clip = Clip(TensorSource(images, parse_fps(fps), cuts, "from_tensor", _sound(audio), sensitivity))
+    return graph.apply(Split("from_tensor"), clip)["clip"] if pair else clip
+
+
+@_keywords("upscale")
+def upscale(clip: Clip, **options) -> Clip:
+    """Upscale each frame independently.
+
+        large = stereoreel.upscale(clip, model="realesrgan-x2plus", factor=2)
+    """
+    return _stage("upscale", {"clip": clip}, options)["clip"]
+
+
+@_keywords("vsr")
+def vsr(clip: Clip, **options) -> Clip:
+    """Upscale with the help of neighbouring frames: less noise and flicker.
+
+        large = stereoreel.vsr(clip, factor=2)
+    """
+    return _stage("vsr", {"clip": clip}, options)["clip"]
+
+
+@_keywords("interpolate")
+def interpolate(clip: Clip, *, depth: Clip | None = None, **options) -> Clip | tuple[Clip, Clip]:
+    """Change the frame rate by interpolation; the duration stays.
+
+        smooth = stereoreel.interpolate(clip, multiplier=2)
+        smooth, smooth_depth = stereoreel.interpolate(clip, depth=depth, target_fps="60")
+
+    Returns a clip; with ``depth``, a clip per frame of which follows the same motion, the clip and the depth.
+    """
+    made = _stage("interpolate", {"clip": clip, "depth": depth}, options)
+    return made["clip"] if depth is None else (made["clip"], made["depth"])
+
+
+@_keywords("depth")
+def depth(clip: Clip, *, depth: Clip | None = None, **options) -> Clip:
+    """Estimate one depth map per frame: a clip of one channel, near = 1.
+
+        depth = stereoreel.depth(clip, smoothing=0.9)
+
+    With ``depth``, which another program has found, no model runs: that depth is made temporally stable, and
+    its edges follow those of the frames.
+    """
+    return _stage("depth", {"clip": clip, "depth": depth}, options)["depth"]
+
+
+@_keywords("stereo")
+def stereo(clip: Clip, depth: Clip, **options) -> Clip:
+    """Make a clip of two views, left and right, from frames and their depth.
+
+        pair = stereoreel.stereo(clip, depth, divergence=2.5)
+
+    The depth has a frame for each of the clip's; its size may differ.
+    """
+    return _stage("stereo", {"clip": clip, "depth": depth}, options)["clip"]
+
+
+def _stage(kind: str, inputs: Mapping[str, Clip | None], options: Mapping) -> dict:
+    """The outputs of a stage node; TypeError for an input that is no clip."""
+    node = BY_KIND[kind]
+    with naming(node.name):
+        _check_clips(**inputs)
+        return build.stage(node, inputs, options, "")
+
+
+def _check_clips(**inputs) -> None:
+    for name, clip in inputs.items():
+        if clip is not None and not isinstance(clip, Clip):
+            got = type(clip).__name__
+            raise TypeError(f"{name} takes a clip, not {got}; open and from_tensor make clips.")
+
+
+@dataclass(frozen=True)
+class Own(Weightless):
+    """A stage that is a function over the chunks of one shot."""
+
+    joint = False
+    work: Callable[[Iterator[Tensor]], Iterable[Tensor]]
+    label: str
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        taken = made = 0
+
+        def given() -> Iterator[Tensor]:
+            nonlocal taken
+            for chunk in chunks:
+                taken += len(chunk)
+                yield chunk
+
+        read, size = given(), (shot.info.height, shot.info.width, shot.info.channels)
+        for chunk in self.work(read):
+            if not isinstance(chunk, Tensor) or chunk.ndim != 4 or chunk.shape[1:] != size:
+                got = list(chunk.shape) if isinstance(chunk, Tensor) else type(chunk).__name__
+                raise ValueError(f"yield tensors [T, {', '.join(map(str, size))}], not {got}.")
+            made += len(chunk)
+            yield chunk
+        deque(read, 0)  # counts what the function left
+        if made != taken:
+            raise ValueError(f"{made} frames came out for {taken} that went in; yield as many.")
+
+
+def apply(clip: Clip, stage: Callable[[Iterator[Tensor]], Iterable[Tensor]]) -> Clip:
+    """Put a function of your own between stages: a generator over the chunks of one shot.
+
+        def warmer(chunks):
+            for chunk in chunks:                     # [T, H, W, 3], float 0..1, on the host's device
+                yield (chunk * chunk.new_tensor([1.1, 1, 0.9])).clamp(0, 1)
+
+        clip = stereoreel.apply(clip, warmer)
+
+    It is called once for each shot, and for each view of a pair, and yields as many frames as it takes, of
+    the same size. Chunks may hold any number of frames, and other stages may read them too: do not change
+    them in place. What the function remembers from chunk to chunk is a local variable, so it never crosses
+    a cut.
+    """
+    _check_clips(clip=clip)
+    return graph.apply(Own(stage, getattr(stage, "__name__", type(stage).__name__)), clip)["clip"]
+
+
+@_keywords("encode", "filename_prefix", "format")
+def write(clip: Clip, path: str | os.PathLike, *, depth: Clip | None = None, audio: Audio | None = None,
+          overwrite: bool = False, format: str | None = None, device: str | torch.device | None = None,
+          host: Host | None = None, **options) -> list[Path]:
+    """Compute a clip and write it into a file; return the paths of all files, the clip's first.
+
+        stereoreel.write(pair, "film_3d.mp4", layout="half_sbs", depth=depth)
+
+    ``depth`` becomes a video of its own in the same pass (``film_3d_depth.mp4``), or part of the frame in the
+    layout rgbd. ``audio`` replaces the clip's sound, as in ``from_tensor``. Without ``format`` the suffix
+    chooses it: h264 for .mp4, prores for .mov, ffv1 for .mkv, webp and gif for theirs. The file appears under
+    its name when it is complete. ``host`` names the device and finds the weights; by default it is
+    ``Headless(device)``, on the best device of this machine.
+
+    Raises, before the first frame: FileExistsError unless ``overwrite`` is set, ValueError if the path is a
+    source or does not suit the format, FileNotFoundError if weights are missing.
+    """
+    node, path = BY_KIND["encode"], Path(path)
+    with naming(node.name):
+        _check_clips(clip=clip, depth=depth)
+        check_name(path, "path")
+        settings = build.settings_of(node, {**options, "format": format or _format(path)})
+        if path.suffix.lower() != extension(settings):
+            suffix = extension(settings)
+            raise ValueError(f"The format {settings.format} makes {suffix} files, not {path.name}; "
+                             f"write to {path.with_suffix(suffix).name}, or leave format out.")
+        run = film if _in_units([one for one in (clip, depth) if one], settings) else render.write
+        sound = _sound(audio)
+    return run(clip, path, settings, host or Headless(device), depth=depth, audio=sound, overwrite=overwrite)
+
+
+def _format(path: Path) -> str:
+    """The first format whose files end like this path."""
+    formats: dict[str, str] = {}
+    for name, entry in presets().items():
+        formats.setdefault(entry["extension"], name)
+    if path.suffix.lower() not in formats:
+        raise ValueError(f"The name {path.name} implies no format; end it in one of {', '.join(formats)}.")
+    return formats[path.suffix.lower()]
+
+
+def _in_units(clips: list[Clip], settings) -> bool:
+    """Whether to write in units; never if a stage is a function, because a job could not see it change."""
+    recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
+    own = next((recipe.label for recipe in recipes if isinstance(recipe, Own)), None)
+    if own and settings.resume == "on":
+        raise ValueError(f"A film made with your own function {own} cannot be resumed; set resume to off.")
+    return not own and resumes(clips[0], settings)
+
+
+def _sound(audio: Audio | None) -> Soundtrack | Samples | None:
+    if isinstance(audio, Clip):
+        if audio.info.audio is None:
+            raise ValueError("The clip given as audio has no sound; leave audio out.")
+        return audio.info.audio
+    return audio and Samples(torch.as_tensor(audio[0]), int(audio[1]))
+
+
+def frames(clip: Clip, *, chunk_frames: int | None = None, device: str | torch.device | None = None,
+           host: Host | None = None) -> Iterator[Tensor]:
+    """Compute a clip's frames, a chunk at a time: float32 tensors ``[T, H, W, C]`` in 0..1, in system RAM.
+
+        for chunk in stereoreel.frames(clip):
+            for frame in chunk.numpy():
+                print(frame.shape, frame.mean())
+
+    Two views come as ``[2, T, H, W, C]``, left first. ``chunk_frames`` is the largest T; a memory budget
+    chooses it by default. Closing the generator stops all stages and threads. ``device`` and ``host`` are
+    those of ``write``.
+    """
+    _check_clips(clip=clip)
+    return _frames(clip, host or Headless(device), chunk_frames)
+
+
+def _frames(clip: Clip, host: Host, chunk_frames: int | None) -> Iterator[Tensor]:
+    with closing(pull(clip, host, chunk_frames)) as chunks:
+        for (chunk,) in chunks:
+            yield chunk.to("cpu", torch.float32, copy=True)  # the pull's own are read-only inference tensors
