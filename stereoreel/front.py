@@ -28,7 +28,7 @@ from .core import clip as graph
 from .core.clip import Clip, ClipInfo, Samples, Shot, Soundtrack, Step, makers_of
 from .core.error_context import naming
 from .core.host import Host
-from .core.options import Option, resolve
+from .core.options import Option
 from .core.pull import pull
 from .core.tensor_source import TensorSource
 from .core.timeline import parse_fps
@@ -39,6 +39,7 @@ from .media.open import SAMPLE, open_file
 from .media.paths import check_name
 from .media.write import render
 from .media.write.options import extension, presets
+from .media.write.request import RenderRequest
 from .models.headless import Headless
 from .workflow import build
 from .workflow.node_specs import NODES
@@ -99,7 +100,7 @@ def open(path: str | os.PathLike, **options) -> Clip:
         raise TypeError(f"open takes the path of a video, not {got}; from_tensor takes frames.")
     node, path = BY_KIND["extract"], os.fspath(path)
     with naming(node.name):
-        settings = resolve(node.options, {**options, "video": path})
+        settings = build.settings_of(node, {**options, "video": path})
         return open_file(_sample() if path == SAMPLE else Path(path), settings, node.name)
 
 
@@ -273,15 +274,15 @@ def write(clip: Clip, path: str | os.PathLike, *, depth: Clip | None = None, aud
             raise ValueError(f"The format {settings.format} makes {suffix} files, not {path.name}; "
                              f"write to {path.with_suffix(suffix).name}, or leave format out.")
         run = film if _in_units([one for one in (clip, depth) if one], settings) else render.write
-        sound = _sound(audio)
-    return run(clip, path, settings, host or Headless(device), depth=depth, audio=sound, overwrite=overwrite)
+        request = RenderRequest(clip, path, settings, depth, _sound(audio), overwrite=overwrite)
+    return run(request, host or Headless(device))
 
 
 def _format(path: Path) -> str:
     """The first format whose files end like this path."""
     formats: dict[str, str] = {}
     for name, entry in presets().items():
-        formats.setdefault(entry["extension"], name)
+        formats.setdefault(entry.extension, name)
     if path.suffix.lower() not in formats:
         raise ValueError(f"The name {path.name} implies no format; end it in one of {', '.join(formats)}.")
     return formats[path.suffix.lower()]
