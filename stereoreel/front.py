@@ -51,7 +51,7 @@ Audio = Clip | tuple[Tensor, int]  # whose sound, or samples [channels, samples]
 
 
 def _keywords(kind: str, *without: str) -> Callable[[Function], Function]:
-    """Give a function the options of a node as keywords, except ``without``, in its signature and its help."""
+    """Give a function the options of a node as keywords, in its signature and its help too."""
     node = BY_KIND[kind]
     options = [option for option in node.options if option.name not in ("packed", *without)]
 

@@ -13,7 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 COMFY = {"comfy", "comfy_api", "comfy_execution", "comfy_extras", "folder_paths", "server", "execution"}
 KINDS = {"upscale", "vsr", "interpolate", "depth", "stereo"}
-# What each room of the engine may import besides itself; a top-level file, such as the version, is free to all, but for the Python front.
+# What each room of the engine may import besides itself; a top-level file, such as the version, is free
+# to all. The Python front is on top of them all: no room imports it.
 SHARED = {"core", "image"}
 ROOMS = {
     "core": {"image"}, "image": {"core"}, "nets": set(), "models": {"core", "nets"}, "stages": {*SHARED, "models", "nets"},

@@ -22,7 +22,11 @@ from stereoreel.workflow.node_specs import NODES
 
 ROOT = Path(__file__).resolve().parents[1]
 BY_KIND = {node.kind: node for node in NODES}
-FUNCTIONS = {"open": "extract", "write": "encode", **{kind: kind for kind in ("upscale", "vsr", "interpolate", "depth", "stereo")}}
+FUNCTIONS = {
+    "open": "extract",
+    "write": "encode",
+    **{kind: kind for kind in ("upscale", "vsr", "interpolate", "depth", "stereo")},
+}
 OWN = {"open": {"video"}, "write": {"filename_prefix", "format"}}  # named by a path
 
 
@@ -47,7 +51,9 @@ def hashes(path):
 def in_a_new_python(code: str) -> str:
     """What a program prints that inherits nothing of how the tests' own threads wait."""
     clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
-    return subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_the_import_starts_nothing_and_loads_no_torch():
@@ -55,13 +61,17 @@ def test_the_import_starts_nothing_and_loads_no_torch():
         "import os, sys, threading, json; before = dict(os.environ), threading.enumerate(), sys.path[:];"
         "import stereoreel; after = dict(os.environ), threading.enumerate(), sys.path[:];"
         "print(json.dumps([before[0] == after[0], before[1:] == after[1:],"
-        "sorted({'torch', 'numpy', 'av', 'yaml'} & set(sys.modules)), sorted(set(stereoreel.__all__) - set(dir(stereoreel)))]))"
+        "sorted({'torch', 'numpy', 'av', 'yaml'} & set(sys.modules)),"
+        "sorted(set(stereoreel.__all__) - set(dir(stereoreel)))]))"
     )
     assert json.loads(in_a_new_python(code)) == [True, True, [], []]
 
 
 def test_the_front_sets_no_variable_either():
-    code = "import os, torch; before = dict(os.environ); import stereoreel; stereoreel.open; print(before == dict(os.environ))"
+    code = (
+        "import os, torch; before = dict(os.environ);"
+        "import stereoreel; stereoreel.open; print(before == dict(os.environ))"
+    )
     assert in_a_new_python(code).strip() == "True"
 
 
@@ -78,7 +88,18 @@ def test_the_terminal_sets_how_threads_wait_before_torch_is_loaded():
 
 
 def test_every_public_name_is_there_and_documented():
-    asked = {"open", "upscale", "vsr", "interpolate", "depth", "stereo", "write", "frames", "live", "__version__"}
+    asked = {
+        "open",
+        "upscale",
+        "vsr",
+        "interpolate",
+        "depth",
+        "stereo",
+        "write",
+        "frames",
+        "live",
+        "__version__",
+    }
     assert asked <= set(stereoreel.__all__)
     for name in stereoreel.__all__:
         assert name == "__version__" or inspect.getdoc(getattr(stereoreel, name))
@@ -90,7 +111,9 @@ def test_names_and_defaults_are_the_nodes(name):
     function, node = getattr(stereoreel, name), BY_KIND[FUNCTIONS[name]]
     keywords = inspect.signature(function).parameters
     options = [option for option in node.options if option.name not in {"packed", *OWN.get(name, ())}]
-    assert {option.name: option.default for option in options} == {option.name: keywords[option.name].default for option in options}
+    assert {option.name: option.default for option in options} == {
+        option.name: keywords[option.name].default for option in options
+    }
     left = set(keywords) - {option.name for option in options} - {socket.name for socket in node.inputs}
     assert left <= {"path", "format", "overwrite", "device", "host"}
     for option in options:
@@ -99,12 +122,25 @@ def test_names_and_defaults_are_the_nodes(name):
 
 
 def test_the_frames_are_those_of_the_workflow(film, tmp_path):
-    settings = ["vsr.factor=1.5", "interpolate.multiplier=3", "depth.smoothing=0.5", "stereo.divergence=4", "encode.format=ffv1"]
+    settings = [
+        "vsr.factor=1.5",
+        "interpolate.multiplier=3",
+        "depth.smoothing=0.5",
+        "stereo.divergence=4",
+        "encode.format=ffv1",
+    ]
     graph = json.loads((ROOT / "workflows" / "api" / "default.json").read_text(encoding="utf-8"))
     graph["6"]["inputs"]["depth"] = ["4", 0]
     (tmp_path / "graph.json").write_text(json.dumps(graph))
     sets = [word for one in settings for word in ("--set", one)]
-    terminal = ["run", str(tmp_path / "graph.json"), "--input", str(film), "--output", str(tmp_path / "terminal.mkv")]
+    terminal = [
+        "run",
+        str(tmp_path / "graph.json"),
+        "--input",
+        str(film),
+        "--output",
+        str(tmp_path / "terminal.mkv"),
+    ]
     assert main([*terminal, "--device", "cpu", *sets]) == 0
     large = stereoreel.interpolate(stereoreel.vsr(stereoreel.open(film), factor=1.5), multiplier=3)
     depth = stereoreel.depth(large, smoothing=0.5)
@@ -116,7 +152,9 @@ def test_the_frames_are_those_of_the_workflow(film, tmp_path):
 
 
 def test_interpolate_moves_a_depth_along(clip):
-    smooth, depth = stereoreel.interpolate(clip, depth=stereoreel.depth(clip, model="builtin"), model="builtin", multiplier=2)
+    smooth, depth = stereoreel.interpolate(
+        clip, depth=stereoreel.depth(clip, model="builtin"), model="builtin", multiplier=2
+    )
     assert (smooth.info.frames, depth.info.frames, depth.info.channels) == (24, 24, 1)
     assert isinstance(stereoreel.interpolate(clip), stereoreel.Clip)
 
@@ -163,16 +201,25 @@ def test_a_function_of_your_own_sees_each_shot_and_each_view(clip):
 
     assert clip.info.cuts == (6,)
     pair = stereoreel.stereo(clip, stereoreel.depth(clip, model="builtin"))
-    plain, dark = (torch.cat(list(stereoreel.frames(one, device="cpu")), 1) for one in (pair, stereoreel.apply(pair, darker)))
+    plain, dark = (
+        torch.cat(list(stereoreel.frames(one, device="cpu")), 1)
+        for one in (pair, stereoreel.apply(pair, darker))
+    )
     assert torch.equal(dark, plain / 2) and calls == [6, 6, 6, 6]
 
 
-@pytest.mark.parametrize(("stage", "said"), [
-    (lambda chunks: (chunk[1:] for chunk in chunks), "5 frames came out for 6 that went in"),
-    (lambda chunks: iter(()), "0 frames came out for 6 that went in"),
-    (lambda chunks: (chunk[:, :8] for chunk in chunks), r"yield tensors \[T, 48, 64, 3\], not \[6, 8, 64, 3\]"),
-    (lambda chunks: (chunk.numpy() for chunk in chunks), "not ndarray"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("stage", "said"),
+    [
+        (lambda chunks: (chunk[1:] for chunk in chunks), "5 frames came out for 6 that went in"),
+        (lambda chunks: iter(()), "0 frames came out for 6 that went in"),
+        (
+            lambda chunks: (chunk[:, :8] for chunk in chunks),
+            r"yield tensors \[T, 48, 64, 3\], not \[6, 8, 64, 3\]",
+        ),
+        (lambda chunks: (chunk.numpy() for chunk in chunks), "not ndarray"),
+    ],
+)
 def test_a_function_of_your_own_keeps_count_and_size(stage, said, clip):
     with pytest.raises(ValueError, match=f"<lambda>: .*{said}"):
         list(stereoreel.frames(stereoreel.apply(clip, stage), device="cpu", chunk_frames=6))
@@ -183,12 +230,26 @@ def test_a_tensor_is_a_clip(kind):
     images = moving(4)
     given = {"float": images / 255, "uint8": images, "tensor": torch.from_numpy(images).float() / 255}[kind]
     clip = stereoreel.from_tensor(given, 23.976)
-    assert clip.info.fps == Fraction(24000, 1001) and (clip.info.width, clip.info.height, clip.info.frames) == (64, 48, 4)
-    torch.testing.assert_close(torch.cat(list(stereoreel.frames(clip, device="cpu"))), torch.from_numpy(images) / 255, atol=1e-6, rtol=0)
+    assert clip.info.fps == Fraction(24000, 1001) and (
+        clip.info.width,
+        clip.info.height,
+        clip.info.frames,
+    ) == (64, 48, 4)
+    torch.testing.assert_close(
+        torch.cat(list(stereoreel.frames(clip, device="cpu"))),
+        torch.from_numpy(images) / 255,
+        atol=1e-6,
+        rtol=0,
+    )
 
 
 def test_a_pair_goes_out_and_comes_back(clip):
-    pair = torch.cat(list(stereoreel.frames(stereoreel.stereo(clip, stereoreel.depth(clip, model="builtin")), device="cpu")), 1)
+    pair = torch.cat(
+        list(
+            stereoreel.frames(stereoreel.stereo(clip, stereoreel.depth(clip, model="builtin")), device="cpu")
+        ),
+        1,
+    )
     back = stereoreel.from_tensor(pair, 25)
     assert (back.info.views, back.info.width, back.info.frames) == (2, 64, 12)
     assert torch.equal(torch.cat(list(stereoreel.frames(back, device="cpu")), 1), pair)
@@ -197,7 +258,9 @@ def test_a_pair_goes_out_and_comes_back(clip):
 def test_sound_of_a_tensor_and_of_another_clip(clip, tmp_path):
     images, tone = moving(10), 0.5 * torch.sin(torch.arange(9600) / 20).expand(2, -1)
     loud = stereoreel.from_tensor(images, 25, audio=(tone, 24000))
-    [path] = stereoreel.write(stereoreel.from_tensor(images, 25), tmp_path / "loud.mkv", audio=loud, device="cpu")
+    [path] = stereoreel.write(
+        stereoreel.from_tensor(images, 25), tmp_path / "loud.mkv", audio=loud, device="cpu"
+    )
     with av.open(str(path)) as file:
         heard = np.concatenate([frame.to_ndarray() for frame in file.decode(audio=0)], axis=1)
     loudest = np.abs(heard).max() / (np.iinfo(heard.dtype).max if heard.dtype.kind == "i" else 1)
@@ -206,7 +269,10 @@ def test_sound_of_a_tensor_and_of_another_clip(clip, tmp_path):
         stereoreel.write(loud, tmp_path / "silent.mkv", audio=clip)
 
 
-@pytest.mark.parametrize(("name", "codec"), [("a.mp4", "h264"), ("a.MOV", "prores"), ("a.mkv", "ffv1"), ("a.webp", "webp"), ("a.gif", "gif")])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("a.mp4", "h264"), ("a.MOV", "prores"), ("a.mkv", "ffv1"), ("a.webp", "webp"), ("a.gif", "gif")],
+)
 def test_the_suffix_chooses_the_format(name, codec, clip, tmp_path):
     [path] = stereoreel.write(clip, tmp_path / name, device="cpu")
     assert path == tmp_path / name and path.stat().st_size
@@ -232,34 +298,94 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
     [whole] = stereoreel.write(clip, tmp_path / "whole.mkv", device="cpu", resume="off")
     assert hashes(path) == hashes(whole)
     with pytest.raises(ValueError, match="your own function identity cannot be resumed"):
+
         def identity(chunks):
             yield from chunks
 
         stereoreel.write(stereoreel.apply(clip, identity), tmp_path / "own.mkv", **options)
 
 
-@pytest.mark.parametrize(("call", "kind", "said"), [
-    (lambda clip: stereoreel.depth(clip, modle="auto"), TypeError, r"depth\(\) has no keyword 'modle'; did you mean 'model'\?"),
-    (lambda clip: stereoreel.open("sample", durations=1), TypeError, "did you mean 'duration'"),
-    (lambda clip: stereoreel.write(clip, "a.mp4", filename_prefix="b"), TypeError, "no keyword 'filename_prefix'"),
-    (lambda clip: stereoreel.depth(clip, smoothing=3), ValueError, "Estimate Depth: smoothing must lie between 0.0 and 1.0, not 3"),
-    (lambda clip: next(stereoreel.frames(stereoreel.depth(clip, model="midas"), device="cpu")), ValueError,
-     "Estimate Depth: There is no depth model named midas"),
-    (lambda clip: stereoreel.stereo(clip, None), ValueError, "Stereo Pair: nothing is connected to depth"),
-    (lambda clip: stereoreel.stereo(clip, clip, view="up"), ValueError, "view must be one of both, left, right"),
-    (lambda clip: stereoreel.upscale(torch.rand(1, 8, 8, 3)), TypeError, "clip takes a clip, not Tensor; open and from_tensor make clips"),
-    (lambda clip: stereoreel.frames("film.mp4"), TypeError, "clip takes a clip, not str"),
-    (lambda clip: stereoreel.open("nowhere.mp4"), FileNotFoundError, "Extract Video: There is no file nowhere.mp4"),
-    (lambda clip: stereoreel.open(torch.rand(1, 8, 8, 3)), TypeError, "not Tensor; from_tensor takes frames"),
-    (lambda clip: stereoreel.open("nowhere.mp4", max_side=-2), ValueError, "max_side must lie between"),
-    (lambda clip: stereoreel.from_tensor(torch.rand(8, 8, 3)), ValueError, r"not torch.float32 \[8, 8, 3\]"),
-    (lambda clip: stereoreel.write(clip, "a.mov", format="h264"), ValueError, "The format h264 makes .mp4 files, not a.mov; write to a.mp4"),
-    (lambda clip: stereoreel.write(clip, "a.avi"), ValueError, "a.avi implies no format; end it in one of .mp4, .mov, .mkv"),
-    (lambda clip: stereoreel.write(clip, "a"), ValueError, "a implies no format"),
-    (lambda clip: stereoreel.write(clip, "a.mp4", layout="rgbd"), ValueError, "connect one to the depth input"),
-    (lambda clip: stereoreel.write(stereoreel.upscale(clip, model="realesrgan-x2plus"), "a.mp4", device="cpu"), FileNotFoundError,
-     "RealESRGAN Upscale: realesrgan-x2plus needs RealESRGAN_x2plus.pth"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("call", "kind", "said"),
+    [
+        (
+            lambda clip: stereoreel.depth(clip, modle="auto"),
+            TypeError,
+            r"depth\(\) has no keyword 'modle'; did you mean 'model'\?",
+        ),
+        (lambda clip: stereoreel.open("sample", durations=1), TypeError, "did you mean 'duration'"),
+        (
+            lambda clip: stereoreel.write(clip, "a.mp4", filename_prefix="b"),
+            TypeError,
+            "no keyword 'filename_prefix'",
+        ),
+        (
+            lambda clip: stereoreel.depth(clip, smoothing=3),
+            ValueError,
+            "Estimate Depth: smoothing must lie between 0.0 and 1.0, not 3",
+        ),
+        (
+            lambda clip: next(stereoreel.frames(stereoreel.depth(clip, model="midas"), device="cpu")),
+            ValueError,
+            "Estimate Depth: There is no depth model named midas",
+        ),
+        (
+            lambda clip: stereoreel.stereo(clip, None),
+            ValueError,
+            "Stereo Pair: nothing is connected to depth",
+        ),
+        (
+            lambda clip: stereoreel.stereo(clip, clip, view="up"),
+            ValueError,
+            "view must be one of both, left, right",
+        ),
+        (
+            lambda clip: stereoreel.upscale(torch.rand(1, 8, 8, 3)),
+            TypeError,
+            "clip takes a clip, not Tensor; open and from_tensor make clips",
+        ),
+        (lambda clip: stereoreel.frames("film.mp4"), TypeError, "clip takes a clip, not str"),
+        (
+            lambda clip: stereoreel.open("nowhere.mp4"),
+            FileNotFoundError,
+            "Extract Video: There is no file nowhere.mp4",
+        ),
+        (
+            lambda clip: stereoreel.open(torch.rand(1, 8, 8, 3)),
+            TypeError,
+            "not Tensor; from_tensor takes frames",
+        ),
+        (lambda clip: stereoreel.open("nowhere.mp4", max_side=-2), ValueError, "max_side must lie between"),
+        (
+            lambda clip: stereoreel.from_tensor(torch.rand(8, 8, 3)),
+            ValueError,
+            r"not torch.float32 \[8, 8, 3\]",
+        ),
+        (
+            lambda clip: stereoreel.write(clip, "a.mov", format="h264"),
+            ValueError,
+            "The format h264 makes .mp4 files, not a.mov; write to a.mp4",
+        ),
+        (
+            lambda clip: stereoreel.write(clip, "a.avi"),
+            ValueError,
+            "a.avi implies no format; end it in one of .mp4, .mov, .mkv",
+        ),
+        (lambda clip: stereoreel.write(clip, "a"), ValueError, "a implies no format"),
+        (
+            lambda clip: stereoreel.write(clip, "a.mp4", layout="rgbd"),
+            ValueError,
+            "connect one to the depth input",
+        ),
+        (
+            lambda clip: stereoreel.write(
+                stereoreel.upscale(clip, model="realesrgan-x2plus"), "a.mp4", device="cpu"
+            ),
+            FileNotFoundError,
+            "RealESRGAN Upscale: realesrgan-x2plus needs RealESRGAN_x2plus.pth",
+        ),
+    ],
+)
 def test_what_cannot_run_is_one_error_and_leaves_nothing(call, kind, said, clip, tmp_path, monkeypatch):
     empty = tmp_path / "empty"
     empty.mkdir()
