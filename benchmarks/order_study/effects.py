@@ -23,9 +23,9 @@ class Effect:
     count: int
 
     def __str__(self) -> str:
-        return self.told()
+        return self.formatted()
 
-    def told(self, digits: int = 2, unit: str = "") -> str:
+    def formatted(self, digits: int = 2, unit: str = "") -> str:
         return f"{self.mean:+.{digits}f}{unit} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
 
