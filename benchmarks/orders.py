@@ -3,11 +3,12 @@
     python benchmarks/orders.py [--full] [--json FILE] [--seed N]
 
 Scenes with exact depth, second view and intermediate frames are degraded like real sources and sent through
-every order of ``COMPARED``. The small setting (the default, also ``--quick`` and ``--small``) works at one eighth
-of true size: 160x90 stands for 720p, and an input of 65 pixels for a depth model's 518. ``--full`` works at one
-quarter, with more sources and scenes; ``--scale 1`` is true size. The same seed prints the same tables. Times
-follow separately, because they vary from run to run. The best learned model of each type takes part if its weights
-are present and its licence allows any use, and the claims are judged by it; ``--models builtin`` leaves it out.
+every order of ``COMPARED``. The small setting (the default, also ``--quick`` and ``--small``) works at one
+eighth of true size: 160x90 stands for 720p, an input of 65 pixels for a depth model's 518. ``--full`` works
+at one quarter, with more sources and scenes; ``--scale 1`` is true size. The same seed prints equal tables.
+Times follow separately, because they vary from run to run. For each model type, the best learned model whose
+weights are present and whose licence allows any use takes part, and the claims are judged by it;
+``--models builtin`` leaves it out.
 """
 
 from __future__ import annotations
@@ -179,8 +180,12 @@ def network_operations() -> dict[str, float]:
         rife = RIFE(next(family for family in FAMILIES if "4.25," in family.names))
         upscalers = {"RealESRGAN x2plus": RRDBNet(2, 64, 23), "RealESR general-x4v3": Compact(4, 64, 32)}
     between = counted(rife, (1, 3, SIDE, SIDE), (1, 3, SIDE, SIDE), (1,))
-    found = {"4K: operations of Depth Anything V2 Small at frame size": large / small, "4K: pixels of its input at frame size": 4.0,
-             "4K: operations and pixels of any model at 518": 1.0, "4K: pixels of stages at frame size (edge snap, stereo)": 4.0}
+    found = {
+        "4K: operations of Depth Anything V2 Small at frame size": large / small,
+        "4K: pixels of its input at frame size": 4.0,
+        "4K: operations and pixels of any model at 518": 1.0,
+        "4K: pixels of stages at frame size (edge snap, stereo)": 4.0,
+    }
     for name, net in upscalers.items():
         upscaled = counted(net, (1, 3, SIDE, SIDE))
         found[f"first: {name} with RIFE 4.25 (operations)"] = (2 * upscaled + between) / (upscaled + FACTOR**2 * between)
@@ -218,7 +223,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", choices=("all", "builtin"), default="all")
     parser.add_argument("--scale", type=int, help="divisor of all sizes (default: 8, with --full 4)")
-    parser.add_argument("--jobs", type=int, help="scenes processed in parallel (default: the number of CPU cores)")
+    parser.add_argument("--jobs", type=int, help="scenes processed in parallel (default: one per core)")
     options = parser.parse_args()
     extent, begin = FULL if options.full else SMALL, time.perf_counter()
     extent = replace(extent, scale=options.scale or extent.scale)
@@ -234,10 +239,13 @@ def main() -> None:
     for title, text in same.items():
         print(f"\n## {title}\n\n{text}")
     times = seconds_table(measured, setting_of(extent, measured))
-    print(f"\n## Milliseconds per source frame (varies from run to run)\n\n{times}\n\nTotal time: {seconds:.0f} s.")
+    print(f"\n## Milliseconds per source frame (varies from run to run)\n\n{times}")
+    print(f"\nTotal time: {seconds:.0f} s.")
     if options.json:
-        record = {"extent": asdict(extent), "rows": [asdict(row) for row in rows], "resizing": sizes, "tables": same, "times": times,
-                "seconds": seconds}
+        record = {
+            "extent": asdict(extent), "rows": [asdict(row) for row in rows], "resizing": sizes,
+            "tables": same, "times": times, "seconds": seconds,
+        }  # fmt: skip
         options.json.write_text(json.dumps(record, indent=1))
 
 

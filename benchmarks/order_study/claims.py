@@ -52,21 +52,32 @@ def findings(rows: Rows, setting: Setting) -> list[Finding]:
     return [make(rows, setting) for make in CLAIMS]
 
 
-def formatted(effects: Mapping[str, Effect], unit: str, digits: int = 1) -> tuple[str, ...]:
-    return tuple(f"{name}: {effect.formatted(digits, unit)}" if effect.count else f"{name}: no such rows" for name, effect in effects.items())
+def format_effects(effects: Mapping[str, Effect], unit: str, digits: int = 1) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {effect.format(digits, unit)}" if effect.count else f"{name}: no such rows"
+        for name, effect in effects.items()
+    )
 
 
 def seen(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
-    """Gain, in percent, in the depth edges that the model outputs at its own size: the effect of its input alone."""
-    return {f"{source} {lines} predicted by {depth}": rows.gain("seen_f1", {"order": of}, {"order": over}, True, source=source, lines=lines, depth=depth,
-                                                    upscaler=setting.upscaler) for source in sources for depth in setting.guesses}  # fmt: skip
+    """Gain, in percent, in the depth edges that the model outputs at its own size: only its input differs."""
+    return {
+        f"{source} {lines} predicted by {depth}": rows.gain(
+            "seen_f1", {"order": of}, {"order": over}, True,
+            source=source, lines=lines, depth=depth, upscaler=setting.upscaler,
+        ) for source in sources for depth in setting.guesses
+    }  # fmt: skip
 
 
 def wired(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
     """The same for the depth that Stereo receives from a perfect model: the effect of edge position."""
     how = " (smooth)" if SMOOTH in (of, over) else ""
-    return {f"{source} {lines} in Stereo{how}": rows.gain("f1", {"order": of}, {"order": over}, True, source=source, lines=lines,
-                                                              depth=setting.perfect, upscaler=setting.upscaler) for source in sources}  # fmt: skip
+    return {
+        f"{source} {lines} in Stereo{how}": rows.gain(
+            "f1", {"order": of}, {"order": over}, True,
+            source=source, lines=lines, depth=setting.perfect, upscaler=setting.upscaler,
+        ) for source in sources
+    }  # fmt: skip
 
 
 def pictures(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str, over: str) -> dict[str, Effect]:
@@ -82,9 +93,10 @@ def bad(rows: Rows) -> tuple[str, ...]:
 
 def upscaling_first(rows: Rows, setting: Setting) -> Finding:
     edges = edges_by_upscaling(rows, setting, setting.small)
-    return Finding("a", "Upscaling before depth improves depth edges.", formatted(edges, " %"), str(judged(edges, EDGES)),
-                   "whether a trained model predicts better edges from an upscaled image depends on its weights; the tables of both views "
-                   "show what the position of edges is worth")
+    return Finding("a", "Upscaling before depth improves depth edges.",
+                   format_effects(edges, " %"), str(judged(edges, EDGES)),
+                   "whether a trained model predicts better edges from an upscaled image depends on its "
+                   "weights; the tables of both views show what the position of edges is worth")
 
 
 def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Effect]:
@@ -96,15 +108,18 @@ def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Ef
 def gain_vanishes(rows: Rows, setting: Setting) -> Finding:
     sharp = seen(rows, setting, ("clean",), setting.small) | seen(rows, setting, ("clean",), setting.large)
     soft = seen(rows, setting, ("blurred",), setting.small)
-    return Finding("b", "The gain vanishes when the source is sharp at its native resolution.", (*formatted(sharp, " %"), *formatted(soft, " %")),
-                   str(vanishing(sharp, EDGES)), "judges model output only; a gain can vanish here only if there is one elsewhere: see blurred")
+    return Finding("b", "The gain vanishes when the source is sharp at its native resolution.",
+                   (*format_effects(sharp, " %"), *format_effects(soft, " %")), str(vanishing(sharp, EDGES)),
+                   "judges model output only; a gain can vanish here only if there is one "
+                   "elsewhere: see blurred")
 
 
 def hurts(rows: Rows, setting: Setting) -> Finding:
     loss = seen(rows, setting, bad(rows), setting.small, SOURCE, AFTER)
     return Finding("c", "Upscaling before depth can hurt when the source is a noisy or compressed 720p.",
-                   tuple(f"loss, {line}" for line in formatted(loss, " %")), str(judged(loss, EDGES)),
-                   "the claim blames hallucinated detail, which these upscalers never add: that part needs learned models")
+                   tuple(f"loss, {line}" for line in format_effects(loss, " %")), str(judged(loss, EDGES)),
+                   "the claim blames hallucinated detail, which these upscalers never add: "
+                   "that part needs learned models")
 
 
 def cost_of_depth(rows: Rows, setting: Setting) -> Finding:
@@ -121,15 +136,18 @@ def interpolating_first(rows: Rows, setting: Setting) -> Finding:
                for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
     cheaper = {what.removeprefix("first: "): ratio for what, ratio in setting.operations.items() if what.startswith("first: ")}
     by_cost = verdict({f"cheaper: {what}": ratio < 1 for what, ratio in cheaper.items()})
-    measured = (*formatted(cleaner, " dB"), *(f"cost of both stages, {what}: {ratio:.2f}x" for what, ratio in cheaper.items()))
-    return Finding("e", "Interpolating before upscaling is cleaner and cheaper than after.", measured, str(both(judged(cleaner, DECIBELS), by_cost)),
-                   "interpolated frames, compared with the exact ones; a neural upscaler then processes twice the frames")
+    costs = (f"cost of both stages, {what}: {ratio:.2f}x" for what, ratio in cheaper.items())
+    return Finding("e", "Interpolating before upscaling is cleaner and cheaper than after.",
+                   (*format_effects(cleaner, " dB"), *costs), str(both(judged(cleaner, DECIBELS), by_cost)),
+                   "interpolated frames, compared with the exact ones; "
+                   "a neural upscaler then processes twice the frames")
 
 
 def default_is_best(rows: Rows, setting: Setting) -> Finding:
     against = {f"against {order}": rows.gain("edges", {"order": DEFAULT}, {"order": order}, depth=setting.guesses, upscaler=setting.upscaler)
                for order in COMPARED if order != DEFAULT}  # fmt: skip
-    return Finding("f", "The default order is the best compromise.", formatted(against, " dB", 2), str(judged(against, DECIBELS)),
+    return Finding("f", "The default order is the best compromise.",
+                   format_effects(against, " dB", 2), str(judged(against, DECIBELS)),
                    "both views near depth edges, unweighted mean of all sources; see the table by source")
 
 
@@ -138,21 +156,24 @@ def flicker(rows: Rows, setting: Setting) -> Finding:
                                                    lines=setting.small, order=DEFAULT, depth=setting.full)
             for source in rows.values("source")}  # fmt: skip
     return Finding("g", "Single-image upscalers flicker on video (and look pixelated), video upscalers do not.",
-                   formatted(less, " levels more", 2), str(judged(less, LEVELS)),
-                   "builtin only: Lanczos frame by frame against motion-compensated fusion; detail that networks hallucinate depends on "
-                   "their weights, and pixelation was not measured")
+                   format_effects(less, " levels more", 2), str(judged(less, LEVELS)),
+                   "builtin only: Lanczos frame by frame against motion-compensated fusion; "
+                   "detail that networks hallucinate depends on their weights, and pixelation was not "
+                   "measured")
 
 
 def unknown_for_nvidia(rows: Rows, setting: Setting) -> Finding:
-    return Finding("h", "It is unknown whether NVIDIA's upscaler suits AI-generated video.", ("not measured: needs an RTX GPU and NVIDIA's package",),
-                   "cannot be decided here", "its tests use a stand-in, which says nothing about image quality")
+    return Finding("h", "It is unknown whether NVIDIA's upscaler suits AI-generated video.",
+                   ("not measured: needs an RTX GPU and NVIDIA's package",), "cannot be decided here",
+                   "its tests use a stand-in, which says nothing about image quality")
 
 
 def contradiction(rows: Rows, setting: Setting) -> Finding:
     edges = edges_by_upscaling(rows, setting, setting.large)
     return Finding("i", 'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
-                   "source is sharp.", formatted(edges, " %"), f"helpful? {judged(edges, EDGES)}",
-                   "both can be true only of different things: the position of edges in large frames, and the model's output")
+                   "source is sharp.", format_effects(edges, " %"), f"helpful? {judged(edges, EDGES)}",
+                   "both can be true only of different things: the position of edges in large frames, "
+                   "and the model's output")
 
 
 def source_resolves(rows: Rows, setting: Setting) -> Finding:
@@ -160,20 +181,24 @@ def source_resolves(rows: Rows, setting: Setting) -> Finding:
                     for name, effect in of(rows, setting, bad(rows), setting.small, order, DEFAULT).items()}
                    for what, of in (("edges", seen), ("eyes", pictures)))  # fmt: skip
     return Finding("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from the source "
-                   "resolves it.", (*formatted(edges, " %"), *formatted(eyes, " dB", 2)), str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
-                   "gains over the default; depth from source interpolates before cleaning, depth first after it")
+                   "resolves it.", (*format_effects(edges, " %"), *format_effects(eyes, " dB", 2)),
+                   str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
+                   "gains over the default; depth from source interpolates before cleaning, "
+                   "depth first after it")
 
 
 def each_eye(rows: Rows, setting: Setting) -> Finding:
     apart = {f"over {order}: {source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": order}, source=source,
                                                                               lines=setting.small, upscaler=upscaler, depth=setting.full)
              for order in (SOURCE, SMOOTH) for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
-    return Finding("eyes", "Upscaling each view independently makes the views disagree.", formatted(apart, " levels", 2), str(judged(apart, LEVELS)),
-                   "compared with views of upscaled frames and the same exact depth, with its edges aligned to those frames and without; "
+    return Finding("eyes", "Upscaling each view independently makes the views disagree.",
+                   format_effects(apart, " levels", 2), str(judged(apart, LEVELS)),
+                   "compared with views of upscaled frames and the same exact depth, "
+                   "with its edges aligned to those frames and without; "
                    "for networks that hallucinate detail it depends on their weights")
 
 
 CLAIMS: tuple[Callable[[Rows, Setting], Finding], ...] = (
-    upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker, unknown_for_nvidia, contradiction,
-    source_resolves, each_eye,
+    upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker,
+    unknown_for_nvidia, contradiction, source_resolves, each_eye,
 )  # fmt: skip

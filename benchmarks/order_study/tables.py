@@ -27,7 +27,7 @@ def claims_table(findings: Iterable[Finding]) -> str:
 
 
 def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str = "edges") -> str:
-    """The mean score of each source by order, the best order, and the orders that it does not clearly beat."""
+    """The mean score of each source by order, the best order, and those it does not clearly beat."""
     lines = []
     for size in (setting.small, setting.large):
         for source in rows.values("source"):
@@ -43,8 +43,9 @@ def _by_order(rows: Rows, score: str, where: Mapping) -> list[str]:
     best = max((order for order in orders if order in COMPARED), key=means.get)
     equals = [order for order in COMPARED if order != best and _no_better(rows, score, best, order, where)]
     cells = [f"{means[order]:.2f}" if order in means else "" for order in (*COMPARED, SMOOTH)]
-    winner = "no clear winner" if len(equals) == len(COMPARED) - 1 else best + (f" (or {', '.join(equals)})" if equals else "")
-    return [*cells, winner]
+    if len(equals) == len(COMPARED) - 1:
+        return [*cells, "no clear winner"]
+    return [*cells, best + (f" (or {', '.join(equals)})" if equals else "")]
 
 
 def _no_better(rows: Rows, score: str, best: str, other: str, where: Mapping) -> bool:
@@ -88,7 +89,7 @@ def seconds_table(rows: Rows, setting: Setting) -> str:
 
 
 def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """What a model with a fixed input size receives from a source and from its upscaled copy, by source size."""
+    """What a model with a fixed input size receives from a source and from its upscaled copy, by size."""
     lines = []
     for size in dict.fromkeys(name.split(", ")[1] for name in found):
         some = [values for name, values in found.items() if name.endswith(size)]
@@ -96,4 +97,5 @@ def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
             mean = {key: float(np.mean([values[f"{way}_{key}"] for values in some])) for key in ("db", "f1", "f1_change", "rank_change")}
             lines.append([size, way, f"{mean['db']:.1f} dB", f"{100 * mean['f1']:.2f}", f"{100 * mean['f1_change']:+.2f}",
                           f"{mean['rank_change']:+.4f}"])
-    return table(("source", "resizing", "agreement of inputs", "source edges (F1, %)", "change by upscaling first", "rank correlation"), lines)
+    head = ("source", "resizing", "agreement of inputs", "source edges (F1, %)", "change by upscaling first")
+    return table((*head, "rank correlation"), lines)
