@@ -1,12 +1,14 @@
-"""The order of stages on footage whose truth is known: what upscaling, interpolating and depth gain or lose by their order, claim by claim.
+"""Compare orders of the stages on footage with ground truth, claim by claim.
 
     python benchmarks/orders.py [--full] [--json FILE] [--seed N]
 
-Scenes with exact depth, exact other eye and exact frames in between, made worse as sources are, through every order of ``COMPARED``.
-Small setting (the default; ``--quick`` and ``--small`` are other names for it): pictures at an eighth of their true size, so 720p stands
-as 160x90 and the 518 lines of a depth network as 65; ``--full`` is at a quarter, with more sources and scenes. ``--scale 1`` is true size.
-The same seed prints the same tables; times are told behind them, because no two runs agree on those. Of learned models the best whose
-weights are here and whose licence allows any use takes part, and the claims are judged by it; ``--models builtin`` leaves them out.
+Scenes with exact depth, second view and intermediate frames are degraded like real sources and sent through
+every order of ``COMPARED``. The small setting (the default, also ``--quick`` and ``--small``) works at one
+eighth of true size: 160x90 stands for 720p, an input of 65 pixels for a depth model's 518. ``--full`` works
+at one quarter, with more sources and scenes; ``--scale 1`` is true size. The same seed prints equal tables.
+Times follow separately, because they vary from run to run. For each model type, the best learned model whose
+weights are present and whose licence allows any use takes part, and the claims are judged by it;
+``--models builtin`` leaves it out.
 """
 
 from __future__ import annotations
@@ -180,8 +182,12 @@ def network_operations() -> dict[str, float]:
         rife = RIFE(next(family for family in FAMILIES if "4.25," in family.names))
         upscalers = {"RealESRGAN x2plus": RRDBNet(2, 64, 23), "RealESR general-x4v3": Compact(4, 64, 32)}
     between = counted(rife, (1, 3, SIDE, SIDE), (1, 3, SIDE, SIDE), (1,))
-    found = {"4K: operations of Depth Anything V2 Small at the frame's own lines": large / small, "4K: pixels that it sees then": 4.0,
-             "4K: operations and pixels of any network at 518 lines": 1.0, "4K: pixels of what works at frame size (edge snap, stereo)": 4.0}
+    found = {
+        "4K: operations of Depth Anything V2 Small at frame size": large / small,
+        "4K: pixels of its input at frame size": 4.0,
+        "4K: operations and pixels of any model at 518": 1.0,
+        "4K: pixels of stages at frame size (edge snap, stereo)": 4.0,
+    }
     for name, net in upscalers.items():
         upscaled = counted(net, (1, 3, SIDE, SIDE))
         found[f"first: {name} with RIFE 4.25 (operations)"] = (2 * upscaled + between) / (upscaled + FACTOR**2 * between)
@@ -198,28 +204,28 @@ def counted(net: torch.nn.Module, *shapes: tuple[int, ...]) -> int:
 def tables(extent: Extent, rows: Rows, sizes: dict) -> dict[str, str]:
     """Every table that is the same for the same seed, by title."""
     setting = setting_of(extent, rows)
-    size, plan = (f"{setting.small} and {setting.large} lines", ", ".join(setting.guesses))
+    size, plan = (f"{setting.small} and {setting.large} pixels high", ", ".join(setting.guesses))
     return {
-        f"The claims (sources of {size})": claims_table(findings(rows, setting)),
-        f"Both eyes near depth edges, dB, depth by {plan}": answer_table(rows, setting, setting.guesses),
+        f"The claims (sources {size})": claims_table(findings(rows, setting)),
+        f"Both views near depth edges, dB, depth by {plan}": answer_table(rows, setting, setting.guesses),
         f"The same with {setting.perfect}": answer_table(rows, setting, [setting.perfect]),
         "All scores, mean of all sources": scores_table(rows, setting, SCORES, setting.guesses, rows.values("source"), setting.small),
         "All scores with exact depth": scores_table(rows, setting, SCORES, [setting.perfect], rows.values("source"), setting.small),
-        f"What resizing to {network_lines(extent)[0]} lines alone does": resizing_table(sizes),
-        "Millions of pixels in and out for one second of 720p": pixels_table(rows, setting),
+        f"Effect of resizing to {network_lines(extent)[0]} pixels alone": resizing_table(sizes),
+        "Millions of pixels in and out, per second of 720p": pixels_table(rows, setting),
     }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", "--quick", action="store_true", help="the small setting, which is the default")
+    parser.add_argument("--small", "--quick", action="store_true", help="the small setting (default)")
     parser.add_argument("--full", action="store_true")
-    parser.add_argument("--json", type=Path, help="a file for all rows and tables")
+    parser.add_argument("--json", type=Path, help="write all rows and tables to this file")
     parser.add_argument("--rows", type=Path, help="print the tables of such a file instead of measuring")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--models", choices=("all", "builtin"), default="all")
-    parser.add_argument("--scale", type=int, help="by how much all sizes are divided; 8, with --full 4")
-    parser.add_argument("--jobs", type=int, help="scenes that are worked on side by side; the processor's cores")
+    parser.add_argument("--scale", type=int, help="divisor of all sizes (default: 8, with --full 4)")
+    parser.add_argument("--jobs", type=int, help="scenes processed in parallel (default: one per core)")
     options = parser.parse_args()
     extent, begin = FULL if options.full else SMALL, time.perf_counter()
     extent = replace(extent, scale=options.scale or extent.scale)
@@ -235,11 +241,14 @@ def main() -> None:
     for title, text in same.items():
         print(f"\n## {title}\n\n{text}")
     times = seconds_table(measured, setting_of(extent, measured))
-    print(f"\n## Milliseconds for one source frame, measured: no two runs agree\n\n{times}\n\nAll of it took {seconds:.0f} s.")
+    print(f"\n## Milliseconds per source frame (varies from run to run)\n\n{times}")
+    print(f"\nTotal time: {seconds:.0f} s.")
     if options.json:
-        told = {"extent": asdict(extent), "rows": [asdict(row) for row in rows], "resizing": sizes, "tables": same, "times": times,
-                "seconds": seconds}
-        options.json.write_text(json.dumps(told, indent=1))
+        record = {
+            "extent": asdict(extent), "rows": [asdict(row) for row in rows], "resizing": sizes,
+            "tables": same, "times": times, "seconds": seconds,
+        }  # fmt: skip
+        options.json.write_text(json.dumps(record, indent=1))
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_the_same_seed_prints_the_same_tables(tiny):
     again, found_again = measured(replace(TINY, sources={"720p": ("clean",)}))
     tables = orders.tables(TINY, Rows(again, 1), {"street 1, 720p": found_again})
     assert tables == orders.tables(TINY, Rows([row for row in rows if row.source == "clean"], 1), {"street 1, 720p": found})
-    assert "nan" not in tables["Both eyes near depth edges, dB, depth by builtin 26"]
+    assert "nan" not in tables["Both views near depth edges, dB, depth by builtin 26"]
 
 
 def test_another_seed_shows_another_scene(shot):
@@ -170,7 +170,7 @@ def test_verdicts_on_a_claimed_gain_of_two(effects, word):
 def test_what_vanishes_is_the_other_way_round_and_verdicts_add_up():
     none, some = {"a": Effect(0.2, -1, 1, 6)}, {"b": Effect(3, 1, 5, 6)}
     assert vanishing(none, 2).word == SUPPORTED and vanishing(some, 2).word == REFUTED
-    assert str(both(judged(none, 2), judged(some, 2))) == "depends: holds for b; does not for a"
+    assert str(both(judged(none, 2), judged(some, 2))) == "depends: holds for b; fails for a"
 
 
 def test_gains_are_paired_by_all_that_is_equal():

@@ -1,6 +1,6 @@
-"""The ten claims about the order of stages, and one more about both eyes: what was measured, and what that says of each.
+"""Ten claims about the order of stages and one about both views: measurement and verdict for each.
 
-A gain counts as one from ``EDGES``, ``DECIBELS`` or ``LEVELS`` on; these were set before anything was measured.
+A gain counts from ``EDGES``, ``DECIBELS`` or ``LEVELS`` on; these were set before anything was measured.
 """
 
 from __future__ import annotations
@@ -52,21 +52,32 @@ def findings(rows: Rows, setting: Setting) -> list[Finding]:
     return [make(rows, setting) for make in CLAIMS]
 
 
-def told(effects: Mapping[str, Effect], unit: str, digits: int = 1) -> tuple[str, ...]:
-    return tuple(f"{name}: {effect.told(digits, unit)}" if effect.count else f"{name}: no such rows" for name, effect in effects.items())
+def format_effects(effects: Mapping[str, Effect], unit: str, digits: int = 1) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {effect.format(digits, unit)}" if effect.count else f"{name}: no such rows"
+        for name, effect in effects.items()
+    )
 
 
 def seen(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
-    """Gain, in percent, of the depth edges that the model itself tells, at its own lines: what its input alone changes."""
-    return {f"{source} {lines} seen by {depth}": rows.gain("seen_f1", {"order": of}, {"order": over}, True, source=source, lines=lines, depth=depth,
-                                                    upscaler=setting.upscaler) for source in sources for depth in setting.guesses}  # fmt: skip
+    """Gain, in percent, in the depth edges that the model outputs at its own size: only its input differs."""
+    return {
+        f"{source} {lines} predicted by {depth}": rows.gain(
+            "seen_f1", {"order": of}, {"order": over}, True,
+            source=source, lines=lines, depth=depth, upscaler=setting.upscaler,
+        ) for source in sources for depth in setting.guesses
+    }  # fmt: skip
 
 
 def wired(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE) -> dict[str, Effect]:
-    """The same of the depth that Stereo works with, if the model were perfect: what the place of its edges changes."""
-    how = " if it only enlarges" if SMOOTH in (of, over) else ""
-    return {f"{source} {lines} as Stereo has it{how}": rows.gain("f1", {"order": of}, {"order": over}, True, source=source, lines=lines,
-                                                              depth=setting.perfect, upscaler=setting.upscaler) for source in sources}  # fmt: skip
+    """The same for the depth that Stereo receives from a perfect model: the effect of edge position."""
+    how = " (smooth)" if SMOOTH in (of, over) else ""
+    return {
+        f"{source} {lines} in Stereo{how}": rows.gain(
+            "f1", {"order": of}, {"order": over}, True,
+            source=source, lines=lines, depth=setting.perfect, upscaler=setting.upscaler,
+        ) for source in sources
+    }  # fmt: skip
 
 
 def pictures(rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str, over: str) -> dict[str, Effect]:
@@ -82,13 +93,14 @@ def bad(rows: Rows) -> tuple[str, ...]:
 
 def upscaling_first(rows: Rows, setting: Setting) -> Finding:
     edges = edges_by_upscaling(rows, setting, setting.small)
-    return Finding("a", "Upscaling before depth improves depth edges.", told(edges, " %"), str(judged(edges, EDGES)),
-                   "whether a trained network makes better edges of an enlarged picture only weights can decide; what their place is worth to "
-                   "the eyes, the tables of both eyes tell")
+    return Finding("a", "Upscaling before depth improves depth edges.",
+                   format_effects(edges, " %"), str(judged(edges, EDGES)),
+                   "whether a trained model predicts better edges from an upscaled image depends on its "
+                   "weights; the tables of both views show what the position of edges is worth")
 
 
 def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Effect]:
-    """Of a clean source: in what the model sees, and in what Stereo works with, in both ways of enlarging a smaller depth."""
+    """For a clean source: in the model output, and in Stereo's depth for both ways of upsampling it."""
     by_place, enlarged = (wired(rows, setting, ("clean",), lines, over=order) for order in (SOURCE, SMOOTH))
     return seen(rows, setting, ("clean",), lines) | by_place | enlarged
 
@@ -96,15 +108,18 @@ def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Ef
 def gain_vanishes(rows: Rows, setting: Setting) -> Finding:
     sharp = seen(rows, setting, ("clean",), setting.small) | seen(rows, setting, ("clean",), setting.large)
     soft = seen(rows, setting, ("blurred",), setting.small)
-    return Finding("b", "The gain vanishes when the source is sharp at its native resolution.", (*told(sharp, " %"), *told(soft, " %")),
-                   str(vanishing(sharp, EDGES)), "of what the model sees; there must be a gain elsewhere for it to vanish here: see blurred")
+    return Finding("b", "The gain vanishes when the source is sharp at its native resolution.",
+                   (*format_effects(sharp, " %"), *format_effects(soft, " %")), str(vanishing(sharp, EDGES)),
+                   "judges model output only; a gain can vanish here only if there is one "
+                   "elsewhere: see blurred")
 
 
 def hurts(rows: Rows, setting: Setting) -> Finding:
     loss = seen(rows, setting, bad(rows), setting.small, SOURCE, AFTER)
     return Finding("c", "Upscaling before depth can hurt when the source is a noisy or compressed 720p.",
-                   tuple(f"loss, {line}" for line in told(loss, " %")), str(judged(loss, EDGES)),
-                   "the reason given is invented detail, and the upscalers here invent none: only weights can decide that part")
+                   tuple(f"loss, {line}" for line in format_effects(loss, " %")), str(judged(loss, EDGES)),
+                   "the claim blames hallucinated detail, which these upscalers never add: "
+                   "that part needs learned models")
 
 
 def cost_of_depth(rows: Rows, setting: Setting) -> Finding:
@@ -112,7 +127,7 @@ def cost_of_depth(rows: Rows, setting: Setting) -> Finding:
     holds = verdict({what: 3 <= ratio <= 4.5 for what, ratio in ratios.items()})
     return Finding("d", "Depth at 4K costs about 4x the memory and 3-4x the time of 1080p.",
                    tuple(f"{what}: {ratio:.1f}x" for what, ratio in ratios.items()), str(holds),
-                   "counted, not timed; holds means 3 to 4.5 times")
+                   "counted, not timed; a ratio of 3 to 4.5 holds")
 
 
 def interpolating_first(rows: Rows, setting: Setting) -> Finding:
@@ -121,16 +136,19 @@ def interpolating_first(rows: Rows, setting: Setting) -> Finding:
                for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
     cheaper = {what.removeprefix("first: "): ratio for what, ratio in setting.operations.items() if what.startswith("first: ")}
     by_cost = verdict({f"cheaper: {what}": ratio < 1 for what, ratio in cheaper.items()})
-    measured = (*told(cleaner, " dB"), *(f"cost of both stages, {what}: {ratio:.2f}x" for what, ratio in cheaper.items()))
-    return Finding("e", "Interpolating before upscaling is cleaner and cheaper than after.", measured, str(both(judged(cleaner, DECIBELS), by_cost)),
-                   "frames in between, against the exact ones; a network upscaler then has twice the frames to make")
+    costs = (f"cost of both stages, {what}: {ratio:.2f}x" for what, ratio in cheaper.items())
+    return Finding("e", "Interpolating before upscaling is cleaner and cheaper than after.",
+                   (*format_effects(cleaner, " dB"), *costs), str(both(judged(cleaner, DECIBELS), by_cost)),
+                   "interpolated frames, compared with the exact ones; "
+                   "a neural upscaler then processes twice the frames")
 
 
 def default_is_best(rows: Rows, setting: Setting) -> Finding:
     against = {f"against {order}": rows.gain("edges", {"order": DEFAULT}, {"order": order}, depth=setting.guesses, upscaler=setting.upscaler)
                for order in COMPARED if order != DEFAULT}  # fmt: skip
-    return Finding("f", "The default order is the best compromise.", told(against, " dB", 2), str(judged(against, DECIBELS)),
-                   "both eyes near depth edges, mean of all sources alike; the table by source says more")
+    return Finding("f", "The default order is the best compromise.",
+                   format_effects(against, " dB", 2), str(judged(against, DECIBELS)),
+                   "both views near depth edges, unweighted mean of all sources; see the table by source")
 
 
 def flicker(rows: Rows, setting: Setting) -> Finding:
@@ -138,21 +156,24 @@ def flicker(rows: Rows, setting: Setting) -> Finding:
                                                    lines=setting.small, order=DEFAULT, depth=setting.full)
             for source in rows.values("source")}  # fmt: skip
     return Finding("g", "Single-image upscalers flicker on video (and look pixelated), video upscalers do not.",
-                   told(less, " levels more", 2), str(judged(less, LEVELS)),
-                   "builtin alone: Lanczos frame by frame against motion-compensated fusion; what networks invent only weights can tell, and "
-                   "pixelation was not measured")
+                   format_effects(less, " levels more", 2), str(judged(less, LEVELS)),
+                   "builtin only: Lanczos frame by frame against motion-compensated fusion; "
+                   "detail that networks hallucinate depends on their weights, and pixelation was not "
+                   "measured")
 
 
-def nobody_knows(rows: Rows, setting: Setting) -> Finding:
-    return Finding("h", "Nobody knows whether NVIDIA's upscaler suits AI-generated video.", ("nothing: it needs an RTX GPU and NVIDIA's package",),
-                   "cannot be decided here", "its tests here run on a stand-in, which says nothing of its pictures")
+def unknown_for_nvidia(rows: Rows, setting: Setting) -> Finding:
+    return Finding("h", "It is unknown whether NVIDIA's upscaler suits AI-generated video.",
+                   ("not measured: needs an RTX GPU and NVIDIA's package",), "cannot be decided here",
+                   "its tests use a stand-in, which says nothing about image quality")
 
 
 def contradiction(rows: Rows, setting: Setting) -> Finding:
     edges = edges_by_upscaling(rows, setting, setting.large)
     return Finding("i", 'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
-                   "source is sharp.", told(edges, " %"), f"helpful? {judged(edges, EDGES)}",
-                   "both can only be true of different things: of the place of edges in large frames, and of what the model sees")
+                   "source is sharp.", format_effects(edges, " %"), f"helpful? {judged(edges, EDGES)}",
+                   "both can be true only of different things: the position of edges in large frames, "
+                   "and the model's output")
 
 
 def source_resolves(rows: Rows, setting: Setting) -> Finding:
@@ -160,20 +181,24 @@ def source_resolves(rows: Rows, setting: Setting) -> Finding:
                     for name, effect in of(rows, setting, bad(rows), setting.small, order, DEFAULT).items()}
                    for what, of in (("edges", seen), ("eyes", pictures)))  # fmt: skip
     return Finding("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from the source "
-                   "resolves it.", (*told(edges, " %"), *told(eyes, " dB", 2)), str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
-                   "gains over the default; depth from source interpolates before it cleans, depth first after")
+                   "resolves it.", (*format_effects(edges, " %"), *format_effects(eyes, " dB", 2)),
+                   str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
+                   "gains over the default; depth from source interpolates before cleaning, "
+                   "depth first after it")
 
 
 def each_eye(rows: Rows, setting: Setting) -> Finding:
     apart = {f"over {order}: {source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": order}, source=source,
                                                                               lines=setting.small, upscaler=upscaler, depth=setting.full)
              for order in (SOURCE, SMOOTH) for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
-    return Finding("eyes", "Upscaling each eye by itself makes the eyes disagree.", told(apart, " levels", 2), str(judged(apart, LEVELS)),
-                   "against eyes of upscaled frames and the same exact depth, with its edges put on those frames and without; networks that "
-                   "invent detail are only decided by weights")
+    return Finding("eyes", "Upscaling each view independently makes the views disagree.",
+                   format_effects(apart, " levels", 2), str(judged(apart, LEVELS)),
+                   "compared with views of upscaled frames and the same exact depth, "
+                   "with its edges aligned to those frames and without; "
+                   "for networks that hallucinate detail it depends on their weights")
 
 
 CLAIMS: tuple[Callable[[Rows, Setting], Finding], ...] = (
-    upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker, nobody_knows, contradiction,
-    source_resolves, each_eye,
+    upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker,
+    unknown_for_nvidia, contradiction, source_resolves, each_eye,
 )  # fmt: skip

@@ -12,7 +12,7 @@ import numpy as np
 from .cells import Row
 from .effects import Effect, mean_effect
 
-SUPPORTED, REFUTED, DEPENDS, OPEN = "supported", "refuted", "depends", "not decided"
+SUPPORTED, REFUTED, DEPENDS, OPEN = "supported", "refuted", "depends", "inconclusive"
 KEY = ("scene", "lines", "source", "upscaler", "depth", "order")
 
 
@@ -29,7 +29,7 @@ class Verdict:
     def __str__(self) -> str:
         if self.word in (SUPPORTED, REFUTED) or not (self.yes or self.no):
             return self.word
-        parts = (("holds", self.yes), ("does not", self.no), ("open", self.open))
+        parts = (("holds", self.yes), ("fails", self.no), ("inconclusive", self.open))
         return f"{self.word}: " + "; ".join(f"{name} for {', '.join(some)}" for name, some in parts if some)
 
 

@@ -23,9 +23,9 @@ class Effect:
     count: int
 
     def __str__(self) -> str:
-        return self.told()
+        return self.format()
 
-    def told(self, digits: int = 2, unit: str = "") -> str:
+    def format(self, digits: int = 2, unit: str = "") -> str:
         return f"{self.mean:+.{digits}f}{unit} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
 

@@ -22,12 +22,12 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def claims_table(findings: Iterable[Finding]) -> str:
-    return table(("", "claim", "measured, mean [95 %]", "verdict", "mind"),
+    return table(("", "claim", "measured, mean [95 %]", "verdict", "limits"),
                  ([f"({one.letter})", one.claim, "<br>".join(one.measured), one.verdict, one.limits] for one in findings))
 
 
 def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str = "edges") -> str:
-    """Of each source the mean score by order, and which is best: every order from which the best cannot be told apart."""
+    """The mean score of each source by order, the best order, and those it does not clearly beat."""
     lines = []
     for size in (setting.small, setting.large):
         for source in rows.values("source"):
@@ -43,12 +43,13 @@ def _by_order(rows: Rows, score: str, where: Mapping) -> list[str]:
     best = max((order for order in orders if order in COMPARED), key=means.get)
     equals = [order for order in COMPARED if order != best and _no_better(rows, score, best, order, where)]
     cells = [f"{means[order]:.2f}" if order in means else "" for order in (*COMPARED, SMOOTH)]
-    told = "none surely" if len(equals) == len(COMPARED) - 1 else best + (f" (or {', '.join(equals)})" if equals else "")
-    return [*cells, told]
+    if len(equals) == len(COMPARED) - 1:
+        return [*cells, "no clear winner"]
+    return [*cells, best + (f" (or {', '.join(equals)})" if equals else "")]
 
 
 def _no_better(rows: Rows, score: str, best: str, other: str, where: Mapping) -> bool:
-    """Whether ``best`` is not surely better by what counts as a gain."""
+    """Whether ``best`` is not clearly better, by what counts as a gain."""
     gain = rows.gain(score, {"order": best}, {"order": other}, **where)
     return judged({"": gain}, DECIBELS).word != SUPPORTED
 
@@ -73,7 +74,7 @@ def pixels_table(rows: Rows, setting: Setting) -> str:
         scaled = {kind: count * setting.a_second / 1e6 for kind, count in row.pixels.items()}
         upscaling = sum(count for kind, count in scaled.items() if kind not in COST_KINDS)
         lines.append([order, *(f"{value:.0f}" for value in (upscaling, *(scaled[kind] for kind in COST_KINDS), sum(scaled.values())))])
-    return table(("order", "upscale", *COST_KINDS, "all"), lines)
+    return table(("order", "upscale", *COST_KINDS, "total"), lines)
 
 
 def seconds_table(rows: Rows, setting: Setting) -> str:
@@ -84,11 +85,11 @@ def seconds_table(rows: Rows, setting: Setting) -> str:
         median = {kind: 1000 * float(np.median([row.seconds[kind] for row in some])) / setting.frames for kind in some[0].seconds}
         upscaling = sum(value for kind, value in median.items() if kind not in COST_KINDS)
         lines.append([order, *(f"{value:.0f}" for value in (upscaling, *(median[kind] for kind in COST_KINDS), sum(median.values())))])
-    return table(("order", "upscale", *COST_KINDS, "all"), lines)
+    return table(("order", "upscale", *COST_KINDS, "total"), lines)
 
 
 def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """Of every scene and size, what a network of fixed lines is given by a source and by its enlargement."""
+    """What a model with a fixed input size receives from a source and from its upscaled copy, by size."""
     lines = []
     for size in dict.fromkeys(name.split(", ")[1] for name in found):
         some = [values for name, values in found.items() if name.endswith(size)]
@@ -96,4 +97,5 @@ def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
             mean = {key: float(np.mean([values[f"{way}_{key}"] for values in some])) for key in ("db", "f1", "f1_change", "rank_change")}
             lines.append([size, way, f"{mean['db']:.1f} dB", f"{100 * mean['f1']:.2f}", f"{100 * mean['f1_change']:+.2f}",
                           f"{mean['rank_change']:+.4f}"])
-    return table(("source", "resizing", "both inputs are alike to", "edges of the source (F1, %)", "by enlarging first", "rank correlation"), lines)
+    head = ("source", "resizing", "agreement of inputs", "source edges (F1, %)", "change by upscaling first")
+    return table((*head, "rank correlation"), lines)
