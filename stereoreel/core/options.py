@@ -152,13 +152,14 @@ def options_of(made: type[Options]) -> tuple[Option, ...]:
 
 
 DOWNLOAD = Option(
-    "download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or not.")
+    "download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or "
+    "not.")
 LIVE = Option(
-    "live", "", "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the one "
-    "before it under this name ended. Empty: every run stands for itself.", advanced=True)
+    "live", "", "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the "
+    "one before it under this name ended. Empty: every run stands for itself.", advanced=True)
 LIVE_MODE = Option(
-    "live_mode", "constant delay", "What a live run gives: one frame for each that came, as late as the model needs "
-    "and the first ones plain resizes; or whatever is ready, which may be nothing.",
+    "live_mode", "constant delay", "What a live run gives: one frame for each that came, as late as the model "
+    "needs and the first ones plain resizes; or whatever is ready, which may be nothing.",
     choices=("constant delay", "as ready"), advanced=True)
 
 
@@ -167,7 +168,8 @@ class ModelOptions(Options):
     """The options of a stage that models of the catalogue run; the catalogue adds the choices of ``model``."""
 
     model: str = option(
-        "auto", "Which model does the work; auto takes the best one whose weights are present, builtin needs none.")
+        "auto", "Which model does the work; auto takes the best one whose weights are present, builtin needs "
+        "none.")
 
 
 def agree(first: Options, second: Options, *names: str) -> bool:
@@ -176,7 +178,7 @@ def agree(first: Options, second: Options, *names: str) -> bool:
 
 
 def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None = None) -> Made:
-    """The options with their given or default values, checked; ValueError names one that does not exist or does not fit.
+    """The options with their given or default values; ValueError if one does not exist or does not fit.
 
     ``declared`` replaces the declarations of the class, where the choices are known only when the program runs.
     """

@@ -46,7 +46,7 @@ def output_size(info: ClipInfo, settings: EncodeOptions) -> tuple[int, int]:
 class Writer:
     """One video file in the making.
 
-    ``info`` tells size, views, rate (or times) and colour; ``settings`` are ``media.options.OPTIONS``, resolved. ``audio`` is what
+    ``info`` tells size, views, rate (or times) and colour; ``settings`` are those of Encode Video. ``audio`` is what
     is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its own names. ``entry`` is the
     preset to use, where that is not the settings' own; ``rate`` replaces its quality. ``frames`` counts those written so far,
     ``coded`` the bytes of the picture. ``path`` is the file's name, which is replaced, or a ``PartFile`` that says how it is published.
