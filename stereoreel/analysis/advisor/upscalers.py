@@ -30,7 +30,7 @@ def best(aim: str, host: Host) -> tuple[Entry, str]:
     machine = described(host.device)
     found = policy.choice(machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host))
     if found is None:
-        return catalog.pick(policy.KINDS[0], "auto", host, aim=aim)
+        return catalog.pick(policy.kinds()[0], "auto", host, aim=aim)
     row, model = found
     return catalog.models(row.kind)[model], f"{model}: {row.why}"
 
