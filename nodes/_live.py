@@ -19,9 +19,8 @@ from ..stereoreel.core.transforms import Recut
 from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.live_stage import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
-from ..stereoreel.stages.interpolate import target_fps
-from ..stereoreel.workflow.build import DEFAULT_RATE
-from ..stereoreel.workflow.node_specs import MASKS, Node
+from ..stereoreel.workflow.build import DEFAULT_RATE, written
+from ..stereoreel.workflow.node import MASKS, Node
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
 
@@ -77,11 +76,8 @@ def run(node: Node, node_id: str, label: str, clip: Tensor, depth: Tensor | None
             PromptServer.instance.send_progress_text(figures, node_id)
     types = {socket.name: socket.type for socket in node.outputs}
     outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
-    if node.kind == "interpolate":
-        settings = plan.settings
-        outputs["fps"] = float(rate if settings.slow_motion else target_fps(settings, session.line.infos[0]))
-        outputs["cuts"] = ", ".join(map(str, session.cuts)) or "none"
-    return outputs, figures
+    facts = {"fps": float(session.line.made["clip"].fps), "cuts": written(session.cuts)}
+    return outputs | {socket: fact for socket, fact in facts.items() if socket in types}, figures
 
 
 def _frames(images: Tensor, pair: bool) -> Tensor:

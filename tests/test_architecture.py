@@ -85,6 +85,19 @@ def test_what_the_nodes_import_of_the_engine_is_there(file):
                 assert found is not None
 
 
+def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
+    """A file under another name would never be looked for: its node would run as any stage does."""
+    from stereoreel.models import catalog
+    from stereoreel.workflow.node_specs import NODES
+
+    own = {file.stem: file for file in (ROOT / "nodes").glob("[!_]*.py")}
+    kinds = {node.kind for node in NODES}
+    assert set(own) <= kinds and kinds - set(own) <= set(catalog.KINDS)
+    for kind, file in own.items():
+        classes = {node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
+        assert f"{kind.title()}Node" in classes
+
+
 def test_every_room_says_what_it_is_for():
     folders = {path.name for path in (ROOT / "stereoreel").iterdir() if path.is_dir() and not path.name.startswith("__")}
     assert folders == set(ROOMS)

@@ -7,11 +7,10 @@ from types import SimpleNamespace
 
 from ..core.clip import Clip
 from ..core.error_context import naming
-from ..core.options import resolve, shown
-from ..media import open as extract
+from ..core.options import shown
 from . import build
 from .check import Graph, Link, declared, read, upstream
-from .node_specs import Node
+from .node import Node, Videos
 
 __all__ = ["Assembly", "Graph", "declared", "override", "read"]
 
@@ -51,7 +50,7 @@ class Assembly:
     """
 
     def __init__(self, graph: Graph, find_video, look: bool = True):
-        self.graph, self.nodes, self.find_video, self._look = graph, declared(graph), find_video, look
+        self.graph, self.nodes, self._videos = graph, declared(graph), Videos(find_video, look)
         ends = [node_id for node_id, node in self.nodes.items() if node.output_node]
         if not ends:
             raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
@@ -63,8 +62,9 @@ class Assembly:
         for node_id in filter(read.__contains__, self._links):
             self._made[node_id] = self._make(node_id)
         outputs = [self._output(node_id) for node_id in ends]
-        self.sinks = [output for output in outputs if output.kind == "encode"]
-        self.looks = [output for output in outputs if output.kind != "encode"]
+        written = {node.kind for node in self.nodes.values() if node.sink}
+        self.sinks = [output for output in outputs if output.kind in written]
+        self.looks = [output for output in outputs if output.kind not in written]
 
     @property
     def clips(self) -> list[Clip]:
@@ -81,18 +81,10 @@ class Assembly:
 
     def _make(self, node_id: str) -> dict:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
-        name = build.label(node, node_id)
-        with naming(name):
-            if node.kind == "encode":
-                return {}  # the file is not written yet
-            if node.kind != "extract":
-                return build.stage(node, inputs, options, node_id)
-            settings, clip = resolve(node.options, options), inputs.get("clip")
-            if clip:
-                clip = extract.from_clip(clip, settings, name, look=self._look)
-            else:
-                clip = extract.open_file(self.find_video(settings.video), settings, name, look=self._look)
-            return {"clip": clip, "fps": float(clip.info.fps)}
+        if node.sink:
+            return {}  # the file is not written yet
+        with naming(build.label(node, node_id)):
+            return build.stage(node, inputs, options, node_id, self._videos)
 
     def _arguments(self, node_id: str) -> tuple[dict[str, Clip], dict]:
         """What is connected, and what is set."""
