@@ -1,6 +1,6 @@
 """Extract Video: a file, or the part of another clip that the options name."""
 
-from ...media.open import from_clip, open_file
+from ...media import open as video
 from ..node import FPS_OUT, Call, Node, Outputs, Socket
 
 
@@ -8,9 +8,9 @@ def build(call: Call) -> Outputs:
     """The clip and its rate; a file is found by ``call.videos``."""
     settings, clip, videos = call.settings, call.inputs.get("clip"), call.videos
     if clip:
-        clip = from_clip(clip, settings, call.name, videos.tick, look=videos.look)
+        clip = video.from_clip(clip, settings, call.name, videos.tick, look=videos.look)
     else:
-        clip = open_file(videos.find(settings.video), settings, call.name, videos.tick, look=videos.look)
+        clip = video.open_file(videos.find(settings.video), settings, call.name, videos.tick, look=videos.look)
     return {"clip": clip, "fps": float(clip.info.fps)}
 
 
