@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from importlib import import_module
@@ -96,6 +97,31 @@ def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
     for kind, file in own.items():
         classes = {node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
         assert f"{kind.title()}Node" in classes
+
+
+# ComfyUI's words: its folders and modules, and the types of its sockets, also in a union of them.
+FOLDERS = re.compile(r"custom_nodes|(?i:comfy)|upscale_models|diffusion_models|frame_interpolation|geometry_estimation|depthanything")
+SOCKETS = re.compile(r"(IMAGE|MASK|VIDEO|AUDIO|LATENT|FLOAT|INT|STRING|BOOLEAN|COMBO)(,[A-Z0-9_]+)*")
+
+
+def strings(file: Path):
+    """(line, text) of every string in a file, also the parts of f-strings; docstrings are left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    documents = {id(node.body[0].value) for node in ast.walk(tree)
+                 if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize("file", [file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents],
+                         ids=lambda file: str(file.relative_to(ROOT)))
+def test_comfyuis_words_stand_in_the_workflow_room(file):
+    """Sentences may name ComfyUI to the user; what has no space in it is a path, a module or a type."""
+    for line, text in strings(file):
+        if " " not in text.strip():
+            assert not FOLDERS.search(text), f"line {line}: {text!r} is a folder or a module of ComfyUI's"
+            assert not SOCKETS.fullmatch(text), f"line {line}: {text!r} is the type of a socket"
 
 
 def test_every_room_says_what_it_is_for():

@@ -33,7 +33,7 @@ LOADERS = [(kind, arch) for kind, archs in ARCHS.items() for arch in archs]
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch, tmp_path):
-    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
 
