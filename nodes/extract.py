@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.core.options import Option, resolve
-from ..stereoreel.media.open import SAMPLE, from_clip, open_file
+from ..stereoreel.core.options import Option
+from ..stereoreel.media.open import SAMPLE
 from ..stereoreel.media.paths import confine
 from ..stereoreel.workflow import build
+from ..stereoreel.workflow.node import Videos
 from ._comfy import folder_paths, io
 from ._host import ComfyHost, scratch
 from ._images import as_clip
@@ -26,14 +27,12 @@ class ExtractNode(DeclaredNode):
 
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
-        name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), resolve(cls.NODE.options, options)
-        tick = ComfyHost().tick
+        node_id = str(cls.hidden.unique_id)
+        name, tick = build.label(cls.NODE, node_id), ComfyHost().tick
         with naming(name):
-            if clip is not None:
-                made = from_clip(as_clip(clip, name), settings, name, tick)
-            else:
-                made = open_file(find(settings.video, tick), settings, name, tick)
-            return io.NodeOutput(LazyVideo(made), float(made.info.fps))
+            inputs = {} if clip is None else {"clip": as_clip(clip, name)}
+            made = build.stage(cls.NODE, inputs, options, node_id, Videos(lambda video: find(video, tick), tick=tick))
+        return io.NodeOutput(LazyVideo(made["clip"]), made["fps"])
 
     @classmethod
     def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:

@@ -7,10 +7,11 @@ from ..node import FPS_OUT, Call, Node, Outputs, Socket
 def build(call: Call) -> Outputs:
     """The clip and its rate; a file is found by ``call.videos``."""
     settings, clip, videos = call.settings, call.inputs.get("clip"), call.videos
+    how = {"tick": videos.tick, "look": videos.look}
     if clip:
-        clip = video.from_clip(clip, settings, call.name, videos.tick, look=videos.look)
+        clip = video.from_clip(clip, settings, call.name, **how)
     else:
-        clip = video.open_file(videos.find(settings.video), settings, call.name, videos.tick, look=videos.look)
+        clip = video.open_file(videos.find(settings.video), settings, call.name, **how)
     return {"clip": clip, "fps": float(clip.info.fps)}
 
 
