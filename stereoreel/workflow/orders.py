@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Sequence
 
 from ..models import catalog
-from .node import Node
+from .node import Node, Socket
 from .node_specs import NODES
 
 BY_KIND = {node.kind: node for node in NODES if node.source or node.kind in catalog.KINDS or node.sink}
@@ -82,6 +82,18 @@ def _made(node: Node, wired: Container[str]) -> Iterator[tuple[int, str]]:
     for slot, socket in enumerate(node.outputs):
         if socket.name in CHAIN and (socket.name in wired or socket.name not in handed_on):
             yield slot, socket.name
+
+
+def depth_input(kind: str) -> Socket | None:
+    """Where an order connects a kind to the depth; None where it has no such input."""
+    inputs = BY_KIND[kind].inputs
+    return next((socket for socket in inputs if socket.name == CHAIN[1] and not socket.instead), None)
+
+
+def makes_pair(kind: str) -> bool:
+    """Whether a kind makes two eyes of a clip, for which it cannot do without the depth."""
+    socket = depth_input(kind)
+    return socket is not None and not socket.optional
 
 
 def check(order: Sequence[str]) -> None:

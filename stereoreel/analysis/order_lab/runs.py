@@ -75,7 +75,8 @@ class Order:
     def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], shelf: Shelf, upscaler: str):
         self.pair = trial(kinds, part, options, upscaler).pair
         self.kinds = shelf.keep(self.pair, part)
-        self.stereo = next(maker for maker in makers_of([self.pair]) if isinstance(maker, Step) and getattr(maker.recipe, "kind", "") == "stereo")
+        steps = [maker for maker in makers_of([self.pair]) if isinstance(maker, Step)]
+        self.stereo = next(step for step in steps if step.infos["clip"].views > step.inputs[0].info.views)
 
     def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
         """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""

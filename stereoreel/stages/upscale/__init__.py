@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import torch
+
 from ...core.clip import ClipInfo
 from ...core.options import DOWNLOAD, LIVE, Option
 from ...image.compute import PRECISIONS
@@ -44,6 +46,11 @@ def context(options: SimpleNamespace) -> tuple[int, int]:
 def describe(options: SimpleNamespace, frames: ClipInfo) -> ClipInfo:
     width, height = wanted_size(options, frames.width, frames.height)
     return frames.replace(width=width, height=height)
+
+
+def live_options(device: torch.device) -> dict[str, str]:
+    """What a live session sets unless asked otherwise: comparing frames would ask a GPU for an answer each time."""
+    return {"reuse": "off"} if device.type == "cuda" else {}
 
 
 def wanted_parts(options: SimpleNamespace) -> tuple[str, ...]:
