@@ -102,8 +102,8 @@ def _cuts(written: str, label: str) -> str | tuple[int, ...]:
 @PromptServer.instance.routes.get("/stereoreel/live")
 async def _list(request: web.Request) -> web.Response:
     """Every session's figures, by name and node."""
-    told = {key: {what: None if value != value else value for what, value in asdict(one).items()} for key, one in SESSIONS.figures().items()}
-    return web.json_response([{"live": name, "node": node, **figures} for (name, node), figures in told.items()])
+    figures = {key: {what: None if value != value else value for what, value in asdict(one).items()} for key, one in SESSIONS.figures().items()}
+    return web.json_response([{"live": name, "node": node, **facts} for (name, node), facts in figures.items()])
 
 
 @PromptServer.instance.routes.post("/stereoreel/live/close")

@@ -149,9 +149,10 @@ def kinds_asked_for(source: str, kinds: set[str]) -> set[tuple[int, str]]:
     found = set()
     for node in ast.walk(ast.parse(source)):
         for one in named(node):
-            if isinstance(one, ast.Constant) and one.value in kinds:
-                if one.value != "depth" or (isinstance(node, ast.Compare) and "kind" in ast.unparse(node)):
-                    found.add((one.lineno, one.value))
+            value = getattr(one, "value", None)
+            socket = value == "depth" and not (isinstance(node, ast.Compare) and "kind" in ast.unparse(node))
+            if isinstance(one, ast.Constant) and value in kinds and not socket:
+                found.add((one.lineno, value))
     return found
 
 

@@ -19,8 +19,7 @@ from stereoreel.core.options import resolve
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry
 from stereoreel.models.intact import fault
-from stereoreel.nets import depth_anything, rife
-from stereoreel.nets import film_interpolation as film
+from stereoreel.nets import depth_anything, film_interpolation, rife
 
 ARCHS = {  # every module that opens a file of weights
     "upscale": ("spandrel",),
@@ -132,7 +131,7 @@ def tiny() -> dict:
         "basicvsr++": ("vsr", "basicvsr", checkpoint(small_vsr("BasicVSR++"))["state_dict"]),
         "realbasicvsr": ("vsr", "basicvsr", checkpoint(small_vsr("RealBasicVSR"))["state_dict"]),
         "rife": ("interpolate", "checkpoint", rife.RIFE(family).state_dict()),
-        "film": ("interpolate", "checkpoint", film.FILM(2, (2, 2, 2, 2)).state_dict()),
+        "film": ("interpolate", "checkpoint", film_interpolation.FILM(2, (2, 2, 2, 2)).state_dict()),
         "depth": ("depth", "checkpoint", depth_anything.DepthAnything(DEPTH).state_dict()),
     }
 
