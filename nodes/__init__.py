@@ -1,26 +1,27 @@
 """ComfyUI's face of the pack."""
 
+from importlib import import_module
+from pkgutil import iter_modules
+
+from ..stereoreel.workflow.node import Node
 from ..stereoreel.workflow.node_specs import NODES
 from ._comfy import ComfyExtension
 from ._schema import node_class
 from ._stage_node import StageNode
-from .advise import AdviseNode
-from .comfort import ComfortNode
-from .compare import CompareNode
-from .encode import EncodeNode
-from .extract import ExtractNode
-from .keep import KeepNode
-from .order_lab import OrderLabNode
-from .preview import PreviewNode
 
 WEB_DIRECTORY = "./web"
-BASES = {"extract": ExtractNode, "encode": EncodeNode, "comfort": ComfortNode, "compare": CompareNode, "preview": PreviewNode,
-         "keep": KeepNode, "advise": AdviseNode, "orders": OrderLabNode}
 
 
 class StereoReel(ComfyExtension):
     async def get_node_list(self) -> list[type]:
-        return [node_class(node, BASES.get(node.kind, StageNode)) for node in NODES]
+        return [node_class(node, face(node)) for node in NODES]
+
+
+def face(node: Node) -> type:
+    """How a node runs in ComfyUI: by ``DepthNode`` in ``depth.py``, named after its kind; as any stage where it has no such file."""
+    if node.kind not in {module.name for module in iter_modules(__path__)}:
+        return StageNode
+    return getattr(import_module(f".{node.kind}", __package__), f"{node.kind.title()}Node")
 
 
 async def comfy_entrypoint() -> StereoReel:

@@ -11,6 +11,7 @@ from torch import nn
 
 from ..stereoreel.core.file_cache import FileCache
 from ..stereoreel.models import weights
+from ..stereoreel.models.folders import folders, listed
 from ._comfy import ModelPatcher, ProgressBar, VideoInput, folder_paths, model_management
 
 
@@ -31,18 +32,18 @@ class ComfyHost:
 
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)
-        for folder in weights.folders(kind):
+        for folder in folders(kind):
             if folder in folder_paths.folder_names_and_paths and (path := folder_paths.get_full_path(folder, file)):
                 return Path(path)
             if (path := Path(folder_paths.models_dir) / folder / file).is_file():
                 return path
-        raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join(weights.folders(kind))}).")
+        raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join(folders(kind))}).")
 
     def files(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for folder in weights.listed(kind) for name in _files(folder)))
+        return list(dict.fromkeys(name for folder in listed(kind) for name in _files(folder)))
 
     def folder(self, kind: str) -> Path:
-        first = weights.folders(kind)[0]
+        first = folders(kind)[0]
         registered = folder_paths.folder_names_and_paths.get(first, ([],))[0]
         return Path(registered[0]) if registered else Path(folder_paths.models_dir) / first
 

@@ -19,10 +19,9 @@ from ..stereoreel.core.transforms import Recut
 from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.live_stage import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
-from ..stereoreel.stages.interpolate import target_fps
 from ..stereoreel.workflow import build
-from ..stereoreel.workflow.build import DEFAULT_RATE
-from ..stereoreel.workflow.node_specs import MASKS, Node
+from ..stereoreel.workflow.build import DEFAULT_RATE, written
+from ..stereoreel.workflow.node import MASKS, Node
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
 
@@ -79,11 +78,8 @@ def run(node: Node, node_id: str, clip: Tensor, depth: Tensor | None, fps, packe
             PromptServer.instance.send_progress_text(figures, node_id)
     types = {socket.name: socket.type for socket in node.outputs}
     outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
-    if node.kind == "interpolate":
-        settings = plan.settings
-        outputs["fps"] = float(rate if settings.slow_motion else target_fps(settings, session.line.infos[0]))
-        outputs["cuts"] = ", ".join(map(str, session.cuts)) or "none"
-    return outputs, figures
+    facts = {"fps": float(session.line.made["clip"].fps), "cuts": written(session.cuts)}
+    return outputs | {socket: fact for socket, fact in facts.items() if socket in types}, figures
 
 
 def _frames(images: Tensor, pair: bool) -> Tensor:
@@ -108,8 +104,8 @@ def _cuts(written: str, label: str) -> str | tuple[int, ...]:
 @PromptServer.instance.routes.get("/stereoreel/live")
 async def _list(request: web.Request) -> web.Response:
     """Every session's figures, by name and node."""
-    told = {key: {what: None if value != value else value for what, value in asdict(one).items()} for key, one in SESSIONS.figures().items()}
-    return web.json_response([{"live": name, "node": node, **figures} for (name, node), figures in told.items()])
+    figures = {key: {what: None if value != value else value for what, value in asdict(one).items()} for key, one in SESSIONS.figures().items()}
+    return web.json_response([{"live": name, "node": node, **facts} for (name, node), facts in figures.items()])
 
 
 @PromptServer.instance.routes.post("/stereoreel/live/close")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..stereoreel.core import cancel
 from ..stereoreel.core.options import Option
-from ..stereoreel.workflow.node_specs import Node, Socket
+from ..stereoreel.workflow.node import Node, Socket
 from ._comfy import io
 from ._host import ComfyHost
 

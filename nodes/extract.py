@@ -6,9 +6,10 @@ from pathlib import Path
 
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
-from ..stereoreel.media.open import SAMPLE, from_clip, open_file
+from ..stereoreel.media.open import SAMPLE
 from ..stereoreel.media.paths import confine
 from ..stereoreel.workflow import build
+from ..stereoreel.workflow.node import Videos
 from ._comfy import folder_paths, io
 from ._host import ComfyHost, scratch
 from ._images import as_clip
@@ -26,15 +27,13 @@ class ExtractNode(DeclaredNode):
 
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
-        name, settings = build.label(cls.NODE, str(cls.hidden.unique_id)), build.settings_of(cls.NODE, options)
-        host = ComfyHost()
+        node_id, host = str(cls.hidden.unique_id), ComfyHost()
+        name = build.label(cls.NODE, node_id)
         with naming(name):
-            if clip is not None:
-                made = from_clip(as_clip(clip, name), settings, name, host.tick)
-            else:
-                file = find(settings.video, host.tick)
-                made = open_file(file, settings, name, host.tick, files=host.file_cache)
-            return io.NodeOutput(LazyVideo(made), float(made.info.fps))
+            inputs = {} if clip is None else {"clip": as_clip(clip, name)}
+            videos = Videos(lambda video: find(video, host.tick), tick=host.tick, files=host.file_cache)
+            made = build.stage(cls.NODE, inputs, options, node_id, videos)
+        return io.NodeOutput(LazyVideo(made["clip"]), made["fps"])
 
     @classmethod
     def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:

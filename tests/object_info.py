@@ -1,7 +1,8 @@
 """The pack's nodes as ComfyUI's ``/object_info`` would tell them, from the declarations alone."""
 
 from stereoreel.core.options import Option
-from stereoreel.workflow.node_specs import NODES, Node
+from stereoreel.workflow.node import Node
+from stereoreel.workflow.node_specs import NODES
 
 
 def object_info() -> dict:

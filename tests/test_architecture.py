@@ -127,6 +127,101 @@ def test_signatures_stay_short():
             if count > MOST_PARAMETERS:
                 found[f"{place}:{name}"] = count
     assert found.keys() == LONG_SIGNATURES.keys()
+def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
+    """A file under another name would never be looked for: its node would run as any stage does."""
+    from stereoreel.models import catalog
+    from stereoreel.workflow.node_specs import NODES
+
+    own = {file.stem: file for file in (ROOT / "nodes").glob("[!_]*.py")}
+    kinds = {node.kind for node in NODES}
+    assert set(own) <= kinds and kinds - set(own) <= set(catalog.KINDS)
+    for kind, file in own.items():
+        classes = {node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
+        assert f"{kind.title()}Node" in classes
+
+
+# ComfyUI's words: its folders and modules, and the types of its sockets, also in a union of them.
+FOLDERS = re.compile(r"custom_nodes|(?i:comfy)|upscale_models|diffusion_models|frame_interpolation|geometry_estimation|depthanything")
+SOCKETS = re.compile(r"(IMAGE|MASK|VIDEO|AUDIO|LATENT|FLOAT|INT|STRING|BOOLEAN|COMBO)(,[A-Z0-9_]+)*")
+
+
+def strings(file: Path):
+    """(line, text) of every string in a file, also the parts of f-strings; docstrings are left out."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    documents = {id(node.body[0].value) for node in ast.walk(tree)
+                 if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+            yield node.lineno, node.value
+
+
+@pytest.mark.parametrize("file", [file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents],
+                         ids=lambda file: str(file.relative_to(ROOT)))
+def test_comfyuis_words_stand_in_the_workflow_room(file):
+    """Sentences may name ComfyUI to the user; what has no space in it is a path, a module or a type."""
+    for line, text in strings(file):
+        if " " not in text.strip():
+            assert not FOLDERS.search(text), f"line {line}: {text!r} is a folder or a module of ComfyUI's"
+            assert not SOCKETS.fullmatch(text), f"line {line}: {text!r} is the type of a socket"
+
+
+# Where a kind may be asked for by name: what else names one is a list beside the only place that knows it.
+NAMING_KINDS = {
+    "analysis/advisor/excerpts.py": "depth costs a dozen frames more where it is shown what lies around",
+    "analysis/advisor/verdict.py": "advice on the options of each stage",
+    "analysis/order_lab/lab.py": "with what Stereo works while orders are compared",
+    "analysis/order_lab/options.py": "options of the stages that an order has",
+    "analysis/order_lab/report.py": "orders, a word of its figures",
+    "cli/reports.py": "how each report is shown",
+    "film/identity.py": "encode, a word of a film's description",
+}
+
+
+def named(node: ast.AST) -> list[ast.expr]:
+    """What a piece of source compares with, or looks up by."""
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        return [one for side in sides for one in getattr(side, "elts", [side])]
+    return {ast.Dict: lambda: node.keys, ast.Subscript: lambda: [node.slice]}.get(type(node), list)()
+
+
+def kinds_asked_for(source: str, kinds: set[str]) -> set[tuple[int, str]]:
+    """(line, kind); depth is a socket's name as well, and counts where it is compared with a kind."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        for one in named(node):
+            value = getattr(one, "value", None)
+            socket = value == "depth" and not (isinstance(node, ast.Compare) and "kind" in ast.unparse(node))
+            if isinstance(one, ast.Constant) and value in kinds and not socket:
+                found.add((one.lineno, value))
+    return found
+
+
+@pytest.mark.parametrize("file", ENGINE, ids=lambda file: str(file.relative_to(ROOT)))
+def test_a_kind_is_known_in_its_own_places_alone(file):
+    from stereoreel.models import catalog
+    from stereoreel.workflow.node_specs import NODES
+
+    place = file.relative_to(ROOT / "stereoreel").as_posix()
+    if not place.startswith(("stages/", "workflow/nodes/")) and place not in NAMING_KINDS:
+        kinds = {*catalog.KINDS, *(node.kind for node in NODES)}
+        assert not kinds_asked_for(file.read_text(encoding="utf-8"), kinds)
+
+
+@pytest.mark.parametrize("source", ['if node.kind == "depth": pass', 'x = "vsr" in kinds', 'if kind in ("advise", "keep"): pass',
+                                    'TABLE = {"upscale": 1}', 'options["stereo"] = 2'])  # fmt: skip
+def test_asking_for_a_kind_by_name_is_seen(source):
+    assert kinds_asked_for(source, {"depth", "vsr", "advise", "keep", "upscale", "stereo"})
+    assert not kinds_asked_for('ORDER = ("vsr", "depth"); made["depth"], {"depth": 1}, "depth" in made', {"depth", "vsr"})
+
+
+def test_every_kind_has_its_stages_its_models_and_a_node():
+    from stereoreel.models import catalog
+    from stereoreel.workflow.node_specs import NODES
+
+    folders = {file.parent.name for file in (ROOT / "stereoreel" / "stages").glob("*/__init__.py")}
+    assert len(catalog.KINDS) == len(folders) and set(catalog.KINDS) == folders
+    assert folders <= {node.kind for node in NODES} and folders <= {file.stem for file in (ROOT / "models_config").glob("*.yaml")}
 
 
 def test_every_room_says_what_it_is_for():

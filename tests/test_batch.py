@@ -7,7 +7,7 @@ import pytest
 import torch
 from media_files import moving
 
-from stereoreel.core import tensor_source as batch
+from stereoreel.core import tensor_source
 from stereoreel.core.tensor_source import TensorSource, new_batch
 
 
@@ -75,10 +75,10 @@ def test_a_batch_that_fits_is_in_memory(tmp_path):
 @pytest.fixture
 def little_memory(monkeypatch, tmp_path):
     """As on a machine with 1 KiB of memory; scratch on a disk."""
-    if batch.on_tmpfs(tmp_path):
+    if tensor_source.on_tmpfs(tmp_path):
         pytest.skip("temporary files lie in memory here")
-    monkeypatch.delenv(batch.SCRATCH_VARIABLE, raising=False)
-    monkeypatch.setattr(batch, "free_memory", lambda: 1024)
+    monkeypatch.delenv(tensor_source.SCRATCH_VARIABLE, raising=False)
+    monkeypatch.setattr(tensor_source, "free_memory", lambda: 1024)
     return tmp_path
 
 
@@ -94,7 +94,7 @@ def test_a_batch_that_does_not_fit_lies_in_a_file_that_goes_away(little_memory, 
 
 
 def test_scratch_is_where_the_administrator_says(little_memory, monkeypatch):
-    monkeypatch.setenv(batch.SCRATCH_VARIABLE, str(little_memory / "fast"))
+    monkeypatch.setenv(tensor_source.SCRATCH_VARIABLE, str(little_memory / "fast"))
     new_batch((5, 64, 64, 3), torch.float32, little_memory / "temp")
     assert (little_memory / "fast").is_dir() and not (little_memory / "temp").exists()
 
@@ -106,7 +106,7 @@ def test_a_disk_that_is_too_small_is_told_with_numbers(little_memory):
 
 
 def test_memory_pretending_to_be_a_disk_is_refused(little_memory):
-    if not os.path.isdir("/dev/shm") or not batch.on_tmpfs("/dev/shm"):
+    if not os.path.isdir("/dev/shm") or not tensor_source.on_tmpfs("/dev/shm"):
         pytest.skip("no tmpfs here")
     with pytest.raises(OSError, match="tmpfs"):
         new_batch((5, 64, 64, 3), torch.float32, "/dev/shm")

@@ -19,7 +19,7 @@ from stereoreel.workflow import orders
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
     """This project may lie in a ComfyUI whose own models must not be seen here."""
-    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
 
 
 @pytest.fixture

@@ -6,8 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from stereoreel.nets import film_interpolation as film
-from stereoreel.nets import rife
+from stereoreel.nets import film_interpolation, rife
 from stereoreel.nets.film_interpolation import FILM
 
 NARROW = dict(filters=4, flow_filters=(4, 8, 8, 16))
@@ -58,14 +57,14 @@ def test_names_shapes_and_size_of_the_published_file():
 ], ids=["conv", "ddp", "sequence"])
 def test_a_file_is_known_by_its_shapes(packed):
     state = {packed(key): tensor for key, tensor in on_meta(**NARROW).state_dict().items()}
-    assert film.detect(state) == (4, (4, 8, 8, 16))
-    assert film.load(state).state_dict().keys() == on_meta(**NARROW).state_dict().keys()
+    assert film_interpolation.detect(state) == (4, (4, 8, 8, 16))
+    assert film_interpolation.load(state).state_dict().keys() == on_meta(**NARROW).state_dict().keys()
 
 
 def test_saved_and_loaded_again_is_the_same_network(tmp_path):
     net = random_net().half()
     torch.save(net.state_dict(), tmp_path / "film.pt")
-    again = film.load(torch.load(tmp_path / "film.pt", weights_only=True)).state_dict()
+    again = film_interpolation.load(torch.load(tmp_path / "film.pt", weights_only=True)).state_dict()
     assert all(torch.equal(again[key], tensor) and tensor.dtype == torch.float16 for key, tensor in net.state_dict().items())
 
 
@@ -73,17 +72,17 @@ def test_other_files_are_refused_by_name():
     with torch.device("meta"):
         other = rife.RIFE(rife.FAMILIES[0]).state_dict()
     with pytest.raises(ValueError, match="a RIFE checkpoint, not a FILM one"):
-        film.load({"module." + key: tensor for key, tensor in other.items()})
+        film_interpolation.load({"module." + key: tensor for key, tensor in other.items()})
     with pytest.raises(ValueError, match=r"convs\.0\.0\.conv\.weight is missing among its 1 tensors"):
-        film.load({"model.0.weight": torch.empty(1, device="meta")})
+        film_interpolation.load({"model.0.weight": torch.empty(1, device="meta")})
     state = on_meta(**NARROW).state_dict()
     with pytest.raises(ValueError, match=r"82 tensors and this checkpoint 81.*fuse\.output_conv\.bias"):
-        film.load({key: tensor for key, tensor in state.items() if key != "fuse.output_conv.bias"})
+        film_interpolation.load({key: tensor for key, tensor in state.items() if key != "fuse.output_conv.bias"})
 
 
 def test_sizes_that_do_not_divide_are_padded_by_the_caller():
     net = on_meta(**NARROW)
-    assert film.padding(1080, 1920) == (0, 0, 0, 8)
+    assert film_interpolation.padding(1080, 1920) == (0, 0, 0, 8)
     with pytest.raises(ValueError, match="divide by 64, not 1920x1080"):
         net.pair(*torch.empty(2, 1, 3, 1080, 1920, device="meta"))
     made = net(*torch.empty(2, 1, 3, 1088, 1920, device="meta"), torch.empty(1, device="meta"))
@@ -119,7 +118,7 @@ def test_motion_both_ways_depends_on_the_order_only():
         torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
     made = net.at(there, torch.tensor([0.25]))
     torch.testing.assert_close(made.flow, torch.cat([there.backward[0] * 0.25, there.forward[0] * 0.75], 1))
-    torch.testing.assert_close(made.first, film.warp(first, made.flow[:, :2]))
+    torch.testing.assert_close(made.first, film_interpolation.warp(first, made.flow[:, :2]))
     assert (made.mask == 0.75).all()
 
 
@@ -150,4 +149,4 @@ def test_flow_and_sampling_stay_in_single_precision(dtype):
     wide, flow = pictures(1, 16, 1984, 3).to(dtype), torch.zeros(1, 2, 16, 1920)
     flow[:, 0] = 40.25
     expected = wide[..., 40:1900].float() * 0.75 + wide[..., 41:1901].float() * 0.25
-    torch.testing.assert_close(film.warp(wide[..., :1920], flow)[..., :1860], expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(film_interpolation.warp(wide[..., :1920], flow)[..., :1860], expected, atol=1e-3, rtol=0)

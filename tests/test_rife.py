@@ -10,8 +10,7 @@ from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.nets import film_interpolation as film
-from stereoreel.nets import rife
+from stereoreel.nets import film_interpolation, rife
 from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.networks import NetworkMaker
 from stereoreel.stages.interpolate.rife import RifeNetwork
@@ -98,9 +97,9 @@ def test_every_packing_of_a_file_runs(name, prefix, rename, put, host, tensor_cl
 
 def test_film_runs_at_every_time(put, host, tensor_clip):
     torch.manual_seed(0)
-    net, images = film.FILM(8, (8, 8, 8, 8)).eval(), photo(3)
+    net, images = film_interpolation.FILM(8, (8, 8, 8, 8)).eval(), photo(3)
     out = made(put(net, "film.safetensors"), host, tensor_clip(images), multiplier=3)["clip"]
-    pair = [torch.nn.functional.pad(image.movedim(-1, 0)[None], film.padding(*SIZE)) for image in images[1:]]
+    pair = [torch.nn.functional.pad(image.movedim(-1, 0)[None], film_interpolation.padding(*SIZE)) for image in images[1:]]
     with torch.inference_mode():
         wanted = net(*pair, torch.tensor([2 / 3])).image[0, :, : SIZE[0], : SIZE[1]].movedim(0, -1).clamp(0, 1)
     torch.testing.assert_close(out[5], wanted, atol=1e-4, rtol=0)

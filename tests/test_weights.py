@@ -16,7 +16,8 @@ from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.models import catalog, download, weights
 from stereoreel.models.catalog import choose
-from stereoreel.models.headless import Headless, comfy_models
+from stereoreel.models.folders import enclosing_models
+from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan, plans
 from stereoreel.models.weights import File, read
 from stereoreel.workflow import orders
@@ -25,7 +26,7 @@ from stereoreel.workflow import orders
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
     """This project may lie in a ComfyUI whose own models must not be seen here."""
-    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
 
 
 # Names and folders
@@ -74,10 +75,9 @@ def test_linked_folders_are_followed_and_circles_end(host, tmp_path):
 
 def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
     comfy = tmp_path / "ComfyUI"
-    assert comfy_models(comfy / "custom_nodes" / "pack") == comfy / "models"
-    assert comfy_models(tmp_path / "elsewhere" / "pack") is None
-    monkeypatch.setattr("stereoreel.models.headless.CHECKOUT", comfy / "custom_nodes" / "pack")
-    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: comfy / "models")
+    assert enclosing_models(comfy / "custom_nodes" / "pack") == comfy / "models"
+    assert enclosing_models(tmp_path / "elsewhere" / "pack") is None
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: comfy / "models")
     monkeypatch.delenv("STEREOREEL_MODELS", raising=False)
     host = Headless("cpu")
     assert host.folder("upscale") == comfy / "models" / "upscale_models" and host.folder("depth") == comfy / "models" / "depthanything"

@@ -21,7 +21,7 @@ from stereoreel.core.pull import pull
 from stereoreel.image.edge_snap import snap
 from stereoreel.image.resize import resize
 from stereoreel.workflow.build import stage
-from stereoreel.workflow.node_specs import Node
+from stereoreel.workflow.node import Node
 from stereoreel.workflow.orders import BY_KIND
 
 from .truth import DIVERGENCE, Truth, all_frames, area, kept

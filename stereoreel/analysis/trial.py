@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..core.clip import Clip
 from ..workflow.build import stage
-from ..workflow.orders import BY_KIND, COMPARED, check
+from ..workflow.orders import BY_KIND, COMPARED, check, depth_input, makes_pair
 
 
 class Trial(NamedTuple):
@@ -29,12 +29,13 @@ def trial(order: Sequence[str] | str, clip: Clip, options: Mapping[str, Mapping]
     names = COMPARED[order] if isinstance(order, str) else order
     kinds = [upscaler if name == "upscaler" else name for name in names]
     check(("extract", *kinds, "encode"))
-    if "stereo" not in kinds:
+    if not any(map(makes_pair, kinds)):
         raise ValueError("This order has no stereo, so there is no pair to compare; put stereo behind depth.")
     depth = frames = used = None
     for number, kind in enumerate(kinds, 1):
-        takes_depth = kind == "stereo" or (kind == "interpolate" and depth is not None and "stereo" in kinds[number:])
-        if kind == "stereo":
+        moves_depth = depth is not None and depth_input(kind) and any(map(makes_pair, kinds[number:]))
+        takes_depth = makes_pair(kind) or moves_depth
+        if makes_pair(kind):
             frames, used = clip, depth
         inputs = {"clip": clip, **({"depth": depth} if takes_depth else {})}
         made = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))

@@ -12,7 +12,7 @@ from .. import __version__
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
 from ..core.files import plain_error, refuse_harm, save_text
-from ..core.meter import Meter, told
+from ..core.meter import Meter, in_words
 from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
@@ -20,8 +20,7 @@ from ..workflow import graph as workflow
 from ..workflow import orders
 from ..workflow.litegraph import render
 from ..workflow.node_specs import NODES
-from . import advise, film
-from . import models as stock
+from . import advise, film, models
 from . import orders as order_lab
 from .interrupt import CtrlC
 from .paths import WORKFLOWS, find_video, find_workflow, output_files
@@ -64,8 +63,8 @@ def _parser() -> argparse.ArgumentParser:
 
     nodes = commands.add_parser("nodes", help="list the nodes and their options")
     nodes.set_defaults(run=_nodes)
-    models = commands.add_parser("models", help="list the models, and which have their weights here")
-    models.set_defaults(run=_models)
+    listing = commands.add_parser("models", help="list the models, and which have their weights here")
+    listing.set_defaults(run=_models)
     advise.declare(commands)
     order_lab.declare(commands)
     film.declare(commands)
@@ -122,7 +121,7 @@ def costs(meter: Meter) -> str:
     for label, cost in meter.costs.items():
         memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
         each = 1000 * cost.seconds / max(1, cost.frames)
-        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {told(cost.counts)}".rstrip())
+        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {in_words(cost.counts)}".rstrip())
     return "\n".join(lines)
 
 
@@ -140,7 +139,7 @@ def _nodes(options) -> int:
 
 
 def _models(options) -> int:
-    print("\n".join(stock.listed(Headless())))
+    print("\n".join(models.listed(Headless())))
     return 0
 
 
@@ -149,9 +148,9 @@ def _fetch(options) -> int:
     if not options.names and not options.list:
         raise ValueError("Name the models to fetch; python -m stereoreel fetch --list tells which there are.")
     if options.list:
-        print("\n".join(stock.fetchable(host)))
+        print("\n".join(models.fetchable(host)))
     try:
-        stock.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
+        models.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
     except KeyboardInterrupt as error:
         print("cancelled; what has come is kept in a .part file, and the same command goes on from there", file=sys.stderr)
         return getattr(error, "status", 130)

@@ -65,7 +65,7 @@ class Meter:
         """Keep, and log, what a stage counted."""
         if counts:
             self._cost(label).counts.update(counts)
-            log.info("%s: %s", label, told(counts))
+            log.info("%s: %s", label, in_words(counts))
 
     def _cost(self, label: str) -> Cost:
         return self.costs.setdefault(label, Cost())
@@ -84,7 +84,8 @@ class Meter:
         self._since = time.perf_counter()
 
 
-def told(counts: Mapping[str, int]) -> str:
+def in_words(counts: Mapping[str, int]) -> str:
+    """What a stage counted, as ``12 tiles, 3 frames``; what is none is left out."""
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 

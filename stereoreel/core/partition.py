@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from . import excerpt as peek
-from . import transforms as views
 from .clip import Clip, ClipInfo, Shot, Step
+from .excerpt import Rebuilt, Spans, frames_needed, joined_spans, makers_of, plain_facts
 from .per_eye import TIME
 from .stage_cache import StageCache
+from .transforms import Recut, Uncut, Weightless
 
 GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
 LONGEST = 1500  # the longest shot that is not split
@@ -45,7 +45,7 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
     frames = clips[0].info.frames
     if not _divisible(clips):
         return [Unit(0, frames, 0, frames)]
-    lead = LEAD if any(isinstance(maker, Step) and not getattr(maker.recipe, "framewise", False) for maker in peek.makers_of(clips)) else 0
+    lead = LEAD if any(isinstance(maker, Step) and not getattr(maker.recipe, "framewise", False) for maker in makers_of(clips)) else 0
     return cover([0, *_clean(clips), frames], group, lead)
 
 
@@ -81,7 +81,7 @@ def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None)
     ``stages`` keeps the loaded stages, and so their networks, from one excerpt of the same clips to the next.
     """
     wanted = [(unit.first, unit.last)]
-    made = peek.Rebuilt(clips, wanted, _needed, stages)
+    made = Rebuilt(clips, wanted, _needed, stages)
     return [Clip(Step.over(_Window(unit.start, unit.stop), made.clip(clip, wanted))) for clip in clips]
 
 
@@ -98,7 +98,7 @@ def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
 
 def _divisible(clips: Sequence[Clip]) -> bool:
     """Whether parts of the sources can be had, and no stage leads from the last frame to the first."""
-    makers = peek.makers_of(clips)
+    makers = makers_of(clips)
     loops = any(isinstance(maker, Step) and getattr(maker.recipe, "loops", False) for maker in makers)
     return clips[0].info.frames > 0 and not loops and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
 
@@ -106,7 +106,7 @@ def _divisible(clips: Sequence[Clip]) -> bool:
 def _clean(clips: Sequence[Clip]) -> list[int]:
     """Where all the clips, and all that they are made of, have a cut."""
     known: dict[int, set[int] | None] = {}  # by maker; None: everywhere, because it is a source
-    for maker in peek.makers_of(clips):
+    for maker in makers_of(clips):
         known[id(maker)] = _after(maker, _all(known, maker.inputs)) if isinstance(maker, Step) else None
     found = _all(known, clips)
     if found is None:  # nothing between sources and clips remembers anything
@@ -124,7 +124,7 @@ def _all(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] |
 
 def _after(step: Step, allowed: set[int] | None) -> set[int] | None:
     """Where the output of a step may be taken apart, whose inputs may be at ``allowed``."""
-    if isinstance(step.recipe, (views.Recut, views.Uncut)):
+    if isinstance(step.recipe, (Recut, Uncut)):
         return allowed
     before, after = step.inputs[0].info.cuts, next(iter(step.infos.values())).cuts
     if len(before) != len(after):
@@ -138,12 +138,12 @@ def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
     return one & other
 
 
-def _needed(step: Step, spans: peek.Spans) -> peek.Spans:
+def _needed(step: Step, spans: Spans) -> Spans:
     """The frames of its inputs that a stage wants; where a span begins or ends with a shot, exactly those of that shot."""
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     found = []
     for start, stop in spans:
-        [(first, last)] = peek.frames_needed(step, [(start, stop)])
+        [(first, last)] = frames_needed(step, [(start, stop)])
         if len(info.cuts) == len(made.cuts):
             after = bisect_right(made.cuts, start)  # of shots that are empty, the one behind them begins here
             if start == 0 or (after and made.cuts[after - 1] == start):
@@ -152,11 +152,11 @@ def _needed(step: Step, spans: peek.Spans) -> peek.Spans:
             if stop == made.frames or (before < len(made.cuts) and made.cuts[before] == stop):
                 last = info.cuts[before] if before < len(info.cuts) else info.frames
         found.append((first, last))
-    return peek.joined_spans(found)
+    return joined_spans(found)
 
 
 @dataclass(frozen=True)
-class _Window(views.Weightless):
+class _Window(Weightless):
     """Some frames of an excerpt as a clip of nothing else; cuts, times and rate are the film's."""
 
     start: int
@@ -166,7 +166,7 @@ class _Window(views.Weightless):
     def describe(self, clip: ClipInfo) -> ClipInfo:
         cuts = tuple(cut - self.start for cut in clip.cuts if self.start < cut < self.stop)
         times = clip.times and tuple(time - clip.times[self.start] for time in clip.times[self.start:self.stop])
-        return ClipInfo(**peek.plain_facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
+        return ClipInfo(**plain_facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start

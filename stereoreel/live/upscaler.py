@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..core.host import Host
+from ..models.catalog import module
 from ..models.headless import Headless
 from ..models.lazy_stage import Plan
 from .frames import as_tensor
@@ -36,9 +37,8 @@ class Upscaler:
                  constant: bool = False, beside: bool = False, delay: int = 0, fps: Fraction | int = 24, cuts="auto", **options):  # fmt: skip
         host = host or Headless(device)
         self._session = Session(host, beside)
-        usual = {"live": "upscaler"}  # so that auto takes a model that keeps up
-        if kind == "upscale" and host.device.type == "cuda":
-            usual["reuse"] = "off"  # comparing frames would ask the device for an answer each time
+        usual = getattr(module(kind), "live_options", lambda device: {})(host.device)
+        usual = {"live": "upscaler", **usual}  # so that auto takes a model that keeps up
         self._kind, self._options = kind, {**usual, **options, "model": model}
         self._given = dict(fps=fps, mode=CONSTANT if constant else READY, delay=delay, cuts=cuts)
         self._plan = Plan(kind, self._options, kind)

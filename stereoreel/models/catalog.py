@@ -23,7 +23,7 @@ from .weights import File, checked, found, is_weights, locate, spoilt
 
 log = logging.getLogger(__name__)
 
-KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")
+KINDS: tuple[str, ...] = import_module("..stages", __package__).KINDS
 CONFIG = data("models_config")
 MAIN = "weights"  # the role of a model's only or most important file
 PASSED_OVER = "passing over"
@@ -94,6 +94,8 @@ def own_files(kind: str, host: Host) -> list[str]:
 
 
 def module(kind: str) -> ModuleType:
+    """What a kind says of itself; ValueError for a kind there is not."""
+    _catalogue(kind)
     return import_module(f"..stages.{kind}", __package__)
 
 

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from ..core.file_cache import FileCache
-from ..core.places import CHECKOUT
 from . import weights
+from .folders import enclosing_models, folders, listed
 
 MODELS_VARIABLE = "STEREOREEL_MODELS"
 
@@ -33,21 +33,21 @@ class Headless:
 
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)
-        for folder in self._within(weights.folders(kind)):
+        for folder in self._within(folders(kind)):
             if (folder / file).is_file():
                 return folder / file
         raise FileNotFoundError(f"{file} is not in {self.folder(kind)}.")
 
     def files(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for folder in self._within(weights.listed(kind)) for name in weights.listing(folder)))
+        return list(dict.fromkeys(name for folder in self._within(listed(kind)) for name in weights.listing(folder)))
 
     def folder(self, kind: str) -> Path:
         """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as well."""
-        first, own = self.models[0] / weights.folders(kind)[0], self.models[0] / kind
-        return first if first.is_dir() or self.models[0] == comfy_models() else own
+        first, own = self.models[0] / folders(kind)[0], self.models[0] / kind
+        return first if first.is_dir() or self.models[0] == enclosing_models() else own
 
-    def _within(self, folders: Iterable[str]) -> list[Path]:
-        return [root / name for root in self.models for name in folders]
+    def _within(self, names: Iterable[str]) -> list[Path]:
+        return [root / name for root in self.models for name in names]
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
         for net in nets:
@@ -62,13 +62,8 @@ class Headless:
 def models_folders() -> list[Path]:
     """Where models are looked for outside ComfyUI; the first is where new ones go."""
     named = [Path(place) for place in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if place]
-    comfy = [place for place in [comfy_models()] if place]
-    return [*named, *comfy] if named else [*comfy, Path.cwd() / "models"]
-
-
-def comfy_models(pack: Path = CHECKOUT) -> Path | None:
-    """The models folder of the ComfyUI whose custom_nodes folder a pack lies in."""
-    return pack.parents[1] / "models" if pack.parent.name == "custom_nodes" else None
+    shared = [place for place in [enclosing_models()] if place]
+    return [*named, *shared] if named else [*shared, Path.cwd() / "models"]
 
 
 def best_device() -> str:

@@ -14,7 +14,6 @@ from .machine import Machine, unmet
 FILE = data("models_config") / "policy.yaml"
 QUALITY, LIVE = "quality", "live"
 AIMS = {QUALITY: "the best picture, however long it takes", LIVE: "no frame per second may be lost"}
-KINDS = ("vsr", "upscale")  # the kinds between which it chooses
 
 
 def aim(session: str | None) -> str:
@@ -38,6 +37,11 @@ def rows() -> tuple[Row, ...]:
     """All recommendations, best first."""
     read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return tuple(Row(row["kind"], tuple(row["models"]), row["why"], tuple(row.get("aims", AIMS)), row.get("where", {})) for row in read)
+
+
+def kinds() -> tuple[str, ...]:
+    """The kinds between which it chooses."""
+    return tuple(dict.fromkeys(row.kind for row in rows()))
 
 
 def suited(machine: Machine, aim: str, kind: str | None = None) -> Iterator[Row]:

@@ -1,4 +1,4 @@
-"""Weights: the folders where users keep them, and the files that hold them."""
+"""Weights: the files that hold them, and what is in these."""
 
 from __future__ import annotations
 
@@ -25,16 +25,6 @@ if TYPE_CHECKING:
     from ..core.host import Host
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
-# ComfyUI's folders for each kind, below its models folder; what is fetched goes into the first.
-HERE = "."  # the models folder itself, where FlashVSR's packs make a folder for their files: looked into by name, never listed
-FOLDERS = {
-    "upscale": ("upscale_models",),
-    "vsr": ("vsr", "upscale_models", "diffusion_models", HERE),
-    # the last two are where the pack with the most users keeps RIFE
-    "interpolate": ("frame_interpolation", "rife", *(f"../custom_nodes/{name}/ckpts/rife" for name in
-                    ("comfyui-frame-interpolation", "ComfyUI-Frame-Interpolation"))),
-    "depth": ("depthanything", "geometry_estimation"),
-}
 # under which training scripts keep a network's weights, best first
 WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict", "module", "model", "net")
 HARMLESS = ("torch.", "collections.OrderedDict", "typing.OrderedDict")  # what pickles of checkpoints name
@@ -70,16 +60,6 @@ class File:
 def megabytes(count: int) -> str:
     """Bytes for people: ``67 MB``, ``2.5 MB``."""
     return f"{count / 1e6:.{0 if count >= 1e7 else 1}f} MB"
-
-
-def folders(kind: str) -> tuple[str, ...]:
-    """Names of the folders that may hold a kind's weights, in the order of looking."""
-    return tuple(dict.fromkeys((*FOLDERS.get(kind, ()), kind)))
-
-
-def listed(kind: str) -> tuple[str, ...]:
-    """Those of them whose files may all be looked at."""
-    return tuple(folder for folder in folders(kind) if folder != HERE)
 
 
 def checked(name: str) -> str:

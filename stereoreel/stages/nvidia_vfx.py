@@ -49,8 +49,8 @@ class Effect:
                     setattr(self.effect, size, pixels)
                 self.effect.load()
         except (RuntimeError, ValueError, OSError) as error:
-            told = str(error).strip().split("\n")[0]
-            raise RuntimeError(f"{name} does not start here ({told}); update NVIDIA's driver and nvidia-vfx, or choose another model.") from error
+            said = str(error).strip().split("\n")[0]
+            raise RuntimeError(f"{name} does not start here ({said}); update NVIDIA's driver and nvidia-vfx, or choose another model.") from error
         weakref.finalize(self, self.effect.close).atexit = False
 
     def picture(self, method: str, *given: Tensor | float) -> Tensor:

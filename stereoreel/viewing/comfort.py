@@ -95,7 +95,7 @@ def _stereo_of(clip: Clip) -> Step | None:
     """The Stereo stage that made a clip, where nothing since then changed what each eye sees by more than its detail or its rate."""
     while isinstance(clip.maker, Step):
         recipe = clip.maker.recipe
-        if isinstance(recipe, Plan) and recipe.kind == "stereo":
+        if isinstance(recipe, Plan) and clip.info.views > clip.maker.inputs[0].info.views:
             return clip.maker
         if not isinstance(recipe, (Fit, Recut, Uncut)) and not (isinstance(recipe, Plan) and recipe.faithful):
             return None

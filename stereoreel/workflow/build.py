@@ -1,36 +1,29 @@
-"""Nodes as clips: what each declared node makes of its inputs. The canvas and the terminal both build their graphs here."""
+"""Nodes as clips: the canvas and the terminal both build their graphs here. What a node makes, its declaration knows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from ..core.clip import Clip, apply
-from ..core.keep import Keep
-from ..core.options import resolve, shown
+from ..core.clip import Clip, Recipe, apply
+from ..core.options import shown
 from ..core.timeline import parse_fps
-from ..core.transforms import Eye, Recut
-from ..media.paths import check_name
+from ..core.transforms import Recut
 from ..models.lazy_stage import Plan
-from ..stages.depth.given import Given
-from ..stages.depth.views import Colors, Histogram
-from ..stages.stereo.parallax import ScreenPlane
-from ..viewing.comfort import overlay
-from ..viewing.compare import compare
-from .check import label
-from .node_specs import Node
+from .node import Call, Node, Outputs, Videos, label
 
 DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 
 
 def settings_of(node: Node, options: Mapping) -> Any:
-    """A node's options, checked, in its class ``node.settings``; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
-    return resolve(node.settings, options, [option for option in node.options if option.name != "packed"])
+    """A node's options, checked, in their class ``node.settings_class``."""
+    return node.settings(options)
 
 
-def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str) -> dict[str, Clip | float | str]:
-    """The outputs of a stage node by socket name; nothing is computed.
+def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str,
+          videos: Videos | None = None) -> Outputs:
+    """The outputs of a node by socket name; nothing is computed. ``videos`` is what a node needs that opens files.
 
     Raises ValueError where an input is missing or does not fit.
     """
@@ -38,43 +31,34 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
     for socket in node.inputs:
         if not socket.optional and inputs.get(socket.name) is None:
             raise ValueError(f"{name}: nothing is connected to {socket.name}.")
-    if node.kind == "compare":
-        return {"clip": compare(inputs["clip"], inputs["other"], settings_of(node, options), name)}
-    if node.kind == "comfort":
-        return {"overlay": overlay(inputs["clip"], settings_of(node, options), name)}
-    if node.kind in ("advise", "orders"):
-        return {}  # what it tells is known when it has run
-    if node.kind == "keep":
-        folder = settings_of(node, options).folder
-        check_name(folder, "folder")
-        return dict(apply(Keep(folder, name), inputs["clip"]))
-    check_rate(inputs["clip"], inputs.get("fps"))
-    cuts = getattr(settings_of(node, options), "cuts", "auto")
-    clips = [inputs[socket] for socket in ("clip", "depth") if inputs.get(socket) is not None]
+    return node.build(Call(node, inputs, options, name, videos))
+
+
+def model(call: Call) -> Outputs:
+    """What a model of the node's kind makes of its clip, and of a depth where one is connected: the build of most stages."""
+    return dict(apply(call.plan, *clips_of(call)))
+
+
+def clips_of(call: Call) -> list[Clip]:
+    """The clip and depth that are connected, the clip with the cuts that the options name; ValueError for a rate not its own."""
+    check_rate(call.inputs["clip"], call.inputs.get("fps"))
+    cuts = getattr(call.settings, "cuts", "auto")
+    clips = [call.inputs[socket] for socket in ("clip", "depth") if call.inputs.get(socket) is not None]
     if cuts.strip() not in ("auto", ""):
-        clips[0] = apply(Recut(cuts, name), clips[0])["clip"]
-    made: dict[str, Clip | float | str] = dict(apply(recipe(node, inputs, options, name), *clips))
-    if node.kind == "stereo":
-        made["left"], made["right"] = (apply(Eye(eye, name), made["clip"])["clip"] for eye in (0, 1))
-    if node.kind == "depth":
-        made = {"depth": made["clip"], **views_of_depth(made["clip"], options, name)}
-    if node.kind == "interpolate":
-        made["fps"] = float(made["clip"].info.fps)
-        made["cuts"] = ", ".join(map(str, clips[0].info.cuts)) or "none"
-    return made
+        clips[0] = apply(Recut(cuts, call.name), clips[0])["clip"]
+    return clips
 
 
-def recipe(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, name: str) -> Plan | Given:
-    """What a stage node does: a model of its kind, or for Depth what another node has found."""
-    plan = Plan(node.kind, options, name)
-    return Given(plan.settings, name) if node.kind == "depth" and inputs.get("depth") is not None else plan
+def written(cuts: Iterable[int]) -> str:
+    """Cuts as the option ``cuts`` takes them: ``48, 120``, or ``none``."""
+    return ", ".join(map(str, cuts)) or "none"
 
 
-def views_of_depth(depth: Clip, options: Mapping, name: str) -> dict[str, Clip]:
-    """Depth as people look at it, drawn when somebody does."""
-    inverted = Plan("depth", options, name).settings.invert
-    views = {"colors": Colors(inverted, f"{name}, colors"), "histogram": Histogram(ScreenPlane, inverted, f"{name}, histogram")}
-    return {port: apply(view, depth)["clip"] for port, view in views.items()}
+def plan_of(outputs: Mapping) -> Plan | None:
+    """The model that makes a node's outputs; None where no model does."""
+    makers = (value.maker for value in outputs.values() if isinstance(value, Clip))
+    recipes: list[Recipe | None] = [getattr(maker, "recipe", None) for maker in makers]
+    return next((recipe for recipe in recipes if isinstance(recipe, Plan)), None)
 
 
 def check_rate(clip: Clip, fps: float | str | None) -> None:

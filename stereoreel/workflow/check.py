@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.options import one_line, shown
-from .node_specs import BY_ID, Node
+from .node import Node, label
+from .node_specs import BY_ID
 
 Graph = dict[str, dict]
 LARGEST = 64 << 20  # bytes of a workflow file
@@ -18,11 +19,6 @@ DIGITS = 1000  # of a number in it
 LONGEST_ID = 100  # characters
 PARTS = (("class_type", str, "a node's name such as StereoReelEncode"), ("inputs", dict, "an object"))
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
-
-
-def label(node: Node, node_id: str) -> str:
-    """How messages call a node: ``Estimate Depth (node 5)``; without an id, which Python's functions have not, by its name."""
-    return f"{node.name} (node {node_id})" if node_id else node.name
 
 
 class Link(NamedTuple):

@@ -10,11 +10,10 @@ from ..core.clip import Clip
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
 from ..core.options import Options, shown
-from ..media import open as extract
 from ..media.write.options import EncodeOptions
 from . import build
 from .check import Graph, Link, declared, read, upstream
-from .node_specs import Node
+from .node import Node, Videos
 
 __all__ = ["Assembly", "Graph", "Output", "declared", "override", "read"]
 
@@ -69,8 +68,8 @@ class Assembly:
     """
 
     def __init__(self, graph: Graph, find_video, look: bool = True, files: FileCache | None = None):
-        self.graph, self.nodes, self.find_video = graph, declared(graph), find_video
-        self._opening = {"look": look, "files": files}
+        self.graph, self.nodes = graph, declared(graph)
+        self._videos = Videos(find_video, look, files=files)
         ends = [node_id for node_id, node in self.nodes.items() if node.output_node]
         if not ends:
             raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
@@ -82,8 +81,9 @@ class Assembly:
         for node_id in filter(read.__contains__, self._links):
             self._made[node_id] = self._make(node_id)
         outputs = [self._output(node_id) for node_id in ends]
-        self.sinks: list[Output[EncodeOptions]] = [output for output in outputs if output.kind == "encode"]
-        self.looks: list[Output] = [output for output in outputs if output.kind != "encode"]
+        written = {node.kind for node in self.nodes.values() if node.sink}
+        self.sinks: list[Output[EncodeOptions]] = [output for output in outputs if output.kind in written]
+        self.looks: list[Output] = [output for output in outputs if output.kind not in written]
 
     @property
     def clips(self) -> list[Clip]:
@@ -100,18 +100,10 @@ class Assembly:
 
     def _make(self, node_id: str) -> dict:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
-        name = build.label(node, node_id)
-        with naming(name):
-            if node.kind == "encode":
-                return {}  # the file is not written yet
-            if node.kind != "extract":
-                return build.stage(node, inputs, options, node_id)
-            settings, clip = build.settings_of(node, options), inputs.get("clip")
-            if clip:
-                clip = extract.from_clip(clip, settings, name, look=self._opening["look"])
-            else:
-                clip = extract.open_file(self.find_video(settings.video), settings, name, **self._opening)
-            return {"clip": clip, "fps": float(clip.info.fps)}
+        if node.sink:
+            return {}  # the file is not written yet
+        with naming(build.label(node, node_id)):
+            return build.stage(node, inputs, options, node_id, self._videos)
 
     def _arguments(self, node_id: str) -> tuple[dict[str, Clip], dict]:
         """What is connected, and what is set."""

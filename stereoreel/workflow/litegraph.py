@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from uuid import NAMESPACE_URL, uuid5
 
 from ..core.options import Option
-from .node_specs import BY_ID, FRAMES
+from .node import FRAMES
+from .node_specs import BY_ID
 
 # The core nodes that bundled workflows use: input sockets, widgets, outputs.
 CORE = {
@@ -42,6 +43,7 @@ CORE = {
     "ImageUpscaleWithModel": ([("upscale_model", "UPSCALE_MODEL"), ("image", "IMAGE")], {}, [("IMAGE", "IMAGE")]),
 }
 COLUMN, APART, TOP, BELOW = 400, 80, 220, 150  # pixels: between nodes, where the first row begins, how far below it depth is made
+DEPTH = ("depth", FRAMES)  # the first output of a node that makes depth and hands on no clip
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
 
@@ -82,7 +84,7 @@ def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
     places, columns = {}, _columns(graph)
     for node_id, entry in graph.items():
         column = columns[node_id]
-        below = entry["class_type"] == "StereoReelDepth"  # so that the clip's own link passes above it, not behind
+        below = _sockets(entry["class_type"])[2][:1] == [DEPTH]  # the clip's own link passes above it, not behind
         top = free.get(column, TOP) + BELOW * below
         free[column] = top + _height(entry) + APART
         places[node_id] = [column * COLUMN, top]

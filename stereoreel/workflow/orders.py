@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from ..models import catalog
-from .node_specs import NODES, Node
+from .node import Node, Socket
+from .node_specs import NODES
 
-BY_KIND = {node.kind: node for node in NODES if node.kind in ("extract", *catalog.KINDS, "encode")}
+BY_KIND = {node.kind: node for node in NODES if node.source or node.kind in catalog.KINDS or node.sink}
 
 BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
     "default": (
@@ -39,6 +40,7 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
 }
 
 
+CHAIN = ("clip", "depth")  # the sockets by which an order's nodes are connected
 UPSCALERS = ("vsr", "upscale")  # the kinds that do the same work
 
 # The orders that are worth comparing; "upscaler" stands for either of UPSCALERS.
@@ -62,30 +64,42 @@ def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
     links: dict[str, list] = {}  # where the newest clip and the newest depth come from
     for number, kind in enumerate(order, 1):
         node = BY_KIND[kind]
+        wired = [socket for socket in node.inputs if socket.name in links and not socket.instead]
         inputs = {option.name: option.default for option in node.options}
-        inputs |= {socket.name: links[socket.name] for socket in node.inputs if _wanted(node, socket.name, order[:number]) and socket.name in links}
+        inputs |= {socket.name: links[socket.name] for socket in wired}
         graph[str(number)] = {"class_type": node.id, "inputs": inputs, "_meta": {"title": node.name}}
-        links |= {socket.name: [str(number), slot] for slot, socket in enumerate(node.outputs) if socket.name in ("clip", "depth")}
+        for socket in wired:
+            if socket.name != CHAIN[0] and not socket.optional:
+                del links[socket.name]  # Stereo's depth: it is in the pair from here on
+        links |= {port: [str(number), slot] for slot, port in _made(node, {socket.name for socket in wired})}
     graph["1"]["_meta"]["note"] = note or f"**Order: {' → '.join(order)}.**"
     return graph
 
 
-def _wanted(node: Node, socket: str, before: Sequence[str]) -> bool:
-    """Every stage reads the clip; the depth is read by Stereo, and without Stereo by what comes after it, Encode too."""
-    return socket != "depth" or node.kind == "stereo" or (node.kind != "depth" and "depth" in before and "stereo" not in before)
+def _made(node: Node, wired: Container[str]) -> Iterator[tuple[int, str]]:
+    """The clip and depth that a node gives, with their slots: what it only hands on, it gives where it is connected."""
+    handed_on = {socket.name for socket in node.inputs if socket.optional and not socket.instead}
+    for slot, socket in enumerate(node.outputs):
+        if socket.name in CHAIN and (socket.name in wired or socket.name not in handed_on):
+            yield slot, socket.name
+
+
+def depth_input(kind: str) -> Socket | None:
+    """Where an order connects a kind to the depth; None where it has no such input."""
+    inputs = BY_KIND[kind].inputs
+    return next((socket for socket in inputs if socket.name == CHAIN[1] and not socket.instead), None)
+
+
+def makes_pair(kind: str) -> bool:
+    """Whether a kind makes two eyes of a clip, for which it cannot do without the depth."""
+    socket = depth_input(kind)
+    return socket is not None and not socket.optional
 
 
 def check(order: Sequence[str]) -> None:
     """ValueError in one sentence where an order cannot run."""
     if unknown := [word for word in order if word not in BY_KIND]:
         raise ValueError(f"There is no stage {', '.join(unknown)}; the stages are: {', '.join(BY_KIND)}.")
-    if not order or order[0] != "extract" or order.count("extract") > 1:
-        raise ValueError("An order begins with extract, once.")
-    if order[-1] != "encode" or order.count("encode") > 1:
-        raise ValueError("An order ends with encode, once.")
-    if order.count("stereo") > 1:
-        raise ValueError("Stereo makes two eyes of one and cannot run twice; name it once.")
-    if "stereo" in order and "depth" not in order[: order.index("stereo")]:
-        raise ValueError("Stereo needs a depth map; put depth somewhere before stereo.")
-    if "stereo" in order and "depth" in order[order.index("stereo") :]:
-        raise ValueError("Depth after stereo has no use; put depth before stereo.")
+    for node in sorted(BY_KIND.values(), key=lambda node: not (node.source or node.sink)):  # the ends first
+        if fault := node.misplaced(tuple(order)):
+            raise ValueError(fault)

@@ -23,7 +23,7 @@ from films import source  # noqa: F401  # so that no fork imports anything
 
 from stereoreel.cli.main import main
 from stereoreel.film import segment  # noqa: F401
-from stereoreel.media.write import render as sink  # noqa: F401
+from stereoreel.media.write import render  # noqa: F401
 from stereoreel.models import download
 from stereoreel.models.weights import File
 

@@ -40,7 +40,7 @@ from stereoreel.media.layouts.boxes import read_stereo
 from stereoreel.media.read.audio import read_audio
 from stereoreel.media.read.cuts import thumbnails
 from stereoreel.media.read.probe import probe
-from stereoreel.media.write import options as encoding
+from stereoreel.media.write import options
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
@@ -109,8 +109,8 @@ def drive(path: Path, folder: Path) -> None:
 
 def written(clip: Clip, path: Path, format: str) -> int:
     """How many frames were written into a file, sound and text with them; the file holds as many."""
-    settings = resolve(encoding.OPTIONS, {"format": format, "speed": "fast"})
-    path, count, info = path.with_suffix(encoding.extension(settings)), 0, clip.info
+    settings = resolve(options.OPTIONS, {"format": format, "speed": "fast"})
+    path, count, info = path.with_suffix(options.extension(settings)), 0, clip.info
 
     def watch(chunks) -> None:
         nonlocal count

@@ -12,8 +12,7 @@ from counting import Counting
 from media_files import write_video
 
 from stereoreel.cli.main import main
-from stereoreel.core import excerpt as peek
-from stereoreel.core import partition as units
+from stereoreel.core import excerpt, partition
 from stereoreel.core.clip import apply
 from stereoreel.core.excerpt import makers_of
 from stereoreel.core.options import resolve
@@ -21,7 +20,7 @@ from stereoreel.core.pull import DEEP, frames, pull
 from stereoreel.models.lazy_stage import Plan, plans
 from stereoreel.viewing.compare import OPTIONS, compare
 from stereoreel.workflow import graph as workflow
-from stereoreel.workflow import litegraph as canvas
+from stereoreel.workflow import litegraph
 
 LONG = 2000
 CHEAP = {
@@ -84,10 +83,10 @@ def test_sizes_that_grow_without_end_are_refused_at_the_node(kind, changes, said
 
 
 def test_the_canvas_form_of_two_thousand_nodes():
-    shown = canvas.render({str(int(key) + 1) if key.isdigit() else "9999": {**node, "inputs": {
+    shown = litegraph.render({str(int(key) + 1) if key.isdigit() else "9999": {**node, "inputs": {
         name: [str(int(value[0]) + 1), value[1]] if isinstance(value, list) else value for name, value in node["inputs"].items()}}
         for key, node in chain(LONG, "StereoReelCompare").items()}, "long")  # fmt: skip
-    assert len(shown["nodes"]) == LONG + 2 and max(node["pos"][0] for node in shown["nodes"]) == (LONG + 1) * canvas.COLUMN
+    assert len(shown["nodes"]) == LONG + 2 and max(node["pos"][0] for node in shown["nodes"]) == (LONG + 1) * litegraph.COLUMN
 
 
 class Late(Counting):
@@ -160,10 +159,10 @@ def test_a_failure_deep_down_names_its_stage(tensor_clip, host):
 def test_graphs_are_walked_however_deep_they_are(tensor_clip, host):
     clip = long(tensor_clip(frames=30, cuts=(9, 20)), lambda newest, *others: apply(UPSCALE, newest)["clip"])
     assert len(makers_of([clip])) == LONG + 1 and len(list(plans(clip))) == LONG
-    found = units.units([clip], group=10)
+    found = partition.units([clip], group=10)
     assert [unit.start for unit in found] == [0, 9, 20]
-    assert len(makers_of(units.excerpt([clip], found[1]))) > LONG
-    assert len(makers_of(peek.peek([clip], [4, 25]))) > LONG
+    assert len(makers_of(partition.excerpt([clip], found[1]))) > LONG
+    assert len(makers_of(excerpt.peek([clip], [4, 25]))) > LONG
 
 
 def test_a_chain_that_is_not_deep_reads_no_further_than_it_needs(tensor_clip, host):

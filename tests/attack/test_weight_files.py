@@ -18,8 +18,7 @@ from stereoreel.cli.main import main
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry
 from stereoreel.models.intact import fault
-from stereoreel.nets import depth_anything, rife
-from stereoreel.nets import film_interpolation as film
+from stereoreel.nets import depth_anything, film_interpolation, rife
 
 ARCHS = {  # every module that opens a file of weights
     "upscale": ("spandrel",),
@@ -32,7 +31,7 @@ LOADERS = [(kind, arch) for kind, archs in ARCHS.items() for arch in archs]
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch, tmp_path):
-    monkeypatch.setattr("stereoreel.models.headless.comfy_models", lambda: None)
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     monkeypatch.chdir(tmp_path)
 
@@ -131,7 +130,7 @@ def tiny() -> dict:
         "basicvsr++": ("vsr", "basicvsr", checkpoint(small_vsr("BasicVSR++"))["state_dict"]),
         "realbasicvsr": ("vsr", "basicvsr", checkpoint(small_vsr("RealBasicVSR"))["state_dict"]),
         "rife": ("interpolate", "checkpoint", rife.RIFE(family).state_dict()),
-        "film": ("interpolate", "checkpoint", film.FILM(2, (2, 2, 2, 2)).state_dict()),
+        "film": ("interpolate", "checkpoint", film_interpolation.FILM(2, (2, 2, 2, 2)).state_dict()),
         "depth": ("depth", "checkpoint", depth_anything.DepthAnything(DEPTH).state_dict()),
     }
 

@@ -10,7 +10,7 @@ from hearing import Hearing
 from media_files import moving, write_video
 
 from stereoreel.cli.main import main
-from stereoreel.core import partition as rule
+from stereoreel.core import partition
 from stereoreel.core.clip import apply
 from stereoreel.core.transforms import Recut
 from stereoreel.film import FilmSettings, Unfinished, film, job_folder, resumes
@@ -170,8 +170,8 @@ def test_depth_and_each_eye_in_files_of_their_own(video, tmp_path):
 
 
 def test_a_shot_that_is_split_is_the_same_in_one_go_and_in_units(video, tmp_path, monkeypatch):
-    monkeypatch.setattr(rule, "LONGEST", 16)
-    monkeypatch.setattr(rule, "LEAD", 4)
+    monkeypatch.setattr(partition, "LONGEST", 16)
+    monkeypatch.setattr(partition, "LEAD", 4)
     path = tmp_path / "film.mp4"
     frames = run(video, tmp_path / "run.mp4")
     make(video, path, keep=True)

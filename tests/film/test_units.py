@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from stereoreel.core import partition as rule
+from stereoreel.core import partition
 from stereoreel.core.clip import apply
 from stereoreel.core.partition import Unit, excerpt, stretches, units
 from stereoreel.core.pull import frames, pull
@@ -118,8 +118,8 @@ def test_a_window_of_a_film_and_two_clips_with_other_cuts(film, host):
 
 
 def test_a_long_shot_is_split_alike_in_one_go_and_in_units(film, host, monkeypatch):
-    monkeypatch.setattr(rule, "LONGEST", 20)
-    monkeypatch.setattr(rule, "LEAD", 4)
+    monkeypatch.setattr(partition, "LONGEST", 20)
+    monkeypatch.setattr(partition, "LEAD", 4)
     clip = apply(plan("interpolate"), film(50, (4, 9, 44)))["clip"]
     clips = [clip, apply(Trail(), clip, trail(clip))["clip"]]
     assert [tuple(unit) for unit in check(clips, host, group=16)] == [
@@ -130,19 +130,19 @@ def test_a_long_shot_is_split_alike_in_one_go_and_in_units(film, host, monkeypat
 def test_a_split_shot_is_seen_with_what_lies_around_its_part(film, host, monkeypatch):
     clip = trail(film(200))
     whole = frames(clip, host)
-    monkeypatch.setattr(rule, "LONGEST", 100)
+    monkeypatch.setattr(partition, "LONGEST", 100)
     split = frames(clip, host)
     assert (split - whole)[:100].abs().max() == 0
-    assert 0 < (split - whole)[100:].abs().max() < 0.9**rule.LEAD
+    assert 0 < (split - whole)[100:].abs().max() < 0.9**partition.LEAD
 
 
 def test_a_loop_is_one_unit(film, monkeypatch):
-    monkeypatch.setattr(rule, "LONGEST", 10)
+    monkeypatch.setattr(partition, "LONGEST", 10)
     assert len(units([apply(plan("interpolate", loop=True), film(30))["clip"]], 1)) == 1
 
 
 def test_networks_are_loaded_once_for_all_units(film, host, monkeypatch):
-    monkeypatch.setattr(rule, "LONGEST", 10)
+    monkeypatch.setattr(partition, "LONGEST", 10)
     loads = []
     real = interpolation.load
     monkeypatch.setattr(interpolation, "load", lambda *given: loads.append(1) or real(*given))

@@ -9,8 +9,7 @@ from ...models import catalog, policy
 from ...models.catalog import Entry
 from ...models.machine import described
 from ...models.weights import megabytes, spoilt
-
-NODES = {"vsr": "Video Super Resolution", "upscale": "RealESRGAN Upscale"}
+from ...workflow.orders import BY_KIND
 
 
 def advice(host: Host) -> Iterator[str]:
@@ -20,9 +19,9 @@ def advice(host: Host) -> Iterator[str]:
         yield f"\n{aim}: {meaning}"
         yield from _table(aim, host)
     yield "\nmodel: auto takes"
-    for kind, node in NODES.items():
+    for kind in policy.kinds():
         _, reason = catalog.pick(kind, "auto", host)
-        yield f"  {node:<24}{reason}"
+        yield f"  {BY_KIND[kind].name:<24}{reason}"
 
 
 def best(aim: str, host: Host) -> tuple[Entry, str]:
@@ -30,7 +29,7 @@ def best(aim: str, host: Host) -> tuple[Entry, str]:
     machine = described(host.device)
     found = policy.choice(machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host))
     if found is None:
-        return catalog.pick(policy.KINDS[0], "auto", host, aim=aim)
+        return catalog.pick(policy.kinds()[0], "auto", host, aim=aim)
     row, model = found
     return catalog.models(row.kind)[model], f"{model}: {row.why}"
 

@@ -105,11 +105,11 @@ def _named(word: str) -> str:
 
 
 def _check_order(kinds: tuple[str, ...], known: Iterable[str]) -> None:
-    from ...workflow.orders import check
+    from ...workflow.orders import check, makes_pair
 
     if unknown := [kind for kind in kinds if kind not in catalog.KINDS]:
         raise ValueError(f"There is no stage or order called {', '.join(unknown)}; orders are {'; '.join(known)}; "
                          f"stages are {', '.join((ANY_UPSCALER, *catalog.KINDS))}.")
     check(("extract", *kinds, "encode"))
-    if "stereo" not in kinds:
+    if not any(map(makes_pair, kinds)):
         raise ValueError(f"The order {', '.join(kinds)} has no stereo, so there is no pair to compare; put stereo behind depth.")

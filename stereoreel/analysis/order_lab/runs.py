@@ -80,7 +80,8 @@ class Order:
         given = set(plans(part))
         self.kinds = {plan.label: plan.kind for plan in plans(pair) if plan not in given}
         self.pair = shared(pair, stages)
-        self.stereo = next(maker for maker in makers_of([self.pair]) if isinstance(maker, Step) and getattr(maker.recipe, "kind", "") == "stereo")
+        steps = [maker for maker in makers_of([self.pair]) if isinstance(maker, Step)]
+        self.stereo = next(step for step in steps if step.infos["clip"].views > step.inputs[0].info.views)
 
     def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
         """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""

@@ -59,11 +59,11 @@ def load(entry, options: DepthOptions, host: Host) -> DepthStage:
 
 def _family(folder: Path) -> tuple[Family, tuple]:
     """What ``config.json`` says the network is, and the colours that ``preprocessor_config.json`` says it wants, where there is one."""
-    told = _read(folder / "config.json")
-    kind = str(told.get("model_type"))
+    config = _read(folder / "config.json")
+    kind = str(config.get("model_type"))
     if kind not in FAMILIES:
         raise ValueError(f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}.")
-    if large := next(_layers_beyond(told), None):
+    if large := next(_layers_beyond(config), None):
         raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; "
                          "fetch it again.")  # fmt: skip
     wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
@@ -79,10 +79,10 @@ def _three_numbers(found: object) -> bool:
     return isinstance(found, (list, tuple)) and len(found) == 3 and all(isinstance(one, (int, float)) for one in found)
 
 
-def _layers_beyond(told: object) -> Iterator[int]:
+def _layers_beyond(config: object) -> Iterator[int]:
     """Counts of layers in a configuration that would keep transformers making layers for good."""
-    if isinstance(told, dict):
-        for name, value in told.items():
+    if isinstance(config, dict):
+        for name, value in config.items():
             if isinstance(value, int) and "layers" in name and value > MOST_LAYERS:
                 yield value
             yield from _layers_beyond(value)
@@ -120,13 +120,13 @@ def _network(path: Path, name: str) -> nn.Module:
         raise ValueError(f"{folder} cannot be loaded ({path.name} {wrong}); "
                          "fetch its config.json and model.safetensors again.")  # fmt: skip
     try:
-        net, told = made.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+        net, loaded = made.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
     except ImportError as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     except (SafetensorError, OSError, *BREAKS) as error:
         raise ValueError(f"{folder} cannot be loaded ({first_line(error)}); "
                          "fetch its config.json and model.safetensors again.") from None  # fmt: skip
-    if missing := sorted(key for key in told["missing_keys"] if UNUSED not in key):
+    if missing := sorted(key for key in loaded["missing_keys"] if UNUSED not in key):
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ValueError(f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again.")
     return net.float().eval().requires_grad_(False)
@@ -151,11 +151,11 @@ class Estimator(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         mean, deviation = (pictures.new_tensor(values).view(3, 1, 1) for values in self.colors)
-        told = self.net(pixel_values=((pictures - mean) / deviation).to(next(self.net.parameters()).dtype))
-        depth = told.predicted_depth.float()
-        if self.config.model_type != "depth_pro" or told.field_of_view is None:
+        found = self.net(pixel_values=((pictures - mean) / deviation).to(next(self.net.parameters()).dtype))
+        depth = found.predicted_depth.float()
+        if self.config.model_type != "depth_pro" or found.field_of_view is None:
             return depth
-        half = torch.deg2rad(told.field_of_view.float()).view(-1, 1, 1) / 2
+        half = torch.deg2rad(found.field_of_view.float()).view(-1, 1, 1) / 2
         return depth * 2 * torch.tan(half)  # its inverse depth is that of a lens whose focal length is the picture's width
 
 
@@ -196,12 +196,12 @@ class Network:
         if first is None:
             return
         for batch in batches(chain([first], pictures), self._together(*first.shape[-2:])):
-            told = self.net(batch)
+            found = self.net(batch)
             if self.inverse:
-                told = told.clamp(1 / FARTHEST, FARTHEST)
-                yield told / (1 + NEAREST * told)  # 1 / (Z + NEAREST)
+                found = found.clamp(1 / FARTHEST, FARTHEST)
+                yield found / (1 + NEAREST * found)  # 1 / (Z + NEAREST)
             else:
-                yield 1 / (told.clamp(min=0) + NEAREST) if self.metric else told
+                yield 1 / (found.clamp(min=0) + NEAREST) if self.metric else found
 
     def _together(self, height: int, width: int) -> int:
         return depth_together(self.device, height, width, MOST_TOGETHER)

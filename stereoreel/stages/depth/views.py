@@ -92,8 +92,9 @@ class Measures:
         if self.missing == 1:
             return "the depth of this frame is unknown: it holds no number"
         end = f"{END:.0%}".replace("%", " %")
-        told = [f"nearest {end}: {self.near:.2f}", f"farthest {end}: {self.far:.2f}", f"{_percent(self.front)} of the picture in front of the screen"]
-        return " · ".join(told + [f"{_percent(self.missing)} is unknown"] * bool(self.missing))
+        parts = [f"nearest {end}: {self.near:.2f}", f"farthest {end}: {self.far:.2f}",
+                 f"{_percent(self.front)} of the picture in front of the screen"]
+        return " · ".join(parts + [f"{_percent(self.missing)} is unknown"] * bool(self.missing))
 
 
 def nearness(chunk: Tensor, inverted: bool) -> Tensor:

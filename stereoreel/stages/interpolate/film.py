@@ -11,8 +11,7 @@ from torch import Tensor
 from ...core.host import Host
 from ...image.compute import number_type
 from ...models import weights
-from ...nets import film_interpolation as film
-from ...nets import rife
+from ...nets import film_interpolation, rife
 from . import InterpolateOptions
 from .networks import NetworkMaker, padded
 from .stage import InterpolationStage
@@ -22,20 +21,20 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     path = host.weights(entry.kind, entry.file)
     state = weights.read(path)
     with weights.loading(path):
-        net = film.load({key: tensor.float() for key, tensor in state.items()})
+        net = film_interpolation.load({key: tensor.float() for key, tensor in state.items()})
     return InterpolationStage(NetworkMaker(FilmNetwork(net, number_type(options.precision, host.device)), host.device, options), options)
 
 
 class FilmNetwork:
     """A FILM network: the motion between two frames is found once and serves every time between them."""
 
-    def __init__(self, net: film.FILM, dtype: torch.dtype):
+    def __init__(self, net: film_interpolation.FILM, dtype: torch.dtype):
         self.net = net.to(dtype=dtype, memory_format=torch.channels_last)
         self.nets, self.dtype = [self.net], dtype
 
     def encode(self, image: Tensor) -> dict:
         height, width = image.shape[-2:]
-        image = padded(image, film.padding(height, width))
+        image = padded(image, film_interpolation.padding(height, width))
         return {"image": image, "encoding": self.net.encode(image), "size": (height, width), "mark": object()}
 
     def between(self, first: list[dict], second: list[dict], times: Tensor) -> rife.Between:
@@ -43,7 +42,7 @@ class FilmNetwork:
         together = rife.Between(*(torch.cat(parts) for parts in zip(*made)))
         return rife.crop(together, *first[0]["size"])
 
-    def _pair(self, first: dict, second: dict) -> film.Pair:
+    def _pair(self, first: dict, second: dict) -> film_interpolation.Pair:
         """The motion between two frames, kept with the first until the film moves on."""
         known = first.get("pair")
         if known is None or known[0] is not second["mark"]:  # the mark, for frames that held the next one would keep a whole shot alive

@@ -16,7 +16,7 @@ from ...core.clip import Shot
 from ...core.host import Host
 from ...image.huge_pages import empty
 from . import StereoOptions
-from .comfort import SCREENS, told
+from .comfort import SCREENS, advice
 from .parallax import SHARES, Parallax
 from .soften import soften
 from .temporal import Gap, Moment, TemporalFill
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def load(entry, options: StereoOptions, host: Host) -> ForwardWarp:
     if options.screen in SCREENS:
-        log.info(told(options.divergence, SCREENS[options.screen]))
+        log.info(advice(options.divergence, SCREENS[options.screen]))
     return ForwardWarp(options, host.device)
 
 

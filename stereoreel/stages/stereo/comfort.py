@@ -70,7 +70,7 @@ a television of 55 inches at 3.2 picture heights (ITU-R BT.2022); the middle row
 that SMPTE EG 18 asks for; the 60 degrees wide virtual screen of a headset's player, 2 m away, near where its lenses focus."""
 
 
-def told(divergence: float, screen: Screen) -> str:
+def advice(divergence: float, screen: Screen) -> str:
     """One line: what a divergence in percent is on a screen, and what is comfortable there."""
     widest = screen.millimetres(divergence / 100)
     return (f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a {screen.name} screen; "

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from ...core.clip import ClipInfo
 from ...core.options import DOWNLOAD, LIVE, LIVE_MODE, ModelOptions, field_of, option
 from ...image.compute import PRECISIONS
@@ -69,6 +71,11 @@ def context(options: UpscaleOptions) -> tuple[int, int]:
 def describe(options: UpscaleOptions, frames: ClipInfo) -> ClipInfo:
     width, height = wanted_size(options, frames.width, frames.height)
     return frames.replace(width=width, height=height)
+
+
+def live_options(device: torch.device) -> dict[str, str]:
+    """What a live session sets unless asked otherwise: comparing frames would ask a GPU for an answer each time."""
+    return {"reuse": "off"} if device.type == "cuda" else {}
 
 
 def wanted_parts(options: UpscaleOptions) -> tuple[str, ...]:

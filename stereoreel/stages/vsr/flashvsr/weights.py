@@ -96,5 +96,5 @@ def version(path: Path, known: dict[str, dict], files: FileCache) -> str | None:
         facts = known.get(digest(path, files))
         if facts:
             return str(facts["version"])
-    told = re.search(r"(?i)flashvsr[-_ ]?v?1[._]1(?!\d)", f"{path.parent.name}/{path.name}")
-    return "1.1" if told else None
+    named = re.search(r"(?i)flashvsr[-_ ]?v?1[._]1(?!\d)", f"{path.parent.name}/{path.name}")
+    return "1.1" if named else None

@@ -19,7 +19,7 @@ from ._images import as_clip
 from ._schema import DeclaredNode
 
 
-class OrderLabNode(DeclaredNode):
+class OrdersNode(DeclaredNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """Each list of models ends with the user's own files of its kind."""

@@ -1,0 +1,1 @@
+"""One module a node: its declaration, and how its clips are built."""
