@@ -18,7 +18,7 @@ class StereoReel(ComfyExtension):
 
 
 def face(node: Node) -> type:
-    """How a node runs in ComfyUI: by ``DepthNode`` in ``depth.py``, named after its kind; as any stage where it has no such file."""
+    """The class that runs a node: ``DepthNode`` of ``depth.py`` for the kind depth; any stage's where no file has its name."""
     if node.kind not in {module.name for module in iter_modules(__path__)}:
         return StageNode
     return getattr(import_module(f".{node.kind}", __package__), f"{node.kind.title()}Node")

@@ -141,7 +141,9 @@ def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
 
 
 # ComfyUI's words: its folders and modules, and the types of its sockets, also in a union of them.
-FOLDERS = re.compile(r"custom_nodes|(?i:comfy)|upscale_models|diffusion_models|frame_interpolation|geometry_estimation|depthanything")
+FOLDERS = re.compile(
+    r"custom_nodes|(?i:comfy)|upscale_models|diffusion_models|frame_interpolation|geometry_estimation|depthanything"
+)
 SOCKETS = re.compile(r"(IMAGE|MASK|VIDEO|AUDIO|LATENT|FLOAT|INT|STRING|BOOLEAN|COMBO)(,[A-Z0-9_]+)*")
 
 
@@ -165,7 +167,7 @@ def test_comfyuis_words_stand_in_the_workflow_room(file):
             assert not SOCKETS.fullmatch(text), f"line {line}: {text!r} is the type of a socket"
 
 
-# Where a kind may be asked for by name: what else names one is a list beside the only place that knows it.
+# Where a kind may be asked for by name: anything else would be a second place that must know it.
 NAMING_KINDS = {
     "analysis/advisor/excerpts.py": "depth costs a dozen frames more where it is shown what lies around",
     "analysis/advisor/verdict.py": "advice on the options of each stage",
@@ -219,9 +221,12 @@ def test_every_kind_has_its_stages_its_models_and_a_node():
     from stereoreel.models import catalog
     from stereoreel.workflow.node_specs import NODES
 
+    modules = {file.stem for file in (ROOT / "stereoreel" / "workflow" / "nodes").glob("[!_]*.py")}
+    assert modules == {node.kind for node in NODES}
     folders = {file.parent.name for file in (ROOT / "stereoreel" / "stages").glob("*/__init__.py")}
     assert len(catalog.KINDS) == len(folders) and set(catalog.KINDS) == folders
-    assert folders <= {node.kind for node in NODES} and folders <= {file.stem for file in (ROOT / "models_config").glob("*.yaml")}
+    assert folders <= {node.kind for node in NODES}
+    assert folders <= {file.stem for file in (ROOT / "models_config").glob("*.yaml")}
 
 
 def test_every_room_says_what_it_is_for():

@@ -30,5 +30,5 @@ def listed(kind: str) -> tuple[str, ...]:
 
 def enclosing_models(pack: Path = CHECKOUT) -> Path | None:
     """The models folder of the program that a pack is installed in; None for one that is no plug-in of any."""
-    beside = _known()["plugins"].get(pack.parent.name)
-    return pack.parent.with_name(beside) if beside else None
+    models = _known()["plugins"].get(pack.parent.name)
+    return pack.parent.with_name(models) if models else None

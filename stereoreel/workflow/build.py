@@ -1,4 +1,4 @@
-"""Nodes as clips: the canvas and the terminal both build their graphs here. What a node makes, its declaration knows."""
+"""Nodes as clips, for the canvas and the terminal alike; what a node makes, its declaration says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def settings_of(node: Node, options: Mapping) -> Any:
 
 def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str,
           videos: Videos | None = None) -> Outputs:
-    """The outputs of a node by socket name; nothing is computed. ``videos`` is what a node needs that opens files.
+    """The outputs of a node by socket name; nothing is computed. ``videos`` is for nodes that open files.
 
     Raises ValueError where an input is missing or does not fit.
     """
@@ -35,12 +35,12 @@ def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_
 
 
 def model(call: Call) -> Outputs:
-    """What a model of the node's kind makes of its clip, and of a depth where one is connected: the build of most stages."""
+    """What a model of the node's kind makes of its clip, and of its depth if it has one."""
     return dict(apply(call.plan, *clips_of(call)))
 
 
 def clips_of(call: Call) -> list[Clip]:
-    """The clip and depth that are connected, the clip with the cuts that the options name; ValueError for a rate not its own."""
+    """The clip, with the cuts that the options name, and the depth; ValueError for a rate that is not the clip's."""
     check_rate(call.inputs["clip"], call.inputs.get("fps"))
     cuts = getattr(call.settings, "cuts", "auto")
     clips = [call.inputs[socket] for socket in ("clip", "depth") if call.inputs.get(socket) is not None]

@@ -35,7 +35,7 @@ class Socket:
 
 @dataclass(frozen=True)
 class Videos:
-    """How a node opens videos: ``find`` gives the file of a name; with ``look`` off no file is searched for cuts.
+    """How a node opens videos: ``find`` gives the file of a name; ``look`` off leaves out the search for cuts.
 
     ``files`` remembers what is found in them.
     """

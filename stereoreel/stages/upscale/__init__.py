@@ -74,7 +74,7 @@ def describe(options: UpscaleOptions, frames: ClipInfo) -> ClipInfo:
 
 
 def live_options(device: torch.device) -> dict[str, str]:
-    """What a live session sets unless asked otherwise: comparing frames would ask a GPU for an answer each time."""
+    """What a live session sets by default: comparing frames would wait for a GPU each time."""
     return {"reuse": "off"} if device.type == "cuda" else {}
 
 
