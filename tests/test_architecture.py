@@ -176,6 +176,7 @@ NAMING_KINDS = {
     "analysis/order_lab/report.py": "orders, a word of its figures",
     "cli/reports.py": "how each report is shown",
     "film/identity.py": "encode, a word of a film's description",
+    "front.py": "the functions of Python, one for a node",
 }
 
 
