@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
-from stereoreel.cli import models
+from stereoreel.cli import models as stock
 from stereoreel.cli.main import main
 from stereoreel.models import catalog, download
 from stereoreel.models.lazy_stage import Plan
@@ -278,7 +278,7 @@ def test_ctrl_c_says_that_the_part_is_kept(stocked, tmp_path, monkeypatch, capsy
     def tick(bar, done, total):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(models.Bar, "tick", tick)
+    monkeypatch.setattr(stock.Bar, "tick", tick)
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["fetch", MODEL]) == 130
     assert "goes on from there" in capsys.readouterr().err and names(tmp_path / "upscale") == ["net.pth.part"]

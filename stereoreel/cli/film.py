@@ -17,7 +17,7 @@ from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
-from . import models
+from . import models as stock
 
 
 def declare(commands) -> None:
@@ -99,7 +99,7 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     check_output(options.output, extension(sink.settings))
     clips, host = [clip for clip in (sink.clip, sink.depth) if clip], Headless(options.device)
     for plan in plans(*clips):
-        with naming(plan.label), models.Bar(f"weights of {plan.settings.model}") as bar:
+        with naming(plan.label), stock.Bar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick))
     targets = [file.path for file in files_of(clips, options.output, sink.settings)]
     metrics = [options.metrics] if options.metrics else []

@@ -18,7 +18,7 @@ DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 
 def settings_of(node: Node, options: Mapping) -> SimpleNamespace:
     """A node's options, checked."""
-    return node.settings(options)
+    return node.resolve(options)
 
 
 def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str,

@@ -52,7 +52,7 @@ class Call:
 
     @property
     def settings(self) -> SimpleNamespace:
-        return self.node.settings(self.options)
+        return self.node.resolve(self.options)
 
     @property
     def plan(self) -> Plan:
@@ -100,7 +100,7 @@ class Node:
         """Whether it needs nothing connected."""
         return all(socket.optional for socket in self.inputs)
 
-    def settings(self, options: Mapping) -> SimpleNamespace:
+    def resolve(self, options: Mapping) -> SimpleNamespace:
         """Its options, checked; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
         return resolve([option for option in self.options if option.name != "packed"], options)
 
