@@ -29,7 +29,7 @@ class DepthNode(StageNode):
         """The depth, and its pictures, drawn from that batch so that no model runs again."""
         batches = super()._batches(clips, name, options)
         depth = _as_made(batches["depth"], clips["depth"], name)
-        pictures = views(depth, cls.NODE.settings(options).invert, name)
+        pictures = views(depth, build.settings_of(cls.NODE, options).invert, name)
         return batches | {port: LazyVideo(picture) for port, picture in pictures.items()}
 
 

@@ -12,7 +12,9 @@ from stereoreel.core.options import resolve
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.stages.vsr import OPTIONS
-from stereoreel.stages.vsr.flashvsr import FlashVSR, color, load, plan, weights
+from stereoreel.stages.vsr.flashvsr import FlashVSR, load, plan
+from stereoreel.stages.vsr.flashvsr import color as colors
+from stereoreel.stages.vsr.flashvsr import weights as files
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 
@@ -35,7 +37,7 @@ def host(models):
 
 def test_adain_gives_every_channel_the_frames_mean_and_spread():
     made, wanted = torch.randn(2, 3, 20, 30) * 0.1 + 0.2, torch.randn(2, 3, 20, 30) * 0.2 - 0.1
-    out = color.corrected(made, wanted, "adain")
+    out = colors.corrected(made, wanted, "adain")
     torch.testing.assert_close(out.mean((2, 3)), wanted.mean((2, 3)), atol=1e-3, rtol=0)
     torch.testing.assert_close(out.std((2, 3)), wanted.std((2, 3)), atol=1e-2, rtol=0)
 
@@ -45,7 +47,7 @@ def test_wavelet_takes_the_low_band_and_leaves_the_detail():
     detail = 0.2 * (-1.0) ** torch.arange(128)
     wave = 0.5 * torch.sin(rows / 128 * torch.pi)
     made, wanted = ((one[:, None] + torch.zeros(128))[None, None].expand(1, 3, -1, -1) for one in (detail - 0.3, wave - 0.2))
-    out = color.corrected(made, wanted, "wavelet")[0, 0]
+    out = colors.corrected(made, wanted, "wavelet")[0, 0]
     torch.testing.assert_close(out[40:88, 64], (wave - 0.2 + detail)[40:88], atol=0.06, rtol=0)
 
 
@@ -53,7 +55,7 @@ def test_wavelet_takes_the_low_band_and_leaves_the_detail():
 def test_a_wrong_tint_is_taken_back(method):
     truth = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(2)) - 0.5
     tinted = truth + torch.tensor([0.2, -0.1, 0.0]).view(1, 3, 1, 1)
-    before, after = (tinted - truth).abs().mean(), (color.corrected(tinted, truth, method) - truth).abs().mean()
+    before, after = (tinted - truth).abs().mean(), (colors.corrected(tinted, truth, method) - truth).abs().mean()
     assert after < 0.4 * before
 
 
@@ -146,14 +148,14 @@ def test_a_mixed_set_is_refused_by_hash_and_by_name(tmp_path):
     path = tmp_path / "LQ_proj_in.ckpt"
     path.write_bytes(b"of version 1")
     known = {hashlib.sha256(b"of version 1").hexdigest(): {"version": "1", "bytes": 12}}
-    weights.refuse_mixed(entry("1", known), {"projector": path}, FileCache())
+    files.refuse_mixed(entry("1", known), {"projector": path}, FileCache())
     with pytest.raises(ValueError, match=r"is of FlashVSR 1 and flashvsr-v1\.1 needs 1\.1"):
-        weights.refuse_mixed(entry("1.1", known), {"projector": path}, FileCache())
+        files.refuse_mixed(entry("1.1", known), {"projector": path}, FileCache())
     named = tmp_path / "FlashVSR-v1.1" / "dit.safetensors"
     named.parent.mkdir()
     named.write_bytes(b"")
     with pytest.raises(ValueError, match=r"is of FlashVSR 1\.1"):
-        weights.refuse_mixed(entry("1", known), {"dit": named}, FileCache())
+        files.refuse_mixed(entry("1", known), {"dit": named}, FileCache())
 
 
 def test_no_code_in_a_file_is_run(tmp_path):

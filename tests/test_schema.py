@@ -78,8 +78,8 @@ def test_options_hold_the_values_of_the_widgets(node):
     """As typed by the fields of their class, and unchangeable."""
     widgets = {option.name: option.default for option in node.options if option.name != "packed"}
     settings = build.settings_of(node, {})
-    assert vars(settings) == widgets and settings == node.settings_class()
-    hints = get_type_hints(node.settings_class)
+    assert vars(settings) == widgets and settings == node.settings()
+    hints = get_type_hints(node.settings)
     assert {name: type(value) for name, value in widgets.items()} == {name: hints[name] for name in widgets}
     with pytest.raises(FrozenInstanceError):
         setattr(settings, next(iter(widgets)), None)

@@ -17,8 +17,8 @@ DEFAULT_RATE = Fraction(24)  # of an IMAGE batch that nobody gave a rate
 
 
 def settings_of(node: Node, options: Mapping) -> Any:
-    """A node's options, checked, in their class ``node.settings_class``."""
-    return node.settings(options)
+    """A node's options, checked, in their class ``node.settings``."""
+    return node.resolve(options)
 
 
 def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str,

@@ -58,7 +58,7 @@ class Call:
 
     @property
     def settings(self) -> Any:
-        return self.node.settings(self.options)
+        return self.node.resolve(self.options)
 
     @property
     def plan(self) -> Plan:
@@ -107,13 +107,13 @@ class Node:
         return all(socket.optional for socket in self.inputs)
 
     @property
-    def settings_class(self) -> type[Options]:
+    def settings(self) -> type[Options]:
         """The class that holds the options' values."""
         return _module(self.kind, self.module).OPTIONS
 
-    def settings(self, options: Mapping) -> Any:
+    def resolve(self, options: Mapping) -> Any:
         """Its options, checked, in their class; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
-        return resolve(self.settings_class, options, [option for option in self.options if option.name != "packed"])
+        return resolve(self.settings, options, [option for option in self.options if option.name != "packed"])
 
 
 # Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind may get later.
