@@ -18,8 +18,8 @@ from ..core.transforms import Fit, Recut, Uncut
 from ..models.lazy_stage import Plan
 from ..stages.stereo.chart import page
 from ..stages.stereo.comfort import SCREENS
-from ..stages.stereo.matching import MatchedReport
-from ..stages.stereo.report import ComfortReport, Report
+from ..stages.stereo.matching import MatchedOverlay
+from ..stages.stereo.overlay import ComfortOverlay, Overlay
 
 AS_STEREO = "as Stereo says"
 OPTIONS = (
@@ -38,19 +38,19 @@ class Comfort(NamedTuple):
 
 
 @dataclass
-class _Reported:
-    """A report as a stage of the graph; ``made`` is the one that the newest pull ran."""
+class _Measuring:
+    """An overlay as a stage of the graph; ``made`` is the one that the newest pull ran."""
 
     label: str
     screen: str | None
     settings: SimpleNamespace | None  # Stereo's; None: the pictures are matched
-    made: Report | None = None
+    made: Overlay | None = None
 
     def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
         return {"clip": frames.replace(channels=3, views=1)}
 
-    def load(self, host: Host) -> Report:
-        self.made = ComfortReport(self.settings, host.device, self.screen) if self.settings else MatchedReport(self.screen or "none", host.device)
+    def load(self, host: Host) -> Overlay:
+        self.made = ComfortOverlay(self.settings, host.device, self.screen) if self.settings else MatchedOverlay(self.screen or "none", host.device)
         return self.made
 
 
@@ -63,7 +63,7 @@ def overlay(clip: Clip, settings: SimpleNamespace, label: str) -> Clip:
         raise ValueError("comfort is that of two eyes; connect Stereo's clip, or an IMAGE batch of pairs with packed at full SBS.")
     made_by = _stereo_of(clip)
     screen = None if settings.screen == AS_STEREO else settings.screen
-    recipe = _Reported(label, screen, made_by and made_by.recipe.settings)
+    recipe = _Measuring(label, screen, made_by and made_by.recipe.settings)
     return apply(recipe, *(made_by.inputs if made_by else [clip]))["clip"]
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .report import BEHIND, FRONT, REACH, STEP, Tally
+from .overlay import BEHIND, FRONT, REACH, STEP, Tally
 
 WIDTH, PLOT = 1280, 420  # pixels: of the page, and the height of its lower part
 LEFT, RIGHT, TOP, BOTTOM = 150, 1130, 70, 290  # of the plot in the lower part
