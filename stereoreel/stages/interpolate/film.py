@@ -15,7 +15,7 @@ from ...image.compute import number_type
 from ...models import weights
 from ...nets import film_interpolation as film
 from ...nets import rife
-from .networks import NetworkMaker, padded
+from .networks import NetworkInterpolator, padded
 from .stage import InterpolationStage
 
 
@@ -24,7 +24,7 @@ def load(entry, options: SimpleNamespace, host: Host) -> InterpolationStage:
     state = weights.read(path)
     with weights.loading(path):
         net = film.load({key: tensor.float() for key, tensor in state.items()})
-    return InterpolationStage(NetworkMaker(FilmNetwork(net, number_type(options.precision, host.device)), host.device, options), options)
+    return InterpolationStage(NetworkInterpolator(FilmNetwork(net, number_type(options.precision, host.device)), host.device, options), options)
 
 
 class FilmNetwork:
