@@ -37,7 +37,7 @@ class Setting:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Outcome:
     """A claim as people make it, what was measured, the verdict, and what that does not reach."""
 
     letter: str
@@ -47,7 +47,7 @@ class Finding:
     limits: str
 
 
-def findings(rows: Rows, setting: Setting) -> list[Finding]:
+def outcomes(rows: Rows, setting: Setting) -> list[Outcome]:
     """One for each claim, (a) to (j), and one for both eyes."""
     return [make(rows, setting) for make in CLAIMS]
 
@@ -80,9 +80,9 @@ def bad(rows: Rows) -> tuple[str, ...]:
     return tuple(source for source in rows.values("source") if source.startswith(("noise", "crf")))
 
 
-def upscaling_first(rows: Rows, setting: Setting) -> Finding:
+def upscaling_first(rows: Rows, setting: Setting) -> Outcome:
     edges = edges_by_upscaling(rows, setting, setting.small)
-    return Finding("a", "Upscaling before depth improves depth edges.", told(edges, " %"), str(judged(edges, EDGES)),
+    return Outcome("a", "Upscaling before depth improves depth edges.", told(edges, " %"), str(judged(edges, EDGES)),
                    "whether a trained network makes better edges of an enlarged picture only weights can decide; what their place is worth to "
                    "the eyes, the tables of both eyes tell")
 
@@ -93,87 +93,87 @@ def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Ef
     return seen(rows, setting, ("clean",), lines) | by_place | enlarged
 
 
-def gain_vanishes(rows: Rows, setting: Setting) -> Finding:
+def gain_vanishes(rows: Rows, setting: Setting) -> Outcome:
     sharp = seen(rows, setting, ("clean",), setting.small) | seen(rows, setting, ("clean",), setting.large)
     soft = seen(rows, setting, ("blurred",), setting.small)
-    return Finding("b", "The gain vanishes when the source is sharp at its native resolution.", (*told(sharp, " %"), *told(soft, " %")),
+    return Outcome("b", "The gain vanishes when the source is sharp at its native resolution.", (*told(sharp, " %"), *told(soft, " %")),
                    str(vanishing(sharp, EDGES)), "of what the model sees; there must be a gain elsewhere for it to vanish here: see blurred")
 
 
-def hurts(rows: Rows, setting: Setting) -> Finding:
+def hurts(rows: Rows, setting: Setting) -> Outcome:
     loss = seen(rows, setting, bad(rows), setting.small, SOURCE, AFTER)
-    return Finding("c", "Upscaling before depth can hurt when the source is a noisy or compressed 720p.",
+    return Outcome("c", "Upscaling before depth can hurt when the source is a noisy or compressed 720p.",
                    tuple(f"loss, {line}" for line in told(loss, " %")), str(judged(loss, EDGES)),
                    "the reason given is invented detail, and the upscalers here invent none: only weights can decide that part")
 
 
-def cost_of_depth(rows: Rows, setting: Setting) -> Finding:
+def cost_of_depth(rows: Rows, setting: Setting) -> Outcome:
     ratios = {what.removeprefix("4K: "): ratio for what, ratio in setting.operations.items() if what.startswith("4K: ")}
     holds = verdict({what: 3 <= ratio <= 4.5 for what, ratio in ratios.items()})
-    return Finding("d", "Depth at 4K costs about 4x the memory and 3-4x the time of 1080p.",
+    return Outcome("d", "Depth at 4K costs about 4x the memory and 3-4x the time of 1080p.",
                    tuple(f"{what}: {ratio:.1f}x" for what, ratio in ratios.items()), str(holds),
                    "counted, not timed; holds means 3 to 4.5 times")
 
 
-def interpolating_first(rows: Rows, setting: Setting) -> Finding:
+def interpolating_first(rows: Rows, setting: Setting) -> Outcome:
     cleaner = {f"cleaner: {source} by {upscaler}": rows.gain("between", {"order": AFTER}, {"order": DEFAULT}, source=source, lines=setting.small,
                                                            upscaler=upscaler, depth=setting.full)
                for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
     cheaper = {what.removeprefix("first: "): ratio for what, ratio in setting.operations.items() if what.startswith("first: ")}
     by_cost = verdict({f"cheaper: {what}": ratio < 1 for what, ratio in cheaper.items()})
     measured = (*told(cleaner, " dB"), *(f"cost of both stages, {what}: {ratio:.2f}x" for what, ratio in cheaper.items()))
-    return Finding("e", "Interpolating before upscaling is cleaner and cheaper than after.", measured, str(both(judged(cleaner, DECIBELS), by_cost)),
+    return Outcome("e", "Interpolating before upscaling is cleaner and cheaper than after.", measured, str(both(judged(cleaner, DECIBELS), by_cost)),
                    "frames in between, against the exact ones; a network upscaler then has twice the frames to make")
 
 
-def default_is_best(rows: Rows, setting: Setting) -> Finding:
+def default_is_best(rows: Rows, setting: Setting) -> Outcome:
     against = {f"against {order}": rows.gain("edges", {"order": DEFAULT}, {"order": order}, depth=setting.guesses, upscaler=setting.upscaler)
                for order in COMPARED if order != DEFAULT}  # fmt: skip
-    return Finding("f", "The default order is the best compromise.", told(against, " dB", 2), str(judged(against, DECIBELS)),
+    return Outcome("f", "The default order is the best compromise.", told(against, " dB", 2), str(judged(against, DECIBELS)),
                    "both eyes near depth edges, mean of all sources alike; the table by source says more")
 
 
-def flicker(rows: Rows, setting: Setting) -> Finding:
+def flicker(rows: Rows, setting: Setting) -> Outcome:
     less = {f"{source} {setting.small}": rows.gain("flicker", {"upscaler": setting.single}, {"upscaler": setting.upscaler}, source=source,
                                                    lines=setting.small, order=DEFAULT, depth=setting.full)
             for source in rows.values("source")}  # fmt: skip
-    return Finding("g", "Single-image upscalers flicker on video (and look pixelated), video upscalers do not.",
+    return Outcome("g", "Single-image upscalers flicker on video (and look pixelated), video upscalers do not.",
                    told(less, " levels more", 2), str(judged(less, LEVELS)),
                    "builtin alone: Lanczos frame by frame against motion-compensated fusion; what networks invent only weights can tell, and "
                    "pixelation was not measured")
 
 
-def nobody_knows(rows: Rows, setting: Setting) -> Finding:
-    return Finding("h", "Nobody knows whether NVIDIA's upscaler suits AI-generated video.", ("nothing: it needs an RTX GPU and NVIDIA's package",),
+def nobody_knows(rows: Rows, setting: Setting) -> Outcome:
+    return Outcome("h", "Nobody knows whether NVIDIA's upscaler suits AI-generated video.", ("nothing: it needs an RTX GPU and NVIDIA's package",),
                    "cannot be decided here", "its tests here run on a stand-in, which says nothing of its pictures")
 
 
-def contradiction(rows: Rows, setting: Setting) -> Finding:
+def contradiction(rows: Rows, setting: Setting) -> Outcome:
     edges = edges_by_upscaling(rows, setting, setting.large)
-    return Finding("i", 'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
+    return Outcome("i", 'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
                    "source is sharp.", told(edges, " %"), f"helpful? {judged(edges, EDGES)}",
                    "both can only be true of different things: of the place of edges in large frames, and of what the model sees")
 
 
-def source_resolves(rows: Rows, setting: Setting) -> Finding:
+def source_resolves(rows: Rows, setting: Setting) -> Outcome:
     edges, eyes = ({f"{what}: {order}, {name}": effect for order in (SOURCE, FIRST)
                     for name, effect in of(rows, setting, bad(rows), setting.small, order, DEFAULT).items()}
                    for what, of in (("edges", seen), ("eyes", pictures)))  # fmt: skip
-    return Finding("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from the source "
+    return Outcome("j", "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from the source "
                    "resolves it.", (*told(edges, " %"), *told(eyes, " dB", 2)), str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
                    "gains over the default; depth from source interpolates before it cleans, depth first after")
 
 
-def each_eye(rows: Rows, setting: Setting) -> Finding:
+def each_eye(rows: Rows, setting: Setting) -> Outcome:
     apart = {f"over {order}: {source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": order}, source=source,
                                                                               lines=setting.small, upscaler=upscaler, depth=setting.full)
              for order in (SOURCE, SMOOTH) for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
-    return Finding("eyes", "Upscaling each eye by itself makes the eyes disagree.", told(apart, " levels", 2), str(judged(apart, LEVELS)),
+    return Outcome("eyes", "Upscaling each eye by itself makes the eyes disagree.", told(apart, " levels", 2), str(judged(apart, LEVELS)),
                    "against eyes of upscaled frames and the same exact depth, with its edges put on those frames and without; networks that "
                    "invent detail are only decided by weights")
 
 
-CLAIMS: tuple[Callable[[Rows, Setting], Finding], ...] = (
+CLAIMS: tuple[Callable[[Rows, Setting], Outcome], ...] = (
     upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker, nobody_knows, contradiction,
     source_resolves, each_eye,
 )  # fmt: skip
