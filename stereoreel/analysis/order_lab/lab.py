@@ -20,9 +20,9 @@ from ...workflow.node_specs import BY_ID
 from ...workflow.orders import api
 from ..trial import trial
 from .cost import Cost
-from .motion import Position, Source
 from .options import compared, stage_options
 from .places import Gallery, Kept, places, sheet
+from .reference import Position, Reference
 from .report import figures_of, table
 from .runs import STRAIGHT, Order, Window, part_of, windows
 from .shelf import LabHost, Shelf
@@ -107,11 +107,15 @@ class Lab:
         part, size = part_of(self.clip, window), self.size
         moments = _moments(part.info, size.fps)
         shown = _shown(moments)
-        source = Source(part, size.height, size.width, replace(self.host, total=0), tuple(moments[number][0] for number in shown))
-        kept = {number: Kept(window[0] + moments[number][0], bool(moments[number][1]), source.shown[moments[number][0]], {}) for number in shown}
+        frames_shown = tuple(moments[number][0] for number in shown)
+        reference = Reference(part, size.height, size.width, replace(self.host, total=0), frames_shown)
+        kept = {}
+        for number in shown:
+            frame, between = moments[number]
+            kept[number] = Kept(window[0] + frame, bool(between), reference.shown[frame], {})
         for name, kinds in self.orders.items():
             order = self._order(kinds, part, STRAIGHT)
-            tally = Tally(source, moments, order.stereo.recipe.settings.divergence)
+            tally = Tally(reference, moments, order.stereo.recipe.settings.divergence)
             frames = enumerate(order.look(self.host, size.height, size.width))
             for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
                 tally.see(number, seen)

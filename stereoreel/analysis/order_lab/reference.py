@@ -22,7 +22,7 @@ STEPS = 25  # in which a pixel of distance is kept
 Position = tuple[int, Fraction]  # a source frame, and the part of the way to the next one
 
 
-class Source:
+class Reference:
     """Some frames of the source in one shot, seen at the size ``height`` x ``width`` of what is made of them.
 
     ``shown`` are those frames that were asked for, by number, ``[height, width, 3]`` uint8.
