@@ -13,6 +13,7 @@ from media_files import write_video
 from PIL import Image
 
 from stereoreel.analysis.metrics import gradient_energy
+from stereoreel.analysis.order_lab.figures import recommended, workflow_of
 from stereoreel.analysis.order_lab.lab import Lab, measure
 from stereoreel.analysis.order_lab.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
 from stereoreel.analysis.order_lab.options import OPTIONS, compared, stage_options
@@ -272,9 +273,9 @@ def test_an_upscaler_that_spoils_the_picture_spoils_the_depth_made_behind_it_onl
 
 
 def test_the_recommendation_can_be_loaded(found):
-    graph = found.workflow("film.mp4")
+    graph = workflow_of(found.figures, "film.mp4")
     kinds = [node.kind for node in workflow.declared(graph).values()]
-    assert found.words == ",".join(kinds) and found.figures["recommended"]["order"] in COMPARED
+    assert recommended(found.figures) == tuple(kinds) and found.figures["recommended"]["order"] in COMPARED
     assert graph["1"]["inputs"]["video"] == "film.mp4"
     assert all(node["inputs"]["model"] == "builtin" for node in graph.values() if node["class_type"] in ("StereoReelVSR", "StereoReelDepth"))
 

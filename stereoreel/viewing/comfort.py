@@ -5,9 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import dataclass
 from types import SimpleNamespace
-from typing import NamedTuple
-
-from torch import Tensor
 
 from ..core.clip import Clip, ClipInfo, Step, apply
 from ..core.excerpt import peek, spread
@@ -20,6 +17,7 @@ from ..stages.stereo.chart import page
 from ..stages.stereo.comfort import SCREENS
 from ..stages.stereo.matching import MatchedOverlay
 from ..stages.stereo.overlay import ComfortOverlay, Overlay
+from .report import Report
 
 AS_STEREO = "as Stereo says"
 OPTIONS = (
@@ -27,14 +25,6 @@ OPTIONS = (
            choices=(AS_STEREO, *SCREENS)),
     Option("samples", 12, "How many frames of the clip are looked at, evenly spread; 0 measures every frame.", 0, 1000, 1),
 )
-
-
-class Comfort(NamedTuple):
-    """What was found: the figures, the same in words, and one page ``[H, W, 3]``."""
-
-    figures: dict
-    text: str
-    page: Tensor
 
 
 @dataclass
@@ -67,8 +57,8 @@ def overlay(clip: Clip, settings: SimpleNamespace, label: str) -> Clip:
     return apply(recipe, *(made_by.inputs if made_by else [clip]))["clip"]
 
 
-def measure(clip: Clip, settings: SimpleNamespace, host: Host, label: str) -> Comfort:
-    """Look at a stereo clip, or at ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
+def report(clip: Clip, settings: SimpleNamespace, host: Host, label: str) -> Report:
+    """Measure a stereo clip, or ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
     seen = overlay(clip, settings, label)
     recipe = seen.maker.recipe
     if settings.samples:
@@ -78,7 +68,7 @@ def measure(clip: Clip, settings: SimpleNamespace, host: Host, label: str) -> Co
             pass
     tally = recipe.made.tally
     how = "" if recipe.settings else "\nMeasured by matching the two pictures, because Stereo did not make them in this graph."
-    return Comfort(tally.figures(), tally.text() + how, page(tally, recipe.made.worst))
+    return Report("comfort", tally.text() + how, tally.figures(), page(tally, recipe.made.worst))
 
 
 def _stereo_of(clip: Clip) -> Step | None:

@@ -122,4 +122,5 @@ class Assembly:
                 raise ValueError("nothing is connected to clip.")
             build.check_rate(inputs["clip"], inputs.get("fps"))
             settings = build.settings_of(node, options)
-        return SimpleNamespace(name=name, kind=node.kind, clip=inputs["clip"], depth=inputs.get("depth"), settings=settings)
+        clip, depth = inputs["clip"], inputs.get("depth")
+        return SimpleNamespace(name=name, kind=node.kind, node=node, clip=clip, depth=depth, settings=settings)

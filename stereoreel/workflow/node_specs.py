@@ -5,12 +5,17 @@ Ids, socket names and defaults are public and frozen: sockets are only ever appe
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ..core.options import Option
 from ..models import catalog
+
+if TYPE_CHECKING:
+    from ..viewing.report import Report
 
 FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
 DEPTHS = "IMAGE,VIDEO,MASK"
@@ -47,6 +52,11 @@ class Node:
     @property
     def options(self) -> tuple[Option, ...]:
         return _options(self.kind, self.module, self.pairs)
+
+    @property
+    def report(self) -> Callable[..., Report]:
+        """``report(clip, settings, host, label)`` of the node's module, with ``depth`` where it has such a socket."""
+        return import_module(f"..{self.module}", __package__).report
 
 
 # Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind may get later.
@@ -199,7 +209,7 @@ NODES: tuple[Node, ...] = (
             Socket("sheet", "IMAGE", "The places where the orders differ most, side by side, with their depth."),
             Socket("order", "STRING", "The order to take, as the terminal's workflows --order takes it."),
         ),
-        output_node=True, module="analysis.order_lab.options", pairs=False,
+        output_node=True, module="analysis.order_lab", pairs=False,
     ),
 )
 
