@@ -12,9 +12,9 @@ from ...core.clip import Clip, ClipInfo
 from ...core.host import Host
 from .blocks import Blocks
 from .coded import CodedSource
-from .fields import Fields
 from .finding import Finding
 from .flicker import Flicker
+from .interlacing import Interlacing
 from .motion import Cuts, Motion
 from .noise import Noise
 from .repeats import Repeats
@@ -66,7 +66,7 @@ class _Families:
     """All that is measured, fed with one window after the other."""
 
     def __init__(self) -> None:
-        self.noise, self.blocks, self.spectrum, self.fields = Noise(), Blocks(), Spectrum(), Fields()
+        self.noise, self.blocks, self.spectrum, self.interlacing = Noise(), Blocks(), Spectrum(), Interlacing()
         self.repeats, self.motion, self.flicker, self.cuts = Repeats(), Motion(), Flicker(), Cuts()
 
     def add(self, window: Window) -> None:
@@ -74,13 +74,13 @@ class _Families:
             family.add(window)
         cuts = self.cuts.add(window)
         repeats = self.repeats.add(window)
-        self.fields.add(window, cuts)
+        self.interlacing.add(window, cuts)
         self.motion.add(window, cuts, repeats)
         self.flicker.add(window, cuts, repeats)
 
     def findings(self, info: ClipInfo, known: bool) -> dict[str, Finding]:
         sigma = self.noise.sigma
         return {
-            **self.noise.findings(info), **self.blocks.findings(info), **self.spectrum.findings(info, sigma), **self.fields.findings(info),
+            **self.noise.findings(info), **self.blocks.findings(info), **self.spectrum.findings(info, sigma), **self.interlacing.findings(info),
             **self.repeats.findings(info), **self.motion.findings(info), **self.flicker.findings(info, sigma), **self.cuts.findings(info, known),
         }  # fmt: skip
