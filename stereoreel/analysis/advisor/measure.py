@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from ...core.clip import Clip, ClipInfo
 from ...core.host import Host
 from .blocks import Blocks
-from .coded import CodedSource
 from .finding import Finding
 from .flicker import Flicker
 from .interlacing import Interlacing
+from .luma_source import LumaSource
 from .motion import Cuts, Motion
 from .noise import Noise
 from .repeats import Repeats
@@ -50,7 +50,7 @@ def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measu
 
     A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a pair's left eye counts.
     """
-    source = CodedSource.of(clip)
+    source = LumaSource.of(clip)
     info = source.info if source else clip.info
     known = bool(info.cuts) or (source is not None and source.searched)
     families = _Families()
