@@ -24,8 +24,10 @@ def page(tally: Tally, worst: Tensor) -> Image:
     """1280 pixels wide: the picture ``worst`` ``[h, w, 3]`` and, below, the histogram of all frames in percent, pixels and mm."""
     from PIL import Image
 
+    from ...image.contact_sheet import to_image
+
     height = max(1, round(worst.shape[0] * WIDTH / worst.shape[1]))
-    frame = Image.fromarray((worst.float().clamp(0, 1) * 255).round().byte().numpy()).resize((WIDTH, height), Image.Resampling.LANCZOS)
+    frame = to_image(worst).resize((WIDTH, height), Image.Resampling.LANCZOS)
     whole = Image.new("RGB", (WIDTH, height + PLOT), BACKGROUND)
     whole.paste(frame, (0, 0))
     whole.paste(_histogram(tally), (0, height))
