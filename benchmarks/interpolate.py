@@ -30,8 +30,9 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 
 import torch  # isort: skip
-from scenes import Camera, Layer, Scene, Texture, psnr
+from scenes import Camera, Layer, Scene, Texture
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve

@@ -20,8 +20,9 @@ import stereoreel  # noqa: F401 - before torch: it sets how torch's threads wait
 import torch  # isort: skip
 import test_depth
 import test_vsr
-from scenes import psnr, street
+from scenes import street
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.models.headless import Headless
 
 SEEDS = range(11, 19)  # not those that constants were chosen on

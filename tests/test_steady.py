@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scenes import Camera, Layer, Texture, psnr, street
+from scenes import Camera, Layer, Texture, street
 
-from stereoreel.analysis.metrics import flicker, sharpness, tof, warping_error
+from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
 
