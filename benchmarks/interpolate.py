@@ -32,8 +32,9 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
-from scenes import Camera, Layer, Scene, Texture, psnr
+from scenes import Camera, Layer, Scene, Texture
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
@@ -43,7 +44,7 @@ from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
 from stereoreel.nets import rife
 from stereoreel.stages.interpolate import OPTIONS
-from stereoreel.stages.interpolate.networks import NetworkMaker
+from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.rife import RifeNetwork
 from stereoreel.stages.interpolate.stage import InterpolationStage
 
@@ -128,7 +129,7 @@ def networks(version: str, size: str, multiplier: int, rounds: int, sources: int
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = resolve(OPTIONS, {"multiplier": multiplier, "ending": "last frame"})
     network = RifeNetwork(net, options, number_type("auto", device))
-    stage = InterpolationStage(NetworkMaker(network, device, options), options)
+    stage = InterpolationStage(NetworkInterpolator(network, device, options), options)
     Headless(device).place(stage.nets, 0)
     ways = {"loop": lambda: loop(network, images, multiplier, device), "stage": lambda: sum(1 for _ in frames_of(stage, images)), **ways}
     exact = torch.stack([frame.cpu() for frame in frames_of(stage, images)])

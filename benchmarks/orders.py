@@ -39,7 +39,7 @@ from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.order_study.cells import Plan, Row, cells, resizing
-from benchmarks.order_study.claims import AFTER, DEFAULT, Setting, findings
+from benchmarks.order_study.claims import AFTER, DEFAULT, Setting, outcomes
 from benchmarks.order_study.contrasts import Rows
 from benchmarks.order_study.degrade import SOURCES
 from benchmarks.order_study.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
@@ -206,7 +206,7 @@ def tables(extent: Extent, rows: Rows, sizes: dict) -> dict[str, str]:
     setting = setting_of(extent, rows)
     size, plan = (f"{setting.small} and {setting.large} pixels high", ", ".join(setting.guesses))
     return {
-        f"The claims (sources {size})": claims_table(findings(rows, setting)),
+        f"The claims (sources {size})": claims_table(outcomes(rows, setting)),
         f"Both views near depth edges, dB, depth by {plan}": answer_table(rows, setting, setting.guesses),
         f"The same with {setting.perfect}": answer_table(rows, setting, [setting.perfect]),
         "All scores, mean of all sources": scores_table(rows, setting, SCORES, setting.guesses, rows.values("source"), setting.small),

@@ -22,8 +22,9 @@ passive_waiting()  # before torch is imported
 import torch  # isort: skip
 import test_depth
 import test_vsr
-from scenes import psnr, street
+from scenes import street
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.models.headless import Headless
 
 SEEDS = range(11, 19)  # not those that constants were chosen on

@@ -31,8 +31,9 @@ passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 import torch.nn.functional as F
-from scenes import Rendered, Scene, psnr, street
+from scenes import Rendered, Scene, street
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize

@@ -1,43 +1,26 @@
-"""Advise: looks at a clip and tells what to do with it; its page, dropped on the canvas, opens the recommended workflow."""
+"""Source Advisor: what a clip is like and what to do with it; its page, dropped on the canvas, opens the recommended workflow."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from ..stereoreel.analysis.advisor.advice import UNNAMED, advise, file_of
-from ..stereoreel.analysis.advisor.page import page
+from ..stereoreel.analysis import advisor
+from ..stereoreel.analysis.advisor.advice import file_of
 from ..stereoreel.core.clip import Clip
-from ..stereoreel.core.error_context import naming
-from ..stereoreel.media.write.render import free_path
-from ..stereoreel.workflow import build
-from ._comfy import folder_paths, io, ui
-from ._host import ComfyHost, working_type
-from ._images import as_clip
-from ._schema import DeclaredNode
-
-PREFIX = "stereoreel/advice"
+from ..stereoreel.viewing.report import Report
+from ._comfy import folder_paths
+from ._host import ComfyHost
+from ._report_node import ReportNode
 
 
-class AdviseNode(DeclaredNode):
+class AdviseNode(ReportNode):
     @classmethod
-    def execute(cls, clip, **options) -> io.NodeOutput:
-        name = build.label(cls.NODE, str(cls.hidden.unique_id))
-        settings = build.settings_of(cls.NODE, options)
-        source = as_clip(clip, name)
-        with naming(name):
-            video = _input_file(source)
-            found = advise(source, settings, ComfyHost(), video or "this clip", video or UNNAMED)
-            picture = page(found, source, ComfyHost())
-        output = Path(folder_paths.get_output_directory())
-        path = found.save_page(picture, free_path(output, PREFIX, "", ".png"))
-        image = torch.from_numpy(np.array(picture)).to(working_type())[None] / 255
-        saved = ui.SavedResult(path.name, path.parent.relative_to(output).as_posix(), io.FolderType.output)
-        shown = {"images": [saved], **ui.PreviewText(found.text()).as_dict()}
-        return io.NodeOutput(found.text(), json.dumps(found.figures(), indent=2), image, json.dumps(found.canvas()), ui=shown)
+    def measure(cls, clip: Clip, settings: advisor.AdvisorOptions, name: str) -> Report:
+        return advisor.report(clip, settings, ComfyHost(), name, _input_file(clip))
+
+    @classmethod
+    def output(cls, report: Report, clip: Clip, settings: advisor.AdvisorOptions, name: str) -> str:
+        return report.embedded["workflow"]
 
 
 def _input_file(clip: Clip) -> str:

@@ -1,28 +1,15 @@
-"""Stereo Comfort: looks at a pair and tells, in numbers and on a page, how comfortable it is to watch."""
+"""Stereo Comfort: how comfortable a pair is to watch, in numbers, on a page and as a tinted clip."""
 
 from __future__ import annotations
 
-import json
-
-from ..stereoreel.core.error_context import naming
-from ..stereoreel.viewing.comfort import measure, overlay
-from ..stereoreel.workflow import build
-from ._comfy import io, ui
-from ._host import ComfyHost, working_type
-from ._images import as_clip
+from ..stereoreel.core.clip import Clip
+from ..stereoreel.viewing.comfort import ComfortOptions, overlay
+from ..stereoreel.viewing.report import Report
 from ._lazy_video import LazyVideo
-from ._schema import DeclaredNode
+from ._report_node import ReportNode
 
 
-class ComfortNode(DeclaredNode):
+class ComfortNode(ReportNode):
     @classmethod
-    def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
-        name = build.label(cls.NODE, str(cls.hidden.unique_id))
-        settings = build.settings_of(cls.NODE, options)
-        pair = as_clip(clip, name, packed=packed)
-        with naming(name):
-            found = measure(pair, settings, ComfyHost(), name)
-            tinted = LazyVideo(overlay(pair, settings, name))
-        page = found.page[None].to(working_type())
-        shown = ui.PreviewImage(page, cls=cls).as_dict() | ui.PreviewText(found.text).as_dict()
-        return io.NodeOutput(found.text, json.dumps(found.figures, indent=2), page, tinted, ui=shown)
+    def output(cls, report: Report, clip: Clip, settings: ComfortOptions, name: str) -> LazyVideo:
+        return LazyVideo(overlay(clip, settings, name))

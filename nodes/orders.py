@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
-import numpy as np
-import torch
-
-from ..stereoreel.analysis.order_lab.lab import measure
-from ..stereoreel.core.error_context import naming
+from ..stereoreel.analysis.order_lab.figures import recommended
+from ..stereoreel.analysis.order_lab.options import OrderLabOptions
+from ..stereoreel.core.clip import Clip
 from ..stereoreel.core.options import Option
 from ..stereoreel.models.catalog import own_files
-from ..stereoreel.workflow import build
-from ._comfy import io, ui
-from ._host import ComfyHost, working_type
-from ._images import as_clip
-from ._schema import DeclaredNode
+from ..stereoreel.viewing.report import Report
+from ._comfy import io
+from ._host import ComfyHost
+from ._report_node import ReportNode
 
 
-class OrdersNode(DeclaredNode):
+class OrdersNode(ReportNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """Each list of models ends with the user's own files of its kind."""
@@ -28,12 +24,5 @@ class OrdersNode(DeclaredNode):
         return super().widget(option)
 
     @classmethod
-    def execute(cls, clip, **options) -> io.NodeOutput:
-        name = build.label(cls.NODE, str(cls.hidden.unique_id))
-        settings = build.settings_of(cls.NODE, options)
-        source = as_clip(clip, name)
-        with naming(name):
-            found = measure(source, settings, ComfyHost())
-        sheet = torch.from_numpy(np.array(found.sheet))[None].to(working_type()) / 255
-        shown = ui.PreviewImage(sheet, cls=cls).as_dict() | ui.PreviewText(found.text).as_dict()
-        return io.NodeOutput(found.text, json.dumps(found.figures, indent=2), sheet, found.words, ui=shown)
+    def output(cls, report: Report, clip: Clip, settings: OrderLabOptions, name: str) -> str:
+        return ",".join(recommended(report.figures))

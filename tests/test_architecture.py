@@ -174,7 +174,6 @@ NAMING_KINDS = {
     "analysis/order_lab/lab.py": "with what Stereo works while orders are compared",
     "analysis/order_lab/options.py": "options of the stages that an order has",
     "analysis/order_lab/report.py": "orders, a word of its figures",
-    "cli/reports.py": "how each report is shown",
     "film/identity.py": "encode, a word of a film's description",
     "front.py": "the functions of Python, one for a node",
 }

@@ -23,7 +23,7 @@ from stereoreel.workflow.orders import api
 
 
 def measured(clip, host, **options):
-    return comfort.measure(clip, resolve(comfort.OPTIONS, options), host, "Comfort")
+    return comfort.report(clip, resolve(comfort.OPTIONS, options), host, "Comfort")
 
 
 @pytest.fixture
@@ -104,10 +104,10 @@ def test_a_clip_of_one_view_has_no_comfort(tensor_clip, host):
 
 
 def test_the_page_shows_the_worst_frame_above_the_histogram(stereo_pair, host):
-    page = measured(stereo_pair, host).page
-    assert page.shape[1:] == (1280, 3) and page.shape[0] == 1280 * 40 // 200 + 420
-    red, _, blue = page[100, 1280 * 85 // 200]  # in the near quarter, which is beyond the limit
-    assert red > 0.8 > 0.3 > blue
+    page = measured(stereo_pair, host).image
+    assert page.size == (1280, 1280 * 40 // 200 + 420)
+    red, _, blue = page.getpixel((1280 * 85 // 200, 100))  # in the near quarter, which is beyond the limit
+    assert red > 0.8 * 255 > 0.3 * 255 > blue
 
 
 def test_the_terminal_prints_the_findings_and_leaves_the_page(tmp_path, monkeypatch, capsys):

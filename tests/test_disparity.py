@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scenes import Camera, Layer, Scene, Texture, psnr
+from scenes import Camera, Layer, Scene, Texture
 from torch import Tensor
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.image.flow import flow, grayscale
 from stereoreel.models.catalog import load

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from stereoreel.analysis.depth_metrics import boundary_f1
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image import edge_snap
@@ -50,7 +51,7 @@ def test_edges_come_back_where_bilinear_loses_them(street):
     seen, truth, visible = street
     scores = {}
     for name, depth in {"exact": seen.depth, "bilinear": bilinear(shrunk(seen.depth)), "snapped": snap(shrunk(seen.depth), seen.image)}.items():
-        scores[name] = scenes.psnr(right_eye(seen.image, depth), truth, visible), boundary_f1(depth, seen.depth)
+        scores[name] = psnr(right_eye(seen.image, depth), truth, visible), boundary_f1(depth, seen.depth)
     assert scores["bilinear"][0] < scores["exact"][0] - 6 and scores["bilinear"][1] < 0.5
     assert scores["snapped"][0] > scores["exact"][0] - 1.4 and scores["snapped"][1] >= 0.95
 
@@ -60,7 +61,7 @@ def test_soft_edges_of_a_real_network_become_clean_too(street):
     depth = soft(shrunk(seen.depth))
     plain, snapped = bilinear(depth), snap(depth, seen.image)
     assert boundary_f1(plain, seen.depth) < 0.3 < 0.7 < boundary_f1(snapped, seen.depth)
-    assert scenes.psnr(right_eye(seen.image, snapped), truth, visible) > scenes.psnr(right_eye(seen.image, plain), truth, visible) + 4
+    assert psnr(right_eye(seen.image, snapped), truth, visible) > psnr(right_eye(seen.image, plain), truth, visible) + 4
 
 
 def test_a_displaced_edge_goes_to_where_the_picture_has_it():

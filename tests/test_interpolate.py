@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from scenes import Camera, Layer, Scene, Texture, psnr
+from scenes import Camera, Layer, Scene, Texture
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames as pulled

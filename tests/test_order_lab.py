@@ -13,11 +13,12 @@ from media_files import write_video
 from PIL import Image
 
 from stereoreel.analysis.metrics import gradient_energy
+from stereoreel.analysis.order_lab.figures import recommended, workflow_of
 from stereoreel.analysis.order_lab.lab import Lab, measure
 from stereoreel.analysis.order_lab.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
-from stereoreel.analysis.order_lab.motion import Source
 from stereoreel.analysis.order_lab.options import OPTIONS, compared, stage_options
 from stereoreel.analysis.order_lab.places import PLACES, Gallery, Kept, crop_size, places
+from stereoreel.analysis.order_lab.reference import Reference
 from stereoreel.analysis.order_lab.runs import part_of, windows
 from stereoreel.analysis.order_lab.statistics import difference, mean
 from stereoreel.analysis.order_lab.tally import MEASURES
@@ -179,13 +180,13 @@ def test_relief_leaves_out_strays():
 
 
 def test_the_sources_motion_is_found_at_the_size_of_the_result_and_for_moments_in_between(host, tensor_clip):
-    source = Source(tensor_clip(sliding(4, 96, 128, still=32)), 192, 256, host)
+    reference = Reference(tensor_clip(sliding(4, 96, 128, still=32)), 192, 256, host)
     inner = np.s_[100:180, 40:200]
     for end, wanted in (((1, 0), -4), ((0, Fraction(1, 2)), -2), ((2, 0), -8)):
-        motion, visible = source.between((0, 0), end)
+        motion, visible = reference.between((0, 0), end)
         assert np.median(motion[inner][..., 0]) == pytest.approx(wanted, abs=0.15) and abs(np.median(motion[inner][..., 1])) < 0.15
         assert (motion[:50] == 0).all() and visible[inner].float().mean() > 0.95 and not visible[100:180, 0].any()
-    assert source.between((1, 0), (1, 0)) is None
+    assert reference.between((1, 0), (1, 0)) is None
 
 
 # Certainty
@@ -272,9 +273,9 @@ def test_an_upscaler_that_spoils_the_picture_spoils_the_depth_made_behind_it_onl
 
 
 def test_the_recommendation_can_be_loaded(found):
-    graph = found.workflow("film.mp4")
+    graph = workflow_of(found.figures, "film.mp4")
     kinds = [node.kind for node in workflow.declared(graph).values()]
-    assert found.words == ",".join(kinds) and found.figures["recommended"]["order"] in COMPARED
+    assert recommended(found.figures) == tuple(kinds) and found.figures["recommended"]["order"] in COMPARED
     assert graph["1"]["inputs"]["video"] == "film.mp4"
     assert all(node["inputs"]["model"] == "builtin" for node in graph.values() if node["class_type"] in ("StereoReelVSR", "StereoReelDepth"))
 

@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.order_study import degrade
 from benchmarks.order_study.cells import Row
-from benchmarks.order_study.claims import findings
+from benchmarks.order_study.claims import outcomes
 from benchmarks.order_study.contrasts import DEPENDS, OPEN, REFUTED, SUPPORTED, Rows, both, judged, vanishing
 from benchmarks.order_study.effects import Effect, mean_effect, student
 from benchmarks.order_study.scores import Places, view_scores
@@ -59,7 +59,7 @@ def test_another_seed_shows_another_scene(shot):
 
 def test_every_claim_gets_a_row_and_a_verdict(tiny):
     rows = Rows(tiny[0], 1)
-    made = findings(rows, orders.setting_of(TINY, rows))
+    made = outcomes(rows, orders.setting_of(TINY, rows))
     assert [one.letter for one in made] == [*"abcdefghij", "eyes"]
     assert all(one.measured and one.verdict and one.claim for one in made)
     assert made[7].verdict == "cannot be decided here"

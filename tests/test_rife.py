@@ -12,7 +12,7 @@ from stereoreel.core.pull import frames, pull
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import film_interpolation, rife
 from stereoreel.stages.interpolate import OPTIONS
-from stereoreel.stages.interpolate.networks import NetworkMaker
+from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.rife import RifeNetwork
 from stereoreel.stages.interpolate.stage import InterpolationStage
 
@@ -111,7 +111,7 @@ def test_every_frame_is_encoded_once(host, tensor_clip):
     network_of = RifeNetwork(network(), options, torch.float32)
     seen = []
     network_of.net.encode.register_forward_hook(lambda *given: seen.append(1))
-    stage = InterpolationStage(NetworkMaker(network_of, host.device, options), options)
+    stage = InterpolationStage(NetworkInterpolator(network_of, host.device, options), options)
     with torch.inference_mode():
         out = list(stage(Shot(0, tensor_clip(photo(4)).info), iter(photo(4).split(2))))
     assert len(out) == 20 and len(seen) == 4

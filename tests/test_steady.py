@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scenes import Camera, Layer, Texture, psnr, street
+from scenes import Camera, Layer, Texture, street
 
-from stereoreel.analysis.metrics import flicker, sharpness, tof, warping_error
+from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
 
@@ -243,7 +243,7 @@ def test_a_large_source_is_reduced_to_find_its_motion(monkeypatch):
 
 def test_other_devices_than_the_cpu_compute_the_same(monkeypatch):
     """OpenCV's kernels and torch's agree, but for the 32nds of a pixel at which OpenCV samples."""
-    monkeypatch.setattr("stereoreel.stages.upscale.fields._by_opencv", lambda image: False)
+    monkeypatch.setattr("stereoreel.stages.upscale.filters._by_opencv", lambda image: False)
     for name in ("still", "zoom"):
         after = steadied(source(name, 1), upscaled(name, 1))
         assert (after - steady(name, 1)).abs().quantile(0.99) < 2 / 255 and psnr(after, steady(name, 1)) > 50

@@ -8,6 +8,7 @@ import scenes
 import torch
 import torch.nn.functional as F
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.edge_snap import snap
@@ -86,8 +87,8 @@ def scores(request, way):
             picture, holes = made["clip"][index, 0], made[f"{view}_holes"][0, ..., 0] > 0.5
             naive = backward_warp(source.image, scene.disparity(source.depth), sign)
             edges = ~hidden & near_steps(truth.depth)
-            rows.append([scenes.psnr(picture, truth.image, ~hidden), scenes.psnr(picture, truth.image, edges),
-                         ((holes & hidden).sum() / (holes | hidden).sum()).item(), scenes.psnr(naive, truth.image, ~hidden)])
+            rows.append([psnr(picture, truth.image, ~hidden), psnr(picture, truth.image, edges),
+                         ((holes & hidden).sum() / (holes | hidden).sum()).item(), psnr(naive, truth.image, ~hidden)])
     return torch.tensor(rows).mean(0).tolist()
 
 
@@ -113,7 +114,7 @@ def test_a_smaller_depth_gets_the_edges_of_the_picture():
     seen = {}
     for edges in ("snap", "smooth"):
         pictures = [pair(source.image[None], small, **fixed(3.0, view), edges=edges)["clip"][index, 0] for index, (view, *_) in enumerate(eyes)]
-        seen[edges] = [scenes.psnr(picture, truth.image, ~hidden) for picture, (_, _, truth, hidden) in zip(pictures, eyes)]
+        seen[edges] = [psnr(picture, truth.image, ~hidden) for picture, (_, _, truth, hidden) in zip(pictures, eyes)]
     assert min(snap - smooth for snap, smooth in zip(*seen.values())) > 3
     assert min(seen["snap"]) > 37
 
@@ -126,7 +127,7 @@ def test_edges_put_on_the_source_first_make_better_eyes_of_larger_frames(softene
     depth = F.interpolate(large.depth[None, None], (172, 306), mode="area")
     depth = F.avg_pool2d(F.pad(depth, (1, 1, 1, 1), mode="replicate"), 3, 1) if softened else depth
     ways = {"snap": snap(depth[0, 0], source), "smooth": F.interpolate(depth, (360, 640), mode="bilinear")[0, 0]}
-    seen = {name: [scenes.psnr(pair(large.image[None], way[None, ..., None], **fixed(3.0, view))["clip"][index, 0], truth.image, ~hidden)
+    seen = {name: [psnr(pair(large.image[None], way[None, ..., None], **fixed(3.0, view))["clip"][index, 0], truth.image, ~hidden)
                    for index, (view, _, truth, hidden) in enumerate(eyes)] for name, way in ways.items()}  # fmt: skip
     assert min(first - second for first, second in zip(*seen.values())) > 0.4
 
@@ -137,7 +138,7 @@ def test_both_eyes_move_half_of_the_parallax_each():
     made = pair(source.image[None], source.depth[None, ..., None], **fixed(6.0, "both", 0.4))
     for index, sign in enumerate((0.5, -0.5)):
         visible = ~scene.holes(sign)
-        assert scenes.psnr(made["clip"][index, 0], scene.render(eye=sign).image, visible) > 34
+        assert psnr(made["clip"][index, 0], scene.render(eye=sign).image, visible) > 34
 
 
 @pytest.mark.parametrize("options", [fixed(0.0), fixed(5.0, convergence=0.25), fixed(5.0, "left", 0.25)])

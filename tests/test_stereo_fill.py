@@ -4,8 +4,9 @@ from fractions import Fraction
 
 import pytest
 import torch
-from scenes import Camera, Layer, Scene, Texture, psnr, street
+from scenes import Camera, Layer, Scene, Texture, street
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.models.headless import Headless

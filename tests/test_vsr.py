@@ -6,8 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from scenes import Camera, psnr, street
+from scenes import Camera, street
 
+from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize

@@ -10,7 +10,7 @@ import numpy as np
 from stereoreel.workflow.orders import COMPARED
 
 from .cells import SMOOTH
-from .claims import DECIBELS, Finding, Setting
+from .claims import DECIBELS, Outcome, Setting
 from .contrasts import SUPPORTED, Rows, judged
 
 COST_KINDS = ("interpolate", "depth", "stereo")
@@ -21,9 +21,9 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(str(cell).replace("|", "/") for cell in row) + " |" for row in rows)
 
 
-def claims_table(findings: Iterable[Finding]) -> str:
+def claims_table(outcomes: Iterable[Outcome]) -> str:
     return table(("", "claim", "measured, mean [95 %]", "verdict", "limits"),
-                 ([f"({one.letter})", one.claim, "<br>".join(one.measured), one.verdict, one.limits] for one in findings))
+                 ([f"({one.letter})", one.claim, "<br>".join(one.measured), one.verdict, one.limits] for one in outcomes))
 
 
 def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str = "edges") -> str:

@@ -55,10 +55,10 @@ def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[
     found, true = canny(depth), canny(truth)
     if not true.any():
         return math.nan, math.nan
-    away = _distance(true)[found]
+    away = distance_to(true)[found]
     if not (near := away < reach).any():
         return reach, reach
-    return float(away[near].mean(dtype=np.float64)), float(_distance(found)[true].clip(max=reach).mean(dtype=np.float64))
+    return float(away[near].mean(dtype=np.float64)), float(distance_to(found)[true].clip(max=reach).mean(dtype=np.float64))
 
 
 def canny(depth: Tensor) -> np.ndarray:
@@ -73,6 +73,15 @@ def canny(depth: Tensor) -> np.ndarray:
     unit = 4096  # a slope of Sobel's, at most 4, in whole numbers
     slopes = [np.rint(cv2.Sobel(smooth, cv2.CV_32F, *axis) * unit).astype(np.int16) for axis in ((1, 0), (0, 1))]
     return cv2.Canny(*slopes, WEAK * unit, STRONG * unit, L2gradient=True) > 0
+
+
+def distance_to(edges: np.ndarray) -> np.ndarray:
+    """Pixels ``[H, W]`` to the nearest of ``edges``, which are True ``[H, W]``; infinite if there is none."""
+    import cv2
+
+    if not edges.any():
+        return np.full(edges.shape, np.inf, np.float32)
+    return cv2.distanceTransform((~edges).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
@@ -158,15 +167,6 @@ def _grown(mask: Tensor, reach: int) -> Tensor:
         return mask
     planes = F.max_pool2d(mask.float().reshape(-1, 1, *mask.shape[-2:]), 2 * reach + 1, 1, reach)
     return (planes > 0).view(mask.shape)
-
-
-def _distance(edges: np.ndarray) -> np.ndarray:
-    """Pixels to the nearest edge; infinite if there is none."""
-    import cv2
-
-    if not edges.any():
-        return np.full(edges.shape, np.inf, np.float32)
-    return cv2.distanceTransform((~edges).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
 
 
 def _carried(depth: Tensor, where: Tensor, intrinsics: Tensor, way: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Ten
         motion = estimate_motion(frames)
     if visible is None:
         back = estimate_motion(frames.flip(0))[::-1]
-        visible = torch.stack([_consistent(*pair) for pair in zip(motion, back)])
+        visible = torch.from_numpy(np.stack([_unbroken(*pair) for pair in zip(motion, back)]))
     total, count = 0.0, 0
     for here, there, way, seen in zip(frames[:-1], frames[1:], motion, visible):
         moved = torch.from_numpy(warp(there.float().cpu().numpy(), way)).view(here.shape)
@@ -106,16 +106,20 @@ def estimate_motion(frames: Tensor) -> np.ndarray:
     return np.stack([flow(a, b, "medium") for a, b in zip(luma, luma[1:])])
 
 
+def consistent(motion: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """True ``[H, W]`` where the way there and back ends where it began (Sundaram et al., ECCV 2010)."""
+    returned = warp(back, motion, cubic=False)
+    trip = np.square(motion + returned).sum(-1)
+    return trip <= 0.01 * (np.square(motion).sum(-1) + np.square(returned).sum(-1)) + 0.5
+
+
 def _gradients(frames: Tensor) -> tuple[Tensor, Tensor]:
     """Differences from the left and the upper neighbour, ``[T, H - 1, W - 1, C]`` each."""
     frames = frames.double()
     return frames[:, 1:, 1:] - frames[:, 1:, :-1], frames[:, 1:, 1:] - frames[:, :-1, 1:]
 
 
-def _consistent(motion: np.ndarray, back: np.ndarray) -> Tensor:
-    """True ``[H, W]`` where the way there and back ends where it began, and no motion boundary is near (Ruder et al., 2016)."""
-    returned = warp(back, motion, cubic=False)
-    trip = np.square(motion + returned).sum(-1)
-    squares = np.square(motion).sum(-1) + np.square(returned).sum(-1)
+def _unbroken(motion: np.ndarray, back: np.ndarray) -> np.ndarray:
+    """True ``[H, W]`` where motion is consistent and no motion boundary is near (Ruder et al., 2016)."""
     edges = sum(np.square(np.gradient(motion[..., axis])).sum(0) for axis in (0, 1))
-    return torch.from_numpy((trip <= 0.01 * squares + 0.5) & (edges <= 0.01 * np.square(motion).sum(-1) + 0.002))
+    return consistent(motion, back) & (edges <= 0.01 * np.square(motion).sum(-1) + 0.002)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from ..analysis import advisor
 from ..analysis.advisor import OPTIONS
 from ..core.files import refuse_harm
 from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
+from .reports import show
 
 
 def declare(commands) -> None:
@@ -37,10 +39,7 @@ def run(options) -> int:
 
 
 def _on_clip(options) -> int:
-    import json
-
-    from ..analysis.advisor.advice import FILES, advise
-    from ..analysis.advisor.page import page
+    from ..analysis.advisor.advice import FILES
     from ..core.clip import Clip
     from ..core.error_context import naming
     from ..media.read.decode import FileSource
@@ -51,10 +50,7 @@ def _on_clip(options) -> int:
     folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem[:60]}", "", "")
     refuse_harm([folder / name for name in FILES], [options.clip], options.overwrite)
     with naming("Advise"):
-        found = advise(clip, settings, host, options.clip.name, options.clip.name)
-        paths = found.save(page(found, clip, host), folder, options.overwrite)
-    print(json.dumps(found.figures(), indent=2) if options.json else found.text() + "\n")
-    if not options.json:
-        print("\n".join(map(str, paths)))
-        print(f"\npython -m stereoreel run \"{paths[-1]}\" --input \"{options.clip}\"")
+        report = advisor.report(clip, settings, host, "Advise", options.clip.name)
+        paths = report.save(folder, FILES[0], options.overwrite)
+    show(report, paths, options.clip, options.json)
     return 0

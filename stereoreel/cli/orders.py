@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from ..analysis import order_lab
 from ..analysis.order_lab.options import OPTIONS, compared, stage_options
-from ..core.files import refuse_harm, save, save_text
+from ..core.files import refuse_harm, save_text
 from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
+from ..viewing.report import Report
 from .progress import FrameBar
+from .reports import show
 
 FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
 
@@ -32,7 +36,6 @@ def declare(commands) -> None:
 
 
 def run(options) -> int:
-    from ..analysis.order_lab.lab import measure
     from ..core.error_context import naming
 
     settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)})
@@ -46,12 +49,11 @@ def run(options) -> int:
         bar.restart()
         with naming("Orders"):
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-            found = measure(clip, settings, host, given)
-    paths = _save(found, folder, options)
-    if options.json == "-":
-        print(json.dumps(found.figures, indent=2))
-        return 0
-    print("\n".join([found.text, "", *map(str, paths), "", f'python -m stereoreel run "{paths[-1]}" --input "{options.clip}"']))
+            report = order_lab.report(clip, settings, host, "Orders", given)
+    report = replace(report, files=_texts(report, options))
+    paths = report.save(folder, FILES[0], options.overwrite)
+    paths[1:1] = [save_text(path, f"{json.dumps(report.figures, indent=2)}\n", options.overwrite) for path in figures]
+    show(report, paths, options.clip, options.json == "-")
     return 0
 
 
@@ -78,22 +80,18 @@ def _for_extract(options) -> dict[str, str]:
     return given
 
 
-def _save(found, folder: Path, options) -> list[Path]:
-    """Everything that was found; the last path is the workflow that the terminal runs."""
+def _texts(report: Report, options) -> dict[str, str]:
+    """Name the files next to the sheet, with their texts; the last one is the workflow that the terminal runs."""
+    from ..analysis.order_lab.figures import recommended, workflow_of
     from ..media import open as extract
     from ..workflow.litegraph import render
 
-    graph, name = found.workflow(options.clip.name), "_".join(found.order)
+    graph, name = workflow_of(report.figures, options.clip.name), "_".join(recommended(report.figures)[1:-1])
     known = {option.name: option for option in options_of(extract.OPTIONS)}
     graph["1"]["inputs"] |= {one: known[one].check(value) for one, value in _for_extract(options).items()}
-    texts = {
-        folder / "report.txt": found.text,
-        folder / "figures.json": json.dumps(found.figures, indent=2),
-        folder / f"{name}.json": json.dumps(render(graph, name), indent=2, ensure_ascii=False),
-        folder / f"{name}.api.json": json.dumps(graph, indent=2, ensure_ascii=False),
+    return {
+        FILES[1]: report.text,
+        FILES[2]: json.dumps(report.figures, indent=2),
+        f"{name}.json": json.dumps(render(graph, name), indent=2, ensure_ascii=False),
+        f"{name}.api.json": json.dumps(graph, indent=2, ensure_ascii=False),
     }
-    texts = list(texts.items())
-    if options.json not in (None, "-"):
-        texts.insert(0, (Path(options.json), json.dumps(found.figures, indent=2)))
-    sheet = save(folder / "sheet.png", lambda part: found.sheet.save(part, "PNG"), options.overwrite)
-    return [sheet, *(save_text(path, f"{text}\n", options.overwrite) for path, text in texts)]

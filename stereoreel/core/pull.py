@@ -65,11 +65,11 @@ def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = No
 
 
 class _Run:
-    """The makers of one pull, and what they share."""
+    """The producers of one pull, and what they share."""
 
     def __init__(self, host: Host, chunk_frames: int | None, meter: Meter, done: tuple[int, int] = (0, 0)):
         self.host, self.chunk_frames, self.meter, self.done = host, chunk_frames, meter, done
-        self.makers: dict[int, _Maker] = {}
+        self.producers: dict[int, _Producer] = {}
         self.deep = False
         self.hooks: list = []
         self.placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
@@ -77,35 +77,35 @@ class _Run:
     @property
     def levels(self) -> int:
         """How many stages there are in the longest row."""
-        return max((maker.level for maker in self.makers.values()), default=0)
+        return max((producer.level for producer in self.producers.values()), default=0)
 
     def reader(self, clip: Clip) -> _Reader:
-        """A new reader of a clip; the clip's maker, and those it needs, come to life with it."""
+        """A new reader of a clip; its producer, and those it needs, come to life with it."""
         for maker in makers_of([clip]):
-            if id(maker) not in self.makers:
+            if id(maker) not in self.producers:
                 gives = maker.infos.values() if isinstance(maker, Step) else ()
                 inputs = maker.inputs if isinstance(maker, Step) else ()
-                readers = [self.makers[id(source.maker)].read(source, gives) for source in inputs]
-                self.makers[id(maker)] = _Maker(self, maker, readers)
-        return self.makers[id(clip.maker)].read(clip, ())
+                readers = [self.producers[id(source.maker)].read(source, gives) for source in inputs]
+                self.producers[id(maker)] = _Producer(self, maker, readers)
+        return self.producers[id(clip.maker)].read(clip, ())
 
-    def prepare(self, maker: _Maker) -> None:
-        """Make what a maker is about to read, and what that needs, one after the other."""
-        path = [maker]
+    def prepare(self, producer: _Producer) -> None:
+        """Make what a producer is about to read, and what that needs, one after the other."""
+        path = [producer]
         while path:
             if source := path[-1].lacking():
                 path.append(source)
-            elif (ready := path.pop()) is not maker:
+            elif (ready := path.pop()) is not producer:
                 ready.make()
 
     def place(self) -> None:
-        makers = list(self.makers.values())
+        producers = list(self.producers.values())
         self.deep = self.levels > DEEP
         with cancel.heard(self.tick):
-            for maker in makers:
-                maker.load()
-        nets = [net for maker in makers if maker.stage for net in maker.stage.nets]
-        memory = sum(maker.memory() for maker in makers)
+            for producer in producers:
+                producer.load()
+        nets = [net for producer in producers if producer.stage for net in producer.stage.nets]
+        memory = sum(producer.memory() for producer in producers)
         self.placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
         modules = {id(module): module for net in nets for module in net.modules()}  # two stages may share a network
         self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
@@ -120,9 +120,9 @@ class _Run:
     def close(self) -> None:
         for hook in self.hooks:
             hook.remove()
-        for maker in reversed(list(self.makers.values())):
-            maker.close()
-        self.makers.clear()
+        for producer in reversed(list(self.producers.values())):
+            producer.close()
+        self.producers.clear()
         self.placed = None
 
 
@@ -133,10 +133,10 @@ def _check(module: nn.Module, given: tuple) -> None:
 
 
 class _Reader:
-    """One consumer's place in the output of a maker; holds what was made and not read yet."""
+    """One consumer's place in the output of a producer; holds what was made and not read yet."""
 
-    def __init__(self, maker: _Maker, clip: Clip, gives: Iterable[ClipInfo]):
-        self.maker, self.info, self.clip, self.gives = maker, clip.info, clip, gives
+    def __init__(self, producer: _Producer, clip: Clip, gives: Iterable[ClipInfo]):
+        self.producer, self.info, self.clip, self.gives = producer, clip.info, clip, gives
         self.waiting, self.taken = deque(), 0
 
     @property
@@ -151,7 +151,7 @@ class _Reader:
     def read(self, most: int) -> Tensor | None:
         """The next frames, at most ``most``; None at the end."""
         while not self.waiting:
-            if not self.maker.advance():
+            if not self.producer.advance():
                 return None
         chunk = self.waiting.popleft()
         count = min(most, chunk.shape[TIME])
@@ -184,7 +184,7 @@ def together(readers: Sequence[_Reader], frames: int, most: int, label: str) -> 
         yield (chunk, *(reader.read_exactly(count, label, first) for reader in others))
 
 
-class _Maker:
+class _Producer:
     """A source or a stage at work: advances by one chunk and hands it to every reader of that output."""
 
     def __init__(self, run: _Run, maker: Source | Step, inputs: list[_Reader]):
@@ -193,7 +193,7 @@ class _Maker:
         self.stage: Stage | None = None
         self.work: Iterator | None = None
         self.most = 1  # frames that it is to move at once
-        self.level = 1 + max((reader.maker.level for reader in inputs), default=-1)
+        self.level = 1 + max((reader.producer.level for reader in inputs), default=-1)
         self.ended = False
 
     def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
@@ -221,12 +221,12 @@ class _Maker:
             self.run.prepare(self)
         return self.make()
 
-    def lacking(self) -> _Maker | None:
+    def lacking(self) -> _Producer | None:
         """What makes an input that does not hold a chunk yet, or less of it than the first one."""
         due = 1
         for reader in self.inputs:
-            if reader.held < due and not reader.maker.ended:
-                return reader.maker
+            if reader.held < due and not reader.producer.ended:
+                return reader.producer
             due = min(self.most, self.inputs[0].ready)
         return None
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ..core.per_eye import TIME
 
 
-class Shelf:
+class OutputQueue:
     """A queue of frames by port; ``count`` lie there, ``owed`` stand-ins come before them."""
 
     def __init__(self):

@@ -23,7 +23,7 @@ from ..models.lazy_stage import Plan
 from .frames import arrived
 from .latency import Figures, Numbers
 from .live_stage import Line, info_of, key_of
-from .output_queue import Shelf, joined
+from .output_queue import OutputQueue, joined
 
 CONSTANT, READY = MODES = ("constant delay", "as ready")
 GAP = 5.0  # seconds without a push after which the film is another one
@@ -42,7 +42,7 @@ class Session:
         self.line: Line | None = None
         self.numbers, self.delay = Numbers(), 0
         self.cuts: tuple[int, ...] = ()  # frames of the last push that begin a shot
-        self._shelf, self._mode, self._last = Shelf(), (CONSTANT, 0), 0.0
+        self._outputs, self._mode, self._last = OutputQueue(), (CONSTANT, 0), 0.0
         self._lines: StageCache[Line] = StageCache(KEPT)
         self._stream = torch.cuda.Stream(host.device) if host.device.type == "cuda" else None
         self._begin()
@@ -69,9 +69,9 @@ class Session:
             inputs = tuple(arrived(frames, self.host.device, plan.label) for frames in inputs)
             self._arrange(plan, inputs, Fraction(fps), (mode, delay), now)
             due = self._feed(inputs, cuts, now)
-            stands_in = min(self._shelf.owed, due) if mode == CONSTANT else 0
+            stands_in = min(self._outputs.owed, due) if mode == CONSTANT else 0
             self._collect(due - stands_in if mode == CONSTANT else 0)
-            made = self._given(inputs, due if mode == CONSTANT else self._shelf.count, stands_in)
+            made = self._given(inputs, due if mode == CONSTANT else self._outputs.count, stands_in)
             undo.pop_all()
         self._last = self.clock()
         return made
@@ -83,13 +83,13 @@ class Session:
         with ExitStack() as undo:
             undo.callback(self.drop)  # in any case: nothing is left to be lost
             self._gather(self.line.finish())
-            return self._given((torch.empty(0, device=self.host.device),), self._shelf.count, 0)
+            return self._given((torch.empty(0, device=self.host.device),), self._outputs.count, 0)
 
     def drop(self) -> None:
         """Start afresh: what has not come out yet is lost."""
         if self.line:
             self.line.close()
-        self.numbers.dropped += self._shelf.clear()
+        self.numbers.dropped += self._outputs.clear()
         self._begin()
 
     def close(self) -> None:
@@ -111,7 +111,7 @@ class Session:
         moved = line.moved()
         if moved:
             line.forget()
-        if moved or (self._shelf.count and before.made != line.made):
+        if moved or (self._outputs.count and before.made != line.made):
             taken, detector = self.taken, self._detector
             self.drop()
             self.taken, self._detector, other = taken, detector, True
@@ -133,11 +133,11 @@ class Session:
 
     def _hold(self, held: int, mode: str) -> None:
         """Make what is on its way so much: stand-ins where it is less; where it is more the oldest is lost."""
-        waiting = self._shelf.expected
-        self._shelf.owed = max(0, held - waiting) if mode == CONSTANT else 0
+        waiting = self._outputs.expected
+        self._outputs.owed = max(0, held - waiting) if mode == CONSTANT else 0
         if mode == CONSTANT and waiting > held:
-            surplus = min(waiting - held, self._shelf.count)
-            self._shelf.take(surplus)
+            surplus = min(waiting - held, self._outputs.count)
+            self._outputs.take(surplus)
             self.numbers.dropped += surplus
 
     def _feed(self, inputs: tuple[Tensor, ...], cuts: str | Collection[int], now: float) -> int:
@@ -152,7 +152,7 @@ class Session:
                 self.line.feed(tuple(frames.narrow(TIME, begin, end - begin) for frames in inputs), self.taken, self._stream)
             self.taken += end - begin
         due = self.line.edge(self.taken) - before
-        self._shelf.expect(due, now)
+        self._outputs.expect(due, now)
         return due
 
     def _cuts(self, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
@@ -166,7 +166,7 @@ class Session:
 
     def _gather(self, made: Iterable[dict[str, Tensor]]) -> None:
         for chunk in made:
-            self._shelf.put(chunk)
+            self._outputs.put(chunk)
             self.host.tick(0, 0)
 
     def _collect(self, due: int) -> None:
@@ -175,14 +175,14 @@ class Session:
             self._gather(self.line.ready())
             return
         self._gather(self.line.ready(wait=False))
-        while (self._shelf.count < due or self.line.waiting > BESIDE) and (chunk := next(self.line.ready(), None)):
+        while (self._outputs.count < due or self.line.waiting > BESIDE) and (chunk := next(self.line.ready(), None)):
             self._gather([chunk])
 
     def _given(self, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:
         """``due`` results, the first of them stand-ins, and those that a stage failed to give in time."""
-        ready = min(due - stands_in, self._shelf.count)
-        pieces, arrivals = self._shelf.take(ready)
-        self._shelf.owed -= stands_in
+        ready = min(due - stands_in, self._outputs.count)
+        pieces, arrivals = self._outputs.take(ready)
+        self._outputs.owed -= stands_in
         if filled := due - ready:
             last = inputs[0].shape[TIME] - 1
             pieces.insert(0, self.line.filled(inputs, [min(last, int(number / self.line.rate)) for number in range(filled)]))

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass
-from typing import NamedTuple
-
-from torch import Tensor
 
 from ..core.clip import Clip, ClipInfo, Step, apply
 from ..core.excerpt import peek, spread
@@ -18,8 +15,9 @@ from ..models.lazy_stage import Plan
 from ..stages.stereo import StereoOptions
 from ..stages.stereo.chart import page
 from ..stages.stereo.comfort import SCREENS
-from ..stages.stereo.matching import MatchedReport
-from ..stages.stereo.report import ComfortReport, Report
+from ..stages.stereo.matching import MatchedOverlay
+from ..stages.stereo.overlay import ComfortOverlay, Overlay
+from .report import Report
 
 AS_STEREO = "as Stereo says"
 
@@ -39,28 +37,20 @@ class ComfortOptions(Options):
 OPTIONS = ComfortOptions
 
 
-class Comfort(NamedTuple):
-    """What was found: the figures, the same in words, and one page ``[H, W, 3]``."""
-
-    figures: dict
-    text: str
-    page: Tensor
-
-
 @dataclass
-class _Reported:
-    """A report as a stage of the graph; ``made`` is the one that the newest pull ran."""
+class _Measuring:
+    """An overlay as a stage of the graph; ``made`` is the one that the newest pull ran."""
 
     label: str
     screen: str | None
     settings: StereoOptions | None  # Stereo's; None: the pictures are matched
-    made: Report | None = None
+    made: Overlay | None = None
 
     def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
         return {"clip": frames.replace(channels=3, views=1)}
 
-    def load(self, host: Host) -> Report:
-        self.made = ComfortReport(self.settings, host.device, self.screen) if self.settings else MatchedReport(self.screen or "none", host.device)
+    def load(self, host: Host) -> Overlay:
+        self.made = ComfortOverlay(self.settings, host.device, self.screen) if self.settings else MatchedOverlay(self.screen or "none", host.device)
         return self.made
 
 
@@ -73,12 +63,12 @@ def overlay(clip: Clip, settings: ComfortOptions, label: str) -> Clip:
         raise ValueError("comfort is that of two eyes; connect Stereo's clip, or an IMAGE batch of pairs with packed at full SBS.")
     made_by = _stereo_of(clip)
     screen = None if settings.screen == AS_STEREO else settings.screen
-    recipe = _Reported(label, screen, made_by and made_by.recipe.settings)
+    recipe = _Measuring(label, screen, made_by and made_by.recipe.settings)
     return apply(recipe, *(made_by.inputs if made_by else [clip]))["clip"]
 
 
-def measure(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Comfort:
-    """Look at a stereo clip, or at ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
+def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Report:
+    """Measure a stereo clip, or ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
     seen = overlay(clip, settings, label)
     recipe = seen.maker.recipe
     if settings.samples:
@@ -88,7 +78,7 @@ def measure(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Com
             pass
     tally = recipe.made.tally
     how = "" if recipe.settings else "\nMeasured by matching the two pictures, because Stereo did not make them in this graph."
-    return Comfort(tally.figures(), tally.text() + how, page(tally, recipe.made.worst))
+    return Report("comfort", tally.text() + how, tally.figures(), page(tally, recipe.made.worst))
 
 
 def _stereo_of(clip: Clip) -> Step | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from ..core.clip import Clip, apply
@@ -17,7 +18,9 @@ from ..core.host import Host
 from ..core.options import Options, option
 from ..core.pull import pull
 from ..core.transforms import Eye, Fit
+from ..media.layouts.anaglyph import dubois
 from ..stages.depth.views import Colors
+from .report import QUALITY, Report
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,6 @@ class PreviewOptions(Options):
 
 
 OPTIONS = PreviewOptions
-QUALITY = 92
 
 
 class Look(NamedTuple):
@@ -59,6 +61,24 @@ def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> 
         for number, made in zip(numbers, chunks):
             pictures = {name: picture(chunk[0]) for name, chunk in zip(views, made)}
             yield Look(number, float(clip.info.time(number) - clip.info.time(0)), pictures)
+
+
+def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: Clip | None = None) -> Report:
+    """The looks on a contact sheet, a row each, with an anaglyph of two views; there is nothing to say about them."""
+    from PIL import Image
+
+    from ..image.contact_sheet import contact_sheet
+
+    rows = []
+    for look in looks(clip, depth, settings.samples, settings.width, host):
+        pictures = dict(look.pictures)
+        if "right" in pictures:
+            eyes = (torch.from_numpy(pictures[eye])[None] / 255 for eye in ("left", "right"))
+            pictures["anaglyph"] = picture(dubois(*eyes)[0])
+        when = f"frame {look.frame}, {look.seconds:.2f} s"
+        rows.append([(f"{when}: {name}", Image.fromarray(pixels)) for name, pixels in pictures.items()])
+    sheet = contact_sheet(rows, f"{len(rows)} of {clip.info.frames} frames")
+    return Report("preview", "", {}, sheet, ".jpg")
 
 
 def picture(frame: Tensor) -> np.ndarray:

@@ -54,7 +54,7 @@ class Output(Generic[Settings]):
     """The task of an output node: the clip, the depth if one is connected, and the node's options."""
 
     name: str
-    kind: str
+    node: Node
     clip: Clip
     depth: Clip | None
     settings: Settings
@@ -81,9 +81,8 @@ class Assembly:
         for node_id in filter(read.__contains__, self._links):
             self._made[node_id] = self._make(node_id)
         outputs = [self._output(node_id) for node_id in ends]
-        written = {node.kind for node in self.nodes.values() if node.sink}
-        self.sinks: list[Output[EncodeOptions]] = [output for output in outputs if output.kind in written]
-        self.looks: list[Output] = [output for output in outputs if output.kind not in written]
+        self.sinks: list[Output[EncodeOptions]] = [output for output in outputs if output.node.sink]
+        self.looks: list[Output] = [output for output in outputs if not output.node.sink]
 
     @property
     def clips(self) -> list[Clip]:
@@ -132,4 +131,4 @@ class Assembly:
                 raise ValueError("nothing is connected to clip.")
             build.check_rate(inputs["clip"], inputs.get("fps"))
             settings = build.settings_of(node, options)
-        return Output(name, node.kind, inputs["clip"], inputs.get("depth"), settings)
+        return Output(name, node, inputs["clip"], inputs.get("depth"), settings)

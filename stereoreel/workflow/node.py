@@ -8,13 +8,16 @@ from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.clip import Clip
 from ..core.file_cache import FileCache
 from ..core.options import Option, Options, options_of, resolve
 from ..models import catalog
 from ..models.lazy_stage import Plan
+
+if TYPE_CHECKING:
+    from ..viewing.report import Report
 
 FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
 DEPTHS = "IMAGE,VIDEO,MASK"
@@ -100,6 +103,11 @@ class Node:
     @property
     def options(self) -> tuple[Option, ...]:
         return _options(self.kind, self.module, self.pairs)
+
+    @property
+    def report(self) -> Callable[..., Report]:
+        """``report(clip, settings, host, label)`` of the node's module, with ``depth`` if it has such a socket."""
+        return _module(self.kind, self.module).report
 
     @property
     def source(self) -> bool:

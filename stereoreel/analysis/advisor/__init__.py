@@ -1,8 +1,16 @@
 """The source advisor: looks at a few pieces of footage, says what it is like, and what to do with it on this machine."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ...core.options import Options, option
+
+if TYPE_CHECKING:
+    from ...core.clip import Clip
+    from ...core.host import Host
+    from ...viewing.report import Report
 
 
 @dataclass(frozen=True)
@@ -20,3 +28,17 @@ class AdvisorOptions(Options):
 
 OPTIONS = AdvisorOptions
 
+
+def report(clip: Clip, settings: AdvisorOptions, host: Host, label: str, video: str | None = None) -> Report:
+    """Look at a clip and say what to do with it, on a page that carries the recommended workflow.
+
+    ``video`` is what that workflow opens: by default the name of the clip's file, empty if it has none.
+    Raise ValueError if the clip is a stereo pair.
+    """
+    from .advice import UNNAMED, advise, file_of
+    from .page import page
+
+    if video is None:
+        video = file.name if (file := file_of(clip)) else ""
+    advice = advise(clip, settings, host, video or "this clip", video or UNNAMED)
+    return advice.report(page(advice, clip, host))

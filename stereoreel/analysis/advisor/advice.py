@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
-
 from ...core.clip import Clip
 from ...core.excerpt import makers_of
-from ...core.files import save, save_text
 from ...core.host import Host
 from ...core.options import resolve
 from ...media import open as extract
 from ...media.read.decode import FileSource
 from ...media.write.options import EncodeOptions
+from ...viewing.report import Report
 from ...workflow import orders
 from ...workflow.graph import Output
 from ...workflow.litegraph import render
@@ -31,6 +28,8 @@ from .verdict import Verdict, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from PIL.Image import Image
 
 FILES = ("advice.png", "advice.txt", "advice.json", "workflow.json", "workflow.api.json")
 UNNAMED = "sample"  # what Extract opens where the clip is no file that a workflow could name
@@ -74,18 +73,12 @@ class Advice:
         """The recommended workflow as the canvas opens it."""
         return render(self.graph, "advice")
 
-    def save_page(self, page: Image.Image, path: Path, replace: bool = False) -> Path:
-        """The page as a PNG that holds the workflow: dropped on the canvas it opens; the file's path."""
-        holds = PngInfo()
-        holds.add_text("workflow", json.dumps(self.canvas()))
-        holds.add_text("prompt", json.dumps(self.graph))
-        return save(path, lambda part: page.save(part, "PNG", pnginfo=holds), replace)
-
-    def save(self, page: Image.Image, folder: Path, replace: bool = False) -> list[Path]:
-        """The files named in ``FILES``, the workflow for canvas and API among them; their paths."""
-        texts = [self.text(), _pretty(self.figures()), _pretty(self.canvas()), _pretty(self.graph)]
-        picture = self.save_page(page, folder / FILES[0], replace)
-        return [picture, *(save_text(folder / name, f"{text}\n", replace) for name, text in zip(FILES[1:], texts))]
+    def report(self, page: Image) -> Report:
+        """The advice as ``FILES``; the page's PNG holds the workflow, which opens when it is dropped on the canvas."""
+        text, figures, canvas = self.text(), self.figures(), self.canvas()
+        embedded = {"workflow": json.dumps(canvas), "prompt": json.dumps(self.graph)}
+        texts = text, _pretty(figures), _pretty(canvas), _pretty(self.graph)
+        return Report("advice", text, figures, page, embedded=embedded, files=dict(zip(FILES[1:], texts)))
 
 
 def advise(clip: Clip, settings: AdvisorOptions, host: Host, name: str, video: str = UNNAMED) -> Advice:

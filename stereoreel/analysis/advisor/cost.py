@@ -1,4 +1,4 @@
-"""What a workflow will take on this machine: a few excerpts of the film are really made and encoded, and the whole is reckoned from them."""
+"""What a workflow will take on this machine: a few excerpts of the film are really made and encoded, and the whole is extrapolated from them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from ...core.transforms import Trim
 from ...media.read.clock import frames_of
 from ...media.write.options import EncodeOptions
 from ...workflow.graph import Output
+from .calibration_run import Run, run
 from .excerpts import least, spans
+from .extrapolate import ENCODE, again_of, doubt_of, predicted, rates_of, size_of
 from .footprint import Footprint, growth, unfilled
-from .measured import Run, run
-from .reckon import ENCODE, again_of, doubt_of, predicted, rates_of, size_of
 
 TOLD = 0.1  # of all cores
 HEAP = 1.08  # memory of a long film over a short one's: what lies between a heap's blocks grows for some hundred frames (2 to 20 % were seen)
@@ -91,7 +91,7 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
         gpu += stages if gpu else 0
         memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)
         memory = round(HEAP * memory)
-    return _reckoned(clips, job.settings, runs, memory, gpu)
+    return _extrapolated(clips, job.settings, runs, memory, gpu)
 
 
 def _first(info: ClipInfo) -> peek.Spans:
@@ -131,7 +131,7 @@ class _Telling:
         return getattr(self._host, name)
 
 
-def _reckoned(clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence[Run], memory: int, gpu: int) -> Cost:
+def _extrapolated(clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence[Run], memory: int, gpu: int) -> Cost:
     """The whole film's cost by what the longest run took."""
     whole, first = clips[0].info.frames, runs[0]
     main = max(runs[1:] or runs, key=lambda run: run.frames)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from ...core.clip import Clip, ClipInfo
 from ...core.host import Host
 from .blocks import Blocks
-from .coded import CodedSource
-from .fields import Fields
 from .finding import Finding
 from .flicker import Flicker
+from .interlacing import Interlacing
+from .luma_source import LumaSource
 from .motion import Cuts, Motion
 from .noise import Noise
 from .repeats import Repeats
@@ -50,7 +50,7 @@ def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measu
 
     A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a pair's left eye counts.
     """
-    source = CodedSource.of(clip)
+    source = LumaSource.of(clip)
     info = source.info if source else clip.info
     known = bool(info.cuts) or (source is not None and source.searched)
     families = _Families()
@@ -66,7 +66,7 @@ class _Families:
     """All that is measured, fed with one window after the other."""
 
     def __init__(self) -> None:
-        self.noise, self.blocks, self.spectrum, self.fields = Noise(), Blocks(), Spectrum(), Fields()
+        self.noise, self.blocks, self.spectrum, self.interlacing = Noise(), Blocks(), Spectrum(), Interlacing()
         self.repeats, self.motion, self.flicker, self.cuts = Repeats(), Motion(), Flicker(), Cuts()
 
     def add(self, window: Window) -> None:
@@ -74,13 +74,13 @@ class _Families:
             family.add(window)
         cuts = self.cuts.add(window)
         repeats = self.repeats.add(window)
-        self.fields.add(window, cuts)
+        self.interlacing.add(window, cuts)
         self.motion.add(window, cuts, repeats)
         self.flicker.add(window, cuts, repeats)
 
     def findings(self, info: ClipInfo, known: bool) -> dict[str, Finding]:
         sigma = self.noise.sigma
         return {
-            **self.noise.findings(info), **self.blocks.findings(info), **self.spectrum.findings(info, sigma), **self.fields.findings(info),
+            **self.noise.findings(info), **self.blocks.findings(info), **self.spectrum.findings(info, sigma), **self.interlacing.findings(info),
             **self.repeats.findings(info), **self.motion.findings(info), **self.flicker.findings(info, sigma), **self.cuts.findings(info, known),
         }  # fmt: skip

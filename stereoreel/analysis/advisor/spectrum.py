@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ...core.clip import ClipInfo
-from .enlarged import DIP, Enlarged
 from .finding import Finding
 from .kernels import KERNELS, passed
+from .native_resolution import DIP, NativeResolution
 from .windows import Window
 
 SEGMENT = 256  # pixels that one spectrum is taken of
@@ -31,12 +31,12 @@ class Spectrum:
     """The power spectrum along both axes (Welch), explained as pictures' power law, blur, a kernel's passband and its images, and noise.
 
     What is left after subtracting the noise floor is fitted for every ratio and kernel; the traces that a kernel leaves in the
-    pixels (see ``Enlarged``) decide where there are any. Of a soft picture that was not enlarged, a tenth of contrast is the limit.
+    pixels (see ``NativeResolution``) decide where there are any. Of a soft picture that was not enlarged, a tenth of contrast is the limit.
     """
 
     def __init__(self) -> None:
         self.power: list[list[np.ndarray]] = [[], []]  # by axis (down, across)
-        self.traces, self.looks, self.size = Enlarged(), 0, (0, 0)
+        self.traces, self.looks, self.size = NativeResolution(), 0, (0, 0)
 
     def add(self, window: Window) -> None:
         image = window.noise[len(window.noise) // 2]

@@ -19,7 +19,7 @@ from ...core.excerpt import Spans, peek, spread
 from ...core.host import Host
 from ...core.pull import pull
 from ...image.flow import flow
-from .coded import CodedSource, Planes
+from .luma_source import LumaSource, Planes
 
 CROP = 1280, 720  # width and height that are looked at pixel by pixel; of a larger frame each window shows another part
 SMALL = 384  # pixels: longer side of the whole frame, reduced, for what moves
@@ -79,7 +79,7 @@ def places(frames: int, samples: int, window: int) -> Spans:
 
 def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
     """The windows of a clip at ``spans``; memory for one at a time."""
-    source = CodedSource.of(clip)
+    source = LumaSource.of(clip)
     last = None
     with closing(source.planes(spans) if source else _pulled(clip, host, spans)) as frames:
         for index, (start, stop) in enumerate(spans):

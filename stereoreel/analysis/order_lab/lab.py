@@ -6,9 +6,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import NamedTuple
-
-from PIL.Image import Image
 
 from ...core.clip import Clip, ClipInfo
 from ...core.excerpt import spread
@@ -16,14 +13,13 @@ from ...core.host import Host
 from ...core.stage_cache import StageCache
 from ...core.timeline import position
 from ...models.lazy_stage import plans
-from ...workflow.node_specs import BY_ID
-from ...workflow.orders import api
+from ...viewing.report import Report
 from ..trial import trial
 from .cost import Cost
-from .motion import Position, Source
+from .figures import figures_of, table
 from .options import OrderLabOptions, compared, stage_options
 from .places import Gallery, Kept, places, sheet
-from .report import figures_of, table
+from .reference import Position, Reference
 from .runs import STRAIGHT, Order, Window, part_of, windows
 from .stages import LabHost
 from .statistics import mean
@@ -34,32 +30,7 @@ TIMED = 3  # places, at most, at which orders are timed
 MOMENTS = 2  # of each place, at which whole frames of all orders are kept until the place is done
 
 
-class Finding(NamedTuple):
-    """What was found: all numbers, the same in words, the contact sheet, and the order to take, as kinds."""
-
-    figures: dict
-    text: str
-    sheet: Image
-    order: tuple[str, ...]
-    options: dict[str, dict]  # of every kind, as they were tried
-
-    @property
-    def words(self) -> str:
-        """The order as the terminal's ``workflows --order`` takes it."""
-        return ",".join(("extract", *self.order, "encode"))
-
-    def workflow(self, video: str) -> dict[str, dict]:
-        """The order as an API-format workflow over a video, with the options that were tried."""
-        graph = api(("extract", *self.order, "encode"))
-        for node in graph.values():
-            kind = BY_ID[node["class_type"]].kind
-            node["inputs"] |= {option.name: option.check(self.options.get(kind, {}).get(option.name, node["inputs"][option.name]))
-                               for option in BY_ID[node["class_type"]].options}
-        graph["1"]["inputs"]["video"] = video
-        return graph
-
-
-def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()) -> Finding:
+def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()) -> Report:
     """Compare orders over a clip; ``settings`` are the lab's options, resolved, and ``given`` more options of stages, KIND.OPTION=VALUE.
 
     ValueError before the first frame where an order cannot run, FileNotFoundError where weights are missing.
@@ -69,7 +40,7 @@ def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[s
         lab.look(window)
         if window in lab.timed:
             lab.time(window)
-    return lab.finding()
+    return lab.report()
 
 
 @dataclass
@@ -106,11 +77,15 @@ class Lab:
         part, size = part_of(self.clip, window), self.size
         moments = _moments(part.info, size.fps)
         shown = _shown(moments)
-        source = Source(part, size.height, size.width, replace(self.host, total=0), tuple(moments[number][0] for number in shown))
-        kept = {number: Kept(window[0] + moments[number][0], bool(moments[number][1]), source.shown[moments[number][0]], {}) for number in shown}
+        frames_shown = tuple(moments[number][0] for number in shown)
+        reference = Reference(part, size.height, size.width, replace(self.host, total=0), frames_shown)
+        kept = {}
+        for number in shown:
+            frame, between = moments[number]
+            kept[number] = Kept(window[0] + frame, bool(between), reference.shown[frame], {})
         for name, kinds in self.orders.items():
             order = self._order(kinds, part, STRAIGHT)
-            tally = Tally(source, moments, order.stereo.recipe.settings.divergence)
+            tally = Tally(reference, moments, order.stereo.recipe.settings.divergence)
             frames = enumerate(order.look(self.host, size.height, size.width))
             for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
                 tally.see(number, seen)
@@ -130,7 +105,7 @@ class Lab:
             self.costs[name].append(Cost({kind: seconds / frames for kind, seconds in cost.seconds.items()}, cost.memory))
             self.host.before += order.pair.info.frames
 
-    def finding(self) -> Finding:
+    def report(self) -> Report:
         seed = self.settings.sampling
         means = {name: {one.name: mean(found[one.name], seed) for one in MEASURES} for name, found in self.samples.items()}
         times = {name: [sum(cost.seconds.values()) for cost in costs] for name, costs in self.costs.items()}
@@ -139,7 +114,7 @@ class Lab:
         title = f"Where the orders differ most. Recommended: {verdict.order} ({verdict.sure})"
         names = {name: f"{name} (recommended)" if name == verdict.order else name for name in self.orders}
         figures, picture = figures_of(self, means, verdict), sheet(self.gallery.places, title, names)
-        return Finding(figures, text, picture, self.orders[verdict.order], self.options)
+        return Report("orders", text, figures, picture)
 
     def _order(self, kinds: Sequence[str], part: Clip, stereo: Mapping) -> Order:
         options = {**self.options, "stereo": {**self.options["stereo"], **stereo}}

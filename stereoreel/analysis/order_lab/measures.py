@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from ...image.flow import warp
-from ..depth_metrics import REACH, canny
+from ..depth_metrics import REACH, canny, distance_to
 
 NEAR = 2.0  # pixels within which an edge of depth counts as lying on one of the picture
 HIDDEN = 1.0  # pixels of parallax by which something in front hides what lies behind it
@@ -21,12 +21,7 @@ ENDS = (0.02, 0.98)  # of a frame's depths: its range without strays
 
 def edge_distance(picture: Tensor, reach: float = REACH) -> np.ndarray:
     """Pixels from everywhere to the closest edge (Canny's) of a gray ``picture``, at most ``reach``; ``reach`` where it has none."""
-    import cv2
-
-    edges = canny(picture)
-    if not edges.any():
-        return np.full(edges.shape, reach, np.float32)
-    return cv2.distanceTransform((~edges).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE).clip(max=reach)
+    return distance_to(canny(picture)).clip(max=reach)
 
 
 def edge_alignment(depth: Tensor, distance: np.ndarray) -> tuple[float, float, float]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...image.contact_sheet import contact_sheet, to_image
 from ...stages.depth.views import colored, palette
-from .motion import as_bytes
+from .reference import as_bytes
 from .tally import Seen
 
 PLACES = 4  # on a sheet

@@ -14,7 +14,7 @@ from torch import Tensor
 from ..depth_metrics import flow_consistency
 from ..metrics import gradient_energy, warping_error
 from .measures import edge_alignment, eye_difference, lasting_detail, relief
-from .motion import Position, Source
+from .reference import Position, Reference
 from .runs import Seen
 
 LEVELS = 255
@@ -54,9 +54,9 @@ class Tally:
     ``percent`` a depth of 1 is so much of the width. Three frames are kept, no more.
     """
 
-    def __init__(self, source: Source, positions: Sequence[Position], percent: float):
+    def __init__(self, reference: Reference, positions: Sequence[Position], percent: float):
         self.samples: dict[str, list[float]] = defaultdict(list)
-        self._source, self._positions, self._pixels = source, positions, percent / 100 * source.width
+        self._reference, self._positions, self._pixels = reference, positions, percent / 100 * reference.width
         self._last: Seen | None = None
         self._phases = {0, _middle(positions)}  # parts of the way from one source frame to the next at which sharpness is measured
         self._earlier: dict[Fraction | int, tuple[Position, Tensor]] = {}  # the last frame at each of them
@@ -69,7 +69,7 @@ class Tally:
         self._add("holes", 100 * seen.holes.mean().item())
         self._add("relief", self._pixels * relief(seen.depth))
         self._add("eye difference", LEVELS * eye_difference(seen.left, seen.right, seen.parallax))
-        if self._last is not None and (way := self._source.between(self._positions[number - 1], position)):
+        if self._last is not None and (way := self._reference.between(self._positions[number - 1], position)):
             motion, visible = way[0][None], way[1][None]
             error = warping_error(torch.stack([self._last.left, seen.left]), motion, visible)
             self._add("flicker", LEVELS * math.sqrt(error))
@@ -87,13 +87,13 @@ class Tally:
         self._add("gradients", LEVELS * gradient_energy(left[None]))
         if position[1] in self._earlier:
             before, shown = self._earlier[position[1]]
-            motion, visible = self._source.between(before, position)
+            motion, visible = self._reference.between(before, position)
             self._add("sharpness", LEVELS * lasting_detail(shown, left, motion, visible))
         self._earlier[position[1]] = position, left
 
     def _whole(self, frame: int, seen: Seen) -> None:
         """What can be compared with a frame of the source."""
-        away, near, edges = edge_alignment(seen.depth, self._source.edge_distance(frame))
+        away, near, edges = edge_alignment(seen.depth, self._reference.edge_distance(frame))
         self._add("edge distance", away)
         self._add("edges near", 100 * near)
         self._add("depth edges", 100 * edges)
@@ -103,7 +103,7 @@ class Tally:
         self._count += 1
 
     def finish(self) -> dict[str, list[float]]:
-        where = self._source.still
+        where = self._reference.still
         if self._count > 1 and where.float().mean() >= STILL:
             mean, square = (total[where] / self._count for total in self._sums)
             self._add("static flicker", LEVELS * (square - mean.square()).clamp(min=0).mean().sqrt().item())

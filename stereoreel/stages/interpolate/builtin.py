@@ -20,10 +20,10 @@ from .stage import LOST, SURE, InterpolationStage, Made
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
-    return InterpolationStage(FlowMaker(options.quality), options)
+    return InterpolationStage(FlowInterpolator(options.quality), options)
 
 
-class FlowMaker:
+class FlowInterpolator:
     """Frames by measured motion, one at a time."""
 
     def __init__(self, quality: str):

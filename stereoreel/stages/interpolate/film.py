@@ -13,7 +13,7 @@ from ...image.compute import number_type
 from ...models import weights
 from ...nets import film_interpolation, rife
 from . import InterpolateOptions
-from .networks import NetworkMaker, padded
+from .networks import NetworkInterpolator, padded
 from .stage import InterpolationStage
 
 
@@ -22,7 +22,8 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     state = weights.read(path)
     with weights.loading(path):
         net = film_interpolation.load({key: tensor.float() for key, tensor in state.items()})
-    return InterpolationStage(NetworkMaker(FilmNetwork(net, number_type(options.precision, host.device)), host.device, options), options)
+    network = FilmNetwork(net, number_type(options.precision, host.device))
+    return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
 
 
 class FilmNetwork:

@@ -1,4 +1,4 @@
-"""What RIFE and FILM have in common as makers of frames: eyes as a batch, depth by the same motion, one graph per shape."""
+"""What RIFE and FILM have in common as interpolators: eyes as a batch, depth by the same motion, one graph per shape."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Network(Protocol):
     def between(self, first: list[dict], second: list[dict], times: Tensor) -> Between: ...
 
 
-class NetworkMaker:
-    """A network as a maker of frames. Each eye has its own motion, for an object lies elsewhere in it; depth follows its eye."""
+class NetworkInterpolator:
+    """An interpolator that runs a network. Each eye has its own motion, for an object lies elsewhere in it; depth follows its eye."""
 
     def __init__(self, network: Network, device: torch.device, options: InterpolateOptions):
         self.network, self.device, self.options, self.nets = network, device, options, network.nets

@@ -16,7 +16,7 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ..nvidia_vfx import Effect, effects, level, planes
 from . import InterpolateOptions
-from .builtin import FlowMaker
+from .builtin import FlowInterpolator
 from .pairs import Due, Moment
 from .stage import InterpolationStage, Made, trusted
 
@@ -26,10 +26,10 @@ WORKING = 256  # bytes that one pixel needs meanwhile
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
-    return InterpolationStage(GenerationMaker(options, host.device), options)
+    return InterpolationStage(GenerationInterpolator(options, host.device), options)
 
 
-class GenerationMaker:
+class GenerationInterpolator:
     """Frames between two others, one at a time; every eye by itself."""
 
     def __init__(self, options: InterpolateOptions, device: torch.device):
@@ -39,7 +39,7 @@ class GenerationMaker:
         if self.generation is None:
             raise RuntimeError(f"{NAME} needs nvidia-vfx 0.2 or newer; run `python -m pip install -U nvidia-vfx`.")
         self.mode = level(self.generation.Mode, MODES[options.quality])
-        self.motion = FlowMaker(options.quality)
+        self.motion = FlowInterpolator(options.quality)
         self.effect: tuple[tuple[int, int], Effect] | None = None  # and the size it takes
 
     def together(self, info: ClipInfo) -> int:

@@ -14,7 +14,7 @@ from ...image.compute import Graphs, number_type
 from ...models import weights
 from ...nets import rife
 from . import InterpolateOptions
-from .networks import NetworkMaker, padded
+from .networks import NetworkInterpolator, padded
 from .stage import InterpolationStage
 
 LARGE = 3000  # pixels of the longer side from which half the size is enough to find motion
@@ -30,7 +30,7 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     if options.ensemble and not net.family.ensemble:
         raise ValueError(f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or 4.24.")
     network = RifeNetwork(net, options, number_type(options.precision, host.device))
-    return InterpolationStage(NetworkMaker(network, host.device, options), options)
+    return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
 
 
 class RifeNetwork:

@@ -28,7 +28,7 @@ class Made(NamedTuple):
     trust: Tensor
 
 
-class Maker(Protocol):
+class Interpolator(Protocol):
     """A model: frames between two others. ``together`` says how many it likes to make at once for a clip."""
 
     nets: list
@@ -43,19 +43,19 @@ class InterpolationStage:
 
     joint = True
 
-    def __init__(self, maker: Maker, options: InterpolateOptions):
-        self.maker, self.options, self.nets = maker, options, maker.nets
+    def __init__(self, interpolator: Interpolator, options: InterpolateOptions):
+        self.interpolator, self.options, self.nets = interpolator, options, interpolator.nets
         self.schedule = Schedule(options.schedule)
 
     def retuned(self, options: InterpolateOptions) -> InterpolationStage | None:
         """This model under other options; None where they change how it is run."""
         same = agree(options, self.options, "model", "quality", "scale", "ensemble", "lite_scales", "batch", "precision")
-        return InterpolationStage(self.maker, options) if same else None
+        return InterpolationStage(self.interpolator, options) if same else None
 
     def forget(self) -> None:
         """Let go what was recorded for networks that have been moved."""
-        if hasattr(self.maker, "forget"):
-            self.maker.forget()
+        if hasattr(self.interpolator, "forget"):
+            self.interpolator.forget()
 
     def delay(self, frames: ClipInfo) -> int:
         """Source frames that it holds back at most: a pair's second, what may repeat, and where few frames remain those of a whole step."""
@@ -64,14 +64,14 @@ class InterpolationStage:
 
     def memory(self, frames: ClipInfo, depth: ClipInfo | None = None) -> int:
         """Bytes that the model needs for a batch."""
-        needed = getattr(self.maker, "memory", None)
+        needed = getattr(self.interpolator, "memory", None)
         return needed(frames) if needed else 0
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None = None) -> Iterator[dict[str, Tensor]]:
         fps = target_fps(self.options, shot.info)
         wanted = due(shot, moments(shot, frames, depth), fps, self.schedule, self.options.duplicates == "smooth", self.options.loop)
         own = ending(self.options, shot.info) - output_edge(shot.start, shot.info, fps)
-        together = self.maker.together(shot.info)
+        together = self.interpolator.together(shot.info)
         for group in groups(islice(wanted, max(0, own)), together):
             yield from self._made(group)
 
@@ -90,7 +90,7 @@ class InterpolationStage:
         if not wanted:
             return []
         try:
-            return self.maker.make(wanted)
+            return self.interpolator.make(wanted)
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(wanted) == 1:
                 raise

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-import numpy as np
-import torch
 from torch import Tensor
 
-from .report import BEHIND, FRONT, REACH, STEP, Tally
+from .overlay import BEHIND, FRONT, REACH, STEP, Tally
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 WIDTH, PLOT = 1280, 420  # pixels: of the page, and the height of its lower part
 LEFT, RIGHT, TOP, BOTTOM = 150, 1130, 70, 290  # of the plot in the lower part
@@ -18,16 +20,18 @@ PLAIN = (150, 176, 150)
 UNITS = ("percent", "pixels", "mm")
 
 
-def page(tally: Tally, worst: Tensor) -> Tensor:
-    """``[H, 1280, 3]`` in 0..1: the picture ``worst`` ``[h, w, 3]`` and, below, the histogram of all frames in percent, pixels and mm."""
+def page(tally: Tally, worst: Tensor) -> Image:
+    """1280 pixels wide: the picture ``worst`` ``[h, w, 3]`` and, below, the histogram of all frames in percent, pixels and mm."""
     from PIL import Image
 
+    from ...image.contact_sheet import to_image
+
     height = max(1, round(worst.shape[0] * WIDTH / worst.shape[1]))
-    frame = Image.fromarray((worst.float().clamp(0, 1) * 255).round().byte().numpy()).resize((WIDTH, height), Image.Resampling.LANCZOS)
+    frame = to_image(worst).resize((WIDTH, height), Image.Resampling.LANCZOS)
     whole = Image.new("RGB", (WIDTH, height + PLOT), BACKGROUND)
     whole.paste(frame, (0, 0))
     whole.paste(_histogram(tally), (0, height))
-    return torch.from_numpy(np.array(whole)).float() / 255
+    return whole
 
 
 def _histogram(tally: Tally):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ...core.clip import Shot
 from ...image.flow import grayscale
-from .report import REACH, Report
+from .overlay import REACH, Overlay
 
 WIDTH = 640  # pixels at which pictures are matched; a step of the parallax is a 16th of one, 0.01 % of the width
 BLOCK = 5  # pixels of the side of what is compared
@@ -21,8 +21,8 @@ SMOOTH = (8, 32)  # cost of a step by one pixel, and of a larger one, for every 
 AGREE = 1  # pixels by which matching from the right eye may differ; more is called unknown
 
 
-class MatchedReport(Report):
-    """Pairs ``[2, T, H, W, C]`` to the report's pictures ``[T, H, W, 3]`` of the left eye."""
+class MatchedOverlay(Overlay):
+    """Pairs ``[2, T, H, W, C]`` to the overlay's pictures ``[T, H, W, 3]`` of the left eye."""
 
     joint = True
 

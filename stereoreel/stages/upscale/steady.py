@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...image.flow import flow
-from .fields import area, at, confined, mean_near, warp
+from .filters import area, at, confined, mean_near, warp
 
 KEPT, CARRIED = 0.9, 0.7  # the past's part in the result at strength 1: where nothing moves, and where resampling wears it off
 SEEN_PIXELS = 1280 * 720  # larger sources are reduced to this many pixels to find motion and visibility

@@ -13,5 +13,5 @@ NODE = Node(
         Socket("sheet", "IMAGE", "The places where the orders differ most, side by side, with their depth."),
         Socket("order", "STRING", "The order to take, as the terminal's workflows --order takes it."),
     ),
-    output_node=True, module="analysis.order_lab.options", pairs=False,
+    output_node=True, module="analysis.order_lab", pairs=False,
 )

@@ -14,7 +14,7 @@ from ...core.host import Host
 from ...core.pull import pull
 from ...image.flow import flow, grayscale, warp
 from ...image.resize import resize
-from ..metrics import still
+from ..metrics import consistent, still
 from .measures import edge_distance
 
 MOTION_SIDE = 960  # pixels of the longer side at which motion is looked for
@@ -22,7 +22,7 @@ STEPS = 25  # in which a pixel of distance is kept
 Position = tuple[int, Fraction]  # a source frame, and the part of the way to the next one
 
 
-class Source:
+class Reference:
     """Some frames of the source in one shot, seen at the size ``height`` x ``width`` of what is made of them.
 
     ``shown`` are those frames that were asked for, by number, ``[height, width, 3]`` uint8.
@@ -102,13 +102,6 @@ class Source:
         across, along = columns + motion[..., 0], rows + motion[..., 1]
         inside = (across >= 0) & (across <= self.width - 1) & (along >= 0) & (along <= self.height - 1)
         return motion, torch.from_numpy((cv2.resize(seen, size) > 0.99) & inside)
-
-
-def consistent(way: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """True ``[H, W]`` where the way there and back ends where it began (Sundaram et al., ECCV 2010)."""
-    returned = warp(back, way, cubic=False)
-    trip = np.square(way + returned).sum(-1)
-    return trip <= 0.01 * (np.square(way).sum(-1) + np.square(returned).sum(-1)) + 0.5
 
 
 def as_bytes(frame: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from ...core import excerpt as peek
 from ...core.clip import Clip, ClipInfo, Step
 from ...core.partition import LONGEST, stretches
 from ...media.write.options import EncodeOptions, preset
-from .measured import File, Run
+from .calibration_run import File, Run
 
 ENCODE = "Encode"
 KEY_EVERY = 250  # frames after which most encoders begin anew within a shot

@@ -34,7 +34,7 @@ class Planes(NamedTuple):
     held: bool = False
 
 
-class CodedSource:
+class LumaSource:
     """A window of a file at the size it was coded in."""
 
     def __init__(self, source: FileSource):
@@ -42,7 +42,7 @@ class CodedSource:
         self.info, self.searched = quiet(source)
 
     @classmethod
-    def of(cls, clip: Clip) -> CodedSource | None:
+    def of(cls, clip: Clip) -> LumaSource | None:
         """What a clip reads, if it is a file and no smaller than that."""
         source = clip.maker
         if not isinstance(source, FileSource):

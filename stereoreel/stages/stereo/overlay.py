@@ -30,11 +30,11 @@ def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[
     return {"clip": frames.replace(channels=3)}
 
 
-def load(options: StereoOptions, host: Host) -> ComfortReport:
-    return ComfortReport(options, host.device)
+def load(options: StereoOptions, host: Host) -> ComfortOverlay:
+    return ComfortOverlay(options, host.device)
 
 
-class Report:
+class Overlay:
     """Counts parallax and draws it; ``tally`` holds the numbers of all frames that went through, ``worst`` the picture of the worst one.
 
     A screen that is not known, such as ``none``, is a television.
@@ -58,7 +58,7 @@ class Report:
         return pictures
 
 
-class ComfortReport(Report):
+class ComfortOverlay(Overlay):
     """Stereo's inputs and options, to pictures ``[T, H, W, 3]``; ``screen`` says for which one if not for that of the options."""
 
     joint = False

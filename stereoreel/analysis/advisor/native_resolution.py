@@ -20,7 +20,7 @@ PARTS = sorted({part / whole for whole in range(2, 11) for part in range(1, whol
 DIP = 0.4  # how much less than beside it must be left at a ratio for it to be the true one for certain
 
 
-class Enlarged:
+class NativeResolution:
     """Residual of projecting lines onto what each kernel can interpolate from fewer pixels, for likely ratios and ones beside them.
 
     The residual falls smoothly as the ratio rises, but for a dip at the true one: resampling leaves linear dependences between

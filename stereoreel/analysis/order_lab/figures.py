@@ -1,4 +1,4 @@
-"""The order lab's findings as a table for people and as figures for machines."""
+"""The order lab's findings as a table for people and as figures for machines, from which the order to take can be rebuilt."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import TYPE_CHECKING
 
+from ...workflow.node_specs import BY_ID
+from ...workflow.orders import api
 from .statistics import Mean
 from .tally import MEASURES
 from .verdict import Verdict
@@ -84,6 +86,23 @@ def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdi
             "against": {other: met._asdict() for other, met in verdict.against.items()},
         },
     }
+
+
+def recommended(figures: Mapping) -> tuple[str, ...]:
+    """The order to take, by the figures of a report: kinds from extract to encode."""
+    stages = figures["orders"][figures["recommended"]["order"]]["stages"]
+    return "extract", *stages, "encode"
+
+
+def workflow_of(figures: Mapping, video: str) -> dict[str, dict]:
+    """The order to take as an API-format workflow over a video, with the options that were tried."""
+    graph = api(recommended(figures))
+    for node in graph.values():
+        declared, inputs = BY_ID[node["class_type"]], node["inputs"]
+        tried = figures["options"].get(declared.kind, {})
+        inputs |= {one.name: one.check(tried.get(one.name, inputs[one.name])) for one in declared.options}
+    graph["1"]["inputs"]["video"] = video
+    return graph
 
 
 def _plain(found: Mean) -> dict:

@@ -17,7 +17,7 @@ COMBED = 1.2  # of a single frame: by how much neighbouring lines differ more th
 FAINT = 0.5  # levels: what changes less does not tell
 
 
-class Fields:
+class Interlacing:
     """The interlace test of FFmpeg's ``idet`` filter (Niedermayer, 2012), on the frames as coded.
 
     A line of a woven frame is explained better by its neighbours together with the same line of the frame that is nearer to the other

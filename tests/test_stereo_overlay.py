@@ -1,4 +1,4 @@
-"""The report on comfort, against scenes worked out by hand."""
+"""The overlay and figures of comfort, against scenes worked out by hand."""
 
 import json
 from fractions import Fraction
@@ -10,13 +10,13 @@ from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
-from stereoreel.stages.stereo import report
+from stereoreel.stages.stereo import overlay
 
 
 def reported(depth, chunk=None, images=None, **options):
-    """The report's tally and pictures; the screen lies at depth 0 and the divergence is 4 % unless options say more."""
+    """The overlay's tally and pictures; the screen lies at depth 0 and the divergence is 4 % unless options say more."""
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, **options}
-    stage = report.load(resolve(stereo.OPTIONS, options), Headless("cpu"))
+    stage = overlay.load(resolve(stereo.OPTIONS, options), Headless("cpu"))
     images = torch.full((*depth.shape[:3], 3), 0.5) if images is None else images
     shot, size = Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))), chunk or len(images)
     made = list(stage(shot, iter(images.split(size)), iter(depth.split(size))))
@@ -64,7 +64,7 @@ def test_the_picture_shows_what_is_too_near_too_far_and_cut_off():
     assert blue < red < 0.75
     red, _, blue = picture[0, 60]  # more than 0.5 % behind
     assert blue > 0.85 and red < 0.3
-    assert torch.equal(picture[0, 0], torch.tensor(report.BORDER))
+    assert torch.equal(picture[0, 0], torch.tensor(overlay.BORDER))
     assert torch.equal(picture[19, 50], torch.ones(3))  # the screen's plane in the histogram
 
 
@@ -85,4 +85,4 @@ def test_numbers_and_pictures_do_not_depend_on_chunks(chunk):
 
 def test_the_picture_is_described_before_it_exists():
     clip = ClipInfo(64, 48, Fraction(25), 10, channels=4)
-    assert report.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1)) == {"clip": clip.replace(channels=3)}
+    assert overlay.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1)) == {"clip": clip.replace(channels=3)}

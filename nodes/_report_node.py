@@ -1,0 +1,51 @@
+"""A node that measures a clip when it runs, and shows its report: a text, the figures as JSON, a picture and one output more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ..stereoreel.core.clip import Clip
+from ..stereoreel.core.error_context import naming
+from ..stereoreel.core.options import Options
+from ..stereoreel.media.write.render import free_path
+from ..stereoreel.viewing.report import Report
+from ..stereoreel.workflow import build
+from ._comfy import folder_paths, io, ui
+from ._host import ComfyHost, working_type
+from ._images import as_clip
+from ._schema import DeclaredNode
+
+
+class ReportNode(DeclaredNode):
+    @classmethod
+    def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
+        name = build.label(cls.NODE, str(cls.hidden.unique_id))
+        settings = build.settings_of(cls.NODE, options)
+        source = as_clip(clip, name, packed=packed)
+        with naming(name):
+            report = cls.measure(source, settings, name)
+            more = cls.output(report, source, settings, name)
+        image = torch.from_numpy(np.array(report.image)).to(working_type())[None] / 255
+        shown = _kept(report) if report.embedded else ui.PreviewImage(image, cls=cls).as_dict()
+        shown |= ui.PreviewText(report.text).as_dict()
+        return io.NodeOutput(report.text, json.dumps(report.figures, indent=2), image, more, ui=shown)
+
+    @classmethod
+    def measure(cls, clip: Clip, settings: Options, name: str) -> Report:
+        return cls.NODE.report(clip, settings, ComfyHost(), name)
+
+    @classmethod
+    def output(cls, report: Report, clip: Clip, settings: Options, name: str):
+        """The value of the node's last output."""
+        raise NotImplementedError
+
+
+def _kept(report: Report) -> dict:
+    """Save a picture that is of use as a file in ComfyUI's output folder, and show it."""
+    output = Path(folder_paths.get_output_directory())
+    path = report.save_image(free_path(output, f"stereoreel/{report.name}", "", report.suffix))
+    return {"images": [ui.SavedResult(path.name, path.parent.relative_to(output).as_posix(), io.FolderType.output)]}
