@@ -173,7 +173,7 @@ NAMING_KINDS = {
     "analysis/advisor/verdict.py": "advice on the options of each stage",
     "analysis/order_lab/lab.py": "with what Stereo works while orders are compared",
     "analysis/order_lab/options.py": "options of the stages that an order has",
-    "analysis/order_lab/report.py": "orders, a word of its figures",
+    "analysis/order_lab/figures.py": "orders, a word of its figures",
     "film/identity.py": "encode, a word of a film's description",
     "front.py": "the functions of Python, one for a node",
 }

@@ -7,12 +7,15 @@ from image_nets import Compact, RRDBNet, random_net
 from torch import nn
 
 from stereoreel.stages.upscale import fast_networks, winograd
-from stereoreel.stages.upscale.fast_networks import faster
 
 
 def plain(kind: type, **sizes) -> nn.Module:
     """The module as spandrel's loader gives it."""
     return spandrel.ModelLoader("cpu").load_from_state_dict(random_net(kind, **sizes).state_dict()).eval().model
+
+
+def faster(net: nn.Module) -> nn.Module | None:
+    return fast_networks.faster(net, torch.float32, torch.device("cpu"))
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -69,3 +72,8 @@ def test_other_networks_are_left_alone():
     net.model[1].sub[0].RDB2.conv1x1 = nn.Conv2d(16, 32, 1)  # as in ESRGAN+
     assert faster(net) is None
     assert faster(plain(Compact)) is None
+
+
+@pytest.mark.parametrize(("dtype", "device"), [(torch.bfloat16, "cpu"), (torch.float16, "cuda"), (torch.float32, "cuda")])
+def test_it_is_left_alone_where_the_plain_module_is_faster(dtype, device):
+    assert fast_networks.faster(plain(RRDBNet), dtype, torch.device(device)) is None

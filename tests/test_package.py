@@ -10,11 +10,15 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import stereoreel
 from stereoreel.cli.paths import find_workflow
 
 ROOT = Path(__file__).resolve().parents[1]
+# What https://docs.comfy.org/registry/specifications documents.
+SYSTEMS = {"OS Independent", "Microsoft :: Windows", "POSIX :: Linux", "MacOS"}
+ACCELERATORS = {"GPU :: NVIDIA CUDA", "GPU :: AMD ROCm", "GPU :: Intel Arc", "NPU :: Huawei Ascend", "GPU :: Apple Metal"}
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +33,30 @@ def wheel(tmp_path_factory):
 def test_the_version_is_declared_once():
     declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
     assert stereoreel.__version__ == declared
+
+
+def declared(name: str) -> str:
+    """The value of a key that pyproject.toml has once, as it is written."""
+    [value] = re.findall(rf"^{re.escape(name)} = (.+?)(?:  #.*)?$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    return value
+
+
+def test_the_registry_knows_every_classifier():
+    known = {f"Operating System :: {name}" for name in SYSTEMS} | {f"Environment :: {name}" for name in ACCELERATORS}
+    assert "Operating System :: OS Independent" in (found := set(re.findall('"(.+?)"', declared("classifiers")))) and found <= known
+
+
+@pytest.mark.parametrize(("name", "ratio", "most"), [("Icon", 1, 400), ("Banner", 21 / 9, 2100)])
+def test_the_registry_takes_the_pictures(name, ratio, most):
+    place = declared(name).strip('"').removeprefix("https://raw.githubusercontent.com/stereoreel/stereoreel/main/")
+    assert place.endswith((".png", ".jpg")) and (ROOT / place).stat().st_size < 150_000
+    with Image.open(ROOT / place) as picture:
+        assert picture.width / picture.height == pytest.approx(ratio, abs=0.005) and picture.width <= most
+
+
+def test_comfyui_brings_its_own_frontend():
+    assert re.fullmatch(r'">=\d+\.\d+\.\d+"', declared("requires-comfyui"))
+    assert "frontend" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")
 
 
 def test_live_is_there_when_the_package_is():

@@ -37,11 +37,13 @@ class Shop:
     def __init__(self):
         self.files, self.ranges, self.cuts, self.sizes, self.asked = {"/net.pth": CONTENTS}, True, [], True, []
         self.redirects: dict[str, str] = {}
+        self.tokens: list[str | None] = []  # what each request was signed with
         self.door = None  # an event that answers wait for
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         asked = handler.headers.get("Range")
         self.asked.append((handler.path, asked))
+        self.tokens.append(handler.headers.get("Authorization"))
         path = urlsplit(handler.path).path
         if path in self.redirects:
             handler.send_response(302)

@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout  # torch brings it
 
 from .. import __version__
 from ..core.files import sha256, sync, sync_folder
+from . import hub
 from .intact import fault, first_line
 from .weights import File, checked, megabytes
 
@@ -67,9 +68,10 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
     with _alone(file, target, tick):
         if target.is_file() and (found := _found(file, target, tick, force)):
             return found
+        file, handlers = hub.located(file, target.parent)
         _check_address(file.url, file)
         part = target.with_name(f"{target.name}.part")
-        digest = _whole(file, part, tick)
+        digest = _whole(_opener(handlers), file, part, tick)
         if not force and os.path.lexists(target):
             raise ValueError(f"{target} was put there while it was fetched; fetch with --force to replace it.")
         with _writing(file, target.parent):
@@ -168,14 +170,14 @@ def _bad_address(url: str) -> str | None:
     return None if host and port != 0 else "which names no server"
 
 
-def _whole(file: File, part: Path, tick: Tick) -> str:
+def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
     """All of the file in ``part``, verified; its hash. What was kept from before and does not fit is fetched anew, once."""
     try:
-        resumed = _receive(file, part, tick)
+        resumed = _receive(opener, file, part, tick)
         digest = sha256(part, tick)
         if resumed and _differs(file, digest, part):
             part.unlink()
-            _receive(file, part, tick)
+            _receive(opener, file, part, tick)
             digest = sha256(part, tick)
         if wrong := _differs(file, digest, part):
             part.unlink()
@@ -198,10 +200,10 @@ def _differs(file: File, digest: str, path: Path) -> str | None:
     return f"it {wrong}" if wrong else None
 
 
-def _receive(file: File, part: Path, tick: Tick) -> bool:
+def _receive(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> bool:
     """Everything into ``part``, over as many requests as bring something; whether it went on from what was there."""
     try:
-        resumed = _requests(file, part, tick)
+        resumed = _requests(opener, file, part, tick)
         if not part.stat().st_size:
             raise _Refused("it is empty")
         return resumed
@@ -210,12 +212,12 @@ def _receive(file: File, part: Path, tick: Tick) -> bool:
             part.unlink()  # nothing to go on with
 
 
-def _requests(file: File, part: Path, tick: Tick) -> bool:
+def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> bool:
     with _writing(file, part.parent), _opened(part, os.O_RDWR | os.O_CREAT) as written:
         # without a hash nothing would tell whether the rest belongs to the same file
         if not file.sha256 or _length(written) > (file.bytes or MOST):
             written.truncate(0)
-        opener, resumed, gains = _opener(), _length(written) > 0, deque(maxlen=TRIES)
+        resumed, gains = _length(written) > 0, deque(maxlen=TRIES)
         while (before := _length(written)) != file.bytes or not before:
             try:
                 _transfer(opener, file, written, part.parent, tick)
@@ -241,12 +243,14 @@ def _length(written: BinaryIO) -> int:
     return os.fstat(written.fileno()).st_size
 
 
-def _opener() -> request.OpenerDirector:
+def _opener(more: Iterable[request.BaseHandler] = ()) -> request.OpenerDirector:
     """urllib's http and https, with the proxies that the environment names, and no other protocol."""
     opener = request.OpenerDirector()
     for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPDefaultErrorHandler,
                     request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
         opener.add_handler(handler())
+    for handler in more:
+        opener.add_handler(handler)
     return opener
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from .strict import Unfit, filled
@@ -187,8 +188,9 @@ class Block(nn.Module):
         return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2.gamma.float())
 
     def _attention(self, x: Tensor) -> Tensor:
-        query, key, value = self.attn.qkv(x).unflatten(-1, (3, -1, HEAD)).permute(2, 0, 3, 1, 4)  # [B, heads, N, HEAD] each
-        return self.attn.proj(F.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2))
+        query, key, value = rearrange(self.attn.qkv(x), "b n (qkv heads d) -> qkv b heads n d", qkv=3, d=HEAD)
+        seen = F.scaled_dot_product_attention(query, key, value)
+        return self.attn.proj(rearrange(seen, "b heads n d -> b n (heads d)"))
 
     def _mlp(self, x: Tensor) -> Tensor:
         if hasattr(self.mlp, "fc1"):
@@ -211,7 +213,8 @@ class DINOv2(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         rows, columns = (edge // PATCH for edge in images.shape[-2:])
-        patches = self.patch_embed.proj(images.to(self.cls_token.dtype)).flatten(2).transpose(1, 2).float()
+        patches = self.patch_embed.proj(images.to(self.cls_token.dtype))
+        patches = rearrange(patches, "b c h w -> b (h w) c").float()
         x = torch.cat([self.cls_token.float().expand(len(patches), -1, -1), patches], 1) + self.positions(rows, columns)
         maps = []
         for index, block in enumerate(self.blocks[: self.taps[-1] + 1]):
@@ -225,10 +228,10 @@ class DINOv2(nn.Module):
         stored, grid = self.pos_embed.float(), self.grid
         if rows == columns == grid:
             return stored
-        square = stored[:, 1:].transpose(1, 2).unflatten(2, (grid, grid))
+        square = rearrange(stored[:, 1:], "b (h w) c -> b c h w", h=grid)
         factors = ((rows + 0.1) / grid, (columns + 0.1) / grid)
         resized = F.interpolate(square, scale_factor=factors, mode="bicubic")[..., :rows, :columns]
-        return torch.cat([stored[:, :1], resized.flatten(2).transpose(1, 2)], 1)
+        return torch.cat([stored[:, :1], rearrange(resized, "b c h w -> b (h w) c")], 1)
 
 
 class TemporalAttention(nn.Module):
@@ -242,11 +245,12 @@ class TemporalAttention(nn.Module):
         self.pos_encoder.register_buffer("pe", torch.zeros(1, frames, channels))
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, frames, places, _ = x.shape
-        x = x + self.pos_encoder.pe[:, :frames, None].to(x.dtype)
-        parts = [layer(x).unflatten(-1, (TEMPORAL_HEADS, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1) for layer in (self.to_q, self.to_k, self.to_v)]
-        seen = [F.scaled_dot_product_attention(*some) for some in zip(*(part.split(MOST_AT_ONCE) for part in parts))]  # [B N, heads, T, C / heads]
-        return self.to_out[0](torch.cat(seen).unflatten(0, (batch, places)).permute(0, 3, 1, 2, 4).flatten(3))
+        x = x + self.pos_encoder.pe[:, : x.shape[1], None].to(x.dtype)
+        parts = [rearrange(layer(x), "b t n (heads d) -> (b n) heads t d", heads=TEMPORAL_HEADS)
+                 for layer in (self.to_q, self.to_k, self.to_v)]  # fmt: skip
+        splits = zip(*(part.split(MOST_AT_ONCE) for part in parts))
+        seen = [F.scaled_dot_product_attention(*some) for some in splits]
+        return self.to_out[0](rearrange(torch.cat(seen), "(b n) heads t d -> b t n (heads d)", b=len(x)))
 
 
 class Temporal(nn.Module):
@@ -263,13 +267,14 @@ class Temporal(nn.Module):
     def forward(self, maps: Tensor, frames: int) -> Tensor:
         inner = self.temporal_transformer
         block = inner.transformer_blocks[0]
-        x = inner.proj_in(inner.norm(maps).flatten(2).transpose(1, 2)).unflatten(0, (-1, frames))
+        x = rearrange(inner.norm(maps), "frames c h w -> frames (h w) c")
+        x = inner.proj_in(x).unflatten(0, (-1, frames))
         for attention, norm in zip(block.attention_blocks, block.norms):
             x = x + attention(norm(x))
         gate, _, last = block.ff.net
         value, opened = gate.proj(block.ff_norm(x)).chunk(2, -1)
         x = x + last(value * F.gelu(opened))
-        return maps + inner.proj_out(x).flatten(0, 1).transpose(1, 2).unflatten(2, maps.shape[-2:])
+        return maps + rearrange(inner.proj_out(x), "b t (h w) c -> (b t) c h w", h=maps.shape[-2])
 
 
 class ResidualUnit(nn.Module):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from .strict import Unfit, filled
@@ -190,7 +191,7 @@ class FoldedDiT(nn.Module):
             x = self.finish(x, attended, *block.of("out", "norm3", "cross_q", "cross_norm", "cross_kv", "cross_out", "norm2", "up", "down"))
         gain, shift, weight, bias = self.head
         made = F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias)
-        return noise - pixels(unwindowed(made, frames, height // PATCH, width // PATCH), height, width)
+        return noise - pixels(unwindowed(made, frames, height // PATCH, width // PATCH))
 
 
 def project(x: Tensor, cos: Tensor, sin: Tensor, gain: Tensor, shift: Tensor, weight: Tensor, bias: Tensor,
@@ -206,18 +207,18 @@ def placed(joined: Tensor, cos: Tensor, sin: Tensor, norm_q: Tensor, norm_k: Ten
     """What follows the product that gives queries, keys and values side by side ``[tokens, 3 width]``."""
     q, k, v = joined.chunk(3, -1)
     q, k = (turn(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin) for one, norm in ((q, norm_q), (k, norm_k)))
-    return q, k, v.unflatten(-1, (-1, HEAD)).transpose(0, 1)
+    return q, k, rearrange(v, "n (heads d) -> heads n d", d=HEAD)
 
 
 def finish(x: Tensor, attended: Tensor, out: Tensor, out_bias: Tensor, gain3: Tensor, shift3: Tensor, query: Tensor, query_bias: Tensor,
            norm: Tensor, text_k: Tensor, text_v: Tensor, cross: Tensor, cross_bias: Tensor, gain2: Tensor, shift2: Tensor,
            up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:  # fmt: skip
     """The rest of a block after its attention ``[heads, tokens, 128]``: to the text, and through the layers of each token."""
-    x = x + F.linear(attended.transpose(0, 1).flatten(1), out, out_bias)
+    x = x + F.linear(rearrange(attended, "heads n d -> n (heads d)"), out, out_bias)
     q = F.rms_norm(F.linear(F.layer_norm(x, gain3.shape, gain3, shift3, EPSILON), query, query_bias), norm.shape, norm, EPSILON)
-    q = q.unflatten(-1, (-1, HEAD)).transpose(0, 1)
+    q = rearrange(q, "n (heads d) -> heads n d", d=HEAD)
     seen = F.scaled_dot_product_attention(q[None], text_k[None], text_v[None])[0]
-    x = x + F.linear(seen.transpose(0, 1).flatten(1), cross, cross_bias)
+    x = x + F.linear(rearrange(seen, "heads n d -> n (heads d)"), cross, cross_bias)
     inner = F.gelu(F.linear(F.layer_norm(x, gain2.shape, gain2, shift2, EPSILON), up, up_bias), approximate="tanh")
     return x + F.linear(inner, down, down_bias)
 
@@ -262,24 +263,21 @@ def tokens(latents: Tensor) -> Tensor:
     return F.pixel_unshuffle(latents, PATCH).movedim(1, -1)
 
 
-def pixels(made: Tensor, height: int, width: int) -> Tensor:
+def pixels(made: Tensor) -> Tensor:
     """The head's output ``[T, H / 2, W / 2, (row, column, channel)]`` as latents ``[T, C, H, W]``."""
-    frames, rows, columns, _ = made.shape
-    made = made.view(frames, rows, columns, PATCH, PATCH, -1)
-    return made.permute(0, 5, 1, 3, 2, 4).reshape(frames, -1, height, width)
+    return rearrange(made, "t h w (row column c) -> t c (h row) (w column)", row=PATCH, column=PATCH)
 
 
 def windowed(x: Tensor) -> Tensor:
     """``[T, H, W, C]`` as ``[T H W, C]``: pairs of frames, in them rows and columns of windows, in those frame, row, column."""
-    frames, height, width, channels = x.shape
-    x = x.reshape(frames // PAIR, PAIR, height // SIDE, SIDE, width // SIDE, SIDE, channels)
-    return x.permute(0, 2, 4, 1, 3, 5, 6).reshape(-1, channels)
+    return rearrange(x, "(pairs t) (tall row) (wide column) c -> (pairs tall wide t row column) c",
+                     t=PAIR, row=SIDE, column=SIDE)  # fmt: skip
 
 
 def unwindowed(x: Tensor, frames: int, height: int, width: int) -> Tensor:
     """The way back from ``windowed``."""
-    x = x.view(frames // PAIR, height // SIDE, width // SIDE, PAIR, SIDE, SIDE, -1)
-    return x.permute(0, 3, 1, 4, 2, 5, 6).reshape(frames, height, width, -1)
+    return rearrange(x, "(pairs tall wide t row column) c -> (pairs t) (tall row) (wide column) c",
+                     pairs=frames // PAIR, tall=height // SIDE, t=PAIR, row=SIDE, column=SIDE)  # fmt: skip
 
 
 def timestep(channels: int) -> Tensor:
@@ -295,7 +293,7 @@ def through(layers: nn.Module, x: Tensor) -> Tensor:
 
 def halves_order(width: int) -> Tensor:
     """Channels of all heads with a head's even ones before its odd ones; turns then need no interleaving, products do not notice."""
-    return torch.arange(width).view(-1, HEAD // 2, 2).transpose(1, 2).flatten()
+    return rearrange(torch.arange(width), "(heads pairs two) -> (heads two pairs)", pairs=HEAD // 2, two=2)
 
 
 def join(*layers: tuple[nn.Linear, Tensor | None]) -> tuple[Tensor, Tensor]:
@@ -311,7 +309,7 @@ def gated(layer: nn.Linear, gate: Tensor) -> tuple[Tensor, Tensor]:
 
 def split_heads(x: Tensor) -> Tensor:
     """``[1, tokens, width]`` as ``[heads, tokens, 128]``."""
-    return x[0].unflatten(-1, (-1, HEAD)).transpose(0, 1).contiguous()
+    return rearrange(x, "1 n (heads d) -> heads n d", d=HEAD).contiguous()
 
 
 def frozen(tensor: Tensor, dtype: torch.dtype) -> nn.Parameter:

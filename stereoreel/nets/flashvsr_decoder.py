@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from .strict import filled
@@ -58,8 +59,8 @@ class Grow(nn.Module):
         made = self.conv(x)
         if self.times == 1:
             return made
-        made = made.movedim(1, -1).unflatten(-1, (self.times, -1)).movedim(-2, 1)  # so that one copy puts steps and channels in order
-        return made.flatten(0, 1).movedim(-1, 1)
+        steps = rearrange(made, "t (times c) h w -> (t times) h w c", times=self.times)  # in one copy
+        return steps.movedim(-1, 1)
 
 
 class Enlarged(nn.Module):
@@ -75,7 +76,8 @@ class Enlarged(nn.Module):
         for axis in (2, 4):  # the first of two neighbours sees the pixel before and itself twice, the second itself twice and the next
             before, same, after = weight.unbind(axis)
             weight = torch.stack([torch.stack([before, same + after], axis), torch.stack([before + same, after], axis)])
-        weight = weight.transpose(0, 1).flatten(0, 2).to(conv.weight.dtype, memory_format=torch.channels_last)
+        weight = rearrange(weight, "column row out c h w -> (row column out) c h w")
+        weight = weight.to(conv.weight.dtype, memory_format=torch.channels_last)
         self.weight = nn.Parameter(weight, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -155,4 +157,4 @@ class TCDecoder(nn.Module):
 
 def stacked(frames: Tensor) -> Tensor:
     """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row, column."""
-    return F.pixel_unshuffle(frames.unflatten(0, (-1, STEP)).transpose(1, 2).flatten(1, 2), SQUARE)
+    return F.pixel_unshuffle(rearrange(frames, "(t step) c h w -> t (c step) h w", step=STEP), SQUARE)

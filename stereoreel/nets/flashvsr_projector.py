@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from .strict import filled
@@ -63,7 +64,7 @@ class Projector(nn.Module):
         for name in ("conv1", "conv2"):
             conv = getattr(self, name)
             flat = nn.Conv2d(TAPS * conv.in_channels, conv.out_channels, 3, device="meta")
-            weight = conv.weight.movedim(2, 1).flatten(1, 2)
+            weight = rearrange(conv.weight, "out c t h w -> out (t c) h w")
             flat.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
             flat.bias = conv.bias
             setattr(self, name, flat)
@@ -103,6 +104,7 @@ def convolved(conv: nn.Conv3d | nn.Conv2d, x: Tensor, length: int | None = None)
     parts = x.unflatten(0, (-1, length or len(x)))
     count = (parts.shape[1] - TAPS) // STRIDE + 1
     if isinstance(conv, nn.Conv3d):
-        return F.conv3d(parts.movedim(-1, 1), conv.weight, conv.bias, (STRIDE, 1, 1)).movedim(1, -1).flatten(0, 1)
+        made = F.conv3d(parts.movedim(-1, 1), conv.weight, conv.bias, (STRIDE, 1, 1))
+        return rearrange(made, "clips c t h w -> (clips t) h w c")
     windows = torch.cat([parts[:, tap : tap + STRIDE * (count - 1) + 1 : STRIDE] for tap in range(TAPS)], -1).flatten(0, 1)
     return conv(windows.movedim(-1, 1)).movedim(1, -1)

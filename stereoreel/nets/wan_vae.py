@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from .strict import filled
@@ -91,8 +92,8 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, history: History) -> Tensor:
         frames = x[0].transpose(0, 1)
-        q, k, v = self.to_qkv(self.norm(frames)).flatten(2).transpose(1, 2)[:, None].chunk(3, -1)
-        seen = F.scaled_dot_product_attention(q, k, v)[:, 0].transpose(1, 2).unflatten(2, frames.shape[2:])
+        q, k, v = rearrange(self.to_qkv(self.norm(frames)), "t (qkv c) h w -> qkv t 1 (h w) c", qkv=3)
+        seen = rearrange(F.scaled_dot_product_attention(q, k, v), "t 1 (h w) c -> t c h w", h=frames.shape[2])
         return x + self.proj(seen).transpose(0, 1)[None]
 
 
@@ -108,7 +109,7 @@ class Enlarge(nn.Module):
     def forward(self, x: Tensor, history: History) -> Tensor:
         if self.time_conv is not None:
             if self.name in history:
-                x = self.time_conv(x, history).unflatten(1, (2, -1)).movedim(1, 3).flatten(2, 3)
+                x = rearrange(self.time_conv(x, history), "b (two c) t h w -> b c (t two) h w", two=2)
             history[self.name] = x.new_empty(0)
         frames = F.interpolate(x[0].transpose(0, 1), scale_factor=2.0, mode="nearest-exact")
         return self.resample(frames).transpose(0, 1)[None]

@@ -15,14 +15,19 @@ TAIL_PIXELS = 2**19  # output pixels of a strip of the enlarging tail
 TAIL_HALO = 2  # rows, before enlarging, that the tail's convolutions reach
 
 
-def faster(net: nn.Module) -> nn.Module | None:
-    """The same function of images ``[N, C, H, W]``, or None where ``net`` is not an ESRGAN as spandrel builds it.
+def faster(net: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module | None:
+    """The same function of images ``[N, C, H, W]``, or None where ``net`` runs as fast as it is.
+
+    This is the only place that decides: an ESRGAN as spandrel builds it, in float32, on a CPU. Measured on two cores with x2plus at
+    128x128: 1.4 to 1.7 times as fast as the plain module in float32, with AVX-512 and with AVX2 alone. Where the processor computes
+    in bfloat16 (AMX), the plain module in that is 2.2 times as fast as this one in float32.
 
     Its maps take about ``winograd.BUDGET`` bytes a core, more only where 64 rows do not fit, and three maps of the whole frame before
     enlarging; the transformed weights take 4x their size. They are buffers in float32 on the CPU: the result has no use elsewhere, nor
     for training.
     """
-    return _esrgan(net) if type(net).__name__ == "RRDBNet" else None
+    wins = dtype == torch.float32 and device.type == "cpu" and type(net).__name__ == "RRDBNet"
+    return _esrgan(net) if wins else None
 
 
 class Dense(nn.Module):

@@ -119,10 +119,10 @@ class ImageNetwork:
 
     def _prepare(self) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
         """The module that works, and the function of pictures that it is part of."""
+        if fast := faster(self.exact.model, self.dtype, self.device):
+            self.pixel_memory /= 4  # it works in strips
+            return fast, lambda images: fast(images).clamp_(0, 1)
         if self.dtype == torch.float32:
-            if self.device.type == "cpu" and (fast := faster(self.exact.model)):
-                self.pixel_memory /= 4  # it works in strips
-                return fast, lambda images: fast(images).clamp_(0, 1)
             return self.exact.model.to(memory_format=torch.channels_last), self.exact
         copied = copy.deepcopy(self.exact)  # the exact one waits in memory, in case half precision fails
         net = halved(copied.model, self.dtype) if self._chain else copied.model.to(self.dtype)

@@ -17,6 +17,7 @@ from functools import partial
 
 import torch
 import torch.nn.functional as F
+from einops import rearrange
 from torch import Tensor, nn
 
 from ...image.compute import side_by_side
@@ -57,7 +58,8 @@ class Product(nn.Module):
         super().__init__()
         _, kernel, _ = toom_cook()
         weight = kernel @ (conv.weight.detach().double().cpu() * gain) @ kernel.T
-        self.register_buffer("weight", weight.permute(2, 3, 0, 1).reshape(WINDOW**2, *conv.weight.shape[:2]).float().contiguous(), persistent=False)
+        weight = rearrange(weight, "out c row column -> (row column) out c").float().contiguous()
+        self.register_buffer("weight", weight, persistent=False)
         self.register_buffer("bias", (conv.bias.detach().cpu() * gain).float()[:, None].clone(), persistent=False)
         self.slope = None if activation is None else getattr(activation, "negative_slope", 0.0)
 
@@ -112,13 +114,13 @@ class Field:
         """Fill a map from ``[channels, height, width]``."""
         high, wide = self.chunks * self.rows * TILE, self.columns * TILE
         image = F.pad(image, (0, wide - self.width, 0, high - self.height))
-        phases = image.reshape(-1, self.chunks, self.rows, TILE, self.columns, TILE).permute(1, 3, 5, 0, 2, 4)
+        phases = rearrange(image, "c (chunk row y) (column x) -> chunk y x c row column", row=self.rows, y=TILE, x=TILE)
         self.maps[name][:, 1 : TILE + 1].copy_(phases)
 
     def get(self, name: str) -> Tensor:
         """A map as ``[channels, height, width]``."""
-        image = self.maps[name][:, 1 : TILE + 1].permute(3, 0, 4, 1, 5, 2)
-        return image.reshape(image.shape[0], -1, self.columns * TILE)[:, : self.height, : self.width]
+        image = rearrange(self.maps[name][:, 1 : TILE + 1], "chunk y x c row column -> c (chunk row y) (column x)")
+        return image[:, : self.height, : self.width]
 
     def see(self, name: str, first: int = 0) -> None:
         """Transform a map into the buffer's channels from ``first`` on."""
