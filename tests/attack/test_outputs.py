@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -210,8 +211,8 @@ def test_parts_that_are_not_ours_stay(folder, video, size_mb):
     Path("out.mp4.0badf00d.part").write_text("mine")
     Path(".out.mp4.lock").write_bytes(files.HELD + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n")
     job = sink(video, json.loads(Path("graph.json").read_text()))
-    job.settings.size_mb = size_mb
-    write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"))
+    settings = replace(job.settings, size_mb=float(size_mb))
+    write(RenderRequest(job.clip, Path("out.mp4"), settings), Headless("cpu"))
     assert {path: Path(path).read_text() for path in ("thesis.txt", "out.mp4.0badf00d.part")} == dict.fromkeys(
         ("thesis.txt", "out.mp4.0badf00d.part"), "mine"
     )
