@@ -53,7 +53,9 @@ def _make() -> None:
     try:
         venv.create(FOLDER, with_pip=True)
         if torch := importlib.util.find_spec("torch"):
-            packages = sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": FOLDER, "platbase": FOLDER})
+            packages = sysconfig.get_path(
+                "purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": FOLDER, "platbase": FOLDER}
+            )
             (Path(packages) / "torch_already_here.pth").write_text(str(Path(torch.origin).parents[1]) + "\n")
         whole = True
     finally:
@@ -67,10 +69,16 @@ def _install(requirements: Path) -> None:
     if stamp.exists() and stamp.read_text() == mark:
         return
     print(f"installing {requirements.name} (torch too, where it is missing) ...", flush=True)
-    here = subprocess.run([str(PYTHON), "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True)
+    here = subprocess.run(
+        [str(PYTHON), "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True
+    )
     version = here.stdout.strip().partition("+")[0]  # no index knows the build after the plus
     torch = f"torch=={version}" if version else "torch"  # torchvision follows the torch that is here
     wanted = ["-r", str(requirements), torch]
-    if subprocess.call([str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]):
-        sys.exit("pip could not install what is needed; see its message above (PIP_FIND_LINKS names an offline wheel folder).")
+    if subprocess.call(
+        [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
+    ):
+        sys.exit(
+            "pip could not install what is needed; see its message above (PIP_FIND_LINKS names an offline wheel folder)."
+        )
     stamp.write_text(mark)

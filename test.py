@@ -1,7 +1,7 @@
 """Every test, in an environment made for it; arguments go to pytest.
 
-    python test.py                     everything that needs no ComfyUI
-    python test.py --host PATH         the tests against the ComfyUI in PATH (COMFYUI_PYTHON names its Python)
+python test.py                     everything that needs no ComfyUI
+python test.py --host PATH         the tests against the ComfyUI in PATH (COMFYUI_PYTHON names its Python)
 """
 
 import os

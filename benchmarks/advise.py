@@ -4,8 +4,9 @@
     python benchmarks/advise.py --quick               one order, a smaller and shorter film
     python benchmarks/advise.py --source FILE         a real film, repeated until it is long enough
 
-Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine that does other things too,
-"cores" (seconds of all cores) tell more than time. How many times as many frames the film has as were tried is told; ten or more are a test.
+Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine
+that does other things too, "cores" (seconds of all cores) tell more than time. How many times as many frames
+the film has as were tried is told; ten or more are a test.
 """
 
 from __future__ import annotations
@@ -77,9 +78,22 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
 
 
 def apart(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
-    command = [sys.executable, __file__, "--child", what, "--orders", order, "--source", str(source), "--seconds", str(seconds)]
+    command = [
+        sys.executable,
+        __file__,
+        "--child",
+        what,
+        "--orders",
+        order,
+        "--source",
+        str(source),
+        "--seconds",
+        str(seconds),
+    ]
     command += [word for setting in settings for word in ("--set", setting)]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    done = subprocess.run(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
+    )
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -90,8 +104,13 @@ def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
         for what, runs in found.items():
             runs.append(apart(what, order, source, options.seconds, options.set))
     predicted, real = found["predicted"], found["real"]
-    ratios = {name: [one[key] / other[key] for one, other in zip(predicted, real) if other[key]] for name, key in FIGURES.items()}
-    inside = [one["seconds_low"] <= other["seconds"] <= one["seconds_high"] for one, other in zip(predicted, real)]
+    ratios = {
+        name: [one[key] / other[key] for one, other in zip(predicted, real) if other[key]]
+        for name, key in FIGURES.items()
+    }
+    inside = [
+        one["seconds_low"] <= other["seconds"] <= one["seconds_high"] for one, other in zip(predicted, real)
+    ]
     told = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
     longer = real[0]["frames"] / predicted[0]["measured"]
     print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in {predicted[0]['took']:.1f} s; "
@@ -106,7 +125,9 @@ def _range(values: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--orders", nargs="+", default=ORDERS)
     parser.add_argument("--source", type=Path)
     parser.add_argument("--frames", type=int, default=800)
@@ -119,10 +140,18 @@ def main() -> None:
     parser.add_argument("--child", choices=("predicted", "real"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
-        print(json.dumps(child(options.child, options.orders[0], options.source, options.seconds, options.set)))
+        print(
+            json.dumps(child(options.child, options.orders[0], options.source, options.seconds, options.set))
+        )
         return
     if options.quick:
-        options.orders, options.frames, options.side, options.seconds, options.rounds = ["upscale_last"], 160, 96, 4, 1
+        options.orders, options.frames, options.side, options.seconds, options.rounds = (
+            ["upscale_last"],
+            160,
+            96,
+            4,
+            1,
+        )
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "film.mp4"
         if options.source:
@@ -131,7 +160,12 @@ def main() -> None:
             texture(source, options.frames, options.side, options.side * 3 // 5 // 16 * 16)
         rows = [compare(order, source, options) for order in options.orders]
     if options.json:
-        ratio = {f"{row['order']}, {name}": round(sum(values) / len(values), 3) for row in rows for name, values in row["ratio"].items() if values}
+        ratio = {
+            f"{row['order']}, {name}": round(sum(values) / len(values), 3)
+            for row in rows
+            for name, values in row["ratio"].items()
+            if values
+        }
         print(json.dumps({"runs": rows, "ratio": ratio}))
 
 

@@ -179,8 +179,11 @@ def measured(phases: list[Phase], presses: int, seed: int, number: signal.Signal
 
 
 def line(name: str, some: list[Press]) -> str:
-    wrong = "".join(f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, said\n{one.said[-1500:]}"
-                    for one in some if not one.right)
+    wrong = "".join(
+        f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, said\n{one.said[-1500:]}"
+        for one in some
+        if not one.right
+    )
     pressed = ", ".join(f"{one.latency:.2f}{'' if one.status else ' (was done)'}" for one in some)
     return f"{name:<14} {max(one.latency for one in some):6.2f} s at most: {pressed}{wrong}"
 

@@ -46,8 +46,14 @@ WAIT = 0.15  # seconds a frame
 CHEAP = {
     "1": {"class_type": "StereoReelExtract", "inputs": {"video": ""}},
     "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "builtin"}},
-    "3": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["2", 0], "model": "builtin", "quality": "fast"}},
-    "4": {"class_type": "StereoReelStereo", "inputs": {"clip": ["3", 0], "depth": ["3", 0], "model": "builtin"}},
+    "3": {
+        "class_type": "StereoReelInterpolate",
+        "inputs": {"clip": ["2", 0], "model": "builtin", "quality": "fast"},
+    },
+    "4": {
+        "class_type": "StereoReelStereo",
+        "inputs": {"clip": ["3", 0], "depth": ["3", 0], "model": "builtin"},
+    },
     "5": {"class_type": "StereoReelEncode", "inputs": {"clip": ["4", 0], "speed": "fast"}},
 }
 
@@ -131,7 +137,11 @@ def long(frames: int, folder: Path) -> dict:
     exact = shown == [Fraction(number) / job.clip.info.fps for number in range(job.clip.info.frames)]
     before, after = packets(source, "audio"), packets(target, "audio")
     off = max(abs(one - other) for (one, _), (other, _) in zip(before, after))
-    whole, early, late = [one for _, one in before] == [one for _, one in after], seen[len(seen) // 10], seen[-1]
+    whole, early, late = (
+        [one for _, one in before] == [one for _, one in after],
+        seen[len(seen) // 10],
+        seen[-1],
+    )
     return {"frames": job.clip.info.frames, "units": len(seen), "MiB_early": early[0] / 2**20, "MiB_late": late[0] / 2**20,
             "files_early": early[1], "files_late": late[1], "times_exact": exact, "sound_whole": whole,
             "sound_off_ms": float(1000 * off), "job_left": job_folder(target).exists(),
@@ -164,7 +174,9 @@ def index(folder: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--waiting", action="store_true")
@@ -179,10 +191,15 @@ def main() -> None:
         elif options.index:
             found = index(folder)
         else:
-            write_source(folder / "in.mp4", *((240, 96, 64) if options.waiting else (300 if options.quick else 900, 320, 180)))
+            write_source(
+                folder / "in.mp4",
+                *((240, 96, 64) if options.waiting else (300 if options.quick else 900, 320, 180)),
+            )
             graph = CHEAP if options.quick else workflow.read(DEFAULT)
             both = lambda: units_against_run(graph, folder / "in.mp4", folder, 1 if options.quick else 2)  # noqa: E731
-            found = workers(folder / "in.mp4", folder, 1 if options.quick else 2) if options.waiting else both()
+            found = (
+                workers(folder / "in.mp4", folder, 1 if options.quick else 2) if options.waiting else both()
+            )
     if options.figures:
         options.figures.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found) if options.json else json.dumps(found, indent=1))

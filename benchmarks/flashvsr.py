@@ -1,15 +1,17 @@
 """FlashVSR: frames a second, latency, memory and the time of each part; and how it shares a GPU with whatever makes the frames.
 
-    python benchmarks/flashvsr.py [--quick] [--json] [--device cuda] [--size 512x512x2 704x384x2 ...] [--compile] [--store int8 ...]
-    python benchmarks/flashvsr.py --arithmetic [--size 512x512x2 ...]
+    python benchmarks/flashvsr.py [--quick] [--json] [--device cuda] [--size 512x512x2 704x384x2 ...]
+    [--compile] [--store int8 ...] python benchmarks/flashvsr.py --arithmetic [--size 512x512x2 ...]
 
-Weights are random and made on the device: speed does not depend on them. On a CPU the network has few channels, and figures only show
-that everything runs. A size is that of the source and the factor; "limit" is what the network's multiplications alone would allow.
-``--arithmetic`` counts on any machine, without weights, what a chunk of the whole network multiplies and moves, and what memory it keeps.
+Weights are random and made on the device: speed does not depend on them. On a CPU the network has few
+channels, and figures only show that everything runs. A size is that of the source and the factor; "limit" is
+what the network's multiplications alone would allow. ``--arithmetic`` counts on any machine, without weights,
+what a chunk of the whole network multiplies and moves, and what memory it keeps.
 
-The generator stands in for a video model: it really loads the GPU, for 40 and 50 ms a frame, and gives its frames in bursts of 12.
-"serial" waits for each burst and for each frame, "overlapped" lets the generator go on beside the upscaler. Where there is no second
-GPU, a generator that sleeps stands for one. Latency is from when a frame has arrived to when it is done.
+The generator stands in for a video model: it really loads the GPU, for 40 and 50 ms a frame, and gives its
+frames in bursts of 12. "serial" waits for each burst and for each frame, "overlapped" lets the generator go
+on beside the upscaler. Where there is no second GPU, a generator that sleeps stands for one. Latency is from
+when a frame has arrived to when it is done.
 """
 
 from __future__ import annotations
@@ -54,14 +56,18 @@ BURST = 12  # frames that the generator gives at once
 
 def stage(options: argparse.Namespace, factor: float, device: torch.device) -> FlashVSR:
     family, projector, decoder = TINY if device.type == "cpu" else FULL
-    given = {name: getattr(options, name) for name in ("store", "attention", "compile", "tile", "color", "history")}
+    given = {
+        name: getattr(options, name) for name in ("store", "attention", "compile", "tile", "color", "history")
+    }
     settings = resolve(OPTIONS, {**given, "factor": factor})
     dtype = number_type("auto", device)
     with torch.device(device):
         torch.manual_seed(0)
         dit = flashvsr.WanDiT(family).folded(torch.randn(1, 512, family.text), dtype).eval()
         first = flashvsr_projector.Projector(*projector).to(dtype).stacked().eval()
-        last = flashvsr_decoder.TCDecoder(*decoder).joined().to(dtype, memory_format=torch.channels_last).eval()
+        last = (
+            flashvsr_decoder.TCDecoder(*decoder).joined().to(dtype, memory_format=torch.channels_last).eval()
+        )
     return FlashVSR(dit, first, last, settings, device)
 
 
@@ -93,7 +99,12 @@ def speed(made: FlashVSR, width: int, height: int, frames: int) -> dict[str, flo
     done = list(run(made, images.split(STEP), width, height))
     gaps = [(later - earlier) / count for (_, earlier), (count, later) in zip(done, done[1:-1])]
     steady = sum(count for count, _ in done[1:]) / (done[-1][1] - done[0][1])
-    return {"fps": steady, "first_frame_s": done[0][1] - begin, "frame_ms": 1000 * statistics.median(gaps), "frame_ms_worst": 1000 * max(gaps)}
+    return {
+        "fps": steady,
+        "first_frame_s": done[0][1] - begin,
+        "frame_ms": 1000 * statistics.median(gaps),
+        "frame_ms_worst": 1000 * max(gaps),
+    }
 
 
 def peak(made: FlashVSR, width: int, height: int) -> float:
@@ -101,12 +112,18 @@ def peak(made: FlashVSR, width: int, height: int) -> float:
     if made.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(made.device)
     list(run(made, film(width, height, BEGIN + 3 * STEP, made.device).split(STEP), width, height))
-    return (torch.cuda.max_memory_allocated(made.device) if made.device.type == "cuda" else resident("VmHWM")) / 2**30
+    return (
+        torch.cuda.max_memory_allocated(made.device) if made.device.type == "cuda" else resident("VmHWM")
+    ) / 2**30
 
 
-def parts(work: OneShot, frames: Tensor, measure: Callable[..., tuple[Tensor, Figure]]) -> dict[str, list[Figure]]:
+def parts(
+    work: OneShot, frames: Tensor, measure: Callable[..., tuple[Tensor, Figure]]
+) -> dict[str, list[Figure]]:
     """What ``measure`` finds of each part for every chunk of a shot, one after the other; chunks are of eight frames after the first."""
-    found: dict[str, list[Figure]] = {name: [] for name in ("enlarge", "project", "denoise", "decode", "color")}
+    found: dict[str, list[Figure]] = {
+        name: [] for name in ("enlarge", "project", "denoise", "decode", "color")
+    }
 
     def part(name: str, function: Callable[..., Tensor], *given) -> Tensor:
         result, figure = measure(function, *given)
@@ -138,7 +155,9 @@ def counted(options: argparse.Namespace, size: str) -> dict:
     """The arithmetic of a steady chunk of the whole network, untiled, with everything on the device."""
     width, height, factor = parsed(size)
     nowhere = torch.device("meta")
-    options = argparse.Namespace(**{**vars(options), "store": "device", "attention": "dense", "compile": False, "tile": 0})
+    options = argparse.Namespace(
+        **{**vars(options), "store": "device", "attention": "dense", "compile": False, "tile": 0}
+    )
     return arithmetic(stage(options, factor, nowhere), film(width, height, BEGIN + 3 * STEP, nowhere), parts)
 
 
@@ -151,7 +170,12 @@ class Generator:
     """Makes noise in bursts, as long as a video model would take; on a GPU by multiplying matrices, else by sleeping."""
 
     def __init__(self, device: torch.device, seconds: float, width: int, height: int, asleep: bool):
-        self.device, self.seconds, self.size, self.asleep = device, seconds, (width, height), asleep or device.type == "cpu"
+        self.device, self.seconds, self.size, self.asleep = (
+            device,
+            seconds,
+            (width, height),
+            asleep or device.type == "cpu",
+        )
         if not self.asleep:
             self.stream = torch.cuda.Stream(device)
             self.matrix = torch.randn(4096, 4096, device=device, dtype=torch.bfloat16)
@@ -171,7 +195,10 @@ class Generator:
         """Begin a burst; what is returned waits for it."""
         until = time.perf_counter() + self.seconds * BURST
         if self.asleep:
-            return lambda: (time.sleep(max(0.0, until - time.perf_counter())), film(*self.size, BURST, self.device))[1]
+            return lambda: (
+                time.sleep(max(0.0, until - time.perf_counter())),
+                film(*self.size, BURST, self.device),
+            )[1]
         with torch.cuda.stream(self.stream):
             for _ in range(self.times):
                 self.matrix @ self.matrix
@@ -202,14 +229,22 @@ def together(made: FlashVSR, generator: Generator, bursts: int, overlapped: bool
         count += frames
     late = sorted(late[BEGIN - AHEAD :]) or [0.0]
     made.overlapped = made.device.type == "cuda"
-    return {"fps": count / (when - begin), "p50_ms": 1000 * late[len(late) // 2], "p99_ms": 1000 * late[min(len(late) - 1, len(late) * 99 // 100)]}
+    return {
+        "fps": count / (when - begin),
+        "p50_ms": 1000 * late[len(late) // 2],
+        "p99_ms": 1000 * late[min(len(late) - 1, len(late) * 99 // 100)],
+    }
 
 
 def measured(options: argparse.Namespace, size: str, device: torch.device) -> dict:
     width, height, factor = parsed(size)
     made = stage(options, factor, device)
     (tall, wide), inner = made.sizes(width, height)
-    figures = {"output": f"{wide}x{tall}", **speed(made, width, height, options.frames), "peak_gib": peak(made, width, height)}
+    figures = {
+        "output": f"{wide}x{tall}",
+        **speed(made, width, height, options.frames),
+        "peak_gib": peak(made, width, height),
+    }
     work, rounds = made.begin(width, height), 1 if options.quick else 4
     found = parts(work, film(width, height, BEGIN + (rounds + 3) * STEP, device), timed)
     made.idle.append(work.denoise)
@@ -218,7 +253,9 @@ def measured(options: argparse.Namespace, size: str, device: torch.device) -> di
     print(f"{size}: {plan.line(*inner, None)}")
     print(f"  {figures['fps']:.2f} fps, first frame after {figures['first_frame_s']:.3f} s, {figures['frame_ms']:.1f} ms a frame "
           f"(worst {figures['frame_ms_worst']:.1f}), peak {figures['peak_gib']:.1f} GiB")  # fmt: skip
-    print("  chunk of 8: " + ", ".join(f"{name} {value:.1f} ms" for name, value in figures["parts_ms"].items()))
+    print(
+        "  chunk of 8: " + ", ".join(f"{name} {value:.1f} ms" for name, value in figures["parts_ms"].items())
+    )
     if device.type == "cuda":
         figures["limit_fps"] = STEP * DENSE / counted(options, size)["chunk"]["together"][0]
         print(f"  limit {figures['limit_fps']:.0f} fps")
@@ -233,21 +270,32 @@ def chained(made: FlashVSR, milliseconds: int, width: int, height: int, bursts: 
     ways["two devices" if second else "asleep"] = (second or made.device, True, not second)
     found = {}
     for name, (device, overlapped, asleep) in ways.items():
-        found[name] = together(made, Generator(device, milliseconds / 1000, width, height, asleep), bursts, overlapped)
+        found[name] = together(
+            made, Generator(device, milliseconds / 1000, width, height, asleep), bursts, overlapped
+        )
         print(f"  generator of {milliseconds} ms, {name:11} {found[name]['fps']:.2f} fps, p50 {found[name]['p50_ms']:.0f} ms, "
               f"p99 {found[name]['p99_ms']:.0f} ms")  # fmt: skip
     return found
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--size", nargs="+", help="WIDTHxHEIGHTxFACTOR of the source")
     parser.add_argument("--frames", type=int, default=129)
     parser.add_argument("--bursts", type=int, default=16, help="of 12 frames that the generator gives")
     parser.add_argument("--generator", type=int, nargs="*", default=[40, 50], help="milliseconds a frame")
-    for option in (one for one in options_of(OPTIONS) if one.name in ("store", "attention", "tile", "color", "history")):
-        parser.add_argument(f"--{option.name}", type=type(option.default), default=option.default, choices=option.choices or None)
+    for option in (
+        one for one in options_of(OPTIONS) if one.name in ("store", "attention", "tile", "color", "history")
+    ):
+        parser.add_argument(
+            f"--{option.name}",
+            type=type(option.default),
+            default=option.default,
+            choices=option.choices or None,
+        )
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--arithmetic", action="store_true")
     parser.add_argument("--quick", action="store_true")
@@ -255,7 +303,11 @@ def main() -> None:
     options = parser.parse_args()
     device = torch.device(options.device)
     if options.quick or device.type == "cpu":
-        options.frames, options.bursts, options.generator = min(options.frames, 57), min(options.bursts, 4), options.generator[:1]
+        options.frames, options.bursts, options.generator = (
+            min(options.frames, 57),
+            min(options.bursts, 4),
+            options.generator[:1],
+        )
     with torch.inference_mode():
         if options.arithmetic:
             figures = {size: counted(options, size) for size in options.size or SIZES["cuda"]}

@@ -14,7 +14,8 @@ from stereoreel.nets import flashvsr
 from stereoreel.stages.vsr.flashvsr import FlashVSR, attention, plan
 from stereoreel.stages.vsr.flashvsr.stream import STEP
 
-PEAK, DENSE = 990e12, 790e12  # multiplications and additions a second in bfloat16 of an H100 or H200: published, and reached in practice
+# multiplications and additions a second in bfloat16 of an H100 or H200: published, and reached in practice
+PEAK, DENSE = 990e12, 790e12
 BANDWIDTH = 4.8e12  # bytes a second of an H200's memory, published
 
 
@@ -28,13 +29,18 @@ class Bounds(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         before = self.work.get_total_flops()
         made = function(*args, **(kwargs or {}))
-        given, results = ([one for one in tree_leaves(some) if isinstance(one, Tensor)] for some in ((args, kwargs), made))
+        given, results = (
+            [one for one in tree_leaves(some) if isinstance(one, Tensor)] for some in ((args, kwargs), made)
+        )
         places = {one.untyped_storage()._cdata for one in given}
         results = [one for one in results if one.untyped_storage()._cdata not in places]
         if "index_copy" in str(function):  # of a ring that is mostly left alone
             given = [args[3], args[3]]
         if (results and "empty" not in str(function)) or function._schema.is_mutable:  # else it is a view
-            moved = sum(min(one.numel() * one.element_size(), one.untyped_storage().nbytes()) for one in (*given, *results))
+            moved = sum(
+                min(one.numel() * one.element_size(), one.untyped_storage().nbytes())
+                for one in (*given, *results)
+            )
             self.bytes += moved
             self.seconds += max((self.work.get_total_flops() - before) / DENSE, moved / BANDWIDTH)
         return made
@@ -64,9 +70,15 @@ def arithmetic(made: FlashVSR, frames: Tensor, parts: Callable) -> dict:
     multiplied = pairs * 4 * flashvsr.WINDOW**2 * flashvsr.HEAD
     figures["attention"] = multiplied, 0, multiplied / DENSE
     figures["together"] = tuple(map(sum, zip(*figures.values())))
-    kept = {"weights": [one for net in made.nets for one in net.parameters()], "keys and values": [ring.keys, ring.values]}
+    kept = {
+        "weights": [one for net in made.nets for one in net.parameters()],
+        "keys and values": [ring.keys, ring.values],
+    }
     sizes = {name: sum(one.numel() * one.element_size() for one in some) for name, some in kept.items()}
-    return {"chunk": figures, "bytes": {**sizes, "planned beside the weights": made.plans[work.denoise.size].bytes}}
+    return {
+        "chunk": figures,
+        "bytes": {**sizes, "planned beside the weights": made.plans[work.denoise.size].bytes},
+    }
 
 
 def show(figures: dict) -> None:

@@ -2,7 +2,8 @@
 
     python benchmarks/host.py COMFYUI [--video clip.mp4] [--quick] [--json]
 
-COMFYUI_PYTHON names the Python that runs it. Each graph runs in a server of its own, so that peaks do not mix; runs are interleaved.
+COMFYUI_PYTHON names the Python that runs it. Each graph runs in a server of its own, so that peaks do not
+mix; runs are interleaved.
 """
 
 from __future__ import annotations
@@ -24,8 +25,19 @@ from comfy_server import ROOT, comfy
 def ours(video: str, number: int) -> dict:
     return {
         "1": {"class_type": "LoadVideo", "inputs": {"file": video}},
-        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "builtin", "factor": 2.0}},
-        "3": {"class_type": "SaveVideo", "inputs": {"video": ["2", 0], "filename_prefix": f"ours{number}", "format": "auto", "codec": "auto"}},
+        "2": {
+            "class_type": "StereoReelRealESRGAN",
+            "inputs": {"clip": ["1", 0], "model": "builtin", "factor": 2.0},
+        },
+        "3": {
+            "class_type": "SaveVideo",
+            "inputs": {
+                "video": ["2", 0],
+                "filename_prefix": f"ours{number}",
+                "format": "auto",
+                "codec": "auto",
+            },
+        },
     }
 
 
@@ -33,9 +45,23 @@ def core(video: str, number: int) -> dict:
     return {
         "1": {"class_type": "LoadVideo", "inputs": {"file": video}},
         "2": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
-        "3": {"class_type": "ImageScaleBy", "inputs": {"image": ["2", 0], "upscale_method": "lanczos", "scale_by": 2.0}},
-        "4": {"class_type": "CreateVideo", "inputs": {"images": ["3", 0], "audio": ["2", 1], "fps": ["2", 2]}},
-        "5": {"class_type": "SaveVideo", "inputs": {"video": ["4", 0], "filename_prefix": f"core{number}", "format": "auto", "codec": "auto"}},
+        "3": {
+            "class_type": "ImageScaleBy",
+            "inputs": {"image": ["2", 0], "upscale_method": "lanczos", "scale_by": 2.0},
+        },
+        "4": {
+            "class_type": "CreateVideo",
+            "inputs": {"images": ["3", 0], "audio": ["2", 1], "fps": ["2", 2]},
+        },
+        "5": {
+            "class_type": "SaveVideo",
+            "inputs": {
+                "video": ["4", 0],
+                "filename_prefix": f"core{number}",
+                "format": "auto",
+                "codec": "auto",
+            },
+        },
     }
 
 
@@ -52,7 +78,9 @@ def measure(folder: Path, video: Path, graph) -> tuple[float, float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("comfyui", type=Path)
     parser.add_argument("--video", type=Path, default=ROOT.parent / "shared" / "clips" / "bigbuckbunny.mp4")
     parser.add_argument("--runs", type=int, default=3)
@@ -72,8 +100,13 @@ def main() -> None:
         for name, runs in results.items()
     }
     for name, row in rows.items():
-        print(f"{name:<12}{row['seconds_min']:>8} s min{row['seconds_median']:>8} s median   +{row['memory_gib']} GiB")
-    ratio = {key: round(rows["core"][key] / max(rows["StereoReel"][key], 0.01), 2) for key in ("seconds_median", "memory_gib")}
+        print(
+            f"{name:<12}{row['seconds_min']:>8} s min{row['seconds_median']:>8} s median   +{row['memory_gib']} GiB"
+        )
+    ratio = {
+        key: round(rows["core"][key] / max(rows["StereoReel"][key], 0.01), 2)
+        for key in ("seconds_median", "memory_gib")
+    }
     print(f"core needs {ratio['seconds_median']} times the time and {ratio['memory_gib']} times the memory")
     if options.json:
         print(json.dumps({**rows, "ratio": ratio}))

@@ -3,10 +3,11 @@
     python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...]
     COMFYUI=path python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node beside (0.20 or newer)
 
-builtin, 720p: the peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and the two averaged.
-Networks: RIFE with random weights, on which speed does not depend. The peer "loop" is the same network, pair by pair and time by time,
-both frames encoded every time, all frames kept; "stage" gives its frames away as they come. ComfyUI's node keeps encodings and makes
-all frames of a pair together. Runs are interleaved; memory is what a run adds, and on a GPU what it allocates.
+builtin, 720p: the peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and
+the two averaged. Networks: RIFE with random weights, on which speed does not depend. The peer "loop" is the
+same network, pair by pair and time by time, both frames encoded every time, all frames kept; "stage" gives
+its frames away as they come. ComfyUI's node keeps encodings and makes all frames of a pair together. Runs are
+interleaved; memory is what a run adds, and on a GPU what it allocates.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ SIZES = {"cpu": ["256x144"], "cuda": ["1280x720", "1920x1080"]}
 
 def rendered(width: int, height: int, samples: int) -> torch.Tensor:
     """A walker before a wall, with a panning camera, at times 0, one half and 1; ``samples`` squared a pixel."""
-    walker = Layer("ellipse", 0.8, Texture(2), (width / 2, height / 2), (height / 4, height / 3), velocity=(15.3, 4.7))
+    walker = Layer(
+        "ellipse", 0.8, Texture(2), (width / 2, height / 2), (height / 4, height / 3), velocity=(15.3, 4.7)
+    )
     wall = Layer("plane", 0.2, Texture(1), (width / 2, height / 2))
     scene = Scene(width, height, (wall, walker), Camera(pan=(-3.3, 1.1), zoom=1.01))
     return torch.stack([scene.render(t, samples=samples).image for t in (0, 0.5, 1)])
@@ -108,13 +111,26 @@ def peak(way: Callable) -> float:
 
 def flows(rounds: int, samples: int) -> dict:
     """builtin's qualities against naive warping, 1280x720: seconds a frame and decibels."""
-    first, exact, second = (part[RIM:-RIM, RIM:-RIM] if index == 1 else part for index, part in enumerate(rendered(1280, 720, samples)))
+    first, exact, second = (
+        part[RIM:-RIM, RIM:-RIM] if index == 1 else part
+        for index, part in enumerate(rendered(1280, 720, samples))
+    )
     pair = torch.stack([first, second])
-    kinds = {f"{name} {quality}": (way, quality) for quality in ("fast", "medium") for name, way in (("naive", naive), ("ours", builtin))}
-    figures = interleaved({name: lambda way=way, quality=quality: way(pair, quality) for name, (way, quality) in kinds.items()}, rounds)
+    kinds = {
+        f"{name} {quality}": (way, quality)
+        for quality in ("fast", "medium")
+        for name, way in (("naive", naive), ("ours", builtin))
+    }
+    figures = interleaved(
+        {name: lambda way=way, quality=quality: way(pair, quality) for name, (way, quality) in kinds.items()},
+        rounds,
+    )
     for name, (way, quality) in kinds.items():
         figures[name]["psnr_db"] = psnr(way(pair, quality)[RIM:-RIM, RIM:-RIM], exact)
-    figures["ratio"] = {quality: figures[f"ours {quality}"]["min_s"] / figures[f"naive {quality}"]["min_s"] for quality in ("fast", "medium")}
+    figures["ratio"] = {
+        quality: figures[f"ours {quality}"]["min_s"] / figures[f"naive {quality}"]["min_s"]
+        for quality in ("fast", "medium")
+    }
     return figures
 
 
@@ -131,22 +147,37 @@ def networks(version: str, size: str, multiplier: int, rounds: int, sources: int
     network = RifeNetwork(net, options, number_type("auto", device))
     stage = InterpolationStage(NetworkInterpolator(network, device, options), options)
     Headless(device).place(stage.nets, 0)
-    ways = {"loop": lambda: loop(network, images, multiplier, device), "stage": lambda: sum(1 for _ in frames_of(stage, images)), **ways}
+    ways = {
+        "loop": lambda: loop(network, images, multiplier, device),
+        "stage": lambda: sum(1 for _ in frames_of(stage, images)),
+        **ways,
+    }
     exact = torch.stack([frame.cpu() for frame in frames_of(stage, images)])
     apart = (torch.stack(loop(network, images, multiplier, device)) - exact).abs().max().item()
     figures = interleaved(ways, rounds, (sources - 1) * (multiplier - 1))
-    return {**figures, "apart": apart, "ratio": {name: figures["stage"]["fps"] / figures[name]["fps"] for name in ways if name != "stage"}}
+    return {
+        **figures,
+        "apart": apart,
+        "ratio": {name: figures["stage"]["fps"] / figures[name]["fps"] for name in ways if name != "stage"},
+    }
 
 
-def loop(network: RifeNetwork, images: torch.Tensor, multiplier: int, device: torch.device) -> list[torch.Tensor]:
+def loop(
+    network: RifeNetwork, images: torch.Tensor, multiplier: int, device: torch.device
+) -> list[torch.Tensor]:
     """Every frame of the clip by the same network, the common way."""
     sides = rife.padding(*images.shape[1:3], network.net.family)
     made = []
     for pair in zip(images, images[1:]):
-        first, second = (torch.nn.functional.pad(image.movedim(-1, 0)[None].to(device), sides) for image in pair)
+        first, second = (
+            torch.nn.functional.pad(image.movedim(-1, 0)[None].to(device), sides) for image in pair
+        )
         made.append(pair[0])
         for step in range(1, multiplier):
-            between = rife.crop(network.net(first, second, torch.tensor([step / multiplier], device=device)), *images.shape[1:3])
+            between = rife.crop(
+                network.net(first, second, torch.tensor([step / multiplier], device=device)),
+                *images.shape[1:3],
+            )
             made.append(between.image[0].movedim(0, -1).clamp(0, 1).cpu())
     return [*made, images[-1]]
 
@@ -168,10 +199,14 @@ def core(net: rife.RIFE, images: torch.Tensor, multiplier: int) -> Callable:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--runs", type=int, default=15, help="of each builtin way; networks get a third")
     parser.add_argument("--frames", type=int, default=5, help="source frames for the networks")
-    parser.add_argument("--size", nargs="+", help="for the networks; default 256x144, on a GPU 720p and 1080p")
+    parser.add_argument(
+        "--size", nargs="+", help="for the networks; default 256x144, on a GPU 720p and 1080p"
+    )
     parser.add_argument("--version", nargs="+", default=["4.25", "4.15.lite"])
     parser.add_argument("--quick", action="store_true", help="few runs, three source frames, hard edges")
     parser.add_argument("--json", action="store_true")
@@ -185,7 +220,9 @@ def main() -> None:
         for version in arguments.version:
             for multiplier in (2, 5):
                 name = f"rife {version} {size} {multiplier}x"
-                figures[name] = networks(version, size, multiplier, max(2, arguments.runs // 3), arguments.frames)
+                figures[name] = networks(
+                    version, size, multiplier, max(2, arguments.runs // 3), arguments.frames
+                )
                 report(name, figures[name])
     if "COMFYUI" not in os.environ:
         print("ComfyUI's own node: not named, see --help")

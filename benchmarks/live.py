@@ -2,8 +2,9 @@
 
     python benchmarks/live.py [--quick] [--json] [--device cuda] [--second cpu] [--size 512]
 
-The generator is a stand-in that really computes: convolutions over its last frame, as often as a frame shall take. It delivers bursts. In
-step, a push waits for its own frames; beside, they are due one burst later and both work at once, each on its own CUDA stream (or device).
+The generator is a stand-in that really computes: convolutions over its last frame, as often as a frame shall
+take. It delivers bursts. In step, a push waits for its own frames; beside, they are due one burst later and
+both work at once, each on its own CUDA stream (or device).
 """
 
 from __future__ import annotations
@@ -30,8 +31,13 @@ from image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.live import Upscaler
 from stereoreel.models.headless import Headless
 
-NETS = {"x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)), "compact": (Compact, dict(scale=2, width=64, layers=16)), "builtin": None}
-COLUMNS = ("fps", "best", "p50", "p99", "first", "jitter")  # fps: the median round; best is compared with both alone at their best
+NETS = {
+    "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),
+    "compact": (Compact, dict(scale=2, width=64, layers=16)),
+    "builtin": None,
+}
+# fps: the median round; best is compared with both alone at their best
+COLUMNS = ("fps", "best", "p50", "p99", "first", "jitter")
 
 
 class Generator:
@@ -55,7 +61,9 @@ class Generator:
         frames = []
         for _ in range(self.burst):
             for _ in range(self.rounds):
-                self.state = torch.sin(torch.nn.functional.conv2d(self.state, self.weight, padding=1) + self.state)
+                self.state = torch.sin(
+                    torch.nn.functional.conv2d(self.state, self.weight, padding=1) + self.state
+                )
             frames.append(self.state[0, :3].movedim(0, -1) * 0.5 + 0.5)
         made = torch.stack(frames)
         if made.is_cuda:
@@ -90,7 +98,14 @@ class Loop:
     def figures(self) -> dict:
         late, steps = sorted(self.late), [abs(b - a) for a, b in zip(self.late, self.late[1:])]
         p50, p99 = (late[math.ceil(share * len(late)) - 1] for share in (0.5, 0.99))
-        return dict(fps=statistics.median(self.rates), best=max(self.rates), p50=p50, p99=p99, first=self.first, jitter=statistics.fmean(steps))
+        return dict(
+            fps=statistics.median(self.rates),
+            best=max(self.rates),
+            p50=p50,
+            p99=p99,
+            first=self.first,
+            jitter=statistics.fmean(steps),
+        )
 
 
 def upscalers(name: str, folder: Path, devices: list[str], burst: int) -> dict[str, Upscaler]:
@@ -119,7 +134,10 @@ def alone(work, frames: int, rounds: int) -> float:
 
 def measured(name: str, size: int, burst: int, bursts: int, rounds: int, options, folder: Path) -> dict:
     generator = Generator(options.device, size, burst, options.generator)
-    loops = {way: Loop(generator, upscaler) for way, upscaler in upscalers(name, folder, [options.device, *options.second], burst).items()}
+    loops = {
+        way: Loop(generator, upscaler)
+        for way, upscaler in upscalers(name, folder, [options.device, *options.second], burst).items()
+    }
     for loop in loops.values():
         loop.run(1)
         loop.rates.clear()
@@ -130,7 +148,10 @@ def measured(name: str, size: int, burst: int, bursts: int, rounds: int, options
     for _ in range(rounds):
         for loop in loops.values():
             loop.run(bursts)
-    row["serial"] = {"ms": row["generator"] + row["upscaler"], "fps": 1000 / (row["generator"] + row["upscaler"])}
+    row["serial"] = {
+        "ms": row["generator"] + row["upscaler"],
+        "fps": 1000 / (row["generator"] + row["upscaler"]),
+    }
     row["live"] = {way: loop.figures() for way, loop in loops.items()}
     for loop in loops.values():
         loop.upscaler.close()
@@ -139,31 +160,60 @@ def measured(name: str, size: int, burst: int, bursts: int, rounds: int, options
 
 def show(name: str, row: dict) -> None:
     serial = row["serial"]
-    print(f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator {row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
-          f"{serial['ms']:.1f} ms a frame, in turn {serial['fps']:.1f} fps")
-    print(f"{'':28}" + "".join(f"{column + (' ms' if column not in ('fps', 'best') else ''):>12}" for column in COLUMNS) + f"{'of serial':>12}")
+    print(
+        f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator {row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
+        f"{serial['ms']:.1f} ms a frame, in turn {serial['fps']:.1f} fps"
+    )
+    print(
+        f"{'':28}"
+        + "".join(f"{column + (' ms' if column not in ('fps', 'best') else ''):>12}" for column in COLUMNS)
+        + f"{'of serial':>12}"
+    )
     for way, figures in row["live"].items():
-        print(f"{way:28}" + "".join(f"{figures[column]:>12.1f}" for column in COLUMNS) + f"{figures['best'] / serial['fps']:>12.2f}")
+        print(
+            f"{way:28}"
+            + "".join(f"{figures[column]:>12.1f}" for column in COLUMNS)
+            + f"{figures['best'] / serial['fps']:>12.2f}"
+        )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="one round of fewer and smaller bursts")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--device", default="cpu", help="of the generator, and of the upscaler in the first rows")
-    parser.add_argument("--second", nargs="*", default=None, help="another device for the upscaler; a second GPU is taken by itself")
-    parser.add_argument("--size", type=int, default=0, help="side of the generator's frames; 512 on a GPU, 128 on a CPU")
-    parser.add_argument("--generator", type=float, default=40.0, help="milliseconds that a frame of the generator takes")
+    parser.add_argument(
+        "--device", default="cpu", help="of the generator, and of the upscaler in the first rows"
+    )
+    parser.add_argument(
+        "--second",
+        nargs="*",
+        default=None,
+        help="another device for the upscaler; a second GPU is taken by itself",
+    )
+    parser.add_argument(
+        "--size", type=int, default=0, help="side of the generator's frames; 512 on a GPU, 128 on a CPU"
+    )
+    parser.add_argument(
+        "--generator", type=float, default=40.0, help="milliseconds that a frame of the generator takes"
+    )
     options = parser.parse_args()
     torch.set_grad_enabled(False)
     if options.second is None:
-        options.second = ["cuda:1"] if options.device.startswith("cuda") and torch.cuda.device_count() > 1 else []
+        options.second = (
+            ["cuda:1"] if options.device.startswith("cuda") and torch.cuda.device_count() > 1 else []
+        )
     size, rows = options.size or (512 if options.device.startswith("cuda") else 128), {}
     with tempfile.TemporaryDirectory() as folder:
         for name in NETS:
             slow = name == "x2plus" and options.device == "cpu"
             if options.quick:
-                setting = (size // 4, 4, 2, 1) if slow else (size // 2 if name == "compact" and options.device == "cpu" else size, 12, 1, 1)
+                setting = (
+                    (size // 4, 4, 2, 1)
+                    if slow
+                    else (size // 2 if name == "compact" and options.device == "cpu" else size, 12, 1, 1)
+                )
             else:
                 setting = (size, 4, 3, 1) if slow else (size, 12, 4, 2)
             rows[name] = measured(name, *setting, options, Path(folder))
@@ -171,9 +221,17 @@ def main() -> None:
     if not options.second:
         print("\nno second device: name one with --second")
     if options.json:
-        found = {f"{name}, {way}": (figures, row) for name, row in rows.items() for way, figures in row["live"].items()}
-        ratio = {name: round(figures["best"] / row["serial"]["fps"], 3) for name, (figures, row) in found.items()}
-        print(json.dumps({"device": options.device, "second": options.second, "results": rows, "ratio": ratio}))
+        found = {
+            f"{name}, {way}": (figures, row)
+            for name, row in rows.items()
+            for way, figures in row["live"].items()
+        }
+        ratio = {
+            name: round(figures["best"] / row["serial"]["fps"], 3) for name, (figures, row) in found.items()
+        }
+        print(
+            json.dumps({"device": options.device, "second": options.second, "results": rows, "ratio": ratio})
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Peak memory of the default workflow against the length of the film: it must not grow.
 
-    python benchmarks/memory.py                  2000 frames of 720p (long)
-    python benchmarks/memory.py --quick          30 and 90 frames of 320x180
+python benchmarks/memory.py                  2000 frames of 720p (long)
+python benchmarks/memory.py --quick          30 and 90 frames of 320x180
 """
 
 from __future__ import annotations
@@ -44,7 +44,13 @@ def film(path: Path, frames: int, width: int, height: int, sound: bool = False) 
             if number % 100 == 0:
                 coarse = random.integers(0, 255, (height // 8 + 1, width // 8 + 1, 3), np.uint8)
                 texture = np.kron(coarse, np.ones((8, 8, 1), np.uint8))[:height, :width]
-            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(np.roll(texture, 3 * number, 1)), format="rgb24")))
+            file.mux(
+                stream.encode(
+                    av.VideoFrame.from_ndarray(
+                        np.ascontiguousarray(np.roll(texture, 3 * number, 1)), format="rgb24"
+                    )
+                )
+            )
             if track:
                 file.mux(track.encode(_click(number)))
         for one in (stream, track) if track else (stream,):
@@ -64,14 +70,27 @@ def _click(number: int) -> av.AudioFrame:
 def peak(workflow: Path, source: Path, target: Path, settings: tuple[str, ...] = ()) -> tuple[int, float]:
     """Bytes of resident memory at their highest, and seconds, of one run in a process of its own."""
     begin = time.perf_counter()
-    command = [sys.executable, "-c", CHILD, "run", str(workflow), "--input", str(source), "--output", str(target), "--overwrite"]
+    command = [
+        sys.executable,
+        "-c",
+        CHILD,
+        "run",
+        str(workflow),
+        "--input",
+        str(source),
+        "--output",
+        str(target),
+        "--overwrite",
+    ]
     command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return int(done.stdout.split("PEAK")[1]), time.perf_counter() - begin
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--frames", type=int, nargs="+", default=[100, 2000])
     parser.add_argument("--size", default="1280x720")
     parser.add_argument("--workflow", default="default")
@@ -87,9 +106,17 @@ def main() -> None:
         for frames in options.frames:
             source = Path(folder) / f"{frames}.mp4"
             film(source, frames, width, height)
-            memory, seconds = peak(ROOT / "workflows" / "api" / f"{options.workflow}.json", source, Path(folder) / "out.mp4", tuple(options.set))
+            memory, seconds = peak(
+                ROOT / "workflows" / "api" / f"{options.workflow}.json",
+                source,
+                Path(folder) / "out.mp4",
+                tuple(options.set),
+            )
             rows.append({"frames": frames, "peak_mib": round(memory / 2**20), "seconds": round(seconds, 1)})
-            print(f"{options.workflow}, {width}x{height}, {frames} frames: peak {memory / 2**20:.0f} MiB, {seconds:.1f} s", flush=True)
+            print(
+                f"{options.workflow}, {width}x{height}, {frames} frames: peak {memory / 2**20:.0f} MiB, {seconds:.1f} s",
+                flush=True,
+            )
     ratio = rows[-1]["peak_mib"] / rows[0]["peak_mib"]
     print(f"{rows[-1]['frames']} frames need {ratio:.2f} times the memory of {rows[0]['frames']}")
     if options.json:

@@ -42,7 +42,14 @@ from benchmarks.order_study.cells import Plan, Row, cells, resizing
 from benchmarks.order_study.claims import AFTER, DEFAULT, Setting, outcomes
 from benchmarks.order_study.contrasts import Rows
 from benchmarks.order_study.degrade import SOURCES
-from benchmarks.order_study.tables import answer_table, claims_table, pixels_table, resizing_table, scores_table, seconds_table
+from benchmarks.order_study.tables import (
+    answer_table,
+    claims_table,
+    pixels_table,
+    resizing_table,
+    scores_table,
+    seconds_table,
+)
 from benchmarks.order_study.truth import DIVERGENCE, FACTOR, Truth
 from benchmarks.order_study.workshop import EXACT, Seen
 from stereoreel.models import catalog
@@ -51,13 +58,32 @@ from stereoreel.nets.rife import FAMILIES, RIFE
 from stereoreel.sample import clip as sample
 
 SIDE = 512  # of the pictures that operations are counted on
-SCORES = {"f1": 3, "f1_1px": 3, "accuracy": 2, "completeness": 2, "rank": 3, "depth_error": 1, "depth_step": 1, "frames": 2, "between": 2,
-          "eyes": 2, "edges": 2, "flicker": 2, "rivalry": 2}  # and their digits
+SCORES = {
+    "f1": 3,
+    "f1_1px": 3,
+    "accuracy": 2,
+    "completeness": 2,
+    "rank": 3,
+    "depth_error": 1,
+    "depth_step": 1,
+    "frames": 2,
+    "between": 2,
+    "eyes": 2,
+    "edges": 2,
+    "flicker": 2,
+    "rivalry": 2,
+}  # and their digits
 LINES = {"720p": (1280, 720), "1080p": (1920, 1080)}
 NETWORK = (518, 1036)  # lines that depth networks see
 FRAMES = 4  # of a source
-SCORED = slice(2, 6)  # of the frames that come out: two of the source's times and two between, away from both ends
-MOVES = (Camera(truck=(4.0, 0.0)), Camera(truck=(-3.0, 2.0)), Camera(truck=(4.0, 0.0), zoom=1.01), Camera(truck=(6.0, 0.0), pan=(-4.0, 0.0)))
+# of the frames that come out: two of the source's times and two between, away from both ends
+SCORED = slice(2, 6)
+MOVES = (
+    Camera(truck=(4.0, 0.0)),
+    Camera(truck=(-3.0, 2.0)),
+    Camera(truck=(4.0, 0.0), zoom=1.01),
+    Camera(truck=(6.0, 0.0), pan=(-4.0, 0.0)),
+)
 TRACED = (6, 66, 30, 86, 18, 76, 42, 56)  # frames of the sample with which shots begin
 
 
@@ -73,7 +99,9 @@ class Extent:
     network: tuple[int, ...] = NETWORK
 
 
-SMALL = Extent(8, 4, 2, {"720p": ("clean", "blurred", "noise 10", "crf 28", "crf 35", "AI-like"), "1080p": ("clean",)})
+SMALL = Extent(
+    8, 4, 2, {"720p": ("clean", "blurred", "noise 10", "crf 28", "crf 35", "AI-like"), "1080p": ("clean",)}
+)
 FULL = Extent(4, 8, 4, {size: tuple(SOURCES) for size in LINES})
 
 
@@ -87,16 +115,24 @@ def network_lines(extent: Extent) -> tuple[int, ...]:
 
 
 def scene_names(extent: Extent) -> list[str]:
-    return [f"street {number + 1}" for number in range(extent.streets)] + [f"traced {TRACED[number]}" for number in range(extent.traced)]
+    return [f"street {number + 1}" for number in range(extent.streets)] + [
+        f"traced {TRACED[number]}" for number in range(extent.traced)
+    ]
 
 
 def truth_of(name: str, width: int, height: int, seed: int, frames: int) -> Truth:
     """A shot of ``2 * frames`` frames; the numbered streets differ by seed, the traced shots are the sample's."""
     kind, number = name.split()
     if kind == "traced":
-        return truth(name, frames, lambda t, eye: sample.render(int(number) + t, width, height, eye * DIVERGENCE / 100 * width))
+        return truth(
+            name,
+            frames,
+            lambda t, eye: sample.render(int(number) + t, width, height, eye * DIVERGENCE / 100 * width),
+        )
     move, grow = MOVES[int(number) % len(MOVES)], width / 320
-    camera = Camera(tuple(grow * step for step in move.truck), tuple(grow * step for step in move.pan), move.zoom)
+    camera = Camera(
+        tuple(grow * step for step in move.truck), tuple(grow * step for step in move.pan), move.zoom
+    )
     scene = street(100 * seed + int(number), width, height, camera=camera, divergence=DIVERGENCE)
 
     def view(t: float, eye: float):
@@ -109,8 +145,17 @@ def truth_of(name: str, width: int, height: int, seed: int, frames: int) -> Trut
 def truth(name: str, frames: int, view) -> Truth:
     times = [number / FACTOR for number in range(FACTOR * frames)]
     pictures, depth = (torch.stack(some) for some in zip(*(view(t, 0.0) for t in times)))
-    eyes = [[torch.stack(some) for some in zip(*(view(t, eye) for t in times[SCORED]))] for eye in (0.5, -0.5)]
-    return Truth(name, pictures, depth, SCORED, torch.stack([eye[0] for eye in eyes]), torch.stack([eye[1][..., 0] for eye in eyes]))
+    eyes = [
+        [torch.stack(some) for some in zip(*(view(t, eye) for t in times[SCORED]))] for eye in (0.5, -0.5)
+    ]
+    return Truth(
+        name,
+        pictures,
+        depth,
+        SCORED,
+        torch.stack([eye[0] for eye in eyes]),
+        torch.stack([eye[1][..., 0] for eye in eyes]),
+    )
 
 
 def one_scene(extent: Extent, name: str, size: str, seed: int, models: str) -> tuple[list[Row], dict]:
@@ -127,20 +172,35 @@ def planned(extent: Extent, size: str, seed: int, models: str, host: Headless) -
     depths = [Seen(model, some) for model in chosen("depth", models, host) for some in lines]
     upscalers = [(kind, model) for kind in ("vsr", "upscale") for model in chosen(kind, models, host)]
     depths += [Seen(EXACT, lines[0]), Seen(EXACT, None)]
-    return Plan(extent.sources[size], tuple(upscalers), tuple(depths), chosen("interpolate", models, host)[0], seed)
+    return Plan(
+        extent.sources[size], tuple(upscalers), tuple(depths), chosen("interpolate", models, host)[0], seed
+    )
 
 
 def chosen(kind: str, models: str, host: Headless) -> list[str]:
     """The best learned model that is here, and builtin."""
-    learned = [name for name, entry in catalog.models(kind).items() if name != "builtin" and models == "all" and catalog.ready(entry, host)]
+    learned = [
+        name
+        for name, entry in catalog.models(kind).items()
+        if name != "builtin" and models == "all" and catalog.ready(entry, host)
+    ]
     return [*learned[:1], "builtin"]
 
 
-def experiment(extent: Extent, seed: int, models: str = "all", workers: int | None = None) -> tuple[list[Row], dict]:
+def experiment(
+    extent: Extent, seed: int, models: str = "all", workers: int | None = None
+) -> tuple[list[Row], dict]:
     """Rows of all scenes, in the same order however many work at once, and what resizing does, by scene and size."""
-    tasks = [(extent, name, size, seed, models) for size in reversed(LINES) if extent.sources.get(size) for name in reversed(scene_names(extent))]
+    tasks = [
+        (extent, name, size, seed, models)
+        for size in reversed(LINES)
+        if extent.sources.get(size)
+        for name in reversed(scene_names(extent))
+    ]
     rows, sizes = [], {}
-    with ProcessPoolExecutor(workers or min(os.cpu_count() or 1, len(tasks)), get_context("spawn"), one_core) as pool:
+    with ProcessPoolExecutor(
+        workers or min(os.cpu_count() or 1, len(tasks)), get_context("spawn"), one_core
+    ) as pool:
         for (_, name, size, *_), (some, found) in zip(tasks, pool.map(one_scene, *zip(*tasks))):
             rows += some
             sizes[f"{name}, {size}"] = found
@@ -161,15 +221,30 @@ def setting_of(extent: Extent, rows: Rows) -> Setting:
     for depth in rows.values("depth"):
         seen.setdefault(depth.rsplit(" ", 1)[0], []).append(depth)
     small, large = (source_size(extent, size)[1] for size in LINES)
-    upscaler, single = rows.values("upscaler")[0], next(name for name in rows.values("upscaler") if name.startswith("upscale "))
-    return Setting(small, large, tuple(next(iter(seen.values()))), *seen[EXACT], upscaler, single, operations(rows, small), extent.frames,
-                   25 / extent.frames * extent.scale**2)
+    upscaler, single = (
+        rows.values("upscaler")[0],
+        next(name for name in rows.values("upscaler") if name.startswith("upscale ")),
+    )
+    return Setting(
+        small,
+        large,
+        tuple(next(iter(seen.values()))),
+        *seen[EXACT],
+        upscaler,
+        single,
+        operations(rows, small),
+        extent.frames,
+        25 / extent.frames * extent.scale**2,
+    )
 
 
 def operations(rows: Rows, lines: int) -> dict[str, float]:
     """Costs as counts, which are the same everywhere: of depth at 4K over 1080p, and of interpolating first over upscaling first."""
     pixels = [rows.where(order=order, lines=lines)[0].pixels for order in (AFTER, DEFAULT)]
-    before, after = (sum(count for kind, count in some.items() if kind in ("vsr", "upscale", "interpolate")) for some in pixels)
+    before, after = (
+        sum(count for kind, count in some.items() if kind in ("vsr", "upscale", "interpolate"))
+        for some in pixels
+    )
     return {**network_operations(), "first: builtin (pixels)": before / after}
 
 
@@ -190,7 +265,9 @@ def network_operations() -> dict[str, float]:
     }
     for name, net in upscalers.items():
         upscaled = counted(net, (1, 3, SIDE, SIDE))
-        found[f"first: {name} with RIFE 4.25 (operations)"] = (2 * upscaled + between) / (upscaled + FACTOR**2 * between)
+        found[f"first: {name} with RIFE 4.25 (operations)"] = (2 * upscaled + between) / (
+            upscaled + FACTOR**2 * between
+        )
     return found
 
 
@@ -209,15 +286,21 @@ def tables(extent: Extent, rows: Rows, sizes: dict) -> dict[str, str]:
         f"The claims (sources {size})": claims_table(outcomes(rows, setting)),
         f"Both views near depth edges, dB, depth by {plan}": answer_table(rows, setting, setting.guesses),
         f"The same with {setting.perfect}": answer_table(rows, setting, [setting.perfect]),
-        "All scores, mean of all sources": scores_table(rows, setting, SCORES, setting.guesses, rows.values("source"), setting.small),
-        "All scores with exact depth": scores_table(rows, setting, SCORES, [setting.perfect], rows.values("source"), setting.small),
+        "All scores, mean of all sources": scores_table(
+            rows, setting, SCORES, setting.guesses, rows.values("source"), setting.small
+        ),
+        "All scores with exact depth": scores_table(
+            rows, setting, SCORES, [setting.perfect], rows.values("source"), setting.small
+        ),
         f"Effect of resizing to {network_lines(extent)[0]} pixels alone": resizing_table(sizes),
         "Millions of pixels in and out, per second of 720p": pixels_table(rows, setting),
     }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--small", "--quick", action="store_true", help="the small setting (default)")
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", type=Path, help="write all rows and tables to this file")

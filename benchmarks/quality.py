@@ -1,6 +1,6 @@
 """What the builtin VSR and depth reach on exact synthetic scenes: decibels over Lanczos, flicker, rank correlation, time per frame.
 
-    python benchmarks/quality.py [--quick] [--json]
+python benchmarks/quality.py [--quick] [--json]
 """
 
 from __future__ import annotations
@@ -47,7 +47,11 @@ def vsr(moves: list[str]) -> dict:
             gains.setdefault(move, {})[sigma] = round(psnr(better, truth) - psnr(plain, truth), 2)
     still = test_vsr.noisy(test_vsr.small("still"))
     flicker = float(test_vsr.enhanced(still, host).std(0).mean() / test_vsr.lanczos(still).std(0).mean())
-    return {"gain_db": gains, "flicker": round(flicker, 2), "seconds_median": {name: statistics.median(all) for name, all in seconds.items()}}
+    return {
+        "gain_db": gains,
+        "flicker": round(flicker, 2),
+        "seconds_median": {name: statistics.median(all) for name, all in seconds.items()},
+    }
 
 
 def depth(seeds: list[int], moves: list[str]) -> dict:
@@ -60,13 +64,17 @@ def depth(seeds: list[int], moves: list[str]) -> dict:
             begin = time.perf_counter()
             estimate = test_depth.estimate(frames)
             seconds.append((time.perf_counter() - begin) / len(frames))
-            found.append(statistics.mean(test_depth.rank_correlation(estimate[at], truth[at]) for at in (0, 4, 9)))
+            found.append(
+                statistics.mean(test_depth.rank_correlation(estimate[at], truth[at]) for at in (0, 4, 9))
+            )
         rows[move] = {"mean": round(statistics.mean(found), 3), "worst": round(min(found), 3)}
     return {"rank_correlation": rows, "seconds_median": statistics.median(seconds)}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="two moves and two seeds")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
@@ -74,16 +82,25 @@ def main() -> None:
     torch.set_grad_enabled(False)
     upscaling = vsr(list(test_vsr.MOVES)[-2:] if options.quick else list(test_vsr.MOVES))
     for move, gains in upscaling["gain_db"].items():
-        print(f"vsr    {move:<18}" + "".join(f"  noise {sigma:>2}: {gain:+.2f} dB" for sigma, gain in gains.items()))
+        print(
+            f"vsr    {move:<18}"
+            + "".join(f"  noise {sigma:>2}: {gain:+.2f} dB" for sigma, gain in gains.items())
+        )
     times = upscaling["seconds_median"]
     ratio = times["vsr"] / times["lanczos"]
-    print(f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of Lanczos")
+    print(
+        f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of Lanczos"
+    )
     guessing = depth(list(SEEDS)[:count], list(test_depth.MOVES)[:count])
     for move, row in guessing["rank_correlation"].items():
         print(f"depth  {move:<18}  rank correlation: mean {row['mean']}, worst scene {row['worst']}")
     print(f"depth  {1000 * guessing['seconds_median']:.0f} ms a frame at 320x192")
     if options.json:
-        print(json.dumps({"vsr": upscaling, "depth": guessing, "ratio": {"vsr_over_lanczos_time": round(ratio, 2)}}))
+        print(
+            json.dumps(
+                {"vsr": upscaling, "depth": guessing, "ratio": {"vsr_over_lanczos_time": round(ratio, 2)}}
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python benchmarks/realesrgan.py [--quick] [--json]
     COMFYUI=path python benchmarks/realesrgan.py         with ComfyUI's own tiled_scale; without, spandrel frame by frame in float32
 
-Weights are random: speed does not depend on them. Runs are interleaved; memory is that of processes of their own. On a GPU the picture
-is 512x512 and the arithmetic limit (2.35 TFLOP a frame) stands beside the figures.
+Weights are random: speed does not depend on them. Runs are interleaved; memory is that of processes of their
+own. On a GPU the picture is 512x512 and the arithmetic limit (2.35 TFLOP a frame) stands beside the figures.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ from stereoreel.stages.upscale import OPTIONS
 from stereoreel.stages.upscale.network import ImageNetwork, read
 from stereoreel.stages.upscale.spandrel import ImageUpscaler
 
-NETS = {"x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)), "compact": (Compact, dict(scale=4, width=64, layers=16))}
+NETS = {
+    "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),
+    "compact": (Compact, dict(scale=4, width=64, layers=16)),
+}
 TERA = {"x2plus": 2.35 / 512**2, "compact": 0.325 / 512**2}  # TFLOP a pixel
 DENSE = 790  # TFLOP/s that an H100 or H200 reaches in dense bfloat16 products
 
@@ -52,9 +55,11 @@ def core(path: Path, device: torch.device) -> tuple[str, Callable]:
     model = spandrel.ModelLoader(device).load_from_file(path).eval()
     folder = os.environ.get("COMFYUI")
     if not folder:
+
         def frame_by_frame(images):
             made = torch.cat([model(image[None].movedim(-1, 1).to(device).float()).cpu() for image in images])
             return torch.clamp(made.movedim(1, -1), 0, 1)
+
         return "spandrel, frame by frame", frame_by_frame
     sys.path.insert(0, folder)
     arguments, sys.argv = sys.argv, sys.argv[:1]  # ComfyUI reads the command line
@@ -63,7 +68,15 @@ def core(path: Path, device: torch.device) -> tuple[str, Callable]:
     sys.argv = arguments
 
     def upscale_image_with_model(images):
-        made = tiled_scale(images.movedim(-1, -3).to(device), lambda a: model(a.float()), 512, 512, 32, model.scale, output_device="cpu")
+        made = tiled_scale(
+            images.movedim(-1, -3).to(device),
+            lambda a: model(a.float()),
+            512,
+            512,
+            32,
+            model.scale,
+            output_device="cpu",
+        )
         return torch.clamp(made.movedim(-3, -1), 0, 1)
 
     return "ComfyUI core", upscale_image_with_model
@@ -77,7 +90,12 @@ def ours(path: Path, device: torch.device, **given) -> Callable:
 
     def run(images, keep=torch.cat):
         shot = Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images)))
-        return keep([chunk.mul(255).add_(0.5).to(torch.uint8).cpu() if device.type == "cuda" else chunk for chunk in stage(shot, images.split(8))])
+        return keep(
+            [
+                chunk.mul(255).add_(0.5).to(torch.uint8).cpu() if device.type == "cuda" else chunk
+                for chunk in stage(shot, images.split(8))
+            ]
+        )
 
     return run
 
@@ -92,12 +110,26 @@ def interleaved(ways: dict[str, Callable], images: torch.Tensor, rounds: int) ->
             if images.device.type == "cuda" or torch.cuda.is_available():
                 torch.cuda.synchronize()
             seconds[name].append((time.perf_counter() - begin) / len(images))
-    return {name: {"min_s": min(found[1:]), "median_s": statistics.median(found[1:])} for name, found in seconds.items()}
+    return {
+        name: {"min_s": min(found[1:]), "median_s": statistics.median(found[1:])}
+        for name, found in seconds.items()
+    }
 
 
 def peak(which: str, path: Path, frames: int, side: int) -> float:
     """MiB of resident memory that a clip adds, in a process of its own."""
-    command = [sys.executable, __file__, "--peak", which, "--weights", str(path), "--frames", str(frames), "--side", str(side)]
+    command = [
+        sys.executable,
+        __file__,
+        "--peak",
+        which,
+        "--weights",
+        str(path),
+        "--frames",
+        str(frames),
+        "--side",
+        str(side),
+    ]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
 
 
@@ -109,13 +141,16 @@ def measure_peak(options) -> None:
     if options.peak == "core":
         way(torch.rand(options.frames, options.side, options.side, 3))
     else:
-        for _ in range(0, options.frames, 8):  # frames arrive and leave a chunk at a time, as they do in a pull
+        # frames arrive and leave a chunk at a time, as they do in a pull
+        for _ in range(0, options.frames, 8):
             way(torch.rand(8, options.side, options.side, 3))
     print((resident("VmHWM") - before) / 2**20)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--net", choices=NETS, default="x2plus")
     parser.add_argument("--side", type=int, help="pixels; default 128, and 512 on a GPU")
     parser.add_argument("--frames", type=int, default=8)
@@ -151,20 +186,29 @@ def main() -> None:
         if device.type == "cpu":
             lengths = (8, 32) if options.quick else (32, 256)
             kind, sizes = NETS["compact"]
-            small = save(random_net(kind, **sizes), Path(folder) / "compact.pth")  # what a clip holds does not depend on the network
-            figures["peak_mib"] = {which: [peak(which, small, frames, 64) for frames in lengths] for which in ("core", "ours")}
+            # what a clip holds does not depend on the network
+            small = save(random_net(kind, **sizes), Path(folder) / "compact.pth")
+            figures["peak_mib"] = {
+                which: [peak(which, small, frames, 64) for frames in lengths] for which in ("core", "ours")
+            }
             for which, (short, long) in figures["peak_mib"].items():
-                print(f"memory added by {lengths[0]} and {lengths[1]} frames, {which:4}: {short:.0f} and {long:.0f} MiB")
+                print(
+                    f"memory added by {lengths[0]} and {lengths[1]} frames, {which:4}: {short:.0f} and {long:.0f} MiB"
+                )
     if options.json:
         print(json.dumps({**figures, "net": options.net, "side": side, "device": str(device), "peer": peer}))
 
 
 def report(figures: dict, peer: str, net: str, side: int, device: torch.device) -> None:
     ratios = {name: figures[peer]["min_s"] / found["min_s"] for name, found in figures.items()}
-    print(f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where nothing else is said")
+    print(
+        f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where nothing else is said"
+    )
     for name, ratio in ratios.items():
         found = figures[name]
-        print(f"{name:28} min {found['min_s']:.4f} s  median {found['median_s']:.4f} s  {1 / found['min_s']:8.2f} fps  {ratio:5.2f} x")
+        print(
+            f"{name:28} min {found['min_s']:.4f} s  median {found['median_s']:.4f} s  {1 / found['min_s']:8.2f} fps  {ratio:5.2f} x"
+        )
     if device.type == "cuda":
         print(f"arithmetic limit at {DENSE:.0f} TFLOP/s: {DENSE / (TERA[net] * side**2):.0f} fps")
     figures["ratio"] = {name: ratio for name, ratio in ratios.items() if name != peer}

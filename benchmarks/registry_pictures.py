@@ -30,7 +30,9 @@ def views(frame: int, width: int, height: int, eye: float) -> list[Tensor]:
     left, right = (render(frame, width, height, side * eye / 2)[0] for side in (-1, 1))
     # the zero-parallax plane in the middle of the scene: half of the image leaves the screen
     shift, columns = round(eye * depth.median().item() / 2), torch.arange(width)
-    left, right = (one[None, :, (columns + move).clamp(0, width - 1)] for one, move in ((left, -shift), (right, shift)))
+    left, right = (
+        one[None, :, (columns + move).clamp(0, width - 1)] for one, move in ((left, -shift), (right, shift))
+    )
     return [image, (depth / depth.max()).expand(-1, -1, 3), dubois(left, right)[0]]
 
 
@@ -51,7 +53,12 @@ def saved(picture: Tensor, path: Path, **how) -> None:
 
 
 def main() -> None:
-    saved(joined(views(40, 1260, 540, 36), [0.36, 0.62]), ROOT / "docs" / "banner.jpg", quality=88, optimize=True)
+    saved(
+        joined(views(40, 1260, 540, 36), [0.36, 0.62]),
+        ROOT / "docs" / "banner.jpg",
+        quality=88,
+        optimize=True,
+    )
     whole = [picture[:400, 165:565] for picture in views(92, 940, 400, 30)]
     saved(joined([whole[0], whole[2]], [0.5]), ROOT / "docs" / "icon.png", optimize=True)
 

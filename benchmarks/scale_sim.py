@@ -4,10 +4,10 @@
     python benchmarks/scale_sim.py --figures costs.json      with what benchmarks/film.py --figures measured
     python benchmarks/scale_sim.py --seconds 1.2 --unit 60   1.2 s a frame, smaller units
 
-Shots have the lengths of films, units follow stereoreel/core/partition.py, every worker takes the next unit when it has made one. Workers start,
-load, are of unequal speed, are now and then slow for one unit (stragglers), and die; long units come first, and when none is left the
-idle make again what is late. The head looks for cuts first, receives every
-segment over one link, and joins at the end.
+Shots have the lengths of films, units follow stereoreel/core/partition.py, every worker takes the next unit
+when it has made one. Workers start, load, are of unequal speed, are now and then slow for one unit
+(stragglers), and die; long units come first, and when none is left the idle make again what is late. The head
+looks for cuts first, receives every segment over one link, and joins at the end.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class Costs:
     bytes: float = 60_000  # of a finished frame
     index: float = 300.0  # frames of the source a second in which cuts are found, on the head
     start: float = 30.0  # seconds until a worker has loaded its models
-    unit: float = 1.5  # seconds a unit takes beside its frames: seeking, opening the encoder, the first frames of a stage
+    # seconds a unit takes beside its frames: seeking, opening the encoder, the first frames of a stage
+    unit: float = 1.5
     link: float = 100e6  # bytes a second that the head receives
     join: float = 300e6  # bytes a second of joining
     spread: float = 0.1  # of the workers' speeds
@@ -68,12 +69,20 @@ def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, 
     busy, lost, slow = 0.0, 0, 0
     while free:
         now, worker = heapq.heappop(free)
-        late = [number for number, time in done.items() if time > now and copies[number] == 1] if again and not waiting else []
+        late = (
+            [number for number, time in done.items() if time > now and copies[number] == 1]
+            if again and not waiting
+            else []
+        )
         if not waiting and not late:
             continue
         number = waiting.pop() if waiting else max(late, key=done.get)
         straggles = chance.random() < costs.straggler
-        work = (costs.unit + (units[number].last - units[number].first) * costs.frame) / speed[worker] * (SLOW if straggles else 1)
+        work = (
+            (costs.unit + (units[number].last - units[number].first) * costs.frame)
+            / speed[worker]
+            * (SLOW if straggles else 1)
+        )
         slow, copies[number] = slow + straggles, copies[number] + 1
         death = chance.expovariate(1 / (3600 * costs.hours))
         if death < work:
@@ -91,15 +100,21 @@ def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, 
     return {"seconds": link, "busy": min(1.0, busy / (link * crew)), "lost": lost, "stragglers": slow}
 
 
-def plan(costs: Costs, frames: int, fps: float, rate: float, group: int, seed: int, again: bool = True) -> list[dict]:
+def plan(
+    costs: Costs, frames: int, fps: float, rate: float, group: int, seed: int, again: bool = True
+) -> list[dict]:
     """A film of ``frames`` of the source, whose rate is multiplied by ``rate``, for every crew."""
     chance = random.Random(seed)
     units = cover([round(edge * rate) for edge in shots(frames, fps, chance)], group, LEAD)
     serial = frames / costs.index + units[-1].stop * costs.bytes / costs.join
-    alone = serial + costs.start + sum(costs.unit + (unit.last - unit.first) * costs.frame for unit in units)  # of mean speed, no mishap
+    # of mean speed, no mishap
+    alone = serial + costs.start + sum(costs.unit + (unit.last - unit.first) * costs.frame for unit in units)
     rows = []
     for crew in CREWS:
-        tries = [simulate(units, costs, crew, random.Random(f"{seed}-{crew}-{number}"), again) for number in range(TRIES)]
+        tries = [
+            simulate(units, costs, crew, random.Random(f"{seed}-{crew}-{number}"), again)
+            for number in range(TRIES)
+        ]
         found = sorted(tries, key=lambda one: one["seconds"])[TRIES // 2]
         total = found["seconds"] + serial
         rows.append({"workers": crew, "hours": total / 3600, "speedup": alone / total, "efficiency": alone / total / crew, **found,
@@ -114,7 +129,9 @@ def measured(path: Path) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--seconds", type=float, help="a frame of the finished film, on one worker")
     parser.add_argument("--bytes", type=float, help="a frame of the finished film")
@@ -134,11 +151,23 @@ def main() -> None:
     given |= {name: value for name, value in (("frame", options.seconds), ("bytes", options.bytes), ("link", options.link),
                                               ("straggler", options.straggler), ("hours", options.hours)) if value is not None}  # fmt: skip
     costs = replace(Costs(), **given)
-    rows = plan(costs, options.frames, options.fps, options.rate, options.unit, options.seed, not options.no_again)
+    rows = plan(
+        costs, options.frames, options.fps, options.rate, options.unit, options.seed, not options.no_again
+    )
     if options.json:
-        print(json.dumps({"costs": vars(costs), "rows": rows, "ratio": {f"{row['workers']} over 1": row["speedup"] for row in rows}}))
+        print(
+            json.dumps(
+                {
+                    "costs": vars(costs),
+                    "rows": rows,
+                    "ratio": {f"{row['workers']} over 1": row["speedup"] for row in rows},
+                }
+            )
+        )
         return
-    print(f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the head alone (cuts, join)")
+    print(
+        f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the head alone (cuts, join)"
+    )
     print(f"{'workers':>8}{'hours':>10}{'speed-up':>10}{'efficiency':>12}{'busy':>8}{'lost':>6}{'slow':>6}")
     for row in rows:
         print(f"{row['workers']:>8}{row['hours']:>10.2f}{row['speedup']:>10.1f}{row['efficiency']:>12.0%}{row['busy']:>8.0%}"

@@ -2,8 +2,9 @@
 
     python benchmarks/steady.py [--quick] [--json]
 
-One network is constructed to flicker (tests/test_steady.py), the other, of the kind that upscales video in real time (SRVGG, 16 features,
-4 layers), is trained here on crops of other scenes with a noisy input: --quick for 8 seconds, else for a minute.
+One network is constructed to flicker (tests/test_steady.py), the other, of the kind that upscales video in
+real time (SRVGG, 16 features, 4 layers), is trained here on crops of other scenes with a noisy input: --quick
+for 8 seconds, else for a minute.
 """
 
 from __future__ import annotations
@@ -60,7 +61,9 @@ def trained(seconds: float) -> Small:
     with torch.enable_grad():
         while time.perf_counter() < end:
             which, top, left = (torch.randint(high, (8,)).tolist() for high in (len(truth), 64, 128))
-            large = torch.stack([truth[i, :, 2 * y : 2 * y + 64, 2 * x : 2 * x + 64] for i, y, x in zip(which, top, left)])
+            large = torch.stack(
+                [truth[i, :, 2 * y : 2 * y + 64, 2 * x : 2 * x + 64] for i, y, x in zip(which, top, left)]
+            )
             small = F.avg_pool2d(large, 2)
             made = net(small + 2 / 255 * torch.rand(8, 1, 1, 1) * torch.randn_like(small))
             edges = sum((made.diff(dim=axis) - large.diff(dim=axis)).abs().mean() for axis in (2, 3))
@@ -109,7 +112,9 @@ def times(frames: int) -> dict:
             step(frame, large)
             spent["lanczos"].append(1000 * (middle - begin))
             spent["steady"].append(1000 * (time.perf_counter() - middle))
-        found[f"{width}x{height}"] = {who: {"min": min(ms[1:]), "median": sorted(ms[1:])[len(ms) // 2]} for who, ms in spent.items()}
+        found[f"{width}x{height}"] = {
+            who: {"min": min(ms[1:]), "median": sorted(ms[1:])[len(ms) // 2]} for who, ms in spent.items()
+        }
     return found
 
 
@@ -122,14 +127,21 @@ def show(network: str, sigma: float, rows: dict) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="three scenes, one level of noise, a shorter training")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="three scenes, one level of noise, a shorter training"
+    )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--strength", type=float, default=1.0)
     options = parser.parse_args()
     torch.set_grad_enabled(False)
     net = trained(8 if options.quick else 60)
-    networks = {"constructed": scenes.flickering, "trained": lambda small: net(small.movedim(-1, 1)).movedim(1, -1).clamp(0, 1)}
+    networks = {
+        "constructed": scenes.flickering,
+        "trained": lambda small: net(small.movedim(-1, 1)).movedim(1, -1).clamp(0, 1),
+    }
     names = ["still", "zoom", "object"] if options.quick else list(scenes.ALL)
     results = {}
     for network, call in networks.items():
@@ -138,10 +150,16 @@ def main() -> None:
             show(network, sigma, results[network][sigma])
     spent = times(5 if options.quick else 12)
     for size, who in spent.items():
-        print(f"\n{size} x2: {who['steady']['min']:.1f} ms a frame (median {who['steady']['median']:.1f}); Lanczos {who['lanczos']['min']:.1f} ms")
+        print(
+            f"\n{size} x2: {who['steady']['min']:.1f} ms a frame (median {who['steady']['median']:.1f}); Lanczos {who['lanczos']['min']:.1f} ms"
+        )
     if options.json:
         still = {network: part[1]["still"] for network, part in results.items()}
-        ratio = {f"{key}_{network}": round(row[1][key] / row[0][key], 3) for network, row in still.items() for key in ("flicker", "sharpness")}
+        ratio = {
+            f"{key}_{network}": round(row[1][key] / row[0][key], 3)
+            for network, row in still.items()
+            for key in ("flicker", "sharpness")
+        }
         print(json.dumps({"results": results, "ms": spent, "ratio": ratio}))
 
 

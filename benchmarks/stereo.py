@@ -2,11 +2,12 @@
 
     python benchmarks/stereo.py [--quick] [--json] [--device cuda]
 
-torch, numba: ours, the second where numba is installed. snap, smooth: ours with a depth of half the size, its edges put on the picture's or
-not. naive: ``grid_sample`` through the source's own disparity. remap: the same by
-OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour, which is how common packs work.
-Runs are interleaved; ms are for both eyes of a frame. dB: where the source shows what the eye sees, and within 8 pixels of steps in
-depth; IoU: of the holes' masks. Last: both eyes packed as Dubois' anaglyph, beside the plain formula.
+torch, numba: ours, the second where numba is installed. snap, smooth: ours with a depth of half the size, its
+edges put on the picture's or not. naive: ``grid_sample`` through the source's own disparity. remap: the same
+by OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour,
+which is how common packs work. Runs are interleaved; ms are for both eyes of a frame. dB: where the source
+shows what the eye sees, and within 8 pixels of steps in depth; IoU: of the holes' masks. Last: both eyes
+packed as Dubois' anaglyph, beside the plain formula.
 """
 
 from __future__ import annotations
@@ -48,9 +49,16 @@ EYES = (0.5, -0.5)
 NEAR = 8  # pixels from a step in depth
 
 
-def ours(host: Headless, image: torch.Tensor, depth: torch.Tensor, numba: bool = False, **more) -> Callable[[], dict[str, torch.Tensor]]:
-    options = resolve(stereo.OPTIONS, {"divergence": DIVERGENCE, "convergence": 0.0, "convergence_mode": "fixed", **more})
-    stage, shot = builtin.load(None, options, host), Shot(0, ClipInfo(image.shape[2], image.shape[1], Fraction(25), 1))
+def ours(
+    host: Headless, image: torch.Tensor, depth: torch.Tensor, numba: bool = False, **more
+) -> Callable[[], dict[str, torch.Tensor]]:
+    options = resolve(
+        stereo.OPTIONS, {"divergence": DIVERGENCE, "convergence": 0.0, "convergence_mode": "fixed", **more}
+    )
+    stage, shot = (
+        builtin.load(None, options, host),
+        Shot(0, ClipInfo(image.shape[2], image.shape[1], Fraction(25), 1)),
+    )
 
     def run() -> dict[str, torch.Tensor]:
         os.environ["STEREOREEL_NUMBA"] = str(int(numba))
@@ -61,11 +69,19 @@ def ours(host: Headless, image: torch.Tensor, depth: torch.Tensor, numba: bool =
 
 def naive(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     height, width = depth.shape[1:3]
-    x, y = torch.arange(width, device=image.device), torch.arange(height, device=image.device)[:, None] / (height - 1) * 2 - 1
+    x, y = (
+        torch.arange(width, device=image.device),
+        torch.arange(height, device=image.device)[:, None] / (height - 1) * 2 - 1,
+    )
     shift = depth[0, ..., 0] * (DIVERGENCE / 100 * width)
     grids = [torch.stack([(x - eye * shift) / (width - 1) * 2 - 1, y.expand_as(shift)], -1) for eye in EYES]
     planes = image.movedim(-1, 1).contiguous()
-    return torch.stack([F.grid_sample(planes, grid[None], padding_mode="border", align_corners=True).movedim(1, -1) for grid in grids])
+    return torch.stack(
+        [
+            F.grid_sample(planes, grid[None], padding_mode="border", align_corners=True).movedim(1, -1)
+            for grid in grids
+        ]
+    )
 
 
 def remap(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
@@ -75,7 +91,10 @@ def remap(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
     height, width = depth.shape[1:3]
     y, x = np.indices((height, width), np.float32)
     shift = depth[0, ..., 0].numpy() * np.float32(DIVERGENCE / 100 * width)
-    eyes = [cv2.remap(image[0].numpy(), x - eye * shift, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for eye in EYES]
+    eyes = [
+        cv2.remap(image[0].numpy(), x - eye * shift, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+        for eye in EYES
+    ]
     return torch.from_numpy(np.stack(eyes))[:, None]
 
 
@@ -98,8 +117,11 @@ def rows(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
 
 
 def formula(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    light = sum(torch.where(eye <= 0.04045, eye / 12.92, ((eye + 0.055) / 1.055) ** 2.4) @ torch.tensor(matrix, device=eye.device).T
-                for eye, matrix in zip((left, right), DUBOIS)).clamp(0, 1)
+    light = sum(
+        torch.where(eye <= 0.04045, eye / 12.92, ((eye + 0.055) / 1.055) ** 2.4)
+        @ torch.tensor(matrix, device=eye.device).T
+        for eye, matrix in zip((left, right), DUBOIS)
+    ).clamp(0, 1)
     return torch.where(light <= 0.0031308, light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
 
 
@@ -116,10 +138,19 @@ def timed(ways: dict[str, Callable], rounds: int, device: torch.device) -> dict[
                 torch.cuda.synchronize()
             wall[name].append((time.perf_counter() - begin) * 1e3 / runs)
             busy[name].append((time.process_time() - begun) * 1e3 / runs)
-    return {name: {"min_ms": min(wall[name][1:]), "median_ms": statistics.median(wall[name][1:]), "cpu_ms": min(busy[name][1:])} for name in ways}
+    return {
+        name: {
+            "min_ms": min(wall[name][1:]),
+            "median_ms": statistics.median(wall[name][1:]),
+            "cpu_ms": min(busy[name][1:]),
+        }
+        for name in ways
+    }
 
 
-def exact(scene: Scene, view: Rendered, pictures: dict[str, torch.Tensor], holes: list[torch.Tensor]) -> dict[str, dict[str, float]]:
+def exact(
+    scene: Scene, view: Rendered, pictures: dict[str, torch.Tensor], holes: list[torch.Tensor]
+) -> dict[str, dict[str, float]]:
     """dB of each way's two eyes against rendered ones, and how well our masks of holes fit."""
     scores = {name: {"visible_db": [], "edges_db": []} for name in pictures}
     overlap = []
@@ -131,7 +162,9 @@ def exact(scene: Scene, view: Rendered, pictures: dict[str, torch.Tensor], holes
             scores[name]["edges_db"].append(psnr(made[index, 0].cpu(), truth.image, close))
         marked = holes[index][0, ..., 0].cpu() > 0.5
         overlap.append(((marked & hidden).sum() / (marked | hidden).sum()).item())
-    means = {name: {key: statistics.mean(found) for key, found in score.items()} for name, score in scores.items()}
+    means = {
+        name: {key: statistics.mean(found) for key, found in score.items()} for name, score in scores.items()
+    }
     for name in {"torch", "numba"} & means.keys():
         means[name]["holes_iou"] = statistics.mean(overlap)
     return means
@@ -154,17 +187,28 @@ def measure(host: Headless, name: str, rounds: int) -> dict[str, dict[str, float
         own["numba"] = ours(host, image, depth, numba=True)
     half = resize(depth, depth.shape[1] // 2, depth.shape[2] // 2, "area")
     own |= {edges: ours(host, image, half, "numba" in own, edges=edges) for edges in ("snap", "smooth")}
-    ways = {way: lambda run=run: run()["clip"] for way, run in own.items()} | {"naive": lambda: naive(image, depth)}
+    ways = {way: lambda run=run: run()["clip"] for way, run in own.items()} | {
+        "naive": lambda: naive(image, depth)
+    }
     slow = {}
     if host.device.type == "cpu":
         ways["remap"], slow["rows"] = lambda: remap(image, depth), lambda: rows(image, depth)
     eyes = ways["torch"]()
     anaglyphs = {"dubois": lambda: dubois(*eyes), "formula": lambda: formula(*eyes)}
     with torch.inference_mode():
-        figures = timed(ways, rounds, host.device) | timed(slow, 1, host.device) | timed(anaglyphs, max(1, rounds // 4), host.device)
+        figures = (
+            timed(ways, rounds, host.device)
+            | timed(slow, 1, host.device)
+            | timed(anaglyphs, max(1, rounds // 4), host.device)
+        )
         if name != "2160p":  # its scene takes longer to render than all else here
             made = own["torch"]()
-            scores = exact(scene, view, {way: run() for way, run in (ways | slow).items()}, [made["left_holes"], made["right_holes"]])
+            scores = exact(
+                scene,
+                view,
+                {way: run() for way, run in (ways | slow).items()},
+                [made["left_holes"], made["right_holes"]],
+            )
             figures = {way: found | scores.get(way, {}) for way, found in figures.items()}
     return figures
 
@@ -191,12 +235,17 @@ def peak(host: Headless) -> int:
 def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
     """How many times as long as ours the other ways take: by our fastest way, and Dubois' formula by our tables."""
     own = min(figures[way]["min_ms"] for way in ("torch", "numba") if way in figures)
-    return {way: row["min_ms"] / (figures["dubois"]["min_ms"] if way == "formula" else own)
-            for way, row in figures.items() if way not in ("numba", "snap", "smooth", "dubois")}
+    return {
+        way: row["min_ms"] / (figures["dubois"]["min_ms"] if way == "formula" else own)
+        for way, row in figures.items()
+        if way not in ("numba", "snap", "smooth", "dubois")
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--quick", action="store_true", help="up to 1080p, few rounds")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--device", default="cpu")
@@ -211,15 +260,31 @@ def main() -> None:
     for name in list(SIZES)[: 2 if arguments.quick else 3]:
         figures[name] = measure(host, name, 4 if arguments.quick else 25)
         for way, row in figures[name].items():
-            decibels = "".join(f" {row[key]:5.1f} dB" if key in row else f" {'':8}" for key in ("visible_db", "edges_db"))
+            decibels = "".join(
+                f" {row[key]:5.1f} dB" if key in row else f" {'':8}" for key in ("visible_db", "edges_db")
+            )
             print(f"{name:6} {way:7} {row['min_ms']:8.1f} {row['median_ms']:8.1f} {row['cpu_ms']:8.1f}{decibels}",
                   f" {row['holes_iou']:.3f}" if "holes_iou" in row else "", flush=True)  # fmt: skip
         command = [sys.executable, __file__, "--device", arguments.device, "--memory", name]
-        figures[name]["torch"]["peak_mib"] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-        print(f"{name:6} torch adds {figures[name]['torch']['peak_mib']:.0f} MiB to the frame and its depth", flush=True)
+        figures[name]["torch"]["peak_mib"] = float(
+            subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        )
+        print(
+            f"{name:6} torch adds {figures[name]['torch']['peak_mib']:.0f} MiB to the frame and its depth",
+            flush=True,
+        )
     if arguments.json:
         ratio = {size: ratios(found) for size, found in figures.items()}
-        print(json.dumps({"device": arguments.device, "threads": torch.get_num_threads(), "both_eyes": figures, "ratio": ratio}))
+        print(
+            json.dumps(
+                {
+                    "device": arguments.device,
+                    "threads": torch.get_num_threads(),
+                    "both_eyes": figures,
+                    "ratio": ratio,
+                }
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
     python benchmarks/vsr.py [--quick] [--json]
     python benchmarks/vsr.py --device cuda [--models realbasicvsr flashvsr] [--size 480x270] [--frames 60]
 
-Weights are random and of the published sizes: speed does not depend on them. Every run is a process of its own, and the models take turns;
-memory is what a run adds to a process that holds the network and has worked on two frames. FlashVSR (2.9 GB) is only run where it is named,
-or on a GPU.
+Weights are random and of the published sizes: speed does not depend on them. Every run is a process of its
+own, and the models take turns; memory is what a run adds to a process that holds the network and has worked
+on two frames. FlashVSR (2.9 GB) is only run where it is named, or on a GPU.
 """
 
 from __future__ import annotations
@@ -94,7 +94,11 @@ UPSCALE = {
 
 def measured(stage, images: torch.Tensor, device: torch.device) -> dict[str, float]:
     """Seconds to the first frame and to the last, of frames in the computer's memory that come back there in 8 bits."""
-    shot, count, first = Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))), 0, 0.0
+    shot, count, first = (
+        Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))),
+        0,
+        0.0,
+    )
     begin = time.perf_counter()
     for chunk in stage(shot, iter(images.split(CHUNK))):
         chunk.mul(255).add_(0.5).to(torch.uint8).cpu()
@@ -107,7 +111,9 @@ def measured(stage, images: torch.Tensor, device: torch.device) -> dict[str, flo
 
 def run(name: str, device: torch.device, width: int, height: int, frames: int) -> dict[str, float]:
     kind = vsr if name in VSR else upscale
-    stage = {**VSR, **UPSCALE}[name](resolve(kind.OPTIONS, {"reuse": "off"} if kind is upscale else {}), device)
+    stage = {**VSR, **UPSCALE}[name](
+        resolve(kind.OPTIONS, {"reuse": "off"} if kind is upscale else {}), device
+    )
     placed = Headless(device).place(stage.nets, 0)
     images = footage(frames, height, width)
     measured(stage, images[:2], device)
@@ -132,12 +138,19 @@ def turns(names: list[str], options: argparse.Namespace) -> Iterator[tuple[str, 
     given = ["--device", str(options.device), "--size", options.size, "--frames", str(options.frames)]
     for _ in range(options.rounds):
         for name in names:
-            done = subprocess.run([sys.executable, __file__, "--one", name, *given], stdout=subprocess.PIPE, text=True, check=True)
+            done = subprocess.run(
+                [sys.executable, __file__, "--one", name, *given],
+                stdout=subprocess.PIPE,
+                text=True,
+                check=True,
+            )
             yield name, json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--device", type=torch.device, default=torch.device(best_device()))
     parser.add_argument("--models", nargs="+", choices=[*VSR, *UPSCALE])
     parser.add_argument("--size", help="of the frames that go in, such as 480x270")
@@ -171,9 +184,15 @@ def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace
     print(f"{options.frames} frames of {options.size} to twice the size, {options.device}, chunks of {CHUNK}")
     print(f"{'model':24} {'fps':>9} {'median':>9} {'first frame':>13} {'memory':>11}")
     for name, one in best.items():
-        print(f"{name:24} {one['fps']:9.3f} {one['median_fps']:9.3f} {one['first_s']:11.2f} s {one['peak_mib']:7.0f} MiB")
+        print(
+            f"{name:24} {one['fps']:9.3f} {one['median_fps']:9.3f} {one['first_s']:11.2f} s {one['peak_mib']:7.0f} MiB"
+        )
     if options.json:
-        ratio = {name: one["fps"] / best[PEER]["fps"] for name, one in best.items() if PEER in best and name != PEER}
+        ratio = {
+            name: one["fps"] / best[PEER]["fps"]
+            for name, one in best.items()
+            if PEER in best and name != PEER
+        }
         facts = {"device": str(options.device), "size": options.size, "frames": options.frames, "peer": PEER}
         print(json.dumps({**facts, "models": best, "ratio": ratio}))
 

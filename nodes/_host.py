@@ -18,8 +18,8 @@ from ._comfy import ModelPatcher, ProgressBar, VideoInput, folder_paths, model_m
 class ComfyHost:
     """A host for one pull, on the thread of the node that pulls.
 
-    What outlives a pull belongs to the class: ``file_cache``, and ``adopted``, the clips made of other packs' VIDEOs,
-    so that all nodes that read one VIDEO read one clip and a pull decodes it once.
+    What outlives a pull belongs to the class: ``file_cache``, and ``adopted``, the clips made of other packs'
+    VIDEOs, so that all nodes that read one VIDEO read one clip and a pull decodes it once.
     """
 
     file_cache = FileCache()
@@ -33,7 +33,9 @@ class ComfyHost:
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)
         for folder in folders(kind):
-            if folder in folder_paths.folder_names_and_paths and (path := folder_paths.get_full_path(folder, file)):
+            if folder in folder_paths.folder_names_and_paths and (
+                path := folder_paths.get_full_path(folder, file)
+            ):
                 return Path(path)
             if (path := Path(folder_paths.models_dir) / folder / file).is_file():
                 return path
@@ -72,7 +74,9 @@ def _files(folder: str) -> list[str]:
     try:
         known = [name.replace("\\", "/") for name in folder_paths.get_filename_list(folder)]
     except OSError:  # its list is of before somebody removed a folder
-        known = [name for place in folder_paths.get_folder_paths(folder) for name in weights.listing(Path(place))]
+        known = [
+            name for place in folder_paths.get_folder_paths(folder) for name in weights.listing(Path(place))
+        ]
     return sorted({*plain, *filter(weights.is_weights, known)})
 
 

@@ -29,7 +29,9 @@ def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = 
         check_rate(clip, fps)
         return clip
     if not isinstance(value, Tensor) or value.ndim not in (3, 4):
-        raise TypeError(f"{label}: connect an IMAGE batch or a VIDEO{' or a MASK' if depth else ''}, not {type(value).__name__}.")
+        raise TypeError(
+            f"{label}: connect an IMAGE batch or a VIDEO{' or a MASK' if depth else ''}, not {type(value).__name__}."
+        )
     images = value if value.ndim == 4 else value[..., None]
     images = images[..., :1] if depth else images
     rate = parse_fps(fps) if fps is not None else DEFAULT_RATE
@@ -86,13 +88,17 @@ def _window(video: VideoFromFile, file: Path) -> tuple[float, float]:
     """Start and duration in seconds (0: to the end) of what a file VIDEO shows; negative starts count from the end."""
     if hasattr(video, "get_active_trim_window"):
         return video.get_active_trim_window()
-    start, duration = (getattr(video, f"_VideoFromFile__{name}", 0) or 0 for name in ("start_time", "duration"))
+    start, duration = (
+        getattr(video, f"_VideoFromFile__{name}", 0) or 0 for name in ("start_time", "duration")
+    )
     if start < 0:
         start = max(0, float(probe(file, ComfyHost.file_cache).duration) + start)
     return start, duration
 
 
-def as_batches(clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = frozenset()) -> dict[str, Tensor]:
+def as_batches(
+    clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = frozenset()
+) -> dict[str, Tensor]:
     """Every clip as a batch, in one pull: IMAGE ``[N, H, W, 3 or 4]`` (two views side by side), or MASK ``[N, H, W]``."""
     batches = {name: _empty(clip, name in masks) for name, clip in clips.items()}
     place = 0

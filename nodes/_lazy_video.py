@@ -18,7 +18,15 @@ from ..stereoreel.media.write.request import RenderRequest
 from ._comfy import VideoComponents, VideoInput
 from ._host import ComfyHost, scratch
 
-FORMATS = {"auto": "h264", "h264": "h264", "hevc": "hevc", "h265": "hevc", "av1": "av1", "prores": "prores", "ffv1": "ffv1"}
+FORMATS = {
+    "auto": "h264",
+    "h264": "h264",
+    "hevc": "hevc",
+    "h265": "hevc",
+    "av1": "av1",
+    "prores": "prores",
+    "ffv1": "ffv1",
+}
 
 
 class LazyVideo(VideoInput):
@@ -59,12 +67,20 @@ class LazyVideo(VideoInput):
     def get_active_trim_window(self) -> tuple[float, float]:
         return 0.0, 0.0
 
-    def as_trimmed(self, start_time: float | None = None, duration: float | None = None, strict_duration: bool = False) -> LazyVideo | None:
+    def as_trimmed(
+        self, start_time: float | None = None, duration: float | None = None, strict_duration: bool = False
+    ) -> LazyVideo | None:
         info = self.clip.info
         start = start_time or 0.0
         first = frame_at(info, start if start >= 0 else max(Fraction(0), info.duration + Fraction(start)))
-        stop = frame_at(info, info.time(min(first, info.frames)) + Fraction(duration)) if duration else info.frames
-        if first >= info.frames or (strict_duration and duration and (stop - first) / info.fps < duration - 1 / info.fps):
+        stop = (
+            frame_at(info, info.time(min(first, info.frames)) + Fraction(duration))
+            if duration
+            else info.frames
+        )
+        if first >= info.frames or (
+            strict_duration and duration and (stop - first) / info.fps < duration - 1 / info.fps
+        ):
             return None
         return LazyVideo(apply(Trim(first, stop), self.clip)["clip"])
 
@@ -73,7 +89,9 @@ class LazyVideo(VideoInput):
         shown = self.shown
         whole = shown.info.width, shown.info.height
         left, top = (min(max(0, place), edge) // 2 * 2 for place, edge in zip((x, y), whole))
-        wide, high = (min(size, edge - begin) // 2 * 2 for size, edge, begin in zip((width, height), whole, (left, top)))
+        wide, high = (
+            min(size, edge - begin) // 2 * 2 for size, edge, begin in zip((width, height), whole, (left, top))
+        )
         if wide <= 0 or high <= 0 or (wide, high) == whole:
             return self
         return LazyVideo(apply(Crop(left, top, wide, high), shown)["clip"])
@@ -86,7 +104,9 @@ class LazyVideo(VideoInput):
         audio = sound and {"waveform": sound[0], "sample_rate": sound[1]}
         return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.fps)
 
-    def save_to(self, path, format="auto", codec="auto", metadata: dict | None = None, crf: int | None = None, **newer) -> None:
+    def save_to(
+        self, path, format="auto", codec="auto", metadata: dict | None = None, crf: int | None = None, **newer
+    ) -> None:
         """Write the video; ``path`` is a file or a BytesIO. ValueError where the codec is none of ours."""
         name = str(getattr(codec, "value", codec))
         if name not in FORMATS:
@@ -95,10 +115,16 @@ class LazyVideo(VideoInput):
         notes = {key: json.dumps(value) for key, value in (metadata or {}).items()}
         suffix = extension(settings)
         wanted = "auto" if hasattr(path, "write") else Path(path).suffix.lower() or "auto"
-        if wanted not in ("auto", suffix) or str(getattr(format, "value", format)) not in ("auto", suffix[1:]):
-            raise ValueError(f"StereoReel writes {name} as {suffix}; choose that format, or Encode Video, which has others.")
+        if wanted not in ("auto", suffix) or str(getattr(format, "value", format)) not in (
+            "auto",
+            suffix[1:],
+        ):
+            raise ValueError(
+                f"StereoReel writes {name} as {suffix}; choose that format, or Encode Video, which has others."
+            )
         if not hasattr(path, "write"):
-            request = RenderRequest(self.shown, Path(path), settings, metadata=notes, overwrite=True)  # as ComfyUI's own
+            # as ComfyUI's own
+            request = RenderRequest(self.shown, Path(path), settings, metadata=notes, overwrite=True)
             write(request, ComfyHost())
             return
         file = self._spill(settings, notes)

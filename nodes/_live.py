@@ -62,16 +62,38 @@ def named(live: str | None) -> bool:
     return live is None or bool(live.strip())
 
 
-def run(node: Node, node_id: str, clip: Tensor, depth: Tensor | None, fps, packed: str, options: Mapping) -> tuple[dict, str]:
+def run(
+    node: Node, node_id: str, clip: Tensor, depth: Tensor | None, fps, packed: str, options: Mapping
+) -> tuple[dict, str]:
     """One run of a stage node in its session: its outputs by socket, and how the session keeps up, in a line."""
     label = build.label(node, node_id)
     if isinstance(clip, VideoInput) or isinstance(depth, VideoInput):
-        raise TypeError(f"{label}: live is for IMAGE batches that come one after the other; a VIDEO is whole, so leave live empty.")
+        raise TypeError(
+            f"{label}: live is for IMAGE batches that come one after the other; a VIDEO is whole, so leave live empty."
+        )
     plan, rate = Plan(node.kind, options, label), parse_fps(fps) if fps is not None else DEFAULT_RATE
-    pairs = (packed == "full SBS", packed == "full SBS" and depth is not None and depth.shape[1] * clip.shape[2] == depth.shape[2] * clip.shape[1])
-    inputs = [_frames(clip, pairs[0])] + ([] if depth is None else [_frames(depth if depth.ndim == 4 else depth[..., None], pairs[1])[..., :1]])
-    with naming(label), SESSIONS.use((options["live"].strip(), node_id), model_management.throw_exception_if_processing_interrupted) as session:
-        made = session.push(plan, *inputs, fps=rate, mode=plan.settings.live_mode, cuts=_cuts(options.get("cuts", "auto"), label))
+    pairs = (
+        packed == "full SBS",
+        packed == "full SBS"
+        and depth is not None
+        and depth.shape[1] * clip.shape[2] == depth.shape[2] * clip.shape[1],
+    )
+    inputs = [_frames(clip, pairs[0])] + (
+        [] if depth is None else [_frames(depth if depth.ndim == 4 else depth[..., None], pairs[1])[..., :1]]
+    )
+    with (
+        naming(label),
+        SESSIONS.use(
+            (options["live"].strip(), node_id), model_management.throw_exception_if_processing_interrupted
+        ) as session,
+    ):
+        made = session.push(
+            plan,
+            *inputs,
+            fps=rate,
+            mode=plan.settings.live_mode,
+            cuts=_cuts(options.get("cuts", "auto"), label),
+        )
         figures = str(session.figures)
         if time.monotonic() - session.host.shown > EVERY:
             session.host.shown = time.monotonic()
@@ -104,8 +126,13 @@ def _cuts(written: str, label: str) -> str | tuple[int, ...]:
 @PromptServer.instance.routes.get("/stereoreel/live")
 async def _list(request: web.Request) -> web.Response:
     """Every session's figures, by name and node."""
-    figures = {key: {what: None if value != value else value for what, value in asdict(one).items()} for key, one in SESSIONS.figures().items()}
-    return web.json_response([{"live": name, "node": node, **facts} for (name, node), facts in figures.items()])
+    figures = {
+        key: {what: None if value != value else value for what, value in asdict(one).items()}
+        for key, one in SESSIONS.figures().items()
+    }
+    return web.json_response(
+        [{"live": name, "node": node, **facts} for (name, node), facts in figures.items()]
+    )
 
 
 @PromptServer.instance.routes.post("/stereoreel/live/close")

@@ -48,4 +48,8 @@ def _kept(report: Report) -> dict:
     """Save a picture that is of use as a file in ComfyUI's output folder, and show it."""
     output = Path(folder_paths.get_output_directory())
     path = report.save_image(free_path(output, f"stereoreel/{report.name}", "", report.suffix))
-    return {"images": [ui.SavedResult(path.name, path.parent.relative_to(output).as_posix(), io.FolderType.output)]}
+    return {
+        "images": [
+            ui.SavedResult(path.name, path.parent.relative_to(output).as_posix(), io.FolderType.output)
+        ]
+    }

@@ -38,7 +38,10 @@ class DeclaredNode(io.ComfyNode):
             description=node.text,
             inputs=[*required, *optional, *(cls.widget(option) for option in node.options)],
             outputs=[
-                _custom(socket.type).Output(id=f"{socket.name}_out", display_name=socket.name, tooltip=socket.text) for socket in node.outputs
+                _custom(socket.type).Output(
+                    id=f"{socket.name}_out", display_name=socket.name, tooltip=socket.text
+                )
+                for socket in node.outputs
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=node.output_node,
@@ -49,7 +52,8 @@ class DeclaredNode(io.ComfyNode):
         """A widget; optional, so that a prompt saved before the widget existed still runs."""
         made = _widget(option)
         if option.advanced:
-            made.extra_dict = {**(made.extra_dict or {}), "advanced": True}  # 0.3.64 takes neither word as an argument
+            # 0.3.64 takes neither word as an argument
+            made.extra_dict = {**(made.extra_dict or {}), "advanced": True}
         return made
 
 

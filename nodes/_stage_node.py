@@ -37,11 +37,15 @@ class StageNode(DeclaredNode):
         if str(options.get("live", "")).strip():
             made, figures = _live.run(node, node_id, clip, depth, fps, packed, options)
             return cls._outputs(made, ui.PreviewText(figures).as_dict())
-        inputs = {"clip": as_clip(clip, name, fps=fps, packed=packed), "depth": as_depth(depth, clip, name, packed)}
+        inputs = {
+            "clip": as_clip(clip, name, fps=fps, packed=packed),
+            "depth": as_depth(depth, clip, name, packed),
+        }
         with naming(name):
             made = build.stage(node, inputs, options, node_id)
             if plan := build.plan_of(made):
-                _, reason = plan.choose(ComfyHost())  # weights are told missing, or fetched, now and not when somebody pulls
+                # weights are told missing, or fetched, now and not when somebody pulls
+                _, reason = plan.choose(ComfyHost())
                 cls._show(reason)
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
         if isinstance(clip, VideoInput):

@@ -16,7 +16,9 @@ class CompareNode(DeclaredNode):
     def execute(cls, clip, other, packed: str = "mono", **options) -> io.NodeOutput:
         node_id = str(cls.hidden.unique_id)
         name = build.label(cls.NODE, node_id)
-        fps = next((as_clip(video, name).info.fps for video in (clip, other) if isinstance(video, VideoInput)), None)
+        fps = next(
+            (as_clip(video, name).info.fps for video in (clip, other) if isinstance(video, VideoInput)), None
+        )
         inputs = {
             socket: as_clip(value, name, packed=packed, fps=None if isinstance(value, VideoInput) else fps)
             for socket, value in {"clip": clip, "other": other}.items()

@@ -33,7 +33,9 @@ SIDE = 512  # their longer side, pixels
 
 class EncodeNode(DeclaredNode):
     @classmethod
-    def execute(cls, clip, depth=None, fps=None, audio=None, packed: str = "mono", **options) -> io.NodeOutput:
+    def execute(
+        cls, clip, depth=None, fps=None, audio=None, packed: str = "mono", **options
+    ) -> io.NodeOutput:
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
         settings = build.settings_of(cls.NODE, options)
         frames = as_clip(clip, name, fps=fps, packed=packed)
@@ -72,7 +74,10 @@ class EncodeNode(DeclaredNode):
         """The workflow, so that the file opens on the canvas; nothing under ``--disable-metadata``."""
         if args.disable_metadata:
             return {}
-        notes = {**(cls.hidden.extra_pnginfo or {}), **({"prompt": cls.hidden.prompt} if cls.hidden.prompt else {})}
+        notes = {
+            **(cls.hidden.extra_pnginfo or {}),
+            **({"prompt": cls.hidden.prompt} if cls.hidden.prompt else {}),
+        }
         return {key: json.dumps(value) for key, value in notes.items()}
 
     @staticmethod
@@ -108,6 +113,12 @@ class _Watch(Observer):
         self.pictures += 1
         newest, *depth = (one.narrow(-4, one.shape[-4] - 1, 1) for one in chunks)
         depth = depth[0] if depth else None
-        newest = pack(newest, self.settings.layout, self.settings.vr180_field, depth=depth, turn=self.pictures)[0, ..., :3]
+        newest = pack(
+            newest, self.settings.layout, self.settings.vr180_field, depth=depth, turn=self.pictures
+        )[0, ..., :3]
         picture = (newest.float().clamp(0, 1) * 255).round().to("cpu").numpy().astype(np.uint8)
-        self.host.preview = ("JPEG", Image.fromarray(np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture), SIDE)
+        self.host.preview = (
+            "JPEG",
+            Image.fromarray(np.repeat(picture, 3, -1) if picture.shape[-1] == 1 else picture),
+            SIDE,
+        )

@@ -23,7 +23,13 @@ class ExtractNode(DeclaredNode):
         """The list of videos is required, because the canvas gives only such widgets an upload button."""
         if option.name != "video":
             return super().widget(option)
-        return io.Combo.Input("video", options=[SAMPLE, *_videos()], default=SAMPLE, tooltip=option.text, upload=io.UploadType.video)
+        return io.Combo.Input(
+            "video",
+            options=[SAMPLE, *_videos()],
+            default=SAMPLE,
+            tooltip=option.text,
+            upload=io.UploadType.video,
+        )
 
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
@@ -40,7 +46,10 @@ class ExtractNode(DeclaredNode):
         if video in (SAMPLE, None) or clip is None:  # None: comes from another node
             return True
         try:
-            return find(video).is_file() or f"There is no video {video} in ComfyUI's input folder; choose or upload one."
+            return (
+                find(video).is_file()
+                or f"There is no video {video} in ComfyUI's input folder; choose or upload one."
+            )
         except (PermissionError, ValueError) as error:
             return str(error)
 
@@ -64,5 +73,9 @@ def find(video: str, tick=None) -> Path:
         from ..stereoreel.sample.clip import sample
 
         return sample(scratch(), tick)
-    folders = (folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory())
+    folders = (
+        folder_paths.get_input_directory(),
+        folder_paths.get_output_directory(),
+        folder_paths.get_temp_directory(),
+    )
     return confine(folder_paths.get_annotated_filepath(video), folders)

@@ -20,7 +20,9 @@ class OrdersNode(ReportNode):
     def widget(cls, option: Option) -> io.Input:
         """Each list of models ends with the user's own files of its kind."""
         if option.open:
-            option = replace(option, choices=(*option.choices, *own_files(option.name.removesuffix("_model"), ComfyHost())))
+            option = replace(
+                option, choices=(*option.choices, *own_files(option.name.removesuffix("_model"), ComfyHost()))
+            )
         return super().widget(option)
 
     @classmethod

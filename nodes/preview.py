@@ -25,6 +25,11 @@ class PreviewNode(DeclaredNode):
         with naming(name):
             for look in looks(frames, depths, settings.samples, settings.width, ComfyHost()):
                 paths = save(look, scratch() / FOLDER, stem)
-                pictures = {eye: {"filename": path.name, "subfolder": FOLDER, "type": "temp"} for eye, path in paths.items()}
-                made.append({"frame": look.frame, "frames": frames.info.frames, "seconds": look.seconds, **pictures})
+                pictures = {
+                    eye: {"filename": path.name, "subfolder": FOLDER, "type": "temp"}
+                    for eye, path in paths.items()
+                }
+                made.append(
+                    {"frame": look.frame, "frames": frames.info.frames, "seconds": look.seconds, **pictures}
+                )
         return io.NodeOutput(ui={"stereoreel": made})

@@ -110,8 +110,14 @@ def _sample() -> Path:
     return sample(HERE)
 
 
-def from_tensor(images: Tensor | np.ndarray, fps: Fraction | float | str = 24, *, cuts: bool = True,
-                sensitivity: float = 0.5, audio: Audio | None = None) -> Clip:
+def from_tensor(
+    images: Tensor | np.ndarray,
+    fps: Fraction | float | str = 24,
+    *,
+    cuts: bool = True,
+    sensitivity: float = 0.5,
+    audio: Audio | None = None,
+) -> Clip:
     """Make a clip of frames ``[N, H, W, C]``, or ``[2, N, H, W, C]`` for the left and the right view.
 
         clip = stereoreel.from_tensor(numpy.stack(pictures), fps="24000/1001")
@@ -132,7 +138,7 @@ def from_tensor(images: Tensor | np.ndarray, fps: Fraction | float | str = 24, *
 def upscale(clip: Clip, **options) -> Clip:
     """Upscale each frame independently.
 
-        large = stereoreel.upscale(clip, model="realesrgan-x2plus", factor=2)
+    large = stereoreel.upscale(clip, model="realesrgan-x2plus", factor=2)
     """
     return _stage("upscale", {"clip": clip}, options)["clip"]
 
@@ -141,7 +147,7 @@ def upscale(clip: Clip, **options) -> Clip:
 def vsr(clip: Clip, **options) -> Clip:
     """Upscale with the help of neighbouring frames: less noise and flicker.
 
-        large = stereoreel.vsr(clip, factor=2)
+    large = stereoreel.vsr(clip, factor=2)
     """
     return _stage("vsr", {"clip": clip}, options)["clip"]
 
@@ -248,9 +254,18 @@ def apply(clip: Clip, stage: Callable[[Iterator[Tensor]], Iterable[Tensor]]) -> 
 
 
 @_keywords("encode", "filename_prefix", "format")
-def write(clip: Clip, path: str | os.PathLike, *, depth: Clip | None = None, audio: Audio | None = None,
-          overwrite: bool = False, format: str | None = None, device: str | torch.device | None = None,
-          host: Host | None = None, **options) -> list[Path]:
+def write(
+    clip: Clip,
+    path: str | os.PathLike,
+    *,
+    depth: Clip | None = None,
+    audio: Audio | None = None,
+    overwrite: bool = False,
+    format: str | None = None,
+    device: str | torch.device | None = None,
+    host: Host | None = None,
+    **options,
+) -> list[Path]:
     """Compute a clip and write it into a file; return the paths of all files, the clip's first.
 
         stereoreel.write(pair, "film_3d.mp4", layout="half_sbs", depth=depth)
@@ -271,8 +286,10 @@ def write(clip: Clip, path: str | os.PathLike, *, depth: Clip | None = None, aud
         settings = build.settings_of(node, {**options, "format": format or _format(path)})
         if path.suffix.lower() != extension(settings):
             suffix = extension(settings)
-            raise ValueError(f"The format {settings.format} makes {suffix} files, not {path.name}; "
-                             f"write to {path.with_suffix(suffix).name}, or leave format out.")
+            raise ValueError(
+                f"The format {settings.format} makes {suffix} files, not {path.name}; "
+                f"write to {path.with_suffix(suffix).name}, or leave format out."
+            )
         run = film if _in_units([one for one in (clip, depth) if one], settings) else render.write
         request = RenderRequest(clip, path, settings, depth, _sound(audio), overwrite=overwrite)
     return run(request, host or Headless(device))
@@ -305,8 +322,13 @@ def _sound(audio: Audio | None) -> Soundtrack | Samples | None:
     return audio and Samples(torch.as_tensor(audio[0]), int(audio[1]))
 
 
-def frames(clip: Clip, *, chunk_frames: int | None = None, device: str | torch.device | None = None,
-           host: Host | None = None) -> Iterator[Tensor]:
+def frames(
+    clip: Clip,
+    *,
+    chunk_frames: int | None = None,
+    device: str | torch.device | None = None,
+    host: Host | None = None,
+) -> Iterator[Tensor]:
     """Compute a clip's frames, a chunk at a time: float32 tensors ``[T, H, W, C]`` in 0..1, in system RAM.
 
         for chunk in stereoreel.frames(clip):

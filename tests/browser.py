@@ -13,11 +13,19 @@ import psutil
 import pytest
 from object_info import object_info
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+]
 STARTING, ATTEMPTS = 120, 3  # seconds until a canvas is ready, and how many browsers may try
 GRACE = 30  # seconds between ending a browser and ending its driver
 PATIENCE = 600  # seconds for all that a module does with one browser
-# Every message of the page's console comes to this process: a frontend that repeats one endlessly would keep both from their work.
+# Every message of the page's console comes to this process: a frontend that repeats one endlessly would keep
+# both from their work.
 # What of it concerns the pack is kept in the page.
 QUIET = """
 window.complaints = []
@@ -50,14 +58,19 @@ class _Frontend(SimpleHTTPRequestHandler):
 
     answers = {
         "/object_info": object_info,
-        "/settings": lambda: {"Comfy.TutorialCompleted": True, "Comfy.Workflow.ShowMissingModelsWarning": False},
+        "/settings": lambda: {
+            "Comfy.TutorialCompleted": True,
+            "Comfy.Workflow.ShowMissingModelsWarning": False,
+        },
         "/users": lambda: {"storage": "server", "migrated": True},
         "/extensions": lambda: [SERVED + file.relative_to(WEB).as_posix() for file in WEB.rglob("*.js")],
     }
 
     def translate_path(self, path):
         name = path.split("?")[0].removeprefix("/api")
-        return str(WEB / name.removeprefix(SERVED)) if name.startswith(SERVED) else super().translate_path(path)
+        return (
+            str(WEB / name.removeprefix(SERVED)) if name.startswith(SERVED) else super().translate_path(path)
+        )
 
     def do_GET(self):
         path = self.path.split("?")[0].removeprefix("/api")
@@ -161,9 +174,15 @@ def _open(address: str, opened: ExitStack):
 
 def prompt_of(page, workflow: dict, name: str) -> dict:
     """What the canvas would queue for a workflow: ``{id: {class_type, inputs}}``."""
-    page.evaluate("async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }", [workflow, name])
+    page.evaluate(
+        "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }",
+        [workflow, name],
+    )
     output = page.evaluate("async () => (await app.graphToPrompt()).output")
-    return {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in output.items()}
+    return {
+        node_id: {"class_type": node["class_type"], "inputs": node["inputs"]}
+        for node_id, node in output.items()
+    }
 
 
 def faults(page) -> list[str]:

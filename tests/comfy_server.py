@@ -80,7 +80,10 @@ def follow(ears: websocket.WebSocket, prompt: str):
         message = json.loads(message)
         yield message
         data = message.get("data", {})
-        if message["type"] in ("execution_error", "execution_interrupted", "execution_success") and data.get("prompt_id") == prompt:
+        if (
+            message["type"] in ("execution_error", "execution_interrupted", "execution_success")
+            and data.get("prompt_id") == prompt
+        ):
             return
 
 
@@ -121,7 +124,9 @@ def python_of(folder: Path) -> str:
     """The Python that runs this ComfyUI: the one named, its own environment's, or ours."""
     if named := os.environ.get("COMFYUI_PYTHON"):
         return named
-    places = [folder / env / part for env in ("venv", ".venv") for part in ("bin/python", "Scripts/python.exe")]
+    places = [
+        folder / env / part for env in ("venv", ".venv") for part in ("bin/python", "Scripts/python.exe")
+    ]
     return str(next((place for place in places if place.exists()), sys.executable))
 
 

@@ -23,7 +23,12 @@ CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 
 
 def pytest_addoption(parser):
-    parser.addoption("--fuzz", default="", metavar="COUNT or FIRST:LAST", help="damaged media files to try; default: a few hundred")
+    parser.addoption(
+        "--fuzz",
+        default="",
+        metavar="COUNT or FIRST:LAST",
+        help="damaged media files to try; default: a few hundred",
+    )
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 """A CUDA device that computes nothing: torch's fake tensors on it, and streams, events and graphs that keep account of who waits for whom.
 
-``Device`` notes every operation. It raises where one stream uses what another has not done yet, where memory is given back while
-another stream may still use it, where tensors of the computer and the device are mixed or of two number types, and where a value
-is asked for; ``waits`` lists the copies for which the computer would wait.
+``Device`` notes every operation. It raises where one stream uses what another has not done yet, where memory
+is given back while another stream may still use it, where tensors of the computer and the device are mixed or
+of two number types, and where a value is asked for; ``waits`` lists the copies for which the computer would
+wait.
 """
 
 import math
@@ -75,20 +76,38 @@ class Device(TorchDispatchMode):
     def __init__(self):
         super().__init__()
         self.main = self.current = Stream()
-        self.places, self.ops, self.waits, self.recording, self.recorded, self.replays = {}, [], [], None, 0, 0
+        self.places, self.ops, self.waits, self.recording, self.recorded, self.replays = (
+            {},
+            [],
+            [],
+            None,
+            0,
+            0,
+        )
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         leaves = tree_leaves((args, kwargs))
         given = [one for one in leaves if isinstance(one, torch.Tensor)]
         made = function(*args, **kwargs)
-        outs = [one for one in (made if isinstance(made, list | tuple) else [made]) if isinstance(one, torch.Tensor)]
+        outs = [
+            one
+            for one in (made if isinstance(made, list | tuple) else [made])
+            if isinstance(one, torch.Tensor)
+        ]
         self.note(function, given, outs, kwargs, [one for one in leaves if not isinstance(one, torch.Tensor)])
-        changed = [kwargs[name] if name in kwargs else args[at] for at, name in writes(function) if name in kwargs or at < len(args)]
+        changed = [
+            kwargs[name] if name in kwargs else args[at]
+            for at, name in writes(function)
+            if name in kwargs or at < len(args)
+        ]
         held = set(map(key, given))
-        new = [self.place(out, kwargs.get("pin_memory", False)) for out in outs if key(out) not in self.places]
+        new = [
+            self.place(out, kwargs.get("pin_memory", False)) for out in outs if key(out) not in self.places
+        ]
         view = outs and not changed and not new and all(key(out) in held for out in outs)
-        if not view and any(one.is_cuda for one in (*given, *outs)):  # what the computer does by itself is no stream's work
+        # what the computer does by itself is no stream's work
+        if not view and any(one.is_cuda for one in (*given, *outs)):
             used = [(self.place(one), *reach(one), any(one is other for other in changed)) for one in given]
             self.use([*used, *((place, 0, math.inf, True) for place in new)])
             del used
@@ -103,12 +122,19 @@ class Device(TorchDispatchMode):
                 for name, one in some.items():
                     if one is not None:
                         there = torch.empty_strided(one.shape, one.stride(), dtype=one.dtype, device=CUDA)
-                        some[name] = torch.nn.Parameter(there, requires_grad=False) if some is part._parameters else there
+                        some[name] = (
+                            torch.nn.Parameter(there, requires_grad=False)
+                            if some is part._parameters
+                            else there
+                        )
                         self.place(there).stays = True
         return net
 
     def note(self, function, given, outs, kwargs, plain):
-        shapes = [[(one.device.type, tuple(one.shape), one.stride(), one.dtype) for one in some] for some in (given, outs)]
+        shapes = [
+            [(one.device.type, tuple(one.shape), one.stride(), one.dtype) for one in some]
+            for some in (given, outs)
+        ]
         known = [key(one) if key(one) in self.places else None for one in given]
         self.ops.append(Op(str(function), *shapes, plain, known))
         kinds = {one.device.type for one in (*given, *outs)}
@@ -181,13 +207,19 @@ class Device(TorchDispatchMode):
 @cache
 def writes(function):
     """Which arguments an operation changes."""
-    return [(at, told.name) for at, told in enumerate(function._schema.arguments) if told.alias_info and told.alias_info.is_write]
+    return [
+        (at, told.name)
+        for at, told in enumerate(function._schema.arguments)
+        if told.alias_info and told.alias_info.is_write
+    ]
 
 
 def reach(tensor):
     """The first number of its memory that a tensor has, and the one after its last."""
     begin = tensor.storage_offset()
-    return begin, begin + 1 + sum((size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride())) if tensor.numel() else begin
+    return begin, begin + 1 + sum(
+        (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride())
+    ) if tensor.numel() else begin
 
 
 def key(tensor):
@@ -205,6 +237,8 @@ def device(monkeypatch):
     }  # fmt: skip
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, answer)
-    monkeypatch.setattr(torch.Tensor, "record_stream", lambda tensor, stream: made.place(tensor).recorded.add(stream))
+    monkeypatch.setattr(
+        torch.Tensor, "record_stream", lambda tensor, stream: made.place(tensor).recorded.add(stream)
+    )
     with torch.no_grad(), FakeTensorMode(allow_non_fake_inputs=False), made:
         yield made

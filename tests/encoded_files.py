@@ -44,12 +44,23 @@ def read(path, color=BT709):
         frames = list(container.decode(stream))
         context = stream.codec_context
         facts = {
-            "rate": Fraction(stream.average_rate), "times": [frame.pts * Fraction(frame.time_base) for frame in frames],
-            "duration": Fraction(container.duration, av.time_base), "codec": context.codec.canonical_name, "tag": context.codec_tag,
+            "rate": Fraction(stream.average_rate),
+            "times": [frame.pts * Fraction(frame.time_base) for frame in frames],
+            "duration": Fraction(container.duration, av.time_base),
+            "codec": context.codec.canonical_name,
+            "tag": context.codec_tag,
             "color": (context.color_primaries, context.color_trc, context.colorspace, context.color_range),
-            "frame_color": tuple(getattr(frames[0], tag, told) for tag, told in (  # PyAV 17 on
-                ("color_primaries", context.color_primaries), ("color_trc", context.color_trc), ("colorspace", 0), ("color_range", 0))),
-            "metadata": dict(container.metadata), "stereo": "STEREO3D" in frames[0].side_data,
+            "frame_color": tuple(
+                getattr(frames[0], tag, told)
+                for tag, told in (  # PyAV 17 on
+                    ("color_primaries", context.color_primaries),
+                    ("color_trc", context.color_trc),
+                    ("colorspace", 0),
+                    ("color_range", 0),
+                )
+            ),
+            "metadata": dict(container.metadata),
+            "stereo": "STEREO3D" in frames[0].side_data,
             "vr180": "SPHERICAL" in frames[0].side_data,
         }
         return facts, np.stack([rgb(frame, color) for frame in frames])
@@ -58,7 +69,11 @@ def read(path, color=BT709):
 def rgb(frame, color):
     if frame.format.is_rgb:
         return frame.to_ndarray() / (2 ** frame.format.components[0].bits - 1)
-    levels = VideoReformatter().reformat(frame, format="rgb48le", **colour.to_rgb(color, False)).to_ndarray() / 0xFF00  # swscale's white
+    # swscale's white
+    levels = (
+        VideoReformatter().reformat(frame, format="rgb48le", **colour.to_rgb(color, False)).to_ndarray()
+        / 0xFF00
+    )
     return np.minimum(levels, 1)
 
 
@@ -71,7 +86,9 @@ def packets(path, kind="audio"):
             if packet.size and packet.stream_index in found:
                 unit = Fraction(packet.time_base)
                 begin = packet.pts * unit - start
-                found[packet.stream_index].append((begin, begin + (packet.duration or 0) * unit, bytes(packet)))
+                found[packet.stream_index].append(
+                    (begin, begin + (packet.duration or 0) * unit, bytes(packet))
+                )
         return list(found.values())
 
 
@@ -83,14 +100,14 @@ def heard(path, track=0):
         line, end = np.zeros(stream.rate * 5), -stream.rate
         for frame in container.decode(stream):
             samples = frame.to_ndarray()
-            samples = samples[0, ::frame.layout.nb_channels] if samples.shape[0] == 1 else samples[0]
+            samples = samples[0, :: frame.layout.nb_channels] if samples.shape[0] == 1 else samples[0]
             samples = samples / (np.iinfo(samples.dtype).max if samples.dtype.kind == "i" else 1)
             begin = round((frame.pts * Fraction(frame.time_base) - start) * stream.rate)
             if abs(begin - end) < stream.rate * 0.002:
                 begin = end  # a player does not tear sound apart because a container counts milliseconds
             end = begin + len(samples)
-            samples = samples[max(0, -begin):]
-            line[max(0, begin):max(0, begin) + len(samples)] = samples
+            samples = samples[max(0, -begin) :]
+            line[max(0, begin) : max(0, begin) + len(samples)] = samples
         return line
 
 
@@ -98,4 +115,7 @@ def alike(wanted, found, rate=48000):
     """The best correlation of two sounds within 1.5 ms: Matroska counts milliseconds, on the way in and on the way out."""
     reach = round(rate * 0.0015)
     inner = wanted[reach:-reach]
-    return max(np.corrcoef(inner, found[reach + lag:reach + lag + len(inner)])[0, 1] for lag in range(-reach, reach + 1, 2))
+    return max(
+        np.corrcoef(inner, found[reach + lag : reach + lag + len(inner)])[0, 1]
+        for lag in range(-reach, reach + 1, 2)
+    )

@@ -70,4 +70,7 @@ def save(folder: Path, version: str = "1.1", vae: bool = False) -> None:
     torch.save(decoder_state(), place / "TCDecoder.ckpt")
     torch.save(prompt(), place / "posi_prompt.pth")
     if vae:
-        torch.save({**vae_state(), "encoder.conv1.weight": torch.zeros(3), "conv1.weight": torch.zeros(3)}, place / "Wan2.1_VAE.pth")
+        torch.save(
+            {**vae_state(), "encoder.conv1.weight": torch.zeros(3), "conv1.weight": torch.zeros(3)},
+            place / "Wan2.1_VAE.pth",
+        )

@@ -56,11 +56,17 @@ class Compact(nn.Module):
     def __init__(self, scale: int = 4, width: int = 16, layers: int = 2):
         super().__init__()
         self.scale = scale
-        inner = [module for _ in range(layers) for module in (nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width))]
-        self.body = nn.Sequential(nn.Conv2d(3, width, 3, 1, 1), nn.PReLU(width), *inner, nn.Conv2d(width, 3 * scale**2, 3, 1, 1))
+        inner = [
+            module for _ in range(layers) for module in (nn.Conv2d(width, width, 3, 1, 1), nn.PReLU(width))
+        ]
+        self.body = nn.Sequential(
+            nn.Conv2d(3, width, 3, 1, 1), nn.PReLU(width), *inner, nn.Conv2d(width, 3 * scale**2, 3, 1, 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.pixel_shuffle(self.body(x), self.scale) + F.interpolate(x, scale_factor=self.scale, mode="nearest")
+        return F.pixel_shuffle(self.body(x), self.scale) + F.interpolate(
+            x, scale_factor=self.scale, mode="nearest"
+        )
 
 
 def random_net(kind: type, seed: int = 0, **sizes) -> nn.Module:

@@ -12,8 +12,10 @@ import numpy as np
 
 from stereoreel.media.write.scheduling import kept_scheduling
 
-WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}  # matrix: red and blue in luma
-PLANAR = {"yuv420p": (2, 8), "yuv444p": (1, 8), "yuv420p10le": (2, 10), "yuv444p10le": (1, 10)}  # chroma step, bits
+# matrix: red and blue in luma
+WEIGHTS = {1: (0.2126, 0.0722), 5: (0.299, 0.114), 6: (0.299, 0.114), 9: (0.2627, 0.0593)}
+# chroma step, bits
+PLANAR = {"yuv420p": (2, 8), "yuv444p": (1, 8), "yuv420p10le": (2, 10), "yuv444p10le": (1, 10)}
 SOUND_TICK, SUBTITLE_TICK = 1024, Fraction(1, 1000)
 
 
@@ -30,9 +32,11 @@ def index_of(frame) -> int:
 
 def moving(frames: int, width: int = 64, height: int = 48) -> np.ndarray:
     """Textured frames that slide two pixels a frame: ``[N, H, W, 3]`` uint8."""
-    y, x = np.mgrid[0:height, 0:width + 2 * frames]
-    picture = np.stack([128 + 100 * np.sin(x / 5), 128 + 100 * np.cos(y / 7 + x / 11), 128 + 100 * np.sin((x + y) / 9)], -1)
-    return np.stack([picture[:, 2 * i:2 * i + width] for i in range(frames)]).astype(np.uint8)
+    y, x = np.mgrid[0:height, 0 : width + 2 * frames]
+    picture = np.stack(
+        [128 + 100 * np.sin(x / 5), 128 + 100 * np.cos(y / 7 + x / 11), 128 + 100 * np.sin((x + y) / 9)], -1
+    )
+    return np.stack([picture[:, 2 * i : 2 * i + width] for i in range(frames)]).astype(np.uint8)
 
 
 def to_yuv(rgb: np.ndarray, matrix: int = 1, full: bool = False, bits: int = 8) -> np.ndarray:
@@ -63,8 +67,10 @@ def video_frame(rgb: np.ndarray, pix_fmt: str, matrix: int, full: bool) -> av.Vi
         if channel and step == 2:
             codes = np.pad(codes, ((0, height % 2), (0, width % 2)), mode="edge")
             codes = np.round((codes[::2, ::2] + codes[1::2, ::2] + codes[::2, 1::2] + codes[1::2, 1::2]) / 4)
-        rows = np.zeros((plane.height, plane.line_size // (1 if bits == 8 else 2)), np.uint8 if bits == 8 else np.uint16)
-        rows[:, :codes.shape[1]] = codes
+        rows = np.zeros(
+            (plane.height, plane.line_size // (1 if bits == 8 else 2)), np.uint8 if bits == 8 else np.uint16
+        )
+        rows[:, : codes.shape[1]] = codes
         plane.update(rows.tobytes())
     return frame
 
@@ -91,10 +97,10 @@ def write_video(
 ) -> Path:
     """Write ``frames`` ``[N, H, W, 3 or 4]`` uint8 and what goes with them; the container follows the file's name.
 
-    ``matrix`` is the matrix really used, ``color`` = (primaries, transfer, matrix) and ``full`` the tags written (None: untagged,
-    limited range). ``times`` are seconds of each frame where the rate varies; ``start`` shifts the video. ``audio`` holds
-    ``(waveform [C, N] float, rate, codec, layout)`` or with a fifth item, its start in seconds; ``subtitles`` and
-    ``chapters`` hold ``(start, end, text)`` in seconds.
+    ``matrix`` is the matrix really used, ``color`` = (primaries, transfer, matrix) and ``full`` the tags
+    written (None: untagged, limited range). ``times`` are seconds of each frame where the rate varies;
+    ``start`` shifts the video. ``audio`` holds ``(waveform [C, N] float, rate, codec, layout)`` or with a
+    fifth item, its start in seconds; ``subtitles`` and ``chapters`` hold ``(start, end, text)`` in seconds.
     """
     path, fps = Path(path), Fraction(fps)
     with av.open(str(path), "w", options=container_options or {}) as container, kept_scheduling():
@@ -102,8 +108,18 @@ def write_video(
         sounds = [(_sound_stream(container, *sound[1:4]), *sound) for sound in audio]
         texts = _subtitle_stream(container, path.suffix) if subtitles else None
         if chapters:
-            container.set_chapters([{"id": i, "start": int(begin * 1000), "end": int(end * 1000), "time_base": Fraction(1, 1000),
-                                     "metadata": {"title": title}} for i, (begin, end, title) in enumerate(chapters, 1)])
+            container.set_chapters(
+                [
+                    {
+                        "id": i,
+                        "start": int(begin * 1000),
+                        "end": int(end * 1000),
+                        "time_base": Fraction(1, 1000),
+                        "metadata": {"title": title},
+                    }
+                    for i, (begin, end, title) in enumerate(chapters, 1)
+                ]
+            )
         for packet in _encoded(video, frames, fps, pix_fmt, matrix, bool(full), times, start, interlaced):
             container.mux(packet)
         for stream, waveform, rate, _, layout, *begin in sounds:
@@ -147,7 +163,7 @@ def _sound_stream(container, rate, codec, layout):
 
 def _sound_packets(stream, waveform, rate, layout, begin=0):
     for offset in range(0, waveform.shape[1], SOUND_TICK):
-        piece = np.ascontiguousarray(waveform[:, offset:offset + SOUND_TICK])
+        piece = np.ascontiguousarray(waveform[:, offset : offset + SOUND_TICK])
         frame = av.AudioFrame.from_ndarray(piece, format="fltp", layout=layout)
         frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), offset + round(begin * rate)
         yield from stream.encode(frame)
@@ -170,7 +186,9 @@ def _subtitle_packet(stream, suffix, begin, end, text):
 def tone(seconds: float, rate: int = 48000, channels: int = 2) -> np.ndarray:
     """``[C, N]`` float32: a different sine in each channel."""
     time = np.arange(round(seconds * rate)) / rate
-    return np.stack([0.5 * np.sin(2 * np.pi * 220 * (c + 1) * time) for c in range(channels)]).astype(np.float32)
+    return np.stack([0.5 * np.sin(2 * np.pi * 220 * (c + 1) * time) for c in range(channels)]).astype(
+        np.float32
+    )
 
 
 def turn(path: Path, degrees: int) -> None:
@@ -181,7 +199,7 @@ def turn(path: Path, degrees: int) -> None:
     data = bytearray(path.read_bytes())
     head = data.index(b"tkhd")
     at = data.index(plain, head)
-    data[at:at + len(matrix)] = matrix
+    data[at : at + len(matrix)] = matrix
     path.write_bytes(data)
 
 
@@ -189,7 +207,7 @@ def spoil(path: Path, begin: float, length: int, seed: int = 0) -> None:
     """Overwrite ``length`` bytes at the fraction ``begin`` of a file with noise."""
     data = bytearray(path.read_bytes())
     at = int(len(data) * begin)
-    data[at:at + length] = np.random.default_rng(seed).integers(0, 256, length, np.uint8).tobytes()
+    data[at : at + length] = np.random.default_rng(seed).integers(0, 256, length, np.uint8).tobytes()
     path.write_bytes(data)
 
 
@@ -199,14 +217,14 @@ def lose(path: Path, frames: Sequence[int]) -> None:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
     for begin, size in (places[frame] for frame in frames):
-        data[begin:begin + size] = bytes(size)
+        data[begin : begin + size] = bytes(size)
     path.write_bytes(data)
 
 
 def truncate(path: Path, keep: float) -> None:
     """Keep only the first part of a file."""
     data = path.read_bytes()
-    path.write_bytes(data[:int(len(data) * keep)])
+    path.write_bytes(data[: int(len(data) * keep)])
 
 
 def read_planes(path: Path) -> list[np.ndarray]:

@@ -1,7 +1,7 @@
 """A package with the interface that NVIDIA documents for nvidia-vfx, on any device: pictures are repeated and mixed, not enhanced.
 
-It is as strict as the documents: sizes and ``load`` come first, pictures are float32 ``[3, H, W]`` and contiguous, a result lies in a
-buffer that the next run overwrites, and arguments have the documented names.
+It is as strict as the documents: sizes and ``load`` come first, pictures are float32 ``[3, H, W]`` and
+contiguous, a result lies in a buffer that the next run overwrites, and arguments have the documented names.
 """
 
 from enum import IntEnum
@@ -39,7 +39,12 @@ class Effect:
         if not self.is_loaded:
             raise RuntimeError("load() first")
         for picture in pictures:
-            if picture.dtype != torch.float32 or picture.ndim != 3 or picture.shape[0] != 3 or not picture.is_contiguous():
+            if (
+                picture.dtype != torch.float32
+                or picture.ndim != 3
+                or picture.shape[0] != 3
+                or not picture.is_contiguous()
+            ):
                 raise RuntimeError("wants float32 [3, H, W], contiguous")
 
     @staticmethod
@@ -64,26 +69,40 @@ def package() -> ModuleType:
         def run(self, input_array, *, non_blocking: bool = False, stream_ptr: int = 0):
             self.check(input_array)
             height, width = input_array.shape[1:]
-            module.journal.append((self.quality.name, (width, height), (self.output_width, self.output_height)))
+            module.journal.append(
+                (self.quality.name, (width, height), (self.output_width, self.output_height))
+            )
             same = (self.output_width, self.output_height) == (width, height)
             if self.quality.name.startswith(("DENOISE", "DEBLUR")) and not same:
                 raise RuntimeError("denoise and deblur keep the size")
-            if not same and not (width <= self.output_width <= 4 * width and height <= self.output_height <= 4 * height):
+            if not same and not (
+                width <= self.output_width <= 4 * width and height <= self.output_height <= 4 * height
+            ):
                 raise RuntimeError("up to four times the size")
             if not same and (self.output_width % 8 or self.output_height % 8):
                 raise RuntimeError("sizes divide by 8")
-            return self.answer(F.interpolate(input_array[None], (self.output_height, self.output_width), mode="nearest-exact")[0])
+            return self.answer(
+                F.interpolate(
+                    input_array[None], (self.output_height, self.output_width), mode="nearest-exact"
+                )[0]
+            )
 
     class VideoFrameGeneration(base):
         Mode = IntEnum("Mode", {"LOW": 0, "MEDIUM": 1, "HIGH": 2})
 
-        def __init__(self, mode=Mode.MEDIUM, automatic_shot_change_detection_enabled: bool = True, device: int = 0):
+        def __init__(
+            self, mode=Mode.MEDIUM, automatic_shot_change_detection_enabled: bool = True, device: int = 0
+        ):
             super().__init__(device)
             self.mode, self.input_width, self.input_height = mode, None, None
 
-        def run_at_timestep(self, previous, current, timestep: float, *, shot_change: bool = False, stream_ptr: int = 0):
+        def run_at_timestep(
+            self, previous, current, timestep: float, *, shot_change: bool = False, stream_ptr: int = 0
+        ):
             self.check(previous, current)
-            if not 0 < timestep < 1 or {previous.shape, current.shape} != {(3, self.input_height, self.input_width)}:
+            if not 0 < timestep < 1 or {previous.shape, current.shape} != {
+                (3, self.input_height, self.input_width)
+            }:
                 raise RuntimeError("a time between two frames of the declared size")
             module.journal.append((self.mode.name, timestep))
             return self.answer(torch.lerp(previous, current, timestep))

@@ -10,8 +10,12 @@ def object_info() -> dict:
 
 
 def _node(node: Node) -> dict:
-    required = {socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if not socket.optional}
-    optional = {socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if socket.optional}
+    required = {
+        socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if not socket.optional
+    }
+    optional = {
+        socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if socket.optional
+    }
     for option in node.options:
         (required if option.name == "video" else optional)[option.name] = _widget(option)
     return {
@@ -31,7 +35,9 @@ def _node(node: Node) -> dict:
 
 
 def _widget(option: Option) -> list:
-    facts = {"default": option.default, "tooltip": option.text} | ({"advanced": True} if option.advanced else {})
+    facts = {"default": option.default, "tooltip": option.text} | (
+        {"advanced": True} if option.advanced else {}
+    )
     if option.name == "video":
         return ["COMBO", facts | {"options": [option.default], "video_upload": True}]
     if option.choices:
@@ -41,10 +47,15 @@ def _widget(option: Option) -> list:
     if isinstance(option.default, str):
         return ["STRING", facts]
     bounds = {"min": option.low, "max": option.high, "step": option.step}
-    return ["INT" if isinstance(option.default, int) else "FLOAT", facts | {name: value for name, value in bounds.items() if value is not None}]
+    return [
+        "INT" if isinstance(option.default, int) else "FLOAT",
+        facts | {name: value for name, value in bounds.items() if value is not None},
+    ]
 
 
-def _core(name: str, required: dict, outputs: list[tuple[str, str]], output_node=False, optional=None) -> dict:
+def _core(
+    name: str, required: dict, outputs: list[tuple[str, str]], output_node=False, optional=None
+) -> dict:
     return {
         "input": {"required": required, "optional": optional or {}},
         "input_order": {"required": list(required), "optional": list(optional or {})},

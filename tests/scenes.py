@@ -1,11 +1,12 @@
 """Synthetic scenes whose every view is exact: layered slanted planes with analytic textures, seen from any time and either eye.
 
-A pixel's colour at (x, y) comes from the nearest layer whose shape holds the point that maps there, so the other eye, the frame
-in between, the depth, the motion and what is hidden from where are all known without any resampling.
-Pixel centres lie at whole coordinates; an eye moves a point by ``eye * divergence / 100 * width * (depth - convergence)`` pixels.
+A pixel's colour at (x, y) comes from the nearest layer whose shape holds the point that maps there, so the
+other eye, the frame in between, the depth, the motion and what is hidden from where are all known without any
+resampling. Pixel centres lie at whole coordinates; an eye moves a point by ``eye * divergence / 100 * width *
+(depth - convergence)`` pixels.
 
-The ray tracer of the sample cannot take their place: its highlights, reflections and haze change with the viewpoint, so that a point
-that both eyes see differs by 39 to 48 dB there, and by nothing here.
+The ray tracer of the sample cannot take their place: its highlights, reflections and haze change with the
+viewpoint, so that a point that both eyes see differs by 39 to 48 dB there, and by nothing here.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ class Texture:
         """Colour ``[..., 3]`` at any points."""
         cycles, phase, mix, base = self._waves()
         color = u.new_empty(*u.shape, 3, dtype=torch.float32)
-        for some_u, some_v, out in zip(u.reshape(-1).split(8192), v.reshape(-1).split(8192), color.view(-1, 3).split(8192)):
+        for some_u, some_v, out in zip(
+            u.reshape(-1).split(8192), v.reshape(-1).split(8192), color.view(-1, 3).split(8192)
+        ):
             turns = some_u[:, None] * cycles[0] + some_v[:, None] * cycles[1] + phase
             torch.mm(torch.sin((turns - turns.floor()).float() * math.tau), mix, out=out)
         return color.tanh_().mul_(0.45).add_(base)
@@ -53,8 +56,9 @@ class Texture:
 class Layer:
     """A flat piece of the scene; ``shape`` is "plane" (no edge), "ground" (all below ``center``), "box", "ellipse".
 
-    ``depth`` is inverse depth at the centre (near = 1), ``slant`` its change over one frame width and one frame height.
-    ``center`` and half sizes ``radius`` are in pixels at time 0, ``angle`` in radians, ``velocity`` in pixels a frame.
+    ``depth`` is inverse depth at the centre (near = 1), ``slant`` its change over one frame width and one
+    frame height. ``center`` and half sizes ``radius`` are in pixels at time 0, ``angle`` in radians,
+    ``velocity`` in pixels a frame.
     """
 
     shape: str
@@ -78,7 +82,9 @@ class Layer:
     def plane(self, width: int, height: int) -> Tensor:
         """``[3]``: inverse depth as a function of the layer's points (u, v, 1)."""
         per_x, per_y = self.slant[0] / width, self.slant[1] / height
-        return torch.tensor([per_x, per_y, self.depth - per_x * self.center[0] - per_y * self.center[1]], dtype=torch.float64)
+        return torch.tensor(
+            [per_x, per_y, self.depth - per_x * self.center[0] - per_y * self.center[1]], dtype=torch.float64
+        )
 
     def holds(self, across: Tensor, along: Tensor) -> Tensor:
         """True where the shape contains the point, given in its own axes."""
@@ -132,7 +138,9 @@ class Scene:
     def clip(self, frames: int, step: float = 1.0) -> tuple[Tensor, Tensor]:
         """Images ``[T, H, W, 3]`` and depth ``[T, H, W, 1]`` at times 0, step, 2 step ..."""
         views = [self.render(index * step) for index in range(frames)]
-        return torch.stack([view.image for view in views]), torch.stack([view.depth for view in views])[..., None]
+        return torch.stack([view.image for view in views]), torch.stack([view.depth for view in views])[
+            ..., None
+        ]
 
     def disparity(self, depth: Tensor) -> Tensor:
         """Pixels by which an eye at 1 moves points of this depth."""
@@ -148,7 +156,12 @@ class Scene:
             there = self._matrix(index, to_t, to_eye) @ self._inverse(index, t, eye)
             there_x[own], there_y[own] = (_affine(row, x[own], y[own]) for row in there[:2])
         _, seen = self.look(there_x, there_y, to_t, to_eye)
-        inside = (there_x >= -0.5) & (there_x < self.width - 0.5) & (there_y >= -0.5) & (there_y < self.height - 0.5)
+        inside = (
+            (there_x >= -0.5)
+            & (there_x < self.width - 0.5)
+            & (there_y >= -0.5)
+            & (there_y < self.height - 0.5)
+        )
         return there_x, there_y, inside & (seen == layer)
 
     def holes(self, eye: float, t: float = 0.0, source_eye: float = 0.0) -> Tensor:
@@ -163,7 +176,10 @@ class Scene:
 
     def pixels(self) -> tuple[Tensor, Tensor]:
         """x and y ``[H, W]`` of every pixel."""
-        rows, columns = torch.arange(self.height, dtype=torch.float64), torch.arange(self.width, dtype=torch.float64)
+        rows, columns = (
+            torch.arange(self.height, dtype=torch.float64),
+            torch.arange(self.width, dtype=torch.float64),
+        )
         return columns[None].expand(self.height, -1), rows[:, None].expand(-1, self.width)
 
     def look(self, x: Tensor, y: Tensor, t: float, eye: float) -> tuple[Tensor, Tensor]:
@@ -233,15 +249,40 @@ def street(seed: int, width: int = 320, height: int = 192, **view) -> Scene:
         return low + (high - low) * torch.rand((), generator=random, dtype=torch.float64).item()
 
     horizon = (width / 2, pick(0.4, 0.55) * height)
-    layers = [Layer("plane", pick(0.1, 0.2), Texture(seed * 100), (width / 2, height / 2), slant=(pick(-0.08, 0.08), pick(-0.04, 0.04))),
-              Layer("ground", 0.2, Texture(seed * 100 + 1), horizon, slant=(pick(-0.05, 0.05), pick(0.9, 1.2)))]
+    layers = [
+        Layer(
+            "plane",
+            pick(0.1, 0.2),
+            Texture(seed * 100),
+            (width / 2, height / 2),
+            slant=(pick(-0.08, 0.08), pick(-0.04, 0.04)),
+        ),
+        Layer("ground", 0.2, Texture(seed * 100 + 1), horizon, slant=(pick(-0.05, 0.05), pick(0.9, 1.2))),
+    ]
     for index, depth in enumerate((0.3, 0.42, 0.55, 0.68, 0.8)):
         radius = (pick(0.04, 0.11) * width, pick(0.10, 0.24) * height)
         center = ((pick(0.05, 0.95)) * width, pick(0.2, 0.8) * height)
-        layers.append(Layer("ellipse" if index % 2 else "box", depth, Texture(seed * 100 + 2 + index), center, radius,
-                            0.0 if index % 2 else pick(-0.25, 0.25), slant=(pick(-0.3, 0.3), pick(-0.15, 0.15))))
+        layers.append(
+            Layer(
+                "ellipse" if index % 2 else "box",
+                depth,
+                Texture(seed * 100 + 2 + index),
+                center,
+                radius,
+                0.0 if index % 2 else pick(-0.25, 0.25),
+                slant=(pick(-0.3, 0.3), pick(-0.15, 0.15)),
+            )
+        )
     for index, half in enumerate((0.5, 1.0, 1.5, 3.0, 6.0)):
         center = ((index + pick(0.2, 0.8)) / 5 * width, pick(0.3, 0.7) * height)
-        layers.append(Layer("box", pick(0.5, 0.92), Texture(seed * 100 + 20 + index), center, (half, pick(0.2, 0.35) * height),
-                            pick(-0.3, 0.3) if index % 2 else 0.0))
+        layers.append(
+            Layer(
+                "box",
+                pick(0.5, 0.92),
+                Texture(seed * 100 + 20 + index),
+                center,
+                (half, pick(0.2, 0.35) * height),
+                pick(-0.3, 0.3) if index % 2 else 0.0,
+            )
+        )
     return Scene(width, height, tuple(layers), **view)

@@ -8,6 +8,7 @@ from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 
 def exact(left, right):
     """Dubois' mixture in double precision, the sRGB curve by its formula."""
+
     def linear(color):
         return torch.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
 
@@ -23,9 +24,14 @@ def test_dubois_is_within_a_fifth_of_an_8_bit_level_of_the_formula(brightest):
 
 
 def test_colours_out_of_range_are_clipped_and_what_is_no_number_is_black():
-    strange, plain = torch.tensor([[[[1.5, torch.inf, 7e9]]], [[[-1, -torch.inf, torch.nan]]]]), torch.tensor([[[[1.0, 1, 1]]], [[[0.0, 0, 0]]]])
+    strange, plain = (
+        torch.tensor([[[[1.5, torch.inf, 7e9]]], [[[-1, -torch.inf, torch.nan]]]]),
+        torch.tensor([[[[1.0, 1, 1]]], [[[0.0, 0, 0]]]]),
+    )
     for other in (strange.flip(0), strange):
-        assert torch.equal(dubois(strange, other), dubois(plain, plain if other is strange else plain.flip(0)))
+        assert torch.equal(
+            dubois(strange, other), dubois(plain, plain if other is strange else plain.flip(0))
+        )
 
 
 def test_no_frames_give_no_frames():

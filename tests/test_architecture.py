@@ -23,7 +23,9 @@ ROOMS = {
     "film": {*SHARED, "media", "models", "workflow"}, "analysis": {*SHARED, "media", "models", "stages", "viewing", "workflow"},
     "cli": {*SHARED, "media", "models", "workflow", "viewing", "film", "analysis", "sample"},
 }  # fmt: skip
-EMPTY = re.compile(r"\{\}|\[\]|(\w+\.)?((dict|list|set|deque|Counter|OrderedDict|Weak\w+)\(\)|defaultdict\(\w*\))")
+EMPTY = re.compile(
+    r"\{\}|\[\]|(\w+\.)?((dict|list|set|deque|Counter|OrderedDict|Weak\w+)\(\)|defaultdict\(\w*\))"
+)
 HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"}
 
 
@@ -44,7 +46,9 @@ def imports(file: Path):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield from ((node.level, ".".join(filter(None, (node.module, alias.name)))) for alias in node.names)
+            yield from (
+                (node.level, ".".join(filter(None, (node.module, alias.name)))) for alias in node.names
+            )
 
 
 ENGINE = sorted((ROOT / "stereoreel").rglob("*.py"))
@@ -61,7 +65,9 @@ def test_imports_go_one_way(file):
         if place[0] != "stereoreel":
             continue
         assert level < len(place), f"{'.' * level}{name} climbs out of the engine"
-        assert not (level == 0 and top in ("nodes", "stereoreel")), f"the engine imports itself relatively, not {name}"
+        assert not (level == 0 and top in ("nodes", "stereoreel")), (
+            f"the engine imports itself relatively, not {name}"
+        )
         room = place[1]
         if room == "nets":
             assert level <= 1, "a network imports torch, its neighbours, and nothing else of ours"
@@ -79,8 +85,11 @@ def rooms_imported(file: Path) -> set[str]:
     return {room for room in found if room == "front" or (ROOT / "stereoreel" / room).is_dir()} - {place[0]}
 
 
-@pytest.mark.parametrize("file", [file for file in ENGINE if file.parent != ROOT / "stereoreel"],
-                         ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "file",
+    [file for file in ENGINE if file.parent != ROOT / "stereoreel"],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
 def test_rooms_import_one_way(file):
     room = file.relative_to(ROOT / "stereoreel").parts[0]
     assert rooms_imported(file) <= ROOMS[room]
@@ -127,6 +136,8 @@ def test_signatures_stay_short():
             if count > MOST_PARAMETERS:
                 found[f"{place}:{name}"] = count
     assert found.keys() == LONG_SIGNATURES.keys()
+
+
 def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
     """A file under another name would never be looked for: its node would run as any stage does."""
     from stereoreel.models import catalog
@@ -136,7 +147,11 @@ def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
     kinds = {node.kind for node in NODES}
     assert set(own) <= kinds and kinds - set(own) <= set(catalog.KINDS)
     for kind, file in own.items():
-        classes = {node.name for node in ast.parse(file.read_text(encoding="utf-8")).body if isinstance(node, ast.ClassDef)}
+        classes = {
+            node.name
+            for node in ast.parse(file.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.ClassDef)
+        }
         assert f"{kind.title()}Node" in classes
 
 
@@ -150,15 +165,22 @@ SOCKETS = re.compile(r"(IMAGE|MASK|VIDEO|AUDIO|LATENT|FLOAT|INT|STRING|BOOLEAN|C
 def strings(file: Path):
     """(line, text) of every string in a file, also the parts of f-strings; docstrings are left out."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    documents = {id(node.body[0].value) for node in ast.walk(tree)
-                 if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None}
+    documents = {
+        id(node.body[0].value)
+        for node in ast.walk(tree)
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        and ast.get_docstring(node) is not None
+    }
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
             yield node.lineno, node.value
 
 
-@pytest.mark.parametrize("file", [file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents],
-                         ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "file",
+    [file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents],
+    ids=lambda file: str(file.relative_to(ROOT)),
+)
 def test_comfyuis_words_stand_in_the_workflow_room(file):
     """Sentences may name ComfyUI to the user; what has no space in it is a path, a module or a type."""
     for line, text in strings(file):
@@ -214,7 +236,9 @@ def test_a_kind_is_known_in_its_own_places_alone(file):
                                     'TABLE = {"upscale": 1}', 'options["stereo"] = 2'])  # fmt: skip
 def test_asking_for_a_kind_by_name_is_seen(source):
     assert kinds_asked_for(source, {"depth", "vsr", "advise", "keep", "upscale", "stereo"})
-    assert not kinds_asked_for('ORDER = ("vsr", "depth"); made["depth"], {"depth": 1}, "depth" in made', {"depth", "vsr"})
+    assert not kinds_asked_for(
+        'ORDER = ("vsr", "depth"); made["depth"], {"depth": 1}, "depth" in made', {"depth", "vsr"}
+    )
 
 
 def test_every_kind_has_its_stages_its_models_and_a_node():
@@ -230,7 +254,11 @@ def test_every_kind_has_its_stages_its_models_and_a_node():
 
 
 def test_every_room_says_what_it_is_for():
-    folders = {path.name for path in (ROOT / "stereoreel").iterdir() if path.is_dir() and not path.name.startswith("__")}
+    folders = {
+        path.name
+        for path in (ROOT / "stereoreel").iterdir()
+        if path.is_dir() and not path.name.startswith("__")
+    }
     assert folders == set(ROOMS)
     for room in (ROOT / "stereoreel").rglob("__init__.py"):
         assert ast.get_docstring(ast.parse(room.read_text(encoding="utf-8")))
@@ -238,13 +266,16 @@ def test_every_room_says_what_it_is_for():
 
 def test_no_module_imports_itself_by_way_of_others():
     """Imports that run when a module is loaded; those inside functions and for type checkers do not."""
-    names = {".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file for file in ENGINE}
+    names = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in ENGINE
+    }
     graph = {name: set() for name in names}
     for name, file in names.items():
         base = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
         for node in ast.parse(file.read_text(encoding="utf-8")).body:
             if isinstance(node, ast.ImportFrom) and node.level:
-                module = [*base[:len(base) - node.level + 1], *filter(None, [node.module])]
+                module = [*base[: len(base) - node.level + 1], *filter(None, [node.module])]
                 for alias in node.names:
                     full = ".".join([*module, alias.name])
                     graph[name].add(full if full in names else ".".join(module))
@@ -270,7 +301,9 @@ def remembered(module: ast.Module) -> list[str]:
 
 @pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_module_remembers(file):
-    assert not remembered(ast.parse(file.read_text(encoding="utf-8"))), "let an object that has an owner keep it"
+    assert not remembered(ast.parse(file.read_text(encoding="utf-8"))), (
+        "let an object that has an owner keep it"
+    )
 
 
 @pytest.mark.parametrize("code", [
@@ -288,7 +321,9 @@ def test_nothing_eats_a_cancel(file):
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ExceptHandler):
             names = [node.type] if not isinstance(node.type, ast.Tuple) else node.type.elts
-            assert node.type is not None and not any(getattr(name, "id", "") in ("Exception", "BaseException") for name in names)
+            assert node.type is not None and not any(
+                getattr(name, "id", "") in ("Exception", "BaseException") for name in names
+            )
 
 
 def test_the_declarations_load_nothing_heavy():
@@ -313,5 +348,7 @@ def test_no_library_of_a_desktop_is_needed(tmp_path):
     hidden = {**os.environ, "LD_LIBRARY_PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, env=hidden)
     assert done.stdout.strip() == "(64, 64, 2)", done.stderr
-    asked = subprocess.run([sys.executable, "-c", "import ctypes; ctypes.CDLL('libGL.so.1')"], capture_output=True, env=hidden)
+    asked = subprocess.run(
+        [sys.executable, "-c", "import ctypes; ctypes.CDLL('libGL.so.1')"], capture_output=True, env=hidden
+    )
     assert asked.returncode, "the broken library hides nothing"

@@ -24,7 +24,17 @@ def pictures(count: int, width: int, height: int) -> np.ndarray:
 
 
 def run(source: Path, target: Path, *settings: str) -> int:
-    return main(["run", DEFAULT, "--input", str(source), "--output", str(target), *(word for one in settings for word in ("--set", one))])
+    return main(
+        [
+            "run",
+            DEFAULT,
+            "--input",
+            str(source),
+            "--output",
+            str(target),
+            *(word for one in settings for word in ("--set", one)),
+        ]
+    )
 
 
 def no_video(folder: Path, what: str) -> Path:
@@ -32,7 +42,9 @@ def no_video(folder: Path, what: str) -> Path:
     if what == "sound":
         with av.open(str(path), "w") as file:
             stream = file.add_stream("aac", 48000)
-            frame = av.AudioFrame.from_ndarray(tone(0.5, channels=1).astype(np.float32).reshape(1, -1), "fltp", "mono")
+            frame = av.AudioFrame.from_ndarray(
+                tone(0.5, channels=1).astype(np.float32).reshape(1, -1), "fltp", "mono"
+            )
             frame.sample_rate = 48000
             file.mux([*stream.encode(frame), *stream.encode(None)])
     elif what == "text":
@@ -58,7 +70,11 @@ def test_a_package_that_was_not_installed_is_told_with_what_installs_it(tmp_path
     monkeypatch.setitem(sys.modules, "cv2", None)
     assert run(tmp_path / "in.mkv", tmp_path / "out.mp4") == 1
     error = capsys.readouterr().err.strip()
-    assert "(node 1) needs the package cv2" in error and f"pip install -r {ROOT / 'requirements.txt'}" in error and "\n" not in error
+    assert (
+        "(node 1) needs the package cv2" in error
+        and f"pip install -r {ROOT / 'requirements.txt'}" in error
+        and "\n" not in error
+    )
     assert not list(tmp_path.glob("out*"))
 
 
@@ -76,11 +92,22 @@ def test_a_frame_too_wide_for_the_codec_is_told_before_the_work(tmp_path, capsys
     assert run(tmp_path / "wide.mkv", tmp_path / "out.mp4", "vsr.factor=2") == 1
     error = capsys.readouterr().err
     assert "65536" in error and "Traceback" not in error and not list(tmp_path.glob("out*"))
-    assert run(tmp_path / "wide.mkv", tmp_path / "out.mkv", "encode.format=ffv1", "vsr.factor=1", "encode.layout=left") == 0
+    assert (
+        run(
+            tmp_path / "wide.mkv",
+            tmp_path / "out.mkv",
+            "encode.format=ffv1",
+            "vsr.factor=1",
+            "encode.layout=left",
+        )
+        == 0
+    )
 
 
 def test_a_truncated_file_gives_the_frames_it_has_and_a_warning(tmp_path):
-    write_video(tmp_path / "in.mp4", pictures(30, 64, 48), Fraction(25), container_options={"movflags": "faststart"})
+    write_video(
+        tmp_path / "in.mp4", pictures(30, 64, 48), Fraction(25), container_options={"movflags": "faststart"}
+    )
     truncate(tmp_path / "in.mp4", 0.5)
     with pytest.warns(UserWarning, match="ends early"):
         assert run(tmp_path / "in.mp4", tmp_path / "out.mp4") == 0

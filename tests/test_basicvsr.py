@@ -38,7 +38,9 @@ def put(tmp_path):
 
 
 def made(model, clip, host, chunk=None, **options):
-    return frames(apply(Plan("vsr", {"model": model, "precision": "fp32", **options}, "VSR"), clip)["clip"], host, chunk)
+    return frames(
+        apply(Plan("vsr", {"model": model, "precision": "fp32", **options}, "VSR"), clip)["clip"], host, chunk
+    )
 
 
 def ahead(monkeypatch, count):
@@ -69,14 +71,18 @@ def test_safetensors_run_too(tmp_path, host, tensor_clip):
     path = tmp_path / "models" / "vsr" / "RealBasicVSR_x4.pth"
     path.parent.mkdir(parents=True)
     save_file(net.state_dict(), path)
-    torch.testing.assert_close(made("realbasicvsr", tensor_clip(images), host, factor=4.0), alone(net, images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        made("realbasicvsr", tensor_clip(images), host, factor=4.0), alone(net, images), atol=1e-5, rtol=0
+    )
 
 
 @pytest.mark.parametrize("contents", [
     {"state_dict": {"conv_first.weight": torch.zeros(64, 3, 3, 3)}}, {"generator.deform_align.backward_1.weight": torch.zeros(8, 16, 3, 3)},
 ])  # fmt: skip
 def test_a_file_of_another_network_is_refused_by_name(contents, put, host, tensor_clip):
-    with pytest.raises(ValueError, match=r"reds4\S+\.pth: (These tensors are of no BasicVSR|BasicVSR\+\+ has)") as refused:
+    with pytest.raises(
+        ValueError, match=r"reds4\S+\.pth: (These tensors are of no BasicVSR|BasicVSR\+\+ has)"
+    ) as refused:
         made(put(None, contents=contents), tensor_clip(footage(2)), host)
     assert "\n" not in str(refused.value)
 
@@ -104,7 +110,9 @@ def test_windows_do_not_show(kind, put, host, tensor_clip, monkeypatch):
     worst = (out - whole).abs().amax((1, 2, 3))
     assert worst.max() < STEP and worst[0] <= worst[3]
     ahead(monkeypatch, 1)
-    assert (made(model, tensor_clip(images), host, factor=float(getattr(net, "scale", 4)), window=4) - whole).abs().max() > 2 * worst.max()
+    assert (
+        made(model, tensor_clip(images), host, factor=float(getattr(net, "scale", 4)), window=4) - whole
+    ).abs().max() > 2 * worst.max()
 
 
 def test_realbasicvsr_remembers_what_comes_before_exactly(put, host, tensor_clip, monkeypatch):
@@ -133,7 +141,12 @@ def test_any_size_is_met_exactly_by_reducing_the_networks_result(factor, put, ho
     out = made(put(net), tensor_clip(images), host, factor=factor)
     width, height = scaled_size(67, 70, factor)
     assert out.shape == (2, height, width, 3)
-    torch.testing.assert_close(out, resize(alone(net, images), height, width) if factor < 4 else alone(net, images), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        out,
+        resize(alone(net, images), height, width) if factor < 4 else alone(net, images),
+        atol=1e-5,
+        rtol=0,
+    )
 
 
 @every_kind
@@ -141,13 +154,20 @@ def test_any_size_is_met_exactly_by_reducing_the_networks_result(factor, put, ho
 def test_small_odd_and_single_frames_run(kind, count, size, put, host, tensor_clip):
     clip = tensor_clip(frames=count, size=size)
     out = made(put(small(kind), kind), clip, host, factor=3.25)
-    assert out.shape == (count, *(int(side * 3.25 + 0.5) for side in size), 3) and out.isfinite().all() and out.min() >= 0 and out.max() <= 1
+    assert (
+        out.shape == (count, *(int(side * 3.25 + 0.5) for side in size), 3)
+        and out.isfinite().all()
+        and out.min() >= 0
+        and out.max() <= 1
+    )
 
 
 def test_frames_that_are_too_small_are_mirrored_not_framed_in_black():
     image = torch.arange(12.0).view(1, 1, 3, 4)
     out = padded(image, 6, 6)
-    assert torch.equal(out[0, 0, :, 0], torch.tensor([0.0, 4, 8, 4, 0, 0])) and torch.equal(out[0, 0, 0], torch.tensor([0.0, 1, 2, 3, 2, 1]))
+    assert torch.equal(out[0, 0, :, 0], torch.tensor([0.0, 4, 8, 4, 0, 0])) and torch.equal(
+        out[0, 0, 0], torch.tensor([0.0, 1, 2, 3, 2, 1])
+    )
 
 
 def test_alpha_is_enlarged_beside(put, host, tensor_clip):
@@ -166,17 +186,23 @@ def test_one_channel_is_worked_on_as_gray(put, host, tensor_clip):
 def test_memory_law(put, host, tensor_clip):
     """As shipped: what is read ahead does not grow with the shot."""
     clip = tensor_clip(footage(1, 8, 8).repeat(130, 1, 1, 1))
-    stage = apply(Plan("vsr", {"model": put(small("RealBasicVSR"), "RealBasicVSR"), "window": MOST}, "VSR"), clip)["clip"]
+    stage = apply(
+        Plan("vsr", {"model": put(small("RealBasicVSR"), "RealBasicVSR"), "window": MOST}, "VSR"), clip
+    )["clip"]
     count, worst = lookahead(clip, stage, host, 5)
     assert count == 130 and worst <= 5 + MOST + AHEAD + 1 <= 5 + 64
 
 
 def test_larger_frames_get_shorter_windows_and_never_more_memory(tensor_clip):
     stage = BasicVSRStage(basicvsr.BasicVSRPlusPlus(), resolve(OPTIONS, {}), torch.device("cpu"))
-    infos = [tensor_clip(frames=1, size=size).info for size in ((120, 160), (270, 480), (540, 960), (1080, 1920))]
+    infos = [
+        tensor_clip(frames=1, size=size).info for size in ((120, 160), (270, 480), (540, 960), (1080, 1920))
+    ]
     sizes = [stage._window(info.height, info.width) for info in infos]
     assert sizes == sorted(sizes, reverse=True) and sizes[0] == MOST > sizes[-1] >= 1
-    offloaded = BasicVSRStage(basicvsr.BasicVSRPlusPlus(), resolve(OPTIONS, {"offload": "on"}), torch.device("cpu"))
+    offloaded = BasicVSRStage(
+        basicvsr.BasicVSRPlusPlus(), resolve(OPTIONS, {"offload": "on"}), torch.device("cpu")
+    )
     assert all(offloaded.memory(info) < stage.memory(info) for info in infos)
 
 
@@ -189,14 +215,20 @@ def test_features_may_wait_elsewhere(kind, put, host, tensor_clip):
 def test_cleaning_runs_as_often_as_asked(put, host, tensor_clip, monkeypatch):
     net, images = small("RealBasicVSR"), footage(4, 64, 64)
     model = put(net, "RealBasicVSR")
-    results = {passes: made(model, tensor_clip(images), host, factor=4.0, cleaning=passes) for passes in ("1", "2", "3", "auto")}
+    results = {
+        passes: made(model, tensor_clip(images), host, factor=4.0, cleaning=passes)
+        for passes in ("1", "2", "3", "auto")
+    }
     with torch.inference_mode():
         pictures = images.movedim(-1, 1)
         for passes in ("1", "2", "3"):
             pictures = pictures + net.dirt(pictures)
-            torch.testing.assert_close(results[passes], net.basicvsr(pictures).movedim(1, -1).clamp(0, 1), atol=1e-5, rtol=0)
+            torch.testing.assert_close(
+                results[passes], net.basicvsr(pictures).movedim(1, -1).clamp(0, 1), atol=1e-5, rtol=0
+            )
         change = float(net.dirt(images.movedim(-1, 1)).abs().mean())
-    assert change > 5 * STEP and torch.equal(results["auto"], results["3"])  # the network changes much, so that auto goes on
+    # the network changes much, so that auto goes on
+    assert change > 5 * STEP and torch.equal(results["auto"], results["3"])
     monkeypatch.setattr("stereoreel.stages.vsr.basicvsr_track.CLEAN", change * 1.01)
     assert torch.equal(made(model, tensor_clip(images), host, factor=4.0, cleaning="auto"), results["1"])
 
@@ -211,7 +243,10 @@ def test_automatic_cleaning_is_settled_on_the_first_frames_of_a_shot(put, host, 
     ahead(monkeypatch, 2)
     model, images = put(net, "RealBasicVSR"), torch.cat([calm, wild] if low < high else [wild, calm])
     given = dict(host=host, factor=4.0, window=4)
-    assert torch.equal(made(model, tensor_clip(images), **given, cleaning="auto"), made(model, tensor_clip(images), **given, cleaning="1"))
+    assert torch.equal(
+        made(model, tensor_clip(images), **given, cleaning="auto"),
+        made(model, tensor_clip(images), **given, cleaning="1"),
+    )
     apart = made(model, tensor_clip(images, cuts=(6,)), **given, cleaning="auto")
     assert not torch.equal(apart[6:], made(model, tensor_clip(images, cuts=(6,)), **given, cleaning="1")[6:])
 

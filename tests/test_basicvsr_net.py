@@ -29,8 +29,9 @@ def test_published_networks_are_told_apart_by_their_tensors(name):
         net = make()
         state = {f"generator.{key}": tensor for key, tensor in net.state_dict().items()}
         found = basicvsr.load({**state, "step_counter": torch.zeros(1)})
-    assert type(found) is type(net) and {key: value.shape for key, value in found.state_dict().items()} == \
-        {key.removeprefix("generator."): value.shape for key, value in state.items()}
+    assert type(found) is type(net) and {key: value.shape for key, value in found.state_dict().items()} == {
+        key.removeprefix("generator."): value.shape for key, value in state.items()
+    }
     assert len(found.state_dict()) == tensors and sum(one.numel() for one in found.parameters()) == parameters
 
 
@@ -54,7 +55,9 @@ KEYS = {
 @pytest.mark.parametrize("name", KEYS)
 def test_tensors_bear_the_published_names(name):
     with torch.device("meta"):
-        state = (basicvsr.BasicVSRPlusPlus() if name == "BasicVSR++" else basicvsr.RealBasicVSR()).state_dict()
+        state = (
+            basicvsr.BasicVSRPlusPlus() if name == "BasicVSR++" else basicvsr.RealBasicVSR()
+        ).state_dict()
     assert {key: tuple(state[key].shape) for key in KEYS[name]} == KEYS[name]
 
 
@@ -91,7 +94,9 @@ def test_warping_reads_where_the_flow_leads():
     made = spynet.warp(image, flow)
     for row in range(5):
         for column in range(7):
-            wanted = at(image[0], row + float(flow[0, 1, row, column]), column + float(flow[0, 0, row, column]))
+            wanted = at(
+                image[0], row + float(flow[0, 1, row, column]), column + float(flow[0, 0, row, column])
+            )
             torch.testing.assert_close(made[0, :, row, column], wanted, atol=1e-5, rtol=0)
     shifted = spynet.warp(image, torch.tensor([20.0, 0.0]).view(1, 2, 1, 1).expand(1, 2, 5, 7), "border")
     assert torch.equal(shifted, image[..., -1:].expand_as(image))
@@ -104,7 +109,9 @@ def test_flow_found_at_the_coarsest_size_grows_with_it_and_is_scaled_back():
         nn.init.zeros_(parameter)
     net.basic_module[0].basic_module[4].conv.bias.data = torch.tensor([1.0, -0.5])
     flow = net(torch.rand(1, 3, 40, 80), torch.rand(1, 3, 40, 80))
-    torch.testing.assert_close(flow, torch.tensor([32 * 80 / 96, -16 * 40 / 64]).view(1, 2, 1, 1).expand(1, 2, 40, 80))
+    torch.testing.assert_close(
+        flow, torch.tensor([32 * 80 / 96, -16 * 40 / 64]).view(1, 2, 1, 1).expand(1, 2, 40, 80)
+    )
 
 
 def naive_deform(image, offset, mask, weight, bias):
@@ -117,9 +124,13 @@ def naive_deform(image, offset, mask, weight, bias):
             for group in range(groups):
                 part = slice(group * channels // groups, (group + 1) * channels // groups)
                 for point in range(9):
-                    down, right = offset[2 * (9 * group + point) : 2 * (9 * group + point) + 2, row, column].tolist()
+                    down, right = offset[
+                        2 * (9 * group + point) : 2 * (9 * group + point) + 2, row, column
+                    ].tolist()
                     value = at(image[part], row - 1 + point // 3 + down, column - 1 + point % 3 + right)
-                    made[:, row, column] += weight[:, part, point // 3, point % 3] @ (value * mask[9 * group + point, row, column])
+                    made[:, row, column] += weight[:, part, point // 3, point % 3] @ (
+                        value * mask[9 * group + point, row, column]
+                    )
     return made
 
 
@@ -127,12 +138,18 @@ def naive_deform(image, offset, mask, weight, bias):
 def test_deformable_convolution_is_torchvisions_and_the_naive_one():
     ops = pytest.importorskip("torchvision.ops")
     generator = torch.Generator().manual_seed(0)
-    image, offset, mask, weight, bias = (torch.randn(size, generator=generator) for size in
-                                         ((1, 8, 6, 7), (1, 72, 6, 7), (1, 36, 6, 7), (5, 8, 3, 3), (5,)))
+    image, offset, mask, weight, bias = (
+        torch.randn(size, generator=generator)
+        for size in ((1, 8, 6, 7), (1, 72, 6, 7), (1, 36, 6, 7), (5, 8, 3, 3), (5,))
+    )
     offset, mask, weight = 3 * offset, mask.sigmoid(), weight / 8
     sampled = basicvsr.deform_by_sampling(image, offset, mask, weight, bias)
-    torch.testing.assert_close(sampled[0], naive_deform(image[0], offset[0], mask[0], weight, bias), atol=1e-6, rtol=0)
-    torch.testing.assert_close(sampled, ops.deform_conv2d(image, offset, weight, bias, padding=1, mask=mask), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        sampled[0], naive_deform(image[0], offset[0], mask[0], weight, bias), atol=1e-6, rtol=0
+    )
+    torch.testing.assert_close(
+        sampled, ops.deform_conv2d(image, offset, weight, bias, padding=1, mask=mask), atol=1e-6, rtol=0
+    )
     by_operator = basicvsr.deform_by_operator(ops.deform_conv2d, image, offset, mask, weight, bias)
     torch.testing.assert_close(sampled, by_operator, atol=1e-6, rtol=0)
 
@@ -147,9 +164,18 @@ def test_torchvision_is_used_only_where_it_runs(monkeypatch):
 @torch.no_grad()
 def test_offsets_that_are_no_numbers_show_in_the_result_and_crash_nothing():
     offset = torch.full((1, 36, 5, 6), torch.nan)
-    given = (torch.ones(1, 4, 5, 6), offset, torch.full((1, 18, 5, 6), torch.nan), torch.ones(2, 4, 3, 3), torch.zeros(2))
+    given = (
+        torch.ones(1, 4, 5, 6),
+        offset,
+        torch.full((1, 18, 5, 6), torch.nan),
+        torch.ones(2, 4, 3, 3),
+        torch.zeros(2),
+    )
     ops = pytest.importorskip("torchvision.ops")
-    assert basicvsr.deform_by_sampling(*given).isnan().all() and basicvsr.deform_by_operator(ops.deform_conv2d, *given).isnan().all()
+    assert (
+        basicvsr.deform_by_sampling(*given).isnan().all()
+        and basicvsr.deform_by_operator(ops.deform_conv2d, *given).isnan().all()
+    )
 
 
 @torch.no_grad()
@@ -160,8 +186,19 @@ def test_second_order_alignment_is_its_formula():
 
     def moved(image, flow):
         rows, columns = range(image.shape[1]), range(image.shape[2])
-        return torch.stack([torch.stack([at(image, row + float(flow[1, row, column]), column + float(flow[0, row, column]))
-                                         for column in columns], 1) for row in rows], 1)
+        return torch.stack(
+            [
+                torch.stack(
+                    [
+                        at(image, row + float(flow[1, row, column]), column + float(flow[0, row, column]))
+                        for column in columns
+                    ],
+                    1,
+                )
+                for row in rows
+            ],
+            1,
+        )
 
     for second in (True, False):
         further = flow + moved(earlier, flow) if second else torch.zeros_like(flow)
@@ -183,7 +220,9 @@ def upsampled(net, fused, picture):
     made = functional.pixel_shuffle(net.upsample1.upsample_conv(fused), 2)
     made = functional.pixel_shuffle(net.upsample2.upsample_conv(functional.leaky_relu(made, 0.1)), 2)
     made = net.conv_last(functional.leaky_relu(net.conv_hr(functional.leaky_relu(made, 0.1)), 0.1))
-    return made + (functional.interpolate(picture, scale_factor=4, mode="bilinear") if net.scale == 4 else picture)
+    return made + (
+        functional.interpolate(picture, scale_factor=4, mode="bilinear") if net.scale == 4 else picture
+    )
 
 
 @torch.no_grad()
@@ -200,13 +239,21 @@ def test_basicvsr_plusplus_goes_back_and_forth_twice(kind):
         for step, index in enumerate(order):
             aligned = torch.zeros_like(known[0][0])
             if step:
-                flows = [net.spynet(tiny[here : here + 1], tiny[there : there + 1]) for here, there in zip(order[1:], order)]
-                memory = Memory(made[order[step - 1]], *((made[order[step - 2]], flows[step - 2]) if step > 1 else ()))
+                flows = [
+                    net.spynet(tiny[here : here + 1], tiny[there : there + 1])
+                    for here, there in zip(order[1:], order)
+                ]
+                memory = Memory(
+                    made[order[step - 1]], *((made[order[step - 2]], flows[step - 2]) if step > 1 else ())
+                )
                 aligned = net.deform_align[branch](known[index][0], memory, flows[step - 1])
             made[index] = aligned + net.backbone[branch](torch.cat([*known[index], aligned], 1))
         for index in order:
             known[index].append(made[index])
-    wanted = [upsampled(net, net.reconstruction(torch.cat(known[index], 1)), pictures[index : index + 1]) for index in range(4)]
+    wanted = [
+        upsampled(net, net.reconstruction(torch.cat(known[index], 1)), pictures[index : index + 1])
+        for index in range(4)
+    ]
     torch.testing.assert_close(net(pictures), torch.cat(wanted), atol=1e-4, rtol=0)
 
 
@@ -221,13 +268,25 @@ def test_realbasicvsr_cleans_until_little_changes_and_goes_back_and_forth_once()
             pictures = pictures + net.image_cleaning(pictures)
         behind, last = [], torch.zeros(1, 8, 64, 68)
         for index in (2, 1, 0):
-            flow = core.spynet(pictures[index : index + 1], pictures[index + 1 : index + 2]) if index < 2 else torch.zeros(1, 2, 64, 68)
-            last = core.backward_resblocks(torch.cat([pictures[index : index + 1], spynet.warp(last, flow)], 1))
+            flow = (
+                core.spynet(pictures[index : index + 1], pictures[index + 1 : index + 2])
+                if index < 2
+                else torch.zeros(1, 2, 64, 68)
+            )
+            last = core.backward_resblocks(
+                torch.cat([pictures[index : index + 1], spynet.warp(last, flow)], 1)
+            )
             behind.insert(0, last)
         wanted, last = [], torch.zeros(1, 8, 64, 68)
         for index in (0, 1, 2):
-            flow = core.spynet(pictures[index : index + 1], pictures[index - 1 : index]) if index else torch.zeros(1, 2, 64, 68)
-            last = core.forward_resblocks(torch.cat([pictures[index : index + 1], spynet.warp(last, flow)], 1))
+            flow = (
+                core.spynet(pictures[index : index + 1], pictures[index - 1 : index])
+                if index
+                else torch.zeros(1, 2, 64, 68)
+            )
+            last = core.forward_resblocks(
+                torch.cat([pictures[index : index + 1], spynet.warp(last, flow)], 1)
+            )
             fused = functional.leaky_relu(core.fusion(torch.cat([behind[index], last], 1)), 0.1)
             wanted.append(upsampled(core, fused, pictures[index : index + 1]))
         made[threshold] = torch.cat(wanted)

@@ -22,9 +22,17 @@ def test_frames_come_as_they_are(host, dtype, channels):
     before = images.clone()
     source = TensorSource(images, Fraction(24000, 1001), cuts=False)
     info = source.info
-    assert (info.width, info.height, info.frames, info.channels, info.fps) == (10, 6, 7, channels, Fraction(24000, 1001))
+    assert (info.width, info.height, info.frames, info.channels, info.fps) == (
+        10,
+        6,
+        7,
+        channels,
+        Fraction(24000, 1001),
+    )
     frames = all_frames(source, host)
-    assert frames.dtype == torch.float32 and torch.equal(frames, before.float()) and torch.equal(images, before)
+    assert (
+        frames.dtype == torch.float32 and torch.equal(frames, before.float()) and torch.equal(images, before)
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 50])
@@ -60,8 +68,12 @@ def test_values_out_of_range_are_clamped(host):
 
 
 def test_cuts_are_found():
-    other = torch.nn.functional.interpolate(torch.rand(1, 3, 12, 20, generator=torch.Generator().manual_seed(0)), (96, 160), mode="bicubic")
-    scenes = torch.cat([torch.from_numpy(moving(12, 160, 96)) / 255, other.movedim(1, -1).clamp(0, 1).expand(12, -1, -1, -1)])
+    other = torch.nn.functional.interpolate(
+        torch.rand(1, 3, 12, 20, generator=torch.Generator().manual_seed(0)), (96, 160), mode="bicubic"
+    )
+    scenes = torch.cat(
+        [torch.from_numpy(moving(12, 160, 96)) / 255, other.movedim(1, -1).clamp(0, 1).expand(12, -1, -1, -1)]
+    )
     assert TensorSource(scenes, 25).info.cuts == (12,)
     assert TensorSource(scenes, 25, cuts=False).info.cuts == ()
 

@@ -24,13 +24,25 @@ SBS, TB, VR180 = Stereo("left_right"), Stereo("top_bottom"), Stereo("left_right"
 def film(path, faststart=False, codec="libx264", pix_fmt="yuv420p", frames=12):
     picture = np.random.default_rng(0).integers(0, 255, (frames, 48, 64, 3), np.uint8)
     flags = {"movflags": "faststart"} if faststart else {}
-    return write_video(path, picture, 25, codec=codec, pix_fmt=pix_fmt, audio=[(tone(0.5), 48000, "aac", "stereo")], container_options=flags)
+    return write_video(
+        path,
+        picture,
+        25,
+        codec=codec,
+        pix_fmt=pix_fmt,
+        audio=[(tone(0.5), 48000, "aac", "stereo")],
+        container_options=flags,
+    )
 
 
 def everything(path):
     """Every packet of every stream with its times, in the file's order, and every frame."""
     with av.open(str(path)) as container:
-        coded = [(packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet)) for packet in container.demux() if packet.size]
+        coded = [
+            (packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet))
+            for packet in container.demux()
+            if packet.size
+        ]
     with av.open(str(path)) as container:
         return coded, [frame.to_ndarray(format="rgb48le").tobytes() for frame in container.decode(video=0)]
 
@@ -46,9 +58,18 @@ def side_data(path):
 
 @pytest.mark.parametrize("faststart", [False, True], ids=["index last", "index first"])
 @pytest.mark.parametrize("stereo, arrangement", [(SBS, 1), (TB, 2), (VR180, 1)])
-@pytest.mark.parametrize("codec, suffix, pix_fmt", [("libx264", "mp4", "yuv420p"), ("libx265", "mp4", "yuv420p"),
-                                                    ("libsvtav1", "mp4", "yuv420p10le"), ("prores_ks", "mov", "yuv422p10le")])
-def test_players_see_them_and_every_packet_stays_as_it_was(tmp_path, codec, suffix, pix_fmt, stereo, arrangement, faststart):
+@pytest.mark.parametrize(
+    "codec, suffix, pix_fmt",
+    [
+        ("libx264", "mp4", "yuv420p"),
+        ("libx265", "mp4", "yuv420p"),
+        ("libsvtav1", "mp4", "yuv420p10le"),
+        ("prores_ks", "mov", "yuv422p10le"),
+    ],
+)
+def test_players_see_them_and_every_packet_stays_as_it_was(
+    tmp_path, codec, suffix, pix_fmt, stereo, arrangement, faststart
+):
     path = film(tmp_path / f"film.{suffix}", faststart, codec, pix_fmt, frames=4)
     assert read_stereo(path) is None
     before = everything(path)
@@ -98,9 +119,14 @@ def test_the_boxes_have_the_bytes_of_the_specification():
 
 def index_of(frames_at, kind=b"stco"):
     """The body of a film's index that says that frames are at these places."""
-    table = struct.pack(">II", 0, len(frames_at)) + np.array(frames_at, ">u4" if kind == b"stco" else ">u8").tobytes()
+    table = (
+        struct.pack(">II", 0, len(frames_at))
+        + np.array(frames_at, ">u4" if kind == b"stco" else ">u8").tobytes()
+    )
     entry = atoms.make(b"avc1", bytes(78) + atoms.make(b"avcC", b"\1"))
-    stbl = atoms.make(b"stbl", atoms.make(b"stsd", struct.pack(">II", 0, 1) + entry) + atoms.make(kind, table))
+    stbl = atoms.make(
+        b"stbl", atoms.make(b"stsd", struct.pack(">II", 0, 1) + entry) + atoms.make(kind, table)
+    )
     hdlr = atoms.make(b"hdlr", bytes(8) + b"vide" + bytes(13))
     return atoms.make(b"trak", atoms.make(b"mdia", hdlr + atoms.make(b"minf", stbl)))
 
@@ -145,12 +171,14 @@ def test_frames_are_found_after_blocks_larger_than_one_were_moved(tmp_path, kind
     assert frames_of(path) == ([b"frame 0", b"frame 1"], kind)
 
 
-@pytest.mark.parametrize("kind, last, wide", [(b"stco", 2**32 - 2000, False), (b"stco", 2**32 - 20, True), (b"co64", 2**40, True)])
+@pytest.mark.parametrize(
+    "kind, last, wide", [(b"stco", 2**32 - 2000, False), (b"stco", 2**32 - 20, True), (b"co64", 2**40, True)]
+)
 def test_places_that_cross_four_gigabytes_become_64_bits_wide(kind, last, wide):
     body = index_of((100, last), kind)
     new = marked(atoms.Box(b"moov", last + 1000, last + 1008, last + 1008 + len(body)), body, SBS, first=16)
     assert len(new) == 8 + len(body) + len(stereo_boxes(SBS)) + (8 if wide and kind == b"stco" else 0)
-    table = new[new.rindex(b"co64" if wide else b"stco") + 12:]
+    table = new[new.rindex(b"co64" if wide else b"stco") + 12 :]
     assert struct.unpack(">QQ" if wide else ">II", table) == (100 + len(new), last + len(new))
 
 
@@ -170,8 +198,12 @@ def test_a_large_film_is_not_taken_into_memory(tmp_path):
 def test_what_is_no_whole_mp4_is_refused_and_stays_as_it_was(tmp_path):
     noise = tmp_path / "noise.mp4"
     noise.write_bytes(b"no box at all, only words")
-    pieces = write_video(tmp_path / "pieces.mp4", np.zeros((5, 48, 64, 3), np.uint8), 25,
-                         container_options={"movflags": "frag_keyframe+empty_moov"})
+    pieces = write_video(
+        tmp_path / "pieces.mp4",
+        np.zeros((5, 48, 64, 3), np.uint8),
+        25,
+        container_options={"movflags": "frag_keyframe+empty_moov"},
+    )
     matroska = encode(tmp_path, gray(2), format="ffv1")
     for path in (noise, pieces, matroska):
         data = path.read_bytes()
@@ -194,11 +226,23 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
 # The encoder
 
 
-@pytest.mark.parametrize("name, layout, stereo", [
-    ("h264", "full_sbs", SBS), ("prores", "half_sbs", SBS), ("h264", "full_tb", TB), ("hevc", "half_tb", TB), ("h264", "vr180", VR180),
-    ("h264", "cross_eyed", None), ("prores", "anaglyph", None), ("h264", "left", None), ("h264", "checkerboard", None),
-    ("h264", "half_sbs", None), ("h264_444", "half_tb", None),  # whose stream says so: FFmpeg 9 stops at frames that are told twice
-])
+@pytest.mark.parametrize(
+    "name, layout, stereo",
+    [
+        ("h264", "full_sbs", SBS),
+        ("prores", "half_sbs", SBS),
+        ("h264", "full_tb", TB),
+        ("hevc", "half_tb", TB),
+        ("h264", "vr180", VR180),
+        ("h264", "cross_eyed", None),
+        ("prores", "anaglyph", None),
+        ("h264", "left", None),
+        ("h264", "checkerboard", None),
+        # whose stream says so: FFmpeg 9 stops at frames that are told twice
+        ("h264", "half_sbs", None),
+        ("h264_444", "half_tb", None),
+    ],
+)
 def test_the_encoder_says_what_the_layout_is(tmp_path, name, layout, stereo):
     path = encode(tmp_path, torch.rand(2, 2, 48, 64, 3), format=name, layout=layout)
     assert read_stereo(path) == stereo
@@ -209,18 +253,27 @@ def test_the_encoder_says_what_the_layout_is(tmp_path, name, layout, stereo):
 def test_saying_it_changes_no_packet_of_picture_or_sound(tmp_path, name):
     source = film(tmp_path / "source.mp4")
     pair = torch.rand(2, 12, 48, 64, 3)
-    made = [everything(encode(tmp_path, pair, format=name, stereo_tags=tags, audio=Soundtrack(source))) for tags in (True, False)]
+    made = [
+        everything(encode(tmp_path, pair, format=name, stereo_tags=tags, audio=Soundtrack(source)))
+        for tags in (True, False)
+    ]
     assert made[0] == made[1]
     tagged = encode(tmp_path, pair, format=name, audio=Soundtrack(source), metadata={"prompt": "{}"})
     copied, original = ([data for *_, data in packets(file)[0]] for file in (tagged, source))
-    assert copied == original[:len(copied)] and len(copied) >= len(original) - 1  # the last one begins after the picture ends
+    # the last one begins after the picture ends
+    assert copied == original[: len(copied)] and len(copied) >= len(original) - 1
     assert {key.lower(): value for key, value in read(tagged)[0]["metadata"].items()}["prompt"] == "{}"
 
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="there is no ffprobe")
 def test_ffprobe_names_them(tmp_path):
     path = encode(tmp_path, torch.rand(2, 2, 48, 64, 3), layout="vr180")
-    run = subprocess.run(["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(path)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     told = {data["side_data_type"]: data for data in json.loads(run.stdout)["streams"][0]["side_data_list"]}
     assert told["Stereo 3D"]["type"] == "side by side"
     assert told["Spherical Mapping"]["projection"] == "tiled equirectangular"

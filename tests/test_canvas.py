@@ -17,7 +17,10 @@ pytestmark = pytest.mark.canvas
 
 
 def plain(graph: dict) -> dict:
-    return {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in graph.items()}
+    return {
+        node_id: {"class_type": node["class_type"], "inputs": node["inputs"]}
+        for node_id, node in graph.items()
+    }
 
 
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
@@ -30,14 +33,19 @@ def test_the_canvas_queues_what_the_api_file_holds(page, file):
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
 def test_no_node_lies_over_another(page, file):
     """At the size that the canvas gives them, with their titles and a little air."""
-    browser.prompt_of(page, json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8")), file.stem)
+    browser.prompt_of(
+        page, json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8")), file.stem
+    )
     boxes = page.evaluate("""() => app.graph._nodes.map(
         ({ title, pos: [left, top], size: [width, height] }) => ({ title, left, top: top - 40, right: left + width, bottom: top + height }))""")
     assert [(one["title"], other["title"]) for one, other in combinations(boxes, 2) if meet(one, other)] == []
 
 
 def meet(one: dict, other: dict) -> bool:
-    return all(max(one[start], other[start]) < min(one[stop], other[stop]) for start, stop in (("left", "right"), ("top", "bottom")))
+    return all(
+        max(one[start], other[start]) < min(one[stop], other[stop])
+        for start, stop in (("left", "right"), ("top", "bottom"))
+    )
 
 
 def test_a_link_dragged_the_other_way_round_is_taken(page):

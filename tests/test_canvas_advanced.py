@@ -24,7 +24,9 @@ def default():
 
 
 def press(page):
-    page.evaluate(f"() => {{ const node = {VSR}; node.widgets.find(widget => /advanced/.test(widget.label ?? widget.name)).callback() }}")
+    page.evaluate(
+        f"() => {{ const node = {VSR}; node.widgets.find(widget => /advanced/.test(widget.label ?? widget.name)).callback() }}"
+    )
 
 
 def test_advanced_widgets_wait_behind_a_button(page, default):

@@ -17,7 +17,10 @@ ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
 WIDTH, HEIGHT, BAR = 96, 64, slice(40, 48)
 FLAT = {"left": (200, 60, 30), "right": (40, 120, 220), "depth": (252, 255, 164)}
-NOISE = {name: np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8) for seed, name in enumerate(FLAT)}
+NOISE = {
+    name: np.random.default_rng(seed).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    for seed, name in enumerate(FLAT)
+}
 PAINTER = "/extensions/stereo-reel/preview/painter.js"
 HEADSET = "/extensions/stereo-reel/preview/headset.js"
 
@@ -36,7 +39,12 @@ def picture(name: str) -> np.ndarray:
 
 
 def sample(kind: str, frame: int = 0, eyes=("left", "right", "depth")) -> dict:
-    return {"frame": frame, "frames": 200, "seconds": frame / 25, **{eye: {"filename": f"{kind}_{eye}", "type": "temp"} for eye in eyes}}
+    return {
+        "frame": frame,
+        "frames": 200,
+        "seconds": frame / 25,
+        **{eye: {"filename": f"{kind}_{eye}", "type": "temp"} for eye in eyes},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +72,10 @@ def _queue(route, page):
     if route.request.method != "POST":
         return route.fulfill(json={"exec_info": {"queue_remaining": 0}})
     page.queued.append(json.loads(route.request.post_data))
-    return route.fulfill(json=page.refuses or {"prompt_id": "1", "number": 1, "node_errors": {}}, status=400 if page.refuses else 200)
+    return route.fulfill(
+        json=page.refuses or {"prompt_id": "1", "number": 1, "node_errors": {}},
+        status=400 if page.refuses else 200,
+    )
 
 
 @pytest.fixture
@@ -72,13 +83,19 @@ def player(page):
     """A Preview Stereo node that shows samples; ``player(kinds)`` makes it, and gives a function that runs a script on it."""
 
     def make(*samples):
-        page.evaluate("""() => { app.graph.clear(); app.graph.add(window.seen = LiteGraph.createNode('StereoReelPreview')); }""")
+        page.evaluate(
+            """() => { app.graph.clear(); app.graph.add(window.seen = LiteGraph.createNode('StereoReelPreview')); }"""
+        )
 
         def run(script: str, argument=None):
-            return page.evaluate(f"async ([given]) => {{ const player = seen.stereoreel, node = seen; {script} }}", [argument])
+            return page.evaluate(
+                f"async ([given]) => {{ const player = seen.stereoreel, node = seen; {script} }}", [argument]
+            )
 
         run("node.onExecuted({ stereoreel: given }); player.choose('left'); player.stop()", list(samples))
-        page.wait_for_function("count => seen.stereoreel.loaded.filter(Boolean).length == count", arg=len(samples))
+        page.wait_for_function(
+            "count => seen.stereoreel.loaded.filter(Boolean).length == count", arg=len(samples)
+        )
         return run
 
     return make
@@ -98,12 +115,16 @@ def near(image: np.ndarray, color, levels: int = 1) -> bool:
 
 def test_every_way_to_look_draws_its_pixels(player):
     run = player(sample("flat"))
-    assert near(shown(run, "player.choose('left')"), FLAT["left"]) and near(shown(run, "player.choose('right')"), FLAT["right"])
+    assert near(shown(run, "player.choose('left')"), FLAT["left"]) and near(
+        shown(run, "player.choose('right')"), FLAT["right"]
+    )
     pair = shown(run, "player.choose('pair')")
     assert pair.shape == (HEIGHT, 2 * WIDTH, 3)
     assert near(pair[:, :WIDTH], FLAT["left"]) and near(pair[:, WIDTH:], FLAT["right"])
     one, other = (shown(run, "player.choose('wiggle'); player.stop(); player.wiggle()") for _ in range(2))
-    assert sorted(map(tuple, (one[5, 5].tolist(), other[5, 5].tolist()))) == sorted((FLAT["right"], FLAT["left"]))
+    assert sorted(map(tuple, (one[5, 5].tolist(), other[5, 5].tolist()))) == sorted(
+        (FLAT["right"], FLAT["left"])
+    )
 
 
 def test_depth_lies_over_the_picture_as_far_as_asked(player):
@@ -137,10 +158,19 @@ def test_the_anaglyph_is_the_encoders(way, player):
 
 def test_without_webgl_the_pictures_are_the_same(player):
     run = player(sample("bar"))
-    views = [{"eye": eye, "shift": 0.125 / 3, "overlay": overlay} for eye in (0, 1, 2) for overlay in (0, 0.5)]  # by two pixels
+    # by two pixels
+    views = [
+        {"eye": eye, "shift": 0.125 / 3, "overlay": overlay} for eye in (0, 1, 2) for overlay in (0, 0.5)
+    ]
     for view in views:
-        with_it = shown(run, f"const {{ paint }} = await import('{PAINTER}'); paint(player.context, player.loaded[0], {json.dumps(view)})")
-        without = shown(run, f"const {{ plainly }} = await import('{PAINTER}'); plainly(player.context, player.loaded[0], {json.dumps(view)})")
+        with_it = shown(
+            run,
+            f"const {{ paint }} = await import('{PAINTER}'); paint(player.context, player.loaded[0], {json.dumps(view)})",
+        )
+        without = shown(
+            run,
+            f"const {{ plainly }} = await import('{PAINTER}'); plainly(player.context, player.loaded[0], {json.dumps(view)})",
+        )
         assert near(with_it, without.astype(int), levels=3)
 
 
@@ -155,7 +185,11 @@ def test_the_bar_walks_through_the_samples(player):
 
 def test_a_clip_of_one_view_offers_no_second_eye(player):
     run = player(sample("flat", eyes=("left",)))
-    assert run("return [player.view, player.buttons.wiggle.disabled, player.buttons.right.disabled]") == ["left", True, True]
+    assert run("return [player.view, player.buttons.wiggle.disabled, player.buttons.right.disabled]") == [
+        "left",
+        True,
+        True,
+    ]
     assert run("return player.depth.hidden")
     assert near(shown(run), FLAT["left"])
 
@@ -163,16 +197,23 @@ def test_a_clip_of_one_view_offers_no_second_eye(player):
 def press(page, kind: str) -> dict:
     """Press a node's Preview button; what was queued."""
     page.queued.clear()
-    page.evaluate("""kind => { window.seen = app.graph._nodes.find(node => node.type === kind);
-                     seen.widgets.find(widget => widget.name === 'Preview').callback() }""", kind)
-    page.wait_for_function("seen.stereoreel.note.textContent !== 'Queue the workflow to see some of its frames.'")
+    page.evaluate(
+        """kind => { window.seen = app.graph._nodes.find(node => node.type === kind);
+                     seen.widgets.find(widget => widget.name === 'Preview').callback() }""",
+        kind,
+    )
+    page.wait_for_function(
+        "seen.stereoreel.note.textContent !== 'Queue the workflow to see some of its frames.'"
+    )
     return page.queued[0] if page.queued else None
 
 
 def load(page, name: str) -> dict:
     """A bundled workflow on the canvas; what its canvas file holds."""
     held = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-    page.evaluate("async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }", [held, name])
+    page.evaluate(
+        "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }", [held, name]
+    )
     return held
 
 
@@ -201,12 +242,23 @@ def test_the_result_is_shown_under_the_node_that_asked(page):
     press(page, "StereoReelStereo")
     page.evaluate(SEND, ["progress", {"node": "5.preview", "value": 3, "max": 8}])
     assert page.evaluate("seen.stereoreel.note.textContent") == "3 of 8 frames"
-    page.evaluate(SEND, ["executed", {"node": "5.preview", "output": {"stereoreel": [sample("flat", 12), sample("dark", 37)]}}])
+    page.evaluate(
+        SEND,
+        [
+            "executed",
+            {"node": "5.preview", "output": {"stereoreel": [sample("flat", 12), sample("dark", 37)]}},
+        ],
+    )
     page.wait_for_function("seen.stereoreel.loaded.filter(Boolean).length == 2")
-    assert page.evaluate("[seen.stereoreel.note.hidden, seen.size[1] >= seen.computeSize()[1]]") == [True, True]
+    assert page.evaluate("[seen.stereoreel.note.hidden, seen.size[1] >= seen.computeSize()[1]]") == [
+        True,
+        True,
+    ]
     load(page, "clean_source")
     load(page, "default")
-    page.wait_for_function("app.graph._nodes.find(node => node.type === 'StereoReelStereo').stereoreel?.loaded.filter(Boolean).length == 2")
+    page.wait_for_function(
+        "app.graph._nodes.find(node => node.type === 'StereoReelStereo').stereoreel?.loaded.filter(Boolean).length == 2"
+    )
 
 
 def test_a_run_that_fails_is_told_in_the_picture(page):
@@ -222,7 +274,10 @@ def test_what_cannot_be_looked_at_is_told_in_a_sentence(page):
     page.evaluate("app.graph._nodes.find(node => node.type === 'StereoReelStereo').disconnectInput(1)")
     assert press(page, "StereoReelStereo") is None
     assert page.evaluate("seen.stereoreel.note.textContent") == "Connect this node's inputs first."
-    page.refuses = {"error": {"message": "no"}, "node_errors": {"1": {"errors": [{"message": "Value not in list", "details": "video: gone.mp4"}]}}}
+    page.refuses = {
+        "error": {"message": "no"},
+        "node_errors": {"1": {"errors": [{"message": "Value not in list", "details": "video: gone.mp4"}]}},
+    }
     load(page, "default")
     press(page, "StereoReelEncode")
     page.wait_for_function("seen.stereoreel.note.textContent === 'Value not in list: video: gone.mp4'")
@@ -233,13 +288,19 @@ def test_what_cannot_be_looked_at_is_told_in_a_sentence(page):
 def test_a_workflow_is_saved_as_it_was_whatever_is_shown(name, page):
     held, before = load(page, name), page.evaluate("async () => (await app.graphToPrompt()).output")
     kinds = ("StereoReelStereo", "StereoReelEncode", "StereoReelPreview")
-    page.evaluate("""([kinds, samples]) => {
+    page.evaluate(
+        """([kinds, samples]) => {
         for (const node of app.graph._nodes.filter(node => kinds.includes(node.type))) {
             if (node.type === 'StereoReelPreview') node.onExecuted({ stereoreel: samples })
             else node.widgets.find(widget => widget.name === 'Preview').callback()
         }
-    }""", [kinds, [sample("flat")]])
-    page.wait_for_function("kinds => app.graph._nodes.every(node => !kinds.includes(node.type) || node.stereoreel)", arg=list(kinds))
+    }""",
+        [kinds, [sample("flat")]],
+    )
+    page.wait_for_function(
+        "kinds => app.graph._nodes.every(node => !kinds.includes(node.type) || node.stereoreel)",
+        arg=list(kinds),
+    )
     saved = {node["id"]: node for node in page.evaluate("app.graph.serialize()")["nodes"]}
     for node in held["nodes"]:
         if node["type"] in kinds:
@@ -267,8 +328,12 @@ def test_each_eye_of_a_headset_sees_its_own_picture_on_a_screen(player):
     for eye, half, parallax in (("left", seen[:, :100], 0.8), ("right", seen[:, 100:], -0.8)):
         assert near(half[50, 50], FLAT[eye]) and near(half[2], 0) and near(half[:, 2], 0)
         row = np.flatnonzero(half[50].max(-1) > 110)  # the border is smoothed
-        assert len(row) == pytest.approx(100 * 2.3 / 4, abs=1) and row.mean() == pytest.approx(49.5 + parallax, abs=0.6)
-        assert np.count_nonzero(half[:, 50].max(-1) > 110) == pytest.approx(100 * 2.3 / 4 * HEIGHT / WIDTH, abs=1)
+        assert len(row) == pytest.approx(100 * 2.3 / 4, abs=1) and row.mean() == pytest.approx(
+            49.5 + parallax, abs=0.6
+        )
+        assert np.count_nonzero(half[:, 50].max(-1) > 110) == pytest.approx(
+            100 * 2.3 / 4 * HEIGHT / WIDTH, abs=1
+        )
 
 
 FAKE = """
@@ -291,6 +356,9 @@ def test_the_headset_button_comes_and_the_trigger_walks_on(page, player):
     page.wait_for_function("!seen.stereoreel.vr.hidden")
     run("player.vr.click()")
     page.wait_for_function("(() => { try { session.turn(); return true } catch { return false } })()")
-    assert run("session.turn(); session.say('select'); return player.where.textContent") == "frame 37 of 200 · 1.48 s"
+    assert (
+        run("session.turn(); session.say('select'); return player.where.textContent")
+        == "frame 37 of 200 · 1.48 s"
+    )
     assert run("session.say('squeeze'); return session.ended")
     page.evaluate("delete navigator.xr")

@@ -14,7 +14,13 @@ from stereoreel.stages.stereo import builtin, comfort
 from stereoreel.stages.stereo.comfort import SCREENS
 from stereoreel.stages.stereo.parallax import Parallax, ScreenPlane
 
-EVERYTHING = {"screen": "cinema", "limit": True, "foreground_scale": 0.7, "border": 4.0, "floating_window": True}
+EVERYTHING = {
+    "screen": "cinema",
+    "limit": True,
+    "foreground_scale": 0.7,
+    "border": 4.0,
+    "floating_window": True,
+}
 
 
 def settings(**options):
@@ -31,12 +37,19 @@ def pair(frames, depth, chunk=None, **options):
 
 def random_shot(frames=5, height=12, width=80):
     generator = torch.Generator().manual_seed(0)
-    depth = torch.rand(frames, 3, 8, 1, generator=generator).repeat_interleave(height // 3, 1).repeat_interleave(width // 8, 2)
+    depth = (
+        torch.rand(frames, 3, 8, 1, generator=generator)
+        .repeat_interleave(height // 3, 1)
+        .repeat_interleave(width // 8, 2)
+    )
     return torch.rand(frames, height, width, 3, generator=generator), depth
 
 
-@pytest.mark.parametrize(("screen", "front", "behind"), [  # millimetres: 2 d tan(atan(63 / 2 d) +- 0.5 degrees) - 63, and 63 behind at most
-    ("phone", 5.99, 5.98), ("tv", 38.25, 38.22), ("cinema", 261.82, 63.0), ("vr headset", 34.94, 34.91)])
+# millimetres: 2 d tan(atan(63 / 2 d) +- 0.5 degrees) - 63, and 63 behind at most
+@pytest.mark.parametrize(
+    ("screen", "front", "behind"),
+    [("phone", 5.99, 5.98), ("tv", 38.25, 38.22), ("cinema", 261.82, 63.0), ("vr headset", 34.94, 34.91)],
+)
 def test_limits_are_one_degree_and_never_make_the_eyes_turn_out(screen, front, behind):
     screen = SCREENS[screen]
     assert screen.front * screen.width == pytest.approx(front, abs=0.02)
@@ -45,7 +58,8 @@ def test_limits_are_one_degree_and_never_make_the_eyes_turn_out(screen, front, b
 
 
 def test_one_parallax_in_every_unit():
-    tv = SCREENS["tv"]  # 1218 mm wide: 38.4 of 1920 pixels are 2 %, 24.36 mm; seen from 2190 mm that is nearly 24.36 / 2190 rad
+    # 1218 mm wide: 38.4 of 1920 pixels are 2 %, 24.36 mm; seen from 2190 mm that is nearly 24.36 / 2190 rad
+    tv = SCREENS["tv"]
     assert tv.millimetres(38.4 / 1920) == pytest.approx(24.36)
     assert tv.degrees(24.36) == pytest.approx(0.6372, abs=0.001)
     assert tv.degrees(0) == 0 and tv.degrees(-24.36) == pytest.approx(-0.6372, abs=0.001)
@@ -70,15 +84,24 @@ def test_the_soft_clamp_is_smooth_and_monotone_and_leaves_comfortable_parallax_a
 def test_foreground_scale_moves_relief_and_can_be_undone():
     depth = torch.linspace(0, 1, 101)
     scaled = comfort.scale_foreground(depth, 1.0)
-    assert scaled[50] == pytest.approx(1 / 3) and scaled[0] == 0 and scaled[-1] == 1 and (scaled.diff() > 0).all()
-    assert (scaled[-1] - scaled[-2]) / 0.01 == pytest.approx(2, rel=0.02) and scaled[1] / 0.01 == pytest.approx(0.5, rel=0.02)
+    assert (
+        scaled[50] == pytest.approx(1 / 3)
+        and scaled[0] == 0
+        and scaled[-1] == 1
+        and (scaled.diff() > 0).all()
+    )
+    assert (scaled[-1] - scaled[-2]) / 0.01 == pytest.approx(2, rel=0.02) and scaled[
+        1
+    ] / 0.01 == pytest.approx(0.5, rel=0.02)
     torch.testing.assert_close(comfort.scale_foreground(scaled, -1.0), depth)
 
 
 @pytest.mark.parametrize("mode", ["fixed", "auto"])
 def test_what_lies_on_the_screen_stays_there_when_the_foreground_is_scaled(mode):
     depth = torch.full((1, 20, 30, 1), 0.5)
-    parallax = Parallax(settings(foreground_scale=1.5, convergence=0.5, convergence_mode=mode), 25.0)(depth, torch.zeros(1, 20, 30, 3))
+    parallax = Parallax(settings(foreground_scale=1.5, convergence=0.5, convergence_mode=mode), 25.0)(
+        depth, torch.zeros(1, 20, 30, 3)
+    )
     assert parallax.abs().max() == 0
 
 
@@ -91,7 +114,9 @@ def test_limit_keeps_a_strong_effect_comfortable_in_a_cinema():
 
 def test_limit_changes_nothing_that_is_comfortable():
     frames, depth = random_shot()
-    plain, limited = (pair(frames, depth, convergence=0.5, **more) for more in ({}, {"screen": "phone", "limit": True}))
+    plain, limited = (
+        pair(frames, depth, convergence=0.5, **more) for more in ({}, {"screen": "phone", "limit": True})
+    )
     assert all(torch.equal(*both) for both in zip(plain, limited))
 
 
@@ -105,14 +130,18 @@ def test_limit_without_a_screen_is_refused():
 def test_protected_borders_show_the_source_and_nothing_tears(view):
     frames = torch.rand(1, 8, 300, 3)
     for depth in (0.0, 1.0):
-        clip, *holes = pair(frames, torch.full((1, 8, 300, 1), depth), divergence=10.0, convergence=0.5, view=view, border=3.0)
+        clip, *holes = pair(
+            frames, torch.full((1, 8, 300, 1), depth), divergence=10.0, convergence=0.5, view=view, border=3.0
+        )
         assert torch.equal(clip[:, :, :, [0, -1]], frames[None][:, :, :, [0, -1]].expand(2, -1, -1, -1, -1))
         assert holes[0].sum() == holes[1].sum() == 0
         assert not torch.equal(clip[0, :, :, 100:200], clip[1, :, :, 100:200])
 
 
 def test_a_border_fades_over_its_width_and_leaves_the_middle_alone():
-    parallax = Parallax(settings(divergence=1.0, border=20.0), 25.0)(torch.ones(1, 1, 101, 1), torch.zeros(1, 1, 101, 3))[0, 0]
+    parallax = Parallax(settings(divergence=1.0, border=20.0), 25.0)(
+        torch.ones(1, 1, 101, 1), torch.zeros(1, 1, 101, 3)
+    )[0, 0]
     assert parallax[0] == parallax[-1] == 0 and (parallax[:21].diff() > 0).all()
     assert torch.allclose(parallax[21:-21], torch.tensor(1.01)) and torch.equal(parallax, parallax.flip(0))
 
@@ -147,18 +176,23 @@ def test_bars_follow_without_jumping_and_leave_alpha_alone():
 
 def test_the_screen_plane_never_jumps_inside_a_shot():
     generator = torch.Generator().manual_seed(0)
-    depth = torch.rand(50, 1, 1, 1, generator=generator) * torch.rand(1, 20, 30, 1, generator=generator)  # flickers wildly
+    # flickers wildly
+    depth = torch.rand(50, 1, 1, 1, generator=generator) * torch.rand(1, 20, 30, 1, generator=generator)
     plane = ScreenPlane(25.0)
     planes = torch.stack([plane.follow(frame) for frame in depth[..., 0]])
     assert planes.diff().abs().max() * 2 / 100 * 1920 < 0.4  # pixels from frame to frame, at 2 % of full HD
-    assert torch.equal(planes[:20], torch.stack([*map(ScreenPlane(25.0).follow, depth[:20, ..., 0])]))  # and never looks ahead
+    # and never looks ahead
+    assert torch.equal(planes[:20], torch.stack([*map(ScreenPlane(25.0).follow, depth[:20, ..., 0])]))
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
 def test_nothing_of_it_depends_on_chunks(chunk):
     frames, depth = random_shot()
     for options in ({}, EVERYTHING):
-        whole, cut = (pair(frames, depth, size, divergence=6.0, convergence_mode="auto", **options) for size in (None, chunk))
+        whole, cut = (
+            pair(frames, depth, size, divergence=6.0, convergence_mode="auto", **options)
+            for size in (None, chunk)
+        )
         assert all(torch.equal(*both) for both in zip(whole, cut))
 
 
@@ -167,7 +201,9 @@ def test_a_mirrored_scene_gives_mirrored_eyes_with_all_of_it_on(options):
     frames, depth = random_shot()
     (left, right), *holes = pair(frames, depth, divergence=8.0, convergence=0.4, **options)
     options = {**options, "view": {"left": "right"}.get(options.get("view"), "both")}
-    (mirrored_left, mirrored_right), *mirrored_holes = pair(frames.flip(2), depth.flip(2), divergence=8.0, convergence=0.4, **options)
+    (mirrored_left, mirrored_right), *mirrored_holes = pair(
+        frames.flip(2), depth.flip(2), divergence=8.0, convergence=0.4, **options
+    )
     torch.testing.assert_close(mirrored_right, left.flip(2), rtol=0, atol=1e-6)
     torch.testing.assert_close(mirrored_left, right.flip(2), rtol=0, atol=1e-6)
     assert torch.equal(mirrored_holes[1], holes[0].flip(2))
@@ -176,5 +212,7 @@ def test_a_mirrored_scene_gives_mirrored_eyes_with_all_of_it_on(options):
 @pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5)])
 def test_the_smallest_pictures_work(size):
     for kind in (torch.float32, torch.float16):
-        clip, *_ = pair(torch.rand(2, *size, 3).to(kind), torch.rand(2, *size, 1).to(kind), divergence=10.0, **EVERYTHING)
+        clip, *_ = pair(
+            torch.rand(2, *size, 3).to(kind), torch.rand(2, *size, 1).to(kind), divergence=10.0, **EVERYTHING
+        )
         assert clip.shape == (2, 2, *size, 3) and clip.isfinite().all() and clip.dtype == kind

@@ -32,14 +32,20 @@ def stereo_pair(tensor_clip):
     depth = torch.zeros(10, 40, 200, 1)
     depth[:, :, 60:110] = 1
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, "screen": "cinema"}
-    return apply(Plan("stereo", options, "Stereo"), tensor_clip(torch.full((10, 40, 200, 3), 0.5)), tensor_clip(depth))["clip"]
+    return apply(
+        Plan("stereo", options, "Stereo"), tensor_clip(torch.full((10, 40, 200, 3), 0.5)), tensor_clip(depth)
+    )["clip"]
 
 
 @pytest.mark.parametrize("samples", [0, 3])
 def test_a_pair_from_stereo_is_measured_by_its_depth_with_stereos_settings(stereo_pair, host, samples):
     found = measured(stereo_pair, host, samples=samples).figures
     assert found["frames"] == (samples or 10) and found["screen"] == "cinema"
-    assert found["beyond_limit"] == {"front": 0.25, "behind": 0} and found["nearest"]["percent"] == pytest.approx(4) and found["unknown"] == 0
+    assert (
+        found["beyond_limit"] == {"front": 0.25, "behind": 0}
+        and found["nearest"]["percent"] == pytest.approx(4)
+        and found["unknown"] == 0
+    )
 
 
 def test_another_screen_than_stereos_can_be_asked_for(stereo_pair, host):
@@ -58,13 +64,19 @@ def test_a_slice_of_a_pair_is_measured_and_not_the_whole(host, tensor_clip):
     depth = torch.zeros(10, 40, 200, 1)
     depth[:5, :, 60:110] = 1
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, "screen": "cinema"}
-    pair = apply(Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(10, 40, 200, 3)), tensor_clip(depth))["clip"]
+    pair = apply(
+        Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(10, 40, 200, 3)), tensor_clip(depth)
+    )["clip"]
     found = measured(apply(Trim(5, 10, "Slice"), pair)["clip"], host, samples=0).figures
     assert found["frames"] == 5 and found["beyond_limit"]["front"] < 0.01
 
 
 def test_the_overlay_can_be_encoded_in_the_terminal(tmp_path):
-    write_video(tmp_path / "small.mp4", np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3), np.uint8), Fraction(25))
+    write_video(
+        tmp_path / "small.mp4",
+        np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3), np.uint8),
+        Fraction(25),
+    )
     graph = api(("extract", "depth", "stereo", "encode"))
     graph["4"]["inputs"]["clip"] = ["5", 3]
     graph["5"] = {"class_type": "StereoReelComfort", "inputs": {"clip": ["3", 0]}}
@@ -94,7 +106,9 @@ def test_a_pair_from_anywhere_is_measured_by_matching(street, host, tensor_clip)
     found = measured(pair, host)
     percent = truth / 6.4
     for end, place in (("nearest", 0.998), ("farthest", 0.002)):
-        assert found.figures[end]["percent"] == pytest.approx(percent.flatten().sort().values[int(place * percent.numel())].item(), abs=0.15)
+        assert found.figures[end]["percent"] == pytest.approx(
+            percent.flatten().sort().values[int(place * percent.numel())].item(), abs=0.15
+        )
     assert 0 < found.figures["unknown"] < 0.1 and "matching" in found.text
 
 
@@ -114,7 +128,11 @@ def test_the_terminal_prints_the_findings_and_leaves_the_page(tmp_path, monkeypa
     graph = api(("extract", "depth", "stereo", "encode"))
     graph["4"] = {"class_type": "StereoReelComfort", "inputs": {"clip": ["3", 0], "samples": 2}}
     (tmp_path / "graph.json").write_text(json.dumps(graph))
-    write_video(tmp_path / "small.mp4", np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3), np.uint8), Fraction(25))
+    write_video(
+        tmp_path / "small.mp4",
+        np.random.default_rng(0).integers(0, 255, (5, 64, 96, 3), np.uint8),
+        Fraction(25),
+    )
     monkeypatch.chdir(tmp_path)
     assert main(["run", "graph.json", "--input", "small.mp4"]) == 0
     assert "2 frames on a tv screen" in capsys.readouterr().out

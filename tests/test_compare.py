@@ -15,7 +15,9 @@ from stereoreel.workflow.node_specs import BY_ID
 
 
 def compared(first, second, host, **options):
-    clip = compare.compare(first, second, resolve(compare.OPTIONS, {"label": "", "other_label": "", **options}), "Compare")
+    clip = compare.compare(
+        first, second, resolve(compare.OPTIONS, {"label": "", "other_label": "", **options}), "Compare"
+    )
     made = frames(clip, host)
     assert made.shape[-4:-1] == (clip.info.frames, clip.info.height, clip.info.width)
     return made
@@ -29,13 +31,17 @@ def two(tensor_clip):
 
 def test_a_split_shows_the_first_clip_at_the_left_and_the_other_at_the_right(two, host):
     made = compared(*two, host, position=0.25)
-    assert torch.equal(made[:, :, :9], torch.zeros(4, 20, 9, 3)) and torch.equal(made[:, :, 11:], torch.full((4, 20, 29, 3), 0.5))
+    assert torch.equal(made[:, :, :9], torch.zeros(4, 20, 9, 3)) and torch.equal(
+        made[:, :, 11:], torch.full((4, 20, 29, 3), 0.5)
+    )
     assert (made[:, :, 9:11] == 1).all(-1).any()  # the line
 
 
 @pytest.mark.parametrize("position", [0.0, 1.0])
 def test_at_the_ends_only_one_clip_is_seen(two, host, position):
-    assert torch.equal(compared(*two, host, position=position), torch.full((4, 20, 40, 3), 0.5 * (1 - position)))
+    assert torch.equal(
+        compared(*two, host, position=position), torch.full((4, 20, 40, 3), 0.5 * (1 - position))
+    )
 
 
 @pytest.mark.parametrize(("mode", "shape"), [("side by side", (4, 20, 80, 3)), ("above", (4, 40, 40, 3))])
@@ -46,7 +52,9 @@ def test_whole_frames_lie_beside_or_above_each_other(two, host, mode, shape):
 
 def test_the_difference_is_shown_many_times_larger(two, tensor_clip, host):
     near = tensor_clip(torch.full((4, 20, 40, 3), 0.05))
-    torch.testing.assert_close(compared(two[0], near, host, mode="difference", gain=10.0), torch.full((4, 20, 40, 3), 0.5))
+    torch.testing.assert_close(
+        compared(two[0], near, host, mode="difference", gain=10.0), torch.full((4, 20, 40, 3), 0.5)
+    )
 
 
 def test_the_smaller_clip_is_brought_to_the_larger_size(two, tensor_clip, host):
@@ -60,7 +68,12 @@ def test_the_smaller_clip_is_brought_to_the_larger_size(two, tensor_clip, host):
 def test_a_slower_clip_is_held_and_its_cuts_stay_in_their_place(tensor_clip, host, chunked):
     slow = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 8, 8, 3) / 10
     fast = tensor_clip(torch.zeros(9, 8, 8, 3), fps=Fraction(50))
-    clip = compare.compare(tensor_clip(slow, cuts=(3,)), fast, resolve(compare.OPTIONS, {"position": 1.0, "label": ""}), "Compare")
+    clip = compare.compare(
+        tensor_clip(slow, cuts=(3,)),
+        fast,
+        resolve(compare.OPTIONS, {"position": 1.0, "label": ""}),
+        "Compare",
+    )
     assert (clip.info.fps, clip.info.frames, clip.info.cuts) == (50, 9, (6,))
     shown = frames(clip, host, chunk_frames=chunked)[:, 0, 0, 0]
     torch.testing.assert_close(shown, torch.tensor([0, 0, 1, 1, 2, 2, 3, 3, 4]) / 10)
@@ -73,8 +86,15 @@ def test_a_sweep_begins_at_the_left_and_is_at_the_right_after_half_its_time(two,
 
 def test_labels_change_their_corner_and_nothing_else(tensor_clip, host):
     gray = tensor_clip(torch.full((2, 80, 160, 3), 0.5))
-    changed = (compared(gray, gray, host) != compared(gray, gray, host, label="A", other_label="B")).any(-1).any(0)
-    assert changed[-8:, :8].any() and changed[-8:, -8:].any() and not changed[:50].any() and not changed[:, 40:120].any()
+    changed = (
+        (compared(gray, gray, host) != compared(gray, gray, host, label="A", other_label="B")).any(-1).any(0)
+    )
+    assert (
+        changed[-8:, :8].any()
+        and changed[-8:, -8:].any()
+        and not changed[:50].any()
+        and not changed[:, 40:120].any()
+    )
 
 
 def test_pairs_are_compared_eye_by_eye(two, host):

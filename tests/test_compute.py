@@ -17,7 +17,9 @@ def two_threads():
 
 
 def test_items_keep_their_order_and_each_is_alone_on_its_core(two_threads):
-    assert side_by_side(lambda item: (item, torch.get_num_threads()), range(5)) == [(item, 1) for item in range(5)]
+    assert side_by_side(lambda item: (item, torch.get_num_threads()), range(5)) == [
+        (item, 1) for item in range(5)
+    ]
 
 
 def test_other_threads_keep_their_cores(two_threads):
@@ -30,7 +32,12 @@ def test_other_threads_keep_their_cores(two_threads):
 
 
 def test_work_inside_work_does_not_wait_for_itself(two_threads):
-    assert side_by_side(lambda item: side_by_side(str, range(item)), range(4)) == [[], ["0"], ["0", "1"], ["0", "1", "2"]]
+    assert side_by_side(lambda item: side_by_side(str, range(item)), range(4)) == [
+        [],
+        ["0"],
+        ["0", "1"],
+        ["0", "1", "2"],
+    ]
 
 
 def test_inference_mode_and_grad_mode_reach_the_workers(two_threads):

@@ -66,9 +66,16 @@ def test_a_forward_camera_sees_depth_in_the_middle_too():
 
 def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
     """A camera that goes straight ahead towards a wall with cards in front of it, in perspective: frames and true inverse depth."""
-    y, x = torch.meshgrid(torch.arange(height) - height / 2 + 0.5, torch.arange(width) - width / 2 + 0.5, indexing="ij")
+    y, x = torch.meshgrid(
+        torch.arange(height) - height / 2 + 0.5, torch.arange(width) - width / 2 + 0.5, indexing="ij"
+    )
     focal = 0.9 * width
-    cards = [(10.0, 0.0, 0.0, 99.0, 99.0), (6.0, 1.6, -0.5, 1.0, 0.9), (4.0, -1.1, 0.4, 0.8, 0.7), (3.0, 0.3, 0.6, 0.4, 0.3)]
+    cards = [
+        (10.0, 0.0, 0.0, 99.0, 99.0),
+        (6.0, 1.6, -0.5, 1.0, 0.9),
+        (4.0, -1.1, 0.4, 0.8, 0.7),
+        (3.0, 0.3, 0.6, 0.4, 0.3),
+    ]
     textures = [street(seed).layers[0].texture for seed in (11, 12, 13, 14)]
     frames, truth = torch.zeros(count, height, width, 3), torch.zeros(count, height, width, 1)
     for t in range(count):
@@ -84,7 +91,11 @@ def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor,
 
 def test_what_moves_in_front_of_a_still_camera_is_near():
     frames = street(5, 160, 96).render().image.repeat(12, 1, 1, 1)
-    ball = street(8).layers[0].texture(*torch.meshgrid(torch.arange(24.0).double(), torch.arange(24.0).double(), indexing="ij"))
+    ball = (
+        street(8)
+        .layers[0]
+        .texture(*torch.meshgrid(torch.arange(24.0).double(), torch.arange(24.0).double(), indexing="ij"))
+    )
     for t in range(12):
         frames[t, 20:44, 40 + 3 * t : 64 + 3 * t] = ball
     found = estimate(frames)[8, ..., 0]
@@ -101,7 +112,8 @@ def test_one_frame_is_nearer_below_and_invert_turns_it_round():
 
 def test_noise_does_not_shake_the_depth_of_a_still_shot():
     found = estimate(noisy_still(20))[5:]
-    step = (found[1:] - found[:-1]).abs().max() * 0.02 * 1280  # pixels of parallax at 1280 wide and a divergence of 2 %
+    # pixels of parallax at 1280 wide and a divergence of 2 %
+    step = (found[1:] - found[:-1]).abs().max() * 0.02 * 1280
     assert found.std(0).mean() < 0.005 and step < 1
 
 

@@ -15,8 +15,12 @@ BASE = Family(768, 12, 3072, False, 37, 128, (96, 192, 384, 768), 32, 0, QUARTER
 LARGE = Family(1024, 24, 4096, False, 37, 256, (256, 512, 1024, 1024), 32, 0, (4, 11, 17, 23))
 GIANT = Family(1536, 40, 4096, True, 37, 384, (1536,) * 4, 32, 0, (9, 19, 29, 39))
 PUBLISHED = {  # parameters and tensors of the published code's networks
-    "small": (SMALL, 24785089, 239), "base": (BASE, 97470785, 239), "large": (LARGE, 335315649, 407), "giant": (GIANT, 1258132225, 631),
-    "video small": (replace(SMALL, frames=32), 29035137, 351), "video base": (replace(BASE, frames=32), 114441409, 351),
+    "small": (SMALL, 24785089, 239),
+    "base": (BASE, 97470785, 239),
+    "large": (LARGE, 335315649, 407),
+    "giant": (GIANT, 1258132225, 631),
+    "video small": (replace(SMALL, frames=32), 29035137, 351),
+    "video base": (replace(BASE, frames=32), 114441409, 351),
     "video large": (replace(LARGE, frames=32), 384390337, 519),
 }
 TINY = Family(128, 4, 256, False, 37, 32, (16, 32, 64, 64), 32, 0, (0, 1, 2, 3))
@@ -48,31 +52,47 @@ def published(net):
     """The state dict as published: with the tensors that nothing reads."""
     state = net.state_dict()
     head = "head" if net.family.frames else "depth_head"
-    unused = {f"{head}.scratch.refinenet4.resConfUnit1.{layer}.{part}": state[f"{head}.scratch.refinenet4.resConfUnit2.{layer}.{part}"]
-              for layer in ("conv1", "conv2") for part in ("weight", "bias")}
+    unused = {
+        f"{head}.scratch.refinenet4.resConfUnit1.{layer}.{part}": state[
+            f"{head}.scratch.refinenet4.resConfUnit2.{layer}.{part}"
+        ]
+        for layer in ("conv1", "conv2")
+        for part in ("weight", "bias")
+    }
     return {**state, **unused, "pretrained.mask_token": state["pretrained.cls_token"][0]}
 
 
 def as_transformers(net):
     """The state dict under the names of a folder of Hugging Face's transformers (4.x)."""
     names = {
-        r"pretrained\.(cls_token|mask_token)": r"backbone.embeddings.\1", r"pretrained\.pos_embed": "backbone.embeddings.position_embeddings",
-        r"pretrained\.patch_embed\.proj": "backbone.embeddings.patch_embeddings.projection", r"pretrained\.norm": "backbone.layernorm",
-        r"pretrained\.blocks": "backbone.encoder.layer", r"attn\.proj": "attention.output.dense", r"ls(\d)\.gamma": r"layer_scale\1.lambda1",
-        r"mlp\.w12": "mlp.weights_in", r"mlp\.w3": "mlp.weights_out", r"depth_head\.projects\.(\d)": r"neck.reassemble_stage.layers.\1.projection",
+        r"pretrained\.(cls_token|mask_token)": r"backbone.embeddings.\1",
+        r"pretrained\.pos_embed": "backbone.embeddings.position_embeddings",
+        r"pretrained\.patch_embed\.proj": "backbone.embeddings.patch_embeddings.projection",
+        r"pretrained\.norm": "backbone.layernorm",
+        r"pretrained\.blocks": "backbone.encoder.layer",
+        r"attn\.proj": "attention.output.dense",
+        r"ls(\d)\.gamma": r"layer_scale\1.lambda1",
+        r"mlp\.w12": "mlp.weights_in",
+        r"mlp\.w3": "mlp.weights_out",
+        r"depth_head\.projects\.(\d)": r"neck.reassemble_stage.layers.\1.projection",
         r"depth_head\.resize_layers\.(\d)": r"neck.reassemble_stage.layers.\1.resize",
         r"depth_head\.scratch\.layer(\d)_rn": lambda found: f"neck.convs.{int(found[1]) - 1}",
-        r"depth_head\.scratch\.refinenet(\d)": lambda found: f"neck.fusion_stage.layers.{4 - int(found[1])}", r"\.out_conv": ".projection",
-        r"resConfUnit(\d)\.conv(\d)": r"residual_layer\1.convolution\2", r"depth_head\.scratch\.output_conv1": "head.conv1",
-        r"depth_head\.scratch\.output_conv2\.0": "head.conv2", r"depth_head\.scratch\.output_conv2\.2": "head.conv3",
+        r"depth_head\.scratch\.refinenet(\d)": lambda found: f"neck.fusion_stage.layers.{4 - int(found[1])}",
+        r"\.out_conv": ".projection",
+        r"resConfUnit(\d)\.conv(\d)": r"residual_layer\1.convolution\2",
+        r"depth_head\.scratch\.output_conv1": "head.conv1",
+        r"depth_head\.scratch\.output_conv2\.0": "head.conv2",
+        r"depth_head\.scratch\.output_conv2\.2": "head.conv3",
     }
     renamed = {}
     for key, tensor in published(net).items():
         for pattern, name in names.items():
             key = re.sub(pattern, name, key)
         if ".attn.qkv." in key:
-            renamed |= {key.replace("attn.qkv", f"attention.attention.{part}"): tensor.chunk(3)[index]
-                        for index, part in enumerate(("query", "key", "value"))}
+            renamed |= {
+                key.replace("attn.qkv", f"attention.attention.{part}"): tensor.chunk(3)[index]
+                for index, part in enumerate(("query", "key", "value"))
+            }
         else:
             renamed[key] = tensor
     return renamed
@@ -88,7 +108,9 @@ def test_published_networks_are_known_by_their_shapes(name):
 
 
 def test_the_names_are_the_published_ones():
-    state = {key: tuple(tensor.shape) for key, tensor in published(on_meta(PUBLISHED["video small"][0])).items()}
+    state = {
+        key: tuple(tensor.shape) for key, tensor in published(on_meta(PUBLISHED["video small"][0])).items()
+    }
     block = "head.motion_modules.3.temporal_transformer.transformer_blocks.0"
     for key, shape in {
         "pretrained.cls_token": (1, 1, 384), "pretrained.pos_embed": (1, 1370, 384), "pretrained.patch_embed.proj.weight": (384, 3, 14, 14),
@@ -111,11 +133,23 @@ def test_every_packing_loads_and_gives_the_same(family):
     state = published(net)
     expected = net(image)
     assert expected.std() > 0.05
-    chunked = {key.replace("pretrained.blocks.", "pretrained.blocks.0.").replace("pretrained.", "backbone."): tensor
-               for key, tensor in state.items()}
-    newer = {re.sub(r"attention\.attention\.(.)\w+", r"attention.\1_proj", key).replace("attention.output.dense", "attention.o_proj"): tensor
-             for key, tensor in as_transformers(net).items()}
-    for packed in (state, {f"module.{key}": tensor for key, tensor in state.items()}, chunked, as_transformers(net), newer):
+    chunked = {
+        key.replace("pretrained.blocks.", "pretrained.blocks.0.").replace("pretrained.", "backbone."): tensor
+        for key, tensor in state.items()
+    }
+    newer = {
+        re.sub(r"attention\.attention\.(.)\w+", r"attention.\1_proj", key).replace(
+            "attention.output.dense", "attention.o_proj"
+        ): tensor
+        for key, tensor in as_transformers(net).items()
+    }
+    for packed in (
+        state,
+        {f"module.{key}": tensor for key, tensor in state.items()},
+        chunked,
+        as_transformers(net),
+        newer,
+    ):
         assert torch.equal(load(packed)(image), expected)
     del state["pretrained.mask_token"]
     assert torch.equal(load(state)(image), expected)
@@ -168,7 +202,13 @@ def test_a_video_network_without_its_temporal_parts_is_the_image_network():
     for module in video.head.motion_modules:
         module.temporal_transformer.proj_out.weight.zero_()
         module.temporal_transformer.proj_out.bias.zero_()
-    image = load({key.replace("head.", "depth_head.", 1): tensor for key, tensor in video.state_dict().items() if "motion_modules" not in key})
+    image = load(
+        {
+            key.replace("head.", "depth_head.", 1): tensor
+            for key, tensor in video.state_dict().items()
+            if "motion_modules" not in key
+        }
+    )
     clip = torch.rand(1, 5, 3, 42, 70)
     torch.testing.assert_close(video(clip)[0], image(clip[0]), atol=1e-6, rtol=1e-6)
 
@@ -196,7 +236,9 @@ def test_position_embeddings_are_stretched_as_in_the_published_code():
 
     def kernel(t):
         t = t.abs()
-        return torch.where(t <= 1, (1.25 * t - 2.25) * t * t + 1, torch.where(t < 2, ((-0.75 * t + 3.75) * t - 6) * t + 3, 0))
+        return torch.where(
+            t <= 1, (1.25 * t - 2.25) * t * t + 1, torch.where(t < 2, ((-0.75 * t + 3.75) * t - 6) * t + 3, 0)
+        )
 
     encoder = on_meta(replace(TINY, width=64)).to_empty(device="cpu").pretrained
     levels = torch.randn(37, generator=torch.Generator().manual_seed(0))
@@ -206,7 +248,9 @@ def test_position_embeddings_are_stretched_as_in_the_published_code():
         read = (torch.arange(count) + 0.5) * 37 / (count + 0.1) - 0.5
         taps = read.floor()[:, None] + torch.arange(-1, 3)
         expected = (kernel(read[:, None] - taps) * levels[taps.long().clamp(0, 36)]).sum(1)
-        torch.testing.assert_close(encoder.positions(count, 66)[0, 1:, 0].view(count, 66)[:, 30], expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            encoder.positions(count, 66)[0, 1:, 0].view(count, 66)[:, 30], expected, atol=1e-4, rtol=0
+        )
     assert torch.equal(encoder.positions(37, 37), encoder.pos_embed)
     assert all(encoder.positions(count, 3).shape[1] == 1 + 3 * count for count in range(1, 120))
 
@@ -238,14 +282,30 @@ def test_nothing_waits_for_the_device():
 def test_transformers_gives_the_same(metric):
     """To 1e-5 where both take the position embedding as stored or alike; theirs is stretched without the published 0.1."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
-    backbone = transformers.Dinov2Config(hidden_size=128, num_hidden_layers=4, num_attention_heads=2, mlp_ratio=2, image_size=518, patch_size=14,
-                                         out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False)
+    backbone = transformers.Dinov2Config(
+        hidden_size=128,
+        num_hidden_layers=4,
+        num_attention_heads=2,
+        mlp_ratio=2,
+        image_size=518,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        apply_layernorm=True,
+        reshape_hidden_states=False,
+    )
     config = transformers.DepthAnythingConfig(
-        backbone_config=backbone, reassemble_hidden_size=128, neck_hidden_sizes=[16, 32, 64, 64], fusion_hidden_size=32, head_hidden_size=32,
-        **({"depth_estimation_type": "metric", "max_depth": metric} if metric else {}))
+        backbone_config=backbone,
+        reassemble_hidden_size=128,
+        neck_hidden_sizes=[16, 32, 64, 64],
+        fusion_hidden_size=32,
+        head_hidden_size=32,
+        **({"depth_estimation_type": "metric", "max_depth": metric} if metric else {}),
+    )
     torch.manual_seed(0)
     reference = transformers.DepthAnythingForDepthEstimation(config).eval().requires_grad_(False)
-    mean, deviation = (torch.tensor(values).view(3, 1, 1) for values in (depth_anything.MEAN, depth_anything.DEVIATION))
+    mean, deviation = (
+        torch.tensor(values).view(3, 1, 1) for values in (depth_anything.MEAN, depth_anything.DEVIATION)
+    )
 
     def difference(net, *size):
         images = torch.rand(1, 3, *size)
@@ -253,13 +313,16 @@ def test_transformers_gives_the_same(metric):
         return (net(images)[:, 0] - theirs).abs().max().item() / (metric or 1), theirs.std().item()
 
     assert difference(load(reference.state_dict(), metric), 252, 448)[0] < 1e-3
-    for name, tensor in reference.named_parameters():  # as they were made almost nothing of a picture reaches the output
+    # as they were made almost nothing of a picture reaches the output
+    for name, tensor in reference.named_parameters():
         if tensor.dim() > 1 and "embeddings" not in name:
             tensor.normal_(0, tensor[0].numel() ** -0.5)
     net = load(reference.state_dict(), metric)
     error, relief = difference(net, 518, 518)
     assert error < 1e-5 and relief > 0.02
-    reference.backbone.embeddings.interpolate_pos_encoding = lambda tokens, height, width: net.pretrained.positions(height // 14, width // 14)
+    reference.backbone.embeddings.interpolate_pos_encoding = lambda tokens, height, width: (
+        net.pretrained.positions(height // 14, width // 14)
+    )
     for size in ((252, 448), (70, 98)):
         assert difference(net, *size)[0] < 1e-5
 

@@ -51,7 +51,10 @@ def test_a_linear_picture_is_bent_into_parallax():
     ends = from_linear(torch.tensor([0.0, 1.0]))
     torch.testing.assert_close(ends, torch.tensor([0.0, 1.0]))
     half = from_linear(torch.tensor(0.5)).item()  # half-way in distance is far in parallax
-    assert half == pytest.approx((1 / (1 + 0.5 * (FARTHEST - 1)) - 1 / FARTHEST) / (1 - 1 / FARTHEST), abs=1e-6) and half < 0.15
+    assert (
+        half == pytest.approx((1 / (1 + 0.5 * (FARTHEST - 1)) - 1 / FARTHEST) / (1 - 1 / FARTHEST), abs=1e-6)
+        and half < 0.15
+    )
 
 
 KINDS = {"near white": True, "near black": False, "linear, near white": True, "linear, near black": False}

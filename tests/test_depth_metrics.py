@@ -71,7 +71,8 @@ def test_an_edge_one_pixel_off_is_wrong_but_tolerable():
 @pytest.mark.parametrize("off", [0, 1, 3, 7])
 def test_boundary_error_is_how_far_an_edge_is_off(off):
     assert boundary_error(step(20 + off), step(20)) == pytest.approx((off, off))
-    assert boundary_error(5 - 3 * step(20 + off), step(20)) == pytest.approx((off, off))  # neither scale nor shift matters
+    # neither scale nor shift matters
+    assert boundary_error(5 - 3 * step(20 + off), step(20)) == pytest.approx((off, off))
 
 
 def test_boundary_error_tells_false_edges_from_missing_ones():
@@ -107,7 +108,10 @@ def travelling(depth, frames=4, pixels=6.0):
     views = [scene.render(t) for t in range(frames)]
     layers = torch.stack([view.layer for view in views]).float()[:, None]
     inside = (F.max_pool2d(layers, 5, 1, 2) == -F.max_pool2d(-layers, 5, 1, 2))[:, 0]
-    intrinsics, poses = torch.tensor([[120.0, 0, 79.5], [0, 120, 47.5], [0, 0, 1]]), torch.eye(4).repeat(frames, 1, 1)
+    intrinsics, poses = (
+        torch.tensor([[120.0, 0, 79.5], [0, 120, 47.5], [0, 0, 1]]),
+        torch.eye(4).repeat(frames, 1, 1),
+    )
     poses[:, 0, 3] = torch.arange(frames) * pixels / 120  # a point of inverse depth 1 moves by so many pixels
     return torch.stack([depth(1 / view.depth, t) for t, view in enumerate(views)]), intrinsics, poses, inside
 
@@ -117,7 +121,9 @@ def test_alignment_error_of_a_still_scene_is_zero_and_of_a_jumping_scale_its_jum
     assert temporal_alignment_error(*given, inside) < 1e-4
     assert 1e-4 < temporal_alignment_error(*given) < 0.03  # outlines are read between two surfaces
     scaled, _, still, _ = travelling(lambda distance, t: distance * 1.02 ** (t % 2), pixels=0.0)
-    assert temporal_alignment_error(scaled, given[1], still) == pytest.approx((0.02 + 0.02 / 1.02) / 2, abs=1e-4)
+    assert temporal_alignment_error(scaled, given[1], still) == pytest.approx(
+        (0.02 + 0.02 / 1.02) / 2, abs=1e-4
+    )
     wrong = given[2].clone()
     wrong[:, 0, 3] *= -1
     assert temporal_alignment_error(*given[:2], wrong, inside) > 0.01
@@ -125,7 +131,11 @@ def test_alignment_error_of_a_still_scene_is_zero_and_of_a_jumping_scale_its_jum
 
 def test_alignment_error_along_the_line_of_sight_and_of_nothing():
     """A wall that the camera approaches by a tenth: unchanged depth is wrong by the tenth; what is unknown or behind is left out."""
-    wall, intrinsics, poses = torch.full((2, 20, 30), 5.0), torch.tensor([[30.0, 0, 14.5], [0, 30, 9.5], [0, 0, 1]]), torch.eye(4).repeat(2, 1, 1)
+    wall, intrinsics, poses = (
+        torch.full((2, 20, 30), 5.0),
+        torch.tensor([[30.0, 0, 14.5], [0, 30, 9.5], [0, 0, 1]]),
+        torch.eye(4).repeat(2, 1, 1),
+    )
     poses[1, 2, 3] = 0.5
     assert temporal_alignment_error(wall, intrinsics, poses) == pytest.approx(0.1)
     wall[1] = 4.5
@@ -147,7 +157,8 @@ def test_flow_consistency_follows_known_motion():
     motion, visible = np.stack([way.numpy() for way, _ in pairs]), torch.stack([seen for _, seen in pairs])
     assert flow_consistency(depth, motion, visible=visible) < 1e-6
     assert flow_consistency(depth, motion, frames, visible) < 1e-6
-    assert flow_consistency(depth, motion, frames) < flow_consistency(depth, motion)  # colours tell most of what is hidden
+    # colours tell most of what is hidden
+    assert flow_consistency(depth, motion, frames) < flow_consistency(depth, motion)
     assert flow_consistency(depth, 0 * motion, visible=visible) > 0.01
     jumping = depth + torch.tensor([0, 0.03, 0])[:, None, None]
     assert flow_consistency(jumping, motion, visible=visible) == pytest.approx(0.03, abs=1e-6)
@@ -157,8 +168,11 @@ def test_flow_consistency_weighs_by_colour_as_published():
     depth, frames = torch.zeros(2, 4, 4), torch.zeros(2, 4, 4, 3)
     depth[1, :2], frames[1, :2] = 0.5, 0.1
     weight = math.exp(-50 * 0.03)
-    assert flow_consistency(depth, np.zeros((1, 4, 4, 2), np.float32), frames) == pytest.approx(0.5 * weight / (1 + weight))
-    assert math.isnan(flow_consistency(depth, np.full((1, 4, 4, 2), 9, np.float32)))  # all of it leaves the frame
+    assert flow_consistency(depth, np.zeros((1, 4, 4, 2), np.float32), frames) == pytest.approx(
+        0.5 * weight / (1 + weight)
+    )
+    # all of it leaves the frame
+    assert math.isnan(flow_consistency(depth, np.full((1, 4, 4, 2), 9, np.float32)))
     assert math.isnan(flow_consistency(depth[:1], np.zeros((0, 4, 4, 2), np.float32)))
 
 

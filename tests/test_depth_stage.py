@@ -75,8 +75,12 @@ def test_the_values_are_the_network_s_in_the_first_frame_s_percentiles(put, host
 def test_a_metric_network_s_near_is_white(put, host, tensor_clip):
     net, images = random_net(TINY), moving(1)
     model = put(published(net))
-    relative, metric = (frames(depth_of(model, host, tensor_clip(images), metric=metric), host).flatten() for metric in ("no", "indoor"))
-    assert torch.corrcoef(torch.stack([relative, metric]))[0, 1] < -0.5  # what the one calls near, the other tells as many metres
+    relative, metric = (
+        frames(depth_of(model, host, tensor_clip(images), metric=metric), host).flatten()
+        for metric in ("no", "indoor")
+    )
+    # what the one calls near, the other tells as many metres
+    assert torch.corrcoef(torch.stack([relative, metric]))[0, 1] < -0.5
 
 
 def test_invert_makes_near_black(put, host, tensor_clip):
@@ -88,7 +92,9 @@ def test_invert_makes_near_black(put, host, tensor_clip):
 def test_a_folder_of_transformers_is_the_same_network(put, host, tensor_clip):
     net, clip = random_net(TINY), tensor_clip(moving(2))
     original, theirs = put(published(net)), put(as_transformers(net), "theirs.pth")
-    torch.testing.assert_close(frames(depth_of(theirs, host, clip), host), frames(depth_of(original, host, clip), host))
+    torch.testing.assert_close(
+        frames(depth_of(theirs, host, clip), host), frames(depth_of(original, host, clip), host)
+    )
 
 
 def test_another_network_s_file_is_refused_by_what_it_is(put, host, tensor_clip):

@@ -45,15 +45,44 @@ def tiny(hugging, family: str) -> torch.nn.Module:
 def untrained(hugging, family: str) -> torch.nn.Module:
     vit = dict(hidden_size=32, num_hidden_layers=4, num_attention_heads=2)
     neck = dict(neck_hidden_sizes=[8, 16, 24, 32], fusion_hidden_size=16)
-    dino = dict(**vit, mlp_ratio=2, image_size=70, patch_size=14, out_indices=[1, 2, 3, 4], apply_layernorm=True, reshape_hidden_states=False)
-    beit = dict(**vit, image_size=64, intermediate_size=64, out_indices=[1, 2, 3, 4], reshape_hidden_states=False, use_relative_position_bias=True)
+    dino = dict(
+        **vit,
+        mlp_ratio=2,
+        image_size=70,
+        patch_size=14,
+        out_indices=[1, 2, 3, 4],
+        apply_layernorm=True,
+        reshape_hidden_states=False,
+    )
+    beit = dict(
+        **vit,
+        image_size=64,
+        intermediate_size=64,
+        out_indices=[1, 2, 3, 4],
+        reshape_hidden_states=False,
+        use_relative_position_bias=True,
+    )
     parts = ("image_model_config", "patch_model_config", "fov_model_config")
-    part = dict(model_type="dinov2", hidden_size=16, num_hidden_layers=2, num_attention_heads=2, mlp_ratio=2, image_size=16, patch_size=8)
+    part = dict(
+        model_type="dinov2",
+        hidden_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        mlp_ratio=2,
+        image_size=16,
+        patch_size=8,
+    )
     h = hugging
     if family.startswith("depth_anything"):
         kind = "metric" if family.endswith("metric") else "relative"
-        config = h.DepthAnythingConfig(backbone_config=h.Dinov2Config(**dino), reassemble_hidden_size=32, head_hidden_size=8, **neck,
-                                       depth_estimation_type=kind, max_depth=20 if kind == "metric" else 1)
+        config = h.DepthAnythingConfig(
+            backbone_config=h.Dinov2Config(**dino),
+            reassemble_hidden_size=32,
+            head_hidden_size=8,
+            **neck,
+            depth_estimation_type=kind,
+            max_depth=20 if kind == "metric" else 1,
+        )
         return h.DepthAnythingForDepthEstimation(config)
     if family == "dpt":
         layers = dict(image_size=64, patch_size=16, backbone_out_indices=[0, 1, 2, 3])
@@ -62,14 +91,31 @@ def untrained(hugging, family: str) -> torch.nn.Module:
         return h.DPTForDepthEstimation(h.DPTConfig(backbone_config=h.BeitConfig(**beit), **neck))
     if family == "zoedepth":
         metric = dict(bottleneck_features=16, num_relative_features=8)
-        return h.ZoeDepthForDepthEstimation(h.ZoeDepthConfig(backbone_config=h.BeitConfig(**beit), **neck, **metric))
-    return h.DepthProForDepthEstimation(h.DepthProConfig(
-        patch_size=16, fusion_hidden_size=8, intermediate_hook_ids=[1, 0], intermediate_feature_dims=[8, 8], scaled_images_ratios=[0.5, 1.0],
-        scaled_images_overlap_ratios=[0.0, 0.2], scaled_images_feature_dims=[8, 8], **dict.fromkeys(parts, part)))
+        return h.ZoeDepthForDepthEstimation(
+            h.ZoeDepthConfig(backbone_config=h.BeitConfig(**beit), **neck, **metric)
+        )
+    return h.DepthProForDepthEstimation(
+        h.DepthProConfig(
+            patch_size=16,
+            fusion_hidden_size=8,
+            intermediate_hook_ids=[1, 0],
+            intermediate_feature_dims=[8, 8],
+            scaled_images_ratios=[0.5, 1.0],
+            scaled_images_overlap_ratios=[0.0, 0.2],
+            scaled_images_feature_dims=[8, 8],
+            **dict.fromkeys(parts, part),
+        )
+    )
 
 
-SIZES = {"depth_anything": (378, 784), "depth_anything_metric": (378, 784), "dpt": (64, 64), "dpt_beit": (64, 128), "zoedepth": (64, 128),
-         "depth_pro": (32, 32)}
+SIZES = {
+    "depth_anything": (378, 784),
+    "depth_anything_metric": (378, 784),
+    "dpt": (64, 64),
+    "dpt_beit": (64, 128),
+    "zoedepth": (64, 128),
+    "depth_pro": (32, 32),
+}
 
 
 @pytest.fixture
@@ -96,7 +142,13 @@ def test_a_folder_is_chosen_by_its_weights_and_sees_pictures_as_its_configuratio
     assert made.network.size(INFO) == SIZES[family]
     frames = FRAMES[:2] if "anything" in family else FRAMES
     found = depth(made, frames=frames)
-    assert found.shape == (len(frames), 44, 90, 1) and found.isfinite().all() and found.min() >= 0 and found.max() <= 1 and found.std() > 0.01
+    assert (
+        found.shape == (len(frames), 44, 90, 1)
+        and found.isfinite().all()
+        and found.min() >= 0
+        and found.max() <= 1
+        and found.std() > 0.01
+    )
 
 
 @pytest.mark.parametrize("family", ["dpt", "zoedepth", "depth_pro"])
@@ -110,7 +162,10 @@ def test_what_the_network_tells_becomes_inverse_depth(stage, hugging, family):
     """Against transformers' own network and, for Depth Pro, its own conversion to metres."""
     made, net = stage(family), tiny(hugging, family).eval()
     pictures = torch.rand(2, 3, *((70, 98) if "anything" in family else SIZES[family]))
-    mean, deviation = (torch.tensor(part).view(3, 1, 1) for part in (loader.IMAGENET if "anything" in family else loader.HALF))
+    mean, deviation = (
+        torch.tensor(part).view(3, 1, 1)
+        for part in (loader.IMAGENET if "anything" in family else loader.HALF)
+    )
     with torch.inference_mode():
         (found,) = made.network.inverse_depth(iter([pictures]))
         told = net((pictures - mean) / deviation)
@@ -120,14 +175,18 @@ def test_what_the_network_tells_becomes_inverse_depth(stage, hugging, family):
         expected = torch.stack([1 / (one["predicted_depth"] + loader.NEAREST) for one in metres])
     else:
         expected = told.predicted_depth
-        expected = 1 / (expected + loader.NEAREST) if family in ("zoedepth", "depth_anything_metric") else expected
+        expected = (
+            1 / (expected + loader.NEAREST) if family in ("zoedepth", "depth_anything_metric") else expected
+        )
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_what_the_folder_says_of_colours_counts(hugging, stage, host):
     folder = host.folder("depth") / "dpt"
     folder.mkdir(parents=True)
-    (folder / "preprocessor_config.json").write_text(json.dumps({"image_mean": [0.0] * 3, "image_std": [1.0] * 3}), encoding="utf-8")
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": [0.0] * 3, "image_std": [1.0] * 3}), encoding="utf-8"
+    )
     pictures = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         (found,) = stage("dpt").network.inverse_depth(iter([pictures]))
@@ -137,7 +196,9 @@ def test_what_the_folder_says_of_colours_counts(hugging, stage, host):
 def test_a_dpt_that_tells_metres_is_inverted_when_told(stage):
     pictures = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        (metres,), (nearness,) = (stage("dpt", metric=word).network.inverse_depth(iter([pictures])) for word in ("no", "indoor"))
+        (metres,), (nearness,) = (
+            stage("dpt", metric=word).network.inverse_depth(iter([pictures])) for word in ("no", "indoor")
+        )
     torch.testing.assert_close(nearness, 1 / (metres + loader.NEAREST))
 
 
@@ -150,7 +211,9 @@ def test_resolution_counts_where_a_network_sees_any_size(stage):
 def test_half_precision_is_used_where_it_is_safe(stage):
     pictures = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
-        (fine,), (coarse,) = (stage("dpt", precision=word).network.inverse_depth(iter([pictures])) for word in ("fp32", "bf16"))
+        (fine,), (coarse,) = (
+            stage("dpt", precision=word).network.inverse_depth(iter([pictures])) for word in ("fp32", "bf16")
+        )
     assert not torch.equal(fine, coarse) and coarse.dtype == torch.float32
     torch.testing.assert_close(coarse, fine, rtol=0.1, atol=0.05)
     weights = stage("zoedepth", precision="fp16").nets[0].parameters()
@@ -162,7 +225,9 @@ def test_no_processor_gives_depth_in_steps_by_itself(stage, monkeypatch):
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
-        (fine,), (coarse,) = (stage("dpt", precision=word).network.inverse_depth(iter([pictures])) for word in ("auto", "bf16"))
+        (fine,), (coarse,) = (
+            stage("dpt", precision=word).network.inverse_depth(iter([pictures])) for word in ("auto", "bf16")
+        )
     assert 5 * len(coarse.unique()) < len(fine.unique())
 
 
@@ -194,26 +259,31 @@ def test_weights_that_are_not_whole_are_told(hugging, host):
     with pytest.raises(ValueError, match=r"lacks weights of its network \(dpt\.embeddings.* more\); fetch"):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "model.safetensors").write_bytes(b"damaged")
-    with pytest.raises(ValueError, match=r"model\.safetensors is corrupt or no checkpoint"), warnings.catch_warnings():
+    with (
+        pytest.raises(ValueError, match=r"model\.safetensors is corrupt or no checkpoint"),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         catalog.load("depth", "midas/model.safetensors", host)
 
 
 def test_a_folder_of_something_else_is_refused(host):
     folder = folder_of(host, model_type="bert")
-    with pytest.raises(ValueError, match=r"type bert, which tells no depth here; those that do are depth_anything, "):
+    with pytest.raises(
+        ValueError, match=r"type bert, which tells no depth here; those that do are depth_anything, "
+    ):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=r"config\.json is damaged"):
         catalog.load("depth", "midas/model.safetensors", host)
 
 
-BROKEN = '''
+BROKEN = """
 def __getattr__(name):
     if name.startswith("__"):
         raise AttributeError(name)
     raise {outer} from {inner}
-'''
+"""
 TORCHAUDIO = 'RuntimeError("Detected that PyTorch and TorchAudio were compiled with different CUDA versions.\\nPyTorch has 13.2")'
 
 

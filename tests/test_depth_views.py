@@ -9,7 +9,19 @@ from stereoreel.core.clip import Clip, ClipInfo, Shot, apply
 from stereoreel.core.pull import frames, pull
 from stereoreel.sample import clip as sample
 from stereoreel.stages.depth import views
-from stereoreel.stages.depth.views import BAR, BEFORE, BEHIND, BOTTOM, INK, LEFT, RIGHT, TOP, Colors, Histogram, column
+from stereoreel.stages.depth.views import (
+    BAR,
+    BEFORE,
+    BEHIND,
+    BOTTOM,
+    INK,
+    LEFT,
+    RIGHT,
+    TOP,
+    Colors,
+    Histogram,
+    column,
+)
 from stereoreel.stages.stereo.parallax import ScreenPlane
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
@@ -43,12 +55,17 @@ def bars(picture: torch.Tensor) -> dict[int, int]:
     """Heights in pixels by the place of the bar, of those that are there."""
     plot = picture[TOP:BOTTOM, LEFT:RIGHT]
     drawn = (is_color(plot, BEHIND) | is_color(plot, BEFORE)).sum(0)
-    return {bar: int(height) for bar, height in enumerate(drawn.view(-1, BAR).amax(1)) if height}  # the line may hide a part of one
+    # the line may hide a part of one
+    return {bar: int(height) for bar, height in enumerate(drawn.view(-1, BAR).amax(1)) if height}
 
 
 def line(picture: torch.Tensor) -> float:
     """The depth at which the plane is marked."""
-    place = is_color(picture[TOP - 20 : BOTTOM - 1, LEFT - 2 : RIGHT + 2], INK).all(0).nonzero().float().mean() + LEFT - 1.5
+    place = (
+        is_color(picture[TOP - 20 : BOTTOM - 1, LEFT - 2 : RIGHT + 2], INK).all(0).nonzero().float().mean()
+        + LEFT
+        - 1.5
+    )
     return float((place - LEFT) / (RIGHT - LEFT))
 
 
@@ -91,7 +108,9 @@ def test_bars_stand_where_the_depth_is_and_the_line_between_them():
     assert low == BOTTOM - TOP and high / low == pytest.approx((0.36 / 0.64) ** 0.5, abs=0.01)
     assert line(picture) == pytest.approx(0.45, abs=0.002)
     before = is_color(picture[TOP:BOTTOM], BEFORE).any(0).nonzero()
-    assert before.min() > column(0.45) and is_color(picture[TOP:BOTTOM], BEHIND).any(0).nonzero().max() < column(0.45)
+    assert before.min() > column(0.45) and is_color(picture[TOP:BOTTOM], BEHIND).any(
+        0
+    ).nonzero().max() < column(0.45)
 
 
 def test_the_ends_of_the_range_are_drawn():
@@ -101,9 +120,13 @@ def test_the_ends_of_the_range_are_drawn():
 
 def test_the_words_are_true():
     frame = torch.linspace(0, 1, 2400).view(40, 60)
-    assert words(frame) == "nearest 2 %: 0.98 · farthest 2 %: 0.02 · 50 % of the picture in front of the screen"
+    assert (
+        words(frame) == "nearest 2 %: 0.98 · farthest 2 %: 0.02 · 50 % of the picture in front of the screen"
+    )
     assert words(two_levels(0.25, 0.75, 0.1)).startswith("nearest 2 %: 0.75 · farthest 2 %: 0.25 · 10 % of")
-    assert words(two_levels(0.25, 0.75, 0.01)).startswith("nearest 2 %: 0.25 · farthest 2 %: 0.25 · 1 % of"), "a speck is not the near end"
+    assert words(two_levels(0.25, 0.75, 0.01)).startswith(
+        "nearest 2 %: 0.25 · farthest 2 %: 0.25 · 1 % of"
+    ), "a speck is not the near end"
 
 
 def test_what_holds_no_number_is_left_out_and_told():
@@ -111,7 +134,9 @@ def test_what_holds_no_number_is_left_out_and_told():
     frame = torch.cat([frame, torch.full_like(frame, float("nan"))])
     assert words(frame).endswith("36 % of the picture in front of the screen · 50 % is unknown")
     assert bars(histogram(frame)) == bars(histogram(frame[:40]))
-    assert "unknown" in words(torch.full((4, 4), float("nan"))) and not bars(histogram(torch.full((4, 4), float("nan"))))
+    assert "unknown" in words(torch.full((4, 4), float("nan"))) and not bars(
+        histogram(torch.full((4, 4), float("nan")))
+    )
 
 
 def test_inverted_depth_reads_the_same():
@@ -125,12 +150,16 @@ def test_the_line_is_where_stereo_puts_the_screen(tensor_clip, host):
     levels = torch.tensor([0.2, 0.2, 0.6, 0.6, 0.6, 0.6])
     depth = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous(), cuts=(2,))
     pictures = frames(apply(Histogram(ScreenPlane), depth)["clip"], host).mul(255).round().int()
-    assert [round(line(picture), 2) for picture in pictures] == [0.2, 0.2, 0.6, 0.6, 0.6, 0.6], "a new shot starts afresh"
+    assert [round(line(picture), 2) for picture in pictures] == [0.2, 0.2, 0.6, 0.6, 0.6, 0.6], (
+        "a new shot starts afresh"
+    )
     drifting = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous())
     pictures = frames(apply(Histogram(ScreenPlane), drifting)["clip"], host).mul(255).round().int()
     screen = ScreenPlane(25.0)
     expected = [float(screen.follow(level.expand(40, 60))) for level in levels]
-    assert [line(picture) for picture in pictures] == pytest.approx(expected, abs=0.002) and expected[-1] < 0.3
+    assert [line(picture) for picture in pictures] == pytest.approx(expected, abs=0.002) and expected[
+        -1
+    ] < 0.3
 
 
 def test_pictures_do_not_depend_on_chunks_and_two_views_are_one():
@@ -150,8 +179,15 @@ def test_the_node_gives_both_and_its_depth_stays_as_it_was(tensor_clip, host):
     clip = tensor_clip(frames=6, cuts=(3,))
     outputs = made(clip)
     assert list(outputs) == [socket.name for socket in DEPTH.outputs] == ["depth", "colors", "histogram"]
-    infos = {name: (one.info.width, one.info.height, one.info.channels, one.info.frames, one.info.cuts) for name, one in outputs.items()}
-    assert infos == {"depth": (48, 32, 1, 6, (3,)), "colors": (48, 32, 3, 6, (3,)), "histogram": (960, 540, 3, 6, (3,))}
+    infos = {
+        name: (one.info.width, one.info.height, one.info.channels, one.info.frames, one.info.cuts)
+        for name, one in outputs.items()
+    }
+    assert infos == {
+        "depth": (48, 32, 1, 6, (3,)),
+        "colors": (48, 32, 3, 6, (3,)),
+        "histogram": (960, 540, 3, 6, (3,)),
+    }
     alone = frames(outputs["depth"], host)
     together = [torch.cat(chunks) for chunks in zip(*pull(list(outputs.values()), host))]
     assert torch.equal(alone, together[0]) and torch.equal(together[1], run(Colors(), alone))
@@ -192,5 +228,8 @@ def test_the_sample_reads_right():
     """The pillar in front is nearest and the sky farthest."""
     _, depth = sample.render(10, 160, 90)
     colors = run(Colors(), depth[None])[0]
-    assert colors[2, 5].max() < 0.02 and (colors @ LIGHT).flatten()[depth.argmax()] > (colors @ LIGHT).max() - 0.01
+    assert (
+        colors[2, 5].max() < 0.02
+        and (colors @ LIGHT).flatten()[depth.argmax()] > (colors @ LIGHT).max() - 0.01
+    )
     assert words(depth[..., 0]).split(" · ")[1] == "farthest 2 %: 0.00"

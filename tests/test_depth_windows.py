@@ -44,7 +44,11 @@ class Mixing:
 
     def decode(self, features, frames):
         maps, means = features
-        return maps * (1 + means.std()) + torch.cumsum(means, 0)[:, None, None] * 0.1 + means.flip(0)[:, None, None]
+        return (
+            maps * (1 + means.std())
+            + torch.cumsum(means, 0)[:, None, None] * 0.1
+            + means.flip(0)[:, None, None]
+        )
 
 
 def shot(count, height=6, width=9, seed=0):
@@ -85,7 +89,9 @@ def test_the_stream_is_the_loop_over_the_whole_clip_for_every_length():
     for count in range(1, 101):
         made = streamed(frames[:count], network)
         expected = whole_clip(frames[:count], lambda window: network.decode(network.encode(window), 32))
-        torch.testing.assert_close(made, expected, atol=2e-5, rtol=2e-5, msg=lambda text, count=count: f"{count} frames: {text}")
+        torch.testing.assert_close(
+            made, expected, atol=2e-5, rtol=2e-5, msg=lambda text, count=count: f"{count} frames: {text}"
+        )
 
 
 def test_a_video_network_gives_the_same_whether_frames_shared_by_windows_are_encoded_once_or_again():
@@ -190,7 +196,9 @@ def parallax_steps(depth):
     return ((depth[1:] - depth[:-1]).abs()[:, 82:] * 0.02 * 1920).max().item()
 
 
-@pytest.mark.parametrize("size", [(6, 8), (40, 40), (70, 60)], ids=["particle", "bird", "a third of the picture"])
+@pytest.mark.parametrize(
+    "size", [(6, 8), (40, 40), (70, 60)], ids=["particle", "bird", "a third of the picture"]
+)
 def test_what_flies_past_does_not_move_the_scene(size):
     raw = scene(size)
     least, most = raw.flatten(1).min(1).values[:, None, None], raw.flatten(1).max(1).values[:, None, None]

@@ -24,10 +24,12 @@ EDGE = 0.1  # a step of depth from pixel to pixel that is an edge
 
 def pair_of(camera: Camera, box: tuple[float, float], ball: tuple[float, float]) -> Scene:
     """A box and a ball before a slanted wall and the ground; disparity runs from 8 pixels behind the screen to 13 before it."""
-    layers = (Layer("plane", 0.15, Texture(1), (WIDTH / 2, HEIGHT / 2), slant=(0.05, 0)),
-              Layer("ground", 0.2, Texture(4), (WIDTH / 2, HEIGHT * 0.6), slant=(0, 1.0)),
-              Layer("box", 0.5, Texture(3), (WIDTH * 0.75, HEIGHT * 0.45), (26, 40), 0.15, velocity=box),
-              Layer("ellipse", 0.8, Texture(2), (WIDTH * 0.45, HEIGHT * 0.5), (40, 52), velocity=ball))
+    layers = (
+        Layer("plane", 0.15, Texture(1), (WIDTH / 2, HEIGHT / 2), slant=(0.05, 0)),
+        Layer("ground", 0.2, Texture(4), (WIDTH / 2, HEIGHT * 0.6), slant=(0, 1.0)),
+        Layer("box", 0.5, Texture(3), (WIDTH * 0.75, HEIGHT * 0.45), (26, 40), 0.15, velocity=box),
+        Layer("ellipse", 0.8, Texture(2), (WIDTH * 0.45, HEIGHT * 0.5), (40, 52), velocity=ball),
+    )
     return Scene(WIDTH, HEIGHT, layers, camera, divergence=10.0, convergence=0.4)
 
 
@@ -53,7 +55,9 @@ class Views(NamedTuple):
     depth: Tensor
     made: Tensor
     made_depth: Tensor
-    plain: np.ndarray  # pixels of the left eye at one half whose point every one of the six pictures shows, and so their surroundings
+    # pixels of the left eye at one half whose point every one of the six pictures shows, and so their
+    # surroundings
+    plain: np.ndarray
 
 
 @pytest.fixture(scope="module", params=SCENES)
@@ -67,7 +71,9 @@ def views(request):
     out = list(stage(Shot(0, info), [images[:, ::2]], [depth[:, ::2]]))[1]
     hidden = torch.stack([~scene.trace(0.5, EYES[0], t, eye)[2] for t in (0, 0.5, 1) for eye in EYES]).any(0)
     plain = F.max_pool2d(hidden.float()[None], 9, 1, 4)[0] == 0
-    return Views(images, depth, out["clip"][:, 0], out["depth"][:, 0], inner(plain[..., None])[..., 0].numpy()), floor
+    return Views(
+        images, depth, out["clip"][:, 0], out["depth"][:, 0], inner(plain[..., None])[..., 0].numpy()
+    ), floor
 
 
 def inner(image: Tensor) -> Tensor:
@@ -101,7 +107,10 @@ def test_disparity_is_that_of_the_exact_pair(views):
 
 def test_one_motion_for_both_eyes_would_put_objects_in_the_wrong_place(views):
     view, floor = views
-    own, shared = (psnr(inner(right), inner(view.images[1, 1])) for right in (view.made[1], moved_as_the_left(view.images)))
+    own, shared = (
+        psnr(inner(right), inner(view.images[1, 1]))
+        for right in (view.made[1], moved_as_the_left(view.images))
+    )
     assert own > shared + floor.shared
 
 
@@ -111,7 +120,9 @@ def test_depth_stays_on_the_edges_of_its_eye(views):
     for eye in (0, 1):
         exact, blend = view.depth[eye, 1], view.depth[eye, ::2].mean(0)
         band = inner(edges(exact))
-        ours, theirs = ((inner(depth) - inner(exact)).abs()[band].mean() for depth in (view.made_depth[eye], blend))
+        ours, theirs = (
+            (inner(depth) - inner(exact)).abs()[band].mean() for depth in (view.made_depth[eye], blend)
+        )
         assert ours < theirs / 3
 
 

@@ -34,8 +34,14 @@ def shop(monkeypatch):
 @pytest.fixture
 def stocked(shop, monkeypatch):
     """A catalogue with one upscaler's weights, on the loopback server; they are none, so builtin's module runs it."""
-    entry = replace(catalog.models("upscale")[MODEL], arch="builtin", parts={"weights": replace(offered(shop), file="net.pth", also=())})
-    whole = {MODEL: entry} | {name: other for name, other in catalog._catalogue("upscale").items() if not other.parts}
+    entry = replace(
+        catalog.models("upscale")[MODEL],
+        arch="builtin",
+        parts={"weights": replace(offered(shop), file="net.pth", also=())},
+    )
+    whole = {MODEL: entry} | {
+        name: other for name, other in catalog._catalogue("upscale").items() if not other.parts
+    }
     real = catalog._catalogue
     monkeypatch.setattr(catalog, "_catalogue", lambda kind: whole if kind == "upscale" else real(kind))
     return shop
@@ -59,7 +65,9 @@ def test_another_file_under_the_name_is_kept_unless_forced(shop, tmp_path):
     (tmp_path / "net.pth").write_bytes(b"something else")
     with pytest.raises(ValueError, match="--force") as error:
         download.fetch(offered(shop), tmp_path)
-    assert hashlib.sha256(b"something else").hexdigest() in str(error.value) and hashlib.sha256(CONTENTS).hexdigest() in str(error.value)
+    assert hashlib.sha256(b"something else").hexdigest() in str(error.value) and hashlib.sha256(
+        CONTENTS
+    ).hexdigest() in str(error.value)
     assert (tmp_path / "net.pth").read_bytes() == b"something else" and shop.asked == []
     assert download.fetch(offered(shop), tmp_path, force=True).path.read_bytes() == CONTENTS
 
@@ -103,27 +111,37 @@ def test_other_contents_are_refused_with_both_hashes_and_thrown_away(shop, tmp_p
     shop.files["/net.pth"] = other = CONTENTS[:-1] + b"!"
     with pytest.raises(ValueError, match=r"is not net\.pth") as error:
         download.fetch(offered(shop), tmp_path)
-    assert hashlib.sha256(other).hexdigest() in str(error.value) and hashlib.sha256(CONTENTS).hexdigest() in str(error.value)
+    assert hashlib.sha256(other).hexdigest() in str(error.value) and hashlib.sha256(
+        CONTENTS
+    ).hexdigest() in str(error.value)
     assert names(tmp_path) == [] and len(shop.asked) == 1
 
 
 def test_without_a_known_hash_the_size_is_held_to_and_no_part_is_trusted(shop, tmp_path):
     (tmp_path / "net.pth.part").write_bytes(b"x" * 2_000_000)
     done = download.fetch(offered(shop, sha256=None), tmp_path)
-    assert done.path.read_bytes() == CONTENTS and not done.verified and done.sha256 == hashlib.sha256(CONTENTS).hexdigest()
+    assert (
+        done.path.read_bytes() == CONTENTS
+        and not done.verified
+        and done.sha256 == hashlib.sha256(CONTENTS).hexdigest()
+    )
     with pytest.raises(ValueError, match="size is 3072007 and not 5 bytes"):
         download.fetch(offered(shop, sha256=None, bytes=5), tmp_path / "other")
 
 
 def test_redirects_and_proxies_are_followed(shop, tmp_path, monkeypatch):
     shop.redirects["/old.pth"] = "/net.pth?signed=1"
-    assert download.fetch(offered(shop, url=f"{shop.address}/old.pth"), tmp_path).path.read_bytes() == CONTENTS
+    assert (
+        download.fetch(offered(shop, url=f"{shop.address}/old.pth"), tmp_path).path.read_bytes() == CONTENTS
+    )
     monkeypatch.setenv("http_proxy", shop.address)
     download.fetch(offered(shop, url="http://weights.invalid/net.pth"), tmp_path / "proxied")
     assert shop.asked[-1][0] == "http://weights.invalid/net.pth"
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/net.pth", "data:,x", "/etc/passwd", None])
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/net.pth", "data:,x", "/etc/passwd", None]
+)
 def test_only_http_addresses_are_fetched(shop, tmp_path, url):
     with pytest.raises(ValueError, match=r"net\.pth"):
         download.fetch(offered(shop, url=url), tmp_path)
@@ -189,7 +207,11 @@ def test_two_fetchers_of_one_file_fetch_it_once(shop, tmp_path):
     for thread in threads:
         thread.join(20)
     assert sorted(fetched.found for fetched in done) == [False, True]
-    assert len(shop.asked) == 1 and names(tmp_path) == ["net.pth"] and (tmp_path / "net.pth").read_bytes() == CONTENTS
+    assert (
+        len(shop.asked) == 1
+        and names(tmp_path) == ["net.pth"]
+        and (tmp_path / "net.pth").read_bytes() == CONTENTS
+    )
 
 
 def test_a_full_disk_is_told_before_the_transfer(shop, tmp_path, monkeypatch):
@@ -228,22 +250,38 @@ def test_fetch_in_the_terminal(stocked, tmp_path, monkeypatch, capsys):
     assert (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
     assert "is here now (licence BSD-3-Clause), its sha256 is right" in capsys.readouterr().out
     assert main(["fetch", MODEL]) == 0 and "was here already" in capsys.readouterr().out
-    assert main(["fetch", MODEL, "--folder", str(tmp_path / "mine")]) == 0 and (tmp_path / "mine" / "net.pth").is_file()
+    assert (
+        main(["fetch", MODEL, "--folder", str(tmp_path / "mine")]) == 0
+        and (tmp_path / "mine" / "net.pth").is_file()
+    )
     (tmp_path / "upscale" / "net.pth").write_bytes(b"other")
     assert main(["fetch", MODEL]) == 1 and "--force" in capsys.readouterr().err
-    assert main(["fetch", MODEL, "--force"]) == 0 and (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
+    assert (
+        main(["fetch", MODEL, "--force"]) == 0 and (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
+    )
 
 
 def test_a_run_fetches_what_it_is_allowed_to(stocked, tmp_path, monkeypatch, tensor_clip):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: tensor_clip())
     (tmp_path / "graph.json").write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
-    words = ["run", str(tmp_path / "graph.json"), "--output", str(tmp_path / "out.mp4"), "--input", "x.mp4", "--set", "upscale.download=on"]
+    words = [
+        "run",
+        str(tmp_path / "graph.json"),
+        "--output",
+        str(tmp_path / "out.mp4"),
+        "--input",
+        "x.mp4",
+        "--set",
+        "upscale.download=on",
+    ]
     assert main(words) == 0 and (tmp_path / "out.mp4").is_file()
     assert (tmp_path / "models" / "upscale" / "net.pth").read_bytes() == CONTENTS and len(stocked.asked) == 1
 
 
-def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(stocked, tmp_path, monkeypatch, capsys):
+def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(
+    stocked, tmp_path, monkeypatch, capsys
+):
     entry = catalog.models("upscale")[MODEL]
     entry.parts["more"] = offered(stocked, sha256=None, optional=True, url=f"{stocked.address}/more.pth")
     entry.parts["more"] = replace(entry.parts["more"], file="more.pth")
@@ -267,7 +305,9 @@ def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, caps
 @pytest.mark.parametrize(("words", "said"), [
     ([], "--list"), (["builtin"], "no weights to fetch for builtin"), ([MODEL, "nothing"], "no weights to fetch for nothing"),
 ])  # fmt: skip
-def test_what_cannot_be_fetched_is_told_before_anything_is(stocked, tmp_path, monkeypatch, capsys, words, said):
+def test_what_cannot_be_fetched_is_told_before_anything_is(
+    stocked, tmp_path, monkeypatch, capsys, words, said
+):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["fetch", *words]) == 1
     error = capsys.readouterr().err

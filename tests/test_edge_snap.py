@@ -21,7 +21,9 @@ HEIGHT, WIDTH, LOW = 540, 960, 259  # the ratio of 1080 lines to the 518 that ne
 
 
 def shrunk(depth, height=LOW):
-    return F.interpolate(depth[None, None], (height, round(depth.shape[1] * height / depth.shape[0])), mode="area")[0, 0]
+    return F.interpolate(
+        depth[None, None], (height, round(depth.shape[1] * height / depth.shape[0])), mode="area"
+    )[0, 0]
 
 
 def bilinear(depth, size=(HEIGHT, WIDTH)):
@@ -43,14 +45,20 @@ def right_eye(image, depth):
 def street():
     """A street without what is thinner than two depth pixels, whose depth no enlarging brings back, and its right eye."""
     scene = scenes.street(1, WIDTH, HEIGHT, divergence=3.0)
-    scene = replace(scene, layers=tuple(layer for layer in scene.layers if layer.shape != "box" or layer.radius[0] > 2))
+    scene = replace(
+        scene, layers=tuple(layer for layer in scene.layers if layer.shape != "box" or layer.radius[0] > 2)
+    )
     return scene.render(), scene.render(eye=-1.0).image, ~scene.holes(-1.0)
 
 
 def test_edges_come_back_where_bilinear_loses_them(street):
     seen, truth, visible = street
     scores = {}
-    for name, depth in {"exact": seen.depth, "bilinear": bilinear(shrunk(seen.depth)), "snapped": snap(shrunk(seen.depth), seen.image)}.items():
+    for name, depth in {
+        "exact": seen.depth,
+        "bilinear": bilinear(shrunk(seen.depth)),
+        "snapped": snap(shrunk(seen.depth), seen.image),
+    }.items():
         scores[name] = psnr(right_eye(seen.image, depth), truth, visible), boundary_f1(depth, seen.depth)
     assert scores["bilinear"][0] < scores["exact"][0] - 6 and scores["bilinear"][1] < 0.5
     assert scores["snapped"][0] > scores["exact"][0] - 1.4 and scores["snapped"][1] >= 0.95
@@ -61,7 +69,10 @@ def test_soft_edges_of_a_real_network_become_clean_too(street):
     depth = soft(shrunk(seen.depth))
     plain, snapped = bilinear(depth), snap(depth, seen.image)
     assert boundary_f1(plain, seen.depth) < 0.3 < 0.7 < boundary_f1(snapped, seen.depth)
-    assert psnr(right_eye(seen.image, snapped), truth, visible) > psnr(right_eye(seen.image, plain), truth, visible) + 4
+    assert (
+        psnr(right_eye(seen.image, snapped), truth, visible)
+        > psnr(right_eye(seen.image, plain), truth, visible) + 4
+    )
 
 
 def test_a_displaced_edge_goes_to_where_the_picture_has_it():
@@ -99,7 +110,9 @@ def test_dilation_grows_what_is_near():
     depth[10:20, 15:25], frame[20:40, 30:50] = 0.8, 1.0
     plain, grown = snap(depth, frame), snap(depth, frame, dilate=2)
     assert (plain > 0.5).nonzero().aminmax(dim=0)[0].tolist() == [20, 30]
-    assert (grown > 0.5).nonzero().aminmax(dim=0)[0].tolist() == [18, 28] and (grown > 0.5).nonzero().aminmax(dim=0)[1].tolist() == [41, 51]
+    assert (grown > 0.5).nonzero().aminmax(dim=0)[0].tolist() == [18, 28] and (grown > 0.5).nonzero().aminmax(
+        dim=0
+    )[1].tolist() == [41, 51]
 
 
 def test_all_pixels_at_once_as_on_a_gpu_gives_the_same(street, monkeypatch):

@@ -19,14 +19,17 @@ from stereoreel.media.write.encode import Writer, output_size
 from stereoreel.media.write.options import extension, preset
 from stereoreel.media.write.presets import presets
 
-FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)  # those for films, not for previews
+# those for films, not for previews
+FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 @pytest.mark.parametrize("fps", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(25), Fraction(25, 2)])
 def test_size_rate_and_frame_count_are_exact(tmp_path, name, fps):
     levels = torch.arange(20, 220, 20)  # apart enough that no codec takes two frames for one
-    facts, frames = read(encode(tmp_path, (levels / 255)[:, None, None, None].expand(-1, 48, 64, 3), fps, format=name))
+    facts, frames = read(
+        encode(tmp_path, (levels / 255)[:, None, None, None].expand(-1, 48, 64, 3), fps, format=name)
+    )
     assert frames.shape == (10, 48, 64, 3)
     assert facts["codec"] == name.split("_")[0]
     assert facts["rate"] == fps
@@ -52,11 +55,16 @@ with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), resolve(OPTIO
 """
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getscheduler") or not os.path.exists("/proc/self/task"), reason="threads are not told here")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getscheduler") or not os.path.exists("/proc/self/task"),
+    reason="threads are not told here",
+)
 def test_av1_leaves_no_thread_under_the_real_time_scheduler(tmp_path):
     """SVT-AV1 asks for it where it may, which is where it is run by root; elsewhere this cannot fail."""
     path = tmp_path / f"film{extension(settings(format='av1'))}"
-    made = subprocess.run([sys.executable, "-c", PRIORITIES, str(path), "av1"], capture_output=True, text=True, check=True)
+    made = subprocess.run(
+        [sys.executable, "-c", PRIORITIES, str(path), "av1"], capture_output=True, text=True, check=True
+    )
     assert made.stdout.split() == ["0", "0"], made.stderr
 
 
@@ -69,7 +77,8 @@ def test_odd_sizes_grow_to_even_by_repeating_the_edge(tmp_path, name):
     halved = VideoFormat(presets()[name].pix_fmt, 16, 16)  # what shares chroma samples in twos
     assert (width, height) == (65 + (halved.chroma_width(16) < 16), 27 + (halved.chroma_height(16) < 16))
     assert np.abs(written[:, :27, :65] - frames.numpy()).mean() * 255 < 6
-    assert np.abs(written[:, :, -1] - written[:, :, 64]).mean() * 255 < 8  # not black, whose distance is about 100
+    # not black, whose distance is about 100
+    assert np.abs(written[:, :, -1] - written[:, :, 64]).mean() * 255 < 8
 
 
 def test_depth_is_written_gray_and_alpha_is_left_out(tmp_path):
@@ -103,7 +112,9 @@ def test_quality_and_speed_reach_the_codec(tmp_path):
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
 def test_metadata_can_be_read_again(tmp_path, name):
     workflow = '{"1": {"class_type": "Ümlaut"}}'
-    metadata = read(encode(tmp_path, gray(2), format=name, metadata={"prompt": workflow, "workflow": "{}"}))[0]["metadata"]
+    metadata = read(encode(tmp_path, gray(2), format=name, metadata={"prompt": workflow, "workflow": "{}"}))[
+        0
+    ]["metadata"]
     found = {key.lower(): value for key, value in metadata.items()}
     assert (found["prompt"], found["workflow"]) == (workflow, "{}")
 
@@ -121,7 +132,10 @@ def test_the_index_comes_first_so_that_a_film_plays_while_it_loads(tmp_path):
 def test_a_failure_leaves_nothing_and_spares_the_file_that_was_there(tmp_path, name, failure):
     path = tmp_path / f"film{extension(settings(format=name))}"
     path.write_text("the film of yesterday")
-    with pytest.raises(failure), Writer(path, ClipInfo(64, 48, Fraction(25), 30), settings(format=name)) as writer:
+    with (
+        pytest.raises(failure),
+        Writer(path, ClipInfo(64, 48, Fraction(25), 30), settings(format=name)) as writer,
+    ):
         for chunk in gray(30).split(5):
             writer.write(chunk)
             if writer.frames == 20:
@@ -140,14 +154,20 @@ def test_the_final_name_appears_when_the_film_is_whole(tmp_path):
 
 
 def test_no_frames_is_an_error_and_no_file(tmp_path):
-    with pytest.raises(ValueError, match="no frame"), Writer(tmp_path / "film.mp4", ClipInfo(64, 48, Fraction(25), 0), settings()):
+    with (
+        pytest.raises(ValueError, match="no frame"),
+        Writer(tmp_path / "film.mp4", ClipInfo(64, 48, Fraction(25), 0), settings()),
+    ):
         pass
     assert os.listdir(tmp_path) == []
 
 
 def test_frames_too_large_for_the_codec_are_refused_before_the_first(tmp_path):
     info = ClipInfo(16386, 16, Fraction(25), 1)
-    with pytest.raises(ValueError, match=r"h264 cannot hold frames of 16386 x 16.*hevc"), Writer(tmp_path / "film.mp4", info, settings()):
+    with (
+        pytest.raises(ValueError, match=r"h264 cannot hold frames of 16386 x 16.*hevc"),
+        Writer(tmp_path / "film.mp4", info, settings()),
+    ):
         pytest.fail("the block must not be entered")
     assert os.listdir(tmp_path) == []
 
@@ -186,7 +206,9 @@ except OSError as error:
     print(error)
 """
     target = tmp_path / f"film{extension(settings(format=name))}"
-    told = subprocess.run([sys.executable, "-c", run, str(target)], capture_output=True, text=True, check=True)
+    told = subprocess.run(
+        [sys.executable, "-c", run, str(target)], capture_output=True, text=True, check=True
+    )
     assert told.stdout.startswith(f"There is no room for {target}: the disk is full")
     assert os.listdir(tmp_path) == []
 

@@ -23,11 +23,19 @@ DROP = """async ([data, name, type]) => {
 pytestmark = pytest.mark.canvas
 
 
-@pytest.mark.parametrize("given", [{"format": "webp"}, {"format": "h264"}, {"format": "prores"}, {"format": "hevc"}],
-                         ids=lambda given: given["format"])
+@pytest.mark.parametrize(
+    "given",
+    [{"format": "webp"}, {"format": "h264"}, {"format": "prores"}, {"format": "hevc"}],
+    ids=lambda given: given["format"],
+)
 def test_a_dropped_file_opens_its_workflow(page, tmp_path, given):
     shown = json.loads((WORKFLOWS / "default.json").read_text(encoding="utf-8"))
-    notes = {"workflow": json.dumps(shown), "prompt": json.dumps(workflow.read(WORKFLOWS / "api" / "default.json"))}
+    notes = {
+        "workflow": json.dumps(shown),
+        "prompt": json.dumps(workflow.read(WORKFLOWS / "api" / "default.json")),
+    }
     path = encode(tmp_path, torch.rand(3, 64, 64, 3), metadata=notes, **given)
     data = base64.b64encode(path.read_bytes()).decode()
-    assert page.evaluate(DROP, [data, path.name, TYPES[path.suffix]]) == [node["type"] for node in shown["nodes"]]
+    assert page.evaluate(DROP, [data, path.name, TYPES[path.suffix]]) == [
+        node["type"] for node in shown["nodes"]
+    ]

@@ -64,20 +64,28 @@ def test_every_encoder_takes_the_pictures_that_it_is_given(name, entry):
     software = av.video.format.VideoFormat(preset(settings(format=name)).pix_fmt)
     mine = av.video.format.VideoFormat(entry.pix_fmt)
     assert mine.components[0].bits == software.components[0].bits
-    assert (mine.chroma_width(16), mine.chroma_height(16)) == (software.chroma_width(16), software.chroma_height(16))
+    assert (mine.chroma_width(16), mine.chroma_height(16)) == (
+        software.chroma_width(16),
+        software.chroma_height(16),
+    )
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which encoders a build has differs")
 def test_the_wheels_for_linux_have_those_of_nvidia_intel_and_amd():
     if int(av.__version__.split(".")[0]) < 18:
         pytest.skip(f"PyAV {av.__version__} has fewer")
-    assert {entry.codec for _, entry in HERE} == {f"{codec}_{card}" for codec in ("h264", "hevc", "av1") for card in ("nvenc", "qsv", "amf")}
+    assert {entry.codec for _, entry in HERE} == {
+        f"{codec}_{card}" for codec in ("h264", "hevc", "av1") for card in ("nvenc", "qsv", "amf")
+    }
 
 
 def test_a_better_quality_is_a_better_quality_in_every_encoders_words():
     for name, entry in ENTRIES:
         for option in ("qp_i", "cq", "global_quality"):
-            values = [float(codec_options(INFO, settings(format=name, crf=crf), entry).get(option, 0)) for crf in (10, 20, 40)]
+            values = [
+                float(codec_options(INFO, settings(format=name, crf=crf), entry).get(option, 0))
+                for crf in (10, 20, 40)
+            ]
             assert values == sorted(values, reverse=entry.crf.step < 0)
         assert min(values) >= 0
 
@@ -87,18 +95,30 @@ def test_a_better_quality_is_a_better_quality_in_every_encoders_words():
 
 @pytest.mark.parametrize("name", ["h264", "hevc", "av1", "prores", "h264_444"])
 def test_without_a_card_the_software_encodes_and_a_line_says_so(tmp_path, caplog, name):
-    if any(not cards.refusal(INFO, settings(format=name), entry, (640, 480)) for entry in presets()[name].hardware):
+    if any(
+        not cards.refusal(INFO, settings(format=name), entry, (640, 480))
+        for entry in presets()[name].hardware
+    ):
         pytest.skip("this machine has a card that encodes it")
     with caplog.at_level(logging.INFO):
-        asked = encode(tmp_path, gray(5, 64, 64), format=name, hardware=True, audio=Samples(gray(1)[0, :1, :, 0], 8000))
-    told, = (record.getMessage() for record in caplog.records)
-    assert told.startswith(f"No graphics card here encodes {name} (") and told.endswith(f"); {presets()[name].codec} does.")
+        asked = encode(
+            tmp_path, gray(5, 64, 64), format=name, hardware=True, audio=Samples(gray(1)[0, :1, :, 0], 8000)
+        )
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert told.startswith(f"No graphics card here encodes {name} (") and told.endswith(
+        f"); {presets()[name].codec} does."
+    )
     assert "\n" not in told
     assert all(f"{entry.codec}: " in told for entry in presets()[name].hardware)
     assert len(read(asked)[1]) == 5 and packets(asked)[0]
     with caplog.at_level(logging.INFO):
         plain = asked.rename(tmp_path / "asked").read_bytes()
-        assert encode(tmp_path, gray(5, 64, 64), format=name, audio=Samples(gray(1)[0, :1, :, 0], 8000)).read_bytes() == plain
+        assert (
+            encode(
+                tmp_path, gray(5, 64, 64), format=name, audio=Samples(gray(1)[0, :1, :, 0], 8000)
+            ).read_bytes()
+            == plain
+        )
 
 
 @pytest.fixture
@@ -134,6 +154,8 @@ def test_the_cards_order_of_numbers_holds_the_same_colours(name, pix_fmt):
         frame = pictures.frame(pictures.quantize(picture), 0, Fraction(1, 25))
         frame = frame.reformat(format=presets()[name].pix_fmt)
         depth = np.uint8 if pix_fmt == "nv12" else np.uint16
-        lines = (np.frombuffer(plane, depth).reshape(plane.height, -1)[:, :plane.width] for plane in frame.planes)
+        lines = (
+            np.frombuffer(plane, depth).reshape(plane.height, -1)[:, : plane.width] for plane in frame.planes
+        )
         planes.append(np.concatenate([line.flatten().astype(int) for line in lines]))
     assert np.abs(planes[0] - planes[1]).max() <= 1

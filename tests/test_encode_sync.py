@@ -21,7 +21,7 @@ def clicks():
     line = np.zeros(round(FRAMES / RATE * HERTZ), np.float32)
     for frame in FLASHES:
         begin = round(frame / RATE * HERTZ)
-        line[begin:begin + 40] = 0.8 * np.sin(np.arange(40) * np.pi / 4)
+        line[begin : begin + 40] = 0.8 * np.sin(np.arange(40) * np.pi / 4)
     return torch.from_numpy(line)[None]
 
 
@@ -29,7 +29,9 @@ def clicks():
 def with_clicks(tmp_path_factory):
     """A file whose sound is copied; its picture is of no matter."""
     path = tmp_path_factory.mktemp("sound") / "clicks.mp4"
-    with Writer(path, ClipInfo(16, 16, Fraction(1), 418), settings(speed="fast"), audio=Samples(clicks(), HERTZ)) as writer:
+    with Writer(
+        path, ClipInfo(16, 16, Fraction(1), 418), settings(speed="fast"), audio=Samples(clicks(), HERTZ)
+    ) as writer:
         writer.write(torch.zeros(418, 16, 16, 3))
     return path
 

@@ -11,7 +11,9 @@ from stereoreel.stages.upscale import fast_networks, winograd
 
 def plain(kind: type, **sizes) -> nn.Module:
     """The module as spandrel's loader gives it."""
-    return spandrel.ModelLoader("cpu").load_from_state_dict(random_net(kind, **sizes).state_dict()).eval().model
+    return (
+        spandrel.ModelLoader("cpu").load_from_state_dict(random_net(kind, **sizes).state_dict()).eval().model
+    )
 
 
 def faster(net: nn.Module) -> nn.Module | None:
@@ -74,6 +76,8 @@ def test_other_networks_are_left_alone():
     assert faster(plain(Compact)) is None
 
 
-@pytest.mark.parametrize(("dtype", "device"), [(torch.bfloat16, "cpu"), (torch.float16, "cuda"), (torch.float32, "cuda")])
+@pytest.mark.parametrize(
+    ("dtype", "device"), [(torch.bfloat16, "cpu"), (torch.float16, "cuda"), (torch.float32, "cuda")]
+)
 def test_it_is_left_alone_where_the_plain_module_is_faster(dtype, device):
     assert fast_networks.faster(plain(RRDBNet), dtype, torch.device(device)) is None

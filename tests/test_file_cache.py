@@ -73,7 +73,9 @@ def test_a_fact_found_elsewhere_is_taken(path):
 
 @pytest.fixture
 def video(tmp_path) -> Path:
-    return write_video(tmp_path / "a.mp4", np.concatenate([moving(20, 160, 96), 255 - moving(20, 160, 96)[:, ::-1] // 2]))
+    return write_video(
+        tmp_path / "a.mp4", np.concatenate([moving(20, 160, 96), 255 - moving(20, 160, 96)[:, ::-1] // 2])
+    )
 
 
 def test_a_video_is_read_and_searched_once(video):

@@ -24,7 +24,8 @@ def random_net(seed=0, **widths):
         if key.endswith("bias"):
             tensor.normal_(0, 0.05)
         else:
-            gain = 0.3 if "_convs.4" in key else 1.3  # of the last layer of the flow, so that it is some pixels
+            # of the last layer of the flow, so that it is some pixels
+            gain = 0.3 if "_convs.4" in key else 1.3
             tensor.normal_(0, gain / math.sqrt(tensor[0].numel()))
     return net
 
@@ -43,18 +44,29 @@ def test_names_shapes_and_size_of_the_published_file():
     assert shapes["extract.extract_sublevels.convs.3.1.conv.weight"] == (512, 512, 3, 3)
     assert shapes["predict_flow._predictor._convs.0.conv.weight"] == (256, 1920, 3, 3)
     assert [shapes[f"predict_flow._predictors.{index}._convs.0.conv.weight"] for index in range(3)] == [
-        (128, 896, 3, 3), (64, 384, 3, 3), (32, 128, 3, 3)]
+        (128, 896, 3, 3),
+        (64, 384, 3, 3),
+        (32, 128, 3, 3),
+    ]
     assert shapes["predict_flow._predictor._convs.4.conv.weight"] == (2, 128, 1, 1)
     assert [shapes[f"fuse.convs.{index}.0.conv.weight"] for index in range(4)] == [
-        (512, 1930, 2, 2), (256, 512, 2, 2), (128, 256, 2, 2), (64, 128, 2, 2)]
+        (512, 1930, 2, 2),
+        (256, 512, 2, 2),
+        (128, 256, 2, 2),
+        (64, 128, 2, 2),
+    ]
     assert shapes["fuse.output_conv.weight"] == (3, 64, 1, 1)
 
 
-@pytest.mark.parametrize("packed", [
-    lambda key: key,
-    lambda key: "module." + key,
-    lambda key: key.replace(".conv.", ".0."),
-], ids=["conv", "ddp", "sequence"])
+@pytest.mark.parametrize(
+    "packed",
+    [
+        lambda key: key,
+        lambda key: "module." + key,
+        lambda key: key.replace(".conv.", ".0."),
+    ],
+    ids=["conv", "ddp", "sequence"],
+)
 def test_a_file_is_known_by_its_shapes(packed):
     state = {packed(key): tensor for key, tensor in on_meta(**NARROW).state_dict().items()}
     assert film_interpolation.detect(state) == (4, (4, 8, 8, 16))
@@ -65,7 +77,10 @@ def test_saved_and_loaded_again_is_the_same_network(tmp_path):
     net = random_net().half()
     torch.save(net.state_dict(), tmp_path / "film.pt")
     again = film_interpolation.load(torch.load(tmp_path / "film.pt", weights_only=True)).state_dict()
-    assert all(torch.equal(again[key], tensor) and tensor.dtype == torch.float16 for key, tensor in net.state_dict().items())
+    assert all(
+        torch.equal(again[key], tensor) and tensor.dtype == torch.float16
+        for key, tensor in net.state_dict().items()
+    )
 
 
 def test_other_files_are_refused_by_name():
@@ -77,7 +92,9 @@ def test_other_files_are_refused_by_name():
         film_interpolation.load({"model.0.weight": torch.empty(1, device="meta")})
     state = on_meta(**NARROW).state_dict()
     with pytest.raises(ValueError, match=r"82 tensors and this checkpoint 81.*fuse\.output_conv\.bias"):
-        film_interpolation.load({key: tensor for key, tensor in state.items() if key != "fuse.output_conv.bias"})
+        film_interpolation.load(
+            {key: tensor for key, tensor in state.items() if key != "fuse.output_conv.bias"}
+        )
 
 
 def test_sizes_that_do_not_divide_are_padded_by_the_caller():
@@ -86,7 +103,9 @@ def test_sizes_that_do_not_divide_are_padded_by_the_caller():
     with pytest.raises(ValueError, match="divide by 64, not 1920x1080"):
         net.pair(*torch.empty(2, 1, 3, 1080, 1920, device="meta"))
     made = net(*torch.empty(2, 1, 3, 1088, 1920, device="meta"), torch.empty(1, device="meta"))
-    assert [tuple(tensor.shape) for tensor in made] == [(1, channels, 1088, 1920) for channels in (3, 4, 1, 3, 3)]
+    assert [tuple(tensor.shape) for tensor in made] == [
+        (1, channels, 1088, 1920) for channels in (3, 4, 1, 3, 3)
+    ]
 
 
 @torch.inference_mode()
@@ -98,16 +117,23 @@ def test_one_pair_serves_many_times():
     for index, t in enumerate(times):
         alone = net(first, second, t.view(1))
         for many, one in zip(together, alone):
-            torch.testing.assert_close(many[index:index + 1], one, atol=1e-4, rtol=0)
+            torch.testing.assert_close(many[index : index + 1], one, atol=1e-4, rtol=0)
 
 
 @torch.inference_mode()
 def test_a_batch_of_pairs_is_each_by_itself():
-    net, first, second, times = random_net(), pictures(2, 64, 64, 1), pictures(2, 64, 64, 2), torch.tensor([0.3, 0.6])
+    net, first, second, times = (
+        random_net(),
+        pictures(2, 64, 64, 1),
+        pictures(2, 64, 64, 2),
+        torch.tensor([0.3, 0.6]),
+    )
     together = net(first, second, times)
     for index in range(2):
         one = slice(index, index + 1)
-        torch.testing.assert_close(together.image[one], net(first[one], second[one], times[one]).image, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            together.image[one], net(first[one], second[one], times[one]).image, atol=1e-4, rtol=0
+        )
 
 
 @torch.inference_mode()
@@ -128,7 +154,7 @@ def test_a_shift_is_followed_exactly_at_every_level():
     net = FILM(**NARROW).eval()
     for tensor in net.predict_flow.state_dict().values():
         tensor.zero_()
-    residual = 4 / (2 ** 7 - 1)
+    residual = 4 / (2**7 - 1)
     for predictor in (net.predict_flow._predictor, *net.predict_flow._predictors):
         predictor._convs[-1].conv.bias[0] = residual
     wide = pictures(1, 64, 192, 5)
@@ -149,4 +175,6 @@ def test_flow_and_sampling_stay_in_single_precision(dtype):
     wide, flow = pictures(1, 16, 1984, 3).to(dtype), torch.zeros(1, 2, 16, 1920)
     flow[:, 0] = 40.25
     expected = wide[..., 40:1900].float() * 0.75 + wide[..., 41:1901].float() * 0.25
-    torch.testing.assert_close(film_interpolation.warp(wide[..., :1920], flow)[..., :1860], expected, atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        film_interpolation.warp(wide[..., :1920], flow)[..., :1860], expected, atol=1e-3, rtol=0
+    )

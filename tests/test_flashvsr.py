@@ -76,7 +76,9 @@ def test_no_frames_give_none():
     assert list(stream.schedule(iter([]))) == []
 
 
-@pytest.mark.parametrize(("options", "cuts"), [({}, (1, 9)), ({"decoder": "full", "color": "wavelet"}, (9,))], ids=["tiny", "full"])
+@pytest.mark.parametrize(
+    ("options", "cuts"), [({}, (1, 9)), ({"decoder": "full", "color": "wavelet"}, (9,))], ids=["tiny", "full"]
+)
 def test_same_bits_however_the_shot_is_cut(options, cuts, tensor_clip, host):
     clip = tensor_clip(film(23))
     whole = frames(run(clip, **options), host, 23)
@@ -91,11 +93,18 @@ def test_nothing_crosses_a_cut(tensor_clip, host):
     assert both.equal(torch.cat(alone))
 
 
-@pytest.mark.parametrize(("size", "factor"), [((30, 44), 1.0), ((1, 1), 4.0), ((33, 57), 1.25), ((70, 100), 2.0)])
+@pytest.mark.parametrize(
+    ("size", "factor"), [((30, 44), 1.0), ((1, 1), 4.0), ((33, 57), 1.25), ((70, 100), 2.0)]
+)
 def test_any_size_and_factor_come_out_exactly(size, factor):
     told = describe(resolve(OPTIONS, {"factor": factor}), ClipInfo(size[1], size[0], Fraction(25), 2))
     made = enhanced(torch.rand(2, *size, 3), factor=factor)
-    assert made.shape == (2, told.height, told.width, 3) and made.isfinite().all() and made.min() >= 0 and made.max() <= 1
+    assert (
+        made.shape == (2, told.height, told.width, 3)
+        and made.isfinite().all()
+        and made.min() >= 0
+        and made.max() <= 1
+    )
 
 
 def test_padding_leaves_no_border():
@@ -110,7 +119,9 @@ def test_enlarging_is_pillows_bicubic():
     from PIL import Image
 
     picture = torch.rand(17, 23, generator=torch.Generator().manual_seed(1))
-    wanted = torch.from_numpy(__import__("numpy").asarray(Image.fromarray(picture.numpy()).resize((58, 43), Image.BICUBIC)).copy())
+    wanted = torch.from_numpy(
+        __import__("numpy").asarray(Image.fromarray(picture.numpy()).resize((58, 43), Image.BICUBIC)).copy()
+    )
     made = stream.enlarge(picture[None, :, :, None], 43, 58, CPU)[0, 0]
     torch.testing.assert_close(made, wanted.clamp(0, 1), atol=1e-5, rtol=0)
 
@@ -124,7 +135,9 @@ def test_alpha_is_enlarged_and_gray_stays_gray():
 
 
 def test_a_pair_of_eyes_is_worked_on_one_by_one(tensor_clip, host):
-    pair = apply(Plan("stereo", {"model": "builtin"}, "Stereo"), tensor_clip(film(2)), tensor_clip(film(2, channels=1)))["clip"]
+    pair = apply(
+        Plan("stereo", {"model": "builtin"}, "Stereo"), tensor_clip(film(2)), tensor_clip(film(2, channels=1))
+    )["clip"]
     made = frames(run(pair), host)
     assert made.shape == (2, 2, 60, 88, 3)
 
@@ -165,7 +178,12 @@ def test_noise_of_a_frame_does_not_depend_on_the_shots_length_or_tiles():
 @pytest.mark.parametrize("option", [{"attention": "gathered"}, {"store": "cpu"}, {"store": "device"}])
 def test_ways_to_save_time_or_memory_change_nothing(option):
     images = film(30)
-    torch.testing.assert_close(enhanced(images, sparsity=0.5, **option), enhanced(images, sparsity=0.5, attention="dense"), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        enhanced(images, sparsity=0.5, **option),
+        enhanced(images, sparsity=0.5, attention="dense"),
+        atol=1e-4,
+        rtol=0,
+    )
 
 
 def test_slots_in_eight_bits_change_little():
@@ -201,7 +219,10 @@ def test_the_plan_is_logged_in_one_line(caplog):
     with caplog.at_level("INFO", "stereoreel.stages.vsr.flashvsr"):
         enhanced(film(1))
     (line,) = [record.message for record in caplog.records]
-    assert line.startswith("FlashVSR at 128x128: whole frames, 3 slots on the device") and "attention: dense" in line
+    assert (
+        line.startswith("FlashVSR at 128x128: whole frames, 3 slots on the device")
+        and "attention: dense" in line
+    )
 
 
 class Hungry(torch.nn.Module):
@@ -234,12 +255,16 @@ def test_where_memory_runs_out_the_shot_goes_on_more_frugally(caplog):
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("options", [{}, {"attention": "gathered"}, {"store": "cpu"}, {"store": "int8"}, {"compile": True}])
+@pytest.mark.parametrize(
+    "options", [{}, {"attention": "gathered"}, {"store": "cpu"}, {"store": "int8"}, {"compile": True}]
+)
 def test_a_gpu_gives_the_pictures_of_the_cpu(options):
     images, device = film(40), torch.device("cuda")
     whole = enhanced(images, attention="dense", store=options.get("store", "auto"))
     net = flashvsr_decoder.load(tiny.decoder_state()).joined().to(device)
-    made = FlashVSR(tiny.folded().to(device), tiny.projector().to(device), net, resolve(OPTIONS, options), device)
+    made = FlashVSR(
+        tiny.folded().to(device), tiny.projector().to(device), net, resolve(OPTIONS, options), device
+    )
     info = ClipInfo(44, 30, Fraction(25), len(images))
     with torch.inference_mode():
         for _ in range(2):  # the second shot replays what the first one recorded

@@ -26,8 +26,14 @@ def brute_force(q, k, rows, columns, reach, keep):
                 row, column, exps = block // columns, block % columns, {}
                 for other in range(k.shape[1] * blocks):
                     r, c = other % blocks // columns, other % blocks % columns
-                    if row - reach // 2 <= r <= row - reach // 2 + reach - 1 and column - reach // 2 <= c <= column - reach // 2 + reach - 1:
-                        exps[other] = math.exp(float(q[head, slot, block] @ k[head, other // blocks, other % blocks]) / math.sqrt(128))
+                    if (
+                        row - reach // 2 <= r <= row - reach // 2 + reach - 1
+                        and column - reach // 2 <= c <= column - reach // 2 + reach - 1
+                    ):
+                        exps[other] = math.exp(
+                            float(q[head, slot, block] @ k[head, other // blocks, other % blocks])
+                            / math.sqrt(128)
+                        )
                 for other, value in exps.items():
                     likely[block, other] = value / sum(exps.values())
             limit = sorted(likely.flatten().tolist(), reverse=True)[min(keep, likely.numel() - 1)]
@@ -35,7 +41,9 @@ def brute_force(q, k, rows, columns, reach, keep):
     return seen
 
 
-@pytest.mark.parametrize(("rows", "columns", "reach"), [(1, 1, 11), (2, 3, 3), (3, 5, 3), (5, 3, 4), (1, 6, 9)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "reach"), [(1, 1, 11), (2, 3, 3), (3, 5, 3), (5, 3, 4), (1, 6, 9)]
+)
 @pytest.mark.parametrize(("slots", "keys"), [(3, 3), (1, 4)])
 @pytest.mark.parametrize("keep", [0, 7, 10**6])
 def test_the_mask_is_that_of_brute_force(rows, columns, reach, slots, keys, keep):
@@ -82,13 +90,18 @@ def test_gathering_in_small_portions_changes_nothing(monkeypatch):
 
 
 def test_auto_names_a_path_and_why():
-    small, large = (attention.choose("auto", CPU, blocks, 4, keep) for blocks, keep in ((1, 119), (500, 60_000)))
+    small, large = (
+        attention.choose("auto", CPU, blocks, 4, keep) for blocks, keep in ((1, 119), (500, 60_000))
+    )
     assert small == ("dense", "100% of the blocks are seen") and large[0] == "gathered"
     with pytest.raises(ValueError, match="choose auto"):
         attention.choose("flex", CPU, 60, 4, 100)
 
 
-@pytest.mark.parametrize(("ratio", "after"), [(1.0, [2] * 4), (2.9, [2] * 4), (3.0, [3] * 4), (4.0, [3, 4, 4, 4]), (5.0, [3, 4, 5, 5])])
+@pytest.mark.parametrize(
+    ("ratio", "after"),
+    [(1.0, [2] * 4), (2.9, [2] * 4), (3.0, [3] * 4), (4.0, [3, 4, 4, 4]), (5.0, [3, 4, 5, 5])],
+)
 def test_as_many_slots_stay_as_in_the_original(ratio, after):
     """Which lets go of one slot at most after each chunk."""
     slots, seen = 0, []
@@ -120,10 +133,15 @@ def sorted_slots(x, like):
 @pytest.mark.parametrize("kept", [2, 3, 4])
 def test_a_ring_holds_what_joining_would(store, kept):
     blocks, heads, windows = 3, 2, 2
-    chunks = [random(blocks, 2, heads, (3 if index == 0 else 1) * windows * 128, 128, seed=index) for index in range(7)]
+    chunks = [
+        random(blocks, 2, heads, (3 if index == 0 else 1) * windows * 128, 128, seed=index)
+        for index in range(7)
+    ]
     ring = cache(store, blocks, heads, windows, kept, torch.float32, CPU)
     close = 0.02 if store == "int8" else 1e-6
-    wanted = [[joined([chunk[block, part] for chunk in chunks], kept) for part in (0, 1)] for block in range(blocks)]
+    wanted = [
+        [joined([chunk[block, part] for chunk in chunks], kept) for part in (0, 1)] for block in range(blocks)
+    ]
     for index, chunk in enumerate(chunks):
         ring.begin(index)
         for block in range(blocks):

@@ -18,7 +18,8 @@ from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.flashvsr import FlashVSR, attention, plan
 from stereoreel.stages.vsr.flashvsr.denoise import Denoiser
 
-LONG, SHORT = (25, 8), (25, 1)  # frames of a shot as they come: with the end that is repeated three chunks are made of them, and two
+# frames of a shot as they come: with the end that is repeated three chunks are made of them, and two
+LONG, SHORT = (25, 8), (25, 1)
 
 
 @pytest.fixture
@@ -29,7 +30,9 @@ def device(monkeypatch):
 
 def stage(device, dtype=torch.float16, **options):
     with device.away():  # networks of the stand-in cannot change their type
-        decoder = flashvsr_decoder.load(tiny.decoder_state()).joined().to(dtype, memory_format=torch.channels_last)
+        decoder = (
+            flashvsr_decoder.load(tiny.decoder_state()).joined().to(dtype, memory_format=torch.channels_last)
+        )
         nets = tiny.folded().to(dtype), tiny.projector().to(dtype), decoder
         nets[0].dtype = dtype
     return FlashVSR(*map(device.moved, nets), resolve(OPTIONS, {"attention": "dense", **options}), cuda.CUDA)
@@ -37,6 +40,7 @@ def stage(device, dtype=torch.float16, **options):
 
 def shot(made, groups, width=60, on_group=lambda: None):
     """The stage over a shot that comes in groups as it works on them, each taken up as it comes out."""
+
     def frames():
         for count in groups:
             group = torch.rand(count, 40, width, 3, device=cuda.CUDA)
@@ -54,7 +58,12 @@ def played():
     with pytest.MonkeyPatch.context() as patch, cuda.device(patch) as device:
         made, before = stage(device, color="none"), len(device.ops)
         ahead, beside = made.ahead.stream, made.beside.stream
-        now = lambda: SimpleNamespace(ahead=ahead.seen.copy(), beside=beside.seen.copy(), main=device.main.seen.copy())  # noqa: E731
+
+        def now():
+            return SimpleNamespace(
+                ahead=ahead.seen.copy(), beside=beside.seen.copy(), main=device.main.seen.copy()
+            )
+
         for _ in shot(made, LONG, on_group=lambda: told.begun.append(now())):
             told.taken.append(now())
         told.graphs.append((device.recorded, device.replays))
@@ -142,7 +151,14 @@ def test_every_convolution_takes_channels_last(played):
 def test_the_computer_waits_for_nothing_once_the_first_chunk_is_begun(device, dtype, options):
     """And no stream outruns another, no two number types and no two devices meet: the device would have raised."""
     waits = []
-    made = list(shot(stage(device, dtype, **options), SHORT, 200 if "tile" in options else 60, lambda: waits.append(len(device.waits))))
+    made = list(
+        shot(
+            stage(device, dtype, **options),
+            SHORT,
+            200 if "tile" in options else 60,
+            lambda: waits.append(len(device.waits)),
+        )
+    )
     assert list(map(len, made)) == [21, 5] and all(out.dtype == torch.float32 and out.is_cuda for out in made)
     assert device.waits[waits[1] :] == []
 
@@ -163,11 +179,16 @@ def test_every_steady_chunk_is_the_same_to_the_device(device):
         frames = 6 if index == 0 else 2
         if index < 2:
             shapes = (frames, 16, 16, 32), (frames * 128, 256)
-            given = [*(torch.empty(shape, device=cuda.CUDA, dtype=made.dtype) for shape in shapes), *region.angles(0, frames)]
+            given = [
+                *(torch.empty(shape, device=cuda.CUDA, dtype=made.dtype) for shape in shapes),
+                *region.angles(0, frames),
+            ]
         region.cache.begin(index)
         before, there = len(device.ops), set(device.places)
         denoise.chunk(region.cache, *given)
-        asked.append([op._replace(known=[one for one in op.known if one in there]) for op in device.ops[before:]])
+        asked.append(
+            [op._replace(known=[one for one in op.known if one in there]) for op in device.ops[before:]]
+        )
     assert len(asked[1]) > 100 and asked[1] == asked[2] == asked[3] != asked[0]
 
 
@@ -203,7 +224,11 @@ def test_all_blocks_share_what_is_compiled_and_it_has_no_break():
 
         return torch.compile(half, backend=backend, fullgraph=True, dynamic=False)
 
-    given = torch.randn(2, 16, 16, 16), torch.randn(128, 256), flashvsr.Angles(8, 8, torch.device("cpu"))(0, 2)
+    given = (
+        torch.randn(2, 16, 16, 16),
+        torch.randn(128, 256),
+        flashvsr.Angles(8, 8, torch.device("cpu"))(0, 2),
+    )
     plain = net(*given, lambda block, q, k, v: q + v)
     net.project, net.finish = counted("project", net.project), counted("finish", net.finish)
     torch.testing.assert_close(net(*given, lambda block, q, k, v: q + v), plain)

@@ -40,10 +40,14 @@ def test_the_decoders_have_the_published_tensors():
     assert some.items() <= {name.removeprefix("decoder."): shape for name, shape in shapes.items()}.items()
     full = table(wan_vae.WanDecoder)
     assert sum(map(math.prod, full.values())) == 73_295_603
-    assert full["decoder.upsamples.3.time_conv.weight"] == (768, 384, 3, 1, 1) and full["decoder.upsamples.4.shortcut.weight"] == (384, 192, 1, 1, 1)
+    assert full["decoder.upsamples.3.time_conv.weight"] == (768, 384, 3, 1, 1) and full[
+        "decoder.upsamples.4.shortcut.weight"
+    ] == (384, 192, 1, 1, 1)
 
 
-@pytest.mark.parametrize("load", [flashvsr.load, flashvsr_projector.load, flashvsr_decoder.load, wan_vae.load])
+@pytest.mark.parametrize(
+    "load", [flashvsr.load, flashvsr_projector.load, flashvsr_decoder.load, wan_vae.load]
+)
 def test_another_network_is_refused_in_one_sentence(load):
     with pytest.raises(ValueError, match=r"^[^.]+.*\.$"):
         load({"conv_first.weight": torch.zeros(3)})
@@ -51,6 +55,7 @@ def test_another_network_is_refused_in_one_sentence(load):
 
 def by_the_formulas(state, prompt, noise, features):
     """A whole first chunk, dense attention, written from the specification with heads and windows untouched."""
+
     def linear(x, name):
         return F.linear(x, state[name + ".weight"], state[name + ".bias"])
 
@@ -69,10 +74,14 @@ def by_the_formulas(state, prompt, noise, features):
         return torch.view_as_real(turned).flatten(1).float()
 
     angle = 1000 * 10000 ** -(torch.arange(32).double() / 32)
-    time = linear(F.silu(linear(torch.cat([angle.cos(), angle.sin()]).float(), "time_embedding.0")), "time_embedding.2")
+    time = linear(
+        F.silu(linear(torch.cat([angle.cos(), angle.sin()]).float(), "time_embedding.0")), "time_embedding.2"
+    )
     turns = linear(F.silu(time), "time_projection.1").view(6, -1)
     text = linear(F.gelu(linear(prompt[0], "text_embedding.0"), approximate="tanh"), "text_embedding.2")
-    x = F.conv3d(noise.transpose(0, 1)[None], state["patch_embedding.weight"], state["patch_embedding.bias"], (1, 2, 2))[0]
+    x = F.conv3d(
+        noise.transpose(0, 1)[None], state["patch_embedding.weight"], state["patch_embedding.bias"], (1, 2, 2)
+    )[0]
     _, frames, height, width = x.shape
     x = x.flatten(1).T + features.flatten(0, 2)
     places = torch.cartesian_prod(*(torch.arange(count).double() for count in (frames, height, width)))
@@ -83,12 +92,19 @@ def by_the_formulas(state, prompt, noise, features):
         at = f"blocks.{number}."
         s1, c1, g1, s2, c2, g2 = state[at + "modulation"][0] + turns
         y = norm(x) * (1 + c1) + s1
-        q, k = (rotate(rms(linear(y, f"{at}self_attn.{one}"), f"{at}self_attn.norm_{one}"), grid) for one in "qk")
+        q, k = (
+            rotate(rms(linear(y, f"{at}self_attn.{one}"), f"{at}self_attn.norm_{one}"), grid) for one in "qk"
+        )
         x = x + g1 * linear(attend(q, k, linear(y, at + "self_attn.v")), at + "self_attn.o")
         y = F.layer_norm(x, x.shape[-1:], state[at + "norm3.weight"], state[at + "norm3.bias"], 1e-6)
-        q, k = rms(linear(y, at + "cross_attn.q"), at + "cross_attn.norm_q"), rms(linear(text, at + "cross_attn.k"), at + "cross_attn.norm_k")
+        q, k = (
+            rms(linear(y, at + "cross_attn.q"), at + "cross_attn.norm_q"),
+            rms(linear(text, at + "cross_attn.k"), at + "cross_attn.norm_k"),
+        )
         x = x + linear(attend(q, k, linear(text, at + "cross_attn.v")), at + "cross_attn.o")
-        x = x + g2 * linear(F.gelu(linear(norm(x) * (1 + c2) + s2, at + "ffn.0"), approximate="tanh"), at + "ffn.2")
+        x = x + g2 * linear(
+            F.gelu(linear(norm(x) * (1 + c2) + s2, at + "ffn.0"), approximate="tanh"), at + "ffn.2"
+        )
     shift, scale = state["head.modulation"][0] + time
     y = linear(norm(x) * (1 + scale) + shift, "head.head").view(frames, height, width, 2, 2, 16)
     return noise - torch.einsum("thwyxc->tchywx", y).reshape(noise.shape)
@@ -100,7 +116,12 @@ def test_the_folded_transformer_computes_the_formulas():
     noise, features = torch.randn(6, 16, 16, 32), torch.randn(6, 8, 16, 256)
     net = tiny.folded()
     turned = flashvsr.Angles(8, 16, torch.device("cpu"))(0, 6)
-    made = net(noise, flashvsr.windowed(features), turned, lambda block, q, k, v: F.scaled_dot_product_attention(q, k, v))
+    made = net(
+        noise,
+        flashvsr.windowed(features),
+        turned,
+        lambda block, q, k, v: F.scaled_dot_product_attention(q, k, v),
+    )
     wanted = by_the_formulas(tiny.dit_state(), tiny.prompt(), noise, features)
     torch.testing.assert_close(made, wanted, atol=1e-4, rtol=1e-4)
 
@@ -109,14 +130,25 @@ def test_what_only_served_the_text_and_the_time_is_dropped():
     published = sum(tensor.numel() for tensor in tiny.dit_state().values())
     kept = sum(tensor.numel() for tensor in tiny.folded().state_dict().values())
     width = tiny.FAMILY.width
-    assert kept < published - tiny.FAMILY.blocks * 2 * width * width  # keys and values of the text, at the least
+    # keys and values of the text, at the least
+    assert kept < published - tiny.FAMILY.blocks * 2 * width * width
 
 
 def test_windows_are_pairs_of_frames_of_eight_by_eight_and_come_back():
     frames, height, width = 4, 16, 24
-    grid = torch.stack(torch.meshgrid(*(torch.arange(count) for count in (frames, height, width)), indexing="ij"), -1)
+    grid = torch.stack(
+        torch.meshgrid(*(torch.arange(count) for count in (frames, height, width)), indexing="ij"), -1
+    )
     rows = flashvsr.windowed(grid)
-    order = [(t, y, x, a, b, c) for t in range(2) for y in range(2) for x in range(3) for a in range(2) for b in range(8) for c in range(8)]
+    order = [
+        (t, y, x, a, b, c)
+        for t in range(2)
+        for y in range(2)
+        for x in range(3)
+        for a in range(2)
+        for b in range(8)
+        for c in range(8)
+    ]
     assert rows.tolist() == [[2 * t + a, 8 * y + b, 8 * x + c] for t, y, x, a, b, c in order]
     assert flashvsr.unwindowed(rows, frames, height, width).equal(grid)
 
@@ -130,6 +162,7 @@ def test_angles_are_exact_after_a_hundred_thousand_frames():
 
 def clips_by_conv3d(state, frames, causal):
     """The projector clip by clip, as the specification tells it: [clips, h, w, channels]."""
+
     def stage(x, history, number):
         x = torch.cat([history, x], 1)
         x = F.pad(x[None], (1, 1, 1, 1, 0, 0), "replicate")
@@ -142,7 +175,9 @@ def clips_by_conv3d(state, frames, causal):
         y = stage(clip, first if causal else clip[:, -2:], 1)
         if number:
             z = stage(y, second if causal else y, 2)
-            made.append(F.linear(z.movedim(0, -1), state["linear_layers.0.weight"], state["linear_layers.0.bias"]))
+            made.append(
+                F.linear(z.movedim(0, -1), state["linear_layers.0.weight"], state["linear_layers.0.bias"])
+            )
         first, second = clip[:, -2:], y
     return torch.cat(made)
 
@@ -166,20 +201,28 @@ def test_the_projector_streams_by_either_rule(causal, stacked):
 def test_the_two_rules_differ():
     frames = torch.rand(9, 3, 16, 16)
     with torch.inference_mode():
-        assert not torch.allclose(tiny.projector(True)(frames, None)[0], tiny.projector(False)(frames, None)[0], atol=1e-2)
+        assert not torch.allclose(
+            tiny.projector(True)(frames, None)[0], tiny.projector(False)(frames, None)[0], atol=1e-2
+        )
 
 
 def step_by_step(state, latents, frames):
     """The tiny decoder one latent step after the other, without any of the ways in which ours saves work."""
+
     def conv(x, name, bias=True):
-        return F.conv2d(x, state[f"decoder.{name}.weight"], state.get(f"decoder.{name}.bias") if bias else None, padding=1)
+        return F.conv2d(
+            x, state[f"decoder.{name}.weight"], state.get(f"decoder.{name}.bias") if bias else None, padding=1
+        )
 
     memory = {}
 
     def remember(x, place):
         last = memory.get(place, torch.zeros_like(x))
         memory[place] = x
-        y = conv(F.relu(conv(F.relu(conv(torch.cat([x, last], 1), f"{place}.conv.0")), f"{place}.conv.2")), f"{place}.conv.4")
+        y = conv(
+            F.relu(conv(F.relu(conv(torch.cat([x, last], 1), f"{place}.conv.0")), f"{place}.conv.2")),
+            f"{place}.conv.4",
+        )
         return F.relu(x + y)
 
     def level(x, first, grow, times):
@@ -190,7 +233,9 @@ def step_by_step(state, latents, frames):
 
     frames, made = torch.cat([frames[:1].repeat(3, 1, 1, 1), frames]), []
     for latent, seen in zip(latents.split(1), frames.split(4)):
-        condition = torch.stack([seen[t, c, y::8, x::8] for c in range(3) for t in range(4) for y in range(8) for x in range(8)])
+        condition = torch.stack(
+            [seen[t, c, y::8, x::8] for c in range(3) for t in range(4) for y in range(8) for x in range(8)]
+        )
         x = torch.tanh(torch.cat([condition[None], latent], 1) / 3) * 3
         x = F.relu(conv(F.relu(conv(x, 1)), 3))
         for one in level(x, 5, 9, 1):
@@ -228,4 +273,5 @@ def test_the_full_decoder_streams():
         made.append(pictures)
     torch.testing.assert_close(torch.cat(made), whole, atol=1e-5, rtol=0)
     changed, _ = net(torch.cat([latents[:3], latents[3:] + 1]), None)
-    assert changed[:9].equal(whole[:9]) and not torch.allclose(changed[9:], whole[9:])  # causal: nothing earlier knows
+    # causal: nothing earlier knows
+    assert changed[:9].equal(whole[:9]) and not torch.allclose(changed[9:], whole[9:])

@@ -46,7 +46,10 @@ def test_wavelet_takes_the_low_band_and_leaves_the_detail():
     rows = torch.arange(128.0)
     detail = 0.2 * (-1.0) ** torch.arange(128)
     wave = 0.5 * torch.sin(rows / 128 * torch.pi)
-    made, wanted = ((one[:, None] + torch.zeros(128))[None, None].expand(1, 3, -1, -1) for one in (detail - 0.3, wave - 0.2))
+    made, wanted = (
+        (one[:, None] + torch.zeros(128))[None, None].expand(1, 3, -1, -1)
+        for one in (detail - 0.3, wave - 0.2)
+    )
     out = colors.corrected(made, wanted, "wavelet")[0, 0]
     torch.testing.assert_close(out[40:88, 64], (wave - 0.2 + detail)[40:88], atol=0.06, rtol=0)
 
@@ -55,7 +58,10 @@ def test_wavelet_takes_the_low_band_and_leaves_the_detail():
 def test_a_wrong_tint_is_taken_back(method):
     truth = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(2)) - 0.5
     tinted = truth + torch.tensor([0.2, -0.1, 0.0]).view(1, 3, 1, 1)
-    before, after = (tinted - truth).abs().mean(), (colors.corrected(tinted, truth, method) - truth).abs().mean()
+    before, after = (
+        (tinted - truth).abs().mean(),
+        (colors.corrected(tinted, truth, method) - truth).abs().mean(),
+    )
     assert after < 0.4 * before
 
 
@@ -65,7 +71,14 @@ def made_for(height, width, free, **given):
 
 def test_less_memory_leads_from_whole_frames_to_fewer_slots_to_other_places_to_tiles():
     """1920x1152, by the GiB that are free."""
-    wanted = {None: ("device", 3, 0), 48: ("device", 3, 0), 20: ("device", 2, 0), 16: ("int8", 3, 0), 14: ("int8", 2, 0), 12: ("cpu", 3, 0)}
+    wanted = {
+        None: ("device", 3, 0),
+        48: ("device", 3, 0),
+        20: ("device", 2, 0),
+        16: ("int8", 3, 0),
+        14: ("int8", 2, 0),
+        12: ("cpu", 3, 0),
+    }
     for gib, (store, kept, tile) in wanted.items():
         made = made_for(1152, 1920, gib and gib * GIB)
         assert (made.store, made.kept, made.tile) == (store, kept, tile), gib
@@ -78,21 +91,32 @@ def test_less_memory_leads_from_whole_frames_to_fewer_slots_to_other_places_to_t
 def test_a_plan_holds_the_known_sizes_of_the_cache():
     """Three slots of 1920x1152 are 8.90 GiB, and the chunk's own is a fourth."""
     three, two = (plan.Ring.bytes(30, 12, 1920 * 1152 // 16384, kept, 2)[0] for kept in (3, 2))
-    assert three * 3 / 4 == pytest.approx(8.90 * GIB, rel=0.01) and two * 2 / 3 == pytest.approx(5.93 * GIB, rel=0.01)
+    assert three * 3 / 4 == pytest.approx(8.90 * GIB, rel=0.01) and two * 2 / 3 == pytest.approx(
+        5.93 * GIB, rel=0.01
+    )
 
 
 def test_what_is_asked_for_is_done_and_said():
     made = made_for(1152, 1920, 6 * GIB, store="int8", tile=1024)
     assert (made.store, made.kept, made.tile) == ("int8", 3, 1024)
-    assert made.line(1152, 1920, 6 * GIB).startswith("FlashVSR at 1920x1152: tiles of 1024 pixels, 3 slots in 8 bits")
+    assert made.line(1152, 1920, 6 * GIB).startswith(
+        "FlashVSR at 1920x1152: tiles of 1024 pixels, 3 slots in 8 bits"
+    )
     assert made_for(768, 1280, None, kept=4).kept == 4
 
 
-@pytest.mark.parametrize(("length", "tile"), [(128, 512), (1152, 512), (2176, 1024), (3840, 768), (1280, 256), (640, 512)])
+@pytest.mark.parametrize(
+    ("length", "tile"), [(128, 512), (1152, 512), (2176, 1024), (3840, 768), (1280, 256), (640, 512)]
+)
 def test_tiles_cover_a_side_and_overlap(length, tile):
     pieces = plan.cuts(length, tile)
-    assert pieces[0][0] == 0 and pieces[-1][1] == length and len({stop - start for start, stop in pieces}) == 1
-    assert all(later[0] < earlier[1] and later[0] > earlier[0] and later[0] % 128 == 0 for earlier, later in zip(pieces, pieces[1:]))
+    assert (
+        pieces[0][0] == 0 and pieces[-1][1] == length and len({stop - start for start, stop in pieces}) == 1
+    )
+    assert all(
+        later[0] < earlier[1] and later[0] > earlier[0] and later[0] % 128 == 0
+        for earlier, later in zip(pieces, pieces[1:])
+    )
 
 
 def test_weights_of_tiles_sum_to_one_and_the_frames_border_has_no_ramp():
@@ -106,7 +130,9 @@ def test_weights_of_tiles_sum_to_one_and_the_frames_border_has_no_ramp():
 
 
 def test_official_files_run_and_each_version_by_its_own_rule(host):
-    old, new = (catalog.load("vsr", name, host, precision="fp32") for name in ("flashvsr-v1", "flashvsr-v1.1"))
+    old, new = (
+        catalog.load("vsr", name, host, precision="fp32") for name in ("flashvsr-v1", "flashvsr-v1.1")
+    )
     assert not old.projector.causal and new.projector.causal
     full = catalog.load("vsr", "flashvsr-v1.1", host, decoder="full")
     assert type(full.decoder).__name__ == "WanDecoder"
@@ -126,12 +152,17 @@ def test_repacked_files_and_prefixes_run(tmp_path, host):
     place = tmp_path / "vsr"
     place.mkdir()
     save_file(tiny.dit_state(), place / "FlashVSR1_1.safetensors")
-    save_file({f"LQ_proj_in.{key}": tensor for key, tensor in tiny.projector_state().items()}, place / "LQ_proj_in.safetensors")
+    save_file(
+        {f"LQ_proj_in.{key}": tensor for key, tensor in tiny.projector_state().items()},
+        place / "LQ_proj_in.safetensors",
+    )
     save_file(tiny.decoder_state(), place / "TCDecoder.safetensors")
     save_file({"prompt": tiny.prompt()}, place / "Prompt.safetensors")
     single = {**tiny.dit_state(), **{f"lq_proj_in.{key}": tensor for key, tensor in tiny.projector_state().items()},
               **{f"tc_decoder.{key}": tensor for key, tensor in tiny.decoder_state().items()}, "positive_conditioning": tiny.prompt()}  # fmt: skip
-    save_file({key: tensor.half() for key, tensor in single.items()}, place / "FlashVSR-v1.1-single.safetensors")
+    save_file(
+        {key: tensor.half() for key, tensor in single.items()}, place / "FlashVSR-v1.1-single.safetensors"
+    )
     official = catalog.load("vsr", "flashvsr-v1.1", host, precision="fp32")
     other = Headless("cpu", models=tmp_path)
     for name, close in (("flashvsr-v1.1", 0), ("flashvsr-v1.1-single", 0.01)):

@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-API = {file.stem: json.loads(file.read_text(encoding="utf-8")) for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}
+API = {
+    file.stem: json.loads(file.read_text(encoding="utf-8"))
+    for file in sorted((ROOT / "workflows" / "api").glob("*.json"))
+}
 
 pytestmark = pytest.mark.host
 if not os.environ.get("COMFYUI"):
@@ -98,7 +101,9 @@ def test_the_server_tells_the_declarations(server):
 
 
 def test_help_pages_and_templates_are_served(server):
-    page = requests.get(f"http://{server.address}/extensions/stereo-reel/docs/StereoReelEncode.md", timeout=60)
+    page = requests.get(
+        f"http://{server.address}/extensions/stereo-reel/docs/StereoReelEncode.md", timeout=60
+    )
     assert page.ok and page.text.startswith("# Encode Video")
     templates = server.get("/workflow_templates")
     assert set(next(names for pack, names in templates.items() if "stereo" in pack)) >= set(API)
@@ -109,7 +114,9 @@ def test_every_bundled_workflow_runs_as_it_is(server, name):
     seen = []
     history = server.run(API[name], on_message=seen.append)
     assert history["status"]["status_str"] == "success", history["status"]
-    progress = [message["data"] for message in seen if isinstance(message, dict) and message["type"] == "progress"]
+    progress = [
+        message["data"] for message in seen if isinstance(message, dict) and message["type"] == "progress"
+    ]
     assert progress and max(data["max"] for data in progress) >= 100
     (file,) = files(history, server)
     assert facts(file) == (2560, 544, Fraction(50), 200, 1)
@@ -135,11 +142,19 @@ def test_comfort_is_told_and_shown(server):
 
 
 def test_the_advisors_page_opens_the_workflow_that_it_recommends(server):
-    graph = API["advise"] | {"2": {**API["advise"]["2"], "inputs": {**API["advise"]["2"]["inputs"], "samples": 2, "calibration": 2.0}}}
+    graph = API["advise"] | {
+        "2": {
+            **API["advise"]["2"],
+            "inputs": {**API["advise"]["2"]["inputs"], "samples": 2, "calibration": 2.0},
+        }
+    }
     graph["1"] = {**graph["1"], "inputs": {**graph["1"]["inputs"], "video": "small.mp4"}}
     history = server.run(graph)
     assert history["status"]["status_str"] == "success", history["status"]
-    assert "small.mp4: 96x64" in history["outputs"]["2"]["text"][0] and "Cost: On this machine" in history["outputs"]["2"]["text"][0]
+    assert (
+        "small.mp4: 96x64" in history["outputs"]["2"]["text"][0]
+        and "Cost: On this machine" in history["outputs"]["2"]["text"][0]
+    )
     (page,) = files(history, server)
     recommended = json.loads(Image.open(page).text["prompt"])
     assert recommended["1"]["inputs"]["video"] == "small.mp4" and "output" in page.parts
@@ -151,7 +166,10 @@ def test_orders_are_compared_and_the_sheet_is_shown(server):
     graph["2"]["inputs"] |= {"shots": 2, "frames": 3, "orders": "default; upscale last"}
     history = server.run(graph)
     assert history["status"]["status_str"] == "success", history["status"]
-    assert "Recommended: " in history["outputs"]["2"]["text"][0] and "upscale last" in history["outputs"]["2"]["text"][0]
+    assert (
+        "Recommended: " in history["outputs"]["2"]["text"][0]
+        and "upscale last" in history["outputs"]["2"]["text"][0]
+    )
     (sheet,) = files(history, server)
     assert Image.open(sheet).width > 1000
     graph["2"]["inputs"]["orders"] = "default; stereo, depth"
@@ -164,7 +182,10 @@ def test_holes_go_through_nodes_for_masks_and_come_back_between_the_other_pixels
     graph["1"]["inputs"] |= {"duration": 0.2, "max_side": 320}
     for node in ("6", "7", "8", "9", "10", "11"):
         del graph[node]
-    graph["20"] = {"class_type": "EmptyImage", "inputs": {"width": 320, "height": 136, "batch_size": 5, "color": 0xFF00FF}}
+    graph["20"] = {
+        "class_type": "EmptyImage",
+        "inputs": {"width": 320, "height": 136, "batch_size": 5, "color": 0xFF00FF},
+    }
     graph["12"]["inputs"]["source"] = ["20", 0]
     graph["14"]["inputs"]["format"] = "ffv1"
     history = server.run(graph)
@@ -179,7 +200,11 @@ def test_holes_go_through_nodes_for_masks_and_come_back_between_the_other_pixels
 
 def test_only_the_checkpoint_of_the_inpainting_workflow_is_missing(server):
     answer = server.post("/prompt", {"prompt": API["inpaint_holes"]}).json()
-    found = {(node, error["extra_info"]["input_name"]) for node, told in answer["node_errors"].items() for error in told["errors"]}
+    found = {
+        (node, error["extra_info"]["input_name"])
+        for node, told in answer["node_errors"].items()
+        for error in told["errors"]
+    }
     assert found == {("6", "ckpt_name")}
 
 
@@ -195,13 +220,18 @@ def test_a_core_upscaler_works_between_our_nodes(server):
     assert facts(file) == (384, 128, Fraction(50), 30, 0)
 
 
-@pytest.mark.parametrize(("node", "told"), [("StereoReelVSR", b"builtin: "), ("StereoReelRealESRGAN", b"builtin: ")])
+@pytest.mark.parametrize(
+    ("node", "told"), [("StereoReelVSR", b"builtin: "), ("StereoReelRealESRGAN", b"builtin: ")]
+)
 def test_an_upscalers_node_shows_what_was_chosen_and_why(server, node, told):
     seen = []
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {"class_type": node, "inputs": {"clip": ["1", 0]}},
-        "3": {"class_type": "SaveVideo", "inputs": {"video": ["2", 0], "filename_prefix": "chosen", "format": "auto", "codec": "auto"}},
+        "3": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["2", 0], "filename_prefix": "chosen", "format": "auto", "codec": "auto"},
+        },
     }
     server.run(graph, on_message=seen.append)
     assert [message for message in seen if isinstance(message, bytes) and message.partition(told)[2]]
@@ -222,7 +252,9 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
     made = history["outputs"]["4"]["stereoreel"]
     assert [one["frame"] for one in made] == [1, 3, 6, 8, 11, 13, 16, 18] and made[0]["frames"] == 20
     for eye in ("left", "right", "depth"):
-        assert Image.open(requests.get(f"http://{server.address}/view", params=made[3][eye], stream=True, timeout=60).raw).size == (96, 64)
+        assert Image.open(
+            requests.get(f"http://{server.address}/view", params=made[3][eye], stream=True, timeout=60).raw
+        ).size == (96, 64)
     if reason := browser.missing():
         pytest.skip(reason)
     with browser.canvas(f"http://{server.address}") as page:
@@ -232,17 +264,26 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
         page.evaluate("""() => { window.seen = app.graph._nodes.find(node => node.type === 'StereoReelStereo');
                          seen.widgets.find(widget => widget.name === 'Preview').callback() }""")
         page.wait_for_function("seen.stereoreel?.loaded.filter(Boolean).length == 8", timeout=120_000)
-        assert page.evaluate("[seen.stereoreel.told, seen.stereoreel.where.textContent]") == ["", "frame 1 of 20 · 0.04 s"]
+        assert page.evaluate("[seen.stereoreel.told, seen.stereoreel.where.textContent]") == [
+            "",
+            "frame 1 of 20 · 0.04 s",
+        ]
         assert page.evaluate("window.complaints") == []
 
 
 def test_core_nodes_before_and_behind_ours(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "builtin", "factor": 2.0}},
+        "2": {
+            "class_type": "StereoReelRealESRGAN",
+            "inputs": {"clip": ["1", 0], "model": "builtin", "factor": 2.0},
+        },
         "3": {"class_type": "StereoReelDepth", "inputs": {"clip": ["2", 0]}},
         "4": {"class_type": "StereoReelStereo", "inputs": {"clip": ["2", 0], "depth": ["3", 0]}},
-        "5": {"class_type": "SaveVideo", "inputs": {"video": ["4", 0], "filename_prefix": "core", "format": "auto", "codec": "auto"}},
+        "5": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["4", 0], "filename_prefix": "core", "format": "auto", "codec": "auto"},
+        },
         "6": {"class_type": "GetVideoComponents", "inputs": {"video": ["4", 1]}},
         "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "left"}},
     }
@@ -255,21 +296,35 @@ def test_core_nodes_before_and_behind_ours(server):
 
 def test_networks_of_the_users_run_where_comfyui_places_them(server):
     """Random weights put where users keep theirs, listed, chosen by their file's name, run lazily and on a batch."""
-    weights = {"upscale_models/sub/mine_x2.pth": random_net(RRDBNet, scale=2), "frame_interpolation/rife415.pth": rife.RIFE(FAMILY)}
+    weights = {
+        "upscale_models/sub/mine_x2.pth": random_net(RRDBNet, scale=2),
+        "frame_interpolation/rife415.pth": rife.RIFE(FAMILY),
+    }
     for name, net in weights.items():
         path = server.base / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path)
-    told = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]["input"]["optional"]["model"]
+    told = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]["input"]["optional"][
+        "model"
+    ]
     assert "sub/mine_x2.pth" in str(told)
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "sub/mine_x2.pth", "steady": 1.0}},
+        "2": {
+            "class_type": "StereoReelRealESRGAN",
+            "inputs": {"clip": ["1", 0], "model": "sub/mine_x2.pth", "steady": 1.0},
+        },
         "3": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["2", 0], "model": "rife415.pth"}},
-        "4": {"class_type": "SaveVideo", "inputs": {"video": ["3", 0], "filename_prefix": "networks", "format": "auto", "codec": "auto"}},
+        "4": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["3", 0], "filename_prefix": "networks", "format": "auto", "codec": "auto"},
+        },
         "5": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
         "6": {"class_type": "ImageFromBatch", "inputs": {"image": ["5", 0], "batch_index": 0, "length": 2}},
-        "7": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["6", 0], "model": "sub/mine_x2.pth", "factor": 1.5}},
+        "7": {
+            "class_type": "StereoReelRealESRGAN",
+            "inputs": {"clip": ["6", 0], "model": "sub/mine_x2.pth", "factor": 1.5},
+        },
         "8": {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "network"}},
     }
     history = server.run(graph)
@@ -283,7 +338,10 @@ def _save_flashvsr(folder: Path) -> None:
     """Under the names of other packings, whose size nobody has published: a published one must be that file."""
     flashvsr_nets.save(folder)
     made = (folder / "FlashVSR-v1.1").rename(folder / "FlashVSR")
-    for old, new in [("diffusion_pytorch_model_streaming_dmd.safetensors", "FlashVSR1_1.safetensors"), ("LQ_proj_in.ckpt", "LQ_proj_in.safetensors")]:
+    for old, new in [
+        ("diffusion_pytorch_model_streaming_dmd.safetensors", "FlashVSR1_1.safetensors"),
+        ("LQ_proj_in.ckpt", "LQ_proj_in.safetensors"),
+    ]:
         (made / old).rename(made / new)
 
 
@@ -304,7 +362,9 @@ def test_flashvsr_runs_on_a_video_and_on_a_batch_and_makes_the_same(server):
     }
     history = server.run(graph)
     assert history["status"]["status_str"] == "success", history["status"]
-    video, batch = (np.array(Image.open(path)).astype(int) for path in sorted(files(history, server), reverse=True))
+    video, batch = (
+        np.array(Image.open(path)).astype(int) for path in sorted(files(history, server), reverse=True)
+    )
     assert video.shape == (128, 192, 3) and video.std() > 1 and abs(video - batch).max() <= 1
 
 
@@ -316,11 +376,20 @@ def test_a_depth_network_runs_and_is_looked_at(server):
     save = {"format": "auto", "codec": "auto"}
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "StereoReelDepth", "inputs": {"clip": ["1", 0], "model": "tiny.pth", "resolution": "native"}},
+        "2": {
+            "class_type": "StereoReelDepth",
+            "inputs": {"clip": ["1", 0], "model": "tiny.pth", "resolution": "native"},
+        },
         "3": {"class_type": "SaveVideo", "inputs": {"video": ["2", 1], "filename_prefix": "colors", **save}},
         "4": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
-        "5": {"class_type": "StereoReelDepth", "inputs": {"clip": ["4", 0], "model": "tiny.pth", "resolution": "native"}},
-        "6": {"class_type": "SaveVideo", "inputs": {"video": ["5", 2], "filename_prefix": "histogram", **save}},
+        "5": {
+            "class_type": "StereoReelDepth",
+            "inputs": {"clip": ["4", 0], "model": "tiny.pth", "resolution": "native"},
+        },
+        "6": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["5", 2], "filename_prefix": "histogram", **save},
+        },
         "7": {"class_type": "StereoReelDepth", "inputs": {"clip": ["4", 0], "depth": ["5", 0]}},
         "8": {"class_type": "ImageFromBatch", "inputs": {"image": ["7", 0], "batch_index": 0, "length": 1}},
         "9": {"class_type": "SaveImage", "inputs": {"images": ["8", 0], "filename_prefix": "given"}},
@@ -336,8 +405,14 @@ def test_a_depth_network_runs_and_is_looked_at(server):
 def test_missing_weights_are_told_in_a_sentence_before_anything_runs(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "realesrgan-x4plus"}},
-        "3": {"class_type": "SaveVideo", "inputs": {"video": ["2", 0], "filename_prefix": "missing", "format": "auto", "codec": "auto"}},
+        "2": {
+            "class_type": "StereoReelRealESRGAN",
+            "inputs": {"clip": ["1", 0], "model": "realesrgan-x4plus"},
+        },
+        "3": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["2", 0], "filename_prefix": "missing", "format": "auto", "codec": "auto"},
+        },
     }
     history = server.run(graph)
     (error,) = [message for name, message in history["status"]["messages"] if name == "execution_error"]
@@ -350,10 +425,19 @@ def test_a_slice_of_a_lazy_video_is_that_slice(server):
     if "Video Slice" not in server.get("/object_info"):
         pytest.skip("this ComfyUI has no Video Slice node")
     graph = {
-        "1": {"class_type": "StereoReelExtract", "inputs": {**API["default"]["1"]["inputs"], "video": "small.mp4"}},
+        "1": {
+            "class_type": "StereoReelExtract",
+            "inputs": {**API["default"]["1"]["inputs"], "video": "small.mp4"},
+        },
         "2": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["1", 0]}},
-        "3": {"class_type": "Video Slice", "inputs": {"video": ["2", 0], "start_time": 0.2, "duration": 0.4, "strict_duration": False}},
-        "4": {"class_type": "SaveVideo", "inputs": {"video": ["3", 0], "filename_prefix": "slice", "format": "auto", "codec": "auto"}},
+        "3": {
+            "class_type": "Video Slice",
+            "inputs": {"video": ["2", 0], "start_time": 0.2, "duration": 0.4, "strict_duration": False},
+        },
+        "4": {
+            "class_type": "SaveVideo",
+            "inputs": {"video": ["3", 0], "filename_prefix": "slice", "format": "auto", "codec": "auto"},
+        },
     }
     (file,) = files(server.run(graph), server)
     assert facts(file) == (96, 64, Fraction(50), 20, 0)
@@ -364,7 +448,10 @@ def test_a_core_slice_before_us_is_decoded_as_that_slice(server):
         pytest.skip("this ComfyUI has no Video Slice node")
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "Video Slice", "inputs": {"video": ["1", 0], "start_time": 0.2, "duration": 0.4, "strict_duration": False}},
+        "2": {
+            "class_type": "Video Slice",
+            "inputs": {"video": ["1", 0], "start_time": 0.2, "duration": 0.4, "strict_duration": False},
+        },
         "3": {"class_type": "StereoReelVSR", "inputs": {"clip": ["2", 0]}},
         "4": {"class_type": "StereoReelEncode", "inputs": {"clip": ["3", 0], "filename_prefix": "sliced"}},
     }
@@ -374,7 +461,9 @@ def test_a_core_slice_before_us_is_decoded_as_that_slice(server):
 
 def test_an_uploaded_video_is_taken(server):
     with (server.base / "input" / "small.mp4").open("rb") as file:
-        answer = requests.post(f"http://{server.address}/upload/image", files={"image": ("sent.mp4", file)}, timeout=60)
+        answer = requests.post(
+            f"http://{server.address}/upload/image", files={"image": ("sent.mp4", file)}, timeout=60
+        )
     graph = copy.deepcopy(API["default"])
     graph["1"]["inputs"]["video"] = answer.json()["name"]
     assert server.run(graph)["status"]["status_str"] == "success"
@@ -390,10 +479,15 @@ def test_a_depth_video_is_written_in_the_same_pass(server):
 def test_cancel_leaves_nothing_and_the_queue_goes_on(server):
     before = set(server.base.glob("output/**/*.mp4"))
     ears = server.listen()
-    prompt = server.queue(API["default"] | {"1": {**API["default"]["1"], "inputs": {**API["default"]["1"]["inputs"], "start": 0.04}}})
+    prompt = server.queue(
+        API["default"]
+        | {"1": {**API["default"]["1"], "inputs": {**API["default"]["1"]["inputs"], "start": 0.04}}}
+    )
     ended = []
     for message in follow(ears, prompt):
-        writing = isinstance(message, dict) and message["type"] == "progress" and message["data"].get("node") == "6"
+        writing = (
+            isinstance(message, dict) and message["type"] == "progress" and message["data"].get("node") == "6"
+        )
         if writing and message["data"]["value"] > 0:
             assert leftovers(server), "the file in the making stands beside its final name"
             server.post("/interrupt")
@@ -451,7 +545,10 @@ def test_image_batches_masks_and_pairs(server):
 def test_a_clip_that_is_connected_is_used_instead_of_the_list(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "StereoReelExtract", "inputs": {"video": "gone.mp4", "clip": ["1", 0], "start": 0.2, "max_side": 48}},
+        "2": {
+            "class_type": "StereoReelExtract",
+            "inputs": {"video": "gone.mp4", "clip": ["1", 0], "start": 0.2, "max_side": 48},
+        },
         "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0], "filename_prefix": "window"}},
     }
     (file,) = files(server.run(graph), server)
@@ -480,13 +577,18 @@ def test_a_choice_that_does_not_exist_is_refused_by_the_server_or_by_the_node(se
         assert "not in list" in answer.text
         return
     history = server.history(answer.json()["prompt_id"], patience=60)
-    assert history["status"]["status_str"] == "error" and "model must be one of auto, " in str(history["status"])
+    assert history["status"]["status_str"] == "error" and "model must be one of auto, " in str(
+        history["status"]
+    )
 
 
 def test_a_value_of_the_wrong_type_is_refused_by_name(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
-        "2": {"class_type": "StereoReelStereo", "inputs": {"clip": ["1", 0], "depth": ["1", 0], "model": "builtin", "divergence": "wide"}},
+        "2": {
+            "class_type": "StereoReelStereo",
+            "inputs": {"clip": ["1", 0], "depth": ["1", 0], "model": "builtin", "divergence": "wide"},
+        },
         "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0]}},
     }
     answer = server.post("/prompt", {"prompt": graph})
@@ -498,10 +600,15 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(server):
 def test_the_real_canvas_queues_the_api_file(server, name):
     with browser.canvas(f"http://{server.address}") as page:
         shown = json.loads((PACK / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-        graph = {node_id: {"class_type": node["class_type"], "inputs": node["inputs"]} for node_id, node in API[name].items()}
+        graph = {
+            node_id: {"class_type": node["class_type"], "inputs": node["inputs"]}
+            for node_id, node in API[name].items()
+        }
         queued = browser.prompt_of(page, shown, name)
         for node_id, node in queued.items():  # a newer ComfyUI's own nodes have widgets more
             if not node["class_type"].startswith("StereoReel"):
-                node["inputs"] = {name: value for name, value in node["inputs"].items() if name in graph[node_id]["inputs"]}
+                node["inputs"] = {
+                    name: value for name, value in node["inputs"].items() if name in graph[node_id]["inputs"]
+                }
         assert queued == graph
         assert [fault for fault in browser.faults(page) if not any(name in fault for name in USERS)] == []

@@ -43,13 +43,22 @@ def rendered():
     made = {}
     for name, (view, _) in SCENES.items():
         views = [view.render(t, samples=2) for t in (0, 0.5, 1)]
-        made[name] = torch.stack([one.image for one in views]), torch.stack([one.depth for one in views])[..., None]
+        made[name] = (
+            torch.stack([one.image for one in views]),
+            torch.stack([one.depth for one in views])[..., None],
+        )
     return made
 
 
 def run(images, depth=None, *, chunk=None, fps=25, start=0, info=None, **options) -> dict[str, torch.Tensor]:
     """What the builtin stage makes of one shot, given in chunks of so many frames; each output joined along time."""
-    clip = info or ClipInfo(images.shape[-2], images.shape[-3], Fraction(fps), images.shape[-4], views=2 if images.ndim == 5 else 1)
+    clip = info or ClipInfo(
+        images.shape[-2],
+        images.shape[-3],
+        Fraction(fps),
+        images.shape[-4],
+        views=2 if images.ndim == 5 else 1,
+    )
     stage = load("interpolate", "builtin", Headless("cpu"), **options)
     inputs = [iter(part.split(chunk or part.shape[-4], -4)) for part in (images, depth) if part is not None]
     made = list(stage(Shot(start, clip), *inputs))
@@ -63,7 +72,9 @@ def inner(image: torch.Tensor) -> torch.Tensor:
 def naive(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     """Both frames warped half of their own flow and averaged: what projection has to beat."""
     luma = grayscale(torch.stack([first, second]))
-    halves = [warp(image.numpy(), -0.5 * flow(*pair)) for image, pair in ((first, luma), (second, luma[::-1]))]
+    halves = [
+        warp(image.numpy(), -0.5 * flow(*pair)) for image, pair in ((first, luma), (second, luma[::-1]))
+    ]
     return torch.from_numpy(sum(halves) / 2)
 
 
@@ -79,7 +90,9 @@ def test_projection_beats_naive_warping_and_blending(rendered):
     for images, _ in rendered.values():
         first, exact, second = images
         ours, simple, blend = (
-            psnr(inner(image), inner(exact)) for image in (run(images[::2])["clip"][1], naive(first, second), (first + second) / 2))
+            psnr(inner(image), inner(exact))
+            for image in (run(images[::2])["clip"][1], naive(first, second), (first + second) / 2)
+        )
         gains.append((ours - simple, ours - blend))
     over_naive, over_blend = (sum(column) / len(gains) for column in zip(*gains))
     assert over_naive > 1.5
@@ -88,7 +101,9 @@ def test_projection_beats_naive_warping_and_blending(rendered):
 
 def test_fast_gives_up_little(rendered):
     images, _ = rendered["walker"]
-    assert psnr(inner(run(images[::2], quality="fast")["clip"][1]), inner(images[1])) > SCENES["walker"][1] - 2
+    assert (
+        psnr(inner(run(images[::2], quality="fast")["clip"][1]), inner(images[1])) > SCENES["walker"][1] - 2
+    )
 
 
 def test_depth_stays_on_the_edges_of_its_frames(rendered):
@@ -114,17 +129,29 @@ def test_each_eye_is_what_it_would_be_alone_and_one_depth_goes_with_the_left(ren
     assert torch.equal(both["clip"][0], alone["clip"])
     assert torch.equal(both["clip"][1], run(other)["clip"])
     assert torch.equal(both["depth"], alone["depth"])
-    assert run(torch.stack([images, other]), torch.stack([depth, depth]))["depth"].shape == (2, 6, HEIGHT, WIDTH, 1)
+    assert run(torch.stack([images, other]), torch.stack([depth, depth]))["depth"].shape == (
+        2,
+        6,
+        HEIGHT,
+        WIDTH,
+        1,
+    )
 
 
 def noise(frames: int, height: int = 40, width: int = 56, channels: int = 3) -> torch.Tensor:
     return torch.rand(frames, height, width, channels, generator=torch.Generator().manual_seed(3))
 
 
-@pytest.mark.parametrize("fps, options, every, source", [
-    (25, {"multiplier": 4}, 4, 1), (24, {"target_fps": "60"}, 5, 2), (Fraction(24000, 1001), {"target_fps": "59.94"}, 5, 2),
-    (30, {"target_fps": "24"}, 4, 5), (60, {"target_fps": "24"}, 2, 5),
-])
+@pytest.mark.parametrize(
+    "fps, options, every, source",
+    [
+        (25, {"multiplier": 4}, 4, 1),
+        (24, {"target_fps": "60"}, 5, 2),
+        (Fraction(24000, 1001), {"target_fps": "59.94"}, 5, 2),
+        (30, {"target_fps": "24"}, 4, 5),
+        (60, {"target_fps": "24"}, 2, 5),
+    ],
+)
 def test_source_frames_pass_untouched(fps, options, every, source):
     images = noise(11)
     clip = run(images, fps=fps, **options)["clip"]
@@ -147,10 +174,14 @@ def test_the_last_frame_is_held_for_the_rest_of_its_time():
     assert not torch.equal(clip[-5], images[-1])
 
 
-@pytest.mark.parametrize("options", [{"multiplier": 3}, {"target_fps": "60"}, {"target_fps": "10"}, {"target_fps": "4"}])
+@pytest.mark.parametrize(
+    "options", [{"multiplier": 3}, {"target_fps": "60"}, {"target_fps": "10"}, {"target_fps": "4"}]
+)
 def test_no_frame_mixes_two_shots(tensor_clip, host, options):
     images = torch.cat([noise(4) / 4, 0.75 + noise(5) / 4, noise(2) / 4])
-    clip = apply(Plan("interpolate", {"model": "builtin", **options}, "Interpolate"), tensor_clip(images, cuts=(4, 9)))["clip"]
+    clip = apply(
+        Plan("interpolate", {"model": "builtin", **options}, "Interpolate"), tensor_clip(images, cuts=(4, 9))
+    )["clip"]
     made = pulled(clip, host)
     assert len(made) == clip.info.frames
     for index, (start, stop) in enumerate(clip.info.shots):
@@ -168,9 +199,13 @@ def test_a_varying_rate_becomes_constant():
     info = ClipInfo(56, 40, Fraction(15), 6, times=times)
     images = noise(6)
     clip = run(images, info=info, target_fps="25")["clip"]
-    assert describe(resolve(OPTIONS, {"target_fps": "25"}), info)["clip"] == info.replace(times=None, fps=Fraction(25), frames=10)
+    assert describe(resolve(OPTIONS, {"target_fps": "25"}), info)["clip"] == info.replace(
+        times=None, fps=Fraction(25), frames=10
+    )
     assert len(clip) == 10
-    assert [index for index, frame in enumerate(clip) if any(torch.equal(frame, image) for image in images)] == [0, 1, 2, 5, 6, 9]
+    assert [
+        index for index, frame in enumerate(clip) if any(torch.equal(frame, image) for image in images)
+    ] == [0, 1, 2, 5, 6, 9]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (5, 3), (24, 24), (31, 517)])
@@ -182,7 +217,12 @@ def test_any_size_channels_and_precision(size, channels, dtype):
     assert made["clip"].shape == (4, *size, channels) and made["depth"].shape == (4, 3, 7, 1)
     assert made["clip"].dtype == made["depth"].dtype == dtype
     assert torch.equal(made["clip"][[0, 2]], images)
-    assert made["clip"].isfinite().all() and made["depth"].isfinite().all() and made["clip"].min() >= 0 and made["clip"].max() <= 1
+    assert (
+        made["clip"].isfinite().all()
+        and made["depth"].isfinite().all()
+        and made["clip"].min() >= 0
+        and made["clip"].max() <= 1
+    )
 
 
 def test_a_shot_of_one_frame_is_held():
@@ -190,7 +230,9 @@ def test_a_shot_of_one_frame_is_held():
 
 
 def described(options: dict, frames: int = 250, **more) -> dict[str, ClipInfo]:
-    return describe(resolve(OPTIONS, options), ClipInfo(640, 272, Fraction(25), frames, cuts=(1, 100), **more))
+    return describe(
+        resolve(OPTIONS, options), ClipInfo(640, 272, Fraction(25), frames, cuts=(1, 100), **more)
+    )
 
 
 def test_the_facts_of_the_clip_are_told_before_a_frame_is_made():
@@ -211,10 +253,18 @@ def test_slow_motion_keeps_the_rate_and_warns_that_the_sound_goes():
     assert len(run(noise(3), slow_motion=True, multiplier=4)["clip"]) == 12
 
 
-@pytest.mark.parametrize("options, frames", [
-    ({"slow_motion": True, "multiplier": 1}, 9), ({"slow_motion": True, "target_fps": "25"}, 9), ({"target_fps": "quick"}, 9),
-    ({"target_fps": "1"}, 5), ({"multiplier": 0}, 9), ({"multiplier": 17}, 9), ({"quality": "best"}, 9),
-])
+@pytest.mark.parametrize(
+    "options, frames",
+    [
+        ({"slow_motion": True, "multiplier": 1}, 9),
+        ({"slow_motion": True, "target_fps": "25"}, 9),
+        ({"target_fps": "quick"}, 9),
+        ({"target_fps": "1"}, 5),
+        ({"multiplier": 0}, 9),
+        ({"multiplier": 17}, 9),
+        ({"quality": "best"}, 9),
+    ],
+)
 def test_what_makes_no_sense_is_refused_in_one_sentence(options, frames):
     with pytest.raises(ValueError, match=r"^[^.]*\S[^\n]*\.$"):
         described(options, frames)

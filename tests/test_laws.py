@@ -19,8 +19,15 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
 
-MODELS = [(kind, name) for kind in catalog.KINDS for name, entry in catalog.models(kind).items() if not entry.file and not entry.needs]
-every_model = pytest.mark.parametrize(("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS])
+MODELS = [
+    (kind, name)
+    for kind in catalog.KINDS
+    for name, entry in catalog.models(kind).items()
+    if not entry.file and not entry.needs
+]
+every_model = pytest.mark.parametrize(
+    ("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS]
+)
 
 HEIGHT, WIDTH = 36, 52
 
@@ -103,8 +110,19 @@ def test_shot_law(kind, model, tensor_clip, host):
         assert torch.equal(whole, torch.cat(parts, dim=-4))
 
 
-RATES = [{}, {"multiplier": 3}, {"target_fps": "60"}, {"target_fps": "24000/1001"}, {"target_fps": "10"}, {"slow_motion": True}]
-OPTIONS = {"upscale": [{}, {"factor": 1.5}, {"factor": 1.0}], "vsr": [{}, {"factor": 3.25}], "interpolate": RATES}
+RATES = [
+    {},
+    {"multiplier": 3},
+    {"target_fps": "60"},
+    {"target_fps": "24000/1001"},
+    {"target_fps": "10"},
+    {"slow_motion": True},
+]
+OPTIONS = {
+    "upscale": [{}, {"factor": 1.5}, {"factor": 1.0}],
+    "vsr": [{}, {"factor": 3.25}],
+    "interpolate": RATES,
+}
 
 
 @every_model
@@ -163,8 +181,14 @@ def test_a_pair_is_worked_on_after_stereo(kind, model, tensor_clip, host):
 @pytest.mark.parametrize("kind", ["upscale", "vsr"])
 def test_order_law_upscaling_and_mirroring_agree(kind, tensor_clip, host):
     clip = tensor_clip(scene(3))
-    after = frames(apply(Mirror(), run(kind, "builtin", clip, **({"strength": 0.0} if kind == "vsr" else {})))["clip"], host)
-    before = frames(run(kind, "builtin", apply(Mirror(), clip)["clip"], **({"strength": 0.0} if kind == "vsr" else {})), host)
+    after = frames(
+        apply(Mirror(), run(kind, "builtin", clip, **({"strength": 0.0} if kind == "vsr" else {})))["clip"],
+        host,
+    )
+    before = frames(
+        run(kind, "builtin", apply(Mirror(), clip)["clip"], **({"strength": 0.0} if kind == "vsr" else {})),
+        host,
+    )
     torch.testing.assert_close(after, before, atol=2e-6, rtol=0)
 
 
@@ -180,7 +204,10 @@ LEGAL = [
 
 @pytest.mark.parametrize("order", LEGAL, ids="-".join)
 def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host, monkeypatch):
-    monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: tensor_clip(scene(5), cuts=(3,)))
+    monkeypatch.setattr(
+        "stereoreel.media.open.open_file",
+        lambda path, options, name, **more: tensor_clip(scene(5), cuts=(3,)),
+    )
     (job,) = workflow.Assembly(orders.api(order), lambda name: name).sinks
     made = frames(job.clip, host, 2)
     doubled = 2 ** sum(word in ("upscale", "vsr") for word in order)

@@ -30,11 +30,14 @@ def test_cross_eyed_puts_the_right_eye_on_the_left():
     assert torch.equal(pack(pair, "cross_eyed"), torch.cat((right, left), 2))
 
 
-@pytest.mark.parametrize("layout, picture", [
-    ("interlaced_rows", ["LLLLL", "rrrrr", "LLLLL"]),
-    ("interlaced_columns", ["LrLrL", "LrLrL", "LrLrL"]),
-    ("checkerboard", ["LrLrL", "rLrLr", "LrLrL"]),
-])
+@pytest.mark.parametrize(
+    "layout, picture",
+    [
+        ("interlaced_rows", ["LLLLL", "rrrrr", "LLLLL"]),
+        ("interlaced_columns", ["LrLrL", "LrLrL", "LrLrL"]),
+        ("checkerboard", ["LrLrL", "rLrLr", "LrLrL"]),
+    ],
+)
 def test_interlaced_layouts_begin_with_the_left_eye_and_move_no_pixel(layout, picture):
     left, right = pair = eyes(3, 5)
     packed = pack(pair, layout)
@@ -45,7 +48,9 @@ def test_interlaced_layouts_begin_with_the_left_eye_and_move_no_pixel(layout, pi
 
 def test_wiggle_shows_the_eyes_in_turn():
     left, right = pair = eyes()
-    assert [torch.equal(pack(pair, "wiggle", turn=turn), eye) for turn, eye in enumerate((left, right, left))] == [True] * 3
+    assert [
+        torch.equal(pack(pair, "wiggle", turn=turn), eye) for turn, eye in enumerate((left, right, left))
+    ] == [True] * 3
 
 
 @pytest.mark.parametrize("depth_size", [(4, 6), (2, 3), (1, 1)])
@@ -56,12 +61,16 @@ def test_rgbd_has_the_picture_on_the_left_and_gray_depth_on_the_right(depth_size
         packed = pack(picture, "rgbd", depth=depth)
         assert torch.equal(packed[:, :, :6], left)
         assert torch.allclose(packed[:, :, 6:], torch.tensor(0.25))
-    assert torch.allclose(pack(left, "half_rgbd", depth=depth)[:, :, :3], (left[:, :, ::2] + left[:, :, 1::2]) / 2)
+    assert torch.allclose(
+        pack(left, "half_rgbd", depth=depth)[:, :, :3], (left[:, :, ::2] + left[:, :, 1::2]) / 2
+    )
 
 
 def test_rgbd_puts_every_depth_beside_its_own_place():
     depth = torch.rand(2, 4, 6, 1)
-    assert torch.equal(pack(eyes(), "rgbd", depth=torch.stack((depth, 1 - depth)))[:, :, 6:], depth.expand(-1, -1, -1, 3))
+    assert torch.equal(
+        pack(eyes(), "rgbd", depth=torch.stack((depth, 1 - depth)))[:, :, 6:], depth.expand(-1, -1, -1, 3)
+    )
     with pytest.raises(ValueError, match="connect one to the depth input"):
         pack(eyes(), "rgbd")
 
@@ -73,7 +82,8 @@ def test_mv_hevc_says_what_to_use_instead():
 
 def test_half_layouts_average_neighbours_so_that_no_detail_aliases():
     stripes = torch.zeros(2, 1, 4, 4, 3)
-    stripes[0, :, :, ::2] = 1  # columns 1 0 1 0: any filter but the mean of two gives stripes or one flat end of the scale
+    # columns 1 0 1 0: any filter but the mean of two gives stripes or one flat end of the scale
+    stripes[0, :, :, ::2] = 1
     stripes[1, :, 1::2] = 0.5
     assert torch.equal(pack(stripes, "half_sbs")[0, :, :2], torch.full((4, 2, 3), 0.5))
     assert torch.equal(pack(stripes, "half_tb")[0, 2:], torch.full((2, 4, 3), 0.25))
@@ -90,10 +100,12 @@ def test_packed_size_is_told_before_the_first_frame(layout, size):
 
 def test_anaglyph_has_dubois_colours_mixed_in_linear_light():
     white, black = torch.ones(1, 1, 1, 3), torch.zeros(1, 1, 1, 3)
-    # Linear light: rows of the left matrix add up to 1.05, -0.148, -0.115; of the right to -0.05, 1.147, 1.115; clamped to 0..1.
+    # Linear light: rows of the left matrix add up to 1.05, -0.148, -0.115; of the right to -0.05, 1.147,
+    # 1.115; clamped to 0..1.
     assert pack(torch.stack((white, black)), "anaglyph").flatten().tolist() == pytest.approx([1, 0, 0])
     assert pack(torch.stack((black, white)), "anaglyph").flatten().tolist() == pytest.approx([0, 1, 1])
-    gray = torch.full((1, 1, 1, 3), 0.5)  # 0.214041 in linear light; right alone: green 0.214041 x 1.147, blue x 1.115
+    # 0.214041 in linear light; right alone: green 0.214041 x 1.147, blue x 1.115
+    gray = torch.full((1, 1, 1, 3), 0.5)
     red, green, blue = pack(torch.stack((black, gray)), "anaglyph").flatten().tolist()
     assert (red, green, blue) == pytest.approx((0, 0.53264, 0.52575), abs=1e-4)
 
@@ -103,13 +115,19 @@ def test_anaglyph_of_equal_gray_eyes_stays_gray():
     assert (pack(gray, "anaglyph") - 0.6).abs().max() < 0.002  # the matrices' rows add up to 1 within 0.001
 
 
-@pytest.mark.parametrize("layout, wanted", [  # left (.2, .4, .6), right (.9, .7, .5); luma of BT.601
-    ("anaglyph_color", (.2, .7, .5)),
-    ("anaglyph_half_color", (.299 * .2 + .587 * .4 + .114 * .6, .7, .5)),
-    ("anaglyph_gray", (.299 * .2 + .587 * .4 + .114 * .6, *[.299 * .9 + .587 * .7 + .114 * .5] * 2)),
-])
+@pytest.mark.parametrize(
+    "layout, wanted",
+    [  # left (.2, .4, .6), right (.9, .7, .5); luma of BT.601
+        ("anaglyph_color", (0.2, 0.7, 0.5)),
+        ("anaglyph_half_color", (0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6, 0.7, 0.5)),
+        (
+            "anaglyph_gray",
+            (0.299 * 0.2 + 0.587 * 0.4 + 0.114 * 0.6, *[0.299 * 0.9 + 0.587 * 0.7 + 0.114 * 0.5] * 2),
+        ),
+    ],
+)
 def test_classic_anaglyphs_are_the_published_mixtures(layout, wanted):
-    pair = torch.tensor([[.2, .4, .6], [.9, .7, .5]]).reshape(2, 1, 1, 1, 3)
+    pair = torch.tensor([[0.2, 0.4, 0.6], [0.9, 0.7, 0.5]]).reshape(2, 1, 1, 1, 3)
     assert pack(pair, layout).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
 
 
@@ -130,7 +148,10 @@ def test_a_half_sphere_shows_every_direction_as_the_lens_saw_it(size, field):
         for column in range(0, side, 5):
             aside, up = ((place + 0.5) / side * math.pi - math.pi / 2 for place in (column, row))
             ray = math.cos(up) * math.sin(aside), math.sin(up), math.cos(up) * math.cos(aside)
-            across, down = width / 2 + focal * ray[0] / ray[2] - 0.5, height / 2 + focal * ray[1] / ray[2] - 0.5
+            across, down = (
+                width / 2 + focal * ray[0] / ray[2] - 0.5,
+                height / 2 + focal * ray[1] / ray[2] - 0.5,
+            )
             told = sphere[row, column].tolist()
             if 0 <= across <= width - 1 and 0 <= down <= height - 1:
                 assert told == pytest.approx((across / width, down / height, 1), abs=2e-4)
@@ -141,7 +162,8 @@ def test_a_half_sphere_shows_every_direction_as_the_lens_saw_it(size, field):
 
 
 def test_a_half_sphere_keeps_the_detail_in_its_middle_up_to_what_headsets_decode():
-    assert [sphere_side(width) for width in (1920, 960, 2)] == [3024, 1520, 16]  # half of pi times the width, in steps of 16
+    # half of pi times the width, in steps of 16
+    assert [sphere_side(width) for width in (1920, 960, 2)] == [3024, 1520, 16]
     assert sphere_side(3840) == sphere_side(7680) == 4096
     assert sphere_side(1920, 60) > sphere_side(1920, 90) > sphere_side(1920, 120)
     assert packed_size(ClipInfo(1920, 1080, Fraction(25), 1, views=2), "vr180") == (6048, 3024)
@@ -169,4 +191,9 @@ def test_depth_and_alpha_channels_survive_packing():
 def test_every_layout_has_a_tag_of_its_own():
     assert len({file_tag(layout) for layout in LAYOUTS}) == len(LAYOUTS)
     assert file_tag("full_sbs") == "_LRF_Full_SBS"
-    assert [file_tag(layout, views=1) for layout in ("full_sbs", "wiggle", "rgbd", "half_rgbd")] == ["", "", "_RGBD", "_HRGBD"]
+    assert [file_tag(layout, views=1) for layout in ("full_sbs", "wiggle", "rgbd", "half_rgbd")] == [
+        "",
+        "",
+        "_RGBD",
+        "_HRGBD",
+    ]

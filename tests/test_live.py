@@ -34,7 +34,12 @@ STAGES = {
 AHEAD = 3  # frames that BasicVSR's windows see beyond themselves: fewer than usual, for a short test
 NETWORKS = {
     "flashvsr": ("vsr", {"model": "flashvsr-v1.1", "precision": "fp32"}, 42, 24),
-    "basicvsr++": ("vsr", {"model": "basicvsr-plusplus-reds4", "precision": "fp32", "window": 2}, 12, 2 + AHEAD),
+    "basicvsr++": (
+        "vsr",
+        {"model": "basicvsr-plusplus-reds4", "precision": "fp32", "window": 2},
+        12,
+        2 + AHEAD,
+    ),
     "rife": ("interpolate", {"model": "rife.pth", "precision": "fp32", "multiplier": 3}, 13, 1),
 }
 PUSHES = {"1": [1], "3": [3], "12": [12], "mixed": [1, 5, 2, 12, 1]}
@@ -47,7 +52,10 @@ def models(tmp_path_factory):
     save(random_net(RRDBNet, width=8), folder / "upscale" / "RealESRGAN_x2plus.pth")
     save(random_net(Compact, scale=2), folder / "upscale" / "compact.pth")
     flashvsr_nets.save(folder / "vsr")
-    torch.save(checkpoint(small("BasicVSR++")), folder / "vsr" / catalog.models("vsr")["basicvsr-plusplus-reds4"].file)
+    torch.save(
+        checkpoint(small("BasicVSR++")),
+        folder / "vsr" / catalog.models("vsr")["basicvsr-plusplus-reds4"].file,
+    )
     (folder / "interpolate").mkdir()
     torch.save(rife("4.15.lite").state_dict(), folder / "interpolate" / "rife.pth")
     return folder
@@ -177,7 +185,10 @@ def test_cuts_are_found_as_the_film_would_find_them(host):
 def test_a_pair_and_its_depth_come_out_as_from_the_film(host, tensor_clip):
     pair = torch.stack([scene(11), scene(11, seed=1)])
     session = Session(host)
-    made = [session.push(plan("fusion"), pair[:, start : start + 3], cuts="none")["clip"] for start in range(0, 11, 3)]
+    made = [
+        session.push(plan("fusion"), pair[:, start : start + 3], cuts="none")["clip"]
+        for start in range(0, 11, 3)
+    ]
     made = torch.cat([*made, session.flush()["clip"]], 1)[:, session.figures.filled :]
     for eye in (0, 1):
         assert torch.equal(made[eye], offline(plan("fusion"), pair[eye], host, tensor_clip))
@@ -186,9 +197,15 @@ def test_a_pair_and_its_depth_come_out_as_from_the_film(host, tensor_clip):
 def test_depth_moves_with_its_frames(host, tensor_clip):
     frames, depth = scene(9), scene(9, seed=5)[..., :1]
     clips = apply(plan("motion"), tensor_clip(frames, fps=24), tensor_clip(depth, fps=24))
-    whole = [torch.cat(chunks) for chunks in zip(*pull([clips[port] for port in ("clip", "depth", "confidence")], host))]
+    whole = [
+        torch.cat(chunks)
+        for chunks in zip(*pull([clips[port] for port in ("clip", "depth", "confidence")], host))
+    ]
     session = Session(host)
-    made = [session.push(plan("motion"), frames[at : at + 2], depth[at : at + 2], mode="as ready") for at in range(0, 9, 2)] + [session.flush()]
+    made = [
+        session.push(plan("motion"), frames[at : at + 2], depth[at : at + 2], mode="as ready")
+        for at in range(0, 9, 2)
+    ] + [session.flush()]
     for port, wanted in zip(("clip", "depth", "confidence"), whole):
         assert torch.equal(torch.cat([one[port] for one in made]), wanted)
 

@@ -40,7 +40,9 @@ def server(tmp_path_factory):
 
 def put(server, frames: torch.Tensor) -> None:
     shape = ",".join(map(str, frames.shape))
-    assert requests.post(f"http://{server.address}/test/frames?shape={shape}", data=frames.numpy().tobytes(), timeout=60).ok
+    assert requests.post(
+        f"http://{server.address}/test/frames?shape={shape}", data=frames.numpy().tobytes(), timeout=60
+    ).ok
 
 
 def take(server) -> torch.Tensor:
@@ -84,7 +86,9 @@ def test_the_bundled_graph_is_executed_every_time_it_is_queued(server):
     assert (found["frames"], found["filled"], found["delay"]) == (PROMPTS, 2, 2)
 
 
-@pytest.mark.parametrize(("node", "times", "delay"), [("StereoReelVSR", 1, 2), ("StereoReelInterpolate", 2, 1)])
+@pytest.mark.parametrize(
+    ("node", "times", "delay"), [("StereoReelVSR", 1, 2), ("StereoReelInterpolate", 2, 1)]
+)
 def test_a_frame_a_prompt_gives_the_film_one_for_one(server, node, times, delay):
     films = {"left": scene(20), "right": 1 - scene(20, seed=3)}
     given = {"cuts": "none"} if times > 1 else {}
@@ -116,8 +120,18 @@ def test_a_network_is_placed_at_every_prompt(server):
 def test_a_burst_and_another_factor_on_the_way(server):
     frames = scene(24)
     assert through(server, swap("StereoReelVSR", live="burst"), frames[:12]).shape == (12, 72, 104, 3)
-    assert through(server, swap("StereoReelVSR", live="burst", factor=3.0), frames[12:]).shape == (12, 108, 156, 3)
-    assert through(server, swap("StereoReelVSR", live="burst", factor=3.0, live_mode="as ready"), frames[:1]).shape[0] <= 3
+    assert through(server, swap("StereoReelVSR", live="burst", factor=3.0), frames[12:]).shape == (
+        12,
+        108,
+        156,
+        3,
+    )
+    assert (
+        through(
+            server, swap("StereoReelVSR", live="burst", factor=3.0, live_mode="as ready"), frames[:1]
+        ).shape[0]
+        <= 3
+    )
     assert sessions(server)["burst"]["filled"] == 4
 
 

@@ -70,10 +70,16 @@ def test_after_a_gap_the_film_is_another_one(host):
     assert session.push(FUSION, scene(1))["clip"].shape[0] == 1 and session.figures.dropped == 0
     clock.now = 10.0
     frames = scene(6, seed=3)
-    assert torch.equal(film(session, FUSION, frames), film(Session(host), FUSION, frames)) and session.figures.dropped == 2
+    assert (
+        torch.equal(film(session, FUSION, frames), film(Session(host), FUSION, frames))
+        and session.figures.dropped == 2
+    )
 
 
-@pytest.mark.parametrize(("change", "filled"), [({"strength": 0.3}, 0), ({"radius": 3}, 1), ({"radius": 1}, 0), ({"factor": 3.0}, 2)])
+@pytest.mark.parametrize(
+    ("change", "filled"),
+    [({"strength": 0.3}, 0), ({"radius": 3}, 1), ({"radius": 1}, 0), ({"factor": 3.0}, 2)],
+)
 def test_a_change_on_the_way_costs_at_most_one_fill(change, filled, host):
     """The frames before the change come out as they would have; those after it as from a film that begins there."""
     session, frames, other = Session(host), scene(12), Plan("vsr", {"model": "builtin", **change}, "VSR")
@@ -102,7 +108,10 @@ def test_size_factor_and_strength_change_without_reading_the_network_again(tmp_p
     host = Headless("cpu", models=tmp_path)
     file = save(random_net(Compact, scale=2), tmp_path / "upscale" / "compact.pth")
     session, frames, wanted = Session(host), scene(3), [(1.5, 0.0), (2.0, 0.7), (3.0, 0.2)]
-    plans = [Plan("upscale", {"model": "compact.pth", "factor": factor, "steady": steady}, "Upscale") for factor, steady in wanted]
+    plans = [
+        Plan("upscale", {"model": "compact.pth", "factor": factor, "steady": steady}, "Upscale")
+        for factor, steady in wanted
+    ]
     alone = [Session(host).push(plan, frames, cuts="none")["clip"] for plan in plans]
     session.push(plans[0], frames[:, :20, :30])
     file.unlink()
@@ -211,7 +220,11 @@ def test_what_nobody_uses_is_closed_after_its_time_and_only_so_many_are_kept(hos
 
 def test_where_all_sessions_are_in_use_one_more_is_refused(host):
     sessions = Sessions(lambda: Session(host), most=1)
-    with sessions.use("a"), pytest.raises(RuntimeError, match="1 live sessions are in use"), sessions.use("b"):
+    with (
+        sessions.use("a"),
+        pytest.raises(RuntimeError, match="1 live sessions are in use"),
+        sessions.use("b"),
+    ):
         pass
     sessions.close_all()
 

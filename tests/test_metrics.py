@@ -8,7 +8,16 @@ import torch
 import torch.nn.functional as F
 from scenes import Camera, street
 
-from stereoreel.analysis.metrics import flicker, gradient_energy, psnr, sharpness, static_flicker, still, tof, warping_error
+from stereoreel.analysis.metrics import (
+    flicker,
+    gradient_energy,
+    psnr,
+    sharpness,
+    static_flicker,
+    still,
+    tof,
+    warping_error,
+)
 from stereoreel.image.resize import resize
 
 
@@ -31,7 +40,9 @@ def outline(layer: torch.Tensor) -> torch.Tensor:
 
 
 def blurred(frames: torch.Tensor, times: int = 2) -> torch.Tensor:
-    return resize(resize(frames, frames.shape[1] // times, frames.shape[2] // times, "area"), *frames.shape[1:3])
+    return resize(
+        resize(frames, frames.shape[1] // times, frames.shape[2] // times, "area"), *frames.shape[1:3]
+    )
 
 
 def test_psnr_by_hand():
@@ -42,7 +53,9 @@ def test_psnr_by_hand():
     right[:, 2:] = True
     half = black.clone()
     half[:, :, :2] = 0.5
-    assert psnr(black, half, right) == math.inf and psnr(black, half, ~right) == pytest.approx(-20 * math.log10(0.5))
+    assert psnr(black, half, right) == math.inf and psnr(black, half, ~right) == pytest.approx(
+        -20 * math.log10(0.5)
+    )
 
 
 def test_flicker_by_hand():
@@ -85,7 +98,9 @@ def test_warping_error_by_hand():
     seen = torch.ones(3, 20, 20, dtype=torch.bool)
     seen[:, :, -1] = False
     assert warping_error(frames, motion, seen) == pytest.approx(0, abs=1e-12)
-    assert warping_error(frames * 0.5 + torch.arange(4)[:, None, None, None] * 0.1, motion, seen) == pytest.approx(0.01, rel=1e-4)
+    assert warping_error(
+        frames * 0.5 + torch.arange(4)[:, None, None, None] * 0.1, motion, seen
+    ) == pytest.approx(0.01, rel=1e-4)
     assert math.isnan(warping_error(frames, motion, torch.zeros_like(seen)))
 
 
@@ -106,12 +121,16 @@ def test_tof_is_the_difference_of_motion():
     assert tof(frames, frames) == 0
     values = [tof(frames + amount * (random(*frames.shape) - 0.5), frames) for amount in (0.03, 0.1, 0.3)]
     assert values == sorted(values)
-    assert tof(frames[:1].expand(4, -1, -1, -1), frames) == pytest.approx(2, abs=0.5), "4 pixels in x missing, 0 in y: 2 on average"
+    assert tof(frames[:1].expand(4, -1, -1, -1), frames) == pytest.approx(2, abs=0.5), (
+        "4 pixels in x missing, 0 in y: 2 on average"
+    )
 
 
 def test_sharpness_is_one_for_the_truth_less_for_blur_and_blind_to_noise():
     truth = moving(Camera())[0]
-    assert sharpness(truth, truth) == pytest.approx(1) and sharpness(0.25 + truth / 2, truth) == pytest.approx(0.5)
+    assert sharpness(truth, truth) == pytest.approx(1) and sharpness(
+        0.25 + truth / 2, truth
+    ) == pytest.approx(0.5)
     values = [sharpness(blurred(truth, times), truth) for times in (8, 4, 2)]
     assert values == sorted(values) and values[-1] < 0.97
     assert sharpness(truth + 0.1 * (random(*truth.shape) - 0.5), truth) == pytest.approx(1, abs=0.02)
@@ -121,7 +140,11 @@ def test_gradient_energy_by_hand():
     ramp = (torch.arange(8) * 0.1)[None, None, :, None].expand(2, 5, 8, 1)
     assert gradient_energy(ramp) == pytest.approx(0.1 / math.sqrt(2))
     truth = moving(Camera())[0]
-    assert gradient_energy(blurred(truth)) < gradient_energy(truth) < gradient_energy(truth + 0.1 * random(*truth.shape))
+    assert (
+        gradient_energy(blurred(truth))
+        < gradient_energy(truth)
+        < gradient_energy(truth + 0.1 * random(*truth.shape))
+    )
     left = torch.zeros(5, 8, dtype=torch.bool)
     left[:, :3] = True
     step = torch.zeros(2, 5, 8, 1)

@@ -51,7 +51,9 @@ def enlarged(frames: torch.Tensor, host: Headless, chunk: int = 2, **options) ->
         return torch.cat(list(stage(shot(frames), iter(frames.split(chunk)))))
 
 
-def between(frames: torch.Tensor, host: Headless, depth: torch.Tensor | None = None, chunk: int = 2, **options) -> dict[str, torch.Tensor]:
+def between(
+    frames: torch.Tensor, host: Headless, depth: torch.Tensor | None = None, chunk: int = 2, **options
+) -> dict[str, torch.Tensor]:
     stage = generation.load(ENTRY, resolve(TIMES, options), host)
     inputs = [iter(clip.split(chunk, -4)) for clip in (frames, depth) if clip is not None]
     with torch.inference_mode():
@@ -85,7 +87,9 @@ def test_every_frame_is_its_own_though_the_package_writes_into_one_buffer(nvvfx,
 def test_alpha_is_enlarged_beside_the_picture(nvvfx, host):
     frames = film(height=24, width=40, channels=4)
     made = enlarged(frames, host)
-    assert torch.equal(made[..., 3:], resize(frames[..., 3:], 48, 80)) and torch.equal(made[..., :3], enlarged(frames[..., :3], host))
+    assert torch.equal(made[..., 3:], resize(frames[..., 3:], 48, 80)) and torch.equal(
+        made[..., :3], enlarged(frames[..., :3], host)
+    )
 
 
 @pytest.mark.parametrize("level", LEVELS)
@@ -103,7 +107,9 @@ def test_one_effect_serves_the_film_and_is_closed_with_the_stage(nvvfx, host):
     assert [what for what, *_ in nvvfx.journal].count("made") == 1 and nvvfx.journal[-1] == ("closed", 0)
 
 
-@pytest.mark.parametrize(("spoil", "told"), [(torch.zeros_like, "black picture"), (lambda made: made / 0, "NaN or infinity")])
+@pytest.mark.parametrize(
+    ("spoil", "told"), [(torch.zeros_like, "black picture"), (lambda made: made / 0, "NaN or infinity")]
+)
 def test_a_driver_that_fails_silently_is_told_at_the_first_frame(nvvfx, host, spoil, told):
     nvvfx.Effect.spoil = staticmethod(spoil)
     for run in (enlarged, between):
@@ -122,7 +128,10 @@ def test_an_effect_that_does_not_start_says_what_to_do(nvvfx, host):
         raise RuntimeError("NVCV error -64\nat line 12")
 
     nvvfx.Effect.load = load
-    with pytest.raises(RuntimeError, match=r"NVIDIA RTX Video Super Resolution does not start here \(NVCV error -64\); update"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"NVIDIA RTX Video Super Resolution does not start here \(NVCV error -64\); update",
+    ):
         enlarged(film(), host)
 
 
@@ -170,7 +179,11 @@ def test_fast_is_the_low_mode(nvvfx, host):
 def test_alpha_depth_and_both_eyes_come_along(nvvfx, host):
     eyes, depth = torch.stack([film(3, 64, 96, 4), film(3, 64, 96, 4).flip(2)]), film(3, 64, 96, 1)
     made = between(eyes, host, depth)
-    assert made["clip"].shape == (2, 6, 64, 96, 4) and made["depth"].shape == (6, 64, 96, 1) and made["confidence"].shape == (2, 6, 64, 96, 1)
+    assert (
+        made["clip"].shape == (2, 6, 64, 96, 4)
+        and made["depth"].shape == (6, 64, 96, 1)
+        and made["confidence"].shape == (2, 6, 64, 96, 1)
+    )
     assert torch.allclose(made["clip"][:, 1], (eyes[:, 0] + eyes[:, 1]) / 2, atol=1e-6)
     assert made["confidence"][:, 1].min() < 1, "noise cannot be trusted"
 
@@ -181,19 +194,25 @@ def test_the_package_is_found_without_being_imported(nvvfx):
     assert "nvidia-vfx" in installed()
 
 
-@pytest.mark.skipif(not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], REAL),
-                    reason=f"NVIDIA's effects do not run here: {'; '.join(catalog.lacking(catalog.models('vsr')['nvidia-rtx-vsr'], REAL))}")
+@pytest.mark.skipif(
+    not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], REAL),
+    reason=f"NVIDIA's effects do not run here: {'; '.join(catalog.lacking(catalog.models('vsr')['nvidia-rtx-vsr'], REAL))}",
+)
 @pytest.mark.parametrize("level", ["ultra", "denoise high"])
 def test_the_real_upscaler_makes_the_same_picture_only_sharper(level):
     rows, columns = torch.meshgrid(torch.arange(180) / 9, torch.arange(320) / 11, indexing="ij")
-    frames = (0.5 + 0.4 * torch.sin(rows) * torch.cos(columns))[None, ..., None].expand(2, -1, -1, 3).contiguous()
+    frames = (
+        (0.5 + 0.4 * torch.sin(rows) * torch.cos(columns))[None, ..., None].expand(2, -1, -1, 3).contiguous()
+    )
     made = enlarged(frames, REAL, level=level, factor=2.25).float().cpu()
     assert made.shape == (2, 405, 720, 3) and (made - resize(frames, 405, 720)).abs().mean() < 0.03
 
 
-@pytest.mark.skipif(not catalog.present(catalog.models("interpolate")["nvidia-rtx-frame-generation"], REAL),
-                    reason=f"NVIDIA's frame generation does not run here: "
-                           f"{'; '.join(catalog.lacking(catalog.models('interpolate')['nvidia-rtx-frame-generation'], REAL))}")
+@pytest.mark.skipif(
+    not catalog.present(catalog.models("interpolate")["nvidia-rtx-frame-generation"], REAL),
+    reason=f"NVIDIA's frame generation does not run here: "
+    f"{'; '.join(catalog.lacking(catalog.models('interpolate')['nvidia-rtx-frame-generation'], REAL))}",
+)
 def test_the_real_frame_generation_moves_a_bar_half_way():
     frames = torch.full((2, 288, 512, 3), 0.3)
     frames[0, :, 200:240], frames[1, :, 208:248] = 0.9, 0.9

@@ -15,7 +15,14 @@ from PIL import Image
 from stereoreel.analysis.metrics import gradient_energy
 from stereoreel.analysis.order_lab.figures import recommended, workflow_of
 from stereoreel.analysis.order_lab.lab import Lab, measure
-from stereoreel.analysis.order_lab.measures import NEAR, edge_alignment, edge_distance, eye_difference, lasting_detail, relief
+from stereoreel.analysis.order_lab.measures import (
+    NEAR,
+    edge_alignment,
+    edge_distance,
+    eye_difference,
+    lasting_detail,
+    relief,
+)
 from stereoreel.analysis.order_lab.options import OPTIONS, compared, stage_options
 from stereoreel.analysis.order_lab.places import PLACES, Gallery, Kept, crop_size, places
 from stereoreel.analysis.order_lab.reference import Reference
@@ -49,7 +56,7 @@ def texture(height, width, seed=0):
 def sliding(count=24, height=48, width=64, step=2, still=16):
     """A texture that moves to the left by ``step`` pixels a frame; the upper ``still`` rows stand."""
     wide = texture(height, width + step * count)
-    moving = torch.stack([wide[:, step * number:step * number + width] for number in range(count)])
+    moving = torch.stack([wide[:, step * number : step * number + width] for number in range(count)])
     moving[:, :still] = wide[:still, :width]
     return moving
 
@@ -98,8 +105,11 @@ def test_every_order_gets_exactly_the_frames_of_its_place(clip, host):
 def test_orders_are_named_or_spelled_out():
     assert list(compared("all", "vsr")) == list(COMPARED)
     some = compared("default, upscale_last; extract, depth, stereo, upscale, encode", "upscale")
-    assert some == {"default": ("upscale", "interpolate", "depth", "stereo"), "upscale last": ("interpolate", "depth", "stereo", "upscale"),
-                    "depth, stereo, upscale": ("depth", "stereo", "upscale")}
+    assert some == {
+        "default": ("upscale", "interpolate", "depth", "stereo"),
+        "upscale last": ("interpolate", "depth", "stereo", "upscale"),
+        "depth, stereo, upscale": ("depth", "stereo", "upscale"),
+    }
 
 
 @pytest.mark.parametrize(("orders", "said"), [
@@ -122,7 +132,9 @@ def test_an_option_that_makes_no_sense_is_refused(given, said):
 
 
 def test_more_options_of_stages_are_set_by_kind():
-    options = stage_options(settings(factor=3.0, settings="stereo.divergence=3; depth.edges=smooth"), ["vsr.factor=1.5"])
+    options = stage_options(
+        settings(factor=3.0, settings="stereo.divergence=3; depth.edges=smooth"), ["vsr.factor=1.5"]
+    )
     assert options["stereo"] == {"divergence": "3"} and options["depth"]["edges"] == "smooth"
     assert options["vsr"]["factor"] == "1.5" and options["upscale"]["factor"] == 3.0
 
@@ -135,9 +147,13 @@ def test_depth_edges_are_as_far_from_the_pictures_as_they_were_moved():
     picture[:, 40:] = 1
     for moved, near in ((0, 1), (5, 0)):
         depth[:] = 0
-        depth[:, 40 + moved:] = 1
+        depth[:, 40 + moved :] = 1
         away, share, edges = edge_alignment(depth, edge_distance(picture))
-        assert away == pytest.approx(moved, abs=0.6) and share == near and edges == pytest.approx(1 / 80, rel=0.1)
+        assert (
+            away == pytest.approx(moved, abs=0.6)
+            and share == near
+            and edges == pytest.approx(1 / 80, rel=0.1)
+        )
     assert moved > NEAR
 
 
@@ -156,7 +172,9 @@ def test_noise_is_detail_that_does_not_last():
     clean = lasting_detail(picture, picture, still, everywhere)
     assert clean == pytest.approx(gradient_energy(picture[None]), rel=1e-3)
     assert gradient_energy(picture[None] + noise) > 1.5 * clean
-    assert lasting_detail(picture + noise[0], picture + noise[1], still, everywhere) == pytest.approx(clean, rel=0.05)
+    assert lasting_detail(picture + noise[0], picture + noise[1], still, everywhere) == pytest.approx(
+        clean, rel=0.05
+    )
     blurred = resize(resize(picture[None], 16, 24, "area"), 64, 96)[0]
     assert lasting_detail(blurred, blurred, still, everywhere) < 0.8 * clean
     assert math.isnan(lasting_detail(picture, picture, still, ~everywhere))
@@ -184,8 +202,15 @@ def test_the_sources_motion_is_found_at_the_size_of_the_result_and_for_moments_i
     inner = np.s_[100:180, 40:200]
     for end, wanted in (((1, 0), -4), ((0, Fraction(1, 2)), -2), ((2, 0), -8)):
         motion, visible = reference.between((0, 0), end)
-        assert np.median(motion[inner][..., 0]) == pytest.approx(wanted, abs=0.15) and abs(np.median(motion[inner][..., 1])) < 0.15
-        assert (motion[:50] == 0).all() and visible[inner].float().mean() > 0.95 and not visible[100:180, 0].any()
+        assert (
+            np.median(motion[inner][..., 0]) == pytest.approx(wanted, abs=0.15)
+            and abs(np.median(motion[inner][..., 1])) < 0.15
+        )
+        assert (
+            (motion[:50] == 0).all()
+            and visible[inner].float().mean() > 0.95
+            and not visible[100:180, 0].any()
+        )
     assert reference.between((1, 0), (1, 0)) is None
 
 
@@ -212,9 +237,14 @@ def judged(places=5, seconds=None, **changes):
     """A verdict on orders that agree in everything but for what ``changes`` says: a factor for each figure."""
     random = np.random.default_rng(0)
     base = {one.name: random.uniform(4, 6, (places, 8)) for one in MEASURES}
-    figures = {order: {name: (values * changed.get(name, 1)).tolist() for name, values in base.items()} for order, changed in changes.items()}
+    figures = {
+        order: {name: (values * changed.get(name, 1)).tolist() for name, values in base.items()}
+        for order, changed in changes.items()
+    }
     means = {order: {name: mean(samples, 0) for name, samples in of.items()} for order, of in figures.items()}
-    return judge(figures, means, {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}, places, 0)
+    return judge(
+        figures, means, {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}, places, 0
+    )
 
 
 def test_an_order_that_is_better_than_all_is_sure_only_at_enough_places():
@@ -223,7 +253,11 @@ def test_an_order_that_is_better_than_all_is_sure_only_at_enough_places():
         verdict = judged(shots, {"a": 9}, a=better, b={}, c={})
         assert (verdict.order, verdict.sure) == ("a", sure)
         assert verdict.against["b"].better == ("flicker", "sharpness") and not verdict.against["b"].worse
-    assert "better in flicker" in verdict.text and "9.0 times as slow" in verdict.text and "Look at the sheet" in verdict.text
+    assert (
+        "better in flicker" in verdict.text
+        and "9.0 times as slow" in verdict.text
+        and "Look at the sheet" in verdict.text
+    )
 
 
 def test_orders_that_agree_are_a_toss_up_and_the_cheapest_is_taken():
@@ -247,8 +281,13 @@ def test_every_order_reports_every_figure(found):
     assert list(found.figures["orders"]) == list(COMPARED)
     for order in found.figures["orders"].values():
         assert all(math.isfinite(order["quality"][one.name]["mean"]) for one in MEASURES)
-        assert set(order["time"]["stages"]) == {"vsr", "interpolate", "depth", "stereo"} and len(order["time"]["by_place"]) == 2
-    assert json.loads(json.dumps(found.figures))["models"] == dict.fromkeys(("vsr", "interpolate", "depth", "stereo"), "builtin")
+        assert (
+            set(order["time"]["stages"]) == {"vsr", "interpolate", "depth", "stereo"}
+            and len(order["time"]["by_place"]) == 2
+        )
+    assert json.loads(json.dumps(found.figures))["models"] == dict.fromkeys(
+        ("vsr", "interpolate", "depth", "stereo"), "builtin"
+    )
     assert all(f"{one.name}, {one.unit}" in found.text for one in MEASURES)
 
 
@@ -265,7 +304,13 @@ def test_upscaling_each_eye_by_itself_parts_them(found):
 def test_an_upscaler_that_spoils_the_picture_spoils_the_depth_made_behind_it_only(clip, host):
     """Its network has random weights."""
     save(random_net(RRDBNet), host.models[0] / "upscale_models" / "noise.pth")
-    chosen = settings(upscaler="upscale", upscale_model="noise.pth", orders="upscale, depth, stereo; depth, upscale, stereo", shots=2, frames=2)
+    chosen = settings(
+        upscaler="upscale",
+        upscale_model="noise.pth",
+        orders="upscale, depth, stereo; depth, upscale, stereo",
+        shots=2,
+        frames=2,
+    )
     figures = measure(clip, chosen, host).figures
     before, behind = (order["quality"]["edge distance"] for order in figures["orders"].values())
     assert before["low"] > behind["high"] and figures["models"]["upscale"] == "noise.pth"
@@ -277,12 +322,18 @@ def test_the_recommendation_can_be_loaded(found):
     kinds = [node.kind for node in workflow.declared(graph).values()]
     assert recommended(found.figures) == tuple(kinds) and found.figures["recommended"]["order"] in COMPARED
     assert graph["1"]["inputs"]["video"] == "film.mp4"
-    assert all(node["inputs"]["model"] == "builtin" for node in graph.values() if node["class_type"] in ("StereoReelVSR", "StereoReelDepth"))
+    assert all(
+        node["inputs"]["model"] == "builtin"
+        for node in graph.values()
+        if node["class_type"] in ("StereoReelVSR", "StereoReelDepth")
+    )
 
 
 def test_the_same_sampling_gives_the_same_figures(clip):
     def quality(sampling):
-        chosen = settings(orders="vsr, depth, stereo; depth, stereo, vsr", shots=1, frames=3, sampling=sampling)
+        chosen = settings(
+            orders="vsr, depth, stereo; depth, stereo, vsr", shots=1, frames=3, sampling=sampling
+        )
         figures = measure(clip, chosen, Headless("cpu")).figures
         return figures["places"], {name: order["quality"] for name, order in figures["orders"].items()}
 
@@ -320,19 +371,42 @@ def test_what_is_kept_for_the_sheet_does_not_grow_with_the_clip():
         assert len(gallery._best) + len(gallery._others) <= 2 * PLACES
     assert len(gallery.places) == PLACES and len({place.frame // 10 for place in gallery.places}) == PLACES
     rows, columns = crop_size(200, 320)
-    assert all(crop.untyped_storage().nbytes() == 3 * rows * columns for place in gallery.places for crop in place.crops.values())
+    assert all(
+        crop.untyped_storage().nbytes() == 3 * rows * columns
+        for place in gallery.places
+        for crop in place.crops.values()
+    )
 
 
 def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "small.mp4", (255 * sliding(8)).round().byte().numpy(), Fraction(25))
-    words = ["orders", "small.mp4", "--orders", "depth,stereo,upscale; upscale,depth,stereo", "--shots", "1", "--frames", "2", "--json", "-",
-             "--set", "upscale.model=builtin", "--set", "depth.model=builtin", "--set", "extract.duration=0.2"]
+    words = [
+        "orders",
+        "small.mp4",
+        "--orders",
+        "depth,stereo,upscale; upscale,depth,stereo",
+        "--shots",
+        "1",
+        "--frames",
+        "2",
+        "--json",
+        "-",
+        "--set",
+        "upscale.model=builtin",
+        "--set",
+        "depth.model=builtin",
+        "--set",
+        "extract.duration=0.2",
+    ]
     assert main(words) == 0
     figures = json.loads(capsys.readouterr().out)
     folder = tmp_path / "output" / "orders_small_00001"
     assert json.loads((folder / "figures.json").read_text()) == figures and figures["places"] == [[1, 3]]
-    assert "Recommended: " in (folder / "report.txt").read_text() and Image.open(folder / "sheet.png").width == 2400
+    assert (
+        "Recommended: " in (folder / "report.txt").read_text()
+        and Image.open(folder / "sheet.png").width == 2400
+    )
     [graph] = folder.glob("*.api.json")
     assert figures["recommended"]["order"].replace(", ", "_") == graph.name.removesuffix(".api.json")
     assert main(["run", str(graph), "--input", "small.mp4", "--output", "pair.mp4"]) == 0
@@ -344,7 +418,12 @@ def test_the_bundled_workflow_runs_in_the_terminal(tmp_path, monkeypatch, capsys
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "small.mp4", (255 * sliding(4)).round().byte().numpy(), Fraction(25))
     bundled = workflow.read(ROOT / "workflows" / "api" / "order_lab.json")
-    bundled["2"]["inputs"] |= {**BUILTIN, "orders": "depth, stereo, upscale; upscale, depth, stereo", "shots": 1, "frames": 2}
+    bundled["2"]["inputs"] |= {
+        **BUILTIN,
+        "orders": "depth, stereo, upscale; upscale, depth, stereo",
+        "shots": 1,
+        "frames": 2,
+    }
     (tmp_path / "graph.json").write_text(json.dumps(bundled))
     assert main(["run", "graph.json", "--input", "small.mp4"]) == 0
     assert "How sure: " in capsys.readouterr().out and (tmp_path / "output" / "orders_00001.png").is_file()

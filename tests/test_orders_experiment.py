@@ -23,7 +23,9 @@ from stereoreel.stages.stereo.parallax import Parallax
 from stereoreel.workflow.orders import BY_KIND, COMPARED
 
 # Not by its folder on sys.path: names of other benchmarks are those of packages.
-BENCHMARK = spec_from_file_location("benchmark_of_orders", Path(__file__).resolve().parents[1] / "benchmarks" / "orders.py")
+BENCHMARK = spec_from_file_location(
+    "benchmark_of_orders", Path(__file__).resolve().parents[1] / "benchmarks" / "orders.py"
+)
 orders = sys.modules[BENCHMARK.name] = module_from_spec(BENCHMARK)
 BENCHMARK.loader.exec_module(orders)
 TINY = orders.Extent(20, 1, 0, {"720p": ("clean", "noise 10")}, network=(518,))
@@ -48,7 +50,9 @@ def test_the_same_seed_prints_the_same_tables(tiny):
     rows, found = tiny
     again, found_again = measured(replace(TINY, sources={"720p": ("clean",)}))
     tables = orders.tables(TINY, Rows(again, 1), {"street 1, 720p": found_again})
-    assert tables == orders.tables(TINY, Rows([row for row in rows if row.source == "clean"], 1), {"street 1, 720p": found})
+    assert tables == orders.tables(
+        TINY, Rows([row for row in rows if row.source == "clean"], 1), {"street 1, 720p": found}
+    )
     assert "nan" not in tables["Both views near depth edges, dB, depth by builtin 26"]
 
 
@@ -68,7 +72,11 @@ def test_every_claim_gets_a_row_and_a_verdict(tiny):
 def test_every_order_has_scores_that_are_numbers(tiny):
     for row in tiny[0]:
         missing = {name for name, value in row.scores.items() if value != value}
-        assert missing <= {"frames", "between"} and (not missing or row.order == "upscale last"), (row.order, row.depth, missing)
+        assert missing <= {"frames", "between"} and (not missing or row.order == "upscale last"), (
+            row.order,
+            row.depth,
+            missing,
+        )
 
 
 def test_depth_of_every_order_sees_equally_many_lines(shot, host):
@@ -85,7 +93,8 @@ def test_what_orders_share_is_made_once(shot, host):
     for order in COMPARED:
         trial(order, source, {"stereo": STEREO}, "upscale", shop.make)
     kinds = [key[0] for key in shop.made]
-    assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6  # the source, its enlargement, and that with either depth
+    # the source, its enlargement, and that with either depth
+    assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
     assert kinds.count("depth") == 5  # that of the interpolated source serves two orders
 
@@ -96,7 +105,9 @@ def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):
     frames, small = all_frames(made.frames), all_frames(made.depth)
     assert small.shape[1] < frames.shape[1]
     parallax = Parallax(resolve(stereo.OPTIONS, STEREO), 25.0)(small, frames)
-    torch.testing.assert_close(parallax / (STEREO["divergence"] / 100 * frames.shape[2]), shop.met(made.depth, made.frames)[..., 0])
+    torch.testing.assert_close(
+        parallax / (STEREO["divergence"] / 100 * frames.shape[2]), shop.met(made.depth, made.frames)[..., 0]
+    )
 
 
 def test_the_exact_eyes_are_those_that_stereo_makes_of_the_truth(shot, host):
@@ -109,7 +120,12 @@ def test_the_exact_eyes_are_those_that_stereo_makes_of_the_truth(shot, host):
     right, swapped = (view_scores(some, shot, places)["eyes"] for some in (pair, pair.flip(0)))
     assert right > 33 and right > swapped + 8
     pair[:, shot.scored] = shot.eyes
-    assert view_scores(pair, shot, places) == {"eyes": float("inf"), "edges": float("inf"), "flicker": 0, "rivalry": 0}
+    assert view_scores(pair, shot, places) == {
+        "eyes": float("inf"),
+        "edges": float("inf"),
+        "flicker": 0,
+        "rivalry": 0,
+    }
     assert 0.85 < places.visible.float().mean() < 1
 
 
@@ -117,7 +133,9 @@ def test_noise_has_the_sigma_that_it_says():
     gray = torch.full((3, 90, 160, 3), 0.5)
     for sigma in (10, 25):
         assert (255 * (degrade.noisy(gray, sigma, 1) - gray)).std().item() == pytest.approx(sigma, rel=0.02)
-    assert degrade.noisy(gray, 10, 1).equal(degrade.noisy(gray, 10, 1)) and not degrade.noisy(gray, 10, 2).equal(degrade.noisy(gray, 10, 1))
+    assert degrade.noisy(gray, 10, 1).equal(degrade.noisy(gray, 10, 1)) and not degrade.noisy(
+        gray, 10, 2
+    ).equal(degrade.noisy(gray, 10, 1))
 
 
 def test_a_blurred_edge_has_the_width_that_it_says():
@@ -147,7 +165,9 @@ def test_intervals_hold_the_true_mean_about_as_often_as_they_say():
     values = torch.randn(300, 6, generator=torch.Generator().manual_seed(2)).tolist()
     held = [(effect := mean_effect(some, resamples=500)).low <= 0 <= effect.high for some in values]
     assert 0.92 <= sum(held) / len(held) <= 0.99
-    assert student(5, 0.975) == pytest.approx(2.5706, abs=1e-3) and student(1, 0.975) == pytest.approx(12.706, abs=0.02)
+    assert student(5, 0.975) == pytest.approx(2.5706, abs=1e-3) and student(1, 0.975) == pytest.approx(
+        12.706, abs=0.02
+    )
 
 
 def test_the_interval_of_one_value_is_unbounded():
@@ -161,7 +181,8 @@ def test_the_interval_of_one_value_is_unbounded():
     ({"a": Effect(3, 1, 5, 6), "b": Effect(0.2, -1, 1, 6)}, DEPENDS),
     ({"a": Effect(3, -1, 7, 6)}, OPEN),
     ({"a": Effect(3, 1, 5, 6), "b": Effect(3, -1, 7, 6)}, OPEN),
-    ({"a": Effect(1, 0.5, 2.5, 6)}, OPEN),  # surely above 0, not surely as large as claimed, nor surely smaller
+    # surely above 0, not surely as large as claimed, nor surely smaller
+    ({"a": Effect(1, 0.5, 2.5, 6)}, OPEN),
 ])  # fmt: skip
 def test_verdicts_on_a_claimed_gain_of_two(effects, word):
     assert judged(effects, 2).word == word

@@ -18,13 +18,29 @@ from stereoreel.cli.paths import find_workflow
 ROOT = Path(__file__).resolve().parents[1]
 # What https://docs.comfy.org/registry/specifications documents.
 SYSTEMS = {"OS Independent", "Microsoft :: Windows", "POSIX :: Linux", "MacOS"}
-ACCELERATORS = {"GPU :: NVIDIA CUDA", "GPU :: AMD ROCm", "GPU :: Intel Arc", "NPU :: Huawei Ascend", "GPU :: Apple Metal"}
+ACCELERATORS = {
+    "GPU :: NVIDIA CUDA",
+    "GPU :: AMD ROCm",
+    "GPU :: Intel Arc",
+    "NPU :: Huawei Ascend",
+    "GPU :: Apple Metal",
+}
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
-    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(ROOT)]
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "--quiet",
+        "--no-deps",
+        "--wheel-dir",
+        str(folder),
+        str(ROOT),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     [made] = folder.glob("*.whl")
     return made
@@ -37,18 +53,29 @@ def test_the_version_is_declared_once():
 
 def declared(name: str) -> str:
     """The value of a key that pyproject.toml has once, as it is written."""
-    [value] = re.findall(rf"^{re.escape(name)} = (.+?)(?:  #.*)?$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)
+    [value] = re.findall(
+        rf"^{re.escape(name)} = (.+?)(?:  #.*)?$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M
+    )
     return value
 
 
 def test_the_registry_knows_every_classifier():
-    known = {f"Operating System :: {name}" for name in SYSTEMS} | {f"Environment :: {name}" for name in ACCELERATORS}
-    assert "Operating System :: OS Independent" in (found := set(re.findall('"(.+?)"', declared("classifiers")))) and found <= known
+    known = {f"Operating System :: {name}" for name in SYSTEMS} | {
+        f"Environment :: {name}" for name in ACCELERATORS
+    }
+    assert (
+        "Operating System :: OS Independent" in (found := set(re.findall('"(.+?)"', declared("classifiers"))))
+        and found <= known
+    )
 
 
 @pytest.mark.parametrize(("name", "ratio", "most"), [("Icon", 1, 400), ("Banner", 21 / 9, 2100)])
 def test_the_registry_takes_the_pictures(name, ratio, most):
-    place = declared(name).strip('"').removeprefix("https://raw.githubusercontent.com/stereoreel/stereoreel/main/")
+    place = (
+        declared(name)
+        .strip('"')
+        .removeprefix("https://raw.githubusercontent.com/stereoreel/stereoreel/main/")
+    )
     assert place.endswith((".png", ".jpg")) and (ROOT / place).stat().st_size < 150_000
     with Image.open(ROOT / place) as picture:
         assert picture.width / picture.height == pytest.approx(ratio, abs=0.005) and picture.width <= most
@@ -61,12 +88,17 @@ def test_comfyui_brings_its_own_frontend():
 
 def test_live_is_there_when_the_package_is():
     code = "import stereoreel; print(stereoreel.live.Upscaler.__name__)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip() == "Upscaler"
+    assert (
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        == "Upscaler"
+    )
 
 
 def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
-    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stereoreel").rglob("*.py")} | {"stereoreel/py.typed"}
+    wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stereoreel").rglob("*.py")} | {
+        "stereoreel/py.typed"
+    }
     for folder in ("models_config", "workflows"):
         data = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".json")]
         wanted |= {f"stereoreel/{path.relative_to(ROOT).as_posix()}" for path in data}
@@ -74,7 +106,9 @@ def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
     metadata = next(name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA"))
     needs = re.findall("^Requires-Dist: (\\w+)", zipfile.ZipFile(wheel).read(metadata).decode(), re.M)
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert {re.match(r"\w+", line)[0].lower() for line in lines if line[:1] not in ("#", "")} <= {name.lower() for name in needs}
+    assert {re.match(r"\w+", line)[0].lower() for line in lines if line[:1] not in ("#", "")} <= {
+        name.lower() for name in needs
+    }
 
 
 def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
@@ -82,12 +116,23 @@ def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     place = tmp_path / "environment"
     venv.create(place, with_pip=True)
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", wheel], check=True)
-    scheme = sysconfig.get_path("purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": place, "platbase": place})
+    subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", wheel],
+        check=True,
+    )
+    scheme = sysconfig.get_path(
+        "purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": place, "platbase": place}
+    )
     (Path(scheme) / "libraries.pth").write_text(sysconfig.get_path("purelib") + "\n")
     clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     command = [python.with_name("stereoreel"), "run", "default", "--output", "pair.mp4", "--device", "cpu"]
-    options = ["extract.duration=0.1", "extract.max_side=160", "vsr.factor=1", "interpolate.multiplier=1", "encode.speed=fast"]
+    options = [
+        "extract.duration=0.1",
+        "extract.max_side=160",
+        "vsr.factor=1",
+        "interpolate.multiplier=1",
+        "encode.speed=fast",
+    ]
     (tmp_path / "elsewhere").mkdir()
     done = subprocess.run([*command, *(word for one in options for word in ("--set", one))], cwd=tmp_path / "elsewhere", env=clean,
                           capture_output=True, text=True)  # fmt: skip
@@ -96,7 +141,9 @@ def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
         "import stereoreel; clip = stereoreel.open('sample', duration=0.1, max_side=160);"
         "print(stereoreel.write(stereoreel.stereo(clip, stereoreel.depth(clip)), 'python.mp4', device='cpu'), stereoreel.__file__)"
     )
-    scripted = subprocess.run([python, "-c", script], cwd=tmp_path / "elsewhere", env=clean, capture_output=True, text=True)
+    scripted = subprocess.run(
+        [python, "-c", script], cwd=tmp_path / "elsewhere", env=clean, capture_output=True, text=True
+    )
     assert "python.mp4" in scripted.stdout and str(place) in scripted.stdout, scripted.stderr
 
 

@@ -36,7 +36,9 @@ def test_files_inside_a_root_are_allowed(roots):
     assert confine(roots / "input" / "not-yet.mp4", [roots / "input"]).name == "not-yet.mp4"
 
 
-@pytest.mark.parametrize("path", ["secret/a.mp4", "input/../secret/a.mp4", "input-more/a.mp4", "input/../../etc/passwd", "."])
+@pytest.mark.parametrize(
+    "path", ["secret/a.mp4", "input/../secret/a.mp4", "input-more/a.mp4", "input/../../etc/passwd", "."]
+)
 def test_files_outside_are_refused(roots, path):
     with pytest.raises(PermissionError, match=paths.ROOTS_VARIABLE):
         confine(roots / path, [roots / "input", roots / "output"])
@@ -56,7 +58,9 @@ def test_a_root_may_itself_be_a_link(roots):
 
 
 def test_an_administrator_lists_more_roots(roots, monkeypatch):
-    monkeypatch.setenv(paths.ROOTS_VARIABLE, os.pathsep.join([str(roots / "elsewhere"), str(roots / "secret")]))
+    monkeypatch.setenv(
+        paths.ROOTS_VARIABLE, os.pathsep.join([str(roots / "elsewhere"), str(roots / "secret")])
+    )
     assert confine(roots / "secret" / "a.mp4", [roots / "input"]).is_file()
     monkeypatch.delenv(paths.ROOTS_VARIABLE)
     with pytest.raises(PermissionError):
@@ -77,9 +81,21 @@ def test_prefixes_inside_the_output_folder(roots, prefix):
     assert str(full).startswith(str((roots / "output").resolve()) + os.sep)
 
 
-@pytest.mark.parametrize("prefix", [
-    "../clip", "video/../../clip", "..\\clip", "/tmp/clip", "", "video/", "..", "a/..", "a\0b", "../output-2/clip",
-])
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        "../clip",
+        "video/../../clip",
+        "..\\clip",
+        "/tmp/clip",
+        "",
+        "video/",
+        "..",
+        "a/..",
+        "a\0b",
+        "../output-2/clip",
+    ],
+)
 def test_prefixes_that_climb_out_are_refused(roots, prefix):
     with pytest.raises(ValueError, match="prefix"):
         confine_prefix(prefix, roots / "output")

@@ -113,10 +113,14 @@ def test_inputs_of_different_rates_meet_at_the_right_frames(tensor_clip, host):
 def test_stages_with_a_memory_see_frames_around_and_never_across_a_cut(tensor_clip, host):
     clip = moving(tensor_clip, 60, cuts=(30,))
     depth = apply(plan("depth"), clip)["clip"]
-    stereo = apply(plan("stereo", fill="inpaint"), apply(plan("vsr", factor=1.5), clip)["clip"], depth)["clip"]
+    stereo = apply(plan("stereo", fill="inpaint"), apply(plan("vsr", factor=1.5), clip)["clip"], depth)[
+        "clip"
+    ]
     assert frames(peek([stereo], [0, 29, 30, 59])[0], host).shape == (2, 4, 72, 96, 3)
     alone = apply(plan("depth"), apply(Trim(30, 60), clip)["clip"])["clip"]
-    torch.testing.assert_close(frames(peek([depth], [30])[0], host), frames(peek([alone], [0])[0], host), atol=0, rtol=0)
+    torch.testing.assert_close(
+        frames(peek([depth], [30])[0], host), frames(peek([alone], [0])[0], host), atol=0, rtol=0
+    )
 
 
 def test_files_are_sought_in_not_read_through(tmp_path, host, real_clip):
@@ -145,9 +149,19 @@ def test_a_look_tells_frame_time_and_pictures(tensor_clip, host, tmp_path):
     clip = apply(Split(), tensor_clip(pair))["clip"]
     depth = tensor_clip(torch.ones(50, 32, 48, 1))
     made = list(looks(clip, depth, 5, 24, host))
-    assert [(look.frame, look.seconds) for look in made] == [(5, 0.2), (15, 0.6), (25, 1.0), (35, 1.4), (45, 1.8)]
+    assert [(look.frame, look.seconds) for look in made] == [
+        (5, 0.2),
+        (15, 0.6),
+        (25, 1.0),
+        (35, 1.4),
+        (45, 1.8),
+    ]
     assert {name: (image.shape, image[0, 0].tolist()) for name, image in made[0].pictures.items()} == {
-        "left": ((16, 24, 3), [64] * 3), "right": ((16, 24, 3), [191] * 3), "depth": ((16, 24, 3), [252, 255, 164]),
+        "left": ((16, 24, 3), [64] * 3),
+        "right": ((16, 24, 3), [191] * 3),
+        "depth": ((16, 24, 3), [252, 255, 164]),
     }
-    assert [path.name for path in save(made[1], tmp_path, "look").values()] == [f"look_000015_{name}.jpg" for name in ("left", "right", "depth")]
+    assert [path.name for path in save(made[1], tmp_path, "look").values()] == [
+        f"look_000015_{name}.jpg" for name in ("left", "right", "depth")
+    ]
     assert set(next(looks(Clip(clip.maker.inputs[0].maker), None, 1, 64, host)).pictures) == {"left"}

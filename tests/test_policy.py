@@ -35,30 +35,35 @@ def taken(machine: Machine, aim: str, *missing: str, kind: str | None = None) ->
     return f"{found[0].kind}/{found[1]}" if found else "the catalogue's order"
 
 
-@pytest.mark.parametrize(("machine", "aim", "model"), [
-    (WINDOWS, "live", "vsr/nvidia-rtx-vsr"),
-    (WINDOWS, "quality", "vsr/nvidia-rtx-vsr"),
-    (LINUX, "live", "vsr/nvidia-rtx-vsr"),
-    (LINUX, "quality", "vsr/nvidia-rtx-vsr"),
-    (H100, "quality", "vsr/flashvsr-v1.1"),
-    (H200, "quality", "vsr/flashvsr-v1.1"),
-    (H100, "live", "upscale/realesrgan-x2plus"),
-    (H200, "live", "upscale/realesrgan-x2plus"),
-    (CLOUD_5090, "live", "upscale/realesrgan-x2plus"),
-    (CLOUD_5090, "quality", "vsr/flashvsr-v1.1"),
-    (RADEON, "quality", "upscale/realesrgan-x2plus"),
-    (RADEON, "live", "upscale/realesr-general-x4v3"),
-    (T1000, "quality", "upscale/realesr-general-x4v3"),
-    (T1000, "live", "upscale/realesr-general-x4v3"),
-    (GTX_1060, "quality", "upscale/realesr-general-x4v3"),
-    (LAPTOP, "quality", "upscale/realesr-general-x4v3"),
-    (LAPTOP, "live", "upscale/builtin"),
-])
+@pytest.mark.parametrize(
+    ("machine", "aim", "model"),
+    [
+        (WINDOWS, "live", "vsr/nvidia-rtx-vsr"),
+        (WINDOWS, "quality", "vsr/nvidia-rtx-vsr"),
+        (LINUX, "live", "vsr/nvidia-rtx-vsr"),
+        (LINUX, "quality", "vsr/nvidia-rtx-vsr"),
+        (H100, "quality", "vsr/flashvsr-v1.1"),
+        (H200, "quality", "vsr/flashvsr-v1.1"),
+        (H100, "live", "upscale/realesrgan-x2plus"),
+        (H200, "live", "upscale/realesrgan-x2plus"),
+        (CLOUD_5090, "live", "upscale/realesrgan-x2plus"),
+        (CLOUD_5090, "quality", "vsr/flashvsr-v1.1"),
+        (RADEON, "quality", "upscale/realesrgan-x2plus"),
+        (RADEON, "live", "upscale/realesr-general-x4v3"),
+        (T1000, "quality", "upscale/realesr-general-x4v3"),
+        (T1000, "live", "upscale/realesr-general-x4v3"),
+        (GTX_1060, "quality", "upscale/realesr-general-x4v3"),
+        (LAPTOP, "quality", "upscale/realesr-general-x4v3"),
+        (LAPTOP, "live", "upscale/builtin"),
+    ],
+)
 def test_each_machine_gets_its_upscaler(machine, aim, model):
     assert taken(machine, aim) == model
 
 
-@pytest.mark.parametrize("changed", [{"packages": {}}, {"driver": "570.86"}, {"driver": "550.120"}, {"system": "Darwin"}])
+@pytest.mark.parametrize(
+    "changed", [{"packages": {}}, {"driver": "570.86"}, {"driver": "550.120"}, {"system": "Darwin"}]
+)
 def test_nvidias_upscaler_is_left_out_where_package_driver_or_system_does_not_fit(changed):
     machine = Machine(**{"system": "Linux", **RTX_4070, "packages": VFX, **changed})
     assert taken(machine, "quality") == "upscale/realesrgan-x2plus"
@@ -100,14 +105,30 @@ def test_every_row_names_models_there_are_of_which_any_use_is_allowed(number):
 def test_every_row_is_the_answer_for_some_machine(number):
     row = policy.rows()[number]
     machines = (WINDOWS, LINUX, H100, H200, CLOUD_5090, T1000, RADEON, LAPTOP)
-    chosen = [policy.choice(machine, aim, lambda kind, model: (kind, model) == (row.kind, row.models[0])) for machine in machines for aim in row.aims]
+    chosen = [
+        policy.choice(machine, aim, lambda kind, model: (kind, model) == (row.kind, row.models[0]))
+        for machine in machines
+        for aim in row.aims
+    ]
     assert any(found and found[0] is row for found in chosen)
 
 
-@pytest.mark.parametrize(("driver", "right"), [
-    ("570.190", True), ("570.195.03", True), ("570.86.10", False), ("575.57", True), ("580.65.06", False), ("580.82.07", True),
-    ("590.40", False), ("590.44.01", True), ("610.10", True), ("550.120", False), ("", True),
-])
+@pytest.mark.parametrize(
+    ("driver", "right"),
+    [
+        ("570.190", True),
+        ("570.195.03", True),
+        ("570.86.10", False),
+        ("575.57", True),
+        ("580.65.06", False),
+        ("580.82.07", True),
+        ("590.40", False),
+        ("590.44.01", True),
+        ("610.10", True),
+        ("550.120", False),
+        ("", True),
+    ],
+)
 def test_a_driver_must_be_the_branchs_least_version_or_newer(driver, right):
     needs = {"driver": {"Linux": ["570.190", "580.82", "590.44"]}}
     assert bool(unmet(needs, Machine("Linux", driver=driver))) != right
@@ -146,7 +167,9 @@ def test_auto_follows_the_policy_then_the_catalogues_order(tmp_path):
     assert catalog.pick("upscale", "auto", host)[0].name == "realesrgan-x2plus"
     put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])
     entry, reason = catalog.pick("upscale", "auto", host)
-    assert entry.name == "realesr-general-x4v3" and reason.startswith("realesr-general-x4v3: with a small GPU or none")
+    assert entry.name == "realesr-general-x4v3" and reason.startswith(
+        "realesr-general-x4v3: with a small GPU or none"
+    )
     assert catalog.pick("upscale", "auto", host, aim="live")[0].name == "builtin"
     assert catalog.pick("upscale", "realesrgan-x2plus", host)[0].name == "realesrgan-x2plus"
 
@@ -159,7 +182,9 @@ def test_auto_leaves_out_what_this_machine_lacks(tmp_path):
     host = Headless("cpu", models=tmp_path)
     assert not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], host)
     assert catalog.pick("interpolate", "auto", host)[0].name == "builtin"
-    with pytest.raises(RuntimeError, match=r"nvidia-rtx-vsr needs an NVIDIA GPU .*; or choose another model\."):
+    with pytest.raises(
+        RuntimeError, match=r"nvidia-rtx-vsr needs an NVIDIA GPU .*; or choose another model\."
+    ):
         catalog.choose("vsr", "nvidia-rtx-vsr", host)
 
 
@@ -169,7 +194,9 @@ def test_advice_names_what_is_taken_what_is_missing_and_the_command(tmp_path, mo
     assert main(["advise", "--device", "cpu"]) == 0
     told = capsys.readouterr().out
     quality, live = told.split("\nquality: ")[1].split("\nlive: ")
-    assert "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
+    assert (
+        "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
+    )
     assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto takes")[0]
     put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])
     main(["advise", "--device", "cpu"])

@@ -59,7 +59,8 @@ def test_lengths_that_differ_are_refused_before_the_first_frame(tensor_clip):
 
 def test_an_input_that_ends_early_is_named_with_the_one_that_goes_on(tensor_clip, host):
     short = tensor_clip(frames=9)
-    short.maker.label, short.maker.info = "Short", short.info.replace(frames=12)  # it promises more than it has
+    # it promises more than it has
+    short.maker.label, short.maker.info = "Short", short.info.replace(frames=12)
     long = tensor_clip(frames=12)
     long.maker.label = "Long"
     clip = apply(Counting(lambda one, other: one), long, short)["clip"]
@@ -151,7 +152,9 @@ def test_trim_keeps_exactly_its_window(tensor_clip, host, start, stop):
 
 def test_a_window_of_a_varying_rate_keeps_its_own_mean_rate_and_sound(tensor_clip):
     clip = tensor_clip(frames=8)
-    times = tuple(Fraction(place, 10) for place in (0, 1, 2, 3)) + tuple(Fraction(4, 10) + Fraction(place, 30) for place in range(4))
+    times = tuple(Fraction(place, 10) for place in (0, 1, 2, 3)) + tuple(
+        Fraction(4, 10) + Fraction(place, 30) for place in range(4)
+    )
     clip.maker.info = clip.info.replace(times=times, fps=Fraction(15), audio=Soundtrack(Path("film.mkv")))
     slow, fast = (apply(Trim(start, start + 4), clip)["clip"].info for start in (0, 4))
     assert (slow.fps, slow.duration, slow.audio.duration) == (10, Fraction(4, 10), Fraction(4, 10))
@@ -178,7 +181,11 @@ def test_frames_are_let_go_when_their_last_reader_has_them(tensor_clip, host):
 
     clip = tensor_clip(frames=200, size=(4, 4))
     tracked = apply(Counting(track), clip)["clip"]
-    total = apply(Counting(lambda one, other: (one + other).as_subclass(torch.Tensor)), apply(Late(None), tracked)["clip"], tracked)["clip"]
+    total = apply(
+        Counting(lambda one, other: (one + other).as_subclass(torch.Tensor)),
+        apply(Late(None), tracked)["clip"],
+        tracked,
+    )["clip"]
     for _ in pull(total, host, chunk_frames=1):
         gc.collect(0)
         most = max(most, len(alive))

@@ -25,11 +25,26 @@ def sound(path: Path) -> list[bytes]:
 ])  # fmt: skip
 def test_a_real_clip_goes_through_every_order(order, name, size, fps, count, real_clip, tmp_path):
     source, target = real_clip(name), tmp_path / "out.mp4"
-    arguments = ["--input", str(source), "--output", str(target), "--set", f"extract.max_side={SIDE}", "--set", "encode.speed=fast"]
+    arguments = [
+        "--input",
+        str(source),
+        "--output",
+        str(target),
+        "--set",
+        f"extract.max_side={SIDE}",
+        "--set",
+        "encode.speed=fast",
+    ]
     assert main(["run", str(API / f"{order}.json"), *arguments]) == 0
     facts = probe(target)
-    assert (facts.width, facts.height, facts.fps, facts.frames) == (4 * size[0], 2 * size[1], 2 * fps, 2 * count)
+    assert (facts.width, facts.height, facts.fps, facts.frames) == (
+        4 * size[0],
+        2 * size[1],
+        2 * fps,
+        2 * count,
+    )
     assert abs(facts.duration - count / fps) <= 1 / fps
     if name == "bigbuckbunny.mp4":
         copied, original = sound(target), sound(source)
-        assert copied == original[: len(copied)] and len(original) - len(copied) <= 1  # the last one begins after the picture ends
+        # the last one begins after the picture ends
+        assert copied == original[: len(copied)] and len(original) - len(copied) <= 1

@@ -103,11 +103,15 @@ def test_tiles_are_equal_aligned_within_memory_and_overlap_enough(rows, columns,
     grid = tiles.grid(rows, columns, pixels, halo, multiple)
     assert grid.height * grid.width <= pixels or grid.height * grid.width <= (6 * halo) ** 2
     for starts, side, length in ((grid.tops, grid.height, rows), (grid.lefts, grid.width, columns)):
-        assert starts[0] == 0 and starts[-1] + side == length and all(start % multiple == 0 for start in starts)
+        assert (
+            starts[0] == 0 and starts[-1] + side == length and all(start % multiple == 0 for start in starts)
+        )
         assert all(here + side - there >= 2 * halo for here, there in zip(starts, starts[1:]))
     picture = torch.rand(3, rows, columns)
     torch.testing.assert_close(grid.join(grid.cut(picture)), picture, atol=1e-6, rtol=0)
-    torch.testing.assert_close(grid.join(grid.cut(picture.repeat(1, 2, 2), 2), 2), picture.repeat(1, 2, 2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(
+        grid.join(grid.cut(picture.repeat(1, 2, 2), 2), 2), picture.repeat(1, 2, 2), atol=1e-6, rtol=0
+    )
 
 
 @pytest.mark.parametrize(("options", "size"), [
@@ -119,7 +123,9 @@ def test_tiles_are_equal_aligned_within_memory_and_overlap_enough(rows, columns,
 def test_every_size_is_reached_exactly(name, options, size, tmp_path, tensor_clip, host):
     net, _ = make(name, tmp_path)
     clip = tensor_clip(frames=2, size=(37, 54))
-    made = apply(Plan("upscale", {"model": f"{name}.pth", "precision": "fp32", **options}, "Upscale"), clip)["clip"]
+    made = apply(Plan("upscale", {"model": f"{name}.pth", "precision": "fp32", **options}, "Upscale"), clip)[
+        "clip"
+    ]
     assert (made.info.height, made.info.width) == size
     wanted = resize(plain(net, frames(clip, host)), *size)
     torch.testing.assert_close(frames(made, host), wanted, atol=1e-5, rtol=0)
@@ -133,8 +139,11 @@ def test_alpha_is_kept_and_resized(tmp_path, tensor_clip):
     torch.testing.assert_close(made[..., 3:], resize(images[..., 3:], 40, 56))
 
 
-@pytest.mark.parametrize("options", [{}, {"reuse": "tiles"}, {"batch": 3}, {"steady": 0.7}, {"tile": 96}, {"reuse": "off"}],
-                         ids=lambda given: "-".join(map(str, given)) or "default")
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"reuse": "tiles"}, {"batch": 3}, {"steady": 0.7}, {"tile": 96}, {"reuse": "off"}],
+    ids=lambda given: "-".join(map(str, given)) or "default",
+)
 def test_chunk_and_shot_laws(options, tmp_path, tensor_clip, host):
     make("x2", tmp_path)
     images = torch.rand(11, 28, 40, 3)
@@ -151,7 +160,9 @@ def test_chunk_and_shot_laws(options, tmp_path, tensor_clip, host):
 def test_memory_law_in_a_still_shot(tmp_path, tensor_clip, host):
     make("compact-x2", tmp_path)
     clip = tensor_clip(torch.rand(1, 16, 16, 3).repeat(300, 1, 1, 1))
-    made, worst = lookahead(clip, apply(Plan("upscale", {"model": "compact-x2.pth"}, "Upscale"), clip)["clip"], host, 5)
+    made, worst = lookahead(
+        clip, apply(Plan("upscale", {"model": "compact-x2.pth"}, "Upscale"), clip)["clip"], host, 5
+    )
     assert made == 300 and worst <= 64
 
 
@@ -221,8 +232,11 @@ def test_memory_that_never_suffices_is_an_error(tmp_path, tensor_clip):
 
 def broken(descriptor, fault, precise_too=False):
     """A network whose half-precision form makes ``fault`` of bright pictures, as overflow does, and of black ones."""
+
     def spoil(module, given, out):
-        half = next(module.parameters()).dtype != torch.float32 or any(p.dtype != torch.float32 for p in module.parameters())
+        half = next(module.parameters()).dtype != torch.float32 or any(
+            p.dtype != torch.float32 for p in module.parameters()
+        )
         if half or precise_too:
             out = out.clone()
             mean = given[0].mean((1, 2, 3))
@@ -253,14 +267,18 @@ def bright_second(images):
 @pytest.mark.parametrize(("fault", "said"), [(float("nan"), "frame 6 holds NaN"), (0.0, "frame 6 is black")])
 def test_what_float32_does_not_mend_is_an_error_that_names_the_frame(fault, said, tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
-    used = spandrel.ImageUpscaler(ImageNetwork(broken(read(path), fault, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {"batch": 2}))
+    used = spandrel.ImageUpscaler(
+        ImageNetwork(broken(read(path), fault, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {"batch": 2})
+    )
     with torch.inference_mode(), pytest.raises(RuntimeError, match=said):
         list(used(Shot(5, tensor_clip().info), iter([bright_second(torch.rand(4, 24, 24, 3))])))
 
 
 def test_a_black_source_may_stay_black(tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
-    used = spandrel.ImageUpscaler(ImageNetwork(broken(read(path), 0.0, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {}))
+    used = spandrel.ImageUpscaler(
+        ImageNetwork(broken(read(path), 0.0, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {})
+    )
     assert run(used, torch.zeros(1, 24, 24, 3), tensor_clip).max() == 0
 
 
@@ -270,7 +288,9 @@ def test_a_mosaic_of_tiles_is_seen(tmp_path):
     work = Work(network, Budget(network, tile=96))
     shades = cycle([0.2, 0.8, 0.5])
     for net in (network.nets[0], network.exact.model):
-        net.register_forward_hook(lambda module, given, out: torch.stack([torch.full_like(one, next(shades)) for one in out]))
+        net.register_forward_hook(
+            lambda module, given, out: torch.stack([torch.full_like(one, next(shades)) for one in out])
+        )
     work.budget._reach = 8
     with torch.inference_mode(), pytest.raises(RuntimeError, match="frame 3 falls apart into tiles"):
         work(torch.rand(1, 3, 600, 600), [3])
@@ -292,7 +312,9 @@ def test_half_precision_stays_close(name, tmp_path, tensor_clip):
     """The first and last convolutions in float32 keep the picture itself exact: the error is that of the invented detail only."""
     _, path = make(name, tmp_path)
     images = torch.rand(1, 48, 64, 3)
-    exact, half = (run(stage(path, precision=precision), images, tensor_clip) for precision in ("fp32", "bf16"))
+    exact, half = (
+        run(stage(path, precision=precision), images, tensor_clip) for precision in ("fp32", "bf16")
+    )
     error = (exact - half).square().mean().sqrt()
     assert half.dtype == torch.float32 and 0 < error < 1 / 255
 
@@ -302,7 +324,12 @@ def test_denoise_mixes_the_two_files_of_a_model(tmp_path, tensor_clip, host):
     save(strong, tmp_path / "models/upscale/realesr-general-x4v3.pth")
     clip = tensor_clip(frames=1, size=(20, 24))
     plan = {"model": "realesr-general-x4v3", "factor": 4, "precision": "fp32"}
-    torch.testing.assert_close(frames(apply(Plan("upscale", plan, "U"), clip)["clip"], host), plain(strong, frames(clip, host)), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        frames(apply(Plan("upscale", plan, "U"), clip)["clip"], host),
+        plain(strong, frames(clip, host)),
+        atol=1e-5,
+        rtol=0,
+    )
     with pytest.raises(FileNotFoundError, match=r"realesr-general-wdn-x4v3\.pth"):
         frames(apply(Plan("upscale", {**plan, "denoise": 0.3}, "U"), clip)["clip"], host)
     save(weak, tmp_path / "models/upscale/realesr-general-wdn-x4v3.pth")

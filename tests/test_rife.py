@@ -59,7 +59,10 @@ def made(model, host, clip, depth=None, chunk=None, **options):
 
 def alone(net, first, second, t, **given):
     """One frame by the network alone, ``[H, W, 3]``, and its motion."""
-    pair = [torch.nn.functional.pad(image.movedim(-1, 0)[None], rife.padding(*image.shape[:2], net.family)) for image in (first, second)]
+    pair = [
+        torch.nn.functional.pad(image.movedim(-1, 0)[None], rife.padding(*image.shape[:2], net.family))
+        for image in (first, second)
+    ]
     with torch.inference_mode():
         between = rife.crop(net(*pair, torch.tensor([float(t)]), **given), *first.shape[:2])
     return between.image[0].movedim(0, -1).clamp(0, 1), between
@@ -82,7 +85,9 @@ def test_frames_are_the_networks_own(version, batch, put, host, tensor_clip):
         if not part or source == 2:
             assert torch.equal(out[index], images[source])
         else:
-            torch.testing.assert_close(out[index], alone(net, *images[source : source + 2], Fraction(part, 5))[0], atol=1e-4, rtol=0)
+            torch.testing.assert_close(
+                out[index], alone(net, *images[source : source + 2], Fraction(part, 5))[0], atol=1e-4, rtol=0
+            )
 
 
 @pytest.mark.parametrize(("name", "prefix", "rename"), [
@@ -99,9 +104,14 @@ def test_film_runs_at_every_time(put, host, tensor_clip):
     torch.manual_seed(0)
     net, images = film_interpolation.FILM(8, (8, 8, 8, 8)).eval(), photo(3)
     out = made(put(net, "film.safetensors"), host, tensor_clip(images), multiplier=3)["clip"]
-    pair = [torch.nn.functional.pad(image.movedim(-1, 0)[None], film_interpolation.padding(*SIZE)) for image in images[1:]]
+    pair = [
+        torch.nn.functional.pad(image.movedim(-1, 0)[None], film_interpolation.padding(*SIZE))
+        for image in images[1:]
+    ]
     with torch.inference_mode():
-        wanted = net(*pair, torch.tensor([2 / 3])).image[0, :, : SIZE[0], : SIZE[1]].movedim(0, -1).clamp(0, 1)
+        wanted = (
+            net(*pair, torch.tensor([2 / 3])).image[0, :, : SIZE[0], : SIZE[1]].movedim(0, -1).clamp(0, 1)
+        )
     torch.testing.assert_close(out[5], wanted, atol=1e-4, rtol=0)
     assert torch.equal(out[::3], images)
 
@@ -130,7 +140,11 @@ def test_chunk_and_shot_laws(batch, put, host, tensor_clip):
 
 
 def test_depth_and_alpha_take_the_pictures_motion(put, host, tensor_clip):
-    net, images, depth = network(), torch.cat([photo(2), photo(2, seed=5)[..., :1]], -1), photo(2, seed=3)[..., :1]
+    net, images, depth = (
+        network(),
+        torch.cat([photo(2), photo(2, seed=5)[..., :1]], -1),
+        photo(2, seed=3)[..., :1],
+    )
     out = made(put(net), host, tensor_clip(images), depth=tensor_clip(depth))
     _, between = alone(net, *images[..., :3], 0.5)
     for port, beside in (("clip", images[..., 3:]), ("depth", depth)):
@@ -153,7 +167,9 @@ def test_each_eye_is_moved_as_if_alone(put, host, tensor_clip):
     out = made(file, host, pair)
     assert out["confidence"].shape == (2, 4, *SIZE, 1)
     for eye, images in enumerate((left, right)):
-        torch.testing.assert_close(out["clip"][eye], made(file, host, tensor_clip(images))["clip"], atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            out["clip"][eye], made(file, host, tensor_clip(images))["clip"], atol=1e-4, rtol=0
+        )
 
 
 def test_equal_neighbours_are_copied(put, host, tensor_clip):
@@ -190,8 +206,16 @@ def grays(out):
 
 def test_the_last_frame_may_end_the_clip(host, tensor_clip):
     clip = tensor_clip(photo(4))
-    kept, ended = (made("builtin", host, clip, multiplier=3, ending=ending)["clip"] for ending in ("keep duration", "last frame"))
-    assert len(kept) == 12 and len(ended) == 10 and torch.equal(ended, kept[:10]) and torch.equal(ended[-1], photo(4)[-1])
+    kept, ended = (
+        made("builtin", host, clip, multiplier=3, ending=ending)["clip"]
+        for ending in ("keep duration", "last frame")
+    )
+    assert (
+        len(kept) == 12
+        and len(ended) == 10
+        and torch.equal(ended, kept[:10])
+        and torch.equal(ended[-1], photo(4)[-1])
+    )
 
 
 def test_a_loop_moves_on_to_its_first_frame(put, host, tensor_clip):
@@ -221,8 +245,11 @@ def test_a_schedule_never_changes_the_duration(schedule, wanted, host, tensor_cl
 
 def test_a_schedule_divides_the_way_into_steps(put, host, tensor_clip):
     file, clip = put(network()), tensor_clip(photo(3))
-    free, stepped = (made(file, host, clip, multiplier=4, schedule=schedule)["clip"] for schedule in ("", "0: 2"))
-    torch.testing.assert_close(stepped[[0, 2, 4, 5, 6]], free[[0, 2, 4, 5, 6]], atol=1e-4, rtol=0)  # batches differ
+    free, stepped = (
+        made(file, host, clip, multiplier=4, schedule=schedule)["clip"] for schedule in ("", "0: 2")
+    )
+    # batches differ
+    torch.testing.assert_close(stepped[[0, 2, 4, 5, 6]], free[[0, 2, 4, 5, 6]], atol=1e-4, rtol=0)
     assert torch.equal(stepped[1], stepped[0]) and torch.equal(stepped[3], stepped[2])
 
 
@@ -255,7 +282,11 @@ def test_noise_of_coding_does_not_hide_a_repetition(put, host, tensor_clip):
     drawn = photo(3).repeat_interleave(2, 0)
     noisy = (drawn + 0.002 * torch.randn(drawn.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
     out = made(put(network()), host, tensor_clip(noisy), multiplier=1, duplicates="smooth")["clip"]
-    assert not torch.equal(out[1], noisy[1]) and not torch.equal(out[3], noisy[3]) and torch.equal(out[2], noisy[2])
+    assert (
+        not torch.equal(out[1], noisy[1])
+        and not torch.equal(out[3], noisy[3])
+        and torch.equal(out[2], noisy[2])
+    )
 
 
 @pytest.mark.parametrize(("uncertain", "wanted"), [("hold", [0.1, 0.1, 0.9]), ("blend", [0.1, 0.5, 0.9])])
@@ -263,7 +294,10 @@ def test_what_cannot_be_trusted_is_held_or_blended(uncertain, wanted, host, tens
     """Noise that turns into other noise has no motion: the answer falls back to what was asked for."""
     noise = torch.rand(2, 64, 96, 3, generator=torch.Generator().manual_seed(0))
     images = torch.stack([noise[0] * 0.2, 0.8 + noise[1] * 0.2])
-    kept, mended = (made("builtin", host, tensor_clip(images), target_fps="37.5", uncertain=way) for way in ("keep", uncertain))
+    kept, mended = (
+        made("builtin", host, tensor_clip(images), target_fps="37.5", uncertain=way)
+        for way in ("keep", uncertain)
+    )
     assert mended["confidence"][1].mean() < 0.05 and mended["confidence"][0].min() == 1
     instead = images[0] if uncertain == "hold" else torch.lerp(*images, 2 / 3)
     if uncertain == "hold":
@@ -296,7 +330,12 @@ def test_cuts_that_make_no_sense_are_refused(cuts, tensor_clip):
     from stereoreel.workflow.node_specs import BY_ID
 
     with pytest.raises(ValueError, match=r"cuts (lie between|is auto)"):
-        build.stage(BY_ID["StereoReelInterpolate"], {"clip": tensor_clip(photo(4))}, {"model": "builtin", "cuts": cuts}, "4")
+        build.stage(
+            BY_ID["StereoReelInterpolate"],
+            {"clip": tensor_clip(photo(4))},
+            {"model": "builtin", "cuts": cuts},
+            "4",
+        )
 
 
 @pytest.mark.parametrize("fallback", ["builtin", "network"])

@@ -12,11 +12,24 @@ from stereoreel.nets.rife import FAMILIES, RIFE
 
 BY_NAME = {name: family for family in FAMILIES for name in family.names.split(", ")}
 PARAMETERS = {  # millions, and tensors in the file
-    "4.5": (5.276, 120), "4.6": (5.306, 120), "4.7": (5.325, 124), "4.10": (5.364, 128), "4.12.lite": (2.632, 128), "4.17": (5.364, 128),
-    "4.14.lite": (2.968, 128), "4.17.lite": (2.616, 128), "4.20": (15.377, 128), "4.22": (9.322, 128), "4.22.lite": (4.866, 128),
-    "4.25": (5.665, 158), "4.25.lite": (5.623, 158), "4.25.heavy": (21.664, 158), "4.26.heavy": (5.723, 158),
+    "4.5": (5.276, 120),
+    "4.6": (5.306, 120),
+    "4.7": (5.325, 124),
+    "4.10": (5.364, 128),
+    "4.12.lite": (2.632, 128),
+    "4.17": (5.364, 128),
+    "4.14.lite": (2.968, 128),
+    "4.17.lite": (2.616, 128),
+    "4.20": (15.377, 128),
+    "4.22": (9.322, 128),
+    "4.22.lite": (4.866, 128),
+    "4.25": (5.665, 158),
+    "4.25.lite": (5.623, 158),
+    "4.25.heavy": (21.664, 158),
+    "4.26.heavy": (5.723, 158),
 }
-LIGHT = ("4.6", "4.12.lite", "4.15.lite", "4.22.lite", "4.25.lite")  # every kind of block, mask and scale list; two of the heads
+# every kind of block, mask and scale list; two of the heads
+LIGHT = ("4.6", "4.12.lite", "4.15.lite", "4.22.lite", "4.25.lite")
 
 
 def on_meta(family):
@@ -56,18 +69,51 @@ def decibels(one, other):
 
 def test_every_version_has_a_family():
     assert set(BY_NAME) == {
-        "4.5", "4.6", "4.7", "4.8", "4.9", "4.10", "4.11", "4.12", "4.12.lite", "4.13", "4.13.lite", "4.14", "4.14.lite", "4.15", "4.15.lite",
-        "4.16.lite", "4.17", "4.17.lite", "4.18", "4.19", "4.20", "4.21", "4.22", "4.22.lite", "4.23", "4.24", "4.25", "4.25.lite",
-        "4.25.heavy", "4.26", "4.26.heavy",
+        "4.5",
+        "4.6",
+        "4.7",
+        "4.8",
+        "4.9",
+        "4.10",
+        "4.11",
+        "4.12",
+        "4.12.lite",
+        "4.13",
+        "4.13.lite",
+        "4.14",
+        "4.14.lite",
+        "4.15",
+        "4.15.lite",
+        "4.16.lite",
+        "4.17",
+        "4.17.lite",
+        "4.18",
+        "4.19",
+        "4.20",
+        "4.21",
+        "4.22",
+        "4.22.lite",
+        "4.23",
+        "4.24",
+        "4.25",
+        "4.25.lite",
+        "4.25.heavy",
+        "4.26",
+        "4.26.heavy",
     }
-    assert {family.names.split(", ")[0] for family in FAMILIES} == {BY_NAME[name].names.split(", ")[0] for name in PARAMETERS}
+    assert {family.names.split(", ")[0] for family in FAMILIES} == {
+        BY_NAME[name].names.split(", ")[0] for name in PARAMETERS
+    }
 
 
 @pytest.mark.parametrize("name", PARAMETERS)
 def test_size_and_number_of_tensors(name):
     state = on_meta(BY_NAME[name]).state_dict()
     millions, tensors = PARAMETERS[name]
-    assert (round(sum(tensor.numel() for tensor in state.values()) / 1e6, 3), len(state)) == (millions, tensors)
+    assert (round(sum(tensor.numel() for tensor in state.values()) / 1e6, 3), len(state)) == (
+        millions,
+        tensors,
+    )
 
 
 def test_names_and_shapes_of_a_published_file():
@@ -77,9 +123,17 @@ def test_names_and_shapes_of_a_published_file():
     assert shapes["block3.convblock.7.beta"] == (1, 64, 1, 1)
     assert shapes["block4.lastconv.0.weight"] == (32, 52, 4, 4)
     assert shapes["encode.cnn3.weight"] == (16, 4, 4, 4)
-    heads = {name: [key for key in on_meta(BY_NAME[name]).state_dict() if key.startswith("encode") and "weight" in key]
-             for name in ("4.6", "4.9", "4.10")}
-    assert heads == {"4.6": [], "4.9": ["encode.0.weight", "encode.1.weight"], "4.10": [f"encode.{layer}.weight" for layer in (0, 2, 4, 6)]}
+    heads = {
+        name: [
+            key for key in on_meta(BY_NAME[name]).state_dict() if key.startswith("encode") and "weight" in key
+        ]
+        for name in ("4.6", "4.9", "4.10")
+    }
+    assert heads == {
+        "4.6": [],
+        "4.9": ["encode.0.weight", "encode.1.weight"],
+        "4.10": [f"encode.{layer}.weight" for layer in (0, 2, 4, 6)],
+    }
 
 
 PACKED = {
@@ -95,17 +149,25 @@ PACKED = {
 @pytest.mark.parametrize("packed", PACKED)
 def test_a_file_is_known_by_its_shapes(family, packed):
     state = {PACKED[packed](key): tensor for key, tensor in on_meta(family).state_dict().items()}
-    extra = {"module.teacher.block0.weight": torch.empty(1, device="meta"), "caltime.0.weight": torch.empty(1, device="meta")}
+    extra = {
+        "module.teacher.block0.weight": torch.empty(1, device="meta"),
+        "caltime.0.weight": torch.empty(1, device="meta"),
+    }
     assert rife.detect({**state, **extra}) == family
     assert rife.load({**state, **extra}).state_dict().keys() == on_meta(family).state_dict().keys()
 
 
 def test_saved_and_loaded_again_is_the_same_network(tmp_path):
     net = random_net("4.22.lite").half()
-    torch.save({"module." + key: tensor for key, tensor in net.state_dict().items()}, tmp_path / "flownet.pkl")
+    torch.save(
+        {"module." + key: tensor for key, tensor in net.state_dict().items()}, tmp_path / "flownet.pkl"
+    )
     again = rife.load(torch.load(tmp_path / "flownet.pkl", weights_only=True))
     assert again.family == net.family
-    assert all(torch.equal(again.state_dict()[key], tensor) and tensor.dtype == torch.float16 for key, tensor in net.state_dict().items())
+    assert all(
+        torch.equal(again.state_dict()[key], tensor) and tensor.dtype == torch.float16
+        for key, tensor in net.state_dict().items()
+    )
 
 
 def test_both_scale_lists_of_the_lite_version_can_be_had():
@@ -121,14 +183,26 @@ def named(*keys, shape=(1, 1, 1, 1)):
     return {key: torch.empty(shape, device="meta") for key in keys}
 
 
-@pytest.mark.parametrize(("state", "says"), [
-    (named("extract.extract_sublevels.convs.0.0.conv.weight"), "FILM checkpoint"),
-    (named("module.block0.conv0.0.0.weight", "contextnet.conv1.conv1.0.weight"), "refinement network .version 4.4 or older"),
-    (named("block0.conv0.0.0.weight", "block0.conv0.1.0.weight", "block0.convblock.0.0.weight"), "plain convolution blocks"),
-    (named("block0.conv0.weight"), "not of a version from 4.5"),
-    (named("model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"), "of its 2 tensors the first are model.0.weight"),
-    ({}, "first are missing"),
-])
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        (named("extract.extract_sublevels.convs.0.0.conv.weight"), "FILM checkpoint"),
+        (
+            named("module.block0.conv0.0.0.weight", "contextnet.conv1.conv1.0.weight"),
+            "refinement network .version 4.4 or older",
+        ),
+        (
+            named("block0.conv0.0.0.weight", "block0.conv0.1.0.weight", "block0.convblock.0.0.weight"),
+            "plain convolution blocks",
+        ),
+        (named("block0.conv0.weight"), "not of a version from 4.5"),
+        (
+            named("model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"),
+            "of its 2 tensors the first are model.0.weight",
+        ),
+        ({}, "first are missing"),
+    ],
+)
 def test_other_files_are_refused_by_name(state, says):
     with pytest.raises(ValueError, match=says):
         rife.load(state)
@@ -143,11 +217,19 @@ def test_unknown_widths_and_missing_tensors_are_named():
         rife.load({key: tensor for key, tensor in state.items() if key != "block3.convblock.7.beta"})
 
 
-@pytest.mark.parametrize(("name", "scale", "padded"), [
-    ("4.6", 1.0, (1088, 1920)), ("4.6", 0.25, (1152, 1920)), ("4.6", 2.0, (1088, 1920)),
-    ("4.26", 1.0, (1088, 1920)), ("4.26", 0.5, (1152, 1920)), ("4.26", 0.25, (1280, 2048)),
-    ("4.25.lite", 1.0, (1152, 1920)), ("4.25.lite", 0.25, (1536, 2048)),
-])
+@pytest.mark.parametrize(
+    ("name", "scale", "padded"),
+    [
+        ("4.6", 1.0, (1088, 1920)),
+        ("4.6", 0.25, (1152, 1920)),
+        ("4.6", 2.0, (1088, 1920)),
+        ("4.26", 1.0, (1088, 1920)),
+        ("4.26", 0.5, (1152, 1920)),
+        ("4.26", 0.25, (1280, 2048)),
+        ("4.25.lite", 1.0, (1152, 1920)),
+        ("4.25.lite", 0.25, (1536, 2048)),
+    ],
+)
 def test_padding_of_1080p_and_what_comes_out(name, scale, padded):
     """On ``meta`` there are no values: nothing here may depend on them, as in a CUDA graph."""
     net = on_meta(BY_NAME[name])
@@ -155,7 +237,9 @@ def test_padding_of_1080p_and_what_comes_out(name, scale, padded):
     assert (left, top) == (0, 0) and (1080 + bottom, 1920 + right) == padded
     image = torch.empty(2, 3, *padded, device="meta")
     made = net(image, image, torch.empty(2, device="meta"), scale=scale)
-    assert [tuple(tensor.shape[1:]) for tensor in made] == [(channels, *padded) for channels in (3, 4, 1, 3, 3)]
+    assert [tuple(tensor.shape[1:]) for tensor in made] == [
+        (channels, *padded) for channels in (3, 4, 1, 3, 3)
+    ]
     assert rife.crop(made, 1080, 1920).flow.shape == (2, 4, 1080, 1920)
 
 
@@ -183,7 +267,9 @@ def test_a_batch_of_pairs_and_times_is_each_by_itself(name):
         torch.testing.assert_close(together.flow[one], alone.flow, atol=1e-3, rtol=0)
 
 
-@pytest.mark.parametrize(("name", "scale"), [("4.6", 1.0), ("4.22.lite", 0.5), ("4.25.lite", 1.0), ("4.22.lite", 2.0)])
+@pytest.mark.parametrize(
+    ("name", "scale"), [("4.6", 1.0), ("4.22.lite", 0.5), ("4.25.lite", 1.0), ("4.22.lite", 2.0)]
+)
 @torch.inference_mode()
 def test_the_short_way_between_scales_equals_the_long_one(name, scale):
     """The published way: every block's result to full size, everything warped there, then shrunk for the next block."""
@@ -195,18 +281,30 @@ def test_the_short_way_between_scales_equals_the_long_one(name, scale):
         at, seen = coarse / scale, [first, second, e0, e1, t]
         if index:
             halves = flow.chunk(2, 1) * 2
-            seen = [*(rife.warp(image, half) for image, half in zip(seen, halves)), t, mask, *([features] if family.features else [])]
+            seen = [
+                *(rife.warp(image, half) for image, half in zip(seen, halves)),
+                t,
+                mask,
+                *([features] if family.features else []),
+            ]
         x = [F.interpolate(torch.cat(seen, 1), scale_factor=1 / at, mode="bilinear")]
         if index:
             x.append(F.interpolate(flow, scale_factor=1 / at, mode="bilinear") / at)
-        out = F.interpolate(getattr(net, f"block{index}")(torch.cat(x, 1), family.outputs), scale_factor=at, mode="bilinear")
+        out = F.interpolate(
+            getattr(net, f"block{index}")(torch.cat(x, 1), family.outputs), scale_factor=at, mode="bilinear"
+        )
         flow = out[:, :4] * at if flow is None else flow + out[:, :4] * at
-        mask, features = out[:, 4:5] if mask is None or not family.adds_masks else mask + out[:, 4:5], out[:, 5:]
+        mask, features = (
+            out[:, 4:5] if mask is None or not family.adds_masks else mask + out[:, 4:5],
+            out[:, 5:],
+        )
     made = net(first, second, torch.tensor([0.37]), e0, e1, scale)
     assert flow.abs().max() > 2
     torch.testing.assert_close(made.flow, flow, atol=1e-3, rtol=0)
     torch.testing.assert_close(made.mask, mask.sigmoid(), atol=1e-4, rtol=0)
-    expected = rife.warp(first, flow[:, :2]) * mask.sigmoid() + rife.warp(second, flow[:, 2:]) * (1 - mask.sigmoid())
+    expected = rife.warp(first, flow[:, :2]) * mask.sigmoid() + rife.warp(second, flow[:, 2:]) * (
+        1 - mask.sigmoid()
+    )
     torch.testing.assert_close(made.image, expected, atol=1e-4, rtol=0)
 
 
@@ -246,11 +344,18 @@ def test_half_precision_does_not_move_pixels(dtype):
     """40.25 pixels at 1920 wide: a grid in half precision would be off by up to 3 pixels."""
     wide = pictures(1, 32, 2048, 3)
     first, second = wide[..., :1920].to(dtype), wide[..., 80:2000].to(dtype)
-    made = moving(replace(BY_NAME["4.15.lite"], channels=(8, 8, 8, 8)), 40.25, dtype)(first, second, torch.tensor([0.5]))
+    made = moving(replace(BY_NAME["4.15.lite"], channels=(8, 8, 8, 8)), 40.25, dtype)(
+        first, second, torch.tensor([0.5])
+    )
     assert (made.flow[:, 0] == 40.25).all() and made.image.dtype == torch.float32
     middle = slice(50, 1920 - 50)
-    shifted = [(image[..., 50 + step:1920 - 50 + step] * 0.75 + image[..., 50 + step + more:1920 - 50 + step + more] * 0.25)
-               for image, step, more in ((first.float(), 40, 1), (second.float(), -40, -1))]
+    shifted = [
+        (
+            image[..., 50 + step : 1920 - 50 + step] * 0.75
+            + image[..., 50 + step + more : 1920 - 50 + step + more] * 0.25
+        )
+        for image, step, more in ((first.float(), 40, 1), (second.float(), -40, -1))
+    ]
     assert decibels(made.image[..., middle], (shifted[0] + shifted[1]) / 2) > 60
     assert decibels(rife.warp(first, made.flow[:, :2])[..., middle], shifted[0].to(dtype)) > 60
 
@@ -272,4 +377,6 @@ def test_depth_and_other_sizes_follow_the_same_motion():
     made = moving(BY_NAME["4.6"], 8)(first, second, torch.tensor([0.5]))
     depth = torch.linspace(0, 1, 24).expand(1, 1, 16, 24)  # a quarter of the size: 8 pixels are 2
     expected = (depth.roll(-2, -1) + depth.roll(2, -1)) / 2
-    torch.testing.assert_close(rife.blend(made, depth, depth)[..., 2:-2], expected[..., 2:-2], atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        rife.blend(made, depth, depth)[..., 2:-2], expected[..., 2:-2], atol=1e-4, rtol=0
+    )

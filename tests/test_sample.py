@@ -22,7 +22,10 @@ def decoded(sample_file):
     """All frames, small, and the true-size one of index 60."""
     with av.open(str(sample_file)) as container:
         frames = list(container.decode(video=0))
-    small = [torch.from_numpy(frame.reformat(160, 68, "rgb24", src_colorspace="ITU709").to_ndarray()).float() for frame in frames]
+    small = [
+        torch.from_numpy(frame.reformat(160, 68, "rgb24", src_colorspace="ITU709").to_ndarray()).float()
+        for frame in frames
+    ]
     return torch.stack(small) / 255, frames[60]
 
 
@@ -89,11 +92,17 @@ def test_depth_carries_one_eye_into_the_other(frame):
     image, depth = sample.render(frame, 320, 136)
     right, right_depth = sample.render(frame, 320, 136, eye)
     x = torch.arange(320.0) + eye * depth[..., 0]
-    grid = torch.stack([(2 * x + 1) / 320 - 1, ((2 * torch.arange(136.0) + 1) / 136 - 1)[:, None].expand(136, 320)], -1)[None]
-    fetched, there = (torch.nn.functional.grid_sample(v.permute(2, 0, 1)[None], grid, align_corners=False)[0] for v in (right, right_depth))
+    grid = torch.stack(
+        [(2 * x + 1) / 320 - 1, ((2 * torch.arange(136.0) + 1) / 136 - 1)[:, None].expand(136, 320)], -1
+    )[None]
+    fetched, there = (
+        torch.nn.functional.grid_sample(v.permute(2, 0, 1)[None], grid, align_corners=False)[0]
+        for v in (right, right_depth)
+    )
     visible = ((there[0] - depth[..., 0]).abs() < 0.004) & (x < 318)
     assert visible.float().mean() > 0.88
-    assert psnr(fetched.permute(1, 2, 0)[visible], image[visible]) > 29  # mirrors and highlights are not bound to the depth
+    # mirrors and highlights are not bound to the depth
+    assert psnr(fetched.permute(1, 2, 0)[visible], image[visible]) > 29
     unmoved = psnr(right[visible], image[visible])
     assert psnr(fetched.permute(1, 2, 0)[visible], image[visible]) > unmoved + 8
 
@@ -104,7 +113,10 @@ def test_the_file_is_four_seconds_of_bt709_with_stereo_sound(sample_file):
         assert (video.width, video.height, video.average_rate) == (640, 272, Fraction(25))
         context = video.codec_context
         assert (video.codec.canonical_name, context.pix_fmt) == ("h264", "yuv420p")
-        assert [int(tag) for tag in (context.colorspace, context.color_primaries, context.color_trc, context.color_range)] == [1, 1, 1, 1]
+        assert [
+            int(tag)
+            for tag in (context.colorspace, context.color_primaries, context.color_trc, context.color_range)
+        ] == [1, 1, 1, 1]
         times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
         assert times == [Fraction(index, 25) for index in range(100)]
         assert (audio.codec.canonical_name, audio.layout.name, audio.rate) == ("aac", "stereo", 48000)
@@ -123,7 +135,12 @@ def test_the_sound_is_clean_and_ends_softly(sample_file):
 
 def test_the_file_shows_the_rendered_frames(decoded):
     _, frame = decoded
-    shown = torch.from_numpy(frame.reformat(format="rgb24", **colour.to_rgb(colour.BT709, False)).to_ndarray()).float() / 255
+    shown = (
+        torch.from_numpy(
+            frame.reformat(format="rgb24", **colour.to_rgb(colour.BT709, False)).to_ndarray()
+        ).float()
+        / 255
+    )
     rendered, _ = sample.render(60)
     assert psnr(shown, rendered) > 34
     assert (shown - rendered).mean((0, 1)).abs().max() < 1 / 255  # a wrong matrix or range would tint it
@@ -151,14 +168,19 @@ def test_a_cancelled_rendering_leaves_what_was_there(tmp_path):
     threads = torch.get_num_threads()
     with pytest.raises(KeyboardInterrupt):
         sample.sample(tmp_path, tick=cancel)
-    assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [("stereoreel_sample_v1.mp4", 0)]
+    assert [(path.name, path.stat().st_size) for path in tmp_path.iterdir()] == [
+        ("stereoreel_sample_v1.mp4", 0)
+    ]
     assert torch.get_num_threads() == threads
 
 
 def test_a_contact_sheet_shows_every_picture():
     colors = [(200, 40, 40), (40, 200, 40), (40, 40, 200)]
     sizes = [(64, 27), (640, 272), (30, 300)]
-    row = [("a label much too long for its narrow column " * 4, Image.new("RGB", size, color)) for size, color in zip(sizes, colors)]
+    row = [
+        ("a label much too long for its narrow column " * 4, Image.new("RGB", size, color))
+        for size, color in zip(sizes, colors)
+    ]
     sheet = contact_sheet([row, row[:1]], "Title", width=600)
     assert sheet.width == 600
     found = {color for _, color in sheet.getcolors(1 << 20)}

@@ -23,9 +23,17 @@ def schema() -> dict:
     return {
         node.id: {
             "name": node.name,
-            "inputs": [[socket.name, socket.type, "optional" if socket.optional else "required"] for socket in node.inputs],
+            "inputs": [
+                [socket.name, socket.type, "optional" if socket.optional else "required"]
+                for socket in node.inputs
+            ],
             "options": [
-                [option.name, type(option.default).__name__, option.default, list(option.choices) or [option.low, option.high]]
+                [
+                    option.name,
+                    type(option.default).__name__,
+                    option.default,
+                    list(option.choices) or [option.low, option.high],
+                ]
                 for option in node.options
             ],
             "outputs": [[socket.name, socket.type] for socket in node.outputs],
@@ -53,7 +61,12 @@ def test_option_names_and_sockets_of_a_node_never_clash():
         assert len(names) == len(set(names)), node.id
 
 
-NUMBER, WHOLE, SWITCH, CHOICE = Option("a", 1.0, "", 0.0, 2.0), Option("b", 3, ""), Option("c", False, ""), Option("d", "x", "", choices=("x", "y"))
+NUMBER, WHOLE, SWITCH, CHOICE = (
+    Option("a", 1.0, "", 0.0, 2.0),
+    Option("b", 3, ""),
+    Option("c", False, ""),
+    Option("d", "x", "", choices=("x", "y")),
+)
 
 
 @pytest.mark.parametrize(("option", "given", "said"), [

@@ -22,7 +22,9 @@ def scene(seed: int, speed: float = 1.0, frames: int = 2) -> torch.Tensor:
 
 
 def noisy(image: torch.Tensor, sigma: float, seed: int) -> torch.Tensor:
-    return (image + sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))).clamp(0, 1)
+    return (image + sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))).clamp(
+        0, 1
+    )
 
 
 def in_the_same_colors(image: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
@@ -75,7 +77,9 @@ def test_whip_pan_is_no_cut(pan):
     assert find_cuts(thumbnail(frames)) == []
 
 
-@pytest.mark.parametrize("gain, lift", [(3, 0), (1, 0.4), (0, 1), (0, 0)], ids=["burnt", "lifted", "white", "black"])
+@pytest.mark.parametrize(
+    "gain, lift", [(3, 0), (1, 0.4), (0, 1), (0, 0)], ids=["burnt", "lifted", "white", "black"]
+)
 def test_single_flash_or_black_frame_gives_no_cut(gain, lift):
     frames = scene(6, 0.5, 6).clone()
     frames[3] = (frames[3] * gain + lift).clamp(0, 1)
@@ -140,4 +144,9 @@ def test_cuts_between_real_shots_are_found(real_clip):
     phone = [cv2.resize(frame, (320, 180)) for frame in film(real_clip("carphone_pristine.mp4"))]
     mirrored = [frame[:, ::-1] for frame in rabbit]
     close = [cv2.resize(frame[60:150, 20:180], (320, 180)) for frame in rabbit]
-    assert find_cuts([*rabbit[:5], *phone[:4], *mirrored[20:24], *close[24:29], *rabbit[29:33]]) == [5, 9, 13, 18]
+    assert find_cuts([*rabbit[:5], *phone[:4], *mirrored[20:24], *close[24:29], *rabbit[29:33]]) == [
+        5,
+        9,
+        13,
+        18,
+    ]

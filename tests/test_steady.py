@@ -35,7 +35,9 @@ def truth(name: str) -> torch.Tensor:
     if name == "fade":
         return street(8, WIDTH, HEIGHT).clip(1)[0] * torch.linspace(1, 0.3, FRAMES)[:, None, None, None]
     if name == "cut":  # one that nobody found
-        return torch.cat([street(seed, WIDTH, HEIGHT).clip(1)[0].expand(FRAMES // 2, -1, -1, -1) for seed in (9, 10)])
+        return torch.cat(
+            [street(seed, WIDTH, HEIGHT).clip(1)[0].expand(FRAMES // 2, -1, -1, -1) for seed in (9, 10)]
+        )
     return SCENES[name].clip(FRAMES)[0]
 
 
@@ -108,7 +110,9 @@ def steady(name: str, sigma: float, network: str = "flickering") -> torch.Tensor
 
 def background(name: str) -> torch.Tensor:
     """Where nothing of the moving layer is ever seen."""
-    return torch.stack([SCENES[name].render(t).layer != len(SCENES[name].layers) - 1 for t in range(FRAMES)]).all(0)
+    return torch.stack(
+        [SCENES[name].render(t).layer != len(SCENES[name].layers) - 1 for t in range(FRAMES)]
+    ).all(0)
 
 
 @pytest.mark.parametrize("sigma", [1, 2])
@@ -153,7 +157,9 @@ def test_what_does_not_flicker_loses_nothing(network, sigma):
 @pytest.mark.parametrize("speed", [3.0, 22.0])
 def test_no_ghost_is_left_behind_a_small_object(contrast, speed):
     """Where it was one or two frames ago, the worst pixel is no worse than unsteadied."""
-    texture = Texture(77) if contrast is None else lambda u, v: torch.full((*u.shape, 3), 0.5 + contrast / 255)
+    texture = (
+        Texture(77) if contrast is None else lambda u, v: torch.full((*u.shape, 3), 0.5 + contrast / 255)
+    )
     ball = replace(BALL, texture=texture, velocity=(speed, 2.0))
     scene = replace(SCENES["still"], layers=(Layer("plane", 0.1, Texture(55, finest=12.0)), ball))
     frames, masks = scene.clip(FRAMES)[0], [scene.render(t).layer == 1 for t in range(FRAMES)]
@@ -163,7 +169,10 @@ def test_no_ghost_is_left_behind_a_small_object(contrast, speed):
     for t in range(2, FRAMES):
         left = (masks[t - 1] | masks[t - 2]) & ~masks[t]
         errors = [(large[t] - frames[t])[left].abs() for large in (before, after)]
-        assert errors[1].max() <= errors[0].max() + 2 / 255 and errors[1].square().mean() <= errors[0].square().mean()
+        assert (
+            errors[1].max() <= errors[0].max() + 2 / 255
+            and errors[1].square().mean() <= errors[0].square().mean()
+        )
 
 
 def test_brightness_does_not_lag_in_a_fade_nor_in_a_flash():
@@ -223,12 +232,17 @@ def test_half_precision_comes_out_as_it_came_in_and_is_steadied_in_full(dtype):
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("sizes", [((1, 1), (2, 2)), ((9, 7), (9, 7)), ((40, 30), (100, 75)), ((61, 48), (31, 20)), ((2, 64), (3, 90))])
+@pytest.mark.parametrize(
+    "sizes",
+    [((1, 1), (2, 2)), ((9, 7), (9, 7)), ((40, 30), (100, 75)), ((61, 48), (31, 20)), ((2, 64), (3, 90))],
+)
 def test_any_size_ratio_and_number_of_channels(sizes, channels):
     random = torch.Generator().manual_seed(1)
     step = Steady()
     for _ in range(3):
-        source, large = (torch.rand(*size, count, generator=random) for size, count in zip(sizes, (channels, 3)))
+        source, large = (
+            torch.rand(*size, count, generator=random) for size, count in zip(sizes, (channels, 3))
+        )
         after = step(source, large.movedim(-1, 0).contiguous().movedim(0, -1))
         assert after.shape == large.shape and after.isfinite().all() and after.min() >= 0 and after.max() <= 1
 

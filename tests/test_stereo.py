@@ -42,12 +42,20 @@ def pair(frames, depth, chunk=None, **options):
 
 
 def fixed(divergence, view="both", convergence=0.0, **options):
-    return {"divergence": divergence, "view": view, "convergence": convergence, "convergence_mode": "fixed", **options}
+    return {
+        "divergence": divergence,
+        "view": view,
+        "convergence": convergence,
+        "convergence_mode": "fixed",
+        **options,
+    }
 
 
 def random_pair(frames=3, height=20, width=57, channels=3, seed=0):
     generator = torch.Generator().manual_seed(seed)
-    depth = F.interpolate(torch.rand(frames, 1, 5, 7, generator=generator), (height, width), mode="nearest").movedim(1, -1)
+    depth = F.interpolate(
+        torch.rand(frames, 1, 5, 7, generator=generator), (height, width), mode="nearest"
+    ).movedim(1, -1)
     return torch.rand(frames, height, width, channels, generator=generator), (depth * 4).round() / 4
 
 
@@ -65,14 +73,23 @@ def backward_warp(image, disparity, sign):
     x = (torch.arange(width) - sign * disparity) / (width - 1) * 2 - 1
     y = (torch.arange(height) / (height - 1) * 2 - 1)[:, None].expand_as(x)
     grid = torch.stack([x, y], -1)[None]
-    return F.grid_sample(image.movedim(-1, 0)[None], grid, padding_mode="border", align_corners=True)[0].movedim(0, -1)
+    return F.grid_sample(image.movedim(-1, 0)[None], grid, padding_mode="border", align_corners=True)[
+        0
+    ].movedim(0, -1)
 
 
 @lru_cache
 def views(seed, width, height):
     """The source's view of a street with parallax up to 3 % of the width, and of the left and the right eye what is exact and what is hidden."""
     scene = scenes.street(seed, width, height, divergence=3.0, convergence=0.0)
-    return scene, scene.render(), [(view, sign, scene.render(eye=sign), scene.holes(sign)) for view, sign in (("left", 1.0), ("right", -1.0))]
+    return (
+        scene,
+        scene.render(),
+        [
+            (view, sign, scene.render(eye=sign), scene.holes(sign))
+            for view, sign in (("left", 1.0), ("right", -1.0))
+        ],
+    )
 
 
 @pytest.fixture(scope="module", params=[(1280, 720, 3), (1920, 1080, 1)], ids=["720p", "1080p"])
@@ -87,8 +104,14 @@ def scores(request, way):
             picture, holes = made["clip"][index, 0], made[f"{view}_holes"][0, ..., 0] > 0.5
             naive = backward_warp(source.image, scene.disparity(source.depth), sign)
             edges = ~hidden & near_steps(truth.depth)
-            rows.append([psnr(picture, truth.image, ~hidden), psnr(picture, truth.image, edges),
-                         ((holes & hidden).sum() / (holes | hidden).sum()).item(), psnr(naive, truth.image, ~hidden)])
+            rows.append(
+                [
+                    psnr(picture, truth.image, ~hidden),
+                    psnr(picture, truth.image, edges),
+                    ((holes & hidden).sum() / (holes | hidden).sum()).item(),
+                    psnr(naive, truth.image, ~hidden),
+                ]
+            )
     return torch.tensor(rows).mean(0).tolist()
 
 
@@ -113,8 +136,13 @@ def test_a_smaller_depth_gets_the_edges_of_the_picture():
     small = F.interpolate(source.depth[None, None], (180, 320), mode="area")[0, 0][None, ..., None]
     seen = {}
     for edges in ("snap", "smooth"):
-        pictures = [pair(source.image[None], small, **fixed(3.0, view), edges=edges)["clip"][index, 0] for index, (view, *_) in enumerate(eyes)]
-        seen[edges] = [psnr(picture, truth.image, ~hidden) for picture, (_, _, truth, hidden) in zip(pictures, eyes)]
+        pictures = [
+            pair(source.image[None], small, **fixed(3.0, view), edges=edges)["clip"][index, 0]
+            for index, (view, *_) in enumerate(eyes)
+        ]
+        seen[edges] = [
+            psnr(picture, truth.image, ~hidden) for picture, (_, _, truth, hidden) in zip(pictures, eyes)
+        ]
     assert min(snap - smooth for snap, smooth in zip(*seen.values())) > 3
     assert min(seen["snap"]) > 37
 
@@ -126,7 +154,10 @@ def test_edges_put_on_the_source_first_make_better_eyes_of_larger_frames(softene
     source = F.interpolate(large.image.movedim(-1, 0)[None], (360, 640), mode="area")[0].movedim(0, -1)
     depth = F.interpolate(large.depth[None, None], (172, 306), mode="area")
     depth = F.avg_pool2d(F.pad(depth, (1, 1, 1, 1), mode="replicate"), 3, 1) if softened else depth
-    ways = {"snap": snap(depth[0, 0], source), "smooth": F.interpolate(depth, (360, 640), mode="bilinear")[0, 0]}
+    ways = {
+        "snap": snap(depth[0, 0], source),
+        "smooth": F.interpolate(depth, (360, 640), mode="bilinear")[0, 0],
+    }
     seen = {name: [psnr(pair(large.image[None], way[None, ..., None], **fixed(3.0, view))["clip"][index, 0], truth.image, ~hidden)
                    for index, (view, _, truth, hidden) in enumerate(eyes)] for name, way in ways.items()}  # fmt: skip
     assert min(first - second for first, second in zip(*seen.values())) > 0.4
@@ -154,7 +185,8 @@ def test_nothing_changes_by_a_bit_where_there_is_no_parallax(options):
 @pytest.mark.parametrize("view", ["left", "right"])
 def test_a_flat_scene_shifts_by_whole_pixels_exactly(shift, view):
     frames, _ = random_pair(width=64)
-    made = pair(frames, torch.full((3, 20, 64, 1), 0.5 + shift / 4), **fixed(6.25, view, 0.5))  # 4 pixels from depth 0 to 1
+    # 4 pixels from depth 0 to 1
+    made = pair(frames, torch.full((3, 20, 64, 1), 0.5 + shift / 4), **fixed(6.25, view, 0.5))
     picture, holes = made["clip"][0 if view == "left" else 1], made[f"{view}_holes"]
     move = shift if view == "left" else -shift
     assert torch.equal(picture, frames[:, :, (torch.arange(64) - move).clamp(0, 63)])
@@ -175,7 +207,7 @@ def test_the_right_eye_of_a_mirrored_scene_is_the_mirrored_left_eye(options):
 @pytest.mark.parametrize("background", [0.0, 0.3])
 def test_thin_bars_keep_their_width_in_both_eyes(width, parallax, background):
     frames, depth = torch.zeros(1, 4, 100, 3), torch.full((1, 4, 100, 1), background)
-    frames[:, :, 50:50 + width], depth[:, :, 50:50 + width] = 1, 1
+    frames[:, :, 50 : 50 + width], depth[:, :, 50 : 50 + width] = 1, 1
     made = pair(frames, depth, **fixed(parallax))
     assert (made["clip"] > 0.5).all(-1).sum(-1).eq(width).all()
 
@@ -223,11 +255,15 @@ def test_other_kinds_of_input_are_taken(change):
     frames, depth = random_pair(2, 20, 60, 4 if change == "alpha" else 3)
     expected = pair(frames, depth, divergence=6.0)
     if change == "three channels":
-        torch.testing.assert_close(pair(frames, depth.expand(-1, -1, -1, 3), divergence=6.0), expected, rtol=0, atol=0)
+        torch.testing.assert_close(
+            pair(frames, depth.expand(-1, -1, -1, 3), divergence=6.0), expected, rtol=0, atol=0
+        )
     elif change == "half size":
         assert pair(frames, depth[:, ::2, ::2], divergence=6.0)["clip"].shape == expected["clip"].shape
     elif change == "alpha":
-        torch.testing.assert_close(pair(frames[..., :3], depth, divergence=6.0)["clip"], expected["clip"][..., :3], rtol=0, atol=0)
+        torch.testing.assert_close(
+            pair(frames[..., :3], depth, divergence=6.0)["clip"], expected["clip"][..., :3], rtol=0, atol=0
+        )
     else:
         made = pair(frames.half(), depth.half(), divergence=6.0)
         assert {made[port].dtype for port in made} == {torch.float16}
@@ -246,9 +282,14 @@ def test_depth_that_is_no_number_counts_as_far_or_as_near():
 def test_one_eye_may_keep_the_frames_and_the_eyes_may_be_exchanged():
     frames, depth = random_pair()
     for index, view in enumerate(("left", "right")):
-        made, swapped = pair(frames, depth, **fixed(8.0, view)), pair(frames, depth, **fixed(8.0, view, swap_eyes=True))
+        made, swapped = (
+            pair(frames, depth, **fixed(8.0, view)),
+            pair(frames, depth, **fixed(8.0, view, swap_eyes=True)),
+        )
         assert torch.equal(made["clip"][1 - index], frames) and not torch.equal(made["clip"][index], frames)
-        assert torch.equal(swapped["clip"], made["clip"].flip(0)) and torch.equal(swapped["left_holes"], made["right_holes"])
+        assert torch.equal(swapped["clip"], made["clip"].flip(0)) and torch.equal(
+            swapped["left_holes"], made["right_holes"]
+        )
 
 
 def test_the_automatic_screen_plane_splits_the_parallax_and_moves_slowly():
@@ -275,9 +316,17 @@ def test_the_outputs_are_described_before_they_exist():
     assert made["left_holes"] == made["right_holes"] == clip.replace(channels=1)
 
 
-@pytest.mark.parametrize(("frames", "depth", "words"), [
-    ({"views": 2}, {}, "two views"), ({"channels": 1}, {}, "colour frames"), ({}, {"views": 2}, "single-view")])
+@pytest.mark.parametrize(
+    ("frames", "depth", "words"),
+    [
+        ({"views": 2}, {}, "two views"),
+        ({"channels": 1}, {}, "colour frames"),
+        ({}, {"views": 2}, "single-view"),
+    ],
+)
 def test_wrong_inputs_are_refused_with_what_to_do(frames, depth, words):
     clip = ClipInfo(64, 48, Fraction(25), 10)
     with pytest.raises(ValueError, match=words):
-        stereo.describe(resolve(stereo.OPTIONS, {}), clip.replace(**frames), clip.replace(channels=1).replace(**depth))
+        stereo.describe(
+            resolve(stereo.OPTIONS, {}), clip.replace(**frames), clip.replace(channels=1).replace(**depth)
+        )

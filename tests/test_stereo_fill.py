@@ -46,14 +46,23 @@ def revealed(scene, eye, t, frames):
     return shown & scene.holes(eye, t)
 
 
-@pytest.mark.parametrize("camera", [Camera(truck=(3.0, 0.0)), Camera(truck=(-2.0, 0.5), pan=(1.5, 0.0), zoom=1.003)], ids=["truck", "all"])
+@pytest.mark.parametrize(
+    "camera",
+    [Camera(truck=(3.0, 0.0)), Camera(truck=(-2.0, 0.5), pan=(1.5, 0.0), zoom=1.003)],
+    ids=["truck", "all"],
+)
 def test_what_other_frames_show_is_filled_in_3_db_nearer_to_the_truth(camera):
     scene = street(2, WIDTH, HEIGHT, camera=camera, divergence=6.0)
     frames, depth = scene.clip(14)
-    (stretched, *holes), (inpainted, *_) = (pair(frames, depth, fill, divergence=6.0) for fill in ("stretch", "inpaint"))
+    (stretched, *holes), (inpainted, *_) = (
+        pair(frames, depth, fill, divergence=6.0) for fill in ("stretch", "inpaint")
+    )
     for index, eye in enumerate((0.5, -0.5)):
         for t in (3, 9):
-            truth, where = scene.render(t, eye).image, revealed(scene, eye, t, 14) & (holes[index][t, ..., 0] > 0)
+            truth, where = (
+                scene.render(t, eye).image,
+                revealed(scene, eye, t, 14) & (holes[index][t, ..., 0] > 0),
+            )
             assert where.sum() > 500
             assert psnr(inpainted[index, t], truth, where) > psnr(stretched[index, t], truth, where) + 3
 
@@ -89,7 +98,8 @@ def test_what_is_filled_in_stands_still_where_the_background_does():
     for fill in ("stretch", "inpaint"):
         clip, left, _ = pair(frames, depth, fill, view="left")
         inside = (left[1:] > 0) & (left[:-1] > 0)  # holes in two frames running
-        inside[-4:], inside[:, :, :20] = False, False  # no later frame, and none at all, shows what the box and the frame's border hide
+        # no later frame, and none at all, shows what the box and the frame's border hide
+        inside[-4:], inside[:, :, :20] = False, False
         found[fill] = clip[0].diff(dim=0)[inside.expand(-1, -1, -1, 3)].square().mean().sqrt()
     assert found["inpaint"] < 0.01 < found["stretch"]
 
@@ -97,7 +107,9 @@ def test_what_is_filled_in_stands_still_where_the_background_does():
 def test_mixed_rows_streak_less_and_are_no_farther_from_the_truth():
     scene = street(2, WIDTH, HEIGHT, divergence=6.0)
     frames, depth = scene.clip(1)
-    (stretched, *_), (blended, left, _) = (pair(frames, depth, fill, divergence=6.0, view="left") for fill in ("stretch", "blend"))
+    (stretched, *_), (blended, left, _) = (
+        pair(frames, depth, fill, divergence=6.0, view="left") for fill in ("stretch", "blend")
+    )
     below = (left[0, 1:, :, 0] > 0) & (left[0, :-1, :, 0] > 0)
     rough = [clip[0, 0].diff(dim=0)[below].abs().mean() for clip in (stretched, blended)]
     assert rough[1] < 0.9 * rough[0]
@@ -117,7 +129,10 @@ def test_mixed_rows_are_mirrored_in_a_mirrored_scene():
 def test_fills_do_not_depend_on_chunks(fill, chunk):
     scene = street(4, 96, 64, camera=Camera(truck=(3.0, 0.0)))
     frames, depth = scene.clip(16)
-    whole, cut = (pair(frames, depth[:, ::2, ::2], fill, size, divergence=8.0, floating_window=True) for size in (None, chunk))
+    whole, cut = (
+        pair(frames, depth[:, ::2, ::2], fill, size, divergence=8.0, floating_window=True)
+        for size in (None, chunk)
+    )
     assert all(torch.equal(*both) for both in zip(whole, cut))
 
 

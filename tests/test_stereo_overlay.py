@@ -18,7 +18,10 @@ def reported(depth, chunk=None, images=None, **options):
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, **options}
     stage = overlay.load(resolve(stereo.OPTIONS, options), Headless("cpu"))
     images = torch.full((*depth.shape[:3], 3), 0.5) if images is None else images
-    shot, size = Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))), chunk or len(images)
+    shot, size = (
+        Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))),
+        chunk or len(images),
+    )
     made = list(stage(shot, iter(images.split(size)), iter(depth.split(size))))
     return stage.tally, torch.cat([piece["clip"] for piece in made])
 
@@ -38,8 +41,16 @@ def test_the_histogram_has_each_parallax_in_every_unit():
     assert near["degrees"] == pytest.approx(1.274, abs=0.001)  # 2 (atan(111.72 / 4380) - atan(63 / 4380))
 
 
-@pytest.mark.parametrize(("screen", "convergence", "front", "behind"), [
-    ("tv", 0.0, 0.25, 0), ("phone", 0.5, 0, 0), ("cinema", 0.5, 0, 0.75), ("vr headset", 0.5, 0.25, 0.75), ("none", 0.0, 0.25, 0)])
+@pytest.mark.parametrize(
+    ("screen", "convergence", "front", "behind"),
+    [
+        ("tv", 0.0, 0.25, 0),
+        ("phone", 0.5, 0, 0),
+        ("cinema", 0.5, 0, 0.75),
+        ("vr headset", 0.5, 0.25, 0.75),
+        ("none", 0.0, 0.25, 0),
+    ],
+)
 def test_violations_are_shares_of_all_pixels(screen, convergence, front, behind):
     found = reported(quarter_near(), screen=screen, convergence=convergence)[0].figures()
     assert found["beyond_limit"] == {"front": front, "behind": behind}
@@ -59,7 +70,8 @@ def test_cut_off_borders_are_counted_in_frames_unless_a_window_floats():
 
 
 def test_the_picture_shows_what_is_too_near_too_far_and_cut_off():
-    _, (picture, *_) = reported(quarter_near(1, slice(0, 25)), screen="cinema", convergence=0.5)  # 2 pixels either way
+    # 2 pixels either way
+    _, (picture, *_) = reported(quarter_near(1, slice(0, 25)), screen="cinema", convergence=0.5)
     red, _, blue = picture[0, 10]  # comfortable: within 2.2 % in front
     assert blue < red < 0.75
     red, _, blue = picture[0, 60]  # more than 0.5 % behind
@@ -71,13 +83,19 @@ def test_the_picture_shows_what_is_too_near_too_far_and_cut_off():
 def test_figures_go_into_json_and_into_words():
     tally, _ = reported(quarter_near(), screen="tv")
     json.dumps(tally.figures(), allow_nan=False)
-    assert "up to 4.00 % (4.0 px, 48.7 mm, 1.27 degrees)" in tally.text() and "25.00 % of the pixels" in tally.text()
+    assert (
+        "up to 4.00 % (4.0 px, 48.7 mm, 1.27 degrees)" in tally.text()
+        and "25.00 % of the pixels" in tally.text()
+    )
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
 def test_numbers_and_pictures_do_not_depend_on_chunks(chunk):
     generator = torch.Generator().manual_seed(0)
-    depth, images = torch.rand(5, 6, 10, 1, generator=generator), torch.rand(5, 12, 40, 3, generator=generator)
+    depth, images = (
+        torch.rand(5, 6, 10, 1, generator=generator),
+        torch.rand(5, 12, 40, 3, generator=generator),
+    )
     options = {"images": images, "convergence_mode": "auto", "floating_window": True, "screen": "cinema"}
     (whole, pictures), (cut, cut_pictures) = reported(depth, **options), reported(depth, chunk, **options)
     assert whole.figures() == cut.figures() and torch.equal(pictures, cut_pictures)
@@ -85,4 +103,6 @@ def test_numbers_and_pictures_do_not_depend_on_chunks(chunk):
 
 def test_the_picture_is_described_before_it_exists():
     clip = ClipInfo(64, 48, Fraction(25), 10, channels=4)
-    assert overlay.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1)) == {"clip": clip.replace(channels=3)}
+    assert overlay.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1)) == {
+        "clip": clip.replace(channels=3)
+    }

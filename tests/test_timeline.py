@@ -18,38 +18,87 @@ def info(frames: int, fps, **more) -> ClipInfo:
     return ClipInfo(64, 48, Fraction(fps), frames, **more)
 
 
-@pytest.mark.parametrize("given, rate", [
-    ("24000/1001", FILM), ("23.976", FILM), (23.976, FILM), ("23.98", FILM), ("29.97", Fraction(30000, 1001)), (59.94, NTSC60),
-    ("119.88", Fraction(120000, 1001)), ("25", Fraction(25)), (24, Fraction(24)), ("24.0", Fraction(24)), (60.0, Fraction(60)),
-    ("30", Fraction(30)), ("12.5", Fraction(25, 2)), (" 60 ", Fraction(60)), (Fraction(2997, 100), Fraction(2997, 100)),
-])
+@pytest.mark.parametrize(
+    "given, rate",
+    [
+        ("24000/1001", FILM),
+        ("23.976", FILM),
+        (23.976, FILM),
+        ("23.98", FILM),
+        ("29.97", Fraction(30000, 1001)),
+        (59.94, NTSC60),
+        ("119.88", Fraction(120000, 1001)),
+        ("25", Fraction(25)),
+        (24, Fraction(24)),
+        ("24.0", Fraction(24)),
+        (60.0, Fraction(60)),
+        ("30", Fraction(30)),
+        ("12.5", Fraction(25, 2)),
+        (" 60 ", Fraction(60)),
+        (Fraction(2997, 100), Fraction(2997, 100)),
+    ],
+)
 def test_a_rate_is_read_exactly(given, rate):
     assert parse_fps(given) == rate
 
 
-@pytest.mark.parametrize("given", ["", "fast", "0", "-24", "24/0", "1e9999999", "nan", "inf", float("nan"), "5000", "24/1/2", None])
+@pytest.mark.parametrize(
+    "given", ["", "fast", "0", "-24", "24/0", "1e9999999", "nan", "inf", float("nan"), "5000", "24/1/2", None]
+)
 def test_what_is_no_rate_is_refused_in_one_sentence(given):
     with pytest.raises(ValueError, match=r"^A frame rate .*\.$"):
         parse_fps(given)
 
 
-@pytest.mark.parametrize("fps, fps_out, table", [
-    (24, 60, [(0, 0), (0, "2/5"), (0, "4/5"), (1, "1/5"), (1, "3/5"), (2, 0)]),
-    (FILM, NTSC60, [(0, 0), (0, "2/5"), (0, "4/5"), (1, "1/5"), (1, "3/5"), (2, 0)]),
-    (25, 60, [(0, 0), (0, "5/12"), (0, "5/6"), (1, "1/4"), (1, "2/3"), (2, "1/12"), (2, "1/2"), (2, "11/12"), (3, "1/3")]),
-    (30, 24, [(0, 0), (1, "1/4"), (2, "1/2"), (3, "3/4"), (5, 0)]),
-    (60, 24, [(0, 0), (2, "1/2"), (5, 0), (7, "1/2")]),
-    (24, 72, [(0, 0), (0, "1/3"), (0, "2/3"), (1, 0)]),
-])
+@pytest.mark.parametrize(
+    "fps, fps_out, table",
+    [
+        (24, 60, [(0, 0), (0, "2/5"), (0, "4/5"), (1, "1/5"), (1, "3/5"), (2, 0)]),
+        (FILM, NTSC60, [(0, 0), (0, "2/5"), (0, "4/5"), (1, "1/5"), (1, "3/5"), (2, 0)]),
+        (
+            25,
+            60,
+            [
+                (0, 0),
+                (0, "5/12"),
+                (0, "5/6"),
+                (1, "1/4"),
+                (1, "2/3"),
+                (2, "1/12"),
+                (2, "1/2"),
+                (2, "11/12"),
+                (3, "1/3"),
+            ],
+        ),
+        (30, 24, [(0, 0), (1, "1/4"), (2, "1/2"), (3, "3/4"), (5, 0)]),
+        (60, 24, [(0, 0), (2, "1/2"), (5, 0), (7, "1/2")]),
+        (24, 72, [(0, 0), (0, "1/3"), (0, "2/3"), (1, 0)]),
+    ],
+)
 def test_where_output_frames_lie(fps, fps_out, table):
     clip = info(1000, fps)
-    assert [position(j, 0, 1000, clip, Fraction(fps_out)) for j in range(len(table))] == [(i, Fraction(t)) for i, t in table]
+    assert [position(j, 0, 1000, clip, Fraction(fps_out)) for j in range(len(table))] == [
+        (i, Fraction(t)) for i, t in table
+    ]
 
 
-@pytest.mark.parametrize("frames, fps, fps_out, count", [
-    (10_000, 24, 60, 25_000), (10_000, FILM, NTSC60, 25_000), (10_000, 25, 60, 24_000), (250, 25, 50, 500), (132, 25, 60, 317),
-    (300, 30, 24, 240), (301, 30, 24, 241), (100, 60, 24, 40), (1, 60, 24, 0), (2, 60, 24, 1), (7, 25, 175, 49), (3600, FILM, 24, 3604),
-])
+@pytest.mark.parametrize(
+    "frames, fps, fps_out, count",
+    [
+        (10_000, 24, 60, 25_000),
+        (10_000, FILM, NTSC60, 25_000),
+        (10_000, 25, 60, 24_000),
+        (250, 25, 50, 500),
+        (132, 25, 60, 317),
+        (300, 30, 24, 240),
+        (301, 30, 24, 241),
+        (100, 60, 24, 40),
+        (1, 60, 24, 0),
+        (2, 60, 24, 1),
+        (7, 25, 175, 49),
+        (3600, FILM, 24, 3604),
+    ],
+)
 def test_how_many_frames_there_are(frames, fps, fps_out, count):
     assert output_count(info(frames, fps), Fraction(fps_out)) == count
 
@@ -71,24 +120,39 @@ def test_shots_share_out_all_output_frames_and_stay_inside(fps_out):
 
 def test_a_multiplier_gives_every_shot_its_frames_times_so_many():
     clip = info(20, FILM, cuts=(3, 4, 11))
-    assert [output_range(*shot, clip, FILM * 3) for shot in clip.shots] == [range(3 * a, 3 * b) for a, b in clip.shots]
+    assert [output_range(*shot, clip, FILM * 3) for shot in clip.shots] == [
+        range(3 * a, 3 * b) for a, b in clip.shots
+    ]
 
 
-UNEVEN = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 36))  # with a long frame in the middle; 40 hundredths in all
+# with a long frame in the middle; 40 hundredths in all
+UNEVEN = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 36))
 
 
 def test_a_varying_rate_is_resampled_on_its_true_times():
     clip = info(6, 15, times=UNEVEN, cuts=(4,))
     assert [position(j, 0, 6, clip, Fraction(50)) for j in range(20)][:12] == [
-        (0, 0), (0, Fraction(1, 2)), (1, 0), (1, Fraction(1, 2)), (2, 0), (2, Fraction(1, 6)), (2, Fraction(1, 3)), (2, Fraction(1, 2)),
-        (2, Fraction(2, 3)), (2, Fraction(5, 6)), (3, 0), (3, Fraction(1, 2))]
+        (0, 0),
+        (0, Fraction(1, 2)),
+        (1, 0),
+        (1, Fraction(1, 2)),
+        (2, 0),
+        (2, Fraction(1, 6)),
+        (2, Fraction(1, 3)),
+        (2, Fraction(1, 2)),
+        (2, Fraction(2, 3)),
+        (2, Fraction(5, 6)),
+        (3, 0),
+        (3, Fraction(1, 2)),
+    ]
     assert [output_range(*shot, clip, Fraction(50)) for shot in clip.shots] == [range(0, 12), range(12, 20)]
 
 
 def test_times_that_begin_late_or_outlast_the_mean_rate_still_fill_the_clip():
     late = info(6, 15, times=tuple(time + 7 for time in UNEVEN))
     assert [position(j, 0, 6, late, Fraction(50)) for j in range(20)] == [
-        position(j, 0, 6, late.replace(times=UNEVEN), Fraction(50)) for j in range(20)]
+        position(j, 0, 6, late.replace(times=UNEVEN), Fraction(50)) for j in range(20)
+    ]
     short = info(6, 20, times=UNEVEN, cuts=(5,))
     assert [output_edge(edge, short, Fraction(50)) for edge in (0, 5, 6)] == [0, 15, 15]
 
@@ -99,8 +163,15 @@ def test_times_that_begin_late_or_outlast_the_mean_rate_still_fill_the_clip():
 def test_walking_a_shot_gives_what_the_rule_says(times, fps_out, cuts):
     clip = info(6, 15, times=times, cuts=cuts)
     for start, stop in clip.shots:
-        walked = [(gap.left, t) for gap in gaps(Shot(start, clip), iter(range(start, stop)), Fraction(fps_out)) for t in gap.times]
-        assert walked == [position(j, start, stop, clip, Fraction(fps_out)) for j in output_range(start, stop, clip, Fraction(fps_out))]
+        walked = [
+            (gap.left, t)
+            for gap in gaps(Shot(start, clip), iter(range(start, stop)), Fraction(fps_out))
+            for t in gap.times
+        ]
+        assert walked == [
+            position(j, start, stop, clip, Fraction(fps_out))
+            for j in output_range(start, stop, clip, Fraction(fps_out))
+        ]
 
 
 def test_a_walk_reads_no_further_than_the_right_neighbour():
@@ -113,20 +184,26 @@ def test_a_walk_reads_no_further_than_the_right_neighbour():
 LONG = 10_000  # frames
 
 
-@pytest.mark.parametrize("fps, fps_out, count, ended, exact, last", [
-    (24, "60", 25_000, 24_998, 5_000, (9_998, "4/5")),
-    ("23.976", "59.94", 25_000, 24_998, 5_000, (9_998, "4/5")),
-    (25, "60", 24_000, 23_998, 2_000, (9_998, "3/4")),
-    (30, "24", 8_000, 8_000, 2_000, (9_998, "3/4")),
-    (60, "24", 4_000, 4_000, 2_000, (9_997, "1/2")),
-    (25, "50", 20_000, 19_999, 10_000, (9_999, 0)),
-    (24, "23.976", 9_990, 9_990, 10, (9_998, "989/1000")),
-])
+@pytest.mark.parametrize(
+    "fps, fps_out, count, ended, exact, last",
+    [
+        (24, "60", 25_000, 24_998, 5_000, (9_998, "4/5")),
+        ("23.976", "59.94", 25_000, 24_998, 5_000, (9_998, "4/5")),
+        (25, "60", 24_000, 23_998, 2_000, (9_998, "3/4")),
+        (30, "24", 8_000, 8_000, 2_000, (9_998, "3/4")),
+        (60, "24", 4_000, 4_000, 2_000, (9_997, "1/2")),
+        (25, "50", 20_000, 19_999, 10_000, (9_999, 0)),
+        (24, "23.976", 9_990, 9_990, 10, (9_998, "989/1000")),
+    ],
+)
 def test_a_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, count, ended, exact, last):
     """How many frames there are when the duration stays, and when the last frame ends the clip; how many of them fall on a frame of the
     source, and where the last one lies that does not hold the end."""
     clip = info(LONG, parse_fps(fps))
-    kept, end = (describe(resolve(OPTIONS, {"target_fps": fps_out, "ending": ending}), clip)["clip"] for ending in ("keep duration", "last frame"))
+    kept, end = (
+        describe(resolve(OPTIONS, {"target_fps": fps_out, "ending": ending}), clip)["clip"]
+        for ending in ("keep duration", "last frame")
+    )
     assert (kept.frames, end.frames, kept.fps) == (count, ended, parse_fps(fps_out))
     assert abs(kept.duration - clip.duration) <= 1 / kept.fps / 2
     places = [divmod(j * clip.fps / kept.fps, 1) for j in range(count)]
@@ -140,17 +217,29 @@ def test_a_long_clip_of_varying_rate_keeps_its_true_times():
     times = tuple(Fraction(8 * (n // 3) + (0, 2, 4)[n % 3], 60) for n in range(LONG))
     end = 2 * times[-1] - times[-2]  # the last frame lasts as long as the one before it
     clip = info(LONG, LONG / end, times=times)
-    steps = [(n, Fraction(step, (2, 2, 4)[n % 3])) for n in range(LONG - 1) for step in range((2, 2, 4)[n % 3])]
+    steps = [
+        (n, Fraction(step, (2, 2, 4)[n % 3])) for n in range(LONG - 1) for step in range((2, 2, 4)[n % 3])
+    ]
     made = describe(resolve(OPTIONS, {"target_fps": "60"}), clip)["clip"]
     assert (made.frames, made.times, len(steps)) == (26_668, None, 26_664)
-    assert [position(j, 0, LONG, clip, Fraction(60)) for j in range(made.frames)] == steps + [(LONG - 1, 0)] * 4
-    assert describe(resolve(OPTIONS, {"target_fps": "60", "ending": "last frame"}), clip)["clip"].frames == len(steps) + 1
+    assert [position(j, 0, LONG, clip, Fraction(60)) for j in range(made.frames)] == steps + [
+        (LONG - 1, 0)
+    ] * 4
+    assert (
+        describe(resolve(OPTIONS, {"target_fps": "60", "ending": "last frame"}), clip)["clip"].frames
+        == len(steps) + 1
+    )
 
 
-@pytest.mark.parametrize("options, count, seconds", [
-    ({"multiplier": 4}, 40_000, Fraction(5000, 3)), ({"target_fps": "60"}, 25_000, Fraction(3125, 3)),
-    ({"multiplier": 5, "ending": "last frame"}, 49_996, Fraction(12499, 6)), ({"target_fps": "24000/1001", "multiplier": 1}, None, None),
-])
+@pytest.mark.parametrize(
+    "options, count, seconds",
+    [
+        ({"multiplier": 4}, 40_000, Fraction(5000, 3)),
+        ({"target_fps": "60"}, 25_000, Fraction(3125, 3)),
+        ({"multiplier": 5, "ending": "last frame"}, 49_996, Fraction(12499, 6)),
+        ({"target_fps": "24000/1001", "multiplier": 1}, None, None),
+    ],
+)
 def test_slow_motion_plays_longer_at_the_same_rate(options, count, seconds):
     options = resolve(OPTIONS, {"slow_motion": True, **options})
     if count is None:
@@ -161,11 +250,39 @@ def test_slow_motion_plays_longer_at_the_same_rate(options, count, seconds):
     assert (slow.frames, slow.fps, slow.duration) == (count, 24, seconds)
 
 
-@pytest.mark.parametrize("fps_out, table", [
-    (60, [(0, 1, 0), (0, 1, "2/5"), (0, 1, "4/5"), (1, 2, "1/5"), (1, 2, "3/5"), (2, 0, 0), (2, 0, "2/5"), (2, 0, "4/5")]),
-    (72, [(0, 1, 0), (0, 1, "1/3"), (0, 1, "2/3"), (1, 2, 0), (1, 2, "1/3"), (1, 2, "2/3"), (2, 0, 0), (2, 0, "1/3"), (2, 0, "2/3")]),
-    (16, [(0, 1, 0), (1, 2, "1/2")]),
-])
+@pytest.mark.parametrize(
+    "fps_out, table",
+    [
+        (
+            60,
+            [
+                (0, 1, 0),
+                (0, 1, "2/5"),
+                (0, 1, "4/5"),
+                (1, 2, "1/5"),
+                (1, 2, "3/5"),
+                (2, 0, 0),
+                (2, 0, "2/5"),
+                (2, 0, "4/5"),
+            ],
+        ),
+        (
+            72,
+            [
+                (0, 1, 0),
+                (0, 1, "1/3"),
+                (0, 1, "2/3"),
+                (1, 2, 0),
+                (1, 2, "1/3"),
+                (1, 2, "2/3"),
+                (2, 0, 0),
+                (2, 0, "1/3"),
+                (2, 0, "2/3"),
+            ],
+        ),
+        (16, [(0, 1, 0), (1, 2, "1/2")]),
+    ],
+)
 def test_a_loop_moves_from_its_last_frame_to_its_first(fps_out, table):
     assert around(info(3, 24), fps_out) == [(left, right, Fraction(t)) for left, right, t in table]
 
@@ -174,12 +291,16 @@ def test_a_long_loop_has_no_seam():
     """Every step is as long as any other, the one from the end to the beginning too."""
     walked = around(info(LONG, 25), 60)
     assert len(walked) == 24_000
-    assert walked == [(left, (left + 1) % LONG, t) for left, t in (divmod(Fraction(5 * j, 12), 1) for j in range(24_000))]
+    assert walked == [
+        (left, (left + 1) % LONG, t) for left, t in (divmod(Fraction(5 * j, 12), 1) for j in range(24_000))
+    ]
 
 
 def around(clip: ClipInfo, fps_out: int) -> list[tuple[int, int, Fraction]]:
     """Numbers of both frames, and the part of the way, of every output frame of a loop."""
-    moments = (Moment(number, torch.full((1, 1, 1, 3), number / clip.frames)) for number in range(clip.frames))
+    moments = (
+        Moment(number, torch.full((1, 1, 1, 3), number / clip.frames)) for number in range(clip.frames)
+    )
     walked = due(Shot(0, clip), moments, Fraction(fps_out), Schedule(""), smooth=False, loop=True)
     count = output_count(clip, Fraction(fps_out))
     return [(one.left.number, one.right.number, one.t) for one in list(walked)[:count]]

@@ -14,7 +14,16 @@ from stereoreel.image.resize import resize
 from stereoreel.stages.upscale import OPTIONS, describe
 from stereoreel.stages.upscale.builtin import load
 
-SIZES = [(20, 30, 40, 60), (37, 53, 91, 31), (64, 64, 7, 9), (1, 1, 5, 5), (5, 5, 1, 1), (33, 70, 33, 140), (2, 300, 3, 17), (9, 16, 9, 16)]
+SIZES = [
+    (20, 30, 40, 60),
+    (37, 53, 91, 31),
+    (64, 64, 7, 9),
+    (1, 1, 5, 5),
+    (5, 5, 1, 1),
+    (33, 70, 33, 140),
+    (2, 300, 3, 17),
+    (9, 16, 9, 16),
+]
 
 
 def random_frames(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -22,7 +31,10 @@ def random_frames(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def by_pillow(frame: torch.Tensor, height: int, width: int, method) -> torch.Tensor:
-    planes = [Image.fromarray(plane.contiguous().numpy()).resize((width, height), method) for plane in frame.unbind(-1)]
+    planes = [
+        Image.fromarray(plane.contiguous().numpy()).resize((width, height), method)
+        for plane in frame.unbind(-1)
+    ]
     return torch.from_numpy(np.stack(planes, -1))
 
 
@@ -38,7 +50,9 @@ def test_resize_is_pillows(size, method):
     height, width, new_height, new_width = size
     frame = random_frames(height, width, 3)
     wanted = by_pillow(frame, new_height, new_width, getattr(Image, method.upper()))
-    torch.testing.assert_close(resize(frame[None], new_height, new_width, method, clamp=False)[0], wanted, atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        resize(frame[None], new_height, new_width, method, clamp=False)[0], wanted, atol=1e-5, rtol=0
+    )
 
 
 def test_area_is_the_mean_of_what_a_pixel_covers():
@@ -50,7 +64,9 @@ def test_area_is_the_mean_of_what_a_pixel_covers():
 
 @pytest.mark.parametrize("method", ["lanczos", "bilinear", "area"])
 def test_flat_stays_flat_and_equal_size_stays_equal(method):
-    torch.testing.assert_close(resize(torch.full((1, 13, 17, 3), 0.3), 29, 11, method), torch.full((1, 29, 11, 3), 0.3))
+    torch.testing.assert_close(
+        resize(torch.full((1, 13, 17, 3), 0.3), 29, 11, method), torch.full((1, 29, 11, 3), 0.3)
+    )
     frames = random_frames(2, 13, 17, 3)
     assert resize(frames, 13, 17, method).equal(frames)
 
@@ -90,14 +106,18 @@ def test_sizes_are_rounded_to_the_nearest_pixel():
 
 def test_mirroring_before_is_mirroring_after(host):
     frames = random_frames(1, 45, 37, 3)
-    torch.testing.assert_close(upscaled(frames.flip(2), 1, host, factor=2.25), upscaled(frames, 1, host, factor=2.25).flip(2))
+    torch.testing.assert_close(
+        upscaled(frames.flip(2), 1, host, factor=2.25), upscaled(frames, 1, host, factor=2.25).flip(2)
+    )
 
 
 def test_channels_do_not_mix(host):
     frames = random_frames(1, 24, 31, 4)
     large = upscaled(frames, 1, host)
     for channel in range(4):
-        torch.testing.assert_close(large[..., channel:channel + 1], upscaled(frames[..., channel:channel + 1], 1, host))
+        torch.testing.assert_close(
+            large[..., channel : channel + 1], upscaled(frames[..., channel : channel + 1], 1, host)
+        )
 
 
 def test_impossible_requests_are_refused_in_words():

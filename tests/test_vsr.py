@@ -37,7 +37,9 @@ def small(move: str) -> torch.Tensor:
 
 
 def noisy(frames: torch.Tensor, sigma: float = NOISE) -> torch.Tensor:
-    return (frames + sigma * torch.randn(frames.shape, generator=torch.Generator().manual_seed(7))).clamp(0, 1)
+    return (frames + sigma * torch.randn(frames.shape, generator=torch.Generator().manual_seed(7))).clamp(
+        0, 1
+    )
 
 
 def lanczos(frames: torch.Tensor) -> torch.Tensor:
@@ -78,7 +80,9 @@ def test_clean_real_footage_loses_nothing(host, real_clip):
     import av
 
     with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
-        pictures = [frame.to_ndarray(format="rgb24") for _, frame in zip(range(46), container.decode(video=0))][40:]
+        pictures = [
+            frame.to_ndarray(format="rgb24") for _, frame in zip(range(46), container.decode(video=0))
+        ][40:]
     frames = torch.stack([torch.from_numpy(picture) for picture in pictures]).float() / 255
     truth, seen = resize(frames, 360, 640, "area"), resize(frames, 180, 320, "area")
     assert psnr(enhanced(seen, host), truth) >= psnr(lanczos(seen), truth) - 0.1
@@ -138,7 +142,10 @@ def test_tiny_and_short_clips_keep_the_contract(host, size, frames):
 def test_alpha_is_fused_with_its_picture(host):
     matte = (small("still")[..., :1] > 0.5).float()
     frames = torch.cat([noisy(small("still")), noisy(matte, 0.05)], -1)
-    assert psnr(enhanced(frames, host)[..., 3:], lanczos(matte)) >= psnr(lanczos(frames)[..., 3:], lanczos(matte)) + 1.5
+    assert (
+        psnr(enhanced(frames, host)[..., 3:], lanczos(matte))
+        >= psnr(lanczos(frames)[..., 3:], lanczos(matte)) + 1.5
+    )
 
 
 def test_strength_zero_is_lanczos_and_one_half_lies_between(host):

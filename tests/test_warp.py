@@ -22,14 +22,28 @@ def eye(size, left, channels=3, seed=0, strength=20.0, image_type=torch.float32)
     coarse = torch.rand(1, 1, max(1, size[0] // 4), max(1, size[1] // 9), generator=generator)
     steps = (F.interpolate(coarse, size, mode="nearest") * 5).round() / 5
     slants = F.interpolate(coarse.flip(3), size, mode="bilinear")
-    near = torch.where(torch.rand(size, generator=generator) < 0.02, 1.0, torch.where(slants[0, 0] > 0.5, slants[0, 0], steps[0, 0]))
+    near = torch.where(
+        torch.rand(size, generator=generator) < 0.02,
+        1.0,
+        torch.where(slants[0, 0] > 0.5, slants[0, 0], steps[0, 0]),
+    )
     image = torch.rand(*size, channels, generator=generator).to(image_type)
-    return warp.Eye(image, near * strength - 5, 0.5, left, torch.empty_like(image), image.new_empty(size), torch.empty(size, dtype=torch.int32))
+    return warp.Eye(
+        image,
+        near * strength - 5,
+        0.5,
+        left,
+        torch.empty_like(image),
+        image.new_empty(size),
+        torch.empty(size, dtype=torch.int32),
+    )
 
 
 def made(one, way):
     """What is written for an eye."""
-    one = one._replace(**{name: torch.empty_like(getattr(one, name)) for name in ("picture", "holes", "source")})
+    one = one._replace(
+        **{name: torch.empty_like(getattr(one, name)) for name in ("picture", "holes", "source")}
+    )
     way([one])
     return one
 
@@ -61,10 +75,19 @@ def test_numba_survives_parallax_that_is_no_number():
 
 def test_numba_needs_no_folder_to_keep_its_code_in(tmp_path):
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
-    program = ("import torch, sys; sys.path.insert(0, sys.argv[1]); import numba.core.caching as caching; caching.CacheImpl._locator_classes = [];"
-               "from stereoreel.stages.stereo.warp import compiled; print(compiled().__module__)")  # as where no folder can be written
+    program = (
+        "import torch, sys; sys.path.insert(0, sys.argv[1]); import numba.core.caching as caching; caching.CacheImpl._locator_classes = [];"
+        # as where no folder can be written
+        "from stereoreel.stages.stereo.warp import compiled; print(compiled().__module__)"
+    )
     environment = {**os.environ, "STEREOREEL_NUMBA": "1"}
-    done = subprocess.run([sys.executable, "-c", program, str(ROOT)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(ROOT)],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
     assert done.stdout.strip() == "stereoreel_stereo_compiled", done.stderr
 
 
@@ -72,7 +95,11 @@ def test_what_numba_keeps_serves_the_terminal_and_comfyui(tmp_path):
     """There the same file is a module of another name; what one has compiled, the other finds."""
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
     (tmp_path / "custom_nodes").mkdir()
-    shutil.copytree(ROOT / "stereoreel", tmp_path / "custom_nodes" / "stereoreel", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        ROOT / "stereoreel",
+        tmp_path / "custom_nodes" / "stereoreel",
+        ignore=shutil.ignore_patterns("__pycache__"),
+    )
     program = "import importlib, sys; sys.path[:0] = sys.argv[2:]; print(sum(importlib.import_module(sys.argv[1])._warp.stats.cache_hits.values()))"
     hits = [subprocess.run([sys.executable, "-c", program, f"{name}.stages.stereo.compiled", place], cwd=tmp_path,
                            capture_output=True, text=True).stdout
@@ -93,13 +120,17 @@ def test_the_way_of_a_gpu_gives_the_same(size, left, image_type):
         one = eye(size, left, strength=strength, image_type=image_type)
         expected, found = made(one, warp.move_rows), made(one, lambda eyes: warp.move_rows(eyes, wait=False))
         assert torch.equal(found.holes, expected.holes) and torch.equal(found.source, expected.source)
-        torch.testing.assert_close(found.picture, expected.picture, rtol=0, atol=1e-6 if image_type == torch.float32 else 1e-3)
+        torch.testing.assert_close(
+            found.picture, expected.picture, rtol=0, atol=1e-6 if image_type == torch.float32 else 1e-3
+        )
 
 
 def test_a_gpu_is_asked_for_nothing():
     """Tensors without values stand in: whatever needs one raises."""
     one = eye((20, 30), True)
-    one = one._replace(**{name: part.to("meta") for name, part in one._asdict().items() if isinstance(part, torch.Tensor)})
+    one = one._replace(
+        **{name: part.to("meta") for name, part in one._asdict().items() if isinstance(part, torch.Tensor)}
+    )
     with pytest.raises((RuntimeError, NotImplementedError)):
         warp.move_rows([one])
     warp.move([one, one._replace(left=False)])

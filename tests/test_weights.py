@@ -31,7 +31,18 @@ def nowhere_else(monkeypatch):
 
 # Names and folders
 
-BAD = ["../net.pth", "a/../../net.pth", "/etc/net.pth", "C:\\net.pth", "C:net.pth", "\\\\host\\share\\net.pth", "..\\net.pth", "", ".", "a\0.pth"]
+BAD = [
+    "../net.pth",
+    "a/../../net.pth",
+    "/etc/net.pth",
+    "C:\\net.pth",
+    "C:net.pth",
+    "\\\\host\\share\\net.pth",
+    "..\\net.pth",
+    "",
+    ".",
+    "a\0.pth",
+]
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -80,20 +91,30 @@ def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
     monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: comfy / "models")
     monkeypatch.delenv("STEREOREEL_MODELS", raising=False)
     host = Headless("cpu")
-    assert host.folder("upscale") == comfy / "models" / "upscale_models" and host.folder("depth") == comfy / "models" / "depthanything"
+    assert (
+        host.folder("upscale") == comfy / "models" / "upscale_models"
+        and host.folder("depth") == comfy / "models" / "depthanything"
+    )
     (comfy / "models" / "upscale_models").mkdir(parents=True)
     (comfy / "models" / "upscale_models" / "theirs.pth").touch()
     monkeypatch.setenv("STEREOREEL_MODELS", os.pathsep.join([str(tmp_path / "one"), str(tmp_path / "two")]))
     (tmp_path / "two" / "upscale").mkdir(parents=True)
     (tmp_path / "two" / "upscale" / "ours.pth").touch()
     host = Headless("cpu")
-    assert sorted(host.files("upscale")) == ["ours.pth", "theirs.pth"] and host.folder("upscale") == tmp_path / "one" / "upscale"
+    assert (
+        sorted(host.files("upscale")) == ["ours.pth", "theirs.pth"]
+        and host.folder("upscale") == tmp_path / "one" / "upscale"
+    )
 
 
 # The catalogue
 
 # whose files no public list of hashes names: fetch says so, and tells the hash it got
-AUTHORS = ("https://huggingface.co/depth-anything/", "https://huggingface.co/JunhaoZhuang/", "https://github.com/OpenImagingLab/")
+AUTHORS = (
+    "https://huggingface.co/depth-anything/",
+    "https://huggingface.co/JunhaoZhuang/",
+    "https://github.com/OpenImagingLab/",
+)
 
 
 def test_every_file_of_the_catalogue_can_be_fetched_and_found():
@@ -101,8 +122,15 @@ def test_every_file_of_the_catalogue_can_be_fetched_and_found():
         for entry in catalog.models(kind).values():
             assert entry.file == next((part.file for part in entry.parts.values()), None)
             for part in entry.parts.values():
-                assert weights.checked(part.file) == part.file and weights.is_weights(part.file) and isinstance(part.also, tuple)
-                assert part.url is None or (urlsplit(part.url).scheme == "https" and urlsplit(part.url).path.endswith(part.file.rsplit("/", 1)[-1]))
+                assert (
+                    weights.checked(part.file) == part.file
+                    and weights.is_weights(part.file)
+                    and isinstance(part.also, tuple)
+                )
+                assert part.url is None or (
+                    urlsplit(part.url).scheme == "https"
+                    and urlsplit(part.url).path.endswith(part.file.rsplit("/", 1)[-1])
+                )
                 assert part.sha256 is None or (len(part.sha256) == 64 and int(part.sha256, 16))
                 from_authors = part.url is None or part.url.startswith(AUTHORS)
                 assert part.optional or part.sha256 or from_authors, f"{part.file} could not be verified"
@@ -140,9 +168,17 @@ def test_missing_weights_are_told_in_one_sentence(host, tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         choose("upscale", MODEL, host)
     said = str(error.value)
-    for fact in ("RealESRGAN_x2plus.pth", "67 MB", "BSD-3-Clause", str(tmp_path / "models" / "upscale"), f"python -m stereoreel fetch {MODEL}"):
+    for fact in (
+        "RealESRGAN_x2plus.pth",
+        "67 MB",
+        "BSD-3-Clause",
+        str(tmp_path / "models" / "upscale"),
+        f"python -m stereoreel fetch {MODEL}",
+    ):
         assert fact in said
-    assert f'--folder "{tmp_path / "models" / "upscale"}"' in said, "the command must put it where this host looks"
+    assert f'--folder "{tmp_path / "models" / "upscale"}"' in said, (
+        "the command must put it where this host looks"
+    )
     assert "\n" not in said and said.count(". ") == 0
 
 
@@ -163,9 +199,16 @@ def test_a_file_of_the_users_is_a_model(host):
     put(host, "upscale_models", "RealESRGAN_x4plus.pth")
     assert catalog.own_files("upscale", host) == ["4x_foo.pth", "sub/bar.safetensors"]
     entry, _ = choose("upscale", "4x_foo.pth", host)
-    assert (entry.name, entry.file, entry.arch, entry.license) == ("4x_foo.pth", "4x_foo.pth", "spandrel", "see its source")
+    assert (entry.name, entry.file, entry.arch, entry.license) == (
+        "4x_foo.pth",
+        "4x_foo.pth",
+        "spandrel",
+        "see its source",
+    )
     assert choose("upscale", "sub/bar.safetensors", host)[0].file == "sub/bar.safetensors"
-    assert choose("upscale", "RealESRGAN_x4plus.pth", host)[0].name == "realesrgan-x4plus", "a known file is run as its entry"
+    assert choose("upscale", "RealESRGAN_x4plus.pth", host)[0].name == "realesrgan-x4plus", (
+        "a known file is run as its entry"
+    )
     assert "*" not in catalog.models("upscale") and "4x_foo.pth" not in catalog.names("upscale")
 
 
@@ -173,7 +216,10 @@ def test_a_file_of_the_users_is_a_model(host):
 def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
     put(host, "upscale_models", "4x_foo.pth")
     put(host, "upscale_models", "notes.txt")
-    with pytest.raises(ValueError, match=f"no upscale model named {name}; choose one of: auto, {MODEL}, .*, builtin, 4x_foo.pth"):
+    with pytest.raises(
+        ValueError,
+        match=f"no upscale model named {name}; choose one of: auto, {MODEL}, .*, builtin, 4x_foo.pth",
+    ):
         choose("upscale", name, host)
 
 
@@ -221,8 +267,14 @@ def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypa
         (tmp_path / "upscale_models" / name).write_bytes(whole(1_600_000))
     assert main(["models"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "model=" in line}
-    assert "missing: RealESRGAN_x2plus.pth" in lines[f"upscale.model={MODEL}"] and "67 MB" in lines[f"upscale.model={MODEL}"]
-    assert "here, without the optional realesr-general-wdn-x4v3.pth (auto)" in lines["upscale.model=realesr-general-x4v3"]
+    assert (
+        "missing: RealESRGAN_x2plus.pth" in lines[f"upscale.model={MODEL}"]
+        and "67 MB" in lines[f"upscale.model={MODEL}"]
+    )
+    assert (
+        "here, without the optional realesr-general-wdn-x4v3.pth (auto)"
+        in lines["upscale.model=realesr-general-x4v3"]
+    )
     assert all(word in lines["upscale.model=4x_foo.pth"] for word in ("see its source", "1.6 MB", "here"))
     assert main(["fetch", "--list"]) == 0
     told = capsys.readouterr().out
@@ -234,9 +286,17 @@ def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monke
     graph = tmp_path / "graph.json"
     graph.write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
     monkeypatch.setattr("stereoreel.cli.main.find_video", lambda *names: tmp_path / "in.mkv")
-    monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: UnreadClip().clip)
-    for name, said in [(MODEL, "needs RealESRGAN_x2plus.pth"), ("4x_gone.pth", "no upscale model named 4x_gone.pth")]:
-        assert main(["run", str(graph), "--output", str(tmp_path / "out.mp4"), "--set", f"upscale.model={name}"]) == 1
+    monkeypatch.setattr(
+        "stereoreel.media.open.open_file", lambda path, options, name, **more: UnreadClip().clip
+    )
+    for name, said in [
+        (MODEL, "needs RealESRGAN_x2plus.pth"),
+        ("4x_gone.pth", "no upscale model named 4x_gone.pth"),
+    ]:
+        assert (
+            main(["run", str(graph), "--output", str(tmp_path / "out.mp4"), "--set", f"upscale.model={name}"])
+            == 1
+        )
         error = capsys.readouterr().err
         assert error.startswith("error: RealESRGAN Upscale (node 2): ") and said in error
     assert names(tmp_path) == ["graph.json"]
@@ -288,7 +348,9 @@ def test_the_format_is_told_by_contents_and_not_by_the_ending(tmp_path):
     saved(tmp_path / "old.bin", state, _use_new_zipfile_serialization=False)
     for name in ("tensors.pth", "new.safetensors", "old.bin"):
         made = read(tmp_path / name)
-        assert all(torch.equal(made[key], state[key]) and made[key].dtype == state[key].dtype for key in state), name
+        assert all(
+            torch.equal(made[key], state[key]) and made[key].dtype == state[key].dtype for key in state
+        ), name
 
 
 class Harmful:
@@ -303,7 +365,11 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
     if save == "pickle":
         (tmp_path / "net.pth").write_bytes(pickle.dumps(held, protocol=2))
     else:
-        saved(tmp_path / "net.pth", nn.Linear(2, 2) if save == "module" else held, _use_new_zipfile_serialization=save != "old save")
+        saved(
+            tmp_path / "net.pth",
+            nn.Linear(2, 2) if save == "module" else held,
+            _use_new_zipfile_serialization=save != "old save",
+        )
     with pytest.raises(ValueError, match=r"Get these weights as \.safetensors") as error:
         read(tmp_path / "net.pth")
     assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
@@ -313,7 +379,9 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
 def test_a_truncated_file_is_told_in_a_sentence(tmp_path, kind, share):
     state, path = {"a": torch.rand(100, 100), "b": torch.rand(50)}, tmp_path / "net.pth"
-    save_file(state, path) if kind == "safetensors" else saved(path, state, _use_new_zipfile_serialization=kind == "zip")
+    save_file(state, path) if kind == "safetensors" else saved(
+        path, state, _use_new_zipfile_serialization=kind == "zip"
+    )
     whole = path.read_bytes()
     path.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(ValueError, match=r"net\.pth") as error:
@@ -331,7 +399,11 @@ def test_an_old_file_may_end_at_any_byte_of_its_pickle(tmp_path):
             read(path)
 
 
-NO_CHECKPOINTS = [b"<!DOCTYPE html><html>not found</html>", b"version https://git-lfs.github.com/spec/v1\noid sha256:0", b"\0" * 500]
+NO_CHECKPOINTS = [
+    b"<!DOCTYPE html><html>not found</html>",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+    b"\0" * 500,
+]
 
 
 @pytest.mark.parametrize("contents", NO_CHECKPOINTS)

@@ -30,7 +30,12 @@ DEFAULT = str(API["default"])
 def small(tmp_path):
     """Ten frames of 48x32 that move, at 25 fps."""
     still = np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8)
-    return write_video(tmp_path / "small.mp4", np.stack([np.roll(still, shift, 1) for shift in range(10)]), Fraction(25)) or tmp_path / "small.mp4"
+    return (
+        write_video(
+            tmp_path / "small.mp4", np.stack([np.roll(still, shift, 1) for shift in range(10)]), Fraction(25)
+        )
+        or tmp_path / "small.mp4"
+    )
 
 
 def facts(path):
@@ -57,17 +62,55 @@ def test_a_bundled_workflow_doubles_size_and_rate_and_packs_two_eyes(name, small
     assert facts(target) == (192, 64, Fraction(50), 20)
 
 
-def test_the_name_comes_from_the_prefix_and_the_layout_and_is_never_reused(small, tmp_path, monkeypatch, capsys):
+def test_the_name_comes_from_the_prefix_and_the_layout_and_is_never_reused(
+    small, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert main(["run", DEFAULT, "--input", str(small), "--set", "encode.filename_prefix=trip/sea", "--set", "encode.layout=half_tb"]) == 0
-    assert sorted(path.name for path in (tmp_path / "output" / "trip").iterdir()) == ["sea_00001_TB.mp4", "sea_00002_TB.mp4"]
+        assert (
+            main(
+                [
+                    "run",
+                    DEFAULT,
+                    "--input",
+                    str(small),
+                    "--set",
+                    "encode.filename_prefix=trip/sea",
+                    "--set",
+                    "encode.layout=half_tb",
+                ]
+            )
+            == 0
+        )
+    assert sorted(path.name for path in (tmp_path / "output" / "trip").iterdir()) == [
+        "sea_00001_TB.mp4",
+        "sea_00002_TB.mp4",
+    ]
 
 
 def test_options_are_set_by_kind_or_by_node(small, tmp_path):
     target = tmp_path / "out.mkv"
-    settings = ["encode.format=ffv1", "vsr.factor=1", "3.multiplier=1", "stereo.view=right", "depth.model=builtin"]
-    assert main(["run", DEFAULT, "--input", str(small), "--output", str(target), *(word for one in settings for word in ("--set", one))]) == 0
+    settings = [
+        "encode.format=ffv1",
+        "vsr.factor=1",
+        "3.multiplier=1",
+        "stereo.view=right",
+        "depth.model=builtin",
+    ]
+    assert (
+        main(
+            [
+                "run",
+                DEFAULT,
+                "--input",
+                str(small),
+                "--output",
+                str(target),
+                *(word for one in settings for word in ("--set", one)),
+            ]
+        )
+        == 0
+    )
     assert facts(target) == (96, 32, Fraction(25), 10)
 
 
@@ -75,7 +118,19 @@ def test_a_depth_video_is_written_beside(small, tmp_path):
     graph = workflow.read(API["default"])
     graph["6"]["inputs"]["depth"] = ["4", 0]
     (tmp_path / "graph.json").write_text(json.dumps(graph))
-    assert main(["run", str(tmp_path / "graph.json"), "--input", str(small), "--output", str(tmp_path / "out.mp4")]) == 0
+    assert (
+        main(
+            [
+                "run",
+                str(tmp_path / "graph.json"),
+                "--input",
+                str(small),
+                "--output",
+                str(tmp_path / "out.mp4"),
+            ]
+        )
+        == 0
+    )
     assert facts(tmp_path / "out_depth.mp4") == (96, 64, Fraction(50), 20)
 
 
@@ -136,7 +191,10 @@ def test_a_circle_and_a_dangling_link_are_refused():
 
 
 def test_any_legal_order_is_written_for_canvas_and_api(tmp_path):
-    assert main(["workflows", "--order", "extract,depth,interpolate,stereo,encode", "--folder", str(tmp_path)]) == 0
+    assert (
+        main(["workflows", "--order", "extract,depth,interpolate,stereo,encode", "--folder", str(tmp_path)])
+        == 0
+    )
     graph = workflow.read(tmp_path / "depth_interpolate_stereo.api.json")
     assert graph["3"]["inputs"]["depth"] == ["2", 0] and graph["4"]["inputs"]["depth"] == ["3", 1]
     shown = json.loads((tmp_path / "depth_interpolate_stereo.json").read_text())
@@ -147,7 +205,11 @@ def test_any_legal_order_is_written_for_canvas_and_api(tmp_path):
 def test_lists_name_everything(command, capsys):
     assert main([command]) == 0
     told = capsys.readouterr().out
-    names = [node.id for node in NODES] if command == "nodes" else ["upscale.model=builtin", "depth.model=builtin", "(auto)"]
+    names = (
+        [node.id for node in NODES]
+        if command == "nodes"
+        else ["upscale.model=builtin", "depth.model=builtin", "(auto)"]
+    )
     assert all(name in told for name in names)
 
 
@@ -162,8 +224,20 @@ def terminal():
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
 def test_ctrl_c_leaves_nothing(terminal, tmp_path):
     still = np.random.default_rng(0).integers(0, 255, (144, 176, 3), np.uint8)
-    write_video(tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(300)]), Fraction(25))
-    command = [sys.executable, "-m", "stereoreel", "run", DEFAULT, "--input", str(tmp_path / "long.mp4"), "--output", str(tmp_path / "out.mp4")]
+    write_video(
+        tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(300)]), Fraction(25)
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "stereoreel",
+        "run",
+        DEFAULT,
+        "--input",
+        str(tmp_path / "long.mp4"),
+        "--output",
+        str(tmp_path / "out.mp4"),
+    ]
     child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
     while not list(tmp_path.glob("out.mp4.*.part")) and time.monotonic() < end:
@@ -219,7 +293,21 @@ except KeyboardInterrupt:
 def test_a_preview_becomes_a_sheet_and_needs_no_video(small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert main(["run", str(API["look"]), "--input", str(small), "--set", "preview.samples=2", "--set", "depth.model=builtin"]) == 0
+        assert (
+            main(
+                [
+                    "run",
+                    str(API["look"]),
+                    "--input",
+                    str(small),
+                    "--set",
+                    "preview.samples=2",
+                    "--set",
+                    "depth.model=builtin",
+                ]
+            )
+            == 0
+        )
     sheets = sorted((tmp_path / "output").iterdir())
     assert [path.name for path in sheets] == ["preview_00001.jpg", "preview_00002.jpg"]
     assert capsys.readouterr().out.splitlines()[-1].endswith("preview_00002.jpg")

@@ -22,7 +22,11 @@ def random_weights(net: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
         spread = (1.6 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.02
         residue = 0.1 if "conv2" in name or "image_cleaning.1" in name else 1
         aligning = "deform_align" in name and "offset" not in name
-        loop = 0.25 if aligning or (("backbone" in name or "_resblocks" in name) and "main.0.weight" in name) else 1
+        loop = (
+            0.25
+            if aligning or (("backbone" in name or "_resblocks" in name) and "main.0.weight" in name)
+            else 1
+        )
         parameter.copy_(torch.randn(parameter.shape, generator=generator) * spread * residue * loop)
     return net.eval()
 
@@ -34,7 +38,11 @@ def small(kind: str, seed: int = 0) -> torch.nn.Module:
 def checkpoint(net: torch.nn.Module, prefix: str = "generator.") -> dict:
     """The file that mmcv writes of a network in training."""
     state = {prefix + key: tensor for key, tensor in net.state_dict().items()}
-    state |= {"step_counter": torch.zeros(1), "discriminator.conv.weight": torch.zeros(2), "perceptual_loss.vgg.mean": torch.zeros(3)}
+    state |= {
+        "step_counter": torch.zeros(1),
+        "discriminator.conv.weight": torch.zeros(2),
+        "perceptual_loss.vgg.mean": torch.zeros(3),
+    }
     return {"meta": {"epoch": 1}, "state_dict": state}
 
 
@@ -42,5 +50,12 @@ def footage(frames: int, height: int = 36, width: int = 52, seed: int = 0) -> to
     """Smooth texture that moves two pixels a frame, ``[T, H, W, 3]``."""
     generator = torch.Generator().manual_seed(seed)
     wide = width + 2 * frames
-    wall = interpolate(torch.rand(1, 3, height // 4 + 1, wide // 4 + 1, generator=generator), (height, wide), mode="bicubic")
-    return torch.cat([wall[..., 2 * index : 2 * index + width] for index in range(frames)]).clamp(0, 1).movedim(1, -1).contiguous()
+    wall = interpolate(
+        torch.rand(1, 3, height // 4 + 1, wide // 4 + 1, generator=generator), (height, wide), mode="bicubic"
+    )
+    return (
+        torch.cat([wall[..., 2 * index : 2 * index + width] for index in range(frames)])
+        .clamp(0, 1)
+        .movedim(1, -1)
+        .contiguous()
+    )

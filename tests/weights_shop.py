@@ -26,7 +26,8 @@ def whole(count: int) -> bytes:
 
 
 TINY = whole(40)
-CONTENTS = whole(3_072_007 - len(whole(3_072_007)) + 3_072_007)  # three megabytes, so that they come in several blocks
+# three megabytes, so that they come in several blocks
+CONTENTS = whole(3_072_007 - len(whole(3_072_007)) + 3_072_007)
 assert len(CONTENTS) == 3_072_007
 MODEL = "realesrgan-x2plus"
 
@@ -35,7 +36,13 @@ class Shop:
     """A server on loopback: what it offers, what it was asked, and how it misbehaves."""
 
     def __init__(self):
-        self.files, self.ranges, self.cuts, self.sizes, self.asked = {"/net.pth": CONTENTS}, True, [], True, []
+        self.files, self.ranges, self.cuts, self.sizes, self.asked = (
+            {"/net.pth": CONTENTS},
+            True,
+            [],
+            True,
+            [],
+        )
         self.redirects: dict[str, str] = {}
         self.tokens: list[str | None] = []  # what each request was signed with
         self.door = None  # an event that answers wait for

@@ -62,21 +62,38 @@ def cells(truth: Truth, plan: Plan, host: Host) -> list[Row]:
             for seen in plan.depths:
                 if str(seen) == str(FULL) or (kind, model) == plan.upscalers[0]:
                     shop.seen = seen
-                    rows += [Row(truth.name, lines, name, f"{kind} {model}", str(seen), *one(shop, places, source, order, kind, model, plan))
-                             for order in ORDERS]
+                    rows += [
+                        Row(
+                            truth.name,
+                            lines,
+                            name,
+                            f"{kind} {model}",
+                            str(seen),
+                            *one(shop, places, source, order, kind, model, plan),
+                        )
+                        for order in ORDERS
+                    ]
     return rows
 
 
-def one(shop: Workshop, places: Places, source: Clip, order: str, kind: str, model: str, plan: Plan) -> tuple[str, dict, dict, dict]:
+def one(
+    shop: Workshop, places: Places, source: Clip, order: str, kind: str, model: str, plan: Plan
+) -> tuple[str, dict, dict, dict]:
     """An order's name, scores, seconds and pixels."""
     shop.used.clear()
-    options = {kind: {"model": model, "factor": float(FACTOR)}, "interpolate": {"model": plan.interpolation}, "stereo": STEREO}
+    options = {
+        kind: {"model": model, "factor": float(FACTOR)},
+        "interpolate": {"model": plan.interpolation},
+        "stereo": STEREO,
+    }
     if smooth := order == SMOOTH:
         options["stereo"] = {**STEREO, "edges": "smooth"}
     made = trial("depth from source" if smooth else order, source, options, kind, shop.make)
     truth = shop.truth
     depth = all_frames(made.depth) if smooth else shop.met(made.depth, made.frames)
-    scores = shop.scored(depth, lambda: depth_scores(depth[truth.scored][..., 0], truth.depth[truth.scored][..., 0]))
+    scores = shop.scored(
+        depth, lambda: depth_scores(depth[truth.scored][..., 0], truth.depth[truth.scored][..., 0])
+    )
     if not shop.seen.exact:
         scores |= shop.scored(shop.told, lambda: seen_scores(shop))
     scores |= frame_scores(all_frames(made.frames), truth) | view_scores(all_frames(made.pair), truth, places)
@@ -102,11 +119,14 @@ def by_kind(costs: Sequence[Cost], what: str) -> dict[str, float]:
 def resizing(truth: Truth, lines: int, model: str, host: Host) -> dict[str, float]:
     """How a model of fixed lines is given a clean source and its Lanczos enlargement, with and without antialiasing.
 
-    Decibels between both inputs, and how much better depth becomes by enlarging first: what an A/B of that kind measures.
+    Decibels between both inputs, and how much better depth becomes by enlarging first: what an A/B of that
+    kind measures.
     """
     source = kept(SOURCES["clean"](truth.source(), 0), "source")
     shop = Workshop(truth, host)
-    large = shop.make(BY_KIND["upscale"], {"clip": source}, {"model": "builtin", "factor": float(FACTOR)}, "")["clip"]
+    large = shop.make(
+        BY_KIND["upscale"], {"clip": source}, {"model": "builtin", "factor": float(FACTOR)}, ""
+    )["clip"]
     found = {}
     for antialiased in (True, False):
         shop.seen, inputs, told = Seen(model, lines, antialiased), [], []
@@ -117,5 +137,7 @@ def resizing(truth: Truth, lines: int, model: str, host: Host) -> dict[str, floa
         first, second = told
         changes = {f"{key}_change": second[f"seen_{key}"] - first[f"seen_{key}"] for key in ("f1", "rank")}
         measured = {"db": psnr(*inputs), "f1": first["seen_f1"], **changes}
-        found |= {f"{'antialiased' if antialiased else 'plain'}_{key}": value for key, value in measured.items()}
+        found |= {
+            f"{'antialiased' if antialiased else 'plain'}_{key}": value for key, value in measured.items()
+        }
     return found

@@ -36,7 +36,8 @@ class Verdict:
 def judged(effects: Mapping[str, Effect], least: float) -> Verdict:
     """Whether a gain of at least ``least`` is there, in every condition that was measured.
 
-    It is where the mean reaches ``least`` and the whole interval lies above 0; it is not where the whole interval lies below ``least``.
+    It is where the mean reaches ``least`` and the whole interval lies above 0; it is not where the whole
+    interval lies below ``least``.
     """
     return verdict({name: _gain(effect, least) for name, effect in effects.items()})
 
@@ -49,8 +50,12 @@ def vanishing(effects: Mapping[str, Effect], least: float) -> Verdict:
 
 def both(*verdicts: Verdict) -> Verdict:
     """One verdict on several kinds of evidence."""
-    answers = {name: answer for verdict in verdicts for answer, names in ((True, verdict.yes), (False, verdict.no), (None, verdict.open))
-               for name in names}
+    answers = {
+        name: answer
+        for verdict in verdicts
+        for answer, names in ((True, verdict.yes), (False, verdict.no), (None, verdict.open))
+        for name in names
+    }
     return verdict(answers)
 
 
@@ -64,7 +69,9 @@ def _gain(effect: Effect, least: float) -> bool | None:
 
 def verdict(answers: Mapping[str, bool | None]) -> Verdict:
     """One word for the answers under all conditions; None is no answer."""
-    yes, no, unknown = (tuple(name for name, answer in answers.items() if answer is wanted) for wanted in (True, False, None))
+    yes, no, unknown = (
+        tuple(name for name, answer in answers.items() if answer is wanted) for wanted in (True, False, None)
+    )
     word = DEPENDS if yes and no else OPEN if unknown or not (yes or no) else SUPPORTED if yes else REFUTED
     return Verdict(word, yes, no, unknown)
 
@@ -78,7 +85,11 @@ class Rows:
 
     def where(self, **wanted) -> list[Row]:
         """Those with these values; a tuple allows any of its members."""
-        return [row for row in self.rows if all(_fits(getattr(row, name), value) for name, value in wanted.items())]
+        return [
+            row
+            for row in self.rows
+            if all(_fits(getattr(row, name), value) for name, value in wanted.items())
+        ]
 
     def values(self, name: str) -> list:
         """All values of a column, in the order of their appearance."""
@@ -94,7 +105,8 @@ class Rows:
     def gain(self, score: str, of: Mapping, over: Mapping, relative: bool = False, **wanted) -> Effect:
         """How much more of a score rows with the values ``of`` have than those with ``over`` that are equal otherwise; paired, a mean a scene.
 
-        ``relative`` gives percent of the latter's mean over scenes, so that a scene in which it is next to nothing does not rule.
+        ``relative`` gives percent of the latter's mean over scenes, so that a scene in which it is next to
+        nothing does not rule.
         """
         scenes = defaultdict(list)
         for row in self.where(**{**wanted, **of}):

@@ -1,6 +1,7 @@
 """Sources as they come: exact frames made soft, noisy, compressed, or like those of a generator that works in blocks.
 
-Frames are ``[T, H, W, 3]`` in 0..1 and leave in steps of 8 bits, as a file has them. Equal seeds give equal bits.
+Frames are ``[T, H, W, 3]`` in 0..1 and leave in steps of 8 bits, as a file has them. Equal seeds give equal
+bits.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def encoded(frames: Tensor, crf: int) -> bytes:
     """A Matroska file of the frames at 25 fps."""
     memory = io.BytesIO()
     with av.open(memory, "w", format="matroska") as file:
-        stream = file.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "medium", "threads": "1"})
+        stream = file.add_stream(
+            "libx264", rate=25, options={"crf": str(crf), "preset": "medium", "threads": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         colour.tag(stream.codec_context, colour.BT709)
         for number, picture in enumerate(frames):
@@ -62,14 +65,18 @@ def encoded(frames: Tensor, crf: int) -> bytes:
 
 def decoded(file: bytes) -> Tensor:
     with av.open(io.BytesIO(file)) as container:
-        pictures = [frame.reformat(format="rgb24", **colour.to_rgb(colour.BT709, False)).to_ndarray() for frame in container.decode(video=0)]
+        pictures = [
+            frame.reformat(format="rgb24", **colour.to_rgb(colour.BT709, False)).to_ndarray()
+            for frame in container.decode(video=0)
+        ]
     return torch.stack([torch.from_numpy(picture) for picture in pictures]).float() / 255
 
 
 def generated(frames: Tensor, seed: int = 0, block: int = BLOCK) -> Tensor:
     """Like a generator's: fine texture that is invented anew in every block of frames, where the picture has texture, and hardly moves within.
 
-    It stands for what shows at the seams of generated video, flicker of texture and of lightness; it has no other fault of a generator.
+    It stands for what shows at the seams of generated video, flicker of texture and of lightness; it has no
+    other fault of a generator.
     """
     random = torch.Generator().manual_seed(seed)
     shape = (1, *frames.shape[1:3], 1)

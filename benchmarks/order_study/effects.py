@@ -29,12 +29,15 @@ class Effect:
         return f"{self.mean:+.{digits}f}{unit} [{self.low:+.{digits}f}, {self.high:+.{digits}f}]"
 
 
-def mean_effect(values: Sequence[float], seed: int = 0, name: str = "", resamples: int = RESAMPLES, level: float = LEVEL) -> Effect:
+def mean_effect(
+    values: Sequence[float], seed: int = 0, name: str = "", resamples: int = RESAMPLES, level: float = LEVEL
+) -> Effect:
     """The mean of one value a scene, with an expanded percentile bootstrap interval.
 
-    Plain percentile intervals of few values are too narrow. Here the percentiles are those at which the interval of a normal mean has
-    Student's width (Hesterberg, "What teachers should know about the bootstrap", 2015). Values that are not finite are left out; of one
-    value the interval is unbounded. ``name`` keeps the random numbers of different effects apart.
+    Plain percentile intervals of few values are too narrow. Here the percentiles are those at which the
+    interval of a normal mean has Student's width (Hesterberg, "What teachers should know about the
+    bootstrap", 2015). Values that are not finite are left out; of one value the interval is unbounded.
+    ``name`` keeps the random numbers of different effects apart.
     """
     kept = np.array([value for value in values if math.isfinite(value)], np.float64)
     count = len(kept)

@@ -18,8 +18,21 @@ from .truth import DIVERGENCE, Truth
 GRID = 64  # samples a side that ranks are compared by
 SAME = 1.0  # pixels of parallax by which two depths of one point may differ
 
-HIGHER = {"f1": True, "f1_1px": True, "accuracy": False, "completeness": False, "rank": True, "depth_error": False, "depth_step": False,
-          "frames": True, "between": True, "eyes": True, "edges": True, "flicker": False, "rivalry": False}
+HIGHER = {
+    "f1": True,
+    "f1_1px": True,
+    "accuracy": False,
+    "completeness": False,
+    "rank": True,
+    "depth_error": False,
+    "depth_step": False,
+    "frames": True,
+    "between": True,
+    "eyes": True,
+    "edges": True,
+    "flicker": False,
+    "rivalry": False,
+}
 """The scores, and whether more is better. Depth: boundary F1 exactly and within a pixel, boundary accuracy and completeness in pixels,
 Spearman's rank correlation, root mean square error and its change from frame to frame, both in percent of the truth's range. Pictures:
 PSNR in dB of the frames Stereo gets, of those in between alone, of both eyes, and of these in a band of 8 pixels around depth edges; both
@@ -30,7 +43,8 @@ of 255. ``rivalry``: how much the errors of both eyes differ at points that both
 def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[str, float]:
     """Of maps ``[T, h, w]`` in the truth's scale, at any size; they are brought to the truth's by bilinear interpolation, as Stereo does.
 
-    The costly ones are of the first and the last map; that with tolerance, if it is wanted, of the first alone.
+    The costly ones are of the first and the last map; that with tolerance, if it is wanted, of the first
+    alone.
     """
     if depth.shape != truth.shape:
         depth = resize(depth[..., None], *truth.shape[1:], method="bilinear")[..., 0]
@@ -48,12 +62,21 @@ def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[st
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
     """Spearman's, of two maps ``[T, H, W]``, each frame by itself, on a grid; equal values share their mean rank."""
-    return float(np.mean([np.corrcoef(_ranks(one), _ranks(other))[0, 1] if one.std() > 0 and other.std() > 0 else 0.0 for one, other in zip(a, b)]))
+    return float(
+        np.mean(
+            [
+                np.corrcoef(_ranks(one), _ranks(other))[0, 1] if one.std() > 0 and other.std() > 0 else 0.0
+                for one, other in zip(a, b)
+            ]
+        )
+    )
 
 
 def _ranks(image: Tensor) -> np.ndarray:
     steps = [max(1, side // GRID) for side in image.shape]
-    _, place, count = np.unique(image[:: steps[0], :: steps[1]].numpy().ravel(), return_inverse=True, return_counts=True)
+    _, place, count = np.unique(
+        image[:: steps[0], :: steps[1]].numpy().ravel(), return_inverse=True, return_counts=True
+    )
     return (np.cumsum(count) - (count - 1) / 2)[place.ravel()]
 
 
@@ -69,7 +92,10 @@ def frame_scores(frames: Tensor, truth: Truth) -> dict[str, float]:
 def view_scores(pair: Tensor, truth: Truth, places: Places) -> dict[str, float]:
     """Of both eyes ``[2, 2N, H, W, 3]``."""
     error = pair[:, truth.scored] - truth.eyes
-    square, change = error.square().mean(-1).double(), (error[:, 1:] - error[:, :-1]).square().mean(-1).double()
+    square, change = (
+        error.square().mean(-1).double(),
+        (error[:, 1:] - error[:, :-1]).square().mean(-1).double(),
+    )
     seen = places.visible[:, 1:] & places.visible[:, :-1]
     return {
         "eyes": _decibels(square[places.visible]), "edges": _decibels(square[places.edges]),

@@ -22,8 +22,13 @@ def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 
 def claims_table(outcomes: Iterable[Outcome]) -> str:
-    return table(("", "claim", "measured, mean [95 %]", "verdict", "limits"),
-                 ([f"({one.letter})", one.claim, "<br>".join(one.measured), one.verdict, one.limits] for one in outcomes))
+    return table(
+        ("", "claim", "measured, mean [95 %]", "verdict", "limits"),
+        (
+            [f"({one.letter})", one.claim, "<br>".join(one.measured), one.verdict, one.limits]
+            for one in outcomes
+        ),
+    )
 
 
 def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str = "edges") -> str:
@@ -54,12 +59,30 @@ def _no_better(rows: Rows, score: str, best: str, other: str, where: Mapping) ->
     return judged({"": gain}, DECIBELS).word != SUPPORTED
 
 
-def scores_table(rows: Rows, setting: Setting, scores: Mapping[str, int], depth: Sequence[str], source: Sequence[str], lines: int) -> str:
+def scores_table(
+    rows: Rows,
+    setting: Setting,
+    scores: Mapping[str, int],
+    depth: Sequence[str],
+    source: Sequence[str],
+    lines: int,
+) -> str:
     """All scores by order, of one set of conditions; numbers behind the names are digits."""
     where = {"source": tuple(source), "lines": lines, "depth": tuple(depth), "upscaler": setting.upscaler}
     orders = [order for order in (*COMPARED, SMOOTH) if rows.where(**where, order=order)]
-    return table(("order", *scores), ([order, *(_number(rows.mean(name, **where, order=order).mean, digits) for name, digits in scores.items())]
-                                      for order in orders))
+    return table(
+        ("order", *scores),
+        (
+            [
+                order,
+                *(
+                    _number(rows.mean(name, **where, order=order).mean, digits)
+                    for name, digits in scores.items()
+                ),
+            ]
+            for order in orders
+        ),
+    )
 
 
 def _number(value: float, digits: int) -> str:
@@ -70,10 +93,20 @@ def pixels_table(rows: Rows, setting: Setting) -> str:
     """Millions of pixels that each stage takes in and gives out, by order, for one second of a source of 720p at 25 fps."""
     lines = []
     for order in COMPARED:
-        row = rows.where(order=order, lines=setting.small, depth=setting.guesses[0], upscaler=setting.upscaler)[0]
+        row = rows.where(
+            order=order, lines=setting.small, depth=setting.guesses[0], upscaler=setting.upscaler
+        )[0]
         scaled = {kind: count * setting.a_second / 1e6 for kind, count in row.pixels.items()}
         upscaling = sum(count for kind, count in scaled.items() if kind not in COST_KINDS)
-        lines.append([order, *(f"{value:.0f}" for value in (upscaling, *(scaled[kind] for kind in COST_KINDS), sum(scaled.values())))])
+        lines.append(
+            [
+                order,
+                *(
+                    f"{value:.0f}"
+                    for value in (upscaling, *(scaled[kind] for kind in COST_KINDS), sum(scaled.values()))
+                ),
+            ]
+        )
     return table(("order", "upscale", *COST_KINDS, "total"), lines)
 
 
@@ -81,10 +114,23 @@ def seconds_table(rows: Rows, setting: Setting) -> str:
     """Milliseconds of each stage for one source frame, as measured; the median of all rows at the smaller size."""
     lines = []
     for order in COMPARED:
-        some = rows.where(order=order, lines=setting.small, depth=setting.guesses[0], upscaler=setting.upscaler)
-        median = {kind: 1000 * float(np.median([row.seconds[kind] for row in some])) / setting.frames for kind in some[0].seconds}
+        some = rows.where(
+            order=order, lines=setting.small, depth=setting.guesses[0], upscaler=setting.upscaler
+        )
+        median = {
+            kind: 1000 * float(np.median([row.seconds[kind] for row in some])) / setting.frames
+            for kind in some[0].seconds
+        }
         upscaling = sum(value for kind, value in median.items() if kind not in COST_KINDS)
-        lines.append([order, *(f"{value:.0f}" for value in (upscaling, *(median[kind] for kind in COST_KINDS), sum(median.values())))])
+        lines.append(
+            [
+                order,
+                *(
+                    f"{value:.0f}"
+                    for value in (upscaling, *(median[kind] for kind in COST_KINDS), sum(median.values()))
+                ),
+            ]
+        )
     return table(("order", "upscale", *COST_KINDS, "total"), lines)
 
 
@@ -94,8 +140,19 @@ def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
     for size in dict.fromkeys(name.split(", ")[1] for name in found):
         some = [values for name, values in found.items() if name.endswith(size)]
         for way in ("antialiased", "plain"):
-            mean = {key: float(np.mean([values[f"{way}_{key}"] for values in some])) for key in ("db", "f1", "f1_change", "rank_change")}
-            lines.append([size, way, f"{mean['db']:.1f} dB", f"{100 * mean['f1']:.2f}", f"{100 * mean['f1_change']:+.2f}",
-                          f"{mean['rank_change']:+.4f}"])
+            mean = {
+                key: float(np.mean([values[f"{way}_{key}"] for values in some]))
+                for key in ("db", "f1", "f1_change", "rank_change")
+            }
+            lines.append(
+                [
+                    size,
+                    way,
+                    f"{mean['db']:.1f} dB",
+                    f"{100 * mean['f1']:.2f}",
+                    f"{100 * mean['f1_change']:+.2f}",
+                    f"{mean['rank_change']:+.4f}",
+                ]
+            )
     head = ("source", "resizing", "agreement of inputs", "source edges (F1, %)", "change by upscaling first")
     return table((*head, "rank correlation"), lines)

@@ -59,7 +59,9 @@ class Kept:
         yield from self.frames.split(frames, TIME)
 
     def part(self, start: int, stop: int) -> Kept:
-        return Kept(self.frames.narrow(TIME, start, stop - start), self.info.replace(frames=stop - start), self.label)
+        return Kept(
+            self.frames.narrow(TIME, start, stop - start), self.info.replace(frames=stop - start), self.label
+        )
 
 
 def kept(frames: Tensor, label: str, fps: Fraction = FPS) -> Clip:

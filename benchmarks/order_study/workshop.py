@@ -1,7 +1,8 @@
 """Orders of stages over footage whose truth is known: every order made of the same parts, each part made once.
 
-Depth is held at one number of lines for all orders: the frames are brought to it with antialiasing, whatever their size, the model sees
-those, what it says is fitted to the truth by one scale and shift a shot, and its edges are then put on the frames' own.
+Depth is held at one number of lines for all orders: the frames are brought to it with antialiasing, whatever
+their size, the model sees those, what it says is fitted to the truth by one scale and shift a shot, and its
+edges are then put on the frames' own.
 """
 
 from __future__ import annotations
@@ -74,15 +75,22 @@ class Workshop:
     seen: Seen = Seen(EXACT, None)
     made: dict[tuple, Made] = field(default_factory=dict)
     used: list[Cost] = field(default_factory=list)  # since it was last emptied
-    scores: dict[int, tuple[Tensor, dict[str, float]]] = field(default_factory=dict)  # by identity, with the tensor, so that no other gets it
-    meetings: dict[tuple[int, int], Tensor] = field(default_factory=dict)  # depth at the size of frames, by the identity of both
-    told: Tensor | None = None  # by the depth model when it was last asked, ``[T, h, w]`` at the lines that it saw, in the truth's scale
+    # by identity, with the tensor, so that no other gets it
+    scores: dict[int, tuple[Tensor, dict[str, float]]] = field(default_factory=dict)
+    # depth at the size of frames, by the identity of both
+    meetings: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    # by the depth model when it was last asked, ``[T, h, w]`` at the lines that it saw, in the truth's scale
+    told: Tensor | None = None
 
     def make(self, node: Node, inputs: Mapping[str, Clip], options: Mapping, number: str) -> dict[str, Clip]:
         """As ``build.stage``, with all frames computed and kept."""
         clips = {socket: clip for socket, clip in inputs.items() if clip is not None}
-        key = (node.kind, tuple((socket, id(clip.maker), clip.port) for socket, clip in clips.items()), tuple(sorted(options.items())),
-               self.seen if node.kind == "depth" else None)
+        key = (
+            node.kind,
+            tuple((socket, id(clip.maker), clip.port) for socket, clip in clips.items()),
+            tuple(sorted(options.items())),
+            self.seen if node.kind == "depth" else None,
+        )
         if key not in self.made:
             begin, told = time.perf_counter(), None
             if node.kind == "depth":
@@ -110,13 +118,21 @@ class Workshop:
             return small
         key = id(small), id(pictures)
         if key not in self.meetings:
-            self.meetings[key] = torch.stack([snap(*pair) for pair in zip(small[..., 0], pictures)])[..., None]
+            self.meetings[key] = torch.stack([snap(*pair) for pair in zip(small[..., 0], pictures)])[
+                ..., None
+            ]
         return self.meetings[key]
 
     def _pulled(self, made: Mapping, inputs: Mapping[str, Clip]) -> dict[str, Clip]:
-        ports = [port for port in ("clip", "depth") if isinstance(made.get(port), Clip) and (port == "clip" or port in inputs)]
+        ports = [
+            port
+            for port in ("clip", "depth")
+            if isinstance(made.get(port), Clip) and (port == "clip" or port in inputs)
+        ]
         chunks = zip(*pull([made[port] for port in ports], self.host))
-        return {port: kept(torch.cat(some, TIME), port, made[port].info.fps) for port, some in zip(ports, chunks)}
+        return {
+            port: kept(torch.cat(some, TIME), port, made[port].info.fps) for port, some in zip(ports, chunks)
+        }
 
     def _depth(self, clip: Clip, snapped: bool) -> tuple[Clip, Tensor]:
         """Depth of a clip at its size, as it is held here, and at the lines that the model sees; ``snapped``: its edges on the frames'."""
@@ -136,7 +152,9 @@ class Workshop:
         """Frames as the depth model sees them."""
         if self.seen.antialiased:
             return resize(frames, *self._size(frames), method="bilinear")
-        return F.interpolate(frames.movedim(-1, 1), self._size(frames), mode="bilinear", align_corners=False).movedim(1, -1)
+        return F.interpolate(
+            frames.movedim(-1, 1), self._size(frames), mode="bilinear", align_corners=False
+        ).movedim(1, -1)
 
     def _size(self, frames: Tensor) -> tuple[int, int]:
         height, width = frames.shape[1:3]
@@ -145,7 +163,9 @@ class Workshop:
 
     def _guess(self, frames: Tensor) -> Tensor:
         options = {"model": self.seen.model, "resolution": "native", "edges": "smooth"}
-        made = stage(BY_KIND["depth"], {"clip": kept(self.shown(frames), "frames as depth sees them")}, options, "")["depth"]
+        made = stage(
+            BY_KIND["depth"], {"clip": kept(self.shown(frames), "frames as depth sees them")}, options, ""
+        )["depth"]
         return torch.cat([chunk for (chunk,) in pull(made, self.host)])[..., 0]
 
 

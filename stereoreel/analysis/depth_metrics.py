@@ -1,7 +1,7 @@
 """How true depth is at edges and how steady it is over time: numbers for maps ``[..., H, W]``, each with its formula and source.
 
-Relative depth is inverse: larger is nearer, 0 is infinitely far. Where no scale is named any does. Boundary F1 counts edges by
-ratios, which an added constant changes: compare maps whose zero means the same.
+Relative depth is inverse: larger is nearer, 0 is infinitely far. Where no scale is named any does. Boundary
+F1 counts edges by ratios, which an added constant changes: compare maps whose zero means the same.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .metrics import psnr
 
 RATIOS = (1.05, 1.25, 10)  # of neighbouring depths that make an edge: from, to, how many (Depth Pro)
 FLOOR = 1e-3  # of a map's largest value; below it there is no telling distances apart
-BLUR, WEAK, STRONG = math.sqrt(2), 0.15, 0.3  # Canny's: a Gaussian's sigma in pixels, and thresholds of Sobel's sums over a map of 0..1
+# Canny's: a Gaussian's sigma in pixels, and thresholds of Sobel's sums over a map of 0..1
+BLUR, WEAK, STRONG = math.sqrt(2), 0.15, 0.3
 REACH = 10.0  # pixels beyond which an edge counts as another one
 PHOTOMETRIC = 50.0  # how fast the weight of a pixel falls with its square error in colour (NVDS)
 
@@ -26,19 +27,26 @@ PHOTOMETRIC = 50.0  # how fast the weight of a pixel falls with its square error
 def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
     """Scale-invariant boundary F1 of Depth Pro (Bochkovskii et al., 2024), 0..1, of ``[..., H, W]``; the frames' edges are counted together.
 
-    An edge is a pair of neighbours whose depths have a ratio above t, in one of four directions; the F1 of found and true pairs is
-    averaged over ten t from 1.05 to 1.25, weighted by t. Inverse depth gives the same as depth. A pair must be found exactly where it is;
-    with ``tolerance`` it may lie so many pixels away, to any side, which changes precision and recall each by itself.
-    A t at which neither has an edge is left out (the original counts 0); NaN if that is every t.
+    An edge is a pair of neighbours whose depths have a ratio above t, in one of four directions; the F1 of
+    found and true pairs is averaged over ten t from 1.05 to 1.25, weighted by t. Inverse depth gives the same
+    as depth. A pair must be found exactly where it is; with ``tolerance`` it may lie so many pixels away, to
+    any side, which changes precision and recall each by itself. A t at which neither has an edge is left out
+    (the original counts 0); NaN if that is every t.
     """
     total = weights = 0.0
     for ratio in np.linspace(*RATIOS).tolist():
         found, true = _occlusions(depth, ratio), _occlusions(truth, ratio)
-        hits = [(one & _grown(other, tolerance)).sum().item() for pair in zip(found, true) for one, other in (pair, pair[::-1])]
+        hits = [
+            (one & _grown(other, tolerance)).sum().item()
+            for pair in zip(found, true)
+            for one, other in (pair, pair[::-1])
+        ]
         counts = sum(part.sum().item() for part in found), sum(part.sum().item() for part in true)
         if not any(counts):
             continue
-        precision, recall = (sum(some) / max(count, 1) for some, count in zip((hits[::2], hits[1::2]), counts))
+        precision, recall = (
+            sum(some) / max(count, 1) for some, count in zip((hits[::2], hits[1::2]), counts)
+        )
         total += ratio * 2 * precision * recall / max(precision + recall, 1e-12)
         weights += ratio
     return total / weights if weights else math.nan
@@ -47,10 +55,10 @@ def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
 def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[float, float]:
     """Depth boundary error of iBims-1 (Koch et al., 2018) of ``[H, W]``: accuracy and completeness, in pixels, 0 is best.
 
-    The truncated chamfer distances: how far the found edges within ``reach`` of a true one are from it, and how far true edges are from
-    found ones, at most ``reach``. Edges of either map are Canny's after it is brought to 0..1, so neither scale nor shift matters, and a
-    ramp counts as an edge in its middle.
-    Both are ``reach`` if no found edge is near a true one, and NaN if there is no true one.
+    The truncated chamfer distances: how far the found edges within ``reach`` of a true one are from it, and
+    how far true edges are from found ones, at most ``reach``. Edges of either map are Canny's after it is
+    brought to 0..1, so neither scale nor shift matters, and a ramp counts as an edge in its middle. Both are
+    ``reach`` if no found edge is near a true one, and NaN if there is no true one.
     """
     found, true = canny(depth), canny(truth)
     if not true.any():
@@ -58,7 +66,9 @@ def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[
     away = distance_to(true)[found]
     if not (near := away < reach).any():
         return reach, reach
-    return float(away[near].mean(dtype=np.float64)), float(distance_to(found)[true].clip(max=reach).mean(dtype=np.float64))
+    return float(away[near].mean(dtype=np.float64)), float(
+        distance_to(found)[true].clip(max=reach).mean(dtype=np.float64)
+    )
 
 
 def canny(depth: Tensor) -> np.ndarray:
@@ -71,7 +81,9 @@ def canny(depth: Tensor) -> np.ndarray:
         return np.zeros(values.shape, bool)
     smooth = cv2.GaussianBlur(((values - low) / (high - low)).astype(np.float32), (0, 0), BLUR)
     unit = 4096  # a slope of Sobel's, at most 4, in whole numbers
-    slopes = [np.rint(cv2.Sobel(smooth, cv2.CV_32F, *axis) * unit).astype(np.int16) for axis in ((1, 0), (0, 1))]
+    slopes = [
+        np.rint(cv2.Sobel(smooth, cv2.CV_32F, *axis) * unit).astype(np.int16) for axis in ((1, 0), (0, 1))
+    ]
     return cv2.Canny(*slopes, WEAK * unit, STRONG * unit, L2gradient=True) > 0
 
 
@@ -94,24 +106,31 @@ def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
     return _grown(jump, reach)
 
 
-def edge_psnr(image: Tensor, truth: Tensor, disparity: Tensor, visible: Tensor | None = None, reach: int = 8) -> float:
+def edge_psnr(
+    image: Tensor, truth: Tensor, disparity: Tensor, visible: Tensor | None = None, reach: int = 8
+) -> float:
     """PSNR in dB of an eye's view ``[..., H, W, C]`` close to where its true ``disparity`` ``[..., H, W]`` (pixels) jumps: what rubber sheets cost.
 
-    Only the pixels ``visible`` ``[..., H, W]`` in the source count: what fills holes is a guess. Infinite if equal, NaN if nothing is left.
+    Only the pixels ``visible`` ``[..., H, W]`` in the source count: what fills holes is a guess. Infinite if
+    equal, NaN if nothing is left.
     """
     band = edge_band(disparity, reach)
     band = band if visible is None else band & visible
     return psnr(image, truth, band) if band.any() else math.nan
 
 
-def temporal_alignment_error(depth: Tensor, intrinsics: Tensor, poses: Tensor, where: Tensor | None = None) -> float:
+def temporal_alignment_error(
+    depth: Tensor, intrinsics: Tensor, poses: Tensor, where: Tensor | None = None
+) -> float:
     """TAE of Video Depth Anything (Chen et al., CVPR 2025), of a scene in which nothing moves but the camera; published figures are 100 times it.
 
-    Each frame's ``depth`` ``[T, H, W]`` (linear, any unit, 0 or infinite where unknown) is carried to the next frame and to the one before, by
-    ``intrinsics`` ``[3, 3]`` and ``poses`` ``[T, 4, 4]`` (camera to world, the depth's unit), and compared: the mean of ``|d' - d| / d``.
-    Of points that meet in a pixel the nearest counts, and between pixels inverse depth is linear, so that planes are exact; the original
-    takes the last point and the nearest pixel. Outlines are not exact: ``where`` ``[T, H, W]`` says which pixels count, as they are carried
-    and as they are compared with. Relative depth must first be brought to the truth's scale and shift. NaN if nothing is seen twice.
+    Each frame's ``depth`` ``[T, H, W]`` (linear, any unit, 0 or infinite where unknown) is carried to the
+    next frame and to the one before, by ``intrinsics`` ``[3, 3]`` and ``poses`` ``[T, 4, 4]`` (camera to
+    world, the depth's unit), and compared: the mean of ``|d' - d| / d``. Of points that meet in a pixel the
+    nearest counts, and between pixels inverse depth is linear, so that planes are exact; the original takes
+    the last point and the nearest pixel. Outlines are not exact: ``where`` ``[T, H, W]`` says which pixels
+    count, as they are carried and as they are compared with. Relative depth must first be brought to the
+    truth's scale and shift. NaN if nothing is seen twice.
     """
     depth, intrinsics, poses = depth.double(), intrinsics.double(), poses.double()
     where = torch.ones_like(depth, dtype=torch.bool) if where is None else where
@@ -124,29 +143,37 @@ def temporal_alignment_error(depth: Tensor, intrinsics: Tensor, poses: Tensor, w
     return torch.stack(errors).mean().item() if errors else math.nan
 
 
-def flow_consistency(depth: Tensor, motion: np.ndarray, frames: Tensor | None = None, visible: Tensor | None = None) -> float:
+def flow_consistency(
+    depth: Tensor, motion: np.ndarray, frames: Tensor | None = None, visible: Tensor | None = None
+) -> float:
     """OPW of NVDS (Wang et al., ICCV 2023): mean of ``|D_t - W(D_t+1)|`` in the unit of ``depth`` ``[T, H, W]``, 0 is best.
 
-    W reads the next frame along ``motion`` ``[T - 1, H, W, 2]``. A pixel weighs ``exp(-50 |I_t - W(I_t+1)|^2)`` by its colour in ``frames``
-    ``[T, H, W, C]``, as there, and nothing where it leaves the frame or is not ``visible`` ``[T - 1, H, W]``. The sum is divided by the
-    weights', so that hidden pixels do not flatter. Depth is taken for constant along the motion: what approaches counts as an error.
-    NaN if nothing is seen.
+    W reads the next frame along ``motion`` ``[T - 1, H, W, 2]``. A pixel weighs ``exp(-50 |I_t -
+    W(I_t+1)|^2)`` by its colour in ``frames`` ``[T, H, W, C]``, as there, and nothing where it leaves the
+    frame or is not ``visible`` ``[T - 1, H, W]``. The sum is divided by the weights', so that hidden pixels
+    do not flatter. Depth is taken for constant along the motion: what approaches counts as an error. NaN if
+    nothing is seen.
     """
     total = weights = 0.0
     for t, way in enumerate(motion):
         weight = _inside(way) if visible is None else _inside(way) * visible[t].cpu()
         if frames is not None:
-            weight *= torch.exp(-PHOTOMETRIC * (frames[t].cpu() - _moved(frames[t + 1], way)).double().square().sum(-1))
+            weight *= torch.exp(
+                -PHOTOMETRIC * (frames[t].cpu() - _moved(frames[t + 1], way)).double().square().sum(-1)
+            )
         total += (weight * (depth[t].cpu() - _moved(depth[t + 1], way)).abs()).sum().item()
         weights += weight.sum().item()
     return total / weights if weights else math.nan
 
 
-def parallax_step(depth: Tensor, width: int = 1920, divergence: float = 2.0, where: Tensor | None = None) -> float:
+def parallax_step(
+    depth: Tensor, width: int = 1920, divergence: float = 2.0, where: Tensor | None = None
+) -> float:
     """The largest change of parallax from one frame to the next, in pixels of a picture ``width`` wide: how much a still scene jerks.
 
-    ``depth`` ``[T, H, W]`` is 0..1 as Stereo takes it; 1 is ``divergence`` percent of the width. ``where`` ``[H, W]`` or ``[T - 1, H, W]`` says
-    what stands still. NaN if nothing does, or if there is one frame only.
+    ``depth`` ``[T, H, W]`` is 0..1 as Stereo takes it; 1 is ``divergence`` percent of the width. ``where``
+    ``[H, W]`` or ``[T - 1, H, W]`` says what stands still. NaN if nothing does, or if there is one frame
+    only.
     """
     steps = (depth[1:].double() - depth[:-1].double()).abs() * (divergence / 100 * width)
     steps = steps.flatten() if where is None else steps[where.expand(steps.shape)]

@@ -1,7 +1,8 @@
 """How good and how steady a film is: numbers for frames ``[T, H, W, C]`` in 0..1, each with its formula and source.
 
-A steadiness number alone rewards blur: read it beside ``sharpness``, and beside ``psnr`` where the truth is known.
-Motion is float32 ``[T - 1, H, W, 2]``, (x, y) in pixels, from each frame to the next; dense inverse search where it is not given.
+A steadiness number alone rewards blur: read it beside ``sharpness``, and beside ``psnr`` where the truth is
+known. Motion is float32 ``[T - 1, H, W, 2]``, (x, y) in pixels, from each frame to the next; dense inverse
+search where it is not given.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def psnr(frames: Tensor, truth: Tensor, where: Tensor | None = None) -> float:
     return math.inf if mean == 0 else -10 * math.log10(mean)
 
 
-def still(source: Tensor, height: int, width: int, tolerance: float = UNCHANGED, reach: int = REACH) -> Tensor:
+def still(
+    source: Tensor, height: int, width: int, tolerance: float = UNCHANGED, reach: int = REACH
+) -> Tensor:
     """True ``[height, width]`` where the source ``[T, H, W, C]`` never changes by more than ``tolerance``, ``reach`` pixels around."""
     moved = (source.amax(0) - source.amin(0)).amax(-1) > tolerance
     moved = F.max_pool2d(moved.float()[None, None], 2 * reach + 1, 1, reach)
@@ -38,7 +41,8 @@ def still(source: Tensor, height: int, width: int, tolerance: float = UNCHANGED,
 def flicker(frames: Tensor, where: Tensor | None = None) -> float:
     """Root mean square of each pixel's standard deviation over time, over the pixels ``where`` ``[H, W]`` is true; 0..1.
 
-    Meaningful where the scene stands still: with sensor noise nothing is unchanged, so ``where`` says what does. NaN if nothing does.
+    Meaningful where the scene stands still: with sensor noise nothing is unchanged, so ``where`` says what
+    does. NaN if nothing does.
     """
     variance = frames.double().var(0, unbiased=False).mean(-1)
     return (variance if where is None else variance[where]).mean().sqrt().item()
@@ -47,7 +51,8 @@ def flicker(frames: Tensor, where: Tensor | None = None) -> float:
 def static_flicker(frames: Tensor, source: Tensor, where: Tensor | None = None) -> float:
     """``flicker(frames) / flicker(Lanczos(source))`` where the source stands still (or ``where``): how much an upscaler adds.
 
-    1 is as steady as plain Lanczos. NaN where nothing stands still, infinite where only the upscaled frames flicker.
+    1 is as steady as plain Lanczos. NaN where nothing stands still, infinite where only the upscaled frames
+    flicker.
     """
     height, width = frames.shape[1:3]
     where = still(source, height, width) if where is None else where
@@ -61,9 +66,10 @@ def static_flicker(frames: Tensor, source: Tensor, where: Tensor | None = None) 
 def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Tensor | None = None) -> float:
     """Mean square difference of each frame from the next one, warped back: ``sum M (V_t - W(V_t+1))^2 / sum M`` (Lai et al., ECCV 2018).
 
-    M is ``visible`` ``[T - 1, H, W]``, or else what passes the forward-backward and motion boundary tests of Ruder et al. (2016)
-    on flow estimated from the frames. Give motion and visibility found on the source or the truth to compare upscalers fairly.
-    The mean is over channels too; Lai et al. add them up. NaN if nothing is visible.
+    M is ``visible`` ``[T - 1, H, W]``, or else what passes the forward-backward and motion boundary tests of
+    Ruder et al. (2016) on flow estimated from the frames. Give motion and visibility found on the source or
+    the truth to compare upscalers fairly. The mean is over channels too; Lai et al. add them up. NaN if
+    nothing is visible.
     """
     if motion is None:
         motion = estimate_motion(frames)
@@ -86,7 +92,8 @@ def tof(frames: Tensor, truth: Tensor) -> float:
 def sharpness(frames: Tensor, truth: Tensor) -> float:
     """The share of the truth's gradients that the frames hold: ``sum(grad f . grad t) / sum(grad t . grad t)``; 1 is the truth's, blur less.
 
-    The slope of a least-squares line. Noise and flicker, which have gradients but not the truth's, count nothing.
+    The slope of a least-squares line. Noise and flicker, which have gradients but not the truth's, count
+    nothing.
     """
     own, true = _gradients(frames), _gradients(truth)
     return sum((a * b).sum() / (b * b).sum().clamp(min=1e-12) for a, b in zip(own, true)).item() / len(own)
@@ -97,7 +104,13 @@ def gradient_energy(frames: Tensor, where: Tensor | None = None) -> float:
 
     ``where`` ``[H, W]`` limits it to those pixels.
     """
-    return math.sqrt(sum((part.square() if where is None else part.square()[:, where[1:, 1:]]).mean().item() for part in _gradients(frames)) / 2)
+    return math.sqrt(
+        sum(
+            (part.square() if where is None else part.square()[:, where[1:, 1:]]).mean().item()
+            for part in _gradients(frames)
+        )
+        / 2
+    )
 
 
 def estimate_motion(frames: Tensor) -> np.ndarray:

@@ -18,13 +18,18 @@ class Trial(NamedTuple):
     depth: Clip
 
 
-def trial(order: Sequence[str] | str, clip: Clip, options: Mapping[str, Mapping] | None = None, upscaler: str = "vsr",
-          make: Callable[..., Mapping] = stage) -> Trial:
+def trial(
+    order: Sequence[str] | str,
+    clip: Clip,
+    options: Mapping[str, Mapping] | None = None,
+    upscaler: str = "vsr",
+    make: Callable[..., Mapping] = stage,
+) -> Trial:
     """Build an order of kinds, or one of ``orders.COMPARED`` by name, over a clip; nothing is computed.
 
-    ``options`` are those of each kind that differ from what ``orders.api`` gives it. Orders hold neither extract nor encode, and one ``stereo``.
-    ``make`` is what makes the clips of each stage, called as ``build.stage`` is.
-    ValueError where the order cannot run.
+    ``options`` are those of each kind that differ from what ``orders.api`` gives it. Orders hold neither
+    extract nor encode, and one ``stereo``. ``make`` is what makes the clips of each stage, called as
+    ``build.stage`` is. ValueError where the order cannot run.
     """
     names = COMPARED[order] if isinstance(order, str) else order
     kinds = [upscaler if name == "upscaler" else name for name in names]

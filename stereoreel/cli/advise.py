@@ -17,14 +17,21 @@ from .reports import show
 def declare(commands) -> None:
     """Add the command to the terminal's."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "advise", help="look at a clip and tell what to do with it; without one, which upscaler suits this machine"
+        "advise",
+        help="look at a clip and tell what to do with it; without one, which upscaler suits this machine",
     )
     parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few pieces of it are decoded")
-    parser.add_argument("--output", type=Path, help="the folder for the page, the figures and the workflow; default: a new output/advice_<clip>_...")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="the folder for the page, the figures and the workflow; default: a new output/advice_<clip>_...",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
     parser.add_argument("--json", action="store_true", help="print the figures instead of the text")
     for option in options_of(OPTIONS):
-        parser.add_argument(f"--{option.name}", default=option.default, help=f"{option.text} Default: {option.default}")
+        parser.add_argument(
+            f"--{option.name}", default=option.default, help=f"{option.text} Default: {option.default}"
+        )
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     parser.set_defaults(run=run)
 
@@ -44,7 +51,9 @@ def _on_clip(options) -> int:
     from ..core.error_context import naming
     from ..media.read.decode import FileSource
 
-    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)})
+    settings = resolve(
+        OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)}
+    )
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
     clip = Clip(FileSource(options.clip, cuts=False, files=options.files))
     folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem[:60]}", "", "")

@@ -31,11 +31,15 @@ class ChainSheet(Observer):
         count = pair.shape[-4]
         for wanted in self._wanted:
             if self._seen <= wanted < self._seen + count:
-                self._rows[wanted] = self._pictures(*(chunk.narrow(-4, wanted - self._seen, 1) for chunk in (pair, depth, frames)))
+                self._rows[wanted] = self._pictures(
+                    *(chunk.narrow(-4, wanted - self._seen, 1) for chunk in (pair, depth, frames))
+                )
         self._seen += count
 
     def save(self, path: Path) -> None:
-        rows = [[("source", self._frame_of_source(wanted)), *row] for wanted, row in sorted(self._rows.items())]
+        rows = [
+            [("source", self._frame_of_source(wanted)), *row] for wanted, row in sorted(self._rows.items())
+        ]
         contact_sheet(rows, self._title).save(path)
 
     @staticmethod

@@ -19,25 +19,73 @@ from .progress import ByteBar, FilmBar, Metrics
 
 def declare(commands) -> None:
     """Add the command to the terminal's."""
-    film = commands.add_parser("film", help="run a workflow over a whole film, in units that survive a crash; the same command goes on")
-    film.add_argument("workflow", type=Path, help="an API-format file with one Encode Video node, or a bundled one by its name, such as default")
+    film = commands.add_parser(
+        "film",
+        help="run a workflow over a whole film, in units that survive a crash; the same command goes on",
+    )
+    film.add_argument(
+        "workflow",
+        type=Path,
+        help="an API-format file with one Encode Video node, or a bundled one by its name, such as default",
+    )
     film.add_argument("--input", type=Path, help="the video that Extract opens")
     film.add_argument("--output", type=Path, required=True, help="the file to write")
     film.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    film.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
+    film.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KIND.OPTION=VALUE",
+        help="change an option, by kind or node id",
+    )
     film.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
-    film.add_argument("--job", type=Path, help="where finished units are kept; default: OUTPUT.job, which goes when the film is complete")
+    film.add_argument(
+        "--job",
+        type=Path,
+        help="where finished units are kept; default: OUTPUT.job, which goes when the film is complete",
+    )
     film.add_argument("--keep-job", action="store_true", help="leave the units there")
-    film.add_argument("--unit", type=int, default=GROUP, metavar="FRAMES", help=f"short shots share a unit up to this many frames; default: {GROUP}")
-    film.add_argument("--json", action="store_true", help="print the figures as a line of JSON after every unit")
+    film.add_argument(
+        "--unit",
+        type=int,
+        default=GROUP,
+        metavar="FRAMES",
+        help=f"short shots share a unit up to this many frames; default: {GROUP}",
+    )
+    film.add_argument(
+        "--json", action="store_true", help="print the figures as a line of JSON after every unit"
+    )
     film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
     film.add_argument("--plan", action="store_true", help="print the units and make nothing")
-    film.add_argument("--ray", metavar="ADDRESS", help="let a Ray cluster make the units: local (processes here), auto, or the address of its head")
-    film.add_argument("--workers", type=int, default=0, help="how many workers; default: one for each GPU, or for each machine without")
-    film.add_argument("--gpus", type=float, default=-1, help="GPUs for each worker, such as 0.5; default: 1 where there are some")
-    film.add_argument("--mixed", action="store_true", help="take workers with other devices or libraries, whose frames differ in their last bits")
-    film.add_argument("--store", default="", metavar="URL", help="units come through here from workers that do not share the job's folder: "
-                      "anything that fsspec opens, such as s3://bucket/films")
+    film.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="let a Ray cluster make the units: local (processes here), auto, or the address of its head",
+    )
+    film.add_argument(
+        "--workers",
+        type=int,
+        default=0,
+        help="how many workers; default: one for each GPU, or for each machine without",
+    )
+    film.add_argument(
+        "--gpus",
+        type=float,
+        default=-1,
+        help="GPUs for each worker, such as 0.5; default: 1 where there are some",
+    )
+    film.add_argument(
+        "--mixed",
+        action="store_true",
+        help="take workers with other devices or libraries, whose frames differ in their last bits",
+    )
+    film.add_argument(
+        "--store",
+        default="",
+        metavar="URL",
+        help="units come through here from workers that do not share the job's folder: "
+        "anything that fsspec opens, such as s3://bucket/films",
+    )
     film.set_defaults(run=run)
 
 
@@ -50,7 +98,10 @@ def run(options) -> int:
     if options.store and not options.ray:
         raise ValueError("--store is for the workers of a cluster; name one with --ray.")
     options.workflow = find_workflow(options.workflow)
-    graph, job = workflow.override(workflow.read(options.workflow), options.set), options.job or job_folder(options.output)
+    graph, job = (
+        workflow.override(workflow.read(options.workflow), options.set),
+        options.job or job_folder(options.output),
+    )
     if not options.plan:
         if (targets := _complete(graph, options)) and not is_job(job):
             print(already(targets, job), file=sys.stderr)
@@ -68,7 +119,9 @@ def run(options) -> int:
             crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
         bar = open_things.enter_context(_bar(sink.clip.info.frames, options))
         try:
-            how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew)
+            how = FilmSettings(
+                job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
+            )
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
             paths = film(_request(sink, options), host, how, bar)
         except Unfinished as error:
@@ -91,8 +144,11 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     from ..media.write.options import extension
     from ..media.write.request import files_read
 
-    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), look=False,
-                                   files=options.files))
+    sink = _only(
+        workflow.Assembly(
+            graph, lambda name: find_video(name, options.input), look=False, files=options.files
+        )
+    )
     joinable(sink.settings)
     check_output(options.output, extension(sink.settings))
     request, host = _request(sink, options), Headless(options.device, file_cache=options.files)
@@ -114,7 +170,9 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
 def _request(sink: workflow.Output[EncodeOptions], options):
     from ..media.write.request import RenderRequest
 
-    return RenderRequest(sink.clip, options.output, sink.settings, depth=sink.depth, overwrite=options.overwrite)
+    return RenderRequest(
+        sink.clip, options.output, sink.settings, depth=sink.depth, overwrite=options.overwrite
+    )
 
 
 def _bar(frames: int, options) -> FilmBar:
@@ -130,7 +188,11 @@ def _cluster(options):
 
 def _video(graph: workflow.Graph) -> str:
     """The file that a workflow names; ValueError where there are several, of which --input would replace each."""
-    given = [node["inputs"].get("video", "") for node in graph.values() if node["class_type"] == "StereoReelExtract"]
+    given = [
+        node["inputs"].get("video", "")
+        for node in graph.values()
+        if node["class_type"] == "StereoReelExtract"
+    ]
     names = {name for name in given if isinstance(name, str)}
     if len(names) != 1 or not all(isinstance(name, str) for name in given):
         raise ValueError("A film has one Extract Video node, or several of the same file.")
@@ -139,7 +201,9 @@ def _video(graph: workflow.Graph) -> str:
 
 def _only(assembly: workflow.Assembly) -> workflow.Output[EncodeOptions]:
     if len(assembly.sinks) != 1:
-        raise ValueError(f"A film has one Encode Video node, and this workflow has {len(assembly.sinks)}; make a workflow for each.")
+        raise ValueError(
+            f"A film has one Encode Video node, and this workflow has {len(assembly.sinks)}; make a workflow for each."
+        )
     return assembly.sinks[0]
 
 
@@ -147,6 +211,10 @@ def _plan(clips, group: int) -> int:
     from ..core.partition import units
 
     for number, unit in enumerate(units(clips, group)):
-        lead = f", computed from {unit.first} to {unit.last - 1}" if (unit.first, unit.last) != (unit.start, unit.stop) else ""
+        lead = (
+            f", computed from {unit.first} to {unit.last - 1}"
+            if (unit.first, unit.last) != (unit.start, unit.stop)
+            else ""
+        )
         print(f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}")
     return 0

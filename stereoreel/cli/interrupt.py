@@ -34,8 +34,8 @@ class Cancelled(KeyboardInterrupt):
 class CtrlC:
     """While entered, the signals raise Cancelled; if Python drops it, as in a destructor, ``check`` raises again.
 
-    A second signal during the clean-up changes nothing. One that the process was started to ignore, as by nohup
-    or in the background of a script, stays ignored.
+    A second signal during the clean-up changes nothing. One that the process was started to ignore, as by
+    nohup or in the background of a script, stays ignored.
     """
 
     def __init__(self):

@@ -52,11 +52,21 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an API-format workflow")
-    run.add_argument("workflow", type=Path, help="an API-format file, or a bundled one by its name, such as default")
+    run.add_argument(
+        "workflow", type=Path, help="an API-format file, or a bundled one by its name, such as default"
+    )
     run.add_argument("--input", type=Path, help="the video that Extract opens")
-    run.add_argument("--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001...")
+    run.add_argument(
+        "--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001..."
+    )
     run.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
-    run.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option, by kind or node id")
+    run.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KIND.OPTION=VALUE",
+        help="change an option, by kind or node id",
+    )
     run.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
     run.set_defaults(run=_run)
@@ -71,15 +81,25 @@ def _parser() -> argparse.ArgumentParser:
     fetch = commands.add_parser("fetch", help="fetch the weights of models")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")
     fetch.add_argument("--list", action="store_true", help="list what can be fetched")
-    fetch.add_argument("--folder", type=Path, help="where to put it; default: where StereoReel looks for such weights")
+    fetch.add_argument(
+        "--folder", type=Path, help="where to put it; default: where StereoReel looks for such weights"
+    )
     fetch.add_argument("--all-parts", action="store_true", help="fetch a model's optional files too")
     fetch.add_argument("--force", action="store_true", help="replace a file that is not the expected one")
     fetch.set_defaults(run=_fetch)
 
-    flows = commands.add_parser("workflows", help="list the bundled workflows and render their canvas files, or write another order")
-    flows.add_argument("--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)")
+    flows = commands.add_parser(
+        "workflows", help="list the bundled workflows and render their canvas files, or write another order"
+    )
+    flows.add_argument(
+        "--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)"
+    )
     flows.add_argument("--name", help="name of the files for --order; default: the order itself")
-    flows.add_argument("--folder", type=Path, help="where to write; default: workflows/ of the pack, the current folder for --order")
+    flows.add_argument(
+        "--folder",
+        type=Path,
+        help="where to write; default: workflows/ of the pack, the current folder for --order",
+    )
     flows.add_argument("--overwrite", action="store_true", help="replace files that exist")
     flows.set_defaults(run=_workflows)
     return parser
@@ -95,7 +115,9 @@ def _run(options) -> int:
     assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files)
     jobs = assembly.sinks
     if options.output and len(jobs) > 1:
-        raise ValueError(f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead.")
+        raise ValueError(
+            f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead."
+        )
     for plan in plans(*assembly.clips):
         with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
@@ -103,7 +125,9 @@ def _run(options) -> int:
     for job, path in zip(jobs, targets):
         meter = Meter(memory=options.costs)
         with FrameBar(options.ctrl_c, job.clip.info.frames, meter=meter) as bar:
-            request = RenderRequest(job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite)
+            request = RenderRequest(
+                job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite
+            )
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
             paths = write(request, host, meter=meter)
         print("\n".join(str(path) for path in paths))
@@ -121,7 +145,9 @@ def costs(meter: Meter) -> str:
     for label, cost in meter.costs.items():
         memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
         each = 1000 * cost.seconds / max(1, cost.frames)
-        lines.append(f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {in_words(cost.counts)}".rstrip())
+        lines.append(
+            f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {in_words(cost.counts)}".rstrip()
+        )
     return "\n".join(lines)
 
 
@@ -129,7 +155,9 @@ def _nodes(options) -> int:
     for node in NODES:
         print(f"{node.id}: {node.name}\n  {node.text}")
         for socket in node.inputs:
-            print(f"  <- {socket.name} ({socket.type}{', optional' if socket.optional else ''}): {socket.text}")
+            print(
+                f"  <- {socket.name} ({socket.type}{', optional' if socket.optional else ''}): {socket.text}"
+            )
         for socket in node.outputs:
             print(f"  -> {socket.name} ({socket.type}): {socket.text}")
         for option in node.options:
@@ -152,7 +180,10 @@ def _fetch(options) -> int:
     try:
         models.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
     except KeyboardInterrupt as error:
-        print("cancelled; what has come is kept in a .part file, and the same command goes on from there", file=sys.stderr)
+        print(
+            "cancelled; what has come is kept in a .part file, and the same command goes on from there",
+            file=sys.stderr,
+        )
         return getattr(error, "status", 130)
     return 0
 
@@ -160,16 +191,21 @@ def _fetch(options) -> int:
 def _workflows(options) -> int:
     if options.order:
         order = tuple(word.strip() for word in options.order.split(","))
-        graph, name, folder = orders.api(order), options.name or "_".join(order[1:-1]), options.folder or Path.cwd()
+        graph, name, folder = (
+            orders.api(order),
+            options.name or "_".join(order[1:-1]),
+            options.folder or Path.cwd(),
+        )
         check_name(name, "--name")
         files = {folder / f"{name}.api.json": graph, folder / f"{name}.json": render(graph, name)}
     else:
         api = sorted((WORKFLOWS / "api").glob("*.json"))
-        files = {(options.folder or WORKFLOWS) / file.name: render(workflow.read(file), file.stem) for file in api}
+        files = {
+            (options.folder or WORKFLOWS) / file.name: render(workflow.read(file), file.stem) for file in api
+        }
     own = not options.order and options.folder is None  # the pack's own files, rendered again
     refuse_harm(files, [] if options.order else api, options.overwrite or own)
     for path, graph in files.items():
         save_text(path, json.dumps(graph, indent=2, ensure_ascii=False) + "\n", options.overwrite or own)
     print("\n".join(map(str, files)))
     return 0
-

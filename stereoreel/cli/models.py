@@ -58,7 +58,9 @@ def _state(entry: Entry, host: Host) -> str:
         return f"needs {'; and '.join(lacking)}"
     if not entry.parts:
         return "no weights needed"
-    if bad := list(filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))):
+    if bad := list(
+        filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))
+    ):
         faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
         return f"corrupt: {faults}; delete it, or run `python -m stereoreel fetch {entry.name} --force`"
     if must := catalog.missing(entry, host):
@@ -71,7 +73,9 @@ def _entries() -> list[Entry]:
     return [entry for kind in catalog.KINDS for entry in catalog.models(kind).values() if entry.parts]
 
 
-def fetch_all(names: Sequence[str], host: Host, folder: Path | None = None, all_parts: bool = False, force: bool = False) -> None:
+def fetch_all(
+    names: Sequence[str], host: Host, folder: Path | None = None, all_parts: bool = False, force: bool = False
+) -> None:
     """Fetch the weights of models by name; ValueError for a name there is not, before anything is fetched."""
     chosen = [entry for name in dict.fromkeys(names) for entry in _named(name)]
     for entry in chosen:
@@ -106,5 +110,9 @@ def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: b
     with ByteBar(part.file) as bar:
         done = fetch(part, place, bar.tick, force)
     was = "was here already" if done.found else "is here now"
-    known = "its sha256 is right" if done.verified else f"but could not be verified, because nobody told its sha256; it has {done.sha256}"
+    known = (
+        "its sha256 is right"
+        if done.verified
+        else f"but could not be verified, because nobody told its sha256; it has {done.sha256}"
+    )
     return f"{done.path} {was} (licence {entry.license}), {known}"

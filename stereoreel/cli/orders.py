@@ -22,25 +22,48 @@ FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named a
 
 def declare(commands) -> None:
     """Add the command to the terminal's."""
-    parser: argparse.ArgumentParser = commands.add_parser("orders", help="compare orders of stages on a clip, and tell which to take")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        "orders", help="compare orders of stages on a clip, and tell which to take"
+    )
     parser.add_argument("clip", type=Path, help="a video; only a few places of it are worked on")
-    parser.add_argument("--output", type=Path, help="the folder for everything that is written; default: a new output/orders_<clip>_...")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        help="the folder for everything that is written; default: a new output/orders_<clip>_...",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too; - prints them instead of the report")
-    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="change an option of a stage, or of extract")
+    parser.add_argument(
+        "--json", metavar="FILE", help="write the figures there too; - prints them instead of the report"
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KIND.OPTION=VALUE",
+        help="change an option of a stage, or of extract",
+    )
     parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
     for option in options_of(OPTIONS):
         text = option.text.replace("%", "%%")
-        parser.add_argument(f"--{option.name.replace('_', '-')}", dest=option.name, default=option.default, metavar="VALUE", help=text)
+        parser.add_argument(
+            f"--{option.name.replace('_', '-')}",
+            dest=option.name,
+            default=option.default,
+            metavar="VALUE",
+            help=text,
+        )
     parser.set_defaults(run=run)
 
 
 def run(options) -> int:
     from ..core.error_context import naming
 
-    settings = resolve(OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)})
+    settings = resolve(
+        OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)}
+    )
     given = [one for one in options.set if not _of_extract(one)]
-    compared(settings.orders, settings.upscaler), stage_options(settings, given)  # refuses nonsense before the clip is searched for cuts
+    # refuses nonsense before the clip is searched for cuts
+    compared(settings.orders, settings.upscaler), stage_options(settings, given)
     folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem[:60]}", "", "")
     figures = [] if options.json in (None, "-") else [Path(options.json)]
     refuse_harm([*(folder / name for name in FILES), *figures], [options.clip], options.overwrite)
@@ -52,7 +75,9 @@ def run(options) -> int:
             report = order_lab.report(clip, settings, host, "Orders", given)
     report = replace(report, files=_texts(report, options))
     paths = report.save(folder, FILES[0], options.overwrite)
-    paths[1:1] = [save_text(path, f"{json.dumps(report.figures, indent=2)}\n", options.overwrite) for path in figures]
+    paths[1:1] = [
+        save_text(path, f"{json.dumps(report.figures, indent=2)}\n", options.overwrite) for path in figures
+    ]
     show(report, paths, options.clip, options.json == "-")
     return 0
 

@@ -75,5 +75,7 @@ def check_metrics(path: Path | None, overwrite: bool) -> None:
         return
     check_name(path, "--metrics")
     if not overwrite and not free_for_metrics(path):
-        raise FileExistsError(f"{path} is not a metrics file of StereoReel. Choose another --metrics, "
-                              "or replace it with --overwrite.")
+        raise FileExistsError(
+            f"{path} is not a metrics file of StereoReel. Choose another --metrics, "
+            "or replace it with --overwrite."
+        )

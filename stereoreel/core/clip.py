@@ -26,8 +26,9 @@ MOST_FRAMES = 1 << 31
 class Light:
     """How bright an HDR film is (HDR10's static metadata, SMPTE ST 2086 and CTA-861.3); what a file does not say is empty.
 
-    ``primaries`` of the screen it was graded on: x and y of red, green, blue and white; ``luminance`` of that screen, darkest and
-    brightest; ``levels`` of the film: its brightest pixel and its brightest frame's mean. Luminances are candelas per square metre.
+    ``primaries`` of the screen it was graded on: x and y of red, green, blue and white; ``luminance`` of that
+    screen, darkest and brightest; ``levels`` of the film: its brightest pixel and its brightest frame's mean.
+    Luminances are candelas per square metre.
     """
 
     primaries: tuple[Fraction, ...] = ()
@@ -70,9 +71,10 @@ class Samples:
 class ClipInfo:
     """What is true of a clip before its first frame is computed.
 
-    ``width`` and ``height`` are those of one eye. ``cuts`` holds the first frame of every shot but the first, in order;
-    a shot may be empty (after a rate is lowered), so that shots correspond one to one along a chain of stages.
-    ``times`` holds each frame's time in seconds where the source's rate varies; ``fps`` is then the exact mean.
+    ``width`` and ``height`` are those of one eye. ``cuts`` holds the first frame of every shot but the first,
+    in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along a chain
+    of stages. ``times`` holds each frame's time in seconds where the source's rate varies; ``fps`` is then
+    the exact mean.
     """
 
     width: int
@@ -118,8 +120,8 @@ class ClipInfo:
 class Shot:
     """The frames between two cuts: where they begin in the clip, and the facts of the clip they belong to.
 
-    How many there are is known only when they have all arrived. ``drained`` tells a stage that collects frames for a batch that, live,
-    the chunk it has just been given is the last at hand.
+    How many there are is known only when they have all arrived. ``drained`` tells a stage that collects
+    frames for a batch that, live, the chunk it has just been given is the last at hand.
     """
 
     start: int
@@ -135,14 +137,15 @@ class Shot:
 class Stage(Protocol):
     """Work on one shot: takes chunks ``[T, H, W, C]`` for each input, gives chunks, or a dict of them when it has several outputs.
 
-    ``nets`` are the networks that the host places before the first frame. A ``joint`` stage takes two-view chunks
-    ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
+    ``nets`` are the networks that the host places before the first frame. A ``joint`` stage takes two-view
+    chunks ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
 
-    A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips, and ``counts``, a mapping
-    of what it counted while it worked. For live use: ``delay(info)``, how many frames it holds back at most (0 where it does not tell),
-    ``remembers``, whether what it gives depends on frames before (True), ``retuned(options)``, the same stage under other options with its
-    networks as they are, None where they must be loaded anew, and ``forget()``, which lets go what it recorded for networks that have
-    been moved.
+    A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips,
+    and ``counts``, a mapping of what it counted while it worked. For live use: ``delay(info)``, how many
+    frames it holds back at most (0 where it does not tell), ``remembers``, whether what it gives depends on
+    frames before (True), ``retuned(options)``, the same stage under other options with its networks as they
+    are, None where they must be loaded anew, and ``forget()``, which lets go what it recorded for networks
+    that have been moved.
     """
 
     nets: list
@@ -154,10 +157,11 @@ class Stage(Protocol):
 class Recipe(Protocol):
     """A stage that is not loaded yet: tells what would come out, and loads when a pull begins.
 
-    A recipe may also have ``context``, how many frames before and after one its stage shall see beside those it lies between (none);
-    ``framewise``, whether it remembers nothing from frame to frame (False); ``loops``, whether it leads from the last frame to the
-    first (False), and then ``unlooped()``, the same recipe without that; ``reused(stages)``, the same recipe whose stage is loaded once
-    and kept in a ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
+    A recipe may also have ``context``, how many frames before and after one its stage shall see beside those
+    it lies between (none); ``framewise``, whether it remembers nothing from frame to frame (False);
+    ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``, the same
+    recipe without that; ``reused(stages)``, the same recipe whose stage is loaded once and kept in a
+    ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
     """
 
     label: str
@@ -247,8 +251,8 @@ def makers_of(clips: Iterable[Clip]) -> list[Source | Step]:
 def substituted(clips: Iterable[Clip], substitute: Callable[[Source | Step], Source | Step]) -> list[Clip]:
     """The clips of a new graph, in which ``substitute(maker)`` takes the place of each maker.
 
-    A substitute has the facts of its original, and may be the original. Each maker is asked about once, after all
-    of its readers; the inputs of a step that a source replaces are left out. Shared makers stay shared.
+    A substitute has the facts of its original, and may be the original. Each maker is asked about once, after
+    all of its readers; the inputs of a step that a source replaces are left out. Shared makers stay shared.
     """
     clips = list(clips)
     makers, wanted = makers_of(clips), {id(clip.maker) for clip in clips}
@@ -275,7 +279,9 @@ def _inputs(maker: Source | Step) -> tuple[Clip, ...]:
 def check_size(label: str, info: ClipInfo) -> None:
     """ValueError for more pixels or frames than any machine can make, before numbers overflow."""
     if max(info.width, info.height) > LARGEST_SIDE:
-        raise ValueError(f"{label}: its frames would be wider or higher than {LARGEST_SIDE} pixels; enlarge less.")
+        raise ValueError(
+            f"{label}: its frames would be wider or higher than {LARGEST_SIDE} pixels; enlarge less."
+        )
     if info.frames > MOST_FRAMES:
         raise ValueError(f"{label}: it would make more than {MOST_FRAMES} frames; raise the rate less.")
 

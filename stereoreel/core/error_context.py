@@ -1,6 +1,5 @@
 """Errors that say which stage they come from."""
 
-
 from .places import CHECKOUT
 
 REQUIREMENTS = CHECKOUT / "requirements.txt"
@@ -9,7 +8,8 @@ REQUIREMENTS = CHECKOUT / "requirements.txt"
 class naming:
     """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on.
 
-    Where a package is missing, because the pack was put in place and its requirements were not installed, the error says how to do that.
+    Where a package is missing, because the pack was put in place and its requirements were not installed, the
+    error says how to do that.
     """
 
     def __init__(self, label: str):
@@ -26,5 +26,9 @@ class naming:
             install = f"run `python -m pip install {what}` with the Python that runs this"
             error.msg = f"{self.label} needs the package {error.name}, which is not installed; {install}."
             error.args = (error.msg,)
-        if len(error.args) == 1 and isinstance(error.args[0], str) and not error.args[0].startswith(self.label):
+        if (
+            len(error.args) == 1
+            and isinstance(error.args[0], str)
+            and not error.args[0].startswith(self.label)
+        ):
             error.args = (f"{self.label}: {error.args[0]}",)

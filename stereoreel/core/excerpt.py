@@ -1,8 +1,9 @@
 """Some frames of a clip without the whole film: the same graph, of which every stage sees only what it needs for those frames.
 
-All numbers stay the film's own: frames, times, cuts. Between the frames that somebody looks at whole shots are left out, so that exact
-time, rates and schedules come out as in the film. What a stage remembers from further back than its context is missing: depth takes its
-range, and stereo its screen plane, from the frames around each sample.
+All numbers stay the film's own: frames, times, cuts. Between the frames that somebody looks at whole shots
+are left out, so that exact time, rates and schedules come out as in the film. What a stage remembers from
+further back than its context is missing: depth takes its range, and stereo its screen plane, from the frames
+around each sample.
 """
 
 from __future__ import annotations
@@ -33,14 +34,18 @@ def spread(frames: int, count: int) -> list[int]:
 def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
     """Clips that consist of the given frames of these clips, in order; nothing is computed yet, and what they share is shared.
 
-    Frames of stages without memory are those that a pull of the whole would give. ValueError where the clips' lengths differ.
+    Frames of stages without memory are those that a pull of the whole would give. ValueError where the clips'
+    lengths differ.
     """
     check_lengths("This look", clips)
     wanted = joined_spans((frame, frame + 1) for frame in frames)
     if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
         raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1} to look at.")
     made = Rebuilt(clips, wanted)
-    return [Clip(Step.over(_Pick(wanted, clip.maker.label, alone=True), made.clip(clip, wanted))) for clip in clips]
+    return [
+        Clip(Step.over(_Pick(wanted, clip.maker.label, alone=True), made.clip(clip, wanted)))
+        for clip in clips
+    ]
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,20 @@ def _excerpt(info: ClipInfo, spans: Spans) -> Excerpt:
     edges = {edge for span in spans for edge in span if 0 < edge < info.frames}
     cuts = tuple(sorted({*info.cuts, *edges}))
     shots = zip((0, *cuts), (*cuts, info.frames))
-    skipped = frozenset(number for number, shot in enumerate(shots) if not any(start <= shot[0] and shot[1] <= stop for start, stop in spans))
+    skipped = frozenset(
+        number
+        for number, shot in enumerate(shots)
+        if not any(start <= shot[0] and shot[1] <= stop for start, stop in spans)
+    )
     return Excerpt(**plain_facts(info, cuts=cuts), skipped=skipped)
 
 
 def plain_facts(info: ClipInfo, **changes) -> dict:
     """A clip's facts without its sound, which has no meaning in pieces."""
-    return {fact.name: getattr(info, fact.name) for fact in dataclasses.fields(ClipInfo)} | {"audio": None, **changes}
+    return {fact.name: getattr(info, fact.name) for fact in dataclasses.fields(ClipInfo)} | {
+        "audio": None,
+        **changes,
+    }
 
 
 def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
@@ -81,13 +93,19 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 class Rebuilt:
     """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
 
-    ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the loaded
-    stages, and so their networks, from one such graph to the next. ``label`` is that of what cuts clips down, by
-    default their maker's.
+    ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the
+    loaded stages, and so their networks, from one such graph to the next. ``label`` is that of what cuts
+    clips down, by default their maker's.
     """
 
-    def __init__(self, clips: Sequence[Clip], wanted: Spans, needed: Callable[[Step, Spans], Spans] | None = None,
-                 stages: StageCache | None = None, label: str = ""):
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        wanted: Spans,
+        needed: Callable[[Step, Spans], Spans] | None = None,
+        stages: StageCache | None = None,
+        label: str = "",
+    ):
         needed, self._label = needed or frames_needed, label
         self.made: dict[int, Source | Step] = {}
         self.picked: dict[tuple, Clip] = {}
@@ -128,7 +146,8 @@ def frames_needed(step: Step, spans: Spans) -> Spans:
     """The frames of its inputs that a stage wants for some of its output: those they lie between, and the context within their shot."""
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     before, after = getattr(step.recipe, "context", (0, 0))
-    before += info.frames // (2 * made.frames)  # a frame stands up to half an output frame before the shot that owns it
+    # a frame stands up to half an output frame before the shot that owns it
+    before += info.frames // (2 * made.frames)
     found = []
     for start, stop in (_between(step, *span) for span in spans):
         first, last = (bisect_right(info.cuts, frame) for frame in (start, stop - 1))
@@ -183,7 +202,9 @@ class _Parts:
                 missing -= len(chunk)
                 yield chunk
             if chunk is None:
-                raise ValueError(f"no frame could be read around frame {start}; check that the file is complete.")
+                raise ValueError(
+                    f"no frame could be read around frame {start}; check that the file is complete."
+                )
             for _ in range(missing):
                 yield chunk[-1:]
 
@@ -219,7 +240,11 @@ class _Pick(Weightless):
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start
         for chunk in chunks:
-            frames = [number - place for start, stop in self.spans for number in range(max(start, place), min(stop, place + chunk.shape[TIME]))]
+            frames = [
+                number - place
+                for start, stop in self.spans
+                for number in range(max(start, place), min(stop, place + chunk.shape[TIME]))
+            ]
             place += chunk.shape[TIME]
             if frames:
                 yield chunk.index_select(TIME, torch.tensor(frames, device=chunk.device))

@@ -1,7 +1,8 @@
 """Files that appear complete under their name or not at all, and never in the place of someone else's.
 
-A file in the making has a name of its own next to the final one (``film.mp4.3f9a01c2.part``), created exclusively, so that
-two processes never share it and no link is followed. ``OutputFile`` also holds a lock for as long as it is entered.
+A file in the making has a name of its own next to the final one (``film.mp4.3f9a01c2.part``), created
+exclusively, so that two processes never share it and no link is followed. ``OutputFile`` also holds a lock
+for as long as it is entered.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)  # some network disks
-NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)  # FAT, some network disks
+# FAT, some network disks
+NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
 PART = r"\.[0-9a-f]{8}\.part"  # behind a file's name: what its part is called
 SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 BLOCK = 1 << 22  # bytes hashed at a time
@@ -65,7 +67,8 @@ class PartFile:
     def publish(self, made: Path | None = None) -> Path:
         """Give ``made`` (by default the part) the final name, on the disk when this returns; the name it got.
 
-        Without ``replace`` a file that has come to that name meanwhile stays, and this one gets the next free number.
+        Without ``replace`` a file that has come to that name meanwhile stays, and this one gets the next free
+        number.
         """
         made = made or self.part
         with plain_errors(self.path):
@@ -134,8 +137,8 @@ def in_use(path: Path) -> bool:
 class Lock:
     """Held while entered, and by the system, so that it goes with the process, however that ends.
 
-    BlockingIOError says who uses ``what`` (by default the folder). ``notes`` are the lines the last holder left, if it was
-    killed. With ``leaves`` the lock's file is removed at the end.
+    BlockingIOError says who uses ``what`` (by default the folder). ``notes`` are the lines the last holder
+    left, if it was killed. With ``leaves`` the lock's file is removed at the end.
 
     The library filelock, which downloads use, cannot replace it, because the locked file itself holds text:
 
@@ -159,7 +162,8 @@ class Lock:
                 file = self._opened()
                 undo.callback(file.close)
                 self._take(file)
-                if os.name == "nt" or _same(file.fileno(), self.path):  # or its last holder has just removed it
+                # or its last holder has just removed it
+                if os.name == "nt" or _same(file.fileno(), self.path):
                     self._claim(file)
                     self._file = file
                     undo.pop_all()
@@ -182,17 +186,22 @@ class Lock:
                 self.path.unlink()
         self._file.close()
         self._file = None
-        with suppress(OSError):  # Windows cannot remove an open file, and another process may have opened it by now
+        # Windows cannot remove an open file, and another process may have opened it by now
+        with suppress(OSError):
             if self.leaves and os.name == "nt":
                 self.path.unlink()
 
     def _opened(self):
-        file = os.fdopen(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0)
+        file = os.fdopen(
+            os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0
+        )
         shy = os.name == "nt"  # there nobody may read a byte that another process holds
         file.seek(1 if shy else 0)
-        if not HELD[1 if shy else 0:].startswith(file.read(len(HELD))[:len(HELD) - shy]):
+        if not HELD[1 if shy else 0 :].startswith(file.read(len(HELD))[: len(HELD) - shy]):
             file.close()
-            raise FileExistsError(f"{self.path} is not a lock of StereoReel. Move it away, or choose another output.")
+            raise FileExistsError(
+                f"{self.path} is not a lock of StereoReel. Move it away, or choose another output."
+            )
         return file
 
     def _take(self, file) -> None:
@@ -243,7 +252,8 @@ def save_text(path: Path, text: str, replace: bool = False) -> Path:
 def sha256(path: Path, tick: cancel.Tick | None = None) -> str:
     """The SHA-256 of a file's contents, in hexadecimal.
 
-    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, for a caller whose own progress is to stand still.
+    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, for a caller whose own
+    progress is to stand still.
     """
     digest, size = hashlib.sha256(), path.stat().st_size
     with open(path, "rb") as file:
@@ -318,9 +328,9 @@ def _remove_part(part: Path) -> None:
 def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwrite: bool = False) -> None:
     """Raise, before anything is written, if ``targets`` are not all free to be written.
 
-    ValueError for a name that is malformed, given twice, or one of the ``protected`` files, by any path, link or hard link;
-    IsADirectoryError or NotADirectoryError where a folder is in the place of a file or a file in that of a folder;
-    FileExistsError for a file that exists, unless ``overwrite``.
+    ValueError for a name that is malformed, given twice, or one of the ``protected`` files, by any path, link
+    or hard link; IsADirectoryError or NotADirectoryError where a folder is in the place of a file or a file
+    in that of a folder; FileExistsError for a file that exists, unless ``overwrite``.
     """
     protected, seen = list(protected), {}
     for target in targets:
@@ -334,8 +344,10 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
                 also = "" if os.path.abspath(target) == os.path.abspath(source) else f", as {source}"
                 raise ValueError(f"{target} is a file that this job reads{also}. Choose another output name.")
         if os.path.lexists(target) and not overwrite:
-            raise FileExistsError(f"{target} already exists. Choose another name, or replace it with --overwrite "
-                                  "(in Python: overwrite=True).")
+            raise FileExistsError(
+                f"{target} already exists. Choose another name, or replace it with --overwrite "
+                "(in Python: overwrite=True)."
+            )
 
 
 def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
@@ -344,8 +356,10 @@ def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
         for folder in folders:
             file, made = (Path(os.path.normcase(os.path.realpath(path))) for path in (target, folder))
             if file == made or file in made.parents:
-                raise IsADirectoryError(f"{target} would be a file and a folder at once, because {folder} is a folder of this job. "
-                                        "Choose another name for one of them.")
+                raise IsADirectoryError(
+                    f"{target} would be a file and a folder at once, because {folder} is a folder of this job. "
+                    "Choose another name for one of them."
+                )
 
 
 def _check_place(target: Path) -> None:
@@ -357,7 +371,9 @@ def _check_place(target: Path) -> None:
         raise FileExistsError(f"{target} is not an ordinary file. Choose another output name.")
     folder = next((folder for folder in target.absolute().parents if os.path.lexists(folder)), None)
     if folder is not None and not folder.is_dir():
-        raise NotADirectoryError(f"{folder} is a file, so nothing can be stored in it. Choose another output folder.")
+        raise NotADirectoryError(
+            f"{folder} is a file, so nothing can be stored in it. Choose another output folder."
+        )
 
 
 def _is_one(one: Path, other: Path) -> bool:
@@ -390,8 +406,11 @@ def plain_error(error: OSError, path: Path | str | None = None) -> str:
         where = f" for {place}" if place else ""
         return f"There is no room{where}: the disk is full, or takes no file this large. Free some space and run again."
     what = error.strerror or str(error)
-    hints = {errno.EACCES: "Give this user the right to it, or choose another place.",
-             errno.EROFS: "Choose a place that can be written to.",
-             errno.ENAMETOOLONG: "Choose a shorter name.",
-             errno.ENOENT: "Check the name.", errno.EIO: "Check the disk."}
+    hints = {
+        errno.EACCES: "Give this user the right to it, or choose another place.",
+        errno.EROFS: "Choose a place that can be written to.",
+        errno.ENAMETOOLONG: "Choose a shorter name.",
+        errno.ENOENT: "Check the name.",
+        errno.EIO: "Check the disk.",
+    }
     return " ".join([f"{place}: {what}." if place else f"{what}.", *filter(None, [hints.get(error.errno)])])

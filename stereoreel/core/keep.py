@@ -20,8 +20,8 @@ class KeepOptions(Options):
     """Options of Keep Frames."""
 
     folder: str = option(
-        "kept/StereoReel", "Where frames are kept, inside the output folder. They stay until you delete "
-        "them.")
+        "kept/StereoReel", "Where frames are kept, inside the output folder. They stay until you delete them."
+    )
 
 
 OPTIONS = KeepOptions
@@ -36,7 +36,9 @@ class Keep(Weightless):
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.channels not in FORMATS:
-            raise ValueError(f"{self.label}: frames with alpha cannot be kept; keep the picture before it gets its alpha.")
+            raise ValueError(
+                f"{self.label}: frames with alpha cannot be kept; keep the picture before it gets its alpha."
+            )
         return clip
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -25,13 +25,15 @@ class Cost:
     memory: int = 0  # bytes of peak resident memory above the stage's start; 0 where the system does not tell
     chunk: int = 0  # the most frames that it made at once, of ``most`` that it might have
     most: int = 0
-    counts: Counter[str] = field(default_factory=Counter)  # what the stage says of its own work, such as frames that it reused
+    # what the stage says of its own work, such as frames that it reused
+    counts: Counter[str] = field(default_factory=Counter)
 
 
 class Meter:
     """Books time to the innermost stage at work: a stage is not charged for the stages it waits for.
 
-    ``memory=True`` also follows peak resident memory, where Linux lets a process reset its own high-water mark.
+    ``memory=True`` also follows peak resident memory, where Linux lets a process reset its own high-water
+    mark.
     """
 
     def __init__(self, memory: bool = False):

@@ -19,8 +19,9 @@ HUGE = 10**LONGEST_SHOWN
 class Option:
     """One setting: its name, default, and what it does in words a user understands.
 
-    The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are suggestions, and whoever
-    uses the value checks it. ``low``, ``high`` and ``step`` bound a number. The canvas shows ``advanced`` ones only when asked to.
+    The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are
+    suggestions, and whoever uses the value checks it. ``low``, ``high`` and ``step`` bound a number. The
+    canvas shows ``advanced`` ones only when asked to.
     """
 
     name: str
@@ -79,8 +80,9 @@ class Option:
             raise ValueError(f"{self.name} must be text, not {shown(value)}.")
         typed = str(value)
         if "\0" in typed or not is_unicode(typed):
-            raise ValueError(f"{self.name} holds a NUL character or half a character: "
-                             f"{shown(typed)}; remove it.")
+            raise ValueError(
+                f"{self.name} holds a NUL character or half a character: {shown(typed)}; remove it."
+            )
         return typed
 
 
@@ -133,9 +135,17 @@ Value = TypeVar("Value", bool, int, float, str)
 Made = TypeVar("Made", bound=Options)
 
 
-def option(default: Value, text: str, *, low: float | None = None, high: float | None = None,
-           step: float | None = None, choices: tuple[str, ...] = (), open: bool = False,
-           advanced: bool = False) -> Value:
+def option(
+    default: Value,
+    text: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    step: float | None = None,
+    choices: tuple[str, ...] = (),
+    open: bool = False,
+    advanced: bool = False,
+) -> Value:
     """A field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
     return field_of(Option("", default, text, low, high, step, choices, open, advanced))
 
@@ -152,15 +162,25 @@ def options_of(made: type[Options]) -> tuple[Option, ...]:
 
 
 DOWNLOAD = Option(
-    "download", False, "Fetch weights that are missing when this runs; auto then takes the best model, here or "
-    "not.")
+    "download",
+    False,
+    "Fetch weights that are missing when this runs; auto then takes the best model, here or not.",
+)
 LIVE = Option(
-    "live", "", "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the "
-    "one before it under this name ended. Empty: every run stands for itself.", advanced=True)
+    "live",
+    "",
+    "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the "
+    "one before it under this name ended. Empty: every run stands for itself.",
+    advanced=True,
+)
 LIVE_MODE = Option(
-    "live_mode", "constant delay", "What a live run gives: one frame for each that came, as late as the model "
+    "live_mode",
+    "constant delay",
+    "What a live run gives: one frame for each that came, as late as the model "
     "needs and the first ones plain resizes; or whatever is ready, which may be nothing.",
-    choices=("constant delay", "as ready"), advanced=True)
+    choices=("constant delay", "as ready"),
+    advanced=True,
+)
 
 
 @dataclass(frozen=True)
@@ -168,8 +188,9 @@ class ModelOptions(Options):
     """The options of a stage that models of the catalogue run; the catalogue adds the choices of ``model``."""
 
     model: str = option(
-        "auto", "Which model does the work; auto takes the best one whose weights are present, builtin needs "
-        "none.")
+        "auto",
+        "Which model does the work; auto takes the best one whose weights are present, builtin needs none.",
+    )
 
 
 def agree(first: Options, second: Options, *names: str) -> bool:
@@ -180,7 +201,8 @@ def agree(first: Options, second: Options, *names: str) -> bool:
 def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None = None) -> Made:
     """The options with their given or default values; ValueError if one does not exist or does not fit.
 
-    ``declared`` replaces the declarations of the class, where the choices are known only when the program runs.
+    ``declared`` replaces the declarations of the class, where the choices are known only when the program
+    runs.
     """
     declared = options_of(made) if declared is None else tuple(declared)
     if unknown := set(given) - {one.name for one in declared}:

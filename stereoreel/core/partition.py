@@ -1,9 +1,10 @@
 """Where a film may be taken apart: the pieces that can be computed alone, again, or elsewhere, and give the same frames.
 
-A unit ends where everything the film is made by has a cut: nothing that a stage remembers crosses it. Short neighbouring shots share a
-unit. A shot that is longer than ``LONGEST`` is split at fixed places, and each part is computed with some frames before and after it
-that are thrown away. The rule looks at nothing but the clips, and ``pull`` itself follows it, so that a film made in one go, on the
-canvas, in pieces or by many machines has the same frames.
+A unit ends where everything the film is made by has a cut: nothing that a stage remembers crosses it. Short
+neighbouring shots share a unit. A shot that is longer than ``LONGEST`` is split at fixed places, and each
+part is computed with some frames before and after it that are thrown away. The rule looks at nothing but the
+clips, and ``pull`` itself follows it, so that a film made in one go, on the canvas, in pieces or by many
+machines has the same frames.
 """
 
 from __future__ import annotations
@@ -45,7 +46,14 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
     frames = clips[0].info.frames
     if not _divisible(clips):
         return [Unit(0, frames, 0, frames)]
-    lead = LEAD if any(isinstance(maker, Step) and not getattr(maker.recipe, "framewise", False) for maker in makers_of(clips)) else 0
+    lead = (
+        LEAD
+        if any(
+            isinstance(maker, Step) and not getattr(maker.recipe, "framewise", False)
+            for maker in makers_of(clips)
+        )
+        else 0
+    )
     return cover([0, *_clean(clips), frames], group, lead)
 
 
@@ -56,8 +64,16 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
         parts = -(-(stop - start) // LONGEST)
         if parts > 1:
             places = [start + number * (stop - start) // parts for number in range(parts + 1)]
-            found += [Unit(one, other, max(start, one - lead), min(stop, other + lead)) for one, other in pairwise(places)]
-        elif found and (last := found[-1]).last == start == last.stop and stop - last.start <= group and last.first == last.start:
+            found += [
+                Unit(one, other, max(start, one - lead), min(stop, other + lead))
+                for one, other in pairwise(places)
+            ]
+        elif (
+            found
+            and (last := found[-1]).last == start == last.stop
+            and stop - last.start <= group
+            and last.first == last.start
+        ):
             found[-1] = Unit(last.start, stop, last.start, stop)
         else:
             found.append(Unit(start, stop, start, stop))
@@ -100,7 +116,11 @@ def _divisible(clips: Sequence[Clip]) -> bool:
     """Whether parts of the sources can be had, and no stage leads from the last frame to the first."""
     makers = makers_of(clips)
     loops = any(isinstance(maker, Step) and getattr(maker.recipe, "loops", False) for maker in makers)
-    return clips[0].info.frames > 0 and not loops and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
+    return (
+        clips[0].info.frames > 0
+        and not loops
+        and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
+    )
 
 
 def _clean(clips: Sequence[Clip]) -> list[int]:
@@ -165,7 +185,9 @@ class _Window(Weightless):
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         cuts = tuple(cut - self.start for cut in clip.cuts if self.start < cut < self.stop)
-        times = clip.times and tuple(time - clip.times[self.start] for time in clip.times[self.start:self.stop])
+        times = clip.times and tuple(
+            time - clip.times[self.start] for time in clip.times[self.start : self.stop]
+        )
         return ClipInfo(**plain_facts(clip, frames=self.stop - self.start, cuts=cuts, times=times))
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

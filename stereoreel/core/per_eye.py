@@ -16,7 +16,9 @@ def ports(chunk: Chunk) -> dict[str, Tensor]:
     return chunk if isinstance(chunk, dict) else {"clip": chunk}
 
 
-def fan_out(chunks: Iterator[tuple[Tensor, ...]], picks: Sequence[tuple[int, int | None]]) -> list[Iterator[Tensor]]:
+def fan_out(
+    chunks: Iterator[tuple[Tensor, ...]], picks: Sequence[tuple[int, int | None]]
+) -> list[Iterator[Tensor]]:
     """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before it."""
     queues = [deque() for _ in picks]
 

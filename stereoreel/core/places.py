@@ -17,5 +17,9 @@ def data(name: str) -> Path:
 def version() -> str:
     """The pack's version, which pyproject.toml declares."""
     project = CHECKOUT / "pyproject.toml"
-    declared = re.search(r'^name = "stereoreel"\nversion = "(.+)"', project.read_text(encoding="utf-8") if project.is_file() else "", re.M)
+    declared = re.search(
+        r'^name = "stereoreel"\nversion = "(.+)"',
+        project.read_text(encoding="utf-8") if project.is_file() else "",
+        re.M,
+    )
     return declared[1] if declared else importlib.metadata.version("stereoreel")

@@ -1,9 +1,11 @@
 """The pull: one pass over clips by somebody who wants their frames.
 
-Every stage runs as a suspended generator; frames move a chunk at a time, and what two readers share is computed once.
+Every stage runs as a suspended generator; frames move a chunk at a time, and what two readers share is
+computed once.
 
-Usually a stage that wants frames runs the stage before it, and so on to the source. Python's stack holds about a hundred stages of that;
-in a chain of more than ``DEEP`` the pull makes what a stage is about to read beforehand, one stage after the other.
+Usually a stage that wants frames runs the stage before it, and so on to the source. Python's stack holds
+about a hundred stages of that; in a chain of more than ``DEEP`` the pull makes what a stage is about to read
+beforehand, one stage after the other.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ from .meter import Meter
 from .partition import pieces
 from .per_eye import TIME, both, fan_out, ports
 
-CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}  # of float32: what a stage may take in, or give out, at once
+# of float32: what a stage may take in, or give out, at once
+CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
 MOST_FRAMES = 32
 DEEP = 40  # stages in a row
 
@@ -38,11 +41,14 @@ def frames_at_once(device: torch.device, *sides: Iterable[ClipInfo]) -> int:
     return max(1, min(MOST_FRAMES, chunk_bytes(device) // largest))
 
 
-def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None) -> Iterator[tuple[Tensor, ...]]:
+def pull(
+    clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None
+) -> Iterator[tuple[Tensor, ...]]:
     """All frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
 
-    ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A shot of more than ``units.LONGEST`` frames is
-    made in parts. A failure's message begins with the label of the stage that failed. Closing the generator stops every stage and thread.
+    ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A shot of more than
+    ``units.LONGEST`` frames is made in parts. A failure's message begins with the label of the stage that
+    failed. Closing the generator stops every stage and thread.
     """
     clips = [clips] if isinstance(clips, Clip) else list(clips)
     check_lengths("This pull", clips)
@@ -52,14 +58,18 @@ def pull(clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = No
         try:
             readers = [run.reader(clip) for clip in piece]
             run.place()
-            for chunks in together(readers, piece[0].info.frames, run.most([reader.info for reader in readers]), "This pull"):
+            for chunks in together(
+                readers, piece[0].info.frames, run.most([reader.info for reader in readers]), "This pull"
+            ):
                 done += chunks[0].shape[TIME]
                 yield chunks
                 run.done = (done, total)
                 host.tick(done, total)
         except RecursionError as error:
-            raise RuntimeError(f"The clip is made by {run.levels} stages in a row, too many for stages that look this far ahead; "
-                               "write a file in between.") from error
+            raise RuntimeError(
+                f"The clip is made by {run.levels} stages in a row, too many for stages that look this far ahead; "
+                "write a file in between."
+            ) from error
         finally:
             run.close()
 
@@ -107,7 +117,8 @@ class _Run:
         nets = [net for producer in producers if producer.stage for net in producer.stage.nets]
         memory = sum(producer.memory() for producer in producers)
         self.placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
-        modules = {id(module): module for net in nets for module in net.modules()}  # two stages may share a network
+        # two stages may share a network
+        modules = {id(module): module for net in nets for module in net.modules()}
         self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
 
     def tick(self, *_) -> None:
@@ -253,12 +264,18 @@ class _Producer:
             chunks = together(self.inputs, stop - start, self.most, self.label)
             yield from self._one_shot(Shot(start, info), chunks)
 
-    def _one_shot(self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]) -> Iterator[Tensor | dict[str, Tensor]]:
+    def _one_shot(
+        self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]
+    ) -> Iterator[Tensor | dict[str, Tensor]]:
         if self.stage.joint or all(reader.info.views == 1 for reader in self.inputs):
             ways = fan_out(chunks, [(place, None) for place in range(len(self.inputs))])
             yield from self.stage(shot, *ways)
             return
-        picks = [(place, eye if reader.info.views == 2 else None) for eye in (0, 1) for place, reader in enumerate(self.inputs)]
+        picks = [
+            (place, eye if reader.info.views == 2 else None)
+            for eye in (0, 1)
+            for place, reader in enumerate(self.inputs)
+        ]
         ways = fan_out(chunks, picks)
         left, right = ways[: len(self.inputs)], ways[len(self.inputs) :]
         yield from both(self.stage(shot, *left), self.stage(shot, *right))

@@ -12,8 +12,8 @@ Loaded = TypeVar("Loaded")
 class StageCache(Generic[Loaded]):
     """Loaded stages by key, owned by the job that runs several graphs with the same stages.
 
-    They can be shared because nothing that a stage remembers outlives its shot. At most ``most`` stay loaded, those
-    used last.
+    They can be shared because nothing that a stage remembers outlives its shot. At most ``most`` stay loaded,
+    those used last.
     """
 
     def __init__(self, most: int | None = None):

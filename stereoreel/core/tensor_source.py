@@ -28,7 +28,8 @@ SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
 class TensorSource:
     """A batch ``[N, H, W, 1, 3 or 4]`` of float16 or float32 as a clip; it is read, never changed.
 
-    ``info`` looks for the cuts when first read. ValueError for another shape or type, for no frame, and (when pulled) for NaN or infinity.
+    ``info`` looks for the cuts when first read. ValueError for another shape or type, for no frame, and (when
+    pulled) for NaN or infinity.
     """
 
     def __init__(
@@ -46,7 +47,9 @@ class TensorSource:
                 f"not {images.dtype} {list(images.shape)}."
             )
         if 0 in images.shape:
-            raise ValueError(f"{label}: the IMAGE batch {list(images.shape)} holds no frame; give it at least one.")
+            raise ValueError(
+                f"{label}: the IMAGE batch {list(images.shape)} holds no frame; give it at least one."
+            )
         self._images, self.label, self._cuts, self._sensitivity = images, label, cuts, sensitivity
         self._fps, self._audio = Fraction(fps), audio
 
@@ -58,30 +61,37 @@ class TensorSource:
 
     def part(self, start: int, stop: int) -> TensorSource:
         """The frames ``[start, stop)`` as a source."""
-        return TensorSource(self._images[start:stop], self._fps, self._cuts, self.label, sensitivity=self._sensitivity)
+        return TensorSource(
+            self._images[start:stop], self._fps, self._cuts, self.label, sensitivity=self._sensitivity
+        )
 
     def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
         """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
         for start in range(0, len(self._images), frames):
-            chunk = self._checked(self._images[start:start + frames].float(), start)  # before it is moved, where the answer is at hand
+            # before it is moved, where the answer is at hand
+            chunk = self._checked(self._images[start : start + frames].float(), start)
             yield chunk.to(host.device)
 
     def _checked(self, chunk: Tensor, start: int) -> Tensor:
         low, high = (float(bound) for bound in torch.aminmax(chunk))  # NaN in, NaN out
         if not (math.isfinite(low) and math.isfinite(high)):
             bad = start + int(torch.isfinite(chunk).flatten(1).all(1).logical_not().nonzero()[0])
-            raise ValueError(f"{self.label}: frame {bad} of the IMAGE batch holds NaN or infinity; look at the node that made it.")
+            raise ValueError(
+                f"{self.label}: frame {bad} of the IMAGE batch holds NaN or infinity; look at the node that made it."
+            )
         return chunk.clamp(0, 1) if low < 0 or high > 1 else chunk
 
     def _find_cuts(self) -> tuple[int, ...]:
-        small = (thumbnail(image[None].float().nan_to_num(0, 0, 0))[0] for image in self._images)  # what is not finite is told when pulled
+        # what is not finite is told when pulled
+        small = (thumbnail(image[None].float().nan_to_num(0, 0, 0))[0] for image in self._images)
         return tuple(find_cuts(small, self._sensitivity))
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:
     """An empty batch: in memory while it takes at most 40 % of what is free, else in a file that goes when the tensor does.
 
-    The file lies in ``STEREOREEL_SCRATCH`` or in ``folder``. OSError tells how much the disk lacks, before anything is written.
+    The file lies in ``STEREOREEL_SCRATCH`` or in ``folder``. OSError tells how much the disk lacks, before
+    anything is written.
     """
     size = math.prod(shape) * torch.empty((), dtype=dtype).element_size()
     if size <= SHARE * free_memory():
@@ -100,7 +110,11 @@ def free_memory() -> int:
         return psutil.virtual_memory().available
     except ImportError:
         names = getattr(os, "sysconf_names", {})
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_AVPHYS_PAGES" in names else 4 << 30
+        return (
+            os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+            if "SC_AVPHYS_PAGES" in names
+            else 4 << 30
+        )
 
 
 def _check_disk(folder: Path, size: int) -> None:
@@ -137,7 +151,7 @@ def _allocate(file, size: int) -> None:
         return
     zeros = bytes(BLOCK)
     for done in range(0, size, BLOCK):
-        file.write(zeros[:size - done])
+        file.write(zeros[: size - done])
 
 
 def on_tmpfs(folder: Path) -> bool:
@@ -148,7 +162,11 @@ def on_tmpfs(folder: Path) -> bool:
     real = os.path.realpath(folder)
     lines = [line.split() for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines()]
     points = [(point.replace("\\040", " "), kind) for _, point, kind, *_ in lines]
-    above = [(len(point), order, kind) for order, (point, kind) in enumerate(points) if os.path.commonpath([real, point]) == point]
+    above = [
+        (len(point), order, kind)
+        for order, (point, kind) in enumerate(points)
+        if os.path.commonpath([real, point]) == point
+    ]
     return max(above, default=(0, 0, ""))[-1] in ("tmpfs", "ramfs")
 
 

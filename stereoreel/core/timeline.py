@@ -1,8 +1,9 @@
 """Exact time: which output frames a shot owns when the rate changes, and where each lies between two source frames.
 
-Everything is a ``Fraction``; a rate held in a float drifts by seconds within an hour.
-With r = fps_out / fps_in a shot ``[a, b)`` owns the output frames ``floor(a*r + 1/2) .. floor(b*r + 1/2) - 1``, so that the duration
-never changes and xM gives exactly N*M frames. Where the source's rate varies, its true times stand in for ``a*r``.
+Everything is a ``Fraction``; a rate held in a float drifts by seconds within an hour. With r = fps_out /
+fps_in a shot ``[a, b)`` owns the output frames ``floor(a*r + 1/2) .. floor(b*r + 1/2) - 1``, so that the
+duration never changes and xM gives exactly N*M frames. Where the source's rate varies, its true times stand
+in for ``a*r``.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from .clip import ClipInfo, Shot
 from .options import HUGE, shown
 
 NTSC = tuple(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240))
-NEAR = Fraction(1, 1000)  # a decimal this near to an NTSC rate, and nearer to it than to the whole number, means that rate
+# a decimal this near to an NTSC rate, and nearer to it than to the whole number, means that rate
+NEAR = Fraction(1, 1000)
 HIGHEST = 1000  # frames a second
 
 
@@ -66,7 +68,11 @@ def position(output: int, start: int, stop: int, info: ClipInfo, fps_out: Fracti
     else:
         when = info.times[0] + output / fps_out
         left = bisect_right(info.times, when, start, stop) - 1
-        part = (when - info.times[left]) / (info.times[left + 1] - info.times[left]) if start <= left < stop - 1 else Fraction(0)
+        part = (
+            (when - info.times[left]) / (info.times[left + 1] - info.times[left])
+            if start <= left < stop - 1
+            else Fraction(0)
+        )
     if left < start:
         return start, Fraction(0)
     return (left, part) if left < stop - 1 else (stop - 1, Fraction(0))
@@ -83,7 +89,8 @@ class Gap(NamedTuple):
 def gaps(shot: Shot, frames: Iterable, fps_out: Fraction) -> Iterator[Gap]:
     """Walk a shot frame by frame: every output frame that the shot owns, in order, beside the two source frames it lies between.
 
-    Where fps_out is less than half the source's rate, whose an output frame is may be known only some frames later; it then waits.
+    Where fps_out is less than half the source's rate, whose an output frame is may be known only some frames
+    later; it then waits.
     """
     info, left, stop = shot.info, None, shot.start
     due = output_edge(shot.start, info, fps_out)
@@ -107,7 +114,7 @@ def gaps(shot: Shot, frames: Iterable, fps_out: Fraction) -> Iterator[Gap]:
 def _last(waiting: list[tuple[int, Gap]], frame, due: int, stop: int) -> Iterator[Gap]:
     """What a shot still owns when its end is known: the gaps that wait, as far as they are its own, and its last frame, held."""
     for after, gap in waiting:
-        if times := gap.times[:max(0, stop - after + len(gap.times))]:
+        if times := gap.times[: max(0, stop - after + len(gap.times))]:
             yield gap._replace(times=times)
     if due < stop:
         yield Gap(frame, None, [Fraction(0)] * (stop - due))

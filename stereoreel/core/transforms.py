@@ -58,9 +58,13 @@ class Recut(Weightless):
         try:
             cuts = tuple(sorted({int(word) for word in self.cuts.replace(",", " ").split()}))
         except ValueError:
-            raise ValueError(f"{self.label}: cuts is auto, none, or frame numbers such as 48, 120, not {shown(self.cuts)}.") from None
+            raise ValueError(
+                f"{self.label}: cuts is auto, none, or frame numbers such as 48, 120, not {shown(self.cuts)}."
+            ) from None
         if cuts and not 0 < cuts[0] <= cuts[-1] < clip.frames:
-            raise ValueError(f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at {shown(self.cuts)}.")
+            raise ValueError(
+                f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at {shown(self.cuts)}."
+            )
         return clip.replace(cuts=cuts)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -91,7 +95,9 @@ class Split(Weightless):
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.width % 2:
-            raise ValueError(f"{self.label}: a full side-by-side picture has an even width, this one has {clip.width} pixels.")
+            raise ValueError(
+                f"{self.label}: a full side-by-side picture has an even width, this one has {clip.width} pixels."
+            )
         return clip.replace(views=2, width=clip.width // 2)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -1,8 +1,9 @@
 """A film made by many machines, with Ray: each unit is a task of an actor that keeps the models.
 
-The head decides everything: models, weights, units. Workers get a plan of plain values, compare it with what they have, and are refused
-where that differs. Ray carries the code to them; the frames they read from their own path to the source, and units come back as files,
-through an object store, or lie in the job's folder where that is shared. A worker that dies loses the unit it was at, which another one makes.
+The head decides everything: models, weights, units. Workers get a plan of plain values, compare it with what
+they have, and are refused where that differs. Ray carries the code to them; the frames they read from their
+own path to the source, and units come back as files, through an object store, or lie in the job's folder
+where that is shared. A worker that dies loses the unit it was at, which another one makes.
 """
 
 from __future__ import annotations
@@ -30,18 +31,34 @@ from .worker_bundle import packed, pinned
 
 MOST_DEATHS = 3  # of workers at one unit, before it is taken for the unit's fault
 WAITING = 1  # units that wait at each worker, so that it never does
-LOOPBACK, ONLY_HERE = "127.0.0.1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's variable for clusters of more than this machine
+# Ray's variable for clusters of more than this machine
+LOOPBACK, ONLY_HERE = "127.0.0.1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class Cluster:
     """Ray, connected while entered: ``address`` is ``local`` (this machine alone), ``auto``, or that of a cluster's head."""
 
-    def __init__(self, address: str, workers: int = 0, gpus: float = -1, mixed: bool = False, store: str = "",
-                 worker: type = Worker):
-        self.address, self.workers, self.gpus, self.mixed, self._worker = address, workers, gpus, mixed, worker
+    def __init__(
+        self,
+        address: str,
+        workers: int = 0,
+        gpus: float = -1,
+        mixed: bool = False,
+        store: str = "",
+        worker: type = Worker,
+    ):
+        self.address, self.workers, self.gpus, self.mixed, self._worker = (
+            address,
+            workers,
+            gpus,
+            mixed,
+            worker,
+        )
         self._store = store.rstrip("/")
         if store and "://" not in store:
-            raise ValueError(f"--store takes a URL, such as s3://bucket/films or file:///mnt/films, not {store}.")
+            raise ValueError(
+                f"--store takes a URL, such as s3://bucket/films or file:///mnt/films, not {store}."
+            )
         if store:
             Store(store)  # fails now where nothing can open it
 
@@ -50,10 +67,12 @@ class Cluster:
         sent = packed(Path(self._folder.name))
         self.code, own = code(sent / "stereoreel", sent / "models_config"), {"address": self.address}
         if self.address == "local":
-            os.environ.setdefault(ONLY_HERE, "0")  # elsewhere than on Windows and macOS Ray would listen on every interface
+            # elsewhere than on Windows and macOS Ray would listen on every interface
+            os.environ.setdefault(ONLY_HERE, "0")
             own = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
         self._ray = _ray()
-        waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")  # set for workers too, as `cli.passive_waiting` does
+        # set for workers too, as `cli.passive_waiting` does
+        waiting = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
         needs = {"working_dir": str(sent), "env_vars": {"OMP_WAIT_POLICY": waiting}}
         self._ray.init(**own, runtime_env=needs, log_to_driver=False, logging_level="ERROR")
         return self
@@ -83,7 +102,13 @@ class Cluster:
             return
         save_text(job.folder / "token", plan["token"], replace=True)
         actor = self._ray.remote(**self._needs())(self._worker)
-        crew = _Crew(self._ray, job, actor, {**plan, "identity": job.identity, "place": str(job.place.resolve())}, self._actors(len(missing)))
+        crew = _Crew(
+            self._ray,
+            job,
+            actor,
+            {**plan, "identity": job.identity, "place": str(job.place.resolve())},
+            self._actors(len(missing)),
+        )
         try:
             yield from crew.work(missing)
         finally:
@@ -93,7 +118,11 @@ class Cluster:
 
     def _actors(self, units: int) -> int:
         there = self._ray.cluster_resources()
-        wanted = self.workers or int(there.get("GPU", 0) / (self._needs()["num_gpus"] or 1)) or len(self._ray.nodes())
+        wanted = (
+            self.workers
+            or int(there.get("GPU", 0) / (self._needs()["num_gpus"] or 1))
+            or len(self._ray.nodes())
+        )
         return max(1, min(wanted, units))
 
     def _needs(self) -> dict:
@@ -107,7 +136,8 @@ class _Crew:
     def __init__(self, ray, job: Job, actor, plan: dict, size: int):
         self._ray, self._job, self._class, self._plan = ray, job, actor, ray.put(plan)
         self._idle: deque = deque()  # a worker appears as often as it may be given a unit
-        self._at: dict = {}  # what is awaited: the worker, and the unit's number; None while the worker gets ready
+        # what is awaited: the worker, and the unit's number; None while the worker gets ready
+        self._at: dict = {}
         self._deaths: dict[int, int] = {}
         self._refused: set[str] = set()
         for _ in range(size):
@@ -120,14 +150,18 @@ class _Crew:
         while left:
             self._give(waiting, left)
             if not self._at:
-                raise RuntimeError(f"No worker is left: {' '.join(sorted(self._refused)) or 'all of them died'}")
+                raise RuntimeError(
+                    f"No worker is left: {' '.join(sorted(self._refused)) or 'all of them died'}"
+                )
             [ready], _ = self._ray.wait(list(self._at), num_returns=1)
             worker, number = self._at.pop(ready)
             for found, made in self._result(ready, worker, number, waiting, left):
                 left.discard(found)
                 yield found, made
 
-    def _result(self, ready, worker, number: int | None, waiting: deque, left: set[int]) -> Iterator[tuple[int, Made | Exception]]:
+    def _result(
+        self, ready, worker, number: int | None, waiting: deque, left: set[int]
+    ) -> Iterator[tuple[int, Made | Exception]]:
         """What came of one thing that was awaited."""
         try:
             made = self._ray.get(ready)
@@ -146,7 +180,11 @@ class _Crew:
     def _give(self, waiting: deque, left: set[int]) -> None:
         """A unit to everybody who can take one. When none is left, who is idle makes one that is late again: the first to end is taken."""
         for worker in list(self._idle):
-            late = (number for other, number in self._at.values() if number in left and self._copies(number) == 1 and other != worker)
+            late = (
+                number
+                for other, number in self._at.values()
+                if number in left and self._copies(number) == 1 and other != worker
+            )
             if waiting:
                 number = waiting.popleft()
             elif worker in [other for other, _ in self._at.values()] or (number := next(late, None)) is None:
@@ -165,7 +203,9 @@ class _Crew:
         worker = self._class.remote(self._plan)
         self._at[worker.ready.remote()] = worker, None
 
-    def _dead(self, worker, number: int | None, error: Exception, waiting: deque, left: set[int]) -> Iterator[tuple[int, Exception]]:
+    def _dead(
+        self, worker, number: int | None, error: Exception, waiting: deque, left: set[int]
+    ) -> Iterator[tuple[int, Exception]]:
         """What a worker was at is given to others, and another one takes its place, unless it was refused."""
         first = worker in self._idle or any(other == worker for other, _ in self._at.values())
         self._idle = deque(other for other in self._idle if other != worker)
@@ -195,7 +235,9 @@ def _ray():
     try:
         import ray
     except ImportError:
-        raise RuntimeError(f'--ray needs Ray: install it with "{Path(sys.executable).name} -m pip install ray".') from None
+        raise RuntimeError(
+            f'--ray needs Ray: install it with "{Path(sys.executable).name} -m pip install ray".'
+        ) from None
     import ray.exceptions
 
     return ray

@@ -31,7 +31,9 @@ def alone(maker: Maker, host: Host) -> Crew:
         for number in missing:
             unit = job.units[number]
             try:
-                made = maker.make(number, unit, job.place, lambda part, past=done: host.tick(past + part, total))
+                made = maker.make(
+                    number, unit, job.place, lambda part, past=done: host.tick(past + part, total)
+                )
             except FAILURES as error:
                 if getattr(error, "errno", None) in DISK_FULL:
                     raise

@@ -19,8 +19,15 @@ from .job import CUTS, prepare, read_json
 
 def found(clips: Iterable[Clip]) -> list[list]:
     """What is known of the cuts of every file that clips are made of: path, first and last frame, sensitivity, cuts."""
-    files = [maker for maker in makers_of(list(clips)) if isinstance(maker, FileSource) and maker.sensitivity is not None]
-    return [[*fingerprint(file.facts.path), file.first, file.stop, file.sensitivity, list(file.info.cuts)] for file in files]
+    files = [
+        maker
+        for maker in makers_of(list(clips))
+        if isinstance(maker, FileSource) and maker.sensitivity is not None
+    ]
+    return [
+        [*fingerprint(file.facts.path), file.first, file.stop, file.sensitivity, list(file.info.cuts)]
+        for file in files
+    ]
 
 
 def recall(known: Iterable[list], files: FileCache) -> None:
@@ -49,8 +56,16 @@ def write(job: Path, clips: Iterable[Clip]) -> None:
 def _plausible(one) -> bool:
     """Whether an entry that was read from a file is one of ``found``."""
     kinds = (str, int, int, int, int, (int, float), list)
-    if not isinstance(one, list) or len(one) != len(kinds) or not all(isinstance(value, kind) for value, kind in zip(one, kinds)):
+    if (
+        not isinstance(one, list)
+        or len(one) != len(kinds)
+        or not all(isinstance(value, kind) for value, kind in zip(one, kinds))
+    ):
         return False
     first, stop, places = one[3], one[4], one[6]
     edges = [0, *places, stop - first]
-    return all(type(edge) is int for edge in edges) and all(before < after for before, after in pairwise(edges)) and "\0" not in one[0]
+    return (
+        all(type(edge) is int for edge in edges)
+        and all(before < after for before, after in pairwise(edges))
+        and "\0" not in one[0]
+    )

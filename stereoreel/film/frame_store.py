@@ -1,7 +1,8 @@
 """A stage's output kept on disk, so that a later change behind it does not compute it again: ten hours of depth, for another divergence.
 
-Kept frames are rounded to 16 bits, whether they are computed or read, so that both are the same. They are kept unit by unit while a film
-is made, in a file that is named after everything they were made of: source, stages, options, weights, and which frames.
+Kept frames are rounded to 16 bits, whether they are computed or read, so that both are the same. They are
+kept unit by unit while a film is made, in a file that is named after everything they were made of: source,
+stages, options, weights, and which frames.
 """
 
 from __future__ import annotations
@@ -37,8 +38,11 @@ log = logging.getLogger(__name__)
 
 def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
     """The folders below ``root`` in which the frames of these clips are kept."""
-    return [confine_prefix(maker.recipe.root, root) for maker in makers_of(clips)
-            if isinstance(maker, Step) and isinstance(maker.recipe, Keep)]
+    return [
+        confine_prefix(maker.recipe.root, root)
+        for maker in makers_of(clips)
+        if isinstance(maker, Step) and isinstance(maker.recipe, Keep)
+    ]
 
 
 class Shelf:
@@ -118,7 +122,9 @@ class Kept:
         try:
             with open_media(self.file) as container:
                 for frame in container.decode(video=0):
-                    yield torch.from_numpy(frame.to_ndarray().astype(np.float32)).view(frame.height, frame.width, -1)
+                    yield torch.from_numpy(frame.to_ndarray().astype(np.float32)).view(
+                        frame.height, frame.width, -1
+                    )
         except av.error.FFmpegError as error:
             raise ValueError(self._damaged) from error
 
@@ -171,7 +177,9 @@ class _Recorder:
         if self._container is None:
             self._open(pictures.shape[2], pictures.shape[1], FORMATS[info.channels])
         for picture in pictures:
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture if picture.shape[-1] == 3 else picture[..., 0]), self._format)
+            frame = av.VideoFrame.from_ndarray(
+                np.ascontiguousarray(picture if picture.shape[-1] == 3 else picture[..., 0]), self._format
+            )
             frame.pts, frame.time_base = self._written, Fraction(1, 25)
             self._container.mux(self._stream.encode(frame))
             self._written += 1
@@ -180,7 +188,9 @@ class _Recorder:
         self._part, self._format = PartFile(self.file), form
         self._container = av.open(str(self._part.create().absolute()), "w", format="nut")
         weakref.finalize(self, self._part.discard)  # a film may be cancelled between two shots
-        self._stream = self._container.add_stream("ffv1", rate=25, options={"level": "3", "slicecrc": "1", "g": "1"})
+        self._stream = self._container.add_stream(
+            "ffv1", rate=25, options={"level": "3", "slicecrc": "1", "g": "1"}
+        )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, form
         self._stream.codec_context.thread_type = "AUTO"
 

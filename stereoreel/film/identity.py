@@ -30,11 +30,13 @@ PLACES = ("path", "source", "stage")  # names of what is described, by which it 
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
 
 
-def described(clips: Sequence[Clip], settings: Options, host: Host, known: dict[int, dict] | None = None) -> dict:
+def described(
+    clips: Sequence[Clip], settings: Options, host: Host, known: dict[int, dict] | None = None
+) -> dict:
     """Every source, stage, model and weight that the clips are made by, and how they are encoded; JSON can hold it.
 
-    Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now. ``known`` keeps what was found of
-    each maker from one description of the same graph to the next.
+    Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now. ``known``
+    keeps what was found of each maker from one description of the same graph to the next.
     """
     known = {} if known is None else known
     makers = peek.makers_of(clips)
@@ -62,7 +64,10 @@ def digest(identity: dict) -> str:
 
 def claim(identity: dict) -> str:
     """Twelve letters by which a finished film says what it was made of: as ``digest``, but cuts need not be known if they are found."""
-    return _short(identity, lambda name, one: name not in PLACES and not (name == "cuts" and one.get("sensitivity") is not None))
+    return _short(
+        identity,
+        lambda name, one: name not in PLACES and not (name == "cuts" and one.get("sensitivity") is not None),
+    )
 
 
 def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
@@ -72,20 +77,30 @@ def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
 
 def environment(host: Host) -> dict:
     """What may change the last bits of a frame."""
-    device = torch.cuda.get_device_name(host.device) if host.device.type == "cuda" else f"{host.device.type} {platform.machine()}"
+    device = (
+        torch.cuda.get_device_name(host.device)
+        if host.device.type == "cuda"
+        else f"{host.device.type} {platform.machine()}"
+    )
     return {"torch": torch.__version__, "av": av.__version__, "device": device}
 
 
 def differences(old: dict, new: dict) -> list[str]:
     """What changed from one identity to another, in words such as ``divergence of Stereo Pair (node 5)``."""
-    found = [f"{name} of the encoder" for name in new["encode"] if old["encode"].get(name) != new["encode"][name]]
+    found = [
+        f"{name} of the encoder" for name in new["encode"] if old["encode"].get(name) != new["encode"][name]
+    ]
     if len(old["made"]) != len(new["made"]) or old["clips"] != new["clips"]:
         found.append("the workflow")
     for before, after in zip(old["made"], new["made"]):
         if "source" in after:
-            found += ["the source"] * any(before.get(name) != after[name] for name in after if name not in ("path", "source"))
+            found += ["the source"] * any(
+                before.get(name) != after[name] for name in after if name not in ("path", "source")
+            )
             continue
-        chosen = {name: (before.get(name), after.get(name)) for name in ("recipe", "model", "weights", "inputs")}
+        chosen = {
+            name: (before.get(name), after.get(name)) for name in ("recipe", "model", "weights", "inputs")
+        }
         found += [f"{name} of {after['stage']}" for name, (one, other) in chosen.items() if one != other]
         was, now = before.get("options", {}), after.get("options", {})
         found += [f"{name} of {after['stage']}" for name in now if was.get(name) != now[name]]
@@ -97,8 +112,14 @@ def _stage(recipe, host: Host) -> dict:
         return {"recipe": type(recipe).__name__, "options": dict(_fields(recipe))}
     with naming(recipe.label):
         entry, _ = recipe.choose(host)
-    files = {role: host.weights(recipe.kind, part.file) for role, part in entry.parts.items() if not part.optional or _there(host, recipe, part)}
-    options = {name: value for name, value in vars(recipe.settings).items() if name not in ("model", *NOT_THE_FRAMES)}
+    files = {
+        role: host.weights(recipe.kind, part.file)
+        for role, part in entry.parts.items()
+        if not part.optional or _there(host, recipe, part)
+    }
+    options = {
+        name: value for name, value in vars(recipe.settings).items() if name not in ("model", *NOT_THE_FRAMES)
+    }
     weights = {role: _of_weights(path, host.file_cache) for role, path in files.items()}
     return {"recipe": recipe.kind, "model": entry.name, "weights": weights, "options": options}
 
@@ -134,15 +155,30 @@ def _written(value) -> str:
 
 def _source(source: Source) -> dict:
     info = source.info
-    facts = {"size": [info.width, info.height, info.channels, info.views], "fps": str(info.fps), "frames": info.frames, "cuts": list(info.cuts),
-             "color": repr(info.color), "times": info.times and _hash(repr(info.times).encode())}
+    facts = {
+        "size": [info.width, info.height, info.channels, info.views],
+        "fps": str(info.fps),
+        "frames": info.frames,
+        "cuts": list(info.cuts),
+        "color": repr(info.color),
+        "times": info.times and _hash(repr(info.times).encode()),
+    }
     if isinstance(source, FileSource):
         path, size, changed = fingerprint(source.facts.path)
-        return {**facts, "path": path, "bytes": size, "changed": changed, "sample": _sample(path), "window": [source.first, source.stop],
-                "sensitivity": source.sensitivity}
+        return {
+            **facts,
+            "path": path,
+            "bytes": size,
+            "changed": changed,
+            "sample": _sample(path),
+            "window": [source.first, source.stop],
+            "sensitivity": source.sensitivity,
+        }
     if isinstance(source, TensorSource):
         return {**facts, "content": content(source._images)}
-    raise ValueError(f"{source.label} cannot be told from another source, so that no job can go on with it; save it into a file first.")
+    raise ValueError(
+        f"{source.label} cannot be told from another source, so that no job can go on with it; save it into a file first."
+    )
 
 
 def content(frames: torch.Tensor) -> str:

@@ -1,8 +1,9 @@
 """A film in the making as a folder: what it is made of, its units, one finished file a unit, and a journal.
 
-``<output>.job/<identity>/`` holds ``job.json``, ``journal.txt`` and ``units/``. A unit is finished when its ``.json`` is there, which is
-written last; that file tells the size and the sha256 of what was encoded, and the hash of every frame before. Another identity, of another
-source or workflow, is another folder, so that going back to the old one goes on with it.
+``<output>.job/<identity>/`` holds ``job.json``, ``journal.txt`` and ``units/``. A unit is finished when its
+``.json`` is there, which is written last; that file tells the size and the sha256 of what was encoded, and
+the hash of every frame before. Another identity, of another source or workflow, is another folder, so that
+going back to the old one goes on with it.
 
 Everything that is removed here is a file that this module names; whatever else lies in the folder stays.
 """
@@ -50,7 +51,15 @@ class Job:
     BlockingIOError where another process works on it, FileExistsError where the folder holds something else.
     """
 
-    def __init__(self, root: Path, identity: dict, units: Sequence[Unit], notes: dict, say: Callable[[str], None], files: int):
+    def __init__(
+        self,
+        root: Path,
+        identity: dict,
+        units: Sequence[Unit],
+        notes: dict,
+        say: Callable[[str], None],
+        files: int,
+    ):
         self.root, self.identity, self.name = Path(root), identity, digest(identity)
         self._files = files
         self.folder, self.units, self._notes, self._say = self.root / self.name, list(units), notes, say
@@ -63,7 +72,9 @@ class Job:
         others = [] if known else list(_others(self.root))
         for folder in (self.folder, self.place):
             if folder.is_symlink():
-                raise FileExistsError(f"{folder} is a link, where a job keeps its files. Remove the link, or choose another --job.")
+                raise FileExistsError(
+                    f"{folder} is a link, where a job keeps its files. Remove the link, or choose another --job."
+                )
         with ExitStack() as undo:
             undo.enter_context(self._lock)
             if (self.folder / "job.json").is_file():
@@ -98,14 +109,20 @@ class Job:
         self.made[number] = made
         size = sum(file["bytes"] for file in made.files)
         by = f" by {made.worker}" if made.worker else ""
-        self.note(f"unit {number} (frames {made.unit.start} to {made.unit.stop - 1}) made in {made.seconds:.1f} s{by}, {size} bytes")
+        self.note(
+            f"unit {number} (frames {made.unit.start} to {made.unit.stop - 1}) made in {made.seconds:.1f} s{by}, {size} bytes"
+        )
 
     def note(self, line: str) -> None:
         """A line for the journal."""
         path = self.folder / "journal.txt"
-        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):  # somebody put something else there
+        # somebody put something else there
+        if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             return
-        with plain_errors(path), open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | SAFELY, 0o666), "ab") as journal:
+        with (
+            plain_errors(path),
+            open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | SAFELY, 0o666), "ab") as journal,
+        ):
             journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode())
 
     def tell(self, line: str) -> None:
@@ -128,7 +145,9 @@ class Job:
         self.note(f"begun: {self.units[-1].stop} frames in {len(self.units)} units")
         for other in others:
             what = _what_changed(other["identity"], self.identity)
-            self.tell(f"This is a new job, because {what} changed; what the other one had made stays in {other['folder']} until you delete it.")
+            self.tell(
+                f"This is a new job, because {what} changed; what the other one had made stays in {other['folder']} until you delete it."
+            )
 
     def _write(self) -> None:
         with plain_errors(self.place):
@@ -151,7 +170,9 @@ class Job:
         self._sweep()
         self.tell(f"Going on: {len(self.made)} of {len(self.units)} units are there already.")
         if facts.get("environment") != self._notes.get("environment"):
-            self.tell("The machine or a library is another one than before; frames from here on may differ in their last bits.")
+            self.tell(
+                "The machine or a library is another one than before; frames from here on may differ in their last bits."
+            )
 
     def _facts(self) -> dict | None:
         """What ``job.json`` says; None if it is damaged or that of another film. ValueError for one of another version."""
@@ -159,13 +180,20 @@ class Job:
         if not isinstance(facts, dict) or "format" not in facts:
             return None
         if facts["format"] != FORMAT:
-            raise ValueError(f"{self.folder} was made by another version of StereoReel. Delete it to begin again.")
+            raise ValueError(
+                f"{self.folder} was made by another version of StereoReel. Delete it to begin again."
+            )
         same = _digest(facts.get("identity")) == self.name
         return facts if same and _tile(facts.get("units"), self.units[-1].stop) else None
 
     def _checked(self, number: int) -> Made | None:
         """A finished unit whose files are as they were; None, and said, where they are not."""
-        made = _made(read_json(self._record(number)), self.units[number], self._names(number), len(self.identity["clips"]))
+        made = _made(
+            read_json(self._record(number)),
+            self.units[number],
+            self._names(number),
+            len(self.identity["clips"]),
+        )
         if made and all(_whole(self.place / file["name"], file) for file in made.files):
             return made
         self.tell(f"Unit {number} is damaged on disk and is made again.")
@@ -174,7 +202,9 @@ class Job:
 
     def _sweep(self) -> None:
         """Remove what a process left that ended in the middle of a unit."""
-        kept = {file["name"] for made in self.made.values() for file in made.files} | {self._record(number).name for number in self.made}
+        kept = {file["name"] for made in self.made.values() for file in made.files} | {
+            self._record(number).name for number in self.made
+        }
         for path in self.place.iterdir():
             if re.fullmatch(OF_WORKER, path.name) and path.is_dir() and not path.is_symlink():
                 _remove(path, OF_UNIT)
@@ -204,7 +234,9 @@ def check_root(root: Path) -> None:
     with plain_errors(root):
         names = [path.name for path in root.iterdir()]
     if not all(re.fullmatch(OF_MARK, name) for name in names) and not is_job(root):
-        raise FileExistsError(f"{root} is not empty and holds no job of StereoReel. Choose an empty or a new folder for --job.")
+        raise FileExistsError(
+            f"{root} is not empty and holds no job of StereoReel. Choose an empty or a new folder for --job."
+        )
 
 
 def prepare(root: Path) -> None:
@@ -218,7 +250,9 @@ def prepare(root: Path) -> None:
 
 def is_job(root: Path) -> bool:
     """Whether StereoReel made a folder; before its mark there was one, its jobs' names say so."""
-    return (root / MARK).is_file() or any(re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json"))
+    return (root / MARK).is_file() or any(
+        re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json")
+    )
 
 
 def read_json(path: Path):
@@ -266,9 +300,14 @@ def _made(facts, unit: Unit, wanted: list[str], clips: int) -> Made | None:
         made = Made(**{**facts, "unit": Unit(*facts["unit"])})
         names = [file["name"] for file in made.files]
         known = all(type(file["bytes"]) is int and type(file["sha256"]) is str for file in made.files)
-        known = known and all(type(file["ahead"]) is int and 0 <= file["ahead"] <= unit.frames for file in made.files)
+        known = known and all(
+            type(file["ahead"]) is int and 0 <= file["ahead"] <= unit.frames for file in made.files
+        )
         whole = len(made.frames) == clips and all(len(hashes) == unit.frames for hashes in made.frames)
-        spent, seconds = {label: [float(one) for one in cost] for label, cost in made.costs.items()}, float(made.seconds)
+        spent, seconds = (
+            {label: [float(one) for one in cost] for label, cost in made.costs.items()},
+            float(made.seconds),
+        )
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
     right = made.unit == unit and names == wanted
@@ -293,5 +332,9 @@ def _others(root: Path) -> Iterator[dict]:
     """The jobs in a folder; of a damaged one nothing can be said."""
     for path in sorted(root.glob("*/job.json")):
         facts = read_json(path)
-        if re.fullmatch(IDENTITY, path.parent.name) and isinstance(facts, dict) and _digest(facts.get("identity")):
+        if (
+            re.fullmatch(IDENTITY, path.parent.name)
+            and isinstance(facts, dict)
+            and _digest(facts.get("identity"))
+        ):
             yield {**facts, "folder": path.parent}

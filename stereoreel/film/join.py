@@ -1,7 +1,8 @@
 """Segments into one file, without encoding again: the same streams, times and marks that an uninterrupted run would write.
 
-The file is opened as for a run, its encoder idle, and is given the segments' packets. A segment tells the order of its frames; when each
-is shown is the film's own clock, so that no rounding of any container is carried over.
+The file is opened as for a run, its encoder idle, and is given the segments' packets. A segment tells the
+order of its frames; when each is shown is the film's own clock, so that no rounding of any container is
+carried over.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from ..media.write.request import RenderRequest
 from .finished import CLAIM, mark
 from .job import Job, segment_name
 
-CONTAINER = "nut"  # keeps packets and their codec's description as the encoder made them, and any clock exactly
+# keeps packets and their codec's description as the encoder made them, and any clock exactly
+CONTAINER = "nut"
 UNKNOWN_TO_IT = {"prores_ks": "mov"}
 
 
@@ -48,7 +50,9 @@ def join(job: Job, request: RenderRequest, outputs: Mapping[Path, OutputFile], h
 def segment_entry(entry: Preset, info: ClipInfo) -> Preset:
     """The preset of a film's segments, of the film's own preset: the same encoder, without the marks of the finished file."""
     clock = Clock(info, entry.clock).unit.denominator if info.times else entry.clock
-    return replace(entry, container=UNKNOWN_TO_IT.get(entry.codec, CONTAINER), clock=clock, codec_tag=None, muxer={})
+    return replace(
+        entry, container=UNKNOWN_TO_IT.get(entry.codec, CONTAINER), clock=clock, codec_tag=None, muxer={}
+    )
 
 
 def order(path: Path) -> list[int]:
@@ -85,7 +89,9 @@ class Joined(Writer):
         with open_media(path) as segment:
             stream = segment.streams.video[0]
             if stream.codec_context.extradata != self._stream.codec_context.extradata:
-                raise ValueError(f"{path.name} was encoded in another way than this machine does it; delete {path.parent.parent} and run again.")
+                raise ValueError(
+                    f"{path.name} was encoded in another way than this machine does it; delete {path.parent.parent} and run again."
+                )
             packets = (packet for packet in segment.demux(stream) if packet.size)
             self._mux(self._moved(packets, start, order))
 

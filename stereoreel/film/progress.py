@@ -34,7 +34,10 @@ class Progress:
     def figures(self) -> dict:
         """Plain numbers; ``fps`` and ``seconds_left`` are of the last units."""
         made, total = self.job.made.values(), self.job.units[-1].stop
-        done, size = sum(one.unit.frames for one in made), sum(file["bytes"] for one in made for file in one.files)
+        done, size = (
+            sum(one.unit.frames for one in made),
+            sum(file["bytes"] for one in made for file in one.files),
+        )
         (then, first), (now, last) = self._times[0], self._times[-1]
         rate = (last - first) / (now - then) if now > then else 0.0
         stages: dict[str, list[float]] = {}
@@ -42,12 +45,23 @@ class Progress:
             for label, spent in one.costs.items():
                 stages[label] = [a + b for a, b in zip(stages.get(label, [0.0, 0.0]), spent)]
         return {
-            "units": len(self.job.made), "units_total": len(self.job.units), "units_failed": self.failed,
-            "frames": done, "frames_total": total, "fps": rate,
+            "units": len(self.job.made),
+            "units_total": len(self.job.units),
+            "units_failed": self.failed,
+            "frames": done,
+            "frames_total": total,
+            "fps": rate,
             "seconds_left": (total - done) / rate if rate else None,
-            "bytes": size, "bytes_expected": round(size * total / done) if done else None,
-            "stages": {label: {"seconds": seconds, "frames": round(frames)} for label, (seconds, frames) in stages.items()},
-            "workers": {name: {"frames": round(frames), "fps": frames / max(seconds, 1e-9)} for name, (frames, seconds) in self.workers.items()},
+            "bytes": size,
+            "bytes_expected": round(size * total / done) if done else None,
+            "stages": {
+                label: {"seconds": seconds, "frames": round(frames)}
+                for label, (seconds, frames) in stages.items()
+            },
+            "workers": {
+                name: {"frames": round(frames), "fps": frames / max(seconds, 1e-9)}
+                for name, (frames, seconds) in self.workers.items()
+            },
         }
 
 
@@ -66,10 +80,23 @@ def free_for_metrics(path: Path) -> bool:
 def write_prometheus(path: Path, figures: dict) -> None:
     """A text file for the node exporter, replaced as a whole."""
     lines = []
-    for name in ("units", "units_total", "units_failed", "frames", "frames_total", "fps", "seconds_left", "bytes", "bytes_expected"):
+    for name in (
+        "units",
+        "units_total",
+        "units_failed",
+        "frames",
+        "frames_total",
+        "fps",
+        "seconds_left",
+        "bytes",
+        "bytes_expected",
+    ):
         if figures[name] is not None:
             lines += [f"{METRICS}{name} gauge", f"stereoreel_film_{name} {figures[name]}"]
     for kind, label, value in (("stages", "stage", "seconds"), ("workers", "worker", "fps")):
         lines.append(f"{METRICS}{label}_{value} gauge")
-        lines += [f"stereoreel_film_{label}_{value}{{{label}={json.dumps(name)}}} {one[value]}" for name, one in figures[kind].items()]
+        lines += [
+            f"stereoreel_film_{label}_{value}{{{label}={json.dumps(name)}}} {one[value]}"
+            for name, one in figures[kind].items()
+        ]
     save_text(path, "\n".join(lines) + "\n", replace=True)

@@ -34,10 +34,10 @@ LONG = 6000  # frames of a film from which on it is made in units without being 
 class FilmSettings:
     """How a film's units are made and kept.
 
-    Units are stored in ``folder`` (None: ``job_folder``) until the film is complete, and longer with ``keep``.
-    The stage Keep stores its frames below ``kept`` (None: next to the film). Short shots share a unit up to
-    ``group`` frames. ``notes`` (JSON) are stored with the job. ``crew``, if given, is called with the clips,
-    their settings and ``kept``, and returns who computes the units instead of this process.
+    Units are stored in ``folder`` (None: ``job_folder``) until the film is complete, and longer with
+    ``keep``. The stage Keep stores its frames below ``kept`` (None: next to the film). Short shots share a
+    unit up to ``group`` frames. ``notes`` (JSON) are stored with the job. ``crew``, if given, is called with
+    the clips, their settings and ``kept``, and returns who computes the units instead of this process.
     """
 
     folder: Path | None = None
@@ -58,10 +58,15 @@ def film(
 ) -> list[Path]:
     """Write a clip as ``render.write`` does, but in units, so that a second call resumes; return the paths.
 
-    A film that is complete is left as it is. Raise what ``render.write`` does, ValueError if the output is not
-    to be joined from segments, Unfinished if units failed, and what cancels; the last two keep finished units.
+    A film that is complete is left as it is. Raise what ``render.write`` does, ValueError if the output is
+    not to be joined from segments, Unfinished if units failed, and what cancels; the last two keep finished
+    units.
     """
-    how, observer, meter = _placed(how or FilmSettings(), request.path), observer or Observer(), meter or Meter()
+    how, observer, meter = (
+        _placed(how or FilmSettings(), request.path),
+        observer or Observer(),
+        meter or Meter(),
+    )
     root, paths = how.folder, request.paths
     request.check()
     joinable(request.settings)

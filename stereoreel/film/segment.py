@@ -39,9 +39,22 @@ class Maker:
     What Keep asks for is kept below ``kept``; nothing is where that is not given.
     """
 
-    def __init__(self, clips: Sequence[Clip], settings: EncodeOptions, host: Host, meter: Meter, watch: Watch | None = None,
-                 kept: Path | None = None):
-        self.clips, self.settings, self.host, self.meter, self.watch = list(clips), settings, host, meter, watch
+    def __init__(
+        self,
+        clips: Sequence[Clip],
+        settings: EncodeOptions,
+        host: Host,
+        meter: Meter,
+        watch: Watch | None = None,
+        kept: Path | None = None,
+    ):
+        self.clips, self.settings, self.host, self.meter, self.watch = (
+            list(clips),
+            settings,
+            host,
+            meter,
+            watch,
+        )
         self._stages: StageCache = StageCache()
         self._shelf = Shelf(self.clips, host, kept) if kept else None
 
@@ -51,12 +64,19 @@ class Maker:
         parts = excerpt(self.clips, unit, self._stages)
         if self._shelf:
             parts = self._shelf.used(parts)
-        files = [(file, folder / segment_name(number, place)) for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))]
+        files = [
+            (file, folder / segment_name(number, place))
+            for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))
+        ]
         hashes = _Hashes(len(parts))
         with ExitStack() as open_files:
             open_files.enter_context(hashes)
-            writers = [open_files.enter_context(self._writer(file, path, parts, unit)) for file, path in files]
-            for chunks in open_files.enter_context(closing(pull(parts, _Counting(self.host, tick), meter=self.meter))):
+            writers = [
+                open_files.enter_context(self._writer(file, path, parts, unit)) for file, path in files
+            ]
+            for chunks in open_files.enter_context(
+                closing(pull(parts, _Counting(self.host, tick), meter=self.meter))
+            ):
                 if self.watch:
                     self.watch(chunks)
                 with self.meter.turn("Hash"):
@@ -65,12 +85,19 @@ class Maker:
                     for (file, _), writer in zip(files, writers):
                         writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
                 self.meter.count("Encode", chunks[0].shape[TIME])
-        costs = {label: [now - before.get(label, [0, 0])[place] for place, now in enumerate(spent)] for label, spent in _spent(self.meter).items()}
-        return Made(unit, [_facts(path, unit) for _, path in files], hashes.found, time.monotonic() - begun, costs)
+        costs = {
+            label: [now - before.get(label, [0, 0])[place] for place, now in enumerate(spent)]
+            for label, spent in _spent(self.meter).items()
+        }
+        return Made(
+            unit, [_facts(path, unit) for _, path in files], hashes.found, time.monotonic() - begun, costs
+        )
 
     def _writer(self, file, path: Path, parts: Sequence[Clip], unit: Unit) -> Writer:
         whole, part = (timed(clips, file.clip) for clips in (self.clips, parts))
-        entry = chosen(whole, file.settings, packed_size(whole, file.settings.layout, file.settings.vr180_field))
+        entry = chosen(
+            whole, file.settings, packed_size(whole, file.settings.layout, file.settings.vr180_field)
+        )
         writer = Writer(path, part, file.settings, entry=segment_entry(entry, whole))
         writer.frames = unit.start  # a layout that changes with time goes on where the unit before it ends
         return writer
@@ -121,7 +148,9 @@ def _facts(path: Path, unit: Unit) -> dict:
     """What tells a segment from a damaged one; ValueError where it lacks frames."""
     found = order(path)
     if len(found) != unit.frames:
-        raise ValueError(f"The source ends early: {len(found)} of the {unit.frames} frames from {unit.start} on could be made.")
+        raise ValueError(
+            f"The source ends early: {len(found)} of the {unit.frames} frames from {unit.start} on could be made."
+        )
     return {"name": path.name, "bytes": os.path.getsize(path), "sha256": sha256(path), "ahead": delay(found)}
 
 

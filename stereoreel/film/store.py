@@ -16,7 +16,9 @@ class Store:
         try:
             from fsspec.core import url_to_fs
         except ImportError:
-            raise ValueError("--store needs fsspec; install it with `python -m pip install fsspec`.") from None
+            raise ValueError(
+                "--store needs fsspec; install it with `python -m pip install fsspec`."
+            ) from None
         try:
             self._files, self._path = url_to_fs(url)
         except (ValueError, ImportError) as error:

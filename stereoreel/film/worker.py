@@ -25,8 +25,8 @@ from .store import Store
 
 class Worker:
     """Made from a plan: ``workflow`` (models named, not auto), ``input``, ``device``, ``identity``, ``environment`` (``mixed``: any),
-    ``cuts``, ``models`` (folders, where this machine names none), ``place`` of the job with the ``token`` in it, ``kept``, below which
-    Keep keeps where that is shared, and ``store``, a URL or "".
+    ``cuts``, ``models`` (folders, where this machine names none), ``place`` of the job with the ``token`` in
+    it, ``kept``, below which Keep keeps where that is shared, and ``store``, a URL or "".
 
     ValueError tells in one sentence what does not match.
     """
@@ -43,9 +43,13 @@ class Worker:
         identity = described(clips, sink.settings, host)
         if digest(identity) != digest(plan["identity"]):
             what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"
-            raise ValueError(f"{self.name} may not help: {what} is another one there; give it the same files and weights.")
+            raise ValueError(
+                f"{self.name} may not help: {what} is another one there; give it the same files and weights."
+            )
         self._shared = Path(plan["place"]) if _sees(plan) else None
-        self._maker = Maker(clips, sink.settings, host, Meter(), kept=Path(plan["kept"]) if self._shared else None)
+        self._maker = Maker(
+            clips, sink.settings, host, Meter(), kept=Path(plan["kept"]) if self._shared else None
+        )
         self._store = Store(plan["store"]) if plan["store"] and not self._shared else None
 
     def ready(self) -> str:
@@ -58,7 +62,9 @@ class Worker:
         try:
             made = self._maker.make(number, Unit(*unit), Path(folder), _no_tick)
             paths = [Path(folder) / file["name"] for file in made.files]
-            place = folder if self._shared else self._store.put(paths, Path(folder).name) if self._store else ""
+            place = (
+                folder if self._shared else self._store.put(paths, Path(folder).name) if self._store else ""
+            )
             files = [] if place else [path.read_bytes() for path in paths]
         finally:
             if not self._shared:
@@ -82,9 +88,13 @@ def _refuse(name: str, plan: dict, host: Headless) -> None:
         here, wanted = {"code": here["code"]}, {"code": plan["environment"]["code"]}
     else:
         wanted = plan["environment"]
-    wrong = [f"its {what} is {here[what]} and not {wanted[what]}" for what in wanted if here[what] != wanted[what]]
+    wrong = [
+        f"its {what} is {here[what]} and not {wanted[what]}" for what in wanted if here[what] != wanted[what]
+    ]
     if wrong:
-        raise ValueError(f"{name} may not help, because {', and '.join(wrong)}; make it alike, or allow --mixed.")
+        raise ValueError(
+            f"{name} may not help, because {', and '.join(wrong)}; make it alike, or allow --mixed."
+        )
 
 
 def code(engine: Path = PACKAGE, models: Path | None = None) -> str:

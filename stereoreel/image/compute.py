@@ -1,7 +1,7 @@
 """How a network is run: in which number type, in which memory layout, and launched as one graph where the device can.
 
-Only the middle of a network is worth halving: its first and last convolutions cost next to nothing, and in bfloat16 they would round
-the picture itself to 8 bits.
+Only the middle of a network is worth halving: its first and last convolutions cost next to nothing, and in
+bfloat16 they would round the picture itself to 8 bits.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ def number_type(precision: str, device: torch.device) -> torch.dtype:
 
 def cpu_computes_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and slower than float32."""
-    asked = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    asked = (
+        getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    )
     return any(question() for question in asked if question)
 
 
@@ -59,8 +61,8 @@ def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 class Graphs:
     """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a ``Spread``.
 
-    The first call with a shape runs it a few times to warm up and records it. The function must not ask the device for a value, and
-    its networks must stay where they are. It gives a tensor or a tuple of them.
+    The first call with a shape runs it a few times to warm up and records it. The function must not ask the
+    device for a value, and its networks must stay where they are. It gives a tensor or a tuple of them.
     """
 
     def __init__(self, run: Callable):
@@ -88,12 +90,14 @@ class Graphs:
         device = given[0].device
         beside = torch.cuda.Stream(device)
         beside.wait_stream(torch.cuda.current_stream(device))
-        with torch.cuda.stream(beside):  # libraries choose their kernels and allocate workspaces now, which a graph may not
+        # libraries choose their kernels and allocate workspaces now, which a graph may not
+        with torch.cuda.stream(beside):
             for _ in range(3):
                 self.run(*own)
         torch.cuda.current_stream(device).wait_stream(beside)
         graph = torch.cuda.CUDAGraph()
-        # On a stream of this device: torch's own is of whichever was current first. What another thread does meanwhile is no part of it.
+        # On a stream of this device: torch's own is of whichever was current first. What another thread does
+        # meanwhile is no part of it.
         with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
             made = self.run(*own)
         return graph, own, made
@@ -130,14 +134,17 @@ class Spread:
 def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
     """``function`` of every item, in their order, several at once; for work on the CPU.
 
-    An operation shared among cores ends when the last one has done its share, thousands of times a picture; pieces of work side by
-    side do not wait for each other. If one fails, or all are cancelled, the others stop at their next ``check``.
+    An operation shared among cores ends when the last one has done its share, thousands of times a picture;
+    pieces of work side by side do not wait for each other. If one fails, or all are cancelled, the others
+    stop at their next ``check``.
     """
     items, threads = list(items), torch.get_num_threads()
     count = min(len(items), threads)
-    if count < 2 or threading.current_thread().name.startswith(WORKERS):  # workers that wait for workers would wait for ever
+    # workers that wait for workers would wait for ever
+    if count < 2 or threading.current_thread().name.startswith(WORKERS):
         return [_asked(function, item) for item in items]
-    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()  # threads do not inherit these
+    # threads do not inherit these
+    inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     over = threading.Event()
 
@@ -179,7 +186,11 @@ def _take(cores: int) -> None:
 
 def is_out_of_memory(error: RuntimeError) -> bool:
     """Whether an error says that the device, or the computer, has no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error) or "out of memory" in str(error).lower()
+    return (
+        isinstance(error, torch.OutOfMemoryError)
+        or "can't allocate memory" in str(error)
+        or "out of memory" in str(error).lower()
+    )
 
 
 def free_memory(device: torch.device) -> int | None:

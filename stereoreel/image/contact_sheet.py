@@ -37,7 +37,11 @@ def contact_sheet(rows: Sequence[Row], title: str, width: int = 2400) -> Image.I
     heights = [max((_fitted(picture, cell)[1] for _, picture in row), default=0) for row in rows]
     caption = GAP + round(1.4 * LABEL)
     top = MARGIN + round(1.3 * TITLE) + GUTTER
-    sheet = Image.new("RGB", (width, top + sum(height + caption + GUTTER for height in heights) - GUTTER + MARGIN), BACKGROUND)
+    sheet = Image.new(
+        "RGB",
+        (width, top + sum(height + caption + GUTTER for height in heights) - GUTTER + MARGIN),
+        BACKGROUND,
+    )
     draw = ImageDraw.Draw(sheet)
     _text(draw, (MARGIN, MARGIN), title, TITLE, INK, width - 2 * MARGIN)
     for row, height in zip(rows, heights):
@@ -56,7 +60,14 @@ def _fitted(picture: Image.Image, cell: int) -> tuple[int, int]:
     return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
 
 
-def _text(draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, color: tuple[int, int, int], room: int) -> None:
+def _text(
+    draw: ImageDraw.ImageDraw,
+    place: tuple[int, int],
+    text: str,
+    size: int,
+    color: tuple[int, int, int],
+    room: int,
+) -> None:
     """Write one line, cut short with dots where there is no room."""
     font = ImageFont.load_default(size)
     if draw.textlength(text, font) > room:

@@ -1,7 +1,8 @@
 """Where a film cuts: a new shot begins when no motion can explain a frame from the one before.
 
-Flashes, fades, noise and fast pans change every pixel and are no cuts; two scenes in the same colours are. So the score looks at
-structure: whether optical flow there and back agrees, and how well the compensated frames correlate.
+Flashes, fades, noise and fast pans change every pixel and are no cuts; two scenes in the same colours are. So
+the score looks at structure: whether optical flow there and back agrees, and how well the compensated frames
+correlate.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ LOST = 0.5  # share of pixels whose motion there and back disagrees, at sensitiv
 UNLIKE = 0.2  # 1 - correlation after motion is compensated, at sensitivity 0.5
 ASTRAY = 1.5  # pixels by which motion there and back may differ
 PLAIN_UNLIKE = 0.5  # the same for frames too small for optical flow, which are compared as they are
-FAINT = 3.0  # grey levels of contrast (standard deviation at 32x32) below which a frame shows nothing, whatever its noise
+# grey levels of contrast (standard deviation at 32x32) below which a frame shows nothing, whatever its noise
+FAINT = 3.0
 
 
 class CutDetector:
     """Takes thumbnails in order and tells of each whether a new shot begins with it.
 
-    ``sensitivity`` is 0..1: more finds more cuts. A frame that shows nothing (black, or white in a flash) is never a cut; what comes
-    after it is compared with the last frame that showed something.
+    ``sensitivity`` is 0..1: more finds more cuts. A frame that shows nothing (black, or white in a flash) is
+    never a cut; what comes after it is compared with the last frame that showed something.
     """
 
     def __init__(self, sensitivity: float = 0.5):
@@ -55,7 +57,14 @@ def thumbnail(frames: Tensor) -> np.ndarray:
     height, width = frames.shape[1:3]
     shrink = min(1.0, LONG_SIDE / max(height, width))
     step = max(1, int(0.5 / shrink))  # every pixel of a large frame would take three times as long
-    return grayscale(resize(frames[:, ::step, ::step, :3], max(1, round(height * shrink)), max(1, round(width * shrink)), "area"))
+    return grayscale(
+        resize(
+            frames[:, ::step, ::step, :3],
+            max(1, round(height * shrink)),
+            max(1, round(width * shrink)),
+            "area",
+        )
+    )
 
 
 def is_cut(previous: np.ndarray, current: np.ndarray, sensitivity: float = 0.5) -> bool:
@@ -85,7 +94,8 @@ def score(first: np.ndarray, second: np.ndarray) -> float:
     """How sure a cut is; above 1 is one. Both signs must show: motion that disagrees, and pictures that do not correlate."""
     first, second = (calm(image) for image in same_light(first, second))
     found = structure(first, second)
-    if found > 0.5 and min(first.shape) >= SMALLEST:  # a whip pan is too far for optical flow, unless its shift is taken off first
+    # a whip pan is too far for optical flow, unless its shift is taken off first
+    if found > 0.5 and min(first.shape) >= SMALLEST:
         found = min(found, structure(*overlap(first, second)))
     return found
 
@@ -115,8 +125,10 @@ def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
     x, y = round(x), round(y)
     if abs(x) > width * 2 / 3 or abs(y) > height * 2 / 3:
         return first, second
-    return (first[max(0, -y):height - max(0, y), max(0, -x):width - max(0, x)],
-            second[max(0, y):height - max(0, -y), max(0, x):width - max(0, -x)])
+    return (
+        first[max(0, -y) : height - max(0, y), max(0, -x) : width - max(0, x)],
+        second[max(0, y) : height - max(0, -y), max(0, x) : width - max(0, -x)],
+    )
 
 
 def lost(there: np.ndarray, back: np.ndarray) -> float:
@@ -129,7 +141,10 @@ def lost(there: np.ndarray, back: np.ndarray) -> float:
 
 def unlike(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.ndarray) -> float:
     """1 - correlation after compensation, in the better direction, over the pixels that stay inside the frame."""
-    pairs = ((first, warp(second, there, cubic=False), stays(there)), (second, warp(first, back, cubic=False), stays(back)))
+    pairs = (
+        (first, warp(second, there, cubic=False), stays(there)),
+        (second, warp(first, back, cubic=False), stays(back)),
+    )
     return 1 - max(correlation(one[inside], other[inside]) for one, other, inside in pairs)
 
 
@@ -164,5 +179,9 @@ def correlation(first: np.ndarray, second: np.ndarray, faint: float = 1.0) -> fl
     if not first.size:
         return 0.0
     first, second = (image - image.mean(dtype=np.float32) for image in (first, second))
-    shared, power, least = np.mean(first * second), (np.mean(first * first), np.mean(second * second)), faint * faint
+    shared, power, least = (
+        np.mean(first * second),
+        (np.mean(first * first), np.mean(second * second)),
+        faint * faint,
+    )
     return float((shared + least) / ((power[0] + least) * (power[1] + least)) ** 0.5)

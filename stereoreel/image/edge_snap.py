@@ -1,8 +1,8 @@
 """Depth of a network's size brought to frame size with clean edges: no pixel floats between an object and what lies behind it.
 
-An enlarged edge is a ramp, which stereo stretches like a rubber sheet. Every pixel of such a ramp is given to the near or to the far side,
-whichever its colour is closer to. A side's depth is the largest or smallest one around, so nothing rings; a slope that goes on beyond the
-ramp is a surface and stays as it is.
+An enlarged edge is a ramp, which stereo stretches like a rubber sheet. Every pixel of such a ramp is given to
+the near or to the far side, whichever its colour is closer to. A side's depth is the largest or smallest one
+around, so nothing rings; a slope that goes on beyond the ramp is a surface and stays as it is.
 """
 
 from __future__ import annotations
@@ -12,18 +12,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 STEP = 0.01  # depth differences below this are left alone: 0.4 pixels at a divergence of 2 % and 1920 pixels
-OVER = 1.6  # a change is an edge when looking twice as far finds less than so many times as much of it; on a slope it is 2
+# a change is an edge when looking twice as far finds less than so many times as much of it; on a slope it is
+# 2
+OVER = 1.6
 SHARP = 1.25  # below this an edge is over within one depth pixel each way, and its sides are taken from there
-REACH, SPREAD = 2, 2.0  # depth pixels each way whose colour tells a side's, and the square of the distance at which one counts 1 / e
-COLOR = 0.1  # differences in colour (root mean square of RGB in 0..1) well below this do not tell the sides apart
+# depth pixels each way whose colour tells a side's, and the square of the distance at which one counts 1 / e
+REACH, SPREAD = 2, 2.0
+# differences in colour (root mean square of RGB in 0..1) well below this do not tell the sides apart
+COLOR = 0.1
 TOGETHER = 1 << 18  # depth pixels whose surroundings are looked at at once: 300 MB
-PRIOR = 0.3  # what the enlarged depth says, which knows how an edge divides a depth pixel, against what colour says
+# what the enlarged depth says, which knows how an edge divides a depth pixel, against what colour says
+PRIOR = 0.3
 
 
 def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> Tensor:
     """Depth ``[h, w]`` in 0..1, near = 1, at the size of ``frame`` ``[H, W, 3]`` in 0..1: ``[H, W]`` float32 on the frame's device.
 
-    ``dilate`` lets near things grow by so many pixels of the frame. No value leaves the range of those of ``depth`` nearby.
+    ``dilate`` lets near things grow by so many pixels of the frame. No value leaves the range of those of
+    ``depth`` nearby.
     """
     frame = frame[..., :3].float()
     depth = depth.to(frame.device, torch.float32)
@@ -62,7 +68,9 @@ def _sides(depth: Tensor, step: float) -> tuple[Tensor, Tensor, Tensor]:
     within = {1: _largest(torch.stack([depth, -depth]), 1)}
     within[2] = _largest(within[1], 1)
     within[4] = _largest(within[2], 2)
-    first, second, third = (_inside(most + most_of_opposite, reach) for reach, (most, most_of_opposite) in within.items())
+    first, second, third = (
+        _inside(most + most_of_opposite, reach) for reach, (most, most_of_opposite) in within.items()
+    )
     sharp = (first > step) & (second < SHARP * first)
     soft = (second > step) & (third < OVER * second) & ~sharp
     near, far = torch.where(soft, within[2], within[1])
@@ -83,13 +91,17 @@ def _largest(images: Tensor, reach: int) -> Tensor:
 
 def _inside(image: Tensor, reach: int) -> Tensor:
     """At the border of the picture, where less is seen within ``reach``, what is just far enough from it: else a slope would end there."""
-    rows, columns = (torch.arange(size, device=image.device).clamp(min(reach, size // 2), max(size - 1 - reach, size // 2)) for size in image.shape)
+    rows, columns = (
+        torch.arange(size, device=image.device).clamp(min(reach, size // 2), max(size - 1 - reach, size // 2))
+        for size in image.shape
+    )
     return image.index_select(0, rows).index_select(1, columns)
 
 
 def _shrunk(frame: Tensor, size: tuple[int, int]) -> Tensor:
     """The frame ``[3, h, w]`` at the size of its depth, each pixel the mean of what it covers."""
-    home = torch.device("cpu") if frame.device.type == "mps" else frame.device  # there it takes whole factors only
+    # there it takes whole factors only
+    home = torch.device("cpu") if frame.device.type == "mps" else frame.device
     return F.interpolate(frame.movedim(-1, 0)[None].to(home), size, mode="area")[0].to(frame.device)
 
 
@@ -100,7 +112,9 @@ def _colors(depth: Tensor, near: Tensor, far: Tensor, shrunk: Tensor, row: Tenso
     there = (row + down).clamp(0, height - 1) * width + (column + right).clamp(0, width - 1)  # [25, n]
     around = shrunk.flatten(1).T[there]
     side = _side(depth.flatten()[there], near[row, column], far[row, column])
-    weights = ((part.clamp(min=0) * torch.exp((down**2 + right**2) / -SPREAD))[..., None] for part in (side, -side))
+    weights = (
+        (part.clamp(min=0) * torch.exp((down**2 + right**2) / -SPREAD))[..., None] for part in (side, -side)
+    )
     return torch.cat([(weight * around).sum(0) / weight.sum(0).clamp(min=1e-6) for weight in weights], -1)
 
 

@@ -21,7 +21,8 @@ class Search(NamedTuple):
     refinement: int
 
 
-PRESETS = {"ultrafast": Search(2, 12, 4, 0), "fast": Search(2, 16, 4, 5), "medium": Search(1, 25, 3, 5)}  # OpenCV's own
+# OpenCV's own
+PRESETS = {"ultrafast": Search(2, 12, 4, 0), "fast": Search(2, 16, 4, 5), "medium": Search(1, 25, 3, 5)}
 SMALLEST = 24  # pixels; below this, dense inverse search has no pyramid to stand on and the flow is zero
 
 
@@ -42,7 +43,8 @@ def grayscale(frames: Tensor) -> np.ndarray:
 def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: float = 1.0) -> np.ndarray:
     """Where each pixel of ``first`` went in ``second``: float32 ``[H, W, 2]``, (x, y) in pixels.
 
-    ``first`` and ``second`` are uint8 ``[H, W]``; ``scale`` below 1 estimates on smaller images, faster and coarser.
+    ``first`` and ``second`` are uint8 ``[H, W]``; ``scale`` below 1 estimates on smaller images, faster and
+    coarser.
     """
     import cv2
 
@@ -80,4 +82,6 @@ def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarra
 
     rows, columns = np.indices(motion.shape[:2], dtype=np.float32)
     method = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
-    return cv2.remap(image, columns + motion[..., 0], rows + motion[..., 1], method, borderMode=cv2.BORDER_REPLICATE)
+    return cv2.remap(
+        image, columns + motion[..., 0], rows + motion[..., 1], method, borderMode=cv2.BORDER_REPLICATE
+    )

@@ -1,7 +1,7 @@
 """The one resizer: antialiased Lanczos, bilinear and area, for any size and any number of channels.
 
-Each axis is a band matrix. Outputs are taken in blocks whose inputs overlap, so that the band becomes a batch of small dense
-products: a tenth of the time of sampling pixel by pixel on a CPU, and the same code on a GPU.
+Each axis is a band matrix. Outputs are taken in blocks whose inputs overlap, so that the band becomes a batch
+of small dense products: a tenth of the time of sampling pixel by pixel on a CPU, and the same code on a GPU.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from torch import Tensor
 from ..core import cancel
 
 METHODS = ("lanczos", "bilinear", "area")
-BLOCK = 32  # outputs of one small product; wider wastes multiplications on zeros, narrower reads more inputs twice
+# outputs of one small product; wider wastes multiplications on zeros, narrower reads more inputs twice
+BLOCK = 32
 
 
 def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", clamp: bool = True) -> Tensor:
@@ -25,7 +26,9 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
     ``clamp`` keeps the result in 0..1 (Lanczos overshoots at edges).
     """
     if min(frames.shape[1:3]) < 1 or height < 1 or width < 1:
-        raise ValueError(f"Cannot resize {tuple(frames.shape[1:3])} to {(height, width)}: every side must be at least 1 pixel.")
+        raise ValueError(
+            f"Cannot resize {tuple(frames.shape[1:3])} to {(height, width)}: every side must be at least 1 pixel."
+        )
     count, rows, columns, channels = frames.shape
     down = _Axis(rows, height, 1, method, frames.device)
     across = _Axis(columns, width, channels, method, frames.device)
@@ -36,7 +39,9 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
         if height < rows:
             image = across.horizontal(down.vertical(image))
         else:  # straight into the result: fresh memory costs as much as the arithmetic
-            image = down.vertical(across.horizontal(image), target.view(height, -1) if target.dtype == torch.float32 else None)
+            image = down.vertical(
+                across.horizontal(image), target.view(height, -1) if target.dtype == torch.float32 else None
+            )
         image = image.clamp_(0, 1) if clamp else image
         if image.data_ptr() != target.data_ptr():
             target.copy_(image.view_as(target))
@@ -88,9 +93,9 @@ class _Axis:
         size = self.blocks.shape[1]
         whole = self.target // size
         bands = image[self.taken[:whole].flatten()].view(whole, -1, image.shape[1])
-        torch.bmm(self.blocks[:whole], bands, out=out[:whole * size].view(whole, size, -1))
+        torch.bmm(self.blocks[:whole], bands, out=out[: whole * size].view(whole, size, -1))
         if rest := self.target - whole * size:
-            out[whole * size:] = self.blocks[-1, :rest] @ image[self.taken[-1]]
+            out[whole * size :] = self.blocks[-1, :rest] @ image[self.taken[-1]]
         return out
 
     def horizontal(self, image: Tensor) -> Tensor:
@@ -98,7 +103,7 @@ class _Axis:
         if self.source == self.target:
             return image
         out = torch.bmm(torch.stack([image[:, part] for part in self.columns]), self.blocks.mT)
-        return out.transpose(0, 1).reshape(image.shape[0], -1)[:, :self.target * self.channels].contiguous()
+        return out.transpose(0, 1).reshape(image.shape[0], -1)[:, : self.target * self.channels].contiguous()
 
 
 def filter_weights(source: int, target: int, method: str) -> tuple[np.ndarray, np.ndarray]:

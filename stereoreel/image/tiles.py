@@ -1,6 +1,7 @@
 """The one tiling: equal tiles that a batch can hold, enough halo that no seam is left, and blending on the device.
 
-Tiles are for memory that does not suffice, and for still parts that need no work; a frame that fits is never cut.
+Tiles are for memory that does not suffice, and for still parts that need no work; a frame that fits is never
+cut.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import torch
 from torch import Tensor
 
 FEATHER = 8  # input pixels over which neighbouring tiles are mixed
-NOISE = (32, 128)  # size of the picture on which a network's reach is measured; small, since memory may be scarce then
+# size of the picture on which a network's reach is measured; small, since memory may be scarce then
+NOISE = (32, 128)
 WIDEST = 64  # pixels; what reaches further is too faint to be seen, and tiles would be all halo
 
 
@@ -38,15 +40,25 @@ class Grid:
     def cut(self, frame: Tensor, scale: int = 1) -> Tensor:
         """The tiles ``[n, C, height, width]`` of one frame ``[C, rows, columns]``; both sides times ``scale``."""
         height, width = self.height * scale, self.width * scale
-        return torch.stack([frame[:, top * scale : top * scale + height, left * scale : left * scale + width] for top, left in self.places])
+        return torch.stack(
+            [
+                frame[:, top * scale : top * scale + height, left * scale : left * scale + width]
+                for top, left in self.places
+            ]
+        )
 
     def join(self, tiles: Tensor, scale: int = 1) -> Tensor:
         """One frame ``[C, rows, columns]`` of its tiles ``[n, C, height, width]``, mixed where they meet and nowhere else."""
         frame = tiles.new_zeros(tiles.shape[1], self.rows * scale, self.columns * scale)
-        down, across = (ramps(starts, size, scale, tiles.device) for starts, size in ((self.tops, self.height), (self.lefts, self.width)))
+        down, across = (
+            ramps(starts, size, scale, tiles.device)
+            for starts, size in ((self.tops, self.height), (self.lefts, self.width))
+        )
         for index, (tile, (top, left)) in enumerate(zip(tiles, self.places)):
             row, column = divmod(index, len(self.lefts))
-            part = frame[:, top * scale : (top + self.height) * scale, left * scale : (left + self.width) * scale]
+            part = frame[
+                :, top * scale : (top + self.height) * scale, left * scale : (left + self.width) * scale
+            ]
             part.addcmul_(tile, down[row][:, None] * across[column])
         return frame
 
@@ -59,7 +71,9 @@ class Grid:
             for index, (here, there) in enumerate(zip(starts, starts[1:])):
                 first, second = table.narrow(axis, index, 1), table.narrow(axis, index + 1, 1)
                 middle = (here + size - there) // 2 * scale  # of the overlap, as the second tile counts
-                apart = first.narrow(3 + axis, (there - here) * scale + middle - 1, 2) - second.narrow(3 + axis, middle - 1, 2)
+                apart = first.narrow(3 + axis, (there - here) * scale + middle - 1, 2) - second.narrow(
+                    3 + axis, middle - 1, 2
+                )
                 worst = torch.maximum(worst, apart.abs().flatten(1).mean(1).max())
         return float(worst)
 
@@ -73,7 +87,14 @@ def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) 
         if index:
             weight = weight * _slope(place, (starts[index - 1] + size - start) * scale, scale)
         if index + 1 < len(starts):
-            weight = weight * (1 - _slope(place - (starts[index + 1] - start) * scale, (start + size - starts[index + 1]) * scale, scale))
+            weight = weight * (
+                1
+                - _slope(
+                    place - (starts[index + 1] - start) * scale,
+                    (start + size - starts[index + 1]) * scale,
+                    scale,
+                )
+            )
         made.append(weight)
     return made
 
@@ -87,7 +108,8 @@ def _slope(place: Tensor, overlap: int, scale: int) -> Tensor:
 def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> Grid:
     """The fewest equal tiles of at most ``pixels`` over a frame whose sides are multiples of ``multiple``; one where it fits.
 
-    No tile is narrower than four halos, so that at least half of it counts: with very little memory tiles stay that large.
+    No tile is narrower than four halos, so that at least half of it counts: with very little memory tiles
+    stay that large.
     """
     halo = math.ceil(halo / multiple) * multiple
     best = None
@@ -112,7 +134,14 @@ def _axis(length: int, count: int, halo: int, multiple: int) -> tuple[int, tuple
     return side, tuple(sorted(set(starts)))
 
 
-def reach(run: Callable[[Tensor], Tensor], channels: int, scale: int, multiple: int, device: torch.device, tolerance: float = 1 / 1024) -> int:
+def reach(
+    run: Callable[[Tensor], Tensor],
+    channels: int,
+    scale: int,
+    multiple: int,
+    device: torch.device,
+    tolerance: float = 1 / 1024,
+) -> int:
     """How many input pixels from a cut edge a network's output differs by more than ``tolerance``; measured on noise, at most ``WIDEST``.
 
     In theory hundreds of layers see hundreds of pixels; what arrives from there is far below a visible step.

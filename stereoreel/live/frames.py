@@ -15,7 +15,8 @@ NUMBERS = (torch.uint8, torch.float16, torch.bfloat16, torch.float32, torch.floa
 def as_tensor(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
     """Frames ``[T, H, W, C]`` as one tensor, from a tensor, a NumPy array, or a list of either.
 
-    Those in a list are ``[H, W, C]`` or ``[T, H, W, C]``. TypeError names another type; ValueError is for frames of a list that do not fit together.
+    Those in a list are ``[H, W, C]`` or ``[T, H, W, C]``. TypeError names another type; ValueError is for
+    frames of a list that do not fit together.
     """
     if isinstance(frames, (list, tuple)):
         if not frames:
@@ -25,8 +26,10 @@ def as_tensor(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
         first = parts[0]
         for part in parts:
             if _form(part) != _form(first):
-                raise ValueError(f"{label}: the list holds frames {list(first.shape)} of {first.dtype} on {first.device} and "
-                                 f"{list(part.shape)} of {part.dtype} on {part.device}; give frames of one kind.")
+                raise ValueError(
+                    f"{label}: the list holds frames {list(first.shape)} of {first.dtype} on {first.device} and "
+                    f"{list(part.shape)} of {part.dtype} on {part.device}; give frames of one kind."
+                )
         return torch.cat(parts, -4) if first.ndim > 3 else torch.stack(parts)
     return _one(frames, label)
 
@@ -39,13 +42,16 @@ def _one(frames: Tensor | np.ndarray, label: str) -> Tensor:
         wanted = np.uint8 if kind == np.uint8 else np.float32
         frames = torch.from_numpy(np.array(frames, wanted, order="C"))  # a copy, in the machine's byte order
     if not isinstance(frames, Tensor):
-        raise TypeError(f"{label}: give frames as a tensor, a NumPy array or a list of them, not "
-                        f"{_name(frames)}.")
+        raise TypeError(
+            f"{label}: give frames as a tensor, a NumPy array or a list of them, not {_name(frames)}."
+        )
     if frames.dtype not in NUMBERS:
         raise TypeError(f"{label}: give frames as uint8 or float 0..1, not a tensor of {frames.dtype}.")
     if frames.layout != torch.strided or frames.is_meta:
-        raise TypeError(f"{label}: give frames as a dense tensor that holds numbers, not a "
-                        f"{'meta' if frames.is_meta else 'sparse'} one.")
+        raise TypeError(
+            f"{label}: give frames as a dense tensor that holds numbers, not a "
+            f"{'meta' if frames.is_meta else 'sparse'} one."
+        )
     return frames.detach()
 
 
@@ -60,13 +66,15 @@ def _name(value) -> str:
 def arrived(frames: Tensor, device: torch.device, label: str) -> Tensor:
     """Frames ``[T, H, W, C]`` or ``[2, T, H, W, C]`` as a copy that nobody else changes: float32, 0..1, on the device.
 
-    8-bit numbers are taken as 0..255. ValueError for another shape, and in the computer's memory for NaN or infinity; on a GPU those become
-    black, because asking for them would make everybody wait.
+    8-bit numbers are taken as 0..255. ValueError for another shape, and in the computer's memory for NaN or
+    infinity; on a GPU those become black, because asking for them would make everybody wait.
     """
     axes = frames.ndim == 4 or (frames.ndim == 5 and len(frames) == 2)
     if not axes or frames.shape[-1] not in (1, 3, 4) or 0 in frames.shape[-3:]:
-        raise ValueError(f"{label}: give frames [T, H, W, 1, 3 or 4 channels], or [2, T, H, W, ...] "
-                         f"for pairs, not {list(frames.shape)}.")
+        raise ValueError(
+            f"{label}: give frames [T, H, W, 1, 3 or 4 channels], or [2, T, H, W, ...] "
+            f"for pairs, not {list(frames.shape)}."
+        )
     if device.type == "cuda" and frames.device.type == "cpu":
         frames = frames.pin_memory()
     here = frames.to(device, non_blocking=True, copy=True)

@@ -12,10 +12,11 @@ LAST = 1000  # frames, and pushes, that the figures are about
 @dataclass(frozen=True)
 class Figures:
     """Times in milliseconds. Latency is from a frame's arrival to its result being handed out, the delay included; the first frame's is from
-    the first arrival after a start. Jitter is the mean difference of the latencies of two frames that follow each other.
+    the first arrival after a start. Jitter is the mean difference of the latencies of two frames that follow
+    each other.
 
-    ``frames`` were given out, ``filled`` of them plain resizes while a model had not begun to answer; ``dropped`` came in and no result was
-    given for them. ``delay`` is how many frames the model holds back.
+    ``frames`` were given out, ``filled`` of them plain resizes while a model had not begun to answer;
+    ``dropped`` came in and no result was given for them. ``delay`` is how many frames the model holds back.
     """
 
     fps: float
@@ -65,7 +66,9 @@ class Numbers:
         late.sort()
         jitter = sum(steps) / len(steps) if steps else 0.0
         p50, p99 = (late[math.ceil(share * len(late)) - 1] if late else math.nan for share in (0.5, 0.99))
-        return Figures(self._rate(), p50, p99, self.first, jitter, delay, self.frames, self.filled, self.dropped)
+        return Figures(
+            self._rate(), p50, p99, self.first, jitter, delay, self.frames, self.filled, self.dropped
+        )
 
     def _rate(self) -> float:
         """Frames a second from the first to the last push remembered."""

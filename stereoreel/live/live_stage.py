@@ -33,7 +33,9 @@ def info_of(frames: Tensor, fps: Fraction) -> ClipInfo:
 
 def key_of(plan: Plan) -> tuple:
     """What a stage is known by: equal for plans that compute the same."""
-    return plan.kind, tuple(sorted((name, value) for name, value in vars(plan.settings).items() if name not in OF_LIVE))
+    return plan.kind, tuple(
+        sorted((name, value) for name, value in vars(plan.settings).items() if name not in OF_LIVE)
+    )
 
 
 class Line:
@@ -41,10 +43,14 @@ class Line:
 
     def __init__(self, plan: Plan, stage: Stage, infos: tuple[ClipInfo, ...], host: Host):
         if getattr(plan.settings, "loop", False):
-            raise ValueError("A live session has no end to move on from, so loop does not go with it; turn one of them off.")
+            raise ValueError(
+                "A live session has no end to move on from, so loop does not go with it; turn one of them off."
+            )
         self.label, self.key, self.stage, self.infos, self.host = plan.label, key_of(plan), stage, infos, host
         described = plan.describe(*infos)
-        self.made: Mapping[str, ClipInfo] = described if isinstance(described, Mapping) else {"clip": described}
+        self.made: Mapping[str, ClipInfo] = (
+            described if isinstance(described, Mapping) else {"clip": described}
+        )
         rate = getattr(module(plan.kind), "target_fps", None)
         self.fps = rate(plan.settings, infos[0]) if rate else infos[0].fps
         self.rate = self.fps / infos[0].fps
@@ -71,7 +77,9 @@ class Line:
 
     def moved(self) -> bool:
         """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for the old place are wrong."""
-        places = [tensor.data_ptr() for net in self.stage.nets for tensor in chain(net.parameters(), net.buffers())]
+        places = [
+            tensor.data_ptr() for net in self.stage.nets for tensor in chain(net.parameters(), net.buffers())
+        ]
         before, self._places = self._places, places
         return before not in (None, places)
 
@@ -79,7 +87,9 @@ class Line:
         """A line for other frames, or under other options, with these networks; None where the options ask for others."""
         if key_of(plan) == self.key:
             stage = self.stage
-        elif plan.kind != self.key[0] or not (stage := getattr(self.stage, "retuned", lambda options: None)(plan.settings)):
+        elif plan.kind != self.key[0] or not (
+            stage := getattr(self.stage, "retuned", lambda options: None)(plan.settings)
+        ):
             return None
         line = Line(plan, stage, infos, self.host)
         line._places = self._places
@@ -125,7 +135,11 @@ class Line:
             if port not in sources:
                 made[port] = sources["clip"].new_zeros(*_shape(info, len(numbers)))
                 continue
-            frames = sources[port].index_select(TIME, torch.tensor(numbers, device=sources[port].device)).flatten(0, -4)
+            frames = (
+                sources[port]
+                .index_select(TIME, torch.tensor(numbers, device=sources[port].device))
+                .flatten(0, -4)
+            )
             made[port] = resize(frames, info.height, info.width).view(_shape(info, len(numbers)))
         return made
 
@@ -144,7 +158,9 @@ def _over(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
         shot, places = Shot(start, infos[0], drained), range(len(infos))
         if stage.joint or all(info.views == 1 for info in infos):
             return stage(shot, *fan_out(iter(chunks), [(place, None) for place in places]))
-        picks = [(place, eye if info.views == 2 else None) for eye in (0, 1) for place, info in enumerate(infos)]
+        picks = [
+            (place, eye if info.views == 2 else None) for eye in (0, 1) for place, info in enumerate(infos)
+        ]
         ways = fan_out(iter(chunks), picks)
         return both(stage(shot, *ways[: len(infos)]), stage(shot, *ways[len(infos) :]))
 

@@ -39,7 +39,9 @@ class OutputQueue:
             made = self._made.popleft()
             here = made["clip"].shape[TIME]
             if here > left:
-                self._made.appendleft({port: chunk.narrow(TIME, left, here - left) for port, chunk in made.items()})
+                self._made.appendleft(
+                    {port: chunk.narrow(TIME, left, here - left) for port, chunk in made.items()}
+                )
                 made = {port: chunk.narrow(TIME, 0, left) for port, chunk in made.items()}
             pieces.append(made)
             left -= min(here, left)

@@ -24,7 +24,13 @@ class _Entry:
 class Sessions:
     """``make`` gives a new session. A host owns one of these; it is safe to use from several threads."""
 
-    def __init__(self, make: Callable[[], Session], most: int = MOST, idle: float = IDLE, clock: Callable[[], float] = time.monotonic):
+    def __init__(
+        self,
+        make: Callable[[], Session],
+        most: int = MOST,
+        idle: float = IDLE,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self.make, self.most, self.idle, self.clock = make, most, idle, clock
         self._entries: dict[Hashable, _Entry] = {}
         self._lock = threading.Lock()
@@ -96,7 +102,9 @@ class Sessions:
             return None
         idle = [name for name, entry in self._entries.items() if not entry.users]
         if not idle:
-            raise RuntimeError(f"{self.most} live sessions are in use, and there may be no more; close one, or give two streams one after the other.")
+            raise RuntimeError(
+                f"{self.most} live sessions are in use, and there may be no more; close one, or give two streams one after the other."
+            )
         return self._entries.pop(min(idle, key=lambda name: self._entries[name].used))
 
     def _leave(self, entry: _Entry) -> None:

@@ -20,14 +20,20 @@ class UpscaleConfig(BasePipelineConfig):
 
     pipeline_id: ClassVar[str] = "stereoreel_upscale"
     pipeline_name: ClassVar[str] = "StereoReel Upscale"
-    pipeline_description: ClassVar[str] = "Upscales the stream, a burst at a time; with steady, invented detail does not flicker."
+    pipeline_description: ClassVar[str] = (
+        "Upscales the stream, a burst at a time; with steady, invented detail does not flicker."
+    )
     supports_prompts: ClassVar[bool] = False
     modified: ClassVar[bool] = True
     usage: ClassVar[list] = [UsageType.POSTPROCESSOR]
     modes: ClassVar[dict] = {"video": ModeDefaults(default=True)}
 
-    model: str = Field(default="auto", description="A model of the RealESRGAN node; auto takes one that keeps up.")
-    factor: float = Field(default=2.0, ge=1, le=4, description="How many times wider and higher the frames become.")
+    model: str = Field(
+        default="auto", description="A model of the RealESRGAN node; auto takes one that keeps up."
+    )
+    factor: float = Field(
+        default=2.0, ge=1, le=4, description="How many times wider and higher the frames become."
+    )
     steady: float = Field(default=0.0, ge=0, le=1, description="How strongly invented detail is held still.")
 
 

@@ -1,6 +1,7 @@
 """One live session: frames in, frames out, with everything a stage remembers kept from push to push.
 
-The results are those of the whole film, only later: what was pushed together, and how often, changes when a frame comes and not how it looks.
+The results are those of the whole film, only later: what was pushed together, and how often, changes when a
+frame comes and not how it looks.
 """
 
 from __future__ import annotations
@@ -37,7 +38,13 @@ class Session:
     ``gap`` and ``clock`` are in seconds. Not for several threads at once: ``Sessions`` lets them take turns.
     """
 
-    def __init__(self, host: Host, beside: bool = False, gap: float = GAP, clock: Callable[[], float] = time.perf_counter):
+    def __init__(
+        self,
+        host: Host,
+        beside: bool = False,
+        gap: float = GAP,
+        clock: Callable[[], float] = time.perf_counter,
+    ):
         self.host, self.beside, self.gap, self.clock = host, beside, gap, clock
         self.line: Line | None = None
         self.numbers, self.delay = Numbers(), 0
@@ -58,10 +65,11 @@ class Session:
              cuts: str | Collection[int] = "auto") -> dict[str, Tensor]:  # fmt: skip
         """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by output.
 
-        With a constant delay that is one frame for each (several, where the stage raises the rate), the first ones plain resizes; ``delay``
-        makes it so many frames longer. As ready, it is whatever is done. Frames of another size or rate, and those after a gap, start
-        afresh; another plan goes on with the next frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is
-        cancelled makes the next one start afresh.
+        With a constant delay that is one frame for each (several, where the stage raises the rate), the first
+        ones plain resizes; ``delay`` makes it so many frames longer. As ready, it is whatever is done. Frames
+        of another size or rate, and those after a gap, start afresh; another plan goes on with the next
+        frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is cancelled makes
+        the next one start afresh.
         """
         now = self.clock()
         with ExitStack() as undo:
@@ -98,7 +106,9 @@ class Session:
         self._lines.clear()
         self.line = None
 
-    def _arrange(self, plan: Plan, inputs: tuple[Tensor, ...], fps: Fraction, mode: tuple[str, int], now: float) -> None:
+    def _arrange(
+        self, plan: Plan, inputs: tuple[Tensor, ...], fps: Fraction, mode: tuple[str, int], now: float
+    ) -> None:
         """The stage for these frames, its networks in place, and what it remembers where these frames go on with those before."""
         infos, before = tuple(info_of(frames, fps) for frames in inputs), self.line
         if before and (now - self._last > self.gap or before.infos != infos or before.key[0] != plan.kind):
@@ -149,7 +159,11 @@ class Session:
             if begin in found:
                 self._gather(self.line.finish())
             if end > begin:
-                self.line.feed(tuple(frames.narrow(TIME, begin, end - begin) for frames in inputs), self.taken, self._stream)
+                self.line.feed(
+                    tuple(frames.narrow(TIME, begin, end - begin) for frames in inputs),
+                    self.taken,
+                    self._stream,
+                )
             self.taken += end - begin
         due = self.line.edge(self.taken) - before
         self._outputs.expect(due, now)
@@ -158,7 +172,9 @@ class Session:
     def _cuts(self, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
         """Which of these frames begin a shot; looking back alone tells, so live and film agree."""
         if not isinstance(cuts, str):
-            return sorted(cut - self.taken for cut in cuts if 0 <= cut - self.taken < frames.shape[TIME] and cut)
+            return sorted(
+                cut - self.taken for cut in cuts if 0 <= cut - self.taken < frames.shape[TIME] and cut
+            )
         if cuts == "none" or not self.line.remembers:
             return []
         shown = torch.cat(list(frames), -2) if frames.ndim == 5 else frames
@@ -175,7 +191,9 @@ class Session:
             self._gather(self.line.ready())
             return
         self._gather(self.line.ready(wait=False))
-        while (self._outputs.count < due or self.line.waiting > BESIDE) and (chunk := next(self.line.ready(), None)):
+        while (self._outputs.count < due or self.line.waiting > BESIDE) and (
+            chunk := next(self.line.ready(), None)
+        ):
             self._gather([chunk])
 
     def _given(self, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:
@@ -185,6 +203,11 @@ class Session:
         self._outputs.owed -= stands_in
         if filled := due - ready:
             last = inputs[0].shape[TIME] - 1
-            pieces.insert(0, self.line.filled(inputs, [min(last, int(number / self.line.rate)) for number in range(filled)]))
+            pieces.insert(
+                0,
+                self.line.filled(
+                    inputs, [min(last, int(number / self.line.rate)) for number in range(filled)]
+                ),
+            )
         self.numbers.give(arrivals, filled, self.clock())
         return joined(pieces) or self.line.nothing(inputs[0])

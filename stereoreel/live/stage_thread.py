@@ -1,9 +1,10 @@
 """A stage's generator kept suspended between calls, on a thread of its own.
 
-A stage asks for its next chunk in the middle of its work, often several generators deep, and only a thread can be suspended there: so it
-waits for the chunk as any reader waits for a file. Whoever feeds it waits in turn until it is hungry again, so that one of the two works
-at a time and the same pushes always do the same; or, asked for beside, goes on and takes what is ready later. Weights, placement, progress
-and cancel stay on the thread that feeds, which is the one that knows of them.
+A stage asks for its next chunk in the middle of its work, often several generators deep, and only a thread
+can be suspended there: so it waits for the chunk as any reader waits for a file. Whoever feeds it waits in
+turn until it is hungry again, so that one of the two works at a time and the same pushes always do the same;
+or, asked for beside, goes on and takes what is ready later. Weights, placement, progress and cancel stay on
+the thread that feeds, which is the one that knows of them.
 """
 
 from __future__ import annotations
@@ -25,14 +26,20 @@ END, STOP, HUNGRY = object(), object(), object()  # no more frames; leave everyt
 class Strand:
     """``work`` over chunks that come by and by: a function of their iterator, and of whether the newest chunk is the last at hand.
 
-    Each chunk is a tuple of tensors, one for each input. On CUDA the work has the stream that is given, and nobody waits for the device.
+    Each chunk is a tuple of tensors, one for each input. On CUDA the work has the stream that is given, and
+    nobody waits for the device.
     """
 
-    def __init__(self, work: Callable[[Iterator[tuple[Tensor, ...]], Callable[[], bool]], Iterator[Chunk]], stream: torch.cuda.Stream | None = None):
+    def __init__(
+        self,
+        work: Callable[[Iterator[tuple[Tensor, ...]], Callable[[], bool]], Iterator[Chunk]],
+        stream: torch.cuda.Stream | None = None,
+    ):
         self._orders, self._news = SimpleQueue(), SimpleQueue()
         self._fed, self._eaten, self.ended = 0, -1, False  # it is hungry once before it is fed
         self._stop, self._stream = threading.Event(), stream
-        given = (work, self._orders, self._news, self._stop, stream)  # not this object, which may then be forgotten
+        # not this object, which may then be forgotten
+        given = (work, self._orders, self._news, self._stop, stream)
         self._thread = threading.Thread(target=_work, args=given, name="stereoreel-live", daemon=True)
         self._thread.start()
         weakref.finalize(self, _leave, self._stop, self._orders)
@@ -96,7 +103,13 @@ class _Telling:
         return True
 
 
-def _work(work: Callable, orders: SimpleQueue, news: SimpleQueue, stop: threading.Event, stream: torch.cuda.Stream | None) -> None:
+def _work(
+    work: Callable,
+    orders: SimpleQueue,
+    news: SimpleQueue,
+    stop: threading.Event,
+    stream: torch.cuda.Stream | None,
+) -> None:
     with _Telling(news), torch.cuda.stream(stream) if stream else nullcontext(), torch.inference_mode():
         feed = _Feed(orders, news, stream)
         for made in work(feed, lambda: feed.last):

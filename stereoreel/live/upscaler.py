@@ -21,16 +21,18 @@ from .session import CONSTANT, READY, Session
 class Upscaler:
     """Frames ``[T, H, W, C]`` in, larger (or more) frames out, a tensor on the device where they came from.
 
-    A push takes a tensor, a NumPy array, or a list of either, float 0..1 or uint8; TypeError names anything else.
+    A push takes a tensor, a NumPy array, or a list of either, float 0..1 or uint8; TypeError names anything
+    else.
 
         with Upscaler("realesrgan-x2plus", factor=2) as upscaler:
             for frames in generator:              # 1 or 12 frames, float 0..1 or uint8
                 show(upscaler.push(frames))
             show(upscaler.flush())
 
-    ``kind`` is upscale, vsr or interpolate; ``options`` are those of its node. Without ``constant`` delay a push gives what is ready, 0 to
-    k frames. ``beside`` lets a push return while its frames are still worked on, so that the generator goes on meanwhile; with a constant
-    delay, ``delay`` then says how many frames later they are due (one burst hides one burst's work). ``device`` may be another than the generator's.
+    ``kind`` is upscale, vsr or interpolate; ``options`` are those of its node. Without ``constant`` delay a
+    push gives what is ready, 0 to k frames. ``beside`` lets a push return while its frames are still worked
+    on, so that the generator goes on meanwhile; with a constant delay, ``delay`` then says how many frames
+    later they are due (one burst hides one burst's work). ``device`` may be another than the generator's.
     """
 
     def __init__(self, model: str = "auto", *, kind: str = "upscale", device: str | torch.device | None = None, host: Host | None = None,
@@ -95,8 +97,8 @@ class Upscaler:
 class PostProcessor:
     """What streaming applications call after their generator: ``video`` in, a dict with ``video`` out, one frame for each.
 
-    ``video`` is a tensor ``[T, H, W, C]`` or a list of ``[1, H, W, C]`` (Daydream Scope), uint8 or float 0..1; the result is float 0..1. Keywords
-    named like options of the stage change them on the way.
+    ``video`` is a tensor ``[T, H, W, C]`` or a list of ``[1, H, W, C]`` (Daydream Scope), uint8 or float
+    0..1; the result is float 0..1. Keywords named like options of the stage change them on the way.
     """
 
     def __init__(self, device: str | torch.device | None = None, **options):

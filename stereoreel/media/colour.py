@@ -23,7 +23,8 @@ MATRIX_OF_PRIMARIES = {1: 1, 4: 4, 5: 6, 6: 6, 7: 7, 9: 9}
 PRIMARIES_OF_MATRIX = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 TRANSFER_OF_MATRIX = {1: 1, 4: 6, 5: 6, 6: 6, 7: 7, 9: 14, 10: 14}
 
-# Bicubic, exact rounding, chroma at full width: swscale's default path is off by 3 of 255 and repeats chroma samples.
+# Bicubic, exact rounding, chroma at full width: swscale's default path is off by 3 of 255 and repeats chroma
+# samples.
 # Numbers of SwsFlags, because older PyAV has no names for the last two.
 PRECISE = 4 | 0x40000 | 0x2000
 THUMBNAIL = 32  # area averaging
@@ -36,10 +37,16 @@ RGB_8, RGB_16 = "gbrp", "gbrp16le"  # planar: swscale's exact path to packed RGB
 def resolve(primaries: int, transfer: int, matrix: int, width: int, height: int, rgb: bool = False) -> Color:
     """A complete ``Color`` from a file's tags (2: unspecified), its coded size and whether its pixels are RGB already.
 
-    What is not tagged follows from what is; with no tag at all, 720 lines (or 1280 columns, the film formats) and more mean BT.709,
-    fewer BT.601. RGB pixels get the matrix that YUV made of them should have.
+    What is not tagged follows from what is; with no tag at all, 720 lines (or 1280 columns, the film formats)
+    and more mean BT.709, fewer BT.601. RGB pixels get the matrix that YUV made of them should have.
     """
-    guess = BT709 if rgb or height >= HD_LINES or width >= HD_WIDTH else BT601_625 if height in (288, 576) else BT601_525
+    guess = (
+        BT709
+        if rgb or height >= HD_LINES or width >= HD_WIDTH
+        else BT601_625
+        if height in (288, 576)
+        else BT601_525
+    )
     if rgb or matrix not in SWSCALE_MATRIX:
         matrix = MATRIX_OF_PRIMARIES.get(primaries, guess.matrix)
     if not _stated(primaries):
@@ -51,28 +58,41 @@ def to_rgb(color: Color, full_range: bool) -> dict[str, int]:
     """Arguments of ``VideoReformatter.reformat`` for decoding: YUV by ``color`` to full-range RGB."""
     matrix = _known(SWSCALE_MATRIX[color.matrix])
     return {
-        "src_colorspace": matrix, "dst_colorspace": _another(matrix),
-        "src_color_range": FULL if full_range else LIMITED, "dst_color_range": FULL, "interpolation": PRECISE,
+        "src_colorspace": matrix,
+        "dst_colorspace": _another(matrix),
+        "src_color_range": FULL if full_range else LIMITED,
+        "dst_color_range": FULL,
+        "interpolation": PRECISE,
     }
 
 
 def to_gray(color: Color, full_range: bool) -> dict[str, int]:
     """Arguments of ``VideoReformatter.reformat`` for small grey pictures."""
-    return {**to_rgb(color, full_range), "dst_colorspace": SWSCALE_MATRIX[color.matrix], "interpolation": THUMBNAIL}
+    return {
+        **to_rgb(color, full_range),
+        "dst_colorspace": SWSCALE_MATRIX[color.matrix],
+        "interpolation": THUMBNAIL,
+    }
 
 
 def from_rgb(color: Color, full_range: bool = False) -> dict[str, int]:
     """Arguments of ``VideoReformatter.reformat`` for encoding: full-range RGB to YUV by ``color``."""
     matrix = _known(SWSCALE_MATRIX.get(color.matrix, SWSCALE_MATRIX[BT709.matrix]))
     return {
-        "src_colorspace": _another(matrix), "dst_colorspace": matrix,
-        "src_color_range": FULL, "dst_color_range": FULL if full_range else LIMITED, "interpolation": PRECISE,
+        "src_colorspace": _another(matrix),
+        "dst_colorspace": matrix,
+        "src_color_range": FULL,
+        "dst_color_range": FULL if full_range else LIMITED,
+        "interpolation": PRECISE,
     }
 
 
 def _known(matrix: int) -> int:
     if matrix == 9 and int(av.__version__.split(".")[0]) < KNOWS_2020:
-        warnings.warn(f"PyAV {av.__version__} takes BT.2020 for BT.601, which shifts colours; install PyAV {KNOWS_2020} or newer.", stacklevel=3)
+        warnings.warn(
+            f"PyAV {av.__version__} takes BT.2020 for BT.601, which shifts colours; install PyAV {KNOWS_2020} or newer.",
+            stacklevel=3,
+        )
     return matrix
 
 
@@ -91,7 +111,11 @@ def tag(target, color: Color, full_range: bool = False) -> None:
     """Write the tags on a frame or on an encoder's codec context; both need them (frames take them from PyAV 17 on)."""
     if not hasattr(target, "color_trc"):
         return
-    target.color_primaries, target.color_trc, target.colorspace = color.primaries, color.transfer, color.matrix
+    target.color_primaries, target.color_trc, target.colorspace = (
+        color.primaries,
+        color.transfer,
+        color.matrix,
+    )
     target.color_range = FULL if full_range else LIMITED
 
 

@@ -19,25 +19,42 @@ class ExtractOptions(Options):
     """Options of Extract Video."""
 
     video: str = option(
-        SAMPLE, "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of "
-        "four seconds, with sound.")
+        SAMPLE,
+        "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of "
+        "four seconds, with sound.",
+    )
     start: float = option(0.0, "Where to begin, in seconds.", low=0.0, high=1e6, step=0.001)
     duration: float = option(0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001)
     max_side: int = option(
-        0, "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.",
-        low=0, high=16384, step=2)
+        0,
+        "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.",
+        low=0,
+        high=16384,
+        step=2,
+    )
     cuts: bool = option(
-        True, "Look through the video for cuts first, so that nothing is blended or smoothed across them.")
+        True, "Look through the video for cuts first, so that nothing is blended or smoothed across them."
+    )
     sensitivity: float = option(
-        0.5, "How readily a change counts as a cut in a file: higher finds more.",
-        low=0.0, high=1.0, step=0.05)
+        0.5,
+        "How readily a change counts as a cut in a file: higher finds more.",
+        low=0.0,
+        high=1.0,
+        step=0.05,
+    )
 
 
 OPTIONS = ExtractOptions
 
 
-def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True,
-              files: FileCache | None = None) -> Clip:
+def open_file(
+    path: Path,
+    options,
+    name: str,
+    tick: Callable[[int, int], None] | None = None,
+    look: bool = True,
+    files: FileCache | None = None,
+) -> Clip:
     """A file as a clip, as the options ask.
 
     ``tick`` hears of the search for cuts, which ``look`` off leaves out. ``files`` remembers what is found.
@@ -52,7 +69,9 @@ def open_file(path: Path, options, name: str, tick: Callable[[int, int], None] |
     return Clip(source)
 
 
-def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True) -> Clip:
+def from_clip(
+    clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True
+) -> Clip:
     """The options applied to a clip that exists already; a whole file is opened anew, so that only the part asked for is searched for cuts."""
     from .read.decode import FileSource
 
@@ -63,7 +82,9 @@ def from_clip(clip: Clip, options, name: str, tick: Callable[[int, int], None] |
         stop = frame_at(info, options.start + options.duration) if options.duration else info.frames
         clip = apply(Trim(frame_at(info, options.start), stop, name), clip)["clip"]
         if not clip.info.frames:
-            raise ValueError(f"{name}: nothing is left between {options.start} s and the end of a clip of {float(info.duration):.2f} s.")
+            raise ValueError(
+                f"{name}: nothing is left between {options.start} s and the end of a clip of {float(info.duration):.2f} s."
+            )
     if options.max_side and max(info.width, info.height) > options.max_side:
         clip = apply(Fit(options.max_side, name), clip)["clip"]
     return clip if options.cuts or not clip.info.cuts else apply(Uncut(name), clip)["clip"]

@@ -1,7 +1,7 @@
 """Which files a graph may touch: those under the host's folders and under the roots an administrator lists.
 
-Roots come from the environment (``STEREOREEL_MEDIA_ROOTS``, separated as in PATH) or from ``media_roots.txt`` in the pack's folder
-(one a line), never from a widget: a graph may arrive over the network.
+Roots come from the environment (``STEREOREEL_MEDIA_ROOTS``, separated as in PATH) or from ``media_roots.txt``
+in the pack's folder (one a line), never from a widget: a graph may arrive over the network.
 """
 
 from __future__ import annotations
@@ -36,18 +36,24 @@ def check_file(path: str | os.PathLike) -> None:
     """FileNotFoundError, IsADirectoryError or ValueError where a path names no file."""
     name = os.fspath(path)
     if "\0" in name or not is_unicode(name):
-        raise ValueError(f"{one_line(name)} is no name of a file, because of the characters in it; give another.")
+        raise ValueError(
+            f"{one_line(name)} is no name of a file, because of the characters in it; give another."
+        )
     if os.path.isdir(name):
         raise IsADirectoryError(f"{one_line(name)} is a folder; name a file in it.")
     if not os.path.isfile(name):
-        raise FileNotFoundError(f"There is no file {one_line(name)}; check the name, or upload the video first.")
+        raise FileNotFoundError(
+            f"There is no file {one_line(name)}; check the name, or upload the video first."
+        )
 
 
 def check_name(path: str | os.PathLike, what: str = "name") -> None:
     """ValueError where no file can, or should, be made under a name: control characters, or a part that file systems do not take."""
     name = os.fspath(path)
     if one_line(name) != name:
-        raise ValueError(f"The {what} {shown(name)} holds characters that names of files should not have; leave them out.")
+        raise ValueError(
+            f"The {what} {shown(name)} holds characters that names of files should not have; leave them out."
+        )
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in name.replace("\\", "/").split("/")):
         raise ValueError(f"The {what} {shown(name)} is too long; give one of at most {LONGEST_NAME} bytes.")
 
@@ -60,7 +66,9 @@ def confine_prefix(prefix: str, output_root: str | os.PathLike) -> Path:
     check_name(prefix, "filename prefix")
     full = os.path.realpath(os.path.join(output_root, prefix.replace("\\", "/")))
     if not _inside(full, output_root) or full == os.path.realpath(output_root):
-        raise ValueError(f"The filename prefix {shown(prefix)} leads out of the output folder; give one inside it, such as video/clip.")
+        raise ValueError(
+            f"The filename prefix {shown(prefix)} leads out of the output folder; give one inside it, such as video/clip."
+        )
     return Path(full)
 
 
@@ -68,7 +76,11 @@ def listed_roots() -> list[Path]:
     """The folders an administrator allows besides the host's own."""
     listed = os.environ.get(ROOTS_VARIABLE, "").split(os.pathsep)
     if ROOTS_FILE.is_file():
-        listed += [line for line in ROOTS_FILE.read_text(encoding="utf-8").splitlines() if not line.lstrip().startswith("#")]
+        listed += [
+            line
+            for line in ROOTS_FILE.read_text(encoding="utf-8").splitlines()
+            if not line.lstrip().startswith("#")
+        ]
     return [Path(root.strip()) for root in listed if root.strip()]
 
 

@@ -89,7 +89,13 @@ def own_files(kind: str, host: Host) -> list[str]:
     """The user's files that a kind can run and that are no entry's."""
     if ANY not in _catalogue(kind):
         return []
-    known = {name for any_kind in KINDS for entry in models(any_kind).values() for part in entry.parts.values() for name in (part.file, *part.also)}
+    known = {
+        name
+        for any_kind in KINDS
+        for entry in models(any_kind).values()
+        for part in entry.parts.values()
+        for name in (part.file, *part.also)
+    }
     return [name for name in host.files(kind) if name not in known]
 
 
@@ -116,12 +122,18 @@ def settings_of(kind: str, given: Mapping) -> ModelOptions:
     return resolve(module(kind).OPTIONS, given, options(kind))
 
 
-def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Container[str] = (),
-           aim: str = policy.QUALITY) -> tuple[Entry, str]:
+def choose(
+    kind: str,
+    name: str,
+    host: Host,
+    download: bool = False,
+    wanted: Container[str] = (),
+    aim: str = policy.QUALITY,
+) -> tuple[Entry, str]:
     """The entry that runs, its files named as the host finds them, and why in one line.
 
-    FileNotFoundError where weights are missing, optional ones if they are ``wanted``; with ``download`` they are fetched.
-    RuntimeError where the machine lacks what the model needs.
+    FileNotFoundError where weights are missing, optional ones if they are ``wanted``; with ``download`` they
+    are fetched. RuntimeError where the machine lacks what the model needs.
     """
     entry, reason = pick(kind, name, host, download, aim)
     if missing := lacking(entry, host):
@@ -129,11 +141,15 @@ def choose(kind: str, name: str, host: Host, download: bool = False, wanted: Con
     for role, part in entry.parts.items():
         if not part.optional or role in wanted:
             obtain(entry, role, host, download)
-    parts = {role: replace(part, file=locate(part, kind, host) or part.file) for role, part in entry.parts.items()}
+    parts = {
+        role: replace(part, file=locate(part, kind, host) or part.file) for role, part in entry.parts.items()
+    }
     return replace(entry, parts=parts), reason
 
 
-def pick(kind: str, name: str, host: Host, download: bool = False, aim: str = policy.QUALITY) -> tuple[Entry, str]:
+def pick(
+    kind: str, name: str, host: Host, download: bool = False, aim: str = policy.QUALITY
+) -> tuple[Entry, str]:
     """The entry that would run, whether or not its weights are here, and why; nothing is fetched.
 
     ``auto`` follows the policy for this machine and ``aim``, then the catalogue's order.
@@ -206,7 +222,9 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
 
 def present(entry: Entry, host: Host) -> bool:
     """Whether all the weights that a model must have are on this machine, and what else it needs."""
-    return not lacking(entry, host) and all(part.optional or locate(part, entry.kind, host) for part in entry.parts.values())
+    return not lacking(entry, host) and all(
+        part.optional or locate(part, entry.kind, host) for part in entry.parts.values()
+    )
 
 
 def missing(entry: Entry, host: Host) -> list[File]:
@@ -226,10 +244,14 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
     from .download import fetch
 
     folder = host.folder(entry.kind)
-    log.info("fetching %s of %s (%s, licence %s) into %s", part.file, entry.name, part.size, entry.license, folder)
+    log.info(
+        "fetching %s of %s (%s, licence %s) into %s", part.file, entry.name, part.size, entry.license, folder
+    )
     done = fetch(part, folder, host.tick)
     if not done.verified:
-        log.warning("%s could not be verified, because nobody told its sha256; it has %s", done.path, done.sha256)
+        log.warning(
+            "%s could not be verified, because nobody told its sha256; it has %s", done.path, done.sha256
+        )
     return done.path
 
 
@@ -252,7 +274,8 @@ def command(entry: Entry, part: File, host: Host, folder: Path | None = None) ->
     """What to type to have a file where a host looks for it, in its own folder unless another is given."""
     folder = folder or host.folder(entry.kind)
     words = ["python -m stereoreel fetch", entry.name, *(["--all-parts"] if part.optional else [])]
-    if not isinstance(host, Headless) or folder != Headless("cpu").folder(entry.kind):  # the terminal would put it elsewhere
+    # the terminal would put it elsewhere
+    if not isinstance(host, Headless) or folder != Headless("cpu").folder(entry.kind):
         words.append(f'--folder "{folder}"')
     return " ".join(words)
 
@@ -260,7 +283,14 @@ def command(entry: Entry, part: File, host: Host, folder: Path | None = None) ->
 def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
     """What runs with these settings, its weights present; a kind's ``wanted_parts`` tells which optional ones they need."""
     wanted = getattr(module(kind), "wanted_parts", lambda options: ())(settings)
-    return choose(kind, settings.model, host, getattr(settings, "download", False), wanted, policy.aim(getattr(settings, "live", "")))
+    return choose(
+        kind,
+        settings.model,
+        host,
+        getattr(settings, "download", False),
+        wanted,
+        policy.aim(getattr(settings, "live", "")),
+    )
 
 
 def stage(kind: str, settings: ModelOptions, host: Host, label: str) -> Stage:

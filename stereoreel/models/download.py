@@ -56,9 +56,9 @@ class _Refused(Exception):
 def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = False) -> Fetched:
     """A file in ``folder``, fetched unless it is there; ``force`` replaces one that has another hash.
 
-    ``tick(done, total)`` hears of the bytes (total is 0 where nobody knows) and may raise to cancel; what has come stays in a ``.part``,
-    and the next fetch goes on from there. Raises ValueError for an address or contents that are not right, ConnectionError, and
-    OSError where the disk is the cause.
+    ``tick(done, total)`` hears of the bytes (total is 0 where nobody knows) and may raise to cancel; what has
+    come stays in a ``.part``, and the next fetch goes on from there. Raises ValueError for an address or
+    contents that are not right, ConnectionError, and OSError where the disk is the cause.
     """
     tick = tick or (lambda done, total: None)
     target = Path(folder) / checked(file.file)
@@ -73,7 +73,9 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
         part = target.with_name(f"{target.name}.part")
         digest = _whole(_opener(handlers), file, part, tick)
         if not force and os.path.lexists(target):
-            raise ValueError(f"{target} was put there while it was fetched; fetch with --force to replace it.")
+            raise ValueError(
+                f"{target} was put there while it was fetched; fetch with --force to replace it."
+            )
         with _writing(file, target.parent):
             sync(part)
             os.replace(part, target)
@@ -112,7 +114,9 @@ def _opened(part: Path, flags: int) -> BinaryIO:
     facts = os.fstat(handle)
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
         os.close(handle)
-        raise ValueError(f"{part} has another name too, or is no plain file, and no part of a download; remove it.")
+        raise ValueError(
+            f"{part} has another name too, or is no plain file, and no part of a download; remove it."
+        )
     return os.fdopen(handle, "rb+")
 
 
@@ -120,8 +124,8 @@ def _opened(part: Path, flags: int) -> BinaryIO:
 def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
     """One fetch of a file at a time, also among processes; whoever waits then finds the file.
 
-    The system's file lock ends with its process; a lock made by mere existence, or a ``.part`` under a name of its own,
-    would be left by a killed one, and nobody could go on from there.
+    The system's file lock ends with its process; a lock made by mere existence, or a ``.part`` under a name
+    of its own, would be left by a killed one, and nobody could go on from there.
     """
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path)
@@ -146,7 +150,9 @@ def _found(file: File, target: Path, tick: Tick, force: bool) -> Fetched | None:
     if not (wrong := _differs(file, digest, target)):
         return Fetched(target, digest, bool(file.sha256), True)
     if not force:
-        raise ValueError(f"{target} does not match the expected file: {wrong}; fetch with --force to replace it.")
+        raise ValueError(
+            f"{target} does not match the expected file: {wrong}; fetch with --force to replace it."
+        )
     return None
 
 
@@ -387,4 +393,6 @@ def _blocks(answer: HTTPResponse) -> Iterator[bytes]:
 def _check_room(file: File, folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
-        raise OSError(f"{folder} has {megabytes(free)} left and {file.file} needs {megabytes(needed)}; make room or choose another folder.")
+        raise OSError(
+            f"{folder} has {megabytes(free)} left and {file.file} needs {megabytes(needed)}; make room or choose another folder."
+        )

@@ -19,13 +19,18 @@ MODELS_VARIABLE = "STEREOREEL_MODELS"
 class Headless:
     """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` or as ComfyUI keeps them.
 
-    ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists (separated as in PATH) or
-    ``models`` in the current folder, and the models folder of the ComfyUI that the pack lies in.
-    Hosts of one job share a ``file_cache``.
+    ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists
+    (separated as in PATH) or ``models`` in the current folder, and the models folder of the ComfyUI that the
+    pack lies in. Hosts of one job share a ``file_cache``.
     """
 
-    def __init__(self, device: str | torch.device | None = None, models: Path | None = None,
-                 on_tick: Callable[[int, int], None] | None = None, file_cache: FileCache | None = None):
+    def __init__(
+        self,
+        device: str | torch.device | None = None,
+        models: Path | None = None,
+        on_tick: Callable[[int, int], None] | None = None,
+        file_cache: FileCache | None = None,
+    ):
         self.device = torch.device(device or best_device())
         self.models = [Path(models)] if models else models_folders()
         self._on_tick = on_tick
@@ -39,7 +44,9 @@ class Headless:
         raise FileNotFoundError(f"{file} is not in {self.folder(kind)}.")
 
     def files(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for folder in self._within(listed(kind)) for name in weights.listing(folder)))
+        return list(
+            dict.fromkeys(name for folder in self._within(listed(kind)) for name in weights.listing(folder))
+        )
 
     def folder(self, kind: str) -> Path:
         """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as well."""

@@ -1,9 +1,9 @@
 """Where files of the Hugging Face Hub come from on this machine, by the settings of ``huggingface_hub``.
 
-The library gives the address (``HF_ENDPOINT``) and the token (``HF_TOKEN``, or the one that ``hf auth login`` stored), and says whether
-the Hub may be asked at all (``HF_HUB_OFFLINE``). ``download`` transfers the bytes itself: ``hf_hub_download`` deletes what has
-arrived when it is interrupted, writes whatever a server sends, however long, waits for ever on a trickle, and offers a Cancel only
-every 10 MB.
+The library gives the address (``HF_ENDPOINT``) and the token (``HF_TOKEN``, or the one that ``hf auth login``
+stored), and says whether the Hub may be asked at all (``HF_HUB_OFFLINE``). ``download`` transfers the bytes
+itself: ``hf_hub_download`` deletes what has arrived when it is interrupted, writes whatever a server sends,
+however long, waits for ever on a trickle, and offers a Cancel only every 10 MB.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from urllib.request import BaseHandler, Request
 
 from .weights import File
 
-HUB_FILE = re.compile(r"https://huggingface\.co/([^/?#]+/[^/?#]+)/resolve/([^/?#]+)/([^?#]+)(?:\?download=true)?")
+HUB_FILE = re.compile(
+    r"https://huggingface\.co/([^/?#]+/[^/?#]+)/resolve/([^/?#]+)/([^?#]+)(?:\?download=true)?"
+)
 
 
 class HubToken(BaseHandler):
@@ -47,5 +49,6 @@ def located(file: File, folder: Path) -> tuple[File, list[BaseHandler]]:
                               f"unset it, or put the file into {folder} yourself.")  # fmt: skip
     repository, revision, name = map(unquote, found.groups())
     url = hf_hub_url(repository, name, revision=revision)
-    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()  # build_hf_headers may itself ask the Hub
+    # build_hf_headers may itself ask the Hub
+    token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     return replace(file, url=url), [HubToken(url, token)] if token else []

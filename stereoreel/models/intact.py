@@ -1,8 +1,8 @@
 """Whether a file of weights is complete, seen without reading its tensors.
 
 A checkpoint describes itself: the header of safetensors and the directory of a zip archive say how long the
-file must be. Only PyTorch's old format does not, so official files are compared with their published size too,
-and smaller ones with their published hash.
+file must be. Only PyTorch's old format does not, so official files are compared with their published size
+too, and smaller ones with their published hash.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class _Unknown:
     bytes = sha256 = None
 
 
-def _fault(path: Path, size: int, wanted: int | None, wanted_hash: str | None, files: FileCache) -> str | None:
+def _fault(
+    path: Path, size: int, wanted: int | None, wanted_hash: str | None, files: FileCache
+) -> str | None:
     """``fault`` of a regular file of ``size`` bytes."""
     if not size:
         return "is empty" if not wanted else f"is empty and should have {wanted} bytes"

@@ -20,7 +20,8 @@ from .weights import found
 class Plan:
     """A stage by name and options, not loaded: what a clip holds. Options are checked when it is made.
 
-    Plans are equal only to themselves, because two steps of a graph are two stages even if their options agree.
+    Plans are equal only to themselves, because two steps of a graph are two stages even if their options
+    agree.
     """
 
     kind: str

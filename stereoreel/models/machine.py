@@ -22,8 +22,8 @@ INSTALL = "install it with `python -m pip install {}`, with ComfyUI's Python if 
 class Machine:
     """``gpu`` is the GPU's name, empty where there is none; ``compute`` NVIDIA's compute capability, (0, 0) where it has none.
 
-    ``memory`` is the GPU's, in bytes. ``driver`` is the version of NVIDIA's and ``packages`` those of optional packages by name, each
-    empty where nobody tells.
+    ``memory`` is the GPU's, in bytes. ``driver`` is the version of NVIDIA's and ``packages`` those of
+    optional packages by name, each empty where nobody tells.
     """
 
     system: str = "Linux"
@@ -34,7 +34,9 @@ class Machine:
     packages: Mapping[str, str] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        compute = f"compute capability {self.compute[0]}.{self.compute[1]}, " if self.compute != (0, 0) else ""
+        compute = (
+            f"compute capability {self.compute[0]}.{self.compute[1]}, " if self.compute != (0, 0) else ""
+        )
         gpu = f"{self.gpu} ({compute}{self.memory / 1e9:.0f} GB)" if self.gpu else "no GPU"
         packages = [f"{name} {version}".rstrip() for name, version in self.packages.items()]
         return ", ".join([self.system, gpu, *([f"driver {self.driver}"] if self.driver else []), *packages])
@@ -80,7 +82,8 @@ def installed() -> dict[str, str]:
         if sys.modules.get(module) or find_spec(module):
             try:
                 found[name] = metadata.version(name)
-            except metadata.PackageNotFoundError:  # brought by a package of another name, such as triton-windows
+            # brought by a package of another name, such as triton-windows
+            except metadata.PackageNotFoundError:
                 found[name] = ""
     return found
 
@@ -88,9 +91,10 @@ def installed() -> dict[str, str]:
 def unmet(wanted: Mapping, machine: Machine) -> list[str]:
     """What a machine lacks of conditions, each told as what is wanted; empty where it has all.
 
-    ``system`` lists systems; ``gpu`` and ``no_gpu`` are patterns of GPUs' names; ``compute`` is the least compute capability, such as
-    "7.5"; ``memory`` the least GB of the GPU, ``below`` those it must stay under; ``driver`` the least versions by system, one for each
-    branch; ``package`` an optional package, such as "nvidia-vfx 0.2".
+    ``system`` lists systems; ``gpu`` and ``no_gpu`` are patterns of GPUs' names; ``compute`` is the least
+    compute capability, such as "7.5"; ``memory`` the least GB of the GPU, ``below`` those it must stay under;
+    ``driver`` the least versions by system, one for each branch; ``package`` an optional package, such as
+    "nvidia-vfx 0.2".
     """
     return [lacking for name, value in wanted.items() if (lacking := CONDITIONS[name](value, machine))]
 
@@ -100,7 +104,11 @@ def _system(systems: list[str], machine: Machine) -> str:
 
 
 def _gpu_named(pattern: str, machine: Machine) -> str:
-    return "" if re.search(pattern, machine.gpu) else f"a GPU named like {pattern}, where this is {machine.gpu or 'none'}"
+    return (
+        ""
+        if re.search(pattern, machine.gpu)
+        else f"a GPU named like {pattern}, where this is {machine.gpu or 'none'}"
+    )
 
 
 def _gpu_other(pattern: str, machine: Machine) -> str:
@@ -110,16 +118,28 @@ def _gpu_other(pattern: str, machine: Machine) -> str:
 def _compute(least: str, machine: Machine) -> str:
     if machine.compute >= _numbers(least):
         return ""
-    has = f"{machine.gpu} with {machine.compute[0]}.{machine.compute[1]}" if machine.compute != (0, 0) else machine.gpu or "none"
+    has = (
+        f"{machine.gpu} with {machine.compute[0]}.{machine.compute[1]}"
+        if machine.compute != (0, 0)
+        else machine.gpu or "none"
+    )
     return f"an NVIDIA GPU of compute capability {least} or higher, where this is {has}"
 
 
 def _memory(least: float, machine: Machine) -> str:
-    return "" if machine.memory >= least * 1e9 else f"a GPU with {least} GB, where this has {machine.memory / 1e9:.0f}"
+    return (
+        ""
+        if machine.memory >= least * 1e9
+        else f"a GPU with {least} GB, where this has {machine.memory / 1e9:.0f}"
+    )
 
 
 def _below(most: float, machine: Machine) -> str:
-    return "" if machine.memory < most * 1e9 else f"a GPU with less than {most} GB, where this has {machine.memory / 1e9:.0f}"
+    return (
+        ""
+        if machine.memory < most * 1e9
+        else f"a GPU with less than {most} GB, where this has {machine.memory / 1e9:.0f}"
+    )
 
 
 def _driver(least: Mapping[str, list[str]], machine: Machine) -> str:
@@ -128,8 +148,14 @@ def _driver(least: Mapping[str, list[str]], machine: Machine) -> str:
     if not versions or not machine.driver:
         return ""
     has = _numbers(machine.driver)
-    branch = max((version for version in versions if _numbers(version)[0] <= has[0]), key=_numbers, default=None)
-    return "" if branch and has >= _numbers(branch) else f"NVIDIA's driver {branch or versions[0]} or newer, where this is {machine.driver}"
+    branch = max(
+        (version for version in versions if _numbers(version)[0] <= has[0]), key=_numbers, default=None
+    )
+    return (
+        ""
+        if branch and has >= _numbers(branch)
+        else f"NVIDIA's driver {branch or versions[0]} or newer, where this is {machine.driver}"
+    )
 
 
 def _package(wanted: str, machine: Machine) -> str:

@@ -36,7 +36,10 @@ class Row:
 def rows() -> tuple[Row, ...]:
     """All recommendations, best first."""
     read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
-    return tuple(Row(row["kind"], tuple(row["models"]), row["why"], tuple(row.get("aims", AIMS)), row.get("where", {})) for row in read)
+    return tuple(
+        Row(row["kind"], tuple(row["models"]), row["why"], tuple(row.get("aims", AIMS)), row.get("where", {}))
+        for row in read
+    )
 
 
 def kinds() -> tuple[str, ...]:
@@ -51,7 +54,11 @@ def suited(machine: Machine, aim: str, kind: str | None = None) -> Iterator[Row]
             yield row
 
 
-def choice(machine: Machine, aim: str, able: Callable[[str, str], bool], kind: str | None = None) -> tuple[Row, str] | None:
+def choice(
+    machine: Machine, aim: str, able: Callable[[str, str], bool], kind: str | None = None
+) -> tuple[Row, str] | None:
     """The first suited row, and the model of it that is ``able`` to run; None where there is none."""
-    found = ((row, model) for row in suited(machine, aim, kind) for model in row.models if able(row.kind, model))
+    found = (
+        (row, model) for row in suited(machine, aim, kind) for model in row.models if able(row.kind, model)
+    )
     return next(found, None)

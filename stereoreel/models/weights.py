@@ -66,7 +66,9 @@ def checked(name: str) -> str:
     """A name below a folder of weights, with forward slashes; ValueError for one that leads elsewhere."""
     path = PureWindowsPath(name)  # knows either slash, and drives
     if not path.name or path.drive or path.root or ".." in path.parts or "\0" in name:
-        raise ValueError(f"{name!r} leads out of the models folder; give the name of a file inside it, such as upscaler.pth.")
+        raise ValueError(
+            f"{name!r} leads out of the models folder; give the name of a file inside it, such as upscaler.pth."
+        )
     return path.as_posix()
 
 
@@ -77,7 +79,9 @@ def listing(folder: Path) -> list[str]:
         real = os.path.realpath(place)
         inner[:] = [] if real in seen else [name for name in inner if not name.startswith(".")]
         if real not in seen:
-            found += [(Path(place) / name).relative_to(folder).as_posix() for name in files if is_weights(name)]
+            found += [
+                (Path(place) / name).relative_to(folder).as_posix() for name in files if is_weights(name)
+            ]
         seen.add(real)  # links may lead in circles
     return sorted(found)
 
@@ -123,9 +127,9 @@ def found(host: Host, kind: str, name: str) -> Path | None:
 def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, on the CPU and mapped from the file where its format allows.
 
-    Whatever its ending says, safetensors and torch's formats are told apart by content; no code in a pickle is run.
-    A file may be one tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence for a file that
-    is damaged, needs code, or holds no tensors that a network can use.
+    Whatever its ending says, safetensors and torch's formats are told apart by content; no code in a pickle
+    is run. A file may be one tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence
+    for a file that is damaged, needs code, or holds no tensors that a network can use.
     """
     if wrong := fault(path):
         raise ValueError(f"{path} {wrong}. Fetch it again, or choose another file.")
@@ -135,12 +139,18 @@ def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
     if bare and isinstance(state, Tensor):
         state = {bare: state}
     state = _unwrapped(state) if isinstance(state, Mapping) else {}
-    tensors = {name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    tensors = {
+        name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)
+    }
     if not tensors:
-        raise ValueError(f"{path} holds no weights that can be told by name; choose the checkpoint of a network.")
+        raise ValueError(
+            f"{path} holds no weights that can be told by name; choose the checkpoint of a network."
+        )
     for name, tensor in tensors.items():
         if wrong := _unusable(tensor, path.stat().st_size):
-            raise ValueError(f"{path} is no usable checkpoint: its tensor {name[:80]!r} {wrong}. Choose another file.")
+            raise ValueError(
+                f"{path} is no usable checkpoint: its tensor {name[:80]!r} {wrong}. Choose another file."
+            )
     return tensors
 
 
@@ -196,15 +206,18 @@ def _safetensors(path: Path) -> Mapping:
 
 
 def _pickle(path: Path, zipped: bool) -> object:
-    mapped = zipped and path.suffix != ".safetensors"  # torch goes by that ending, but not when it is given an open file
+    # torch goes by that ending, but not when it is given an open file
+    mapped = zipped and path.suffix != ".safetensors"
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of old formats, and of what is refused below
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if code := _code(path, zipped, str(error)):
-            raise ValueError(f"Refusing to load {path}: its pickle contains code and would run it ({code}). "
-                             "Get these weights as .safetensors.") from None
+            raise ValueError(
+                f"Refusing to load {path}: its pickle contains code and would run it ({code}). "
+                "Get these weights as .safetensors."
+            ) from None
         raise ValueError(f"{path} is corrupt, or no checkpoint that can be opened safely. "
                          "Get these weights as .safetensors.") from None  # fmt: skip
     except (EOFError, OSError, struct.error, *BREAKS):
@@ -216,7 +229,10 @@ def _code(path: Path, zipped: bool, said: str) -> str | None:
     if found := re.search(r"(?i)(?:unsupported|blocked)\W+(?:global|class)\W+(?:global )?([\w.]+)", said):
         return found[1]
     names: list[str] = []
-    with suppress(ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile), _pickled(path, zipped) as file:
+    with (
+        suppress(ValueError, EOFError, OSError, KeyError, zipfile.BadZipFile),
+        _pickled(path, zipped) as file,
+    ):
         for code, value, _ in pickletools.genops(file):
             if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
                 name = ".".join(names[-2:]) if code.name == "STACK_GLOBAL" else value.replace(" ", ".")

@@ -1,9 +1,10 @@
 """BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot, backward and forward.
 
-Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. A frame's result depends on the whole shot, with ever
-less weight on what is far away. So a shot may be restored window by window: what forward branches remember is carried from window to
-window, as it would be in one go; only backward branches begin anew, at the end of each window, and its last frames are for them to warm up.
-Convolutions run in the parameters' type; flow, offsets, sampling and the last convolution are float32 always.
+Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. A frame's result depends
+on the whole shot, with ever less weight on what is far away. So a shot may be restored window by window: what
+forward branches remember is carried from window to window, as it would be in one go; only backward branches
+begin anew, at the end of each window, and its last frames are for them to warm up. Convolutions run in the
+parameters' type; flow, offsets, sampling and the last convolution are float32 always.
 """
 
 from __future__ import annotations
@@ -22,12 +23,21 @@ from .strict import Unfit, filled
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 GENERATORS = ("generator_ema.", "generator.")  # under which mmcv's checkpoints keep the network, best first
-TRAINING_ONLY = ("generator", "discriminator.", "perceptual_loss.", "pixel_loss.", "cleaning_loss.", "gan_loss.", "data_preprocessor.",
-                 "step_counter")
+TRAINING_ONLY = (
+    "generator",
+    "discriminator.",
+    "perceptual_loss.",
+    "pixel_loss.",
+    "cleaning_loss.",
+    "gan_loss.",
+    "data_preprocessor.",
+    "step_counter",
+)
 POINTS = 9  # of a 3x3 kernel
 REACH = 10  # pixels by which an offset may leave the flow
 GROUPS = 16  # of channels that have offsets of their own
-STRIP = {"cpu": 1 << 16, "cuda": 1 << 20}  # pixels of features that are enlarged at once; the work takes some 2 KB for each
+# pixels of features that are enlarged at once; the work takes some 2 KB for each
+STRIP = {"cpu": 1 << 16, "cuda": 1 << 20}
 
 
 @dataclass
@@ -73,7 +83,11 @@ class Blocks(nn.Module):
 
     def __init__(self, inputs: int, width: int, count: int):
         super().__init__()
-        self.main = nn.Sequential(convolution(inputs, width), nn.LeakyReLU(0.1, True), nn.Sequential(*(Block(width) for _ in range(count))))
+        self.main = nn.Sequential(
+            convolution(inputs, width),
+            nn.LeakyReLU(0.1, True),
+            nn.Sequential(*(Block(width) for _ in range(count))),
+        )
 
     def forward(self, feature: Tensor) -> Tensor:
         return self.main(feature)
@@ -94,9 +108,17 @@ class Alignment(nn.Module):
     def __init__(self, width: int, groups: int):
         super().__init__()
         self.along = POINTS * groups // 2  # points that follow either flow
-        self.weight, self.bias = nn.Parameter(torch.empty(width, 2 * width, 3, 3)), nn.Parameter(torch.empty(width))
-        convolutions = [convolution(*sizes) for sizes in ((3 * width + 4, width), (width, width), (width, width), (width, 6 * self.along))]
-        self.conv_offset = nn.Sequential(*[part for one in convolutions for part in (one, nn.LeakyReLU(0.1, True))][:-1])
+        self.weight, self.bias = (
+            nn.Parameter(torch.empty(width, 2 * width, 3, 3)),
+            nn.Parameter(torch.empty(width)),
+        )
+        convolutions = [
+            convolution(*sizes)
+            for sizes in ((3 * width + 4, width), (width, width), (width, width), (width, 6 * self.along))
+        ]
+        self.conv_offset = nn.Sequential(
+            *[part for one in convolutions for part in (one, nn.LeakyReLU(0.1, True))][:-1]
+        )
 
     def forward(self, current: Tensor, memory: Memory, flow: Tensor) -> Tensor:
         """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited last."""
@@ -117,8 +139,9 @@ class Alignment(nn.Module):
 def deform(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Modulated deformable 3x3 convolution (DCNv2), padding 1, of ``image`` ``[N, C, H, W]``.
 
-    ``offset`` is ``[N, groups * 9 * 2, H, W]``, (y, x) in pixels, and ``mask`` ``[N, groups * 9, H, W]``, both float32. By torchvision's
-    operator where it runs, else by sampling: the same values. On a CPU sampling takes less than half of the operator's time.
+    ``offset`` is ``[N, groups * 9 * 2, H, W]``, (y, x) in pixels, and ``mask`` ``[N, groups * 9, H, W]``,
+    both float32. By torchvision's operator where it runs, else by sampling: the same values. On a CPU
+    sampling takes less than half of the operator's time.
     """
     operator = None if image.device.type == "cpu" else _operator(image.device.type)
     if operator is None:
@@ -126,9 +149,13 @@ def deform(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Te
     return deform_by_operator(operator, image, offset, mask, weight, bias)
 
 
-def deform_by_operator(operator: Callable, image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def deform_by_operator(
+    operator: Callable, image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
+) -> Tensor:
     """``deform`` by torchvision's operator, which takes a place that is no number for an address and crashes; the mask keeps the fault."""
-    return operator(image.float(), offset.nan_to_num(0.0), weight.float(), bias.float(), padding=1, mask=mask).to(image.dtype)
+    return operator(
+        image.float(), offset.nan_to_num(0.0), weight.float(), bias.float(), padding=1, mask=mask
+    ).to(image.dtype)
 
 
 @lru_cache
@@ -162,7 +189,8 @@ def deform_by_sampling(image: Tensor, offset: Tensor, mask: Tensor, weight: Tens
 class Restorer(nn.Module):
     """What the networks have in common: flow, and the way from features to the picture.
 
-    Pictures have sides that are multiples of ``multiple`` and at least ``smallest``; results are ``scale`` times as large.
+    Pictures have sides that are multiples of ``multiple`` and at least ``smallest``; results are ``scale``
+    times as large.
     """
 
     scale, multiple, smallest = 4, 1, 64
@@ -206,10 +234,17 @@ class Restorer(nn.Module):
             here.onward, there.back = self.motion(first, second)
         return torch.cat(list(self.restore(frames, len(frames), {})))
 
-    def restore(self, frames: Sequence[Frame], count: int, carried: dict[str, Memory], keep: Keep = lambda feature: feature) -> Iterator[Tensor]:
+    def restore(
+        self,
+        frames: Sequence[Frame],
+        count: int,
+        carried: dict[str, Memory],
+        keep: Keep = lambda feature: feature,
+    ) -> Iterator[Tensor]:
         """Results ``[1, 3, H', W']``, float32, of the first ``count`` of ``frames``; the others only help.
 
-        ``carried`` holds what the forward branches remember of the frames before, nothing where a shot begins, and then of these ``count``.
+        ``carried`` holds what the forward branches remember of the frames before, nothing where a shot
+        begins, and then of these ``count``.
         """
         raise NotImplementedError
 
@@ -220,35 +255,61 @@ class Restorer(nn.Module):
         """The result from a frame's features and its picture, in strips of rows where it is large."""
         features = torch.cat([feature.to(picture.device, self.dtype) for feature in features], 1)
         height, width = features.shape[-2:]
-        ratio, rows = picture.shape[-2] // height, max(1, STRIP.get(picture.device.type, STRIP["cpu"]) // width)
+        ratio, rows = (
+            picture.shape[-2] // height,
+            max(1, STRIP.get(picture.device.type, STRIP["cpu"]) // width),
+        )
         strips = []
         for top in range(0, height, rows):
-            first, last, bottom = max(0, top - self.halo), min(height, top + rows + self.halo), min(height, top + rows)
+            first, last, bottom = (
+                max(0, top - self.halo),
+                min(height, top + rows + self.halo),
+                min(height, top + rows),
+            )
             made = self._enlarged(features[..., first:last, :], picture[..., first * ratio : last * ratio, :])
             strips.append(made[..., (top - first) * 4 : (bottom - first) * 4, :])
         return torch.cat(strips, -2)
 
     def _enlarged(self, features: Tensor, picture: Tensor) -> Tensor:
         made = lrelu(self.upsample2(lrelu(self.upsample1(self.fuse(features)))))
-        base = F.interpolate(picture, scale_factor=4, mode="bilinear", align_corners=False) if self.scale == 4 else picture
+        base = (
+            F.interpolate(picture, scale_factor=4, mode="bilinear", align_corners=False)
+            if self.scale == 4
+            else picture
+        )
         return self.conv_last(lrelu(self.conv_hr(made)).float()) + base
 
 
 class BasicVSRPlusPlus(Restorer):
     """Two rounds backward and forward, each feature from the two visited before it. ``enlarges`` or keeps the size (deblurring and the like)."""
 
-    def __init__(self, width: int = 64, blocks: int = 7, enlarges: bool = True, ends: int = 5, groups: int = GROUPS,
-                 last: int = 64, flow_widths: Sequence[int] = WIDTHS):
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 7,
+        enlarges: bool = True,
+        ends: int = 5,
+        groups: int = GROUPS,
+        last: int = 64,
+        flow_widths: Sequence[int] = WIDTHS,
+    ):
         super().__init__(width, last, flow_widths)
         if enlarges:
             self.feat_extract = Blocks(3, width, ends)
         else:
             self.scale, self.multiple, self.smallest = 1, 4, 256
-            downward = (convolution(3, width, 2), nn.LeakyReLU(0.1, True), convolution(width, width, 2), nn.LeakyReLU(0.1, True))
+            downward = (
+                convolution(3, width, 2),
+                nn.LeakyReLU(0.1, True),
+                convolution(width, width, 2),
+                nn.LeakyReLU(0.1, True),
+            )
             self.feat_extract = nn.Sequential(*downward, Blocks(width, width, ends))
         self.halo = 2 * ends + 4
         self.deform_align = nn.ModuleDict({name: Alignment(width, groups) for name in BRANCHES})
-        self.backbone = nn.ModuleDict({name: Blocks((2 + index) * width, width, blocks) for index, name in enumerate(BRANCHES)})
+        self.backbone = nn.ModuleDict(
+            {name: Blocks((2 + index) * width, width, blocks) for index, name in enumerate(BRANCHES)}
+        )
         self.reconstruction = Blocks(5 * width, width, ends)
 
     kept = 4  # features that wait for each frame
@@ -262,7 +323,13 @@ class BasicVSRPlusPlus(Restorer):
     def fuse(self, features: Tensor) -> Tensor:
         return self.reconstruction(features)
 
-    def restore(self, frames: Sequence[Frame], count: int, carried: dict[str, Memory], keep: Keep = lambda feature: feature) -> Iterator[Tensor]:
+    def restore(
+        self,
+        frames: Sequence[Frame],
+        count: int,
+        carried: dict[str, Memory],
+        keep: Keep = lambda feature: feature,
+    ) -> Iterator[Tensor]:
         known = [[frame.feature] for frame in frames]
         for name in BRANCHES[:-1]:
             for index, feature in self._branch(name, frames, known, count, carried):
@@ -271,8 +338,14 @@ class BasicVSRPlusPlus(Restorer):
             yield self.enlarge([*known[index], feature], frames[index].picture)
             known[index].clear()
 
-    def _branch(self, name: str, frames: Sequence[Frame], known: Sequence[Sequence[Tensor]], count: int,
-                carried: dict[str, Memory]) -> Iterator[tuple[int, Tensor]]:
+    def _branch(
+        self,
+        name: str,
+        frames: Sequence[Frame],
+        known: Sequence[Sequence[Tensor]],
+        count: int,
+        carried: dict[str, Memory],
+    ) -> Iterator[tuple[int, Tensor]]:
         """The features that one branch finds, in the order in which it visits the frames, with their places."""
         forward = name.startswith("forward")
         memory = carried.get(name) if forward else None
@@ -293,9 +366,14 @@ class BasicVSR(Restorer):
 
     kept = 1
 
-    def __init__(self, width: int = 64, blocks: int = 30, last: int = 64, flow_widths: Sequence[int] = WIDTHS):
+    def __init__(
+        self, width: int = 64, blocks: int = 30, last: int = 64, flow_widths: Sequence[int] = WIDTHS
+    ):
         super().__init__(width, last, flow_widths)
-        self.backward_resblocks, self.forward_resblocks = Blocks(width + 3, width, blocks), Blocks(width + 3, width, blocks)
+        self.backward_resblocks, self.forward_resblocks = (
+            Blocks(width + 3, width, blocks),
+            Blocks(width + 3, width, blocks),
+        )
         self.fusion = nn.Conv2d(2 * width, width, 1)
 
     def features(self, pictures: Tensor) -> Tensor:
@@ -304,7 +382,13 @@ class BasicVSR(Restorer):
     def fuse(self, features: Tensor) -> Tensor:
         return lrelu(self.fusion(features))
 
-    def restore(self, frames: Sequence[Frame], count: int, carried: dict[str, Memory], keep: Keep = lambda feature: feature) -> Iterator[Tensor]:
+    def restore(
+        self,
+        frames: Sequence[Frame],
+        count: int,
+        carried: dict[str, Memory],
+        keep: Keep = lambda feature: feature,
+    ) -> Iterator[Tensor]:
         behind, last = [], None
         for index in reversed(range(len(frames))):
             last = self._visited(self.backward_resblocks, frames[index], last, frames[index].onward)
@@ -319,15 +403,25 @@ class BasicVSR(Restorer):
     def _visited(self, blocks: Blocks, frame: Frame, last: Tensor | None, flow: Tensor | None) -> Tensor:
         feature = frame.feature.to(frame.picture.device, self.dtype)
         height, width = feature.shape[-2:]
-        moved = feature.new_zeros(1, self.width, height, width) if last is None else warp(last.to(self.dtype), flow)
+        moved = (
+            feature.new_zeros(1, self.width, height, width)
+            if last is None
+            else warp(last.to(self.dtype), flow)
+        )
         return blocks(torch.cat([feature, moved], 1))
 
 
 class RealBasicVSR(nn.Module):
     """BasicVSR behind a network that cleans each picture: for footage whose faults nobody knows."""
 
-    def __init__(self, width: int = 64, blocks: int = 20, cleaning_blocks: int = 20, last: int = 64,
-                 flow_widths: Sequence[int] = WIDTHS):
+    def __init__(
+        self,
+        width: int = 64,
+        blocks: int = 20,
+        cleaning_blocks: int = 20,
+        last: int = 64,
+        flow_widths: Sequence[int] = WIDTHS,
+    ):
         super().__init__()
         self.image_cleaning = nn.Sequential(Blocks(3, width, cleaning_blocks), convolution(width, 3))
         self.basicvsr = BasicVSR(width, blocks, last, flow_widths)
@@ -355,7 +449,9 @@ class RealBasicVSR(nn.Module):
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The network's tensors under their own names, whoever packed the file; what only training needs is left out."""
     prefix = next((prefix for prefix in GENERATORS if any(key.startswith(prefix) for key in state)), "")
-    own = {key.removeprefix(prefix): tensor for key, tensor in state.items() if prefix and key.startswith(prefix)}
+    own = {
+        key.removeprefix(prefix): tensor for key, tensor in state.items() if prefix and key.startswith(prefix)
+    }
     return {**{key: tensor for key, tensor in state.items() if not key.startswith(TRAINING_ONLY)}, **own}
 
 
@@ -375,7 +471,13 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
         return len(state.get(key, ()))
 
     def blocks(key: str) -> int:
-        return len({name.removeprefix(f"{key}.main.2.").split(".")[0] for name in state if name.startswith(f"{key}.main.2.")})
+        return len(
+            {
+                name.removeprefix(f"{key}.main.2.").split(".")[0]
+                for name in state
+                if name.startswith(f"{key}.main.2.")
+            }
+        )
 
     inner = "basicvsr." if "basicvsr.backward_resblocks.main.0.weight" in state else ""
     flow = [f"{inner}spynet.basic_module.0.basic_module.{index}.conv.weight" for index in range(4)]
@@ -384,9 +486,13 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
     if "deform_align.backward_1.weight" in state:
         sizes = width("deform_align.backward_1.weight"), blocks("backbone.backward_1")
         groups = width("deform_align.backward_1.conv_offset.6.weight") // (3 * POINTS)
-        return "BasicVSR++", BasicVSRPlusPlus(*sizes, "feat_extract.main.0.weight" in state, blocks("reconstruction"), groups, **ends)
+        return "BasicVSR++", BasicVSRPlusPlus(
+            *sizes, "feat_extract.main.0.weight" in state, blocks("reconstruction"), groups, **ends
+        )
     if f"{backward}.main.0.weight" not in state:
-        raise Unfit("These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting or mmagic.")
+        raise Unfit(
+            "These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting or mmagic."
+        )
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)
     if inner:
         return "RealBasicVSR", RealBasicVSR(*sizes, blocks("image_cleaning.0"), **ends)

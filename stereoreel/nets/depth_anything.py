@@ -1,9 +1,10 @@
 """Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a DPT head, read from the shapes.
 
-Yang et al., Depth Anything V2, NeurIPS 2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0); Oquab et al., DINOv2, 2023;
-Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021. Only four small temporal blocks of the video network look at
-other frames: ``encode`` does all that a frame needs by itself, so that a frame seen in two windows is encoded once.
-In half precision the stream between the encoder's blocks, every layer norm and the last two convolutions stay float32.
+Yang et al., Depth Anything V2, NeurIPS 2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0);
+Oquab et al., DINOv2, 2023; Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021. Only four
+small temporal blocks of the video network look at other frames: ``encode`` does all that a frame needs by
+itself, so that a frame seen in two windows is encoded once. In half precision the stream between the
+encoder's blocks, every layer norm and the last two convolutions stay float32.
 """
 
 from __future__ import annotations
@@ -28,16 +29,22 @@ TEMPORAL_HEADS = 8
 TOGETHER = 4  # frames whose last, full-size layers are computed at once, as the original does; bounds memory
 MOST_AT_ONCE = 32768  # places whose sequences in time are attended to in one launch; CUDA's limit is 65535
 SIZES = {384: "Small", 768: "Base", 1024: "Large", 1536: "Giant"}
-UNUSED = ("pretrained.mask_token", "depth_head.scratch.refinenet4.resConfUnit1.", "head.scratch.refinenet4.resConfUnit1.")  # in files only
+# in files only
+UNUSED = (
+    "pretrained.mask_token",
+    "depth_head.scratch.refinenet4.resConfUnit1.",
+    "head.scratch.refinenet4.resConfUnit1.",
+)
 
 
 @dataclass(frozen=True)
 class Family:
     """What distinguishes the networks.
 
-    Of the encoder: its channels ``width``, blocks ``depth``, channels ``inner`` of an MLP (``gated``: SwiGLU), the side ``grid`` of its stored
-    position embedding, and the blocks ``taps`` that the head looks at (V1's are the last four). Of the head: its channels. ``frames`` is how many
-    a video network sees at most, 0 for one of single pictures. With ``max_depth`` the network tells metres up to it.
+    Of the encoder: its channels ``width``, blocks ``depth``, channels ``inner`` of an MLP (``gated``:
+    SwiGLU), the side ``grid`` of its stored position embedding, and the blocks ``taps`` that the head looks
+    at (V1's are the last four). Of the head: its channels. ``frames`` is how many a video network sees at
+    most, 0 for one of single pictures. With ``max_depth`` the network tells metres up to it.
     """
 
     width: int
@@ -72,12 +79,19 @@ FROM_TRANSFORMERS = (
     (r"neck\.reassemble_stage\.layers\.(\d)\.projection\.", r"depth_head.projects.\1."),
     (r"neck\.reassemble_stage\.layers\.(\d)\.resize\.", r"depth_head.resize_layers.\1."),
     (r"neck\.convs\.(\d)\.", lambda found: f"depth_head.scratch.layer{int(found[1]) + 1}_rn."),
-    (r"neck\.fusion_stage\.layers\.(\d)\.", lambda found: f"depth_head.scratch.refinenet{4 - int(found[1])}."),
+    (
+        r"neck\.fusion_stage\.layers\.(\d)\.",
+        lambda found: f"depth_head.scratch.refinenet{4 - int(found[1])}.",
+    ),
     (r"(refinenet\d)\.projection\.", r"\1.out_conv."),
     (r"\.residual_layer([12])\.convolution([12])\.", r".resConfUnit\1.conv\2."),
-    (r"^head\.conv([123])\.", lambda found: f"depth_head.scratch.output_conv{('1.', '2.0.', '2.2.')[int(found[1]) - 1]}"),
+    (
+        r"^head\.conv([123])\.",
+        lambda found: f"depth_head.scratch.output_conv{('1.', '2.0.', '2.2.')[int(found[1]) - 1]}",
+    ),
 )
-JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.w12": ("mlp.gate_proj", "mlp.up_proj")}  # of which transformers keeps the parts
+# of which transformers keeps the parts
+JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.w12": ("mlp.gate_proj", "mlp.up_proj")}
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -85,7 +99,8 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     cleaned = {}
     for key, tensor in state.items():
         key = re.sub(r"^(?:module|model)\.", "", key)
-        key = re.sub(r"^backbone\.(?!embeddings\.|encoder\.|layernorm\.)", "pretrained.", key)  # Distill-Any-Depth's large one
+        # Distill-Any-Depth's large one
+        key = re.sub(r"^backbone\.(?!embeddings\.|encoder\.|layernorm\.)", "pretrained.", key)
         cleaned[re.sub(r"^(pretrained\.blocks\.)\d+\.(\d+\.)", r"\1\2", key)] = tensor
     if any(key.startswith("neck.") for key in cleaned):
         cleaned = _from_transformers(cleaned)
@@ -102,15 +117,17 @@ def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         for key in [key for key in renamed if f".{parts[0]}." in key]:
             names = [key.replace(f".{parts[0]}.", f".{part}.") for part in parts]
             if all(name in renamed for name in names):
-                renamed[key.replace(f".{parts[0]}.", f".{whole}.")] = torch.cat([renamed.pop(name) for name in names])
+                renamed[key.replace(f".{parts[0]}.", f".{whole}.")] = torch.cat(
+                    [renamed.pop(name) for name in names]
+                )
     return renamed
 
 
 def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> Family:
     """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found otherwise.
 
-    Shapes do not tell a metric network of single pictures from a relative one (``max_depth``: 20 for indoor, 80 for outdoor ones),
-    nor Depth Anything V1 (``first``) from V2.
+    Shapes do not tell a metric network of single pictures from a relative one (``max_depth``: 20 for indoor,
+    80 for outdoor ones), nor Depth Anything V1 (``first``) from V2.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     head = "head" if any(key.startswith("head.motion_modules.") for key in shapes) else "depth_head"
@@ -122,27 +139,48 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         outputs = tuple(shapes[f"{head}.projects.{level}.weight"][0] for level in range(4))
         features = shapes[f"{head}.scratch.layer1_rn.weight"][0]
         last = shapes[f"{head}.scratch.output_conv2.0.weight"][0]
-        frames = shapes[f"{TEMPORAL}.transformer_blocks.0.attention_blocks.0.pos_encoder.pe"][1] if head == "head" else 0
+        frames = (
+            shapes[f"{TEMPORAL}.transformer_blocks.0.attention_blocks.0.pos_encoder.pe"][1]
+            if head == "head"
+            else 0
+        )
         patch = shapes["pretrained.patch_embed.proj.weight"][-1]
     except KeyError:
         raise Unfit(_refusal(shapes)) from None
     if patch != PATCH or width % HEAD or depth < 4:
-        raise Unfit(f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels.")
+        raise Unfit(
+            f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels."
+        )
     if max_depth is not None and frames:
         raise Unfit("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
-    taps = tuple(range(depth - 4, depth)) if first else (4, 11, 17, 23) if depth == 24 else tuple(depth * part // 4 - 1 for part in (1, 2, 3, 4))
+    taps = (
+        tuple(range(depth - 4, depth))
+        if first
+        else (4, 11, 17, 23)
+        if depth == 24
+        else tuple(depth * part // 4 - 1 for part in (1, 2, 3, 4))
+    )
     return Family(width, depth, inner, gated, grid, features, outputs, last, frames, taps, max_depth)
 
 
 FOUND = (  # names that begin or hold these, and what the checkpoint is
-    (("metric_head.", "relative_head.", "core.core.", "conditional_log_binomial.", "seed_bin_regressor."), "a ZoeDepth checkpoint"),
+    (
+        ("metric_head.", "relative_head.", "core.core.", "conditional_log_binomial.", "seed_bin_regressor."),
+        "a ZoeDepth checkpoint",
+    ),
     (("depth_model.fov", "fov_model.", "encoder.patch_encoder.", "patch_encoder."), "a Depth Pro checkpoint"),
-    (("readout_projects.", "register_token"), "a Depth Anything variant with class or register tokens, which is not published for depth"),
+    (
+        ("readout_projects.", "register_token"),
+        "a Depth Anything variant with class or register tokens, which is not published for depth",
+    ),
     (("cam_dec.", "cam_enc.", "da3.", "pretrained.pretrained.", "gs_head."), "a Depth Anything 3 checkpoint"),
     (("dpt.", "pretrained.model.", "pretrained.layer1.", "scratch.refinenet"), "a MiDaS (DPT) checkpoint"),
     (("points_head.", "mask_head.", "encoder.backbone.", "neck.res_blocks."), "a MoGe checkpoint"),
     (("block0.", "flownet.", "contextnet.", "extract."), "a frame interpolation network (RIFE or FILM)"),
-    (("conv_first.", "conv_last.", "body.", "upsampler.", "layers.0.residual_group.", "model.1.sub."), "an upscaler"),
+    (
+        ("conv_first.", "conv_last.", "body.", "upsampler.", "layers.0.residual_group.", "model.1.sub."),
+        "an upscaler",
+    ),
     (("blocks.0.attn.qkv.",), "a DINOv2 encoder without a depth head"),
 )
 
@@ -168,7 +206,9 @@ class Norm(nn.LayerNorm):
     """Layer norm in float32, whatever the parameters' type; gives the parameters' type."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps).to(self.weight.dtype)
+        return F.layer_norm(
+            x.float(), self.normalized_shape, self.weight.float(), self.bias.float(), self.eps
+        ).to(self.weight.dtype)
 
 
 class Block(nn.Module):
@@ -215,7 +255,9 @@ class DINOv2(nn.Module):
         rows, columns = (edge // PATCH for edge in images.shape[-2:])
         patches = self.patch_embed.proj(images.to(self.cls_token.dtype))
         patches = rearrange(patches, "b c h w -> b (h w) c").float()
-        x = torch.cat([self.cls_token.float().expand(len(patches), -1, -1), patches], 1) + self.positions(rows, columns)
+        x = torch.cat([self.cls_token.float().expand(len(patches), -1, -1), patches], 1) + self.positions(
+            rows, columns
+        )
         maps = []
         for index, block in enumerate(self.blocks[: self.taps[-1] + 1]):
             x = block(x)
@@ -258,11 +300,21 @@ class Temporal(nn.Module):
 
     def __init__(self, channels: int, frames: int):
         super().__init__()
-        feed_forward = nn.ModuleList([_group(proj=nn.Linear(channels, 8 * channels)), nn.Identity(), nn.Linear(4 * channels, channels)])
-        block = _group(attention_blocks=nn.ModuleList(TemporalAttention(channels, frames) for _ in range(2)),
-                       norms=nn.ModuleList(Norm(channels) for _ in range(2)), ff=_group(net=feed_forward), ff_norm=Norm(channels))
-        self.temporal_transformer = _group(norm=nn.GroupNorm(32, channels, eps=1e-6), proj_in=nn.Linear(channels, channels),
-                                           transformer_blocks=nn.ModuleList([block]), proj_out=nn.Linear(channels, channels))
+        feed_forward = nn.ModuleList(
+            [_group(proj=nn.Linear(channels, 8 * channels)), nn.Identity(), nn.Linear(4 * channels, channels)]
+        )
+        block = _group(
+            attention_blocks=nn.ModuleList(TemporalAttention(channels, frames) for _ in range(2)),
+            norms=nn.ModuleList(Norm(channels) for _ in range(2)),
+            ff=_group(net=feed_forward),
+            ff_norm=Norm(channels),
+        )
+        self.temporal_transformer = _group(
+            norm=nn.GroupNorm(32, channels, eps=1e-6),
+            proj_in=nn.Linear(channels, channels),
+            transformer_blocks=nn.ModuleList([block]),
+            proj_out=nn.Linear(channels, channels),
+        )
 
     def forward(self, maps: Tensor, frames: int) -> Tensor:
         inner = self.temporal_transformer
@@ -280,7 +332,10 @@ class Temporal(nn.Module):
 class ResidualUnit(nn.Module):
     def __init__(self, features: int):
         super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(features, features, 3, 1, 1), nn.Conv2d(features, features, 3, 1, 1)
+        self.conv1, self.conv2 = (
+            nn.Conv2d(features, features, 3, 1, 1),
+            nn.Conv2d(features, features, 3, 1, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.conv2(F.relu_(self.conv1(F.relu(x))))
@@ -297,7 +352,8 @@ class Fusion(nn.Module):
         self.resConfUnit2 = ResidualUnit(features)
 
     def forward(self, x: Tensor, size: tuple[int, int]) -> Tensor:
-        return _enlarged(self.out_conv(self.resConfUnit2(x)), size)  # a 1x1 convolution may come first: bilinear weights sum to one
+        # a 1x1 convolution may come first: bilinear weights sum to one
+        return _enlarged(self.out_conv(self.resConfUnit2(x)), size)
 
 
 def _group(**modules: nn.Module) -> nn.Module:
@@ -319,21 +375,39 @@ class DPT(nn.Module):
         super().__init__()
         features, outputs = family.features, family.outputs
         self.projects = nn.ModuleList(nn.Conv2d(family.width, channels, 1) for channels in outputs)
-        self.resize_layers = nn.ModuleList([nn.ConvTranspose2d(outputs[0], outputs[0], 4, 4), nn.ConvTranspose2d(outputs[1], outputs[1], 2, 2),
-                                            nn.Identity(), nn.Conv2d(outputs[3], outputs[3], 3, 2, 1)])
-        self.scratch = scratch = _group(output_conv1=nn.Conv2d(features, features // 2, 3, 1, 1), output_conv2=nn.Sequential(
-            nn.Conv2d(features // 2, family.last, 3, 1, 1), nn.ReLU(True), nn.Conv2d(family.last, 1, 1)))
+        self.resize_layers = nn.ModuleList(
+            [
+                nn.ConvTranspose2d(outputs[0], outputs[0], 4, 4),
+                nn.ConvTranspose2d(outputs[1], outputs[1], 2, 2),
+                nn.Identity(),
+                nn.Conv2d(outputs[3], outputs[3], 3, 2, 1),
+            ]
+        )
+        self.scratch = scratch = _group(
+            output_conv1=nn.Conv2d(features, features // 2, 3, 1, 1),
+            output_conv2=nn.Sequential(
+                nn.Conv2d(features // 2, family.last, 3, 1, 1), nn.ReLU(True), nn.Conv2d(family.last, 1, 1)
+            ),
+        )
         for level, channels in enumerate(outputs, 1):
             scratch.add_module(f"layer{level}_rn", nn.Conv2d(channels, features, 3, 1, 1, bias=False))
             scratch.add_module(f"refinenet{level}", Fusion(features, skips=level < 4))
         if family.frames:
-            self.motion_modules = nn.ModuleList(Temporal(channels, family.frames) for channels in (*outputs[2:], features, features))
+            self.motion_modules = nn.ModuleList(
+                Temporal(channels, family.frames) for channels in (*outputs[2:], features, features)
+            )
 
     def prepare(self, maps: list[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        first, second, third, fourth = (resize(project(x)) for resize, project, x in zip(self.resize_layers, self.projects, maps))
+        first, second, third, fourth = (
+            resize(project(x)) for resize, project, x in zip(self.resize_layers, self.projects, maps)
+        )
         scratch = self.scratch
-        return (scratch.refinenet1.resConfUnit1(scratch.layer1_rn(first)), scratch.refinenet2.resConfUnit1(scratch.layer2_rn(second)),
-                third, fourth)
+        return (
+            scratch.refinenet1.resConfUnit1(scratch.layer1_rn(first)),
+            scratch.refinenet2.resConfUnit1(scratch.layer2_rn(second)),
+            third,
+            fourth,
+        )
 
     def finish(self, features: tuple[Tensor, ...], frames: int) -> Tensor:
         """What is left before the last activation, ``[B, 1, H, W]`` float32."""
@@ -362,7 +436,8 @@ class DPT(nn.Module):
 class DepthAnything(nn.Module):
     """RGB images in 0..1 (normalised inside) to depth, float32; heights and widths divide by 14.
 
-    A relative network gives inverse depth of unknown scale and shift, 0 and up, larger is nearer; a metric one gives metres, larger is farther.
+    A relative network gives inverse depth of unknown scale and shift, 0 and up, larger is nearer; a metric
+    one gives metres, larger is farther.
     """
 
     def __init__(self, family: Family):
@@ -374,7 +449,9 @@ class DepthAnything(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1, H, W]``."""
         if images.dim() != (5 if self.family.frames else 4):
-            raise ValueError(f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not {list(images.shape)}.")
+            raise ValueError(
+                f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not {list(images.shape)}."
+            )
         features = self.encode(images.flatten(0, -4))
         depth = self.decode(features, images.shape[1] if self.family.frames else 1)
         return depth.unflatten(0, images.shape[:-3])
@@ -382,15 +459,20 @@ class DepthAnything(nn.Module):
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling size, in the parameters' type."""
         if any(edge % PATCH for edge in images.shape[-2:]):
-            raise ValueError(f"{self.family.name} needs sizes that divide by {PATCH}, not {images.shape[-1]}x{images.shape[-2]}.")
+            raise ValueError(
+                f"{self.family.name} needs sizes that divide by {PATCH}, not {images.shape[-1]}x{images.shape[-2]}."
+            )
         images = images.float()
-        normalised = torch.stack([(images[:, c] - MEAN[c]) / DEVIATION[c] for c in range(3)], 1)  # numbers, so nothing is copied to the device
+        # numbers, so nothing is copied to the device
+        normalised = torch.stack([(images[:, c] - MEAN[c]) / DEVIATION[c] for c in range(3)], 1)
         return self._dpt.prepare(self.pretrained(normalised))
 
     def decode(self, features: tuple[Tensor, ...], frames: int = 1) -> Tensor:
         """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after the other."""
         if self.family.frames and frames > self.family.frames:
-            raise ValueError(f"{self.family.name} sees at most {self.family.frames} frames at once, not {frames}.")
+            raise ValueError(
+                f"{self.family.name} sees at most {self.family.frames} frames at once, not {frames}."
+            )
         depth, most = self._dpt.finish(features, frames), self.family.max_depth
         return F.relu_(depth) if most is None else torch.sigmoid(depth) * most
 

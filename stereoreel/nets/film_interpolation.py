@@ -1,9 +1,10 @@
 """FILM: frame interpolation for large motion, whose motion between two pictures serves every time between them.
 
-Reda et al., FILM: Frame Interpolation for Large Motion, ECCV 2022 (arXiv 2202.04901); the original is Apache-2.0.
-Features of one picture come from a pyramid whose levels share their weights, flow from coarse to fine, and the picture from a
-decoder over both pictures and their features, warped. Only t = 0.5 was trained; other times scale the flow.
-Convolutions run in the parameters' type; flow, sampling grid and sampling are float32 always.
+Reda et al., FILM: Frame Interpolation for Large Motion, ECCV 2022 (arXiv 2202.04901); the original is
+Apache-2.0. Features of one picture come from a pyramid whose levels share their weights, flow from coarse to
+fine, and the picture from a decoder over both pictures and their features, warped. Only t = 0.5 was trained;
+other times scale the flow. Convolutions run in the parameters' type; flow, sampling grid and sampling are
+float32 always.
 """
 
 from __future__ import annotations
@@ -18,24 +19,34 @@ from torch import Tensor, nn
 
 from .strict import Unfit, filled
 
-LEVELS, FUSED = 7, 5  # of the pyramid in which motion is looked for, and of the part of it that the decoder sees
+# of the pyramid in which motion is looked for, and of the part of it that the decoder sees
+LEVELS, FUSED = 7, 5
 DEPTH = 4  # levels that one subtree of features spans
 MULTIPLE = 2 ** (LEVELS - 1)  # height and width must divide by this
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The tensors under the names used here; files that name a convolution ``0`` instead of ``conv`` are renamed."""
-    return {re.sub(r"\.0\.(weight|bias)$", r".conv.\1", key.removeprefix("module.")): tensor for key, tensor in state.items()}
+    return {
+        re.sub(r"\.0\.(weight|bias)$", r".conv.\1", key.removeprefix("module.")): tensor
+        for key, tensor in state.items()
+    }
 
 
 def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
     """Width of the features and widths of the flow predictors, fine to coarse, from the tensors' shapes; ValueError where it is not FILM."""
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
-    predictors = [f"predict_flow.{name}._convs.0.conv.weight" for name in ("_predictors.2", "_predictors.1", "_predictors.0", "_predictor")]
+    predictors = [
+        f"predict_flow.{name}._convs.0.conv.weight"
+        for name in ("_predictors.2", "_predictors.1", "_predictors.0", "_predictor")
+    ]
     keys = ["extract.extract_sublevels.convs.0.0.conv.weight", *predictors]
     if missing := [key for key in keys if key not in shapes]:
-        kind = "a RIFE checkpoint, not a FILM one; choose a RIFE model for it" if any("block0." in key for key in shapes) else (
-            f"not a FILM checkpoint: {missing[0]} is missing among its {len(shapes)} tensors")
+        kind = (
+            "a RIFE checkpoint, not a FILM one; choose a RIFE model for it"
+            if any("block0." in key for key in shapes)
+            else (f"not a FILM checkpoint: {missing[0]} is missing among its {len(shapes)} tensors")
+        )
         raise Unfit(f"This is {kind}.")
     filters, *flow_filters = (shapes[key][0] for key in keys)
     return filters, tuple(flow_filters)
@@ -57,8 +68,9 @@ def padding(height: int, width: int) -> tuple[int, int, int, int]:
 class Pair(NamedTuple):
     """What two pictures have to do with each other, at any time: levels fine to coarse, each half the size of the one before.
 
-    ``first``, ``second``: picture and features ``[B, 3 + C, h, w]``. ``forward``, ``backward``: the flow ``[B, 2, h, w]`` (x, y) from
-    the first to the second and from the second to the first, float32, in pixels of the level.
+    ``first``, ``second``: picture and features ``[B, 3 + C, h, w]``. ``forward``, ``backward``: the flow
+    ``[B, 2, h, w]`` (x, y) from the first to the second and from the second to the first, float32, in pixels
+    of the level.
     """
 
     first: list[Tensor]
@@ -70,8 +82,9 @@ class Pair(NamedTuple):
 class Between(NamedTuple):
     """A picture ``[B, 3, H, W]`` at a time between two, not clamped, and what it was made from; all float32.
 
-    ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from here.
-    ``mask`` ``[B, 1, H, W]``: the first one's share; the decoder tells none, so 1 - t. ``first``, ``second``: both, warped to this time.
+    ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from
+    here. ``mask`` ``[B, 1, H, W]``: the first one's share; the decoder tells none, so 1 - t. ``first``,
+    ``second``: both, warped to this time.
     """
 
     image: Tensor
@@ -86,7 +99,13 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
     height, width = images.shape[-2:]
     columns = (torch.arange(width, device=flow.device, dtype=torch.float32) * 2 + 1) / width - 1
     rows = (torch.arange(height, device=flow.device, dtype=torch.float32) * 2 + 1) / height - 1
-    grid = torch.stack([torch.add(columns, flow[:, 0], alpha=2 / width), torch.add(rows[:, None], flow[:, 1], alpha=2 / height)], -1)
+    grid = torch.stack(
+        [
+            torch.add(columns, flow[:, 0], alpha=2 / width),
+            torch.add(rows[:, None], flow[:, 1], alpha=2 / height),
+        ],
+        -1,
+    )
     return F.grid_sample(images.float(), grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
@@ -113,7 +132,10 @@ class Subtree(nn.Module):
     def __init__(self, filters: int):
         super().__init__()
         widths = [3, *(filters << level for level in range(DEPTH))]
-        self.convs = nn.ModuleList(nn.Sequential(Conv(inputs, width, 3), Conv(width, width, 3)) for inputs, width in zip(widths, widths[1:]))
+        self.convs = nn.ModuleList(
+            nn.Sequential(Conv(inputs, width, 3), Conv(width, width, 3))
+            for inputs, width in zip(widths, widths[1:])
+        )
 
     def forward(self, image: Tensor, count: int) -> list[Tensor]:
         features = []
@@ -130,8 +152,14 @@ class Extractor(nn.Module):
         self.extract_sublevels = Subtree(filters)
 
     def forward(self, images: Sequence[Tensor]) -> list[Tensor]:
-        trees = [self.extract_sublevels(image, min(DEPTH, len(images) - level)) for level, image in enumerate(images)]
-        return [torch.cat([trees[level - depth][depth] for depth in range(min(DEPTH, level + 1))], 1) for level in range(len(images))]
+        trees = [
+            self.extract_sublevels(image, min(DEPTH, len(images) - level))
+            for level, image in enumerate(images)
+        ]
+        return [
+            torch.cat([trees[level - depth][depth] for depth in range(min(DEPTH, level + 1))], 1)
+            for level in range(len(images))
+        ]
 
 
 class Predictor(nn.Module):
@@ -179,8 +207,11 @@ class Fusion(nn.Module):
         widths = [filters << min(level, DEPTH - 1) for level in range(FUSED - 1)]
         coarser = [*widths[1:], seen[-1]]
         self.convs = nn.ModuleList(
-            nn.ModuleList([Conv(below, width, 2, active=False), Conv(beside + width, width, 3), Conv(width, width, 3)])
-            for below, width, beside in reversed(list(zip(coarser, widths, seen)))  # coarse to fine, as published
+            nn.ModuleList(
+                [Conv(below, width, 2, active=False), Conv(beside + width, width, 3), Conv(width, width, 3)]
+            )
+            # coarse to fine, as published
+            for below, width, beside in reversed(list(zip(coarser, widths, seen)))
         )
         self.output_conv = nn.Conv2d(filters, 3, 1)
 
@@ -195,7 +226,8 @@ class Fusion(nn.Module):
 class FILM(nn.Module):
     """Two pictures ``[B, 3, H, W]`` to those in between; height and width must divide by ``MULTIPLE`` (see ``padding``).
 
-    ``encode`` once for each picture, ``pair`` once for each two neighbours, ``at`` for each time between them.
+    ``encode`` once for each picture, ``pair`` once for each two neighbours, ``at`` for each time between
+    them.
     """
 
     def __init__(self, filters: int = 64, flow_filters: Sequence[int] = (32, 64, 128, 256)):
@@ -208,16 +240,24 @@ class FILM(nn.Module):
         """Features of a picture, fine to coarse, in the parameters' type."""
         return self.extract(self._pyramid(image))
 
-    def pair(self, img0: Tensor, img1: Tensor, e0: list[Tensor] | None = None, e1: list[Tensor] | None = None) -> Pair:
+    def pair(
+        self, img0: Tensor, img1: Tensor, e0: list[Tensor] | None = None, e1: list[Tensor] | None = None
+    ) -> Pair:
         """Motion both ways, and what ``at`` needs; ``e0`` and ``e1`` from ``encode``, where they are known."""
         if any(padding(*img0.shape[-2:])):
             height, width = img0.shape[-2:]
-            raise ValueError(f"FILM needs sizes that divide by {MULTIPLE}, not {width}x{height}; pad the pictures first.")
+            raise ValueError(
+                f"FILM needs sizes that divide by {MULTIPLE}, not {width}x{height}; pad the pictures first."
+            )
         pyramids = [self._pyramid(image) for image in (img0, img1)]
-        encoded = [self.extract(pyramid) if known is None else known for pyramid, known in zip(pyramids, (e0, e1))]
+        encoded = [
+            self.extract(pyramid) if known is None else known for pyramid, known in zip(pyramids, (e0, e1))
+        ]
         both, swapped = ([torch.cat(level) for level in zip(*order)] for order in (encoded, encoded[::-1]))
         flows = [flow.chunk(2) for flow in self.predict_flow(both, swapped)[:FUSED]]
-        first, second = ([torch.cat(level, 1) for level in zip(*side)][:FUSED] for side in zip(pyramids, encoded))
+        first, second = (
+            [torch.cat(level, 1) for level in zip(*side)][:FUSED] for side in zip(pyramids, encoded)
+        )
         return Pair(first, second, [forward for forward, _ in flows], [backward for _, backward in flows])
 
     def at(self, pair: Pair, t: Tensor) -> Between:
@@ -226,12 +266,17 @@ class FILM(nn.Module):
         levels = []
         for first, second, forward, backward in zip(*pair):
             to_first, to_second = backward * time, forward * (1 - time)
-            warped = [warp(side.expand(len(t), -1, -1, -1), flow) for side, flow in ((first, to_first), (second, to_second))]
+            warped = [
+                warp(side.expand(len(t), -1, -1, -1), flow)
+                for side, flow in ((first, to_first), (second, to_second))
+            ]
             levels.append((*warped, to_first, to_second))
         dtype = self.fuse.output_conv.weight.dtype
         image = self.fuse([torch.cat(level, 1).to(dtype) for level in levels])
         first, second, *flow = levels[0]
-        return Between(image, torch.cat(flow, 1), (1 - time).expand_as(image[:, :1]), first[:, :3], second[:, :3])
+        return Between(
+            image, torch.cat(flow, 1), (1 - time).expand_as(image[:, :1]), first[:, :3], second[:, :3]
+        )
 
     def forward(self, img0: Tensor, img1: Tensor, t: Tensor) -> Between:
         return self.at(self.pair(img0, img1), t)

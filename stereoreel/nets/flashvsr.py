@@ -1,11 +1,13 @@
 """FlashVSR's diffusion transformer: the layout of Wan 2.1 T2V 1.3B, run once at full noise, with sparse attention that streams.
 
-Zhuang et al., FlashVSR: Towards Real-Time Diffusion-Based Streaming Video Super-Resolution, CVPR 2026; Wan: Open and Advanced
-Large-Scale Video Generative Models, 2025 (both Apache-2.0). ``WanDiT`` holds the published tensors. As the text and the time are
-always the same, ``folded`` bakes them in: gates become part of the linear layers before them, scales and shifts the weights of the
-norms, the text's keys and values constants. What only made those is dropped, and queries, keys and values come from one product.
+Zhuang et al., FlashVSR: Towards Real-Time Diffusion-Based Streaming Video Super-Resolution, CVPR 2026; Wan:
+Open and Advanced Large-Scale Video Generative Models, 2025 (both Apache-2.0). ``WanDiT`` holds the published
+tensors. As the text and the time are always the same, ``folded`` bakes them in: gates become part of the
+linear layers before them, scales and shifts the weights of the norms, the text's keys and values constants.
+What only made those is dropped, and queries, keys and values come from one product.
 
-Tokens are kept in windows of 2 latent frames x 8 x 8 from the first layer to the last: they are put in order once.
+Tokens are kept in windows of 2 latent frames x 8 x 8 from the first layer to the last: they are put in order
+once.
 """
 
 from __future__ import annotations
@@ -51,7 +53,12 @@ class Family:
 
 def detect(state: Mapping[str, Tensor]) -> Family:
     """The sizes of a state dict; ValueError where it is not such a network's."""
-    needed = ("patch_embedding.weight", "blocks.0.ffn.0.weight", "text_embedding.0.weight", "time_embedding.0.weight")
+    needed = (
+        "patch_embedding.weight",
+        "blocks.0.ffn.0.weight",
+        "text_embedding.0.weight",
+        "time_embedding.0.weight",
+    )
     if missing := [key for key in needed if key not in state]:
         raise Unfit(f"This file is not FlashVSR's diffusion transformer: it lacks {missing[0]}.")
     patch, inner, text, time = (state[key].shape for key in needed)
@@ -115,8 +122,12 @@ class WanDiT(nn.Module):
         super().__init__()
         self.family, width = family, family.width
         self.patch_embedding = nn.Conv3d(family.channels, width, (1, PATCH, PATCH), (1, PATCH, PATCH))
-        self.text_embedding = nn.Sequential(nn.Linear(family.text, width), nn.GELU("tanh"), nn.Linear(width, width))
-        self.time_embedding = nn.Sequential(nn.Linear(family.frequencies, width), nn.SiLU(), nn.Linear(width, width))
+        self.text_embedding = nn.Sequential(
+            nn.Linear(family.text, width), nn.GELU("tanh"), nn.Linear(width, width)
+        )
+        self.time_embedding = nn.Sequential(
+            nn.Linear(family.frequencies, width), nn.SiLU(), nn.Linear(width, width)
+        )
         self.time_projection = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
         self.blocks = nn.ModuleList(Block(width, family.inner) for _ in range(family.blocks))
         self.head = Head(width, family.channels * PATCH**2)
@@ -145,9 +156,11 @@ class FoldedBlock(nn.Module):
             "norm1": (1 + scale, shift),
             "qkv": join((own.q, order), (own.k, order), (own.v, None)),
             "out": gated(own.o, gate),
-            "norm_q": (own.norm_q.weight[order],), "norm_k": (own.norm_k.weight[order],),
+            "norm_q": (own.norm_q.weight[order],),
+            "norm_k": (own.norm_k.weight[order],),
             "norm3": (block.norm3.weight, block.norm3.bias),
-            "cross_q": (cross.q.weight, cross.q.bias), "cross_norm": (cross.norm_q.weight,),
+            "cross_q": (cross.q.weight, cross.q.bias),
+            "cross_norm": (cross.norm_q.weight,),
             "cross_kv": (split_heads(cross.norm_k(cross.k(text))), split_heads(cross.v(text))),
             "cross_out": (cross.o.weight, cross.o.bias),
             "norm2": (1 + scale2, shift2),
@@ -165,30 +178,49 @@ class FoldedBlock(nn.Module):
 class FoldedDiT(nn.Module):
     """Latents of noise to those of the picture, chunk by chunk; what an earlier chunk left is ``attend``'s to know.
 
-    ``project`` and ``finish`` are the two halves of a block around its attention, so that they may be compiled.
+    ``project`` and ``finish`` are the two halves of a block around its attention, so that they may be
+    compiled.
     """
 
-    def __init__(self, family: Family, patch: nn.Conv3d, blocks: list[FoldedBlock], head: Head, time: Tensor, dtype: torch.dtype):
+    def __init__(
+        self,
+        family: Family,
+        patch: nn.Conv3d,
+        blocks: list[FoldedBlock],
+        head: Head,
+        time: Tensor,
+        dtype: torch.dtype,
+    ):
         super().__init__()
         self.family, self.dtype = family, dtype
         shift, scale = head.modulation[0] + time
         self.patch = nn.ParameterList([frozen(patch.weight.flatten(1), dtype), frozen(patch.bias, dtype)])
         self.blocks = nn.ModuleList(blocks)
-        self.head = nn.ParameterList(frozen(tensor, dtype) for tensor in (1 + scale, shift, head.head.weight, head.head.bias))
+        self.head = nn.ParameterList(
+            frozen(tensor, dtype) for tensor in (1 + scale, shift, head.head.weight, head.head.bias)
+        )
         self.project, self.finish = project, finish
 
-    def forward(self, noise: Tensor, features: Tensor, turned: tuple[Tensor, Tensor], attend: Attend) -> Tensor:
+    def forward(
+        self, noise: Tensor, features: Tensor, turned: tuple[Tensor, Tensor], attend: Attend
+    ) -> Tensor:
         """Latents ``[frames, C, h, w]`` of noise ``[frames, C, h, w]`` (h, w multiples of 16) and of ``features`` ``[tokens, width]``.
 
-        ``turned`` are cosines and sines ``[tokens, 64]``; ``attend(block, q, k, v)`` takes and gives ``[heads, tokens, 128]``.
-        Features and angles are in the order of windows, see ``windowed``.
+        ``turned`` are cosines and sines ``[tokens, 64]``; ``attend(block, q, k, v)`` takes and gives
+        ``[heads, tokens, 128]``. Features and angles are in the order of windows, see ``windowed``.
         """
         frames, _, height, width = noise.shape
         x = F.linear(windowed(tokens(noise)), *self.patch) + features
         for index, block in enumerate(self.blocks):
             q, k, v = self.project(x, *turned, *block.of("norm1", "qkv", "norm_q", "norm_k"))
             attended = attend(index, q, k, v)
-            x = self.finish(x, attended, *block.of("out", "norm3", "cross_q", "cross_norm", "cross_kv", "cross_out", "norm2", "up", "down"))
+            x = self.finish(
+                x,
+                attended,
+                *block.of(
+                    "out", "norm3", "cross_q", "cross_norm", "cross_kv", "cross_out", "norm2", "up", "down"
+                ),
+            )
         gain, shift, weight, bias = self.head
         made = F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias)
         return noise - pixels(unwindowed(made, frames, height // PATCH, width // PATCH))
@@ -200,13 +232,19 @@ def project(x: Tensor, cos: Tensor, sin: Tensor, gain: Tensor, shift: Tensor, we
 
     ``place`` may be a compiled ``placed``.
     """
-    return (place or placed)(F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias), cos, sin, norm_q, norm_k)
+    return (place or placed)(
+        F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias), cos, sin, norm_q, norm_k
+    )
 
 
-def placed(joined: Tensor, cos: Tensor, sin: Tensor, norm_q: Tensor, norm_k: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def placed(
+    joined: Tensor, cos: Tensor, sin: Tensor, norm_q: Tensor, norm_k: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """What follows the product that gives queries, keys and values side by side ``[tokens, 3 width]``."""
     q, k, v = joined.chunk(3, -1)
-    q, k = (turn(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin) for one, norm in ((q, norm_q), (k, norm_k)))
+    q, k = (
+        turn(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin) for one, norm in ((q, norm_q), (k, norm_k))
+    )
     return q, k, rearrange(v, "n (heads d) -> heads n d", d=HEAD)
 
 
@@ -215,11 +253,18 @@ def finish(x: Tensor, attended: Tensor, out: Tensor, out_bias: Tensor, gain3: Te
            up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:  # fmt: skip
     """The rest of a block after its attention ``[heads, tokens, 128]``: to the text, and through the layers of each token."""
     x = x + F.linear(rearrange(attended, "heads n d -> n (heads d)"), out, out_bias)
-    q = F.rms_norm(F.linear(F.layer_norm(x, gain3.shape, gain3, shift3, EPSILON), query, query_bias), norm.shape, norm, EPSILON)
+    q = F.rms_norm(
+        F.linear(F.layer_norm(x, gain3.shape, gain3, shift3, EPSILON), query, query_bias),
+        norm.shape,
+        norm,
+        EPSILON,
+    )
     q = rearrange(q, "n (heads d) -> heads n d", d=HEAD)
     seen = F.scaled_dot_product_attention(q[None], text_k[None], text_v[None])[0]
     x = x + F.linear(rearrange(seen, "heads n d -> n (heads d)"), cross, cross_bias)
-    inner = F.gelu(F.linear(F.layer_norm(x, gain2.shape, gain2, shift2, EPSILON), up, up_bias), approximate="tanh")
+    inner = F.gelu(
+        F.linear(F.layer_norm(x, gain2.shape, gain2, shift2, EPSILON), up, up_bias), approximate="tanh"
+    )
     return x + F.linear(inner, down, down_bias)
 
 
@@ -233,17 +278,21 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 class Angles:
     """Cosines and sines ``[tokens, 64]`` of latent frames, in windows, for frames of ``height`` x ``width`` tokens.
 
-    The angles are exact and the results float32; any number of frames works, for nothing is read from a table.
+    The angles are exact and the results float32; any number of frames works, for nothing is read from a
+    table.
     """
 
     def __init__(self, height: int, width: int, device: torch.device):
         self.device = device
-        self.home = device if device.type == "cuda" else torch.device("cpu")  # others may lack float64; a copy to a GPU would be waited for
+        # others may lack float64; a copy to a GPU would be waited for
+        self.home = device if device.type == "cuda" else torch.device("cpu")
         self.row, self.column = self._of(range(height), ROTARY[1]), self._of(range(width), ROTARY[2])
 
     def _of(self, numbers: range, channels: int) -> tuple[Tensor, Tensor]:
         speed = BASE ** -(torch.arange(0, channels, 2, dtype=torch.float64, device=self.home) / channels)
-        angle = torch.outer(torch.arange(numbers.start, numbers.stop, dtype=torch.float64, device=self.home), speed)
+        angle = torch.outer(
+            torch.arange(numbers.start, numbers.stop, dtype=torch.float64, device=self.home), speed
+        )
         return angle.cos().float().to(self.device), angle.sin().float().to(self.device)
 
     def __call__(self, first: int, frames: int) -> tuple[Tensor, Tensor]:
@@ -255,7 +304,14 @@ class Angles:
 def spread(time: Tensor, row: Tensor, column: Tensor) -> Tensor:
     """What belongs to each frame, row and column ``[count, channels]``, at every token: ``[frames, height, width, channels]``."""
     shape = (len(time), len(row), len(column), -1)
-    return torch.cat([time[:, None, None].expand(shape), row[None, :, None].expand(shape), column[None, None].expand(shape)], -1)
+    return torch.cat(
+        [
+            time[:, None, None].expand(shape),
+            row[None, :, None].expand(shape),
+            column[None, None].expand(shape),
+        ],
+        -1,
+    )
 
 
 def tokens(latents: Tensor) -> Tensor:
@@ -299,7 +355,10 @@ def halves_order(width: int) -> Tensor:
 def join(*layers: tuple[nn.Linear, Tensor | None]) -> tuple[Tensor, Tensor]:
     """Several linear layers as one, each with its outputs in an order."""
     orders = [slice(None) if order is None else order for _, order in layers]
-    return tuple(torch.cat([getattr(layer, name)[order] for (layer, _), order in zip(layers, orders)]) for name in ("weight", "bias"))
+    return tuple(
+        torch.cat([getattr(layer, name)[order] for (layer, _), order in zip(layers, orders)])
+        for name in ("weight", "bias")
+    )
 
 
 def gated(layer: nn.Linear, gate: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """FlashVSR's tiny decoder: latents and the enlarged frames to pictures, causal, a few latent steps at a time.
 
-After Ollin Boer Bohan's TAEHV (MIT). Everything but the memory blocks looks at one frame alone, so the steps of a chunk are a batch.
+After Ollin Boer Bohan's TAEHV (MIT). Everything but the memory blocks looks at one frame alone, so the steps
+of a chunk are a batch.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ LATENTS = 16
 CONDITION = 3 * STEP * SQUARE**2
 DROPPED = 3  # frames that the first latent step makes before the first one
 PREFIXES = ("tc_decoder.", "TCDecoder.", "module.")
-AT_ONCE = 1 << 21  # pixels whose last, full-size layers are computed together, at most; a larger frame goes by itself
+# pixels whose last, full-size layers are computed together, at most; a larger frame goes by itself
+AT_ONCE = 1 << 21
 
 
 def load(state: Mapping[str, Tensor]) -> TCDecoder:
@@ -29,7 +31,10 @@ def load(state: Mapping[str, Tensor]) -> TCDecoder:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
     state = {key: tensor for key, tensor in state.items() if not key.startswith("encoder.")}  # it never runs
-    widths = [state[key].shape[0] if key in state else 1 for key in (f"decoder.{index}.weight" for index in (1, 10, 16, 22))]
+    widths = [
+        state[key].shape[0] if key in state else 1
+        for key in (f"decoder.{index}.weight" for index in (1, 10, 16, 22))
+    ]
     with torch.device("meta"):
         net = TCDecoder(*widths)
     return filled(net, state, "FlashVSR's TCDecoder")
@@ -40,7 +45,10 @@ class Memory(nn.Module):
 
     def __init__(self, width: int):
         super().__init__()
-        convs = [nn.Conv2d(2 * width, width, 3, padding=1), *(nn.Conv2d(width, width, 3, padding=1) for _ in range(2))]
+        convs = [
+            nn.Conv2d(2 * width, width, 3, padding=1),
+            *(nn.Conv2d(width, width, 3, padding=1) for _ in range(2)),
+        ]
         self.conv = nn.Sequential(convs[0], nn.ReLU(), convs[1], nn.ReLU(), convs[2])
 
     def forward(self, x: Tensor, last: Tensor) -> Tensor:
@@ -66,16 +74,21 @@ class Grow(nn.Module):
 class Enlarged(nn.Module):
     """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels that each one becomes.
 
-    The same numbers for 4/9 of the multiplications, and the enlarged picture is never made. ``relu`` also does what follows some.
+    The same numbers for 4/9 of the multiplications, and the enlarged picture is never made. ``relu`` also
+    does what follows some.
     """
 
     def __init__(self, conv: nn.Conv2d, relu: bool = False):
         super().__init__()
         self.relu = relu
         weight = conv.weight.detach().float()
-        for axis in (2, 4):  # the first of two neighbours sees the pixel before and itself twice, the second itself twice and the next
+        # the first of two neighbours sees the pixel before and itself twice, the second itself twice and the
+        # next
+        for axis in (2, 4):
             before, same, after = weight.unbind(axis)
-            weight = torch.stack([torch.stack([before, same + after], axis), torch.stack([before + same, after], axis)])
+            weight = torch.stack(
+                [torch.stack([before, same + after], axis), torch.stack([before + same, after], axis)]
+            )
         weight = rearrange(weight, "column row out c h w -> (row column out) c h w")
         weight = weight.to(conv.weight.dtype, memory_format=torch.channels_last)
         self.weight = nn.Parameter(weight, requires_grad=False)
@@ -87,7 +100,10 @@ class Enlarged(nn.Module):
         made = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         for row in (0, 1):
             for column in (0, 1):
-                part, place = parts[:, row, column, :, row : row + height, column : column + width], made[:, :, row::2, column::2]
+                part, place = (
+                    parts[:, row, column, :, row : row + height, column : column + width],
+                    made[:, :, row::2, column::2],
+                )
                 place.copy_(part.clamp_min_(0) if self.relu else part)
         return made
 
@@ -122,7 +138,9 @@ class TCDecoder(nn.Module):
         self.enlarge = self.decoder[23] = nn.Identity()
         return self
 
-    def forward(self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(
+        self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3, H, W]``, and the new history.
 
         Where a shot begins ``history`` is None, and ``frames`` are three fewer.

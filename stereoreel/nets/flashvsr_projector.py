@@ -1,7 +1,7 @@
 """FlashVSR's projector: what the diffusion transformer is told of the enlarged frames, one feature a token.
 
-Its 3-D convolutions have 4 frames and stride 2, so each is a plain convolution over 4 frames stacked in channels: the same numbers,
-a fraction of the time and memory.
+Its 3-D convolutions have 4 frames and stride 2, so each is a plain convolution over 4 frames stacked in
+channels: the same numbers, a fraction of the time and memory.
 """
 
 from __future__ import annotations
@@ -26,7 +26,10 @@ def load(state: Mapping[str, Tensor]) -> Projector:
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
-    shapes = [state[key].shape[0] if key in state else 1 for key in ("conv1.weight", "conv2.weight", "linear_layers.0.weight")]
+    shapes = [
+        state[key].shape[0] if key in state else 1
+        for key in ("conv1.weight", "conv2.weight", "linear_layers.0.weight")
+    ]
     with torch.device("meta"):
         net = Projector(*shapes)
     return filled(net, state, "FlashVSR's projector")
@@ -46,8 +49,9 @@ class Norm(nn.Module):
 class Projector(nn.Module):
     """Features of frames ``[T, 3, H, W]`` in -1..1, a multiple of 16 along both sides, in clips of four.
 
-    Of version 1.1 (``causal``) each clip sees the last two frames of the one before it. Version 1 sees the last two of itself in their
-    place; its weights were trained so, and nothing is carried on. The first frame of a shot fills a clip of its own, which gives nothing.
+    Of version 1.1 (``causal``) each clip sees the last two frames of the one before it. Version 1 sees the
+    last two of itself in their place; its weights were trained so, and nothing is carried on. The first frame
+    of a shot fills a clip of its own, which gives nothing.
     """
 
     def __init__(self, first: int = 2048, second: int = 3072, width: int = 1536):
@@ -65,12 +69,16 @@ class Projector(nn.Module):
             conv = getattr(self, name)
             flat = nn.Conv2d(TAPS * conv.in_channels, conv.out_channels, 3, device="meta")
             weight = rearrange(conv.weight, "out c t h w -> out (t c) h w")
-            flat.weight = nn.Parameter(weight.contiguous(memory_format=torch.channels_last), requires_grad=False)
+            flat.weight = nn.Parameter(
+                weight.contiguous(memory_format=torch.channels_last), requires_grad=False
+            )
             flat.bias = conv.bias
             setattr(self, name, flat)
         return self
 
-    def forward(self, frames: Tensor, history: tuple[Tensor, ...] | None) -> tuple[Tensor, tuple[Tensor, ...]]:
+    def forward(
+        self, frames: Tensor, history: tuple[Tensor, ...] | None
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Features ``[clips, h, w, width]`` and what the next call needs; ``history`` is None where ``frames`` begin a shot.
 
         A shot begins with 1 + 4 n frames and goes on with multiples of four.
@@ -99,12 +107,15 @@ class Projector(nn.Module):
 
 def convolved(conv: nn.Conv3d | nn.Conv2d, x: Tensor, length: int | None = None) -> Tensor:
     """A convolution over ``[T, H, W, C]``, edges repeated; with ``length`` over sequences of so many frames, each by itself."""
-    for axis in (1, 2):  # joined, not padded: a GPU's padding would put the channels first, and the convolution them last again
+    # joined, not padded: a GPU's padding would put the channels first, and the convolution them last again
+    for axis in (1, 2):
         x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)
     parts = x.unflatten(0, (-1, length or len(x)))
     count = (parts.shape[1] - TAPS) // STRIDE + 1
     if isinstance(conv, nn.Conv3d):
         made = F.conv3d(parts.movedim(-1, 1), conv.weight, conv.bias, (STRIDE, 1, 1))
         return rearrange(made, "clips c t h w -> (clips t) h w c")
-    windows = torch.cat([parts[:, tap : tap + STRIDE * (count - 1) + 1 : STRIDE] for tap in range(TAPS)], -1).flatten(0, 1)
+    windows = torch.cat(
+        [parts[:, tap : tap + STRIDE * (count - 1) + 1 : STRIDE] for tap in range(TAPS)], -1
+    ).flatten(0, 1)
     return conv(windows.movedim(-1, 1)).movedim(1, -1)

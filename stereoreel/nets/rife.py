@@ -1,9 +1,10 @@
 """RIFE 4.5 ... 4.26, lite and heavy: the intermediate flow network, from one table, for any published file.
 
-Huang et al., Real-Time Intermediate Flow Estimation for Video Frame Interpolation, ECCV 2022, and hzwer's Practical-RIFE (MIT).
-Blocks work on ever finer scales. What a block gives is kept at its own scale and brought straight to the next one, which equals
-the original's way through full resolution but touches far fewer pixels; only the last two scales see every pixel.
-Convolutions run in the parameters' type; flow, sampling grid and sampling are float32 always.
+Huang et al., Real-Time Intermediate Flow Estimation for Video Frame Interpolation, ECCV 2022, and hzwer's
+Practical-RIFE (MIT). Blocks work on ever finer scales. What a block gives is kept at its own scale and
+brought straight to the next one, which equals the original's way through full resolution but touches far
+fewer pixels; only the last two scales see every pixel. Convolutions run in the parameters' type; flow,
+sampling grid and sampling are float32 always.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ TRAINING_ONLY = ("teacher.", "caltime.")
 class Family:
     """What distinguishes the versions; equal fields are one architecture.
 
-    ``head``: ``none``, ``two`` (a convolution and a transposed one), ``four`` (four in sequence) or ``cnn`` (the same four, named).
+    ``head``: ``none``, ``two`` (a convolution and a transposed one), ``four`` (four in sequence) or ``cnn``
+    (the same four, named).
     """
 
     names: str
@@ -103,24 +105,34 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> Family:
     """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found otherwise.
 
-    4.25.lite (known by the 24 channels of its last block) is run by some with the scales of 4.25, which its tensors fit as well.
-    It gets ``LITE`` unless ``scales`` (``COARSE``) says otherwise: the MIT port vs-rife has had this list since the day the original's
-    page first named the version. No output of real weights has settled it.
+    4.25.lite (known by the 24 channels of its last block) is run by some with the scales of 4.25, which its
+    tensors fit as well. It gets ``LITE`` unless ``scales`` (``COARSE``) says otherwise: the MIT port vs-rife
+    has had this list since the day the original's page first named the version. No output of real weights has
+    settled it.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     found = _found(shapes)
     for family in FAMILIES:
         if replace(family, names="", scales=()) == found and all(
-            shapes.get(f"block{block}.conv0.0.0.weight", (0, 0))[1] == family.inputs(block) for block in range(len(family.channels))
+            shapes.get(f"block{block}.conv0.0.0.weight", (0, 0))[1] == family.inputs(block)
+            for block in range(len(family.channels))
         ):
             break
     else:
-        raise Unfit(f"No RIFE version is known with {len(found.channels)} blocks of {', '.join(map(str, found.channels))} channels, "
-                         f"{found.outputs} outputs each and an encoder of kind '{found.head}' giving {found.encoded} channels.")
+        raise Unfit(
+            f"No RIFE version is known with {len(found.channels)} blocks of {', '.join(map(str, found.channels))} channels, "
+            f"{found.outputs} outputs each and an encoder of kind '{found.head}' giving {found.encoded} channels."
+        )
     if scales is None:
         return family
-    if len(scales) != len(family.channels) or any(coarse <= fine for coarse, fine in zip(scales, scales[1:])) or scales[-1] != 1:
-        raise Unfit(f"RIFE {family.names} needs {len(family.channels)} falling scales that end with 1, not {scales}.")
+    if (
+        len(scales) != len(family.channels)
+        or any(coarse <= fine for coarse, fine in zip(scales, scales[1:]))
+        or scales[-1] != 1
+    ):
+        raise Unfit(
+            f"RIFE {family.names} needs {len(family.channels)} falling scales that end with 1, not {scales}."
+        )
     return replace(family, scales=tuple(scales))
 
 
@@ -166,8 +178,9 @@ def load(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> 
 class Between(NamedTuple):
     """A picture ``[B, 3, H, W]`` at a time between two, and what it was made from; all float32.
 
-    ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from here.
-    ``mask`` ``[B, 1, H, W]``: the first one's share, 0..1. ``first``, ``second`` ``[B, 3, H, W]``: both, warped to this time.
+    ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from
+    here. ``mask`` ``[B, 1, H, W]``: the first one's share, 0..1. ``first``, ``second`` ``[B, 3, H, W]``:
+    both, warped to this time.
     """
 
     image: Tensor
@@ -186,8 +199,14 @@ def blend(between: Between, first: Tensor, second: Tensor) -> Tensor:
     """Other pictures ``[B, C, h, w]`` of the same two moments, of any size, by the same motion and mask: depth, another eye."""
     height, width = size = first.shape[-2:]
     rows, columns = between.flow.shape[-2:]
-    x, y = _resized(between.flow[:, 0::2], size) * (width / columns), _resized(between.flow[:, 1::2], size) * (height / rows)
-    warped = [warp(image, torch.stack([x[:, side], y[:, side]], 1)).float() for side, image in enumerate((first, second))]
+    x, y = (
+        _resized(between.flow[:, 0::2], size) * (width / columns),
+        _resized(between.flow[:, 1::2], size) * (height / rows),
+    )
+    warped = [
+        warp(image, torch.stack([x[:, side], y[:, side]], 1)).float()
+        for side, image in enumerate((first, second))
+    ]
     return torch.lerp(warped[1], warped[0], _resized(between.mask, size)).to(first.dtype)
 
 
@@ -206,7 +225,13 @@ def _sample(images: Tensor, flow: Tensor, rows: Tensor, columns: Tensor) -> Tens
     height, width = images.shape[-2:]
     x, y = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
     flow = flow.float()
-    grid = torch.stack([torch.add(columns * x - 1, flow[:, 0], alpha=x), torch.add((rows * y - 1)[:, None], flow[:, 1], alpha=y)], -1)
+    grid = torch.stack(
+        [
+            torch.add(columns * x - 1, flow[:, 0], alpha=x),
+            torch.add((rows * y - 1)[:, None], flow[:, 1], alpha=y),
+        ],
+        -1,
+    )
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
@@ -234,7 +259,12 @@ class Block(nn.Module):
     def __init__(self, inputs: int, channels: int, outputs: int, groups: int):
         super().__init__()
         widths = (inputs, channels // 2, channels)
-        self.conv0 = nn.Sequential(*(nn.Sequential(nn.Conv2d(*shape, 3, 2, 1), nn.LeakyReLU(0.2, True)) for shape in zip(widths, widths[1:])))
+        self.conv0 = nn.Sequential(
+            *(
+                nn.Sequential(nn.Conv2d(*shape, 3, 2, 1), nn.LeakyReLU(0.2, True))
+                for shape in zip(widths, widths[1:])
+            )
+        )
         self.convblock = nn.Sequential(*(Residual(channels, groups) for _ in range(8)))
         self.lastconv = nn.Sequential(nn.ConvTranspose2d(channels, 4 * outputs, 4, 2, 1), nn.PixelShuffle(2))
 
@@ -268,29 +298,46 @@ class Encoder(nn.Sequential):
 class RIFE(nn.Module):
     """Two pictures and a time to the picture in between.
 
-    Heights and widths must be padded to the family's multiple (see ``padding``). ``encode`` depends on one picture only:
-    do it once for each, and give what it gives to ``forward`` for every pair and time.
+    Heights and widths must be padded to the family's multiple (see ``padding``). ``encode`` depends on one
+    picture only: do it once for each, and give what it gives to ``forward`` for every pair and time.
     """
 
     def __init__(self, family: Family):
         super().__init__()
         self.family = family
         for index, channels in enumerate(family.channels):
-            self.add_module(f"block{index}", Block(family.inputs(index), channels, family.outputs, family.groups))
+            self.add_module(
+                f"block{index}", Block(family.inputs(index), channels, family.outputs, family.groups)
+            )
         self.encode = Encoder(family)
 
-    def forward(self, img0: Tensor, img1: Tensor, t: Tensor, e0: Tensor | None = None, e1: Tensor | None = None,
-                scale: float = 1.0, ensemble: bool = False) -> Between:
+    def forward(
+        self,
+        img0: Tensor,
+        img1: Tensor,
+        t: Tensor,
+        e0: Tensor | None = None,
+        e1: Tensor | None = None,
+        scale: float = 1.0,
+        ensemble: bool = False,
+    ) -> Between:
         """``img0``, ``img1`` ``[B, 3, H, W]`` in 0..1, each pair with its own time ``t`` ``[B]``, 0..1, and encodings from ``encode``.
 
-        ``scale`` below 1 looks for motion in a smaller picture (0.5 for 4K). ``ensemble`` looks at each pair in reverse too.
+        ``scale`` below 1 looks for motion in a smaller picture (0.5 for 4K). ``ensemble`` looks at each pair
+        in reverse too.
         """
         self._check(img0, scale, ensemble)
         e0, e1 = (self.encode(image) if known is None else known for image, known in ((img0, e0), (img1, e1)))
-        dtype, scales = self.block0.lastconv[0].weight.dtype, [coarse / scale for coarse in self.family.scales]
+        dtype, scales = (
+            self.block0.lastconv[0].weight.dtype,
+            [coarse / scale for coarse in self.family.scales],
+        )
         walk = _Walk(img0, img1, t, e0, e1)
         for index, at in enumerate(scales):
-            block, handed = getattr(self, f"block{index}"), self.family.features if index < len(scales) - 1 else 0
+            block, handed = (
+                getattr(self, f"block{index}"),
+                self.family.features if index < len(scales) - 1 else 0,
+            )
             out = block(x := walk.inputs(at, dtype), 5 + handed)
             if ensemble:
                 out = _averaged(out, block(_reversed(x, self.family.encoded), 5))
@@ -302,8 +349,10 @@ class RIFE(nn.Module):
         if scale not in USER_SCALES:
             raise ValueError(f"The scale of RIFE is one of {', '.join(map(str, USER_SCALES))}, not {scale}.")
         if any(padding(height, width, family, scale)):
-            raise ValueError(f"RIFE {family.names} at scale {scale} needs sizes that divide by {round(family.multiple / min(1.0, scale))}, "
-                             f"not {width}x{height}; pad the pictures first.")
+            raise ValueError(
+                f"RIFE {family.names} at scale {scale} needs sizes that divide by {round(family.multiple / min(1.0, scale))}, "
+                f"not {width}x{height}; pad the pictures first."
+            )
         if ensemble and not family.ensemble:
             raise ValueError(f"RIFE {family.names} has no ensemble; versions up to 4.20 and 4.24 have.")
 
@@ -317,7 +366,8 @@ class _Walk:
     def __init__(self, img0: Tensor, img1: Tensor, t: Tensor, e0: Tensor, e1: Tensor):
         self.size = img0.shape[-2:]
         frames = torch.cat([img0.float().clamp(0, 1), e0, img1.float().clamp(0, 1), e1], 1)
-        self.frames = frames.reshape(2 * len(img0), -1, *self.size)  # [2B, 3 + encoded, H, W], both of a pair in turn
+        # [2B, 3 + encoded, H, W], both of a pair in turn
+        self.frames = frames.reshape(2 * len(img0), -1, *self.size)
         self.t = t.float().view(-1, 1, 1, 1)
         self.flows: list[Tensor] = []  # residuals, in pixels of the picture
         self.masks: list[Tensor] = []
@@ -330,9 +380,19 @@ class _Walk:
         height, width = size = tuple(round(edge / at) for edge in self.size)
         seen = (self._seen(at) if self.flows else _resized(self.frames, size)).to(dtype)
         first, second = seen[0::2], seen[1::2]
-        parts = [first[:, :3], second[:, :3], first[:, 3:], second[:, 3:], self.t.to(dtype).expand(len(first), -1, height, width)]
+        parts = [
+            first[:, :3],
+            second[:, :3],
+            first[:, 3:],
+            second[:, 3:],
+            self.t.to(dtype).expand(len(first), -1, height, width),
+        ]
         if self.flows:
-            flow = _resized(self._full(), size) if at <= 2 else _total(_resized(flow, size) for flow in self.flows)
+            flow = (
+                _resized(self._full(), size)
+                if at <= 2
+                else _total(_resized(flow, size) for flow in self.flows)
+            )
             parts += [_total(self._carried(mask, at) for mask in self.masks).to(dtype)]
             parts += [] if self.features is None else [self._carried(self.features, at).to(dtype)]
             parts += [(flow / at).to(dtype)]
@@ -347,7 +407,9 @@ class _Walk:
     def finish(self) -> Between:
         flow, mask = self._full(), torch.sigmoid(_total(_resized(mask, self.size) for mask in self.masks))
         pictures = self.frames[:, :3]
-        first, second = _sample(pictures, flow.reshape(-1, 2, *self.size), *_pixels(flow)).unflatten(0, (-1, 2)).unbind(1)
+        first, second = (
+            _sample(pictures, flow.reshape(-1, 2, *self.size), *_pixels(flow)).unflatten(0, (-1, 2)).unbind(1)
+        )
         return Between(torch.lerp(second, first, mask), flow, mask, first, second)
 
     def _carried(self, given: Tensor, at: float) -> Tensor:
@@ -356,7 +418,7 @@ class _Walk:
         return _resized(given if at >= 1 else _resized(given, self.size), size)
 
     def _full(self) -> Tensor:
-        for flow in self.flows[self.summed:]:
+        for flow in self.flows[self.summed :]:
             flow = _resized(flow, self.size)
             self.full = flow if self.full is None else self.full + flow
         self.summed = len(self.flows)
@@ -366,12 +428,19 @@ class _Walk:
         """Pictures and encodings, warped, then shrunk: of each square of ``at`` pixels only the four in the middle count."""
         rows, columns = _pixels(self.frames)
         if at > 2:
-            rows, columns = (edge.view(-1, int(at))[:, int(at) // 2 - 1:int(at) // 2 + 1].flatten() for edge in (rows, columns))
+            rows, columns = (
+                edge.view(-1, int(at))[:, int(at) // 2 - 1 : int(at) // 2 + 1].flatten()
+                for edge in (rows, columns)
+            )
             flow = _total(self._at_points(flow, rows, columns) for flow in self.flows)
         else:
             flow = self._full()
         warped = _sample(self.frames, flow.reshape(-1, 2, *flow.shape[-2:]), rows, columns)
-        return F.avg_pool2d(warped, 2) if at >= 2 else _resized(warped, tuple(round(edge / at) for edge in self.size))
+        return (
+            F.avg_pool2d(warped, 2)
+            if at >= 2
+            else _resized(warped, tuple(round(edge / at) for edge in self.size))
+        )
 
     def _at_points(self, flow: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """A flow at its own scale, read where these pixels of the picture are."""

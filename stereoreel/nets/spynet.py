@@ -1,8 +1,9 @@
 """SPyNet: optical flow, refined by a small network at each of six sizes, and sampling along it.
 
-Ranjan and Black, Optical Flow Estimation using a Spatial Pyramid Network, CVPR 2017, in the form that BasicVSR's checkpoints hold
-(six levels, no normalization layers). Flow ``[N, 2, H, W]`` is (x, y) in pixels: it leads from a pixel of the first picture to where the
-second shows the same. Everything here is float32: a coarser number type shows as a shiver of whole pixels.
+Ranjan and Black, Optical Flow Estimation using a Spatial Pyramid Network, CVPR 2017, in the form that
+BasicVSR's checkpoints hold (six levels, no normalization layers). Flow ``[N, 2, H, W]`` is (x, y) in pixels:
+it leads from a pixel of the first picture to where the second shows the same. Everything here is float32: a
+coarser number type shows as a shiver of whole pixels.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def warp(image: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:
     """Where every pixel is, ``[2, H, W]`` as (x, y)."""
-    rows, columns = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
+    rows, columns = torch.meshgrid(
+        torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
+    )
     return torch.stack([columns, rows]).float()
 
 
@@ -34,7 +37,9 @@ def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
     """``image`` at ``places`` ``[N, 2, h, w]``, (x, y) in its pixels."""
     sides = torch.tensor(image.shape[:-3:-1], dtype=torch.float32, device=image.device).view(2, 1, 1)
     inside = (2 * places.float() + 1) / sides - 1
-    return F.grid_sample(image.float(), inside.movedim(1, -1), padding_mode=padding, align_corners=False).to(image.dtype)
+    return F.grid_sample(image.float(), inside.movedim(1, -1), padding_mode=padding, align_corners=False).to(
+        image.dtype
+    )
 
 
 class Convolution(nn.Module):
@@ -55,7 +60,12 @@ class Level(nn.Module):
     def __init__(self, widths: Sequence[int]):
         super().__init__()
         channels = (8, *widths, 2)
-        self.basic_module = nn.Sequential(*(Convolution(*pair, index < len(widths)) for index, pair in enumerate(zip(channels, channels[1:]))))
+        self.basic_module = nn.Sequential(
+            *(
+                Convolution(*pair, index < len(widths))
+                for index, pair in enumerate(zip(channels, channels[1:]))
+            )
+        )
 
     def forward(self, seen: Tensor) -> Tensor:
         return self.basic_module(seen)
@@ -73,7 +83,10 @@ class SPyNet(nn.Module):
     def forward(self, first: Tensor, second: Tensor) -> Tensor:
         height, width = first.shape[-2:]
         up = tuple(-(-side // MULTIPLE) * MULTIPLE for side in (height, width))
-        pyramids = [self.pyramid(F.interpolate(image.float(), up, mode="bilinear", align_corners=False)) for image in (first, second)]
+        pyramids = [
+            self.pyramid(F.interpolate(image.float(), up, mode="bilinear", align_corners=False))
+            for image in (first, second)
+        ]
         flow = F.interpolate(self.refined(*pyramids), (height, width), mode="bilinear", align_corners=False)
         return flow * flow.new_tensor([width / up[1], height / up[0]]).view(1, 2, 1, 1)
 

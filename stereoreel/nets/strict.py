@@ -17,12 +17,18 @@ def filled(net: nn.Module, state: Mapping[str, Tensor], name: str) -> nn.Module:
     Raise Unfit that calls the network ``name`` where a tensor is missing, unknown or of another shape.
     """
     expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
-    wrong = sorted(expected.keys() ^ state.keys()) or [key for key, shape in expected.items() if state[key].shape != shape]
+    wrong = sorted(expected.keys() ^ state.keys()) or [
+        key for key, shape in expected.items() if state[key].shape != shape
+    ]
     whole = [key for key, tensor in state.items() if not tensor.is_floating_point()]
     if wrong:
-        raise Unfit(f"{name} has {len(expected)} tensors and this checkpoint {len(state)}; "
-                    f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}.")
+        raise Unfit(
+            f"{name} has {len(expected)} tensors and this checkpoint {len(state)}; "
+            f"{len(wrong)} missing, unknown or of another shape: {', '.join(wrong[:3])}."
+        )
     if whole:
-        raise Unfit(f"{name} needs floating-point tensors and this checkpoint has integers: {', '.join(whole[:3])}.")
+        raise Unfit(
+            f"{name} needs floating-point tensors and this checkpoint has integers: {', '.join(whole[:3])}."
+        )
     net.load_state_dict(state, assign=True)
     return net.eval().requires_grad_(False)

@@ -1,7 +1,7 @@
 """The decoder of Wan 2.1's video autoencoder: latents to frames, causal, one latent at a time.
 
-Wan: Open and Advanced Large-Scale Video Generative Models, 2025 (Apache-2.0). What a causal convolution must know of earlier frames is
-given and returned, so a stream may be cut anywhere.
+Wan: Open and Advanced Large-Scale Video Generative Models, 2025 (Apache-2.0). What a causal convolution must
+know of earlier frames is given and returned, so a stream may be cut anywhere.
 """
 
 from __future__ import annotations
@@ -139,8 +139,11 @@ class WanDecoder(nn.Module):
     def __init__(self, base: int = 96):
         super().__init__()
         self.conv2, self.decoder = nn.Conv3d(LATENTS, LATENTS, 1), Decoder(base)
-        for name, numbers in (("scale", DEVIATION), ("mean", MEAN)):  # not of the file, so they have values while the rest waits for it
-            self.register_buffer(name, torch.tensor(numbers, device="cpu").view(1, -1, 1, 1), persistent=False)
+        # not of the file, so they have values while the rest waits for it
+        for name, numbers in (("scale", DEVIATION), ("mean", MEAN)):
+            self.register_buffer(
+                name, torch.tensor(numbers, device="cpu").view(1, -1, 1, 1), persistent=False
+            )
         for name, module in self.named_modules():
             if isinstance(module, Causal | Enlarge):
                 module.name = name

@@ -89,7 +89,9 @@ def _tiles(p: Tensor, across: Tensor, along: Tensor) -> Tensor:
 def _wave(x: Tensor, width: Tensor) -> Tensor:
     """The mean of a square wave of period 2, -1..1, over ``width`` about ``x``."""
     width = width.clamp(min=0.015)
-    edges = [(((x + side * width) * 0.5 - ((x + side * width) * 0.5).floor()) - 0.5).abs() for side in (-0.5, 0.5)]
+    edges = [
+        (((x + side * width) * 0.5 - ((x + side * width) * 0.5).floor()) - 0.5).abs() for side in (-0.5, 0.5)
+    ]
     return (edges[1] - edges[0]) * 2 / width
 
 
@@ -121,4 +123,11 @@ def _plain(p: Tensor, across: Tensor, along: Tensor) -> Tensor:
     return (0.5 + 0.16 * noise(p * 0.31)[0] * fade(along, 0.3)).clamp(0, 1)
 
 
-PATTERNS = {"tiles": _tiles, "marble": _marble, "wood": _wood, "stripes": _stripes, "bands": _bands, "plain": _plain}
+PATTERNS = {
+    "tiles": _tiles,
+    "marble": _marble,
+    "wood": _wood,
+    "stripes": _stripes,
+    "bands": _bands,
+    "plain": _plain,
+}

@@ -38,7 +38,12 @@ class Camera:
     @cached_property
     def axes(self) -> tuple[Triple, Triple, Triple]:
         """Right, up, forward."""
-        cos, sin, rise, level = math.cos(self.yaw), math.sin(self.yaw), math.sin(self.pitch), math.cos(self.pitch)
+        cos, sin, rise, level = (
+            math.cos(self.yaw),
+            math.sin(self.yaw),
+            math.sin(self.pitch),
+            math.cos(self.pitch),
+        )
         return (cos, 0.0, -sin), (-sin * rise, level, -cos * rise), (sin * level, rise, cos * level)
 
     def column(self, point: Triple) -> float | None:
@@ -85,7 +90,8 @@ def _span(camera: Camera, corners: list[Triple], width: int) -> Span:
 class Rays:
     """``way`` ``[3, N]`` is one unit long along the camera's axis, so the way along a ray is the depth; ``pixel`` is a pixel's width there.
 
-    ``starts[c]`` is the first ray at or right of column c. Reflected rays have no columns and may meet everything.
+    ``starts[c]`` is the first ray at or right of column c. Reflected rays have no columns and may meet
+    everything.
     """
 
     origin: Tensor
@@ -111,14 +117,18 @@ class Rays:
         return slice(first, last) if first < last else None
 
 
-def through(camera: Camera, x: Tensor, y: Tensor, width: int, starts: Tensor, reach: Sequence[tuple[Span, Span, Span]]) -> Rays:
+def through(
+    camera: Camera, x: Tensor, y: Tensor, width: int, starts: Tensor, reach: Sequence[tuple[Span, Span, Span]]
+) -> Rays:
     """Rays through places in pixels right of and below the middle of the frame."""
     unit = 1 / (camera.focal * width)
     right, up, forward = (vector(axis) for axis in camera.axes)
     return Rays(vector(camera.origin), right * (x * unit) - up * (y * unit) + forward, unit, starts, reach)
 
 
-def every_pixel(camera: Camera, width: int, height: int, reach: Sequence[tuple[Span, Span, Span]]) -> tuple[Tensor, Tensor, Rays]:
+def every_pixel(
+    camera: Camera, width: int, height: int, reach: Sequence[tuple[Span, Span, Span]]
+) -> tuple[Tensor, Tensor, Rays]:
     """Where the centres of a frame's pixels lie, column by column, and the rays through them."""
     x, y = (torch.arange(size) + 0.5 - size / 2 for size in (width, height))
     x, y = x.repeat_interleave(height), y.repeat(width)

@@ -1,8 +1,8 @@
 """Balls, pillars and blocks for the ray tracer: where a ray meets them, and how they shade what lies around.
 
-Points, directions and normals are tensors ``[3, N]`` (x right, y up, z forward); a miss is at infinity. Every shape is convex,
-so it never shades itself beyond turning away from the light. Soft shadows and contact darkening are closed formulas after
-Inigo Quilez, "Sphere soft shadow" and "Sphere ambient occlusion" (2014).
+Points, directions and normals are tensors ``[3, N]`` (x right, y up, z forward); a miss is at infinity. Every
+shape is convex, so it never shades itself beyond turning away from the light. Soft shadows and contact
+darkening are closed formulas after Inigo Quilez, "Sphere soft shadow" and "Sphere ambient occlusion" (2014).
 """
 
 from __future__ import annotations
@@ -47,8 +47,14 @@ class Ball:
 
     def own(self, p: Tensor) -> Tensor:
         x, y, z = p - vector(self.center)
-        x, z = math.cos(self.turn) * x - math.sin(self.turn) * z, math.sin(self.turn) * x + math.cos(self.turn) * z
-        x, y = math.cos(self.roll) * x + math.sin(self.roll) * y, math.cos(self.roll) * y - math.sin(self.roll) * x
+        x, z = (
+            math.cos(self.turn) * x - math.sin(self.turn) * z,
+            math.sin(self.turn) * x + math.cos(self.turn) * z,
+        )
+        x, y = (
+            math.cos(self.roll) * x + math.sin(self.roll) * y,
+            math.cos(self.roll) * y - math.sin(self.roll) * x,
+        )
         return torch.stack([x, y, z]) / self.radius
 
     def light(self, p: Tensor, sun: Triple) -> Tensor:
@@ -99,7 +105,9 @@ class Pillar:
 
     def normal(self, p: Tensor) -> Tensor:
         x, y, z = p
-        return torch.stack([(x - self.base[0]) / self.radius, torch.zeros_like(y), (z - self.base[2]) / self.radius])
+        return torch.stack(
+            [(x - self.base[0]) / self.radius, torch.zeros_like(y), (z - self.base[2]) / self.radius]
+        )
 
     def own(self, p: Tensor) -> Tensor:
         return p - vector(self.base)
@@ -135,8 +143,14 @@ class Block:
 
     def bounds(self) -> tuple[Triple, Triple]:
         cos, sin = abs(math.cos(self.angle)), abs(math.sin(self.angle))
-        reach = (self.half[0] * cos + self.half[2] * sin, self.half[1], self.half[0] * sin + self.half[2] * cos)
-        return tuple(c - r for c, r in zip(self.center, reach)), tuple(c + r for c, r in zip(self.center, reach))
+        reach = (
+            self.half[0] * cos + self.half[2] * sin,
+            self.half[1],
+            self.half[0] * sin + self.half[2] * cos,
+        )
+        return tuple(c - r for c, r in zip(self.center, reach)), tuple(
+            c + r for c, r in zip(self.center, reach)
+        )
 
     def _turned(self, v: Tensor, sign: float = 1.0) -> Tensor:
         cos, sin = math.cos(self.angle), math.sin(self.angle) * sign
@@ -177,7 +191,9 @@ class Block:
     def sky(self, p: Tensor, normal: Tensor) -> Tensor:
         x, _, z = self.own(p).abs()
         gap = ((x - self.half[0]).clamp(min=0).square() + (z - self.half[2]).clamp(min=0).square()).sqrt()
-        return _foot(gap, p[1], self.center[1] - self.half[1], self.center[1] + self.half[1], normal, self.reach)
+        return _foot(
+            gap, p[1], self.center[1] - self.half[1], self.center[1] + self.half[1], normal, self.reach
+        )
 
 
 def _penumbra(gap: Tensor, t: Tensor) -> Tensor:

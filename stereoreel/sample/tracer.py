@@ -1,7 +1,7 @@
 """A small ray tracer: a few shapes on endless ground under a sky, with the exact depth of every pixel.
 
-Everything is elementwise arithmetic in float32, so one machine gives the same bits every time. Pixels that differ from a neighbour
-are traced again with four rays more.
+Everything is elementwise arithmetic in float32, so one machine gives the same bits every time. Pixels that
+differ from a neighbour are traced again with four rays more.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from .rays import Camera, Rays, Touch, every_pixel, spans, through
 from .shapes import Ball, Shape
 
 GROUND, SKY = -1, -2
-ROOKS = ((-0.375, -0.125), (-0.125, 0.375), (0.125, -0.375), (0.375, 0.125))  # parts of a pixel; no two share a row or a column
+# parts of a pixel; no two share a row or a column
+ROOKS = ((-0.375, -0.125), (-0.125, 0.375), (0.125, -0.375), (0.375, 0.125))
 CONTRAST = 0.07  # a difference between neighbours, in display values, that asks for more rays
 
 
@@ -56,10 +57,14 @@ def trace(scene: Scene, camera: Camera, width: int, height: int) -> tuple[Tensor
     t, who = _first_hits(scene, rays)
     color = _shown(scene, rays, t, who)
     rough = _rough(color.reshape(3, width, height), who.reshape(width, height)).flatten().nonzero()[:, 0]
-    finer = through(camera, _spread(x[rough], 0), _spread(y[rough], 1), width, rays.only(rough).starts * len(ROOKS), reach)
+    finer = through(
+        camera, _spread(x[rough], 0), _spread(y[rough], 1), width, rays.only(rough).starts * len(ROOKS), reach
+    )
     more = _shown(scene, finer, *_first_hits(scene, finer)).reshape(3, -1, len(ROOKS)).sum(2)
     color[:, rough] = (color[:, rough] + more) / (1 + len(ROOKS))
-    return color.reshape(3, width, height).permute(2, 1, 0).contiguous(), t.reshape(width, height).t().contiguous()
+    return color.reshape(3, width, height).permute(2, 1, 0).contiguous(), t.reshape(
+        width, height
+    ).t().contiguous()
 
 
 def depth(scene: Scene, camera: Camera, width: int, height: int) -> Tensor:
@@ -131,13 +136,17 @@ def _lit(scene: Scene, rays: Rays, t: Tensor, who: Tensor) -> Tensor:
     return haze + (color - haze) * torch.exp(-(t * scene.fog / shorten).square())
 
 
-def _surfaces(scene: Scene, rays: Rays, p: Tensor, view: Tensor, wide: Tensor, who: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _surfaces(
+    scene: Scene, rays: Rays, p: Tensor, view: Tensor, wide: Tensor, who: Tensor
+) -> tuple[Tensor, Tensor, Tensor]:
     """Normal and own colour ``[3, N]`` and highlight ``[N]`` of every point."""
     normal, albedo, shine = torch.zeros_like(p), torch.empty_like(p), torch.zeros_like(wide)
     normal[1] = 1
     ground = (who == GROUND).nonzero()[:, 0]
     across = wide[ground]
-    albedo.index_copy_(1, ground, scene.ground.color(p.index_select(1, ground), across, across / -view[1, ground]))
+    albedo.index_copy_(
+        1, ground, scene.ground.color(p.index_select(1, ground), across, across / -view[1, ground])
+    )
     for index, shape in enumerate(scene.shapes):
         at = rays.window(index)
         if at is None or not len(own := (who[at] == index).nonzero()[:, 0] + at.start):
@@ -158,12 +167,15 @@ def _light(scene: Scene, rays: Rays, p: Tensor, normal: Tensor, who: Tensor) -> 
     for index, shape in enumerate(scene.shapes):
         if (at := rays.window(index, Touch.SHADOW)) is not None:
             light[at] *= shape.light(p[:, at], scene.sun).masked_fill_(who[at] == index, 1)
-        if rays.spans and (at := rays.window(index, Touch.CONTACT)) is not None:  # nobody misses it in a reflection
+        # nobody misses it in a reflection
+        if rays.spans and (at := rays.window(index, Touch.CONTACT)) is not None:
             open_sky[at] *= shape.sky(p[:, at], normal[:, at]).masked_fill_(who[at] == index, 1)
     return light, open_sky
 
 
-def _reflect(scene: Scene, rays: Rays, color: Tensor, who: Tensor, p: Tensor, back: Tensor, facing: Tensor) -> None:
+def _reflect(
+    scene: Scene, rays: Rays, color: Tensor, who: Tensor, p: Tensor, back: Tensor, facing: Tensor
+) -> None:
     """Mix one reflection into the colour of the mirrors, stronger and whiter towards their rims (Schlick's approximation)."""
     for index, shape in enumerate(scene.shapes):
         strength = shape.material.mirror
@@ -174,7 +186,8 @@ def _reflect(scene: Scene, rays: Rays, color: Tensor, who: Tensor, p: Tensor, ba
         tint = vector(shape.material.a)
         bounced = Rays(p[:, own], back[:, own], rays.pixel * 4)
         seen = _radiance(scene, bounced, *_first_hits(scene, bounced))
-        seen += (_haze(scene, bounced.way) - seen) * smooth(1 - facing[own] * 2.5)  # the rim squeezes the world into specks
+        # the rim squeezes the world into specks
+        seen += (_haze(scene, bounced.way) - seen) * smooth(1 - facing[own] * 2.5)
         seen *= tint + (1 - tint) * rim
         color[:, own] += (seen - color[:, own]) * (strength + (1 - strength) * rim)
 
@@ -197,10 +210,15 @@ def _sky(scene: Scene, way: Tensor, pixel: float) -> Tensor:
     flat = view / (view[1].clamp(min=0) + 0.16)
     puff = noise(torch.stack([flat[0] * 0.10 + 0.2, torch.full_like(flat[0], 0.31), flat[2] * 0.17]))
     amount = smooth((puff[0] + 0.25 * puff[1] + 4 * sky.cover - 2) * 0.5) * smooth((view[1] - 0.02) * 9)
-    color += (vector(sky.cloud) + vector(sky.glow) * 0.5 * power(toward.clamp(min=0), 2) - color) * (amount * 0.85)
+    color += (vector(sky.cloud) + vector(sky.glow) * 0.5 * power(toward.clamp(min=0), 2) - color) * (
+        amount * 0.85
+    )
     turn = torch.atan2(view[0], view[2])
     for base, tall, share in ((0.050, 0.026, 0.40), (0.018, 0.018, 0.75)):
-        ridge = base + tall * sum(torch.sin(turn * k + 70 * base * k) / n for n, k in ((1.6, 5.0), (2.6, 11.3), (5.0, 23.7), (11.0, 51.0)))
+        ridge = base + tall * sum(
+            torch.sin(turn * k + 70 * base * k) / n
+            for n, k in ((1.6, 5.0), (2.6, 11.3), (5.0, 23.7), (11.0, 51.0))
+        )
         below = smooth((ridge - view[1]) / (2 * pixel) + 0.5) * share * smooth(view[1] * 22 + 0.25)
         color += (vector(sky.hill) - color) * below
     return color

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from ..models.machine import INSTALL
 
-BLACK, LIT = 2 / 255, 32 / 255  # the brightest that a black picture may be, and how bright a source is of which a black picture is wrong
+# the brightest that a black picture may be, and how bright a source is of which a black picture is wrong
+BLACK, LIT = 2 / 255, 32 / 255
 
 
 def effects() -> ModuleType:
@@ -20,9 +21,13 @@ def effects() -> ModuleType:
     try:
         import nvvfx
     except ImportError as error:
-        raise RuntimeError(f"NVIDIA's effects need the package nvidia-vfx ({error}); {INSTALL.format('nvidia-vfx')}.") from None
+        raise RuntimeError(
+            f"NVIDIA's effects need the package nvidia-vfx ({error}); {INSTALL.format('nvidia-vfx')}."
+        ) from None
     except OSError as error:  # one of its libraries
-        raise RuntimeError(f"nvidia-vfx cannot load its libraries ({error}); update NVIDIA's driver, or choose another model.") from None
+        raise RuntimeError(
+            f"nvidia-vfx cannot load its libraries ({error}); update NVIDIA's driver, or choose another model."
+        ) from None
     return nvvfx
 
 
@@ -31,13 +36,16 @@ def level(of: object, name: str) -> object:
     try:
         return of[name]
     except KeyError:
-        raise RuntimeError(f"This nvidia-vfx has no {name}; install a newer one ({INSTALL.format('-U nvidia-vfx')}).") from None
+        raise RuntimeError(
+            f"This nvidia-vfx has no {name}; install a newer one ({INSTALL.format('-U nvidia-vfx')})."
+        ) from None
 
 
 class Effect:
     """One effect on one device, as long as somebody holds it; what it makes is copied, for it writes everything into the same buffer.
 
-    ``begin`` makes the package's effect, given a device's number, and ``sizes`` are the properties that tell its pictures' sizes.
+    ``begin`` makes the package's effect, given a device's number, and ``sizes`` are the properties that tell
+    its pictures' sizes.
     """
 
     def __init__(self, name: str, device: torch.device, begin: Callable, **sizes: int):
@@ -50,7 +58,9 @@ class Effect:
                 self.effect.load()
         except (RuntimeError, ValueError, OSError) as error:
             said = str(error).strip().split("\n")[0]
-            raise RuntimeError(f"{name} does not start here ({said}); update NVIDIA's driver and nvidia-vfx, or choose another model.") from error
+            raise RuntimeError(
+                f"{name} does not start here ({said}); update NVIDIA's driver and nvidia-vfx, or choose another model."
+            ) from error
         weakref.finalize(self, self.effect.close).atexit = False
 
     def picture(self, method: str, *given: Tensor | float) -> Tensor:
@@ -59,7 +69,9 @@ class Effect:
             stream = torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
             made = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
         if not bool(made.isfinite().all()):
-            raise RuntimeError(f"{self.name} made NaN or infinity; update NVIDIA's driver and nvidia-vfx, or choose another model.")
+            raise RuntimeError(
+                f"{self.name} made NaN or infinity; update NVIDIA's driver and nvidia-vfx, or choose another model."
+            )
         if not self.proven and all(bool(one.amax() >= LIT) for one in given if isinstance(one, Tensor)):
             if bool(made.amax() <= BLACK):
                 raise RuntimeError(f"{self.name} made a black picture, which some drivers do without an error; update NVIDIA's driver and "

@@ -27,11 +27,17 @@ class ComfortOptions(Options):
     """Options of Stereo Comfort."""
 
     screen: str = option(
-        AS_STEREO, "Where the pair will be watched. Without one the limits are those of a television.",
-        choices=(AS_STEREO, *SCREENS))
+        AS_STEREO,
+        "Where the pair will be watched. Without one the limits are those of a television.",
+        choices=(AS_STEREO, *SCREENS),
+    )
     samples: int = option(
-        12, "How many frames of the clip are looked at, evenly spread; 0 measures every frame.",
-        low=0, high=1000, step=1)
+        12,
+        "How many frames of the clip are looked at, evenly spread; 0 measures every frame.",
+        low=0,
+        high=1000,
+        step=1,
+    )
 
 
 OPTIONS = ComfortOptions
@@ -50,7 +56,11 @@ class _Measuring:
         return {"clip": frames.replace(channels=3, views=1)}
 
     def load(self, host: Host) -> Overlay:
-        self.made = ComfortOverlay(self.settings, host.device, self.screen) if self.settings else MatchedOverlay(self.screen or "none", host.device)
+        self.made = (
+            ComfortOverlay(self.settings, host.device, self.screen)
+            if self.settings
+            else MatchedOverlay(self.screen or "none", host.device)
+        )
         return self.made
 
 
@@ -60,7 +70,9 @@ def overlay(clip: Clip, settings: ComfortOptions, label: str) -> Clip:
     ValueError where the clip is no pair of pictures.
     """
     if clip.info.views != 2 or clip.info.channels == 1:
-        raise ValueError("comfort is that of two eyes; connect Stereo's clip, or an IMAGE batch of pairs with packed at full SBS.")
+        raise ValueError(
+            "comfort is that of two eyes; connect Stereo's clip, or an IMAGE batch of pairs with packed at full SBS."
+        )
     made_by = _stereo_of(clip)
     screen = None if settings.screen == AS_STEREO else settings.screen
     recipe = _Measuring(label, screen, made_by and made_by.recipe.settings)
@@ -77,7 +89,11 @@ def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Repo
         for _ in chunks:
             pass
     tally = recipe.made.tally
-    how = "" if recipe.settings else "\nMeasured by matching the two pictures, because Stereo did not make them in this graph."
+    how = (
+        ""
+        if recipe.settings
+        else "\nMeasured by matching the two pictures, because Stereo did not make them in this graph."
+    )
     return Report("comfort", tally.text() + how, tally.figures(), page(tally, recipe.made.worst))
 
 

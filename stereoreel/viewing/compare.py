@@ -24,16 +24,21 @@ class CompareOptions(Options):
     """Options of Compare Clips."""
 
     mode: str = option(
-        "split", "split shows the left part of clip and the right part of other; side by side and above "
+        "split",
+        "split shows the left part of clip and the right part of other; side by side and above "
         "show both whole; difference shows how far apart they are, times gain.",
-        choices=("split", "side by side", "above", "difference"))
+        choices=("split", "side by side", "above", "difference"),
+    )
     position: float = option(
-        0.5, "Where the split is, as a share of the width.",
-        low=0.0, high=1.0, step=0.01)
+        0.5, "Where the split is, as a share of the width.", low=0.0, high=1.0, step=0.01
+    )
     sweep: float = option(
-        0.0, "Seconds in which the split goes from left to right and back, over and over; 0 keeps it where "
-        "it is.",
-        low=0.0, high=60.0, step=0.5)
+        0.0,
+        "Seconds in which the split goes from left to right and back, over and over; 0 keeps it where it is.",
+        low=0.0,
+        high=60.0,
+        step=0.5,
+    )
     label: str = option("A", "Written on the first clip; empty for nothing.")
     other_label: str = option("B", "Written on the second clip; empty for nothing.")
     gain: float = option(4.0, "How many times the difference is shown.", low=1.0, high=100.0, step=1.0)
@@ -48,18 +53,28 @@ SHAPE = 0.02  # by which the clips' proportions may differ; so much is rounding
 def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Clip:
     """One clip of both, lazily: at the larger size and the higher rate (the other's frames are held), as long as the shorter.
 
-    It sounds like the first. ValueError where one has two views and the other one, or where their proportions differ.
+    It sounds like the first. ValueError where one has two views and the other one, or where their proportions
+    differ.
     """
     first, second = clip.info, other.info
     if first.views != second.views:
-        raise ValueError(f"one clip shows {first.views} and the other {second.views} eyes; compare pairs with pairs, or connect Stereo's left.")
+        raise ValueError(
+            f"one clip shows {first.views} and the other {second.views} eyes; compare pairs with pairs, or connect Stereo's left."
+        )
     if abs(first.width * second.height / (first.height * second.width) - 1) > SHAPE:
-        raise ValueError(f"frames of {first.width} x {first.height} and {second.width} x {second.height} have different proportions; "
-                         "crop one of them.")
+        raise ValueError(
+            f"frames of {first.width} x {first.height} and {second.width} x {second.height} have different proportions; "
+            "crop one of them."
+        )
     fps = max(first.fps, second.fps)
-    clips = [one if (one.info.fps, one.info.times) == (fps, None) else apply(Held(fps, label), one)["clip"] for one in (clip, other)]
+    clips = [
+        one if (one.info.fps, one.info.times) == (fps, None) else apply(Held(fps, label), one)["clip"]
+        for one in (clip, other)
+    ]
     frames = min(one.info.frames for one in clips)
-    clips = [one if one.info.frames == frames else apply(Trim(0, frames, label), one)["clip"] for one in clips]
+    clips = [
+        one if one.info.frames == frames else apply(Trim(0, frames, label), one)["clip"] for one in clips
+    ]
     return apply(Compared(settings, label), *clips)["clip"]
 
 
@@ -103,7 +118,9 @@ class Compared(Weightless):
             first = labelled(first, settings.label, "left")
             second = labelled(second, settings.other_label, "right" if settings.mode == "split" else "left")
             if settings.mode == "split":
-                places = [edge(settings, (number + index) / float(shot.info.fps)) for index in range(len(first))]
+                places = [
+                    edge(settings, (number + index) / float(shot.info.fps)) for index in range(len(first))
+                ]
                 number += len(first)
                 yield torch.stack([split(*frames, place) for *frames, place in zip(first, second, places)])
             else:
@@ -137,7 +154,7 @@ def split(first: Tensor, second: Tensor, place: float) -> Tensor:
     made = torch.cat([first[:, :column], second[:, column:]], 1)
     half = max(1, round(LINE * width)) / 2
     if 0 < column < width:
-        made[:, max(0, math.ceil(column - half)):math.ceil(column + half)] = 1
+        made[:, max(0, math.ceil(column - half)) : math.ceil(column + half)] = 1
     return made
 
 
@@ -149,7 +166,9 @@ def labelled(frames: Tensor, text: str, side: str) -> Tensor:
     rows, columns = (min(size, room) for size, room in zip(plate.shape[:2], frames.shape[1:3]))
     frames = frames.clone()
     area = frames[:, -rows:, :columns] if side == "left" else frames[:, -rows:, -columns:]
-    area.copy_(area * (1 - plate[:rows, :columns, 3:]) + plate[:rows, :columns, :3] * plate[:rows, :columns, 3:])
+    area.copy_(
+        area * (1 - plate[:rows, :columns, 3:]) + plate[:rows, :columns, :3] * plate[:rows, :columns, 3:]
+    )
     return frames
 
 
@@ -160,6 +179,8 @@ def _plate(text: str, size: int) -> np.ndarray:
 
     font = ImageFont.load_default(size)
     left, top, right, bottom = font.getbbox(text)
-    plate = Image.new("RGBA", (math.ceil(right - left) + size, math.ceil(bottom - top) + size), (0, 0, 0, 150))
+    plate = Image.new(
+        "RGBA", (math.ceil(right - left) + size, math.ceil(bottom - top) + size), (0, 0, 0, 150)
+    )
     ImageDraw.Draw(plate).text((size // 2 - left, size // 2 - top), text, (255, 255, 255, 255), font)
     return np.asarray(plate, np.float32) / 255

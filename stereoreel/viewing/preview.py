@@ -28,12 +28,20 @@ class PreviewOptions(Options):
     """Options of Preview Stereo."""
 
     samples: int = option(
-        8, "How many frames to look at, spread evenly over the clip. Only they, and what their stages need "
+        8,
+        "How many frames to look at, spread evenly over the clip. Only they, and what their stages need "
         "around them, are computed.",
-        low=1, high=64, step=1)
+        low=1,
+        high=64,
+        step=1,
+    )
     width: int = option(
-        960, "The longer side of the pictures, in pixels; smaller frames stay as they are.",
-        low=64, high=4096, step=32)
+        960,
+        "The longer side of the pictures, in pixels; smaller frames stay as they are.",
+        low=64,
+        high=4096,
+        step=32,
+    )
 
 
 OPTIONS = PreviewOptions
@@ -52,7 +60,9 @@ def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> 
     numbers = spread(clip.info.frames, count)
     seen, *beside = peek([clip] if depth is None else [clip, depth], numbers)
     eyes = {"left": 0, "right": 1} if clip.info.views == 2 else {"left": None}
-    views = {name: seen if eye is None else apply(Eye(eye, "Look"), seen)["clip"] for name, eye in eyes.items()}
+    views = {
+        name: seen if eye is None else apply(Eye(eye, "Look"), seen)["clip"] for name, eye in eyes.items()
+    }
     for one in beside:
         one = apply(Eye(0, "Look"), one)["clip"] if one.info.views == 2 else one
         views["depth"] = apply(Colors(label="Look"), one)["clip"]

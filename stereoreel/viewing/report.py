@@ -19,8 +19,8 @@ QUALITY = 92  # of a JPEG
 class Report:
     """``text`` for people, the same as ``figures`` ready for JSON, and a picture.
 
-    The picture's file is called ``name``; its ``suffix`` is ``.png`` or ``.jpg``. ``embedded`` are texts that a PNG
-    carries by keyword, as ComfyUI's do; ``files`` are the texts of further files by name.
+    The picture's file is called ``name``; its ``suffix`` is ``.png`` or ``.jpg``. ``embedded`` are texts that
+    a PNG carries by keyword, as ComfyUI's do; ``files`` are the texts of further files by name.
     """
 
     name: str

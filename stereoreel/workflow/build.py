@@ -21,8 +21,13 @@ def settings_of(node: Node, options: Mapping) -> Any:
     return node.resolve(options)
 
 
-def stage(node: Node, inputs: Mapping[str, Clip | None], options: Mapping, node_id: str,
-          videos: Videos | None = None) -> Outputs:
+def stage(
+    node: Node,
+    inputs: Mapping[str, Clip | None],
+    options: Mapping,
+    node_id: str,
+    videos: Videos | None = None,
+) -> Outputs:
     """The outputs of a node by socket name; nothing is computed. ``videos`` is for nodes that open files.
 
     Raises ValueError where an input is missing or does not fit.
@@ -64,4 +69,6 @@ def plan_of(outputs: Mapping) -> Plan | None:
 def check_rate(clip: Clip, fps: float | str | None) -> None:
     """ValueError where a rate was given that is not the clip's own: a clip knows it, only an IMAGE batch must be told."""
     if fps is not None and abs(parse_fps(fps) / clip.info.fps - 1) > Fraction(1, 1000):
-        raise ValueError(f"this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {shown(fps)}; use Interpolate Frames to change a rate.")
+        raise ValueError(
+            f"this VIDEO runs at {float(clip.info.fps):.3f} fps and fps says {shown(fps)}; use Interpolate Frames to change a rate."
+        )

@@ -32,8 +32,10 @@ def read(path: Path) -> Graph:
     """An API-format file; ValueError or OSError says what is wrong with it, and what to do with a canvas file."""
     graph = _parsed(_text(Path(path)), path)
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
-        raise ValueError(f"{path} is a canvas file; run its API format "
-                         "(the canvas: Workflow > Export (API); the bundled ones: workflows/api).")
+        raise ValueError(
+            f"{path} is a canvas file; run its API format "
+            "(the canvas: Workflow > Export (API); the bundled ones: workflows/api)."
+        )
     return checked(graph, f"{path} is not an API-format workflow:")
 
 
@@ -96,32 +98,41 @@ def _deeper(value, most: int) -> bool:
     """Whether lists and objects are nested in more than so many levels."""
     level = [value]
     for _ in range(most):
-        level = [inner for outer in level if isinstance(outer, (dict, list))
-                 for inner in (outer.values() if isinstance(outer, dict) else outer)]
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
     return any(isinstance(value, (dict, list)) for value in level)
 
 
 def checked(graph, name: str = "This is not an API-format workflow:") -> Graph:
     """The graph, if it is nodes by id, each with a class_type and inputs; ValueError otherwise."""
     if not isinstance(graph, dict):
-        raise ValueError(f"{name} it is {shown(graph)}, and should be an object that holds nodes by "
-                         "their ids.")
+        raise ValueError(
+            f"{name} it is {shown(graph)}, and should be an object that holds nodes by their ids."
+        )
     if not graph:
         raise ValueError(f"{name} it holds no node.")
     for node_id, node in graph.items():
         odd = not isinstance(node_id, str) or not node_id.strip() or one_line(node_id) != node_id
         if odd or len(node_id) > LONGEST_ID:
-            raise ValueError(f"{name} {shown(node_id)} is no node id; use a number such as \"5\".")
+            raise ValueError(f'{name} {shown(node_id)} is no node id; use a number such as "5".')
         if not isinstance(node, dict):
-            raise ValueError(f"{name} node {node_id} is {shown(node)}, and should be an object with "
-                             "a class_type and inputs.")
+            raise ValueError(
+                f"{name} node {node_id} is {shown(node)}, and should be an object with "
+                "a class_type and inputs."
+            )
         for key, kind, wanted in PARTS:
             if key not in node:
-                raise ValueError(f"{name} node {node_id} has no {key}; every entry needs a "
-                                 "class_type and inputs.")
+                raise ValueError(
+                    f"{name} node {node_id} has no {key}; every entry needs a class_type and inputs."
+                )
             if not isinstance(node[key], kind):
-                raise ValueError(f"{name} the {key} of node {node_id} must be {wanted}, not "
-                                 f"{shown(node[key])}.")
+                raise ValueError(
+                    f"{name} the {key} of node {node_id} must be {wanted}, not {shown(node[key])}."
+                )
     return graph
 
 
@@ -129,8 +140,10 @@ def declared(graph: Graph) -> dict[str, Node]:
     """The declaration of every node; ValueError names the nodes that only ComfyUI has."""
     foreign = sorted({node["class_type"] for node in checked(graph).values()} - set(BY_ID))
     if foreign:
-        raise ValueError(f"Outside ComfyUI there is no node {', '.join(map(_printable, foreign))}; "
-                         "run this workflow in ComfyUI, or use StereoReel's own nodes.")
+        raise ValueError(
+            f"Outside ComfyUI there is no node {', '.join(map(_printable, foreign))}; "
+            "run this workflow in ComfyUI, or use StereoReel's own nodes."
+        )
     return {node_id: BY_ID[node["class_type"]] for node_id, node in graph.items()}
 
 
@@ -142,8 +155,10 @@ def links(graph: Graph, nodes: Mapping[str, Node], node_id: str) -> dict[str, Li
     found = {}
     for name, value in graph[node_id]["inputs"].items():
         if name not in takes and name != "packed":  # a clip knows how many eyes it has
-            raise ValueError(f"{who}: There is no option {_printable(name)} here; inputs and "
-                             f"options are: {', '.join(takes)}.")
+            raise ValueError(
+                f"{who}: There is no option {_printable(name)} here; inputs and "
+                f"options are: {', '.join(takes)}."
+            )
         if isinstance(value, list):
             found[name] = link = _link(value, f"{who}: {name}")
             _fits(link, takes.get(name, "STRING"), nodes, f"{who}: its input {name}")
@@ -156,8 +171,10 @@ def _link(value: list, which: str) -> Link:
     source, slot = value if len(value) == 2 else (None, None)
     if type(source) not in (str, int) or type(slot) is not int:
         written = f"[{', '.join(map(shown, value))}]" if len(value) < 4 else shown(value)
-        raise ValueError(f'{which} must be a value, or a link such as ["5", 0] to a node and the '
-                         f'number of its output, not {written}.')
+        raise ValueError(
+            f'{which} must be a value, or a link such as ["5", 0] to a node and the '
+            f"number of its output, not {written}."
+        )
     return Link(source if isinstance(source, str) else shown(source), slot)
 
 
@@ -168,12 +185,15 @@ def _fits(link: Link, takes: str, nodes: Mapping[str, Node], which: str) -> None
     source, outputs = label(nodes[link.node], link.node), nodes[link.node].outputs
     if not 0 <= link.slot < len(outputs):
         there = ", ".join(f"{number} ({output.name})" for number, output in enumerate(outputs)) or "none"
-        raise ValueError(f"{which} comes from output {shown(link.slot)} of {source}, whose outputs "
-                         f"are: {there}.")
+        raise ValueError(
+            f"{which} comes from output {shown(link.slot)} of {source}, whose outputs are: {there}."
+        )
     gives = outputs[link.slot]
     if not set(gives.type.split(",")) & set(takes.split(",")):
-        raise ValueError(f"{which} takes {takes.replace(',', ' or ')}, and output {gives.name} of {source} is "
-                         f"{gives.type.replace(',', ' or ')}; connect another output.")
+        raise ValueError(
+            f"{which} takes {takes.replace(',', ' or ')}, and output {gives.name} of {source} is "
+            f"{gives.type.replace(',', ' or ')}; connect another output."
+        )
 
 
 def _printable(name: str) -> str:

@@ -42,8 +42,9 @@ def _find(nodes: Mapping[str, Node], who: str) -> str:
     ids = found or list(nodes)
     there = ", ".join(f"{node_id} ({nodes[node_id].kind})" for node_id in ids[:MOST_NAMED])
     there += ", …" * (len(ids) > MOST_NAMED)
-    raise ValueError(f"{'Several nodes are' if found else 'No node is'} called {shown(who)}; name "
-                     f"one by its id: {there}.")
+    raise ValueError(
+        f"{'Several nodes are' if found else 'No node is'} called {shown(who)}; name one by its id: {there}."
+    )
 
 
 Settings = TypeVar("Settings", bound=Options)
@@ -63,8 +64,8 @@ class Output(Generic[Settings]):
 class Assembly:
     """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see.
 
-    With ``look`` off no file is searched for cuts, for a caller that needs no frame. ``files`` remembers what is
-    found.
+    With ``look`` off no file is searched for cuts, for a caller that needs no frame. ``files`` remembers what
+    is found.
     """
 
     def __init__(self, graph: Graph, find_video, look: bool = True, files: FileCache | None = None):
@@ -108,8 +109,10 @@ class Assembly:
         """What is connected, and what is set."""
         node, links = self.nodes[node_id], self._links[node_id]
         names = {socket.name for socket in node.inputs}
-        given = {name: self._follow(node_id, name, links[name]) if name in links else value
-                 for name, value in self.graph[node_id]["inputs"].items()}
+        given = {
+            name: self._follow(node_id, name, links[name]) if name in links else value
+            for name, value in self.graph[node_id]["inputs"].items()
+        }
         sockets = {name: value for name, value in given.items() if name in names}
         return sockets, {name: value for name, value in given.items() if name not in (*names, "packed")}
 
@@ -119,8 +122,10 @@ class Assembly:
         made = self._made[link.node].get(output)
         if made is None:
             who, other = build.label(self.nodes[node_id], node_id), build.label(source, link.node)
-            raise ValueError(f"{who}: {name} is connected to {other}, which has no {output} "
-                             f"output: its own input is not connected, or it needs ComfyUI.")
+            raise ValueError(
+                f"{who}: {name} is connected to {other}, which has no {output} "
+                f"output: its own input is not connected, or it needs ComfyUI."
+            )
         return made
 
     def _output(self, node_id: str) -> Output:

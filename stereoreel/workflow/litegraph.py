@@ -11,38 +11,79 @@ from .node_specs import BY_ID
 
 # The core nodes that bundled workflows use: input sockets, widgets, outputs.
 CORE = {
-    "GetVideoComponents": ([("video", "VIDEO")], {}, [("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")]),
+    "GetVideoComponents": (
+        [("video", "VIDEO")],
+        {},
+        [("images", "IMAGE"), ("audio", "AUDIO"), ("fps", "FLOAT")],
+    ),
     "CreateVideo": ([("images", "IMAGE"), ("audio", "AUDIO")], {"fps": "FLOAT"}, [("VIDEO", "VIDEO")]),
-    "SaveVideo": ([("video", "VIDEO")], {"filename_prefix": "STRING", "format": "COMBO", "codec": "COMBO"}, []),
+    "SaveVideo": (
+        [("video", "VIDEO")],
+        {"filename_prefix": "STRING", "format": "COMBO", "codec": "COMBO"},
+        [],
+    ),
     "LoadImage": ([], {"image": "COMBO"}, [("IMAGE", "IMAGE"), ("MASK", "MASK")]),
     "PreviewImage": ([("images", "IMAGE")], {}, []),
-    "CheckpointLoaderSimple": ([], {"ckpt_name": "COMBO"}, [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")]),
+    "CheckpointLoaderSimple": (
+        [],
+        {"ckpt_name": "COMBO"},
+        [("MODEL", "MODEL"), ("CLIP", "CLIP"), ("VAE", "VAE")],
+    ),
     "CLIPTextEncode": ([("clip", "CLIP")], {"text": "STRING"}, [("CONDITIONING", "CONDITIONING")]),
     "GrowMask": ([("mask", "MASK")], {"expand": "INT", "tapered_corners": "BOOLEAN"}, [("MASK", "MASK")]),
     "InpaintModelConditioning": (
-        [("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("vae", "VAE"), ("pixels", "IMAGE"), ("mask", "MASK")],
+        [
+            ("positive", "CONDITIONING"),
+            ("negative", "CONDITIONING"),
+            ("vae", "VAE"),
+            ("pixels", "IMAGE"),
+            ("mask", "MASK"),
+        ],
         {"noise_mask": "BOOLEAN"},
         [("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent", "LATENT")],
     ),
     "KSampler": (
-        [("model", "MODEL"), ("positive", "CONDITIONING"), ("negative", "CONDITIONING"), ("latent_image", "LATENT")],
-        {"seed": "INT", "steps": "INT", "cfg": "FLOAT", "sampler_name": "COMBO", "scheduler": "COMBO", "denoise": "FLOAT"},
+        [
+            ("model", "MODEL"),
+            ("positive", "CONDITIONING"),
+            ("negative", "CONDITIONING"),
+            ("latent_image", "LATENT"),
+        ],
+        {
+            "seed": "INT",
+            "steps": "INT",
+            "cfg": "FLOAT",
+            "sampler_name": "COMBO",
+            "scheduler": "COMBO",
+            "denoise": "FLOAT",
+        },
         [("LATENT", "LATENT")],
     ),
     "VAEDecode": ([("samples", "LATENT"), ("vae", "VAE")], {}, [("IMAGE", "IMAGE")]),
     "ImageCompositeMasked": (
-        [("destination", "IMAGE"), ("source", "IMAGE"), ("mask", "MASK")], {"x": "INT", "y": "INT", "resize_source": "BOOLEAN"},
+        [("destination", "IMAGE"), ("source", "IMAGE"), ("mask", "MASK")],
+        {"x": "INT", "y": "INT", "resize_source": "BOOLEAN"},
         [("IMAGE", "IMAGE")],
     ),
     "ImageStitch": (
         [("image1", "IMAGE"), ("image2", "IMAGE")],
-        {"direction": "COMBO", "match_image_size": "BOOLEAN", "spacing_width": "INT", "spacing_color": "COMBO"},
+        {
+            "direction": "COMBO",
+            "match_image_size": "BOOLEAN",
+            "spacing_width": "INT",
+            "spacing_color": "COMBO",
+        },
         [("IMAGE", "IMAGE")],
     ),
     "UpscaleModelLoader": ([], {"model_name": "COMBO"}, [("UPSCALE_MODEL", "UPSCALE_MODEL")]),
-    "ImageUpscaleWithModel": ([("upscale_model", "UPSCALE_MODEL"), ("image", "IMAGE")], {}, [("IMAGE", "IMAGE")]),
+    "ImageUpscaleWithModel": (
+        [("upscale_model", "UPSCALE_MODEL"), ("image", "IMAGE")],
+        {},
+        [("IMAGE", "IMAGE")],
+    ),
 }
-COLUMN, APART, TOP, BELOW = 400, 80, 220, 150  # pixels: between nodes, where the first row begins, how far below it depth is made
+# pixels: between nodes, where the first row begins, how far below it depth is made
+COLUMN, APART, TOP, BELOW = 400, 80, 220, 150
 DEPTH = ("depth", FRAMES)  # the first output of a node that makes depth and hands on no clip
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
@@ -51,7 +92,10 @@ def render(graph: Mapping[str, dict], name: str) -> dict:
     """A workflow in the canvas's format 0.4, nodes in columns by how far they are from the source."""
     links: list[list] = []
     places = _places(graph)
-    nodes = [_node(node_id, entry, graph, places[node_id], number, links) for number, (node_id, entry) in enumerate(graph.items())]
+    nodes = [
+        _node(node_id, entry, graph, places[node_id], number, links)
+        for number, (node_id, entry) in enumerate(graph.items())
+    ]
     outputs_of = {node["id"]: node["outputs"] for node in nodes}
     for link in links:
         outputs = outputs_of[link[1]]
@@ -84,7 +128,8 @@ def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
     places, columns = {}, _columns(graph)
     for node_id, entry in graph.items():
         column = columns[node_id]
-        below = _sockets(entry["class_type"])[2][:1] == [DEPTH]  # the clip's own link passes above it, not behind
+        # the clip's own link passes above it, not behind
+        below = _sockets(entry["class_type"])[2][:1] == [DEPTH]
         top = free.get(column, TOP) + BELOW * below
         free[column] = top + _height(entry) + APART
         places[node_id] = [column * COLUMN, top]
@@ -126,18 +171,26 @@ def _sockets(class_type: str) -> tuple[list[tuple[str, str]], dict[str, str], li
         return CORE[class_type]
     node = BY_ID[class_type]
     inputs = [(socket.name, socket.type) for socket in node.inputs]
-    return inputs, {option.name: _type(option) for option in node.options}, [(socket.name, socket.type) for socket in node.outputs]
+    return (
+        inputs,
+        {option.name: _type(option) for option in node.options},
+        [(socket.name, socket.type) for socket in node.outputs],
+    )
 
 
 def _type(option: Option) -> str:
     return "COMBO" if option.choices else TYPES[type(option.default)]
 
 
-def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int], number: int, links: list[list]) -> dict:
+def _node(
+    node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int], number: int, links: list[list]
+) -> dict:
     sockets, widgets, outputs = _sockets(entry["class_type"])
     given = entry["inputs"]
     slots = [{"name": name, "type": kind, "link": None} for name, kind in sockets]
-    slots += [{"name": name, "type": kind, "widget": {"name": name}, "link": None} for name, kind in widgets.items()]
+    slots += [
+        {"name": name, "type": kind, "widget": {"name": name}, "link": None} for name, kind in widgets.items()
+    ]
     for slot, socket in enumerate(slots):
         link = given.get(socket["name"])
         if isinstance(link, list):
@@ -145,7 +198,11 @@ def _node(node_id: str, entry: dict, graph: Mapping[str, dict], place: list[int]
             socket["link"] = len(links)
     values = []
     for name in filter(given.__contains__, widgets):
-        values += [0 if isinstance(given[name], list) else given[name], *(["fixed"] if name == "seed" else [])]  # what a queued run does to it
+        # what a queued run does to it
+        values += [
+            0 if isinstance(given[name], list) else given[name],
+            *(["fixed"] if name == "seed" else []),
+        ]
     return {
         "id": int(node_id),
         "type": entry["class_type"],

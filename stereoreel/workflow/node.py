@@ -81,10 +81,10 @@ def nothing(call: Call) -> Outputs:
 class Node:
     """A node's declaration; ``kind`` names the models and options of a stage, and is its name in the terminal.
 
-    The options of a node that has no models are those of a ``module`` of the engine. ``pairs``: whether it takes IMAGE
-    batches of stereo pairs, and so has the option ``packed``. ``build`` gives its outputs by socket name, and computes
-    nothing. ``sink``: whether it writes the film. ``misplaced`` says why it cannot stand where it does in an order of
-    kinds, or why the order lacks it; None where all is well.
+    The options of a node that has no models are those of a ``module`` of the engine. ``pairs``: whether it
+    takes IMAGE batches of stereo pairs, and so has the option ``packed``. ``build`` gives its outputs by
+    socket name, and computes nothing. ``sink``: whether it writes the film. ``misplaced`` says why it cannot
+    stand where it does in an order of kinds, or why the order lacks it; None where all is well.
     """
 
     id: str
@@ -124,9 +124,12 @@ class Node:
         return resolve(self.settings, options, [option for option in self.options if option.name != "packed"])
 
 
-# Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind may get later.
+# Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind
+# may get later.
 PACKED = Option(
-    "packed", "mono", "What an IMAGE batch shows: one picture a frame, or both eyes side by side. A VIDEO knows this itself.",
+    "packed",
+    "mono",
+    "What an IMAGE batch shows: one picture a frame, or both eyes side by side. A VIDEO knows this itself.",
     choices=("mono", "full SBS"),
 )
 
@@ -151,11 +154,16 @@ def label(node: Node, node_id: str) -> str:
 
 
 CLIP_IN = Socket(
-    "clip", FRAMES, "Frames: a VIDEO is worked on when somebody saves it, chunk by chunk; an IMAGE batch at once.",
+    "clip",
+    FRAMES,
+    "Frames: a VIDEO is worked on when somebody saves it, chunk by chunk; an IMAGE batch at once.",
 )
 CLIP_OUT = Socket("clip", FRAMES, "The frames, of the same type as the input.")
 FPS_IN = Socket(
-    "fps", RATE, "The rate of an IMAGE batch, as a number or like 24000/1001 (24 where nothing is connected). "
-    "A VIDEO knows its own.", True,
+    "fps",
+    RATE,
+    "The rate of an IMAGE batch, as a number or like 24000/1001 (24 where nothing is connected). "
+    "A VIDEO knows its own.",
+    True,
 )
 FPS_OUT = Socket("fps", "FLOAT", "Frames per second.")

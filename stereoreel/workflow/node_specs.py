@@ -1,6 +1,7 @@
 """Every node of the pack: the table that canvas, terminal and tests read. A node's module says all else of it.
 
-Ids, socket names and defaults are public and frozen: sockets are only ever appended, so that saved graphs never break.
+Ids, socket names and defaults are public and frozen: sockets are only ever appended, so that saved graphs
+never break.
 """
 
 from importlib import import_module

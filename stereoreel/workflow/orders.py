@@ -57,7 +57,8 @@ COMPARED: dict[str, tuple[str, ...]] = {
 def api(order: Sequence[str], note: str = "") -> dict[str, dict]:
     """The API-format workflow of an order such as ``("extract", "interpolate", "upscale", "depth", "stereo", "encode")``.
 
-    Words are kinds: ``vsr`` and ``upscale`` are the two upscalers. Raises ValueError where the order cannot run, saying what to change.
+    Words are kinds: ``vsr`` and ``upscale`` are the two upscalers. Raises ValueError where the order cannot
+    run, saying what to change.
     """
     check(order)
     graph: dict[str, dict] = {}

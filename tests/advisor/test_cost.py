@@ -67,7 +67,9 @@ class Laborious(Counting):
 @pytest.mark.parametrize("frames", [1, 7, 100, 1000])
 def test_time_is_in_proportion_and_what_happens_once_is_counted_once(frames, clock, tensor_clip, host):
     stage = Laborious(clock)
-    cost = predict(job(apply(stage, tensor_clip(frames=frames, cuts=range(60, frames, 60)))["clip"]), host, seconds=2)
+    cost = predict(
+        job(apply(stage, tensor_clip(frames=frames, cuts=range(60, frames, 60)))["clip"]), host, seconds=2
+    )
     assert cost.seconds == pytest.approx(0.5 + 0.01 * frames, rel=0.01)
     if frames > 8:  # a film that is made whole at once needs no telling apart
         assert cost.fixed == pytest.approx(0.5, rel=0.01)
@@ -93,7 +95,10 @@ def test_shots_that_cost_more_widen_the_interval(clock, tensor_clip, host):
             self.clock.seconds += 0.03 * float(chunk.mean()) * len(chunk)
             return super().labour(chunk)
 
-    even, uneven = (predict(job(apply(kind(clock), tensor_clip(frames, cuts=(400,)))["clip"]), host, seconds=4) for kind in (Laborious, Uneven))
+    even, uneven = (
+        predict(job(apply(kind(clock), tensor_clip(frames, cuts=(400,)))["clip"]), host, seconds=4)
+        for kind in (Laborious, Uneven)
+    )
     assert uneven.seconds_low < 0.5 + 0.025 * 800 < uneven.seconds_high
     assert uneven.seconds_high / uneven.seconds > 1.1 * even.seconds_high / even.seconds
 
@@ -146,7 +151,9 @@ def test_frames_that_an_encoder_looks_ahead_are_in_the_memory(tensor_clip, host)
         pytest.skip("memory is read from /proc")
     clip = tensor_clip(torch.zeros(1, 1, 1, 3).expand(500, 360, 640, 3))
     settings = job(clip).settings
-    fast, best = (growth([clip], job(clip, speed=speed).settings, 4, host, float("inf")) for speed in ("fast", "best"))
+    fast, best = (
+        growth([clip], job(clip, speed=speed).settings, 4, host, float("inf")) for speed in ("fast", "best")
+    )
     assert best > 30 * 640 * 360 * 1.5  # x264's preset slow looks 50 frames ahead
     assert best > 1.2 * fast > 0
     assert growth([clip], settings, 200, host, float("inf")) == 0
@@ -170,7 +177,8 @@ def test_chunks_that_an_excerpt_does_not_fill_are_in_the_memory(tensor_clip, hos
         list(pull(graph(excerpt), host, meter=meter))
         return [made / (2 * graph(film)[0].info.frame_bytes) for made in unfilled(graph(film), meter)]
 
-    assert lacking(8, 200) == [MOST_FRAMES - 8] * 2  # of the source, and of the one stage that follows it; a view holds nothing of its own
+    # of the source, and of the one stage that follows it; a view holds nothing of its own
+    assert lacking(8, 200) == [MOST_FRAMES - 8] * 2
     assert lacking(8, 20) == [20 - 8] * 2
     assert lacking(MOST_FRAMES + 8, 200) == [0, 0]
 
@@ -185,9 +193,11 @@ def test_disk_of_a_clip_that_repeats(repeats, tmp_path, tensor_clip, host):
 
 
 def test_a_file_with_sound(tmp_path, host):
-    shots = [moving(30, 96, 64)[:, :, ::-1 if number % 2 else 1] for number in range(8)]
+    shots = [moving(30, 96, 64)[:, :, :: -1 if number % 2 else 1] for number in range(8)]
     sound = 0.3 * np.random.default_rng(0).standard_normal((2, 240 * 1920))
-    path = write_video(tmp_path / "in.mp4", np.concatenate(shots), 25, audio=[(sound, 48000, "aac", "stereo")])
+    path = write_video(
+        tmp_path / "in.mp4", np.concatenate(shots), 25, audio=[(sound, 48000, "aac", "stereo")]
+    )
     clip = Clip(FileSource(path))
     cost = predict(job(clip), host, seconds=0.3)
     write(RenderRequest(clip, tmp_path / "whole.mp4", job(clip).settings), host)
@@ -206,7 +216,13 @@ def test_layouts_and_a_depth_video_count_with_all_their_files(layout, tensor_cli
             return clip.replace(views=2)
 
     pair = apply(Pair(lambda chunk: torch.stack([chunk, chunk])), tensor_clip(frames=80))["clip"]
-    made = job(pair, apply(Counting(work=lambda chunk: chunk[..., :1], label="Depth"), tensor_clip(frames=80, channels=1))["clip"], layout=layout)
+    made = job(
+        pair,
+        apply(Counting(work=lambda chunk: chunk[..., :1], label="Depth"), tensor_clip(frames=80, channels=1))[
+            "clip"
+        ],
+        layout=layout,
+    )
     cost = predict(made, host, seconds=0.2)
     files = write(RenderRequest(pair, tmp_path / "whole.mp4", made.settings, depth=made.depth), host)
     assert cost.disk == pytest.approx(sum(path.stat().st_size for path in files), rel=0.25)
@@ -239,5 +255,11 @@ def test_cancel_is_heard_and_leaves_nothing(after, folder, tensor_clip, tmp_path
 
 def test_it_is_told_in_words_and_numbers(clock, tensor_clip, host):
     cost = predict(job(apply(Laborious(clock, first=0.2), tensor_clip(frames=1000))["clip"]), host, seconds=2)
-    assert "about 10 s (" in cost.text() and " to 12 s) for 1000 frames" in cost.text() and "Labour takes 100 % of the time" in cost.text()
-    assert cost.figures()["seconds"] == cost.seconds and cost.figures()["stages"]["Labour"] == pytest.approx(10, rel=0.01)
+    assert (
+        "about 10 s (" in cost.text()
+        and " to 12 s) for 1000 frames" in cost.text()
+        and "Labour takes 100 % of the time" in cost.text()
+    )
+    assert cost.figures()["seconds"] == cost.seconds and cost.figures()["stages"]["Labour"] == pytest.approx(
+        10, rel=0.01
+    )

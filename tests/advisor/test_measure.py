@@ -34,7 +34,7 @@ def as_clip(tensor_clip, frames, **facts):
 def weave(fields, first):
     """Frames made of two fields of different times; ``first`` 0: the top field is shown first."""
     early, late = fields[0::2].copy(), fields[1::2]
-    early[:, 1 - first::2] = late[:, 1 - first::2]
+    early[:, 1 - first :: 2] = late[:, 1 - first :: 2]
     return early
 
 
@@ -53,7 +53,9 @@ def test_progressive_material_with_fine_stripes_is_not_interlaced(tensor_clip, h
 
 
 def test_a_files_interlacing_is_measured_as_coded(tmp_path, host):
-    path = write_video(tmp_path / "woven.mkv", weave(shown(0.5, 24), 0), options={"x264-params": "tff=1:crf=18"})
+    path = write_video(
+        tmp_path / "woven.mkv", weave(shown(0.5, 24), 0), options={"x264-params": "tff=1:crf=18"}
+    )
     assert measure(opened(path), host).findings["interlaced"].value == 1
 
 
@@ -98,7 +100,9 @@ def test_a_still_picture_is_called_that(tensor_clip, host):
 def test_motion_is_in_the_clips_pixels(tensor_clip, host):
     scene = street(3, 768, 96, camera=Camera(pan=(6, 0)))
     found = measure(tensor_clip(scene.clip(5)[0]), host).findings
-    assert found["motion"].value == pytest.approx(6, rel=0.1) and found["large_motion"].value == pytest.approx(6, rel=0.2)
+    assert found["motion"].value == pytest.approx(6, rel=0.1) and found[
+        "large_motion"
+    ].value == pytest.approx(6, rel=0.2)
 
 
 def test_flicker_is_found_and_noise_and_motion_are_not_flicker(tensor_clip, host):
@@ -106,14 +110,19 @@ def test_flicker_is_found_and_noise_and_motion_are_not_flicker(tensor_clip, host
     random = np.random.default_rng(0)
     pumping = steady + 6 * (-1.0) ** np.arange(12)[:, None, None, None]
     blobs = np.kron(random.normal(0, 8, (12, 20, 32)), np.ones((8, 8)))[..., None]
-    values = [measure(as_clip(tensor_clip, np.clip(frames, 0, 255)), host).findings["flicker"].value
-              for frames in (steady, steady + random.normal(0, 8, steady.shape), pumping, steady + blobs)]
+    values = [
+        measure(as_clip(tensor_clip, np.clip(frames, 0, 255)), host).findings["flicker"].value
+        for frames in (steady, steady + random.normal(0, 8, steady.shape), pumping, steady + blobs)
+    ]
     assert values[0] < 1 and values[1] < 1.5 and values[2] == pytest.approx(12, rel=0.25) and values[3] > 4
 
 
 def test_cuts_are_those_the_clip_knows_or_are_estimated(tensor_clip, host):
     two = np.concatenate([shown(frames=6), shown(frames=6)[:, ::-1, ::-1]])
-    found = [measure(as_clip(tensor_clip, two, fps=Fraction(6), cuts=cuts), host).findings["cuts"] for cuts in ((), (6,))]
+    found = [
+        measure(as_clip(tensor_clip, two, fps=Fraction(6), cuts=cuts), host).findings["cuts"]
+        for cuts in ((), (6,))
+    ]
     assert found[0].value == pytest.approx(60 * 6 / 11) and found[1].value == 30 and "1 cut" in found[1].text
 
 
@@ -132,7 +141,9 @@ def test_no_more_is_decoded_than_is_sampled(tensor_clip, host):
 
 
 def test_a_file_is_not_searched_for_cuts(tmp_path, host):
-    source = FileSource(write_video(tmp_path / "short.mp4", shown(frames=8)), tick=lambda done, total: pytest.fail("searched"))
+    source = FileSource(
+        write_video(tmp_path / "short.mp4", shown(frames=8)), tick=lambda done, total: pytest.fail("searched")
+    )
     assert measure(Clip(source), host).seen == 8
 
 

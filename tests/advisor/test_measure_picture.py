@@ -19,7 +19,9 @@ from stereoreel.media.read.decode import FileSource
 def footage(real_clip, count=1, half=False):
     """Frames of the real 720p clip, float ``[N, H, W, 3]`` in 0..1; ``half`` its size, at which it is sharp."""
     with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
-        frames = [frame.to_ndarray(format="rgb24") for _, frame in zip(range(count), container.decode(video=0))]
+        frames = [
+            frame.to_ndarray(format="rgb24") for _, frame in zip(range(count), container.decode(video=0))
+        ]
     frames = torch.from_numpy(np.stack(frames)).float() / 255
     return resize(frames, 360, 640, "area") if half else frames
 
@@ -90,16 +92,25 @@ def rising(values):
 
 @pytest.mark.parametrize("real", [False, True])
 def test_blockiness_rises_with_crf(real, real_clip, tmp_path, tensor_clip, host):
-    frames = resize(footage(real_clip, 8), 270, 480, "area") if real else scene(216, 8)  # at half size its own blocks would be 8x8
+    # at half size its own blocks would be 8x8
+    frames = resize(footage(real_clip, 8), 270, 480, "area") if real else scene(216, 8)
     codes = (frames * 255).round().clamp(0, 255).numpy().astype(np.uint8)
-    values = [blockiness(coded(tmp_path / f"{crf}.mp4", codes, {"crf": str(crf)}), host) for crf in (18, 23, 28, 33, 38, 45)]
+    values = [
+        blockiness(coded(tmp_path / f"{crf}.mp4", codes, {"crf": str(crf)}), host)
+        for crf in (18, 23, 28, 33, 38, 45)
+    ]
     assert blockiness(tensor_clip(rounded(frames)), host) < 0.1 and rising(values)
     assert values[0] < 0.1 and values[3] < STRONG < values[4]  # whatever the material
 
 
 def test_blockiness_rises_with_the_quantiser_of_mpeg4(tmp_path, host):
     codes = (scene(216, 4) * 255).round().numpy().astype(np.uint8)
-    values = [blockiness(coded(tmp_path / f"{q}.mp4", codes, {"qmin": str(q), "qmax": str(q), "b": "50M"}, "mpeg4"), host) for q in (2, 5, 12, 31)]
+    values = [
+        blockiness(
+            coded(tmp_path / f"{q}.mp4", codes, {"qmin": str(q), "qmax": str(q), "b": "50M"}, "mpeg4"), host
+        )
+        for q in (2, 5, 12, 31)
+    ]
     assert rising(values) and values[-1] > 0.6
 
 
@@ -112,7 +123,14 @@ def enlarged(frames, height, width, how):
     import cv2
 
     method = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}[how]
-    return rounded(torch.stack([torch.from_numpy(cv2.resize(frame.numpy(), (width, height), interpolation=method)) for frame in frames]))
+    return rounded(
+        torch.stack(
+            [
+                torch.from_numpy(cv2.resize(frame.numpy(), (width, height), interpolation=method))
+                for frame in frames
+            ]
+        )
+    )
 
 
 def resolution(clip, host):
@@ -133,7 +151,11 @@ def resolution(clip, host):
 def test_resolution_is_right_within_a_tenth(how, share, real, real_clip, tensor_clip, host):
     full = footage(real_clip, half=True) if real else scene(288)
     height, width = full.shape[1:3]
-    small = resize(full, round(share * height), round(share * width), "area") if real else scene(round(share * 288))
+    small = (
+        resize(full, round(share * height), round(share * width), "area")
+        if real
+        else scene(round(share * 288))
+    )
     found = resolution(tensor_clip(enlarged(small, height, width, how)), host)
     assert found.value == pytest.approx(share * height, rel=0.1)
     assert f"{round(share * height)} lines" in found.text
@@ -170,4 +192,14 @@ def test_a_window_of_a_large_clip_takes_little_memory(tensor_clip, host):
 def test_everything_at_once_on_a_file(tmp_path, host):
     codes = (scene(180, 8) * 255).round().numpy().astype(np.uint8)
     found = measure(coded(tmp_path / "all.mp4", codes, {"crf": "20"}), host).findings
-    assert set(found) == {"noise", "blockiness", "resolution", "interlaced", "duplicates", "motion", "large_motion", "flicker", "cuts"}
+    assert set(found) == {
+        "noise",
+        "blockiness",
+        "resolution",
+        "interlaced",
+        "duplicates",
+        "motion",
+        "large_motion",
+        "flicker",
+        "cuts",
+    }

@@ -23,12 +23,25 @@ from stereoreel.workflow import orders
 from stereoreel.workflow.node_specs import BY_ID
 
 HD = ClipInfo(1920, 1080, Fraction(25), 5000)
-CLEAN = {"noise": 0.5, "blockiness": 0.02, "resolution": 1080.0, "interlaced": 0.0, "duplicates": 0.0, "motion": 2.0, "large_motion": 12.0,
-         "flicker": 0.3, "cuts": 12.0}
+CLEAN = {
+    "noise": 0.5,
+    "blockiness": 0.02,
+    "resolution": 1080.0,
+    "interlaced": 0.0,
+    "duplicates": 0.0,
+    "motion": 2.0,
+    "large_motion": 12.0,
+    "flicker": 0.3,
+    "cuts": 12.0,
+}
 
 
 def advised(host, info=HD, **found):
-    return verdict(info, {name: Finding(value, "", f"{name} is {value}.") for name, value in {**CLEAN, **found}.items()}, host)
+    return verdict(
+        info,
+        {name: Finding(value, "", f"{name} is {value}.") for name, value in {**CLEAN, **found}.items()},
+        host,
+    )
 
 
 def value_of(found, what):
@@ -41,12 +54,17 @@ def test_a_clean_source_is_upscaled_directly_before_depth(host):
     assert found.kinds.index("interpolate") < found.kinds.index("vsr") == found.kinds.index("depth") - 1
 
 
-@pytest.mark.parametrize("dirt, word, other", [
-    ({"noise": 8.0}, "noise", "depth first"),
-    ({"blockiness": 0.6}, "compression", "depth first"),
-    ({"flicker": 5.0}, "flicker", "upscale last"),
-])
-def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees_neighbours(host, dirt, word, other):
+@pytest.mark.parametrize(
+    "dirt, word, other",
+    [
+        ({"noise": 8.0}, "noise", "depth first"),
+        ({"blockiness": 0.6}, "compression", "depth first"),
+        ({"flicker": 5.0}, "flicker", "upscale last"),
+    ],
+)
+def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees_neighbours(
+    host, dirt, word, other
+):
     found = advised(host, **dirt)
     assert found.order == "default" and found.kinds[0] == "vsr" and found.alternative.value == other
     assert all(word in why for why in (found.choices[0].why, found.alternative.why))
@@ -54,12 +72,17 @@ def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees
 
 def test_a_file_that_was_enlarged_is_shrunk_to_what_it_holds(host):
     found = advised(host, resolution=540.0)
-    assert found.options["extract"] == {"max_side": 960} and "540" in next(choice.why for choice in found.choices if choice.what == "size")
+    assert found.options["extract"] == {"max_side": 960} and "540" in next(
+        choice.why for choice in found.choices if choice.what == "size"
+    )
     assert "extract" not in advised(host, resolution=1000.0).options
 
 
 def test_what_is_not_sure_decides_nothing(host):
-    unsure = {"resolution": Finding(300.0, "lines", "Cannot be told.", False), "noise": Finding(9.0, "levels", "Cannot be told.", False)}
+    unsure = {
+        "resolution": Finding(300.0, "lines", "Cannot be told.", False),
+        "noise": Finding(9.0, "levels", "Cannot be told.", False),
+    }
     found = verdict(HD, {**{name: Finding(value, "", "") for name, value in CLEAN.items()}, **unsure}, host)
     assert found.order == "upscale before depth" and "extract" not in found.options
 
@@ -71,7 +94,10 @@ def test_4k_is_not_enlarged(host):
 
 def test_smooth_film_is_not_interpolated_and_repeats_are_moved_past(host):
     fast = HD.replace(fps=Fraction(60))
-    assert "interpolate" not in advised(host, fast).kinds and value_of(advised(host, fast), "interpolation") == "none"
+    assert (
+        "interpolate" not in advised(host, fast).kinds
+        and value_of(advised(host, fast), "interpolation") == "none"
+    )
     assert advised(host, fast, duplicates=0.5).options["interpolate"]["duplicates"] == "smooth"
 
 
@@ -80,8 +106,15 @@ def test_large_motion_is_looked_for_at_half_the_size(host):
     assert "scale" not in advised(host).options.get("interpolate", {})
 
 
-@pytest.mark.parametrize("found", [{}, {"noise": 9.0, "duplicates": 0.2}, {"resolution": 400.0, "flicker": 4.0}, {"interlaced": 1.0}])
-@pytest.mark.parametrize("info", [HD, HD.replace(width=176, height=144), HD.replace(width=7680, height=4320, fps=Fraction(60))], ids=str)
+@pytest.mark.parametrize(
+    "found",
+    [{}, {"noise": 9.0, "duplicates": 0.2}, {"resolution": 400.0, "flicker": 4.0}, {"interlaced": 1.0}],
+)
+@pytest.mark.parametrize(
+    "info",
+    [HD, HD.replace(width=176, height=144), HD.replace(width=7680, height=4320, fps=Fraction(60))],
+    ids=str,
+)
 def test_every_advice_is_an_order_with_options_there_are(host, info, found):
     made = advised(host, info, **{"resolution": float(info.height), **found})
     graph = orders.api(("extract", *made.kinds, "encode"))
@@ -100,14 +133,32 @@ def test_real_clips_are_called_what_they_are(name, lines, host, real_clip):
     clip = Clip(FileSource(real_clip(name), cuts=False))
     measured = measure(clip, host, samples=3)
     found = verdict(measured.info, measured.findings, host)
-    assert found.order == "upscale before depth" and abs(measured.findings["resolution"].value / lines - 1) < 0.1
+    assert (
+        found.order == "upscale before depth" and abs(measured.findings["resolution"].value / lines - 1) < 0.1
+    )
     assert ("extract" in found.options) == (lines < clip.info.height)
 
 
 def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(real_clip, tmp_path, capsys):
     folder = tmp_path / "advice"
     clip = str(real_clip("carphone_pristine.mp4"))
-    assert main(["advise", clip, "--output", str(folder), "--samples", "2", "--calibration", "1", "--device", "cpu"]) == 0
+    assert (
+        main(
+            [
+                "advise",
+                clip,
+                "--output",
+                str(folder),
+                "--samples",
+                "2",
+                "--calibration",
+                "1",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     told = capsys.readouterr().out
     assert "176x144" in told and "Recommended: extract → " in told and "Cost: On this machine" in told
     figures = json.loads((folder / "advice.json").read_text())
@@ -116,19 +167,44 @@ def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(re
     assert json.loads(shown.text["workflow"]) == json.loads((folder / "workflow.json").read_text())
     graph = workflow.read(folder / "workflow.api.json")
     assert graph["1"]["inputs"]["video"] == "carphone_pristine.mp4"
-    assert main(["run", str(folder / "workflow.api.json"), "--input", clip, "--output", str(tmp_path / "made.mp4"), "--set", "extract.duration=0.1",
-                 "--device", "cpu"]) == 0
+    assert (
+        main(
+            [
+                "run",
+                str(folder / "workflow.api.json"),
+                "--input",
+                clip,
+                "--output",
+                str(tmp_path / "made.mp4"),
+                "--set",
+                "extract.duration=0.1",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
 
 
 def test_the_workflow_opens_what_was_measured(real_clip, host):
-    clip = extract.open_file(real_clip("carphone_pristine.mp4"), resolve(extract.OPTIONS, {"start": 1, "duration": 1, "max_side": 88}), "Extract")
+    clip = extract.open_file(
+        real_clip("carphone_pristine.mp4"),
+        resolve(extract.OPTIONS, {"start": 1, "duration": 1, "max_side": 88}),
+        "Extract",
+    )
     found = advise(clip, resolve(OPTIONS, {"samples": 1, "calibration": 0}), host, "a part")
     opened = found.graph["1"]["inputs"]
-    assert opened["duration"] == pytest.approx(1, abs=0.04) and opened["start"] == pytest.approx(1, abs=0.04) and opened["max_side"] == 88
+    assert (
+        opened["duration"] == pytest.approx(1, abs=0.04)
+        and opened["start"] == pytest.approx(1, abs=0.04)
+        and opened["max_side"] == 88
+    )
 
 
 def test_a_pair_of_eyes_is_refused(tensor_clip, host):
-    eyes = apply(Plan("stereo", {"model": "builtin"}, "stereo"), tensor_clip(), tensor_clip(channels=1))["clip"]
+    eyes = apply(Plan("stereo", {"model": "builtin"}, "stereo"), tensor_clip(), tensor_clip(channels=1))[
+        "clip"
+    ]
     with pytest.raises(ValueError, match="connect the source"):
         advise(eyes, resolve(OPTIONS, {}), host, "a pair")
 
@@ -146,7 +222,19 @@ def test_black_frames_are_no_obstacle(tensor_clip, host):
 
 
 def test_figures_can_be_printed_for_machines(real_clip, tmp_path, capsys):
-    main(["advise", str(real_clip("carphone_pristine.mp4")), "--output", str(tmp_path), "--samples", "1", "--calibration", "0", "--json"])
+    main(
+        [
+            "advise",
+            str(real_clip("carphone_pristine.mp4")),
+            "--output",
+            str(tmp_path),
+            "--samples",
+            "1",
+            "--calibration",
+            "0",
+            "--json",
+        ]
+    )
     assert json.loads(capsys.readouterr().out)["cost"] is None
 
 

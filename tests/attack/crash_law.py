@@ -64,14 +64,24 @@ class Scene:
 
     def harm(self) -> list[str]:
         """What was done to files that are none of ours."""
-        found = [f"{name} was changed" for name in FOREIGN if (self.work / name).read_text() != f"{name} is somebody's"]
-        same = all((self.work / file.name).read_bytes() == file.read_bytes() for file in self.template.iterdir())
+        found = [
+            f"{name} was changed"
+            for name in FOREIGN
+            if (self.work / name).read_text() != f"{name} is somebody's"
+        ]
+        same = all(
+            (self.work / file.name).read_bytes() == file.read_bytes() for file in self.template.iterdir()
+        )
         return found + ([] if same else ["an input was changed"])
 
     def left(self) -> list[str]:
         """What is there that was not, but for what the command makes."""
         known = {*FOREIGN, *(file.name for file in self.template.iterdir()), self.made.name}
-        return sorted(str(path.relative_to(self.work)) for path in self.work.rglob("*") if path.relative_to(self.work).parts[0] not in known)
+        return sorted(
+            str(path.relative_to(self.work))
+            for path in self.work.rglob("*")
+            if path.relative_to(self.work).parts[0] not in known
+        )
 
 
 def forked(scene: Scene, number: int, mode: int) -> tuple[int, int, str]:
@@ -82,7 +92,9 @@ def forked(scene: Scene, number: int, mode: int) -> tuple[int, int, str]:
         said = os.open(os.devnull, os.O_WRONLY)
         os.dup2(said, 1)
         os.dup2(os.open(scene.work.parent / "said.txt", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
-        FAULTY.faulty_arm(str(scene.work).encode(), number, mode, errno.ENOSPC if mode == MODES["full"] else errno.EIO)
+        FAULTY.faulty_arm(
+            str(scene.work).encode(), number, mode, errno.ENOSPC if mode == MODES["full"] else errno.EIO
+        )
         status = scene.run()
         sys.stderr.flush()
         os.write(writing, str(FAULTY.faulty_count()).encode())
@@ -109,7 +121,8 @@ def attack(scene: Scene, mode: str, number: int, wanted: str) -> list[str]:
     scene.fresh()
     status, count, said = forked(scene, number, MODES[mode])
     found = scene.harm()
-    over = scene.command == "fetch" and status == 0 and count < number  # blocks come as the network gives them
+    # blocks come as the network gives them
+    over = scene.command == "fetch" and status == 0 and count < number
     if mode in ("kill", "torn") and status != -signal.SIGKILL and not over:
         found.append(f"was not killed but ended with {status}")
     if status > 0 and ("Traceback" in said or "[Errno" in said or not said.strip()):
@@ -118,7 +131,8 @@ def attack(scene: Scene, mode: str, number: int, wanted: str) -> list[str]:
     if complete and content(scene.made) != wanted:
         found.append("left a damaged file under the final name")
     again, _, said = forked(scene, 0, 0)
-    refused = again == 1 and complete and "already exists" in said  # a run that was stopped between completion and exit
+    # a run that was stopped between completion and exit
+    refused = again == 1 and complete and "already exists" in said
     if again and not refused:
         found.append(f"did not complete the second time: {said[-300:]!r}")
     if not scene.made.exists() or content(scene.made) != wanted:

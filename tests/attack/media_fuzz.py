@@ -1,6 +1,7 @@
 """Run the media fuzz: workers that take case after case, and a new one where a case ends its worker.
 
-``python -m attack.media_fuzz FIRST:LAST`` (with the pack and its tests in PYTHONPATH) prints what came of a range.
+``python -m attack.media_fuzz FIRST:LAST`` (with the pack and its tests in PYTHONPATH) prints what came of a
+range.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Open, decode and write damaged files in a process of its own, which a mutant may crash, stop or fill.
 
-``python -m attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is its outcome,
-frames, a sentence, or what was worse.
+``python -m attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is its
+outcome, frames, a sentence, or what was worse.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Whatever operation on a file fails, and wherever the process is killed: nothing of the user's is touched, and the same command completes.
 
-Every operation of a whole run, film and fetch is spoilt in turn, as SQLite's tests do: some of them in the suite, all of them with
-STEREOREEL_ATTACK=all. Between two operations nothing changes on the disk, so that these are all the moments there are.
+Every operation of a whole run, film and fetch is spoilt in turn, as SQLite's tests do: some of them in the
+suite, all of them with STEREOREEL_ATTACK=all. Between two operations nothing changes on the disk, so that
+these are all the moments there are.
 """
 
 import json
@@ -21,11 +22,16 @@ HERE = Path(__file__).parent
 ALL = os.environ.get("STEREOREEL_ATTACK") == "all"
 GRAPH = {
     "1": {"class_type": "StereoReelExtract", "inputs": {"video": "source.mp4", "cuts": False}},
-    "2": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["1", 0], "model": "builtin", "multiplier": 1, "cuts": "4, 7"}},
+    "2": {
+        "class_type": "StereoReelInterpolate",
+        "inputs": {"clip": ["1", 0], "model": "builtin", "multiplier": 1, "cuts": "4, 7"},
+    },
     "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0], "format": "ffv1"}},
 }
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or not shutil.which("cc"), reason="needs Linux and a C compiler"
+)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +55,9 @@ def fetches(tmp_path_factory):
     folder = tmp_path_factory.mktemp("fetches")
     (folder / "template").mkdir()
     with serving() as shop:
-        (folder / "template" / "offer.json").write_text(json.dumps({**asdict(offered(shop)), "file": "net.bin"}))
+        (folder / "template" / "offer.json").write_text(
+            json.dumps({**asdict(offered(shop)), "file": "net.bin"})
+        )
         yield folder
 
 

@@ -258,7 +258,10 @@ def test_samples_that_are_no_numbers_are_silent(tmp_path, host):
     waveform = torch.from_numpy(tone(0.4))
     waveform[:, 5000] = float("nan")
     target = tmp_path / "out.mp4"
-    write(RenderRequest(Clip(FileSource(path, cuts=False)), target, settings(), audio=Samples(waveform, 48000)), host)
+    write(
+        RenderRequest(Clip(FileSource(path, cuts=False)), target, settings(), audio=Samples(waveform, 48000)),
+        host,
+    )
     assert pictures(target) == 10
 
 

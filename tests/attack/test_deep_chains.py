@@ -45,7 +45,9 @@ def chain(count: int, *kinds: str) -> dict:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "in.mkv"
-    write_video(path, np.random.default_rng(0).integers(0, 255, (3, 8, 16, 3), np.uint8), Fraction(25), "ffv1", "bgr0")
+    write_video(
+        path, np.random.default_rng(0).integers(0, 255, (3, 8, 16, 3), np.uint8), Fraction(25), "ffv1", "bgr0"
+    )
     return path
 
 
@@ -57,7 +59,9 @@ def pictures(path) -> np.ndarray:
 @pytest.mark.parametrize("command", ["run", "film"])
 def test_two_thousand_nodes_run_and_give_the_frames_of_one(command, video, tmp_path):
     for count in (LONG, 1):
-        (tmp_path / f"{count}.json").write_text(json.dumps(chain(count, "StereoReelRealESRGAN", "StereoReelCompare", "StereoReelInterpolate")))
+        (tmp_path / f"{count}.json").write_text(
+            json.dumps(chain(count, "StereoReelRealESRGAN", "StereoReelCompare", "StereoReelInterpolate"))
+        )
         output = ["--input", str(video), "--output", str(tmp_path / f"{count}.mkv")]
         assert main([command, str(tmp_path / f"{count}.json"), *output]) == 0
     assert np.array_equal(pictures(tmp_path / f"{LONG}.mkv"), pictures(tmp_path / "1.mkv"))
@@ -86,7 +90,10 @@ def test_the_canvas_form_of_two_thousand_nodes():
     shown = litegraph.render({str(int(key) + 1) if key.isdigit() else "9999": {**node, "inputs": {
         name: [str(int(value[0]) + 1), value[1]] if isinstance(value, list) else value for name, value in node["inputs"].items()}}
         for key, node in chain(LONG, "StereoReelCompare").items()}, "long")  # fmt: skip
-    assert len(shown["nodes"]) == LONG + 2 and max(node["pos"][0] for node in shown["nodes"]) == (LONG + 1) * litegraph.COLUMN
+    assert (
+        len(shown["nodes"]) == LONG + 2
+        and max(node["pos"][0] for node in shown["nodes"]) == (LONG + 1) * litegraph.COLUMN
+    )
 
 
 class Late(Counting):
@@ -116,8 +123,12 @@ STAGES = {
     "plain": lambda newest, before, first: apply(Counting(lambda chunk: chunk), newest)["clip"],
     "look-ahead": lambda newest, before, first: apply(Late(None), newest)["clip"],
     "diamonds": lambda newest, before, first: apply(Counting(lambda one, other: one), newest, before)["clip"],
-    "from the first": lambda newest, before, first: apply(Counting(lambda one, other: other), first, newest)["clip"],
-    "late and not": lambda newest, before, first: apply(Counting(lambda one, other: one), apply(Late(None), newest)["clip"], newest)["clip"],
+    "from the first": lambda newest, before, first: apply(Counting(lambda one, other: other), first, newest)[
+        "clip"
+    ],
+    "late and not": lambda newest, before, first: apply(
+        Counting(lambda one, other: one), apply(Late(None), newest)["clip"], newest
+    )["clip"],
     "compare": lambda newest, before, first: compare(newest, before, SPLIT, "Compare"),
 }
 

@@ -53,13 +53,19 @@ def path(interrupted, tmp_path):
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 # What a job may remove
 
 
-@pytest.mark.parametrize("foreign", ["thesis.txt", "sub/thesis.txt", "cuts.json", "units/00000.json", "0badf00d0bad/thesis.txt"])
+@pytest.mark.parametrize(
+    "foreign", ["thesis.txt", "sub/thesis.txt", "cuts.json", "units/00000.json", "0badf00d0bad/thesis.txt"]
+)
 def test_a_folder_that_holds_something_else_is_refused(video, tmp_path, foreign):
     job = tmp_path / "out"
     (job / foreign).parent.mkdir(parents=True)
@@ -93,7 +99,9 @@ def test_what_someone_put_into_a_job_stays(path, video, wanted):
         note.parent.mkdir(exist_ok=True)
         note.write_text("mine")
     assert make(video, job / "film.mp4", folder=job) == [job / "film.mp4"]
-    assert [path for path in sorted(job.rglob("*")) if path.is_file()] == sorted([*notes, job / "film.mp4", job / MARK])
+    assert [path for path in sorted(job.rglob("*")) if path.is_file()] == sorted(
+        [*notes, job / "film.mp4", job / MARK]
+    )
     assert all(note.read_text() == "mine" for note in notes)
 
 
@@ -104,7 +112,11 @@ def test_links_in_a_job_are_not_followed(path, video, which, tmp_path):
     for name in ("00000.json", "00007.0.nut", "job.json", "unit"):
         (album / name).write_text("mine")
     [identity] = job_folder(path).glob("*/")
-    place = {"identity": identity, "units": identity / "units", "a unit of a worker": identity / "units" / "unit-abcdefgh"}[which]
+    place = {
+        "identity": identity,
+        "units": identity / "units",
+        "a unit of a worker": identity / "units" / "unit-abcdefgh",
+    }[which]
     if place.exists():
         shutil.rmtree(place)
     os.symlink(album, place)
@@ -128,7 +140,18 @@ def test_nothing_is_left_of_a_job_in_a_folder_that_was_empty(video, tmp_path):
 
 def command(path: Path, video: Path, tmp_path: Path) -> list[str]:
     (tmp_path / "graph.json").write_text(json.dumps(graph()))
-    return ["film", str(tmp_path / "graph.json"), "--input", str(video), "--output", str(path), "--unit", "8", "--device", "cpu"]
+    return [
+        "film",
+        str(tmp_path / "graph.json"),
+        "--input",
+        str(video),
+        "--output",
+        str(path),
+        "--unit",
+        "8",
+        "--device",
+        "cpu",
+    ]
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["finished", "killed between completion and exit"])
@@ -162,7 +185,11 @@ def test_another_film_is_not_taken_for_it(video, tmp_path, capsys, change):
         film.write_bytes(video.read_bytes())
     before = film.read_bytes()
     assert main(words) == 1
-    assert "already exists" in capsys.readouterr().err and film.read_bytes() == before and not job_folder(film).exists()
+    assert (
+        "already exists" in capsys.readouterr().err
+        and film.read_bytes() == before
+        and not job_folder(film).exists()
+    )
     assert main([*words, "--overwrite"]) == 0 and film.read_bytes() != before
 
 
@@ -243,7 +270,10 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-@pytest.mark.parametrize("file", ["cuts.json", "*/job.json", "*/units/00000.json", "*/units/00000.0.nut", "*/journal.txt", MARK, "*/lock"])
+@pytest.mark.parametrize(
+    "file",
+    ["cuts.json", "*/job.json", "*/units/00000.json", "*/units/00000.0.nut", "*/journal.txt", MARK, "*/lock"],
+)
 def test_a_damaged_job_goes_on(path, video, wanted, file, damage):
     [spoilt] = job_folder(path).glob(file)
     spoilt.write_bytes(DAMAGE[damage](spoilt.read_bytes()))
@@ -286,11 +316,22 @@ def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, 
     changed(record, **changes)
     said = []
     make(video, path, keep=True, said=said)
-    assert said[0].startswith("Unit 0 ") and hashes(path) == wanted and (tmp_path / "thesis.txt").read_text() == "mine"
+    assert (
+        said[0].startswith("Unit 0 ")
+        and hashes(path) == wanted
+        and (tmp_path / "thesis.txt").read_text() == "mine"
+    )
 
 
-@pytest.mark.parametrize("files", [lambda files: files[:1], lambda files: [*files, files[0]],
-                                   lambda files: [{**one, "ahead": -9} for one in files], lambda files: files[::-1]])
+@pytest.mark.parametrize(
+    "files",
+    [
+        lambda files: files[:1],
+        lambda files: [*files, files[0]],
+        lambda files: [{**one, "ahead": -9} for one in files],
+        lambda files: files[::-1],
+    ],
+)
 def test_a_record_with_other_files_is_made_again(video, tmp_path, files):
     path, made = tmp_path / "film_L.mp4", graph(layout="two_files")
     make(video, path, made, keep=True)
@@ -320,7 +361,9 @@ def test_the_record_of_another_unit_is_made_again(path, video, wanted):
     assert said[0].startswith("Unit 1 ") and hashes(path) == wanted
 
 
-@pytest.mark.parametrize("places", [[3, 2], [0, 5], [-1], [10**30], ["x"], [1.5], [True], "abc", None, [99999]])
+@pytest.mark.parametrize(
+    "places", [[3, 2], [0, 5], [-1], [10**30], ["x"], [1.5], [True], "abc", None, [99999]]
+)
 def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
     """Cuts are found in the source here, so that what was written down matters."""
     made = graph()
@@ -328,7 +371,16 @@ def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
     del made["2"]["inputs"]["cuts"]
     make(video, tmp_path / "whole.mp4", made, keep=True)
     (tmp_path / "graph.json").write_text(json.dumps(made))
-    words = ["film", str(tmp_path / "graph.json"), "--input", str(video), "--output", str(tmp_path / "film.mp4"), "--device", "cpu"]
+    words = [
+        "film",
+        str(tmp_path / "graph.json"),
+        "--input",
+        str(video),
+        "--output",
+        str(tmp_path / "film.mp4"),
+        "--device",
+        "cpu",
+    ]
     assert main([*words, "--keep-job"]) == 0
     shutil.rmtree(next(job_folder(tmp_path / "film.mp4").glob("*/")))
     (tmp_path / "film.mp4").unlink()

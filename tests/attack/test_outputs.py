@@ -47,8 +47,14 @@ def encode(**options) -> None:
 
 def everything() -> dict[str, bytes | str]:
     """Every file, link and folder below here."""
-    return {str(path): os.readlink(path) if path.is_symlink() else path.read_bytes() if path.is_file() else "folder"
-            for path in sorted(Path().rglob("*"))}
+    return {
+        str(path): os.readlink(path)
+        if path.is_symlink()
+        else path.read_bytes()
+        if path.is_file()
+        else "folder"
+        for path in sorted(Path().rglob("*"))
+    }
 
 
 def refused(capsys, *command: str) -> str:
@@ -116,7 +122,11 @@ def test_an_output_that_exists_is_kept(folder, capsys, command, what):
             encode(depth=["2", 0])
             Path("out_depth.mp4").write_text("mine")
     said = refused(capsys, command[0], "graph.json", "--input", SOURCE, "--output", "out.mp4")
-    assert "not an ordinary file" in said if what == "pipe" else "already exists. Choose another name, or replace it with --overwrite" in said
+    assert (
+        "not an ordinary file" in said
+        if what == "pipe"
+        else "already exists. Choose another name, or replace it with --overwrite" in said
+    )
 
 
 @pytest.mark.parametrize("command", ["run", "film"])
@@ -127,7 +137,22 @@ def test_overwrite_replaces_the_name_and_never_what_a_link_leads_to(folder, comm
         os.symlink("thesis.txt", "out.mp4")
     else:
         Path("out.mp4").write_text("yesterday's")
-    assert main([command, "graph.json", "--input", SOURCE, "--output", "out.mp4", "--overwrite", "--device", "cpu"]) == 0
+    assert (
+        main(
+            [
+                command,
+                "graph.json",
+                "--input",
+                SOURCE,
+                "--output",
+                "out.mp4",
+                "--overwrite",
+                "--device",
+                "cpu",
+            ]
+        )
+        == 0
+    )
     assert Path("thesis.txt").read_text() == "mine" and not Path("out.mp4").is_symlink()
     assert Path("out.mp4").read_bytes()[4:8] == b"ftyp"
     assert sorted(os.listdir()) == sorted([SOURCE, "graph.json", "out.mp4", "thesis.txt"])
@@ -156,7 +181,9 @@ def test_a_number_is_free_only_if_all_its_names_are(folder, capsys):
     assert "movie_00002" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("metrics", [SOURCE, "graph.json", "out.mp4", "thesis.txt", "dangling", "out.mp4.job", "m" * 250])
+@pytest.mark.parametrize(
+    "metrics", [SOURCE, "graph.json", "out.mp4", "thesis.txt", "dangling", "out.mp4.job", "m" * 250]
+)
 def test_metrics_replace_nothing_but_metrics(folder, capsys, metrics):
     Path("thesis.txt").write_text("mine")
     os.symlink("nowhere", "dangling")
@@ -187,11 +214,15 @@ def test_two_runs_do_not_write_one_output(folder, video):
 
     def second(chunks):
         if not refusals:
-            with pytest.raises(BlockingIOError, match=r"out\.mp4 is in use by process \d+ on .*\. Wait for it, stop it") as error:
+            with pytest.raises(
+                BlockingIOError, match=r"out\.mp4 is in use by process \d+ on .*\. Wait for it, stop it"
+            ) as error:
                 write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"))
             refusals.append(error)
 
-    assert write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), Hearing(chunk=second)) == [Path("out.mp4")]
+    assert write(
+        RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), Hearing(chunk=second)
+    ) == [Path("out.mp4")]
     assert refusals and sorted(os.listdir()) == sorted([SOURCE, "graph.json", "out.mp4"])
 
 
@@ -209,19 +240,23 @@ def test_parts_that_are_not_ours_stay(folder, video, size_mb):
     Path("thesis.txt").write_text("mine")
     os.symlink("thesis.txt", "out.mp4.part")
     Path("out.mp4.0badf00d.part").write_text("mine")
-    Path(".out.mp4.lock").write_bytes(files.HELD + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n")
+    Path(".out.mp4.lock").write_bytes(
+        files.HELD + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n"
+    )
     job = sink(video, json.loads(Path("graph.json").read_text()))
     settings = replace(job.settings, size_mb=float(size_mb))
     write(RenderRequest(job.clip, Path("out.mp4"), settings), Headless("cpu"))
-    assert {path: Path(path).read_text() for path in ("thesis.txt", "out.mp4.0badf00d.part")} == dict.fromkeys(
-        ("thesis.txt", "out.mp4.0badf00d.part"), "mine"
-    )
+    assert {
+        path: Path(path).read_text() for path in ("thesis.txt", "out.mp4.0badf00d.part")
+    } == dict.fromkeys(("thesis.txt", "out.mp4.0badf00d.part"), "mine")
     assert Path("out.mp4.part").is_symlink() and not Path(".out.mp4.lock").exists()
 
 
 def test_a_lock_that_is_none_of_ours_is_left_alone(folder, capsys):
     Path(".out.mp4.lock").write_text("my notes")
-    assert "is not a lock of StereoReel" in refused(capsys, "run", "graph.json", "--input", SOURCE, "--output", "out.mp4")
+    assert "is not a lock of StereoReel" in refused(
+        capsys, "run", "graph.json", "--input", SOURCE, "--output", "out.mp4"
+    )
 
 
 def test_a_lock_that_is_a_link_is_not_followed(folder, capsys):

@@ -72,7 +72,8 @@ class Child:
     def ends(self, *numbers: int) -> str:
         """The signals one after the other; what it said before it ended as it should.
 
-        Of signals that are pending together Python handles the lowest number first, so that each status is right.
+        Of signals that are pending together Python handles the lowest number first, so that each status is
+        right.
         """
         for number in numbers:
             self.process.send_signal(number)

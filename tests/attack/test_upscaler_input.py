@@ -35,7 +35,9 @@ def test_frames_of_any_usual_kind_give_what_a_tensor_gives(what, upscaler):
 def test_bytes_are_taken_as_0_to_255_and_an_array_is_left_as_it_was(upscaler):
     before = BYTES.copy()
     assert torch.equal(upscaler.push(BYTES), upscaler.push(torch.from_numpy(BYTES).float() / 255))
-    assert torch.equal(upscaler.push([BYTES[0], BYTES[1]]), upscaler.push(BYTES)) and np.array_equal(BYTES, before)
+    assert torch.equal(upscaler.push([BYTES[0], BYTES[1]]), upscaler.push(BYTES)) and np.array_equal(
+        BYTES, before
+    )
 
 
 REFUSED = {

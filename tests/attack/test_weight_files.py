@@ -308,11 +308,23 @@ def test_a_checkpoint_is_still_one_in_every_format(tmp_path):
 
 
 CONFIGS = {
-    "layers": ({"model_type": "dpt", "num_hidden_layers": 10**9}, None, r"config\.json asks for 1000000000 layers"),
-    "inner layers": ({"model_type": "dpt", "a": {"num_layers": 10**6}}, None, r"config\.json asks for 1000000 layers"),
+    "layers": (
+        {"model_type": "dpt", "num_hidden_layers": 10**9},
+        None,
+        r"config\.json asks for 1000000000 layers",
+    ),
+    "inner layers": (
+        {"model_type": "dpt", "a": {"num_layers": 10**6}},
+        None,
+        r"config\.json asks for 1000000 layers",
+    ),
     "type that is a list": ({"model_type": ["dpt"]}, None, "network of type"),
     "colors": ({"model_type": "dpt"}, {"image_mean": "gray"}, r"preprocessor_config\.json has no image_mean"),
-    "two colors": ({"model_type": "dpt"}, {"image_mean": [0.5, 0.5]}, r"preprocessor_config\.json has no image_mean"),
+    "two colors": (
+        {"model_type": "dpt"},
+        {"image_mean": [0.5, 0.5]},
+        r"preprocessor_config\.json has no image_mean",
+    ),
 }
 
 

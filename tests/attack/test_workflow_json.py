@@ -16,16 +16,44 @@ from stereoreel.workflow import orders
 
 ROOT = Path(__file__).resolve().parents[2]
 API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}
-PYTHON = ("Traceback", "object has no", "object is not", "unhashable", "indices must", "not supported between", "NoneType", "argument must be",
-          "invalid literal", "could not convert", "embedded null", "recursion", "codec can't", "too large to convert", "positional", "Errno",
-          "KeyError", "not iterable", "unpack", "<class", "<object", "Fraction(", "Exceeds the limit")
+PYTHON = (
+    "Traceback",
+    "object has no",
+    "object is not",
+    "unhashable",
+    "indices must",
+    "not supported between",
+    "NoneType",
+    "argument must be",
+    "invalid literal",
+    "could not convert",
+    "embedded null",
+    "recursion",
+    "codec can't",
+    "too large to convert",
+    "positional",
+    "Errno",
+    "KeyError",
+    "not iterable",
+    "unpack",
+    "<class",
+    "<object",
+    "Fraction(",
+    "Exceeds the limit",
+)
 HUGE = 10**400
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     path = tmp_path_factory.mktemp("video") / "in.mkv"
-    write_video(path, np.random.default_rng(0).integers(0, 255, (5, 16, 32, 3), np.uint8), Fraction(25), "ffv1", "bgr0")
+    write_video(
+        path,
+        np.random.default_rng(0).integers(0, 255, (5, 16, 32, 3), np.uint8),
+        Fraction(25),
+        "ffv1",
+        "bgr0",
+    )
     return path
 
 
@@ -64,15 +92,21 @@ LINKS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("node", "name", "value"), VALUES, ids=[f"{name}-{number}" for number, (_, name, _) in enumerate(VALUES)])
+@pytest.mark.parametrize(
+    ("node", "name", "value"), VALUES, ids=[f"{name}-{number}" for number, (_, name, _) in enumerate(VALUES)]
+)
 def test_a_value_that_does_not_fit_is_named(node, name, value, graph, video):
     graph[node]["inputs"][name] = value
     said = refused(graph, video)
-    assert f"(node {node})" in said and (name in said or name in ("fps", "target_fps", "model", "video")), said
+    assert f"(node {node})" in said and (name in said or name in ("fps", "target_fps", "model", "video")), (
+        said
+    )
 
 
 @pytest.mark.parametrize("link", LINKS, ids=range(len(LINKS)))
-@pytest.mark.parametrize(("node", "name"), [("3", "clip"), ("4", "depth"), ("4", "divergence"), ("2", "cuts")])
+@pytest.mark.parametrize(
+    ("node", "name"), [("3", "clip"), ("4", "depth"), ("4", "divergence"), ("2", "cuts")]
+)
 def test_a_link_that_does_not_fit_is_named(link, node, name, graph, video):
     graph[node]["inputs"][name] = link
     said = refused(graph, video)
@@ -81,7 +115,9 @@ def test_a_link_that_does_not_fit_is_named(link, node, name, graph, video):
 
 def test_types_of_sockets_are_told_apart(graph, video):
     graph["3"]["inputs"]["clip"] = ["1", 1]
-    assert "clip takes IMAGE or VIDEO, and output fps of Extract Video (node 1) is FLOAT" in refused(graph, video)
+    assert "clip takes IMAGE or VIDEO, and output fps of Extract Video (node 1) is FLOAT" in refused(
+        graph, video
+    )
     graph["3"]["inputs"]["clip"] = ["2", 4]
     assert "output cuts of Interpolate Frames (node 2) is STRING" in refused(graph, video)
 
@@ -134,7 +170,10 @@ def test_notes_on_a_node_do_not_matter(meta, graph, video):
 def test_strange_but_good_ids_run(graph, video):
     renamed = {f"a.b:{node_id} é": copy.deepcopy(node) for node_id, node in graph.items()}
     for node in renamed.values():
-        node["inputs"] = {name: [f"a.b:{value[0]} é", value[1]] if isinstance(value, list) else value for name, value in node["inputs"].items()}
+        node["inputs"] = {
+            name: [f"a.b:{value[0]} é", value[1]] if isinstance(value, list) else value
+            for name, value in node["inputs"].items()
+        }
     renamed = workflow.override(renamed, ["a.b:2 é.multiplier=3"])
     assert workflow.Assembly(renamed, lambda name: video).sinks[0].clip.info.frames == 15
 
@@ -165,7 +204,11 @@ def test_a_file_that_is_no_workflow_is_refused_in_a_sentence(what, command, tmp_
     assert main([command, str(tmp_path / "graph.json"), "--output", str(tmp_path / "out.mp4")]) == 1
     error = capsys.readouterr().err.strip()
     sentence(error)
-    assert said in error and "graph.json" in error and [path.name for path in tmp_path.iterdir()] == ["graph.json"]
+    assert (
+        said in error
+        and "graph.json" in error
+        and [path.name for path in tmp_path.iterdir()] == ["graph.json"]
+    )
 
 
 def test_a_byte_order_mark_is_no_reason_to_refuse(graph, tmp_path):
@@ -196,11 +239,15 @@ def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
     (["{default}", "--set", "depth.model=a\nb"], "no depth model named"),
     (["{keep}", "--set", "keep.folder=a\nb"], "characters"), (["{keep}", "--set", "keep.folder=a\0b"], "NUL"),
 ])  # fmt: skip
-def test_odd_words_on_the_command_line_are_refused_in_a_sentence(arguments, said, video, tmp_path, monkeypatch, capsys):
+def test_odd_words_on_the_command_line_are_refused_in_a_sentence(
+    arguments, said, video, tmp_path, monkeypatch, capsys
+):
     monkeypatch.chdir(tmp_path)
     known = {"{folder}": str(tmp_path), "{default}": str(API["default"]), "{keep}": str(API["keep_depth"])}
     arguments = [known.get(word, word) for word in arguments]
-    given = ["--input", str(video)] * ("--input" not in arguments) + ["--output", "out.mp4"] * ("--output" not in arguments)
+    given = ["--input", str(video)] * ("--input" not in arguments) + ["--output", "out.mp4"] * (
+        "--output" not in arguments
+    )
     assert main(["run", *given, *arguments]) == 1
     error = capsys.readouterr().err.strip()
     sentence(error)
@@ -230,7 +277,9 @@ def mutated(graph, chance: random.Random):
         elif way == 1:
             inner[key] = copy.deepcopy(inner[other])
         elif way == 2 and isinstance(inner, dict):
-            inner[chance.choice(["", "x", "0", "clip", "depth", "fps", "cuts", "a\nb", "é"])] = copy.deepcopy(inner[key])
+            inner[chance.choice(["", "x", "0", "clip", "depth", "fps", "cuts", "a\nb", "é"])] = copy.deepcopy(
+                inner[key]
+            )
         else:
             inner[key] = copy.deepcopy(chance.choice(ODD))
     return graph
@@ -257,7 +306,9 @@ def test_any_damaged_file_is_read_or_refused_in_a_sentence(seed, tmp_path):
         content = bytearray(API[chance.choice(list(API))].read_bytes())
         for _ in range(chance.randint(1, 5)):
             place = chance.randrange(len(content))
-            content[place : place + chance.choice([0, 1, 50])] = chance.choice([b"", b"\xff", b"\0", b"[", b"{", b'"', b"}", b",", b"1e999", b"NaN"])
+            content[place : place + chance.choice([0, 1, 50])] = chance.choice(
+                [b"", b"\xff", b"\0", b"[", b"{", b'"', b"}", b",", b"1e999", b"NaN"]
+            )
         path.write_bytes(content)
         try:
             workflow.declared(workflow.read(path))

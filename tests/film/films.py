@@ -24,7 +24,7 @@ def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
     for number, count in enumerate(shots):
         tiles = np.random.default_rng(seed + number).integers(0, 255, (8, 40, 3))
         still = tiles.repeat(6, 0).repeat(6, 1).astype(np.uint8)
-        frames += [still[:, 2 * index:2 * index + 64] for index in range(count)]
+        frames += [still[:, 2 * index : 2 * index + 64] for index in range(count)]
     seconds = len(frames) / 25
     extras = {"audio": [(tone(seconds), 48000, "aac", "stereo")], "subtitles": [(0.2, 0.9, "Hello")],
               "chapters": [(0, 0.5, "a"), (0.5, seconds, "b")]}  # fmt: skip
@@ -35,8 +35,14 @@ def graph(**encode) -> dict:
     """Every frame through a stage that doubles the rate, and one that makes a pair of eyes of it."""
     return {
         "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},
-        "2": {"class_type": "StereoReelInterpolate", "inputs": {"clip": ["1", 0], "model": "builtin", "quality": "fast", "cuts": CUTS}},
-        "3": {"class_type": "StereoReelStereo", "inputs": {"clip": ["2", 0], "depth": ["2", 0], "model": "builtin"}},
+        "2": {
+            "class_type": "StereoReelInterpolate",
+            "inputs": {"clip": ["1", 0], "model": "builtin", "quality": "fast", "cuts": CUTS},
+        },
+        "3": {
+            "class_type": "StereoReelStereo",
+            "inputs": {"clip": ["2", 0], "depth": ["2", 0], "model": "builtin"},
+        },
         "4": {"class_type": "StereoReelEncode", "inputs": {"clip": ["3", 0], "speed": "fast", **encode}},
     }
 
@@ -50,11 +56,15 @@ def request(video: Path, path: Path, made: dict | None = None) -> RenderRequest:
     return RenderRequest(job.clip, path, job.settings, depth=job.depth)
 
 
-def make(video: Path, path: Path, made: dict | None = None, *, tick=None, said=None, observer=None, **how) -> list[Path]:
+def make(
+    video: Path, path: Path, made: dict | None = None, *, tick=None, said=None, observer=None, **how
+) -> list[Path]:
     """The film of a workflow, in units of about one shot."""
     observer = observer or Hearing()
     observer.say = (lambda line: None) if said is None else said.append
-    return film(request(video, path, made), Headless("cpu", on_tick=tick), FilmSettings(group=8, **how), observer)
+    return film(
+        request(video, path, made), Headless("cpu", on_tick=tick), FilmSettings(group=8, **how), observer
+    )
 
 
 def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
@@ -62,7 +72,11 @@ def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
     from stereoreel.film.segment import frame_hashes
 
     found = []
-    write(request(video, path, made), Headless("cpu"), Hearing(chunk=lambda chunks: found.extend(frame_hashes(chunks[0]))))
+    write(
+        request(video, path, made),
+        Headless("cpu"),
+        Hearing(chunk=lambda chunks: found.extend(frame_hashes(chunks[0]))),
+    )
     return found
 
 
@@ -71,17 +85,27 @@ def facts(path: Path) -> dict:
     with av.open(str(path)) as container:
         picture = container.streams.video[0]
         told = {
-            "frames": [frame.pts * Fraction(frame.time_base) for frame in container.decode(picture)], "rate": picture.average_rate,
-            "duration": container.duration, "size": (picture.width, picture.height), "codec": picture.codec_context.codec.canonical_name,
-            "tag": picture.codec_context.codec_tag, "color": (picture.codec_context.colorspace, picture.codec_context.color_range),
+            "frames": [frame.pts * Fraction(frame.time_base) for frame in container.decode(picture)],
+            "rate": picture.average_rate,
+            "duration": container.duration,
+            "size": (picture.width, picture.height),
+            "codec": picture.codec_context.codec.canonical_name,
+            "tag": picture.codec_context.codec_tag,
+            "color": (picture.codec_context.colorspace, picture.codec_context.color_range),
             "metadata": {key: value for key, value in container.metadata.items() if key.lower() != CLAIM},
-            "stream": dict(picture.metadata), "streams": [stream.type for stream in container.streams],
-            "chapters": [(one["start"] * Fraction(one["time_base"]), one["metadata"]) for one in container.chapters()],
+            "stream": dict(picture.metadata),
+            "streams": [stream.type for stream in container.streams],
+            "chapters": [
+                (one["start"] * Fraction(one["time_base"]), one["metadata"]) for one in container.chapters()
+            ],
         }
     with av.open(str(path)) as container:
         kinds = next(container.decode(video=0)).side_data  # or the data itself, before PyAV 19
         told["first frame"] = sorted(getattr(kind, "type", kind).name for kind in kinds)
     with av.open(str(path)) as container:
-        told["others"] = [(packet.stream_index, packet.pts, packet.duration, bytes(packet)) for packet in container.demux()
-                          if packet.stream.type != "video" and packet.size]
+        told["others"] = [
+            (packet.stream_index, packet.pts, packet.duration, bytes(packet))
+            for packet in container.demux()
+            if packet.stream.type != "video" and packet.size
+        ]
     return told

@@ -45,10 +45,18 @@ def test_a_worker_makes_units_from_a_plan_of_plain_values(plan, video, tmp_path)
     elsewhere = Worker({**plan, "token": "not seen"})
     for number, unit in enumerate(units([job.clip], 8)[:2]):
         made, nothing, folder = there.make(number, list(unit))
-        assert made["frames"][0] == wanted[unit.start:unit.stop] and nothing == [] and Path(folder).parent == tmp_path / "units"
+        assert (
+            made["frames"][0] == wanted[unit.start : unit.stop]
+            and nothing == []
+            and Path(folder).parent == tmp_path / "units"
+        )
         assert (Path(folder) / made["files"][0]["name"]).stat().st_size == made["files"][0]["bytes"]
         made, [data], nowhere = elsewhere.make(number, list(unit))
-        assert made["frames"][0] == wanted[unit.start:unit.stop] and len(data) == made["files"][0]["bytes"] and not nowhere
+        assert (
+            made["frames"][0] == wanted[unit.start : unit.stop]
+            and len(data) == made["files"][0]["bytes"]
+            and not nowhere
+        )
 
 
 def test_a_worker_keeps_what_keep_asks_for_where_folders_are_shared(plan, video, tmp_path):
@@ -76,7 +84,9 @@ def test_a_unit_comes_through_an_object_store_whole_and_leaves_nothing_there(pla
     assert not made[1] and len(store.find("/films/one")) == 1
     kept = arrived(*made, tmp_path / "job")
     assert [file.name for file in (tmp_path / "job").iterdir()] == [kept.files[0]["name"]]
-    assert sha256(tmp_path / "job" / kept.files[0]["name"]) == kept.files[0]["sha256"] and not store.find("/films/one")
+    assert sha256(tmp_path / "job" / kept.files[0]["name"]) == kept.files[0]["sha256"] and not store.find(
+        "/films/one"
+    )
 
 
 def test_a_store_that_nothing_here_opens_is_refused_before_the_first_frame():
@@ -87,7 +97,10 @@ def test_a_store_that_nothing_here_opens_is_refused_before_the_first_frame():
 
 
 def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):
-    with pytest.raises(ValueError, match=r"may not help, because its torch is .* and not 0.1; make it alike, or allow --mixed"):
+    with pytest.raises(
+        ValueError,
+        match=r"may not help, because its torch is .* and not 0.1; make it alike, or allow --mixed",
+    ):
         Worker({**plan, "environment": {**plan["environment"], "torch": "0.1"}})
     with pytest.raises(ValueError, match="because its code is"):
         Worker({**plan, "environment": {**plan["environment"], "torch": "0.1", "code": "x"}, "mixed": True})
@@ -165,7 +178,14 @@ def test_a_worker_that_dies_loses_its_unit_to_another(cluster, video, tmp_path):
             killed.append(int(worker.split("/")[1]))
             os.kill(killed[0], signal.SIGKILL)
 
-    make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True, said=said, observer=Hearing(unit_done=kill))
+    make(
+        video,
+        path,
+        crew=cluster.crew(graph(), video, "cpu"),
+        keep=True,
+        said=said,
+        observer=Hearing(unit_done=kill),
+    )
     assert any("A worker was lost at unit" in line for line in said)
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 

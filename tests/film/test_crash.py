@@ -45,8 +45,10 @@ def test_a_full_disk_keeps_what_is_finished(video, tmp_path):
     sizes = [file.stat().st_size for file in _finished(video, tmp_path / "other.mp4")]
     limit = max(sizes[:2]) + 1
     assert max(sizes[2:]) > limit
-    code = (f"import sys; sys.path.insert(0, {str(HERE)!r}); from crash import *;"
-            f"print(json.dumps(told(*child(Path({str(video)!r}), Path({str(path)!r}), {limit}))))")
+    code = (
+        f"import sys; sys.path.insert(0, {str(HERE)!r}); from crash import *;"
+        f"print(json.dumps(told(*child(Path({str(video)!r}), Path({str(path)!r}), {limit}))))"
+    )
     status, said = json.loads(python("-c", code))
     assert status == 1 and re.match(r"There is no room for .*00002\.0\.nut: ", said[-1])
     assert not path.exists() and len(list(job_folder(path).glob("*/units/*.nut"))) == 2

@@ -66,7 +66,13 @@ def test_what_was_cancelled_goes_on(video, tmp_path):
         make(video, path, tick=until(50))
     assert [file.name for file in tmp_path.iterdir() if file.name.startswith("film")] == ["film.mp4.job"]
     begun = []
-    make(video, path, said=said, keep=True, observer=Hearing(chunk=lambda chunks: begun.append(chunks[0].shape[-4])))
+    make(
+        video,
+        path,
+        said=said,
+        keep=True,
+        observer=Hearing(chunk=lambda chunks: begun.append(chunks[0].shape[-4])),
+    )
     assert said == ["Going on: 2 of 5 units are there already."]
     assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
@@ -118,7 +124,10 @@ def test_a_damaged_unit_is_made_again(video, tmp_path):
     record.write_text(record.read_text()[:40])
     path.unlink()
     make(video, path, said=said, keep=True)
-    assert said == [*(f"Unit {number} is damaged on disk and is made again." for number in (1, 2, 3, 4)), "Going on: 1 of 5 units are there already."]
+    assert said == [
+        *(f"Unit {number} is damaged on disk and is made again." for number in (1, 2, 3, 4)),
+        "Going on: 1 of 5 units are there already.",
+    ]
     assert hashes(path) == frames
 
 
@@ -127,7 +136,9 @@ def test_two_processes_do_not_work_on_one_film(video, tmp_path):
 
     def tick(done, total):
         if not refused:
-            with pytest.raises(BlockingIOError, match=r"film.mp4.job.* is in use by process \d+ on .*\. Wait for it") as error:
+            with pytest.raises(
+                BlockingIOError, match=r"film.mp4.job.* is in use by process \d+ on .*\. Wait for it"
+            ) as error:
                 make(video, path)
             refused.append(error)
 
@@ -176,7 +187,8 @@ def test_a_shot_that_is_split_is_the_same_in_one_go_and_in_units(video, tmp_path
     frames = run(video, tmp_path / "run.mp4")
     make(video, path, keep=True)
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
-    assert len(list(job_folder(path).glob("*/units/*.nut"))) == 8  # the shots of 20, 24 and 18 frames are two each
+    # the shots of 20, 24 and 18 frames are two each
+    assert len(list(job_folder(path).glob("*/units/*.nut"))) == 8
 
 
 def test_times_that_vary_stay_exact(tmp_path):
@@ -209,12 +221,29 @@ def test_only_long_films_from_files_are_made_in_units_without_being_told(video, 
 def test_the_command(video, tmp_path, capsys):
     (tmp_path / "graph.json").write_text(json.dumps(graph()))
     path, metrics = tmp_path / "film.mp4", tmp_path / "film.prom"
-    command = ["film", str(tmp_path / "graph.json"), "--input", str(video), "--output", str(path), "--unit", "8", "--device", "cpu"]
+    command = [
+        "film",
+        str(tmp_path / "graph.json"),
+        "--input",
+        str(video),
+        "--output",
+        str(path),
+        "--unit",
+        "8",
+        "--device",
+        "cpu",
+    ]
     assert main([*command, "--plan"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["    0  frames 0 to 19", "    1  frames 20 to 27"]
     assert main([*command, "--json", "--metrics", str(metrics), "--keep-job"]) == 0
     figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["units"] for one in figures] == [1, 2, 3, 4, 5] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
+    assert [one["units"] for one in figures] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
     assert main([*command, "--set", "encode.size_mb=3"]) == 1
     assert "set size_mb to 0" in capsys.readouterr().err
 
@@ -223,7 +252,11 @@ def test_the_journal_and_the_figures_can_be_read(video, tmp_path):
     path, seen = tmp_path / "film.mp4", []
     make(video, path, keep=True, observer=Hearing(unit_done=lambda figures: seen.append(figures())))
     journal = next(job_folder(path).glob("*/journal.txt")).read_text().splitlines()
-    assert len(journal) == 7 and journal[0].endswith(f"begun: {FRAMES} frames in 5 units") and "unit 0 (frames 0 to 19) made in" in journal[1]
+    assert (
+        len(journal) == 7
+        and journal[0].endswith(f"begun: {FRAMES} frames in 5 units")
+        and "unit 0 (frames 0 to 19) made in" in journal[1]
+    )
     assert [one["units"] for one in seen] == [1, 2, 3, 4, 5] and seen[-1]["frames"] == FRAMES
     assert seen[-1]["stages"]["Stereo Pair (node 3)"]["frames"] == FRAMES
     assert seen[-1]["bytes"] == seen[-1]["bytes_expected"] > 0 and seen[-1]["seconds_left"] == 0

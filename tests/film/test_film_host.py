@@ -29,7 +29,11 @@ def stop_at(server, made: dict, frames: int, stop) -> str:
     try:
         for message in follow(ears, prompt):
             told = message if isinstance(message, dict) else {"type": "", "data": {}}
-            if told["type"] == "progress" and told["data"].get("node") == "4" and told["data"]["value"] >= frames:
+            if (
+                told["type"] == "progress"
+                and told["data"].get("node") == "4"
+                and told["data"]["value"] >= frames
+            ):
                 stop()
         return told["type"]
     finally:
@@ -41,7 +45,9 @@ def test_the_same_graph_goes_on_after_a_cancel_and_after_a_kill(tmp_path):
     (base / "input").mkdir(parents=True)
     video = source(base / "input" / "film.mp4", SHOTS * 12)
     made = graph(filename_prefix="video/film", resume="on")
-    made["2"]["inputs"]["cuts"] = ", ".join(str(sum((SHOTS * 12)[:number])) for number in range(1, len(SHOTS * 12)))
+    made["2"]["inputs"]["cuts"] = ", ".join(
+        str(sum((SHOTS * 12)[:number])) for number in range(1, len(SHOTS * 12))
+    )
     with comfy(host, base) as server:
         assert stop_at(server, made, 400, lambda: server.post("/interrupt")) == "execution_interrupted"
         kept = units(base)
@@ -61,6 +67,10 @@ def test_the_same_graph_goes_on_after_a_cancel_and_after_a_kill(tmp_path):
     run(video, tmp_path / "run.mp4", made)
     mine, wanted = facts(file), facts(tmp_path / "run.mp4")
     for one in (mine, wanted):  # the graph, and the FFmpeg that ComfyUI has, which may be another than ours
-        one["metadata"] = {name: value for name, value in one["metadata"].items() if name not in ("prompt", "workflow", "encoder")}
+        one["metadata"] = {
+            name: value
+            for name, value in one["metadata"].items()
+            if name not in ("prompt", "workflow", "encoder")
+        }
     assert mine == wanted and len(mine["frames"]) == FRAMES
     assert not list(base.glob("output/video/*.job"))

@@ -11,7 +11,8 @@ from stereoreel.film.identity import described, digest
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 
-# An option that is added or another default changes it, and films begun before start again: that must be meant.
+# An option that is added or another default changes it, and films begun before start again: that must be
+# meant.
 KNOWN, KEPT = "db41df21516a", "474985f4f313"
 
 
@@ -31,9 +32,20 @@ def every_stage(clip: Clip) -> list[Clip]:
     depth = node("Depth", {"clip": large}, model="builtin", smoothing=0.5)["depth"]
     given = node("Depth", {"clip": large, "depth": depth}, given="near black", dilate=2)["depth"]
     kept = node("Keep", {"clip": given}, folder="kept/depth")["clip"]
-    smooth = node("Interpolate", {"clip": large, "depth": kept}, model="builtin", multiplier=3, cuts="2", loop=False)
-    pair = node("Stereo", {"clip": smooth["clip"], "depth": smooth["depth"]}, model="builtin", divergence=3, swap_eyes="on")
-    return [node("Compare", {"clip": pair["left"], "other": clip}, mode="difference", gain=2)["clip"], pair["clip"]]
+    smooth = node(
+        "Interpolate", {"clip": large, "depth": kept}, model="builtin", multiplier=3, cuts="2", loop=False
+    )
+    pair = node(
+        "Stereo",
+        {"clip": smooth["clip"], "depth": smooth["depth"]},
+        model="builtin",
+        divergence=3,
+        swap_eyes="on",
+    )
+    return [
+        node("Compare", {"clip": pair["left"], "other": clip}, mode="difference", gain=2)["clip"],
+        pair["clip"],
+    ]
 
 
 def test_digest_of_a_graph_is_stable(host):

@@ -48,7 +48,9 @@ class Slow:
 def pair(video, root, divergence=2.0, strength=1.0):
     clip = apply(Recut(CUTS), Clip(FileSource(video, cuts=False)))["clip"]
     depth = apply(Keep(str(root)), apply(Slow(strength), clip)["clip"])["clip"]
-    return apply(Plan("stereo", {"model": "builtin", "divergence": divergence}, "stereo"), clip, depth)["clip"]
+    return apply(Plan("stereo", {"model": "builtin", "divergence": divergence}, "stereo"), clip, depth)[
+        "clip"
+    ]
 
 
 def counted(make) -> int:
@@ -66,7 +68,11 @@ def test_another_divergence_computes_no_depth(video, tmp_path):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
 
     def make(**given):
-        film(RenderRequest(pair(video, tmp_path / "kept", **given), tmp_path / "film.mp4", settings), host, FilmSettings(group=8, keep=True))
+        film(
+            RenderRequest(pair(video, tmp_path / "kept", **given), tmp_path / "film.mp4", settings),
+            host,
+            FilmSettings(group=8, keep=True),
+        )
         (tmp_path / "film.mp4").unlink()
 
     assert counted(make) == 42
@@ -78,7 +84,11 @@ def test_another_divergence_computes_no_depth(video, tmp_path):
 def test_frames_are_the_same_computed_and_kept(video, tmp_path):
     host, settings, wanted = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"}), []
     clip = pair(video, tmp_path / "kept")
-    write(RenderRequest(clip, tmp_path / "run.mp4", settings), host, Hearing(chunk=lambda chunks: wanted.extend(frame_hashes(chunks[0]))))
+    write(
+        RenderRequest(clip, tmp_path / "run.mp4", settings),
+        host,
+        Hearing(chunk=lambda chunks: wanted.extend(frame_hashes(chunks[0]))),
+    )
     for name in ("computed.mp4", "kept.mp4"):
         film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=8, keep=True))
         assert hashes(tmp_path / name) == wanted
@@ -94,7 +104,7 @@ def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
         clip = apply(Keep(str(tmp_path / "kept")), both["clip"])["clip"]
         hearing = Hearing(chunk=lambda chunks: seen.append(chunks[0].clone()))
         film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=1, keep=True), hearing)
-    assert torch.equal(torch.cat(seen[:len(seen) // 2], 1), torch.cat(seen[len(seen) // 2:], 1))
+    assert torch.equal(torch.cat(seen[: len(seen) // 2], 1), torch.cat(seen[len(seen) // 2 :], 1))
     assert len(list((tmp_path / "kept").rglob("*.nut"))) == 2
 
 

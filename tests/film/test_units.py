@@ -66,17 +66,26 @@ def check(clips, host, group) -> list[Unit]:
     """Units cover the film, and each alone gives the frames that the whole pull gives."""
     whole = [torch.cat(parts, -4) for parts in zip(*pull(clips, host))]
     found, stages = units(clips, group), StageCache()
-    assert [unit.start for unit in found] == [0, *(unit.stop for unit in found[:-1])] and found[-1].stop == clips[0].info.frames
+    assert [unit.start for unit in found] == [0, *(unit.stop for unit in found[:-1])] and found[
+        -1
+    ].stop == clips[0].info.frames
     for unit in found:
         parts = excerpt(clips, unit, stages)
         made = [torch.cat(chunks, -4) for chunks in zip(*pull(parts, host))]
-        assert all(part.info.fps == clip.info.fps and part.info.frames == unit.frames for part, clip in zip(parts, clips))
+        assert all(
+            part.info.fps == clip.info.fps and part.info.frames == unit.frames
+            for part, clip in zip(parts, clips)
+        )
         for one, all_of_it in zip(made, whole):
             torch.testing.assert_close(one, all_of_it.narrow(-4, unit.start, unit.frames), atol=0, rtol=0)
     return found
 
 
-@pytest.mark.parametrize("given", [{"multiplier": 2}, {"target_fps": "60"}, {"target_fps": "7"}, {"multiplier": 4, "duplicates": "smooth"}], ids=str)
+@pytest.mark.parametrize(
+    "given",
+    [{"multiplier": 2}, {"target_fps": "60"}, {"target_fps": "7"}, {"multiplier": 4, "duplicates": "smooth"}],
+    ids=str,
+)
 def test_units_of_whole_shots_have_the_films_frames(given, film, host):
     clip = apply(plan("interpolate", **given), film(40, (9, 11, 12, 30)))["clip"]
     found = check([clip, trail(clip)], host, group=1)
@@ -123,7 +132,14 @@ def test_a_long_shot_is_split_alike_in_one_go_and_in_units(film, host, monkeypat
     clip = apply(plan("interpolate"), film(50, (4, 9, 44)))["clip"]
     clips = [clip, apply(Trail(), clip, trail(clip))["clip"]]
     assert [tuple(unit) for unit in check(clips, host, group=16)] == [
-        (0, 8, 0, 8), (8, 18, 8, 18), (18, 35, 18, 39), (35, 53, 31, 57), (53, 70, 49, 74), (70, 88, 66, 88), (88, 100, 88, 100)]
+        (0, 8, 0, 8),
+        (8, 18, 8, 18),
+        (18, 35, 18, 39),
+        (35, 53, 31, 57),
+        (53, 70, 49, 74),
+        (70, 88, 66, 88),
+        (88, 100, 88, 100),
+    ]
     assert [(one.start, one.stop) for one in stretches(clips)] == [(0, 35), (35, 53), (53, 70), (70, 100)]
 
 

@@ -51,7 +51,10 @@ class Advice:
     def _lines(self) -> Iterator[str]:
         found = self.verdict
         yield f"{self.name}: {self.measured.text()}"
-        yield from (f"  {name.replace('_', ' '):<20}{finding.text}" for name, finding in self.measured.findings.items())
+        yield from (
+            f"  {name.replace('_', ' '):<20}{finding.text}"
+            for name, finding in self.measured.findings.items()
+        )
         yield f"\nRecommended: {self.order()}"
         yield from (f"  {choice.what:<20}{choice.value}: {choice.why}" for choice in found.choices)
         yield from (f"  {remark}" for remark in found.remarks)
@@ -96,7 +99,11 @@ def advise(clip: Clip, settings: AdvisorOptions, host: Host, name: str, video: s
 
 def job(clip: Clip, found: Verdict) -> Output[EncodeOptions]:
     """What Encode would be given, were the recommended workflow queued with this clip."""
-    shrunk = extract.from_clip(clip, resolve(extract.OPTIONS, {**found.options.get("extract", {}), "cuts": bool(clip.info.cuts)}), "Extract Video")
+    shrunk = extract.from_clip(
+        clip,
+        resolve(extract.OPTIONS, {**found.options.get("extract", {}), "cuts": bool(clip.info.cuts)}),
+        "Extract Video",
+    )
     pair = trial(found.kinds, shrunk, found.options).pair
     return Output("Encode Video", "encode", pair, None, EncodeOptions())
 

@@ -23,15 +23,17 @@ LIGHT, STRONG = 0.25, 0.5  # of the value, for the words
 class Blocks:
     """Blocking and flatness of blocks, as no-reference quality measures combine them (Wang, Sheikh and Bovik, ICIP 2002).
 
-    A coder leaves few frequencies in a block. So second differences vanish inside more often than across its edges: by so much less
-    is the grid. And so more cosine coefficients vanish on the true grid than on one half a block away, which survives deblocking.
-    Where there is a grid, the share of vanished second differences counts a little too: filters hide edges, not the loss.
-    ``1 - exp(-(grid + 0.02 flat) / 0.06)``: 0 uncompressed; x264 gives about 0.4 at crf 33 and 0.6 at crf 38 of animation, a face and
+    A coder leaves few frequencies in a block. So second differences vanish inside more often than across its
+    edges: by so much less is the grid. And so more cosine coefficients vanish on the true grid than on one
+    half a block away, which survives deblocking. Where there is a grid, the share of vanished second
+    differences counts a little too: filters hide edges, not the loss. ``1 - exp(-(grid + 0.02 flat) /
+    0.06)``: 0 uncompressed; x264 gives about 0.4 at crf 33 and 0.6 at crf 38 of animation, a face and
     synthetic scenes, and up to 0.2 more of smooth ray-traced pictures.
     """
 
     def __init__(self) -> None:
-        self.flat, self.total = np.zeros((2, BLOCK)), np.zeros((2, BLOCK))  # by axis, and column or row in its block
+        # by axis, and column or row in its block
+        self.flat, self.total = np.zeros((2, BLOCK)), np.zeros((2, BLOCK))
         self.more: list[float] = []
 
     def add(self, window: Window) -> None:
@@ -39,7 +41,7 @@ class Blocks:
             for axis, turned in enumerate((image, image.T)):
                 bends = np.abs(turned[2:] - 2 * turned[1:-1] + turned[:-2]) < BENT
                 for row in range(1, BLOCK + 1):
-                    some = bends[row - 1::BLOCK]
+                    some = bends[row - 1 :: BLOCK]
                     self.flat[axis, row % BLOCK] += np.count_nonzero(some)
                     self.total[axis, row % BLOCK] += some.size
         for image in window.luma[window.own :: 4]:
@@ -49,9 +51,14 @@ class Blocks:
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         if not self.more or not self.total.all():
-            return {"blockiness": Finding(0.0, "0..1", "The frames are too small to tell blocks in them (0).", False)}
+            return {
+                "blockiness": Finding(
+                    0.0, "0..1", "The frames are too small to tell blocks in them (0).", False
+                )
+            }
         shares = (self.flat / self.total).mean(0)
-        less = shares.mean() - (shares + np.roll(shares, 1)) / 2  # of the edge before each column: both bends that reach over it
+        # of the edge before each column: both bends that reach over it
+        less = shares.mean() - (shares + np.roll(shares, 1)) / 2
         grid = max(0.0, float(less[0] - max(0.0, less[BLOCK // 2])))
         evidence = grid + max(0.0, float(np.mean(self.more)) - CHANCE)
         flat = float(shares.mean()) * evidence**2 / (evidence**2 + SURE**2)
@@ -60,7 +67,11 @@ class Blocks:
             "no block compression shows" if value < 0.05 else "compression is light" if value < LIGHT
             else "compression took detail and left some blocks" if value < STRONG else "strong block compression, which an upscaler enlarges"
         )  # fmt: skip
-        return {"blockiness": Finding(value, "0..1", f"Blockiness is {value:.2f} on a scale from 0 to 1: {meaning}.")}
+        return {
+            "blockiness": Finding(
+                value, "0..1", f"Blockiness is {value:.2f} on a scale from 0 to 1: {meaning}."
+            )
+        }
 
 
 def _vanished(image: np.ndarray) -> float:

@@ -74,7 +74,14 @@ class Run:
         return sum(cost.seconds for cost in self.meter.costs.values())
 
 
-def run(clips: Sequence[Clip], settings: EncodeOptions, wanted: peek.Spans, host: Host, stages: StageCache, until: float) -> Run:
+def run(
+    clips: Sequence[Clip],
+    settings: EncodeOptions,
+    wanted: peek.Spans,
+    host: Host,
+    stages: StageCache,
+    until: float,
+) -> Run:
     """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the disk."""
     begun, worked, idle = time.perf_counter(), time.process_time(), _idle()
     excerpts = Excerpts(clips, wanted, stages, until)
@@ -92,9 +99,14 @@ def run(clips: Sequence[Clip], settings: EncodeOptions, wanted: peek.Spans, host
         found.seconds, found.work = time.perf_counter() - begun, time.process_time() - worked
         found.others = _others(idle, found)
         found.files = [_file(path) for path in paths]
-    found.late, found.info = excerpts.late, found.info.replace(frames=found.frames, cuts=tuple(cut for cut in ends if cut < found.frames))
+    found.late, found.info = (
+        excerpts.late,
+        found.info.replace(frames=found.frames, cuts=tuple(cut for cut in ends if cut < found.frames)),
+    )
     times = clock.times
-    found.busy = min(1.0, (clock.cores - worked) / max(times[found.frames] - begun, 1e-6) / (os.cpu_count() or 1))
+    found.busy = min(
+        1.0, (clock.cores - worked) / max(times[found.frames] - begun, 1e-6) / (os.cpu_count() or 1)
+    )
     found.filling = begun + found.seconds - times[found.frames]
     edges = [0, *(end for end in ends if end in times)]
     found.paces = [(times[stop] - times[start]) / (stop - start) for start, stop in zip(edges, edges[1:])]

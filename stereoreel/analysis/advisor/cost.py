@@ -21,7 +21,9 @@ from .extrapolate import ENCODE, again_of, doubt_of, predicted, rates_of, size_o
 from .footprint import Footprint, growth, unfilled
 
 TOLD = 0.1  # of all cores
-HEAP = 1.08  # memory of a long film over a short one's: what lies between a heap's blocks grows for some hundred frames (2 to 20 % were seen)
+# memory of a long film over a short one's: what lies between a heap's blocks grows for some hundred frames (2
+# to 20 % were seen)
+HEAP = 1.08
 FIRST = 4  # frames of the first run, in which everything is loaded and called for the first time
 
 
@@ -30,8 +32,9 @@ class Cost:
     """Of making and writing a film: ``seconds`` and the interval they are expected in, bytes of ``memory`` beyond what the process holds,
     ``gpu`` bytes of a GPU's memory, and ``disk`` bytes of the finished files.
 
-    ``stages`` are milliseconds for each frame of the finished film; ``fixed`` are the seconds before the first one; ``work`` are the
-    seconds of all cores together. ``measured`` frames were made to find out, while other programs had the part ``others`` of all cores.
+    ``stages`` are milliseconds for each frame of the finished film; ``fixed`` are the seconds before the
+    first one; ``work`` are the seconds of all cores together. ``measured`` frames were made to find out,
+    while other programs had the part ``others`` of all cores.
     """
 
     frames: int
@@ -50,16 +53,22 @@ class Cost:
     def text(self) -> str:
         """For people: how long, how much memory, how large, and which stage takes longest."""
         rate = self.frames / self.seconds if self.seconds else math.inf
-        parts = [f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to {_span(self.seconds_high)}) "
-                 f"for {self.frames} frames, {_number(rate)} a second."]
-        needs = [f"{_bytes(self.memory)} of memory"] * (self.memory > 0) + [f"{_bytes(self.gpu)} of the GPU's"] * (self.gpu > 0)
+        parts = [
+            f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to {_span(self.seconds_high)}) "
+            f"for {self.frames} frames, {_number(rate)} a second."
+        ]
+        needs = [f"{_bytes(self.memory)} of memory"] * (self.memory > 0) + [
+            f"{_bytes(self.gpu)} of the GPU's"
+        ] * (self.gpu > 0)
         parts.append(f"It needs {' and '.join([*needs, f'{_bytes(self.disk)} on disk'])}.")
         if self.stages:
             slowest = max(self.stages, key=self.stages.get)
             share = self.stages[slowest] / max(sum(self.stages.values()), 1e-9)
             parts.append(f"{slowest} takes {100 * share:.0f} % of the time.")
         if self.others > TOLD:
-            parts.append(f"Other programs had {100 * self.others:.0f} % of this machine's cores meanwhile; without them it is faster.")
+            parts.append(
+                f"Other programs had {100 * self.others:.0f} % of this machine's cores meanwhile; without them it is faster."
+            )
         return " ".join(parts)
 
     def figures(self) -> dict:
@@ -70,8 +79,8 @@ class Cost:
 def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost:
     """The cost of a job: its ``clip``, its ``depth`` or None, and its ``settings``, those of Encode.
 
-    Makes excerpts for about ``seconds``: at least two, unless the film is shorter than that and made whole. The host's tick is told how
-    the time passes, and may raise to cancel. Temporary files are gone afterwards.
+    Makes excerpts for about ``seconds``: at least two, unless the film is shorter than that and made whole.
+    The host's tick is told how the time passes, and may raise to cancel. Temporary files are gone afterwards.
     """
     clips = _written([job.clip] if job.depth is None else [job.clip, job.depth], job.settings)
     footprint, begun, stages = Footprint(host.device), time.monotonic(), StageCache()
@@ -101,7 +110,8 @@ def _first(info: ClipInfo) -> peek.Spans:
 def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
     """How many frames the next run may have; 0 where that is not worth it.
 
-    After the first run there is one more in any case; it only makes sure of the pace, which what is called for the first time had slowed.
+    After the first run there is one more in any case; it only makes sure of the pace, which what is called
+    for the first time had slowed.
     """
     last = runs[-1]
     pace = max(last.booked if len(runs) == 1 else last.seconds, 1e-6) / last.frames
@@ -114,7 +124,9 @@ def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
 def _written(clips: Sequence[Clip], settings: EncodeOptions) -> list[Clip]:
     """As far as the file goes."""
     end = frames_of(clips[0].info, settings)
-    return list(clips) if end == clips[0].info.frames else [apply(Trim(0, end), clip)["clip"] for clip in clips]
+    return (
+        list(clips) if end == clips[0].info.frames else [apply(Trim(0, end), clip)["clip"] for clip in clips]
+    )
 
 
 class _Telling:
@@ -125,13 +137,18 @@ class _Telling:
 
     def tick(self, done: int, total: int) -> None:
         self._footprint.look()
-        self._host.tick(min(round(1000 * (time.monotonic() - self._begun)), round(1000 * self._seconds)), round(1000 * self._seconds))
+        self._host.tick(
+            min(round(1000 * (time.monotonic() - self._begun)), round(1000 * self._seconds)),
+            round(1000 * self._seconds),
+        )
 
     def __getattr__(self, name: str):
         return getattr(self._host, name)
 
 
-def _extrapolated(clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence[Run], memory: int, gpu: int) -> Cost:
+def _extrapolated(
+    clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence[Run], memory: int, gpu: int
+) -> Cost:
     """The whole film's cost by what the longest run took."""
     whole, first = clips[0].info.frames, runs[0]
     main = max(runs[1:] or runs, key=lambda run: run.frames)
@@ -141,7 +158,10 @@ def _extrapolated(clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence
     share = 1.0 if settings.size_mb else main.busy
     once = max(0.0, first.seconds - first.filling - first.late - predicted(clips, first, rates))
     pace = again * sum(rates.values())
-    likely, low, high = (once + pace * whole + waits * (main.frames + part * (whole - main.frames)) for part in (share, 0.0, 1.0))
+    likely, low, high = (
+        once + pace * whole + waits * (main.frames + part * (whole - main.frames))
+        for part in (share, 0.0, 1.0)
+    )
     doubt = doubt_of(main, whole)
     rates[ENCODE] = rates.get(ENCODE, 0.0) + share * waits
     return Cost(

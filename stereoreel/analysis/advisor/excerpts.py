@@ -58,18 +58,20 @@ def _around(info: ClipInfo, place: int, length: int) -> tuple[int, int]:
 class Excerpts:
     """The clips of a job, made in one pull, cut down to ``wanted``; ``stages`` serves all such films.
 
-    When ``until`` (of ``time.monotonic``) has passed the film ends early. ``late`` are the seconds for which sources were waited for at
-    the beginning of excerpts, which a film that goes on does not wait.
+    When ``until`` (of ``time.monotonic``) has passed the film ends early. ``late`` are the seconds for which
+    sources were waited for at the beginning of excerpts, which a film that goes on does not wait.
     """
 
-    def __init__(self, clips: Sequence[Clip], wanted: peek.Spans, stages: StageCache,
-                 until: float = math.inf):
+    def __init__(
+        self, clips: Sequence[Clip], wanted: peek.Spans, stages: StageCache, until: float = math.inf
+    ):
         self.late = 0.0
         timed = substituted(clips, lambda maker: maker if isinstance(maker, Step) else _Waited(maker, self))
         rebuilt = peek.Rebuilt(timed, wanted, _needed, stages, JOINT)
         joined = (_Joined(tuple(wanted), math.inf if place else until) for place in range(len(timed)))
-        self.clips = [Clip(Step.over(recipe, rebuilt.clip(clip, wanted)))
-                      for recipe, clip in zip(joined, timed)]
+        self.clips = [
+            Clip(Step.over(recipe, rebuilt.clip(clip, wanted))) for recipe, clip in zip(joined, timed)
+        ]
 
     @property
     def info(self) -> ClipInfo:

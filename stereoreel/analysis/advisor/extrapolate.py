@@ -27,18 +27,31 @@ def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
 
 def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
     """Seconds of each stage for a frame of the finished film; a stage makes some frames more for excerpts, and those are left out."""
-    whole, sources = frames_by_stage(clips), {maker.label for maker in peek.makers_of(clips) if not isinstance(maker, Step)}
+    whole, sources = (
+        frames_by_stage(clips),
+        {maker.label for maker in peek.makers_of(clips) if not isinstance(maker, Step)},
+    )
     waited = sum(run.meter.costs[label].seconds for label in sources if label in run.meter.costs)
     punctual = max(0.0, 1 - run.late / waited) if waited else 1.0
-    return {label: cost.seconds * (punctual if label in sources else 1.0) / max(1, cost.frames) * whole[label] / clips[0].info.frames
-            for label, cost in run.meter.costs.items() if label in whole}
+    return {
+        label: cost.seconds
+        * (punctual if label in sources else 1.0)
+        / max(1, cost.frames)
+        * whole[label]
+        / clips[0].info.frames
+        for label, cost in run.meter.costs.items()
+        if label in whole
+    }
 
 
 def predicted(clips: Sequence[Clip], run: Run, rates: dict[str, float]) -> float:
     """The seconds that a run's frames take by these rates."""
     whole = frames_by_stage(clips)
-    return sum(rates[label] * cost.frames * clips[0].info.frames / whole[label]
-               for label, cost in run.meter.costs.items() if label in rates and whole[label])
+    return sum(
+        rates[label] * cost.frames * clips[0].info.frames / whole[label]
+        for label, cost in run.meter.costs.items()
+        if label in rates and whole[label]
+    )
 
 
 def again_of(clips: Sequence[Clip]) -> float:
@@ -65,10 +78,13 @@ def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first
         return round(file.size / run.frames * info.frames)
     every, coded = int(preset(settings).options.get("g", KEY_EVERY)), info.frames * file.coded / run.frames
     keys = min(coded, len(file.keys) / _keys(run.info, every) * _keys(info, every) if file.others else coded)
-    apart = run.frames >= 2 * first.frames  # sound grows with the film, and the container's index with it; its head does not
+    # sound grows with the film, and the container's index with it; its head does not
+    apart = run.frames >= 2 * first.frames
     more = (file.beside - small.beside) / (run.frames - first.frames) if apart else file.beside / run.frames
     others = (coded - keys) * (statistics.mean(file.others) if file.others else 0)
-    return round(keys * statistics.mean(file.keys) + others + file.beside + max(0, more) * (info.frames - run.frames))
+    return round(
+        keys * statistics.mean(file.keys) + others + file.beside + max(0, more) * (info.frames - run.frames)
+    )
 
 
 def _keys(info: ClipInfo, every: int) -> int:

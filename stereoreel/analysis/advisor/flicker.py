@@ -17,9 +17,9 @@ VISIBLE = 1.0  # levels
 class Flicker:
     """The residual of motion compensation (warping error, Lai et al., ECCV 2018), smoothed against noise, in two parts.
 
-    ``global``: its median over the frame, less its usual drift in the window (a fade is no flicker). ``texture``: the median over
-    blocks of its root mean square, which occlusions and wrong motion at few places do not move. Noise is subtracted by its share that
-    passes the smoothing.
+    ``global``: its median over the frame, less its usual drift in the window (a fade is no flicker).
+    ``texture``: the median over blocks of its root mean square, which occlusions and wrong motion at few
+    places do not move. Noise is subtracted by its share that passes the smoothing.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class Flicker:
         for index, (flow, back) in enumerate(zip(window.motion, window.back)):
             if cuts[index] or repeats[index]:
                 continue
-            left, seen = _residual(*window.small[index:index + 2], flow, back)
+            left, seen = _residual(*window.small[index : index + 2], flow, back)
             if seen.mean() < 0.2:
                 continue
             shifts.append(float(np.median(left[seen])))
@@ -44,17 +44,27 @@ class Flicker:
 
     def findings(self, info: ClipInfo, noise: float) -> dict[str, Finding]:
         if not self.texture:
-            return {"flicker": Finding(0.0, "levels", "Flicker cannot be measured: too few frames follow each other.", False)}
+            return {
+                "flicker": Finding(
+                    0.0, "levels", "Flicker cannot be measured: too few frames follow each other.", False
+                )
+            }
         left = 2 * (noise * min(1.0, self.scale)) ** 2 * _passed()
         texture = max(0.0, float(np.mean(np.square(self.texture))) - left)
         pumping = float(np.mean(self.pumping)) if self.pumping else 0.0
         value = (texture + pumping) ** 0.5
         parts = f"{value:.1f} levels of 255 change from frame to frame without motion (brightness {pumping**0.5:.1f}, texture {texture**0.5:.1f})"
-        meaning = "the picture is steady" if value < VISIBLE else "it flickers; steadying helps before depth and interpolation"
+        meaning = (
+            "the picture is steady"
+            if value < VISIBLE
+            else "it flickers; steadying helps before depth and interpolation"
+        )
         return {"flicker": Finding(value, "levels", f"{parts}: {meaning}.")}
 
 
-def _residual(first: np.ndarray, second: np.ndarray, flow: np.ndarray, back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _residual(
+    first: np.ndarray, second: np.ndarray, flow: np.ndarray, back: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Smoothed difference of the second frame, moved back, from the first; and where both show the same thing."""
     import cv2
 
@@ -65,7 +75,13 @@ def _residual(first: np.ndarray, second: np.ndarray, flow: np.ndarray, back: np.
 
 def _typical(left: np.ndarray, seen: np.ndarray) -> float:
     height, width = (edge // BLOCK * BLOCK for edge in left.shape)
-    blocks = [part[:height, :width].reshape(height // BLOCK, BLOCK, -1, BLOCK).swapaxes(1, 2).reshape(-1, BLOCK * BLOCK) for part in (left, seen)]
+    blocks = [
+        part[:height, :width]
+        .reshape(height // BLOCK, BLOCK, -1, BLOCK)
+        .swapaxes(1, 2)
+        .reshape(-1, BLOCK * BLOCK)
+        for part in (left, seen)
+    ]
     inside = blocks[1].mean(1) > 0.9
     if not inside.any():
         return 0.0

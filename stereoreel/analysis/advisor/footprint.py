@@ -56,8 +56,8 @@ class Footprint:
 def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
     """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full: of sources, and of stages.
 
-    Twice what one chunk lacks, as the one before is still read while the next is made. Stages that give less at once than they are given
-    choose that themselves.
+    Twice what one chunk lacks, as the one before is still read while the next is made. Stages that give less
+    at once than they are given choose that themselves.
     """
     sources = stages = 0
     chunks: dict[int, tuple[int, int]] = {}  # by maker: frames that it made at once, and that it will
@@ -83,13 +83,18 @@ def growth(clips: Sequence[Clip], settings: EncodeOptions, frames: int, host: Ho
     """
     if frames >= FULL or not resident():
         return 0
-    with tempfile.TemporaryDirectory(prefix="stereoreel-", ignore_cleanup_errors=True) as folder, ExitStack() as open_files:
+    with (
+        tempfile.TemporaryDirectory(prefix="stereoreel-", ignore_cleanup_errors=True) as folder,
+        ExitStack() as open_files,
+    ):
         give_back()
         writers = []
         for file in files_of(list(clips), Path(folder) / f"grey{extension(settings)}", settings):
             info = clips[file.clip].info.replace(audio=None, times=None)
             writer = open_files.enter_context(Writer(file.path, info, file.settings))
-            writers.append((writer, _grey(info), _grey(info.replace(views=1, channels=1)) if file.shows_depth else None))
+            writers.append(
+                (writer, _grey(info), _grey(info.replace(views=1, channels=1)) if file.shows_depth else None)
+            )
         before = highest = resident()
         ended = 0
         for number in range(1, FULL + 1):

@@ -11,8 +11,10 @@ from .finding import Finding
 from .windows import Window
 
 ORDER = 1.12  # by how much one order of the fields must explain the motion better than the other
-WOVEN = 1.3  # how much a frame's neighbours may differ from it, compared with its own lines, for it to be woven
-APART = 0.6  # the same by how neighbouring lines differ, compared with lines of one field: 0.5 in a smooth picture
+# how much a frame's neighbours may differ from it, compared with its own lines, for it to be woven
+WOVEN = 1.3
+# the same by how neighbouring lines differ, compared with lines of one field: 0.5 in a smooth picture
+APART = 0.6
 COMBED = 1.2  # of a single frame: by how much neighbouring lines differ more than lines of one field
 FAINT = 0.5  # levels: what changes less does not tell
 
@@ -20,8 +22,9 @@ FAINT = 0.5  # levels: what changes less does not tell
 class Interlacing:
     """The interlace test of FFmpeg's ``idet`` filter (Niedermayer, 2012), on the frames as coded.
 
-    A line of a woven frame is explained better by its neighbours together with the same line of the frame that is nearer to the other
-    field in time; in a progressive frame both neighbours are as far. Fine horizontal texture is the same on both sides and cancels.
+    A line of a woven frame is explained better by its neighbours together with the same line of the frame
+    that is nearer to the other field in time; in a progressive frame both neighbours are as far. Fine
+    horizontal texture is the same on both sides and cancels.
     """
 
     def __init__(self) -> None:
@@ -36,13 +39,15 @@ class Interlacing:
         told = []
         for index in range(1, len(frames) - 1):
             if not (cuts[index - 1] or cuts[index]):
-                told.append(_verdict(*frames[index - 1:index + 2]))
+                told.append(_verdict(*frames[index - 1 : index + 2]))
                 self.verdicts[told[-1]] += 1
         if len(frames) < 3:
-            self.single += [_comb(frame, _sharpest(frame)) for frame in frames[window.own:]]
+            self.single += [_comb(frame, _sharpest(frame)) for frame in frames[window.own :]]
         if len(told) >= 5:
             woven = [verdict in ("top", "bottom") for verdict in told]
-            self.pulldown[all(sum(woven[at:at + 5]) == 2 for at in range(len(woven) - 4)) and "" not in told] += 1
+            self.pulldown[
+                all(sum(woven[at : at + 5]) == 2 for at in range(len(woven) - 4)) and "" not in told
+            ] += 1
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         woven, plain = self.verdicts["top"] + self.verdicts["bottom"], self.verdicts["progressive"]
@@ -52,32 +57,44 @@ class Interlacing:
             share = float(np.mean(np.array(self.single) > COMBED))
             text = f"{100 * share:.0f} % of the frames look combed; too few follow each other to be sure."
             return {"interlaced": Finding(share, "share of frames", text, False)}
-        return {"interlaced": Finding(0.0, "share of frames", "Nothing moves in the frames that were looked at (0 % combed), so fields "
-                                      "could not be told apart; it is taken as progressive.", False)}
+        return {
+            "interlaced": Finding(
+                0.0,
+                "share of frames",
+                "Nothing moves in the frames that were looked at (0 % combed), so fields "
+                "could not be told apart; it is taken as progressive.",
+                False,
+            )
+        }
 
     def _told(self, woven: int, plain: int) -> Finding:
         share = woven / (woven + plain)
         first = "top" if self.verdicts["top"] >= self.verdicts["bottom"] else "bottom"
         if not woven:
-            return Finding(0.0, "share of frames", "0 % of the frames are combed: the material is progressive.")
+            return Finding(
+                0.0, "share of frames", "0 % of the frames are combed: the material is progressive."
+            )
         if 0.3 <= share <= 0.5 and self.pulldown[True] > self.pulldown[False]:
             text = f"{100 * share:.0f} % of the frames are combed, two of every five: film at 4/5 of this rate by 3:2 pulldown, {first} field first."
         elif share < 0.1:
-            text = f"{100 * share:.0f} % of the frames look combed: mostly progressive, with a few that are not."
+            text = (
+                f"{100 * share:.0f} % of the frames look combed: mostly progressive, with a few that are not."
+            )
         else:
             text = f"{100 * share:.0f} % of the frames are combed, {first} field first."
         return Finding(share, "share of frames", text)
 
 
 def _verdict(before: np.ndarray, frame: np.ndarray, after: np.ndarray) -> str:
-    """"top" or "bottom" (the field shown first), "progressive", or "" where the three frames do not tell."""
+    """ "top" or "bottom" (the field shown first), "progressive", or "" where the three frames do not tell."""
     middle, inside = frame[1:-1], frame[:-2] + frame[2:]
     moves = np.abs(before - after)[1:-1] + np.abs(before[1:-1] - middle) + np.abs(after[1:-1] - middle)
     mask = moves > max(4 * FAINT, 0.25 * float(np.percentile(moves, 99)))
     if mask.mean() < 1e-4:
         return ""
     own = 2 * _mean(inside - 2 * middle, mask)
-    past = [_mean((inside - 2 * before[1:-1])[row::2], mask[row::2]) for row in (0, 1)]  # row 0 is line 1, of the bottom field
+    # row 0 is line 1, of the bottom field
+    past = [_mean((inside - 2 * before[1:-1])[row::2], mask[row::2]) for row in (0, 1)]
     future = [_mean((inside - 2 * after[1:-1])[row::2], mask[row::2]) for row in (0, 1)]
     top, bottom = past[0] + future[1], past[1] + future[0]  # how badly each order explains the lines
     best = min(top, bottom)

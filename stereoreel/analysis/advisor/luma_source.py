@@ -17,14 +17,15 @@ from ...media import colour
 from ...media.read.decode import FileSource
 from ...media.read.frames import Damage, read_frames
 
-PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")  # pixel formats whose first plane is luma
+# pixel formats whose first plane is luma
+PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")
 
 
 class Planes(NamedTuple):
     """One frame ``[H, W]`` in whatever codes it has; levels of 255 are ``(code - black) * gain``.
 
-    ``noise`` is the plane whose noise counts: luma of a file, green of RGB (of independent noise in R, G and B, luma keeps 3/4).
-    ``held``: the frame could not be decoded, and this is another one again.
+    ``noise`` is the plane whose noise counts: luma of a file, green of RGB (of independent noise in R, G and
+    B, luma keeps 3/4). ``held``: the frame could not be decoded, and this is another one again.
     """
 
     luma: np.ndarray
@@ -54,7 +55,9 @@ class LumaSource:
         """The frames in the spans, in order. Spans with no place between them to start decoding at are read in one go."""
         for run in self._runs(spans):
             first, stop = run[0][0], run[-1][1]
-            frames = read_frames(self.facts, self.first + first, self.first + stop, Damage(), progressive=False)
+            frames = read_frames(
+                self.facts, self.first + first, self.first + stop, Damage(), progressive=False
+            )
             times = self.facts.pts
             with closing(frames):
                 for number, frame in enumerate(frames, first):
@@ -83,12 +86,16 @@ class LumaSource:
         form = PLANAR.match(frame.format.name)
         bits = max(component.bits for component in frame.format.components[:1])
         if not form or not 8 <= bits <= 16:
-            frame, bits, full = frame.reformat(format="gray", **colour.to_gray(self.facts.color, self.facts.full_range)), 8, True
+            frame, bits, full = (
+                frame.reformat(format="gray", **colour.to_gray(self.facts.color, self.facts.full_range)),
+                8,
+                True,
+            )
         else:
             full = self.facts.full_range
         kind, unit = (np.uint8, 1) if bits == 8 else (np.dtype("<u2"), 1 << (bits - 8))
         plane = frame.planes[0]
-        luma = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, :frame.width].copy()
+        luma = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : frame.width].copy()
         if full:
             return Planes(luma, luma, 0.0, 255 / ((1 << bits) - 1))
         return Planes(luma, luma, 16.0 * unit, 255 / 219 / unit)

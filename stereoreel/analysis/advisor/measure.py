@@ -1,6 +1,7 @@
 """Measuring footage by itself: what it is like, from short runs of frames spread over it.
 
-Nothing is decoded that is not sampled (but what a codec needs to show a frame), and memory is for one run of frames at a time.
+Nothing is decoded that is not sampled (but what a codec needs to show a frame), and memory is for one run of
+frames at a time.
 """
 
 from __future__ import annotations
@@ -40,7 +41,13 @@ class Measured:
     def figures(self) -> dict:
         """Everything as plain numbers and texts, ready for JSON."""
         info = self.info
-        facts = {"width": info.width, "height": info.height, "fps": float(info.fps), "frames": info.frames, "seconds": float(info.duration)}
+        facts = {
+            "width": info.width,
+            "height": info.height,
+            "fps": float(info.fps),
+            "frames": info.frames,
+            "seconds": float(info.duration),
+        }
         findings = {name: dataclasses.asdict(found) for name, found in self.findings.items()}
         return {"clip": facts, "seen": self.seen, "damaged": self.damaged, "findings": findings}
 
@@ -48,7 +55,8 @@ class Measured:
 def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measured:
     """What a clip is like, from ``samples`` runs of ``window`` frames (all of a clip that is no longer than they are).
 
-    A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a pair's left eye counts.
+    A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a
+    pair's left eye counts.
     """
     source = LumaSource.of(clip)
     info = source.info if source else clip.info
@@ -66,7 +74,12 @@ class _Families:
     """All that is measured, fed with one window after the other."""
 
     def __init__(self) -> None:
-        self.noise, self.blocks, self.spectrum, self.interlacing = Noise(), Blocks(), Spectrum(), Interlacing()
+        self.noise, self.blocks, self.spectrum, self.interlacing = (
+            Noise(),
+            Blocks(),
+            Spectrum(),
+            Interlacing(),
+        )
         self.repeats, self.motion, self.flicker, self.cuts = Repeats(), Motion(), Flicker(), Cuts()
 
     def add(self, window: Window) -> None:

@@ -10,7 +10,9 @@ from ...image.flow import SMALLEST
 from .finding import Finding
 from .windows import Window
 
-MOVES = 0.1  # pixels of the reduced frame: the fastest fiftieth of a frame must move so far for a pair of frames to count as moving
+# pixels of the reduced frame: the fastest fiftieth of a frame must move so far for a pair of frames to count
+# as moving
+MOVES = 0.1
 CALM, FAST = 0.5, 16.0  # pixels a frame, for the words
 ENOUGH = 30.0  # seconds of film after which a number of cuts says something
 
@@ -34,9 +36,16 @@ class Motion:
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         if not self.typical or min(info.width, info.height) < SMALLEST:
-            why = f"frames below {SMALLEST} pixels" if min(info.width, info.height) < SMALLEST else "frames that do not follow each other"
+            why = (
+                f"frames below {SMALLEST} pixels"
+                if min(info.width, info.height) < SMALLEST
+                else "frames that do not follow each other"
+            )
             text = f"Motion cannot be measured on {why}; it is taken as 0."
-            return {"motion": Finding(0.0, "pixels a frame", text, False), "large_motion": Finding(0.0, "pixels a frame", text, False)}
+            return {
+                "motion": Finding(0.0, "pixels a frame", text, False),
+                "large_motion": Finding(0.0, "pixels a frame", text, False),
+            }
         typical, large = float(np.median(self.typical)), float(np.percentile(self.large, 95))
         word = "calm" if large < CALM else "fast" if large > FAST else "moderate"
         moves = f"Half of the picture moves by {typical:.1f} pixels or more from frame to frame"
@@ -47,7 +56,11 @@ class Motion:
         }[word]
         return {
             "motion": Finding(typical, "pixels a frame", f"{moves}."),
-            "large_motion": Finding(large, "pixels a frame", f"The fastest parts move by about {large:.1f} pixels a frame: {meaning}."),
+            "large_motion": Finding(
+                large,
+                "pixels a frame",
+                f"The fastest parts move by about {large:.1f} pixels a frame: {meaning}.",
+            ),
         }
 
 
@@ -69,13 +82,23 @@ class Cuts:
         minutes = max(float(info.duration), 1e-9) / 60
         if known:
             count = len(info.cuts)
-            return {"cuts": Finding(count / minutes, "a minute", f"The clip has {count} {_cuts(count)}, {count / minutes:.1f} a minute.")}
+            return {
+                "cuts": Finding(
+                    count / minutes,
+                    "a minute",
+                    f"The clip has {count} {_cuts(count)}, {count / minutes:.1f} a minute.",
+                )
+            }
         seconds = self.pairs / float(info.fps)
         if not self.pairs:
             return {"cuts": Finding(0.0, "a minute", "One frame tells nothing of cuts.", False)}
         rate, sure = 60 * self.found / seconds, seconds >= ENOUGH or self.pairs >= info.frames - 1
         text = f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds that were looked at, which makes about {rate:.1f} a minute"
-        return {"cuts": Finding(rate, "a minute", text + ("." if sure else "; cuts in between are not seen."), sure)}
+        return {
+            "cuts": Finding(
+                rate, "a minute", text + ("." if sure else "; cuts in between are not seen."), sure
+            )
+        }
 
 
 def _cuts(count: int) -> str:

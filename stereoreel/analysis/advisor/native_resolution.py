@@ -14,17 +14,47 @@ LENGTH = 96  # pixels of a piece of a line
 LINES = 240  # of a frame
 BESIDE = 0.02  # how far beside a ratio another one is that fits as badly as any
 HIGHEST = 0.84  # ratio: above it, too few pixels of a piece depend on each other
-KNOWN_HEIGHTS = (144, 180, 216, 240, 270, 288, 360, 405, 432, 480, 486, 540, 576, 600, 648, 720, 768,
-                 810, 900, 960, 1024, 1080, 1152, 1200, 1440, 1600, 2160)
-PARTS = sorted({part / whole for whole in range(2, 11) for part in range(1, whole) if 0.2 <= part / whole <= HIGHEST})
+KNOWN_HEIGHTS = (
+    144,
+    180,
+    216,
+    240,
+    270,
+    288,
+    360,
+    405,
+    432,
+    480,
+    486,
+    540,
+    576,
+    600,
+    648,
+    720,
+    768,
+    810,
+    900,
+    960,
+    1024,
+    1080,
+    1152,
+    1200,
+    1440,
+    1600,
+    2160,
+)
+PARTS = sorted(
+    {part / whole for whole in range(2, 11) for part in range(1, whole) if 0.2 <= part / whole <= HIGHEST}
+)
 DIP = 0.4  # how much less than beside it must be left at a ratio for it to be the true one for certain
 
 
 class NativeResolution:
     """Residual of projecting lines onto what each kernel can interpolate from fewer pixels, for likely ratios and ones beside them.
 
-    The residual falls smoothly as the ratio rises, but for a dip at the true one: resampling leaves linear dependences between
-    neighbouring pixels (Popescu and Farid, IEEE TSP 2005), which here are those of a known kernel with pixel centres aligned.
+    The residual falls smoothly as the ratio rises, but for a dip at the true one: resampling leaves linear
+    dependences between neighbouring pixels (Popescu and Farid, IEEE TSP 2005), which here are those of a
+    known kernel with pixel centres aligned.
     """
 
     def __init__(self) -> None:
@@ -35,12 +65,15 @@ class NativeResolution:
         pieces = [_piece(lines, start) for lines, start in zip((image.T, image), origin)]
         for ratio in likely(full[0]):
             down, across = (min(_depth(name, ratio, some) for name in KERNELS) for some in pieces)
-            self.found[ratio] = min(self.found.get(ratio, (1.0, ratio, 1.0, 1.0)), (math.sqrt(down * across), ratio, down, across))
+            self.found[ratio] = min(
+                self.found.get(ratio, (1.0, ratio, 1.0, 1.0)), (math.sqrt(down * across), ratio, down, across)
+            )
 
     def dips(self) -> list[tuple[float, float, float, float]]:
         """For every ratio how deep its dip is in both axes together (geometric mean), the ratio, and how deep down and across.
 
-        Each of the frame that shows it best: a coder leaves traces in some frames and wipes them out in others.
+        Each of the frame that shows it best: a coder leaves traces in some frames and wipes them out in
+        others.
         """
         return sorted(self.found.values())
 
@@ -54,14 +87,16 @@ def _depth(name: str, ratio: float, piece: tuple[int, np.ndarray]) -> float:
 @functools.lru_cache(maxsize=8)
 def likely(height: int) -> tuple[float, ...]:
     """Ratios that pictures of a height are enlarged by: from the usual heights, and by simple fractions."""
-    return tuple(sorted({*PARTS, *(known / height for known in KNOWN_HEIGHTS if 0.2 <= known / height <= HIGHEST)}))
+    return tuple(
+        sorted({*PARTS, *(known / height for known in KNOWN_HEIGHTS if 0.2 <= known / height <= HIGHEST)})
+    )
 
 
 def _piece(lines: np.ndarray, origin: int) -> tuple[int, np.ndarray]:
     """The middles ``[n, LENGTH]`` of those lines ``[N, W]`` that hold most detail there, and where in the frame they begin."""
     length = min(LENGTH, lines.shape[1])
     at = (lines.shape[1] - length) // 2
-    piece = lines[:, at:at + length]
+    piece = lines[:, at : at + length]
     best = np.argsort(-np.abs(np.diff(piece, axis=1)).mean(1))[:LINES]
     return origin + at, np.ascontiguousarray(piece[best] - piece[best].mean(1, keepdims=True))
 
@@ -70,7 +105,9 @@ def _residual(name: str, ratio: float, start: int, piece: np.ndarray) -> float:
     """What of the piece's energy the kernel cannot make, for each dimension that it leaves free."""
     base = _basis(name, ratio, start, piece.shape[1])
     made = torch.from_numpy(piece) @ base
-    return (float(np.square(piece).sum()) - made.square().sum().item()) / max(1, piece.shape[1] - base.shape[1])
+    return (float(np.square(piece).sum()) - made.square().sum().item()) / max(
+        1, piece.shape[1] - base.shape[1]
+    )
 
 
 @functools.lru_cache(maxsize=1024)

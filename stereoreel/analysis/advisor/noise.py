@@ -15,7 +15,8 @@ PATCH = 7  # pixels
 MOST = 30000  # patches of one frame
 LOW, HIGH = 2.0, 253.0  # levels: a patch that touches them may be clipped
 FEWEST = 3000  # patches, or a tenth of all: from fewer the components cannot be told
-NORMAL = 3.0902  # the quantile of a normal distribution of the 0.999 of weak-textured patches that the threshold keeps
+# the quantile of a normal distribution of the 0.999 of weak-textured patches that the threshold keeps
+NORMAL = 3.0902
 ROUNDS = 5
 VISIBLE, STRONG = 1.5, 6.0  # levels
 
@@ -23,8 +24,9 @@ VISIBLE, STRONG = 1.5, 6.0  # levels
 class Noise:
     """Principal components of weak-textured patches (Liu, Tanaka and Okutomi, IEEE TIP 2013), a frame of every window.
 
-    Weak-textured are those whose gradients noise alone could have made. Of their covariance the components that hold no texture are
-    taken by the rule of Chen, Zhu and Heng (ICCV 2015): the largest are dropped until mean and median agree.
+    Weak-textured are those whose gradients noise alone could have made. Of their covariance the components
+    that hold no texture are taken by the rule of Chen, Zhu and Heng (ICCV 2015): the largest are dropped
+    until mean and median agree.
     """
 
     def __init__(self) -> None:
@@ -41,10 +43,29 @@ class Noise:
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         if not self.found:
-            return {"noise": Finding(0.0, "levels", "The noise cannot be measured: nothing in the picture lies between black and white.", False)}
+            return {
+                "noise": Finding(
+                    0.0,
+                    "levels",
+                    "The noise cannot be measured: nothing in the picture lies between black and white.",
+                    False,
+                )
+            }
         sigma = self.sigma
-        meaning = "clean" if sigma < VISIBLE else "visible noise" if sigma < STRONG else "strong noise, which most upscalers would enlarge"
-        return {"noise": Finding(sigma, "levels", f"The noise has a standard deviation of {sigma:.1f} levels of 255: {meaning}.")}
+        meaning = (
+            "clean"
+            if sigma < VISIBLE
+            else "visible noise"
+            if sigma < STRONG
+            else "strong noise, which most upscalers would enlarge"
+        )
+        return {
+            "noise": Finding(
+                sigma,
+                "levels",
+                f"The noise has a standard deviation of {sigma:.1f} levels of 255: {meaning}.",
+            )
+        }
 
 
 def noise_level(frames: np.ndarray) -> float:
@@ -56,7 +77,7 @@ def noise_level(frames: np.ndarray) -> float:
     fewest = max(2 * PATCH * PATCH, min(FEWEST, len(patches) // 10))
     for _ in range(ROUNDS):
         weak = int(np.searchsorted(energy[order], _threshold(sigma), side="right"))
-        found = _least(patches[order[:max(weak, fewest)]])
+        found = _least(patches[order[: max(weak, fewest)]])
         if abs(found - sigma) < 0.01 * sigma:
             return found
         sigma = found
@@ -91,7 +112,8 @@ def _least(patches: np.ndarray) -> float:
 def _threshold(sigma: float) -> float:
     """The gradient energy that noise of ``sigma`` exceeds in one of a thousand flat patches: a gamma distribution's quantile.
 
-    Its trace and that of its square come from the operator, as in Liu et al.; the quantile by Wilson and Hilferty.
+    Its trace and that of its square come from the operator, as in Liu et al.; the quantile by Wilson and
+    Hilferty.
     """
     mean, square = _traces()
     freedom = mean * mean / square  # of a chi-square with the same mean and variance

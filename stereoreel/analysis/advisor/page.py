@@ -71,7 +71,9 @@ class _Paper:
         height = min(round(cell * pictures[0].height / pictures[0].width), cell)
         self._y += GUTTER
         for picture in pictures:
-            small = picture.resize((max(1, round(picture.width * height / picture.height)), height), Image.Resampling.LANCZOS)
+            small = picture.resize(
+                (max(1, round(picture.width * height / picture.height)), height), Image.Resampling.LANCZOS
+            )
             self._picture.paste(small, (left, self._y))
             left += cell + GUTTER
         self._y += height + GUTTER

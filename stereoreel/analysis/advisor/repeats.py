@@ -16,7 +16,8 @@ BLOCK = 8  # pixels of the reduced frame
 ALIKE = 0.2  # of what frames usually change: a repeat changes less, which allows for what a codec adds
 EXACT = 1e-3  # levels: nothing changed at all
 FOLLOWED = 0.75  # of a change is left at most where motion explains it, but for noise
-LIGHT, NEW = 0.3, 25.0  # levels by which a frame's mean changes, or its most changed blocks, when something happens without motion
+# levels by which a frame's mean changes, or its most changed blocks, when something happens without motion
+LIGHT, NEW = 0.3, 25.0
 PERIODS = range(2, 31)  # of a cadence, in frames
 STRAY = 0.05  # of the pairs may stand outside of it
 
@@ -24,7 +25,8 @@ STRAY = 0.05  # of the pairs may stand outside of it
 class Repeats:
     """Counts pairs of frames whose most changed blocks change far less than usual in their window, as ``mpdecimate`` does.
 
-    Usual is the median of the pairs in which something happens; a window in which nothing does is a still picture and does not count.
+    Usual is the median of the pairs in which something happens; a window in which nothing does is a still
+    picture and does not count.
     """
 
     def __init__(self) -> None:
@@ -37,19 +39,29 @@ class Repeats:
         pairs = zip(changes, window.small, window.small[1:], window.motion)
         moving = [change for change, *pair in pairs if change > EXACT and _happens(change, *pair)]
         if not moving:
-            decoded = [change for number, change in enumerate(changes, window.start + 1) if number not in window.held]
+            decoded = [
+                change for number, change in enumerate(changes, window.start + 1) if number not in window.held
+            ]
             self.still += len(decoded)
             self.exact += sum(change <= EXACT for change in decoded)
             return [False] * len(changes)
         usual = float(np.median(moving))
         repeats = [change <= max(EXACT, ALIKE * usual) for change in changes]
-        self.pairs.update((number, repeat) for number, repeat in enumerate(repeats, window.start + 1) if number not in window.held)
+        self.pairs.update(
+            (number, repeat)
+            for number, repeat in enumerate(repeats, window.start + 1)
+            if number not in window.held
+        )
         return repeats
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         if not self.pairs:
             if not self.still:
-                return {"duplicates": Finding(0.0, "share of frames", "One frame tells nothing of repeated frames.", False)}
+                return {
+                    "duplicates": Finding(
+                        0.0, "share of frames", "One frame tells nothing of repeated frames.", False
+                    )
+                }
             equal = "exactly equal" if self.exact == self.still else "alike but for noise"
             text = f"Nothing moves in the {self.still} pairs of frames that were looked at ({equal}): a still picture, not counted as repeats."
             return {"duplicates": Finding(0.0, "share of frames", text, False)}
@@ -93,4 +105,4 @@ def _change(first: np.ndarray, second: np.ndarray) -> float:
     height, width = first.shape
     size = max(1, width // BLOCK), max(1, height // BLOCK)
     blocks = np.sort(cv2.resize(np.abs(first - second), size, interpolation=cv2.INTER_AREA), axis=None)
-    return float(blocks[-max(1, blocks.size // 50):].mean())
+    return float(blocks[-max(1, blocks.size // 50) :].mean())

@@ -30,8 +30,9 @@ LOOKS = 3  # windows that are searched for traces of kernels
 class Spectrum:
     """The power spectrum along both axes (Welch), explained as pictures' power law, blur, a kernel's passband and its images, and noise.
 
-    What is left after subtracting the noise floor is fitted for every ratio and kernel; the traces that a kernel leaves in the
-    pixels (see ``NativeResolution``) decide where there are any. Of a soft picture that was not enlarged, a tenth of contrast is the limit.
+    What is left after subtracting the noise floor is fitted for every ratio and kernel; the traces that a
+    kernel leaves in the pixels (see ``NativeResolution``) decide where there are any. Of a soft picture that
+    was not enlarged, a tenth of contrast is the limit.
     """
 
     def __init__(self) -> None:
@@ -65,8 +66,15 @@ class Spectrum:
             _, ratio, down, across = dips[0]
             return (1.0 if down > NONE and across < DEEP else ratio), True, True
         for depth, ratio, _, _ in dips:
-            beside = min((error for (_, other), error in errors.items() if abs(other / ratio - 1) < SAME), default=math.inf)
-            if depth < HINT and beside < BETTER * errors.get(native, math.inf) and beside < 1.2 * errors[best]:
+            beside = min(
+                (error for (_, other), error in errors.items() if abs(other / ratio - 1) < SAME),
+                default=math.inf,
+            )
+            if (
+                depth < HINT
+                and beside < BETTER * errors.get(native, math.inf)
+                and beside < 1.2 * errors[best]
+            ):
                 return ratio, True, True
         if best != native and errors[best] < BETTER * errors.get(native, math.inf):
             return best[1], False, True
@@ -97,7 +105,7 @@ def _power(lines: np.ndarray) -> np.ndarray:
     total = np.zeros(length // 2 + 1)
     starts = range(0, lines.shape[1] - length + 1, length // 2)
     for start in starts:
-        some = lines[:, start:start + length]
+        some = lines[:, start : start + length]
         total += np.square(np.abs(np.fft.rfft((some - some.mean(1, keepdims=True)) * window, axis=1))).mean(0)
     return total / len(starts)
 
@@ -110,7 +118,7 @@ def _clear(power: list[list[np.ndarray]], sigma: float) -> float:
 def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float, np.ndarray]]:
     """By kernel and ratio the error of the best explanation, in nepers, and its coefficients: level, fall, blur."""
     count = len(power)
-    floor = min(1.1 * sigma**2 + ROUNDING, float(np.sort(power)[:max(2, count // 12)].mean()))
+    floor = min(1.1 * sigma**2 + ROUNDING, float(np.sort(power)[: max(2, count // 12)].mean()))
     used = np.linspace(0, 0.5, count) >= LOWEST
     left = np.log(np.maximum(np.maximum(power - floor, FAINT * floor), 1e-12))[used]
     clear = power[used] > (1 + 2 * FAINT) * floor
@@ -124,7 +132,9 @@ def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float
     return {key: value for key, value in found.items() if value}
 
 
-def _solved(parts: np.ndarray, gain: np.ndarray, left: np.ndarray, some: np.ndarray, least: float) -> tuple[float, np.ndarray] | None:
+def _solved(
+    parts: np.ndarray, gain: np.ndarray, left: np.ndarray, some: np.ndarray, least: float
+) -> tuple[float, np.ndarray] | None:
     for used in (3, 2):  # no negative blur
         solution = np.linalg.lstsq(parts[some][:, :used], (left - gain)[some], rcond=None)[0]
         if used == 2 or solution[2] >= 0:

@@ -27,7 +27,9 @@ def advice(host: Host) -> Iterator[str]:
 def best(aim: str, host: Host) -> tuple[Entry, str]:
     """The upscaler of either kind that is taken for an aim, and why in one line."""
     machine = described(host.device)
-    found = policy.choice(machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host))
+    found = policy.choice(
+        machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host)
+    )
     if found is None:
         return catalog.pick(policy.kinds()[0], "auto", host, aim=aim)
     row, model = found
@@ -45,7 +47,10 @@ def _table(aim: str, host: Host) -> Iterator[str]:
         if _address(entry) not in told:
             told.add(_address(entry))
             yield f"  {_address(entry):<36}better: {row.why}"
-            yield from (f"  {'':<36}missing: {need}" for need in (*catalog.lacking(entry, host), *_weights(entry, host)))
+            yield from (
+                f"  {'':<36}missing: {need}"
+                for need in (*catalog.lacking(entry, host), *_weights(entry, host))
+            )
     yield f"  {_address(taken):<36}taken: {reason.partition(': ')[2]}"
 
 
@@ -56,7 +61,11 @@ def _address(entry: Entry) -> str:
 def _weights(entry: Entry, host: Host) -> Iterator[str]:
     """What of a model's weights is not here, and how it is fetched."""
     if parts := catalog.missing(entry, host):
-        size = f", {megabytes(sum(part.bytes or 0 for part in parts))}" if any(part.bytes for part in parts) else ""
+        size = (
+            f", {megabytes(sum(part.bytes or 0 for part in parts))}"
+            if any(part.bytes for part in parts)
+            else ""
+        )
         files = parts[0].file if len(parts) == 1 else f"{len(parts)} files"
         force = " --force" if any(spoilt(part, entry.kind, host) for part in parts) else ""
         yield f"{files} ({entry.license}{size}); run `python -m stereoreel fetch {entry.name}{force}`"

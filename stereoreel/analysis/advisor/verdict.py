@@ -67,11 +67,22 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
     _depth(found.lines * (factor if kinds.index(entry.kind) < kinds.index("depth") else 1), host, advice)
     _interpolation(found, kinds, advice)
     if found.has("flicker", FLICKERING) and entry.kind == "upscale":
-        advice.take(Choice("steady", "1", "what the upscaler invents is held still along the motion"), "upscale", steady=1.0)
+        advice.take(
+            Choice("steady", "1", "what the upscaler invents is held still along the motion"),
+            "upscale",
+            steady=1.0,
+        )
     smooth = "interpolate" not in kinds
     choices = (Choice("order", order, _why(found.dirt, smooth or factor == 1)), *advice.choices)
     other = _alternative(found, entry.name == "builtin" or smooth)
-    return Verdict(order, tuple(kinds), advice.options, choices, other, (FIELDS,) if found.has("interlaced", COMBED) else ())
+    return Verdict(
+        order,
+        tuple(kinds),
+        advice.options,
+        choices,
+        other,
+        (FIELDS,) if found.has("interlaced", COMBED) else (),
+    )
 
 
 class _Found:
@@ -79,10 +90,16 @@ class _Found:
 
     def __init__(self, info: ClipInfo, findings: Mapping[str, Finding]):
         self.info, self._findings = info, findings
-        limits = {"noise": (NOISY, "noise"), "blockiness": (BLOCKY, "compression"), "flicker": (FLICKERING, "flicker")}
+        limits = {
+            "noise": (NOISY, "noise"),
+            "blockiness": (BLOCKY, "compression"),
+            "flicker": (FLICKERING, "flicker"),
+        }
         self.dirt = " and ".join(word for name, (limit, word) in limits.items() if self.has(name, limit))
         held = findings["resolution"]
-        self.lines = max(16, round(held.value)) if held.sure and held.value <= TRUE_SIZE * info.height else info.height
+        self.lines = (
+            max(16, round(held.value)) if held.sure and held.value <= TRUE_SIZE * info.height else info.height
+        )
 
     def has(self, name: str, least: float) -> bool:
         return self[name].sure and self[name].value >= least
@@ -127,10 +144,26 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
     info = found.info
     if found.lines < info.height:
         side = max(2, 2 * round(max(info.width, info.height) * found.lines / info.height / 2))
-        advice.take(Choice("size", f"shrink to {side} pixels first", f"the file has {info.height} lines and holds about {found.lines}: nothing is "
-                           "lost, every stage is faster, and the upscaler works on what it was made for"), "extract", max_side=side)
+        advice.take(
+            Choice(
+                "size",
+                f"shrink to {side} pixels first",
+                f"the file has {info.height} lines and holds about {found.lines}: nothing is "
+                "lost, every stage is faster, and the upscaler works on what it was made for",
+            ),
+            "extract",
+            max_side=side,
+        )
     elif max(info.width, info.height) >= LARGE:
-        advice.take(Choice("factor", "1", f"{info.width}x{info.height} is as large as any screen; the upscaler only cleans"), kind, factor=1.0)
+        advice.take(
+            Choice(
+                "factor",
+                "1",
+                f"{info.width}x{info.height} is as large as any screen; the upscaler only cleans",
+            ),
+            kind,
+            factor=1.0,
+        )
         return 1
     return 2
 
@@ -142,12 +175,19 @@ def _depth(lines: float, host: Host, advice: _Advice) -> None:
     elif host.device.type == "cpu":
         value, why = "392", f"half the time of {TRAINED} on a CPU"
     elif lines >= MANY:
-        value, why = "700", f"the picture holds more than the {TRAINED} lines that networks were trained at; further above most of them get worse"
+        value, why = (
+            "700",
+            f"the picture holds more than the {TRAINED} lines that networks were trained at; further above most of them get worse",
+        )
     else:
         value, why = str(TRAINED), "what networks were trained at; more helps few pictures"
     if catalog.pick("depth", "auto", host)[0].name == "builtin":
         why = f"{why} (a network's; builtin, which is what is here, has no such setting)"
-    advice.take(Choice("depth resolution", value, why), "depth", **({"resolution": value} if value != str(TRAINED) else {}))
+    advice.take(
+        Choice("depth resolution", value, why),
+        "depth",
+        **({"resolution": value} if value != str(TRAINED) else {}),
+    )
 
 
 def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
@@ -155,29 +195,68 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
     rate, repeats = found.info.fps, found.has("duplicates", REPEATS)
     if rate >= SMOOTH_RATE and not repeats:
         kinds.remove("interpolate")
-        advice.take(Choice("interpolation", "none", f"{float(rate):.4g} frames a second are smooth as they are"), "interpolate")
+        advice.take(
+            Choice("interpolation", "none", f"{float(rate):.4g} frames a second are smooth as they are"),
+            "interpolate",
+        )
         return
     if rate >= SMOOTH_RATE:
-        advice.take(Choice("interpolation", "same rate", "only to move past what repeats"), "interpolate", multiplier=1)
+        advice.take(
+            Choice("interpolation", "same rate", "only to move past what repeats"),
+            "interpolate",
+            multiplier=1,
+        )
     else:
-        advice.take(Choice("interpolation", "twice the rate", f"{float(rate):.4g} frames a second become {float(2 * rate):.4g}"), "interpolate")
+        advice.take(
+            Choice(
+                "interpolation",
+                "twice the rate",
+                f"{float(rate):.4g} frames a second become {float(2 * rate):.4g}",
+            ),
+            "interpolate",
+        )
     if repeats:
-        advice.take(Choice("duplicates", "smooth", found["duplicates"].text), "interpolate", duplicates="smooth")
+        advice.take(
+            Choice("duplicates", "smooth", found["duplicates"].text), "interpolate", duplicates="smooth"
+        )
     if found.has("large_motion", FAST):
         why = f"motion of {found['large_motion'].value:.0f} pixels a frame is found more surely at half the size"
         advice.take(Choice("interpolation scale", "0.5", why), "interpolate", scale="0.5")
     else:
-        advice.take(Choice("interpolation scale", "auto", "motion is small enough to be found at full size, and at half for 4K"), "interpolate")
+        advice.take(
+            Choice(
+                "interpolation scale",
+                "auto",
+                "motion is small enough to be found at full size, and at half for 4K",
+            ),
+            "interpolate",
+        )
 
 
 def _alternative(found: _Found, light: bool) -> Choice:
     if found.has("flicker", FLICKERING) and not found.has("noise", NOISY):
-        return Choice("order", "upscale last", "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each eye is "
-                      "enlarged by itself")
+        return Choice(
+            "order",
+            "upscale last",
+            "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each eye is "
+            "enlarged by itself",
+        )
     if found.dirt:
-        return Choice("order", "depth first", "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler makes of "
-                      f"{found.dirt} cannot confuse depth, which reads the source")
+        return Choice(
+            "order",
+            "depth first",
+            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler makes of "
+            f"{found.dirt} cannot confuse depth, which reads the source",
+        )
     if light:
-        return Choice("order", "upscale last", "the least work with an upscaler as light as this: every other stage works at source size, and each "
-                      "eye is enlarged by itself")
-    return Choice("order", "default", "less work where the upscaler is a network, as here: it gets half the frames, before others are put between")
+        return Choice(
+            "order",
+            "upscale last",
+            "the least work with an upscaler as light as this: every other stage works at source size, and each "
+            "eye is enlarged by itself",
+        )
+    return Choice(
+        "order",
+        "default",
+        "less work where the upscaler is a network, as here: it gets half the frames, before others are put between",
+    )

@@ -21,10 +21,13 @@ from ...core.pull import pull
 from ...image.flow import flow
 from .luma_source import LumaSource, Planes
 
-CROP = 1280, 720  # width and height that are looked at pixel by pixel; of a larger frame each window shows another part
+# width and height that are looked at pixel by pixel; of a larger frame each window shows another part
+CROP = 1280, 720
 SMALL = 384  # pixels: longer side of the whole frame, reduced, for what moves
-PLACES = (1, 1), (0, 0), (2, 2), (2, 0), (0, 2), (1, 0), (1, 2), (0, 1), (2, 1)  # of the part, in halves of what is left over
-WHOLE = 1.25  # times the samples: a clip that is no longer is looked at whole, for a cut in a gap would be missed
+# of the part, in halves of what is left over
+PLACES = (1, 1), (0, 0), (2, 2), (2, 0), (0, 2), (1, 0), (1, 2), (0, 1), (2, 1)
+# times the samples: a clip that is no longer is looked at whole, for a cut in a gap would be missed
+WHOLE = 1.25
 GRID = 16  # pixels: the largest block of common codecs, at whose edges a part begins
 LUMA = np.float32([0.2126, 0.7152, 0.0722])  # of BT.709
 
@@ -33,10 +36,10 @@ LUMA = np.float32([0.2126, 0.7152, 0.0722])  # of BT.709
 class Window:
     """Consecutive frames from number ``start`` on, in levels of 255, float32.
 
-    ``luma`` and ``noise`` ``[T, h, w]`` are a part of the frames as they are, from ``origin`` (y, x), at whole blocks of 16, of the
-    ``full`` height and width; ``small`` ``[T, h', w']`` is all of the frames, reduced to ``scale`` of their size.
-    ``carried``: the first frame was the last window's last. ``held`` are the numbers of frames that could not be decoded and show the
-    one before them.
+    ``luma`` and ``noise`` ``[T, h, w]`` are a part of the frames as they are, from ``origin`` (y, x), at
+    whole blocks of 16, of the ``full`` height and width; ``small`` ``[T, h', w']`` is all of the frames,
+    reduced to ``scale`` of their size. ``carried``: the first frame was the last window's last. ``held`` are
+    the numbers of frames that could not be decoded and show the one before them.
     """
 
     start: int
@@ -94,7 +97,17 @@ def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
             luma, noise, small = (np.stack(part) for part in zip(*shown))
             full, follows = last.luma.shape, carried is not None
             origin = tuple(edge.start for edge in _crop(full, index))
-            yield Window(start - follows, follows, luma, noise, small, small.shape[2] / full[1], origin, full, frozenset(held))
+            yield Window(
+                start - follows,
+                follows,
+                luma,
+                noise,
+                small,
+                small.shape[2] / full[1],
+                origin,
+                full,
+                frozenset(held),
+            )
             host.tick(index + 1, len(spans))
 
 
@@ -142,4 +155,6 @@ def _reduced(plane: np.ndarray) -> np.ndarray:
     shrink = SMALL / max(height, width)
     if shrink >= 1:
         return plane
-    return cv2.resize(plane, (max(1, round(width * shrink)), max(1, round(height * shrink))), interpolation=cv2.INTER_AREA)
+    return cv2.resize(
+        plane, (max(1, round(width * shrink)), max(1, round(height * shrink))), interpolation=cv2.INTER_AREA
+    )

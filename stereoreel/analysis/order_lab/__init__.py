@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["OPTIONS", "report"]
 
 
-def report(clip: Clip, settings: OrderLabOptions, host: Host, label: str, given: Sequence[str] = ()) -> Report:
+def report(
+    clip: Clip, settings: OrderLabOptions, host: Host, label: str, given: Sequence[str] = ()
+) -> Report:
     """Compare orders over a clip; ``given`` are more options of stages, KIND.OPTION=VALUE."""
     from .lab import measure
 

@@ -33,8 +33,11 @@ def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     ]  # fmt: skip
     for label, cells in (*_header(lab.orders), *_rows(lab, means)):
         lines.append(label.ljust(FIRST) + "".join(cell.rjust(COLUMN) for cell in cells))
-    lines += ["", *(f"{measure.name}: {measure.text}{_side(measure.better)}." for measure in MEASURES),
-              "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of the places, without loading."]
+    lines += [
+        "",
+        *(f"{measure.name}: {measure.text}{_side(measure.better)}." for measure in MEASURES),
+        "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of the places, without loading.",
+    ]
     return "\n".join(lines)
 
 
@@ -48,8 +51,14 @@ def _header(names: Iterable[str]) -> Iterator[tuple[str, Sequence[str]]]:
 def _rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[tuple[str, Sequence[str]]]:
     yield "time, s", [f"{_seconds(lab, name):.3f}" for name in lab.orders]
     for kind in dict.fromkeys(kind for kinds in lab.orders.values() for kind in kinds):
-        yield f"  {kind}", [f"{_of(lab, name, kind):.3f}" if kind in kinds else "-" for name, kinds in lab.orders.items()]
-    yield "peak memory, MiB", [f"{memory / 2**20:.0f}" if (memory := _memory(lab, name)) else "-" for name in lab.orders]
+        yield (
+            f"  {kind}",
+            [f"{_of(lab, name, kind):.3f}" if kind in kinds else "-" for name, kinds in lab.orders.items()],
+        )
+    yield (
+        "peak memory, MiB",
+        [f"{memory / 2**20:.0f}" if (memory := _memory(lab, name)) else "-" for name in lab.orders],
+    )
     for measure in MEASURES:
         yield f"{measure.name}, {measure.unit}", [_cell(means[name][measure.name]) for name in lab.orders]
 
@@ -68,7 +77,12 @@ def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdi
             name: {
                 "stages": list(kinds),
                 "quality": {
-                    measure.name: {**_plain(means[name][measure.name]), "unit": measure.unit, "better": measure.better} for measure in MEASURES
+                    measure.name: {
+                        **_plain(means[name][measure.name]),
+                        "unit": measure.unit,
+                        "better": measure.better,
+                    }
+                    for measure in MEASURES
                 },
                 "time": {
                     "seconds_per_frame": _seconds(lab, name),

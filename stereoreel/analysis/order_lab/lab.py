@@ -59,13 +59,18 @@ class Lab:
         self.clip, self.settings = clip, settings
         self.orders = compared(settings.orders, settings.upscaler)
         self.options = stage_options(settings, given)
-        ends = {name: trial(kinds, clip, self.options, settings.upscaler).pair for name, kinds in self.orders.items()}
+        ends = {
+            name: trial(kinds, clip, self.options, settings.upscaler).pair
+            for name, kinds in self.orders.items()
+        }
         self.size = _common([end.info for end in ends.values()])
         self.models = {plan.kind: plan.choose(host)[0].name for plan in plans(*ends.values())}
         self.windows = windows(clip.info, settings.shots, settings.frames, settings.sampling)
         self.timed = [self.windows[place] for place in spread(len(self.windows), TIMED)]
         self.stages: StageCache = StageCache()
-        self.samples: dict[str, dict[str, list[list[float]]]] = {name: defaultdict(list) for name in self.orders}
+        self.samples: dict[str, dict[str, list[list[float]]]] = {
+            name: defaultdict(list) for name in self.orders
+        }
         self.costs: dict[str, list[Cost]] = {name: [] for name in self.orders}
         self.gallery = Gallery()
         runs = sum(window[1] - window[0] for window in (*self.windows, *self.timed))
@@ -94,7 +99,9 @@ class Lab:
             self.host.before += order.pair.info.frames
             for figure, values in tally.finish().items():
                 self.samples[name][figure].append(values)
-        self.gallery.add(place for one in kept.values() if len(one.seen) == len(self.orders) for place in places(one))
+        self.gallery.add(
+            place for one in kept.values() if len(one.seen) == len(self.orders) for place in places(one)
+        )
 
     def time(self, window: Window) -> None:
         """Run every order over a window as the user would; another one begins at every place."""
@@ -102,12 +109,17 @@ class Lab:
         for name in (*names[first:], *names[:first]):
             order = self._order(self.orders[name], part, {})
             cost, frames = order.time(self.host), window[1] - window[0]
-            self.costs[name].append(Cost({kind: seconds / frames for kind, seconds in cost.seconds.items()}, cost.memory))
+            self.costs[name].append(
+                Cost({kind: seconds / frames for kind, seconds in cost.seconds.items()}, cost.memory)
+            )
             self.host.before += order.pair.info.frames
 
     def report(self) -> Report:
         seed = self.settings.sampling
-        means = {name: {one.name: mean(found[one.name], seed) for one in MEASURES} for name, found in self.samples.items()}
+        means = {
+            name: {one.name: mean(found[one.name], seed) for one in MEASURES}
+            for name, found in self.samples.items()
+        }
         times = {name: [sum(cost.seconds.values()) for cost in costs] for name, costs in self.costs.items()}
         verdict = judge(self.samples, means, times, len(self.windows), seed)
         text = f"{table(self, means)}\n\n{verdict.text}"
@@ -134,8 +146,11 @@ def _moments(info: ClipInfo, fps: Fraction) -> list[Position]:
 
 def _shown(moments: Sequence[Position]) -> list[int]:
     """Moments to look at with eyes: one that is a frame of the source, later one that lies between two, where there is one."""
-    third, later = len(moments) // 3, moments[len(moments) // 2:]
-    whole = min((number for number, (_, part) in enumerate(moments) if not part), key=lambda number: abs(number - third))
+    third, later = len(moments) // 3, moments[len(moments) // 2 :]
+    whole = min(
+        (number for number, (_, part) in enumerate(moments) if not part),
+        key=lambda number: abs(number - third),
+    )
     between = next((number for number, (_, part) in enumerate(later, len(moments) // 2) if part), None)
     return [whole] if between is None or between == whole else [whole, between][:MOMENTS]
 

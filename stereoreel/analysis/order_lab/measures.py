@@ -1,6 +1,7 @@
 """Numbers for footage whose truth nobody knows: how well depth fits the picture, what detail lasts, and whether both eyes agree.
 
-Each has its formula and source. Frames are ``[H, W, C]`` and maps ``[H, W]``, in 0..1; motion is as in ``metrics``.
+Each has its formula and source. Frames are ``[H, W, C]`` and maps ``[H, W]``, in 0..1; motion is as in
+``metrics``.
 """
 
 from __future__ import annotations
@@ -27,9 +28,10 @@ def edge_distance(picture: Tensor, reach: float = REACH) -> np.ndarray:
 def edge_alignment(depth: Tensor, distance: np.ndarray) -> tuple[float, float, float]:
     """How far the edges of ``depth`` lie from the picture's: mean pixels, the share of them within ``NEAR``, their share of all pixels.
 
-    ``distance`` is the picture's ``edge_distance``. The accuracy half of iBims-1's depth boundary error (Koch et al., 2018) with the
-    picture's edges in the place of the true ones; edges beyond its reach count as ``reach`` and are not left out, so that an edge where
-    the picture has none costs something. A picture full of edges is close to any: give all that are compared the same. NaN without edges.
+    ``distance`` is the picture's ``edge_distance``. The accuracy half of iBims-1's depth boundary error (Koch
+    et al., 2018) with the picture's edges in the place of the true ones; edges beyond its reach count as
+    ``reach`` and are not left out, so that an edge where the picture has none costs something. A picture full
+    of edges is close to any: give all that are compared the same. NaN without edges.
     """
     edges = canny(depth)
     if not edges.any():
@@ -41,23 +43,28 @@ def edge_alignment(depth: Tensor, distance: np.ndarray) -> tuple[float, float, f
 def lasting_detail(first: Tensor, second: Tensor, motion: np.ndarray, visible: Tensor) -> float:
     """Sharpness of what stays: ``sqrt(max(0, mean_M(grad V_t . grad W(V_t+1)) / 2))``, in the unit of the frames.
 
-    W reads the second frame along ``motion``, M is ``visible`` ``[H, W]``. Gradient energy (``metrics.gradient_energy``) counts noise as detail;
-    the product of two moments leaves out what is not there again in the next one, as noise is not, whose covariance is zero. Detail that is
-    wrong and steady counts. NaN where nothing is visible.
+    W reads the second frame along ``motion``, M is ``visible`` ``[H, W]``. Gradient energy
+    (``metrics.gradient_energy``) counts noise as detail; the product of two moments leaves out what is not
+    there again in the next one, as noise is not, whose covariance is zero. Detail that is wrong and steady
+    counts. NaN where nothing is visible.
     """
     moved = torch.from_numpy(warp(second.cpu().numpy(), motion)).view(second.shape)
     inside = visible[1:, 1:] & visible[:-1, 1:] & visible[1:, :-1]
     if not inside.any():
         return math.nan
-    total = sum((one * other)[inside].double().mean().item() for one, other in zip(_gradients(first.cpu()), _gradients(moved)))
+    total = sum(
+        (one * other)[inside].double().mean().item()
+        for one, other in zip(_gradients(first.cpu()), _gradients(moved))
+    )
     return math.sqrt(max(0.0, total) / 2)
 
 
 def eye_difference(left: Tensor, right: Tensor, parallax: Tensor) -> float:
     """Mean absolute difference of the left eye from the right one, read where ``parallax`` ``[H, W]`` (pixels) says, over what both see.
 
-    ``mean_M |L(x) - R(x - D(x))|``: the photometric error of stereo matching (Scharstein & Szeliski, 2002) under a disparity that is known.
-    M leaves out what leaves the frame and what something nearer hides in the right eye (a z-buffer of D there). NaN if nothing is left.
+    ``mean_M |L(x) - R(x - D(x))|``: the photometric error of stereo matching (Scharstein & Szeliski, 2002)
+    under a disparity that is known. M leaves out what leaves the frame and what something nearer hides in the
+    right eye (a z-buffer of D there). NaN if nothing is left.
     """
     height, width = parallax.shape
     column = torch.arange(width, dtype=torch.float32).expand(height, width)

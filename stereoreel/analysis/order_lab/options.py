@@ -23,12 +23,16 @@ class OrderLabOptions(Options):
     """Options of the Order Lab."""
 
     orders: str = option(
-        "all", "all compares: default; upscale before depth; interpolate after depth; upscale last; depth "
+        "all",
+        "all compares: default; upscale before depth; interpolate after depth; upscale last; depth "
         "from source; depth first. Or name some of them, and orders of your own such as interpolate, depth, "
-        "stereo, upscale; with semicolons between them.")
+        "stereo, upscale; with semicolons between them.",
+    )
     upscaler: str = option(
-        "vsr", "Which upscaler the orders have: Video Super Resolution, or RealESRGAN Upscale.",
-        choices=UPSCALERS)
+        "vsr",
+        "Which upscaler the orders have: Video Super Resolution, or RealESRGAN Upscale.",
+        choices=UPSCALERS,
+    )
     vsr_model: str = _like("vsr", "model", "The model of Video Super Resolution; as there.")
     upscale_model: str = _like("upscale", "model", "The model of RealESRGAN Upscale; as there.")
     interpolate_model: str = _like("interpolate", "model", "The model of Interpolate Frames; as there.")
@@ -37,18 +41,30 @@ class OrderLabOptions(Options):
     multiplier: int = _like("interpolate", "multiplier")
     depth_resolution: str = _like("depth", "resolution")
     shots: int = option(
-        5, "At how many places of the clip the orders are tried; below five the answer is never called "
-        "sure.",
-        low=1, high=50, step=1)
+        5,
+        "At how many places of the clip the orders are tried; below five the answer is never called sure.",
+        low=1,
+        high=50,
+        step=1,
+    )
     frames: int = option(
-        8, "How many frames of the source are tried at each place; more is surer and slower.",
-        low=2, high=90, step=1)
+        8,
+        "How many frames of the source are tried at each place; more is surer and slower.",
+        low=2,
+        high=90,
+        step=1,
+    )
     sampling: int = option(
-        0, "Which places: 0 takes the middles of equal parts of the clip, any other number others. The same "
+        0,
+        "Which places: 0 takes the middles of equal parts of the clip, any other number others. The same "
         "number gives the same figures, but for time and memory.",
-        low=0, high=2**31 - 1, step=1)
+        low=0,
+        high=2**31 - 1,
+        step=1,
+    )
     settings: str = option(
-        "", "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true.")
+        "", "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true."
+    )
 
 
 OPTIONS = OrderLabOptions
@@ -65,7 +81,9 @@ def stage_options(settings: OrderLabOptions, given: Iterable[str] = ()) -> dict[
         address, equals, value = setting.partition("=")
         kind, dot, name = address.strip().partition(".")
         if not (equals and dot) or kind not in options:
-            raise ValueError(f"An option of a stage is set as KIND.OPTION=VALUE with one of {', '.join(options)}, not {setting.strip()!r}.")
+            raise ValueError(
+                f"An option of a stage is set as KIND.OPTION=VALUE with one of {', '.join(options)}, not {setting.strip()!r}."
+            )
         options[kind][name] = value.strip()
     for kind, chosen in options.items():
         _check(kind, catalog.settings_of(kind, chosen))
@@ -75,7 +93,9 @@ def stage_options(settings: OrderLabOptions, given: Iterable[str] = ()) -> dict[
 def _check(kind: str, settings: ModelOptions) -> None:
     for name in ("loop", "slow_motion"):
         if getattr(settings, name, False):
-            raise ValueError(f"Orders are compared at the same moments of the clip; leave {kind}.{name} off here, and set it in the workflow.")
+            raise ValueError(
+                f"Orders are compared at the same moments of the clip; leave {kind}.{name} off here, and set it in the workflow."
+            )
 
 
 def compared(text: str, upscaler: str) -> dict[str, tuple[str, ...]]:
@@ -90,9 +110,12 @@ def compared(text: str, upscaler: str) -> dict[str, tuple[str, ...]]:
         elif all(_named(word) in COMPARED for word in words):
             found |= {_named(word): COMPARED[_named(word)] for word in words}
         else:
-            kinds = tuple(words[words[0] == "extract": len(words) - (words[-1] == "encode")])
+            kinds = tuple(words[words[0] == "extract" : len(words) - (words[-1] == "encode")])
             found[", ".join(kinds)] = kinds
-    found = {name: tuple(upscaler if kind == ANY_UPSCALER else kind for kind in kinds) for name, kinds in found.items()}
+    found = {
+        name: tuple(upscaler if kind == ANY_UPSCALER else kind for kind in kinds)
+        for name, kinds in found.items()
+    }
     for kinds in found.values():
         _check_order(kinds, COMPARED)
     if len(found) < 2:
@@ -108,8 +131,12 @@ def _check_order(kinds: tuple[str, ...], known: Iterable[str]) -> None:
     from ...workflow.orders import check, makes_pair
 
     if unknown := [kind for kind in kinds if kind not in catalog.KINDS]:
-        raise ValueError(f"There is no stage or order called {', '.join(unknown)}; orders are {'; '.join(known)}; "
-                         f"stages are {', '.join((ANY_UPSCALER, *catalog.KINDS))}.")
+        raise ValueError(
+            f"There is no stage or order called {', '.join(unknown)}; orders are {'; '.join(known)}; "
+            f"stages are {', '.join((ANY_UPSCALER, *catalog.KINDS))}."
+        )
     check(("extract", *kinds, "encode"))
     if not any(map(makes_pair, kinds)):
-        raise ValueError(f"The order {', '.join(kinds)} has no stereo, so there is no pair to compare; put stereo behind depth.")
+        raise ValueError(
+            f"The order {', '.join(kinds)} has no stereo, so there is no pair to compare; put stereo behind depth."
+        )

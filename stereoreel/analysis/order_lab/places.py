@@ -102,8 +102,16 @@ def sheet(found: Sequence[Place], title: str, names: Mapping[str, str]) -> Image
     table, rows = palette(), []
     for place in found:
         when = f"source, {'after ' if place.between else ''}frame {place.frame}"
-        rows.append([(when, to_image(place.source / 255)), *((names[order], to_image(crop / 255)) for order, crop in place.crops.items())])
-        tinted = [(f"depth: {names[order]}", to_image(colored(depth / 255, table))) for order, depth in place.depths.items()]
+        rows.append(
+            [
+                (when, to_image(place.source / 255)),
+                *((names[order], to_image(crop / 255)) for order, crop in place.crops.items()),
+            ]
+        )
+        tinted = [
+            (f"depth: {names[order]}", to_image(colored(depth / 255, table)))
+            for order, depth in place.depths.items()
+        ]
         rows.append([("where this is", place.whole), *tinted])
     return contact_sheet(rows, title)
 
@@ -144,7 +152,7 @@ def _place(kept: Kept, score: float, top: Tensor, left: Tensor, rows: int, colum
     y, x = int(top), int(left)
 
     def cut(image: Tensor) -> Tensor:
-        return image[y:y + rows, x:x + columns].clone()
+        return image[y : y + rows, x : x + columns].clone()
 
     return Place(
         score, (x, y, x + columns, y + rows), kept.frame, kept.between, cut(kept.source), _whole(kept.source, (x, y, x + columns - 1, y + rows - 1)),

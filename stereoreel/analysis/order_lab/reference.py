@@ -48,7 +48,9 @@ class Reference:
         large = resize(frame[None], self.height, self.width)
         if len(self._distances) in show:
             self.shown[len(self._distances)] = as_bytes(large[0])
-        self._distances.append((edge_distance(torch.from_numpy(grayscale(large)[0])) * STEPS).round().astype(np.uint8))
+        self._distances.append(
+            (edge_distance(torch.from_numpy(grayscale(large)[0])) * STEPS).round().astype(np.uint8)
+        )
 
     def _follow(self, before: np.ndarray | None, frame: Tensor) -> np.ndarray:
         import cv2
@@ -70,7 +72,8 @@ class Reference:
     def between(self, first: Position, second: Position) -> tuple[np.ndarray, Tensor] | None:
         """Motion ``[height, width, 2]`` from one moment to a later one, and where the source shows both; None where they are one moment.
 
-        A point moves in a straight line from each source frame to the next. Where the source stands still there is none.
+        A point moves in a straight line from each source frame to the next. Where the source stands still
+        there is none.
         """
         if first == second or not self._flows:
             return None

@@ -26,15 +26,17 @@ from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .stages import shared
 
-STRAIGHT = {"view": "right", "swap_eyes": False, "floating_window": False}  # the left eye then sees exactly what the source does
+# the left eye then sees exactly what the source does
+STRAIGHT = {"view": "right", "swap_eyes": False, "floating_window": False}
 Window = tuple[int, int]  # [start, stop) of a clip's frames
 
 
 def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[Window]:
     """``shots`` places of ``frames`` frames in equal parts of a clip, none across a cut; fewer where the clip is too short.
 
-    Each lies around the middle of its part, or with a ``sampling`` number around a random place, or in the part's longest shot where
-    the shot there is too short. ValueError where no two frames of a shot are neighbours.
+    Each lies around the middle of its part, or with a ``sampling`` number around a random place, or in the
+    part's longest shot where the shot there is too short. ValueError where no two frames of a shot are
+    neighbours.
     """
     count, random = max(1, min(shots, info.frames // frames)), np.random.default_rng(sampling)
     found = []
@@ -45,12 +47,16 @@ def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[
         if not shown:
             continue
         wanted = int(random.integers(first, last)) if sampling else (first + last) // 2
-        here = next((shot for shot in shown if shot[0] <= wanted < shot[1] and shot[1] - shot[0] >= frames), None)
+        here = next(
+            (shot for shot in shown if shot[0] <= wanted < shot[1] and shot[1] - shot[0] >= frames), None
+        )
         start, stop = here or max(shown, key=lambda shot: shot[1] - shot[0])
         begin = min(max(start, wanted - frames // 2), max(start, stop - frames))
         found.append((begin, min(stop, begin + frames)))
     if not found:
-        raise ValueError("no shot of this clip has two frames, so there is no motion to judge the orders by; choose another clip.")
+        raise ValueError(
+            "no shot of this clip has two frames, so there is no motion to judge the orders by; choose another clip."
+        )
     return found
 
 
@@ -74,8 +80,14 @@ class Seen(NamedTuple):
 class Order:
     """One order over one window; ``kinds`` are the stages."""
 
-    def __init__(self, kinds: Sequence[str], part: Clip, options: Mapping[str, Mapping], stages: StageCache,
-                 upscaler: str):
+    def __init__(
+        self,
+        kinds: Sequence[str],
+        part: Clip,
+        options: Mapping[str, Mapping],
+        stages: StageCache,
+        upscaler: str,
+    ):
         pair = trial(kinds, part, options, upscaler).pair
         given = set(plans(part))
         self.kinds = {plan.label: plan.kind for plan in plans(pair) if plan not in given}
@@ -87,11 +99,17 @@ class Order:
         """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""
         given = self.stereo.inputs[0].info
         parallax_of = Parallax(self.stereo.recipe.settings, float(given.fps))
-        clips = [self.pair, *(self._beside(clip) for clip in (Clip(self.stereo, "right_holes"), *self.stereo.inputs))]
+        clips = [
+            self.pair,
+            *(self._beside(clip) for clip in (Clip(self.stereo, "right_holes"), *self.stereo.inputs)),
+        ]
         with closing(pull(clips, host)) as chunks:
             for pair, holes, frames, depth in chunks:
                 parallax = parallax_of(depth, frames)[..., None] * (width / given.width)
-                maps = [_sized(part.float().cpu(), height, width, "bilinear") for part in (holes, depth[..., :1], parallax)]
+                maps = [
+                    _sized(part.float().cpu(), height, width, "bilinear")
+                    for part in (holes, depth[..., :1], parallax)
+                ]
                 eyes = [_sized(eye[..., :3].float().cpu(), height, width, "lanczos") for eye in pair]
                 for number in range(pair.shape[TIME]):
                     yield Seen(*(eye[number] for eye in eyes), *(part[number, ..., 0] for part in maps))
@@ -117,4 +135,8 @@ class Order:
 
 
 def _sized(frames: Tensor, height: int, width: int, method: str) -> Tensor:
-    return frames if frames.shape[1:3] == (height, width) else resize(frames, height, width, method, clamp=method == "lanczos")
+    return (
+        frames
+        if frames.shape[1:3] == (height, width)
+        else resize(frames, height, width, method, clamp=method == "lanczos")
+    )

@@ -24,8 +24,9 @@ class Mean(NamedTuple):
 def mean(samples: Samples, seed: int, level: float = SAYS) -> Mean:
     """The mean of all moments, with a percentile interval of ``level``; NaN of nothing.
 
-    Places are drawn with replacement, and within each of them blocks of ``BLOCK`` neighbouring moments (circular block bootstrap of
-    Politis & Romano, 1992, in two stages as in Davison & Hinkley, "Bootstrap methods", 1997). Moments that are NaN are left out.
+    Places are drawn with replacement, and within each of them blocks of ``BLOCK`` neighbouring moments
+    (circular block bootstrap of Politis & Romano, 1992, in two stages as in Davison & Hinkley, "Bootstrap
+    methods", 1997). Moments that are NaN are left out.
     """
     lengths = tuple(map(len, samples))
     values = np.array([value for place in samples for value in place], np.float64)

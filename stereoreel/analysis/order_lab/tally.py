@@ -39,7 +39,9 @@ MEASURES = (
     Measure("edge distance", "px", -1, 0.1, "from depth's edges to the source's"),
     Measure("edges near", "%", 0, 1, "of depth's edges, within 2 pixels of the source's"),
     Measure("depth edges", "%", 0, 0.1, "of all pixels"),
-    Measure("parallax jitter", "px", -1, 0.02, "change of parallax from frame to frame along the source's motion"),
+    Measure(
+        "parallax jitter", "px", -1, 0.02, "change of parallax from frame to frame along the source's motion"
+    ),
     Measure("relief", "px", 0, 0.5, "parallax from the farthest to the nearest 2 % of a frame"),
     Measure("holes", "%", 0, 0.05, "of the right eye, which the source never showed"),
     Measure("eye difference", "levels", -1, 0.05, "between both eyes, matched by the parallax"),
@@ -50,15 +52,16 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 class Tally:
     """Takes in the frames of one order over one window; ``samples`` are its figures by name, one for every moment or step that tells one.
 
-    ``positions`` of the moments in the source are the same for every order, so that samples agree one by one. Of a divergence of
-    ``percent`` a depth of 1 is so much of the width. Three frames are kept, no more.
+    ``positions`` of the moments in the source are the same for every order, so that samples agree one by one.
+    Of a divergence of ``percent`` a depth of 1 is so much of the width. Three frames are kept, no more.
     """
 
     def __init__(self, reference: Reference, positions: Sequence[Position], percent: float):
         self.samples: dict[str, list[float]] = defaultdict(list)
         self._reference, self._positions, self._pixels = reference, positions, percent / 100 * reference.width
         self._last: Seen | None = None
-        self._phases = {0, _middle(positions)}  # parts of the way from one source frame to the next at which sharpness is measured
+        # parts of the way from one source frame to the next at which sharpness is measured
+        self._phases = {0, _middle(positions)}
         self._earlier: dict[Fraction | int, tuple[Position, Tensor]] = {}  # the last frame at each of them
         self._sums: list[Tensor] = []
         self._count = 0

@@ -38,29 +38,47 @@ class Verdict(NamedTuple):
     against: dict[str, Against]
 
 
-def compare(figures: Figures, one: str, other: str, means: Mapping[str, Mapping[str, Mean]], seed: int) -> Against:
+def compare(
+    figures: Figures, one: str, other: str, means: Mapping[str, Mapping[str, Mean]], seed: int
+) -> Against:
     """A figure is better where its difference survives 99 of 100 resamples, and is neither a small part of it nor too small to be seen."""
     better, worse = [], []
     for measure in (measure for measure in MEASURES if measure.better):
         apart = difference(figures[one][measure.name], figures[other][measure.name], seed)
-        least = max(measure.floor, MATTERS * min(abs(means[order][measure.name].mean) for order in (one, other)))
+        least = max(
+            measure.floor, MATTERS * min(abs(means[order][measure.name].mean) for order in (one, other))
+        )
         if abs(apart.mean) >= least and apart.low * apart.high > 0:
             (better if apart.mean * measure.better > 0 else worse).append(measure.name)
     return Against(tuple(better), tuple(worse))
 
 
-def judge(figures: Figures, means: Mapping[str, Mapping[str, Mean]], times: Mapping[str, Sequence[float]], places: int, seed: int) -> Verdict:
+def judge(
+    figures: Figures,
+    means: Mapping[str, Mapping[str, Mean]],
+    times: Mapping[str, Sequence[float]],
+    places: int,
+    seed: int,
+) -> Verdict:
     """The verdict on orders whose ``times`` are seconds by place.
 
-    An order beats another one if more of its figures are better than worse. Of those that nothing beats the cheapest is taken; where
-    everything is beaten, of those that come off best. Sure: it beats every other one, at ``ENOUGH`` places. A toss-up: it beats none.
+    An order beats another one if more of its figures are better than worse. Of those that nothing beats the
+    cheapest is taken; where everything is beaten, of those that come off best. Sure: it beats every other
+    one, at ``ENOUGH`` places. A toss-up: it beats none.
     """
     orders = list(figures)
-    against = {one: {other: compare(figures, one, other, means, seed) for other in orders if other != one} for one in orders}
+    against = {
+        one: {other: compare(figures, one, other, means, seed) for other in orders if other != one}
+        for one in orders
+    }
     beaten = {one: sum(met.lead < 0 for met in against[one].values()) for one in orders}
     beats = {one: sum(met.lead > 0 for met in against[one].values()) for one in orders}
     leaders = [one for one in orders if not beaten[one]]
-    leaders = leaders or [one for one in orders if beats[one] - beaten[one] == max(beats[other] - beaten[other] for other in orders)]
+    leaders = leaders or [
+        one
+        for one in orders
+        if beats[one] - beaten[one] == max(beats[other] - beaten[other] for other in orders)
+    ]
     order = _cheapest(leaders, {one: median(times[one]) for one in orders})
     if not beats[order]:
         sure = EVEN
@@ -76,11 +94,16 @@ def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
     return next(order for order in orders if seconds[order] <= limit)
 
 
-def _told(order: str, sure: str, against: Mapping[str, Against], means, times, leaders: Sequence[str], places: int) -> Iterator[str]:
+def _told(
+    order: str, sure: str, against: Mapping[str, Against], means, times, leaders: Sequence[str], places: int
+) -> Iterator[str]:
     yield f"Recommended: {order}. How sure: {sure}, {_why(order, sure, against, leaders, places)}."
     for other, met in against.items():
-        told = [f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
-                for word, names in (("better", met.better), ("worse", met.worse)) if names]
+        told = [
+            f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
+            for word, names in (("better", met.better), ("worse", met.worse))
+            if names
+        ]
         yield f"  against {other}: {'; '.join([*(told or ['no difference beyond chance']), _speed(times[order], times[other])])}."
     others = [means[other]["relief"].mean for other in against]
     if means[order]["relief"].mean < FLATTER * sorted(others)[len(others) // 2]:
@@ -100,7 +123,9 @@ def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequenc
         cheapest = ", and none of them is clearly cheaper" if set(even) & set(leaders) else ""
         reasons.append(f"because nothing beats it; it does not beat {', '.join(even)} either{cheapest}")
     if places < ENOUGH:
-        reasons.append(f"{'for' if not reasons else 'and'} it was tried at {places} place{'s' * (places != 1)} only, and sure takes {ENOUGH}")
+        reasons.append(
+            f"{'for' if not reasons else 'and'} it was tried at {places} place{'s' * (places != 1)} only, and sure takes {ENOUGH}"
+        )
     return ", ".join(reasons)
 
 

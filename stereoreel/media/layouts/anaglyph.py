@@ -10,12 +10,15 @@ from ...image.huge_pages import empty
 
 Matrix = tuple[tuple[float, float, float], ...]
 
-# Rows give red, green, blue. E. Dubois, "A projection method to generate anaglyph stereo images", ICASSP 2001; for linear light.
-DUBOIS = (((.437, .449, .164), (-.062, -.062, -.024), (-.048, -.050, -.017)),
-          ((-.011, -.032, -.007), (.377, .761, .009), (-.026, -.093, 1.234)))
+# Rows give red, green, blue. E. Dubois, "A projection method to generate anaglyph stereo images", ICASSP
+# 2001; for linear light.
+DUBOIS = (
+    ((0.437, 0.449, 0.164), (-0.062, -0.062, -0.024), (-0.048, -0.050, -0.017)),
+    ((-0.011, -0.032, -0.007), (0.377, 0.761, 0.009), (-0.026, -0.093, 1.234)),
+)
 
 # The classic mixtures of numbers as they are stored; gray is the luma of BT.601.
-LUMA, NOTHING, RED, GREEN, BLUE = (.299, .587, .114), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)
+LUMA, NOTHING, RED, GREEN, BLUE = (0.299, 0.587, 0.114), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)
 COLOR = ((RED, NOTHING, NOTHING), (NOTHING, GREEN, BLUE))
 HALF_COLOR = ((LUMA, NOTHING, NOTHING), (NOTHING, GREEN, BLUE))
 GRAY = ((LUMA, NOTHING, NOTHING), (NOTHING, LUMA, LUMA))
@@ -39,7 +42,8 @@ def mix(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix]) -> Tensor:
 def _mixed(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix], tables: list[Tensor]) -> Tensor:
     """``mix``, with the curves of ``tables`` before and after it."""
     picture = empty(left, *left.shape[:-1], 3, dtype=torch.float32)
-    weights = torch.tensor(matrices, dtype=torch.float32, device=left.device).movedim(0, 1).flatten(1)  # [3, 6]
+    # [3, 6]
+    weights = torch.tensor(matrices, dtype=torch.float32, device=left.device).movedim(0, 1).flatten(1)
     eyes = [eye[..., :3].expand(*eye.shape[:-1], 3).reshape(-1, 3) for eye in (left, right)]
     flat, on_cpu = picture.view(-1, 3), left.device.type == "cpu"
     step = BAND if on_cpu else max(1, len(flat))
@@ -49,14 +53,16 @@ def _mixed(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix], tables:
     def share(core: int) -> None:
         light, index = (empty(left, 9, step, dtype=dtype) for dtype in (torch.float32, torch.int32))
         for start in starts[core::cores]:
-            band = [tensor[start:start + step] for tensor in (*eyes, flat)]
-            _mix_band(band[:2], weights, tables, light[:, :len(band[0])], index[:, :len(band[0])], band[2])
+            band = [tensor[start : start + step] for tensor in (*eyes, flat)]
+            _mix_band(band[:2], weights, tables, light[:, : len(band[0])], index[:, : len(band[0])], band[2])
 
     side_by_side(share, range(cores)) if on_cpu else share(0)
     return picture
 
 
-def _mix_band(eyes: list[Tensor], weights: Tensor, tables: list[Tensor], light: Tensor, index: Tensor, picture: Tensor) -> None:
+def _mix_band(
+    eyes: list[Tensor], weights: Tensor, tables: list[Tensor], light: Tensor, index: Tensor, picture: Tensor
+) -> None:
     """Channel by channel, each read and written in order; ``light`` and ``index`` ``[9, n]`` are memory to work in."""
     for plane, place, color in zip(light, index, (color for eye in eyes for color in eye.unbind(1))):
         plane.copy_(color)

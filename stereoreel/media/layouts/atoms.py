@@ -29,20 +29,22 @@ def make(kind: bytes, body: bytes) -> bytes:
 def boxes(data: bytes) -> Iterator[Box]:
     """The boxes that ``data`` is made of; QuickTime may close such a list with a zero, which is none."""
     at = 0
-    while data[at:at + 4] != bytes(4) and (box := _header(data[at:at + 16], at, len(data))):
+    while data[at : at + 4] != bytes(4) and (box := _header(data[at : at + 16], at, len(data))):
         yield box
         at = box.stop
 
 
 def bodies(data: bytes) -> dict[bytes, bytes]:
     """What stands in each box of ``data``, by name."""
-    return {box.kind: data[box.body:box.stop] for box in boxes(data)}
+    return {box.kind: data[box.body : box.stop] for box in boxes(data)}
 
 
 def scan(file: BinaryIO) -> list[Box]:
     """The boxes of a file's first level, by their headers alone; what follows nonsense is left out."""
     end, found = file.seek(0, os.SEEK_END), []
-    while file.seek(found[-1].stop if found else 0) < end and (box := _header(file.read(16), found[-1].stop if found else 0, end)):
+    while file.seek(found[-1].stop if found else 0) < end and (
+        box := _header(file.read(16), found[-1].stop if found else 0, end)
+    ):
         found.append(box)
     return found
 

@@ -14,32 +14,54 @@ from .vr180 import FIELD, half_sphere, sphere_side
 
 # What the end of a file's name tells players. Saved graphs hold these names, and the canvas their order.
 FILE_TAGS = {
-    "full_sbs": "_LRF_Full_SBS", "half_sbs": "_LR", "full_tb": "_TBF_fulltb", "half_tb": "_TB", "anaglyph": "_redcyan_dubois",
-    "left": "_left", "right": "_right", "cross_eyed": "_RLF_cross", "anaglyph_color": "_redcyan_color",
-    "anaglyph_half_color": "_redcyan_half-color", "anaglyph_gray": "_redcyan_gray", "interlaced_rows": "_rows",
-    "interlaced_columns": "_columns", "checkerboard": "_checkerboard", "vr180": "_180x180_LR", "two_files": "_L",
-    "wiggle": "_wiggle", "rgbd": "_RGBD", "half_rgbd": "_HRGBD", "mv_hevc": "_MV-HEVC",
+    "full_sbs": "_LRF_Full_SBS",
+    "half_sbs": "_LR",
+    "full_tb": "_TBF_fulltb",
+    "half_tb": "_TB",
+    "anaglyph": "_redcyan_dubois",
+    "left": "_left",
+    "right": "_right",
+    "cross_eyed": "_RLF_cross",
+    "anaglyph_color": "_redcyan_color",
+    "anaglyph_half_color": "_redcyan_half-color",
+    "anaglyph_gray": "_redcyan_gray",
+    "interlaced_rows": "_rows",
+    "interlaced_columns": "_columns",
+    "checkerboard": "_checkerboard",
+    "vr180": "_180x180_LR",
+    "two_files": "_L",
+    "wiggle": "_wiggle",
+    "rgbd": "_RGBD",
+    "half_rgbd": "_HRGBD",
+    "mv_hevc": "_MV-HEVC",
 }
 LAYOUTS = tuple(FILE_TAGS)
 TWO_FILES = "two_files"  # each eye in a file of its own; a picture of it shows both
 WITH_DEPTH = ("rgbd", "half_rgbd")  # these take a clip with one view too
-NO_MV_HEVC = ("MV-HEVC needs an encoder for two views, which PyAV's x265 is built without: write the layout full_sbs in hevc, "
-              "which headsets play, and convert that file with the tool spatial where it must be MV-HEVC.")
+NO_MV_HEVC = (
+    "MV-HEVC needs an encoder for two views, which PyAV's x265 is built without: write the layout full_sbs in hevc, "
+    "which headsets play, and convert that file with the tool spatial where it must be MV-HEVC."
+)
 TURNS = 8  # how often a second wiggle shows the other eye
 
 BESIDE, BELOW = 2, 1  # axes of [T, H, W, C]
 
 
-def pack(chunk: Tensor, layout: str, field: float = FIELD, *, depth: Tensor | None = None, turn: int = 0) -> Tensor:
+def pack(
+    chunk: Tensor, layout: str, field: float = FIELD, *, depth: Tensor | None = None, turn: int = 0
+) -> Tensor:
     """One picture ``[T, H', W', C]`` per frame of a two-view chunk ``[2, T, H, W, C]``; a mono chunk ``[T, H, W, C]`` is given back.
 
-    Half layouts average pairs of columns or rows, after the last one of an odd size has been repeated. Interlaced ones take every
-    second line or pixel of each eye, the left one's first. ``field`` is that of ``half_sphere``, in degrees. wiggle shows the left
-    eye in even turns. The layouts ``WITH_DEPTH`` put ``depth``, of any size and as gray, beside the picture or the left eye.
+    Half layouts average pairs of columns or rows, after the last one of an odd size has been repeated.
+    Interlaced ones take every second line or pixel of each eye, the left one's first. ``field`` is that of
+    ``half_sphere``, in degrees. wiggle shows the left eye in even turns. The layouts ``WITH_DEPTH`` put
+    ``depth``, of any size and as gray, beside the picture or the left eye.
     """
     if layout in WITH_DEPTH:
         if depth is None:
-            raise ValueError(f"The layout {layout} shows the depth beside the picture; connect one to the depth input.")
+            raise ValueError(
+                f"The layout {layout} shows the depth beside the picture; connect one to the depth input."
+            )
         return _with_depth(_left(chunk), _left(depth), layout)
     if chunk.ndim == 4:
         return chunk
@@ -63,8 +85,11 @@ def packed_size(info: ClipInfo, layout: str, field: float = FIELD) -> tuple[int,
         return 2 * sphere_side(width, field), sphere_side(width, field)
     if layout in ("full_sbs", "cross_eyed", TWO_FILES):
         return 2 * width, height
-    return {"half_sbs": (width + width % 2, height), "full_tb": (width, 2 * height),
-            "half_tb": (width, height + height % 2)}.get(layout, (width, height))
+    return {
+        "half_sbs": (width + width % 2, height),
+        "full_tb": (width, 2 * height),
+        "half_tb": (width, height + height % 2),
+    }.get(layout, (width, height))
 
 
 def file_tag(layout: str, views: int = 2) -> str:

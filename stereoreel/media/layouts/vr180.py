@@ -22,8 +22,8 @@ def sphere_side(width: int, field: float = FIELD) -> int:
 def half_sphere(frames: Tensor, field: float = FIELD) -> Tensor:
     """Frames ``[N, H, W, C]`` as equirectangular ones ``[N, S, S, C]`` of 180 by 180 degrees.
 
-    A picture is taken for one of a lens without distortion that sees ``field`` degrees from its left edge to its right one:
-    a direction ``x`` degrees aside falls ``tan(x)`` from the middle.
+    A picture is taken for one of a lens without distortion that sees ``field`` degrees from its left edge to
+    its right one: a direction ``x`` degrees aside falls ``tan(x)`` from the middle.
     """
     side = sphere_side(frames.shape[2], field)
     pictures = _shrunk(frames.float().permute(0, 3, 1, 2), side, field)
@@ -33,7 +33,13 @@ def half_sphere(frames: Tensor, field: float = FIELD) -> Tensor:
     across = torch.tan(angle) * (2 * focal / width)
     down = torch.tan(angle)[:, None] * (2 * focal / height) / torch.cos(angle)[None]
     grid = torch.stack((across.expand(side, side), down), -1)
-    placed = F.grid_sample(pictures, grid.expand(len(pictures), -1, -1, -1), mode="bilinear", padding_mode="zeros", align_corners=False)
+    placed = F.grid_sample(
+        pictures,
+        grid.expand(len(pictures), -1, -1, -1),
+        mode="bilinear",
+        padding_mode="zeros",
+        align_corners=False,
+    )
     return placed.permute(0, 2, 3, 1)
 
 

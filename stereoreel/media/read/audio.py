@@ -19,7 +19,8 @@ from .packets import demux, skip_others
 from .probe import picture_span
 
 LEAD = Fraction(1, 2)  # seconds decoded before a window, so that codecs which lap their blocks have settled
-FINE = Fraction(1, 40_000)  # a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not
+# a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not
+FINE = Fraction(1, 40_000)
 STRAY = 60  # seconds by which sound may begin after the picture's end, or after a silence that follows it
 GAP = 0.03  # seconds; a smaller step in the timestamps is rounding, not silence
 
@@ -29,7 +30,8 @@ Piece = tuple[int, np.ndarray]
 def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
     """Waveform ``[1, channels, samples]`` float32 and its rate, from the first audio stream, all channels; None without sound.
 
-    Sample 0 sounds at the window's start; where the stream is silent there, or ends before the window does, zeros stand.
+    Sample 0 sounds at the window's start; where the stream is silent there, or ends before the window does,
+    zeros stand.
     """
     if audio is None:
         return None
@@ -51,8 +53,10 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
         try:
             return _assemble(pieces, length, stream.channels)[None], rate
         except MemoryError:
-            raise ValueError(f"The sound of {audio.file.name} lasts {float(shown):.0f} s and does not fit in memory; "
-                             "take a shorter part.") from None
+            raise ValueError(
+                f"The sound of {audio.file.name} lasts {float(shown):.0f} s and does not fit in memory; "
+                "take a shorter part."
+            ) from None
 
 
 def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
@@ -98,9 +102,11 @@ def _assemble(pieces: Iterator[Piece], length: int | None, channels: int) -> Ten
             break
         if place + samples.shape[1] > 0:
             kept.append((place, samples))
-    total = max((place + samples.shape[1] for place, samples in kept), default=0) if length is None else length
+    total = (
+        max((place + samples.shape[1] for place, samples in kept), default=0) if length is None else length
+    )
     waveform = np.zeros((channels, total), np.float32)
     for place, samples in kept:
         first, last = max(0, place), min(total, place + samples.shape[1])
-        waveform[:, first:last] = samples[:, first - place:last - place]
+        waveform[:, first:last] = samples[:, first - place : last - place]
     return torch.from_numpy(waveform)

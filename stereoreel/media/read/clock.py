@@ -12,7 +12,8 @@ from ..write.options import EncodeOptions, preset
 from ..write.presets import Limits
 
 COARSE = 1000  # ticks a second for one with a picture that stands for half an hour
-KEPT_BACK = 16  # frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown
+# frames an encoder may hold; MP4 has 32 bits for how much later than its packet a frame is shown
+KEPT_BACK = 16
 FURTHEST_TICK = 1 << 31
 FINE = 90_000  # ticks a second for a varying rate whose own clock has no common unit near this
 
@@ -20,7 +21,8 @@ FINE = 90_000  # ticks a second for a varying rate whose own clock has no common
 class Clock:
     """When each frame is shown: ``tick(frame)`` units of ``unit`` seconds, exact for every rational rate.
 
-    ``ticks`` a second are all that some containers count; a time is then the nearest of them, and no error adds up.
+    ``ticks`` a second are all that some containers count; a time is then the nearest of them, and no error
+    adds up.
     """
 
     def __init__(self, info: ClipInfo, ticks: int | None = None):
@@ -34,7 +36,8 @@ class Clock:
                 unit = COARSE
             self.unit = Fraction(1, ticks or unit)
             self._ticks, step = [], max(1, round(Fraction(1, 1000) / self.unit))
-            # Two frames of one moment are put a millisecond apart: containers want steps, and Matroska has no smaller ones.
+            # Two frames of one moment are put a millisecond apart: containers want steps, and Matroska has no
+            # smaller ones.
             for time in info.times:
                 tick = round((time - info.times[0]) / self.unit)
                 self._ticks.append(max(tick, self._ticks[-1] + step) if self._ticks else tick)

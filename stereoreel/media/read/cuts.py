@@ -26,7 +26,9 @@ def fact(window: tuple[int, int], sensitivity: float) -> tuple:
 
 
 def index_cuts(
-    facts: FileFacts, window: tuple[int, int], sensitivity: float,
+    facts: FileFacts,
+    window: tuple[int, int],
+    sensitivity: float,
     tick: Callable[[int, int], None] | None = None,
 ) -> tuple[int, ...]:
     """The first frame of every shot but the first in frames ``window[0]`` to ``window[1]`` - 1 of a file, counted from ``window[0]``.

@@ -35,10 +35,10 @@ from .rates import read_rate
 class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end), upright, at most ``max_side`` pixels long.
 
-    ``info`` looks for the cuts when first read, which decodes the window once; ``tick(done, total)`` is told, and may raise to cancel.
-    With ``look`` off it has none, for a caller that needs no frame. ``files`` remembers what is found for the next
-    time the file is opened.
-    FileNotFoundError or ValueError when the file or the window holds no video; a warning where the file ends early or is damaged.
+    ``info`` looks for the cuts when first read, which decodes the window once; ``tick(done, total)`` is told,
+    and may raise to cancel. With ``look`` off it has none, for a caller that needs no frame. ``files``
+    remembers what is found for the next time the file is opened. FileNotFoundError or ValueError when the
+    file or the window holds no video; a warning where the file ends early or is damaged.
     """
 
     def __init__(
@@ -69,7 +69,10 @@ class FileSource:
     @property
     def whole(self) -> bool:
         """Whether this is all of the file, at its own size."""
-        return (self.first, self.stop) == (0, self.facts.frames) and self._size == (self.facts.width, self.facts.height)
+        return (self.first, self.stop) == (0, self.facts.frames) and self._size == (
+            self.facts.width,
+            self.facts.height,
+        )
 
     @functools.cached_property
     def info(self) -> ClipInfo:
@@ -79,7 +82,13 @@ class FileSource:
             check_file(self.facts.path)
             cuts = self.files.get(self.facts.path, self._cuts, self._find_cuts)
         return ClipInfo(
-            *self._size, fps, self.stop - self.first, cuts=cuts, color=self.facts.color, audio=self._soundtrack(), times=times,
+            *self._size,
+            fps,
+            self.stop - self.first,
+            cuts=cuts,
+            color=self.facts.color,
+            audio=self._soundtrack(),
+            times=times,
         )
 
     @property
@@ -111,12 +120,16 @@ class FileSource:
             for block in blocks:
                 done += len(block)
                 if done == total and damage.held:  # now: nobody asks for more than the last frame
-                    self._warn(f"is damaged: {damage.held} of {done} frames could not be decoded "
-                               "and show the one before them")
+                    self._warn(
+                        f"is damaged: {damage.held} of {done} frames could not be decoded "
+                        "and show the one before them"
+                    )
                 yield self._finished(block.to(host.device, non_blocking=True))
         if not done and not self._goes_on:
-            raise ValueError(f"{self.facts.path.name} holds no frame here that can be decoded; "
-                             "check that the file is complete.")
+            raise ValueError(
+                f"{self.facts.path.name} holds no frame here that can be decoded; "
+                "check that the file is complete."
+            )
         if done < total:
             self._warn(f"ends early: {done} of {total} frames could be decoded")
 
@@ -147,9 +160,9 @@ class FileSource:
         facts = self.facts
         if not facts.times:
             return facts.fps, None
-        fps, varies = read_rate(facts.pts[self.first:self.stop], facts.time_base, [facts.fps])
+        fps, varies = read_rate(facts.pts[self.first : self.stop], facts.time_base, [facts.fps])
         begin = facts.times[self.first]
-        return fps, tuple(time - begin for time in facts.times[self.first:self.stop]) if varies else None
+        return fps, tuple(time - begin for time in facts.times[self.first : self.stop]) if varies else None
 
     def _soundtrack(self) -> Soundtrack | None:
         """The window's sound, subtitles and chapters; to the end of the file where the window goes there."""
@@ -173,7 +186,9 @@ def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, 
     stop = _first_at(facts, start + duration) if duration else facts.frames
     if first >= facts.frames:
         length, begin = float(facts.duration), float(start)
-        raise ValueError(f"{facts.path.name} is {length:.2f} s long, so nothing is left after {begin:.2f} s; start earlier.")
+        raise ValueError(
+            f"{facts.path.name} is {length:.2f} s long, so nothing is left after {begin:.2f} s; start earlier."
+        )
     return first, max(first + 1, stop)
 
 
@@ -195,11 +210,18 @@ class Planes:
         self._swscale = VideoReformatter()
 
     def empty(self, frames: int, pin: bool) -> Tensor:
-        return torch.empty(frames, self.height, self.width, 3, dtype=torch.int16 if self.deep else torch.uint8, pin_memory=pin)
+        return torch.empty(
+            frames,
+            self.height,
+            self.width,
+            3,
+            dtype=torch.int16 if self.deep else torch.uint8,
+            pin_memory=pin,
+        )
 
     def into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
         """Write one frame into ``block`` ``[H, W, 3]``."""
         rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **self._arguments)
         for channel, plane in zip((1, 2, 0), rgb.planes):  # the planes are green, blue, red
             rows = np.frombuffer(plane, block.dtype).reshape(self.height, -1)
-            block[..., channel] = rows[:, :self.width]
+            block[..., channel] = rows[:, : self.width]

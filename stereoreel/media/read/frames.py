@@ -1,6 +1,7 @@
 """The frames of a window of a file, in display order, each exactly once, whatever the file's condition.
 
-A frame's place comes from its timestamp among those that ``probe`` counted, so a seek and a damaged packet cannot shift the rest.
+A frame's place comes from its timestamp among those that ``probe`` counted, so a seek and a damaged packet
+cannot shift the rest.
 """
 
 from __future__ import annotations
@@ -38,11 +39,15 @@ def in_memory(facts: FileFacts) -> Iterator[None]:
         if not isinstance(error, MemoryError) and "can't allocate memory" not in str(error):
             raise
         width, height = facts.coded
-        raise ValueError(f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory; "
-                         "set max_side to shrink them.") from None
+        raise ValueError(
+            f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory; "
+            "set max_side to shrink them."
+        ) from None
 
 
-def read_frames(facts: FileFacts, first: int, stop: int, damage: Damage, *, progressive: bool = True) -> Iterator[av.VideoFrame]:
+def read_frames(
+    facts: FileFacts, first: int, stop: int, damage: Damage, *, progressive: bool = True
+) -> Iterator[av.VideoFrame]:
     """Frames ``first`` to ``stop`` - 1; fewer only where the file ends early. ``progressive``: with interlaced ones deinterlaced."""
     if not (progressive and facts.interlaced):
         yield from _hold(facts, first, stop, damage)
@@ -80,7 +85,8 @@ def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[a
 def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
     """Decoded frames with their places, from one at or before ``first`` on if there is one.
 
-    A demuxer may seek too far, or the frame to start from may be damaged: then from an earlier one, at last from the beginning.
+    A demuxer may seek too far, or the frame to start from may be damaged: then from an earlier one, at last
+    from the beginning.
     """
     near = bisect_right(facts.keys, facts.pts[first]) - 1 if facts.keys else 0
     for key in (near, near - 2):
@@ -98,7 +104,8 @@ def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
 def _decode(facts: FileFacts, seek: int | None) -> Iterator[Placed]:
     """Frames with their places as the decoder gives them; what cannot be decoded is left out.
 
-    Where a damaged one is among the last that several threads hold, the others go with it: one thread gives those.
+    Where a damaged one is among the last that several threads hold, the others go with it: one thread gives
+    those.
     """
     last = -1
     try:
@@ -166,7 +173,11 @@ def _deinterlace_alike(frames: Iterable[av.VideoFrame], fields: str) -> Iterator
 def _graph(frame: av.VideoFrame, fields: str, tick: Fraction):
     graph = av.filter.Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
-    parts = [source, graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"), graph.add("buffersink")]
+    parts = [
+        source,
+        graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"),
+        graph.add("buffersink"),
+    ]
     if fields != "auto":
         parts.insert(1, graph.add("setfield", fields))
     for part, following in pairwise(parts):

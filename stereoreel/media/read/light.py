@@ -7,13 +7,19 @@ from fractions import Fraction
 
 from ...core.clip import Light
 
-# What each encoder calls the screen and the levels, and how many of its units make 1 of a coordinate and 1 candela per square metre.
-WORDS = {"x265-params": ("master-display", "max-cll", 50_000, 10_000), "svtav1-params": ("mastering-display", "content-light", None, None)}
+# What each encoder calls the screen and the levels, and how many of its units make 1 of a coordinate and 1
+# candela per square metre.
+WORDS = {
+    "x265-params": ("master-display", "max-cll", 50_000, 10_000),
+    "svtav1-params": ("mastering-display", "content-light", None, None),
+}
 
 
 def read_light(frame) -> Light | None:
     """What a decoded frame says, from its own stream or its container; None where it says nothing."""
-    screen, levels = (frame.side_data.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
+    screen, levels = (
+        frame.side_data.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
+    )
     if screen is None and levels is None:
         return None
     primaries, luminance = ((), ()) if screen is None else _screen(bytes(screen))
@@ -23,7 +29,9 @@ def read_light(frame) -> Light | None:
 def _screen(data: bytes) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
     """Primaries and luminance from FFmpeg's AVMasteringDisplayMetadata: ten fractions, then which of them are meant."""
     *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", data)
-    values = [Fraction(over, under) if under else Fraction(0) for over, under in zip(numbers[::2], numbers[1::2])]
+    values = [
+        Fraction(over, under) if under else Fraction(0) for over, under in zip(numbers[::2], numbers[1::2])
+    ]
     return (tuple(values[:8]) if has_primaries else ()), (tuple(values[8:]) if has_luminance else ())
 
 

@@ -33,7 +33,11 @@ def demux(container, streams) -> Iterator[av.Packet]:
 
 def is_shown(packet, codec: str) -> bool:
     """Whether a packet becomes a frame: not one that an edit list cuts off, nor VP8's invisible reference."""
-    return bool(packet.size) and not packet.is_discard and not (codec == "vp8" and not memoryview(packet)[0] & 0x10)
+    return (
+        bool(packet.size)
+        and not packet.is_discard
+        and not (codec == "vp8" and not memoryview(packet)[0] & 0x10)
+    )
 
 
 class PacketCount:
@@ -79,18 +83,20 @@ class PacketCount:
 
     def _finish(self, stream, cut: int) -> None:
         """Drop what was cut off at the end, sort, and forget timestamps that are equal or beyond all sense."""
-        del self.pts[len(self.pts) - cut:]
+        del self.pts[len(self.pts) - cut :]
         self.missing = max(0, stream.frames - self.read) + cut
         if not self.missing and (not self.whole or is_cut_off(stream.container)):
             self.missing = _left(stream, self.pts)
-        guessed = stream.container.format.name == "avi" and stream.codec_context.has_b_frames  # AVI stores no display times
+        # AVI stores no display times
+        guessed = stream.container.format.name == "avi" and stream.codec_context.has_b_frames
         distinct = not guessed and None not in self.pts and len(set(self.pts)) == len(self.pts)
         self.timed = distinct and believable(sorted(self.pts), Fraction(stream.time_base))
         if not self.timed:
             self.keys = []
             return
         reordered = self.pts != sorted(self.pts)
-        lead = self.keys[0] if self.keys else min(self.pts, default=0)  # frames before it refer to what is not in the file
+        # frames before it refer to what is not in the file
+        lead = self.keys[0] if self.keys else min(self.pts, default=0)
         self.pts, self.keys = sorted(p for p in self.pts if p >= lead), sorted(self.keys)
         self._drop_ragged_end(reordered)
 
@@ -101,7 +107,7 @@ class PacketCount:
         gaps = [index for index, step in enumerate(steps) if step > 1.5 * usual]
         if gaps and gaps[0] >= len(steps) - REORDER and (reordered or self.missing or not self.whole):
             self.missing = max(self.missing, len(self.pts) - gaps[0] - 1)
-            del self.pts[gaps[0] + 1:]
+            del self.pts[gaps[0] + 1 :]
 
 
 def is_cut_off(container) -> bool:
@@ -110,12 +116,13 @@ def is_cut_off(container) -> bool:
         return False
     with open(container.name, "rb") as file:
         head = file.read(128)
-    at = head.find(b"\x18\x53\x80\x67") + 4  # the segment's id; its size follows, its own length in the leading zeros
+    # the segment's id; its size follows, its own length in the leading zeros
+    at = head.find(b"\x18\x53\x80\x67") + 4
     width = 9 - head[at].bit_length()
     if at < 4 or not 1 <= width <= 8:
         return False
     unknown = (1 << 7 * width) - 1
-    size = int.from_bytes(head[at:at + width], "big") & unknown
+    size = int.from_bytes(head[at : at + width], "big") & unknown
     return size != unknown and at + width + size > container.size
 
 

@@ -16,8 +16,8 @@ Item = TypeVar("Item")
 def ahead(items: Generator[Item, None, None], count: int = 2) -> Iterator[Item]:
     """The items of a generator that runs in a thread, at most ``count`` items ahead.
 
-    What it raises is raised here, after the items made before. Closing this generator stops the item in work at its
-    next ``cancel.check``, then closes ``items``.
+    What it raises is raised here, after the items made before. Closing this generator stops the item in work
+    at its next ``cancel.check``, then closes ``items``.
     """
     end, over = object(), threading.Event()
 

@@ -25,7 +25,8 @@ from .light import read_light
 from .packets import PacketCount, skip_others
 from .rates import believable, read_rate
 
-NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)  # pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures
+# pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures
+NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)
 SENSIBLE = Fraction(1, 8), Fraction(8)
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: which field is shown first
 
@@ -34,8 +35,9 @@ FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: which f
 class FileFacts:
     """What a video file holds. ``width`` and ``height`` are as displayed: turned upright, squeezed pictures widened.
 
-    ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``; empty where the file does not time every frame.
-    ``times`` are seconds from the first frame, only where the rate varies; ``fps`` is then the exact mean, snapped to a standard rate.
+    ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``; empty where the file
+    does not time every frame. ``times`` are seconds from the first frame, only where the rate varies; ``fps``
+    is then the exact mean, snapped to a standard rate.
     """
 
     path: Path
@@ -119,25 +121,40 @@ def _probe(real: str) -> FileFacts:
 
 def video_stream(container, name: str) -> av.VideoStream:
     """The first stream of moving pictures (a cover is not one); ValueError when there is none."""
-    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    streams = [
+        stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
+    ]
     if not streams:
-        raise ValueError(f"{name} holds no video{', only audio' if container.streams.audio else ''}; choose a file with a picture.")
+        raise ValueError(
+            f"{name} holds no video{', only audio' if container.streams.audio else ''}; choose a file with a picture."
+        )
     if streams[0].codec_context is None:
-        raise ValueError(f"{name} is of a video codec that this build of PyAV cannot decode; convert it first.")
+        raise ValueError(
+            f"{name} is of a video codec that this build of PyAV cannot decode; convert it first."
+        )
     return streams[0]
 
 
 def _timing(stream, packets: PacketCount) -> dict:
     tick = Fraction(stream.time_base)
-    declared = [Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate]
+    declared = [
+        Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate
+    ]
     pts = packets.pts if packets.timed else []
     fps, varies = read_rate(pts, tick, declared)
     times = tuple((p - pts[0]) * tick for p in pts) if varies else None
     start = (pts[0] if pts else stream.start_time or 0) * tick
     start = start if believable([start], Fraction(1)) else Fraction(0)
     return {
-        "fps": fps, "frames": packets.frames, "times": times, "start_time": start, "duration": packets.frames / fps,
-        "time_base": tick, "pts": tuple(pts), "keys": tuple(packets.keys), "missing": packets.missing,
+        "fps": fps,
+        "frames": packets.frames,
+        "times": times,
+        "start_time": start,
+        "duration": packets.frames / fps,
+        "time_base": tick,
+        "pts": tuple(pts),
+        "keys": tuple(packets.keys),
+        "missing": packets.missing,
     }
 
 
@@ -149,8 +166,14 @@ def _shape(stream, frame) -> dict:
         width = max(2, 2 * round(width * aspect / 2))
     if turns % 2:
         width, height = height, width
-    return {"width": width, "height": height, "coded": (frame.width, frame.height), "aspect": aspect,
-            "rotation": 90 * turns, "mirrored": mirrored}
+    return {
+        "width": width,
+        "height": height,
+        "coded": (frame.width, frame.height),
+        "aspect": aspect,
+        "rotation": 90 * turns,
+        "mirrored": mirrored,
+    }
 
 
 def _orientation(frame) -> tuple[int, bool]:
@@ -168,11 +191,18 @@ def _orientation(frame) -> tuple[int, bool]:
 def _colour(stream, frame) -> dict:
     context, pixels = stream.codec_context, frame.format
     rgb = pixels.is_rgb or pixels.has_palette
-    color = colour.resolve(context.color_primaries, context.color_trc, context.colorspace, frame.width, frame.height, rgb)
+    color = colour.resolve(
+        context.color_primaries, context.color_trc, context.colorspace, frame.width, frame.height, rgb
+    )
     color = dataclasses.replace(color, light=read_light(frame))
     full = rgb or pixels.name.startswith(("yuvj", "gray", "ya", "mono")) or context.color_range == colour.FULL
-    return {"color": color, "full_range": full, "rgb": rgb, "pix_fmt": pixels.name,
-            "bit_depth": max(component.bits for component in pixels.components)}
+    return {
+        "color": color,
+        "full_range": full,
+        "rgb": rgb,
+        "pix_fmt": pixels.name,
+        "bit_depth": max(component.bits for component in pixels.components),
+    }
 
 
 def _fields(stream, frame) -> str:

@@ -8,17 +8,21 @@ from itertools import pairwise
 
 import numpy as np
 
-STANDARD = tuple(sorted(
-    {Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 96, 100, 120, 144, 200, 240)}
-    | {Fraction(n * 1000, 1001) for n in (12, 15, 24, 30, 48, 60, 72, 90, 120, 240)}
-    | {Fraction(25, 2)}
-))
+STANDARD = tuple(
+    sorted(
+        {Fraction(n) for n in (10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 72, 90, 96, 100, 120, 144, 200, 240)}
+        | {Fraction(n * 1000, 1001) for n in (12, 15, 24, 30, 48, 60, 72, 90, 120, 240)}
+        | {Fraction(25, 2)}
+    )
+)
 UNKNOWN = Fraction(25)  # a single picture has no rate
 SNAP = Fraction(1, 1000)  # of the rate
 ROUNDING = 0.001  # seconds: Matroska's clock, which its frames keep when they are copied into a finer one
 LARGEST_DENOMINATOR = 90_000  # rates must fit FFmpeg's 32-bit fractions
-SLOWEST, FASTEST = Fraction(1, 7200), 100_000  # frames a second: MP4 shows none for much longer, no camera is faster
-FURTHEST = 10**10  # seconds, three centuries: a live stream may count from 1970; FFmpeg's microseconds end far beyond
+# frames a second: MP4 shows none for much longer, no camera is faster
+SLOWEST, FASTEST = Fraction(1, 7200), 100_000
+# seconds, three centuries: a live stream may count from 1970; FFmpeg's microseconds end far beyond
+FURTHEST = 10**10
 
 
 def snap(rate: Fraction) -> Fraction:
@@ -40,7 +44,8 @@ def believable(pts: Sequence[int], tick: Fraction) -> bool:
 def read_rate(pts: Sequence[int], tick: Fraction, declared: Iterable[Fraction]) -> tuple[Fraction, bool]:
     """The rate of frames shown at ``pts`` (rising, in ticks), and whether it varies.
 
-    It is constant when every frame lies on the grid of one rate up to the clock's rounding; ``declared`` are the container's claims.
+    It is constant when every frame lies on the grid of one rate up to the clock's rounding; ``declared`` are
+    the container's claims.
     """
     declared = [rate for rate in declared if SLOWEST <= rate <= 1000]
     if len(pts) < 2:

@@ -20,12 +20,29 @@ from .presets import Preset, Quality, presets
 from .scheduling import kept_scheduling
 
 ANAGLYPHS = ("anaglyph", "anaglyph_color", "anaglyph_half_color", "anaglyph_gray")
-STEREO_MODES = {"full_sbs": "left_right", "half_sbs": "left_right", "full_tb": "top_bottom", "half_tb": "top_bottom",
-                "cross_eyed": "right_left", "interlaced_rows": "row_interleaved_lr", "interlaced_columns": "col_interleaved_lr",
-                "checkerboard": "checkerboard_lr", "vr180": "left_right", **dict.fromkeys(ANAGLYPHS, "anaglyph_cyan_red")}  # Matroska's words
-STEREO_BOXES = {"full_sbs": Stereo("left_right"), "half_sbs": Stereo("left_right"), "full_tb": Stereo("top_bottom"),
-                "half_tb": Stereo("top_bottom"), "vr180": Stereo("left_right", vr180=True)}  # what st3d has a number for
-FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}  # H.264's arrangement types; a full layout so marked would be squeezed by televisions
+STEREO_MODES = {
+    "full_sbs": "left_right",
+    "half_sbs": "left_right",
+    "full_tb": "top_bottom",
+    "half_tb": "top_bottom",
+    "cross_eyed": "right_left",
+    "interlaced_rows": "row_interleaved_lr",
+    "interlaced_columns": "col_interleaved_lr",
+    # Matroska's words
+    "checkerboard": "checkerboard_lr",
+    "vr180": "left_right",
+    **dict.fromkeys(ANAGLYPHS, "anaglyph_cyan_red"),
+}
+STEREO_BOXES = {
+    "full_sbs": Stereo("left_right"),
+    "half_sbs": Stereo("left_right"),
+    "full_tb": Stereo("top_bottom"),
+    # what st3d has a number for
+    "half_tb": Stereo("top_bottom"),
+    "vr180": Stereo("left_right", vr180=True),
+}
+# H.264's arrangement types; a full layout so marked would be squeezed by televisions
+FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}
 
 
 class Rate(NamedTuple):
@@ -36,22 +53,40 @@ class Rate(NamedTuple):
     notes: str = ""
 
 
-def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settings: EncodeOptions, entry: Preset,
-                 pictures: Pictures, clock: Clock, rate: Rate | None = None):
+def open_encoder(
+    container: av.container.OutputContainer,
+    info: ClipInfo,
+    settings: EncodeOptions,
+    entry: Preset,
+    pictures: Pictures,
+    clock: Clock,
+    rate: Rate | None = None,
+):
     """The container's video stream, its encoder open; ValueError where the codec is missing or refuses such frames."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints a page of settings otherwise
     others = ", ".join(name for name in presets() if name != settings.format)
-    refusal = (f"{settings.format} cannot hold frames of {pictures.size[0]} x {pictures.size[1]} at {float(info.fps):.6g} a second; "
-               f"choose another format ({others}), a half layout, or another size.")
+    refusal = (
+        f"{settings.format} cannot hold frames of {pictures.size[0]} x {pictures.size[1]} at {float(info.fps):.6g} a second; "
+        f"choose another format ({others}), a half layout, or another size."
+    )
     if pictures.size[0] < entry.narrowest:
         raise ValueError(refusal)
     try:
-        stream = container.add_stream(entry.codec, rate=clock.rate, options=codec_options(info, settings, entry, rate))
+        stream = container.add_stream(
+            entry.codec, rate=clock.rate, options=codec_options(info, settings, entry, rate)
+        )
     except av.codec.codec.UnknownCodecError:
-        raise ValueError(f"This PyAV was built without {entry.codec}, which {settings.format} needs; "
-                         f"choose another format ({others}).") from None
+        raise ValueError(
+            f"This PyAV was built without {entry.codec}, which {settings.format} needs; "
+            f"choose another format ({others})."
+        ) from None
     configure(stream.codec_context, entry, pictures, clock, rate)
-    if info.views == 2 and settings.stereo_tags and entry.container == "matroska" and settings.layout in STEREO_MODES:
+    if (
+        info.views == 2
+        and settings.stereo_tags
+        and entry.container == "matroska"
+        and settings.layout in STEREO_MODES
+    ):
         stream.metadata["stereo_mode"] = STEREO_MODES[settings.layout]
     try:
         with kept_scheduling():
@@ -61,7 +96,9 @@ def open_encoder(container: av.container.OutputContainer, info: ClipInfo, settin
     return stream
 
 
-def configure(context: av.VideoCodecContext, entry: Preset, pictures: Pictures, clock: Clock, rate: Rate | None) -> None:
+def configure(
+    context: av.VideoCodecContext, entry: Preset, pictures: Pictures, clock: Clock, rate: Rate | None
+) -> None:
     """All that an encoder is told beside its options, before it is opened."""
     pictures.configure(context)
     context.time_base, context.framerate, context.thread_type = clock.unit, clock.rate, "AUTO"
@@ -70,7 +107,9 @@ def configure(context: av.VideoCodecContext, entry: Preset, pictures: Pictures, 
         context.codec_tag = entry.codec_tag
 
 
-def codec_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, rate: Rate | None = None) -> dict[str, str]:
+def codec_options(
+    info: ClipInfo, settings: EncodeOptions, entry: Preset, rate: Rate | None = None
+) -> dict[str, str]:
     """The settings in the codec's own words."""
     options = dict(entry.options)
     if rate is None:
@@ -102,7 +141,12 @@ def _say(options: dict[str, str], name: str, words: str) -> None:
 
 def _says_so_itself(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> bool:
     """Whether the codec's own stream tells how the eyes are packed."""
-    return entry.codec == "libx264" and info.views == 2 and settings.stereo_tags and settings.layout in FRAME_PACKING
+    return (
+        entry.codec == "libx264"
+        and info.views == 2
+        and settings.stereo_tags
+        and settings.layout in FRAME_PACKING
+    )
 
 
 def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo | None:
@@ -110,17 +154,27 @@ def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo 
 
     A stream that says so itself is said nothing of: FFmpeg 9 stops at frames that are told twice.
     """
-    if info.views == 1 or not settings.stereo_tags or entry.container not in ("mp4", "mov") or _says_so_itself(info, settings, entry):
+    if (
+        info.views == 1
+        or not settings.stereo_tags
+        or entry.container not in ("mp4", "mov")
+        or _says_so_itself(info, settings, entry)
+    ):
         return None
     return STEREO_BOXES.get(settings.layout)
 
 
 def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, clock: Clock) -> dict[str, str]:
     """For the muxer: a film's index at its beginning, free names for metadata, exact edits, little kept back for a silent track."""
-    options = {"max_interleave_delta": "1000000"}  # microseconds; a subtitle every few minutes would else hold all picture since
+    # microseconds; a subtitle every few minutes would else hold all picture since
+    options = {"max_interleave_delta": "1000000"}
     options |= entry.muxer
     if entry.container in ("mp4", "mov"):
         ticks = clock.unit.denominator
-        first = "" if stereo_of(info, settings, entry) else "faststart+"  # write_stereo moves the index, which is done once
-        options |= {"movflags": first + "use_metadata_tags", "movie_timescale": str(ticks * math.ceil(10_000 / ticks))}
+        # write_stereo moves the index, which is done once
+        first = "" if stereo_of(info, settings, entry) else "faststart+"
+        options |= {
+            "movflags": first + "use_metadata_tags",
+            "movie_timescale": str(ticks * math.ceil(10_000 / ticks)),
+        }
     return options

@@ -1,7 +1,8 @@
 """Write a clip into a file: the picture in a thread of its own, the sound beside it, the final name only when all is there.
 
-``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file; leaving it by an
-exception, a cancel or Ctrl-C removes what was written and leaves a file that had the name before as it was.
+``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file;
+leaving it by an exception, a cancel or Ctrl-C removes what was written and leaves a file that had the name
+before as it was.
 """
 
 from __future__ import annotations
@@ -46,14 +47,24 @@ def output_size(info: ClipInfo, settings: EncodeOptions) -> tuple[int, int]:
 class Writer:
     """One video file in the making.
 
-    ``info`` tells size, views, rate (or times) and colour; ``settings`` are those of Encode Video. ``audio`` is what
-    is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its own names. ``entry`` is the
-    preset to use, where that is not the settings' own; ``rate`` replaces its quality. ``frames`` counts those written so far,
-    ``coded`` the bytes of the picture. ``path`` is the file's name, which is replaced, or a ``PartFile`` that says how it is published.
+    ``info`` tells size, views, rate (or times) and colour; ``settings`` are those of Encode Video. ``audio``
+    is what is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its
+    own names. ``entry`` is the preset to use, where that is not the settings' own; ``rate`` replaces its
+    quality. ``frames`` counts those written so far, ``coded`` the bytes of the picture. ``path`` is the
+    file's name, which is replaced, or a ``PartFile`` that says how it is published.
     """
 
-    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: EncodeOptions, *, audio: Soundtrack | Samples | None = None,
-                 metadata: Mapping[str, str] | None = None, entry: Preset | None = None, rate: Rate | None = None):
+    def __init__(
+        self,
+        path: str | os.PathLike | PartFile,
+        info: ClipInfo,
+        settings: EncodeOptions,
+        *,
+        audio: Soundtrack | Samples | None = None,
+        metadata: Mapping[str, str] | None = None,
+        entry: Preset | None = None,
+        rate: Rate | None = None,
+    ):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self.frames, self.coded = 0, 0
         self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
@@ -83,7 +94,8 @@ class Writer:
     def write(self, chunk: Tensor, depth: Tensor | None = None) -> None:
         """Hand the encoder frames ``[T, H, W, C]`` or two views of them ``[2, T, H, W, C]``; waits while it is two chunks behind.
 
-        ``depth`` of the same frames is for layouts that show it. A failure with an earlier chunk is raised here.
+        ``depth`` of the same frames is for layouts that show it. A failure with an earlier chunk is raised
+        here.
         """
         # Frame by frame, so that no second chunk of floats is ever in memory.
         layout, field = self._settings.layout, self._settings.vr180_field
@@ -92,7 +104,9 @@ class Writer:
         for frame, far in zip(chunk.split(1, dim=-4), depths):
             if (span := next(self._taken)) is not None:
                 turn = self.frames // self._taken.turn
-                levels.append((*span, self._pictures.quantize(pack(frame, layout, field, depth=far, turn=turn)[0])))
+                levels.append(
+                    (*span, self._pictures.quantize(pack(frame, layout, field, depth=far, turn=turn)[0]))
+                )
                 self.frames += 1
         self._submit(levels)
 
@@ -121,10 +135,16 @@ class Writer:
 
     def _open(self) -> None:
         part = self._file.create()
-        self._container = av.open(str(part.absolute()), "w", format=self._entry.container,
-                                  container_options=container_options(self._info, self._settings, self._entry, self._clock))
+        self._container = av.open(
+            str(part.absolute()),
+            "w",
+            format=self._entry.container,
+            container_options=container_options(self._info, self._settings, self._entry, self._clock),
+        )
         self._container.metadata.update(self._metadata)
-        self._stream = open_encoder(self._container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate)
+        self._stream = open_encoder(
+            self._container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate
+        )
         self._tracks = open_tracks(self._container, self._audio, self._entry, self._info.duration)
         with self._in_plain_words():
             self._container.start_encoding()
@@ -146,7 +166,8 @@ class Writer:
         self._stopped = True
         for future in self._waiting:
             future.cancel()
-        self._file.discard()  # before closing, so that this does not move the whole film's index to its beginning
+        # before closing, so that this does not move the whole film's index to its beginning
+        self._file.discard()
         self._thread.submit(self._abandon)
         # Windows keeps an open file, and a codec that writes notes keeps its folder.
         self._thread.shutdown(wait=os.name == "nt" or self.rate is not None)

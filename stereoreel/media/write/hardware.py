@@ -30,14 +30,20 @@ def chosen(info: ClipInfo, settings: EncodeOptions, size: tuple[int, int]) -> Pr
             log.info("%s encodes.", other.codec)
             return other
         failed.append(f"{other.codec}: {reason}")
-    log.warning("No graphics card here encodes %s (%s); %s does.", settings.format, "; ".join(failed) or "none can", entry.codec)
+    log.warning(
+        "No graphics card here encodes %s (%s); %s does.",
+        settings.format,
+        "; ".join(failed) or "none can",
+        entry.codec,
+    )
     return entry
 
 
 def refusal(info: ClipInfo, settings: EncodeOptions, entry: Preset, size: tuple[int, int]) -> str:
     """Why this entry's encoder does not open here for such pictures; empty where it does."""
     level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)  # an encoder says why at no other level, and PyAV keeps that with the error
+    # an encoder says why at no other level, and PyAV keeps that with the error
+    av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture():
             context = av.CodecContext.create(entry.codec, "w")

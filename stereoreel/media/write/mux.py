@@ -1,9 +1,9 @@
 """A clip's sound, subtitles and chapters, written beside its picture: copied packet by packet where the container allows.
 
-Only what is heard within the picture is kept. A copied packet that straddles the start is kept whole, with the one before it,
-which lapped codecs need to sound right: MP4 and MOV hide the early part behind an edit list. Matroska cannot hide it, so there a
-window that does not begin with its file begins with the first whole packet; one that does keeps everything, and the picture starts
-later by the codec's own priming.
+Only what is heard within the picture is kept. A copied packet that straddles the start is kept whole, with
+the one before it, which lapped codecs need to sound right: MP4 and MOV hide the early part behind an edit
+list. Matroska cannot hide it, so there a window that does not begin with its file begins with the first whole
+packet; one that does keeps everything, and the picture starts later by the codec's own priming.
 """
 
 from __future__ import annotations
@@ -33,8 +33,12 @@ HIDES_EARLY_SOUND = ("mp4", "mov")
 KEPT_TAGS = ("language", "title", "handler_name")
 
 
-def open_tracks(output: av.container.OutputContainer, audio: Soundtrack | Samples | None, preset: Preset,
-                duration: Fraction) -> FileTracks | SampleTrack | None:
+def open_tracks(
+    output: av.container.OutputContainer,
+    audio: Soundtrack | Samples | None,
+    preset: Preset,
+    duration: Fraction,
+) -> FileTracks | SampleTrack | None:
     """What goes beside ``duration`` seconds of picture, its streams added to ``output``; None where there is nothing, or no room for it."""
     if preset.audio is None:
         return None
@@ -46,7 +50,9 @@ def open_tracks(output: av.container.OutputContainer, audio: Soundtrack | Sample
 class FileTracks:
     """All sound and text of a window of a file; ``write`` keeps up with the picture, so that neither waits in memory."""
 
-    def __init__(self, output: av.container.OutputContainer, audio: Soundtrack, preset: Preset, duration: Fraction):
+    def __init__(
+        self, output: av.container.OutputContainer, audio: Soundtrack, preset: Preset, duration: Fraction
+    ):
         self._output, self._preset, self._file = output, preset, audio.file
         self._end = duration if audio.duration is None else min(duration, audio.duration)
         self._start = picture_span(audio)[0] + audio.start
@@ -90,10 +96,17 @@ class FileTracks:
         if track is None and stream.type == "audio" and is_sound(stream):
             track = self._encoded(stream)
         if track is None:
-            log.warning("%s of %s (%s) cannot be kept in a %s file and is left out.",
-                        stream.type.capitalize(), self._file.name, codec, self._preset.extension)
+            log.warning(
+                "%s of %s (%s) cannot be kept in a %s file and is left out.",
+                stream.type.capitalize(),
+                self._file.name,
+                codec,
+                self._preset.extension,
+            )
         else:
-            track.stream.metadata.update({key: value for key, value in stream.metadata.items() if key in KEPT_TAGS})
+            track.stream.metadata.update(
+                {key: value for key, value in stream.metadata.items() if key in KEPT_TAGS}
+            )
             track.stream.disposition = stream.disposition.value
         return track
 
@@ -113,7 +126,8 @@ class FileTracks:
 
     def _read_only_kept(self) -> None:
         for stream in self._source.streams:
-            if stream.index not in self._tracks and hasattr(stream, "discard"):  # PyAV 18; before, the picture is read and dropped
+            # PyAV 18; before, the picture is read and dropped
+            if stream.index not in self._tracks and hasattr(stream, "discard"):
                 stream.discard = type(stream.discard).all
 
     def _read(self, seek: bool) -> Iterator[av.Packet]:
@@ -147,17 +161,28 @@ class FileTracks:
             if not chapter["time_base"]:
                 continue
             unit = Fraction(chapter["time_base"])
-            start, stop = (min(max(chapter[edge] * unit - self._start, Fraction(0)), self._end) for edge in ("start", "end"))
+            start, stop = (
+                min(max(chapter[edge] * unit - self._start, Fraction(0)), self._end)
+                for edge in ("start", "end")
+            )
             if start < stop:
-                kept.append({**chapter, "start": round(start * 1000), "end": round(stop * 1000), "time_base": Fraction(1, 1000)})
+                kept.append(
+                    {
+                        **chapter,
+                        "start": round(start * 1000),
+                        "end": round(stop * 1000),
+                        "time_base": Fraction(1, 1000),
+                    }
+                )
         self._output.set_chapters(kept)
 
 
 class CopiedTrack:
     """A stream whose packets are carried over as they are, later or earlier."""
 
-    def __init__(self, output: av.container.OutputContainer, source, trial: Trial, keeps_early: bool,
-                 end: Fraction):
+    def __init__(
+        self, output: av.container.OutputContainer, source, trial: Trial, keeps_early: bool, end: Fraction
+    ):
         self.stream = output.add_stream_from_template(source, opaque=True)
         self._trial, self._keeps_early, self._end = trial, keeps_early, end
         self._last, self._damaged, self._name = None, False, Path(source.container.name).name

@@ -38,21 +38,34 @@ class Pictures:
 
         The last row and column are repeated where the format needs even sizes.
         """
-        # swscale rounds 16-bit RGB to the YUV depth itself, and means the white that it writes; RGB formats are given their own depth.
-        white = 255 if self._bits == 8 else 2**self._bits - 1 if self._rgb else colour.white_of_16_bits(self._bits, full_range=False)
+        # swscale rounds 16-bit RGB to the YUV depth itself, and means the white that it writes; RGB formats
+        # are given their own depth.
+        white = (
+            255
+            if self._bits == 8
+            else 2**self._bits - 1
+            if self._rgb
+            else colour.white_of_16_bits(self._bits, full_range=False)
+        )
         if frame.shape[:2] != self._shown[::-1]:
             frame = resize(frame[None], *self._shown[::-1])[0]
         levels = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
         levels = levels.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
         height, width, channels = levels.shape
         if (width, height) != self.size:
-            levels = np.pad(levels, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge")
+            levels = np.pad(
+                levels, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge"
+            )
         return levels if channels == 3 else np.repeat(levels, 3, axis=2)
 
     def frame(self, levels: np.ndarray | av.VideoFrame, pts: int, time_base: Fraction) -> av.VideoFrame:
         """The encoder's frame, shown at ``pts`` x ``time_base`` seconds, of what ``quantize`` gave or of a frame that was one before."""
         if isinstance(levels, av.VideoFrame):
-            frame = levels if levels.format.name == self.format.name else self._swscale.reformat(levels, format=self.format.name)
+            frame = (
+                levels
+                if levels.format.name == self.format.name
+                else self._swscale.reformat(levels, format=self.format.name)
+            )
             frame.pict_type = 0  # the first encoder's choice is not the second's
         elif self.format.has_palette:
             frame = _paletted(levels)
@@ -76,10 +89,12 @@ class Pictures:
 def _paletted(levels: np.ndarray) -> av.VideoFrame:
     """A picture in 256 colours of its own, what that loses spread over the pixels around."""
     picture = Image.fromarray(levels)
-    picture = picture.quantize(palette=picture.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.FLOYDSTEINBERG)
+    picture = picture.quantize(
+        palette=picture.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.FLOYDSTEINBERG
+    )
     colors = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
     palette = np.full((256, 4), 255, np.uint8)  # opacity first
-    palette[:len(colors), 1:] = colors
+    palette[: len(colors), 1:] = colors
     return av.VideoFrame.from_ndarray((np.array(picture), palette), format="pal8")
 
 

@@ -11,7 +11,8 @@ import yaml
 from ...core.places import data
 
 PRESETS_FILE = data("models_config") / "encode.yaml"
-OF_THE_FILE = ("container", "extension", "codec_tag", "audio_copy", "audio", "subtitles")  # whichever encoder is used
+# whichever encoder is used
+OF_THE_FILE = ("container", "extension", "codec_tag", "audio_copy", "audio", "subtitles")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,11 @@ def presets() -> dict[str, Preset]:
 
 def preset_of(entry: Mapping) -> Preset:
     """A preset as YAML writes it; its hardware encoders fill the same kind of file."""
-    made = {**entry, "audio_copy": tuple(entry.get("audio_copy", ())), "subtitles": tuple(entry.get("subtitles", ()))}
+    made = {
+        **entry,
+        "audio_copy": tuple(entry.get("audio_copy", ())),
+        "subtitles": tuple(entry.get("subtitles", ())),
+    }
     for name, kind in {"speeds": Speeds, "audio": Sound, "limits": Limits}.items():
         if name in entry:
             made[name] = kind(**entry[name])

@@ -14,14 +14,17 @@ _TASKS = Path("/proc/self/task")
 def kept_scheduling() -> Iterator[None]:
     """Within it an encoder is opened, and no thread is left under a real-time scheduler that was not under one before.
 
-    Run by root, SVT-AV1 makes its own threads real-time ones of the highest priority, and the thread that opened it: all that is
-    started from there later is too, other programs included, and two of them that spin let nothing else have its turn, ever.
+    Run by root, SVT-AV1 makes its own threads real-time ones of the highest priority, and the thread that
+    opened it: all that is started from there later is too, other programs included, and two of them that spin
+    let nothing else have its turn, ever.
     """
     before = _policies()
     try:
         yield
     finally:
-        for thread in _policies().keys() - {thread for thread, policy in before.items() if _real_time(policy)}:
+        for thread in _policies().keys() - {
+            thread for thread, policy in before.items() if _real_time(policy)
+        }:
             with suppress(OSError):  # one that has ended meanwhile
                 if _real_time(os.sched_getscheduler(thread)):
                     os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))

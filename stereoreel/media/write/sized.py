@@ -1,7 +1,8 @@
 """A file of a given size. The film is pulled once: encoded as well as a first guess goes, and kept finely beside that.
 
-What the first file weighs tells how much the sound and the container take, and x264 and x265 note where the film is hard. It is then
-encoded from the fine copy with what is left for the picture, and again where that misses, which short films do.
+What the first file weighs tells how much the sound and the container take, and x264 and x265 note where the
+film is hard. It is then encoded from the fine copy with what is left for the picture, and again where that
+misses, which short films do.
 """
 
 from __future__ import annotations
@@ -50,9 +51,16 @@ class SizedWriter:
     A warning where even the worst quality takes more.
     """
 
-    def __init__(self, path: str | os.PathLike | PartFile, info: ClipInfo, settings: EncodeOptions, *,
-                 audio: Soundtrack | Samples | None = None, metadata: Mapping[str, str] | None = None,
-                 tick: Callable[[int, int], None]):
+    def __init__(
+        self,
+        path: str | os.PathLike | PartFile,
+        info: ClipInfo,
+        settings: EncodeOptions,
+        *,
+        audio: Soundtrack | Samples | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tick: Callable[[int, int], None],
+    ):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self._info, self._settings = info, settings
         self._more, self._tick = {"audio": audio, "metadata": metadata}, tick
@@ -69,10 +77,17 @@ class SizedWriter:
             undo.callback(self._file.discard)
             self._folder = self._file.create(folder=True)
             self._writers = undo.enter_context(ExitStack())
-            self._first = self._writers.enter_context(self._writer(self._possible(AIM * self._wanted * 8 / self._duration), 1))
+            self._first = self._writers.enter_context(
+                self._writer(self._possible(AIM * self._wanted * 8 / self._duration), 1)
+            )
             stored = STORED.get(self._entry.pix_fmt, self._entry.pix_fmt)
             plain = replace(self._settings, stereo_tags=False)
-            copy = Writer(self._folder / "copy", self._info, plain, entry=Preset("matroska", ".mkv", "libx264", stored, options=COPY))
+            copy = Writer(
+                self._folder / "copy",
+                self._info,
+                plain,
+                entry=Preset("matroska", ".mkv", "libx264", stored, options=COPY),
+            )
             self._copy = self._writers.enter_context(copy)
             self._all = undo.pop_all()
         return self
@@ -92,7 +107,9 @@ class SizedWriter:
         """The best of the files that were tried."""
         first = _done(self._first)
         tries = [] if self._noted else [first]  # a codec that has not seen the film yet spends otherwise
-        while len(tries) < TRIES and not any(LEAST * self._wanted <= one.size <= self._wanted for one in tries):
+        while len(tries) < TRIES and not any(
+            LEAST * self._wanted <= one.size <= self._wanted for one in tries
+        ):
             room = max(1, AIM * self._wanted - (first.size - first.picture))
             bits = self._possible(_guess(tries, room) if tries else room * 8 / self._duration)
             if any(bits == one.bits for one in tries) or _full(tries):
@@ -100,8 +117,11 @@ class SizedWriter:
             tries.append(self._again(bits))
         best = min(tries, key=lambda one: (one.size > self._wanted, abs(one.size - self._wanted)))
         if best.size > self._wanted:
-            warnings.warn(f"{self.path.name} takes {best.size / 1e6:.2f} MB, of which {(best.size - best.picture) / 1e6:.2f} MB are its sound, "
-                          f"and not {self._wanted / 1e6:g}: it holds no less; make the picture smaller or the film shorter.", stacklevel=4)
+            warnings.warn(
+                f"{self.path.name} takes {best.size / 1e6:.2f} MB, of which {(best.size - best.picture) / 1e6:.2f} MB are its sound, "
+                f"and not {self._wanted / 1e6:g}: it holds no less; make the picture smaller or the film shorter.",
+                stacklevel=4,
+            )
         return best.path
 
     def _again(self, bits: int) -> _Try:
@@ -146,4 +166,8 @@ def _guess(tries: list[_Try], room: float) -> float:
 
 def _full(tries: list[_Try]) -> bool:
     """Whether more bits were offered the last time, and not taken."""
-    return len(tries) > 1 and tries[-1].bits > 1.2 * tries[-2].bits and tries[-1].picture < 1.02 * tries[-2].picture
+    return (
+        len(tries) > 1
+        and tries[-1].bits > 1.2 * tries[-2].bits
+        and tries[-1].picture < 1.02 * tries[-2].picture
+    )

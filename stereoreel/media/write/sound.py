@@ -15,7 +15,8 @@ from ...core.clip import Samples
 from .presets import Sound
 
 log = logging.getLogger(__name__)
-LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}  # what a plain channel count means
+# what a plain channel count means
+LAYOUTS = {1: "mono", 2: "stereo", 3: "2.1", 4: "4.0", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
 BLOCK = 16384  # samples per frame made from a tensor
 GAP = Fraction(1, 10)  # seconds; a smaller step in the source's times is rounding, not silence
 ABSURD = 1e6  # of full scale
@@ -30,8 +31,9 @@ def is_sound(stream) -> bool:
 class Steady:
     """Frames of one format, layout and rate, even where a file changes them midway; what is not given is the first's."""
 
-    def __init__(self, format: str | None = None, layout: av.AudioLayout | None = None,
-                 rate: int | None = None):
+    def __init__(
+        self, format: str | None = None, layout: av.AudioLayout | None = None, rate: int | None = None
+    ):
         self._wanted, self._given, self._resampler = (format, layout, rate), None, None
 
     def __call__(self, frame: av.AudioFrame) -> list[av.AudioFrame]:
@@ -78,7 +80,9 @@ class EncodedTrack:
         rate = frame.sample_rate
         if frame.pts is None and self._next is None:
             return []  # nothing tells when it is heard
-        position = self._next if frame.pts is None else round((frame.pts * Fraction(frame.time_base) - start) * rate)
+        position = (
+            self._next if frame.pts is None else round((frame.pts * Fraction(frame.time_base) - start) * rate)
+        )
         if self._next is not None and abs(position - self._next) < GAP * rate:
             position = self._next
         first, last = max(0, -position), min(frame.samples, math.ceil(self._end * rate) - position)
@@ -94,21 +98,27 @@ class EncodedTrack:
 class SampleTrack:
     """A waveform ``[channels, samples]``, encoded as the picture proceeds."""
 
-    def __init__(self, output: av.container.OutputContainer, samples: Samples, audio: Sound, duration: Fraction):
+    def __init__(
+        self, output: av.container.OutputContainer, samples: Samples, audio: Sound, duration: Fraction
+    ):
         if samples.waveform.ndim != 2 or samples.waveform.shape[0] not in LAYOUTS:
-            raise ValueError(f"Sound is [channels, samples] with 1 to 8 channels, not {list(samples.waveform.shape)}.")
+            raise ValueError(
+                f"Sound is [channels, samples] with 1 to 8 channels, not {list(samples.waveform.shape)}."
+            )
         self._layout, self._rate, self._output = LAYOUTS[samples.waveform.shape[0]], int(samples.rate), output
-        self._waveform = samples.waveform[:, :math.ceil(duration * self._rate)]
+        self._waveform = samples.waveform[:, : math.ceil(duration * self._rate)]
         self.stream = add_audio(output, audio, self._rate, self._layout)
         self._done = 0
 
     def write(self, until: Fraction) -> None:
         """Mux what begins before ``until`` seconds of the output."""
         while self._done < min(until * self._rate, self._waveform.shape[1]):
-            block = self._waveform[:, self._done:self._done + BLOCK].detach().float().nan_to_num(0)
+            block = self._waveform[:, self._done : self._done + BLOCK].detach().float().nan_to_num(0)
             block = block.clamp(-1, 1).cpu().numpy()
             # Channels in turn: PyAV fails at eight planes.
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block.T).reshape(1, -1), format="flt", layout=self._layout)
+            frame = av.AudioFrame.from_ndarray(
+                np.ascontiguousarray(block.T).reshape(1, -1), format="flt", layout=self._layout
+            )
             frame.sample_rate, frame.pts, frame.time_base = self._rate, self._done, Fraction(1, self._rate)
             self._output.mux(self.stream.encode(frame))
             self._done += block.shape[1]
@@ -125,7 +135,9 @@ class SampleTrack:
 def add_audio(output: av.container.OutputContainer, audio: Sound, rate: int, layout: str):
     """A stream of the preset's codec, at the nearest rate that the codec knows."""
     rates = av.Codec(audio.codec, "w").audio_rates
-    stream = output.add_stream(audio.codec, rate=min(rates, key=lambda known: abs(known - rate)) if rates else rate)
+    stream = output.add_stream(
+        audio.codec, rate=min(rates, key=lambda known: abs(known - rate)) if rates else rate
+    )
     stream.codec_context.layout = layout
     if audio.bitrate is not None:
         stream.codec_context.bit_rate = audio.bitrate * stream.codec_context.layout.nb_channels
@@ -164,7 +176,7 @@ def cut(frame: av.AudioFrame, first: int, last: int) -> av.AudioFrame:
     """Samples ``first`` to ``last`` of a frame."""
     samples = frame.to_ndarray()  # [channels, samples], or [1, samples x channels] where they alternate
     step = samples.shape[1] // frame.samples
-    samples = np.ascontiguousarray(samples[:, first * step:last * step])
+    samples = np.ascontiguousarray(samples[:, first * step : last * step])
     part = av.AudioFrame.from_ndarray(samples, format=frame.format.name, layout=frame.layout.name)
     part.sample_rate = frame.sample_rate
     return part

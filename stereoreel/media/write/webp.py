@@ -19,14 +19,19 @@ def complete_webp(path: Path, milliseconds: int, notes: Mapping[str, str]) -> No
     if pictures:
         before = sum(_shown(chunks[index][1]) for index in pictures[:-1])
         kind, body = chunks[pictures[-1]]
-        chunks[pictures[-1]] = kind, body[:12] + max(1, milliseconds - before).to_bytes(3, "little") + body[15:]
+        chunks[pictures[-1]] = (
+            kind,
+            body[:12] + max(1, milliseconds - before).to_bytes(3, "little") + body[15:],
+        )
     if notes:
         if chunks[0][0] != b"VP8X":
             chunks.insert(0, (b"VP8X", _canvas(path)))
         kind, body = chunks[0]
         chunks[0] = kind, bytes([body[0] | HAS_NOTES]) + body[1:]
         chunks.append((b"EXIF", _exif(notes)))
-    body = b"WEBP" + b"".join(kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks)
+    body = b"WEBP" + b"".join(
+        kind + struct.pack("<I", len(data)) + data + bytes(len(data) % 2) for kind, data in chunks
+    )
     path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
 
 
@@ -34,7 +39,7 @@ def _chunks(data: bytes):
     at = 12
     while at < len(data):
         kind, size = struct.unpack_from("<4sI", data, at)
-        yield kind, data[at + 8:at + 8 + size]
+        yield kind, data[at + 8 : at + 8 + size]
         at += 8 + size + size % 2
 
 

@@ -1,7 +1,8 @@
 """Preview-quality depth from motion and layout, with no trained network: good for trying a workflow, not for a final picture.
 
-Where the camera travels, near things move more than far ones, and depth follows that parallax. Where it does not, depth is a guess:
-lower in the picture is nearer, and so is what moves on its own. A trained model is better on every still or turning shot.
+Where the camera travels, near things move more than far ones, and depth follows that parallax. Where it does
+not, depth is a guess: lower in the picture is nearer, and so is what moves on its own. A trained model is
+better on every still or turning shot.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class DepthStage:
         self.nets, self.options, self.device = [], options, device
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        tracker, scale = ShotDepth(self.options.smoothing, self.options.near_ground), SteadyRange(aligned=True)
+        tracker, scale = (
+            ShotDepth(self.options.smoothing, self.options.near_ground),
+            SteadyRange(aligned=True),
+        )
         waiting: deque[tuple[Tensor, Tensor]] = deque()  # luma at frame size and at working size
         for chunk in frames:
             for frame in chunk:

@@ -1,7 +1,7 @@
 """Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, relative and metric.
 
-A video network sees windows of 32 frames, and its depth comes at most 31 frames late; one for single pictures is aligned from frame to frame.
-Of the kind's options ``smoothing`` and ``near_ground`` are builtin's.
+A video network sees windows of 32 frames, and its depth comes at most 31 frames late; one for single pictures
+is aligned from frame to frame. Of the kind's options ``smoothing`` and ``near_ground`` are builtin's.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from . import DepthOptions
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 from .windows import stream
 
-METRES = {"indoor": 20.0, "outdoor": 80.0}  # what the published metric networks were trained up to (Hypersim, Virtual KITTI)
+# what the published metric networks were trained up to (Hypersim, Virtual KITTI)
+METRES = {"indoor": 20.0, "outdoor": 80.0}
 MOST_TOGETHER = 11  # half of the frames by which a window moves on
-WIDEST = 16 / 9  # of pictures that the video networks were trained on; wider ones get fewer lines, as in the original
+# of pictures that the video networks were trained on; wider ones get fewer lines, as in the original
+WIDEST = 16 / 9
 
 
 def load(entry, options: DepthOptions, host: Host) -> DepthStage:
@@ -43,7 +45,9 @@ def load(entry, options: DepthOptions, host: Host) -> DepthStage:
 class DepthAnything:
     """One of the networks; ``metric`` says that it tells metres, which are inverted."""
 
-    def __init__(self, net: depth_anything.DepthAnything, options: DepthOptions, metric: bool, device: torch.device):
+    def __init__(
+        self, net: depth_anything.DepthAnything, options: DepthOptions, metric: bool, device: torch.device
+    ):
         self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
         self.nets, self.aligned = [self.net], bool(net.family.frames)

@@ -13,19 +13,27 @@ LUMA_STEP = 0.06  # a luma difference at which two pixels are taken for differen
 def guided(values: np.ndarray, guide: np.ndarray, radius: int, softness: float, step: int = 1) -> np.ndarray:
     """``values`` ``[H, W, K]`` smoothed where ``guide`` ``[H, W, 3]`` (0..1) is smooth (He et al., ECCV 2010 and arXiv 1505.00996).
 
-    ``softness`` is the guide's variance below which a window counts as flat. ``step`` > 1 fits on images smaller by it; edges stay sharp.
+    ``softness`` is the guide's variance below which a window counts as flat. ``step`` > 1 fits on images
+    smaller by it; edges stay sharp.
     """
     import cv2
 
     height, width = guide.shape[:2]
     size = (max(1, width // step), max(1, height // step))
-    slope, offset = _fit(_resize(values, size, cv2.INTER_AREA), _resize(guide, size, cv2.INTER_AREA), max(1, radius // step), softness)
+    slope, offset = _fit(
+        _resize(values, size, cv2.INTER_AREA),
+        _resize(guide, size, cv2.INTER_AREA),
+        max(1, radius // step),
+        softness,
+    )
     offset = _resize(offset, (width, height), cv2.INTER_LINEAR)
     slope = [_resize(part, (width, height), cv2.INTER_LINEAR) for part in slope]
     return np.stack([(part * guide).sum(-1) for part in slope], -1) + offset
 
 
-def _fit(values: np.ndarray, guide: np.ndarray, radius: int, softness: float) -> tuple[list[np.ndarray], np.ndarray]:
+def _fit(
+    values: np.ndarray, guide: np.ndarray, radius: int, softness: float
+) -> tuple[list[np.ndarray], np.ndarray]:
     """The local linear models ``values ~ slope . guide + offset``, averaged over windows: K slopes ``[h, w, 3]``, offset ``[h, w, K]``."""
     import cv2
 
@@ -35,7 +43,12 @@ def _fit(values: np.ndarray, guide: np.ndarray, radius: int, softness: float) ->
     pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)]
     centre, level = mean(guide), mean(values)
     products = mean(np.stack([guide[..., i] * guide[..., j] for i, j in pairs], -1))
-    inverse = _inverse([products[..., k] - centre[..., i] * centre[..., j] + softness * (i == j) for k, (i, j) in enumerate(pairs)])
+    inverse = _inverse(
+        [
+            products[..., k] - centre[..., i] * centre[..., j] + softness * (i == j)
+            for k, (i, j) in enumerate(pairs)
+        ]
+    )
     slopes, offsets = [], []
     for k in range(values.shape[-1]):
         cross = mean(guide * values[..., k : k + 1]) - centre * level[..., k : k + 1]
@@ -48,13 +61,21 @@ def _fit(values: np.ndarray, guide: np.ndarray, radius: int, softness: float) ->
 def _resize(image: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray:
     import cv2
 
-    return image if image.shape[1::-1] == size else cv2.resize(image, size, interpolation=method).reshape(*size[::-1], image.shape[-1])
+    return (
+        image
+        if image.shape[1::-1] == size
+        else cv2.resize(image, size, interpolation=method).reshape(*size[::-1], image.shape[-1])
+    )
 
 
 def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
     """The inverse of symmetric 3x3 matrices given as their six upper entries, each ``[H, W]``."""
     a, b, c, d, e, f = covariance
-    rows = [[d * f - e * e, c * e - b * f, b * e - c * d], [None, a * f - c * c, b * c - a * e], [None, None, a * d - b * b]]
+    rows = [
+        [d * f - e * e, c * e - b * f, b * e - c * d],
+        [None, a * f - c * c, b * c - a * e],
+        [None, None, a * d - b * b],
+    ]
     determinant = a * rows[0][0] + b * rows[0][1] + c * rows[0][2]
     return [[rows[min(i, j)][max(i, j)] / determinant for j in range(3)] for i in range(3)]
 
@@ -62,7 +83,8 @@ def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
 def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     """``depth`` ``[h, w]`` at the size of ``large`` ``[H, W]``: bilinear weights times likeness of luma, so edges follow ``large``.
 
-    ``small`` ``[h, w]`` and ``large`` are luma in 0..1. Every value lies between its four neighbours, so nothing rings.
+    ``small`` ``[h, w]`` and ``large`` are luma in 0..1. Every value lies between its four neighbours, so
+    nothing rings.
     """
     if depth.shape == large.shape:
         return depth
@@ -73,7 +95,13 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
     for columns, by_column in ((left, 1 - column), (right, column)):
         wide, wide_small = depth.index_select(1, columns), small.index_select(1, columns)
         for rows, by_row in ((top, 1 - row), (bottom, row)):
-            like = (large - wide_small.index_select(0, rows)).mul_(1 / LUMA_STEP).square_().add_(0.02).reciprocal_()
+            like = (
+                (large - wide_small.index_select(0, rows))
+                .mul_(1 / LUMA_STEP)
+                .square_()
+                .add_(0.02)
+                .reciprocal_()
+            )
             like.mul_(torch.addcmul(torch.tensor(0.02, device=large.device), by_row[:, None], by_column))
             weights += like
             total.addcmul_(like, wide.index_select(0, rows))

@@ -25,7 +25,8 @@ class Picture(NamedTuple):
 class Evidence(NamedTuple):
     """What motion tells about one frame, each ``[h, w]``: nearness about 0..1, trust in it 0..1, and how surely a pixel moves on its own.
 
-    ``travels`` 0..1 says whether the camera moved through the scene, so that depth could be seen at all, and ``travel`` ``[3]`` which way.
+    ``travels`` 0..1 says whether the camera moved through the scene, so that depth could be seen at all, and
+    ``travel`` ``[3]`` which way.
     """
 
     depth: np.ndarray
@@ -88,7 +89,10 @@ def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -
     sides = [other for other in (index - gap, index + gap) if 0 <= other <= last]
     agreement = [flows.agreement(index, other) + 1e-3 for other in sides]
     total = sum(agreement)
-    motion = sum(np.sign(other - index) * weight[..., None] * flows(index, other) for other, weight in zip(sides, agreement))
+    motion = sum(
+        np.sign(other - index) * weight[..., None] * flows(index, other)
+        for other, weight in zip(sides, agreement)
+    )
     trust = np.minimum(1, total) * texture(flows.pictures[index].luma)
     hidden = np.zeros_like(trust)
     if len(sides) == 2:
@@ -102,7 +106,10 @@ def texture(luma: np.ndarray) -> np.ndarray:
     import cv2
 
     image = luma.astype(np.float32)
-    energy = cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=0.125) ** 2 + cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=0.125) ** 2
+    energy = (
+        cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=0.125) ** 2
+        + cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=0.125) ** 2
+    )
     energy = cv2.blur(energy, (9, 9))
     return energy / (energy + 1.0)
 
@@ -110,7 +117,8 @@ def texture(luma: np.ndarray) -> np.ndarray:
 def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence:
     """Depth from a flow, trusted where the camera travels and a pixel moves as a still thing would under the camera's motion.
 
-    ``way`` is the direction the camera is known to travel in, by and large; where it is not known, hidden pixels and ``guess`` tell.
+    ``way`` is the direction the camera is known to travel in, by and large; where it is not known, hidden
+    pixels and ``guess`` tell.
     """
     camera = fit_camera(motion.flow, motion.trust)
     depth, along, across, seen = inverse_depth(motion.flow, camera)
@@ -131,7 +139,8 @@ def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence
 def stillness(along: np.ndarray, across: np.ndarray, rest: np.ndarray, trust: np.ndarray) -> np.ndarray:
     """0..1 ``[h, w]``: whether a pixel moves as a still thing does, along the arrows and not against them.
 
-    Where a large part of the picture goes against the arrows, the camera's turn is at fault, not the things, and that sign is ignored.
+    Where a large part of the picture goes against the arrows, the camera's turn is at fault, not the things,
+    and that sign is ignored.
     """
     slack = np.maximum(4 * NOISE, 0.15 * rest)
     share = (trust * (along < -slack)).sum() / (trust.sum() + 1e-6)
@@ -150,8 +159,9 @@ def travelling(rest: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:
 def is_right_way_round(depth: np.ndarray, motion: Motion, guess: np.ndarray) -> bool:
     """Whether larger ``depth`` is nearer.
 
-    A camera that turns against its travel (a tracking shot through a long lens) makes far things move most, which the flow alone cannot
-    tell from the opposite travel. What is hidden from one side lies behind what is beside it, and a picture is mostly nearer below.
+    A camera that turns against its travel (a tracking shot through a long lens) makes far things move most,
+    which the flow alone cannot tell from the opposite travel. What is hidden from one side lies behind what
+    is beside it, and a picture is mostly nearer below.
     """
     clear, hidden = motion.trust > 0.3, motion.hidden > 0
     score = 0.4 + correlation(depth[clear], guess[clear])
@@ -164,7 +174,9 @@ def surroundings(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, n
     """Weighted mean and deviation of ``values`` ``[h, w]`` within 8 pixels."""
     import cv2
 
-    total, first, second = (cv2.blur((weights * part).astype(np.float32), (17, 17)) for part in (1, values, values**2))
+    total, first, second = (
+        cv2.blur((weights * part).astype(np.float32), (17, 17)) for part in (1, values, values**2)
+    )
     mean = first / (total + 1e-3)
     return mean, np.sqrt(np.maximum(second / (total + 1e-3) - mean**2, 1e-6))
 

@@ -13,17 +13,22 @@ from . import DepthOptions
 from .stage import NEAREST, finished
 from .windows import SteadyRange
 
-FARTHEST = 10.0  # how many times as far as its nearest point a linear picture of depth is taken to reach, for the picture does not tell
+# how many times as far as its nearest point a linear picture of depth is taken to reach, for the picture does
+# not tell
+FARTHEST = 10.0
 
 
 def inverse(geometry: Mapping) -> Tensor:
     """Inverse depth ``[N, H, W]`` in 0..1 of ComfyUI's geometry (``depth`` ``[N, H, W]``: distances, infinite where nothing is known).
 
-    Distances count from 1/10 of their unit; the sky (``sky``, 0..1) and what its ``mask`` leaves out are far. ValueError where it has no depth.
+    Distances count from 1/10 of their unit; the sky (``sky``, 0..1) and what its ``mask`` leaves out are far.
+    ValueError where it has no depth.
     """
     depth = geometry.get("depth")
     if not isinstance(depth, Tensor) or depth.ndim != 3:
-        raise ValueError("This geometry has no depth of one map per frame; connect that of a node which tells depth.")
+        raise ValueError(
+            "This geometry has no depth of one map per frame; connect that of a node which tells depth."
+        )
     near = NEAREST / (depth.float().clamp(min=0) + NEAREST)
     near = torch.where(torch.isfinite(depth), near, 0.0)
     if (sky := geometry.get("sky")) is not None:
@@ -51,7 +56,9 @@ class Given:
         if frames.channels == 1:
             raise ValueError("Depth was given a depth clip as its frames; connect the colour frames to clip.")
         if frames.views != depth.views:
-            raise ValueError(f"Depth was given frames of {frames.views} views and depth of {depth.views}; connect depth of the same clip.")
+            raise ValueError(
+                f"Depth was given frames of {frames.views} views and depth of {depth.views}; connect depth of the same clip."
+            )
         return frames.replace(channels=1)
 
     def load(self, host: Host) -> Given:
@@ -63,4 +70,6 @@ class Given:
             maps = maps[..., 0].to(images.device, torch.float32)
             maps = 1 - maps if self.options.given.endswith("black") else maps
             maps = from_linear(maps) if self.options.given.startswith("linear") else maps
-            yield torch.stack([finished(depth, image, self.options) for depth, image in zip(calm(maps), images)])
+            yield torch.stack(
+                [finished(depth, image, self.options) for depth, image in zip(calm(maps), images)]
+            )

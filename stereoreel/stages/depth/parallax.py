@@ -1,8 +1,9 @@
 """Depth from motion: what is left of the optical flow once the camera's turning is taken out.
 
-For a still scene and a small camera motion the flow at a pixel is ``turn(pixel) + inverse_depth * travel(pixel)`` (Longuet-Higgins and
-Prazdny, 1980): the turn moves every depth alike, the travel is a field of arrows from the focus of expansion. The focal length is taken
-as ``FOCAL`` picture widths; a wrong guess bends the depth a little and does not change its order.
+For a still scene and a small camera motion the flow at a pixel is ``turn(pixel) + inverse_depth *
+travel(pixel)`` (Longuet-Higgins and Prazdny, 1980): the turn moves every depth alike, the travel is a field
+of arrows from the focus of expansion. The focal length is taken as ``FOCAL`` picture widths; a wrong guess
+bends the depth a little and does not change its order.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ def turn_flow(x: np.ndarray, y: np.ndarray, focal: float, turn: np.ndarray) -> n
     pitch, yaw, roll, zoom = (float(angle) for angle in turn)
     bend = x * (pitch / focal) * y - (x * x) * (yaw / focal)
     sink = (y * y) * (pitch / focal) - y * (yaw / focal) * x
-    return np.stack([bend + roll * y + zoom * x - focal * yaw, sink - roll * x + zoom * y + focal * pitch], -1)
+    return np.stack(
+        [bend + roll * y + zoom * x - focal * yaw, sink - roll * x + zoom * y + focal * pitch], -1
+    )
 
 
 def length(field: np.ndarray) -> np.ndarray:
@@ -50,8 +53,9 @@ def travel_field(x: np.ndarray, y: np.ndarray, focal: float, travel: np.ndarray)
 def fit_camera(motion: np.ndarray, trust: np.ndarray) -> Camera:
     """The camera motion under which flow ``motion`` ``[H, W, 2]``, trusted by ``trust`` ``[H, W]``, best follows the travel's arrows.
 
-    Directions of travel are tried over a half sphere, then finer round the best; for each the turn is a robust least-squares fit
-    to the part of the flow across the arrows, which depth cannot explain. The sign of the travel is the one with more depth in front.
+    Directions of travel are tried over a half sphere, then finer round the best; for each the turn is a
+    robust least-squares fit to the part of the flow across the arrows, which depth cannot explain. The sign
+    of the travel is the one with more depth in front.
     """
     coarse, fine = (_sample(motion, trust, count) for count in (250, 900))
     travel, turn, misfit = _best_travel(_half_sphere(), *coarse)
@@ -68,7 +72,9 @@ def fit_turn(motion: np.ndarray, trust: np.ndarray) -> np.ndarray:
     robust = weight
     for _ in range(10):
         weighted = (basis * robust[:, None, None]).reshape(-1, 4).T
-        turn = np.linalg.solve(weighted @ basis.reshape(-1, 4) + np.eye(4) * 1e-3, weighted @ flow.reshape(-1))
+        turn = np.linalg.solve(
+            weighted @ basis.reshape(-1, 4) + np.eye(4) * 1e-3, weighted @ flow.reshape(-1)
+        )
         robust = weight / (1 + (length(flow - basis @ turn) / 0.3) ** 2)
     return turn
 
@@ -85,7 +91,9 @@ def _sample(motion: np.ndarray, trust: np.ndarray, count: int):
     step = max(1, int(np.sqrt(height * width / count)))
     x, y, focal = pixel_rays(height, width)
     cut = (slice(step // 2, None, step), slice(step // 2, None, step))
-    x, y, flow, weight = (part[cut].reshape(-1, *part.shape[2:]).astype(np.float64) for part in (x, y, motion, trust))
+    x, y, flow, weight = (
+        part[cut].reshape(-1, *part.shape[2:]).astype(np.float64) for part in (x, y, motion, trust)
+    )
     basis = np.stack([turn_flow(x, y, focal, one) for one in np.eye(4)], -1)
     return flow, weight + 1e-6, basis, lambda travel: travel_field(x, y, focal, travel)
 
@@ -127,7 +135,9 @@ def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np
     return directions[winner], turn[winner, :, 0], misfit
 
 
-def inverse_depth(motion: np.ndarray, camera: Camera) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def inverse_depth(
+    motion: np.ndarray, camera: Camera
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Inverse depth up to scale, the parallax it came from, the flow across the arrows (both in pixels), and how well depth can be seen.
 
     All are ``[H, W]``; near the focus of expansion nothing moves, and the last is 0.

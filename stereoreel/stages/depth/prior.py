@@ -24,7 +24,11 @@ def layout(image: np.ndarray, near_ground: float, alone: np.ndarray | None = Non
     detail = cv2.blur(np.abs(luma - cv2.blur(luma, (3, 3))), (2 * reach + 1,) * 2)
     detail = detail / (detail + 0.02)
     blue = image[..., 2] - np.maximum(image[..., 0], image[..., 1])
-    sky = np.clip((luma - 0.45) * 3 + blue * 3, 0, 1) * np.clip(1.2 - 3 * detail, 0, 1) * np.clip(1.4 - 2 * down, 0, 1)
+    sky = (
+        np.clip((luma - 0.45) * 3 + blue * 3, 0, 1)
+        * np.clip(1.2 - 3 * detail, 0, 1)
+        * np.clip(1.4 - 2 * down, 0, 1)
+    )
     guess = 1.3 * near_ground * down + 0.2 * centre + 0.15 * detail - 0.35 * sky
     if alone is not None:
         guess = guess + 0.4 * alone

@@ -16,7 +16,8 @@ from ...image.resize import resize
 from . import DepthOptions
 from .windows import SteadyRange
 
-NEAREST = 0.1  # metres added to a distance before it is inverted, so that what is very near does not take the whole range
+# metres added to a distance before it is inverted, so that what is very near does not take the whole range
+NEAREST = 0.1
 
 BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 
@@ -55,7 +56,9 @@ class DepthStage:
             for depth in calm(raw):
                 yield self._finished(depth, waiting.popleft())[None]
 
-    def _seen(self, frames: Iterable[Tensor], waiting: deque[Tensor], size: tuple[int, int]) -> Iterator[Tensor]:
+    def _seen(
+        self, frames: Iterable[Tensor], waiting: deque[Tensor], size: tuple[int, int]
+    ) -> Iterator[Tensor]:
         """Pictures as the network takes them, while the frames wait for their depth."""
         for chunk in frames:
             waiting.extend(chunk)

@@ -19,7 +19,8 @@ class ShotDepth:
         self._keep, self._calm, self._near_ground = 0.6 + 0.38 * smoothing, 0.9 * smoothing, near_ground
         self._flows = Flows()
         self._added = self._index = 0
-        self._state: dict[str, np.ndarray] = {}  # depth, its weight, what moves alone, and what was shown, each [h, w]
+        # depth, its weight, what moves alone, and what was shown, each [h, w]
+        self._state: dict[str, np.ndarray] = {}
         self._travels, self._way = 0.0, None
 
     def add(self, picture: Picture) -> None:
@@ -58,7 +59,8 @@ class ShotDepth:
         if self._added < 2:
             return nothing(guess.shape)
         last, way = self._added - 1, self._way
-        if self._index == 0 and last >= 2:  # which way round is seen best from the middle of the pictures at hand
+        # which way round is seen best from the middle of the pictures at hand
+        if self._index == 0 and last >= 2:
             way = judge(motion_at(self._flows, last // 2, last, 2 * PARALLAX), None, guess).travel
         return judge(motion_at(self._flows, self._index, last), way, guess)
 
@@ -77,7 +79,9 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
     both = (evidence.trust[::3, ::3] > 0.2) & (carried["weight"][::3, ::3] > 0.2)
     depth = evidence.depth
     if both.sum() > 100:
-        scale, shift = map(float, match(*(torch.from_numpy(part[::3, ::3][both]) for part in (depth, carried["depth"]))))
+        scale, shift = map(
+            float, match(*(torch.from_numpy(part[::3, ::3][both]) for part in (depth, carried["depth"])))
+        )
         depth = depth * scale + shift
     old = keep * carried["weight"]
     weight = old + evidence.trust
@@ -108,7 +112,10 @@ def bend(guess: np.ndarray, depth: np.ndarray, weight: np.ndarray, hold: float =
     weight = weight / weight.size
     total = weight.sum() + 1e-9
     middle, level = (weight * guess).sum() / total, (weight * depth).sum() / total
-    variance, together = (weight * (guess - middle) ** 2).sum(), (weight * (guess - middle) * (depth - level)).sum()
+    variance, together = (
+        (weight * (guess - middle) ** 2).sum(),
+        (weight * (guess - middle) * (depth - level)).sum(),
+    )
     pull = hold * 0.05
     slope = max((together + pull) / (variance + pull), 0.0)
     share = total / (total + hold)

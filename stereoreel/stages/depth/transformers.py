@@ -1,7 +1,7 @@
 """Depth networks that only Hugging Face's package ``transformers`` runs: MiDaS and DPT, ZoeDepth, Depth Pro, and folders of Depth Anything.
 
-The model is its whole folder (``config.json``, ``model.safetensors``), named by the weights in it. Nothing is downloaded, and no code
-that a folder may hold is run.
+The model is its whole folder (``config.json``, ``model.safetensors``), named by the weights in it. Nothing is
+downloaded, and no code that a folder may hold is run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ MOST_TOGETHER = 8
 MOST_LAYERS = 1000
 FARTHEST = 1e4  # metres beyond which Depth Pro calls everything equally far
 ANY_SHAPE = ("beit", "dinov2", "dinov2_with_registers")  # backbones that see pictures of any ratio
-UNUSED = "fusion_stage.layers.0.residual_layer1."  # every DPT declares it, none uses it, and published files leave it out
+# every DPT declares it, none uses it, and published files leave it out
+UNUSED = "fusion_stage.layers.0.residual_layer1."
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,8 @@ FAMILIES = {
     "depth_anything": Family("DepthAnythingForDepthEstimation", IMAGENET),
     "depth_pro": Family("DepthProForDepthEstimation", HALF),
     "dpt": Family("DPTForDepthEstimation", HALF),
-    "zoedepth": Family("ZoeDepthForDepthEstimation", HALF, halves=False),  # it takes logarithms of 1e-7, which float16 does not know
+    # it takes logarithms of 1e-7, which float16 does not know
+    "zoedepth": Family("ZoeDepthForDepthEstimation", HALF, halves=False),
 }
 
 
@@ -62,11 +64,15 @@ def _family(folder: Path) -> tuple[Family, tuple]:
     config = _read(folder / "config.json")
     kind = str(config.get("model_type"))
     if kind not in FAMILIES:
-        raise ValueError(f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}.")
+        raise ValueError(
+            f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}."
+        )
     if large := next(_layers_beyond(config), None):
         raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; "
                          "fetch it again.")  # fmt: skip
-    wanted = _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
+    wanted = (
+        _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
+    )
     mean, deviation = FAMILIES[kind].colors
     colors = wanted.get("image_mean") or mean, wanted.get("image_std") or deviation
     if not all(map(_three_numbers, colors)):
@@ -76,7 +82,11 @@ def _family(folder: Path) -> tuple[Family, tuple]:
 
 
 def _three_numbers(found: object) -> bool:
-    return isinstance(found, (list, tuple)) and len(found) == 3 and all(isinstance(one, (int, float)) for one in found)
+    return (
+        isinstance(found, (list, tuple))
+        and len(found) == 3
+        and all(isinstance(one, (int, float)) for one in found)
+    )
 
 
 def _layers_beyond(config: object) -> Iterator[int]:
@@ -99,7 +109,9 @@ def _read(file: Path) -> dict:
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ValueError(f"{file} is missing; put the model's whole folder there, not its weights alone.") from None
+        raise ValueError(
+            f"{file} is missing; put the model's whole folder there, not its weights alone."
+        ) from None
     except (ValueError, RecursionError):  # not JSON, or no text at all
         raise ValueError(f"{file} is damaged; fetch it again.") from None
     return found if isinstance(found, dict) else {}
@@ -113,14 +125,18 @@ def _network(path: Path, name: str) -> nn.Module:
     try:
         made = getattr(import_module("transformers"), name)
     except AttributeError:
-        raise RuntimeError(f"{folder.name} needs a newer transformers, one that knows {name}; run `python -m pip install -U transformers`.") from None
+        raise RuntimeError(
+            f"{folder.name} needs a newer transformers, one that knows {name}; run `python -m pip install -U transformers`."
+        ) from None
     except (ImportError, RuntimeError, OSError) as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     if wrong := fault(path):
         raise ValueError(f"{folder} cannot be loaded ({path.name} {wrong}); "
                          "fetch its config.json and model.safetensors again.")  # fmt: skip
     try:
-        net, loaded = made.from_pretrained(folder, local_files_only=True, use_safetensors=True, output_loading_info=True)
+        net, loaded = made.from_pretrained(
+            folder, local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
     except ImportError as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     except (SafetensorError, OSError, *BREAKS) as error:
@@ -128,7 +144,9 @@ def _network(path: Path, name: str) -> nn.Module:
                          "fetch its config.json and model.safetensors again.") from None  # fmt: skip
     if missing := sorted(key for key in loaded["missing_keys"] if UNUSED not in key):
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
-        raise ValueError(f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again.")
+        raise ValueError(
+            f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again."
+        )
     return net.float().eval().requires_grad_(False)
 
 
@@ -138,8 +156,10 @@ def _cannot_import(name: str, error: BaseException) -> str:
         error = error.__cause__ or error.__context__
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
         return f"{name} needs the package transformers, which is not installed; run `python -m pip install transformers` with ComfyUI's Python."
-    return (f"{name} needs the package transformers, which cannot be imported here ({first_line(error)}); "
-            "update it and what that names (torchaudio must fit torch, or be uninstalled) with ComfyUI's Python, or choose another model.")
+    return (
+        f"{name} needs the package transformers, which cannot be imported here ({first_line(error)}); "
+        "update it and what that names (torchaudio must fit torch, or be uninstalled) with ComfyUI's Python, or choose another model."
+    )
 
 
 class Estimator(nn.Module):
@@ -156,7 +176,8 @@ class Estimator(nn.Module):
         if self.config.model_type != "depth_pro" or found.field_of_view is None:
             return depth
         half = torch.deg2rad(found.field_of_view.float()).view(-1, 1, 1) / 2
-        return depth * 2 * torch.tan(half)  # its inverse depth is that of a lens whose focal length is the picture's width
+        # its inverse depth is that of a lens whose focal length is the picture's width
+        return depth * 2 * torch.tan(half)
 
 
 class Network:
@@ -168,7 +189,10 @@ class Network:
         self.net, self.options, self.dtype, self.device, self.nets = net, options, dtype, device, [net]
         config = net.config
         self.inverse = config.model_type == "depth_pro"
-        tells = config.model_type == "zoedepth" or getattr(config, "depth_estimation_type", "relative") == "metric"
+        tells = (
+            config.model_type == "zoedepth"
+            or getattr(config, "depth_estimation_type", "relative") == "metric"
+        )
         self.metric = tells if options.metric == "auto" else options.metric != "no"
 
     def size(self, info: ClipInfo) -> tuple[int, int]:

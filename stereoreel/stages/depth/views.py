@@ -54,8 +54,8 @@ class Colors(Weightless):
 class Histogram(Weightless):
     """How much of each frame lies how deep, and where the screen is: one picture a frame, of both eyes together where there are two.
 
-    ``screen`` makes what finds the convergence plane, for a number of frames a second. Heights grow with the square root of a share,
-    so that small things stay visible beside a sky.
+    ``screen`` makes what finds the convergence plane, for a number of frames a second. Heights grow with the
+    square root of a share, so that small things stay visible beside a sky.
     """
 
     screen: Callable[[float], Screen]
@@ -92,8 +92,11 @@ class Measures:
         if self.missing == 1:
             return "the depth of this frame is unknown: it holds no number"
         end = f"{END:.0%}".replace("%", " %")
-        parts = [f"nearest {end}: {self.near:.2f}", f"farthest {end}: {self.far:.2f}",
-                 f"{_percent(self.front)} of the picture in front of the screen"]
+        parts = [
+            f"nearest {end}: {self.near:.2f}",
+            f"farthest {end}: {self.far:.2f}",
+            f"{_percent(self.front)} of the picture in front of the screen",
+        ]
         return " · ".join(parts + [f"{_percent(self.missing)} is unknown"] * bool(self.missing))
 
 
@@ -109,7 +112,9 @@ def palette() -> Tensor:
 
     ramp = np.arange(256, dtype=np.uint8)[:, None]
     blue_first = torch.from_numpy(cv2.applyColorMap(ramp, cv2.COLORMAP_INFERNO)).float() / 255  # [256, 1, 3]
-    return F.interpolate(blue_first.flip(-1).movedim(0, -1), 255 * BETWEEN + 1, mode="linear", align_corners=True)[0].T.contiguous()
+    return F.interpolate(
+        blue_first.flip(-1).movedim(0, -1), 255 * BETWEEN + 1, mode="linear", align_corners=True
+    )[0].T.contiguous()
 
 
 def colored(depth: Tensor, table: Tensor) -> Tensor:
@@ -120,14 +125,17 @@ def colored(depth: Tensor, table: Tensor) -> Tensor:
 def measure(frame: Tensor, screen: Screen) -> Measures:
     """What there is to tell of the next frame ``[H, W]`` in 0..1."""
     steps = BARS * FINE
-    counts = torch.bincount((frame.nan_to_num(2) * steps).int().flatten(), minlength=2 * steps + 1).cpu().double()
+    counts = (
+        torch.bincount((frame.nan_to_num(2) * steps).int().flatten(), minlength=2 * steps + 1).cpu().double()
+    )
     counts[steps - 1] += counts[steps]  # depth 1
     missing, counts = float(counts[-1]), counts[:steps]
     total = frame.numel() - missing
     if not total:
         return Measures([], 0, 0, 0, 0, missing=1)
     plane = float(screen.follow(torch.where(frame.isnan(), frame.nanmean(), frame) if missing else frame))
-    far, near = (int((ends.cumsum(0) < END * total).sum()) for ends in (counts, counts.flip(0)))  # steps that hold less than END together
+    # steps that hold less than END together
+    far, near = (int((ends.cumsum(0) < END * total).sum()) for ends in (counts, counts.flip(0)))
     return Measures(
         shares=(counts.view(BARS, FINE).sum(1) / total).tolist(),
         near=1 - (near + 0.5) / steps,
@@ -179,7 +187,9 @@ class _Page:
         place, text = column(plane), f"screen at {plane:.2f}, where Stereo's auto puts it"
         room = draw.textlength(text, self.fonts[16]) / 2
         draw.line([(place, TOP - 22), (place, BOTTOM)], INK, 2)
-        draw.text((min(max(place, LEFT + room), RIGHT - room), TOP - 44), text, INK, self.fonts[16], anchor="ma")
+        draw.text(
+            (min(max(place, LEFT + room), RIGHT - room), TOP - 44), text, INK, self.fonts[16], anchor="ma"
+        )
 
 
 def column(value: float) -> int:

@@ -1,9 +1,10 @@
 """Depth that agrees from frame to frame: Video Depth Anything's windows as a stream, and one scale for networks that see single frames.
 
-A video network looks at 32 frames at once. Each next window begins with ten frames of the one before (its first, its thirteenth and its
-last eight), is brought to the scale and shift of what is already decided, and fades in over eight frames; Chen et al., CVPR 2025.
-What it sees and decides is local to two windows, so nothing grows with the shot. The result is that of the published loop over the
-whole clip, but for three things: scale and shift are found at the network's size, never negative, and a last window that could not
+A video network looks at 32 frames at once. Each next window begins with ten frames of the one before (its
+first, its thirteenth and its last eight), is brought to the scale and shift of what is already decided, and
+fades in over eight frames; Chen et al., CVPR 2025. What it sees and decides is local to two windows, so
+nothing grows with the shot. The result is that of the published loop over the whole clip, but for three
+things: scale and shift are found at the network's size, never negative, and a last window that could not
 change any frame is not computed.
 """
 
@@ -32,10 +33,13 @@ class Network(Protocol):
         """Depth ``[frames, ...]`` of one window, from features of its frames in order."""
 
 
-def stream(chunks: Iterable[Tensor], network: Network, metric: bool = False, batch: int = 11) -> Iterator[Tensor]:
+def stream(
+    chunks: Iterable[Tensor], network: Network, metric: bool = False, batch: int = 11
+) -> Iterator[Tensor]:
     """Depth ``[n, ...]`` float32 of all frames of one shot, in order and of one scale; at most ``AHEAD`` frames behind ``chunks`` ``[n, ...]``.
 
-    ``metric`` networks tell metres, so their windows are joined without alignment. Every frame is encoded once, at most ``batch`` together.
+    ``metric`` networks tell metres, so their windows are joined without alignment. Every frame is encoded
+    once, at most ``batch`` together.
     """
     window, seam, done, seen = _Window(), _Seam(metric), 0, 0
     for frames in _batches(chunks, batch):
@@ -46,7 +50,8 @@ def stream(chunks: Iterable[Tensor], network: Network, metric: bool = False, bat
             done += len(depth)
             yield depth
             window.advance()
-    while seen and (window.index == 0 or window.index * STEP + SHARED + 1 < seen):  # a window's first faded frame has no share of it yet
+    # a window's first faded frame has no share of it yet
+    while seen and (window.index == 0 or window.index * STEP + SHARED + 1 < seen):
         window.pad()
         depth = seam.add(network.decode(window.features, WINDOW))[: seen - done]
         done += len(depth)
@@ -62,7 +67,7 @@ def _batches(chunks: Iterable[Tensor], most: int) -> Iterator[Tensor]:
     for chunk in chunks:
         while len(chunk):
             part = chunk[: min(most, missing) - count]
-            chunk = chunk[len(part):]
+            chunk = chunk[len(part) :]
             waiting.append(part)
             count += len(part)
             if count == min(most, missing):
@@ -100,7 +105,12 @@ class _Window:
 def _buffer(level: Tensor) -> Tensor:
     last = level.dim() == 4 and level.is_contiguous(memory_format=torch.channels_last)
     shape = (WINDOW, *level.shape[1:])
-    return torch.empty(shape, dtype=level.dtype, device=level.device, memory_format=torch.channels_last if last else torch.contiguous_format)
+    return torch.empty(
+        shape,
+        dtype=level.dtype,
+        device=level.device,
+        memory_format=torch.channels_last if last else torch.contiguous_format,
+    )
 
 
 class _Seam:
@@ -121,11 +131,13 @@ class _Seam:
             if not self.metric:
                 scale, shift = fit(depth[:SHARED], self.shared)
                 depth = (depth * scale + shift).clamp(min=0)
-            fading = torch.linspace(0, 1, len(self.held), device=depth.device).view(-1, *[1] * (depth.dim() - 1))
+            fading = torch.linspace(0, 1, len(self.held), device=depth.device).view(
+                -1, *[1] * (depth.dim() - 1)
+            )
             faded = torch.lerp(self.held, depth[SHARED : len(KEPT)], fading)
         self.shared = torch.cat([first, depth[KEPT[1]][None]])
-        depth = depth if self.held is None else torch.cat([faded, depth[len(KEPT):]])
-        final, self.held = depth[: SHARED - len(KEPT)], depth[SHARED - len(KEPT):].clone()
+        depth = depth if self.held is None else torch.cat([faded, depth[len(KEPT) :]])
+        final, self.held = depth[: SHARED - len(KEPT)], depth[SHARED - len(KEPT) :].clone()
         return final
 
 
@@ -149,8 +161,9 @@ def align(previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:
 def match(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
     """Scale and shift that take ``new`` to ``old`` ``[N]``, of which fewer than half truly changed.
 
-    The scale is the ratio of the two spreads, not a regression slope, which noise would shrink a little with every frame; what changed is
-    told apart by its distance from where the many lie, starting from no change of scale.
+    The scale is the ratio of the two spreads, not a regression slope, which noise would shrink a little with
+    every frame; what changed is told apart by its distance from where the many lie, starting from no change
+    of scale.
     """
     scale, shift = torch.ones((), device=new.device), (old - new).median()
     for _ in range(12):
@@ -158,27 +171,42 @@ def match(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
         weight = 1 / (1 + (error / (2 * error.median() + 1e-6 * old.abs().mean() + 1e-12)) ** 2)
         weight = weight / weight.sum()
         middle, level = (weight * new).sum(), (weight * old).sum()
-        spread, wanted = ((weight * (part - mean) ** 2).sum().sqrt() for part, mean in ((new, middle), (old, level)))
-        scale = torch.where(torch.minimum(spread, wanted) > 1e-9, (wanted / spread.clamp(min=1e-9)).clamp(0.2, 5), 1.0)
+        spread, wanted = (
+            (weight * (part - mean) ** 2).sum().sqrt() for part, mean in ((new, middle), (old, level))
+        )
+        scale = torch.where(
+            torch.minimum(spread, wanted) > 1e-9, (wanted / spread.clamp(min=1e-9)).clamp(0.2, 5), 1.0
+        )
         shift = level - scale * middle
     return scale, shift
 
 
 def samples(frame: Tensor) -> Tensor:
     """At most ``GRID`` by ``GRID`` pixels of ``[H, W]``, evenly spread, as a list."""
-    rows, columns = (torch.linspace(0, size - 1, min(size, GRID), device=frame.device).round().long() for size in frame.shape)
+    rows, columns = (
+        torch.linspace(0, size - 1, min(size, GRID), device=frame.device).round().long()
+        for size in frame.shape
+    )
     return frame.index_select(0, rows).index_select(1, columns).flatten().float()
 
 
 class SteadyRange:
     """Raw inverse depth of one shot to 0..1, near = 1, for networks that see single frames: a causal range that never jumps.
 
-    Each frame is aligned to the one before; the percentiles ``low`` and ``high`` of the first become 0 and 1. Those of later frames are followed
-    by the share ``adapt`` a frame and by at most ``step`` of the range, which bounds what any change of content does to the parallax of the rest:
-    with a divergence of 2 % at 1920 pixels a ``step`` of 0.004 is 0.15 pixels. Nothing waits for the device.
+    Each frame is aligned to the one before; the percentiles ``low`` and ``high`` of the first become 0 and 1.
+    Those of later frames are followed by the share ``adapt`` a frame and by at most ``step`` of the range,
+    which bounds what any change of content does to the parallax of the rest: with a divergence of 2 % at 1920
+    pixels a ``step`` of 0.004 is 0.15 pixels. Nothing waits for the device.
     """
 
-    def __init__(self, low: float = 0.02, high: float = 0.98, adapt: float = 0.03, step: float = 0.004, aligned: bool = False):
+    def __init__(
+        self,
+        low: float = 0.02,
+        high: float = 0.98,
+        adapt: float = 0.03,
+        step: float = 0.004,
+        aligned: bool = False,
+    ):
         self._percentiles, self._adapt, self._step, self._aligned = (low, high), adapt, step, aligned
         self._before: Tensor | None = None
         self._range: Tensor | None = None  # [2]

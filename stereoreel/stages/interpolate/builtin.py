@@ -1,7 +1,7 @@
 """Frames in between without a network: optical flow both ways, carried to the time wanted, then a warp and a blend by visibility.
 
-Each pair of frames is worked on by itself; each eye has its own motion, and the depth follows its eye. Of the kind's options
-``quality`` and those of time count; those of networks do not.
+Each pair of frames is worked on by itself; each eye has its own motion, and the depth follows its eye. Of the
+kind's options ``quality`` and those of time count; those of networks do not.
 """
 
 from __future__ import annotations
@@ -39,14 +39,21 @@ class FlowInterpolator:
     def _one(self, one: Due) -> Made:
         betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
         left, right = _views(one.left), _views(one.right)
-        chunks = {port: _chunk(left[port], right[port], betweens, tensor, port == "clip") for port, tensor in one.left.chunks.items()}
+        chunks = {
+            port: _chunk(left[port], right[port], betweens, tensor, port == "clip")
+            for port, tensor in one.left.chunks.items()
+        }
         return Made(chunks, _trust(betweens, one.left.chunks["clip"]))
 
     def _motions(self, left: Moment, right: Moment) -> list[Motion]:
         """One motion for each eye, measured once for all the times between two frames."""
         known = left.kept.get("motions")
-        if known is None or known[0] != right.number:  # by number: frames that held the next one would keep a whole shot alive
-            left.kept["motions"] = known = right.number, [measure(*pair, self.quality) for pair in zip(_luma(left), _luma(right))]
+        # by number: frames that held the next one would keep a whole shot alive
+        if known is None or known[0] != right.number:
+            left.kept["motions"] = known = (
+                right.number,
+                [measure(*pair, self.quality) for pair in zip(_luma(left), _luma(right))],
+            )
         return known[1]
 
 
@@ -64,7 +71,9 @@ def _luma(moment: Moment) -> list[np.ndarray]:
     return moment.kept["luma"]
 
 
-def _chunk(left: list[np.ndarray], right: list[np.ndarray], betweens: list[Between], like: Tensor, cubic: bool) -> Tensor:
+def _chunk(
+    left: list[np.ndarray], right: list[np.ndarray], betweens: list[Between], like: Tensor, cubic: bool
+) -> Tensor:
     """The views of one port at a time between; a single view follows the first eye's motion."""
     made = [compose(*pair, between, cubic) for *pair, between in zip(left, right, betweens)]
     return _stacked(made).reshape(like.shape).to(like.device, like.dtype)
@@ -74,7 +83,10 @@ def _trust(betweens: list[Between], like: Tensor) -> Tensor:
     """How far the frame is to be trusted, ``[(2,) 1, H, W, 1]``, by how far the two moved pictures differ where both count."""
     import cv2
 
-    apart = [cv2.resize(disagreement(between), like.shape[-2:-4:-1], interpolation=cv2.INTER_LINEAR) for between in betweens]
+    apart = [
+        cv2.resize(disagreement(between), like.shape[-2:-4:-1], interpolation=cv2.INTER_LINEAR)
+        for between in betweens
+    ]
     trust = ((LOST - _stacked(apart)) / (LOST - SURE)).clamp_(0, 1)
     return trust.reshape(*like.shape[:-1], 1).to(like.device, like.dtype)
 

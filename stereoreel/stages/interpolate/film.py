@@ -1,6 +1,7 @@
 """FILM: frames between two others, for large motion; one motion serves every time between two frames.
 
-``scale``, ``ensemble`` and ``lite_scales`` are RIFE's, ``quality`` is builtin's. It takes much more memory and time than RIFE.
+``scale``, ``ensemble`` and ``lite_scales`` are RIFE's, ``quality`` is builtin's. It takes much more memory
+and time than RIFE.
 """
 
 from __future__ import annotations
@@ -46,6 +47,10 @@ class FilmNetwork:
     def _pair(self, first: dict, second: dict) -> film_interpolation.Pair:
         """The motion between two frames, kept with the first until the film moves on."""
         known = first.get("pair")
-        if known is None or known[0] is not second["mark"]:  # the mark, for frames that held the next one would keep a whole shot alive
-            first["pair"] = known = second["mark"], self.net.pair(first["image"], second["image"], first["encoding"], second["encoding"])
+        # the mark, for frames that held the next one would keep a whole shot alive
+        if known is None or known[0] is not second["mark"]:
+            first["pair"] = known = (
+                second["mark"],
+                self.net.pair(first["image"], second["image"], first["encoding"], second["encoding"]),
+            )
         return known[1]

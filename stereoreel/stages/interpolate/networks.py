@@ -17,7 +17,8 @@ from .stage import Made, trust
 
 BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy
 MOST_TOGETHER = 16
-PIXEL_MEMORY = 300  # numbers that one pixel needs while a frame is made, as ComfyUI reckons for the same networks
+# numbers that one pixel needs while a frame is made, as ComfyUI reckons for the same networks
+PIXEL_MEMORY = 300
 
 
 class Network(Protocol):
@@ -43,7 +44,14 @@ class NetworkInterpolator:
         return together(self.device, info.width * info.height * info.views, BATCH_PIXELS, MOST_TOGETHER)
 
     def memory(self, info: ClipInfo) -> int:
-        return PIXEL_MEMORY * self.network.dtype.itemsize * info.width * info.height * info.views * self.together(info)
+        return (
+            PIXEL_MEMORY
+            * self.network.dtype.itemsize
+            * info.width
+            * info.height
+            * info.views
+            * self.together(info)
+        )
 
     def forget(self) -> None:
         """Let go what was recorded for a network that has been moved."""
@@ -52,7 +60,9 @@ class NetworkInterpolator:
 
     def make(self, wanted: list[Due]) -> list[Made]:
         """Every eye of every frame in one batch, eyes of a frame side by side."""
-        first, second = ([eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right"))
+        first, second = (
+            [eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right")
+        )
         eyes = len(first) // len(wanted)
         times = torch.tensor([float(one.t) for one in wanted for _ in range(eyes)], device=self.device)
         between = self.network.between(first, second, times)
@@ -76,7 +86,9 @@ class NetworkInterpolator:
         made = {"clip": unflat(pictures, like)}
         if "depth" in one.left.chunks:
             first, second = (flat(side.chunks["depth"]).to(self.device) for side in (one.left, one.right))
-            made["depth"] = unflat(blend(part(between, 0, len(first)), first, second), one.left.chunks["depth"])
+            made["depth"] = unflat(
+                blend(part(between, 0, len(first)), first, second), one.left.chunks["depth"]
+            )
         return Made(made, unflat(trusted, like))
 
 
@@ -91,7 +103,11 @@ def flat(chunk: Tensor) -> Tensor:
 
 def unflat(pictures: Tensor, like: Tensor) -> Tensor:
     """Pictures ``[eyes, C, H, W]`` as a chunk of one frame with as many views as another has."""
-    return pictures.movedim(1, -1).reshape(*like.shape[:-3], *pictures.shape[-2:], pictures.shape[1]).to(like.dtype)
+    return (
+        pictures.movedim(1, -1)
+        .reshape(*like.shape[:-3], *pictures.shape[-2:], pictures.shape[1])
+        .to(like.dtype)
+    )
 
 
 def padded(image: Tensor, sides: tuple[int, int, int, int]) -> Tensor:

@@ -1,8 +1,8 @@
 """NVIDIA's Video Frame Generation, through the optional package nvidia-vfx; proprietary, the package comes from NVIDIA.
 
-``quality`` chooses its low or its medium mode. It tells neither its motion nor where it is unsure: depth, and the confidence that
-``uncertain`` asks for, come from builtin's motion, which takes time on the CPU; otherwise confidence is 1. Of the kind's other options
-only those of time count.
+``quality`` chooses its low or its medium mode. It tells neither its motion nor where it is unsure: depth, and
+the confidence that ``uncertain`` asks for, come from builtin's motion, which takes time on the CPU; otherwise
+confidence is 1. Of the kind's other options only those of time count.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ class GenerationInterpolator:
         self.options, self.device = options, device
         self.generation = getattr(effects(), "VideoFrameGeneration", None)
         if self.generation is None:
-            raise RuntimeError(f"{NAME} needs nvidia-vfx 0.2 or newer; run `python -m pip install -U nvidia-vfx`.")
+            raise RuntimeError(
+                f"{NAME} needs nvidia-vfx 0.2 or newer; run `python -m pip install -U nvidia-vfx`."
+            )
         self.mode = level(self.generation.Mode, MODES[options.quality])
         self.motion = FlowInterpolator(options.quality)
         self.effect: tuple[tuple[int, int], Effect] | None = None  # and the size it takes
@@ -54,7 +56,9 @@ class GenerationInterpolator:
     def _one(self, one: Due) -> Made:
         like = one.left.chunks["clip"]
         views = zip(self._known(one.left), self._known(one.right))
-        pictures = torch.stack([self._between(*pair, float(one.t)) for pair in views]).movedim(1, -1).clamp(0, 1)
+        pictures = (
+            torch.stack([self._between(*pair, float(one.t)) for pair in views]).movedim(1, -1).clamp(0, 1)
+        )
         picture = pictures.reshape(*like.shape[:-1], 3).to(like.dtype)
         if like.shape[-1] > 3:
             alpha = torch.lerp(like[..., 3:], one.right.chunks["clip"][..., 3:], float(one.t))
@@ -68,13 +72,19 @@ class GenerationInterpolator:
         """Every eye of a source frame as the effect takes it, made once for all the frames around it."""
         if "planes" not in moment.kept:
             chunk = moment.chunks["clip"]
-            moment.kept["planes"] = [planes(view, self.device) for view in chunk.reshape(-1, *chunk.shape[-3:])]
+            moment.kept["planes"] = [
+                planes(view, self.device) for view in chunk.reshape(-1, *chunk.shape[-3:])
+            ]
         return moment.kept["planes"]
 
     def _between(self, first: Tensor, second: Tensor, time: float) -> Tensor:
         wanted = first.shape[-1], first.shape[-2]
         if self.effect is None or self.effect[0] != wanted:
             self.effect = None  # so that the memory of the last one is free
-            begin = partial(self.generation, mode=self.mode, automatic_shot_change_detection_enabled=False)  # cuts are the clip's
-            self.effect = wanted, Effect(NAME, self.device, begin, input_width=wanted[0], input_height=wanted[1])
+            # cuts are the clip's
+            begin = partial(self.generation, mode=self.mode, automatic_shot_change_detection_enabled=False)
+            self.effect = (
+                wanted,
+                Effect(NAME, self.device, begin, input_width=wanted[0], input_height=wanted[1]),
+            )
         return self.effect[1].picture("run_at_timestep", first, second, time)

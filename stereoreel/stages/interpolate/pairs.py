@@ -18,7 +18,8 @@ from ...core.clip import Shot
 from ...core.timeline import gaps
 
 LONGEST = 4  # equal frames in a row that are still a repetition; more are a hold, which shall stay one
-ALIKE, ALIKE_BLOCK = 0.003, 0.01  # mean difference up to which frames count as repeated: everywhere, and in the worst block
+# mean difference up to which frames count as repeated: everywhere, and in the worst block
+ALIKE, ALIKE_BLOCK = 0.003, 0.01
 BLOCK = 16
 HOLD, BLEND = 1, 0  # a schedule's steps between two frames; 0 stands for blending
 
@@ -53,7 +54,9 @@ class Due(NamedTuple):
     last: bool = False  # that can be made of the frames at hand
 
 
-def due(shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule, smooth: bool, loop: bool) -> Iterator[Due]:
+def due(
+    shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule, smooth: bool, loop: bool
+) -> Iterator[Due]:
     """Every output frame of a shot, in order; with ``loop`` the last source frame moves on to the first."""
     if loop:
         info = shot.info
@@ -69,7 +72,11 @@ def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) 
     if right is None or not left.stretch:
         right = right or left
     else:
-        left, right, t = left.stretch.first, left.stretch.next, (left.stretch.offset + t) / left.stretch.length
+        left, right, t = (
+            left.stretch.first,
+            left.stretch.next,
+            (left.stretch.offset + t) / left.stretch.length,
+        )
     if steps:
         t = Fraction(int(t * steps), steps)
     if t and torch.equal(left.chunks["clip"], right.chunks["clip"]):
@@ -123,8 +130,8 @@ def repeats(moment: Moment, other: Moment) -> bool:
 class Schedule:
     """What is special about some pairs of frames, written like ``12: hold; 40-55: 2; 60-70: blend``.
 
-    The numbers are those of the pair's first frame, from 0. A count is into how many steps the way to the next frame is divided;
-    ``hold`` is one step, ``blend`` mixes the frames instead of moving them.
+    The numbers are those of the pair's first frame, from 0. A count is into how many steps the way to the
+    next frame is divided; ``hold`` is one step, ``blend`` mixes the frames instead of moving them.
     """
 
     def __init__(self, written: str):
@@ -132,9 +139,13 @@ class Schedule:
         for part in filter(None, (part.strip() for part in re.split(r"[;\n]", written))):
             found = re.fullmatch(r"(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*:\s*(hold|blend|[1-9]\d{0,3})", part)
             if not found or int(found[2] or found[1]) < int(found[1]):
-                raise ValueError(f"A schedule is written like `12: hold; 40-55: 2; 60-70: blend`; {part!r} is not.")
+                raise ValueError(
+                    f"A schedule is written like `12: hold; 40-55: 2; 60-70: blend`; {part!r} is not."
+                )
             steps = {"hold": HOLD, "blend": BLEND}.get(found[3])
-            self.spans.append((int(found[1]), int(found[2] or found[1]), int(found[3]) if steps is None else steps))
+            self.spans.append(
+                (int(found[1]), int(found[2] or found[1]), int(found[3]) if steps is None else steps)
+            )
 
     def steps(self, pair: int) -> int | None:
         """Into how many steps a pair is divided, 0 for blending; None where nothing is said. What is written last rules."""

@@ -1,8 +1,9 @@
 """Motion carried to a time between two frames, and the picture there.
 
-What is splatted is the flow, not the colour, so that colour is resampled once: softmax splatting of motion, weighted by how well
-it explains both frames, then a backward warp of each frame and a blend by visibility. Motion is measured on pictures of half the
-size and lives on a grid of ``CELL`` pixels: finer than that it is not known, and the splat then costs a few milliseconds.
+What is splatted is the flow, not the colour, so that colour is resampled once: softmax splatting of motion,
+weighted by how well it explains both frames, then a backward warp of each frame and a blend by visibility.
+Motion is measured on pictures of half the size and lives on a grid of ``CELL`` pixels: finer than that it is
+not known, and the splat then costs a few milliseconds.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from ...image.flow import SMALLEST, Search, search
 
 CELL = 4
 WIDEST = 960  # what is measured is at most this large
-SEARCHES = {"fast": Search(1, 12, 5, 0), "medium": Search(0, 12, 5, 0)}  # OpenCV's own medium: four times as long for 0.1 dB
-COLOR_TRUST, ROUND_TRIP_TRUST = 10.0, 0.25  # per unit of luma difference, per pixel that forward and backward flow disagree
-FAINT = 1e-4  # the trust that even a pixel which fails both tests keeps, so that something covers what nothing explains
+# OpenCV's own medium: four times as long for 0.1 dB
+SEARCHES = {"fast": Search(1, 12, 5, 0), "medium": Search(0, 12, 5, 0)}
+# per unit of luma difference, per pixel that forward and backward flow disagree
+COLOR_TRUST, ROUND_TRIP_TRUST = 10.0, 0.25
+# the trust that even a pixel which fails both tests keeps, so that something covers what nothing explains
+FAINT = 1e-4
 NOTHING = 1e-6  # keeps the weights of a cell that nothing landed on from being zero
 
 
@@ -51,9 +55,13 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     grid = tuple(min(-(-side // CELL), measured) for side, measured in zip(first.shape[::-1], size))
     cells = np.array([part / whole for part, whole in zip(grid, size)], np.float32)
     images = [_resized(image, size, cv2.INTER_AREA) for image in (first, second)]
-    forward, backward = (_resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(images, SEARCHES[quality]))
+    forward, backward = (
+        _resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(images, SEARCHES[quality])
+    )
     small = [_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images]
-    return Motion(forward, backward, _trust(*small, forward, backward), _trust(*small[::-1], backward, forward), *small)
+    return Motion(
+        forward, backward, _trust(*small, forward, backward), _trust(*small[::-1], backward, forward), *small
+    )
 
 
 def _measured(height: int, width: int) -> tuple[int, int]:
@@ -75,18 +83,23 @@ def _trust(first: np.ndarray, second: np.ndarray, motion: np.ndarray, back: np.n
     there = _grid(*first.shape) + motion
     trip = motion + _read(back, there)
     pixels = CELL * np.sqrt(np.square(trip).sum(-1))
-    return np.maximum(np.exp(-COLOR_TRUST * np.abs(first - _read(second, there)) - ROUND_TRIP_TRUST * pixels), FAINT)
+    return np.maximum(
+        np.exp(-COLOR_TRUST * np.abs(first - _read(second, there)) - ROUND_TRIP_TRUST * pixels), FAINT
+    )
 
 
 def project(motion: Motion, t: float) -> Between:
     """The motion through every cell at ``t``, 0 < t < 1; what one frame hides takes its motion from the other.
 
-    Both frames are read along the one mean motion: errors of the two flows cancel, and the two pictures blend without a shift.
+    Both frames are read along the one mean motion: errors of the two flows cancel, and the two pictures blend
+    without a shift.
     """
     forward, seen_first = _splat(motion.forward, motion.forward_trust, t)
     backward, seen_second = _splat(motion.backward, motion.backward_trust, 1 - t)
     first, second = (1 - t) * np.minimum(seen_first, 1), t * np.minimum(seen_second, 1)
-    mean = (forward * first[..., None] - backward * second[..., None]) / np.maximum(first + second, NOTHING)[..., None]
+    mean = (forward * first[..., None] - backward * second[..., None]) / np.maximum(first + second, NOTHING)[
+        ..., None
+    ]
     return Between(t, mean, first + NOTHING, second + NOTHING, motion)
 
 
@@ -96,11 +109,14 @@ def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarr
     landing = (_grid(height, width) + np.float32(part) * motion).reshape(-1, 2)
     corner = np.floor(landing)
     right, below = (landing - corner).T
-    column, row = (corner.astype(np.int32) + 1).T  # of a target with a rim of one cell, which gathers what leaves the frame
+    # of a target with a rim of one cell, which gathers what leaves the frame
+    column, row = (corner.astype(np.int32) + 1).T
     columns = np.clip(np.stack([column, column + 1]), 0, width + 1)
     rows = np.clip(np.stack([row, row + 1]), 0, height + 1)
     index = (rows[:, None] * (width + 2) + columns[None]).reshape(4, -1)
-    share = (np.stack([1 - below, below])[:, None] * np.stack([1 - right, right])[None]).reshape(4, -1) * trust.reshape(-1)
+    share = (np.stack([1 - below, below])[:, None] * np.stack([1 - right, right])[None]).reshape(
+        4, -1
+    ) * trust.reshape(-1)
 
     def gather(values: np.ndarray) -> np.ndarray:
         total = np.bincount(index.reshape(-1), values.reshape(-1), minlength=(height + 2) * (width + 2))
@@ -113,7 +129,12 @@ def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarr
 
 def disagreement(between: Between) -> np.ndarray:
     """How far the two moved frames differ ``[h, w]``, in luma 0..1, where both of them count."""
-    first, second = (_read(image, places) for image, places in zip((between.motion.first, between.motion.second), _places(between.mean, between.t)))
+    first, second = (
+        _read(image, places)
+        for image, places in zip(
+            (between.motion.first, between.motion.second), _places(between.mean, between.t)
+        )
+    )
     share = between.first_weight / (between.first_weight + between.second_weight)
     return np.abs(first - second) * (4 * share * (1 - share))
 
@@ -127,7 +148,10 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
     pixels = np.array([width / columns, height / rows], np.float32)
     method = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
     places = _places(_resized(between.mean * pixels, (width, height)), between.t)
-    warped = [cv2.remap(image, there, None, method, borderMode=cv2.BORDER_REPLICATE) for image, there in zip((first, second), places)]
+    warped = [
+        cv2.remap(image, there, None, method, borderMode=cv2.BORDER_REPLICATE)
+        for image, there in zip((first, second), places)
+    ]
     weights = [_resized(weight, (width, height)) for weight in (between.first_weight, between.second_weight)]
     mixed = cv2.blendLinear(*warped, *weights)
     return np.clip(mixed, 0, 1, out=mixed).reshape(height, width, channels)

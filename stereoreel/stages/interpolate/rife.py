@@ -1,7 +1,7 @@
 """RIFE: frames between two others by a network for intermediate flow; any published version from 4.5 on.
 
-``scale`` below 1 looks for motion in a smaller picture, ``ensemble`` at every pair in reverse as well; ``lite_scales`` settles how
-4.25.lite is run. ``quality`` is builtin's.
+``scale`` below 1 looks for motion in a smaller picture, ``ensemble`` at every pair in reverse as well;
+``lite_scales`` settles how 4.25.lite is run. ``quality`` is builtin's.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
             scales = {"32 16 8 4 1": rife.LITE, "16 8 4 2 1": rife.COARSE}[options.lite_scales]
         net = rife.load({key: tensor.float() for key, tensor in state.items()}, scales)
     if options.ensemble and not net.family.ensemble:
-        raise ValueError(f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or 4.24.")
+        raise ValueError(
+            f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or 4.24."
+        )
     network = RifeNetwork(net, options, number_type(options.precision, host.device))
     return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
 
@@ -57,9 +59,15 @@ class RifeNetwork:
         return {"image": image, "encoding": self.net.encode(image), "size": (height, width)}
 
     def between(self, first: list[dict], second: list[dict], times: Tensor) -> rife.Between:
-        pictures = [torch.cat([known[what] for known in side]) for what in ("image", "encoding") for side in (first, second)]
+        pictures = [
+            torch.cat([known[what] for known in side])
+            for what in ("image", "encoding")
+            for side in (first, second)
+        ]
         height, width = first[0]["size"]
         return rife.crop(rife.Between(*self._run(*pictures, times, self.scale(height, width))), height, width)
 
-    def _forward(self, img0: Tensor, img1: Tensor, e0: Tensor, e1: Tensor, times: Tensor, scale: float) -> tuple[Tensor, ...]:
+    def _forward(
+        self, img0: Tensor, img1: Tensor, e0: Tensor, e1: Tensor, times: Tensor, scale: float
+    ) -> tuple[Tensor, ...]:
         return tuple(self.net(img0, img1, times, e0, e1, scale=scale, ensemble=self.options.ensemble))

@@ -18,7 +18,8 @@ from . import InterpolateOptions, ending, target_fps
 from .pairs import LONGEST, Due, Moment, Schedule, due
 
 WAIT = 8  # copies that may wait for a batch to fill
-SURE, LOST = 0.04, 0.2  # difference of the two moved pictures up to which all is well, and from which nothing is
+# difference of the two moved pictures up to which all is well, and from which nothing is
+SURE, LOST = 0.04, 0.2
 
 
 class Made(NamedTuple):
@@ -49,7 +50,17 @@ class InterpolationStage:
 
     def retuned(self, options: InterpolateOptions) -> InterpolationStage | None:
         """This model under other options; None where they change how it is run."""
-        same = agree(options, self.options, "model", "quality", "scale", "ensemble", "lite_scales", "batch", "precision")
+        same = agree(
+            options,
+            self.options,
+            "model",
+            "quality",
+            "scale",
+            "ensemble",
+            "lite_scales",
+            "batch",
+            "precision",
+        )
         return InterpolationStage(self.interpolator, options) if same else None
 
     def forget(self) -> None:
@@ -67,9 +78,18 @@ class InterpolationStage:
         needed = getattr(self.interpolator, "memory", None)
         return needed(frames) if needed else 0
 
-    def __call__(self, shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None = None) -> Iterator[dict[str, Tensor]]:
+    def __call__(
+        self, shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None = None
+    ) -> Iterator[dict[str, Tensor]]:
         fps = target_fps(self.options, shot.info)
-        wanted = due(shot, moments(shot, frames, depth), fps, self.schedule, self.options.duplicates == "smooth", self.options.loop)
+        wanted = due(
+            shot,
+            moments(shot, frames, depth),
+            fps,
+            self.schedule,
+            self.options.duplicates == "smooth",
+            self.options.loop,
+        )
         own = ending(self.options, shot.info) - output_edge(shot.start, shot.info, fps)
         together = self.interpolator.together(shot.info)
         for group in groups(islice(wanted, max(0, own)), together):
@@ -94,15 +114,23 @@ class InterpolationStage:
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(wanted) == 1:
                 raise
-        half = len(wanted) // 2  # outside the handler, which holds on to what the failed attempt had allocated
+        # outside the handler, which holds on to what the failed attempt had allocated
+        half = len(wanted) // 2
         return self._moved(wanted[:half]) + self._moved(wanted[half:])
 
     def _mended(self, one: Due, made: Made) -> dict[str, Tensor]:
         """The model's frame, with what cannot be trusted held or blended instead, where that is asked for."""
         if self.options.uncertain == "keep":
             return {**made.chunks, "confidence": made.trust}
-        instead = blended(one) if self.options.uncertain == "blend" else (one.left if 2 * one.t < 1 else one.right).chunks
-        mended = {port: torch.lerp(instead[port].to(chunk), chunk, fitted(made.trust, chunk)) for port, chunk in made.chunks.items()}
+        instead = (
+            blended(one)
+            if self.options.uncertain == "blend"
+            else (one.left if 2 * one.t < 1 else one.right).chunks
+        )
+        mended = {
+            port: torch.lerp(instead[port].to(chunk), chunk, fitted(made.trust, chunk))
+            for port, chunk in made.chunks.items()
+        }
         return {**mended, "confidence": made.trust}
 
 
@@ -110,7 +138,9 @@ def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None
     number = shot.start
     for chunk, beside in zip(frames, repeat(None) if depth is None else depth):
         for index in range(chunk.shape[-4]):
-            moment = Moment(number, chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1))
+            moment = Moment(
+                number, chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1)
+            )
             moment.last = index == chunk.shape[-4] - 1 and shot.drained()
             yield moment
             number += 1
@@ -131,7 +161,10 @@ def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
 
 def blended(one: Due) -> dict[str, Tensor]:
     """Both frames mixed."""
-    return {port: torch.lerp(chunk, one.right.chunks[port], float(one.t)) for port, chunk in one.left.chunks.items()}
+    return {
+        port: torch.lerp(chunk, one.right.chunks[port], float(one.t))
+        for port, chunk in one.left.chunks.items()
+    }
 
 
 def trusted(clip: Tensor, trust: float) -> Tensor:

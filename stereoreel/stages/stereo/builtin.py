@@ -1,7 +1,8 @@
 """Both eyes by moving pixels: a forward warp with an exact z-buffer, sub-pixel sampling and gaps filled from the background.
 
-Disparity is ``D = divergence / 100 * width * (depth - convergence)`` pixels; the left eye sees a point at ``x + D / 2`` and the
-right one at ``x - D / 2``, so that what is nearer than the convergence stands in front of the screen.
+Disparity is ``D = divergence / 100 * width * (depth - convergence)`` pixels; the left eye sees a point at ``x
++ D / 2`` and the right one at ``x - D / 2``, so that what is nearer than the convergence stands in front of
+the screen.
 """
 
 from __future__ import annotations
@@ -40,14 +41,20 @@ class ForwardWarp:
     def __init__(self, options: StereoOptions, device: torch.device):
         self.options, self.device, self.nets = options, device, []
 
-    def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
+    def __call__(
+        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+    ) -> Iterator[dict[str, Tensor]]:
         window = FloatingWindow(float(shot.info.fps))
-        for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(shot, frames, depth):
+        for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(
+            shot, frames, depth
+        ):
             if self.options.floating_window:
                 draw(clip, holes, window(parallax), self.options.swap_eyes)
             yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
 
-    def alone(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def alone(
+        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Clip, holes and parallax of every chunk, each frame by itself."""
         parallax_of = Parallax(self.options, float(shot.info.fps))
         for images, depths in zip(frames, depth):
@@ -58,7 +65,9 @@ class ForwardWarp:
                 soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
             yield clip, holes, parallax
 
-    def remembered(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def remembered(
+        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+    ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """The same a frame at a time, with holes filled from the frames around."""
         parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair)
         for images, depths in zip(frames, depth):
@@ -82,10 +91,24 @@ class ForwardWarp:
                 clip[place], holes[place] = images, 0
                 continue
             source = parallax.new_empty(parallax.shape, dtype=torch.int32) if gaps else None
-            made[place] = Eye(frames, parallax, share, eye == 0, clip[place].view_as(frames), holes[place].view_as(parallax), source)
+            made[place] = Eye(
+                frames,
+                parallax,
+                share,
+                eye == 0,
+                clip[place].view_as(frames),
+                holes[place].view_as(parallax),
+                source,
+            )
         move([*made.values()])
         nothing = parallax.new_empty(0, dtype=torch.int64)
-        return clip, holes, [gap(made[place]) if place in made else (nothing, nothing, nothing.float()) for place in range(2)] if gaps else []
+        return (
+            clip,
+            holes,
+            [gap(made[place]) if place in made else (nothing, nothing, nothing.float()) for place in range(2)]
+            if gaps
+            else [],
+        )
 
 
 def gap(eye: Eye) -> Gap:

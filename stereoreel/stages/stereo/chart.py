@@ -37,7 +37,10 @@ def page(tally: Tally, worst: Tensor) -> Image:
 def _histogram(tally: Tally):
     from PIL import Image, ImageDraw, ImageFont
 
-    picture, (small, large) = Image.new("RGB", (WIDTH, PLOT), BACKGROUND), (ImageFont.load_default(size) for size in (16, 20))
+    picture, (small, large) = (
+        Image.new("RGB", (WIDTH, PLOT), BACKGROUND),
+        (ImageFont.load_default(size) for size in (16, 20)),
+    )
     draw, front, behind = ImageDraw.Draw(picture), 100 * tally.screen.front, 100 * tally.screen.behind
     reach = _reach(tally)
 
@@ -51,10 +54,23 @@ def _histogram(tally: Tally):
     for bin_, count in enumerate(tally.histogram.tolist()):
         low = bin_ * STEP - REACH
         if count:
-            color = _color(FRONT) if low + STEP / 2 > front else _color(BEHIND) if low + STEP / 2 < -behind else PLAIN
-            tall = math.ceil(math.sqrt(count / most) * (BOTTOM - TOP - 10))  # roots, so that small things stay visible beside a sky
-            draw.rectangle([column(low) + 1, BOTTOM - tall, max(column(low) + 1, column(low + STEP) - 1), BOTTOM], color)
-    for percent, text, side in ((0.0, "screen", "m"), (front, "comfortable to here", "l"), (-behind, "comfortable to here", "r")):
+            color = (
+                _color(FRONT)
+                if low + STEP / 2 > front
+                else _color(BEHIND)
+                if low + STEP / 2 < -behind
+                else PLAIN
+            )
+            # roots, so that small things stay visible beside a sky
+            tall = math.ceil(math.sqrt(count / most) * (BOTTOM - TOP - 10))
+            draw.rectangle(
+                [column(low) + 1, BOTTOM - tall, max(column(low) + 1, column(low + STEP) - 1), BOTTOM], color
+            )
+    for percent, text, side in (
+        (0.0, "screen", "m"),
+        (front, "comfortable to here", "l"),
+        (-behind, "comfortable to here", "r"),
+    ):
         if abs(percent) <= reach:
             draw.line([(column(percent), TOP - 4), (column(percent), BOTTOM)], INK, 2)
             draw.text((column(percent), TOP - 8 - 22 * (side == "m")), text, INK, small, anchor=f"{side}d")
@@ -62,7 +78,13 @@ def _histogram(tally: Tally):
     _axes(draw, tally, reach, column, small)
     draw.text((LEFT, PLOT - 34), "behind the screen", _color(BEHIND), large)
     draw.text((RIGHT, PLOT - 34), "in front of the screen", _color(FRONT), large, anchor="ra")
-    draw.text((WIDTH // 2, PLOT - 34), f"{tally.frames} frames on a {tally.screen.name} screen", INK, large, anchor="ma")
+    draw.text(
+        (WIDTH // 2, PLOT - 34),
+        f"{tally.frames} frames on a {tally.screen.name} screen",
+        INK,
+        large,
+        anchor="ma",
+    )
     return picture
 
 
@@ -72,7 +94,9 @@ def _axes(draw, tally: Tally, reach: float, column, font) -> None:
     for number in range(-int(reach / step), int(reach / step) + 1):
         units = tally.units(number * step)
         for row, unit in enumerate(UNITS):
-            draw.text((column(number * step), BOTTOM + 8 + 22 * row), f"{units[unit]:.3g}", QUIET, font, anchor="ma")
+            draw.text(
+                (column(number * step), BOTTOM + 8 + 22 * row), f"{units[unit]:.3g}", QUIET, font, anchor="ma"
+            )
     for row, word in enumerate(("%", "px", "mm")):
         draw.text((LEFT - 40, BOTTOM + 8 + 22 * row), word, QUIET, font, anchor="ra")
 
@@ -80,7 +104,11 @@ def _axes(draw, tally: Tally, reach: float, column, font) -> None:
 def _reach(tally: Tally) -> float:
     """Percent to either side that hold everything there is, limits included where they are near."""
     limits = [limit for limit in (100 * tally.screen.front, 100 * tally.screen.behind) if limit < REACH]
-    filled = [abs(bin_ * STEP - REACH + STEP * (bin_ * STEP >= REACH)) for bin_, count in enumerate(tally.histogram.tolist()) if count]
+    filled = [
+        abs(bin_ * STEP - REACH + STEP * (bin_ * STEP >= REACH))
+        for bin_, count in enumerate(tally.histogram.tolist())
+        if count
+    ]
     return min(REACH, max(LEAST, 1.15 * max([*filled, *limits], default=0)))
 
 

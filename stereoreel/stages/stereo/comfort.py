@@ -1,6 +1,7 @@
 """What parallax means to a viewer: pixels, percent of the width, millimetres on a screen and degrees at the eyes, and where comfort ends.
 
-Parallax is counted positive in front of the screen (the left eye's point lies to the right of the right eye's), negative behind it.
+Parallax is counted positive in front of the screen (the left eye's point lies to the right of the right
+eye's), negative behind it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-EYES = 63.0  # mm between an adult's pupils, the mean of N. Dodgson, "Variation and extrema of human interpupillary distance", 2004
-COMFORT = 1.0  # degrees of vergence from the screen: Lambooij et al., "Visual discomfort and visual fatigue of stereoscopic displays", 2009
+# mm between an adult's pupils, the mean of N. Dodgson, "Variation and extrema of human interpupillary
+# distance", 2004
+EYES = 63.0
+# degrees of vergence from the screen: Lambooij et al., "Visual discomfort and visual fatigue of stereoscopic
+# displays", 2009
+COMFORT = 1.0
 KNEE = 0.75  # up to this share of a limit the soft clamp changes nothing
 
 
@@ -20,8 +25,9 @@ KNEE = 0.75  # up to this share of a limit the soft clamp changes nothing
 class Screen:
     """A picture ``width`` mm wide that is looked at from ``distance`` mm.
 
-    A point in front of it is comfortable up to ``COMFORT`` degrees. Behind it the same holds, and the eyes must never turn outwards:
-    the parallax there stays below the distance between them, which on a large screen is the narrower limit.
+    A point in front of it is comfortable up to ``COMFORT`` degrees. Behind it the same holds, and the eyes
+    must never turn outwards: the parallax there stays below the distance between them, which on a large
+    screen is the narrower limit.
     """
 
     name: str
@@ -34,7 +40,9 @@ class Screen:
 
     def degrees(self, millimetres: float) -> float:
         """How much more the eyes turn inwards than for a point on the screen; negative behind it."""
-        return math.degrees(2 * (_vergence(EYES + millimetres, self.distance) - _vergence(EYES, self.distance)))
+        return math.degrees(
+            2 * (_vergence(EYES + millimetres, self.distance) - _vergence(EYES, self.distance))
+        )
 
     @property
     def front(self) -> float:
@@ -73,15 +81,18 @@ that SMPTE EG 18 asks for; the 60 degrees wide virtual screen of a headset's pla
 def advice(divergence: float, screen: Screen) -> str:
     """One line: what a divergence in percent is on a screen, and what is comfortable there."""
     widest = screen.millimetres(divergence / 100)
-    return (f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a {screen.name} screen; "
-            f"comfortable are {screen.front * screen.width:.1f} mm ({100 * screen.front:.1f} %) in front "
-            f"and {screen.behind * screen.width:.1f} mm ({100 * screen.behind:.1f} %) behind.")
+    return (
+        f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a {screen.name} screen; "
+        f"comfortable are {screen.front * screen.width:.1f} mm ({100 * screen.front:.1f} %) in front "
+        f"and {screen.behind * screen.width:.1f} mm ({100 * screen.behind:.1f} %) behind."
+    )
 
 
 def soft_clamp(parallax: Tensor, front: float, behind: float) -> Tensor:
     """``parallax`` bent to stay between ``-behind`` and ``front`` (both positive, in the same unit): smooth, monotone.
 
-    Up to three quarters of a limit nothing changes by a bit; beyond that the rest is used up ever more slowly.
+    Up to three quarters of a limit nothing changes by a bit; beyond that the rest is used up ever more
+    slowly.
     """
     bent = torch.where(parallax > KNEE * front, _bend(parallax, front), parallax)
     return torch.where(parallax < -KNEE * behind, -_bend(-parallax, behind), bent)

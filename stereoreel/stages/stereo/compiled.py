@@ -1,6 +1,7 @@
 """The warp of ``warp.py`` as a loop over rows and pixels, compiled by numba: the same steps in the same order, so the same result.
 
-Imported only where numba is installed. Numba's own threads are not used; the loop holds no lock, and torch's cores share the rows.
+Imported only where numba is installed. Numba's own threads are not used; the loop holds no lock, and torch's
+cores share the rows.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ SURFACE, HALF, ONE, ZERO = np.float32(JOIN), np.float32(0.5), np.float32(1), np.
 EXACT = {"nogil": True, "error_model": "numpy"}
 SIGNATURE = "void(f4[:,:,::1], f4[:,::1], f4, b1, f4[:,:,::1], f4[:,::1], i4[:,::1])"
 
-# What numba keeps on disk names its module, which has another name in ComfyUI: under one name, either finds what the other compiled.
+# What numba keeps on disk names its module, which has another name in ComfyUI: under one name, either finds
+# what the other compiled.
 sys.modules["stereoreel_stereo_compiled"] = sys.modules[__name__]
 __name__ = "stereoreel_stereo_compiled"
 
@@ -50,7 +52,8 @@ def _show(begin, end, key, shown):
     width = len(begin)
     key[:] = -1
     for x in range(width):
-        if end[x] - begin[x] >= ONE and end[x] >= ONE and end[x] <= np.float32(width + 1):  # false for what is not a number, too
+        # false for what is not a number, too
+        if end[x] - begin[x] >= ONE and end[x] >= ONE and end[x] <= np.float32(width + 1):
             key[int(end[x]) - 1] = 2 * x + int(end[x] - begin[x]) - 1
     for x in range(width):
         shown[x] = max(key[x], key[x + 1] | ((key[x + 1] & 1) - 1)) >> 1
@@ -69,7 +72,9 @@ def _fill(shown, position, hole):
         while stop < width and shown[stop] < 0:
             stop += 1
         left, right = shown[max(start - 1, 0)], shown[min(stop, width - 1)]
-        if start > 0 and (stop == width or np.float32(left) - position[left] < np.float32(right) - position[right]):
+        if start > 0 and (
+            stop == width or np.float32(left) - position[left] < np.float32(right) - position[right]
+        ):
             right = left
         for x in range(start, stop):
             shown[x] = right if right >= 0 else x  # less than 0 where the row has nothing to show
@@ -95,7 +100,9 @@ def _mix(image, shown, other, weight, left, picture, channels):
         first, second, at = (last - shown[x], last - other[x], last - x) if left else (shown[x], other[x], x)
         near, share = (first, weight[x]) if weight[x] < HALF else (second, weight[x] - ONE)
         for channel in range(channels):
-            picture[at, channel] = image[near, channel] + share * (image[second, channel] - image[first, channel])
+            picture[at, channel] = image[near, channel] + share * (
+                image[second, channel] - image[first, channel]
+            )
 
 
 def _warp(image, parallax, share, left, picture, holes, source):
@@ -119,5 +126,6 @@ def _warp(image, parallax, share, left, picture, holes, source):
 
 try:
     _warp = njit(SIGNATURE, cache=True, **EXACT)(_warp)
-except (RuntimeError, OSError, ImportError):  # no folder that the result could be kept in, or what is kept cannot be read
+# no folder that the result could be kept in, or what is kept cannot be read
+except (RuntimeError, OSError, ImportError):
     _warp = njit(SIGNATURE, **EXACT)(_warp)

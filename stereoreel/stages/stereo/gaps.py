@@ -1,8 +1,9 @@
 """What is behind: targets that no source pixel reaches get the pixel at the farther end of their gap.
 
-The two ways give the same; one does little work, the other asks nothing of the device, so that a GPU never waits.
-Both take ``source`` ``[N, W]``, flat source indices, and change it where ``unseen`` ``[N, W]``; a row without anything to see shows itself.
-``position`` tells where each source pixel lands and ``column`` where it was, counted from the eye's end; ``left`` is the left eye.
+The two ways give the same; one does little work, the other asks nothing of the device, so that a GPU never
+waits. Both take ``source`` ``[N, W]``, flat source indices, and change it where ``unseen`` ``[N, W]``; a row
+without anything to see shows itself. ``position`` tells where each source pixel lands and ``column`` where it
+was, counted from the eye's end; ``left`` is the left eye.
 """
 
 from __future__ import annotations
@@ -19,19 +20,29 @@ def fill_listed(source: Tensor, unseen: Tensor, position: Tensor, column: Tensor
         return
     row = empty.div(width, rounding_mode="floor")
     breaks = (empty[1:] - empty[:-1]).ne(1).logical_or_(row[1:] != row[:-1]).nonzero().view(-1)
-    begin, stop = torch.cat([breaks.new_zeros(1), breaks + 1]), torch.cat([breaks, breaks.new_full((1,), len(empty) - 1)])
+    begin, stop = (
+        torch.cat([breaks.new_zeros(1), breaks + 1]),
+        torch.cat([breaks, breaks.new_full((1,), len(empty) - 1)]),
+    )
     start = row.index_select(0, begin) * width
     ends = empty.index_select(0, begin) - 1, empty.index_select(0, stop) + 1
     outside = ends[0] < start, ends[1] >= start + width
     shown = [flat.index_select(0, end.clamp_(0, len(flat) - 1)) for end in ends]
-    near = [column.index_select(0, (index - start).clamp_(0, width - 1)) - position.view(-1).index_select(0, index.clamp(0, len(flat) - 1))
-            for index in shown]
+    near = [
+        column.index_select(0, (index - start).clamp_(0, width - 1))
+        - position.view(-1).index_select(0, index.clamp(0, len(flat) - 1))
+        for index in shown
+    ]
     one, other = (1, 0) if left else (0, 1)
-    chosen = torch.where(outside[other] | (~outside[one] & (near[one] < near[other])), shown[one], shown[other])
+    chosen = torch.where(
+        outside[other] | (~outside[one] & (near[one] < near[other])), shown[one], shown[other]
+    )
     alone = outside[0] & outside[1]
     flat.scatter_(0, empty, chosen.masked_fill_(alone, -1).repeat_interleave(stop - begin + 1))
     if alone.any():
-        torch.where(source < 0, torch.arange(len(flat), dtype=torch.int32).view_as(source), source, out=source)
+        torch.where(
+            source < 0, torch.arange(len(flat), dtype=torch.int32).view_as(source), source, out=source
+        )
 
 
 def fill_scanned(source: Tensor, unseen: Tensor, position: Tensor, column: Tensor, left: bool) -> None:
@@ -40,15 +51,21 @@ def fill_scanned(source: Tensor, unseen: Tensor, position: Tensor, column: Tenso
     own = torch.arange(count, dtype=torch.int32, device=source.device)
     seen = unseen.view(-1).logical_not()
     rank = seen.cumsum(0, dtype=torch.int32)  # how many have been seen up to here
-    shown = torch.full_like(own, count)[:1].expand(count + 2).contiguous()  # by the seen targets in order, the first of them at 1
+    # by the seen targets in order, the first of them at 1
+    shown = torch.full_like(own, count)[:1].expand(count + 2).contiguous()
     shown[:1].fill_(-1)
-    shown.scatter_(0, torch.where(seen, rank, count + 1).long(), flat)  # those that are not seen meet in the last place
+    # those that are not seen meet in the last place
+    shown.scatter_(0, torch.where(seen, rank, count + 1).long(), flat)
     first = own.view_as(source)[:, :1]
     ends = [shown.index_select(0, index).view_as(source) for index in (rank, rank + 1)]
     inside = ends[0] >= first, ends[1] < first + width
     disparity = (column - position).view(-1)
-    near = [disparity.index_select(0, end.view(-1).clamp(0, count - 1)).view_as(position).masked_fill_(~ok, torch.inf)
-            for end, ok in zip(ends, inside)]
+    near = [
+        disparity.index_select(0, end.view(-1).clamp(0, count - 1))
+        .view_as(position)
+        .masked_fill_(~ok, torch.inf)
+        for end, ok in zip(ends, inside)
+    ]
     one, other = (1, 0) if left else (0, 1)
     chosen = torch.where(near[one] < near[other], ends[one], ends[other])
     chosen = torch.where(inside[0] | inside[1], chosen, own.view_as(source))

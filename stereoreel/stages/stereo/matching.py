@@ -1,6 +1,7 @@
 """The parallax of a pair that nobody knows the depth of, such as a film shot in stereo: found by matching the two pictures.
 
-Semi-global matching (Hirschmüller, "Stereo processing by semi-global matching and mutual information", 2008), OpenCV's.
+Semi-global matching (Hirschmüller, "Stereo processing by semi-global matching and mutual information", 2008),
+OpenCV's.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from ...core.clip import Shot
 from ...image.flow import grayscale
 from .overlay import REACH, Overlay
 
-WIDTH = 640  # pixels at which pictures are matched; a step of the parallax is a 16th of one, 0.01 % of the width
+# pixels at which pictures are matched; a step of the parallax is a 16th of one, 0.01 % of the width
+WIDTH = 640
 BLOCK = 5  # pixels of the side of what is compared
-SMOOTH = (8, 32)  # cost of a step by one pixel, and of a larger one, for every pixel compared; OpenCV's advice
+# cost of a step by one pixel, and of a larger one, for every pixel compared; OpenCV's advice
+SMOOTH = (8, 32)
 AGREE = 1  # pixels by which matching from the right eye may differ; more is called unknown
 
 
@@ -28,8 +31,14 @@ class MatchedOverlay(Overlay):
 
     def __call__(self, shot: Shot, pairs: Iterable[Tensor]) -> Iterator[dict[str, Tensor]]:
         for pair in pairs:
-            parallax = torch.stack([matched(left, right) for left, right in zip(*map(grayscale, pair))]).to(self.device)
-            yield {"clip": self.seen(pair[0], _grown(parallax, *pair.shape[2:4]), parallax.new_zeros(len(parallax), 2))}
+            parallax = torch.stack([matched(left, right) for left, right in zip(*map(grayscale, pair))]).to(
+                self.device
+            )
+            yield {
+                "clip": self.seen(
+                    pair[0], _grown(parallax, *pair.shape[2:4]), parallax.new_zeros(len(parallax), 2)
+                )
+            }
 
 
 def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
@@ -45,9 +54,18 @@ def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
         size = (round(width * scale), max(1, round(height * scale)))
         left, right = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (left, right))
     reach = 16 * -(-round(REACH / 100 * left.shape[1]) // 16)  # OpenCV counts in sixteens
-    both = [cv2.copyMakeBorder(image, 0, 0, reach, reach, cv2.BORDER_REPLICATE) for image in (left, right)]  # it gives nothing near the sides
-    matcher = cv2.StereoSGBM_create(-reach, 2 * reach, BLOCK, *(cost * BLOCK**2 for cost in SMOOTH), disp12MaxDiff=AGREE, uniquenessRatio=5,
-                                    speckleWindowSize=50, speckleRange=1)
+    # it gives nothing near the sides
+    both = [cv2.copyMakeBorder(image, 0, 0, reach, reach, cv2.BORDER_REPLICATE) for image in (left, right)]
+    matcher = cv2.StereoSGBM_create(
+        -reach,
+        2 * reach,
+        BLOCK,
+        *(cost * BLOCK**2 for cost in SMOOTH),
+        disp12MaxDiff=AGREE,
+        uniquenessRatio=5,
+        speckleWindowSize=50,
+        speckleRange=1,
+    )
     found = torch.from_numpy(matcher.compute(*both)[:, reach:-reach].astype(np.float32)) / 16
     return torch.where(found >= -reach, found, torch.nan) / scale
 

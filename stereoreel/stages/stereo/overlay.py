@@ -15,9 +15,11 @@ from .comfort import SCREENS, Screen
 from .parallax import Parallax
 from .window import FloatingWindow, cut_off
 
-REACH, STEP = 10.0, 0.25  # percent of the width: how far the histogram reaches either way, and one of its bins
+# percent of the width: how far the histogram reaches either way, and one of its bins
+REACH, STEP = 10.0, 0.25
 BINS = round(2 * REACH / STEP)
-STRAY, SAMPLES = 0.001, 1 << 16  # the share of a frame's pixels, at either end, that says nothing of it; how many pixels tell the ends
+# the share of a frame's pixels, at either end, that says nothing of it; how many pixels tell the ends
+STRAY, SAMPLES = 0.001, 1 << 16
 CUT_OFF = 0.2  # percent of the width by which something stands before a border until that counts as cut off
 FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
 FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
@@ -67,7 +69,9 @@ class ComfortOverlay(Overlay):
         super().__init__(screen or options.screen, device)
         self.options = options
 
-    def __call__(self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]) -> Iterator[dict[str, Tensor]]:
+    def __call__(
+        self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
+    ) -> Iterator[dict[str, Tensor]]:
         fps = float(shot.info.fps)
         parallax_of, window = Parallax(self.options, fps), FloatingWindow(fps)
         for images, depths in zip(frames, depth):
@@ -96,13 +100,20 @@ class Tally:
 
     def _add(self, percent: Tensor, border: Tensor) -> tuple[float, float]:
         known = percent[~percent.isnan()]
-        self.frames, self.pixels, self.seen = self.frames + 1, self.pixels + percent.numel(), self.seen + known.numel()
+        self.frames, self.pixels, self.seen = (
+            self.frames + 1,
+            self.pixels + percent.numel(),
+            self.seen + known.numel(),
+        )
         for side, cut in zip(self.cut, border):
             self.cut[side] += int(cut > CUT_OFF / 100 * self.width)
         if not known.numel():
             return 0.0, 0.0
         self.histogram += torch.bincount(bins(known), minlength=BINS).cpu()
-        beyond = {"front": int((known > 100 * self.screen.front).sum()), "behind": int((known < -100 * self.screen.behind).sum())}
+        beyond = {
+            "front": int((known > 100 * self.screen.front).sum()),
+            "behind": int((known < -100 * self.screen.behind).sum()),
+        }
         for side, count in beyond.items():
             self.beyond[side] += count
         farthest, nearest = ends(known)
@@ -112,7 +123,12 @@ class Tally:
     def units(self, percent: float) -> dict[str, float]:
         """One parallax in every unit."""
         millimetres = self.screen.millimetres(percent / 100)
-        return {"percent": percent, "pixels": percent / 100 * self.width, "mm": millimetres, "degrees": self.screen.degrees(millimetres)}
+        return {
+            "percent": percent,
+            "pixels": percent / 100 * self.width,
+            "mm": millimetres,
+            "degrees": self.screen.degrees(millimetres),
+        }
 
     def figures(self) -> dict:
         """Everything, ready for JSON. ``histogram`` holds each bin's lower end in every unit and its share of all pixels whose parallax is known."""
@@ -121,7 +137,10 @@ class Tally:
         return {
             "screen": self.screen.name,
             "frames": self.frames,
-            "limits": {"front": self.units(100 * self.screen.front), "behind": self.units(-100 * self.screen.behind)},
+            "limits": {
+                "front": self.units(100 * self.screen.front),
+                "behind": self.units(-100 * self.screen.behind),
+            },
             "nearest": self.units(self.nearest),
             "farthest": self.units(self.farthest),
             "beyond_limit": {side: count / max(1, self.seen) for side, count in self.beyond.items()},
@@ -133,16 +152,27 @@ class Tally:
     def text(self) -> str:
         """The findings in a few lines for people."""
         found = self.figures()
-        lines = [f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, pixels, mm and degrees:"]
+        lines = [
+            f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, pixels, mm and degrees:"
+        ]
         for word, most, side in (("in front", "nearest", "front"), ("behind", "farthest", "behind")):
-            lines.append(f"{word}: up to {_said(found[most])}; comfortable up to {_said(found['limits'][side])}; "
-                         f"beyond that {100 * found['beyond_limit'][side]:.2f} % of the pixels")
+            lines.append(
+                f"{word}: up to {_said(found[most])}; comfortable up to {_said(found['limits'][side])}; "
+                f"beyond that {100 * found['beyond_limit'][side]:.2f} % of the pixels"
+            )
         left, right = (100 * found["frames_cut_off"][side] for side in ("left", "right"))
-        return "\n".join([*lines, f"something in front is cut off by the left border in {left:.1f} % of the frames, by the right in {right:.1f} %"])
+        return "\n".join(
+            [
+                *lines,
+                f"something in front is cut off by the left border in {left:.1f} % of the frames, by the right in {right:.1f} %",
+            ]
+        )
 
 
 def _said(units: dict[str, float]) -> str:
-    return "{percent:.2f} % ({pixels:.1f} px, {mm:.1f} mm, {degrees:.2f} degrees)".format(**{key: abs(value) for key, value in units.items()})
+    return "{percent:.2f} % ({pixels:.1f} px, {mm:.1f} mm, {degrees:.2f} degrees)".format(
+        **{key: abs(value) for key, value in units.items()}
+    )
 
 
 def ends(values: Tensor) -> tuple[float, float]:
@@ -182,8 +212,10 @@ def plot(frame: Tensor, percent: Tensor, screen: Screen) -> None:
     level = torch.arange(rows, 0, -1, device=frame.device)[:, None] - 0.5
     middle = place * STEP - REACH + STEP / 2
     near, far = (middle > 100 * screen.front)[:, None], (middle < -100 * screen.behind)[:, None]
-    bar = torch.where(near, frame.new_tensor(FRONT), torch.where(far, frame.new_tensor(BEHIND), frame.new_full((3,), 0.8)))
-    area = frame[height - rows:]
+    bar = torch.where(
+        near, frame.new_tensor(FRONT), torch.where(far, frame.new_tensor(BEHIND), frame.new_full((3,), 0.8))
+    )
+    area = frame[height - rows :]
     area *= 0.25
     area.copy_(torch.where((level < shares.sqrt()[place] * rows)[..., None], bar, area))
     for value in (0.0, 100 * screen.front, -100 * screen.behind):

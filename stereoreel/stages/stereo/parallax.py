@@ -12,11 +12,13 @@ from ...image.resize import resize
 from . import StereoOptions
 from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
 
-SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}  # of the parallax, for the left and the right eye
+# of the parallax, for the left and the right eye
+SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}
 NEAR, FAR = 0.95, 0.05  # the ends of a scene's depth, as shares of its pixels
 SECONDS = 2.0  # time constant with which the automatic screen plane follows the scene
 SAMPLES = 96  # rows and columns that it looks at
-STEEPEST = 0.375  # the border's ramp moves neighbours apart by half of what a surface bears: its middle is 1.5 times its mean
+# the border's ramp moves neighbours apart by half of what a surface bears: its middle is 1.5 times its mean
+STEEPEST = 0.375
 
 
 class Parallax:
@@ -27,10 +29,17 @@ class Parallax:
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
         """``[T, H, W]`` of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``; float32, on the depth's device."""
-        options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)  # a depth that is unknown counts as far
-        fixed, sized, width = depths.new_full((len(depths),), options.convergence), self._sized(depths, images), images.shape[2]
+        # a depth that is unknown counts as far
+        options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)
+        fixed, sized, width = (
+            depths.new_full((len(depths),), options.convergence),
+            self._sized(depths, images),
+            images.shape[2],
+        )
         if options.foreground_scale:
-            depths, fixed, sized = (scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized))
+            depths, fixed, sized = (
+                scale_foreground(part, options.foreground_scale) for part in (depths, fixed, sized)
+            )
         automatic = options.convergence_mode == "auto"
         planes = torch.stack([self.plane.follow(frame) for frame in depths[..., 0]]) if automatic else fixed
         parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
@@ -47,7 +56,9 @@ class Parallax:
         if (rows, columns) == (height, width):
             return depths
         if self.options.edges == "snap" and rows <= height and columns <= width:
-            return torch.stack([snap(depth, image.to(depth.device)) for depth, image in zip(depths[..., 0], images)])[..., None]
+            return torch.stack(
+                [snap(depth, image.to(depth.device)) for depth, image in zip(depths[..., 0], images)]
+            )[..., None]
         return resize(depths, height, width, "bilinear")
 
 
@@ -69,7 +80,7 @@ class ScreenPlane:
     def follow(self, depth: Tensor) -> Tensor:
         """Take in the next frame ``[H, W]``; the plane for it, a tensor of no dimensions."""
         steps = [max(1, side // SAMPLES) for side in depth.shape]
-        seen = depth[::steps[0], ::steps[1]].flatten().sort().values
+        seen = depth[:: steps[0], :: steps[1]].flatten().sort().values
         far, near = (seen[round(share * (len(seen) - 1))] for share in (FAR, NEAR))
         middle = (far + near) / 2
         self.plane = middle if self.plane is None else self.plane + (middle - self.plane) * self.rate

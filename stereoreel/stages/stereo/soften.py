@@ -11,7 +11,8 @@ FADE = 4.0  # pixels from the gap's edge to the full mixture, so that no seam sh
 def soften(picture: Tensor, holes: Tensor, target: Tensor, away: Tensor) -> None:
     """Mix the invented pixels ``target`` ``[N]`` (flat indices) of ``picture`` ``[T, H, W, C]`` in place, ``away`` pixels from the background.
 
-    Only other invented pixels, where ``holes`` ``[T, H, W, 1]`` is 1, are mixed in, and nearer rows count more.
+    Only other invented pixels, where ``holes`` ``[T, H, W, 1]`` is 1, are mixed in, and nearer rows count
+    more.
     """
     height, width, channels = picture.shape[1:]
     flat, marked = picture.view(-1, channels), holes.reshape(-1)

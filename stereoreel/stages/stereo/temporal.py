@@ -1,9 +1,9 @@
 """Holes filled with what the film itself shows there: background that other frames of the shot reveal, moved to where it belongs.
 
-A hole shows a point of the background that something nearer hides. The camera's motion, fitted to the optical flow as a function of
-place and depth, tells where that point lies in the frames around; where one of them shows something of the right depth there, and the
-background beside the hole looks the same in both, its colour is taken. The nearest frame in time wins; a hole that no frame
-shows stays as it was.
+A hole shows a point of the background that something nearer hides. The camera's motion, fitted to the optical
+flow as a function of place and depth, tells where that point lies in the frames around; where one of them
+shows something of the right depth there, and the background beside the hole looks the same in both, its
+colour is taken. The nearest frame in time wins; a hole that no frame shows stays as it was.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ REACH = 12  # frames that are looked at, either way
 LOOKS = (1, 2, 3, 4, 6, 8, 10, 12)  # how far away; what is revealed stays so for a while
 DEPTH = 0.04  # by which a point's depth may differ from frame to frame
 COLOR = 0.06  # mean difference that the background beside a hole may show
-SIDE, GRID, ROUNDS = 640, 6, 8  # of the frames whose flow is estimated; pixels from sample to sample; of reweighting
+# of the frames whose flow is estimated; pixels from sample to sample; of reweighting
+SIDE, GRID, ROUNDS = 640, 6, 8
 
 
 Gap = tuple[Tensor, Tensor, Tensor]
@@ -44,7 +45,8 @@ class Moment:
 class TemporalFill:
     """One shot's frames on their way through: each is made into eyes when ``REACH`` more have come, or at the end.
 
-    ``pair`` gives clip ``[2, 1, H, W, C]``, holes, and the gaps of each eye, for a frame and its parallax ``[1, H, W, ...]``.
+    ``pair`` gives clip ``[2, 1, H, W, C]``, holes, and the gaps of each eye, for a frame and its parallax
+    ``[1, H, W, ...]``.
     """
 
     def __init__(self, pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Gap]]]):
@@ -86,8 +88,12 @@ def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
     width = here.image.shape[1]
     row = torch.div(target, width, rounding_mode="floor").float()
     beside = torch.stack([(source % width).float(), row], -1)
-    depth, color = sample_depth(here.depth, beside, here.image.shape), here.image.reshape(-1, here.image.shape[-1])[source].float()
-    points = torch.stack([torch.stack([column, row], -1), beside])  # [2, N, 2]: the hole's point and the background beside it
+    depth, color = (
+        sample_depth(here.depth, beside, here.image.shape),
+        here.image.reshape(-1, here.image.shape[-1])[source].float(),
+    )
+    # [2, N, 2]: the hole's point and the background beside it
+    points = torch.stack([torch.stack([column, row], -1), beside])
     ways = {1: points, -1: points}
     for far in range(1, REACH + 1):
         for way in ways:
@@ -107,8 +113,11 @@ def look(moment: Moment, points: Tensor, depth: Tensor, color: Tensor) -> tuple[
     """Which points ``[2, N, 2]`` a frame shows, ``[N]``, and the colours of those, ``[n, C]``."""
     shape = moment.image.shape
     found = ((points >= 0) & (points <= points.new_tensor([shape[1] - 1, shape[0] - 1]))).all(-1).all(0)
-    for offset in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0)):  # nothing of another depth may touch the sample
-        found = found & ((sample_depth(moment.depth, points[0] + points.new_tensor(offset), shape) - depth).abs() < DEPTH)
+    # nothing of another depth may touch the sample
+    for offset in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0)):
+        found = found & (
+            (sample_depth(moment.depth, points[0] + points.new_tensor(offset), shape) - depth).abs() < DEPTH
+        )
     index = found.nonzero()[:, 0]
     other = (sample(moment.image, points[1, index]) - color[index]).abs().mean(-1) >= COLOR
     found = found.index_fill(0, index[other], False)
@@ -122,7 +131,10 @@ def sample(image: Tensor, points: Tensor) -> Tensor:
     part, low = points - low, low.long()
     high = torch.minimum(low + 1, low.new_tensor([width - 1, height - 1]))
     flat = image.reshape(-1, channels)
-    rows = [flat[y * width + low[:, 0]].float().lerp(flat[y * width + high[:, 0]].float(), part[:, :1]) for y in (low[:, 1], high[:, 1])]
+    rows = [
+        flat[y * width + low[:, 0]].float().lerp(flat[y * width + high[:, 0]].float(), part[:, :1])
+        for y in (low[:, 1], high[:, 1])
+    ]
     return rows[0].lerp(rows[1], part[:, 1:])
 
 
@@ -139,10 +151,13 @@ def camera(first: np.ndarray, second: np.ndarray, depth: Tensor) -> Tensor:
     height, width = first.shape
     found = flow(first, second, "medium", min(1.0, SIDE / max(height, width)))
     step = max(1, round(GRID * max(height, width) / SIDE))
-    y, x = np.mgrid[step // 2:height:step, step // 2:width:step].astype(np.float32)
+    y, x = np.mgrid[step // 2 : height : step, step // 2 : width : step].astype(np.float32)
     points = torch.from_numpy(np.stack([x.ravel(), y.ravel()], -1))
     near = sample_depth(depth.cpu(), points, first.shape)
-    known, wanted = terms(points, near).double().numpy(), found[y.astype(int), x.astype(int)].reshape(-1, 2).astype(np.float64)
+    known, wanted = (
+        terms(points, near).double().numpy(),
+        found[y.astype(int), x.astype(int)].reshape(-1, 2).astype(np.float64),
+    )
     size = np.abs(known).max(0).clip(1e-9)
     known, weight = known / size, np.ones(len(known))
     for _ in range(ROUNDS):

@@ -1,8 +1,9 @@
 """The picture another eye sees: every source pixel moves along its row by its parallax, near ones cover far ones.
 
-Rows are independent of each other, so any number of them (of one frame or of many) is worked on at a time with the same result.
-For the right eye near pixels move to the left. The left eye is the same in a mirror: its columns are counted from the right end, and
-what is said here of left and right changes places, so that mirrored frames give mirrored bits.
+Rows are independent of each other, so any number of them (of one frame or of many) is worked on at a time
+with the same result. For the right eye near pixels move to the left. The left eye is the same in a mirror:
+its columns are counted from the right end, and what is said here of left and right changes places, so that
+mirrored frames give mirrored bits.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from .gaps import fill_listed, fill_scanned
 
 log = logging.getLogger(__name__)
 
-JOIN = 0.75  # neighbours whose disparities differ by no more pixels than this lie on one surface; must stay below 1
+# neighbours whose disparities differ by no more pixels than this lie on one surface; must stay below 1
+JOIN = 0.75
 CPU_BAND, BAND = 1 << 18, 1 << 22  # pixels at a time: for a processor's cache; for few launches on a GPU
 BYTES = 53  # of working memory for each pixel of a band
 
@@ -40,7 +42,9 @@ class Eye(NamedTuple):
     source: Tensor | None = None  # [N, W], int32: the column of ``image`` that each pixel shows most of
 
     def rows(self, start: int, stop: int) -> Eye:
-        return self._replace(**{name: part[start:stop] for name, part in self._asdict().items() if isinstance(part, Tensor)})
+        return self._replace(
+            **{name: part[start:stop] for name, part in self._asdict().items() if isinstance(part, Tensor)}
+        )
 
 
 class Scratch:
@@ -55,7 +59,7 @@ class Scratch:
         if name not in self.kept:
             size = -(-self.pixels * dtype.itemsize // 64) * 64
             self.kept[name], self.free = self.free[:size].view(dtype), self.free[size:]
-        return self.kept[name][:height * width].view(height, width)
+        return self.kept[name][: height * width].view(height, width)
 
 
 def move(eyes: list[Eye]) -> None:
@@ -68,7 +72,9 @@ def move(eyes: list[Eye]) -> None:
         return move_rows(bands, wait=False)
     work = (compiled() if image.dtype == torch.float32 else None) or move_rows
     cores = min(torch.get_num_threads(), len(bands))
-    side_by_side(work, [bands[core * len(bands) // cores:(core + 1) * len(bands) // cores] for core in range(cores)])
+    side_by_side(
+        work, [bands[core * len(bands) // cores : (core + 1) * len(bands) // cores] for core in range(cores)]
+    )
 
 
 def compiled() -> Callable[[list[Eye]], None] | None:
@@ -81,7 +87,8 @@ def _compiled() -> Callable[[list[Eye]], None] | None:
     begin = time.perf_counter()
     try:
         import numba
-    except (ImportError, OSError):  # not there, not for this numpy, or without the library that it is made for
+    # not there, not for this numpy, or without the library that it is made for
+    except (ImportError, OSError):
         return None
     if numba.config.DISABLE_JIT:
         return None
@@ -117,10 +124,10 @@ def move_rows(bands: list[Eye], wait: bool = True) -> None:
 def visible_source(position: Tensor, column: Tensor, left: bool, scratch: Scratch) -> Tensor:
     """The column ``[N, W]`` (int32, counted from the eye's end) of the source pixel that shows at each target pixel, or -1 where none does.
 
-    ``position`` is where each source pixel lands. A pixel covers the target from half-way to its left neighbour to half-way to its
-    right one when these lie on the same surface, else half a pixel; so surfaces have neither cracks nor overlaps.
-    Where two pixels land on one target the one from farther right has moved farther, so it is nearer: the largest column wins,
-    one order-independent maximum.
+    ``position`` is where each source pixel lands. A pixel covers the target from half-way to its left
+    neighbour to half-way to its right one when these lie on the same surface, else half a pixel; so surfaces
+    have neither cracks nor overlaps. Where two pixels land on one target the one from farther right has moved
+    farther, so it is nearer: the largest column wins, one order-independent maximum.
     """
     height, width = position.shape
     one, next_one = (slice(1, None), slice(0, -1)) if left else (slice(0, -1), slice(1, None))
@@ -132,23 +139,33 @@ def visible_source(position: Tensor, column: Tensor, left: bool, scratch: Scratc
     end.ceil_()
     torch.sub(position, 0.5, out=begin).ceil_()
     begin[:, next_one].add_(torch.sub(end[:, one], begin[:, next_one], out=stretch).mul_(joined))
-    count = torch.sub(end, begin, out=begin)  # 0, 1 or, on a stretched surface, 2 targets: end - 1 and end - 2
-    end.mul_(torch.clamp(count, max=1, out=times)).clamp_(0, width + 2)  # columns 0 and width + 2 of the buffer are for the lost
+    # 0, 1 or, on a stretched surface, 2 targets: end - 1 and end - 2
+    count = torch.sub(end, begin, out=begin)
+    # columns 0 and width + 2 of the buffer are for the lost
+    end.mul_(torch.clamp(count, max=1, out=times)).clamp_(0, width + 2)
     if left:
         end.neg_().add_(width + 2)
-    target, key = (scratch(name, height, width, dtype) for name, dtype in (("target", torch.int64), ("key", torch.int32)))
+    target, key = (
+        scratch(name, height, width, dtype) for name, dtype in (("target", torch.int64), ("key", torch.int32))
+    )
     target.copy_(end)
     key.copy_(count.add_(2 * column - 1))
-    winner = scratch("winner", height, width + 3, torch.int32).fill_(-1).scatter_reduce_(1, target, key, "amax")
-    here, right = winner[:, 1 + left:1 + left + width], winner[:, 2 - left:2 - left + width]
-    also = torch.bitwise_and(right, 1, out=key).sub_(1).bitwise_or_(right)  # an odd key covers the target to its left too, an even one does not: -1
+    winner = (
+        scratch("winner", height, width + 3, torch.int32).fill_(-1).scatter_reduce_(1, target, key, "amax")
+    )
+    here, right = winner[:, 1 + left : 1 + left + width], winner[:, 2 - left : 2 - left + width]
+    # an odd key covers the target to its left too, an even one does not: -1
+    also = torch.bitwise_and(right, 1, out=key).sub_(1).bitwise_or_(right)
     return torch.maximum(here, also, out=also).bitwise_right_shift_(1)
 
 
-def neighbour(source: Tensor, position: Tensor, column: Tensor, left: bool, scratch: Scratch) -> tuple[Tensor, Tensor]:
+def neighbour(
+    source: Tensor, position: Tensor, column: Tensor, left: bool, scratch: Scratch
+) -> tuple[Tensor, Tensor]:
     """The second source pixel to blend with and its weight ``[N, W]``: the target's exact place between two pixels of one surface.
 
-    A flat index beyond a row's end meets the next row's pixel, which lies too far away to be on the same surface: weight 0.
+    A flat index beyond a row's end meets the next row's pixel, which lies too far away to be on the same
+    surface: weight 0.
     """
     landed, rest, side, stretch = (scratch(name, *position.shape) for name in "abcd")
     other = scratch("other", *position.shape, torch.int32)
@@ -163,15 +180,24 @@ def neighbour(source: Tensor, position: Tensor, column: Tensor, left: bool, scra
     return other, rest.mul_(joined).div_(stretch.mul_(joined).add_(side)).clamp_(0, 1)
 
 
-def blend_channels(image: Tensor, source: Tensor, other: Tensor, weight: Tensor, picture: Tensor, scratch: Scratch) -> None:
+def blend_channels(
+    image: Tensor, source: Tensor, other: Tensor, weight: Tensor, picture: Tensor, scratch: Scratch
+) -> None:
     """Write the mix of two source pixels for every target into ``picture``, a channel at a time: for a processor."""
     pair = [scratch(name, 1, source.numel(), image.dtype)[0] for name in ("first", "second")]
-    for color, place in zip(image.reshape(-1, image.shape[-1]).unbind(1), picture.view(-1, image.shape[-1]).unbind(1)):
-        first, second = (torch.index_select(color, 0, index.view(-1), out=mine).to(weight.dtype) for index, mine in zip((source, other), pair))
+    for color, place in zip(
+        image.reshape(-1, image.shape[-1]).unbind(1), picture.view(-1, image.shape[-1]).unbind(1)
+    ):
+        first, second = (
+            torch.index_select(color, 0, index.view(-1), out=mine).to(weight.dtype)
+            for index, mine in zip((source, other), pair)
+        )
         place.copy_(first.lerp_(second, weight.view(-1)))
 
 
-def blend_pixels(image: Tensor, source: Tensor, other: Tensor, weight: Tensor, picture: Tensor, scratch: Scratch) -> None:
+def blend_pixels(
+    image: Tensor, source: Tensor, other: Tensor, weight: Tensor, picture: Tensor, scratch: Scratch
+) -> None:
     """The same with all channels at once: the fewest launches."""
     colors = image.reshape(-1, image.shape[-1])
     first, second = (colors.index_select(0, index.view(-1)).to(weight.dtype) for index in (source, other))

@@ -1,7 +1,8 @@
 """A floating window: black bars that bring the picture's side borders forward to what they cut off, so that nothing floats in mid-air.
 
-An object in front of the screen that a border cuts off contradicts itself: the border, behind it, seems to cover it. With a bar at the
-left side of the left eye, or the right side of the right eye, the border stands where the object does.
+An object in front of the screen that a border cuts off contradicts itself: the border, behind it, seems to
+cover it. With a bar at the left side of the left eye, or the right side of the right eye, the border stands
+where the object does.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ def draw(clip: Tensor, holes: Tensor, widths: Tensor, swapped: bool) -> None:
     column = torch.arange(clip.shape[3], dtype=torch.float32, device=clip.device)
     for eye, inward in enumerate((column, column.flip(0))):
         place = 1 - eye if swapped else eye
-        shown = (inward - widths[:, eye, None] + 1).clamp(0, 1)[:, None, :, None]  # the last column of a bar may be covered in part
+        # the last column of a bar may be covered in part
+        shown = (inward - widths[:, eye, None] + 1).clamp(0, 1)[:, None, :, None]
         clip[place, ..., :3] *= shown
         holes[place] *= shown == 1

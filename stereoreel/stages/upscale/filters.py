@@ -16,10 +16,14 @@ def warp(image: Tensor, way: Tensor) -> Tensor:
     if _by_opencv(image):
         import cv2
 
-        moved = cv2.remap(image.contiguous().numpy(), x.numpy(), y.numpy(), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+        moved = cv2.remap(
+            image.contiguous().numpy(), x.numpy(), y.numpy(), cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
+        )
         return torch.from_numpy(moved).view(image.shape)
     grid = torch.stack([(2 * x + 1) / width - 1, (2 * y + 1) / height - 1], -1)[None]
-    return _picture(F.grid_sample(_planes(image), grid, mode="bicubic", padding_mode="border", align_corners=False))
+    return _picture(
+        F.grid_sample(_planes(image), grid, mode="bicubic", padding_mode="border", align_corners=False)
+    )
 
 
 def at(image: Tensor, height: int, width: int) -> Tensor:
@@ -27,7 +31,9 @@ def at(image: Tensor, height: int, width: int) -> Tensor:
     if _by_opencv(image):
         import cv2
 
-        return torch.from_numpy(cv2.resize(image.contiguous().numpy(), (width, height))).view(height, width, -1)
+        return torch.from_numpy(cv2.resize(image.contiguous().numpy(), (width, height))).view(
+            height, width, -1
+        )
     return _picture(F.interpolate(_planes(image), (height, width), mode="bilinear", align_corners=False))
 
 
@@ -36,7 +42,9 @@ def area(image: Tensor, height: int, width: int) -> Tensor:
     if _by_opencv(image):
         import cv2
 
-        return torch.from_numpy(cv2.resize(image.contiguous().numpy(), (width, height), interpolation=cv2.INTER_AREA)).view(height, width, -1)
+        return torch.from_numpy(
+            cv2.resize(image.contiguous().numpy(), (width, height), interpolation=cv2.INTER_AREA)
+        ).view(height, width, -1)
     return _picture(F.interpolate(_planes(image), (height, width), mode="area"))
 
 
@@ -45,7 +53,9 @@ def mean_near(image: Tensor, side: int) -> Tensor:
     if _by_opencv(image):
         import cv2
 
-        return torch.from_numpy(cv2.blur(image.contiguous().numpy(), (side, side), borderType=cv2.BORDER_REPLICATE)).view(image.shape)
+        return torch.from_numpy(
+            cv2.blur(image.contiguous().numpy(), (side, side), borderType=cv2.BORDER_REPLICATE)
+        ).view(image.shape)
     padded = F.pad(_planes(image), (side // 2,) * 4, mode="replicate")
     return _picture(F.avg_pool2d(padded, side, 1))
 
@@ -59,7 +69,9 @@ def confined(image: Tensor, to: Tensor, side: int) -> Tensor:
         low, high = (torch.from_numpy(act(other, square)).view(to.shape) for act in (cv2.erode, cv2.dilate))
     else:
         other = _planes(to)
-        low, high = (sign * F.max_pool2d(sign * other, side, 1, side // 2)[0].permute(1, 2, 0) for sign in (-1, 1))
+        low, high = (
+            sign * F.max_pool2d(sign * other, side, 1, side // 2)[0].permute(1, 2, 0) for sign in (-1, 1)
+        )
     return torch.clamp(image, low, high, out=image)
 
 

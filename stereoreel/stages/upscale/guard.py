@@ -6,7 +6,8 @@ from torch import Tensor
 
 BLACK = 2 / 255  # the brightest that a black picture may be
 LIT = 32 / 255  # how bright the brightest spot of the source must be for a black picture of it to be wrong
-MOSAIC = 0.1  # mean difference at a seam of tiles that see the same pixels there; rounding makes a hundredth of it
+# mean difference at a seam of tiles that see the same pixels there; rounding makes a hundredth of it
+MOSAIC = 0.1
 
 
 def faults(sources: Tensor, made: Tensor) -> dict[int, str]:
@@ -17,7 +18,11 @@ def faults(sources: Tensor, made: Tensor) -> dict[int, str]:
     if bool((finite & ~black).all()):  # the one question to the device
         return {}
     named = enumerate(zip(finite.tolist(), black.tolist()))
-    return {index: "is black" if whole else "holds NaN or infinity" for index, (whole, dark) in named if dark or not whole}
+    return {
+        index: "is black" if whole else "holds NaN or infinity"
+        for index, (whole, dark) in named
+        if dark or not whole
+    }
 
 
 def seam_fault(disagreement: float) -> str | None:
@@ -31,4 +36,6 @@ def check_size(sources: Tensor, made: Tensor, scale: int) -> None:
     """RuntimeError where a network gives another size than it declares."""
     wanted = tuple(side * scale for side in sources.shape[-2:])
     if tuple(made.shape[-2:]) != wanted:
-        raise RuntimeError(f"the network made {made.shape[-1]}x{made.shape[-2]} pixels where {wanted[1]}x{wanted[0]} are due; use another model.")
+        raise RuntimeError(
+            f"the network made {made.shape[-1]}x{made.shape[-2]} pixels where {wanted[1]}x{wanted[0]} are due; use another model."
+        )

@@ -17,9 +17,11 @@ from ...models import weights
 from ...nets.strict import Unfit
 from .fast_networks import faster
 
-CHAINS = ("ESRGAN", "Compact")  # plain chains of convolutions: they can be halved around their ends and recorded as a graph
+# plain chains of convolutions: they can be halved around their ends and recorded as a graph
+CHAINS = ("ESRGAN", "Compact")
 LARGEST_SCALE = 16
-SLACK, SLACK_BYTES = 4, 1 << 29  # how many times larger than its tensors a network may be, and bytes in any case
+# how many times larger than its tensors a network may be, and bytes in any case
+SLACK, SLACK_BYTES = 4, 1 << 29
 SLACK_CALLS, SLACK_TENSORS = 50, 10_000
 MAKING = {getattr(torch.ops.aten, name).default for name in ("zeros", "ones", "rand", "randn")} | {
     torch.ops.aten.empty.memory_format, torch.ops.aten.full.default,
@@ -49,9 +51,13 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0):
             ) from None
         channels = {found.input_channels, found.output_channels}
         if not isinstance(found, spandrel.ImageModelDescriptor) or channels not in ({1}, {3}):
-            raise Unfit(f"it ({found.architecture.name}) does not turn one picture into another; choose an upscaler.")
+            raise Unfit(
+                f"it ({found.architecture.name}) does not turn one picture into another; choose an upscaler."
+            )
         if not 1 <= found.scale <= LARGEST_SCALE:
-            raise Unfit(f"it enlarges {found.scale} times, more than {LARGEST_SCALE}; choose another upscaler.")
+            raise Unfit(
+                f"it enlarges {found.scale} times, more than {LARGEST_SCALE}; choose another upscaler."
+            )
         return found.eval().float()
 
 
@@ -60,7 +66,9 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
     if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
         raise ValueError(f"{names} have different tensors; fetch both files of one model.")
     return {
-        name: torch.lerp(tensor.float(), second[name].float(), share) if tensor.is_floating_point() else tensor
+        name: torch.lerp(tensor.float(), second[name].float(), share)
+        if tensor.is_floating_point()
+        else tensor
         for name, tensor in first.items()
     }
 
@@ -68,8 +76,8 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
 class Modest(TorchDispatchMode):
     """Inside, no network is made that is much larger than the tensors it is made for.
 
-    spandrel reads sizes from a few tensors and makes the rest before it compares them: a crafted file would take
-    all memory.
+    spandrel reads sizes from a few tensors and makes the rest before it compares them: a crafted file would
+    take all memory.
     """
 
     def __init__(self, state: Mapping[str, Tensor]):
@@ -81,7 +89,8 @@ class Modest(TorchDispatchMode):
         kwargs = kwargs or {}
         if func in MAKING:
             self._take(math.prod(args[0]), kwargs.get("dtype") or torch.get_default_dtype())
-        elif func in JOINING and all(isinstance(one, Tensor) for one in args[:2]):  # tables of pixels with pixels
+        # tables of pixels with pixels
+        elif func in JOINING and all(isinstance(one, Tensor) for one in args[:2]):
             self._take(math.prod(torch.broadcast_shapes(args[0].shape, args[1].shape)), args[0].dtype)
         return func(*args, **kwargs)
 
@@ -107,10 +116,13 @@ class ImageNetwork:
         self._gray = descriptor.input_channels == 1
         self._chain = descriptor.architecture.id in CHAINS
         self.dtype = self._sound_type(number_type(precision, device))
-        self.pixel_memory = ALIVE * largest_activation(descriptor) * self.dtype.itemsize  # bytes that one input pixel needs
+        # bytes that one input pixel needs
+        self.pixel_memory = ALIVE * largest_activation(descriptor) * self.dtype.itemsize
         self._net, self._work = self._prepare()
         self.nets = [self._net]
-        self._run = torch.compile(self._eager) if compiled else (Graphs if self._chain else Spread)(self._eager)
+        self._run = (
+            torch.compile(self._eager) if compiled else (Graphs if self._chain else Spread)(self._eager)
+        )
 
     def _sound_type(self, wanted: torch.dtype) -> torch.dtype:
         """The type itself where the architecture gives sound pictures in it, else float32."""
@@ -176,7 +188,11 @@ def largest_activation(descriptor) -> float:
         nonlocal widest
         widest = max(widest, sum(tensor.numel() for tensor in (*given, out) if isinstance(tensor, Tensor)))
 
-    hooks = [module.register_forward_hook(note) for module in descriptor.model.modules() if not any(module.children())]
+    hooks = [
+        module.register_forward_hook(note)
+        for module in descriptor.model.modules()
+        if not any(module.children())
+    ]
     side = max(64, descriptor.size_requirements.minimum)
     descriptor(torch.zeros(1, descriptor.input_channels, side, side))
     for hook in hooks:

@@ -13,7 +13,8 @@ from ...image import tiles
 from .work import Work
 
 WAIT = 16  # frames that may wait for a batch to fill; a still shot would wait for ever
-CELL = 6  # side of a tile of still parts, in halos: smaller ones are mostly halo, larger ones are seldom still
+# side of a tile of still parts, in halos: smaller ones are mostly halo, larger ones are seldom still
+CELL = 6
 
 
 class Group(NamedTuple):
@@ -21,17 +22,23 @@ class Group(NamedTuple):
 
     fresh: Tensor
     numbers: list[int]
-    shown: list[int]  # which picture each frame of the film shows: 0 is the last of the group before, 1 the first fresh one
+    # which picture each frame of the film shows: 0 is the last of the group before, 1 the first fresh one
+    shown: list[int]
 
 
-def groups(frames: Iterable[Tensor], together: int, threshold: float | None, drained: Callable[[], bool] = bool) -> Iterator[Group]:
+def groups(
+    frames: Iterable[Tensor], together: int, threshold: float | None, drained: Callable[[], bool] = bool
+) -> Iterator[Group]:
     """Batches of ``together`` frames that differ from the one computed before them by more than ``threshold`` anywhere.
 
-    Made by the frames' numbers in the shot, so that the chunks ``[T, H, W, C]`` in which they come cannot matter; None: all of them.
-    Only where nothing more is at hand, after the last frame of a chunk that has ``drained`` a live session, a batch is not waited for.
+    Made by the frames' numbers in the shot, so that the chunks ``[T, H, W, C]`` in which they come cannot
+    matter; None: all of them. Only where nothing more is at hand, after the last frame of a chunk that has
+    ``drained`` a live session, a batch is not waited for.
     """
     fresh, numbers, shown, last = [], [], [], None
-    for number, (frame, ends) in enumerate((frame, left == 1) for chunk in frames for left, frame in zip(range(len(chunk), 0, -1), chunk)):
+    for number, (frame, ends) in enumerate(
+        (frame, left == 1) for chunk in frames for left, frame in zip(range(len(chunk), 0, -1), chunk)
+    ):
         if last is None or threshold is None or not same(frame, last, threshold):
             fresh.append(frame)
             numbers.append(number)
@@ -84,7 +91,11 @@ class StillTiles:
     def _renew(self, image: Tensor, seen: Tensor, name: int, scale: int) -> None:
         """Make the tiles that see something new."""
         first = self.made is None
-        changed = seen.new_ones(len(seen), dtype=torch.bool) if first else (seen - self.seen).abs().amax((1, 2, 3)) > self.threshold
+        changed = (
+            seen.new_ones(len(seen), dtype=torch.bool)
+            if first
+            else (seen - self.seen).abs().amax((1, 2, 3)) > self.threshold
+        )
         count = int(changed.sum())
         self.counts["tiles computed"] += count
         self.counts["tiles reused"] += len(seen) - count

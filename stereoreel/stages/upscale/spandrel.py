@@ -23,7 +23,11 @@ from .work import Budget, Work
 
 def load(entry, options: UpscaleOptions, host: Host) -> ImageUpscaler:
     """The stage of a checkpoint; with ``denoise`` below 1 a model's ``wdn`` file is mixed in, where it has one."""
-    softer = host.weights(entry.kind, entry.parts["wdn"].file) if options.denoise < 1 and "wdn" in entry.parts else None
+    softer = (
+        host.weights(entry.kind, entry.parts["wdn"].file)
+        if options.denoise < 1 and "wdn" in entry.parts
+        else None
+    )
     path = host.weights(entry.kind, entry.file)
     descriptor = read(path, softer, 1 - options.denoise)
     with loading(path):  # a small picture goes through it for the first time
@@ -34,7 +38,8 @@ def load(entry, options: UpscaleOptions, host: Host) -> ImageUpscaler:
 class ImageUpscaler:
     """Frames ``[T, H, W, 3 or 4]`` at the wanted size: through the network, then by Lanczos to the very pixel.
 
-    Alpha is enlarged by Lanczos. Frames are batched by their number in the shot; ``counts`` tells what was computed and what reused.
+    Alpha is enlarged by Lanczos. Frames are batched by their number in the shot; ``counts`` tells what was
+    computed and what reused.
     """
 
     joint = False
@@ -51,7 +56,11 @@ class ImageUpscaler:
 
     def retuned(self, options: UpscaleOptions) -> ImageUpscaler | None:
         """This network under other options; None where they ask for another."""
-        return ImageUpscaler(self.network, options) if agree(options, self.options, "model", "denoise", "precision", "compile") else None
+        return (
+            ImageUpscaler(self.network, options)
+            if agree(options, self.options, "model", "denoise", "precision", "compile")
+            else None
+        )
 
     def forget(self) -> None:
         """Let go what was recorded for networks that have been moved."""
@@ -60,7 +69,10 @@ class ImageUpscaler:
     def memory(self, frames: ClipInfo) -> int:
         """Bytes that one batch of these frames needs, beside the network."""
         pixels = frames.width * frames.height
-        return int(self.network.pixel_memory * min(pixels * self.budget.together(frames.height, frames.width), self.budget.pixels or pixels))
+        return int(
+            self.network.pixel_memory
+            * min(pixels * self.budget.together(frames.height, frames.width), self.budget.pixels or pixels)
+        )
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         frames = iter(frames)
@@ -69,18 +81,26 @@ class ImageUpscaler:
         self.budget.fit()
         threshold = None if self.options.reuse == "off" else self.options.reuse_threshold / 255
         work = Work(self.network, self.budget, self.options.batch, shot.live)
-        made = StillTiles(work, threshold, self.counts) if self.options.reuse == "tiles" and self.network.tileable else work
+        made = (
+            StillTiles(work, threshold, self.counts)
+            if self.options.reuse == "tiles" and self.network.tileable
+            else work
+        )
         steady = Steady(self.options.steady) if self.options.steady else None
         last = None
         together = self.budget.together(*first.shape[1:3], self.options.batch)
         for group in groups(chain([first], frames), together, threshold, shot.drained):
             self.counts["frames computed"] += len(group.numbers)
             self.counts["frames reused"] += len(group.shown) - len(group.numbers)
-            pictures = self._pictures(group.fresh, [shot.start + number for number in group.numbers], made, steady)
+            pictures = self._pictures(
+                group.fresh, [shot.start + number for number in group.numbers], made, steady
+            )
             yield from _chunks(last, pictures, group.shown)
             last = last if pictures is None else pictures[-1:]
 
-    def _pictures(self, frames: Tensor, names: list[int], made: Work | StillTiles, steady: Steady | None) -> Tensor | None:
+    def _pictures(
+        self, frames: Tensor, names: list[int], made: Work | StillTiles, steady: Steady | None
+    ) -> Tensor | None:
         """A batch of frames, finished: ``[n, H', W', C]``; None for none."""
         if not names:
             return None
@@ -90,7 +110,9 @@ class ImageUpscaler:
         if pictures.shape[1:3] != (height, width):
             pictures = resize(pictures, height, width)
         if steady:
-            pictures = torch.stack([steady(frame[..., :3], picture) for frame, picture in zip(frames, pictures)])
+            pictures = torch.stack(
+                [steady(frame[..., :3], picture) for frame, picture in zip(frames, pictures)]
+            )
         if frames.shape[-1] == 4:
             pictures = torch.cat([pictures, resize(frames[..., 3:].float(), height, width)], -1)
         return pictures.to(torch.float32 if pictures.device.type == "cpu" else torch.float16)

@@ -1,8 +1,8 @@
 """Steadier upscaled frames: what a network invents is carried along with the motion instead of being invented anew.
 
-Each frame is mixed with the result before it, moved to where things are now. The past counts by how much more the upscaled frames
-changed than their sources did: an upscaler that does not flicker is left alone, what came into sight leaves no ghost. Coarse
-structure is the current frame's, so brightness does not lag.
+Each frame is mixed with the result before it, moved to where things are now. The past counts by how much more
+the upscaled frames changed than their sources did: an upscaler that does not flicker is left alone, what came
+into sight leaves no ghost. Coarse structure is the current frame's, so brightness does not lag.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from torch import Tensor
 from ...image.flow import flow
 from .filters import area, at, confined, mean_near, warp
 
-KEPT, CARRIED = 0.9, 0.7  # the past's part in the result at strength 1: where nothing moves, and where resampling wears it off
+# the past's part in the result at strength 1: where nothing moves, and where resampling wears it off
+KEPT, CARRIED = 0.9, 0.7
 SEEN_PIXELS = 1280 * 720  # larger sources are reduced to this many pixels to find motion and visibility
-CAREFUL_PIXELS = 640 * 480  # up to here the motion is found by the better search, which takes five times as long
+# up to here the motion is found by the better search, which takes five times as long
+CAREFUL_PIXELS = 640 * 480
 STILL = 0.03  # seen pixels of motion that are none
 AS_WELL = 1.15  # standing still may leave so much more difference; resampling alone averages some noise away
 COARSE = 4  # seen pixels; what is coarser comes from the current frame alone
 PATCH = 5  # seen pixels; side of the square whose mean difference tells whether a point is still in sight
 BLOCK = 16  # seen pixels; side of the squares among which the quietest tenth tell the noise
 FLOOR = (0.7 / 255) ** 2  # variance that rounding and codecs leave in a clean film
-INVENTED = 0.08  # of the square by which the upscaled frame changed: so much the source may change without being distrusted
+# of the square by which the upscaled frame changed: so much the source may change without being distrusted
+INVENTED = 0.08
 MEMORY = 8  # frames over which the noise is averaged
 RANGE = 5  # output pixels; side of the square whose lowest and highest value the past may not leave
 
@@ -42,8 +45,8 @@ class Seen(NamedTuple):
 class Steady:
     """The memory of one shot: give it each source frame with its upscaled one, in order. Nothing is held back, nothing looked ahead.
 
-    After Lai et al. (ECCV 2018) and temporal anti-aliasing: a recurrent blend along the flow, by visibility, clipped to what is near.
-    ``strength`` is 0 (frames pass unchanged) to 1.
+    After Lai et al. (ECCV 2018) and temporal anti-aliasing: a recurrent blend along the flow, by visibility,
+    clipped to what is near. ``strength`` is 0 (frames pass unchanged) to 1.
     """
 
     def __init__(self, strength: float = 1.0):
@@ -55,8 +58,8 @@ class Steady:
     def __call__(self, source: Tensor, upscaled: Tensor, motion: np.ndarray | None = None) -> Tensor:
         """``upscaled`` ``[H2, W2, 3]`` made steady, in its own dtype; ``source`` is ``[H, W, C]``, of any size, on the same device.
 
-        ``motion`` ``[H, W, 2]``, (x, y) in source pixels, says where each pixel of ``source`` was in the frame before, where that is known.
-        A source equal to the one before it gives the result before it.
+        ``motion`` ``[H, W, 2]``, (x, y) in source pixels, says where each pixel of ``source`` was in the
+        frame before, where that is known. A source equal to the one before it gives the result before it.
         """
         if not self.strength:
             return upscaled
@@ -79,7 +82,9 @@ class Steady:
         trend = at(trend, height, width)
         past = torch.addcmul(trend, past, gain, out=trend)
         still = ~way.any(-1, keepdim=True)
-        share = trusted(apart, noise, flicker(past, now, apart.shape), still) * torch.where(still, KEPT, CARRIED)
+        share = trusted(apart, noise, flicker(past, now, apart.shape), still) * torch.where(
+            still, KEPT, CARRIED
+        )
         return confined(past, now, RANGE).sub_(now).mul_(at(self.strength * share, height, width)).add_(now)
 
     def _learn(self, sample: Tensor) -> Tensor:
@@ -102,7 +107,8 @@ def observe(source: Tensor) -> Seen:
 def follow(before: Seen, seen: Seen, motion: np.ndarray | None) -> tuple[Tensor, Tensor, Tensor]:
     """Where each pixel was, ``[h, w, 2]`` in seen pixels, how much brighter all has become, and the frame before, moved and brightened.
 
-    The way is exactly zero where standing still explains the frame as well, so that what is still is not resampled.
+    The way is exactly zero where standing still explains the frame as well, so that what is still is not
+    resampled.
     """
     height, width = seen.luma.shape
     if motion is None:
@@ -113,7 +119,9 @@ def follow(before: Seen, seen: Seen, motion: np.ndarray | None) -> tuple[Tensor,
         way = motion_at(way, seen.source.shape, height, width)
     moved = warp(before.color, way)
     gain = brightening(moved, seen.color)
-    stays, moves = (mean_near(energy(seen.color - gain * color), PATCH + 4) for color in (before.color, moved))
+    stays, moves = (
+        mean_near(energy(seen.color - gain * color), PATCH + 4) for color in (before.color, moved)
+    )
     still = (2 * energy(way) < STILL**2) | (stays <= AS_WELL * moves)
     return way.masked_fill(still, 0), gain, torch.where(still, before.color, moved) * gain
 
@@ -128,7 +136,8 @@ def brightening(before: Tensor, now: Tensor) -> Tensor:
 def believe(apart: Tensor, variance: Tensor) -> Tensor:
     """How surely each point is still in sight, 0..1: noise alone makes the mean square difference twice its variance.
 
-    A patch shows small excess; a single pixel may differ more before it counts, but then a thin bar counts wherever it is.
+    A patch shows small excess; a single pixel may differ more before it counts, but then a thin bar counts
+    wherever it is.
     """
     ratio = apart / variance
     excess = torch.maximum(mean_near(ratio, PATCH) - 2, ratio - 6).clamp_(min=0)
@@ -138,7 +147,8 @@ def believe(apart: Tensor, variance: Tensor) -> Tensor:
 def trusted(apart: Tensor, noise: Tensor, changed: Tensor, still: Tensor) -> Tensor:
     """How far to trust the past, 0..1: less where it may be out of sight, and by that part of the change which the source explains.
 
-    Where nothing moves noise explains nothing: there it is averaged away as well. Elsewhere a change too small to see is not worth a blur.
+    Where nothing moves noise explains nothing: there it is averaged away as well. Elsewhere a change too
+    small to see is not worth a blur.
     """
     visible = believe(apart, torch.maximum(noise, INVENTED * changed))
     own = coarse(torch.where(still, apart - 2 * noise, apart + 2 * FLOOR)).clamp_(min=0)

@@ -1,13 +1,14 @@
 """Winograd's convolution in plain PyTorch: chains of 3x3 convolutions, faster than direct ones in float32 on a CPU.
 
-Winograd F(4x4, 3x3) (Lavin & Gray 2015, arXiv 1509.09308) gives 4x4 outputs of a 3x3 convolution for 36 products instead of 144:
-``Y = At [ (G g Gt) * (Bt d B) ] A`` for a 6x6 window ``d``; over the channels, the products are 36 matrix products. What makes it pay here:
-a feature map that many convolutions read (a dense block's) is transformed once, into its own channels of one buffer, so the concatenations
-disappear; and bias, activation and residuals are added in place. The points 0, +-3/4, +-3/2 round half as badly as the usual 0, +-1, +-2: about twice
-the rounding error of a direct float32 convolution.
+Winograd F(4x4, 3x3) (Lavin & Gray 2015, arXiv 1509.09308) gives 4x4 outputs of a 3x3 convolution for 36
+products instead of 144: ``Y = At [ (G g Gt) * (Bt d B) ] A`` for a 6x6 window ``d``; over the channels, the
+products are 36 matrix products. What makes it pay here: a feature map that many convolutions read (a dense
+block's) is transformed once, into its own channels of one buffer, so the concatenations disappear; and bias,
+activation and residuals are added in place. The points 0, +-3/4, +-3/2 round half as badly as the usual 0,
++-1, +-2: about twice the rounding error of a direct float32 convolution.
 
-Maps are held by phase, ``[chunk, row in tile, column in tile, channel, tile row, tile column]``: a neighbour tile's pixels are the same plane
-moved by one, so that no window is ever gathered.
+Maps are held by phase, ``[chunk, row in tile, column in tile, channel, tile row, tile column]``: a neighbour
+tile's pixels are the same plane moved by one, so that no window is ever gathered.
 """
 
 import math
@@ -27,7 +28,8 @@ TILE = 4  # outputs a tile, each way
 WINDOW = TILE + 2
 CHUNK = 256  # tiles a matrix product takes at a time: small enough for the caches
 BUDGET = 512 * 2**20  # bytes of transformed maps; a taller frame goes in strips
-HALO = 16  # rows a strip borrows above and below: as many convolutions may run between two joins of the strips
+# rows a strip borrows above and below: as many convolutions may run between two joins of the strips
+HALO = 16
 
 
 def toom_cook() -> tuple[Tensor, Tensor, Tensor]:
@@ -36,11 +38,16 @@ def toom_cook() -> tuple[Tensor, Tensor, Tensor]:
     kernel, inputs = [], []
     for point in POINTS:
         others = [other for other in POINTS if other != point]
-        kernel.append([Fraction(point) ** power / math.prod(point - other for other in others) for power in range(3)])
+        kernel.append(
+            [Fraction(point) ** power / math.prod(point - other for other in others) for power in range(3)]
+        )
         inputs.append(_product(others) + [0])
     kernel.append([0, 0, 1])
     inputs.append(_product(POINTS))
-    return tuple(torch.tensor([[float(value) for value in row] for row in matrix], dtype=torch.float64) for matrix in (outputs, kernel, inputs))
+    return tuple(
+        torch.tensor([[float(value) for value in row] for row in matrix], dtype=torch.float64)
+        for matrix in (outputs, kernel, inputs)
+    )
 
 
 def _product(roots: Iterable[Fraction]) -> list[Fraction]:
@@ -60,7 +67,9 @@ class Product(nn.Module):
         weight = kernel @ (conv.weight.detach().double().cpu() * gain) @ kernel.T
         weight = rearrange(weight, "out c row column -> (row column) out c").float().contiguous()
         self.register_buffer("weight", weight, persistent=False)
-        self.register_buffer("bias", (conv.bias.detach().cpu() * gain).float()[:, None].clone(), persistent=False)
+        self.register_buffer(
+            "bias", (conv.bias.detach().cpu() * gain).float()[:, None].clone(), persistent=False
+        )
         self.slope = None if activation is None else getattr(activation, "negative_slope", 0.0)
 
     def finish(self, values: Tensor) -> None:
@@ -73,19 +82,28 @@ class Product(nn.Module):
 class Field:
     """The maps of one strip of ``height`` x ``width`` pixels, by phase, and a buffer for ``channels`` transformed channels.
 
-    ``maps`` gives the channels of each named map. Fields of one size that work in turn share the buffers of one of them, ``lender``.
+    ``maps`` gives the channels of each named map. Fields of one size that work in turn share the buffers of
+    one of them, ``lender``.
     """
 
-    def __init__(self, height: int, width: int, maps: dict[str, int], channels: int, lender: "Field | None" = None):
+    def __init__(
+        self, height: int, width: int, maps: dict[str, int], channels: int, lender: "Field | None" = None
+    ):
         self.height, self.width = height, width
         rows, self.columns = -(-height // TILE), -(-width // TILE)
         self.rows = min(rows, max(1, CHUNK // self.columns))
         self.chunks, self.tiles = -(-rows // self.rows), self.rows * self.columns
-        self.maps = {name: torch.zeros(self.chunks, WINDOW, TILE, size, self.rows, self.columns) for name, size in maps.items()}
+        self.maps = {
+            name: torch.zeros(self.chunks, WINDOW, TILE, size, self.rows, self.columns)
+            for name, size in maps.items()
+        }
         self.moves = {name: self._moves(values) for name, values in self.maps.items()}
         self.outside = {name: self._outside(values) for name, values in self.maps.items()}
-        self.seen = lender.seen if lender else torch.empty(self.chunks, WINDOW, WINDOW, channels * self.tiles)  # Bt d B of every channel
-        self.scratch = lender.scratch if lender else torch.empty(2, WINDOW * WINDOW * max(maps.values()) * self.tiles)
+        # Bt d B of every channel
+        self.seen = lender.seen if lender else torch.empty(self.chunks, WINDOW, WINDOW, channels * self.tiles)
+        self.scratch = (
+            lender.scratch if lender else torch.empty(2, WINDOW * WINDOW * max(maps.values()) * self.tiles)
+        )
         outputs, _, inputs = (matrix.float() for matrix in toom_cook())
         self.outputs, self.outputs_each = outputs, outputs.repeat(TILE, 1, 1)
         self.inputs, self.inputs_each = inputs, inputs.repeat(WINDOW, 1, 1)
@@ -94,13 +112,20 @@ class Field:
         """Where the rows just above and below each tile come from: (to, from); beyond the frame they stay zero."""
         above, top, bottom, below = values[:, 0], values[:, 1], values[:, TILE], values[:, TILE + 1]
         inside = [(above[:, ..., 1:, :], bottom[:, ..., :-1, :]), (below[:, ..., :-1, :], top[:, ..., 1:, :])]
-        between = [(above[1:, ..., 0, :], bottom[:-1, ..., -1, :]), (below[:-1, ..., -1, :], top[1:, ..., 0, :])]
+        between = [
+            (above[1:, ..., 0, :], bottom[:-1, ..., -1, :]),
+            (below[:-1, ..., -1, :], top[1:, ..., 0, :]),
+        ]
         return [pair for pair in inside + between if pair[0].numel()]
 
     def _outside(self, values: Tensor) -> list[Tensor]:
         """The pixels of the last tiles that lie beyond the frame: the next convolution must see zeros there."""
         inner = values[:, 1 : TILE + 1]
-        beyond = [inner[:, :, phase, ..., -1] for phase in range(TILE) if TILE * (self.columns - 1) + phase >= self.width]
+        beyond = [
+            inner[:, :, phase, ..., -1]
+            for phase in range(TILE)
+            if TILE * (self.columns - 1) + phase >= self.width
+        ]
         for row in range(self.height // TILE, self.chunks * self.rows):
             first = max(0, self.height - TILE * row)
             beyond.append(inner[row // self.rows, first:, ..., row % self.rows, :])
@@ -114,12 +139,16 @@ class Field:
         """Fill a map from ``[channels, height, width]``."""
         high, wide = self.chunks * self.rows * TILE, self.columns * TILE
         image = F.pad(image, (0, wide - self.width, 0, high - self.height))
-        phases = rearrange(image, "c (chunk row y) (column x) -> chunk y x c row column", row=self.rows, y=TILE, x=TILE)
+        phases = rearrange(
+            image, "c (chunk row y) (column x) -> chunk y x c row column", row=self.rows, y=TILE, x=TILE
+        )
         self.maps[name][:, 1 : TILE + 1].copy_(phases)
 
     def get(self, name: str) -> Tensor:
         """A map as ``[channels, height, width]``."""
-        image = rearrange(self.maps[name][:, 1 : TILE + 1], "chunk y x c row column -> c (chunk row y) (column x)")
+        image = rearrange(
+            self.maps[name][:, 1 : TILE + 1], "chunk y x c row column -> c (chunk row y) (column x)"
+        )
         return image[:, : self.height, : self.width]
 
     def see(self, name: str, first: int = 0) -> None:
@@ -137,7 +166,11 @@ class Field:
             torch.mm(self.inputs, self.maps[name][chunk].view(WINDOW, TILE * span), out=middle)
             side[:, 0, ..., 1:], side[:, 0, ..., 0] = side[:, TILE, ..., :-1], 0
             side[:, -1, ..., :-1], side[:, -1, ..., -1] = side[:, 1, ..., 1:], 0
-            torch.bmm(self.inputs_each, windows, out=self.seen[chunk, ..., first * self.tiles : first * self.tiles + span])
+            torch.bmm(
+                self.inputs_each,
+                windows,
+                out=self.seen[chunk, ..., first * self.tiles : first * self.tiles + span],
+            )
 
     def convolve(self, product: Product, name: str, *residuals: tuple[str, float]) -> None:
         """Write the product with the first channels of the buffer into a map, plus other maps times a gain."""
@@ -159,12 +192,15 @@ class Field:
 class Chain(nn.Module):
     """Steps over images ``[N, channels, height, width]``, whole where the maps fit ``BUDGET`` bytes, else in strips with exact halos.
 
-    Where there are fewer images than cores, there are strips for all of them. ``step.run(field)`` goes from the map ``step.source`` to
-    the map ``step.target`` by ``reach`` convolutions; ``period`` steps belong together. A step runs on every frame before the next
-    step: its weights then come from the cache, and no frame's bits depend on the others.
+    Where there are fewer images than cores, there are strips for all of them. ``step.run(field)`` goes from
+    the map ``step.source`` to the map ``step.target`` by ``reach`` convolutions; ``period`` steps belong
+    together. A step runs on every frame before the next step: its weights then come from the cache, and no
+    frame's bits depend on the others.
     """
 
-    def __init__(self, steps: list[nn.Module], maps: dict[str, int], channels: int, reach: int, period: int = 1):
+    def __init__(
+        self, steps: list[nn.Module], maps: dict[str, int], channels: int, reach: int, period: int = 1
+    ):
         super().__init__()
         self.steps, self.maps, self.channels = nn.ModuleList(steps), maps, channels
         self.together = HALO // (reach * period) * period

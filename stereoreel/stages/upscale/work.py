@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 
 CPU_MEMORY = 2 << 30  # bytes that a network's activations may take where the system is not asked
 GPU_SHARE = 0.7  # of what is free, since activations are counted roughly
-BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 20}  # what keeps the device busy: four pictures of 128x128, and of 512x512
+# what keeps the device busy: four pictures of 128x128, and of 512x512
+BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 20}
 MOST_TOGETHER = 8
 SMALLEST = 4096  # pixels of a tile; a device without memory for that has none
 
@@ -58,8 +59,8 @@ class Budget:
 class Work:
     """Pictures ``[N, 3, H, W]``, float32, 0..1, times the network's scale, for one shot.
 
-    A picture that comes out broken is made once more in float32, and then so is the rest of the shot; RuntimeError names the frame
-    where that does not help.
+    A picture that comes out broken is made once more in float32, and then so is the rest of the shot;
+    RuntimeError names the frame where that does not help.
     """
 
     def __init__(self, network: ImageNetwork, budget: Budget, batch: int = 0, live: bool = False):
@@ -78,7 +79,9 @@ class Work:
             made, wrong = self._looked_at(images)
         if wrong:
             frame, fault = next(iter(wrong.items()))
-            raise RuntimeError(f"frame {names[frame]} {fault}, in float32 too; check the weights and the driver, or use another model.")
+            raise RuntimeError(
+                f"frame {names[frame]} {fault}, in float32 too; check the weights and the driver, or use another model."
+            )
         return made[..., :height, :width]
 
     def halo(self) -> int:
@@ -97,7 +100,8 @@ class Work:
             except RuntimeError as error:
                 if not is_out_of_memory(error) or not self.budget.shrink(self._used(images)):
                     raise
-            self.network.forget()  # out of the handler, which holds on to what the failed attempt had allocated
+            # out of the handler, which holds on to what the failed attempt had allocated
+            self.network.forget()
             log.warning("memory ran out; going on with at most %d pixels at once", self.budget.pixels)
 
     def _used(self, images: Tensor) -> int:

@@ -13,13 +13,15 @@ from torch import Tensor
 from ...image.compute import Spread
 from ...nets.basicvsr import Frame, Keep, Memory, RealBasicVSR, Restorer
 
-PASSES, CLEAN = 3, 5 / 255  # auto cleaning ends after so many passes, or with one that changes less than this on average
+# auto cleaning ends after so many passes, or with one that changes less than this on average
+PASSES, CLEAN = 3, 5 / 255
 
 
 def windows(chunks: Iterable[Tensor], size: int, ahead: int) -> Iterator[tuple[list[Tensor], int]]:
     """The frames ``[H, W, C]`` that each window adds, and how many frames it finishes: ``size``, while it sees ``ahead`` more.
 
-    The last window finishes all that is left, at most ``size + ahead``. At most ``size + ahead + 1`` frames are read before one is finished.
+    The last window finishes all that is left, at most ``size + ahead``. At most ``size + ahead + 1`` frames
+    are read before one is finished.
     """
     added, held = [], 0  # held: seen by the window before, and not finished
     for chunk in chunks:
@@ -46,13 +48,18 @@ class Track:
         """Pictures ``[n, 3, H, W]``, each batch worked on at once where frames do not wait for each other."""
         for pictures in self._cleaned(batches):
             features = Spread(self.core.features)(pictures)
-            self.frames += [Frame(picture, self.keep(feature)) for picture, feature in zip(pictures.split(1), features.split(1))]
+            self.frames += [
+                Frame(picture, self.keep(feature))
+                for picture, feature in zip(pictures.split(1), features.split(1))
+            ]
             small = self.core.small(pictures)
             row = small if self.newest is None else torch.cat([self.newest, small])
             self.newest = row[-1:].clone()
             if len(row) > 1:
                 flows = zip(*(flow.split(1) for flow in Spread(self.core.motion)(row[:-1], row[1:])))
-                for here, there, (onward, back) in zip(self.frames[-len(row):], self.frames[1 - len(row):], flows):
+                for here, there, (onward, back) in zip(
+                    self.frames[-len(row) :], self.frames[1 - len(row) :], flows
+                ):
                     here.onward, there.back = onward, back
 
     def _cleaned(self, batches: list[Tensor]) -> list[Tensor]:
@@ -64,7 +71,11 @@ class Track:
             dirt = [Spread(self.net.dirt)(pictures) for pictures in batches]
             batches = [pictures + one for pictures, one in zip(batches, dirt)]
             passes += 1
-            change = 0 if self.passes else float(sum(one.abs().sum() for one in dirt)) / sum(one.numel() for one in dirt)
+            change = (
+                0
+                if self.passes
+                else float(sum(one.abs().sum() for one in dirt)) / sum(one.numel() for one in dirt)
+            )
         self.passes = passes
         return batches
 

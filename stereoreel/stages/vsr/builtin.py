@@ -1,7 +1,7 @@
 """Motion-compensated fusion of neighbouring frames, then Lanczos: less noise and flicker, no weights.
 
-Neighbours are aligned by optical flow. Each counts by how little its local difference from the frame exceeds the noise; so a clean
-film passes unchanged, and what has moved out of sight leaves no ghost.
+Neighbours are aligned by optical flow. Each counts by how little its local difference from the frame exceeds
+the noise; so a clean film passes unchanged, and what has moved out of sight leaves no ghost.
 """
 
 from __future__ import annotations
@@ -85,7 +85,14 @@ class Window:
         if last is not None and torch.equal(frame, last.frame):
             self.seen.append(last)
         else:
-            self.seen.append(Seen(frame, frame.float().cpu().numpy(), grayscale(frame[None])[0], last.content + 1 if last else 0))
+            self.seen.append(
+                Seen(
+                    frame,
+                    frame.float().cpu().numpy(),
+                    grayscale(frame[None])[0],
+                    last.content + 1 if last else 0,
+                )
+            )
         self.waiting += 1
         if self.waiting > self.radius:
             yield self.next()
@@ -98,8 +105,12 @@ class Window:
         """The oldest waiting frame, fused; then what lies too far back is let go."""
         at = len(self.seen) - self.waiting
         centre = self.seen[at]
-        near = sorted(range(max(0, at - self.radius), min(len(self.seen), at + self.radius + 1)), key=lambda i: abs(i - at))
-        others = {self.seen[i].content: self.seen[i] for i in reversed(near)}  # a repeated frame says nothing new
+        near = sorted(
+            range(max(0, at - self.radius), min(len(self.seen), at + self.radius + 1)),
+            key=lambda i: abs(i - at),
+        )
+        # a repeated frame says nothing new
+        others = {self.seen[i].content: self.seen[i] for i in reversed(near)}
         others.pop(centre.content)
         self.waiting -= 1
         while len(self.seen) - self.waiting > self.radius:
@@ -152,7 +163,8 @@ def align(other: Seen, centre: Seen) -> np.ndarray:
 def distrust(apart: np.ndarray) -> np.ndarray:
     """By how many variances the difference exceeds noise, of which pure noise makes twice the variance on average.
 
-    A patch shows small excess; a single pixel may differ more before it counts, but then a thin bar counts wherever it is.
+    A patch shows small excess; a single pixel may differ more before it counts, but then a thin bar counts
+    wherever it is.
     """
     return np.maximum(np.maximum(cv2.blur(apart, (PATCH, PATCH)) - 2, apart - 6), 0)
 
@@ -168,7 +180,9 @@ def texture_noise(image: np.ndarray) -> float:
     if min(image.shape[:2]) < 3:
         return 0.0
     second = np.array([1, -2, 1], np.float32)
-    crossed = cv2.sepFilter2D(np.ascontiguousarray(image[..., :3]), -1, second, second).reshape(*image.shape[:2], -1)
+    crossed = cv2.sepFilter2D(np.ascontiguousarray(image[..., :3]), -1, second, second).reshape(
+        *image.shape[:2], -1
+    )
     return quietest(mean_square(crossed)[1:-1, 1:-1], image[1:-1, 1:-1]) / 36
 
 
@@ -182,6 +196,10 @@ def quietest(variance: np.ndarray, image: np.ndarray) -> float:
     height, width = variance.shape
     grid = (max(1, width // BLOCK), max(1, height // BLOCK))
     blocks = cv2.resize(variance, grid, interpolation=cv2.INTER_AREA)
-    light = cv2.resize(np.ascontiguousarray(image[..., :3]), grid, interpolation=cv2.INTER_AREA).reshape(*blocks.shape, -1).mean(-1)
+    light = (
+        cv2.resize(np.ascontiguousarray(image[..., :3]), grid, interpolation=cv2.INTER_AREA)
+        .reshape(*blocks.shape, -1)
+        .mean(-1)
+    )
     usable = blocks[(light > 4 / 255) & (light < 251 / 255)]
     return float(np.quantile(usable, 0.1)) / 0.95**2 if usable.size else 0.0

@@ -1,6 +1,7 @@
 """NVIDIA RTX Video Super Resolution, frame by frame: the network of NVIDIA's driver, through the optional package nvidia-vfx.
 
-Of the kind's options ``factor`` and ``level`` count. Proprietary: the package comes from NVIDIA, under NVIDIA's licence.
+Of the kind's options ``factor`` and ``level`` count. Proprietary: the package comes from NVIDIA, under
+NVIDIA's licence.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ class RTXStage:
         if picture.shape[1:3] != (tall, wide):
             picture = resize(picture, tall, wide)
         if frame.shape[-1] == 4:
-            picture = torch.cat([picture, resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1)
+            picture = torch.cat(
+                [picture, resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1
+            )
         return picture.to(torch.float32 if picture.device.type == "cpu" else torch.float16)
 
     def _effect(self, wanted: tuple[int, int]) -> Effect:
@@ -66,7 +69,10 @@ class RTXStage:
         if self.effect is None or self.effect[0] != wanted:
             self.effect = None  # so that the memory of the last one is free
             begin = partial(self.resolution, quality=self.level)
-            self.effect = wanted, Effect(NAME, self.device, begin, output_width=wanted[0], output_height=wanted[1])
+            self.effect = (
+                wanted,
+                Effect(NAME, self.device, begin, output_width=wanted[0], output_height=wanted[1]),
+            )
         return self.effect[1]
 
 

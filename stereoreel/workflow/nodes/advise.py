@@ -3,7 +3,9 @@
 from ..node import FRAMES, Node, Socket
 
 NODE = Node(
-    "StereoReelAdvise", "Source Advisor", "advise",
+    "StereoReelAdvise",
+    "Source Advisor",
+    "advise",
     "Looks at a few pieces of a clip, tells what it is like (noise, compression, true resolution, repeats, motion), what "
     "to do with it and what that costs on this machine. Its page, dropped on the canvas, opens the recommended workflow.",
     (Socket("clip", FRAMES, "The source, before anything was done to it."),),
@@ -13,5 +15,7 @@ NODE = Node(
         Socket("page", "IMAGE", "All of it on one page, with four frames."),
         Socket("workflow", "STRING", "The recommended workflow, as a file for the canvas holds it."),
     ),
-    output_node=True, module="analysis.advisor", pairs=False,
+    output_node=True,
+    module="analysis.advisor",
+    pairs=False,
 )

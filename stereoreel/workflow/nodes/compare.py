@@ -9,10 +9,13 @@ def build(call: Call) -> Outputs:
 
 
 NODE = Node(
-    "StereoReelCompare", "Compare Clips", "compare",
+    "StereoReelCompare",
+    "Compare Clips",
+    "compare",
     "Lay two clips into one picture, to judge by eye: split, beside each other, above each other, or what differs. "
     "Sizes and rates need not agree.",
     (CLIP_IN, Socket("other", FRAMES, "The clip to compare with; of the same proportions.")),
     (CLIP_OUT,),
-    module="viewing.compare", build=build,
+    module="viewing.compare",
+    build=build,
 )

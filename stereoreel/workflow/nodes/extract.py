@@ -22,11 +22,23 @@ def misplaced(order: tuple[str, ...]) -> str | None:
 
 
 NODE = Node(
-    "StereoReelExtract", "Extract Video", "extract",
+    "StereoReelExtract",
+    "Extract Video",
+    "extract",
     "Open a video for the other StereoReel nodes. Frames are read only when somebody needs them, "
     "so a two-hour film is no problem.",
-    (Socket("clip", "VIDEO", "A VIDEO from another node; when connected, it is used instead of the file chosen below.",
-            optional=True, instead=True),),
+    (
+        Socket(
+            "clip",
+            "VIDEO",
+            "A VIDEO from another node; when connected, it is used instead of the file chosen below.",
+            optional=True,
+            instead=True,
+        ),
+    ),
     (Socket("clip", "VIDEO", "The video, with its sound, its exact rate and its cuts."), FPS_OUT),
-    module="media.open", pairs=False, build=build, misplaced=misplaced,
+    module="media.open",
+    pairs=False,
+    build=build,
+    misplaced=misplaced,
 )

@@ -13,9 +13,13 @@ def build(call: Call) -> Outputs:
 
 
 NODE = Node(
-    "StereoReelKeep", "Keep Frames", "keep",
+    "StereoReelKeep",
+    "Keep Frames",
+    "keep",
     "Keep what a stage made, such as ten hours of depth, so that a change behind it does not make it again. "
     "Encode Video keeps it while it makes the film in units (resume).",
-    (Socket("clip", DEPTHS, "The frames, or a depth, to keep; without alpha."),), (CLIP_OUT,),
-    module="core.keep", build=build,
+    (Socket("clip", DEPTHS, "The frames, or a depth, to keep; without alpha."),),
+    (CLIP_OUT,),
+    module="core.keep",
+    build=build,
 )

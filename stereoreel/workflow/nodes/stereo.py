@@ -6,12 +6,16 @@ from ..build import model
 from ..node import CLIP_IN, DEPTHS, FRAMES, MASKS, Call, Node, Outputs, Socket
 from .depth import NODE as DEPTH
 
-HOLES = "where this eye shows what the source never showed (white): feed it to an inpainting model, or ignore it."
+HOLES = (
+    "where this eye shows what the source never showed (white): feed it to an inpainting model, or ignore it."
+)
 
 
 def build(call: Call) -> Outputs:
     made = model(call)
-    eyes = {name: apply(Eye(eye, call.name), made["clip"])["clip"] for eye, name in enumerate(("left", "right"))}
+    eyes = {
+        name: apply(Eye(eye, call.name), made["clip"])["clip"] for eye, name in enumerate(("left", "right"))
+    }
     return {**made, **eyes}
 
 
@@ -21,18 +25,23 @@ def misplaced(order: tuple[str, ...]) -> str | None:
         return "Stereo makes two eyes of one and cannot run twice; name it once."
     if stereo in order and depth not in order[: order.index(stereo)]:
         return "Stereo needs a depth map; put depth somewhere before stereo."
-    if stereo in order and depth in order[order.index(stereo):]:
+    if stereo in order and depth in order[order.index(stereo) :]:
         return "Depth after stereo has no use; put depth before stereo."
     return None
 
 
 NODE = Node(
-    "StereoReelStereo", "Stereo Pair", "stereo",
+    "StereoReelStereo",
+    "Stereo Pair",
+    "stereo",
     "Make the pictures for the left and the right eye from frames and their depth.",
     (
         CLIP_IN,
-        Socket("depth", DEPTHS, "One depth map per frame of the clip, white is near. Any size; the length must be the "
-               "clip's."),
+        Socket(
+            "depth",
+            DEPTHS,
+            "One depth map per frame of the clip, white is near. Any size; the length must be the clip's.",
+        ),
     ),
     (
         Socket("clip", FRAMES, "Both eyes: a VIDEO of two views, or a full side-by-side IMAGE batch."),
@@ -41,5 +50,7 @@ NODE = Node(
         Socket("left_holes", MASKS, f"Left eye: {HOLES}"),
         Socket("right_holes", MASKS, f"Right eye: {HOLES}"),
     ),
-    pairs=False, build=build, misplaced=misplaced,
+    pairs=False,
+    build=build,
+    misplaced=misplaced,
 )

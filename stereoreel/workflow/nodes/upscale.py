@@ -4,7 +4,11 @@ from ..build import model
 from ..node import CLIP_IN, CLIP_OUT, Node
 
 NODE = Node(
-    "StereoReelRealESRGAN", "RealESRGAN Upscale", "upscale",
+    "StereoReelRealESRGAN",
+    "RealESRGAN Upscale",
+    "upscale",
     "Upscale every frame by itself: the fastest way to twice the size.",
-    (CLIP_IN,), (CLIP_OUT,), build=model,
+    (CLIP_IN,),
+    (CLIP_OUT,),
+    build=model,
 )

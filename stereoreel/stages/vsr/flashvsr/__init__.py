@@ -40,36 +40,52 @@ def load(entry, options: VSROptions, host: Host) -> FlashVSR:
 class FlashVSR:
     """Frames ``[T, H, W, C]`` at ``factor`` times the size; a shot's first 25 are read before the first comes out, then four ahead.
 
-    ``[T, H, W, 4]`` keep their alpha, enlarged; one channel is worked on as gray. On a GPU a chunk is decoded while the next one is
-    already denoised, so that frames come out eight later and the device never waits for whoever takes them; not so live. Both are done
-    on streams of their own: who takes frames, or looks at those that are given, waits for nothing that comes after them.
+    ``[T, H, W, 4]`` keep their alpha, enlarged; one channel is worked on as gray. On a GPU a chunk is decoded
+    while the next one is already denoised, so that frames come out eight later and the device never waits for
+    whoever takes them; not so live. Both are done on streams of their own: who takes frames, or looks at
+    those that are given, waits for nothing that comes after them.
     """
 
     joint = False
 
     def __init__(self, dit, projector, decoder, options: VSROptions, device: torch.device):
-        self.dit, self.projector, self.decoder, self.options, self.device = dit, projector, decoder, options, device
+        self.dit, self.projector, self.decoder, self.options, self.device = (
+            dit,
+            projector,
+            decoder,
+            options,
+            device,
+        )
         self.nets, self.dtype, self.overlapped = [dit, projector, decoder], dit.dtype, device.type == "cuda"
-        self.ahead, self.beside = Beside(device), Beside(device)  # for all shots: memory that a stream has used is kept for that stream
+        # for all shots: memory that a stream has used is kept for that stream
+        self.ahead, self.beside = Beside(device), Beside(device)
         self.plans: dict[tuple[int, int], plan.Plan] = {}
-        self.idle: list[Denoiser] = []  # whose shots have ended: their memory and recorded graphs serve later ones
+        # whose shots have ended: their memory and recorded graphs serve later ones
+        self.idle: list[Denoiser] = []
         self.known: WeakSet[Denoiser] = WeakSet()
         if options.compile:
-            dit.project, dit.finish = (torch.compile(half, dynamic=False) for half in (dit.project, dit.finish))
-        elif attention.has_triton(device) and options.attention in ("auto", "flex"):  # flex is compiled in any case; this takes seconds
+            dit.project, dit.finish = (
+                torch.compile(half, dynamic=False) for half in (dit.project, dit.finish)
+            )
+        # flex is compiled in any case; this takes seconds
+        elif attention.has_triton(device) and options.attention in ("auto", "flex"):
             dit.project = partial(dit.project, place=torch.compile(placed, dynamic=False))
 
     def memory(self, frames: ClipInfo) -> int:
         """Bytes that it would like beside its networks, no more than the GPU has; two eyes are worked on in turn, each with its own."""
         room = None
         if self.device.type == "cuda":
-            own = sum(tensor.numel() * tensor.element_size() for net in self.nets for tensor in net.parameters())
+            own = sum(
+                tensor.numel() * tensor.element_size() for net in self.nets for tensor in net.parameters()
+            )
             room = (torch.cuda.mem_get_info(self.device)[1] - own) // frames.views
         return frames.views * self._fitted(*self.sizes(frames.width, frames.height)[1], room).bytes
 
     def retuned(self, options: VSROptions) -> FlashVSR | None:
         """These networks under other options; None where they ask for others."""
-        same = agree(options, self.options, "model", "precision", "decoder", "compile") and not options.compile
+        same = (
+            agree(options, self.options, "model", "precision", "decoder", "compile") and not options.compile
+        )
         return FlashVSR(self.dit, self.projector, self.decoder, options, self.device) if same else None
 
     def delay(self, frames: ClipInfo) -> int:
@@ -128,7 +144,11 @@ class FlashVSR:
         size, inner = self.sizes(width, height)
         fitting = [one for one in self.idle if one.size == inner]
         self.idle = fitting[1:]
-        denoise = fitting[0] if fitting else Denoiser(self.dit, *inner, self._plan(*inner, views), self.options, self.device)
+        denoise = (
+            fitting[0]
+            if fitting
+            else Denoiser(self.dit, *inner, self._plan(*inner, views), self.options, self.device)
+        )
         self.known.add(denoise)
         decode = Decoding(self.decoder, self.options.decoder == "tiny")
         return OneShot(denoise, Projection(self.projector), decode, self.beside, size, self.options.color)
@@ -139,7 +159,9 @@ class FlashVSR:
             free = free_memory(self.device)
             free = None if free is None else free // views
             self.plans[height, width] = made = self._fitted(height, width, free)
-            path, why = attention.path(self.options, self.device, *plan.regions(height, width, made.tile)[0], made.kept + 1)
+            path, why = attention.path(
+                self.options, self.device, *plan.regions(height, width, made.tile)[0], made.kept + 1
+            )
             log.info("%s; attention: %s (%s)", made.line(height, width, free), path, why)
         return self.plans[height, width]
 

@@ -1,8 +1,8 @@
 """Locality-constrained sparse attention: which blocks of 128 tokens see which, and three exact ways to compute it.
 
-All give the same; what differs is where they run. ``flex`` is FlexAttention with a block mask (a GPU with Triton), ``gathered`` collects
-each query block's keys (anywhere), ``dense`` computes everything and hides what is not seen (anywhere, for small frames).
-A query block that sees nothing gives zeros.
+All give the same; what differs is where they run. ``flex`` is FlexAttention with a block mask (a GPU with
+Triton), ``gathered`` collects each query block's keys (anywhere), ``dense`` computes everything and hides
+what is not seen (anywhere, for small frames). A query block that sees nothing gives zeros.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def kept_blocks(height: int, width: int, sparsity: float) -> int:
 def selected(q: Tensor, k: Tensor, near: Tensor, keep: int) -> Tensor:
     """Which key blocks each query block sees, ``[heads, query blocks, key blocks]``, from the blocks' means ``[heads, slots, blocks, 128]``.
 
-    Every query slot has its own threshold: the ``keep + 1``-th largest probability over all its pairs; what is larger is seen.
+    Every query slot has its own threshold: the ``keep + 1``-th largest probability over all its pairs; what
+    is larger is seen.
     """
     heads, slots, blocks, _ = q.shape
     scores = torch.einsum("hqd,hkd->hqk", q.flatten(1, 2), k.flatten(1, 2)) / math.sqrt(HEAD)
@@ -86,7 +87,9 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     keys, values, queries = (one.unflatten(1, (-1, WINDOW)) for one in (k, v, q))
     made = torch.zeros_like(queries).flatten(0, 1)
     sizes = counts[order].tolist()
-    budget = GATHERED_BYTES.get(q.device.type, GATHERED_BYTES["cpu"]) // (2 * WINDOW * HEAD * q.element_size())
+    budget = GATHERED_BYTES.get(q.device.type, GATHERED_BYTES["cpu"]) // (
+        2 * WINDOW * HEAD * q.element_size()
+    )
     at = 0
     while at < len(sizes) and sizes[at]:
         stop = min(len(sizes), at + max(1, budget // sizes[at]))
@@ -96,7 +99,9 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
         head, places = rows // blocks, first[rows, : sizes[at]]
         mask = None
         if sizes[stop - 1] < sizes[at]:
-            mask = (torch.arange(sizes[at], device=q.device) < counts[rows, None]).repeat_interleave(WINDOW, -1)[:, None, None]
+            mask = (torch.arange(sizes[at], device=q.device) < counts[rows, None]).repeat_interleave(
+                WINDOW, -1
+            )[:, None, None]
         taken = (one[head[:, None], places].flatten(1, 2)[:, None] for one in (keys, values))
         made[rows] = F.scaled_dot_product_attention(queries.flatten(0, 1)[rows][:, None], *taken, mask)[:, 0]
         at = stop
@@ -121,8 +126,13 @@ def block_mask(seen: Tensor) -> BlockMask:
     places = torch.argsort(seen.to(torch.int8), descending=True, stable=True, dim=-1).to(torch.int32)[None]
     lengths = tuple(WINDOW * blocks for blocks in seen.shape[1:])
     extra = {"seq_lengths": lengths, "compute_q_blocks": False}
-    extra = {name: extra[name] for name in extra.keys() & inspect.signature(BlockMask.from_kv_blocks).parameters.keys()}
-    return BlockMask.from_kv_blocks(torch.zeros_like(counts), torch.zeros_like(places), counts, places, BLOCK_SIZE=WINDOW, **extra)
+    extra = {
+        name: extra[name]
+        for name in extra.keys() & inspect.signature(BlockMask.from_kv_blocks).parameters.keys()
+    }
+    return BlockMask.from_kv_blocks(
+        torch.zeros_like(counts), torch.zeros_like(places), counts, places, BLOCK_SIZE=WINDOW, **extra
+    )
 
 
 @lru_cache(1)
@@ -152,10 +162,18 @@ def choose(path: str, device: torch.device, blocks: int, slots: int, keep: int) 
     return "gathered", f"{share:.0%} of the blocks are seen, and no Triton"
 
 
-def path(options: VSROptions, device: torch.device, top: int, bottom: int, left: int, right: int, slots: int) -> tuple[str, str]:
+def path(
+    options: VSROptions, device: torch.device, top: int, bottom: int, left: int, right: int, slots: int
+) -> tuple[str, str]:
     """``choose`` for an area of so many pixels that sees so many slots."""
     height, width = bottom - top, right - left
-    return choose(options.attention, device, height * width // (WINDOW * 128), slots, kept_blocks(height, width, options.sparsity))
+    return choose(
+        options.attention,
+        device,
+        height * width // (WINDOW * 128),
+        slots,
+        kept_blocks(height, width, options.sparsity),
+    )
 
 
 def attention(path: str) -> Attention:

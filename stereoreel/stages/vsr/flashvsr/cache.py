@@ -1,7 +1,8 @@
 """What the diffusion transformer's blocks remember of earlier chunks: keys and values of the last slots, a slot being two latent frames.
 
-A chunk's own keys and values go to the place of the slot that falls out after it, so nothing is ever moved or joined. Where that does not
-fit into the device's memory, slots are kept in 8 bits, or in the computer's memory, and put side by side for one block at a time.
+A chunk's own keys and values go to the place of the slot that falls out after it, so nothing is ever moved or
+joined. Where that does not fit into the device's memory, slots are kept in 8 bits, or in the computer's
+memory, and put side by side for one block at a time.
 """
 
 from __future__ import annotations
@@ -32,12 +33,15 @@ def kept_slots(kv_ratio: float) -> int:
 class Ring:
     """Keys and values of ``kept`` slots and the chunk's own, for every block, on the device."""
 
-    def __init__(self, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device):
+    def __init__(
+        self, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device
+    ):
         self.capacity, self.windows = kept + 1, windows
         shape = (blocks, heads, self.capacity, windows * WINDOW, HEAD)
         self.keys, self.values = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
         self.means = torch.empty(blocks, heads, self.capacity, windows, HEAD, dtype=dtype, device=device)
-        self.place = torch.zeros(1, dtype=torch.long, device=device)  # of a chunk's slot, where a recorded graph reads it
+        # of a chunk's slot, where a recorded graph reads it
+        self.place = torch.zeros(1, dtype=torch.long, device=device)
         self.slots = Slots(0, self.capacity)
 
     @property
@@ -72,22 +76,33 @@ class Ring:
 class Packed:
     """The same with one block's slots side by side at a time; the others wait in 8 bits or in system RAM.
 
-    ``store`` is int8 or cpu. In 8 bits every token of every head has its own scale. The slots of the next block are
-    fetched while one block works.
+    ``store`` is int8 or cpu. In 8 bits every token of every head has its own scale. The slots of the next
+    block are fetched while one block works.
     """
 
     steady = False  # what is fetched lies elsewhere every time
 
     def __init__(
-        self, store: str, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device
+        self,
+        store: str,
+        blocks: int,
+        heads: int,
+        windows: int,
+        kept: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ):
         eight, away = store == "int8", store == "cpu"
         self.capacity, self.windows, self.dtype, self.device, self.eight = kept, windows, dtype, device, eight
         home = torch.device("cpu") if away else device
         pinned = away and device.type == "cuda"
         shape = (blocks, 2, kept, heads, windows * WINDOW)
-        self.stored = torch.empty(*shape, HEAD, dtype=torch.int8 if eight else dtype, device=home, pin_memory=pinned)
-        self.scales = torch.empty(*shape, 1, dtype=torch.float32, device=home, pin_memory=pinned) if eight else None
+        self.stored = torch.empty(
+            *shape, HEAD, dtype=torch.int8 if eight else dtype, device=home, pin_memory=pinned
+        )
+        self.scales = (
+            torch.empty(*shape, 1, dtype=torch.float32, device=home, pin_memory=pinned) if eight else None
+        )
         self.means = torch.empty(blocks, heads, kept, windows, HEAD, dtype=dtype, device=device)
         self.beside = torch.cuda.Stream(device) if pinned else None
         self.fetched: dict[int, tuple] = {}
@@ -99,7 +114,9 @@ class Packed:
         eight, away = store == "int8", store == "cpu"
         slot = 2 * heads * windows * WINDOW * HEAD
         stored = kept * slot * (1 if eight else size)
-        return 0 if away else blocks * stored, (kept + 1) * slot * size + (2 * stored if away else 4 * kept * slot)
+        return 0 if away else blocks * stored, (kept + 1) * slot * size + (
+            2 * stored if away else 4 * kept * slot
+        )
 
     def begin(self, index: int) -> None:
         """Make ready for a chunk."""
@@ -155,14 +172,22 @@ class Packed:
             scale = both.abs().amax(-1, keepdim=True).float().clamp_min(1e-12) / 127
             both = (both.float() / scale).round().to(torch.int8)
         for number, place in enumerate(self.written):
-            for part in (0, 1):  # each lies in one piece there, so that a copy to the computer needs nothing between and is not waited for
-                self.stored[block, part, place].copy_(both[part, number], non_blocking=self.beside is not None)
+            # each lies in one piece there, so that a copy to the computer needs nothing between and is not
+            # waited for
+            for part in (0, 1):
+                self.stored[block, part, place].copy_(
+                    both[part, number], non_blocking=self.beside is not None
+                )
                 if self.eight:
-                    self.scales[block, part, place].copy_(scale[part, number], non_blocking=self.beside is not None)
+                    self.scales[block, part, place].copy_(
+                        scale[part, number], non_blocking=self.beside is not None
+                    )
             self.means[block][:, place] = own[:, own.shape[1] - count + number]
 
 
-def cache(store: str, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device) -> Ring | Packed:
+def cache(
+    store: str, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device
+) -> Ring | Packed:
     """What remembers: on the ``device``, there in ``int8``, or on the ``cpu``."""
     if store == "device":
         return Ring(blocks, heads, windows, kept, dtype, device)

@@ -39,7 +39,8 @@ def wavelet(picture: Tensor, frame: Tensor) -> Tensor:
 
 def low_band(picture: Tensor) -> Tensor:
     """What is left after all levels of smoothing."""
-    kernel = picture.new_full((3,), SIDES)  # made on the device: for a copy of numbers to it the computer would wait
+    # made on the device: for a copy of numbers to it the computer would wait
+    kernel = picture.new_full((3,), SIDES)
     kernel[1].fill_(MIDDLE)
     for reach in (2**level for level in range(LEVELS)):
         for shape, sides in (((3, 1), (0, 0, reach, reach)), ((1, 3), (reach, reach, 0, 0))):

@@ -45,7 +45,9 @@ class Chunk:
     near: Tensor
     keep: int
 
-    def __call__(self, cache: Ring | Packed, noise: Tensor, features: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def __call__(
+        self, cache: Ring | Packed, noise: Tensor, features: Tensor, cos: Tensor, sin: Tensor
+    ) -> Tensor:
         def attend(block: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
             keys, values, middle = cache.exchange(block, k, v)
             own = attention.means(q).unflatten(1, (len(noise) // LATENTS, -1))
@@ -60,24 +62,55 @@ class Denoiser:
     Chunk 0 begins anew, so that another shot may use the same memory and the same recorded graphs after it.
     """
 
-    def __init__(self, net: FoldedDiT, height: int, width: int, made: plan.Plan, options: VSROptions, device: torch.device):
+    def __init__(
+        self,
+        net: FoldedDiT,
+        height: int,
+        width: int,
+        made: plan.Plan,
+        options: VSROptions,
+        device: torch.device,
+    ):
         self.size = (height, width)
-        self.net, self.height, self.width, self.device, self.seed = net, height // LATENT, width // LATENT, device, options.noise
+        self.net, self.height, self.width, self.device, self.seed = (
+            net,
+            height // LATENT,
+            width // LATENT,
+            device,
+            options.noise,
+        )
         areas = plan.regions(height, width, made.tile)
         latent = [tuple(edge // LATENT for edge in area) for area in areas]
         shares = plan.weights(latent, self.height, self.width) if len(areas) > 1 else [None]
         top, bottom, left, right = areas[0]
         near = attention.nearby((bottom - top) // 128, (right - left) // 128, options.local_range).to(device)
         path, _ = attention.path(options, device, *areas[0], made.kept + 1)
-        self.chunk = Chunk(net, attention.attention(path), near, attention.kept_blocks(bottom - top, right - left, options.sparsity))
-        # gathering asks the device how many keys there are, and every tile's graph would hold memory of its own
+        self.chunk = Chunk(
+            net,
+            attention.attention(path),
+            near,
+            attention.kept_blocks(bottom - top, right - left, options.sparsity),
+        )
+        # gathering asks the device how many keys there are, and every tile's graph would hold memory of its
+        # own
         self.recordable = device.type == "cuda" and path != "gathered" and len(areas) == 1
-        self.regions = [Region(*place, share if share is None else share.to(device), *self._own(place, made)) for place, share in zip(latent, shares)]
+        self.regions = [
+            Region(*place, share if share is None else share.to(device), *self._own(place, made))
+            for place, share in zip(latent, shares)
+        ]
 
     def _own(self, place: tuple[int, int, int, int], made: plan.Plan) -> tuple:
         height, width = (place[1] - place[0]) // PATCH, (place[3] - place[2]) // PATCH
         family = self.net.family
-        own = cache(made.store, family.blocks, family.heads, height * width // SIDE**2, made.kept, self.net.dtype, self.device)
+        own = cache(
+            made.store,
+            family.blocks,
+            family.heads,
+            height * width // SIDE**2,
+            made.kept,
+            self.net.dtype,
+            self.device,
+        )
         return own, Angles(height, width, self.device)
 
     def forget(self) -> None:
@@ -87,7 +120,8 @@ class Denoiser:
 
     def noise(self, first: int, frames: int) -> Tensor:
         """The same for a number on every device, whatever the shot's length and the tiles: ``[frames, C, h, w]``."""
-        shape, pinned = (self.net.family.channels, self.height, self.width), self.device.type == "cuda"  # or the copy would be waited for
+        # or the copy would be waited for
+        shape, pinned = (self.net.family.channels, self.height, self.width), self.device.type == "cuda"
         made = torch.empty(frames, *shape, dtype=self.net.dtype, pin_memory=pinned)
         for number, one in enumerate(made, first):
             source = torch.Generator().manual_seed((self.seed * 1_000_003 + number) & 0xFFFFFFFF)
@@ -99,7 +133,13 @@ class Denoiser:
         first, frames = (0, FIRST) if index == 0 else (FIRST + LATENTS * (index - 1), LATENTS)
         noise, made = self.noise(first, frames), None
         for region in self.regions:
-            latents = self._region(region, index, first, region.cut(noise), region.cut(features.movedim(-1, 1), PATCH).movedim(1, -1))
+            latents = self._region(
+                region,
+                index,
+                first,
+                region.cut(noise),
+                region.cut(features.movedim(-1, 1), PATCH).movedim(1, -1),
+            )
             if region.weight is None:
                 return latents
             made = torch.zeros_like(noise, dtype=torch.float32) if made is None else made
@@ -114,6 +154,7 @@ class Denoiser:
         region.recorded = region.recorded or Graphs(partial(self.chunk, region.cache))
         try:
             return region.recorded(*given)
-        except torch.OutOfMemoryError:  # a graph has working memory of its own; what was remembered is as it was
+        # a graph has working memory of its own; what was remembered is as it was
+        except torch.OutOfMemoryError:
             region.recorded, self.recordable = None, False
         return self.chunk(region.cache, *given)

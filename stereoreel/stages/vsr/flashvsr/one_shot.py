@@ -16,7 +16,15 @@ from .stream import AHEAD, Beside, Decoding, Projection, enlarge, padded
 class OneShot:
     """Groups of frames as ``schedule`` makes them, one after the other, to pictures of ``size`` (height, width)."""
 
-    def __init__(self, denoise: Denoiser, project: Projection, decode: Decoding, beside: Beside, size: tuple[int, int], color: str):
+    def __init__(
+        self,
+        denoise: Denoiser,
+        project: Projection,
+        decode: Decoding,
+        beside: Beside,
+        size: tuple[int, int],
+        color: str,
+    ):
         self.denoise, self.project, self.decode, self.beside = denoise, project, decode, beside
         self.size, self.color, self.index = size, color, 0
         self.images: list[Tensor] = []  # enlarged frames that have not come out yet

@@ -1,7 +1,7 @@
 """How a frame size fits into the memory there is: whole frames as long as anything allows, tiles as the last resort.
 
-Tiles are the one saving that is seen in the picture, so they come after fewer remembered slots, after slots in 8 bits and after slots in
-the computer's memory.
+Tiles are the one saving that is seen in the picture, so they come after fewer remembered slots, after slots
+in 8 bits and after slots in the computer's memory.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ class Plan:
 
     def line(self, height: int, width: int, free: int | None) -> str:
         """The plan in one line."""
-        place = {"device": "on the device", "int8": "in 8 bits", "cpu": "in the computer's memory"}[self.store]
+        place = {"device": "on the device", "int8": "in 8 bits", "cpu": "in the computer's memory"}[
+            self.store
+        ]
         frames = f"tiles of {self.tile} pixels" if self.tile else "whole frames"
         there = "" if free is None else f" of {free / 2**30:.1f}"
         return f"FlashVSR at {width}x{height}: {frames}, {self.kept} slots {place}, {self.bytes / 2**30:.1f}{there} GiB beside the networks"
@@ -83,7 +85,14 @@ def needed(work: Work, store: str, kept: int, tile: int) -> int:
     projected = height * width // TOKEN**2 * PROJECTOR * size
     together = 1 if height * width > LARGE or work.decoder == "full" else 2
     decoded = height * width * DECODER[work.decoder] * size * together
-    return len(areas) * stored + working + ATTENTION + blocks + max(projected, decoded) + height * width * PICTURES
+    return (
+        len(areas) * stored
+        + working
+        + ATTENTION
+        + blocks
+        + max(projected, decoded)
+        + height * width * PICTURES
+    )
 
 
 def regions(height: int, width: int, tile: int) -> list[tuple[int, int, int, int]]:

@@ -1,6 +1,7 @@
 """One shot through FlashVSR, chunk by chunk: 25 frames first, then 8 at a time; 21 and then 8 come out.
 
-Latent frame t is told of frames 4 t + 1 ... 4 t + 4 and decodes to frames 4 t - 3 ... 4 t, so the network looks four frames ahead.
+Latent frame t is told of frames 4 t + 1 ... 4 t + 4 and decodes to frames 4 t - 3 ... 4 t, so the network
+looks four frames ahead.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from torch import Tensor, nn
 
 from .plan import LARGE, MULTIPLE
 
-BEGIN, STEP, AHEAD = 25, 8, 4  # frames of a shot's first chunk, of every later one, and those seen before they come out
+# frames of a shot's first chunk, of every later one, and those seen before they come out
+BEGIN, STEP, AHEAD = 25, 8, 4
 LATENTS = 2  # latent frames that are decoded together
 
 
@@ -119,7 +121,11 @@ def enlarge(frames: Tensor, height: int, width: int, device: torch.device) -> Te
     if images.shape[-2:] == (height, width):
         return images
     home = torch.device("cpu") if device.type == "mps" else device  # which lacks the antialiased kernel
-    return F.interpolate(images.to(home), (height, width), mode="bicubic", antialias=True).clamp_(0, 1).to(device)
+    return (
+        F.interpolate(images.to(home), (height, width), mode="bicubic", antialias=True)
+        .clamp_(0, 1)
+        .to(device)
+    )
 
 
 def padded(images: Tensor) -> Tensor:

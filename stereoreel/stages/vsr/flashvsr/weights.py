@@ -1,7 +1,8 @@
 """FlashVSR's files: official ones, re-packs of them, and the refusal of a mixed set.
 
-Versions 1 and 1.1 have the same tensor names and shapes, but each projector has its own rule of time and each transformer its own projector:
-a mixed set runs and gives ghosts. So files are told apart by their hashes where those are known, and by the folder they lie in.
+Versions 1 and 1.1 have the same tensor names and shapes, but each projector has its own rule of time and each
+transformer its own projector: a mixed set runs and gives ghosts. So files are told apart by their hashes
+where those are known, and by the folder they lie in.
 """
 
 from __future__ import annotations
@@ -80,11 +81,17 @@ def refuse_mixed(entry, paths: dict[str, Path], files: FileCache) -> None:
     for role, path in paths.items():
         found = version(path, known, files)
         if found not in (None, wanted):
-            raise ValueError(f"{path} is of FlashVSR {found} and {entry.name} needs {wanted}; mixed versions give ghosts, "
-                             f"so choose the other model or put the file of {wanted} in its place.")
+            raise ValueError(
+                f"{path} is of FlashVSR {found} and {entry.name} needs {wanted}; mixed versions give ghosts, "
+                f"so choose the other model or put the file of {wanted} in its place."
+            )
         part = entry.parts.get(role)
         if part and part.sha256 and path.stat().st_size == part.bytes and digest(path, files) != part.sha256:
-            log.warning("%s is not the published file; if there are ghosts, it is of another version than %s", path, entry.name)
+            log.warning(
+                "%s is not the published file; if there are ghosts, it is of another version than %s",
+                path,
+                entry.name,
+            )
 
 
 def version(path: Path, known: dict[str, dict], files: FileCache) -> str | None:
