@@ -84,7 +84,7 @@ def tensor_clip():
 @pytest.fixture(scope="module")
 def page():
     """ComfyUI's true canvas with the pack's declarations; nothing that a module's tests do there may be complained about."""
-    import browser
+    from tests.support import browser
 
     if reason := browser.missing():
         pytest.skip(reason)

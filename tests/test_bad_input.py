@@ -8,12 +8,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import tone, truncate, write_video
 
 from stereoreel.cli.main import main
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import frames
 from stereoreel.models.lazy_stage import Plan
+from tests.support.media_files import tone, truncate, write_video
 
 ROOT = Path(__file__).resolve().parents[1]
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 from torch.nn import functional
-from vsr_nets import checkpoint, footage, small
 
 from stereoreel.nets import basicvsr, spynet
 from stereoreel.nets.basicvsr import BRANCHES, Memory
+from tests.support.vsr_nets import checkpoint, footage, small
 
 PUBLISHED = {  # width, blocks and kind, tensors, parameters
     "BasicVSR++ REDS4 and Vimeo": (lambda: basicvsr.BasicVSRPlusPlus(64, 7), 274, 7_322_927),

@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import pytest
 import torch
-from media_files import moving
 
 from stereoreel.core import tensor_source
 from stereoreel.core.tensor_source import TensorSource, new_batch
+from tests.support.media_files import moving
 
 
 def all_frames(source, host, chunk=3):

@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from encoded_files import encode, gray, packets, read
-from media_files import tone, write_video
 
 from stereoreel.core.clip import Soundtrack
 from stereoreel.media.layouts import atoms
 from stereoreel.media.layouts.boxes import Stereo, marked, read_stereo, stereo_boxes, write_stereo
+from tests.support.encoded_files import encode, gray, packets, read
+from tests.support.media_files import tone, write_video
 
 SBS, TB, VR180 = Stereo("left_right"), Stereo("top_bottom"), Stereo("left_right", vr180=True)
 

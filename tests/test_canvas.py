@@ -4,11 +4,11 @@ import json
 from itertools import combinations
 from pathlib import Path
 
-import browser
 import pytest
 
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.litegraph import render
+from tests.support import browser
 
 ROOT = Path(__file__).resolve().parents[1]
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-import browser
 import pytest
 
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.node_specs import BY_ID
+from tests.support import browser
 
 ROOT = Path(__file__).resolve().parents[1]
 VSR = "app.graph._nodes.find(node => node.type === 'StereoReelVSR')"

@@ -5,13 +5,13 @@ import json
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
-import browser
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from stereoreel.media.layouts.anaglyph import dubois
+from tests.support import browser
 
 ROOT = Path(__file__).resolve().parents[1]
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))

@@ -5,9 +5,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-import scenes
 import torch
-from media_files import write_video
 from PIL import Image
 
 from stereoreel.cli.main import main
@@ -20,6 +18,8 @@ from stereoreel.stages.stereo.matching import matched
 from stereoreel.viewing import comfort
 from stereoreel.workflow.graph import Assembly
 from stereoreel.workflow.orders import api
+from tests.support import scenes
+from tests.support.media_files import write_video
 
 
 def measured(clip, host, **options):

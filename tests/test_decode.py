@@ -9,13 +9,13 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import index_of, lose, moving, ramp, spoil, tone, truncate, turn, write_video
 
 from stereoreel.core.clip import Soundtrack
 from stereoreel.media import colour
 from stereoreel.media.read.audio import read_audio
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.probe import probe
+from tests.support.media_files import index_of, lose, moving, ramp, spoil, tone, truncate, turn, write_video
 
 NTSC = Fraction(24000, 1001)
 PATCHES = np.array(

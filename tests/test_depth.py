@@ -2,34 +2,14 @@
 
 from fractions import Fraction
 
-import numpy as np
 import pytest
 import torch
-from scenes import Camera, street
 
-from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo
 from stereoreel.core.options import resolve
-from stereoreel.models.headless import Headless
 from stereoreel.stages import depth
-from stereoreel.stages.depth import builtin
-
-
-def estimate(frames: torch.Tensor, chunk: int = 4, **options) -> torch.Tensor:
-    """Depth ``[T, H, W, 1]`` of one shot, fed in chunks."""
-    stage = builtin.load(None, resolve(depth.OPTIONS, options), Headless("cpu"))
-    info = ClipInfo(frames.shape[2], frames.shape[1], Fraction(25), len(frames))
-    return torch.cat(list(stage(Shot(0, info), iter(frames.split(chunk)))))
-
-
-def ranks(values: torch.Tensor) -> np.ndarray:
-    """Ranks with ties sharing their mean."""
-    _, place, count = np.unique(values.numpy().round(6).ravel(), return_inverse=True, return_counts=True)
-    last = np.cumsum(count)
-    return (last - (count - 1) / 2)[place.ravel()]
-
-
-def rank_correlation(first: torch.Tensor, second: torch.Tensor) -> float:
-    return float(np.corrcoef(ranks(first), ranks(second))[0, 1])
+from tests.support.depth_scenes import MOVES, estimate, rank_correlation
+from tests.support.scenes import street
 
 
 def noisy_still(frames: int, height: int = 96, width: int = 160) -> torch.Tensor:
@@ -37,16 +17,6 @@ def noisy_still(frames: int, height: int = 96, width: int = 160) -> torch.Tensor
     picture = street(5, width, height).render(samples=2).image
     noise = torch.randn(frames, height, width, 3, generator=torch.Generator().manual_seed(1)) * 3 / 255
     return (picture + noise).clamp(0, 1)
-
-
-MOVES = {
-    "sideways": Camera(truck=(4.0, 0.0)),
-    "upwards": Camera(truck=(0.0, -4.0)),
-    "slantwise": Camera(truck=(-3.0, 2.0)),
-    "panning along": Camera(truck=(4.0, 0.0), pan=(2.0, 0.0)),
-    "panning against": Camera(truck=(6.0, 0.0), pan=(-4.0, 0.0)),
-    "zooming": Camera(truck=(4.0, 0.0), zoom=1.01),
-}
 
 
 @pytest.mark.parametrize("move", MOVES)

@@ -6,8 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scenes import Camera, Layer, Scene, Texture, street
-from test_depth_windows import scene as flown_past
 
 from stereoreel.analysis.depth_metrics import (
     boundary_error,
@@ -20,6 +18,8 @@ from stereoreel.analysis.depth_metrics import (
     temporal_alignment_error,
 )
 from stereoreel.stages.depth.windows import SteadyRange
+from tests.support.depth_scenes import flown_past
+from tests.support.scenes import Camera, Layer, Scene, Texture, street
 
 NARROW = np.linspace(1.05, 1.25, 10)
 

@@ -2,8 +2,6 @@
 
 import pytest
 import torch
-from lookahead import lookahead
-from test_depth_anything_net import TINY, TINY_VIDEO, as_transformers, published, random_net
 
 from stereoreel.core.clip import ClipInfo, apply
 from stereoreel.core.options import resolve
@@ -12,6 +10,8 @@ from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.depth import OPTIONS
 from stereoreel.stages.depth.depth_anything import DepthAnything
+from tests.support.depth_nets import TINY, TINY_VIDEO, as_transformers, published, random_net
+from tests.support.lookahead import lookahead
 
 CPU = torch.device("cpu")
 FAST = {"resolution": "native", "precision": "fp32"}

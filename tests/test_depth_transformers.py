@@ -9,11 +9,11 @@ from fractions import Fraction
 
 import pytest
 import torch
-from weights_shop import TINY
 
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.models import catalog
 from stereoreel.stages.depth import transformers as loader
+from tests.support.weights_shop import TINY
 
 FRAMES = torch.rand(11, 44, 90, 3, generator=torch.Generator().manual_seed(3))
 INFO = ClipInfo(90, 44, Fraction(25), len(FRAMES))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from stereoreel.nets.depth_anything import DepthAnything, Family
 from stereoreel.stages.depth.windows import AHEAD, SteadyRange, align, fit, stream
+from tests.support.depth_scenes import flown_past
 
 TINY_VIDEO = Family(64, 4, 128, False, 37, 32, (16, 32, 32, 64), 32, 32, (0, 1, 2, 3))
 KEY_FRAMES = [0, 12, 24, 25, 26, 27, 28, 29, 30, 31]
@@ -176,21 +177,6 @@ def test_alignment_ignores_a_third_of_the_picture():
     assert scale.item() == pytest.approx(1.07, abs=1e-4) and shift.item() == pytest.approx(0.1, abs=1e-4)
 
 
-def scene(size, count=60, height=90, width=160):
-    """Raw depth ``[T, H, W]`` with a scale and shift of its own per frame, and something near that crosses in five frames."""
-    random = torch.Generator().manual_seed(1)
-    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    still = 0.2 + 0.5 * y + 0.2 * ((x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.05)
-    frames = []
-    for time in range(count):
-        depth = still.clone()
-        if 20 <= time < 25:
-            depth[10 : 10 + size[0], 24 * (time - 20) : 24 * (time - 20) + size[1]] = 3.0
-        scale, shift = (1 + 0.02 * torch.randn(2, generator=random)).tolist()
-        frames.append(depth * scale + shift - 1)
-    return torch.stack(frames)
-
-
 def parallax_steps(depth):
     """The largest change from one frame to the next, in pixels, of places that nothing crosses; 2 % divergence at 1920."""
     return ((depth[1:] - depth[:-1]).abs()[:, 82:] * 0.02 * 1920).max().item()
@@ -200,14 +186,14 @@ def parallax_steps(depth):
     "size", [(6, 8), (40, 40), (70, 60)], ids=["particle", "bird", "a third of the picture"]
 )
 def test_what_flies_past_does_not_move_the_scene(size):
-    raw = scene(size)
+    raw = flown_past(size)
     least, most = raw.flatten(1).min(1).values[:, None, None], raw.flatten(1).max(1).values[:, None, None]
     assert parallax_steps((raw - least) / (most - least)) > 10  # what most tools do
     assert parallax_steps(SteadyRange()(raw)) < 0.2
 
 
 def test_the_range_follows_a_scene_that_stays_changed():
-    raw = torch.cat([scene((0, 0), 30), 3 * scene((0, 0), 1).expand(900, -1, -1)])
+    raw = torch.cat([flown_past((0, 0), 30), 3 * flown_past((0, 0), 1).expand(900, -1, -1)])
     steady = SteadyRange(aligned=True)(raw)
     assert steady[40].min() >= 0 and steady[40].max() == 1
     assert steady[-1].quantile(0.9) < 1 and steady[-1].quantile(0.1) < 0.2

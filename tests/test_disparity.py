@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scenes import Camera, Layer, Scene, Texture
 from torch import Tensor
 
 from stereoreel.analysis.metrics import psnr
@@ -16,6 +15,7 @@ from stereoreel.image.flow import flow, grayscale
 from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate.projection import compose, measure, project
+from tests.support.scenes import Camera, Layer, Scene, Texture
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 EYES = (-0.5, 0.5)

@@ -7,13 +7,13 @@ import threading
 from dataclasses import replace
 
 import pytest
-from weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
 from stereoreel.cli.main import main
 from stereoreel.cli.progress import ByteBar
 from stereoreel.models import catalog, download
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import orders
+from tests.support.weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
 
 
 @pytest.fixture(autouse=True)

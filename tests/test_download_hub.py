@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from weights_shop import CONTENTS, names, serving
+
+from tests.support.weights_shop import CONTENTS, names, serving
 
 ROOT = Path(__file__).resolve().parents[1]
 HUB_PATH = "/owner/repo/resolve/v1.0/folder/net.pth"

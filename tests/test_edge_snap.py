@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import pytest
-import scenes
 import torch
 import torch.nn.functional as F
 
@@ -16,6 +15,7 @@ from stereoreel.image.edge_snap import snap
 from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin
+from tests.support import scenes
 
 HEIGHT, WIDTH, LOW = 540, 960, 259  # the ratio of 1080 lines to the 518 that networks see
 

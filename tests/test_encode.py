@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import torch
 from av.video.format import VideoFormat
-from encoded_files import encode, gray, read, settings
-from media_files import moving
 
 from stereoreel.core.clip import ClipInfo, Soundtrack
 from stereoreel.media.write.encode import Writer, output_size
 from stereoreel.media.write.options import extension, preset
 from stereoreel.media.write.presets import presets
+from tests.support.encoded_files import encode, gray, read, settings
+from tests.support.media_files import moving
 
 # those for films, not for previews
 FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)

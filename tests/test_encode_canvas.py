@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from encoded_files import encode
 
 from stereoreel.workflow import graph as workflow
+from tests.support.encoded_files import encode
 
 WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
 TYPES = {".webp": "image/webp", ".mp4": "video/mp4", ".mov": "video/quicktime"}

@@ -6,8 +6,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from encoded_files import encode, read, settings
-from media_files import to_yuv, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Color, Light
 from stereoreel.media.colour import KNOWS_2020
@@ -17,6 +15,8 @@ from stereoreel.media.write.picture import Pictures
 from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
+from tests.support.encoded_files import encode, read, settings
+from tests.support.media_files import to_yuv, write_video
 
 # those for films, not for previews
 FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)

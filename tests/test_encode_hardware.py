@@ -10,7 +10,6 @@ import av.error
 import numpy as np
 import pytest
 import torch
-from encoded_files import encode, gray, packets, read, settings
 
 from stereoreel.core.clip import ClipInfo, Samples
 from stereoreel.media.read.clock import Clock
@@ -19,6 +18,7 @@ from stereoreel.media.write.codec import Rate, codec_options, configure
 from stereoreel.media.write.options import preset
 from stereoreel.media.write.picture import Pictures
 from stereoreel.media.write.presets import Preset, Quality, presets
+from tests.support.encoded_files import encode, gray, packets, read, settings
 
 ENTRIES = [(name, entry) for name, software in presets().items() for entry in software.hardware]
 HERE = [(name, entry) for name, entry in ENTRIES if entry.codec in av.codecs_available]

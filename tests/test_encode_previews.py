@@ -8,9 +8,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from encoded_files import encode, gray, packets, read, settings
-from hearing import Hearing
-from media_files import ramp, tone, write_video
 from PIL import Image, ImageSequence
 
 from stereoreel.core.clip import ClipInfo, Soundtrack, apply
@@ -20,6 +17,9 @@ from stereoreel.media.write.encode import Writer, output_size
 from stereoreel.media.write.options import extension
 from stereoreel.media.write.render import free_path, write
 from stereoreel.media.write.request import RenderRequest
+from tests.support.encoded_files import encode, gray, packets, read, settings
+from tests.support.hearing import Hearing
+from tests.support.media_files import ramp, tone, write_video
 
 PREVIEWS = ("webp", "gif")
 TICK = {"webp": 1, "gif": 10}  # milliseconds that the format counts in

@@ -6,9 +6,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from encoded_files import packets, read, settings
-from hearing import Hearing
-from media_files import moving, tone, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Samples, Soundtrack, apply
 from stereoreel.core.transforms import Split
@@ -17,6 +14,9 @@ from stereoreel.media.write.options import extension
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.media.write.sized import SizedWriter
+from tests.support.encoded_files import packets, read, settings
+from tests.support.hearing import Hearing
+from tests.support.media_files import moving, tone, write_video
 
 
 @pytest.fixture

@@ -5,14 +5,14 @@ import os
 import av
 import pytest
 import torch
-from encoded_files import encode, packets, read, settings
-from hearing import Hearing
 
 from stereoreel.core.clip import Samples, apply
 from stereoreel.core.transforms import Split
 from stereoreel.media.layouts.layout import file_tag
 from stereoreel.media.write.render import free_path, write
 from stereoreel.media.write.request import RenderRequest
+from tests.support.encoded_files import encode, packets, read, settings
+from tests.support.hearing import Hearing
 
 
 @pytest.mark.parametrize(

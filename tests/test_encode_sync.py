@@ -6,11 +6,11 @@ import av
 import numpy as np
 import pytest
 import torch
-from encoded_files import settings
 
 from stereoreel.core.clip import ClipInfo, Samples, Soundtrack
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.options import extension
+from tests.support.encoded_files import settings
 
 FRAMES, RATE, HERTZ = 10_000, Fraction(24000, 1001), 8000
 FLASHES = (1, 2500, 5000, 7500, 9990)

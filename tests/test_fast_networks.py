@@ -3,10 +3,10 @@
 import pytest
 import spandrel
 import torch
-from image_nets import Compact, RRDBNet, random_net
 from torch import nn
 
 from stereoreel.stages.upscale import fast_networks, winograd
+from tests.support.image_nets import Compact, RRDBNet, random_net
 
 
 def plain(kind: type, **sizes) -> nn.Module:

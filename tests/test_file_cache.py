@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from media_files import moving, write_video
 
 from stereoreel.core.clip import Clip
 from stereoreel.core.file_cache import FileCache
@@ -14,6 +13,7 @@ from stereoreel.film import cuts
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.headless import Headless
 from stereoreel.models.intact import digest
+from tests.support.media_files import moving, write_video
 
 
 class Reader:

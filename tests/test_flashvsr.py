@@ -2,11 +2,9 @@
 
 from fractions import Fraction
 
-import flashvsr_nets as tiny
 import pytest
 import torch
 import torch.nn.functional as F
-from lookahead import lookahead
 
 from stereoreel.core.clip import ClipInfo, Shot, apply
 from stereoreel.core.options import resolve
@@ -17,6 +15,8 @@ from stereoreel.nets import flashvsr_decoder
 from stereoreel.stages.vsr import OPTIONS, describe
 from stereoreel.stages.vsr.flashvsr import FlashVSR, plan, stream
 from stereoreel.stages.vsr.flashvsr.denoise import Denoiser
+from tests.support import flashvsr_nets as tiny
+from tests.support.lookahead import lookahead
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

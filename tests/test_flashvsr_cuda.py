@@ -6,8 +6,6 @@ from collections import Counter
 from fractions import Fraction
 from types import SimpleNamespace
 
-import cuda_stand_in as cuda
-import flashvsr_nets as tiny
 import pytest
 import torch
 
@@ -17,6 +15,8 @@ from stereoreel.nets import flashvsr, flashvsr_decoder, wan_vae
 from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.flashvsr import FlashVSR, attention, plan
 from stereoreel.stages.vsr.flashvsr.denoise import Denoiser
+from tests.support import cuda_stand_in as cuda
+from tests.support import flashvsr_nets as tiny
 
 # frames of a shot as they come: with the end that is repeated three chunks are made of them, and two
 LONG, SHORT = (25, 8), (25, 1)

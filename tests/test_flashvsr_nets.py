@@ -3,12 +3,12 @@
 import hashlib
 import math
 
-import flashvsr_nets as tiny
 import pytest
 import torch
 import torch.nn.functional as F
 
 from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector, wan_vae
+from tests.support import flashvsr_nets as tiny
 
 
 def table(net):

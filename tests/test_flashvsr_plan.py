@@ -3,7 +3,6 @@
 import hashlib
 from types import SimpleNamespace
 
-import flashvsr_nets as tiny
 import pytest
 import torch
 
@@ -15,6 +14,7 @@ from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.flashvsr import FlashVSR, load, plan
 from stereoreel.stages.vsr.flashvsr import color as colors
 from stereoreel.stages.vsr.flashvsr import weights as files
+from tests.support import flashvsr_nets as tiny
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

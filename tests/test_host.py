@@ -23,22 +23,21 @@ if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
 import av
-import browser
-import flashvsr_nets
 import numpy as np
 import requests
 import torch
-from comfy_server import ROOT as PACK
-from comfy_server import comfy, follow
-from image_nets import RRDBNet, random_net
-from media_files import write_video
-from object_info import CORE, object_info
 from PIL import Image
-from test_depth_anything_net import TINY_VIDEO, published
-from test_depth_anything_net import random_net as random_net_of_depth
 
 from stereoreel.nets import rife
 from stereoreel.workflow.orders import BUNDLED
+from tests.support import browser, flashvsr_nets
+from tests.support.comfy_server import ROOT as PACK
+from tests.support.comfy_server import comfy, follow
+from tests.support.depth_nets import TINY_VIDEO, published
+from tests.support.depth_nets import random_net as random_net_of_depth
+from tests.support.image_nets import RRDBNet, random_net
+from tests.support.media_files import write_video
+from tests.support.object_info import CORE, object_info
 
 USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes whose files are the user's
 FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films

@@ -3,19 +3,19 @@
 from fractions import Fraction
 from itertools import cycle
 
-import flashvsr_nets
 import pytest
 import torch
-from image_nets import Compact, RRDBNet, random_net, save
-from test_laws import scene
-from test_rife import network as rife
-from vsr_nets import checkpoint, small
 
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import pull
 from stereoreel.live import Session
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
+from tests.support import flashvsr_nets
+from tests.support.image_nets import Compact, RRDBNet, random_net, save
+from tests.support.moving_texture import scene
+from tests.support.rife_nets import network as rife
+from tests.support.vsr_nets import checkpoint, small
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

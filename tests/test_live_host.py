@@ -17,12 +17,12 @@ if not os.environ.get("COMFYUI"):
 import numpy as np
 import requests
 import torch
-from comfy_server import ROOT, comfy
-from image_nets import RRDBNet, random_net, save
 from PIL import Image
-from test_laws import scene
 
 from stereoreel.workflow.node_specs import BY_ID
+from tests.support.comfy_server import ROOT, comfy
+from tests.support.image_nets import RRDBNet, random_net, save
+from tests.support.moving_texture import scene
 
 PROMPTS = 60
 
@@ -31,7 +31,7 @@ PROMPTS = 60
 def server(tmp_path_factory):
     base = tmp_path_factory.mktemp("comfy")
     (base / "custom_nodes").mkdir()
-    shutil.copy(ROOT / "tests" / "frame_nodes.py", base / "custom_nodes")
+    shutil.copy(ROOT / "tests" / "support" / "frame_nodes.py", base / "custom_nodes")
     with comfy(Path(os.environ["COMFYUI"]).resolve(), base) as running:
         pictures = np.random.default_rng(0).integers(0, 255, (48, 64, 3), np.uint8)
         Image.fromarray(pictures).save(base / "input" / "example.png")

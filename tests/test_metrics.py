@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from scenes import Camera, street
 
 from stereoreel.analysis.metrics import (
     flicker,
@@ -19,6 +18,7 @@ from stereoreel.analysis.metrics import (
     warping_error,
 )
 from stereoreel.image.resize import resize
+from tests.support.scenes import Camera, street
 
 
 def random(*shape: int, seed: int = 3) -> torch.Tensor:

@@ -7,10 +7,10 @@ import av
 import numpy as np
 import pytest
 import torch
-from encoded_files import alike, encode, gray, heard, packets
-from media_files import ramp, tone, write_video
 
 from stereoreel.core.clip import Samples, Soundtrack
+from tests.support.encoded_files import alike, encode, gray, heard, packets
+from tests.support.media_files import ramp, tone, write_video
 
 
 def film(path, audio, frames=50, **more):

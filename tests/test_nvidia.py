@@ -6,7 +6,6 @@ from enum import IntEnum
 from fractions import Fraction
 from types import SimpleNamespace
 
-import nvvfx_stand_in
 import pytest
 import torch
 
@@ -19,6 +18,7 @@ from stereoreel.stages.interpolate import OPTIONS as TIMES
 from stereoreel.stages.interpolate import nvidia as generation
 from stereoreel.stages.vsr import LEVELS, OPTIONS, describe
 from stereoreel.stages.vsr import nvidia as resolution
+from tests.support import nvvfx_stand_in
 
 ENTRY = SimpleNamespace()
 REAL = Headless()

@@ -8,8 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from image_nets import RRDBNet, random_net, save
-from media_files import write_video
 from PIL import Image
 
 from stereoreel.analysis.metrics import gradient_energy
@@ -39,6 +37,8 @@ from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.orders import COMPARED
+from tests.support.image_nets import RRDBNet, random_net, save
+from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILTIN = {f"{kind}_model": "builtin" for kind in ("vsr", "upscale", "interpolate", "depth")}

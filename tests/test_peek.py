@@ -5,8 +5,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from counting import Counting
-from media_files import write_video
 
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.excerpt import peek, spread
@@ -17,6 +15,8 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.viewing.preview import looks, save
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
+from tests.support.counting import Counting
+from tests.support.media_files import write_video
 
 
 def plan(kind, **given) -> Plan:

@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from weights_shop import TINY
 
 from stereoreel.cli.main import main
 from stereoreel.models import catalog, policy
 from stereoreel.models.headless import Headless
 from stereoreel.models.machine import Machine, described, unmet
+from tests.support.weights_shop import TINY
 
 GB = 10**9
 TRITON = {"triton": "3.4.0"}

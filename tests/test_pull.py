@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from counting import Counting
 
 from stereoreel.core.clip import Clip, Soundtrack, apply
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, SideBySide, Split, Trim, Uncut
+from tests.support.counting import Counting
 
 
 class Late(Counting):

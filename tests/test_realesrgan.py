@@ -7,8 +7,6 @@ from itertools import cycle
 import pytest
 import torch
 import torch.nn.functional as F
-from image_nets import Compact, RRDBNet, random_net, save
-from lookahead import lookahead
 
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
@@ -20,6 +18,8 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.upscale import OPTIONS, spandrel
 from stereoreel.stages.upscale.network import ImageNetwork, read
 from stereoreel.stages.upscale.work import Budget, Work
+from tests.support.image_nets import Compact, RRDBNet, random_net, save
+from tests.support.lookahead import lookahead
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -4,7 +4,6 @@ from fractions import Fraction
 
 import pytest
 import torch
-from scenes import Camera, Layer, Scene, Texture
 
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
@@ -15,19 +14,10 @@ from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.rife import RifeNetwork
 from stereoreel.stages.interpolate.stage import InterpolationStage
+from tests.support.rife_nets import network
+from tests.support.scenes import Camera, Layer, Scene, Texture
 
 SIZE = (44, 70)  # divides by nothing
-
-
-def network(names="4.15.lite", seed=0):
-    """Random weights whose flows are several pixels."""
-    torch.manual_seed(seed)
-    family = next(one for one in rife.FAMILIES if names in one.names.split(", "))
-    net = rife.RIFE(family).eval()
-    with torch.no_grad():
-        for index in range(len(family.channels)):
-            getattr(net, f"block{index}").lastconv[0].weight.mul_(2)
-    return net
 
 
 @pytest.fixture

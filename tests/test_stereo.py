@@ -4,7 +4,6 @@ from fractions import Fraction
 from functools import lru_cache
 
 import pytest
-import scenes
 import torch
 import torch.nn.functional as F
 
@@ -16,6 +15,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 from stereoreel.stages.stereo.parallax import ScreenPlane
+from tests.support import scenes
 
 
 @pytest.fixture(scope="module", autouse=True, params=["torch", "numba"])

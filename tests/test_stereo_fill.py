@@ -4,7 +4,6 @@ from fractions import Fraction
 
 import pytest
 import torch
-from scenes import Camera, Layer, Scene, Texture, street
 
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
@@ -13,6 +12,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin
 from stereoreel.stages.stereo.temporal import REACH
+from tests.support.scenes import Camera, Layer, Scene, Texture, street
 
 WIDTH, HEIGHT = 320, 180
 

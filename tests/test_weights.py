@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from torch import nn
-from weights_shop import MODEL, TINY, names, publish, whole
 
 from stereoreel.cli.main import main
 from stereoreel.core.clip import Clip, ClipInfo, apply
@@ -21,6 +20,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan, plans
 from stereoreel.models.weights import File, read
 from stereoreel.workflow import orders
+from tests.support.weights_shop import MODEL, TINY, names, publish, whole
 
 
 @pytest.fixture(autouse=True)

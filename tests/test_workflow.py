@@ -12,7 +12,6 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from media_files import write_video
 from PIL import Image
 
 from stereoreel.cli.interrupt import CtrlC
@@ -20,6 +19,7 @@ from stereoreel.cli.main import main
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
 from stereoreel.workflow.node_specs import NODES
+from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[1]
 API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}

@@ -9,8 +9,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from counting import Counting
-from media_files import moving, write_video
 
 from stereoreel.analysis.advisor.cost import predict
 from stereoreel.analysis.advisor.excerpts import spans
@@ -26,6 +24,8 @@ from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.workflow.graph import Output
+from tests.support.counting import Counting
+from tests.support.media_files import moving, write_video
 
 
 def job(clip, depth=None, **settings):

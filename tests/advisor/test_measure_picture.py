@@ -4,8 +4,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import write_video
-from scenes import Camera, street
 
 from stereoreel.analysis.advisor.blocks import STRONG
 from stereoreel.analysis.advisor.measure import measure
@@ -14,6 +12,8 @@ from stereoreel.analysis.advisor.windows import places as places_of
 from stereoreel.core.clip import Clip
 from stereoreel.image.resize import resize
 from stereoreel.media.read.decode import FileSource
+from tests.support.media_files import write_video
+from tests.support.scenes import Camera, street
 
 
 def footage(real_clip, count=1, half=False):

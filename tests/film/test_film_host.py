@@ -12,8 +12,9 @@ if not os.environ.get("COMFYUI"):
 
 import requests
 import websocket
-from comfy_server import comfy, follow
-from films import SHOTS, facts, graph, run, source
+
+from tests.support.comfy_server import comfy, follow
+from tests.support.films import SHOTS, facts, graph, run, source
 
 FRAMES = 2 * sum(SHOTS) * 12
 

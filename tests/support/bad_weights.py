@@ -11,7 +11,8 @@ import zipfile
 from collections import OrderedDict
 
 import torch
-from weights_shop import safetensors, whole
+
+from tests.support.weights_shop import safetensors, whole
 
 
 class Harmful:

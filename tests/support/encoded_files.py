@@ -6,13 +6,13 @@ import av
 import numpy as np
 import torch
 from av.video.reformatter import VideoReformatter
-from media_files import ramp
 
 from stereoreel.core.clip import ClipInfo, Color
 from stereoreel.core.options import resolve
 from stereoreel.media import colour
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.options import OPTIONS, extension
+from tests.support.media_files import ramp
 
 BT709 = Color()
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from object_info import object_info
+
+from tests.support.object_info import object_info
 
 FLAGS = [
     "--no-sandbox",
@@ -35,7 +36,7 @@ for (const level of ['debug', 'log', 'info', 'warn', 'error'])
 window.addEventListener('error', event => complain(`${event.message} ${event.filename}`))
 window.addEventListener('unhandledrejection', event => complain(String(event.reason?.stack ?? event.reason)))
 """
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 WEB, SERVED = ROOT / "web", "/extensions/stereo-reel/"
 
 

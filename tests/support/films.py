@@ -1,18 +1,19 @@
 """Small films, with all that goes with one, and everything that can be told of a file."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-from hearing import Hearing
-from media_files import tone, write_video
 
-from stereoreel.film import CLAIM, FilmSettings, film
+from stereoreel.film import CLAIM, FilmSettings, film, job_folder
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
+from tests.support.hearing import Hearing
+from tests.support.media_files import tone, write_video
 
 SHOTS = (10, 4, 12, 7, 9)  # frames
 CUTS = "10, 14, 26, 33"
@@ -109,3 +110,9 @@ def facts(path: Path) -> dict:
             if packet.stream.type != "video" and packet.size
         ]
     return told
+
+
+def hashes(path) -> list[str]:
+    """The frames of a finished job, before they were encoded."""
+    records = sorted(job_folder(path).glob("*/units/*.json"))
+    return [one for record in records for one in json.loads(record.read_text())["frames"][0]]
