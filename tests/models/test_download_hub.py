@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.weights_shop import CONTENTS, names, serving
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 HUB_PATH = "/owner/repo/resolve/v1.0/folder/net.pth"
 FETCH = """
 import json, sys
