@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 from stereoreel.stages.stereo import gaps, warp
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 SIZES = [(1, 1), (3, 2), (40, 7), (12, 1000), (90, 333)]
 
 
