@@ -10,7 +10,7 @@ from stereoreel.cli.main import main
 from stereoreel.media.read.probe import probe
 from stereoreel.workflow import orders
 
-API = Path(__file__).resolve().parents[1] / "workflows" / "api"
+API = Path(__file__).resolve().parents[2] / "workflows" / "api"
 SIDE = 192  # pixels, so that all orders run on all frames in a minute or two
 
 
