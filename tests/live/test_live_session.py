@@ -17,7 +17,7 @@ from stereoreel.models.lazy_stage import Plan
 from tests.support.image_nets import Compact, random_net, save
 from tests.support.moving_texture import scene
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 FUSION, LANCZOS = Plan("vsr", {"model": "builtin"}, "VSR"), Plan("upscale", {"model": "builtin"}, "Upscale")
 
 
