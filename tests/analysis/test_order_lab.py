@@ -40,7 +40,7 @@ from stereoreel.workflow.orders import COMPARED
 from tests.support.image_nets import RRDBNet, random_net, save
 from tests.support.media_files import write_video
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BUILTIN = {f"{kind}_model": "builtin" for kind in ("vsr", "upscale", "interpolate", "depth")}
 
 

@@ -24,7 +24,7 @@ from stereoreel.workflow.orders import BY_KIND, COMPARED
 
 # Not by its folder on sys.path: names of other benchmarks are those of packages.
 BENCHMARK = spec_from_file_location(
-    "benchmark_of_orders", Path(__file__).resolve().parents[1] / "benchmarks" / "orders.py"
+    "benchmark_of_orders", Path(__file__).resolve().parents[2] / "benchmarks" / "orders.py"
 )
 orders = sys.modules[BENCHMARK.name] = module_from_spec(BENCHMARK)
 BENCHMARK.loader.exec_module(orders)
