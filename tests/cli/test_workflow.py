@@ -21,7 +21,7 @@ from stereoreel.workflow import orders
 from stereoreel.workflow.node_specs import NODES
 from tests.support.media_files import write_video
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}
 DEFAULT = str(API["default"])
 
