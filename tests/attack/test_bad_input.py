@@ -15,7 +15,7 @@ from stereoreel.core.pull import frames
 from stereoreel.models.lazy_stage import Plan
 from tests.support.media_files import tone, truncate, write_video
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
 
 
