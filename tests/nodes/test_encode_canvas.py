@@ -10,7 +10,7 @@ import torch
 from stereoreel.workflow import graph as workflow
 from tests.support.encoded_files import encode
 
-WORKFLOWS = Path(__file__).resolve().parents[1] / "workflows"
+WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 TYPES = {".webp": "image/webp", ".mp4": "video/mp4", ".mov": "video/quicktime"}
 DROP = """async ([data, name, type]) => {
     app.graph.clear()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 API = {
     file.stem: json.loads(file.read_text(encoding="utf-8"))
     for file in sorted((ROOT / "workflows" / "api").glob("*.json"))

@@ -9,7 +9,7 @@ from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support import browser
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 VSR = "app.graph._nodes.find(node => node.type === 'StereoReelVSR')"
 VISIBLE = f"() => {{ const node = {VSR}; return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name) }}"
 PLAIN = [option.name for option in BY_ID["StereoReelVSR"].options if not option.advanced]

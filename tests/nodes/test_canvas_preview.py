@@ -13,7 +13,7 @@ from PIL import Image
 from stereoreel.media.layouts.anaglyph import dubois
 from tests.support import browser
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
 WIDTH, HEIGHT, BAR = 96, 64, slice(40, 48)
 FLAT = {"left": (200, 60, 30), "right": (40, 120, 220), "depth": (252, 255, 164)}

@@ -10,7 +10,7 @@ from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.litegraph import render
 from tests.support import browser
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 API = sorted((ROOT / "workflows" / "api").glob("*.json"))
 
 pytestmark = pytest.mark.canvas
