@@ -27,7 +27,7 @@ from typing import NamedTuple
 import av
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 CLIP = ROOT.parent / "shared" / "clips" / "bigbuckbunny.mp4"  # 720p
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
@@ -85,7 +85,7 @@ class Press(NamedTuple):
 
 def sources(folder: Path) -> None:
     """Write what the phases work on: a long film, two workflows, a large network, a huge file of weights."""
-    from image_nets import RRDBNet, random_net, save
+    from tests.support.image_nets import RRDBNet, random_net, save
 
     looped(CLIP, folder / "long.mp4", 300)
     extract = {"class_type": "StereoReelExtract", "inputs": {"video": str(CLIP), "cuts": False}}

@@ -31,19 +31,16 @@ from pathlib import Path
 from timeit import repeat
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
-import scenes
 import torch.nn.functional as F
 from interpolate import peak
 from PIL import Image
-from test_depth_anything_net import PUBLISHED, random_net
-from test_depth_windows import scene as flown_past
 
 from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.analysis.metrics import psnr
@@ -56,6 +53,9 @@ from stereoreel.stages import depth, stereo
 from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage
 from stereoreel.stages.depth.windows import SteadyRange
 from stereoreel.stages.stereo import builtin
+from tests.support import scenes
+from tests.support.depth_nets import PUBLISHED, random_net
+from tests.support.depth_scenes import flown_past
 
 MODELS = {name.replace(" ", "-"): name for name in PUBLISHED}
 PUBLISHED_MS = {"video small": 7.5, "video large": 14.0}  # a frame, on an A100 in fp16, 32 at once, 518x518

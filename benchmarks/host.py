@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from comfy_server import ROOT, comfy
+from tests.support.comfy_server import ROOT, comfy
 
 
 def ours(video: str, number: int) -> dict:

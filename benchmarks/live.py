@@ -19,17 +19,16 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
-from image_nets import Compact, RRDBNet, random_net, save
-
 from stereoreel.live import Upscaler
 from stereoreel.models.headless import Headless
+from tests.support.image_nets import Compact, RRDBNet, random_net, save
 
 NETS = {
     "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),

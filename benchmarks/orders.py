@@ -25,7 +25,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
@@ -33,9 +33,6 @@ passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 import cv2
-from image_nets import Compact, RRDBNet
-from scenes import Camera, street
-from test_depth_anything_net import PUBLISHED, on_meta
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.order_study.cells import Plan, Row, cells, resizing
@@ -56,6 +53,9 @@ from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.nets.rife import FAMILIES, RIFE
 from stereoreel.sample import clip as sample
+from tests.support.depth_nets import PUBLISHED, on_meta
+from tests.support.image_nets import Compact, RRDBNet
+from tests.support.scenes import Camera, street
 
 SIDE = 512  # of the pictures that operations are counted on
 SCORES = {

@@ -13,19 +13,17 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
-import test_depth
-import test_vsr
-from scenes import street
-
 from stereoreel.analysis.metrics import psnr
 from stereoreel.models.headless import Headless
+from tests.support import depth_scenes, vsr_scenes
+from tests.support.scenes import street
 
 SEEDS = range(11, 19)  # not those that constants were chosen on
 SIGMAS = (10, 4, 0)  # of the noise, in levels of 255
@@ -35,18 +33,20 @@ def vsr(moves: list[str]) -> dict:
     """Gain over frame-by-frame Lanczos in dB by move and noise, the part of the flicker that stays, and seconds per frame of both."""
     host, gains, seconds = Headless("cpu"), {}, {"vsr": [], "lanczos": []}
     for move in moves:
-        truth = test_vsr.large(move)
+        truth = vsr_scenes.large(move)
         for sigma in SIGMAS:
-            frames = test_vsr.noisy(test_vsr.small(move), sigma / 255) if sigma else test_vsr.small(move)
+            frames = (
+                vsr_scenes.noisy(vsr_scenes.small(move), sigma / 255) if sigma else vsr_scenes.small(move)
+            )
             begin = time.perf_counter()
-            better = test_vsr.enhanced(frames, host)
+            better = vsr_scenes.enhanced(frames, host)
             middle = time.perf_counter()
-            plain = test_vsr.lanczos(frames)
+            plain = vsr_scenes.lanczos(frames)
             seconds["lanczos"].append((time.perf_counter() - middle) / len(frames))
             seconds["vsr"].append((middle - begin) / len(frames))
             gains.setdefault(move, {})[sigma] = round(psnr(better, truth) - psnr(plain, truth), 2)
-    still = test_vsr.noisy(test_vsr.small("still"))
-    flicker = float(test_vsr.enhanced(still, host).std(0).mean() / test_vsr.lanczos(still).std(0).mean())
+    still = vsr_scenes.noisy(vsr_scenes.small("still"))
+    flicker = float(vsr_scenes.enhanced(still, host).std(0).mean() / vsr_scenes.lanczos(still).std(0).mean())
     return {
         "gain_db": gains,
         "flicker": round(flicker, 2),
@@ -60,12 +60,12 @@ def depth(seeds: list[int], moves: list[str]) -> dict:
     for move in moves:
         found = []
         for seed in seeds:
-            frames, truth = street(seed, 320, 192, camera=test_depth.MOVES[move]).clip(10)
+            frames, truth = street(seed, 320, 192, camera=depth_scenes.MOVES[move]).clip(10)
             begin = time.perf_counter()
-            estimate = test_depth.estimate(frames)
+            estimate = depth_scenes.estimate(frames)
             seconds.append((time.perf_counter() - begin) / len(frames))
             found.append(
-                statistics.mean(test_depth.rank_correlation(estimate[at], truth[at]) for at in (0, 4, 9))
+                statistics.mean(depth_scenes.rank_correlation(estimate[at], truth[at]) for at in (0, 4, 9))
             )
         rows[move] = {"mean": round(statistics.mean(found), 3), "worst": round(min(found), 3)}
     return {"rank_correlation": rows, "seconds_median": statistics.median(seconds)}
@@ -80,7 +80,7 @@ def main() -> None:
     options = parser.parse_args()
     count = 2 if options.quick else None
     torch.set_grad_enabled(False)
-    upscaling = vsr(list(test_vsr.MOVES)[-2:] if options.quick else list(test_vsr.MOVES))
+    upscaling = vsr(list(vsr_scenes.MOVES)[-2:] if options.quick else list(vsr_scenes.MOVES))
     for move, gains in upscaling["gain_db"].items():
         print(
             f"vsr    {move:<18}"
@@ -91,7 +91,7 @@ def main() -> None:
     print(
         f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of Lanczos"
     )
-    guessing = depth(list(SEEDS)[:count], list(test_depth.MOVES)[:count])
+    guessing = depth(list(SEEDS)[:count], list(depth_scenes.MOVES)[:count])
     for move, row in guessing["rank_correlation"].items():
         print(f"depth  {move:<18}  rank correlation: mean {row['mean']}, worst scene {row['worst']}")
     print(f"depth  {1000 * guessing['seconds_median']:.0f} ms a frame at 320x192")

@@ -22,15 +22,13 @@ from fractions import Fraction
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
-from image_nets import Compact, RRDBNet, random_net, save
-
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
@@ -39,6 +37,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.stages.upscale import OPTIONS
 from stereoreel.stages.upscale.network import ImageNetwork, read
 from stereoreel.stages.upscale.spandrel import ImageUpscaler
+from tests.support.image_nets import Compact, RRDBNet, random_net, save
 
 NETS = {
     "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),

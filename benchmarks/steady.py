@@ -2,7 +2,7 @@
 
     python benchmarks/steady.py [--quick] [--json]
 
-One network is constructed to flicker (tests/test_steady.py), the other, of the kind that upscales video in
+One network is constructed to flicker (tests/support/flicker_scenes.py), the other, of the kind that upscales video in
 real time (SRVGG, 16 features, 4 layers), is trained here on crops of other scenes with a noisy input: --quick
 for 8 seconds, else for a minute.
 """
@@ -17,21 +17,21 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
-import test_steady as scenes
 import torch.nn.functional as F
-from scenes import street
 from torch import nn
 
 from stereoreel.analysis import metrics
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
+from tests.support import flicker_scenes as scenes
+from tests.support.scenes import street
 
 SEEDS = range(21, 29)  # of the scenes to train on: none that is judged
 SIZES = ((128, 128), (720, 1280))  # of the source, for the time

@@ -24,7 +24,7 @@ from fractions import Fraction
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
@@ -32,7 +32,6 @@ passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 import torch.nn.functional as F
-from scenes import Rendered, Scene, street
 
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
@@ -42,6 +41,7 @@ from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
+from tests.support.scenes import Rendered, Scene, street
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 DIVERGENCE = 6.0  # percent for both eyes, 3 for each

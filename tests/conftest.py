@@ -1,15 +1,21 @@
 """What many tests share: a host on the CPU, the real clips, and clips made of tensors."""
 
+import os
 from dataclasses import replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from stereoreel.cli import passive_waiting
 
-passive_waiting()  # before torch is imported
+# Both before torch is imported. Workers of pytest-xdist share the cores; so do the processes that they start.
+passive_waiting()
+if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
+    for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ.setdefault(variable, str(max(1, (os.cpu_count() or 1) // workers)))
 
 import torch  # isort: skip
 
@@ -19,7 +25,7 @@ from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.sample.clip import sample
 
-CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
+CLIPS = Path(os.environ.get("STEREOREEL_CLIPS") or Path(__file__).resolve().parents[2] / "shared" / "clips")
 
 
 def pytest_addoption(parser):
@@ -51,20 +57,30 @@ def stand_ins(monkeypatch):
 
 @pytest.fixture
 def real_clip():
-    """A path to real footage by name; the test is skipped where the clips are not beside the project."""
+    """Return the path of a real clip by its file name; skip the test if the clip is missing."""
 
     def find(name: str) -> Path:
         if not (CLIPS / name).is_file():
-            pytest.skip(f"{name} is not in ../shared/clips")
+            pytest.skip(f"{name} is missing; set STEREOREEL_CLIPS to the folder of real clips")
         return CLIPS / name
 
     return find
 
 
 @pytest.fixture(scope="session")
-def sample_file(tmp_path_factory):
-    """The pack's own sample, rendered once."""
-    return sample(tmp_path_factory.mktemp("sample"))
+def session_folder(tmp_path_factory):
+    """A folder that all workers of one session share."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "session"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def sample_file(session_folder):
+    """The pack's own sample, rendered once per session."""
+    with FileLock(session_folder / "sample.lock"):
+        return sample(session_folder / "sample")
 
 
 @pytest.fixture
@@ -84,7 +100,7 @@ def tensor_clip():
 @pytest.fixture(scope="module")
 def page():
     """ComfyUI's true canvas with the pack's declarations; nothing that a module's tests do there may be complained about."""
-    import browser
+    from tests.support import browser
 
     if reason := browser.missing():
         pytest.skip(reason)

@@ -5,6 +5,8 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -40,9 +42,33 @@ LONG_SIGNATURES = {  # and why they may be longer
 }
 
 
+@cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text(encoding="utf-8"))
+
+
+def every(files: Sequence[Path]):
+    """Hold a law for many files in one test; its error names each file that breaks it."""
+
+    def over_all(law: Callable[[Path], None]) -> Callable[[], None]:
+        def test() -> None:
+            broken = []
+            for file in files:
+                try:
+                    law(file)
+                except AssertionError as error:
+                    broken.append(f"{file.relative_to(ROOT)}: {error}")
+            assert not broken, "\n".join(broken)
+
+        test.__name__, test.__doc__ = law.__name__, law.__doc__
+        return test
+
+    return over_all
+
+
 def imports(file: Path):
     """(level, dotted name) of every import in a file."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -55,7 +81,7 @@ ENGINE = sorted((ROOT / "stereoreel").rglob("*.py"))
 PACK = [*ENGINE, *sorted((ROOT / "nodes").glob("*.py")), ROOT / "__init__.py"]
 
 
-@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+@every(PACK)
 def test_imports_go_one_way(file):
     place = file.relative_to(ROOT).parts
     for level, name in imports(file):
@@ -85,20 +111,16 @@ def rooms_imported(file: Path) -> set[str]:
     return {room for room in found if room == "front" or (ROOT / "stereoreel" / room).is_dir()} - {place[0]}
 
 
-@pytest.mark.parametrize(
-    "file",
-    [file for file in ENGINE if file.parent != ROOT / "stereoreel"],
-    ids=lambda file: str(file.relative_to(ROOT)),
-)
+@every([file for file in ENGINE if file.parent != ROOT / "stereoreel"])
 def test_rooms_import_one_way(file):
     room = file.relative_to(ROOT / "stereoreel").parts[0]
     assert rooms_imported(file) <= ROOMS[room]
 
 
-@pytest.mark.parametrize("file", sorted((ROOT / "nodes").glob("*.py")), ids=lambda file: file.name)
+@every(sorted((ROOT / "nodes").glob("*.py")))
 def test_what_the_nodes_import_of_the_engine_is_there(file):
     """They load in ComfyUI alone; a name that moved away would show only there."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
             for alias in node.names:
                 try:
@@ -108,7 +130,7 @@ def test_what_the_nodes_import_of_the_engine_is_there(file):
                 assert found is not None
 
 
-@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+@every(PACK)
 def test_the_command_is_not_loaded_twice(file):
     """``python -m`` runs ``__main__`` under that name; importing it would load it again under its own."""
     assert not any("__main__" in name.split(".") for _, name in imports(file))
@@ -132,7 +154,7 @@ def test_signatures_stay_short():
     found = {}
     for file in PACK:
         place = file.relative_to(ROOT).as_posix().removeprefix("stereoreel/")
-        for name, count in signatures(ast.parse(file.read_text(encoding="utf-8"))):
+        for name, count in signatures(parsed(file)):
             if count > MOST_PARAMETERS:
                 found[f"{place}:{name}"] = count
     assert found.keys() == LONG_SIGNATURES.keys()
@@ -147,11 +169,7 @@ def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
     kinds = {node.kind for node in NODES}
     assert set(own) <= kinds and kinds - set(own) <= set(catalog.KINDS)
     for kind, file in own.items():
-        classes = {
-            node.name
-            for node in ast.parse(file.read_text(encoding="utf-8")).body
-            if isinstance(node, ast.ClassDef)
-        }
+        classes = {node.name for node in parsed(file).body if isinstance(node, ast.ClassDef)}
         assert f"{kind.title()}Node" in classes
 
 
@@ -164,7 +182,7 @@ SOCKETS = re.compile(r"(IMAGE|MASK|VIDEO|AUDIO|LATENT|FLOAT|INT|STRING|BOOLEAN|C
 
 def strings(file: Path):
     """(line, text) of every string in a file, also the parts of f-strings; docstrings are left out."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    tree = parsed(file)
     documents = {
         id(node.body[0].value)
         for node in ast.walk(tree)
@@ -176,11 +194,7 @@ def strings(file: Path):
             yield node.lineno, node.value
 
 
-@pytest.mark.parametrize(
-    "file",
-    [file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents],
-    ids=lambda file: str(file.relative_to(ROOT)),
-)
+@every([file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents])
 def test_comfyuis_words_stand_in_the_workflow_room(file):
     """Sentences may name ComfyUI to the user; what has no space in it is a path, a module or a type."""
     for line, text in strings(file):
@@ -221,7 +235,7 @@ def kinds_asked_for(source: str, kinds: set[str]) -> set[tuple[int, str]]:
     return found
 
 
-@pytest.mark.parametrize("file", ENGINE, ids=lambda file: str(file.relative_to(ROOT)))
+@every(ENGINE)
 def test_a_kind_is_known_in_its_own_places_alone(file):
     from stereoreel.models import catalog
     from stereoreel.workflow.node_specs import NODES
@@ -261,7 +275,7 @@ def test_every_room_says_what_it_is_for():
     }
     assert folders == set(ROOMS)
     for room in (ROOT / "stereoreel").rglob("__init__.py"):
-        assert ast.get_docstring(ast.parse(room.read_text(encoding="utf-8")))
+        assert ast.get_docstring(parsed(room))
 
 
 def test_no_module_imports_itself_by_way_of_others():
@@ -273,7 +287,7 @@ def test_no_module_imports_itself_by_way_of_others():
     graph = {name: set() for name in names}
     for name, file in names.items():
         base = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+        for node in parsed(file).body:
             if isinstance(node, ast.ImportFrom) and node.level:
                 module = [*base[: len(base) - node.level + 1], *filter(None, [node.module])]
                 for alias in node.names:
@@ -299,11 +313,9 @@ def remembered(module: ast.Module) -> list[str]:
     return [ast.unparse(node) for node in found]
 
 
-@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+@every(PACK)
 def test_no_module_remembers(file):
-    assert not remembered(ast.parse(file.read_text(encoding="utf-8"))), (
-        "let an object that has an owner keep it"
-    )
+    assert not remembered(parsed(file)), "let an object that has an owner keep it"
 
 
 @pytest.mark.parametrize("code", [
@@ -315,10 +327,10 @@ def test_what_a_module_remembers_is_seen(code):
     assert remembered(ast.parse(code))
 
 
-@pytest.mark.parametrize("file", PACK, ids=lambda file: str(file.relative_to(ROOT)))
+@every(PACK)
 def test_nothing_eats_a_cancel(file):
     """ComfyUI's cancel derives from Exception: a broad except would swallow it."""
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+    for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ExceptHandler):
             names = [node.type] if not isinstance(node.type, ast.Tuple) else node.type.elts
             assert node.type is not None and not any(

@@ -5,7 +5,6 @@ from fractions import Fraction
 
 import pytest
 import torch
-from lookahead import lookahead
 
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
@@ -18,6 +17,8 @@ from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
+from tests.support.lookahead import lookahead
+from tests.support.moving_texture import HEIGHT, WIDTH, scene
 
 MODELS = [
     (kind, name)
@@ -28,22 +29,6 @@ MODELS = [
 every_model = pytest.mark.parametrize(
     ("kind", "model"), MODELS, ids=[f"{kind}-{name}" for kind, name in MODELS]
 )
-
-HEIGHT, WIDTH = 36, 52
-
-
-def scene(count: int, seed: int = 0) -> torch.Tensor:
-    """Smooth texture that moves and a square that moves the other way: ``[count, H, W, 3]``."""
-    torch.manual_seed(seed)
-    waves = torch.rand(6, 4)
-    rows, columns = torch.meshgrid(torch.arange(HEIGHT) / 7, torch.arange(WIDTH) / 7, indexing="ij")
-    made = []
-    for time in range(count):
-        layers = [torch.sin(3 * a * (columns + 0.2 * time) + 3 * b * rows + 6 * c) for a, b, c, _ in waves]
-        image = torch.stack([layers[i] + layers[i + 3] for i in range(3)], -1) / 6 + 0.5
-        image[10:20, (30 - time) % 40 : (30 - time) % 40 + 8] = torch.tensor([0.9, 0.3, 0.2])
-        made.append(image)
-    return torch.stack(made).clamp(0, 1)
 
 
 @dataclass(frozen=True)

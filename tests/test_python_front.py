@@ -13,12 +13,12 @@ import av
 import numpy as np
 import pytest
 import torch
-from media_files import moving, write_video
 
 import stereoreel
 from stereoreel.cli.main import main
 from stereoreel.film import job_folder
 from stereoreel.workflow.node_specs import NODES
+from tests.support.media_files import moving, write_video
 
 ROOT = Path(__file__).resolve().parents[1]
 BY_KIND = {node.kind: node for node in NODES}

@@ -16,16 +16,16 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(ROOT / "tests" / "film")]
+sys.path.insert(0, str(ROOT))
 
 import av
-from films import source  # noqa: F401  # so that no fork imports anything
 
 from stereoreel.cli.main import main
 from stereoreel.film import segment  # noqa: F401
 from stereoreel.media.write import render  # noqa: F401
 from stereoreel.models import download
 from stereoreel.models.weights import File
+from tests.support.films import source  # noqa: F401  # so that no fork imports anything
 
 MODES = {"once": 1, "full": 2, "kill": 3, "torn": 4}
 FAULTY = ctypes.CDLL(None)

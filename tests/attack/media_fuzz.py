@@ -1,6 +1,6 @@
 """Run the media fuzz: workers that take case after case, and a new one where a case ends its worker.
 
-``python -m attack.media_fuzz FIRST:LAST`` (with the pack and its tests in PYTHONPATH) prints what came of a
+``python -m tests.attack.media_fuzz FIRST:LAST`` (in the repository's root) prints what came of a
 range.
 """
 
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from attack.media_seeds import make_seeds
+from tests.attack.media_seeds import make_seeds
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,8 +53,8 @@ def fuzz(numbers: Sequence[int], folder: Path) -> Iterator[Result]:
 
 def _one_worker(numbers: Sequence[int], seeds: Path, work: Path) -> Iterator[Result]:
     """The results of the cases until the worker ends; at least one."""
-    paths = os.pathsep.join([str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")])
-    command = [sys.executable, "-m", "attack.media_worker", str(seeds), str(work), *map(str, numbers)]
+    paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    command = [sys.executable, "-m", "tests.attack.media_worker", str(seeds), str(work), *map(str, numbers)]
     with tempfile.TemporaryFile("w+") as errors:
         with subprocess.Popen(
             command,

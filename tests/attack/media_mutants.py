@@ -12,7 +12,8 @@ from typing import NamedTuple
 import av
 import av.error
 import numpy as np
-from attack.media_seeds import CONTAINERS, TITLE
+
+from tests.attack.media_seeds import CONTAINERS, TITLE
 
 SEED = 20_240
 EXTREMES = (

@@ -6,9 +6,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-from media_files import moving, tone, turn, write_video
 
 from stereoreel.media.layouts.boxes import Stereo, write_stereo
+from tests.support.media_files import moving, tone, turn, write_video
 
 FRAMES, SECONDS, TITLE = 10, 0.4, "Seed title"
 RATES = {"libopus": 48000, "aac": 44100}

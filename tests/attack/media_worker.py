@@ -1,6 +1,6 @@
 """Open, decode and write damaged files in a process of its own, which a mutant may crash, stop or fill.
 
-``python -m attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is its
+``python -m tests.attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is its
 outcome, frames, a sentence, or what was worse.
 """
 
@@ -27,9 +27,6 @@ import torch  # isort: skip
 
 import av
 import av.error
-from attack.media_mutants import Mutant, make_mutant, nature
-from attack.media_seeds import CONTAINERS
-from hearing import Hearing
 
 from stereoreel.core.clip import Clip
 from stereoreel.core.meter import reset_peak, resident
@@ -44,6 +41,9 @@ from stereoreel.media.write import options
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
+from tests.attack.media_mutants import Mutant, make_mutant, nature
+from tests.attack.media_seeds import CONTAINERS
+from tests.support.hearing import Hearing
 
 HANGS, SLOW = (
     90,

@@ -7,8 +7,6 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from image_nets import Compact, RRDBNet, random_net, save
-from media_files import write_video
 
 from stereoreel.core import cancel
 from stereoreel.core.clip import Clip, apply
@@ -25,6 +23,8 @@ from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample.clip import sample
+from tests.support.image_nets import Compact, RRDBNet, random_net, save
+from tests.support.media_files import write_video
 
 FRAMES = 12
 

@@ -15,8 +15,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from films import source
-from weights_shop import offered, serving
+
+from tests.support.films import source
+from tests.support.weights_shop import offered, serving
 
 HERE = Path(__file__).parent
 ALL = os.environ.get("STEREOREEL_ATTACK") == "all"

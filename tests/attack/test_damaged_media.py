@@ -8,9 +8,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from attack.media_mutants import elements
-from encoded_files import packets, settings
-from media_files import moving, tone, write_video
 
 from stereoreel.core.clip import Clip, ClipInfo, Samples
 from stereoreel.core.pull import frames
@@ -21,6 +18,9 @@ from stereoreel.media.read.frames import in_memory
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
+from tests.attack.media_mutants import elements
+from tests.support.encoded_files import packets, settings
+from tests.support.media_files import moving, tone, write_video
 
 HOUR = 3600
 

@@ -8,8 +8,6 @@ import av
 import numpy as np
 import pytest
 import torch
-from counting import Counting
-from media_files import write_video
 
 from stereoreel.cli.main import main
 from stereoreel.core import excerpt, partition
@@ -21,6 +19,8 @@ from stereoreel.models.lazy_stage import Plan, plans
 from stereoreel.viewing.compare import OPTIONS, compare
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import litegraph
+from tests.support.counting import Counting
+from tests.support.media_files import write_video
 
 LONG = 2000
 CHEAP = {
@@ -177,7 +177,7 @@ def test_graphs_are_walked_however_deep_they_are(tensor_clip, host):
 
 
 def test_a_chain_that_is_not_deep_reads_no_further_than_it_needs(tensor_clip, host):
-    from lookahead import lookahead
+    from tests.support.lookahead import lookahead
 
     source = tensor_clip(frames=20)
     count, worst = lookahead(source, long(source, STAGES["plain"], DEEP - 1), host, 1)

@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from bad_weights import contents
-from weights_shop import CONTENTS, TINY, names, whole
 
 from stereoreel.models import download
 from stereoreel.models.weights import File
+from tests.support.bad_weights import contents
+from tests.support.weights_shop import CONTENTS, TINY, names, whole
 
 PLAIN = hashlib.sha256(CONTENTS).hexdigest()
 

@@ -7,12 +7,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from films import graph, make, source
-from test_film import hashes
 
 from stereoreel.cli.main import main
 from stereoreel.film import CLAIM, job_folder
 from stereoreel.film.job import MARK
+from tests.support.films import graph, hashes, make, source
 
 
 @pytest.fixture(scope="module")

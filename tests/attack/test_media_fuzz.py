@@ -3,9 +3,9 @@
 ``pytest --fuzz=5000`` runs that many mutants, ``--fuzz=812:813`` one of them again.
 """
 
-from attack.media_fuzz import fuzz, table
-from attack.media_mutants import MUTATORS
-from attack.media_seeds import CONTAINERS
+from tests.attack.media_fuzz import fuzz, table
+from tests.attack.media_mutants import MUTATORS
+from tests.attack.media_seeds import CONTAINERS
 
 SHORT = len(CONTAINERS) * len(MUTATORS)
 

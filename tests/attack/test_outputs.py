@@ -9,8 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from films import graph, sink, source
-from hearing import Hearing
 
 from stereoreel.cli.main import main
 from stereoreel.core import files
@@ -18,6 +16,8 @@ from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
+from tests.support.films import graph, sink, source
+from tests.support.hearing import Hearing
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = "film.mp4"

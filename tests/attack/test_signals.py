@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_files import write_video
 
 from stereoreel.cli.interrupt import Cancelled, CtrlC
+from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")

@@ -5,20 +5,20 @@ import os
 import warnings
 from types import SimpleNamespace
 
-import flashvsr_nets
 import pytest
 import torch
-from bad_weights import contents, saved, state, strange
-from image_nets import Compact, RRDBNet, random_net
-from vsr_nets import checkpoint
-from vsr_nets import small as small_vsr
-from weights_shop import TINY, publish, whole
 
 from stereoreel.cli.main import main
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry
 from stereoreel.models.intact import fault
 from stereoreel.nets import depth_anything, film_interpolation, rife
+from tests.support import flashvsr_nets
+from tests.support.bad_weights import contents, saved, state, strange
+from tests.support.image_nets import Compact, RRDBNet, random_net
+from tests.support.vsr_nets import checkpoint
+from tests.support.vsr_nets import small as small_vsr
+from tests.support.weights_shop import TINY, publish, whole
 
 ARCHS = {  # every module that opens a file of weights
     "upscale": ("spandrel",),

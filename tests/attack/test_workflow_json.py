@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from media_files import write_video
 
 from stereoreel.cli.main import main
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
+from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
 API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}

@@ -14,9 +14,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests"), str(Path(__file__).parent)]
+sys.path.insert(0, str(ROOT))
 
-from films import make
+from tests.support.films import make
 
 
 def child(video: Path, path: Path, limit: int = 0) -> tuple[int, int]:

@@ -6,9 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from films import facts, graph, make, run, sink, source
-from hearing import Hearing
-from test_film import hashes
 
 from stereoreel.core.files import sha256
 from stereoreel.core.partition import units
@@ -19,6 +16,8 @@ from stereoreel.film.identity import described, environment
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
 from stereoreel.models.headless import Headless
+from tests.support.films import facts, graph, hashes, make, run, sink, source
+from tests.support.hearing import Hearing
 
 
 @pytest.fixture(scope="module")

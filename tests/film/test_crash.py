@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from films import facts, source
-from test_film import hashes
 
 from stereoreel.film import job_folder
+from tests.support.films import facts, hashes, source
 
 KILLS = int(os.environ.get("STEREOREEL_KILLS", 4))  # 20 by hand: STEREOREEL_KILLS=20
 HERE = Path(__file__).parent
@@ -46,7 +45,7 @@ def test_a_full_disk_keeps_what_is_finished(video, tmp_path):
     limit = max(sizes[:2]) + 1
     assert max(sizes[2:]) > limit
     code = (
-        f"import sys; sys.path.insert(0, {str(HERE)!r}); from crash import *;"
+        f"import sys; sys.path.insert(0, {str(HERE.parents[1])!r}); from tests.film.crash import *;"
         f"print(json.dumps(told(*child(Path({str(video)!r}), Path({str(path)!r}), {limit}))))"
     )
     status, said = json.loads(python("-c", code))
@@ -58,7 +57,7 @@ def test_a_full_disk_keeps_what_is_finished(video, tmp_path):
 
 
 def _finished(video, path) -> list[Path]:
-    from films import make
+    from tests.support.films import make
 
     make(video, path, keep=True)
     return sorted(job_folder(path).glob("*/units/*.nut"))

@@ -5,9 +5,6 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from films import SHOTS, facts, graph, make, run, sink, source
-from hearing import Hearing
-from media_files import moving, write_video
 
 from stereoreel.cli.main import main
 from stereoreel.core import partition
@@ -18,6 +15,9 @@ from stereoreel.film import run as film_run
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import builtin as interpolation
+from tests.support.films import SHOTS, facts, graph, hashes, make, run, sink, source
+from tests.support.hearing import Hearing
+from tests.support.media_files import moving, write_video
 
 FRAMES = 2 * sum(SHOTS)
 
@@ -29,12 +29,6 @@ class Cancel(Exception):
 @pytest.fixture(scope="module")
 def video(tmp_path_factory):
     return source(tmp_path_factory.mktemp("source") / "film.mp4")
-
-
-def hashes(path) -> list[str]:
-    """The frames of a finished job, before they were encoded."""
-    records = sorted(job_folder(path).glob("*/units/*.json"))
-    return [one for record in records for one in json.loads(record.read_text())["frames"][0]]
 
 
 def until(frames):

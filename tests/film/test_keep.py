@@ -4,9 +4,6 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from films import CUTS, source
-from hearing import Hearing
-from test_film import hashes
 
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.keep import Keep
@@ -20,6 +17,8 @@ from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
+from tests.support.films import CUTS, hashes, source
+from tests.support.hearing import Hearing
 
 SEEN = []
 

@@ -1,0 +1,429 @@
+"""The order lab: fair places, figures worked out by hand, answers that are no surer than they may be, and files in the terminal."""
+
+import json
+import math
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from stereoreel.analysis.metrics import gradient_energy
+from stereoreel.analysis.order_lab.figures import recommended, workflow_of
+from stereoreel.analysis.order_lab.lab import Lab, measure
+from stereoreel.analysis.order_lab.measures import (
+    NEAR,
+    edge_alignment,
+    edge_distance,
+    eye_difference,
+    lasting_detail,
+    relief,
+)
+from stereoreel.analysis.order_lab.options import OPTIONS, compared, stage_options
+from stereoreel.analysis.order_lab.places import PLACES, Gallery, Kept, crop_size, places
+from stereoreel.analysis.order_lab.reference import Reference
+from stereoreel.analysis.order_lab.runs import part_of, windows
+from stereoreel.analysis.order_lab.statistics import difference, mean
+from stereoreel.analysis.order_lab.tally import MEASURES
+from stereoreel.analysis.order_lab.verdict import EVEN, LIKELY, SURE, judge
+from stereoreel.cli.main import main
+from stereoreel.core.clip import Clip, ClipInfo
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
+from stereoreel.core.tensor_source import TensorSource
+from stereoreel.image.resize import resize
+from stereoreel.models.headless import Headless
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow.orders import COMPARED
+from tests.support.image_nets import RRDBNet, random_net, save
+from tests.support.media_files import write_video
+
+ROOT = Path(__file__).resolve().parents[2]
+BUILTIN = {f"{kind}_model": "builtin" for kind in ("vsr", "upscale", "interpolate", "depth")}
+
+
+def settings(**options):
+    return resolve(OPTIONS, {**BUILTIN, **options})
+
+
+def texture(height, width, seed=0):
+    coarse = torch.rand(1, height // 4, width // 4, 3, generator=torch.Generator().manual_seed(seed))
+    return resize(coarse, height, width)[0]
+
+
+def sliding(count=24, height=48, width=64, step=2, still=16):
+    """A texture that moves to the left by ``step`` pixels a frame; the upper ``still`` rows stand."""
+    wide = texture(height, width + step * count)
+    moving = torch.stack([wide[:, step * number : step * number + width] for number in range(count)])
+    moving[:, :still] = wide[:still, :width]
+    return moving
+
+
+@pytest.fixture(scope="module")
+def clip():
+    source = TensorSource(sliding(), Fraction(25), cuts=False)
+    source.info = source.info.replace(cuts=(10,))
+    return Clip(source)
+
+
+@pytest.fixture(scope="module")
+def found(clip):
+    return measure(clip, settings(shots=2, frames=3), Headless("cpu"))
+
+
+# Places
+
+
+def test_places_lie_in_equal_parts_and_never_across_a_cut():
+    info = ClipInfo(64, 48, Fraction(25), 100, cuts=(24, 50, 52, 80))
+    for sampling in range(20):
+        chosen = windows(info, 4, 10, sampling)
+        assert len(chosen) == 4
+        for part, (start, stop) in enumerate(chosen):
+            assert 25 * part <= start < stop <= 25 * part + 25 and 2 <= stop - start <= 10
+            assert not any(start < cut < stop for cut in info.cuts)
+    assert windows(info, 4, 10, 1) == windows(info, 4, 10, 1) != windows(info, 4, 10, 2)
+
+
+def test_a_short_clip_is_tried_at_fewer_places_and_a_place_in_a_short_shot_is_shorter():
+    assert windows(ClipInfo(64, 48, Fraction(25), 7), 5, 10) == [(0, 7)]
+    assert windows(ClipInfo(64, 48, Fraction(25), 12, cuts=(2, 9)), 1, 10) == [(2, 9)]
+    with pytest.raises(ValueError, match="no motion to judge the orders by; choose another clip"):
+        windows(ClipInfo(64, 48, Fraction(25), 3, cuts=(1, 2)), 1, 2)
+
+
+def test_every_order_gets_exactly_the_frames_of_its_place(clip, host):
+    part = part_of(clip, (12, 17))
+    assert part.info.cuts == () and torch.equal(frames(part, host), sliding()[12:17])
+
+
+# Options
+
+
+def test_orders_are_named_or_spelled_out():
+    assert list(compared("all", "vsr")) == list(COMPARED)
+    some = compared("default, upscale_last; extract, depth, stereo, upscale, encode", "upscale")
+    assert some == {
+        "default": ("upscale", "interpolate", "depth", "stereo"),
+        "upscale last": ("interpolate", "depth", "stereo", "upscale"),
+        "depth, stereo, upscale": ("depth", "stereo", "upscale"),
+    }
+
+
+@pytest.mark.parametrize(("orders", "said"), [
+    ("default", "at least two orders"), ("default; stereo, depth", "put depth somewhere before stereo"),
+    ("default; depth, vsr", "put stereo behind depth"), ("default; sideways", "no stage or order called sideways"),
+    ("default; comfort, depth, stereo", "called comfort"),
+])  # fmt: skip
+def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):
+    with pytest.raises(ValueError, match=said):
+        Lab(clip, settings(orders=orders), Headless("cpu"))
+
+
+@pytest.mark.parametrize(("given", "said"), [
+    ("interpolate.loop=true", "leave interpolate.loop off"), ("depth.shine=1", "no option shine"), ("shine=1", "KIND.OPTION=VALUE"),
+    ("vsr.factor=9", "between 1.0 and 4.0"),
+])  # fmt: skip
+def test_an_option_that_makes_no_sense_is_refused(given, said):
+    with pytest.raises(ValueError, match=said):
+        stage_options(settings(settings=given))
+
+
+def test_more_options_of_stages_are_set_by_kind():
+    options = stage_options(
+        settings(factor=3.0, settings="stereo.divergence=3; depth.edges=smooth"), ["vsr.factor=1.5"]
+    )
+    assert options["stereo"] == {"divergence": "3"} and options["depth"]["edges"] == "smooth"
+    assert options["vsr"]["factor"] == "1.5" and options["upscale"]["factor"] == 3.0
+
+
+# Figures by hand
+
+
+def test_depth_edges_are_as_far_from_the_pictures_as_they_were_moved():
+    picture, depth = torch.zeros(2, 40, 80)
+    picture[:, 40:] = 1
+    for moved, near in ((0, 1), (5, 0)):
+        depth[:] = 0
+        depth[:, 40 + moved :] = 1
+        away, share, edges = edge_alignment(depth, edge_distance(picture))
+        assert (
+            away == pytest.approx(moved, abs=0.6)
+            and share == near
+            and edges == pytest.approx(1 / 80, rel=0.1)
+        )
+    assert moved > NEAR
+
+
+def test_a_depth_edge_where_the_picture_has_none_costs_the_reach_and_no_edge_is_no_answer():
+    depth = torch.zeros(40, 80)
+    flat = edge_distance(torch.zeros(40, 80))
+    assert math.isnan(edge_alignment(depth, flat)[0])
+    depth[:, 40:] = 1
+    assert edge_alignment(depth, flat)[:2] == (10, 0)
+
+
+def test_noise_is_detail_that_does_not_last():
+    picture = texture(64, 96)
+    noise = 0.1 * torch.randn(2, 64, 96, 3, generator=torch.Generator().manual_seed(1))
+    still, everywhere = np.zeros((64, 96, 2), np.float32), torch.ones(64, 96, dtype=torch.bool)
+    clean = lasting_detail(picture, picture, still, everywhere)
+    assert clean == pytest.approx(gradient_energy(picture[None]), rel=1e-3)
+    assert gradient_energy(picture[None] + noise) > 1.5 * clean
+    assert lasting_detail(picture + noise[0], picture + noise[1], still, everywhere) == pytest.approx(
+        clean, rel=0.05
+    )
+    blurred = resize(resize(picture[None], 16, 24, "area"), 64, 96)[0]
+    assert lasting_detail(blurred, blurred, still, everywhere) < 0.8 * clean
+    assert math.isnan(lasting_detail(picture, picture, still, ~everywhere))
+
+
+def test_eyes_that_agree_differ_by_nothing_and_what_only_one_sees_does_not_count():
+    """A box 6 pixels in front of a wall; behind it on the right of the left eye's box the right eye sees nothing of the wall."""
+    wall, box = texture(32, 80), texture(32, 80, 1)
+    left, right, parallax = wall.clone(), wall.clone(), torch.zeros(32, 80)
+    left[8:24, 30:50], parallax[8:24, 30:50] = box[8:24, 30:50], 6
+    right[8:24, 24:44] = box[8:24, 30:50]
+    assert eye_difference(left, right, parallax) == pytest.approx(0, abs=1e-6)
+    assert eye_difference(left, (right + 0.1), parallax) == pytest.approx(0.1, abs=1e-5)
+    assert eye_difference(left, right, parallax - 2) > 0.05
+
+
+def test_relief_leaves_out_strays():
+    depth = torch.linspace(0.2, 0.7, 10000).view(100, 100).clone()
+    depth[0, 0], depth[-1, -1] = 0, 1
+    assert relief(depth) == pytest.approx(0.48, abs=0.005)
+
+
+def test_the_sources_motion_is_found_at_the_size_of_the_result_and_for_moments_in_between(host, tensor_clip):
+    reference = Reference(tensor_clip(sliding(4, 96, 128, still=32)), 192, 256, host)
+    inner = np.s_[100:180, 40:200]
+    for end, wanted in (((1, 0), -4), ((0, Fraction(1, 2)), -2), ((2, 0), -8)):
+        motion, visible = reference.between((0, 0), end)
+        assert (
+            np.median(motion[inner][..., 0]) == pytest.approx(wanted, abs=0.15)
+            and abs(np.median(motion[inner][..., 1])) < 0.15
+        )
+        assert (
+            (motion[:50] == 0).all()
+            and visible[inner].float().mean() > 0.95
+            and not visible[100:180, 0].any()
+        )
+    assert reference.between((1, 0), (1, 0)) is None
+
+
+# Certainty
+
+
+def test_the_interval_of_a_mean_holds_it_and_shrinks_with_more_places():
+    random = np.random.default_rng(0)
+    samples = [list(5 + random.normal(0, 1) + random.normal(0, 0.2, 10)) for _ in range(20)]
+    few, many = mean(samples[:4], 0), mean(samples, 0)
+    assert many.low < many.mean < many.high and many.high - many.low < few.high - few.low
+    assert mean(samples, 0) == many != mean(samples, 1)
+    assert mean([[math.nan, 2.0], [math.nan]], 0) == (2, 2, 2) and math.isnan(mean([[math.nan]], 0).mean)
+
+
+def test_a_difference_is_taken_moment_by_moment():
+    """Places differ by far more than the orders do."""
+    samples = [[place * 10.0 + moment for moment in range(5)] for place in range(5)]
+    apart = difference([[value + 0.1 for value in place] for place in samples], samples, 0)
+    assert apart == pytest.approx((0.1, 0.1, 0.1))
+
+
+def judged(places=5, seconds=None, **changes):
+    """A verdict on orders that agree in everything but for what ``changes`` says: a factor for each figure."""
+    random = np.random.default_rng(0)
+    base = {one.name: random.uniform(4, 6, (places, 8)) for one in MEASURES}
+    figures = {
+        order: {name: (values * changed.get(name, 1)).tolist() for name, values in base.items()}
+        for order, changed in changes.items()
+    }
+    means = {order: {name: mean(samples, 0) for name, samples in of.items()} for order, of in figures.items()}
+    return judge(
+        figures, means, {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}, places, 0
+    )
+
+
+def test_an_order_that_is_better_than_all_is_sure_only_at_enough_places():
+    better = {"flicker": 0.8, "sharpness": 1.2}
+    for shots, sure in ((5, SURE), (4, LIKELY)):
+        verdict = judged(shots, {"a": 9}, a=better, b={}, c={})
+        assert (verdict.order, verdict.sure) == ("a", sure)
+        assert verdict.against["b"].better == ("flicker", "sharpness") and not verdict.against["b"].worse
+    assert (
+        "better in flicker" in verdict.text
+        and "9.0 times as slow" in verdict.text
+        and "Look at the sheet" in verdict.text
+    )
+
+
+def test_orders_that_agree_are_a_toss_up_and_the_cheapest_is_taken():
+    verdict = judged(5, {"b": 0.5}, a={}, b={"flicker": 1.01}, c={"holes": 3, "relief": 0.5, "gradients": 2})
+    assert (verdict.order, verdict.sure) == ("b", EVEN) and "2.0 times as fast" in verdict.text
+
+
+def test_an_order_that_is_better_in_one_and_worse_in_another_is_even():
+    verdict = judged(5, {"c": 0.5}, a={"flicker": 0.8, "sharpness": 0.8}, b={}, c={"parallax jitter": 2})
+    assert (verdict.order, verdict.sure) == ("a", LIKELY) and "does not beat b" in verdict.text
+
+
+def test_a_flat_depth_is_told():
+    assert "flatter" in judged(5, a={"parallax jitter": 0.5, "relief": 0.5}, b={}, c={}).text
+
+
+# The lab
+
+
+def test_every_order_reports_every_figure(found):
+    assert list(found.figures["orders"]) == list(COMPARED)
+    for order in found.figures["orders"].values():
+        assert all(math.isfinite(order["quality"][one.name]["mean"]) for one in MEASURES)
+        assert (
+            set(order["time"]["stages"]) == {"vsr", "interpolate", "depth", "stereo"}
+            and len(order["time"]["by_place"]) == 2
+        )
+    assert json.loads(json.dumps(found.figures))["models"] == dict.fromkeys(
+        ("vsr", "interpolate", "depth", "stereo"), "builtin"
+    )
+    assert all(f"{one.name}, {one.unit}" in found.text for one in MEASURES)
+
+
+def test_places_of_the_lab_keep_clear_of_the_cut(found):
+    assert found.figures["places"] == [[5, 8], [17, 20]]
+
+
+def test_upscaling_each_eye_by_itself_parts_them(found):
+    apart = {name: order["quality"]["eye difference"] for name, order in found.figures["orders"].items()}
+    last = apart.pop("upscale last")
+    assert all(last["low"] > other["high"] for other in apart.values())
+
+
+def test_an_upscaler_that_spoils_the_picture_spoils_the_depth_made_behind_it_only(clip, host):
+    """Its network has random weights."""
+    save(random_net(RRDBNet), host.models[0] / "upscale_models" / "noise.pth")
+    chosen = settings(
+        upscaler="upscale",
+        upscale_model="noise.pth",
+        orders="upscale, depth, stereo; depth, upscale, stereo",
+        shots=2,
+        frames=2,
+    )
+    figures = measure(clip, chosen, host).figures
+    before, behind = (order["quality"]["edge distance"] for order in figures["orders"].values())
+    assert before["low"] > behind["high"] and figures["models"]["upscale"] == "noise.pth"
+    assert "edge distance" in figures["recommended"]["against"]["upscale, depth, stereo"]["better"]
+
+
+def test_the_recommendation_can_be_loaded(found):
+    graph = workflow_of(found.figures, "film.mp4")
+    kinds = [node.kind for node in workflow.declared(graph).values()]
+    assert recommended(found.figures) == tuple(kinds) and found.figures["recommended"]["order"] in COMPARED
+    assert graph["1"]["inputs"]["video"] == "film.mp4"
+    assert all(
+        node["inputs"]["model"] == "builtin"
+        for node in graph.values()
+        if node["class_type"] in ("StereoReelVSR", "StereoReelDepth")
+    )
+
+
+def test_the_same_sampling_gives_the_same_figures(clip):
+    def quality(sampling):
+        chosen = settings(
+            orders="vsr, depth, stereo; depth, stereo, vsr", shots=1, frames=3, sampling=sampling
+        )
+        figures = measure(clip, chosen, Headless("cpu")).figures
+        return figures["places"], {name: order["quality"] for name, order in figures["orders"].items()}
+
+    first = quality(7)
+    assert quality(7) == first and quality(8) != first
+
+
+def test_orders_of_other_sizes_and_rates_are_seen_at_the_largest_size_and_the_lowest_rate(clip):
+    chosen = settings(orders="depth, stereo; default; depth, stereo, interpolate, upscale", shots=1, frames=3)
+    figures = measure(clip, chosen, Headless("cpu")).figures
+    assert (figures["width"], figures["height"], figures["fps"]) == (128, 96, 25)
+    sharpness = {name: order["quality"]["sharpness"]["mean"] for name, order in figures["orders"].items()}
+    assert sharpness["depth, stereo"] == pytest.approx(sharpness["default"], rel=0.2)
+
+
+def kept(frame=0):
+    """Three orders that agree but in a corner of one's depth."""
+    picture, depth = (255 * texture(200, 320)).byte(), torch.full((200, 320), 100, dtype=torch.uint8)
+    other = depth.clone()
+    other[150:, 260:] = 200
+    return Kept(frame, False, picture, {"a": (picture, depth), "b": (picture, depth), "c": (picture, other)})
+
+
+def test_crops_show_where_orders_differ():
+    place = places(kept())[0]
+    left, top, right, bottom = place.box
+    assert left <= 270 < right and top <= 160 < bottom and (bottom - top, right - left) == crop_size(200, 320)
+    assert (place.depths["c"] == 200).sum() == 60 * 50 and (place.depths["a"] == 100).all()
+
+
+def test_what_is_kept_for_the_sheet_does_not_grow_with_the_clip():
+    gallery = Gallery()
+    for shot in range(9):
+        gallery.add(place for moment in (0, 1) for place in places(kept(10 * shot + moment)))
+        assert len(gallery._best) + len(gallery._others) <= 2 * PLACES
+    assert len(gallery.places) == PLACES and len({place.frame // 10 for place in gallery.places}) == PLACES
+    rows, columns = crop_size(200, 320)
+    assert all(
+        crop.untyped_storage().nbytes() == 3 * rows * columns
+        for place in gallery.places
+        for crop in place.crops.values()
+    )
+
+
+def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "small.mp4", (255 * sliding(8)).round().byte().numpy(), Fraction(25))
+    words = [
+        "orders",
+        "small.mp4",
+        "--orders",
+        "depth,stereo,upscale; upscale,depth,stereo",
+        "--shots",
+        "1",
+        "--frames",
+        "2",
+        "--json",
+        "-",
+        "--set",
+        "upscale.model=builtin",
+        "--set",
+        "depth.model=builtin",
+        "--set",
+        "extract.duration=0.2",
+    ]
+    assert main(words) == 0
+    figures = json.loads(capsys.readouterr().out)
+    folder = tmp_path / "output" / "orders_small_00001"
+    assert json.loads((folder / "figures.json").read_text()) == figures and figures["places"] == [[1, 3]]
+    assert (
+        "Recommended: " in (folder / "report.txt").read_text()
+        and Image.open(folder / "sheet.png").width == 2400
+    )
+    [graph] = folder.glob("*.api.json")
+    assert figures["recommended"]["order"].replace(", ", "_") == graph.name.removesuffix(".api.json")
+    assert main(["run", str(graph), "--input", "small.mp4", "--output", "pair.mp4"]) == 0
+    assert main(["orders", "small.mp4", "--orders", "default; stereo, depth"]) == 1
+    assert "put depth somewhere before stereo" in capsys.readouterr().err
+
+
+def test_the_bundled_workflow_runs_in_the_terminal(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "small.mp4", (255 * sliding(4)).round().byte().numpy(), Fraction(25))
+    bundled = workflow.read(ROOT / "workflows" / "api" / "order_lab.json")
+    bundled["2"]["inputs"] |= {
+        **BUILTIN,
+        "orders": "depth, stereo, upscale; upscale, depth, stereo",
+        "shots": 1,
+        "frames": 2,
+    }
+    (tmp_path / "graph.json").write_text(json.dumps(bundled))
+    assert main(["run", "graph.json", "--input", "small.mp4"]) == 0
+    assert "How sure: " in capsys.readouterr().out and (tmp_path / "output" / "orders_00001.png").is_file()

@@ -1,0 +1,315 @@
+"""Workflows in the terminal: the bundled files, overrides, lists, clean cancel, refusals in one sentence."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from stereoreel.cli.interrupt import CtrlC
+from stereoreel.cli.main import main
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow import orders
+from stereoreel.workflow.node_specs import NODES
+from tests.support.media_files import write_video
+
+ROOT = Path(__file__).resolve().parents[2]
+API = {file.stem: file for file in sorted((ROOT / "workflows" / "api").glob("*.json"))}
+DEFAULT = str(API["default"])
+
+
+@pytest.fixture
+def small(tmp_path):
+    """Ten frames of 48x32 that move, at 25 fps."""
+    still = np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8)
+    return (
+        write_video(
+            tmp_path / "small.mp4", np.stack([np.roll(still, shift, 1) for shift in range(10)]), Fraction(25)
+        )
+        or tmp_path / "small.mp4"
+    )
+
+
+def facts(path):
+    with av.open(str(path)) as file:
+        video = file.streams.video[0]
+        return video.width, video.height, Fraction(video.average_rate), sum(1 for _ in file.decode(video))
+
+
+@pytest.mark.parametrize("name", orders.BUNDLED)
+def test_bundled_workflows_have_the_order_of_their_name(name):
+    order, note = orders.BUNDLED[name]
+    assert workflow.read(API[name]) == orders.api(order, note)
+
+
+def test_every_node_is_in_a_bundled_workflow():
+    used = {node["class_type"] for file in API.values() for node in workflow.read(file).values()}
+    assert used >= {node.id for node in NODES}
+
+
+@pytest.mark.parametrize("name", orders.BUNDLED)
+def test_a_bundled_workflow_doubles_size_and_rate_and_packs_two_eyes(name, small, tmp_path):
+    target = tmp_path / "out.mp4"
+    assert main(["run", str(API[name]), "--input", str(small), "--output", str(target)]) == 0
+    assert facts(target) == (192, 64, Fraction(50), 20)
+
+
+def test_the_name_comes_from_the_prefix_and_the_layout_and_is_never_reused(
+    small, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert (
+            main(
+                [
+                    "run",
+                    DEFAULT,
+                    "--input",
+                    str(small),
+                    "--set",
+                    "encode.filename_prefix=trip/sea",
+                    "--set",
+                    "encode.layout=half_tb",
+                ]
+            )
+            == 0
+        )
+    assert sorted(path.name for path in (tmp_path / "output" / "trip").iterdir()) == [
+        "sea_00001_TB.mp4",
+        "sea_00002_TB.mp4",
+    ]
+
+
+def test_options_are_set_by_kind_or_by_node(small, tmp_path):
+    target = tmp_path / "out.mkv"
+    settings = [
+        "encode.format=ffv1",
+        "vsr.factor=1",
+        "3.multiplier=1",
+        "stereo.view=right",
+        "depth.model=builtin",
+    ]
+    assert (
+        main(
+            [
+                "run",
+                DEFAULT,
+                "--input",
+                str(small),
+                "--output",
+                str(target),
+                *(word for one in settings for word in ("--set", one)),
+            ]
+        )
+        == 0
+    )
+    assert facts(target) == (96, 32, Fraction(25), 10)
+
+
+def test_a_depth_video_is_written_beside(small, tmp_path):
+    graph = workflow.read(API["default"])
+    graph["6"]["inputs"]["depth"] = ["4", 0]
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    assert (
+        main(
+            [
+                "run",
+                str(tmp_path / "graph.json"),
+                "--input",
+                str(small),
+                "--output",
+                str(tmp_path / "out.mp4"),
+            ]
+        )
+        == 0
+    )
+    assert facts(tmp_path / "out_depth.mp4") == (96, 64, Fraction(50), 20)
+
+
+@pytest.mark.parametrize(("changes", "said"), [
+    (["--set", "depth.model=midas"], "no depth model named midas"),
+    (["--set", "stereo.model=midas"], "model must be one of"),
+    (["--set", "depth.colour=1"], "no option colour"),
+    (["--set", "lens.zoom=2"], "No node is called 'lens'"),
+    (["--set", "vsr.factor"], "KIND.OPTION=VALUE"),
+    (["--set", "interpolate.target_fps=fast"], "A frame rate is a number"),
+    (["--set", "vsr.factor=7"], "between 1.0 and 4.0"),
+    (["--input", "nowhere.mp4"], "nowhere.mp4"),
+    (["--set", "stereo.divergence=99"], "Stereo Pair (node 5): divergence"),
+    (["--set", "encode.filename_prefix=../../escaped"], "output"),
+    (["--set", "encode.format=ffv1"], ".mkv"),
+    (["--set", "encode.fps=60"], "this VIDEO runs at 50.000 fps"),
+    (["--set", "depth.clip=foo"], "takes a connection"),
+])  # fmt: skip
+def test_what_cannot_run_is_told_in_one_sentence_and_leaves_nothing(changes, said, small, tmp_path, capsys):
+    target = tmp_path / "out.mp4"
+    assert main(["run", DEFAULT, "--input", str(small), "--output", str(target), *changes]) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.strip().count("\n") == 0
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_an_option_of_two_nodes_of_one_kind_is_asked_for_by_id(capsys, tmp_path):
+    graph = orders.api(("extract", "upscale", "upscale", "encode"))
+    (tmp_path / "graph.json").write_text(json.dumps(graph))
+    assert main(["run", str(tmp_path / "graph.json"), "--set", "upscale.factor=1"]) == 1
+    assert "name one by its id" in capsys.readouterr().err
+
+
+def test_nodes_that_only_comfyui_has_are_named(capsys):
+    assert main(["run", str(API["image_batch"])]) == 1
+    assert "CreateVideo, GetVideoComponents, SaveVideo" in capsys.readouterr().err
+
+
+def test_the_source_is_never_the_output(small, capsys):
+    before = small.read_bytes()
+    assert main(["run", DEFAULT, "--input", str(small), "--output", str(small)]) == 1
+    assert "is a file that this job reads" in capsys.readouterr().err and small.read_bytes() == before
+
+
+def test_a_canvas_file_is_told_from_an_api_file(capsys):
+    assert main(["run", str(ROOT / "workflows" / "default.json")]) == 1
+    assert "Export (API)" in capsys.readouterr().err
+
+
+def test_a_circle_and_a_dangling_link_are_refused():
+    graph = orders.api(("extract", "upscale", "encode"))
+    graph["2"]["inputs"]["clip"] = ["2", 0]
+    with pytest.raises(ValueError, match="circle"):
+        workflow.Assembly(graph, Path)
+    graph["2"]["inputs"]["clip"] = ["9", 0]
+    with pytest.raises(ValueError, match="node 9, which is not in the workflow"):
+        workflow.Assembly(graph, Path)
+
+
+def test_any_legal_order_is_written_for_canvas_and_api(tmp_path):
+    assert (
+        main(["workflows", "--order", "extract,depth,interpolate,stereo,encode", "--folder", str(tmp_path)])
+        == 0
+    )
+    graph = workflow.read(tmp_path / "depth_interpolate_stereo.api.json")
+    assert graph["3"]["inputs"]["depth"] == ["2", 0] and graph["4"]["inputs"]["depth"] == ["3", 1]
+    shown = json.loads((tmp_path / "depth_interpolate_stereo.json").read_text())
+    assert len(shown["nodes"]) == 6 and shown["version"] == 0.4
+
+
+@pytest.mark.parametrize("command", ["nodes", "models"])
+def test_lists_name_everything(command, capsys):
+    assert main([command]) == 0
+    told = capsys.readouterr().out
+    names = (
+        [node.id for node in NODES]
+        if command == "nodes"
+        else ["upscale.model=builtin", "depth.model=builtin", "(auto)"]
+    )
+    assert all(name in told for name in names)
+
+
+@pytest.fixture
+def terminal():
+    """Ctrl-C is heard, here and in children, even where these tests are a script's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one child")
+def test_ctrl_c_leaves_nothing(terminal, tmp_path):
+    still = np.random.default_rng(0).integers(0, 255, (144, 176, 3), np.uint8)
+    write_video(
+        tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(300)]), Fraction(25)
+    )
+    command = [
+        sys.executable,
+        "-m",
+        "stereoreel",
+        "run",
+        DEFAULT,
+        "--input",
+        str(tmp_path / "long.mp4"),
+        "--output",
+        str(tmp_path / "out.mp4"),
+    ]
+    child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 120
+    while not list(tmp_path.glob("out.mp4.*.part")) and time.monotonic() < end:
+        assert child.poll() is None, child.stderr.read()
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    error = child.communicate(timeout=60)[1]
+    assert child.returncode == 130 and "cancelled" in error and "Traceback" not in error
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.mp4"]
+
+
+class Deaf:
+    """Its destructor is interrupted, which Python cannot pass on."""
+
+    def __del__(self):
+        signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_ctrl_c_that_python_dropped_is_raised_again(terminal):
+    with CtrlC() as ctrl_c:
+        ctrl_c.check()
+        deaf = Deaf()
+        del deaf
+        with pytest.raises(KeyboardInterrupt):
+            ctrl_c.check()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_background_job_of_a_script_is_deaf_to_ctrl_c(terminal):
+    """A shell starts it with the signal ignored, because what is typed is meant for the job in front."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with CtrlC() as ctrl_c:
+        signal.raise_signal(signal.SIGINT)
+        ctrl_c.check()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+
+
+def test_a_ctrl_c_in_source_text_ends_as_any_other(terminal):
+    """A named tuple is made from source text, and so is a dataclass; Python remembers a plain KeyboardInterrupt there."""
+    text = """
+import signal, sys
+from stereoreel.cli.interrupt import CtrlC
+try:
+    with CtrlC():
+        exec("signal.raise_signal(signal.SIGINT)")
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    assert subprocess.run([sys.executable, "-c", text], cwd=ROOT).returncode == 130
+
+
+def test_a_preview_becomes_a_sheet_and_needs_no_video(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert (
+            main(
+                [
+                    "run",
+                    str(API["look"]),
+                    "--input",
+                    str(small),
+                    "--set",
+                    "preview.samples=2",
+                    "--set",
+                    "depth.model=builtin",
+                ]
+            )
+            == 0
+        )
+    sheets = sorted((tmp_path / "output").iterdir())
+    assert [path.name for path in sheets] == ["preview_00001.jpg", "preview_00002.jpg"]
+    assert capsys.readouterr().out.splitlines()[-1].endswith("preview_00002.jpg")
+    sheet = np.asarray(Image.open(sheets[0]).convert("RGB"))
+    assert sheet.shape[1] == 2400 and sheet.std() > 10

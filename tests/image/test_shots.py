@@ -1,0 +1,152 @@
+"""Cuts: found between scenes, also in the same colours; not found in flashes, fades, noise and fast pans."""
+
+from functools import cache
+
+import av
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from stereoreel.image.cut_detection import CutDetector, find_cuts, is_cut, score, thumbnail
+from tests.support.scenes import Camera, street
+
+WIDTH, HEIGHT, SCENES = 256, 144, 10
+
+
+@cache
+def scene(seed: int, speed: float = 1.0, frames: int = 2) -> torch.Tensor:
+    """A few frames of one scene whose camera trucks, pans and zooms."""
+    camera = Camera(truck=(6 * speed, 0), pan=((-1) ** seed * 7 * speed, 2 * speed), zoom=1 + 0.006 * speed)
+    return street(seed, WIDTH, HEIGHT, camera=camera).clip(frames)[0]
+
+
+def noisy(image: torch.Tensor, sigma: float, seed: int) -> torch.Tensor:
+    return (image + sigma * torch.randn(image.shape, generator=torch.Generator().manual_seed(seed))).clamp(
+        0, 1
+    )
+
+
+def in_the_same_colors(image: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
+    """Another picture with exactly the values of ``palette``, ordered as its own."""
+    values = torch.empty(palette.numel())
+    values[image.flatten().argsort()] = palette.flatten().sort().values
+    return values.view_as(palette)
+
+
+def non_cuts(seed: int):
+    yield from (tuple(scene(seed, speed)) for speed in (1.0, 2.0, 3.0))
+    before, after = scene(seed, 2.0)
+    yield before, (after * 1.4).clamp(0, 1)
+    yield (before * 1.4).clamp(0, 1), after
+    yield before, (after * 3).clamp(0, 1)
+    yield before, after * 0.7
+    yield noisy(before, 0.04, seed), noisy(after, 0.04, seed + 50)
+    yield noisy(before, 0.1, seed), noisy(after, 0.1, seed + 50)
+
+
+def cuts(seed: int):
+    here = scene(seed)[0]
+    yield from ((here, scene((seed + step) % SCENES)[1]) for step in (1, 2, 3))
+    yield here, here.flip(1)
+    yield here, in_the_same_colors(scene((seed + 4) % SCENES)[0], here)
+    yield here, in_the_same_colors(scene((seed + 5) % SCENES)[0].flip(0), here)
+
+
+@cache
+def pairs(make):
+    return [tuple(thumbnail(torch.stack(pair))) for seed in range(SCENES) for pair in make(seed)]
+
+
+def test_every_cut_and_nothing_else_is_found_among_150_pairs_half_the_cuts_in_the_same_colors():
+    calm, cut = pairs(non_cuts), pairs(cuts)
+    assert len(calm) == 90 and len(cut) == 60
+    assert not any(is_cut(*pair) for pair in calm)
+    assert all(is_cut(*pair) for pair in cut)
+
+
+def test_scores_separate_cuts_from_non_cuts():
+    calm, cut = (np.array([score(*pair) for pair in pairs(make)[::3]]) for make in (non_cuts, cuts))
+    area = np.mean(cut[:, None] > calm)  # probability that a cut scores above a non-cut
+    assert area >= 0.99
+
+
+@pytest.mark.parametrize("pan", [45.0, 80.0, -80.0])
+def test_whip_pan_is_no_cut(pan):
+    frames = street(3, WIDTH, HEIGHT, camera=Camera(pan=(pan, 0))).clip(4)[0]
+    assert find_cuts(thumbnail(frames)) == []
+
+
+@pytest.mark.parametrize(
+    "gain, lift", [(3, 0), (1, 0.4), (0, 1), (0, 0)], ids=["burnt", "lifted", "white", "black"]
+)
+def test_single_flash_or_black_frame_gives_no_cut(gain, lift):
+    frames = scene(6, 0.5, 6).clone()
+    frames[3] = (frames[3] * gain + lift).clamp(0, 1)
+    assert find_cuts(thumbnail(frames)) == []
+
+
+def test_fade_through_black_is_one_cut_where_the_second_scene_comes_out_of_it():
+    levels = torch.tensor([1, 0.6, 0.3, 0.1, 0, 0, 0, 0.1, 0.4, 0.7, 1])[:, None, None, None]
+    frames = torch.cat([scene(1, 0.5, 6), scene(2, 0.5, 5)]) * levels
+    assert find_cuts(thumbnail(frames)) in ([7], [8])
+
+
+def test_noise_on_a_plain_dark_wall_is_no_cut():
+    ramp = torch.linspace(0.10, 0.14, WIDTH)[None, None, :, None].expand(8, HEIGHT, WIDTH, 3)
+    assert find_cuts(thumbnail(noisy(ramp, 0.04, 1))) == []
+
+
+def test_the_first_frame_of_each_shot_is_named():
+    frames = torch.cat([scene(7, 1.0, 5), scene(8, 2.0, 4), scene(9, 1.0, 1), scene(7, 1.0, 3)])
+    assert find_cuts(thumbnail(frames)) == [5, 9, 10]
+
+
+def test_sensitivity_turns_detection_off_and_up():
+    pictures = thumbnail(torch.stack([scene(1)[0], scene(2)[0]]))
+    assert find_cuts(pictures, sensitivity=0.0) == []
+    assert find_cuts(pictures, sensitivity=0.5) == find_cuts(pictures, sensitivity=1.0) == [1]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 40), (12, 16), (30, 20)])
+def test_tiny_frames_are_compared_as_they_are(size):
+    random = np.random.default_rng(4)
+    first, second = (random.integers(0, 256, size, dtype=np.uint8) for _ in range(2))
+    detector = CutDetector()
+    assert not any(detector.feed(picture) for picture in (first, first, first))
+    if min(size) > 1:
+        assert detector.feed(second)
+
+
+def test_thumbnail_is_small_grey_and_works_for_depth():
+    assert thumbnail(torch.rand(2, 90, 640, 3)).shape == (2, 45, 320)
+    assert thumbnail(torch.rand(1, 20, 10, 1)).shape == (1, 20, 10)
+    assert (thumbnail(torch.full((1, 400, 500, 3), 0.4)) == 102).all()
+
+
+def film(path) -> list[np.ndarray]:
+    """Grey thumbnails of every frame, 320 pixels wide at most."""
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    shrink = min(1, 320 / frames[0].shape[1])
+    return [cv2.resize(frame, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA) for frame in frames]
+
+
+@pytest.mark.parametrize("name", ["bigbuckbunny.mp4", "carphone_pristine.mp4"])
+def test_real_shot_has_no_cut_even_at_four_times_the_speed(real_clip, name):
+    frames = film(real_clip(name))
+    assert find_cuts(frames) == []
+    assert find_cuts(frames[::4]) == []
+
+
+def test_cuts_between_real_shots_are_found(real_clip):
+    rabbit = film(real_clip("bigbuckbunny.mp4"))
+    phone = [cv2.resize(frame, (320, 180)) for frame in film(real_clip("carphone_pristine.mp4"))]
+    mirrored = [frame[:, ::-1] for frame in rabbit]
+    close = [cv2.resize(frame[60:150, 20:180], (320, 180)) for frame in rabbit]
+    assert find_cuts([*rabbit[:5], *phone[:4], *mirrored[20:24], *close[24:29], *rabbit[29:33]]) == [
+        5,
+        9,
+        13,
+        18,
+    ]

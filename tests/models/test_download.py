@@ -1,0 +1,324 @@
+"""Weights are fetched whole and verified or not at all: by the terminal, and by a graph whose ``download`` is on."""
+
+import hashlib
+import json
+import logging
+import threading
+from dataclasses import replace
+
+import pytest
+
+from stereoreel.cli.main import main
+from stereoreel.cli.progress import ByteBar
+from stereoreel.models import catalog, download
+from stereoreel.models.lazy_stage import Plan
+from stereoreel.workflow import orders
+from tests.support.weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
+
+
+@pytest.fixture(autouse=True)
+def nowhere_else(monkeypatch):
+    """This project may lie in a ComfyUI whose own models must not be seen here."""
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
+
+
+@pytest.fixture
+def shop(monkeypatch):
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    with serving() as shop:
+        yield shop
+
+
+@pytest.fixture
+def stocked(shop, monkeypatch):
+    """A catalogue with one upscaler's weights, on the loopback server; they are none, so builtin's module runs it."""
+    entry = replace(
+        catalog.models("upscale")[MODEL],
+        arch="builtin",
+        parts={"weights": replace(offered(shop), file="net.pth", also=())},
+    )
+    whole = {MODEL: entry} | {
+        name: other for name, other in catalog._catalogue("upscale").items() if not other.parts
+    }
+    real = catalog._catalogue
+    monkeypatch.setattr(catalog, "_catalogue", lambda kind: whole if kind == "upscale" else real(kind))
+    return shop
+
+
+def test_a_file_is_fetched_whole_with_progress_and_nothing_else_is_left(shop, tmp_path):
+    told = []
+    done = download.fetch(offered(shop), tmp_path / "new" / "folder", lambda *at: told.append(at))
+    assert done.path.read_bytes() == CONTENTS and done.verified and not done.found
+    assert names(done.path.parent) == ["net.pth"]
+    assert told == sorted(told) and told[0][0] < len(CONTENTS) and told[-1] == (len(CONTENTS), len(CONTENTS))
+
+
+def test_a_file_that_is_there_and_right_is_not_fetched_again(shop, tmp_path):
+    (tmp_path / "net.pth").write_bytes(CONTENTS)
+    done = download.fetch(offered(shop), tmp_path)
+    assert done.found and done.verified and shop.asked == []
+
+
+def test_another_file_under_the_name_is_kept_unless_forced(shop, tmp_path):
+    (tmp_path / "net.pth").write_bytes(b"something else")
+    with pytest.raises(ValueError, match="--force") as error:
+        download.fetch(offered(shop), tmp_path)
+    assert hashlib.sha256(b"something else").hexdigest() in str(error.value) and hashlib.sha256(
+        CONTENTS
+    ).hexdigest() in str(error.value)
+    assert (tmp_path / "net.pth").read_bytes() == b"something else" and shop.asked == []
+    assert download.fetch(offered(shop), tmp_path, force=True).path.read_bytes() == CONTENTS
+
+
+def test_a_transfer_that_breaks_goes_on_where_it_stopped(shop, tmp_path):
+    shop.cuts = [1_000_000, 5]
+    assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
+    assert [asked for _, asked in shop.asked] == [None, "bytes=1000000-", "bytes=1000005-"]
+
+
+@pytest.mark.parametrize("sizes", [True, False])
+def test_a_part_from_before_is_gone_on_with(shop, tmp_path, sizes):
+    shop.sizes = sizes
+    (tmp_path / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
+    assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
+    assert shop.asked == [("/net.pth", "bytes=2000000-")] and names(tmp_path) == ["net.pth"]
+
+
+def test_a_server_without_ranges_starts_anew(shop, tmp_path):
+    shop.ranges = False
+    (tmp_path / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
+    assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
+    assert len(shop.asked) == 1
+
+
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("kept", [CONTENTS, CONTENTS + b"and more"], ids=["whole", "longer"])
+def test_a_part_that_is_whole_or_longer_ends_right(shop, tmp_path, kept, known):
+    (tmp_path / "net.pth.part").write_bytes(kept)
+    file = offered(shop) if known else offered(shop, bytes=None)
+    assert download.fetch(file, tmp_path).path.read_bytes() == CONTENTS
+
+
+def test_a_part_of_another_version_is_thrown_away_once(shop, tmp_path):
+    (tmp_path / "net.pth.part").write_bytes(b"x" * 2_000_000)
+    assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
+    assert [asked for _, asked in shop.asked] == ["bytes=2000000-", None]
+
+
+def test_other_contents_are_refused_with_both_hashes_and_thrown_away(shop, tmp_path):
+    shop.files["/net.pth"] = other = CONTENTS[:-1] + b"!"
+    with pytest.raises(ValueError, match=r"is not net\.pth") as error:
+        download.fetch(offered(shop), tmp_path)
+    assert hashlib.sha256(other).hexdigest() in str(error.value) and hashlib.sha256(
+        CONTENTS
+    ).hexdigest() in str(error.value)
+    assert names(tmp_path) == [] and len(shop.asked) == 1
+
+
+def test_without_a_known_hash_the_size_is_held_to_and_no_part_is_trusted(shop, tmp_path):
+    (tmp_path / "net.pth.part").write_bytes(b"x" * 2_000_000)
+    done = download.fetch(offered(shop, sha256=None), tmp_path)
+    assert (
+        done.path.read_bytes() == CONTENTS
+        and not done.verified
+        and done.sha256 == hashlib.sha256(CONTENTS).hexdigest()
+    )
+    with pytest.raises(ValueError, match="size is 3072007 and not 5 bytes"):
+        download.fetch(offered(shop, sha256=None, bytes=5), tmp_path / "other")
+
+
+def test_redirects_and_proxies_are_followed(shop, tmp_path, monkeypatch):
+    shop.redirects["/old.pth"] = "/net.pth?signed=1"
+    assert (
+        download.fetch(offered(shop, url=f"{shop.address}/old.pth"), tmp_path).path.read_bytes() == CONTENTS
+    )
+    monkeypatch.setenv("http_proxy", shop.address)
+    download.fetch(offered(shop, url="http://weights.invalid/net.pth"), tmp_path / "proxied")
+    assert shop.asked[-1][0] == "http://weights.invalid/net.pth"
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///etc/passwd", "ftp://127.0.0.1/net.pth", "data:,x", "/etc/passwd", None]
+)
+def test_only_http_addresses_are_fetched(shop, tmp_path, url):
+    with pytest.raises(ValueError, match=r"net\.pth"):
+        download.fetch(offered(shop, url=url), tmp_path)
+
+
+@pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/net.pth", "data:,x"])
+def test_no_redirect_leads_to_another_protocol(shop, tmp_path, target):
+    shop.redirects["/net.pth"] = target
+    with pytest.raises(ConnectionError, match="could not be fetched"):
+        download.fetch(offered(shop), tmp_path)
+    assert names(tmp_path) == []
+
+
+def test_a_server_that_is_away_or_has_no_such_file_is_told_in_a_sentence(shop, tmp_path):
+    with pytest.raises(ConnectionError, match="answers 404"):
+        download.fetch(offered(shop, url=f"{shop.address}/gone.pth"), tmp_path)
+    with serving() as other:
+        closed = other.address
+    with pytest.raises(ConnectionError, match=r"could not be fetched from 127\.0\.0\.1"):
+        download.fetch(offered(shop, url=f"{closed}/net.pth"), tmp_path)
+
+
+def test_a_server_that_brings_nothing_more_is_given_up_and_the_part_kept(shop, tmp_path):
+    shop.cuts = [700_000, 0]
+    with pytest.raises(ConnectionError, match="ended after 700000 of 3072007"):
+        download.fetch(offered(shop), tmp_path)
+    assert names(tmp_path) == ["net.pth.part"]
+    assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
+
+
+class Cancelled(Exception):
+    pass
+
+
+def test_a_cancel_keeps_what_has_come(shop, tmp_path):
+    def tick(done, total):
+        if done > 1_000_000:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        download.fetch(offered(shop), tmp_path, tick)
+    kept = (tmp_path / "net.pth.part").stat().st_size
+    assert names(tmp_path) == ["net.pth.part"] and 1_000_000 < kept < len(CONTENTS)
+    download.fetch(offered(shop), tmp_path)
+    assert shop.asked[-1] == ("/net.pth", f"bytes={kept}-")
+
+
+def test_two_fetchers_of_one_file_fetch_it_once(shop, tmp_path):
+    shop.door, done, waiting = threading.Event(), [], threading.Event()
+
+    def one():
+        def tick(have, total):
+            if not total:
+                waiting.set()
+
+        done.append(download.fetch(offered(shop), tmp_path, tick))
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    assert waiting.wait(20), "the second fetcher waits for the first"
+    shop.door.set()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(fetched.found for fetched in done) == [False, True]
+    assert (
+        len(shop.asked) == 1
+        and names(tmp_path) == ["net.pth"]
+        and (tmp_path / "net.pth").read_bytes() == CONTENTS
+    )
+
+
+def test_a_full_disk_is_told_before_the_transfer(shop, tmp_path, monkeypatch):
+    monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1_000_000}))
+    with pytest.raises(OSError, match=r"1\.0 MB left and net\.pth needs 3\.1 MB"):
+        download.fetch(offered(shop), tmp_path)
+
+
+@pytest.mark.parametrize("model", ["auto", MODEL])
+def test_download_fetches_what_is_missing_and_says_so(stocked, host, caplog, model):
+    ticks = []
+    host.tick = lambda done, total: ticks.append(done)
+    plan = Plan("upscale", {"model": model, "download": True}, "Upscale")
+    with caplog.at_level(logging.INFO):
+        entry, _ = plan.choose(host)
+    assert entry.name == MODEL and host.weights("upscale", "net.pth").read_bytes() == CONTENTS
+    assert "net.pth" in caplog.text and "3.1 MB" in caplog.text and "BSD-3-Clause" in caplog.text
+    assert ticks[0] < len(CONTENTS) == ticks[-1]
+    assert plan.choose(host)[0].name == MODEL and len(stocked.asked) == 1
+
+
+def test_without_download_nothing_is_asked_of_anybody(stocked, host):
+    assert Plan("upscale", {}, "Upscale").choose(host)[0].name == "builtin"
+    with pytest.raises(FileNotFoundError, match="turn download on"):
+        Plan("upscale", {"model": MODEL}, "Upscale").choose(host)
+    assert stocked.asked == []
+
+
+def test_what_would_run_is_told_without_fetching(stocked, host):
+    assert catalog.pick("upscale", "auto", host, download=True)[0].name == MODEL and stocked.asked == []
+
+
+def test_fetch_in_the_terminal(stocked, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    assert main(["fetch", MODEL]) == 0
+    assert (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
+    assert "is here now (licence BSD-3-Clause), its sha256 is right" in capsys.readouterr().out
+    assert main(["fetch", MODEL]) == 0 and "was here already" in capsys.readouterr().out
+    assert (
+        main(["fetch", MODEL, "--folder", str(tmp_path / "mine")]) == 0
+        and (tmp_path / "mine" / "net.pth").is_file()
+    )
+    (tmp_path / "upscale" / "net.pth").write_bytes(b"other")
+    assert main(["fetch", MODEL]) == 1 and "--force" in capsys.readouterr().err
+    assert (
+        main(["fetch", MODEL, "--force"]) == 0 and (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
+    )
+
+
+def test_a_run_fetches_what_it_is_allowed_to(stocked, tmp_path, monkeypatch, tensor_clip):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
+    monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: tensor_clip())
+    (tmp_path / "graph.json").write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
+    words = [
+        "run",
+        str(tmp_path / "graph.json"),
+        "--output",
+        str(tmp_path / "out.mp4"),
+        "--input",
+        "x.mp4",
+        "--set",
+        "upscale.download=on",
+    ]
+    assert main(words) == 0 and (tmp_path / "out.mp4").is_file()
+    assert (tmp_path / "models" / "upscale" / "net.pth").read_bytes() == CONTENTS and len(stocked.asked) == 1
+
+
+def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(
+    stocked, tmp_path, monkeypatch, capsys
+):
+    entry = catalog.models("upscale")[MODEL]
+    entry.parts["more"] = offered(stocked, sha256=None, optional=True, url=f"{stocked.address}/more.pth")
+    entry.parts["more"] = replace(entry.parts["more"], file="more.pth")
+    stocked.files["/more.pth"] = CONTENTS
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    assert main(["fetch", MODEL]) == 0
+    assert "--all-parts" in capsys.readouterr().out and names(tmp_path / "upscale") == ["net.pth"]
+    assert main(["fetch", MODEL, "--all-parts"]) == 0
+    out = capsys.readouterr().out
+    assert "could not be verified" in out and hashlib.sha256(CONTENTS).hexdigest() in out
+    assert names(tmp_path / "upscale") == ["more.pth", "net.pth"]
+
+
+def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    (tmp_path / "upscale").mkdir()
+    (tmp_path / "upscale" / "RealESRGAN_x2plus.safetensors").write_bytes(TINY)
+    assert main(["fetch", MODEL]) == 0 and "holds the same weights" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    ([], "--list"), (["builtin"], "no weights to fetch for builtin"), ([MODEL, "nothing"], "no weights to fetch for nothing"),
+])  # fmt: skip
+def test_what_cannot_be_fetched_is_told_before_anything_is(
+    stocked, tmp_path, monkeypatch, capsys, words, said
+):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    assert main(["fetch", *words]) == 1
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1 and stocked.asked == []
+
+
+def test_ctrl_c_says_that_the_part_is_kept(stocked, tmp_path, monkeypatch, capsys):
+    def tick(bar, done, total):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ByteBar, "tick", tick)
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    assert main(["fetch", MODEL]) == 130
+    assert "goes on from there" in capsys.readouterr().err and names(tmp_path / "upscale") == ["net.pth.part"]

@@ -1,0 +1,204 @@
+"""Which upscaler is taken on which machine: the rows of the policy, what `auto` makes of them, and what the terminal advises."""
+
+import pytest
+import torch
+
+from stereoreel.cli.main import main
+from stereoreel.models import catalog, policy
+from stereoreel.models.headless import Headless
+from stereoreel.models.machine import Machine, described, unmet
+from tests.support.weights_shop import TINY
+
+GB = 10**9
+TRITON = {"triton": "3.4.0"}
+VFX = {"nvidia-vfx": "0.2.0.0"}
+RTX_4070 = {"gpu": "NVIDIA GeForce RTX 4070", "compute": (8, 9), "memory": 12 * GB, "driver": "580.90"}
+RTX_5090 = {"gpu": "NVIDIA GeForce RTX 5090", "compute": (12, 0), "memory": 34 * GB, "driver": "580.90"}
+H100 = Machine("Linux", "NVIDIA H100 80GB HBM3", (9, 0), 85 * GB, "570.195.03", TRITON)
+H200 = Machine("Linux", "NVIDIA H200", (9, 0), 150 * GB, "570.195.03", TRITON)
+WINDOWS = Machine("Windows", **RTX_4070, packages=VFX)
+LINUX = Machine("Linux", **RTX_4070, packages=VFX)
+CLOUD_5090 = Machine("Linux", **RTX_5090, packages=TRITON)
+T1000 = Machine("Linux", "NVIDIA T1000", (7, 5), 4 * GB, "570.195.03", TRITON)
+GTX_1060 = Machine("Windows", "NVIDIA GeForce GTX 1060 6GB", (6, 1), 6 * GB, "560.94")
+RADEON = Machine("Linux", "AMD Radeon RX 7900 XTX", (0, 0), 25 * GB)
+LAPTOP = Machine("Darwin")
+
+
+def taken(machine: Machine, aim: str, *missing: str, kind: str | None = None) -> str:
+    """What is taken where every weight is here but the ``missing`` ones, as kind/model."""
+
+    def able(kind: str, model: str) -> bool:
+        return model not in missing and not unmet(catalog.models(kind)[model].needs, machine)
+
+    found = policy.choice(machine, aim, able, kind)
+    return f"{found[0].kind}/{found[1]}" if found else "the catalogue's order"
+
+
+@pytest.mark.parametrize(
+    ("machine", "aim", "model"),
+    [
+        (WINDOWS, "live", "vsr/nvidia-rtx-vsr"),
+        (WINDOWS, "quality", "vsr/nvidia-rtx-vsr"),
+        (LINUX, "live", "vsr/nvidia-rtx-vsr"),
+        (LINUX, "quality", "vsr/nvidia-rtx-vsr"),
+        (H100, "quality", "vsr/flashvsr-v1.1"),
+        (H200, "quality", "vsr/flashvsr-v1.1"),
+        (H100, "live", "upscale/realesrgan-x2plus"),
+        (H200, "live", "upscale/realesrgan-x2plus"),
+        (CLOUD_5090, "live", "upscale/realesrgan-x2plus"),
+        (CLOUD_5090, "quality", "vsr/flashvsr-v1.1"),
+        (RADEON, "quality", "upscale/realesrgan-x2plus"),
+        (RADEON, "live", "upscale/realesr-general-x4v3"),
+        (T1000, "quality", "upscale/realesr-general-x4v3"),
+        (T1000, "live", "upscale/realesr-general-x4v3"),
+        (GTX_1060, "quality", "upscale/realesr-general-x4v3"),
+        (LAPTOP, "quality", "upscale/realesr-general-x4v3"),
+        (LAPTOP, "live", "upscale/builtin"),
+    ],
+)
+def test_each_machine_gets_its_upscaler(machine, aim, model):
+    assert taken(machine, aim) == model
+
+
+@pytest.mark.parametrize(
+    "changed", [{"packages": {}}, {"driver": "570.86"}, {"driver": "550.120"}, {"system": "Darwin"}]
+)
+def test_nvidias_upscaler_is_left_out_where_package_driver_or_system_does_not_fit(changed):
+    machine = Machine(**{"system": "Linux", **RTX_4070, "packages": VFX, **changed})
+    assert taken(machine, "quality") == "upscale/realesrgan-x2plus"
+    assert taken(machine, "live") == "upscale/realesr-general-x4v3"
+
+
+def test_flashvsr_on_a_consumers_gpu_wants_the_sparse_path():
+    dense = Machine("Windows", **RTX_5090)
+    assert taken(dense, "quality") == "upscale/realesrgan-x2plus"
+    assert taken(Machine("Windows", **RTX_5090, packages=VFX), "quality") == "vsr/nvidia-rtx-vsr"
+    assert taken(Machine("Windows", **RTX_5090, packages=VFX | TRITON), "quality") == "vsr/flashvsr-v1.1"
+
+
+def test_the_next_row_is_taken_where_weights_are_missing():
+    assert taken(H100, "quality", "flashvsr-v1.1") == "vsr/flashvsr-v1.1-single"
+    assert taken(H100, "quality", "flashvsr-v1.1", "flashvsr-v1.1-single") == "upscale/realesrgan-x2plus"
+    assert taken(LAPTOP, "quality", "realesr-general-x4v3") == "vsr/builtin"
+    assert taken(T1000, "live", "realesr-general-x4v3") == "upscale/builtin"
+
+
+def test_within_a_kind_the_other_kinds_rows_do_not_count():
+    assert taken(H100, "live", kind="vsr") == "vsr/builtin"
+    assert taken(H100, "quality", kind="upscale") == "upscale/realesrgan-x2plus"
+    assert taken(RADEON, "quality", kind="vsr") == "vsr/realbasicvsr"
+    assert taken(LAPTOP, "quality", kind="vsr") == "vsr/builtin"
+
+
+@pytest.mark.parametrize("number", range(len(policy.rows())))
+def test_every_row_names_models_there_are_of_which_any_use_is_allowed(number):
+    row = policy.rows()[number]
+    entries = [catalog.models(row.kind).get(model) for model in row.models]
+    assert all(entries), f"{row.kind} has no {row.models}"
+    assert all(entry.commercial for entry in entries)
+    assert set(row.aims) <= set(policy.AIMS) and "\n" not in row.why
+    unmet(row.where, LAPTOP)  # every condition is known
+
+
+@pytest.mark.parametrize("number", range(len(policy.rows())))
+def test_every_row_is_the_answer_for_some_machine(number):
+    row = policy.rows()[number]
+    machines = (WINDOWS, LINUX, H100, H200, CLOUD_5090, T1000, RADEON, LAPTOP)
+    chosen = [
+        policy.choice(machine, aim, lambda kind, model: (kind, model) == (row.kind, row.models[0]))
+        for machine in machines
+        for aim in row.aims
+    ]
+    assert any(found and found[0] is row for found in chosen)
+
+
+@pytest.mark.parametrize(
+    ("driver", "right"),
+    [
+        ("570.190", True),
+        ("570.195.03", True),
+        ("570.86.10", False),
+        ("575.57", True),
+        ("580.65.06", False),
+        ("580.82.07", True),
+        ("590.40", False),
+        ("590.44.01", True),
+        ("610.10", True),
+        ("550.120", False),
+        ("", True),
+    ],
+)
+def test_a_driver_must_be_the_branchs_least_version_or_newer(driver, right):
+    needs = {"driver": {"Linux": ["570.190", "580.82", "590.44"]}}
+    assert bool(unmet(needs, Machine("Linux", driver=driver))) != right
+
+
+def test_what_a_machine_lacks_is_told_with_what_to_do():
+    needs = catalog.models("vsr")["nvidia-rtx-vsr"].needs
+    assert unmet(needs, WINDOWS) == []
+    [package] = unmet(needs, Machine("Windows", **RTX_4070))
+    assert "nvidia-vfx" in package and "python -m pip install nvidia-vfx" in package
+    frames = catalog.models("interpolate")["nvidia-rtx-frame-generation"].needs
+    [old] = unmet(frames, Machine("Linux", **RTX_4070, packages={"nvidia-vfx": "0.1.0.1"}))
+    assert "0.2 or newer, where this is 0.1.0.1" in old
+    assert "Windows or Linux, where this is Darwin" in unmet(needs, LAPTOP)[0]
+    [tensorless] = unmet(needs, Machine("Windows", "NVIDIA GeForce GTX 1660", (7, 5), 6 * GB, "580.90", VFX))
+    assert "another GPU than NVIDIA GeForce GTX 1660" in tensorless
+
+
+def test_this_machine_is_described():
+    machine = described(torch.device("cpu"))
+    assert machine.system and not machine.gpu and machine.compute == (0, 0) and machine.memory == 0
+
+
+def put(folder, kind, entry):
+    for part in entry.parts.values():
+        path = folder / kind / part.file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(TINY)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_auto_follows_the_policy_then_the_catalogues_order(tmp_path):
+    host = Headless("cpu", models=tmp_path)
+    assert catalog.pick("vsr", "auto", host)[1].startswith("builtin: with a small GPU or none")
+    put(tmp_path, "upscale", catalog.models("upscale")["realesrgan-x2plus"])
+    assert catalog.pick("upscale", "auto", host)[0].name == "realesrgan-x2plus"
+    put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])
+    entry, reason = catalog.pick("upscale", "auto", host)
+    assert entry.name == "realesr-general-x4v3" and reason.startswith(
+        "realesr-general-x4v3: with a small GPU or none"
+    )
+    assert catalog.pick("upscale", "auto", host, aim="live")[0].name == "builtin"
+    assert catalog.pick("upscale", "realesrgan-x2plus", host)[0].name == "realesrgan-x2plus"
+
+
+def test_auto_never_fetches_gigabytes_for_a_machine_that_they_do_not_suit(tmp_path):
+    assert catalog.pick("vsr", "auto", Headless("cpu", models=tmp_path), download=True)[0].name == "builtin"
+
+
+def test_auto_leaves_out_what_this_machine_lacks(tmp_path):
+    host = Headless("cpu", models=tmp_path)
+    assert not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], host)
+    assert catalog.pick("interpolate", "auto", host)[0].name == "builtin"
+    with pytest.raises(
+        RuntimeError, match=r"nvidia-rtx-vsr needs an NVIDIA GPU .*; or choose another model\."
+    ):
+        catalog.choose("vsr", "nvidia-rtx-vsr", host)
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_advice_names_what_is_taken_what_is_missing_and_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    assert main(["advise", "--device", "cpu"]) == 0
+    told = capsys.readouterr().out
+    quality, live = told.split("\nquality: ")[1].split("\nlive: ")
+    assert (
+        "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
+    )
+    assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto takes")[0]
+    put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])
+    main(["advise", "--device", "cpu"])
+    quality = capsys.readouterr().out.split("\nquality: ")[1].split("\nlive: ")[0]
+    assert "upscale.model=realesr-general-x4v3" in quality and "missing" not in quality

@@ -1,0 +1,426 @@
+"""Weights: found where users have them, told in words where they are missing, read safely and loaded strictly."""
+
+import json
+import os
+import pickle
+from fractions import Fraction
+from urllib.parse import urlsplit
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from stereoreel.cli.main import main
+from stereoreel.core.clip import Clip, ClipInfo, apply
+from stereoreel.models import catalog, download, weights
+from stereoreel.models.catalog import choose
+from stereoreel.models.folders import enclosing_models
+from stereoreel.models.headless import Headless
+from stereoreel.models.lazy_stage import Plan, plans
+from stereoreel.models.weights import File, read
+from stereoreel.workflow import orders
+from tests.support.weights_shop import MODEL, TINY, names, publish, whole
+
+
+@pytest.fixture(autouse=True)
+def nowhere_else(monkeypatch):
+    """This project may lie in a ComfyUI whose own models must not be seen here."""
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
+
+
+# Names and folders
+
+BAD = [
+    "../net.pth",
+    "a/../../net.pth",
+    "/etc/net.pth",
+    "C:\\net.pth",
+    "C:net.pth",
+    "\\\\host\\share\\net.pth",
+    "..\\net.pth",
+    "",
+    ".",
+    "a\0.pth",
+]
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_name_that_leads_out_of_the_folders_is_refused(host, tmp_path, name):
+    (tmp_path / "net.pth").touch()
+    with pytest.raises(ValueError, match="leads out of the models folder"):
+        host.weights("upscale", name)
+    with pytest.raises(ValueError):
+        choose("upscale", name, host)
+    with pytest.raises(ValueError, match="leads out of the models folder"):
+        download.fetch(File(name, "http://127.0.0.1/net.pth"), tmp_path / "models")
+
+
+def put(host, kind: str, name: str, contents: bytes = TINY):
+    path = host.models[0] / kind / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(contents)
+    return path
+
+
+def test_files_are_found_in_our_folders_and_comfyuis_and_below(host):
+    assert host.files("upscale") == []
+    for folder, name in [("upscale", "a.pth"), ("upscale_models", "b.safetensors"), ("upscale_models", "sub/c.PT"), ("upscale_models", "notes.txt"),
+                         ("upscale_models", ".cache/d.pth"), ("loras", "e.safetensors")]:  # fmt: skip
+        put(host, folder, name)
+    assert sorted(host.files("upscale")) == ["a.pth", "b.safetensors", "sub/c.PT"]
+    assert all(host.weights("upscale", name).is_file() for name in host.files("upscale"))
+    assert host.weights("upscale", "sub\\c.PT") == host.weights("upscale", "sub/c.PT")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows needs a right to make links")
+def test_linked_folders_are_followed_and_circles_end(host, tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk" / "far.pth").touch()
+    put(host, "upscale", "near.pth")
+    (host.models[0] / "upscale" / "disk").symlink_to(tmp_path / "disk")
+    (tmp_path / "disk" / "back").symlink_to(host.models[0] / "upscale")
+    assert host.files("upscale") == ["disk/far.pth", "near.pth"]
+    assert host.weights("upscale", "disk/far.pth").is_file()
+
+
+def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
+    comfy = tmp_path / "ComfyUI"
+    assert enclosing_models(comfy / "custom_nodes" / "pack") == comfy / "models"
+    assert enclosing_models(tmp_path / "elsewhere" / "pack") is None
+    monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: comfy / "models")
+    monkeypatch.delenv("STEREOREEL_MODELS", raising=False)
+    host = Headless("cpu")
+    assert (
+        host.folder("upscale") == comfy / "models" / "upscale_models"
+        and host.folder("depth") == comfy / "models" / "depthanything"
+    )
+    (comfy / "models" / "upscale_models").mkdir(parents=True)
+    (comfy / "models" / "upscale_models" / "theirs.pth").touch()
+    monkeypatch.setenv("STEREOREEL_MODELS", os.pathsep.join([str(tmp_path / "one"), str(tmp_path / "two")]))
+    (tmp_path / "two" / "upscale").mkdir(parents=True)
+    (tmp_path / "two" / "upscale" / "ours.pth").touch()
+    host = Headless("cpu")
+    assert (
+        sorted(host.files("upscale")) == ["ours.pth", "theirs.pth"]
+        and host.folder("upscale") == tmp_path / "one" / "upscale"
+    )
+
+
+# The catalogue
+
+# whose files no public list of hashes names: fetch says so, and tells the hash it got
+AUTHORS = (
+    "https://huggingface.co/depth-anything/",
+    "https://huggingface.co/JunhaoZhuang/",
+    "https://github.com/OpenImagingLab/",
+)
+
+
+def test_every_file_of_the_catalogue_can_be_fetched_and_found():
+    for kind in catalog.KINDS:
+        for entry in catalog.models(kind).values():
+            assert entry.file == next((part.file for part in entry.parts.values()), None)
+            for part in entry.parts.values():
+                assert (
+                    weights.checked(part.file) == part.file
+                    and weights.is_weights(part.file)
+                    and isinstance(part.also, tuple)
+                )
+                assert part.url is None or (
+                    urlsplit(part.url).scheme == "https"
+                    and urlsplit(part.url).path.endswith(part.file.rsplit("/", 1)[-1])
+                )
+                assert part.sha256 is None or (len(part.sha256) == 64 and int(part.sha256, 16))
+                from_authors = part.url is None or part.url.startswith(AUTHORS)
+                assert part.optional or part.sha256 or from_authors, f"{part.file} could not be verified"
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_auto_never_downloads_unless_asked_and_says_what_it_takes(host):
+    assert choose("upscale", "auto", host)[0].name == "builtin"
+    put(host, "upscale_models", "realesr-animevideov3.pth")
+    entry, reason = choose("upscale", "auto", host)
+    assert entry.name == "realesr-animevideov3" and "BSD-3-Clause" in reason
+    put(host, "upscale", "RealESRGAN_x2plus.pth")
+    assert choose("upscale", "auto", host)[0].name == MODEL
+
+
+@pytest.mark.usefixtures("stand_ins")
+@pytest.mark.parametrize("name", ["RealESRGAN_x2plus.pth", "RealESRGAN_x2plus.safetensors"])
+def test_a_model_is_found_under_its_names_and_the_entry_says_which(host, name):
+    path = put(host, "upscale_models", name)
+    entry, _ = choose("upscale", MODEL, host)
+    assert host.weights("upscale", entry.file) == path
+
+
+def test_a_model_is_found_in_a_subfolder_by_name_and_size(host, monkeypatch):
+    publish(monkeypatch, "upscale", "realesr-animevideov3", whole(5000))
+    path = put(host, "upscale_models", "esrgan/realesr-animevideov3.pth")
+    with pytest.raises(FileNotFoundError):
+        choose("upscale", "realesr-animevideov3", host)
+    path.write_bytes(whole(5000))
+    entry, _ = choose("upscale", "realesr-animevideov3", host)
+    assert host.weights("upscale", entry.file) == path
+
+
+def test_missing_weights_are_told_in_one_sentence(host, tmp_path):
+    with pytest.raises(FileNotFoundError) as error:
+        choose("upscale", MODEL, host)
+    said = str(error.value)
+    for fact in (
+        "RealESRGAN_x2plus.pth",
+        "67 MB",
+        "BSD-3-Clause",
+        str(tmp_path / "models" / "upscale"),
+        f"python -m stereoreel fetch {MODEL}",
+    ):
+        assert fact in said
+    assert f'--folder "{tmp_path / "models" / "upscale"}"' in said, (
+        "the command must put it where this host looks"
+    )
+    assert "\n" not in said and said.count(". ") == 0
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_an_optional_part_is_not_asked_for_until_it_is_needed(host):
+    put(host, "upscale", "realesr-general-x4v3.pth")
+    entry, _ = choose("upscale", "realesr-general-x4v3", host)
+    with pytest.raises(FileNotFoundError, match="--all-parts"):
+        catalog.obtain(entry, "wdn", host)
+    put(host, "upscale", "realesr-general-wdn-x4v3.pth")
+    assert catalog.obtain(entry, "wdn", host).is_file()
+
+
+@pytest.mark.usefixtures("stand_ins")
+def test_a_file_of_the_users_is_a_model(host):
+    put(host, "upscale_models", "4x_foo.pth")
+    put(host, "upscale_models", "sub/bar.safetensors")
+    put(host, "upscale_models", "RealESRGAN_x4plus.pth")
+    assert catalog.own_files("upscale", host) == ["4x_foo.pth", "sub/bar.safetensors"]
+    entry, _ = choose("upscale", "4x_foo.pth", host)
+    assert (entry.name, entry.file, entry.arch, entry.license) == (
+        "4x_foo.pth",
+        "4x_foo.pth",
+        "spandrel",
+        "see its source",
+    )
+    assert choose("upscale", "sub/bar.safetensors", host)[0].file == "sub/bar.safetensors"
+    assert choose("upscale", "RealESRGAN_x4plus.pth", host)[0].name == "realesrgan-x4plus", (
+        "a known file is run as its entry"
+    )
+    assert "*" not in catalog.models("upscale") and "4x_foo.pth" not in catalog.names("upscale")
+
+
+@pytest.mark.parametrize("name", ["5x_foo.pth", "notes.txt", "midas"])
+def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
+    put(host, "upscale_models", "4x_foo.pth")
+    put(host, "upscale_models", "notes.txt")
+    with pytest.raises(
+        ValueError,
+        match=f"no upscale model named {name}; choose one of: auto, {MODEL}, .*, builtin, 4x_foo.pth",
+    ):
+        choose("upscale", name, host)
+
+
+def test_files_in_a_folder_that_flashvsrs_packs_made_are_found_and_other_models_are_not_listed(host):
+    own, others = host.models[0] / "FlashVSR-v1.1", host.models[0] / "checkpoints"
+    for folder in (own, others):
+        folder.mkdir(parents=True)
+        (folder / "LQ_proj_in.ckpt").write_bytes(b"")
+    assert host.weights("vsr", "FlashVSR-v1.1/LQ_proj_in.ckpt") == own / "LQ_proj_in.ckpt"
+    assert host.files("vsr") == []
+
+
+def test_kinds_that_run_no_foreign_files_refuse_them(host):
+    put(host, "stereo", "mine.pth")
+    with pytest.raises(ValueError, match=r"no stereo model named mine\.pth"):
+        choose("stereo", "mine.pth", host)
+    with pytest.raises(ValueError, match="model must be one of"):
+        Plan("stereo", {"model": "mine.pth"}, "Stereo")
+    assert catalog.own_files("stereo", host) == []
+
+
+def test_a_choice_that_is_open_takes_other_words():
+    model, *_ = catalog.options("upscale")
+    assert model.check("4x_foo.pth") == "4x_foo.pth" and "4x_foo.pth" not in model.choices
+
+
+@pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth"])
+def test_nothing_is_fetched_unless_it_is_asked_for(kind):
+    [download] = [option for option in catalog.options(kind) if option.name == "download"]
+    assert download.default is False
+
+
+def test_the_plans_of_a_graph_are_told_once_each_sources_first(tensor_clip):
+    first = apply(Plan("upscale", {}, "first"), tensor_clip())["clip"]
+    depth = apply(Plan("depth", {}, "second"), first)["clip"]
+    pair = apply(Plan("stereo", {}, "third"), first, depth)["clip"]
+    assert [plan.label for plan in plans(pair, depth)] == ["first", "second", "third"]
+
+
+def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
+    (tmp_path / "upscale_models").mkdir()
+    publish(monkeypatch, "upscale", "realesr-general-x4v3", whole(1_600_000))
+    for name in ("realesr-general-x4v3.pth", "4x_foo.pth"):
+        (tmp_path / "upscale_models" / name).write_bytes(whole(1_600_000))
+    assert main(["models"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if "model=" in line}
+    assert (
+        "missing: RealESRGAN_x2plus.pth" in lines[f"upscale.model={MODEL}"]
+        and "67 MB" in lines[f"upscale.model={MODEL}"]
+    )
+    assert (
+        "here, without the optional realesr-general-wdn-x4v3.pth (auto)"
+        in lines["upscale.model=realesr-general-x4v3"]
+    )
+    assert all(word in lines["upscale.model=4x_foo.pth"] for word in ("see its source", "1.6 MB", "here"))
+    assert main(["fetch", "--list"]) == 0
+    told = capsys.readouterr().out
+    assert "RealESRGAN_x2plus.pth" in told and "optional part wdn" in told
+
+
+def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
+    monkeypatch.setattr("stereoreel.cli.main.find_video", lambda *names: tmp_path / "in.mkv")
+    monkeypatch.setattr(
+        "stereoreel.media.open.open_file", lambda path, options, name, **more: UnreadClip().clip
+    )
+    for name, said in [
+        (MODEL, "needs RealESRGAN_x2plus.pth"),
+        ("4x_gone.pth", "no upscale model named 4x_gone.pth"),
+    ]:
+        assert (
+            main(["run", str(graph), "--output", str(tmp_path / "out.mp4"), "--set", f"upscale.model={name}"])
+            == 1
+        )
+        error = capsys.readouterr().err
+        assert error.startswith("error: RealESRGAN Upscale (node 2): ") and said in error
+    assert names(tmp_path) == ["graph.json"]
+
+
+class UnreadClip:
+    """A source that must not be read."""
+
+    label = "Extract"
+
+    def __init__(self):
+        self.info = ClipInfo(32, 32, Fraction(25), 3)
+        self.clip = Clip(self)
+
+    def chunks(self, host, frames):
+        raise AssertionError("a frame was read")
+
+
+# Reading and loading
+
+
+def small() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+
+
+def saved(path, contents, **options):
+    torch.save(contents, path, **options)
+    return path
+
+
+@pytest.mark.parametrize("wrap", ["", "params_ema", "params", "state_dict", "module", "state_dict/module"])
+def test_a_checkpoint_is_read_however_it_is_wrapped(tmp_path, wrap):
+    state = wrapped = small().state_dict()
+    for key in reversed(wrap.split("/") if wrap else []):
+        wrapped = {key: wrapped, "epoch": 7}
+    made = read(saved(tmp_path / "net.pth", wrapped))
+    assert made.keys() == state.keys() and all(torch.equal(made[name], state[name]) for name in state)
+
+
+def test_averaged_weights_are_preferred(tmp_path):
+    both = {"params": {"a": torch.zeros(2)}, "params_ema": {"a": torch.ones(2)}}
+    assert read(saved(tmp_path / "net.pth", both))["a"].equal(torch.ones(2))
+
+
+def test_the_format_is_told_by_contents_and_not_by_the_ending(tmp_path):
+    state = {"a": torch.rand(3, 5), "b": torch.rand(2).half()}
+    save_file(state, tmp_path / "tensors.pth")
+    saved(tmp_path / "new.safetensors", state)
+    saved(tmp_path / "old.bin", state, _use_new_zipfile_serialization=False)
+    for name in ("tensors.pth", "new.safetensors", "old.bin"):
+        made = read(tmp_path / name)
+        assert all(
+            torch.equal(made[key], state[key]) and made[key].dtype == state[key].dtype for key in state
+        ), name
+
+
+class Harmful:
+    def __reduce__(self):
+        return os.mkdir, ("harm",)
+
+
+@pytest.mark.parametrize("save", ["save", "old save", "pickle", "module"])
+def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
+    monkeypatch.chdir(tmp_path)
+    held = {"params": {"a": torch.rand(2)}, "harm": Harmful()}
+    if save == "pickle":
+        (tmp_path / "net.pth").write_bytes(pickle.dumps(held, protocol=2))
+    else:
+        saved(
+            tmp_path / "net.pth",
+            nn.Linear(2, 2) if save == "module" else held,
+            _use_new_zipfile_serialization=save != "old save",
+        )
+    with pytest.raises(ValueError, match=r"Get these weights as \.safetensors") as error:
+        read(tmp_path / "net.pth")
+    assert "\n" not in str(error.value) and not (tmp_path / "harm").exists()
+
+
+@pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_told_in_a_sentence(tmp_path, kind, share):
+    state, path = {"a": torch.rand(100, 100), "b": torch.rand(50)}, tmp_path / "net.pth"
+    save_file(state, path) if kind == "safetensors" else saved(
+        path, state, _use_new_zipfile_serialization=kind == "zip"
+    )
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match=r"net\.pth") as error:
+        read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_an_old_file_may_end_at_any_byte_of_its_pickle(tmp_path):
+    path = tmp_path / "net.pth"
+    saved(path, {"a": torch.rand(3), "b": torch.rand(2)}, _use_new_zipfile_serialization=False)
+    whole = path.read_bytes()
+    for length in range(len(whole) - 30):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match=r"net\.pth"):
+            read(path)
+
+
+NO_CHECKPOINTS = [
+    b"<!DOCTYPE html><html>not found</html>",
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0",
+    b"\0" * 500,
+]
+
+
+@pytest.mark.parametrize("contents", NO_CHECKPOINTS)
+def test_what_is_no_checkpoint_is_told_in_a_sentence(tmp_path, contents):
+    (tmp_path / "net.pth").write_bytes(contents)
+    with pytest.raises(ValueError, match=r"net\.pth"):
+        read(tmp_path / "net.pth")
+
+
+@pytest.mark.parametrize("contents", [{"epoch": 3}, {}, [1, 2], {"params": {}}, 5], ids=str)
+def test_a_checkpoint_without_weights_is_told(tmp_path, contents):
+    with pytest.raises(ValueError, match="holds no weights"):
+        read(saved(tmp_path / "net.pth", contents))
+
+
+def test_a_checkpoint_that_holds_itself_ends(tmp_path):
+    circle = {}
+    circle["params"] = circle
+    with pytest.raises(ValueError, match="holds no weights"):
+        read(saved(tmp_path / "net.pth", circle))

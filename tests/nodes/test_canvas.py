@@ -1,0 +1,65 @@
+"""Every bundled workflow on ComfyUI's true canvas: no missing node, no red widget, and the prompt that the API file holds."""
+
+import json
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+from stereoreel.workflow import graph as workflow
+from stereoreel.workflow.litegraph import render
+from tests.support import browser
+
+ROOT = Path(__file__).resolve().parents[2]
+API = sorted((ROOT / "workflows" / "api").glob("*.json"))
+
+pytestmark = pytest.mark.canvas
+
+
+def plain(graph: dict) -> dict:
+    return {
+        node_id: {"class_type": node["class_type"], "inputs": node["inputs"]}
+        for node_id, node in graph.items()
+    }
+
+
+@pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
+def test_the_canvas_queues_what_the_api_file_holds(page, file):
+    shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))
+    assert browser.prompt_of(page, shown, file.stem) == plain(workflow.read(file))
+    assert browser.faults(page) == []
+
+
+@pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
+def test_no_node_lies_over_another(page, file):
+    """At the size that the canvas gives them, with their titles and a little air."""
+    browser.prompt_of(
+        page, json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8")), file.stem
+    )
+    boxes = page.evaluate("""() => app.graph._nodes.map(
+        ({ title, pos: [left, top], size: [width, height] }) => ({ title, left, top: top - 40, right: left + width, bottom: top + height }))""")
+    assert [(one["title"], other["title"]) for one, other in combinations(boxes, 2) if meet(one, other)] == []
+
+
+def meet(one: dict, other: dict) -> bool:
+    return all(
+        max(one[start], other[start]) < min(one[stop], other[stop])
+        for start, stop in (("left", "right"), ("top", "bottom"))
+    )
+
+
+def test_a_link_dragged_the_other_way_round_is_taken(page):
+    """The union socket takes an IMAGE and a VIDEO, and gives itself to both."""
+    links = page.evaluate("""() => {
+        app.graph.clear()
+        const add = type => { const node = LiteGraph.createNode(type); app.graph.add(node); return node }
+        const stage = add('StereoReelVSR'), parts = add('GetVideoComponents'), video = add('CreateVideo'), save = add('SaveVideo')
+        return [parts.connect(0, stage, 0), video.connect(0, stage, 0), stage.connect(0, save, 0), stage.connect(0, video, 0)].map(link => !!link)
+    }""")
+    assert links == [True, True, True, True]
+
+
+@pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
+def test_the_canvas_files_are_rendered_from_the_api_files(file):
+    shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))
+    assert shown == render(workflow.read(file), file.stem), "run: python -m stereoreel workflows"

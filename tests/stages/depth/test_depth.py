@@ -1,0 +1,129 @@
+"""Depth without a network: right order of near and far where the camera travels, calm where nothing changes, the same however it is fed."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from stereoreel.core.clip import ClipInfo
+from stereoreel.core.options import resolve
+from stereoreel.stages import depth
+from tests.support.depth_scenes import MOVES, estimate, rank_correlation
+from tests.support.scenes import street
+
+
+def noisy_still(frames: int, height: int = 96, width: int = 160) -> torch.Tensor:
+    """A camera that does not move, with sensor noise of 3/255."""
+    picture = street(5, width, height).render(samples=2).image
+    noise = torch.randn(frames, height, width, 3, generator=torch.Generator().manual_seed(1)) * 3 / 255
+    return (picture + noise).clamp(0, 1)
+
+
+@pytest.mark.parametrize("move", MOVES)
+def test_a_travelling_camera_gives_the_order_of_depth(move):
+    scene = street(3, 256, 144, camera=MOVES[move])
+    frames, truth = scene.clip(10)
+    found = estimate(frames)
+    for index in (0, 5, 9):
+        assert rank_correlation(found[index], truth[index]) > 0.8, f"frame {index}"
+
+
+def test_a_forward_camera_sees_depth_in_the_middle_too():
+    frames, truth = walk(10)
+    found = estimate(frames)
+    assert rank_correlation(found[6], truth[6]) > 0.8
+
+
+def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
+    """A camera that goes straight ahead towards a wall with cards in front of it, in perspective: frames and true inverse depth."""
+    y, x = torch.meshgrid(
+        torch.arange(height) - height / 2 + 0.5, torch.arange(width) - width / 2 + 0.5, indexing="ij"
+    )
+    focal = 0.9 * width
+    cards = [
+        (10.0, 0.0, 0.0, 99.0, 99.0),
+        (6.0, 1.6, -0.5, 1.0, 0.9),
+        (4.0, -1.1, 0.4, 0.8, 0.7),
+        (3.0, 0.3, 0.6, 0.4, 0.3),
+    ]
+    textures = [street(seed).layers[0].texture for seed in (11, 12, 13, 14)]
+    frames, truth = torch.zeros(count, height, width, 3), torch.zeros(count, height, width, 1)
+    for t in range(count):
+        for (distance, left, top, half_width, half_height), texture in zip(cards, textures):
+            z = distance - 0.06 * t
+            across, down = x * z / focal, y * z / focal
+            here = ((across - left).abs() < half_width) & ((down - top).abs() < half_height)
+            scale = focal / distance
+            frames[t][here] = texture((across * scale).double()[here], (down * scale).double()[here])
+            truth[t][here] = 1 / z
+    return frames, truth
+
+
+def test_what_moves_in_front_of_a_still_camera_is_near():
+    frames = street(5, 160, 96).render().image.repeat(12, 1, 1, 1)
+    ball = (
+        street(8)
+        .layers[0]
+        .texture(*torch.meshgrid(torch.arange(24.0).double(), torch.arange(24.0).double(), indexing="ij"))
+    )
+    for t in range(12):
+        frames[t, 20:44, 40 + 3 * t : 64 + 3 * t] = ball
+    found = estimate(frames)[8, ..., 0]
+    ball = found[26:38, 70:82].mean()
+    assert ball > found[20:44].mean() + 0.1
+
+
+def test_one_frame_is_nearer_below_and_invert_turns_it_round():
+    frame = noisy_still(1)
+    found = estimate(frame)
+    assert found[0, -20:].mean() > found[0, :20].mean() + 0.3
+    torch.testing.assert_close(estimate(frame, invert=True), 1 - found)
+
+
+def test_noise_does_not_shake_the_depth_of_a_still_shot():
+    found = estimate(noisy_still(20))[5:]
+    # pixels of parallax at 1280 wide and a divergence of 2 %
+    step = (found[1:] - found[:-1]).abs().max() * 0.02 * 1280
+    assert found.std(0).mean() < 0.005 and step < 1
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 7])
+def test_depth_does_not_depend_on_chunks(chunk):
+    frames, _ = street(3, 128, 80, camera=MOVES["sideways"]).clip(11)
+    assert torch.equal(estimate(frames, chunk), estimate(frames, 11))
+
+
+def test_depth_has_the_size_of_the_frames_and_leaves_them_alone():
+    for shape in [(1, 1, 1, 3), (2, 1, 9, 3), (3, 5, 2, 4), (12, 30, 40, 3), (2, 720, 1280, 3)]:
+        frames = torch.rand(shape, generator=torch.Generator().manual_seed(4))
+        kept = frames.clone()
+        found = estimate(frames)
+        assert found.shape == (*shape[:3], 1) and found.dtype == torch.float32
+        assert found.min() >= 0 and found.max() <= 1 and torch.equal(frames, kept)
+
+
+def test_half_precision_frames_give_nearly_the_same_depth():
+    frames = noisy_still(3)
+    torch.testing.assert_close(estimate(frames.half()), estimate(frames), atol=0.05, rtol=0)
+
+
+def test_depth_edges_lie_on_picture_edges():
+    """A large picture gets its edges from itself, not from the smaller one that motion was looked at with."""
+    from stereoreel.stages.depth.edges import upsample
+
+    large = torch.zeros(40, 60)
+    large[:, 31:] = 1.0
+    small = torch.zeros(10, 15)
+    small[:, 8:] = 1.0
+    small[:, 7] = 0.25
+    found = upsample(small.round(), small, large)
+    assert found[:, 26:31].max() < 0.1 and found[:, 31:36].min() > 0.9
+
+
+def test_describe_keeps_size_and_refuses_depth():
+    info = ClipInfo(64, 36, Fraction(25), 3)
+    options = resolve(depth.OPTIONS, {})
+    found = depth.describe(options, info)
+    assert (found.width, found.height, found.fps, found.frames, found.channels) == (64, 36, 25, 3, 1)
+    with pytest.raises(ValueError, match="colour frames"):
+        depth.describe(options, info.replace(channels=1))

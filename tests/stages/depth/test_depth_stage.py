@@ -1,0 +1,128 @@
+"""The Depth stage with networks: one scale over a shot, the frames' own edges, and files as users have them."""
+
+import pytest
+import torch
+
+from stereoreel.core.clip import ClipInfo, apply
+from stereoreel.core.options import resolve
+from stereoreel.core.pull import frames
+from stereoreel.models import catalog
+from stereoreel.models.lazy_stage import Plan
+from stereoreel.stages.depth import OPTIONS
+from stereoreel.stages.depth.depth_anything import DepthAnything
+from tests.support.depth_nets import TINY, TINY_VIDEO, as_transformers, published, random_net
+from tests.support.lookahead import lookahead
+
+CPU = torch.device("cpu")
+FAST = {"resolution": "native", "precision": "fp32"}
+
+
+@pytest.fixture
+def put(tmp_path):
+    """Saves tensors as a file of the depth models folder; its name."""
+
+    def save(state, name="net.pth"):
+        path = tmp_path / "models" / "depth" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(state, path)
+        return name
+
+    return save
+
+
+def moving(count, size=(28, 42), seed=0):
+    """A random picture that moves right by a pixel a frame."""
+    wide = torch.rand(size[0], size[1] + count, 3, generator=torch.Generator().manual_seed(seed))
+    return torch.stack([wide[:, count - step : count - step + size[1]] for step in range(count)])
+
+
+def depth_of(model, host, clip, **options):
+    return apply(Plan("depth", {"model": model, **FAST, **options}, "Depth"), clip)["clip"]
+
+
+@pytest.mark.parametrize("family", [TINY, TINY_VIDEO], ids=["image", "video"])
+@pytest.mark.parametrize("chunk", [1, 5, 50])
+def test_depth_does_not_depend_on_how_frames_come(family, chunk, put, host, tensor_clip):
+    clip = depth_of(put(published(random_net(family))), host, tensor_clip(moving(40), cuts=(37,)))
+    assert torch.equal(frames(clip, host, chunk), frames(clip, host, 40))
+
+
+@pytest.mark.parametrize("family", [TINY, TINY_VIDEO], ids=["image", "video"])
+def test_a_shot_knows_nothing_of_the_one_before(family, put, host, tensor_clip):
+    model, first, second = put(published(random_net(family))), moving(33), moving(4, seed=5)
+    joined = frames(depth_of(model, host, tensor_clip(torch.cat([first, second]), cuts=(33,))), host)
+    alone = frames(depth_of(model, host, tensor_clip(second)), host)
+    assert torch.equal(joined[33:], alone) and alone.std() > 0.05
+
+
+@pytest.mark.parametrize("family", [TINY, TINY_VIDEO], ids=["image", "video"])
+def test_a_stage_reads_at_most_a_window_ahead(family, put, host, tensor_clip):
+    clip = tensor_clip(moving(4).repeat(25, 1, 1, 1))
+    made, worst = lookahead(clip, depth_of(put(published(random_net(family))), host, clip), host, 4)
+    assert made == 100 and worst <= 4 + 32
+
+
+def test_the_values_are_the_network_s_in_the_first_frame_s_percentiles(put, host, tensor_clip):
+    net, images = random_net(TINY), moving(1)
+    made = frames(depth_of(put(published(net)), host, tensor_clip(images), edges="smooth"), host)[0, ..., 0]
+    with torch.inference_mode():
+        raw = net(images.movedim(-1, 1))[0, 0]
+    ordered = raw.flatten().sort().values
+    low, high = (ordered[round(share * (len(ordered) - 1))] for share in (0.02, 0.98))
+    torch.testing.assert_close(made, ((raw - low) / (high - low)).clamp(0, 1), atol=1e-5, rtol=0)
+
+
+def test_a_metric_network_s_near_is_white(put, host, tensor_clip):
+    net, images = random_net(TINY), moving(1)
+    model = put(published(net))
+    relative, metric = (
+        frames(depth_of(model, host, tensor_clip(images), metric=metric), host).flatten()
+        for metric in ("no", "indoor")
+    )
+    # what the one calls near, the other tells as many metres
+    assert torch.corrcoef(torch.stack([relative, metric]))[0, 1] < -0.5
+
+
+def test_invert_makes_near_black(put, host, tensor_clip):
+    model, clip = put(published(random_net(TINY))), tensor_clip(moving(2))
+    white, black = (frames(depth_of(model, host, clip, invert=invert), host) for invert in (False, True))
+    torch.testing.assert_close(white, 1 - black)
+
+
+def test_a_folder_of_transformers_is_the_same_network(put, host, tensor_clip):
+    net, clip = random_net(TINY), tensor_clip(moving(2))
+    original, theirs = put(published(net)), put(as_transformers(net), "theirs.pth")
+    torch.testing.assert_close(
+        frames(depth_of(theirs, host, clip), host), frames(depth_of(original, host, clip), host)
+    )
+
+
+def test_another_network_s_file_is_refused_by_what_it_is(put, host, tensor_clip):
+    model = put({"block0.conv0.0.0.weight": torch.zeros(1)})
+    with pytest.raises(ValueError, match="frame interpolation network"):
+        frames(depth_of(model, host, tensor_clip(frames=1)), host)
+
+
+def test_auto_takes_no_model_whose_licence_forbids_selling(put, host):
+    put({"x": torch.zeros(1)}, "depth_anything_v2_vitl.pth")
+    assert catalog.pick("depth", "auto", host)[0].name == "builtin"
+    put({"x": torch.zeros(1)}, "depth_anything_v2_vits.pth")
+    assert catalog.pick("depth", "auto", host)[0].name == "depth-anything-v2-small"
+    put({"x": torch.zeros(1)}, "video_depth_anything_vits.pth")
+    assert catalog.pick("depth", "auto", host)[0].name == "video-depth-anything-small"
+
+
+@pytest.mark.parametrize(
+    ("family", "width", "height", "resolution", "wanted"),
+    [
+        (TINY, 1920, 1080, "518", (518, 924)),
+        (TINY, 1080, 1920, "392", (700, 392)),
+        (TINY, 176, 144, "native", (140, 182)),
+        (TINY, 1920, 816, "518", (518, 1218)),
+        (TINY_VIDEO, 1920, 816, "518", (392, 924)),  # wider than 16:9: a video network keeps its width
+        (TINY_VIDEO, 640, 480, "518", (518, 686)),
+    ],
+)
+def test_a_network_sees_the_lines_asked_for(family, width, height, resolution, wanted):
+    network = DepthAnything(random_net(family), resolve(OPTIONS, {"resolution": resolution}), False, CPU)
+    assert network.size(ClipInfo(width, height, 25, 10)) == wanted

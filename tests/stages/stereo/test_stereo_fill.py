@@ -1,0 +1,154 @@
+"""What fills the holes, against scenes whose other eye is known exactly at every time."""
+
+from fractions import Fraction
+
+import pytest
+import torch
+
+from stereoreel.analysis.metrics import psnr
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
+from stereoreel.models.headless import Headless
+from stereoreel.stages import stereo
+from stereoreel.stages.stereo import builtin
+from stereoreel.stages.stereo.temporal import REACH
+from tests.support.scenes import Camera, Layer, Scene, Texture, street
+
+WIDTH, HEIGHT = 320, 180
+
+
+def stage(fill, **options):
+    options = {"divergence": 3.0, "convergence_mode": "fixed", "convergence": 0.0, "fill": fill, **options}
+    return builtin.load(None, resolve(stereo.OPTIONS, options), Headless("cpu"))
+
+
+def pair(frames, depth, fill, chunk=None, **options):
+    """Clip and both masks of a shot handed over ``chunk`` frames at a time."""
+    shot = Shot(0, ClipInfo(frames.shape[2], frames.shape[1], Fraction(25), len(frames), frames.shape[3]))
+    size = chunk or len(frames)
+    made = list(stage(fill, **options)(shot, iter(frames.split(size)), iter(depth.split(size))))
+    return [torch.cat([piece[port] for piece in made], -4) for port in ("clip", "left_holes", "right_holes")]
+
+
+def walker(frames=16):
+    """A still camera, a still wall, and a box that walks by 3 pixels a frame."""
+    wall = Layer("plane", 0.1, Texture(1), (WIDTH / 2, HEIGHT / 2))
+    box = Layer("box", 0.8, Texture(2), (120, 90), (30, 50), velocity=(3.0, 0.0))
+    scene = Scene(WIDTH, HEIGHT, (wall, box), divergence=3.0)
+    return scene, *scene.clip(frames)
+
+
+def revealed(scene, eye, t, frames):
+    """Holes of an eye at a time whose points some frame within reach shows."""
+    shown = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
+    for other in range(max(0, t - REACH), min(frames, t + REACH + 1)):
+        shown |= scene.trace(t, eye, other, 0.0)[2]
+    return shown & scene.holes(eye, t)
+
+
+@pytest.mark.parametrize(
+    "camera",
+    [Camera(truck=(3.0, 0.0)), Camera(truck=(-2.0, 0.5), pan=(1.5, 0.0), zoom=1.003)],
+    ids=["truck", "all"],
+)
+def test_what_other_frames_show_is_filled_in_3_db_nearer_to_the_truth(camera):
+    scene = street(2, WIDTH, HEIGHT, camera=camera, divergence=6.0)
+    frames, depth = scene.clip(14)
+    (stretched, *holes), (inpainted, *_) = (
+        pair(frames, depth, fill, divergence=6.0) for fill in ("stretch", "inpaint")
+    )
+    for index, eye in enumerate((0.5, -0.5)):
+        for t in (3, 9):
+            truth, where = (
+                scene.render(t, eye).image,
+                revealed(scene, eye, t, 14) & (holes[index][t, ..., 0] > 0),
+            )
+            assert where.sum() > 500
+            assert psnr(inpainted[index, t], truth, where) > psnr(stretched[index, t], truth, where) + 3
+
+
+def test_only_holes_change():
+    _, frames, depth = walker(10)
+    plain, *masks = pair(frames, depth, "stretch")
+    for fill in ("blend", "inpaint"):
+        clip, *same = pair(frames, depth, fill)
+        assert all(torch.equal(*both) for both in zip(masks, same))
+        kept = (torch.stack(masks) == 0).expand_as(clip)
+        assert torch.equal(clip[kept], plain[kept]) and not torch.equal(clip, plain)
+
+
+def test_nothing_is_taken_where_nothing_is_revealed():
+    scene = street(3, WIDTH, HEIGHT, divergence=3.0)
+    frames, depth = (part.expand(6, -1, -1, -1) for part in scene.clip(1))
+    for inpainted, stretched in zip(pair(frames, depth, "inpaint"), pair(frames, depth, "stretch")):
+        assert torch.equal(inpainted, stretched)
+
+
+def test_nothing_is_taken_from_frames_in_another_light():
+    _, frames, depth = walker(4)
+    lit = frames * 0.4 + torch.tensor([0.4, 0.0, 0.6, 0.2]).view(4, 1, 1, 1)
+    for light, taken in ((frames, True), (lit, False)):
+        inpainted, stretched = (pair(light, depth, fill)[0] for fill in ("inpaint", "stretch"))
+        assert torch.equal(inpainted, stretched) != taken
+
+
+def test_what_is_filled_in_stands_still_where_the_background_does():
+    _, frames, depth = walker(14)
+    found = {}
+    for fill in ("stretch", "inpaint"):
+        clip, left, _ = pair(frames, depth, fill, view="left")
+        inside = (left[1:] > 0) & (left[:-1] > 0)  # holes in two frames running
+        # no later frame, and none at all, shows what the box and the frame's border hide
+        inside[-4:], inside[:, :, :20] = False, False
+        found[fill] = clip[0].diff(dim=0)[inside.expand(-1, -1, -1, 3)].square().mean().sqrt()
+    assert found["inpaint"] < 0.01 < found["stretch"]
+
+
+def test_mixed_rows_streak_less_and_are_no_farther_from_the_truth():
+    scene = street(2, WIDTH, HEIGHT, divergence=6.0)
+    frames, depth = scene.clip(1)
+    (stretched, *_), (blended, left, _) = (
+        pair(frames, depth, fill, divergence=6.0, view="left") for fill in ("stretch", "blend")
+    )
+    below = (left[0, 1:, :, 0] > 0) & (left[0, :-1, :, 0] > 0)
+    rough = [clip[0, 0].diff(dim=0)[below].abs().mean() for clip in (stretched, blended)]
+    assert rough[1] < 0.9 * rough[0]
+    truth, hidden = scene.render(eye=1.0).image, scene.holes(1.0)
+    assert psnr(blended[0, 0], truth, hidden) > psnr(stretched[0, 0], truth, hidden)
+
+
+def test_mixed_rows_are_mirrored_in_a_mirrored_scene():
+    _, frames, depth = walker(2)
+    (left, _), *_ = pair(frames, depth, "blend")
+    (_, right), *_ = pair(frames.flip(2), depth.flip(2), "blend")
+    torch.testing.assert_close(right.flip(2), left, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("fill", ["blend", "inpaint"])
+@pytest.mark.parametrize("chunk", [1, 7])
+def test_fills_do_not_depend_on_chunks(fill, chunk):
+    scene = street(4, 96, 64, camera=Camera(truck=(3.0, 0.0)))
+    frames, depth = scene.clip(16)
+    whole, cut = (
+        pair(frames, depth[:, ::2, ::2], fill, size, divergence=8.0, floating_window=True)
+        for size in (None, chunk)
+    )
+    assert all(torch.equal(*both) for both in zip(whole, cut))
+
+
+def test_no_more_frames_are_waited_for_than_declared():
+    frames, depth, taken = torch.rand(20, 30, 40, 3), torch.rand(20, 30, 40, 1), []
+    counted = (taken.append(1) or frame for frame in frames.split(1))
+    shot = Shot(0, ClipInfo(40, 30, Fraction(25), 20))
+    for number, _ in enumerate(stage("inpaint")(shot, counted, iter(depth.split(1))), 1):
+        assert len(taken) <= number + REACH <= number + 16
+    assert number == 20
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (20, 30)])
+@pytest.mark.parametrize("fill", ["blend", "inpaint"])
+@pytest.mark.parametrize("channels", [3, 4])
+def test_the_smallest_pictures_work(size, fill, channels):
+    frames, depth = torch.rand(3, *size, channels), torch.rand(3, *size, 1)
+    clip, *_ = pair(frames.half(), depth.half(), fill, divergence=10.0)
+    assert clip.shape == (2, 3, *size, channels) and clip.isfinite().all() and clip.dtype == torch.float16

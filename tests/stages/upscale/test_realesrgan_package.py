@@ -1,0 +1,86 @@
+"""The same pictures as the ``realesrgan`` package makes with the same weights: `pip install stereoreel[realesrgan]`, then `pytest -m reference`.
+
+That package is unmaintained and does not import beside today's torchvision without the shim below; nothing
+but this test needs it.
+"""
+
+import sys
+from types import ModuleType
+
+import pytest
+import torch
+
+from stereoreel.core.clip import apply
+from stereoreel.core.pull import frames
+from stereoreel.models.lazy_stage import Plan
+from tests.support.image_nets import Compact, RRDBNet, random_net, save
+
+pytestmark = pytest.mark.reference
+
+
+@pytest.fixture
+def package():
+    functional = pytest.importorskip(
+        "torchvision.transforms.functional", reason="torchvision is not installed"
+    )
+    # gone since torchvision 0.17; basicsr imports one function of it
+    shim = ModuleType("torchvision.transforms.functional_tensor")
+    shim.rgb_to_grayscale = functional.rgb_to_grayscale
+    sys.modules.setdefault(shim.__name__, shim)
+    return pytest.importorskip(
+        "realesrgan", reason="the realesrgan package is not installed (pip install stereoreel[realesrgan])"
+    )
+
+
+def reference(package, net, path, images, tile=0):
+    """Frames ``[T, H, W, 3]`` by the package's own class, before it rounds them."""
+    if isinstance(net, RRDBNet):
+        from basicsr.archs.rrdbnet_arch import RRDBNet as Theirs
+
+        theirs = Theirs(3, 3, scale=net.scale, num_feat=16, num_block=1, num_grow_ch=32)
+    else:
+        theirs = package.archs.srvgg_arch.SRVGGNetCompact(3, 3, num_feat=16, num_conv=2, upscale=net.scale)
+    upscaler = package.RealESRGANer(
+        net.scale,
+        str(path),
+        model=theirs,
+        half=False,
+        tile=tile,
+        tile_pad=32,
+        pre_pad=0,
+        device=torch.device("cpu"),
+    )
+    made = []
+    for image in images:
+        upscaler.pre_process(image.numpy())
+        upscaler.tile_process() if tile else upscaler.process()
+        made.append(upscaler.post_process()[0].movedim(0, -1).clamp(0, 1))
+    return torch.stack(made)
+
+
+@pytest.mark.parametrize("tile", [0, 96])
+@pytest.mark.parametrize(("kind", "scale"), [(RRDBNet, 2), (RRDBNet, 4), (Compact, 4)])
+def test_equals_the_realesrgan_package(package, kind, scale, tile, tmp_path, tensor_clip, host):
+    net = random_net(kind, scale=scale)
+    path = save(net, tmp_path / "models" / "upscale" / "net.pth")
+    clip = tensor_clip(frames=2, size=(148, 200))
+    plan = Plan(
+        "upscale", {"model": "net.pth", "factor": scale, "tile": tile, "precision": "fp32"}, "Upscale"
+    )
+    made = frames(apply(plan, clip)["clip"], host)
+    torch.testing.assert_close(
+        made, reference(package, net, path, frames(clip, host), tile), atol=1e-4 if tile else 1e-5, rtol=0
+    )
+
+
+def test_odd_sizes_differ_only_where_the_mirrored_rim_reaches(package, tmp_path, tensor_clip, host):
+    """The package mirrors an odd side up by one pixel for x2, spandrel and this pack up to a multiple of four."""
+    net = random_net(RRDBNet, scale=2)
+    path = save(net, tmp_path / "models" / "upscale" / "net.pth")
+    clip = tensor_clip(frames=1, size=(101, 131))
+    made = frames(
+        apply(Plan("upscale", {"model": "net.pth", "precision": "fp32"}, "Upscale"), clip)["clip"], host
+    )
+    theirs = reference(package, net, path, frames(clip, host))
+    assert made.shape == theirs.shape == (1, 202, 262, 3)
+    torch.testing.assert_close(made[:, :120, :180], theirs[:, :120, :180], atol=1e-5, rtol=0)

@@ -1,0 +1,1 @@
+"""What tests and benchmarks share: media files, rendered scenes, random networks, servers; not in the wheel."""
