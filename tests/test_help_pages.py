@@ -1,9 +1,9 @@
 """The help pages' widget tables are those of the option declarations."""
 
 import pytest
-from tools import help_tables
 
 from stereoreel.workflow.node_specs import NODES
+from tools import help_tables
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.id)

@@ -3,8 +3,8 @@
     python tools/help_tables.py            rewrite web/docs/*.md
     python tools/help_tables.py --check    exit with 1 if a table is stale
 
-Only the text between the two markers is generated. The canvas shows these pages in a narrow panel, so a table has
-two columns, and choices, range and default follow the text.
+Only the text between the two markers is generated. The canvas shows these pages in a narrow panel, so a table
+has two columns, and choices, range and default follow the text.
 """
 
 from __future__ import annotations
