@@ -32,7 +32,7 @@ def page_of(node: Node) -> Path:
 def values(option: Option) -> str:
     """Return the choices or the range of an option, and its default, as one phrase."""
     shown = f"`{_typed(option.default)}`" if option.default != "" else "empty"
-    if option.choices and option.name != "model" and len(option.choices) <= MOST_CHOICES:
+    if option.choices and not option.name.endswith("model") and len(option.choices) <= MOST_CHOICES:
         others = ", ".join(f"`{choice}`" for choice in option.choices)
         return f"{others}; default {shown}"
     if option.low is not None and option.high is not None:
