@@ -364,3 +364,22 @@ def test_no_library_of_a_desktop_is_needed(tmp_path):
         [sys.executable, "-c", "import ctypes; ctypes.CDLL('libGL.so.1')"], capture_output=True, env=hidden
     )
     assert asked.returncode, "the broken library hides nothing"
+
+
+def arrows(page: str) -> set[tuple[str, str]]:
+    """Return the edges of a page's Mermaid flowchart."""
+    chart = page.partition("```mermaid\n")[2].partition("```")[0]
+    found = re.findall(r"^ *(\w+) --> (.+)$", chart, re.MULTILINE)
+    return {(source, target) for source, targets in found for target in targets.split(" & ")}
+
+
+def test_architecture_document_is_current():
+    """It names every room, draws the imports that are permitted, and names tests that exist."""
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert all(f"- **`{room}`**: " in page for room in ROOMS)
+    rooms = ROOMS.items()
+    assert arrows(page) == {
+        (room, target) for room, targets in rooms if room not in SHARED for target in targets - SHARED
+    }
+    laws = (ROOT / "tests" / "test_laws.py").read_text(encoding="utf-8")
+    assert all(f"def {test}" in laws for test in re.findall(r"`(test_\w+_law\w*)", page))

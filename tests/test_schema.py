@@ -1,6 +1,6 @@
 """Ids, sockets and defaults are public: saved graphs hold them. A change here breaks somebody's workflow, so it must be meant.
 
-After a meant addition: python tests/test_schema.py
+After a meant addition: python -m tests.test_schema
 """
 
 import json
