@@ -6,13 +6,13 @@ A clip holds no frame and no network, so it may be cached, copied and inspected 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from .host import Host
@@ -148,10 +148,14 @@ class Stage(Protocol):
     that have been moved.
     """
 
-    nets: list
-    joint: bool
+    @property
+    def nets(self) -> Sequence[nn.Module]: ...
 
-    def __call__(self, shot: Shot, *chunks: Iterable[Tensor]) -> Iterator[Tensor | dict[str, Tensor]]: ...
+    @property
+    def joint(self) -> bool: ...
+
+    # one iterable of tensors per input; Any, because each stage names its own inputs
+    def __call__(self, shot: Shot, *chunks: Any, **named: Any) -> Iterator[Tensor | dict[str, Tensor]]: ...
 
 
 class Recipe(Protocol):
@@ -164,9 +168,11 @@ class Recipe(Protocol):
     ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
     """
 
-    label: str
+    @property
+    def label(self) -> str: ...
 
-    def describe(self, *infos: ClipInfo) -> ClipInfo | dict[str, ClipInfo]: ...
+    # one ClipInfo per input; Any, because each recipe names its own inputs
+    def describe(self, *infos: Any, **named: Any) -> ClipInfo | Mapping[str, ClipInfo]: ...
 
     def load(self, host: Host) -> Stage: ...
 
@@ -174,16 +180,28 @@ class Recipe(Protocol):
 class Source(Protocol):
     """Where frames come from: a file or a tensor."""
 
-    label: str
-    info: ClipInfo
+    @property
+    def label(self) -> str: ...
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+    @property
+    def info(self) -> ClipInfo: ...
+
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """All frames in order, at most ``frames`` a chunk."""
         ...
 
-    def part(self, start: int, stop: int) -> Source:
+
+class SeekableSource(Source, Protocol):
+    """A source that can also be read from the middle."""
+
+    def part(self, start: int, stop: int) -> SeekableSource:
         """The frames ``[start, stop)`` alone."""
         ...
+
+
+def seekable(source: Source | Step) -> TypeGuard[SeekableSource]:
+    """Whether a source can be read from the middle."""
+    return hasattr(source, "part")
 
 
 @dataclass(frozen=True, eq=False)
@@ -266,9 +284,10 @@ def substituted(clips: Iterable[Clip], substitute: Callable[[Source | Step], Sou
         return clip if found[id(clip.maker)] is clip.maker else Clip(found[id(clip.maker)], clip.port)
 
     for maker in filter(lambda maker: id(maker) in found, makers):
-        inputs = tuple(map(moved, _inputs(found[id(maker)])))
-        if inputs != _inputs(found[id(maker)]):
-            found[id(maker)] = dataclasses.replace(found[id(maker)], inputs=inputs)
+        step = found[id(maker)]
+        inputs = tuple(map(moved, _inputs(step)))
+        if isinstance(step, Step) and inputs != step.inputs:
+            found[id(maker)] = dataclasses.replace(step, inputs=inputs)
     return list(map(moved, clips))
 
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import dataclasses
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from .clip import Clip, ClipInfo, Shot, Source, Step, check_lengths, makers_of
+from .clip import Clip, ClipInfo, Recipe, Shot, Source, Step, check_lengths, makers_of, seekable
 from .host import Host
 from .per_eye import TIME
 from .stage_cache import StageCache
@@ -121,8 +121,8 @@ class Rebuilt:
             if isinstance(maker, Step):
                 inputs = (self.clip(source, needs[id(maker)]) for source in maker.inputs)
                 recipe = _plain(maker)
-                keeps = stages is not None and hasattr(recipe, "reused")
-                self.made[id(maker)] = Step.over(recipe.reused(stages) if keeps else recipe, *inputs)
+                reused = getattr(recipe, "reused", None) if stages is not None else None
+                self.made[id(maker)] = Step.over(reused(stages) if reused else recipe, *inputs)
             else:
                 self.made[id(maker)] = _Parts(maker, demand[id(maker)])
 
@@ -175,12 +175,13 @@ def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
     return bisect_right(numbers, start, hi=first.frames, key=edge) - 1, bisect_left(numbers, stop, key=edge)
 
 
-def _plain(step: Step):
+def _plain(step: Step) -> Recipe:
     """The recipe of a step as it works on excerpts: cuts are set anew on what is there, and a loop, which needs the whole clip, is left open."""
     recipe = step.recipe
     if isinstance(recipe, (Recut, Uncut)):
         return _Cuts(next(iter(step.infos.values())).cuts, recipe.label)
-    return recipe.unlooped() if getattr(recipe, "loops", False) else recipe
+    unlooped = getattr(recipe, "unlooped", None)
+    return unlooped() if unlooped and getattr(recipe, "loops", False) else recipe
 
 
 def spans_of(info: ClipInfo) -> Spans:
@@ -194,8 +195,10 @@ class _Parts:
         self.source, self.spans, self.label = source, spans, source.label
         self.info = _excerpt(source.info, spans)
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """Every part is as long as it should be: where a file ends early, its last frame stays."""
+        if not seekable(self.source):
+            raise ValueError(f"{self.label} cannot be read from the middle; save it to a file first.")
         for start, stop in self.spans:
             missing, chunk = stop - start, None
             for chunk in self.source.part(start, stop).chunks(host, frames):

@@ -15,14 +15,16 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from io import FileIO
 from itertools import chain, count
 from pathlib import Path
 
 from . import cancel
 
-if os.name == "nt":
+if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
@@ -71,6 +73,8 @@ class PartFile:
         number.
         """
         made = made or self.part
+        if made is None:
+            raise ValueError(f"{self.path} was not created; call create first.")
         with plain_errors(self.path):
             sync(made)
             if self.replace:
@@ -151,7 +155,8 @@ class Lock:
 
     def __init__(self, path: Path, what: Path | None = None):
         self.path, self.leaves = path, False
-        self._what, self._file = what or path.parent, None
+        self._what = what or path.parent
+        self._file: FileIO | None = None
         self.notes: list[str] = []
 
     def __enter__(self) -> Lock:
@@ -169,7 +174,7 @@ class Lock:
                     undo.pop_all()
         return self
 
-    def _claim(self, file) -> None:
+    def _claim(self, file: FileIO) -> None:
         file.seek(0)
         self.notes = file.read().decode("utf-8", "replace").splitlines()[2:]
         file.truncate(0)
@@ -177,21 +182,25 @@ class Lock:
 
     def note(self, line: str) -> None:
         """Leave a line for the next holder, should this process be killed."""
+        if self._file is None:
+            raise ValueError(f"The lock {self.path} is not held; enter it first.")
         with plain_errors(self.path):
             self._file.write(f"{line}\n".encode())
 
     def __exit__(self, *error) -> None:
+        file, self._file = self._file, None
+        if file is None:
+            return
         with suppress(OSError):  # an empty lock does no harm
-            if self.leaves and os.name != "nt" and _same(self._file.fileno(), self.path):
+            if self.leaves and os.name != "nt" and _same(file.fileno(), self.path):
                 self.path.unlink()
-        self._file.close()
-        self._file = None
+        file.close()
         # Windows cannot remove an open file, and another process may have opened it by now
         with suppress(OSError):
             if self.leaves and os.name == "nt":
                 self.path.unlink()
 
-    def _opened(self):
+    def _opened(self) -> FileIO:
         file = os.fdopen(
             os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0
         )
@@ -204,7 +213,7 @@ class Lock:
             )
         return file
 
-    def _take(self, file) -> None:
+    def _take(self, file: FileIO) -> None:
         try:
             _lock(file.fileno())
         except OSError as error:
@@ -218,7 +227,7 @@ class Lock:
 
 
 def _lock(number: int) -> None:
-    if os.name == "nt":
+    if sys.platform == "win32":
         os.lseek(number, 0, os.SEEK_SET)
         msvcrt.locking(number, msvcrt.LK_NBLCK, 1)
     else:
@@ -413,4 +422,6 @@ def plain_error(error: OSError, path: Path | str | None = None) -> str:
         errno.ENOENT: "Check the name.",
         errno.EIO: "Check the disk.",
     }
-    return " ".join([f"{place}: {what}." if place else f"{what}.", *filter(None, [hints.get(error.errno)])])
+    return " ".join(
+        [f"{place}: {what}." if place else f"{what}.", *filter(None, [hints.get(error.errno or 0)])]
+    )

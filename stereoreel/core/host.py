@@ -18,8 +18,11 @@ class Host(Protocol):
     ``file_cache`` has what was found out about files.
     """
 
-    device: torch.device
-    file_cache: FileCache
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def file_cache(self) -> FileCache: ...
 
     def weights(self, kind: str, file: str) -> Path:
         """Where a model's file is; FileNotFoundError where it is not, ValueError for a name that leads out of the models folders."""

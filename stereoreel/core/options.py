@@ -204,7 +204,9 @@ def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None 
     ``declared`` replaces the declarations of the class, where the choices are known only when the program
     runs.
     """
-    declared = options_of(made) if declared is None else tuple(declared)
+    if declared is None:
+        declared = options_of(made)  # type: ignore[arg-type]  # mypy seeks a class's hash in its instances
+    declared = tuple(declared)
     if unknown := set(given) - {one.name for one in declared}:
         known = ", ".join(one.name for one in declared)
         named = ", ".join(sorted(map(one_line, unknown)))

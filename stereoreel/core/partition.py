@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from .clip import Clip, ClipInfo, Shot, Step
+from .clip import Clip, ClipInfo, Shot, Stage, Step, seekable
 from .excerpt import Rebuilt, Spans, frames_needed, joined_spans, makers_of, plain_facts
 from .per_eye import TIME
 from .stage_cache import StageCache
@@ -107,7 +107,7 @@ def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     if len(found) < 2:
         yield list(clips)
         return
-    stages = StageCache()
+    stages: StageCache[Stage] = StageCache()
     for stretch in found:
         yield excerpt(clips, stretch, stages)
 
@@ -119,7 +119,7 @@ def _divisible(clips: Sequence[Clip]) -> bool:
     return (
         clips[0].info.frames > 0
         and not loops
-        and all(isinstance(maker, Step) or hasattr(maker, "part") for maker in makers)
+        and all(isinstance(maker, Step) or seekable(maker) for maker in makers)
     )
 
 

@@ -20,7 +20,7 @@ def fan_out(
     chunks: Iterator[tuple[Tensor, ...]], picks: Sequence[tuple[int, int | None]]
 ) -> list[Iterator[Tensor]]:
     """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before it."""
-    queues = [deque() for _ in picks]
+    queues: list[deque[tuple[Tensor, ...]]] = [deque() for _ in picks]
 
     def way(queue: deque, place: int, eye: int | None) -> Iterator[Tensor]:
         while True:
@@ -37,9 +37,9 @@ def fan_out(
 
 def both(left: Iterator[Chunk], right: Iterator[Chunk]) -> Iterator[dict[str, Tensor]]:
     """The outputs of both eyes as two-view chunks, cut wherever one of them ends a chunk."""
-    eyes, held = (left, right), [{}, {}]
+    held: list[dict[str, Tensor]] = [{}, {}]
     while True:
-        for eye, chunks in enumerate(eyes):
+        for eye, chunks in enumerate((left, right)):
             held[eye] = held[eye] or ports(next(chunks, {}))
         if not all(held):
             assert not any(held), "a stage gave one eye more frames than the other"

@@ -11,7 +11,7 @@ beforehand, one stage after the other.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 
 import torch
@@ -43,7 +43,7 @@ def frames_at_once(device: torch.device, *sides: Iterable[ClipInfo]) -> int:
 
 def pull(
     clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None
-) -> Iterator[tuple[Tensor, ...]]:
+) -> Generator[tuple[Tensor, ...], None, None]:
     """All frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
 
     ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A shot of more than
@@ -148,7 +148,8 @@ class _Reader:
 
     def __init__(self, producer: _Producer, clip: Clip, gives: Iterable[ClipInfo]):
         self.producer, self.info, self.clip, self.gives = producer, clip.info, clip, gives
-        self.waiting, self.taken = deque(), 0
+        self.waiting: deque[Tensor] = deque()
+        self.taken = 0
 
     @property
     def ready(self) -> int:
@@ -202,9 +203,9 @@ class _Producer:
         self.run, self.maker, self.inputs, self.label = run, maker, inputs, maker.label
         self.readers: list[_Reader] = []
         self.stage: Stage | None = None
-        self.work: Iterator | None = None
+        self.work: Generator[Tensor | dict[str, Tensor], None, None] | None = None
+        self.level: int = 1 + max((reader.producer.level for reader in inputs), default=-1)
         self.most = 1  # frames that it is to move at once
-        self.level = 1 + max((reader.producer.level for reader in inputs), default=-1)
         self.ended = False
 
     def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
@@ -216,7 +217,7 @@ class _Producer:
             if isinstance(self.maker, Step):
                 self.most = self.run.most([reader.info for reader in self.inputs], self.maker.infos.values())
                 self.stage = self.maker.recipe.load(self.run.host)
-                self.work = self._shots()
+                self.work = self._shots(self.stage)
             else:
                 self.most = self.run.most([self.maker.info], *(reader.gives for reader in self.readers))
                 self.work = self.maker.chunks(self.run.host, self.most)
@@ -245,31 +246,31 @@ class _Producer:
         self.run.host.tick(*self.run.done)
         turn = self.run.meter.turn(self.label)
         with naming(self.label), turn, torch.inference_mode(), cancel.heard(self.run.tick):
-            made = next(self.work, None)
-        if made is None:
+            chunk = next(self.work, None) if self.work else None
+        if chunk is None:
             self.ended = True
             return False
-        made = ports(made)
+        made = ports(chunk)
         for reader in self.readers:
             reader.waiting.append(made[reader.clip.port])
         self.run.meter.count(self.label, next(iter(made.values())).shape[TIME], self.most)
         return True
 
-    def _shots(self) -> Iterator[Tensor | dict[str, Tensor]]:
+    def _shots(self, stage: Stage) -> Generator[Tensor | dict[str, Tensor], None, None]:
         """The stage over every shot of the first input; nothing it remembers crosses a cut."""
         info = self.inputs[0].info
         for start, stop in info.shots:
             if start == stop:
                 continue
             chunks = together(self.inputs, stop - start, self.most, self.label)
-            yield from self._one_shot(Shot(start, info), chunks)
+            yield from self._one_shot(stage, Shot(start, info), chunks)
 
     def _one_shot(
-        self, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]
+        self, stage: Stage, shot: Shot, chunks: Iterator[tuple[Tensor, ...]]
     ) -> Iterator[Tensor | dict[str, Tensor]]:
-        if self.stage.joint or all(reader.info.views == 1 for reader in self.inputs):
+        if stage.joint or all(reader.info.views == 1 for reader in self.inputs):
             ways = fan_out(chunks, [(place, None) for place in range(len(self.inputs))])
-            yield from self.stage(shot, *ways)
+            yield from stage(shot, *ways)
             return
         picks = [
             (place, eye if reader.info.views == 2 else None)
@@ -278,10 +279,10 @@ class _Producer:
         ]
         ways = fan_out(chunks, picks)
         left, right = ways[: len(self.inputs)], ways[len(self.inputs) :]
-        yield from both(self.stage(shot, *left), self.stage(shot, *right))
+        yield from both(stage(shot, *left), stage(shot, *right))
 
     def close(self) -> None:
-        if self.work is not None and hasattr(self.work, "close"):
+        if self.work is not None:
             self.work.close()
         self.run.meter.note(self.label, getattr(self.stage, "counts", {}))
         self.stage = self.work = None

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class TensorSource:
             self._images[start:stop], self._fps, self._cuts, self.label, sensitivity=self._sensitivity
         )
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
         for start in range(0, len(self._images), frames):
             # before it is moved, where the answer is at hand

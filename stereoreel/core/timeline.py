@@ -96,7 +96,7 @@ def gaps(shot: Shot, frames: Iterable, fps_out: Fraction) -> Iterator[Gap]:
     due = output_edge(shot.start, info, fps_out)
     waiting: list[tuple[int, Gap]] = []  # with the output frame that follows
     for stop, right in enumerate(frames, shot.start + 1):
-        times = []
+        times: list[Fraction] = []
         while left is not None and due < output_count(info, fps_out):
             index, part = position(due, shot.start, stop, info, fps_out)
             if index == stop - 1:

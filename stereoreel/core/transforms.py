@@ -6,25 +6,30 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import ceil
+from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..image.resize import fitted_size, resize
 from .clip import ClipInfo, Shot, Soundtrack
+from .host import Host
 from .options import shown
 
 EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
 
 
+Itself = TypeVar("Itself")
+
+
 class Weightless:
     """A recipe that is its own stage; ``framewise`` if it remembers nothing from frame to frame."""
 
-    nets: list = []
+    nets: list[nn.Module] = []
     joint = True
     framewise = False
 
-    def load(self, host) -> Weightless:
+    def load(self: Itself, host: Host) -> Itself:
         return self
 
 
