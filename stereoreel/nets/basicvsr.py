@@ -193,6 +193,7 @@ class Restorer(nn.Module):
     times as large.
     """
 
+    kept: int  # features of a frame that are kept
     scale, multiple, smallest = 4, 1, 64
     halo = 4  # rows of features that a row of the result depends on, to either side, when it is enlarged
 

@@ -1,10 +1,14 @@
-"""NVIDIA's RTX video effects, through the package nvidia-vfx: proprietary, installed by the user, never by us, and imported when used."""
+"""NVIDIA's RTX video effects, through the proprietary package nvidia-vfx.
+
+The user installs it; StereoReel never does. It is imported when used.
+"""
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable
 from contextlib import nullcontext
+from enum import Enum
 from types import ModuleType
 
 import torch
@@ -12,12 +16,12 @@ from torch import Tensor
 
 from ..models.machine import INSTALL
 
-# the brightest that a black picture may be, and how bright a source is of which a black picture is wrong
+# a frame whose maximum is at most BLACK is black; that is wrong if the maximum of its source is at least LIT
 BLACK, LIT = 2 / 255, 32 / 255
 
 
 def effects() -> ModuleType:
-    """The package; RuntimeError says what to do where it is not here or does not load."""
+    """Return the package; raise RuntimeError if it is not installed or does not load."""
     try:
         import nvvfx
     except ImportError as error:
@@ -26,13 +30,14 @@ def effects() -> ModuleType:
         ) from None
     except OSError as error:  # one of its libraries
         raise RuntimeError(
-            f"nvidia-vfx cannot load its libraries ({error}); update NVIDIA's driver, or choose another model."
+            f"nvidia-vfx cannot load its libraries ({error}); update NVIDIA's driver, or "
+            "choose another model."
         ) from None
     return nvvfx
 
 
-def level(of: object, name: str) -> object:
-    """A member of one of the package's lists of levels; RuntimeError where the package is too old to have it."""
+def level(of: type[Enum], name: str) -> Enum:
+    """Return a member of one of the package's enums; raise RuntimeError if the package is too old."""
     try:
         return of[name]
     except KeyError:
@@ -42,10 +47,10 @@ def level(of: object, name: str) -> object:
 
 
 class Effect:
-    """One effect on one device, as long as somebody holds it; what it makes is copied, for it writes everything into the same buffer.
+    """One effect on one device, closed when the object is freed.
 
-    ``begin`` makes the package's effect, given a device's number, and ``sizes`` are the properties that tell
-    its pictures' sizes.
+    Results are copied, because the effect writes everything into the same buffer. ``begin`` creates the
+    package's effect, given a device index; ``sizes`` are its properties that set the image sizes.
     """
 
     def __init__(self, name: str, device: torch.device, begin: Callable, **sizes: int):
@@ -59,23 +64,30 @@ class Effect:
         except (RuntimeError, ValueError, OSError) as error:
             said = str(error).strip().split("\n")[0]
             raise RuntimeError(
-                f"{name} does not start here ({said}); update NVIDIA's driver and nvidia-vfx, or choose another model."
+                f"{name} does not start on this machine ({said}); update NVIDIA's driver and nvidia-vfx, or "
+                "choose another model."
             ) from error
         weakref.finalize(self, self.effect.close).atexit = False
 
     def picture(self, method: str, *given: Tensor | float) -> Tensor:
-        """What the effect makes of pictures ``[3, H, W]``, float32, 0..1; RuntimeError where that is black or not finite."""
+        """Run the effect on images ``[3, H, W]``, float32, 0..1; raise RuntimeError if the result is broken.
+
+        A result is broken if it is black or not finite.
+        """
         with self._here():
             stream = torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
             made = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
         if not bool(made.isfinite().all()):
             raise RuntimeError(
-                f"{self.name} made NaN or infinity; update NVIDIA's driver and nvidia-vfx, or choose another model."
+                f"{self.name} returned NaN or infinity; update NVIDIA's driver and nvidia-vfx, or choose "
+                "another model."
             )
         if not self.proven and all(bool(one.amax() >= LIT) for one in given if isinstance(one, Tensor)):
             if bool(made.amax() <= BLACK):
-                raise RuntimeError(f"{self.name} made a black picture, which some drivers do without an error; update NVIDIA's driver and "
-                                   "nvidia-vfx, run on another GPU, or choose another model.")  # fmt: skip
+                raise RuntimeError(
+                    f"{self.name} returned a black frame; some drivers fail silently this way. Update "
+                    "NVIDIA's driver and nvidia-vfx, run on another GPU, or choose another model."
+                )
             self.proven = True
         return made
 
@@ -84,12 +96,12 @@ class Effect:
 
 
 def index(device: torch.device) -> int:
-    """The number by which the package knows a device."""
+    """Return the package's index of a device."""
     if device.type != "cuda":
         return 0
     return torch.cuda.current_device() if device.index is None else device.index
 
 
 def planes(frame: Tensor, device: torch.device) -> Tensor:
-    """The colours of a frame ``[H, W, C]`` as the effects take them: ``[3, H, W]``, float32, contiguous."""
+    """Return the colours of a frame ``[H, W, C]`` as the effects take them: ``[3, H, W]``, float32."""
     return frame[..., :3].to(device, torch.float32).movedim(-1, 0).contiguous()

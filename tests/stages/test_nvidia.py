@@ -108,7 +108,7 @@ def test_one_effect_serves_the_film_and_is_closed_with_the_stage(nvvfx, host):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"), [(torch.zeros_like, "black picture"), (lambda made: made / 0, "NaN or infinity")]
+    ("spoil", "told"), [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
 )
 def test_a_driver_that_fails_silently_is_told_at_the_first_frame(nvvfx, host, spoil, told):
     nvvfx.Effect.spoil = staticmethod(spoil)
@@ -130,7 +130,7 @@ def test_an_effect_that_does_not_start_says_what_to_do(nvvfx, host):
     nvvfx.Effect.load = load
     with pytest.raises(
         RuntimeError,
-        match=r"NVIDIA RTX Video Super Resolution does not start here \(NVCV error -64\); update",
+        match=r"NVIDIA RTX Video Super Resolution does not start on this machine \(NVCV error -64\); update",
     ):
         enlarged(film(), host)
 

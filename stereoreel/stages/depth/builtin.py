@@ -1,7 +1,7 @@
-"""Preview-quality depth from motion and layout, with no trained network: good for trying a workflow, not for a final picture.
+"""Preview-quality depth from motion and layout, without a neural network: for trying a workflow only.
 
-Where the camera travels, near things move more than far ones, and depth follows that parallax. Where it does
-not, depth is a guess: lower in the picture is nearer, and so is what moves on its own. A trained model is
+If the camera travels, near objects move more than far ones, and depth follows that parallax. Otherwise depth
+is a guess: areas lower in the frame, and objects that move on their own, are nearer. A trained model is
 better on every still or turning shot.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
@@ -22,7 +22,7 @@ from .evidence import AHEAD, Picture
 from .tracking import ShotDepth
 from .windows import SteadyRange
 
-SIDE = 512  # the longer side that motion is looked at with
+SIDE = 512  # long side of the frames used for motion
 
 
 def load(entry, options, host: Host) -> DepthStage:
@@ -30,12 +30,13 @@ def load(entry, options, host: Host) -> DepthStage:
 
 
 class DepthStage:
-    """Depth ``[T, H, W, 1]`` of frames ``[T, H, W, C]``, float32 in 0..1, near = 1; same size, same count, same rate."""
+    """Depth ``[T, H, W, 1]`` of frames ``[T, H, W, C]``, float32 in 0..1, near = 1; same size and rate."""
 
     joint = False
 
     def __init__(self, options, device: torch.device):
-        self.nets, self.options, self.device = [], options, device
+        self.nets: list[nn.Module] = []
+        self.options, self.device = options, device
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         tracker, scale = (
@@ -45,7 +46,7 @@ class DepthStage:
         waiting: deque[tuple[Tensor, Tensor]] = deque()  # luma at frame size and at working size
         for chunk in frames:
             for frame in chunk:
-                picture, lumas = self._look(frame)
+                picture, lumas = self._prepare(frame)
                 tracker.add(picture)
                 waiting.append(lumas)
                 if len(waiting) > AHEAD:
@@ -53,8 +54,8 @@ class DepthStage:
         while waiting:
             yield self._finish(scale, tracker.next(), *waiting.popleft())
 
-    def _look(self, frame: Tensor) -> tuple[Picture, tuple[Tensor, Tensor]]:
-        """The frame as the tracker sees it, and the lumas that depth is brought back to frame size with."""
+    def _prepare(self, frame: Tensor) -> tuple[Picture, tuple[Tensor, Tensor]]:
+        """Return the frame for the tracker, and the lumas that guide the upsampling of its depth."""
         frame = frame[..., :3].to(self.device).float().clamp(0, 1)
         height, width = frame.shape[:2]
         ratio = min(1.0, SIDE / max(height, width))
@@ -63,10 +64,10 @@ class DepthStage:
         return picture, (luma(frame), luma(small))
 
     def _finish(self, scale: SteadyRange, depth: np.ndarray, large: Tensor, small: Tensor) -> Tensor:
-        """``[1, H, W, 1]`` in 0..1 of nearness ``[h, w]`` at working size."""
-        depth = scale(torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)[None])
-        depth = upsample(depth[0], small, large).clamp(0, 1)
-        return (1 - depth if self.options.invert else depth)[None, ..., None]
+        """Return depth ``[1, H, W, 1]`` in 0..1 from nearness ``[h, w]`` at working size."""
+        scaled = scale(torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)[None])
+        whole = upsample(scaled[0], small, large).clamp(0, 1)
+        return (1 - whole if self.options.invert else whole)[None, ..., None]
 
 
 def luma(frame: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""A checkpoint of the user's: a transformers folder's model.safetensors, or a file of Depth Anything or one of its kin."""
+"""A custom checkpoint: model.safetensors of a Hugging Face model directory, or a Depth Anything variant."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, relative and metric.
 
-A video network sees windows of 32 frames, and its depth comes at most 31 frames late; one for single pictures
-is aligned from frame to frame. Of the kind's options ``smoothing`` and ``near_ground`` are builtin's.
+A video model processes windows of 32 frames, so its depth comes at most 31 frames late. The depth of
+single-image models is aligned from frame to frame. The options ``smoothing`` and ``near_ground`` apply to
+builtin only.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
@@ -22,10 +23,11 @@ from . import DepthOptions
 from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 from .windows import stream
 
-# what the published metric networks were trained up to (Hypersim, Virtual KITTI)
+# largest distances in the training of the published metric models (Hypersim, Virtual KITTI)
 METRES = {"indoor": 20.0, "outdoor": 80.0}
-MOST_TOGETHER = 11  # half of the frames by which a window moves on
-# of pictures that the video networks were trained on; wider ones get fewer lines, as in the original
+MOST_TOGETHER = 11  # half of the step between windows
+# largest aspect ratio in the training of the video models; wider frames get a smaller short side, as in the
+# original
 WIDEST = 16 / 9
 
 
@@ -43,22 +45,25 @@ def load(entry, options: DepthOptions, host: Host) -> DepthStage:
 
 
 class DepthAnything:
-    """One of the networks; ``metric`` says that it tells metres, which are inverted."""
+    """One of the models; if ``metric``, its output is in metres and is inverted."""
 
     def __init__(
         self, net: depth_anything.DepthAnything, options: DepthOptions, metric: bool, device: torch.device
     ):
         self.dtype = depth_type(options.precision, device)
         self.net, self.options, self.metric, self.device = net.to(self.dtype), options, metric, device
-        self.nets, self.aligned = [self.net], bool(net.family.frames)
+        self.nets: list[nn.Module] = [self.net]
+        self.aligned = bool(net.family.frames)
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
-        """The short side near the resolution, both sides multiples of 14."""
+        """Return the model input's height and width, multiples of 14, the short side near ``resolution``."""
         short, long = sorted((info.width, info.height))
-        side = short if self.options.resolution == "native" else int(self.options.resolution)
+        side = float(short if self.options.resolution == "native" else int(self.options.resolution))
         if self.aligned and self.options.resolution != "native":
             side = min(side, side * WIDEST * short / long)
-        return tuple(max(1, round(edge * side / short / PATCH)) * PATCH for edge in (info.height, info.width))
+        edges = (info.height, info.width)
+        height, width = (max(1, round(edge * side / short / PATCH)) * PATCH for edge in edges)
+        return height, width
 
     def memory(self, height: int, width: int) -> int:
         family = self.net.family
@@ -81,7 +86,9 @@ class DepthAnything:
             yield from map(Spread(self.net), batches(pictures, together))
 
     def encode(self, frames: Tensor) -> tuple[Tensor, ...]:
-        return Spread(self.net.encode)(frames)
+        features = Spread(self.net.encode)(frames)
+        assert isinstance(features, tuple)  # not one tensor, because the model returns a tuple
+        return features
 
     def decode(self, features: tuple[Tensor, ...], frames: int) -> Tensor:
         return self.net.decode(features, frames)

@@ -1,4 +1,4 @@
-"""Putting depth edges on picture edges: a colour-guided filter at working size, and joint upsampling to frame size."""
+"""Align depth edges with image edges: a colour-guided filter at working size, and joint upsampling."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LUMA_STEP = 0.06  # a luma difference at which two pixels are taken for different surfaces
+LUMA_STEP = 0.06  # luma difference at which two pixels count as different surfaces
 
 
 def guided(values: np.ndarray, guide: np.ndarray, radius: int, softness: float, step: int = 1) -> np.ndarray:
-    """``values`` ``[H, W, K]`` smoothed where ``guide`` ``[H, W, 3]`` (0..1) is smooth (He et al., ECCV 2010 and arXiv 1505.00996).
+    """Smooth ``values`` ``[H, W, K]`` where ``guide`` ``[H, W, 3]`` (0..1) is smooth.
 
-    ``softness`` is the guide's variance below which a window counts as flat. ``step`` > 1 fits on images
-    smaller by it; edges stay sharp.
+    After He et al. (ECCV 2010 and arXiv 1505.00996). ``softness`` is the guide's variance below which a
+    window counts as flat. ``step`` > 1 fits on images reduced by it; edges stay sharp.
     """
     import cv2
 
@@ -34,7 +34,10 @@ def guided(values: np.ndarray, guide: np.ndarray, radius: int, softness: float, 
 def _fit(
     values: np.ndarray, guide: np.ndarray, radius: int, softness: float
 ) -> tuple[list[np.ndarray], np.ndarray]:
-    """The local linear models ``values ~ slope . guide + offset``, averaged over windows: K slopes ``[h, w, 3]``, offset ``[h, w, K]``."""
+    """Fit local linear models ``values ~ slope . guide + offset``, averaged over windows.
+
+    Return K slopes ``[h, w, 3]`` and the offset ``[h, w, K]``.
+    """
     import cv2
 
     def mean(image):
@@ -69,7 +72,7 @@ def _resize(image: np.ndarray, size: tuple[int, int], method: int) -> np.ndarray
 
 
 def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
-    """The inverse of symmetric 3x3 matrices given as their six upper entries, each ``[H, W]``."""
+    """Invert symmetric 3x3 matrices, given as their six upper entries, each ``[H, W]``."""
     a, b, c, d, e, f = covariance
     rows = [
         [d * f - e * e, c * e - b * f, b * e - c * d],
@@ -81,10 +84,10 @@ def _inverse(covariance: list[np.ndarray]) -> list[list[np.ndarray]]:
 
 
 def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
-    """``depth`` ``[h, w]`` at the size of ``large`` ``[H, W]``: bilinear weights times likeness of luma, so edges follow ``large``.
+    """Upsample ``depth`` ``[h, w]`` to the size of ``large`` ``[H, W]``; edges follow ``large``.
 
-    ``small`` ``[h, w]`` and ``large`` are luma in 0..1. Every value lies between its four neighbours, so
-    nothing rings.
+    Weights are bilinear, times the similarity of luma. ``small`` ``[h, w]`` and ``large`` are luma in 0..1.
+    Every value is between its four neighbours, so there is no ringing.
     """
     if depth.shape == large.shape:
         return depth
@@ -109,14 +112,14 @@ def upsample(depth: Tensor, small: Tensor, large: Tensor) -> Tensor:
 
 
 def _between(size: int, grown: int, device) -> tuple[Tensor, Tensor, Tensor]:
-    """For every one of ``grown`` pixels the two of ``size`` it lies between, and how far towards the second."""
+    """Return, for each of ``grown`` pixels, its two neighbours of ``size`` and the weight of the second."""
     place = ((torch.arange(grown, device=device) + 0.5) * (size / grown) - 0.5).clamp(0, size - 1)
     first = place.long()
     return first, (first + 1).clamp(max=size - 1), place - first
 
 
 def shrink(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """``[H, W, C]`` averaged down to ``size``."""
+    """Average ``[H, W, C]`` down to ``size``."""
     if tuple(image.shape[:2]) == tuple(size):
         return image
     return F.interpolate(image.movedim(-1, 0)[None], size, mode="area")[0].movedim(0, -1)

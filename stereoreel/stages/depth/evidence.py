@@ -1,4 +1,4 @@
-"""What the motion round one frame tells about its depth, how far to trust it, and which way round it is."""
+"""Estimate depth from the motion around one frame, with its confidence and its sign."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import numpy as np
 from ...image import flow
 from .parallax import fit_camera, fit_turn, inverse_depth, length, unexplained
 
-AHEAD = 8  # frames seen before the first depth is given
-GAP = 4  # frames that may lie between the two pictures that parallax is measured on
-PARALLAX = 5.0  # pixels of motion worth such a gap
-NOISE = 0.06  # pixels: what is left of a flow between two equal pictures
+AHEAD = 8  # frames read before the first depth
+GAP = 4  # largest distance, in frames, of the two frames used for parallax
+PARALLAX = 5.0  # wanted motion in pixels over this distance
+NOISE = 0.06  # pixels of flow between two equal frames
 
 
 class Picture(NamedTuple):
@@ -23,10 +23,11 @@ class Picture(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """What motion tells about one frame, each ``[h, w]``: nearness about 0..1, trust in it 0..1, and how surely a pixel moves on its own.
+    """Depth of one frame from motion, each ``[h, w]``.
 
-    ``travels`` 0..1 says whether the camera moved through the scene, so that depth could be seen at all, and
-    ``travel`` ``[3]`` which way.
+    ``depth`` is nearness, about 0..1, ``trust`` its confidence 0..1, and ``alone`` the confidence that a
+    pixel moves on its own. ``travels`` 0..1 is the confidence that the camera moved through the scene, which
+    depth from motion requires, and ``travel`` ``[3]`` is the direction.
     """
 
     depth: np.ndarray
@@ -37,7 +38,7 @@ class Evidence(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """The flow at a frame from both sides ``[h, w, 2]``, its trust, and where only one side saw the pixel, all ``[h, w]``."""
+    """Flow at a frame from both sides ``[h, w, 2]``, its trust, and pixels visible from one side only."""
 
     flow: np.ndarray
     trust: np.ndarray
@@ -45,7 +46,7 @@ class Motion(NamedTuple):
 
 
 class Flows:
-    """Flows between the pictures near one frame, each computed once."""
+    """Flows between the frames near one frame, each computed once."""
 
     def __init__(self):
         self.pictures: dict[int, Picture] = {}
@@ -57,7 +58,7 @@ class Flows:
         return self._flows[first, second]
 
     def agreement(self, first: int, second: int) -> np.ndarray:
-        """How well the way there and back agrees, ``[h, w]`` in 0..1; 0 where it leaves the picture."""
+        """Return the forward-backward consistency, ``[h, w]`` in 0..1; 0 where motion leaves the frame."""
         there = self(first, second)
         error = length(there + flow.warp(self(second, first), there, cubic=False))
         return inside(there) / (1 + (error / (0.4 + 0.05 * length(there))) ** 2)
@@ -68,7 +69,7 @@ class Flows:
 
 
 def inside(motion: np.ndarray) -> np.ndarray:
-    """Whether ``x + motion`` lies in the picture, float32 ``[h, w]``."""
+    """Return whether ``x + motion`` is inside the frame, float32 ``[h, w]``."""
     height, width = motion.shape[:2]
     y, x = np.ogrid[:height, :width]
     x, y = x + motion[..., 0], y + motion[..., 1]
@@ -76,22 +77,28 @@ def inside(motion: np.ndarray) -> np.ndarray:
 
 
 def nothing(shape: tuple[int, int]) -> Evidence:
-    """The evidence of a frame that has no neighbour."""
+    """Return the evidence of a frame without neighbours."""
     zero = np.zeros(shape, np.float32)
     return Evidence(zero, zero, zero, 0.0, np.zeros(3))
 
 
 def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -> Motion:
-    """Flow at frame ``index`` from the pictures before and after, so far apart that most things move by ``parallax`` pixels."""
+    """Return the flow at frame ``index``, from earlier and later frames.
+
+    Their distance is chosen so that most of the scene moves by ``parallax`` pixels.
+    """
     neighbour = index - 1 if index else 1
     speed = float(np.percentile(length(flows(index, neighbour)), 80))
     gap = int(np.clip(round(parallax / (speed + 1e-3)), 1, min(GAP, max(index, last - index))))
     sides = [other for other in (index - gap, index + gap) if 0 <= other <= last]
     agreement = [flows.agreement(index, other) + 1e-3 for other in sides]
-    total = sum(agreement)
-    motion = sum(
-        np.sign(other - index) * weight[..., None] * flows(index, other)
-        for other, weight in zip(sides, agreement)
+    total = np.sum(agreement, 0)
+    motion = np.sum(
+        [
+            np.sign(other - index) * weight[..., None] * flows(index, other)
+            for other, weight in zip(sides, agreement)
+        ],
+        0,
     )
     trust = np.minimum(1, total) * texture(flows.pictures[index].luma)
     hidden = np.zeros_like(trust)
@@ -102,23 +109,20 @@ def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -
 
 
 def texture(luma: np.ndarray) -> np.ndarray:
-    """Whether there is enough detail to see motion by, ``[h, w]`` in 0..1."""
+    """Return whether there is enough detail to measure motion, ``[h, w]`` in 0..1."""
     import cv2
 
     image = luma.astype(np.float32)
-    energy = (
-        cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=0.125) ** 2
-        + cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=0.125) ** 2
-    )
-    energy = cv2.blur(energy, (9, 9))
+    across = cv2.Sobel(image, cv2.CV_32F, 1, 0, scale=0.125)
+    down = cv2.Sobel(image, cv2.CV_32F, 0, 1, scale=0.125)
+    energy = np.asarray(cv2.blur(across**2 + down**2, (9, 9)))
     return energy / (energy + 1.0)
 
 
 def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence:
-    """Depth from a flow, trusted where the camera travels and a pixel moves as a still thing would under the camera's motion.
+    """Return depth from a flow, trusted if the camera travels and a pixel moves like a still object.
 
-    ``way`` is the direction the camera is known to travel in, by and large; where it is not known, hidden
-    pixels and ``guess`` tell.
+    ``way`` is the approximate direction of the camera's travel; if None, hidden pixels and ``guess`` decide.
     """
     camera = fit_camera(motion.flow, motion.trust)
     depth, along, across, seen = inverse_depth(motion.flow, camera)
@@ -137,10 +141,10 @@ def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence
 
 
 def stillness(along: np.ndarray, across: np.ndarray, rest: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """0..1 ``[h, w]``: whether a pixel moves as a still thing does, along the arrows and not against them.
+    """Return 0..1 ``[h, w]``: whether a pixel moves like a still object, along the arrows.
 
-    Where a large part of the picture goes against the arrows, the camera's turn is at fault, not the things,
-    and that sign is ignored.
+    If a large part of the frame moves against the arrows, the camera's turn is wrong, not the objects, and
+    the sign is ignored.
     """
     slack = np.maximum(4 * NOISE, 0.15 * rest)
     share = (trust * (along < -slack)).sum() / (trust.sum() + 1e-6)
@@ -149,7 +153,10 @@ def stillness(along: np.ndarray, across: np.ndarray, rest: np.ndarray, trust: np
 
 
 def travelling(rest: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:
-    """0..1: whether the camera travels: then much of the picture moves as no turn explains, and nearly all of that along the arrows."""
+    """Return 0..1: whether the camera travels.
+
+    Then much of the frame moves in a way that no turn explains, and nearly all of that along the arrows.
+    """
     moving = trust * (rest > 5 * NOISE)
     share = moving.sum() / (trust.sum() + 1e-6)
     agree = (moving * still).sum() / (moving.sum() + 1e-6)
@@ -157,11 +164,11 @@ def travelling(rest: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:
 
 
 def is_right_way_round(depth: np.ndarray, motion: Motion, guess: np.ndarray) -> bool:
-    """Whether larger ``depth`` is nearer.
+    """Return whether larger ``depth`` is nearer.
 
-    A camera that turns against its travel (a tracking shot through a long lens) makes far things move most,
-    which the flow alone cannot tell from the opposite travel. What is hidden from one side lies behind what
-    is beside it, and a picture is mostly nearer below.
+    A camera that turns against its travel (a tracking shot with a long lens) makes far objects move most,
+    which the flow alone cannot distinguish from the opposite travel. Pixels hidden from one side are behind
+    their neighbours, and most frames are nearer at the bottom.
     """
     clear, hidden = motion.trust > 0.3, motion.hidden > 0
     score = 0.4 + correlation(depth[clear], guess[clear])
@@ -171,7 +178,7 @@ def is_right_way_round(depth: np.ndarray, motion: Motion, guess: np.ndarray) -> 
 
 
 def surroundings(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted mean and deviation of ``values`` ``[h, w]`` within 8 pixels."""
+    """Return the weighted mean and deviation of ``values`` ``[h, w]`` within 8 pixels."""
     import cv2
 
     total, first, second = (

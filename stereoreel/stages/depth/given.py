@@ -1,11 +1,11 @@
-"""Depth that another node made, for Stereo: as inverse depth, of one range over a shot, and with the frames' own edges."""
+"""Depth from another node, for Stereo: as inverse depth, in one range per shot, aligned with the frames."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
@@ -13,21 +13,20 @@ from . import DepthOptions
 from .stage import NEAREST, finished
 from .windows import SteadyRange
 
-# how many times as far as its nearest point a linear picture of depth is taken to reach, for the picture does
-# not tell
+# assumed ratio of farthest to nearest distance in a linear depth image, which does not record it
 FARTHEST = 10.0
 
 
 def inverse(geometry: Mapping) -> Tensor:
-    """Inverse depth ``[N, H, W]`` in 0..1 of ComfyUI's geometry (``depth`` ``[N, H, W]``: distances, infinite where nothing is known).
+    """Return inverse depth ``[N, H, W]`` in 0..1 of ComfyUI's geometry.
 
-    Distances count from 1/10 of their unit; the sky (``sky``, 0..1) and what its ``mask`` leaves out are far.
-    ValueError where it has no depth.
+    Its ``depth`` ``[N, H, W]`` holds distances, infinite if unknown. Distances count from 1/10 of their unit;
+    the sky (``sky``, 0..1) and pixels outside its ``mask`` are far. Raise ValueError if it has no depth.
     """
     depth = geometry.get("depth")
     if not isinstance(depth, Tensor) or depth.ndim != 3:
         raise ValueError(
-            "This geometry has no depth of one map per frame; connect that of a node which tells depth."
+            "This geometry has no depth with one map per frame; connect the geometry of a depth node."
         )
     near = NEAREST / (depth.float().clamp(min=0) + NEAREST)
     near = torch.where(torch.isfinite(depth), near, 0.0)
@@ -39,25 +38,27 @@ def inverse(geometry: Mapping) -> Tensor:
 
 
 def from_linear(nearness: Tensor) -> Tensor:
-    """Inverse depth, 0..1, of linear depth shown as ``1 - Z`` with Z from 0 at the nearest to 1 at the farthest point."""
+    """Convert linear depth ``1 - Z``, with Z from 0 (nearest) to 1 (farthest), to inverse depth, 0..1."""
     distance = 1 + (1 - nearness.clamp(0, 1)) * (FARTHEST - 1)
     return (1 / distance - 1 / FARTHEST) / (1 - 1 / FARTHEST)
 
 
 class Given:
-    """A recipe and its stage: the depth of another node in place of a network's, ``[T, H, W, 1]``, near = 1, at the frames' size."""
+    """A recipe and its stage: depth of another node, ``[T, H, W, 1]``, near = 1, at the frames' size."""
 
     joint = False
 
     def __init__(self, options: DepthOptions, label: str):
-        self.options, self.label, self.nets = options, label, []
+        self.options, self.label = options, label
+        self.nets: list[nn.Module] = []
 
     def describe(self, frames: ClipInfo, depth: ClipInfo) -> ClipInfo:
         if frames.channels == 1:
-            raise ValueError("Depth was given a depth clip as its frames; connect the colour frames to clip.")
+            raise ValueError("Depth input is a depth clip; connect the colour frames to clip.")
         if frames.views != depth.views:
             raise ValueError(
-                f"Depth was given frames of {frames.views} views and depth of {depth.views}; connect depth of the same clip."
+                f"Frames have {frames.views} views, but the given depth has {depth.views}; connect depth of "
+                "the same clip."
             )
         return frames.replace(channels=1)
 
@@ -65,11 +66,11 @@ class Given:
         return self
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor], depths: Iterable[Tensor]) -> Iterator[Tensor]:
-        calm = SteadyRange()
+        steady = SteadyRange()
         for images, maps in zip(frames, depths):
             maps = maps[..., 0].to(images.device, torch.float32)
             maps = 1 - maps if self.options.given.endswith("black") else maps
             maps = from_linear(maps) if self.options.given.startswith("linear") else maps
             yield torch.stack(
-                [finished(depth, image, self.options) for depth, image in zip(calm(maps), images)]
+                [finished(depth, image, self.options) for depth, image in zip(steady(maps), images)]
             )

@@ -1,9 +1,9 @@
-"""Depth from motion: what is left of the optical flow once the camera's turning is taken out.
+"""Depth from motion: the optical flow that remains after removing the camera's rotation.
 
 For a still scene and a small camera motion the flow at a pixel is ``turn(pixel) + inverse_depth *
 travel(pixel)`` (Longuet-Higgins and Prazdny, 1980): the turn moves every depth alike, the travel is a field
-of arrows from the focus of expansion. The focal length is taken as ``FOCAL`` picture widths; a wrong guess
-bends the depth a little and does not change its order.
+of arrows from the focus of expansion. The focal length is assumed to be ``FOCAL`` frame widths; a wrong guess
+distorts depth slightly and keeps its order.
 """
 
 from __future__ import annotations
@@ -17,7 +17,10 @@ FLAT = 2e5  # square of a focal length in pixels: the scale of the turn's faint 
 
 
 class Camera(NamedTuple):
-    """The motion of a camera between two frames: unit ``travel`` (x right, y down, z forward), ``turn`` in radians, misfit in pixels."""
+    """Camera motion between two frames: unit ``travel`` (x right, y down, z forward), ``turn`` in radians.
+
+    ``misfit`` is in pixels.
+    """
 
     travel: np.ndarray
     turn: np.ndarray
@@ -25,13 +28,13 @@ class Camera(NamedTuple):
 
 
 def pixel_rays(height: int, width: int) -> tuple[np.ndarray, np.ndarray, float]:
-    """Pixel coordinates ``[H, W]`` from the picture's centre, and the assumed focal length in pixels."""
+    """Return pixel coordinates ``[H, W]`` from the frame's centre, and the assumed focal length in pixels."""
     y, x = np.indices((height, width), dtype=np.float32)
     return x - (width - 1) / 2, y - (height - 1) / 2, FOCAL * max(height, width)
 
 
 def turn_flow(x: np.ndarray, y: np.ndarray, focal: float, turn: np.ndarray) -> np.ndarray:
-    """Flow ``[..., 2]`` in pixels caused by ``turn``: pitch, yaw and roll in radians, and zoom as a share of the size."""
+    """Return flow ``[..., 2]`` in pixels by ``turn``: pitch, yaw and roll in radians, and relative zoom."""
     pitch, yaw, roll, zoom = (float(angle) for angle in turn)
     bend = x * (pitch / focal) * y - (x * x) * (yaw / focal)
     sink = (y * y) * (pitch / focal) - y * (yaw / focal) * x
@@ -41,21 +44,21 @@ def turn_flow(x: np.ndarray, y: np.ndarray, focal: float, turn: np.ndarray) -> n
 
 
 def length(field: np.ndarray) -> np.ndarray:
-    """Of vectors ``[..., 2]``."""
+    """Return the length of vectors ``[..., 2]``."""
     return np.sqrt(field[..., 0] ** 2 + field[..., 1] ** 2)
 
 
 def travel_field(x: np.ndarray, y: np.ndarray, focal: float, travel: np.ndarray) -> np.ndarray:
-    """Flow ``[..., 2]`` in pixels per unit of inverse depth that travelling causes."""
+    """Return the flow ``[..., 2]`` in pixels per unit of inverse depth due to travel."""
     return np.stack([x * travel[2] - focal * travel[0], y * travel[2] - focal * travel[1]], -1)
 
 
 def fit_camera(motion: np.ndarray, trust: np.ndarray) -> Camera:
-    """The camera motion under which flow ``motion`` ``[H, W, 2]``, trusted by ``trust`` ``[H, W]``, best follows the travel's arrows.
+    """Return the camera motion for which flow ``motion`` ``[H, W, 2]`` best follows the travel's arrows.
 
-    Directions of travel are tried over a half sphere, then finer round the best; for each the turn is a
-    robust least-squares fit to the part of the flow across the arrows, which depth cannot explain. The sign
-    of the travel is the one with more depth in front.
+    The flow is weighted by ``trust`` ``[H, W]``. Directions of travel are tried over a half sphere, then
+    finer around the best. For each, the turn is a robust least-squares fit to the part of the flow across the
+    arrows, which depth cannot explain. The sign of the travel is the one with more depth in front.
     """
     coarse, fine = (_sample(motion, trust, count) for count in (250, 900))
     travel, turn, misfit = _best_travel(_half_sphere(), *coarse)
@@ -67,7 +70,7 @@ def fit_camera(motion: np.ndarray, trust: np.ndarray) -> Camera:
 
 
 def fit_turn(motion: np.ndarray, trust: np.ndarray) -> np.ndarray:
-    """The turn ``[4]`` that alone explains most of the flow: that of a camera which does not travel."""
+    """Return the turn ``[4]`` that alone explains most of the flow, for a camera that does not travel."""
     flow, weight, basis, _ = _sample(motion, trust, 900)
     robust = weight
     for _ in range(10):
@@ -80,13 +83,13 @@ def fit_turn(motion: np.ndarray, trust: np.ndarray) -> np.ndarray:
 
 
 def unexplained(motion: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Pixels of flow ``[H, W]`` that a turn does not explain."""
+    """Return the flow ``[H, W]``, in pixels, that a turn does not explain."""
     x, y, focal = pixel_rays(*motion.shape[:2])
     return length(motion - turn_flow(x, y, focal, turn))
 
 
 def _sample(motion: np.ndarray, trust: np.ndarray, count: int):
-    """About ``count`` pixels on a grid: flow ``[N, 2]``, trust ``[N]``, turn basis ``[N, 2, 4]``, and travel field as a function."""
+    """Sample about ``count`` pixels: flow ``[N, 2]``, trust ``[N]``, turn basis ``[N, 2, 4]``, travel."""
     height, width = trust.shape
     step = max(1, int(np.sqrt(height * width / count)))
     x, y, focal = pixel_rays(height, width)
@@ -99,7 +102,7 @@ def _sample(motion: np.ndarray, trust: np.ndarray, count: int):
 
 
 def _half_sphere() -> np.ndarray:
-    """Directions ``[N, 3]`` about 12 degrees apart; opposite ones give the same arrows."""
+    """Return directions ``[N, 3]`` about 12 degrees apart; opposite ones give the same arrows."""
     index = np.arange(120) + 0.5
     z, angle = index / 120, np.pi * (1 + 5**0.5) * index
     ring = np.sqrt(1 - z * z)
@@ -107,7 +110,7 @@ def _half_sphere() -> np.ndarray:
 
 
 def _around(travel: np.ndarray, spread: float) -> np.ndarray:
-    """``travel`` and a grid of directions round it, ``[25, 3]``."""
+    """Return ``travel`` and a grid of directions around it, ``[25, 3]``."""
     side = np.cross(travel, [1.0, 0, 0] if abs(travel[0]) < 0.7 else [0, 1.0, 0])
     side /= np.linalg.norm(side)
     other = np.cross(travel, side)
@@ -117,7 +120,7 @@ def _around(travel: np.ndarray, spread: float) -> np.ndarray:
 
 
 def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np.ndarray, np.ndarray, float]:
-    """Of ``directions`` ``[D, 3]`` the one with least flow across its arrows, its turn, and its misfit in pixels."""
+    """Return the direction of ``[D, 3]`` with the least flow across its arrows, its turn, and its misfit."""
     arrows = field(directions.T[:, :, None])  # [D, N, 2]
     across = np.stack([-arrows[..., 1], arrows[..., 0]], -1)
     across /= length(across)[..., None] + 1e-6
@@ -138,9 +141,10 @@ def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np
 def inverse_depth(
     motion: np.ndarray, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Inverse depth up to scale, the parallax it came from, the flow across the arrows (both in pixels), and how well depth can be seen.
+    """Return inverse depth up to scale, its parallax, the flow across the arrows, and the visibility of depth.
 
-    All are ``[H, W]``; near the focus of expansion nothing moves, and the last is 0.
+    All are ``[H, W]``; the second and third are in pixels. Near the focus of expansion nothing moves, and
+    the last is 0.
     """
     x, y, focal = pixel_rays(*motion.shape[:2])
     rest = motion - turn_flow(x, y, focal, camera.turn)

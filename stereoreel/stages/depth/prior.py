@@ -1,4 +1,4 @@
-"""A guess of depth from the layout of one picture: low, central and detailed is near; high, pale, bluish and smooth is far."""
+"""Guess depth from one frame's layout: low, central, detailed is near; high, pale, bluish, smooth is far."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from .edges import guided
 
 
 def layout(image: np.ndarray, near_ground: float, alone: np.ndarray | None = None) -> np.ndarray:
-    """Guessed nearness ``[H, W]``, about 0..1, of ``image`` ``[H, W, 3]`` in 0..1.
+    """Guess nearness ``[H, W]``, about 0..1, of ``image`` ``[H, W, 3]`` in 0..1.
 
-    ``near_ground`` 0..1 weighs the height in the picture; ``alone`` ``[H, W]`` says how surely a pixel
-    moves on its own, which things in front do most.
+    ``near_ground`` 0..1 weighs the height in the frame. ``alone`` ``[H, W]`` is the confidence that a pixel
+    moves on its own, as objects in front mostly do.
     """
     import cv2
 
@@ -36,7 +36,7 @@ def layout(image: np.ndarray, near_ground: float, alone: np.ndarray | None = Non
 
 
 def surfaces(guess: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """The guess drawn together over regions of one colour, a part of it kept as it was so that the ground still recedes."""
+    """Smooth the guess over regions of one colour, and keep a part of it so that the ground still recedes."""
     side = max(image.shape[:2])
     drawn = guided(guess[..., None], image, max(1, side // 12), 5e-4, step=max(1, side // 128))
     drawn = guided(drawn, image, max(1, side // 32), 5e-4, step=max(1, side // 256))

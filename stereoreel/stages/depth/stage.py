@@ -1,9 +1,9 @@
-"""What every depth network needs around it: one scale and a calm range over a shot, and the frames' own edges."""
+"""The stage around every depth model: one scale and a stable range per shot, aligned with image edges."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -16,80 +16,91 @@ from ...image.resize import resize
 from . import DepthOptions
 from .windows import SteadyRange
 
-# metres added to a distance before it is inverted, so that what is very near does not take the whole range
+# metres added to a distance before it is inverted, so that very near objects do not take the complete range
 NEAREST = 0.1
 
 BATCH_PIXELS = {"cpu": 518 * 924, "cuda": 8 * 518 * 924}
 
 
 class DepthNetwork(Protocol):
-    """A network as the stage sees it; ``aligned`` says that all it tells of a shot has one scale and shift."""
+    """Model interface of the stage; ``aligned`` if all its depth of a shot has one scale and shift."""
 
-    nets: list[nn.Module]
-    aligned: bool
+    @property
+    def nets(self) -> Sequence[nn.Module]: ...
+
+    @property
+    def aligned(self) -> bool: ...
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
-        """Height and width of the pictures it wants of a clip."""
+        """Return the height and width of its input for a clip."""
+        ...
 
     def memory(self, height: int, width: int) -> int:
-        """Bytes that its work on such pictures takes, beside its weights."""
+        """Return the bytes it needs for input of this size, in addition to its weights."""
+        ...
 
     def inverse_depth(self, pictures: Iterator[Tensor]) -> Iterator[Tensor]:
-        """Of the pictures of one shot, ``[T, 3, h, w]`` in 0..1, their inverse depth ``[T, h, w]``, larger is nearer, in order."""
+        """Yield inverse depth ``[T, h, w]`` (larger is nearer) of images ``[T, 3, h, w]`` in 0..1."""
+        ...
 
 
 class DepthStage:
-    """Depth ``[T, H, W, 1]``, near = 1, of frames ``[T, H, W, C]``; same size, same count, same rate."""
+    """Depth ``[T, H, W, 1]``, near = 1, of frames ``[T, H, W, C]``; same size, count and rate."""
 
     joint = False
 
     def __init__(self, network: DepthNetwork, options: DepthOptions, device: torch.device):
-        self.network, self.options, self.device, self.nets = network, options, device, network.nets
+        self.network, self.options, self.device = network, options, device
+        self.nets: list[nn.Module] = list(network.nets)
 
     def memory(self, info: ClipInfo) -> int:
         return self.network.memory(*self.network.size(info))
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        waiting: deque[Tensor] = deque()  # the frames whose depth is not known yet
-        calm = SteadyRange(aligned=self.network.aligned)
-        for raw in self.network.inverse_depth(self._seen(frames, waiting, self.network.size(shot.info))):
-            for depth in calm(raw):
+        waiting: deque[Tensor] = deque()  # the frames whose depth is pending
+        steady = SteadyRange(aligned=self.network.aligned)
+        for raw in self.network.inverse_depth(self._inputs(frames, waiting, self.network.size(shot.info))):
+            for depth in steady(raw):
                 yield self._finished(depth, waiting.popleft())[None]
 
-    def _seen(
+    def _inputs(
         self, frames: Iterable[Tensor], waiting: deque[Tensor], size: tuple[int, int]
     ) -> Iterator[Tensor]:
-        """Pictures as the network takes them, while the frames wait for their depth."""
+        """Yield model input, and queue the frames for their depth."""
         for chunk in frames:
             waiting.extend(chunk)
-            yield resize(chunk[..., :3].to(self.device).float(), *size, method="bilinear").movedim(-1, 1)
+            colors = chunk[..., :3].to(self.device).float()
+            yield resize(colors, size[0], size[1], method="bilinear").movedim(-1, 1)
 
     def _finished(self, depth: Tensor, frame: Tensor) -> Tensor:
-        """One frame's depth at its size, ``[H, W, 1]``."""
+        """Return one frame's depth at its size, ``[H, W, 1]``."""
         return finished(depth, frame.to(self.device), self.options)
 
 
 def finished(depth: Tensor, frame: Tensor, options: DepthOptions) -> Tensor:
-    """Depth ``[h, w]`` in 0..1 as ``[H, W, 1]`` of a frame ``[H, W, C]``, as the options ``edges``, ``dilate`` and ``invert`` want it."""
+    """Return depth ``[h, w]`` in 0..1 as ``[H, W, 1]`` of a frame ``[H, W, C]``.
+
+    The options ``edges``, ``dilate`` and ``invert`` apply.
+    """
     if options.edges == "snap":
         depth = snap(depth, frame, options.dilate)[..., None]
     else:
-        depth = resize(depth[None, ..., None], *frame.shape[:2], method="bilinear")[0]
+        depth = resize(depth[None, ..., None], frame.shape[0], frame.shape[1], method="bilinear")[0]
     return (1 - depth if options.invert else depth).to(frame.dtype)
 
 
 def depth_type(precision: str, device: torch.device) -> torch.dtype:
-    """As ``number_type``, but ``auto`` takes float16 on every GPU: the 8 bits of bfloat16 make steps in depth."""
+    """Like ``number_type``, but ``auto`` is float16 on every GPU: bfloat16's 8 bits cause steps in depth."""
     return torch.float16 if precision == "auto" and device.type == "cuda" else number_type(precision, device)
 
 
 def depth_together(device: torch.device, height: int, width: int, most: int) -> int:
-    """How many pictures a depth network sees at once."""
+    """Return the batch size of a depth model."""
     return together(device, height * width, BATCH_PIXELS, most)
 
 
 def batches(pictures: Iterable[Tensor], together: int) -> Iterator[Tensor]:
-    """The pictures in batches by their place in the shot, however they come."""
+    """Yield the images in batches by their index in the shot, independent of chunks."""
     waiting: list[Tensor] = []
     for chunk in pictures:
         for picture in chunk:

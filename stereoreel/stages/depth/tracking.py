@@ -1,4 +1,4 @@
-"""Depth of a shot at working size, frame after frame: measured from motion, carried along the motion, completed by layout."""
+"""Track depth of a shot at working size: measure it from motion, warp it along, complete it by layout."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from .windows import match
 
 
 class ShotDepth:
-    """The memory of one shot. Give it pictures with ``add``, ask for depth frame by frame with ``next`` any number of pictures later."""
+    """Temporal state of one shot: ``add`` takes frames; ``next`` returns depth in order, any number later."""
 
     def __init__(self, smoothing: float, near_ground: float):
         self._keep, self._calm, self._near_ground = 0.6 + 0.38 * smoothing, 0.9 * smoothing, near_ground
         self._flows = Flows()
         self._added = self._index = 0
-        # depth, its weight, what moves alone, and what was shown, each [h, w]
+        # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
-        self._travels, self._way = 0.0, None
+        self._travels = 0.0
+        self._way: np.ndarray | None = None
 
     def add(self, picture: Picture) -> None:
         self._flows.pictures[self._added] = picture
         self._added += 1
 
     def next(self) -> np.ndarray:
-        """Nearness ``[h, w]`` of the next frame; its scale stays the same within the shot but is not 0..1."""
+        """Return nearness ``[h, w]`` of the next frame; its scale is constant in the shot but not 0..1."""
         color = self._flows.pictures[self._index].color
         carried = self._carry()
         guess = layout(color, self._near_ground, carried.get("alone"))
         evidence = self._believe(self._measure(guess))
         state = fuse(evidence, carried, self._keep)
-        if not carried:  # later frames know from the frame before what moves on its own
+        if not carried:  # later frames take independent motion from the previous frame
             guess = layout(color, self._near_ground, state["alone"])
         depth = complete(state["depth"], state["weight"], guess, color)
         if carried:
@@ -46,7 +47,7 @@ class ShotDepth:
         return depth
 
     def _carry(self) -> dict[str, np.ndarray]:
-        """The state moved to where its pixels are now; ``valid`` says how surely each was there before."""
+        """Return the state, warped to the current frame; ``valid`` is the confidence of each pixel."""
         if not self._state:
             return {}
         motion = self._flows(self._index, self._index - 1)
@@ -59,13 +60,13 @@ class ShotDepth:
         if self._added < 2:
             return nothing(guess.shape)
         last, way = self._added - 1, self._way
-        # which way round is seen best from the middle of the pictures at hand
+        # the sign is most reliable at the middle of the available frames
         if self._index == 0 and last >= 2:
             way = judge(motion_at(self._flows, last // 2, last, 2 * PARALLAX), None, guess).travel
         return judge(motion_at(self._flows, self._index, last), way, guess)
 
     def _believe(self, evidence: Evidence) -> Evidence:
-        """Less trust while travel is new or doubtful: one moment that looks like travel is not believed."""
+        """Reduce trust while travel is new or doubtful: a brief apparent travel is ignored."""
         self._travels = evidence.travels if self._index == 0 else 0.8 * self._travels + 0.2 * evidence.travels
         sure = float(np.clip((self._travels - 0.4) / 0.4, 0, 1))
         self._way = evidence.travel if sure > 0 else None
@@ -73,7 +74,7 @@ class ShotDepth:
 
 
 def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dict[str, np.ndarray]:
-    """The carried estimate and the new evidence, each by its weight; the evidence is first brought to the carried scale."""
+    """Blend the warped estimate and the new evidence by weight, after fitting the evidence's scale."""
     if not carried:
         return {"depth": evidence.depth, "weight": evidence.trust, "alone": evidence.alone}
     both = (evidence.trust[::3, ::3] > 0.2) & (carried["weight"][::3, ::3] > 0.2)
@@ -93,7 +94,7 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
 
 
 def complete(depth: np.ndarray, weight: np.ndarray, guess: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """Depth everywhere: where motion told little the guess, bent to agree with what motion told elsewhere; edges follow ``color``."""
+    """Return depth everywhere: from motion, or else from the guess, fitted to it; edges follow ``color``."""
     guess = bend(guess, depth, weight)
     for reach, base in ((max(depth.shape) // 32, 0.05), (max(depth.shape) // 128, 0.3)):
         guess = guess + blur(weight * (depth - guess), reach) / blur(weight + base, reach)
@@ -108,7 +109,7 @@ def blur(image: np.ndarray, reach: int) -> np.ndarray:
 
 
 def bend(guess: np.ndarray, depth: np.ndarray, weight: np.ndarray, hold: float = 0.02) -> np.ndarray:
-    """``guess`` under the scale and shift that fit it to ``depth`` by ``weight``; with little weight it stays as it is."""
+    """Scale and shift ``guess`` to fit ``depth`` by ``weight``; with little weight it stays unchanged."""
     weight = weight / weight.size
     total = weight.sum() + 1e-9
     middle, level = (weight * guess).sum() / total, (weight * depth).sum() / total

@@ -1,7 +1,7 @@
-"""Depth networks that only Hugging Face's package ``transformers`` runs: MiDaS and DPT, ZoeDepth, Depth Pro, and folders of Depth Anything.
+"""Depth models run by ``transformers``: MiDaS and DPT, ZoeDepth, Depth Pro, and Depth Anything directories.
 
-The model is its whole folder (``config.json``, ``model.safetensors``), named by the weights in it. Nothing is
-downloaded, and no code that a folder may hold is run.
+A model is a Hugging Face model directory (``config.json``, ``model.safetensors``), named by its weights.
+Nothing is downloaded, and code in the directory is never run.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -26,15 +27,15 @@ from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MOST_TOGETHER = 8
 MOST_LAYERS = 1000
-FARTHEST = 1e4  # metres beyond which Depth Pro calls everything equally far
-ANY_SHAPE = ("beit", "dinov2", "dinov2_with_registers")  # backbones that see pictures of any ratio
-# every DPT declares it, none uses it, and published files leave it out
+FARTHEST = 1e4  # metres; Depth Pro's largest distance
+ANY_SHAPE = ("beit", "dinov2", "dinov2_with_registers")  # backbones for any aspect ratio
+# every DPT declares it, none uses it, and published files lack it
 UNUSED = "fusion_stage.layers.0.residual_layer1."
 
 
 @dataclass(frozen=True)
 class Family:
-    """A ``model_type`` of transformers: its class, the mean and deviation of colours it wants, and whether it is safe in 16 bits."""
+    """A ``model_type`` of transformers: its class, its colours' mean and deviation, and 16-bit safety."""
 
     net: str
     colors: tuple[tuple[float, ...], tuple[float, ...]]
@@ -45,13 +46,16 @@ FAMILIES = {
     "depth_anything": Family("DepthAnythingForDepthEstimation", IMAGENET),
     "depth_pro": Family("DepthProForDepthEstimation", HALF),
     "dpt": Family("DPTForDepthEstimation", HALF),
-    # it takes logarithms of 1e-7, which float16 does not know
+    # it takes logarithms of 1e-7, which float16 cannot represent
     "zoedepth": Family("ZoeDepthForDepthEstimation", HALF, halves=False),
 }
 
 
 def load(entry, options: DepthOptions, host: Host) -> DepthStage:
-    """Of the folder that an entry's file lies in; ValueError where it holds no such network, RuntimeError where transformers does not run."""
+    """Return the stage of the directory of an entry's file.
+
+    Raise ValueError if it holds no supported model, RuntimeError if transformers does not run.
+    """
     path = host.weights(entry.kind, entry.file)
     family, colors = _family(path.parent)
     net = Estimator(_network(path, family.net), colors)
@@ -60,24 +64,28 @@ def load(entry, options: DepthOptions, host: Host) -> DepthStage:
 
 
 def _family(folder: Path) -> tuple[Family, tuple]:
-    """What ``config.json`` says the network is, and the colours that ``preprocessor_config.json`` says it wants, where there is one."""
+    """Return the family named in ``config.json``, and the colours of ``preprocessor_config.json``, if any."""
     config = _read(folder / "config.json")
     kind = str(config.get("model_type"))
     if kind not in FAMILIES:
         raise ValueError(
-            f"{folder} holds a network of type {kind}, which tells no depth here; those that do are {', '.join(FAMILIES)}."
+            f"{folder}: unsupported depth model type {kind!r}. Choose another model. "
+            f"Supported: {', '.join(FAMILIES)}."
         )
     if large := next(_layers_beyond(config), None):
-        raise ValueError(f"{folder / 'config.json'} asks for {large} layers, and {MOST_LAYERS} are the most; "
-                         "fetch it again.")  # fmt: skip
+        raise ValueError(
+            f"{folder / 'config.json'} asks for {large} layers, more than {MOST_LAYERS}; download it again."
+        )
     wanted = (
         _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
     )
     mean, deviation = FAMILIES[kind].colors
     colors = wanted.get("image_mean") or mean, wanted.get("image_std") or deviation
     if not all(map(_three_numbers, colors)):
-        raise ValueError(f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers; "
-                         "fetch it again.")  # fmt: skip
+        raise ValueError(
+            f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers; "
+            "download it again."
+        )
     return FAMILIES[kind], colors
 
 
@@ -90,7 +98,7 @@ def _three_numbers(found: object) -> bool:
 
 
 def _layers_beyond(config: object) -> Iterator[int]:
-    """Counts of layers in a configuration that would keep transformers making layers for good."""
+    """Yield layer counts in a configuration that would keep transformers building layers forever."""
     if isinstance(config, dict):
         for name, value in config.items():
             if isinstance(value, int) and "layers" in name and value > MOST_LAYERS:
@@ -99,7 +107,10 @@ def _layers_beyond(config: object) -> Iterator[int]:
 
 
 def _type(family: Family, precision: str, device: torch.device) -> torch.dtype:
-    """float32 where 16 bits are not safe, and on a CPU by itself: these networks tell depth in their own type, and bfloat16's has steps."""
+    """Return the dtype: float32 if 16 bits are not safe, and by default on a CPU.
+
+    These models output depth in their own dtype, and bfloat16 causes steps.
+    """
     if not family.halves or (precision == "auto" and device.type == "cpu"):
         return torch.float32
     return depth_type(precision, device)
@@ -110,15 +121,15 @@ def _read(file: Path) -> dict:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(
-            f"{file} is missing; put the model's whole folder there, not its weights alone."
+            f"{file} is missing; put the complete model directory there, not only its weights."
         ) from None
     except (ValueError, RecursionError):  # not JSON, or no text at all
-        raise ValueError(f"{file} is damaged; fetch it again.") from None
+        raise ValueError(f"{file} is corrupt; download it again.") from None
     return found if isinstance(found, dict) else {}
 
 
 def _network(path: Path, name: str) -> nn.Module:
-    """The network with all its weights, in float32, of the folder that they lie in."""
+    """Return the model of a directory with all its weights, in float32."""
     from safetensors import SafetensorError
 
     folder = path.parent
@@ -126,13 +137,16 @@ def _network(path: Path, name: str) -> nn.Module:
         made = getattr(import_module("transformers"), name)
     except AttributeError:
         raise RuntimeError(
-            f"{folder.name} needs a newer transformers, one that knows {name}; run `python -m pip install -U transformers`."
+            f"{folder.name} needs a newer transformers with {name}; run "
+            "`python -m pip install -U transformers`."
         ) from None
     except (ImportError, RuntimeError, OSError) as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     if wrong := fault(path):
-        raise ValueError(f"{folder} cannot be loaded ({path.name} {wrong}); "
-                         "fetch its config.json and model.safetensors again.")  # fmt: skip
+        raise ValueError(
+            f"{folder} cannot be loaded ({path.name} {wrong}); "
+            "download its config.json and model.safetensors again."
+        )
     try:
         net, loaded = made.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
@@ -140,30 +154,38 @@ def _network(path: Path, name: str) -> nn.Module:
     except ImportError as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     except (SafetensorError, OSError, *BREAKS) as error:
-        raise ValueError(f"{folder} cannot be loaded ({first_line(error)}); "
-                         "fetch its config.json and model.safetensors again.") from None  # fmt: skip
+        raise ValueError(
+            f"{folder} cannot be loaded ({first_line(error)}); "
+            "download its config.json and model.safetensors again."
+        ) from None
     if missing := sorted(key for key in loaded["missing_keys"] if UNUSED not in key):
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ValueError(
-            f"{folder} lacks weights of its network ({missing[0]}{more}); fetch its model.safetensors again."
+            f"{folder} lacks weights of its model ({missing[0]}{more}); download its model.safetensors again."
         )
     return net.float().eval().requires_grad_(False)
 
 
 def _cannot_import(name: str, error: BaseException) -> str:
-    """Why transformers does not run, and what to do, from the error at the bottom."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__
+    """Return why transformers does not run, by the root cause, and what to do."""
+    while cause := error.__cause__ or error.__context__:
+        error = cause
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
-        return f"{name} needs the package transformers, which is not installed; run `python -m pip install transformers` with ComfyUI's Python."
+        return (
+            f"{name} needs the package transformers, which is not installed; run "
+            "`python -m pip install transformers` with ComfyUI's Python."
+        )
     return (
         f"{name} needs the package transformers, which cannot be imported here ({first_line(error)}); "
-        "update it and what that names (torchaudio must fit torch, or be uninstalled) with ComfyUI's Python, or choose another model."
+        "update it and the package named in this error (torchaudio must fit torch, or be uninstalled) with "
+        "ComfyUI's Python, or choose another model."
     )
 
 
 class Estimator(nn.Module):
-    """A network of transformers from pictures ``[T, 3, h, w]`` in 0..1 to what it tells ``[T, h', w']``, float32."""
+    """A model of transformers from images ``[T, 3, h, w]`` in 0..1 to its output ``[T, h', w']``, float32."""
+
+    config: Any  # a transformers.PretrainedConfig, whose fields depend on the model type
 
     def __init__(self, net: nn.Module, colors: tuple):
         super().__init__()
@@ -176,40 +198,46 @@ class Estimator(nn.Module):
         if self.config.model_type != "depth_pro" or found.field_of_view is None:
             return depth
         half = torch.deg2rad(found.field_of_view.float()).view(-1, 1, 1) / 2
-        # its inverse depth is that of a lens whose focal length is the picture's width
+        # its inverse depth is for a lens with a focal length of one image width
         return depth * 2 * torch.tan(half)
 
 
 class Network:
-    """What a stage needs to know of an ``Estimator``."""
+    """An ``Estimator`` as a ``DepthNetwork``."""
 
     aligned = False
 
     def __init__(self, net: Estimator, options: DepthOptions, dtype: torch.dtype, device: torch.device):
-        self.net, self.options, self.dtype, self.device, self.nets = net, options, dtype, device, [net]
+        self.net, self.options, self.dtype, self.device = net, options, dtype, device
+        self.nets: list[nn.Module] = [net]
         config = net.config
         self.inverse = config.model_type == "depth_pro"
-        tells = (
+        metric = (
             config.model_type == "zoedepth"
             or getattr(config, "depth_estimation_type", "relative") == "metric"
         )
-        self.metric = tells if options.metric == "auto" else options.metric != "no"
+        self.metric = metric if options.metric == "auto" else options.metric != "no"
 
     def size(self, info: ClipInfo) -> tuple[int, int]:
-        """What the configuration says: a fixed square, or the picture's ratio at the size it was trained at; DINOv2 sees any size."""
+        """Return the input size by the configuration: a fixed square, or the frame's ratio at training size.
+
+        DINOv2 takes any size.
+        """
         config = self.net.config
         if config.model_type == "depth_pro":
             side = round(config.patch_size / min(config.scaled_images_ratios))
             return side, side
-        seen = getattr(config, "backbone_config", None)
-        if getattr(config, "is_hybrid", False) or getattr(seen, "model_type", None) not in ANY_SHAPE:
-            return _pair((config if seen is None or config.is_hybrid else seen).image_size)
-        short, patch = min(info.width, info.height), seen.patch_size
-        if seen.model_type == "beit":
-            side, step = min(_pair(seen.image_size)), 2 * patch
+        backbone = getattr(config, "backbone_config", None)
+        if backbone is None or getattr(config, "is_hybrid", False) or backbone.model_type not in ANY_SHAPE:
+            return _pair((config if backbone is None or config.is_hybrid else backbone).image_size)
+        short, patch = min(info.width, info.height), backbone.patch_size
+        if backbone.model_type == "beit":
+            side, step = min(_pair(backbone.image_size)), 2 * patch
         else:
             side, step = short if self.options.resolution == "native" else int(self.options.resolution), patch
-        return tuple(max(1, round(edge * side / short / step)) * step for edge in (info.height, info.width))
+        edges = (info.height, info.width)
+        height, width = (max(1, round(edge * side / short / step)) * step for edge in edges)
+        return height, width
 
     def memory(self, height: int, width: int) -> int:
         channels = getattr(self.net.config, "fusion_hidden_size", 256)
@@ -232,4 +260,4 @@ class Network:
 
 
 def _pair(size: int | list[int]) -> tuple[int, int]:
-    return (size, size) if isinstance(size, int) else tuple(size)
+    return (size, size) if isinstance(size, int) else (size[0], size[1])

@@ -1,4 +1,4 @@
-"""Depth for people: in colours, and as a histogram with the plane that lies on the screen. Stereo reads neither."""
+"""Depth for viewing: in colours, and as a histogram with the zero-parallax plane. Stereo reads neither."""
 
 from __future__ import annotations
 
@@ -19,24 +19,25 @@ WIDTH, HEIGHT = 960, 540  # of a histogram
 LEFT, TOP, RIGHT, BOTTOM = 60, 150, 900, 430  # of the plot in it; 0 is at LEFT, 1 at RIGHT
 BAR = 7  # pixels a bar
 BARS = (RIGHT - LEFT) // BAR
-FINE = 10  # steps a bar by which the ends are measured
+FINE = 10  # steps per bar for measuring the ends
 BETWEEN = 16  # steps from one colour of OpenCV's table to the next: finer than eyes and 10 bits
-END = 0.02  # the share of the pixels that is called the nearest, or the farthest
+END = 0.02  # fraction of the pixels that count as the nearest, or the farthest
 TICKS = {0: "0 (far)", 0.25: "0.25", 0.5: "0.5", 0.75: "0.75", 1: "1 (near)"}
 BACKGROUND, INK, QUIET = (30, 31, 33), (236, 236, 232), (160, 162, 166)
 BEHIND, BEFORE = (104, 138, 186), (240, 158, 62)  # the colours of bars behind the screen and in front of it
 
 
 class Screen(Protocol):
-    """Finds the depth to put on the screen, frame after frame of one shot."""
+    """Finds the zero-parallax depth, frame by frame in one shot."""
 
     def follow(self, depth: Tensor) -> Tensor:
-        """Take in the next frame ``[H, W]``; the plane for it, a tensor of no dimensions."""
+        """Take the next frame ``[H, W]``; return its plane, a scalar tensor."""
+        ...
 
 
 @dataclass(frozen=True)
 class Colors(Weightless):
-    """Depth in colours of even steps, from black (far) over purple and orange to light yellow (near)."""
+    """Depth in perceptually even colours: black (far), purple, orange, light yellow (near)."""
 
     inverted: bool = False  # whether the depth has far at 1
     label: str = "Depth colours"
@@ -52,10 +53,10 @@ class Colors(Weightless):
 
 @dataclass(frozen=True)
 class Histogram(Weightless):
-    """How much of each frame lies how deep, and where the screen is: one picture a frame, of both eyes together where there are two.
+    """The depth distribution of each frame with the zero-parallax plane: one image per frame, for both views.
 
-    ``screen`` makes what finds the convergence plane, for a number of frames a second. Heights grow with the
-    square root of a share, so that small things stay visible beside a sky.
+    ``screen`` creates the tracker of that plane, given a frame rate. Heights grow with the square root of the
+    fraction, so small objects stay visible next to a sky.
     """
 
     screen: Callable[[float], Screen]
@@ -79,14 +80,14 @@ class Histogram(Weightless):
 
 @dataclass(frozen=True)
 class Measures:
-    """What a histogram tells of one frame; shares are of its pixels that hold a number, but for ``missing``, which is of all."""
+    """Histogram data of one frame; fractions are of its valid pixels, except ``missing``, which is of all."""
 
-    shares: list[float]  # one a bar, far to near
+    shares: list[float]  # one per bar, far to near
     near: float  # the nearest END of the pixels are at least this near
     far: float
-    front: float  # the share in front of the screen
+    front: float  # fraction in front of the screen
     plane: float
-    missing: float  # the share of pixels that hold no number
+    missing: float  # fraction of NaN pixels
 
     def words(self) -> str:
         if self.missing == 1:
@@ -101,13 +102,13 @@ class Measures:
 
 
 def nearness(chunk: Tensor, inverted: bool) -> Tensor:
-    """The depth of a chunk ``[..., H, W, C]`` as float32 ``[..., H, W]``, near = 1, clamped to 0..1; NaN stays."""
+    """Return a chunk's depth ``[..., H, W, C]`` as float32 ``[..., H, W]``, near = 1, in 0..1; NaN stays."""
     depth = chunk[..., 0].float().clamp(0, 1)
     return 1 - depth if inverted else depth
 
 
 def palette() -> Tensor:
-    """OpenCV's Inferno with ``BETWEEN`` steps from each of its 256 colours to the next, RGB in 0..1, far to near."""
+    """Return OpenCV's Inferno, interpolated by ``BETWEEN`` steps, as RGB in 0..1, far to near."""
     import cv2
 
     ramp = np.arange(256, dtype=np.uint8)[:, None]
@@ -118,12 +119,12 @@ def palette() -> Tensor:
 
 
 def colored(depth: Tensor, table: Tensor) -> Tensor:
-    """RGB ``[..., 3]`` of depth in 0..1; NaN shows as far."""
+    """Return RGB ``[..., 3]`` of depth in 0..1; NaN shows as far."""
     return F.embedding((depth.nan_to_num(0) * (len(table) - 1)).round_().int(), table)
 
 
 def measure(frame: Tensor, screen: Screen) -> Measures:
-    """What there is to tell of the next frame ``[H, W]`` in 0..1."""
+    """Measure the next frame ``[H, W]`` in 0..1."""
     steps = BARS * FINE
     counts = (
         torch.bincount((frame.nan_to_num(2) * steps).int().flatten(), minlength=2 * steps + 1).cpu().double()
@@ -134,7 +135,7 @@ def measure(frame: Tensor, screen: Screen) -> Measures:
     if not total:
         return Measures([], 0, 0, 0, 0, missing=1)
     plane = float(screen.follow(torch.where(frame.isnan(), frame.nanmean(), frame) if missing else frame))
-    # steps that hold less than END together
+    # steps at each end that hold less than END in total
     far, near = (int((ends.cumsum(0) < END * total).sum()) for ends in (counts, counts.flip(0)))
     return Measures(
         shares=(counts.view(BARS, FINE).sum(1) / total).tolist(),
@@ -165,7 +166,7 @@ class _Page:
         draw.text((RIGHT, HEIGHT - 42), "in front of the screen", BEFORE, self.fonts[20], anchor="ra")
 
     def draw(self, facts: Measures, number: int) -> Tensor:
-        """``[HEIGHT, WIDTH, 3]`` in 0..1."""
+        """Return the image ``[HEIGHT, WIDTH, 3]`` in 0..1."""
         picture = self.empty.copy()
         draw = self.canvas(picture)
         draw.text((LEFT, 24), f"Depth of frame {number}", INK, self.fonts[28])
@@ -193,7 +194,7 @@ class _Page:
 
 
 def column(value: float) -> int:
-    """Where a depth stands in the picture."""
+    """Return the horizontal position of a depth in the image."""
     return round(LEFT + value * (RIGHT - LEFT))
 
 

@@ -1,10 +1,10 @@
-"""Depth that agrees from frame to frame: Video Depth Anything's windows as a stream, and one scale for networks that see single frames.
+"""Temporally consistent depth: Video Depth Anything's windows as a stream, and one scale for image models.
 
-A video network looks at 32 frames at once. Each next window begins with ten frames of the one before (its
-first, its thirteenth and its last eight), is brought to the scale and shift of what is already decided, and
-fades in over eight frames; Chen et al., CVPR 2025. What it sees and decides is local to two windows, so
-nothing grows with the shot. The result is that of the published loop over the whole clip, but for three
-things: scale and shift are found at the network's size, never negative, and a last window that could not
+A video model processes 32 frames at a time. Each next window begins with ten frames of the previous one (its
+first, its thirteenth and its last eight), is fitted to the scale and shift of the completed depth, and fades
+in over eight frames; Chen et al., CVPR 2025. Only two windows are in memory, so memory use is independent of
+the shot's length. The result is that of the published loop over the complete clip, with three exceptions:
+scale and shift are fitted at the model's size, the scale is never negative, and a last window that could not
 change any frame is not computed.
 """
 
@@ -18,28 +18,30 @@ from torch import Tensor
 
 WINDOW, STEP = 32, 22
 KEPT = (0, 12, *range(24, 32))  # frames of a window that the next one begins with
-SHARED = len(KEPT) - 8  # of these, the ones that only tell the scale; the others are faded over
-AHEAD = WINDOW - 1  # frames that must be seen after one before its depth is known, at most
-GRID = 96  # samples a side that frames are compared by
+SHARED = len(KEPT) - 8  # of these, the ones used only for the scale; the others are cross-faded
+AHEAD = WINDOW - 1  # largest look-ahead in frames
+GRID = 96  # samples per side for comparing frames
 
 
 class Network(Protocol):
     """A video depth network, as its two parts: per frame, and over a window."""
 
     def encode(self, frames: Tensor) -> tuple[Tensor, ...]:
-        """What each of ``frames`` ``[n, ...]`` shows by itself: tensors ``[n, ...]``."""
+        """Return features of each of ``frames`` ``[n, ...]``: tensors ``[n, ...]``."""
+        ...
 
     def decode(self, features: tuple[Tensor, ...], frames: int) -> Tensor:
-        """Depth ``[frames, ...]`` of one window, from features of its frames in order."""
+        """Return depth ``[frames, ...]`` of one window, from features of its frames in order."""
+        ...
 
 
 def stream(
     chunks: Iterable[Tensor], network: Network, metric: bool = False, batch: int = 11
 ) -> Iterator[Tensor]:
-    """Depth ``[n, ...]`` float32 of all frames of one shot, in order and of one scale; at most ``AHEAD`` frames behind ``chunks`` ``[n, ...]``.
+    """Yield depth ``[n, ...]``, float32, of one shot's frames, in order and in one scale.
 
-    ``metric`` networks tell metres, so their windows are joined without alignment. Every frame is encoded
-    once, at most ``batch`` together.
+    It is at most ``AHEAD`` frames behind ``chunks`` ``[n, ...]``. Windows of ``metric`` models, in metres,
+    are joined without alignment. Every frame is encoded once, at most ``batch`` at a time.
     """
     window, seam, done, seen = _Window(), _Seam(metric), 0, 0
     for frames in _batches(chunks, batch):
@@ -50,20 +52,21 @@ def stream(
             done += len(depth)
             yield depth
             window.advance()
-    # a window's first faded frame has no share of it yet
+    # a window has no weight in its first faded frame
     while seen and (window.index == 0 or window.index * STEP + SHARED + 1 < seen):
         window.pad()
         depth = seam.add(network.decode(window.features, WINDOW))[: seen - done]
         done += len(depth)
         yield depth
         window.advance()
-    if done < seen:
+    if seam.held is not None and done < seen:
         yield seam.held[: seen - done]
 
 
 def _batches(chunks: Iterable[Tensor], most: int) -> Iterator[Tensor]:
-    """The frames in groups that depend on their place in the shot only; where a window ends a group ends."""
-    waiting, count, missing = [], 0, WINDOW
+    """Yield the frames in groups by their index in the shot; a group ends at the end of a window."""
+    waiting: list[Tensor] = []
+    count, missing = 0, WINDOW
     for chunk in chunks:
         while len(chunk):
             part = chunk[: min(most, missing) - count]
@@ -78,7 +81,7 @@ def _batches(chunks: Iterable[Tensor], most: int) -> Iterator[Tensor]:
 
 
 class _Window:
-    """Features of the 32 frames that the network is to look at next, in buffers that stay."""
+    """Features of the next 32 frames for the model, in permanent buffers."""
 
     def __init__(self):
         self.features: tuple[Tensor, ...] = ()
@@ -114,37 +117,35 @@ def _buffer(level: Tensor) -> Tensor:
 
 
 class _Seam:
-    """Where a window's depth is joined to that of the windows before."""
+    """Joins a window's depth to that of earlier windows."""
 
     def __init__(self, metric: bool):
         self.metric = metric
-        self.held: Tensor | None = None  # the last frames decided, which the next window fades into
-        self.shared: Tensor | None = None  # depth of the first frames that the next window will show again
+        self.held: Tensor | None = None  # the last frames, which the next window fades into
+        self.shared: Tensor | None = None  # depth of the first frames that the next window repeats
 
     def add(self, depth: Tensor) -> Tensor:
-        """Takes a window's depth ``[32, ...]``, gives what is final now."""
+        """Take a window's depth ``[32, ...]``; return the frames that are final."""
         depth = depth.float()
-        if self.held is None:
-            first = depth[:1]
+        if self.held is None or self.shared is None:
+            self.shared = torch.cat([depth[:1], depth[KEPT[1]][None]])
         else:
-            first = self.shared[:1]
             if not self.metric:
                 scale, shift = fit(depth[:SHARED], self.shared)
                 depth = (depth * scale + shift).clamp(min=0)
-            fading = torch.linspace(0, 1, len(self.held), device=depth.device).view(
-                -1, *[1] * (depth.dim() - 1)
-            )
+            fading = torch.linspace(0, 1, len(self.held), device=depth.device)
+            fading = fading.view(-1, *[1] * (depth.dim() - 1))
             faded = torch.lerp(self.held, depth[SHARED : len(KEPT)], fading)
-        self.shared = torch.cat([first, depth[KEPT[1]][None]])
-        depth = depth if self.held is None else torch.cat([faded, depth[len(KEPT) :]])
+            self.shared = torch.cat([self.shared[:1], depth[KEPT[1]][None]])
+            depth = torch.cat([faded, depth[len(KEPT) :]])
         final, self.held = depth[: SHARED - len(KEPT)], depth[SHARED - len(KEPT) :].clone()
         return final
 
 
 def fit(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift (on the device, no wait for it) that take ``new`` nearest to ``old`` by least squares.
+    """Fit scale and shift (on the device, without synchronising) from ``new`` to ``old`` by least squares.
 
-    Where no positive scale fits, the scale is 1 and only the means are matched.
+    If no positive scale fits, the scale is 1 and only the means are matched.
     """
     middle, level = new.mean(), old.mean()
     away = new - middle
@@ -154,16 +155,16 @@ def fit(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def align(previous: Tensor, current: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift (on the device) that take ``current`` to ``previous``, frames ``[H, W]``; see ``match``."""
+    """Fit scale and shift (on the device) of ``current`` to ``previous``, ``[H, W]``; see ``match``."""
     return match(samples(current), samples(previous))
 
 
 def match(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
-    """Scale and shift that take ``new`` to ``old`` ``[N]``, of which fewer than half truly changed.
+    """Fit scale and shift from ``new`` to ``old`` ``[N]``, of which fewer than half truly changed.
 
     The scale is the ratio of the two spreads, not a regression slope, which noise would shrink a little with
-    every frame; what changed is told apart by its distance from where the many lie, starting from no change
-    of scale.
+    every frame. Changed samples are distinguished by their distance from the majority, starting from no
+    change of scale.
     """
     scale, shift = torch.ones((), device=new.device), (old - new).median()
     for _ in range(12):
@@ -182,7 +183,7 @@ def match(new: Tensor, old: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def samples(frame: Tensor) -> Tensor:
-    """At most ``GRID`` by ``GRID`` pixels of ``[H, W]``, evenly spread, as a list."""
+    """Return at most ``GRID`` by ``GRID`` pixels of ``[H, W]``, evenly spread, as a list."""
     rows, columns = (
         torch.linspace(0, size - 1, min(size, GRID), device=frame.device).round().long()
         for size in frame.shape
@@ -191,12 +192,13 @@ def samples(frame: Tensor) -> Tensor:
 
 
 class SteadyRange:
-    """Raw inverse depth of one shot to 0..1, near = 1, for networks that see single frames: a causal range that never jumps.
+    """Scale raw inverse depth of one shot to 0..1, near = 1, by a causal range that never jumps.
 
-    Each frame is aligned to the one before; the percentiles ``low`` and ``high`` of the first become 0 and 1.
-    Those of later frames are followed by the share ``adapt`` a frame and by at most ``step`` of the range,
-    which bounds what any change of content does to the parallax of the rest: with a divergence of 2 % at 1920
-    pixels a ``step`` of 0.004 is 0.15 pixels. Nothing waits for the device.
+    For image models. Each frame is aligned to the previous one; the percentiles ``low`` and ``high`` of the
+    first become 0 and 1. The range follows those of later frames by the fraction ``adapt`` per frame and by
+    at most ``step`` of the range. This bounds the effect of any change of content on the parallax of the
+    rest: with a divergence of 2 % at 1920 pixels, a ``step`` of 0.004 is 0.15 pixels. It never synchronises
+    with the device.
     """
 
     def __init__(
@@ -212,7 +214,7 @@ class SteadyRange:
         self._range: Tensor | None = None  # [2]
 
     def __call__(self, depth: Tensor) -> Tensor:
-        """``[T, H, W]``, frames in order; ``aligned`` ones (of a video network) keep their scale."""
+        """Scale ``[T, H, W]``, frames in order; ``aligned`` ones (of a video model) keep their scale."""
         return torch.stack([self._one(frame) for frame in depth.float()])
 
     def _one(self, frame: Tensor) -> Tensor:

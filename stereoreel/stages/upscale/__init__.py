@@ -1,4 +1,4 @@
-"""Upscale: a larger picture from each frame by itself."""
+"""Upscale each frame independently of the others."""
 
 from dataclasses import dataclass
 
@@ -14,29 +14,31 @@ from ...image.resize import scaled_size
 class UpscaleOptions(ModelOptions):
     """Options of an image upscaler."""
 
-    factor: float = option(
-        2.0, "How many times wider and higher the frames become.", low=1.0, high=4.0, step=0.25
-    )
+    factor: float = option(2.0, "Scale of the width and height.", low=1.0, high=4.0, step=0.25)
     fit: str = option(
         "factor",
-        "What decides the size: the factor, or the wanted width, height or short side in pixels "
-        "below; the other side follows.",
+        "Set the output size by `factor`, or by the width, height or short side in `pixels`. The "
+        "aspect ratio is kept.",
         choices=("factor", "width", "height", "short side"),
     )
     pixels: int = option(
-        1080, "The wanted width, height or short side, where fit says so.", low=16, high=16384, step=2
+        1080,
+        "Output width, height or short side in pixels, as selected by `fit`.",
+        low=16,
+        high=16384,
+        step=2,
     )
     steady: float = option(
         0.0,
-        "How strongly invented detail is held still along the motion, against flicker: 0 leaves every "
-        "frame alone, 1 is best where it flickers.",
+        "Stabilise hallucinated detail along the motion to reduce flicker. 0 leaves frames unchanged; "
+        "1 is best if the output flickers.",
         low=0.0,
         high=1.0,
         step=0.05,
     )
     denoise: float = option(
         1.0,
-        "How much noise realesr-general-x4v3 removes; below 1 it needs its second file. Other models "
+        "Denoising strength of realesr-general-x4v3; below 1 it needs its second file. Other models "
         "ignore it.",
         low=0.0,
         high=1.0,
@@ -45,13 +47,13 @@ class UpscaleOptions(ModelOptions):
     )
     reuse: str = option(
         "frames",
-        "Work that is not done twice: frames equal to the one before, or also tiles in which "
+        "Reuse results for frames equal to the previous one; `tiles` also reuses tiles in which "
         "nothing changed.",
         choices=("off", "frames", "tiles"),
     )
     reuse_threshold: float = option(
         0.0,
-        "Difference, in steps of 8 bits, up to which pixels count as equal; 0: exactly.",
+        "Largest difference, in 8-bit steps, at which pixels count as equal; 0: only identical ones.",
         low=0.0,
         high=16.0,
         step=0.25,
@@ -59,8 +61,7 @@ class UpscaleOptions(ModelOptions):
     )
     tile: int = option(
         0,
-        "Side of the tiles in which a frame is worked on, in pixels; 0: whole frames, tiles only where "
-        "memory asks for them.",
+        "Tile size in pixels; 0: process complete frames, and use tiles only if memory requires them.",
         low=0,
         high=4096,
         step=16,
@@ -68,7 +69,7 @@ class UpscaleOptions(ModelOptions):
     )
     batch: int = option(
         0,
-        "How many frames are worked on together; 0: as suits their size.",
+        "Frames per batch; 0: chosen by frame size.",
         low=0,
         high=16,
         step=1,
@@ -76,15 +77,14 @@ class UpscaleOptions(ModelOptions):
     )
     precision: str = option(
         "auto",
-        "Number type of the network; auto takes bf16 or fp16 where the device computes in it, and "
-        "fp32 where they fail.",
+        "Model dtype. `auto` uses bf16 or fp16 if the device computes in it, and fp32 if they fail.",
         choices=PRECISIONS,
         advanced=True,
     )
     compile: bool = option(
         False,
-        "Let torch.compile fuse the network: a minute at the first frame, then somewhat faster; "
-        "needs a compiler that torch can use.",
+        "Compile the model with torch.compile: the first frame takes a minute, the rest are somewhat "
+        "faster. Requires a compiler that torch can use.",
         advanced=True,
     )
     download: bool = field_of(DOWNLOAD)
@@ -93,11 +93,11 @@ class UpscaleOptions(ModelOptions):
 
 
 OPTIONS = UpscaleOptions
-FAITHFUL = True  # moves nothing from where a viewer sees it
+FAITHFUL = True  # keeps everything at its position in the frame
 
 
 def context(options: UpscaleOptions) -> tuple[int, int]:
-    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (2 * bool(options.steady), 0)
 
 
@@ -107,17 +107,17 @@ def describe(options: UpscaleOptions, frames: ClipInfo) -> ClipInfo:
 
 
 def live_options(device: torch.device) -> dict[str, str]:
-    """What a live session sets by default: comparing frames would wait for a GPU each time."""
+    """Return the defaults of a live session: on a GPU, comparing frames would synchronise every time."""
     return {"reuse": "off"} if device.type == "cuda" else {}
 
 
 def wanted_parts(options: UpscaleOptions) -> tuple[str, ...]:
-    """A model's optional files that the options need."""
+    """Return the optional files of a model that these options need."""
     return ("wdn",) if options.denoise < 1 else ()
 
 
 def wanted_size(options: UpscaleOptions, width: int, height: int) -> tuple[int, int]:
-    """Width and height that the options ask for."""
+    """Return the output width and height."""
     sides = {"width": width, "height": height, "short side": min(width, height)}
     factor = options.factor if options.fit == "factor" else options.pixels / sides[options.fit]
     return scaled_size(width, height, factor)

@@ -1,6 +1,6 @@
-"""Antialiased Lanczos: no weights, any factor, nothing invented.
+"""Antialiased Lanczos: no weights, any factor, no hallucinated detail.
 
-Of the kind's options only those that decide the size count here.
+Only the options that set the output size apply.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
@@ -21,12 +21,12 @@ def load(entry, options, host: Host) -> LanczosStage:
 
 
 class LanczosStage:
-    """Frames ``[T, H, W, C]`` at the wanted size; any number of channels, so depth and alpha too."""
+    """Resize frames ``[T, H, W, C]`` with any number of channels, including depth and alpha."""
 
     joint, remembers = False, False
 
     def __init__(self, options: UpscaleOptions, device: torch.device):
-        self.nets: list = []
+        self.nets: list[nn.Module] = []
         self.options, self.device = options, device
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""A single-image network from a file, of any architecture that spandrel knows, and how it runs best on a device."""
+"""Load a single-image model of any architecture that spandrel supports, and run it fast on a device."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 import torch
 import torch.nn.functional as F
@@ -17,10 +18,15 @@ from ...models import weights
 from ...nets.strict import Unfit
 from .fast_networks import faster
 
-# plain chains of convolutions: they can be halved around their ends and recorded as a graph
+if TYPE_CHECKING:
+    from spandrel import ImageModelDescriptor
+
+Run: TypeAlias = "Callable[[Tensor], Tensor | tuple[Tensor, ...]]"
+
+# plain chains of convolutions: half precision with float32 ends works, and they can be recorded as a graph
 CHAINS = ("ESRGAN", "Compact")
 LARGEST_SCALE = 16
-# how many times larger than its tensors a network may be, and bytes in any case
+# limit for the size of a model: this multiple of its tensors, plus these bytes
 SLACK, SLACK_BYTES = 4, 1 << 29
 SLACK_CALLS, SLACK_TENSORS = 50, 10_000
 MAKING = {getattr(torch.ops.aten, name).default for name in ("zeros", "ones", "rand", "randn")} | {
@@ -30,10 +36,11 @@ JOINING = {getattr(torch.ops.aten, name).Tensor for name in ("add", "sub", "mul"
 ALIVE = 3  # how many of a network's largest activations exist at once
 
 
-def read(path: Path, softer: Path | None = None, share: float = 0.0):
-    """spandrel's descriptor of a checkpoint, in float32; of ``softer`` a ``share`` is mixed into its weights (network interpolation).
+def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageModelDescriptor:
+    """Return spandrel's descriptor of a checkpoint, in float32.
 
-    ValueError in one sentence where a file is damaged, unknown, or holds no network from picture to picture.
+    ``share`` of the weights comes from ``softer``, if given (network interpolation). Raise ValueError if a
+    file is corrupt, unknown, or no image-to-image model.
     """
     import spandrel
 
@@ -47,24 +54,23 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0):
                 found = spandrel.ModelLoader("cpu").load_from_state_dict(state)
         except spandrel.UnsupportedModelError:
             raise Unfit(
-                "it holds no network that spandrel knows; choose the checkpoint of a single-image upscaler."
+                "spandrel does not support it; choose the checkpoint of a single-image upscaler."
             ) from None
         channels = {found.input_channels, found.output_channels}
         if not isinstance(found, spandrel.ImageModelDescriptor) or channels not in ({1}, {3}):
-            raise Unfit(
-                f"it ({found.architecture.name}) does not turn one picture into another; choose an upscaler."
-            )
+            raise Unfit(f"it ({found.architecture.name}) is no image-to-image model; choose an upscaler.")
         if not 1 <= found.scale <= LARGEST_SCALE:
-            raise Unfit(
-                f"it enlarges {found.scale} times, more than {LARGEST_SCALE}; choose another upscaler."
-            )
+            raise Unfit(f"its scale is {found.scale}, more than {LARGEST_SCALE}; choose another upscaler.")
         return found.eval().float()
 
 
 def mixed(first: dict, second: dict, share: float, names: str = "The two files to mix") -> dict:
-    """``1 - share`` of one network's weights and ``share`` of another's, which must have the same tensors."""
+    """Interpolate two models' weights: ``1 - share`` of the first, ``share`` of the second.
+
+    Raise ValueError if their tensors have different names or shapes.
+    """
     if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
-        raise ValueError(f"{names} have different tensors; fetch both files of one model.")
+        raise ValueError(f"{names} have different tensors; download both files of one model.")
     return {
         name: torch.lerp(tensor.float(), second[name].float(), share)
         if tensor.is_floating_point()
@@ -74,10 +80,10 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
 
 
 class Modest(TorchDispatchMode):
-    """Inside, no network is made that is much larger than the tensors it is made for.
+    """Context that refuses to build a model much larger than the tensors in its file.
 
-    spandrel reads sizes from a few tensors and makes the rest before it compares them: a crafted file would
-    take all memory.
+    spandrel reads the sizes from a few tensors and allocates the rest before it compares them. A crafted
+    file would otherwise take all memory.
     """
 
     def __init__(self, state: Mapping[str, Tensor]):
@@ -98,41 +104,47 @@ class Modest(TorchDispatchMode):
         self.left -= numbers * dtype.itemsize
         self.calls -= 1
         if self.left < 0 or self.calls < 0:
-            raise Unfit("it describes a network much larger than its tensors; choose another file.")
+            raise Unfit("it describes a model much larger than its tensors; choose another file.")
 
 
 class ImageNetwork:
-    """A network as a function of pictures ``[N, 3, H, W]``, float32, 0..1; gives ``[N, 3, scale H, scale W]``, float32, 0..1.
+    """A model as a function from images ``[N, 3, H, W]`` to ``[N, 3, scale H, scale W]``, float32, 0..1.
 
-    ``precise`` is the same function in float32 and without any of the ways in which the work is made faster.
-    ``nets`` must be on the device when it is called; sizes must be what ``pad`` makes of them.
+    ``precise`` is the same function in float32 without any optimisation. ``nets`` must be on the device when
+    it is called, and images must have a size that ``pad`` returns.
     """
 
-    def __init__(self, descriptor, device: torch.device, precision: str = "auto", compiled: bool = False):
+    def __init__(
+        self,
+        descriptor: ImageModelDescriptor,
+        device: torch.device,
+        precision: str = "auto",
+        compiled: bool = False,
+    ):
         self.scale: int = descriptor.scale
         self.needs = descriptor.size_requirements
         self.tileable = descriptor.tiling.name != "INTERNAL" and not self.needs.square
         self.device, self.exact = device, descriptor
-        self._gray = descriptor.input_channels == 1
+        self._grey = descriptor.input_channels == 1
         self._chain = descriptor.architecture.id in CHAINS
-        self.dtype = self._sound_type(number_type(precision, device))
+        self.dtype = self._supported_dtype(number_type(precision, device))
         # bytes that one input pixel needs
         self.pixel_memory = ALIVE * largest_activation(descriptor) * self.dtype.itemsize
         self._net, self._work = self._prepare()
         self.nets = [self._net]
-        self._run = (
+        self._run: Run = (
             torch.compile(self._eager) if compiled else (Graphs if self._chain else Spread)(self._eager)
         )
 
-    def _sound_type(self, wanted: torch.dtype) -> torch.dtype:
-        """The type itself where the architecture gives sound pictures in it, else float32."""
-        sound = {torch.float16: self.exact.supports_half, torch.bfloat16: self.exact.supports_bfloat16}
-        return wanted if sound.get(wanted, True) else torch.float32
+    def _supported_dtype(self, wanted: torch.dtype) -> torch.dtype:
+        """Return the dtype itself if the architecture supports it, else float32."""
+        supported = {torch.float16: self.exact.supports_half, torch.bfloat16: self.exact.supports_bfloat16}
+        return wanted if supported.get(wanted, True) else torch.float32
 
     def _prepare(self) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
-        """The module that works, and the function of pictures that it is part of."""
+        """Return the module to place on the device, and the function of images that uses it."""
         if fast := faster(self.exact.model, self.dtype, self.device):
-            self.pixel_memory /= 4  # it works in strips
+            self.pixel_memory /= 4  # it runs in strips
             return fast, lambda images: fast(images).clamp_(0, 1)
         if self.dtype == torch.float32:
             return self.exact.model.to(memory_format=torch.channels_last), self.exact
@@ -152,25 +164,29 @@ class ImageNetwork:
 
     @property
     def recorded(self) -> bool:
-        """Whether batches run as recorded graphs, each of one shape."""
+        """Whether batches run as CUDA graphs, one per shape."""
         return isinstance(self._run, Graphs) and self.device.type == "cuda"
 
     def forget(self) -> None:
-        """Let the memory go that recorded graphs hold."""
+        """Free the memory of recorded graphs."""
         if isinstance(self._run, Graphs):
             self._run.forget()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _colors(self, images: Tensor, run: Callable[[Tensor], Tensor]) -> Tensor:
-        """A network for one channel sees each colour as a picture of its own."""
+    def _colors(self, images: Tensor, run: Run) -> Tensor:
+        """Run the model; a single-channel model takes each colour as an image of its own."""
         count, channels, height, width = images.shape
-        images = images.reshape(-1, 1, height, width) if self._gray else images
-        made = run(images.contiguous(memory_format=torch.channels_last))
-        return made.reshape(count, channels, *made.shape[-2:])
+        images = images.reshape(-1, 1, height, width) if self._grey else images
+        output = run(images.contiguous(memory_format=torch.channels_last))
+        assert isinstance(output, Tensor)  # graphs may also return tuples
+        return output.reshape(count, channels, *output.shape[-2:])
 
     def pad(self, images: Tensor) -> Tensor:
-        """Pictures of a size that the network takes: mirrored, and repeated where they are too small for that, to the right and below."""
+        """Pad images on the right and at the bottom to a size that the model takes.
+
+        Padding is mirrored; images too small for that repeat their last pixel.
+        """
         height, width = images.shape[-2:]
         wide, tall = self.needs.get_padding(width, height)
         mirrored = (min(wide, width - 1), min(tall, height - 1))
@@ -180,8 +196,8 @@ class ImageNetwork:
 
 
 @torch.inference_mode()
-def largest_activation(descriptor) -> float:
-    """Numbers that the widest layer of a network takes in and gives, per pixel of the picture; seen on a small one."""
+def largest_activation(descriptor: ImageModelDescriptor) -> float:
+    """Return how many numbers the widest layer reads and writes per input pixel, on a small image."""
     widest = 0
 
     def note(module: nn.Module, given: tuple, out) -> None:

@@ -1,4 +1,4 @@
-"""Work that need not be done: frames, or tiles of them, in which nothing has changed."""
+"""Reuse results of frames, or of tiles, in which nothing has changed."""
 
 from __future__ import annotations
 
@@ -12,30 +12,33 @@ from torch import Tensor
 from ...image import tiles
 from .work import Work
 
-WAIT = 16  # frames that may wait for a batch to fill; a still shot would wait for ever
-# side of a tile of still parts, in halos: smaller ones are mostly halo, larger ones are seldom still
+WAIT = 16  # most repeated frames to buffer while a batch fills; a still shot would never fill one
+# side of a reusable tile, in halos: smaller ones are mostly halo, larger ones are seldom still
 CELL = 6
 
 
 class Group(NamedTuple):
-    """Frames to compute ``[n, H, W, C]``, and their numbers in the shot."""
+    """Frames to compute ``[n, H, W, C]``, and their indices in the shot."""
 
     fresh: Tensor
     numbers: list[int]
-    # which picture each frame of the film shows: 0 is the last of the group before, 1 the first fresh one
+    # the result each frame shows: 0 is the last one of the previous group, 1 the first fresh one
     shown: list[int]
 
 
 def groups(
     frames: Iterable[Tensor], together: int, threshold: float | None, drained: Callable[[], bool] = bool
 ) -> Iterator[Group]:
-    """Batches of ``together`` frames that differ from the one computed before them by more than ``threshold`` anywhere.
+    """Yield batches of ``together`` frames that differ from the last computed one by more than ``threshold``.
 
-    Made by the frames' numbers in the shot, so that the chunks ``[T, H, W, C]`` in which they come cannot
-    matter; None: all of them. Only where nothing more is at hand, after the last frame of a chunk that has
-    ``drained`` a live session, a batch is not waited for.
+    With None, all frames are computed. Batches follow the frames' indices in the shot, so the result does
+    not depend on the chunks ``[T, H, W, C]``. A batch is incomplete only at the end, or after the last frame
+    of a chunk that has ``drained`` a live session.
     """
-    fresh, numbers, shown, last = [], [], [], None
+    fresh: list[Tensor] = []
+    numbers: list[int] = []
+    shown: list[int] = []
+    last: Tensor | None = None
     for number, (frame, ends) in enumerate(
         (frame, left == 1) for chunk in frames for left, frame in zip(range(len(chunk), 0, -1), chunk)
     ):
@@ -45,10 +48,10 @@ def groups(
             last = frame
         shown.append(len(fresh))
         if len(fresh) == together or len(shown) == together + WAIT or (ends and drained()):
-            yield Group(_stack(fresh, last), numbers, shown)
+            yield Group(_stack(fresh, frame), numbers, shown)
             fresh, numbers, shown = [], [], []
     if shown:
-        yield Group(_stack(fresh, last), numbers, shown)
+        yield Group(_stack(fresh, frame), numbers, shown)
 
 
 def _stack(frames: list[Tensor], like: Tensor) -> Tensor:
@@ -56,23 +59,23 @@ def _stack(frames: list[Tensor], like: Tensor) -> Tensor:
 
 
 def same(frame: Tensor, other: Tensor, threshold: float) -> bool:
-    """Whether no number differs by more than ``threshold``."""
+    """Return whether all values differ by at most ``threshold``."""
     if not threshold:
         return torch.equal(frame, other)
     return bool((frame - other).abs().amax() <= threshold)
 
 
 class StillTiles:
-    """Pictures of one shot, tile by tile: those that see nothing new, halo included, are kept from before.
+    """Compute the images of one shot tile by tile, and keep tiles in which nothing changed, halo included.
 
-    Where most of a picture has changed it is made whole, which is cheaper than tiles with their halos.
+    If most of an image has changed, it is computed in one piece, which is cheaper than tiles with halos.
     """
 
     def __init__(self, work: Work, threshold: float, counts: Counter):
         self.work, self.threshold, self.counts = work, threshold, counts
         self.grid: tiles.Grid | None = None
-        self.seen: Tensor | None = None  # what each tile saw when it was made, [n, 3, h, w]
-        self.made: Tensor | None = None  # the tiles, [n, 3, scale h, scale w]
+        self.inputs: Tensor | None = None  # the input of each tile when it was computed, [n, 3, h, w]
+        self.outputs: Tensor | None = None  # the tiles, [n, 3, scale h, scale w]
 
     def __call__(self, images: Tensor, names: list[int]) -> Tensor:
         return torch.cat([self._next(image[None], name) for image, name in zip(images, names)])
@@ -82,24 +85,25 @@ class StillTiles:
         height, width = (side * net.scale for side in image.shape[-2:])
         image = net.pad(image)
         if self.grid is None:
-            halo = self.work.halo()
-            self.grid = tiles.grid(*image.shape[-2:], (CELL * halo) ** 2, halo, net.needs.multiple_of)
-        seen = self.grid.cut(image[0])
-        self._renew(image, seen, name, net.scale)
-        return self.grid.join(self.made, net.scale)[None, :, :height, :width]
+            halo, (rows, columns) = self.work.halo(), image.shape[-2:]
+            self.grid = tiles.grid(rows, columns, (CELL * halo) ** 2, halo, net.needs.multiple_of)
+        tiled = self._update(self.grid, image, name, net.scale)
+        return self.grid.join(tiled, net.scale)[None, :, :height, :width]
 
-    def _renew(self, image: Tensor, seen: Tensor, name: int, scale: int) -> None:
-        """Make the tiles that see something new."""
-        first = self.made is None
+    def _update(self, grid: tiles.Grid, image: Tensor, name: int, scale: int) -> Tensor:
+        """Compute the tiles whose input changed; return all tiles."""
+        inputs, before, outputs = grid.cut(image[0]), self.inputs, self.outputs
         changed = (
-            seen.new_ones(len(seen), dtype=torch.bool)
-            if first
-            else (seen - self.seen).abs().amax((1, 2, 3)) > self.threshold
+            inputs.new_ones(len(inputs), dtype=torch.bool)
+            if before is None
+            else (inputs - before).abs().amax((1, 2, 3)) > self.threshold
         )
         count = int(changed.sum())
         self.counts["tiles computed"] += count
-        self.counts["tiles reused"] += len(seen) - count
-        if first or count * seen[0, 0].numel() >= image[0, 0].numel():
-            self.made, self.seen = self.grid.cut(self.work(image, [name])[0], scale), seen
+        self.counts["tiles reused"] += len(inputs) - count
+        if before is None or outputs is None or count * inputs[0, 0].numel() >= image[0, 0].numel():
+            outputs = grid.cut(self.work(image, [name])[0], scale)
+            self.outputs, self.inputs = outputs, inputs
         elif count:
-            self.made[changed], self.seen[changed] = self.work(seen[changed], [name] * count), seen[changed]
+            outputs[changed], before[changed] = self.work(inputs[changed], [name] * count), inputs[changed]
+        return outputs

@@ -1,4 +1,4 @@
-"""RealESRGAN and every other single-image network that spandrel knows, made fast for film: see ``load``."""
+"""RealESRGAN and every other single-image model that spandrel supports, optimised for film: see ``load``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .work import Budget, Work
 
 
 def load(entry, options: UpscaleOptions, host: Host) -> ImageUpscaler:
-    """The stage of a checkpoint; with ``denoise`` below 1 a model's ``wdn`` file is mixed in, where it has one."""
+    """Return the stage of a checkpoint; ``denoise`` below 1 mixes in the model's ``wdn`` file, if any."""
     softer = (
         host.weights(entry.kind, entry.parts["wdn"].file)
         if options.denoise < 1 and "wdn" in entry.parts
@@ -30,16 +30,16 @@ def load(entry, options: UpscaleOptions, host: Host) -> ImageUpscaler:
     )
     path = host.weights(entry.kind, entry.file)
     descriptor = read(path, softer, 1 - options.denoise)
-    with loading(path):  # a small picture goes through it for the first time
+    with loading(path):  # runs the model on a small image for the first time
         network = ImageNetwork(descriptor, host.device, options.precision, options.compile)
     return ImageUpscaler(network, options)
 
 
 class ImageUpscaler:
-    """Frames ``[T, H, W, 3 or 4]`` at the wanted size: through the network, then by Lanczos to the very pixel.
+    """Upscale frames ``[T, H, W, 3 or 4]``: through the model, then by Lanczos to the exact size.
 
-    Alpha is enlarged by Lanczos. Frames are batched by their number in the shot; ``counts`` tells what was
-    computed and what reused.
+    Alpha is upscaled by Lanczos. Frames are batched by their index in the shot; ``counts`` holds how many
+    frames and tiles were computed and reused.
     """
 
     joint = False
@@ -51,11 +51,11 @@ class ImageUpscaler:
 
     @property
     def remembers(self) -> bool:
-        """Whether a frame's result depends on frames before it."""
+        """Whether a frame's result depends on earlier frames."""
         return self.options.steady > 0
 
     def retuned(self, options: UpscaleOptions) -> ImageUpscaler | None:
-        """This network under other options; None where they ask for another."""
+        """Return this model with other options, or None if they require loading another."""
         return (
             ImageUpscaler(self.network, options)
             if agree(options, self.options, "model", "denoise", "precision", "compile")
@@ -63,11 +63,11 @@ class ImageUpscaler:
         )
 
     def forget(self) -> None:
-        """Let go what was recorded for networks that have been moved."""
+        """Drop graphs recorded for models that have been moved."""
         self.network.forget()
 
     def memory(self, frames: ClipInfo) -> int:
-        """Bytes that one batch of these frames needs, beside the network."""
+        """Return the bytes that one batch of these frames needs in addition to the model."""
         pixels = frames.width * frames.height
         return int(
             self.network.pixel_memory
@@ -79,49 +79,45 @@ class ImageUpscaler:
         if (first := next(frames, None)) is None:
             return
         self.budget.fit()
-        threshold = None if self.options.reuse == "off" else self.options.reuse_threshold / 255
+        threshold = self.options.reuse_threshold / 255
         work = Work(self.network, self.budget, self.options.batch, shot.live)
-        made = (
+        run = (
             StillTiles(work, threshold, self.counts)
             if self.options.reuse == "tiles" and self.network.tileable
             else work
         )
         steady = Steady(self.options.steady) if self.options.steady else None
-        last = None
-        together = self.budget.together(*first.shape[1:3], self.options.batch)
-        for group in groups(chain([first], frames), together, threshold, shot.drained):
+        last = first[:0]  # replaced by the first result: the first frame is never a repeated one
+        together = self.budget.together(first.shape[1], first.shape[2], self.options.batch)
+        reusing = None if self.options.reuse == "off" else threshold
+        for group in groups(chain([first], frames), together, reusing, shot.drained):
             self.counts["frames computed"] += len(group.numbers)
             self.counts["frames reused"] += len(group.shown) - len(group.numbers)
-            pictures = self._pictures(
-                group.fresh, [shot.start + number for number in group.numbers], made, steady
-            )
-            yield from _chunks(last, pictures, group.shown)
-            last = last if pictures is None else pictures[-1:]
+            numbers = [shot.start + number for number in group.numbers]
+            images = self._images(group.fresh, numbers, run, steady) if numbers else last[:0]
+            yield from _chunks(last, images, group.shown)
+            last = images[-1:] if numbers else last
 
-    def _pictures(
-        self, frames: Tensor, names: list[int], made: Work | StillTiles, steady: Steady | None
-    ) -> Tensor | None:
-        """A batch of frames, finished: ``[n, H', W', C]``; None for none."""
-        if not names:
-            return None
+    def _images(
+        self, frames: Tensor, names: list[int], run: Work | StillTiles, steady: Steady | None
+    ) -> Tensor:
+        """Return a batch of finished frames ``[n, H', W', C]``."""
         width, height = wanted_size(self.options, frames.shape[2], frames.shape[1])
         frames = frames.to(self.network.device)
-        pictures = made(frames[..., :3].float().movedim(-1, 1), names).movedim(1, -1)
-        if pictures.shape[1:3] != (height, width):
-            pictures = resize(pictures, height, width)
+        images = run(frames[..., :3].float().movedim(-1, 1), names).movedim(1, -1)
+        if images.shape[1:3] != (height, width):
+            images = resize(images, height, width)
         if steady:
-            pictures = torch.stack(
-                [steady(frame[..., :3], picture) for frame, picture in zip(frames, pictures)]
-            )
+            images = torch.stack([steady(frame[..., :3], image) for frame, image in zip(frames, images)])
         if frames.shape[-1] == 4:
-            pictures = torch.cat([pictures, resize(frames[..., 3:].float(), height, width)], -1)
-        return pictures.to(torch.float32 if pictures.device.type == "cpu" else torch.float16)
+            images = torch.cat([images, resize(frames[..., 3:].float(), height, width)], -1)
+        return images.to(torch.float32 if images.device.type == "cpu" else torch.float16)
 
 
-def _chunks(last: Tensor | None, pictures: Tensor | None, shown: list[int]) -> Iterator[Tensor]:
-    """The pictures in the order shown, 0 being ``last``; a repeated one is a view, not a copy."""
+def _chunks(last: Tensor, images: Tensor, shown: list[int]) -> Iterator[Tensor]:
+    """Yield the images in the order shown; 0 is ``last``. A repeated one is a view, not a copy."""
     if shown == list(range(1, len(shown) + 1)):
-        yield pictures
+        yield images
         return
     for index in shown:
-        yield pictures[index - 1 : index] if index else last
+        yield images[index - 1 : index] if index else last

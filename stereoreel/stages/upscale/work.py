@@ -1,4 +1,4 @@
-"""Pictures through a network: whole where they fit, in tiles where they do not, looked at before they are handed on."""
+"""Run images through a model, in tiles if they do not fit in memory, and check the results."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from .network import ImageNetwork
 
 log = logging.getLogger(__name__)
 
-CPU_MEMORY = 2 << 30  # bytes that a network's activations may take where the system is not asked
-GPU_SHARE = 0.7  # of what is free, since activations are counted roughly
-# what keeps the device busy: four pictures of 128x128, and of 512x512
+CPU_MEMORY = 2 << 30  # bytes for a model's activations if free memory is unknown
+GPU_SHARE = 0.7  # of the free memory, because activations are estimated roughly
+# enough to keep the device busy: four images of 128x128, and of 512x512
 BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 1 << 20}
 MOST_TOGETHER = 8
 SMALLEST = 4096  # pixels of a tile; a device without memory for that has none
 
 
 class Budget:
-    """How many pixels go through a network at once; shrinks when memory runs out, and stays so for the rest of the pull."""
+    """The number of pixels to process at a time; if memory runs out, it shrinks for the rest of the pull."""
 
     def __init__(self, network: ImageNetwork, tile: int = 0):
         self.network, self.tile = network, tile
@@ -32,24 +32,24 @@ class Budget:
         self._reach: int | None = None
 
     def fit(self) -> None:
-        """Ask for the memory there is, once, when the network has been placed."""
+        """Set the budget by the free memory, once, after the model has been placed."""
         if not self.pixels:
             free = free_memory(self.network.device)
             memory = CPU_MEMORY if free is None else int(GPU_SHARE * free)
             self.pixels = max(SMALLEST, int(memory / self.network.pixel_memory))
 
     def together(self, height: int, width: int, most: int = 0) -> int:
-        """How many pictures, or tiles, of a size make a batch; ``most`` fixes it as long as memory allows."""
+        """Return how many images or tiles make a batch; ``most`` fixes the number if memory allows."""
         wanted = most or together(self.network.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
         return max(1, wanted if self.tile else min(wanted, self.pixels // (height * width)))
 
     def shrink(self, used: int) -> bool:
-        """Half of the ``used`` pixels from now on; False where that makes no sense any more."""
+        """Use half of the ``used`` pixels from now on; return False if that is too small."""
         self.pixels, self.tile = used // 2, 0
         return self.pixels >= SMALLEST
 
     def halo(self, run: Callable[[Tensor], Tensor]) -> int:
-        """Pixels around a tile that its inside depends on visibly."""
+        """Return how many pixels around a tile visibly affect its inside."""
         if self._reach is None:
             net = self.network
             self._reach = tiles.reach(run, 3, net.scale, net.needs.multiple_of, net.device)
@@ -57,10 +57,10 @@ class Budget:
 
 
 class Work:
-    """Pictures ``[N, 3, H, W]``, float32, 0..1, times the network's scale, for one shot.
+    """Upscale images ``[N, 3, H, W]``, float32, 0..1, of one shot by the model's scale.
 
-    A picture that comes out broken is made once more in float32, and then so is the rest of the shot;
-    RuntimeError names the frame where that does not help.
+    A broken result is recomputed in float32, and so is the rest of the shot. Raise RuntimeError with the
+    frame number if that fails too.
     """
 
     def __init__(self, network: ImageNetwork, budget: Budget, batch: int = 0, live: bool = False):
@@ -68,41 +68,42 @@ class Work:
         self.run: Callable[[Tensor], Tensor] = network
 
     def __call__(self, images: Tensor, names: list[int]) -> Tensor:
-        """``names`` are the frames' numbers in the clip."""
+        """Return the upscaled images; ``names`` are their frame numbers in the clip."""
         height, width = (side * self.network.scale for side in images.shape[-2:])
         images = self.network.pad(images)
-        made, wrong = self._looked_at(images)
+        output, wrong = self._checked(images)
         if wrong and self.run != self.network.precise:
             frame, fault = next(iter(wrong.items()))
-            log.warning("frame %d %s; this shot goes on in float32", names[frame], fault)
+            log.warning("frame %d %s; this shot continues in float32", names[frame], fault)
             self.run = self.network.precise
-            made, wrong = self._looked_at(images)
+            output, wrong = self._checked(images)
         if wrong:
             frame, fault = next(iter(wrong.items()))
             raise RuntimeError(
-                f"frame {names[frame]} {fault}, in float32 too; check the weights and the driver, or use another model."
+                f"frame {names[frame]} {fault}, in float32 too; check the weights and the driver, or use "
+                "another model."
             )
-        return made[..., :height, :width]
+        return output[..., :height, :width]
 
     def halo(self) -> int:
-        """Pixels around a tile that its inside depends on visibly."""
+        """Return how many pixels around a tile visibly affect its inside."""
         return self.budget.halo(self.run)
 
-    def _looked_at(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
-        made, seams = self._fitted(images)
-        return made, {**seams, **faults(images, made)}
+    def _checked(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
+        output, seams = self._fitted(images)
+        return output, {**seams, **faults(images, output)}
 
     def _fitted(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
-        """The pictures, and what is wrong at whose seams; in ever smaller pieces until memory suffices."""
+        """Return the images and their faults at seams; retry in smaller pieces until memory suffices."""
         while True:
             try:
                 return self._cut(images)
             except RuntimeError as error:
                 if not is_out_of_memory(error) or not self.budget.shrink(self._used(images)):
                     raise
-            # out of the handler, which holds on to what the failed attempt had allocated
+            # outside the handler, which keeps the allocations of the failed attempt alive
             self.network.forget()
-            log.warning("memory ran out; going on with at most %d pixels at once", self.budget.pixels)
+            log.warning("Out of memory; retrying with at most %d pixels at a time", self.budget.pixels)
 
     def _used(self, images: Tensor) -> int:
         height, width = images.shape[-2:]
@@ -113,23 +114,24 @@ class Work:
         if height * width <= self.budget.pixels or not self.network.tileable:
             return self._batches(images, self.budget.together(height, width, self.batch)), {}
         grid = tiles.grid(height, width, self.budget.pixels, self.halo(), self.network.needs.multiple_of)
-        together, made, wrong = self.budget.together(grid.height, grid.width, self.batch), [], {}
+        together, outputs, wrong = self.budget.together(grid.height, grid.width, self.batch), [], {}
         for index, image in enumerate(images):
             pieces = self._batches(grid.cut(image), together)
             if fault := seam_fault(grid.disagreement(pieces, self.network.scale)):
                 wrong[index] = fault
-            made.append(grid.join(pieces, self.network.scale))
-        return torch.stack(made), wrong
+            outputs.append(grid.join(pieces, self.network.scale))
+        return torch.stack(outputs), wrong
 
     def _batches(self, images: Tensor, together: int) -> Tensor:
-        made = torch.cat([self._batch(part, together) for part in images.split(together)])
-        check_size(images, made, self.network.scale)
-        return made
+        outputs = torch.cat([self._batch(part, together) for part in images.split(together)])
+        check_size(images, outputs, self.network.scale)
+        return outputs
 
     def _batch(self, images: Tensor, together: int) -> Tensor:
-        """One batch; filled up where a recorded graph wants one shape, so that the last batch of a shot needs no graph of its own.
+        """Run one batch, padded to one shape for a recorded graph: the last batch needs no own graph.
 
-        Live, where small batches are the rule, up to a power of two: a lone frame costs no more than itself.
+        In live sessions, where small batches are the rule, pad to a power of two: a single frame costs no
+        more than itself.
         """
         size = min(together, 1 << (len(images) - 1).bit_length()) if self.live else together
         missing = size - len(images) if self.network.recorded else 0

@@ -1,4 +1,4 @@
-"""VSR: a larger picture from each frame and its neighbours in time, steadier than one made frame by frame."""
+"""VSR: upscale each frame with the help of its neighbours in time, for temporally stable results."""
 
 from dataclasses import dataclass
 
@@ -7,29 +7,32 @@ from ...core.options import DOWNLOAD, LIVE, LIVE_MODE, ModelOptions, field_of, o
 from ...image.compute import PRECISIONS
 from ...image.resize import scaled_size
 
+GRADES = ("low", "medium", "high", "ultra")
 LEVELS = (
-    "low", "medium", "high", "ultra", *(f"highbitrate {much}" for much in ("low", "medium", "high", "ultra")), "streaming medium",
-    "streaming ultra", *(f"{what} {much}" for what in ("denoise", "deblur") for much in ("low", "medium", "high", "ultra")), "bicubic",
-)  # fmt: skip
+    *GRADES,
+    *(f"highbitrate {grade}" for grade in GRADES),
+    "streaming medium",
+    "streaming ultra",
+    *(f"{work} {grade}" for work in ("denoise", "deblur") for grade in GRADES),
+    "bicubic",
+)
 
 
 @dataclass(frozen=True)
 class VSROptions(ModelOptions):
     """Options of a video upscaler."""
 
-    factor: float = option(
-        2.0, "How many times wider and higher the frames become.", low=1.0, high=4.0, step=0.25
-    )
+    factor: float = option(2.0, "Scale of the width and height.", low=1.0, high=4.0, step=0.25)
     strength: float = option(
         1.0,
-        "How much noise and flicker is removed with the help of neighbouring frames; 0 removes none.",
+        "Strength of the noise and flicker removal by neighbouring frames; 0 removes none.",
         low=0.0,
         high=1.0,
         step=0.05,
     )
     radius: int = option(
         2,
-        "How many frames before and after each frame help it; more is calmer and slower.",
+        "Number of frames used before and after each frame; more is temporally more stable and slower.",
         low=1,
         high=3,
         step=1,
@@ -37,21 +40,21 @@ class VSROptions(ModelOptions):
     download: bool = field_of(DOWNLOAD)
     precision: str = option(
         "auto",
-        "Number type of a network's work; motion and sampling are in float32 always.",
+        "Model dtype. Optical flow and sampling always use float32.",
         choices=PRECISIONS,
         advanced=True,
     )
     cleaning: str = option(
         "1",
-        "How often RealBasicVSR cleans the frames before it enlarges them: once as published, more for "
-        "a worse source; auto: up to three times, as the first frames of each shot ask for.",
+        "Number of cleaning passes of RealBasicVSR before upscaling: 1 as published, more for a worse "
+        "source; `auto`: up to 3, measured on the first frames of each shot.",
         choices=("1", "2", "3", "auto"),
         advanced=True,
     )
     window: int = option(
         0,
-        "How many frames a BasicVSR network finishes at once; more take more memory and less time. 0: as "
-        "suits their size.",
+        "Frames that a BasicVSR model completes at a time; more take more memory and less time. 0: chosen "
+        "by frame size.",
         low=0,
         high=48,
         step=1,
@@ -59,32 +62,33 @@ class VSROptions(ModelOptions):
     )
     offload: str = option(
         "auto",
-        "Whether features of a BasicVSR network wait in the computer's memory, not the GPU's, which "
-        "is slower; auto: where the GPU has too little.",
+        "Store the features of a BasicVSR model in system RAM instead of GPU memory, which is slower; "
+        "`auto`: if the GPU has too little.",
         choices=("auto", "on", "off"),
         advanced=True,
     )
     decoder: str = option(
         "tiny",
-        "FlashVSR's decoder: tiny is fast and sees the frames again, full is Wan 2.1's and needs its file.",
+        "FlashVSR's decoder: `tiny` is fast and also reads the source frames; `full` is Wan 2.1's and "
+        "needs its own file.",
         choices=("tiny", "full"),
     )
     color: str = option(
         "adain",
-        "How FlashVSR keeps the colours of the source: by each channel's mean and spread, by its "
-        "low band, or not at all.",
+        "Colour correction of FlashVSR to match the source: `adain` by each channel's mean and "
+        "deviation, `wavelet` by its low band, or `none`.",
         choices=("adain", "wavelet", "none"),
     )
     noise: int = option(
         0,
-        "Which noise FlashVSR begins with; another number invents other detail.",
+        "Noise seed of FlashVSR; another seed synthesises other detail.",
         low=0,
         high=2**31 - 1,
         step=1,
     )
     sparsity: float = option(
         2.0,
-        "How much of the picture each part of it looks at in FlashVSR: 1.5 is faster, 2 steadier.",
+        "Share of the frame each block attends to in FlashVSR: 1.5 is faster, 2 temporally more stable.",
         low=0.5,
         high=4.0,
         step=0.25,
@@ -92,8 +96,8 @@ class VSROptions(ModelOptions):
     )
     local_range: int = option(
         11,
-        "How far each part looks in FlashVSR, in squares of 128 pixels from side to side: 9 is sharper, "
-        "11 steadier.",
+        "Width of FlashVSR's attention area, in blocks of 128 pixels: 9 is sharper, 11 is temporally more "
+        "stable.",
         low=3,
         high=31,
         step=2,
@@ -101,7 +105,7 @@ class VSROptions(ModelOptions):
     )
     history: int = option(
         3,
-        "How many pairs of earlier latent frames FlashVSR remembers; 2 needs a quarter less memory.",
+        "Pairs of earlier latent frames in FlashVSR's cache; 2 needs a quarter less memory.",
         low=2,
         high=8,
         step=1,
@@ -109,15 +113,15 @@ class VSROptions(ModelOptions):
     )
     store: str = option(
         "auto",
-        "Where FlashVSR keeps what it remembers: on the GPU, there in 8 bits, or in the computer's "
-        "memory; auto: as memory allows.",
+        "Where FlashVSR's cache is stored: on the GPU (`device`), on the GPU in 8 bits (`int8`), or in "
+        "system RAM (`cpu`); `auto`: as memory allows.",
         choices=("auto", "device", "int8", "cpu"),
         advanced=True,
     )
     tile: int = option(
         0,
-        "Side of FlashVSR's tiles in pixels of the result; 0: whole frames, tiles only where nothing "
-        "else fits into memory.",
+        "Size of FlashVSR's tiles in output pixels; 0: process complete frames, and use tiles only if "
+        "nothing else fits in memory.",
         low=0,
         high=8192,
         step=128,
@@ -125,21 +129,21 @@ class VSROptions(ModelOptions):
     )
     attention: str = option(
         "auto",
-        "How FlashVSR's attention is computed; the result is the same. auto takes the fastest that "
-        "this machine has.",
+        "Implementation of FlashVSR's attention; the result is the same. `auto` uses the fastest one "
+        "available.",
         choices=("auto", "flex", "gathered", "dense"),
         advanced=True,
     )
     compile: bool = option(
         False,
-        "Let torch.compile fuse FlashVSR's blocks: a minute at the first frames, then faster; needs "
-        "a compiler that torch can use.",
+        "Compile FlashVSR's blocks with torch.compile: the first frames take a minute, the rest are "
+        "faster. Requires a compiler that torch can use.",
         advanced=True,
     )
     level: str = option(
         "ultra",
-        "What NVIDIA RTX VSR does: low to ultra as for compressed film, highbitrate for clean "
-        "film; denoise and deblur clean at the frames' own size, and Lanczos enlarges.",
+        "Mode of NVIDIA RTX VSR: `low` to `ultra` for compressed film, `highbitrate` for clean film; "
+        "`denoise` and `deblur` keep the frame size, and Lanczos upscales the result.",
         choices=LEVELS,
     )
     live: str = field_of(LIVE)
@@ -147,11 +151,11 @@ class VSROptions(ModelOptions):
 
 
 OPTIONS = VSROptions
-FAITHFUL = True  # moves nothing from where a viewer sees it
+FAITHFUL = True  # keeps everything at its position in the frame
 
 
 def context(options: VSROptions) -> tuple[int, int]:
-    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (3, 3)
 
 
@@ -161,5 +165,5 @@ def describe(options: VSROptions, frames: ClipInfo) -> ClipInfo:
 
 
 def wanted_parts(options: VSROptions) -> tuple[str, ...]:
-    """A model's optional files that the options need."""
+    """Return the optional files of a model that these options need."""
     return ("vae",) if options.decoder == "full" else ()

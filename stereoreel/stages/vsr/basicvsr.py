@@ -1,8 +1,8 @@
-"""BasicVSR++, BasicVSR and RealBasicVSR: x4 (or restored at the same size) from the whole shot, then Lanczos to the very pixel.
+"""BasicVSR++, BasicVSR and RealBasicVSR: x4 (or restored at the same size), then Lanczos to the exact size.
 
-A frame depends on all frames of its shot, ever less on those far away. What comes before is remembered
-exactly; of what follows, ``AHEAD`` frames are seen at least. A shot is restored window by window, so that
-memory does not grow with it. Of the kind's options ``strength`` and ``radius`` are builtin's.
+A frame depends on all frames of its shot, less on distant ones. Past frames are represented exactly; of the
+following ones, at least ``AHEAD`` are used. A shot is restored window by window, so memory use does not grow
+with its length. The options ``strength`` and ``radius`` apply to builtin only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import islice
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
@@ -28,18 +28,18 @@ from .basicvsr_track import Track, windows
 
 log = logging.getLogger(__name__)
 
-# frames seen beyond those that a window finishes; random weights forget most of what lies further within so
-# many
+# frames used beyond those that a window completes; with random weights, the influence of later ones has
+# mostly vanished
 AHEAD = 12
-MOST = 48  # frames that a window finishes
-LEAST = 8  # so that frames seen ahead do not cost more than three times the work
-# of features that a window may hold; larger frames get shorter windows
+MOST = 48  # frames that a window completes at most
+LEAST = 8  # keeps the cost of the look-ahead below three times the work
+# limit for the features of a window; larger frames get shorter windows
 KEPT_BYTES = {"cpu": 3 << 30, "cuda": 12 << 30}
-GPU_SHARE = 0.5  # of its free memory that they may take before they wait in the computer's
-# pixels that are worked on together where frames do not wait for each other
+GPU_SHARE = 0.5  # of the free GPU memory; larger features are stored in system RAM
+# pixels of a batch in steps that process frames independently
 BATCH_PIXELS = {"cpu": 1 << 14, "cuda": 1 << 20}
 MOST_TOGETHER = 16
-WORKING = 600  # numbers a pixel of the input needs while a feature is found
+WORKING = 600  # numbers per input pixel while a feature is computed
 
 
 def load(entry, options: VSROptions, host: Host) -> BasicVSRStage:
@@ -51,12 +51,12 @@ def load(entry, options: VSROptions, host: Host) -> BasicVSRStage:
 
 
 def feature_type(precision: str, device: torch.device) -> torch.dtype:
-    """``auto`` takes float16 on a GPU: what is remembered over many frames wants finer steps than those of bfloat16."""
+    """Return the dtype; ``auto`` is float16 on a GPU: long-lived state needs more than bfloat16."""
     return torch.float16 if precision == "auto" and device.type == "cuda" else number_type(precision, device)
 
 
 class BasicVSRStage:
-    """Frames ``[T, H, W, C]`` at ``factor`` times the size; alpha is enlarged by Lanczos, one channel is worked on as gray."""
+    """Upscale frames ``[T, H, W, C]`` by ``factor``; alpha by Lanczos, one channel as grey."""
 
     joint = False
 
@@ -67,16 +67,13 @@ class BasicVSRStage:
         device: torch.device,
         ahead: int = AHEAD,
     ):
-        self.net, self.options, self.device, self.ahead = (
-            net.typed(feature_type(options.precision, device)),
-            options,
-            device,
-            ahead,
-        )
-        self.nets, self.core = [net], getattr(net, "basicvsr", net)
+        self.net = net.typed(feature_type(options.precision, device))
+        self.options, self.device, self.ahead = options, device, ahead
+        self.nets: list[nn.Module] = [net]
+        self.core: basicvsr.Restorer = net.basicvsr if isinstance(net, basicvsr.RealBasicVSR) else net
 
     def memory(self, frames: ClipInfo) -> int:
-        """Bytes that a window of these frames needs, beside the network; what may wait elsewhere counts up to a limit."""
+        """Return the bytes that a window needs in addition to the model; offloadable ones up to a limit."""
         height, width = self._padded(frames.height, frames.width)
         kept = (
             0
@@ -87,7 +84,7 @@ class BasicVSRStage:
         return kept + (WORKING * height * width // self._shrinks**2 + large) * self.core.dtype.itemsize
 
     def retuned(self, options: VSROptions) -> BasicVSRStage | None:
-        """These networks under other options; None where they ask for others."""
+        """Return this model with other options, or None if they require loading another."""
         return (
             BasicVSRStage(self.net, options, self.device, self.ahead)
             if agree(options, self.options, "model", "precision")
@@ -95,28 +92,30 @@ class BasicVSRStage:
         )
 
     def delay(self, frames: ClipInfo) -> int:
-        """Frames that it holds back at most: a window, and those seen beyond it."""
+        """Return the most frames it buffers: a window and its look-ahead."""
         return self._window(*self._padded(frames.height, frames.width)) + self.ahead
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         height, width = shot.info.height, shot.info.width
         track = Track(self.net, self.options.cleaning, self._keep(height, width))
-        number, waiting = shot.start, deque()
+        number = shot.start
+        waiting: deque[Tensor] = deque()
         for added, count in windows(frames, self._window(*self._padded(height, width)), self.ahead):
             track.add(self._batches(added))
             waiting += added
-            for made in self._restored(track, count, number):
-                yield self._finished(made, waiting.popleft())
+            for restored in self._restored(track, count, number):
+                yield self._finished(restored, waiting.popleft())
                 number += 1
 
     @property
     def _shrinks(self) -> int:
-        """By how much features are smaller than the picture."""
+        """The ratio of frame size to feature size."""
         return 4 // self.core.scale
 
     def _padded(self, height: int, width: int) -> tuple[int, int]:
         multiple, smallest = self.core.multiple, self.core.smallest
-        return tuple(max(smallest, -(-side // multiple) * multiple) for side in (height, width))
+        high, wide = (max(smallest, -(-side // multiple) * multiple) for side in (height, width))
+        return high, wide
 
     def _frame_bytes(self, height: int, width: int) -> int:
         return (
@@ -135,80 +134,73 @@ class BasicVSRStage:
         return self.options.window or min(max(LEAST, fits), MOST)
 
     def _keep(self, height: int, width: int) -> basicvsr.Keep:
-        """Where features wait."""
+        """Return the function that stores a feature: on the device or in system RAM."""
         height, width = self._padded(height, width)
-        needed, free = (
-            self._frame_bytes(height, width) * (self._window(height, width) + self.ahead),
-            free_memory(self.device),
-        )
-        short = self.options.offload == "auto" and free is not None and needed > GPU_SHARE * free
-        if short:
+        needed = self._frame_bytes(height, width) * (self._window(height, width) + self.ahead)
+        free, offload = free_memory(self.device), self.options.offload
+        if offload == "auto" and free is not None and needed > GPU_SHARE * free:
             log.info(
-                "features (%d MB) wait in the computer's memory, because the GPU has only %d MB free",
+                "Features (%d MB) are stored in system RAM, because the GPU has only %d MB free",
                 needed >> 20,
                 free >> 20,
             )
-        return (
-            (lambda feature: feature.cpu())
-            if short or self.options.offload == "on"
-            else (lambda feature: feature)
-        )
+            offload = "on"
+        return (lambda feature: feature.cpu()) if offload == "on" else (lambda feature: feature)
 
     def _batches(self, frames: list[Tensor]) -> list[Tensor]:
-        """Frames as pictures ``[n, 3, H, W]`` of a size that the network takes; how many together goes by their size only."""
+        """Return frames as images ``[n, 3, H, W]``, padded for the model; the batch depends on size only."""
         height, width = self._padded(*frames[0].shape[:2])
         size = together(self.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
-        pictures = [
+        images = [
             padded(colors(frame[None]).to(self.device).float().movedim(-1, 1), height, width)
             for frame in frames
         ]
-        return [torch.cat(pictures[first : first + size]) for first in range(0, len(pictures), size)]
+        return [torch.cat(images[first : first + size]) for first in range(0, len(images), size)]
 
     def _restored(self, track: Track, count: int, number: int) -> Iterator[Tensor]:
-        """The next ``count`` results; where half precision fails, the rest is made in float32."""
+        """Yield the next ``count`` results; if half precision fails, compute the rest in float32."""
         done = 0
         while done < count:
-            for made in islice(track.restored(count), done, None):
-                if not made.isfinite().all():
+            for restored in islice(track.restored(count), done, None):
+                if not restored.isfinite().all():
                     break
-                yield made
+                yield restored
                 done += 1
             if done < count:
-                self._soften(track, number + done)
+                self._use_float32(track, number + done)
 
-    def _soften(self, track: Track, number: int) -> None:
+    def _use_float32(self, track: Track, number: int) -> None:
         if self.core.dtype == torch.float32:
             raise RuntimeError(
-                f"frame {number} is not finite, in float32 too; check the weights and the driver, or use another model."
+                f"frame {number} is not finite, in float32 too; check the weights and the driver, or use "
+                "another model."
             )
-        log.warning("frame %d is not finite in half precision; going on in float32", number)
+        log.warning("frame %d is not finite in half precision; continuing in float32", number)
         self.net.typed(torch.float32)
-        track.renew()
+        track.recompute()
 
-    def _finished(self, made: Tensor, frame: Tensor) -> Tensor:
-        """A result ``[1, 3, H', W']`` as a chunk of the wanted size."""
+    def _finished(self, restored: Tensor, frame: Tensor) -> Tensor:
+        """Return a result ``[1, 3, H', W']`` as a chunk of the output size."""
         height, width = frame.shape[:2]
         wide, tall = scaled_size(width, height, self.options.factor)
-        picture = made[..., : height * self.core.scale, : width * self.core.scale].movedim(1, -1)
-        picture = picture.clamp(0, 1)
-        if picture.shape[1:3] != (tall, wide):
-            picture = resize(picture, tall, wide)
+        image = restored[..., : height * self.core.scale, : width * self.core.scale].movedim(1, -1)
+        image = image.clamp(0, 1)
+        if image.shape[1:3] != (tall, wide):
+            image = resize(image, tall, wide)
         if frame.shape[-1] < 3:
-            picture = picture.mean(-1, keepdim=True)
+            image = image.mean(-1, keepdim=True)
         if frame.shape[-1] > 3:
-            picture = torch.cat(
-                [picture, resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1
-            )
-        return picture.to(torch.float32 if picture.device.type == "cpu" else torch.float16)
+            image = torch.cat([image, resize(frame[None, ..., 3:].to(self.device).float(), tall, wide)], -1)
+        return image.to(torch.float32 if image.device.type == "cpu" else torch.float16)
 
 
 def colors(frames: Tensor) -> Tensor:
-    """Frames ``[T, H, W, 3]`` of those that may have alpha, or one channel only."""
+    """Return frames as ``[T, H, W, 3]``, without alpha, a single channel three times."""
     return frames[..., :3] if frames.shape[-1] >= 3 else frames[..., :1].expand(*frames.shape[:-1], 3)
 
 
 def padded(image: Tensor, height: int, width: int) -> Tensor:
-    """A picture ``[1, 3, h, w]`` made larger to the right and below: mirrored, and repeated where it is too small for that."""
+    """Pad an image ``[1, 3, h, w]`` on the right and at the bottom: mirrored, repeated if it is too small."""
     for mode in ("reflect", "replicate"):
         missing = (width - image.shape[-1], height - image.shape[-2])
         across, down = (

@@ -1,11 +1,11 @@
-"""A shot of any length as windows of a few frames, and what is known of its frames while they are needed.
+"""Split a shot of any length into windows of a few frames, and keep the state of the frames in use.
 
-Windows are cut by the frames' numbers in the shot, never by chunk.
+Windows follow the frames' indices in the shot, never the chunks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -13,20 +13,21 @@ from torch import Tensor
 from ...image.compute import Spread
 from ...nets.basicvsr import Frame, Keep, Memory, RealBasicVSR, Restorer
 
-# auto cleaning ends after so many passes, or with one that changes less than this on average
+# auto cleaning ends after this many passes, or with one that changes less than this on average
 PASSES, CLEAN = 3, 5 / 255
 
 
 def windows(chunks: Iterable[Tensor], size: int, ahead: int) -> Iterator[tuple[list[Tensor], int]]:
-    """The frames ``[H, W, C]`` that each window adds, and how many frames it finishes: ``size``, while it sees ``ahead`` more.
+    """Yield the frames ``[H, W, C]`` that each window adds, and how many it completes: ``size``.
 
-    The last window finishes all that is left, at most ``size + ahead``. At most ``size + ahead + 1`` frames
-    are read before one is finished.
+    A window reads ``ahead`` more frames than it completes. The last window completes all that are left, at
+    most ``size + ahead``. At most ``size + ahead + 1`` frames are read before the first is completed.
     """
-    added, held = [], 0  # held: seen by the window before, and not finished
+    added: list[Tensor] = []
+    held = 0  # frames read by the previous window and not completed
     for chunk in chunks:
         for frame in chunk:
-            if held + len(added) == size + ahead:  # and here is one more, so that this is not the end
+            if held + len(added) == size + ahead:  # one more frame exists, so this is not the end
                 yield added, size
                 added, held = [], ahead
             added.append(frame)
@@ -35,19 +36,20 @@ def windows(chunks: Iterable[Tensor], size: int, ahead: int) -> Iterator[tuple[l
 
 
 class Track:
-    """The frames of one shot that are seen and not finished, with flow between them, and what forward branches remember."""
+    """The frames of one shot in use, the flow between them, and the state of the forward branches."""
 
     def __init__(self, net: RealBasicVSR | Restorer, cleaning: str, keep: Keep):
-        self.net, self.core, self.keep = net, getattr(net, "basicvsr", net), keep
+        self.net, self.keep = net, keep
+        self.core: Restorer = net.basicvsr if isinstance(net, RealBasicVSR) else net
         self.passes = None if cleaning == "auto" else int(cleaning)
         self.frames: list[Frame] = []
         self.carried: dict[str, Memory] = {}
-        self.newest: Tensor | None = None  # the last frame, as flow is found on it
+        self.newest: Tensor | None = None  # the last frame, at the size used for flow
 
     def add(self, batches: list[Tensor]) -> None:
-        """Pictures ``[n, 3, H, W]``, each batch worked on at once where frames do not wait for each other."""
+        """Add images ``[n, 3, H, W]``; steps that process frames independently take a batch at a time."""
         for pictures in self._cleaned(batches):
-            features = Spread(self.core.features)(pictures)
+            features = _batch(self.core.features, pictures)
             self.frames += [
                 Frame(picture, self.keep(feature))
                 for picture, feature in zip(pictures.split(1), features.split(1))
@@ -63,12 +65,12 @@ class Track:
                     here.onward, there.back = onward, back
 
     def _cleaned(self, batches: list[Tensor]) -> list[Tensor]:
-        """The pictures after the passes of cleaning that were asked for; ``auto`` settles their number on the first frames of the shot."""
+        """Return the images after cleaning; ``auto`` sets the number of passes by a shot's first frames."""
         if not isinstance(self.net, RealBasicVSR):
             return batches
-        passes, change = 0, CLEAN
+        passes, change = 0, float(CLEAN)
         while passes < (self.passes or PASSES) and (self.passes or change >= CLEAN):
-            dirt = [Spread(self.net.dirt)(pictures) for pictures in batches]
+            dirt = [_batch(self.net.dirt, pictures) for pictures in batches]
             batches = [pictures + one for pictures, one in zip(batches, dirt)]
             passes += 1
             change = (
@@ -80,13 +82,20 @@ class Track:
         return batches
 
     def restored(self, count: int) -> Iterator[Tensor]:
-        """Results ``[1, 3, H', W']`` of the oldest ``count`` frames, which are let go when all have been taken."""
+        """Yield results ``[1, 3, H', W']`` of the oldest ``count`` frames, and drop these at the end."""
         carried = dict(self.carried)
         yield from self.core.restore(self.frames, count, carried, self.keep)
         self.carried = carried
         del self.frames[:count]
 
-    def renew(self) -> None:
-        """Find all features once more, after the network's number type has changed."""
+    def recompute(self) -> None:
+        """Compute all features again, after the model's dtype has changed."""
         for frame in self.frames:
             frame.feature = self.keep(self.core.features(frame.picture))
+
+
+def _batch(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+    """Run a function of batches, on the CPU spread over the cores."""
+    output = Spread(function)(images)
+    assert isinstance(output, Tensor)  # not a tuple, because the function returns none
+    return output

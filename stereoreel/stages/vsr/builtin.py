@@ -1,7 +1,7 @@
 """Motion-compensated fusion of neighbouring frames, then Lanczos: less noise and flicker, no weights.
 
-Neighbours are aligned by optical flow. Each counts by how little its local difference from the frame exceeds
-the noise; so a clean film passes unchanged, and what has moved out of sight leaves no ghost.
+Neighbours are aligned by optical flow. The less a neighbour's local difference from the frame exceeds the
+noise, the larger its weight. A clean film passes unchanged, and occluded areas leave no ghost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
@@ -22,10 +22,10 @@ from ...image.flow import flow, grayscale, warp
 from ...image.resize import resize, scaled_size
 
 FLOW_PIXELS = 1280 * 720  # larger frames are reduced to this many pixels to find their motion
-PATCH = 5  # side of the square whose mean difference decides how far a neighbour is trusted
-BLOCK = 16  # side of the squares among which the quietest tenth tell the noise
+PATCH = 5  # side of the square for the mean difference that sets a neighbour's weight
+BLOCK = 16  # side of the blocks; the quietest tenth of them gives the noise
 FLOOR = (0.7 / 255) ** 2  # variance that rounding, codecs and fine texture have in a clean film
-LIMIT = 3  # standard deviations of noise by which a pixel may change at most
+LIMIT = 3  # largest change of a pixel, in standard deviations of the noise
 MEMORY = 8  # frames over which the noise is averaged
 
 
@@ -34,16 +34,16 @@ def load(entry, options, host: Host) -> FusionStage:
 
 
 class FusionStage:
-    """Frames ``[T, H, W, C]`` at ``factor`` times the size, each helped by ``radius`` frames before and after it."""
+    """Upscale frames ``[T, H, W, C]`` by ``factor``, each with ``radius`` frames before and after it."""
 
     joint = False
 
     def __init__(self, factor: float, strength: float, radius: int, device: torch.device):
-        self.nets: list = []
+        self.nets: list[nn.Module] = []
         self.factor, self.strength, self.radius, self.device = factor, strength, radius, device
 
     def delay(self, frames: ClipInfo) -> int:
-        """Frames that it holds back."""
+        """Return how many frames it buffers."""
         return self.radius
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -51,11 +51,11 @@ class FusionStage:
         for chunk in frames:
             done = [fused for frame in chunk for fused in window.push(frame)]
             if done:
-                yield self.enlarge(torch.stack(done))
+                yield self.upscale(torch.stack(done))
         if done := list(window.finish()):
-            yield self.enlarge(torch.stack(done))
+            yield self.upscale(torch.stack(done))
 
-    def enlarge(self, frames: Tensor) -> Tensor:
+    def upscale(self, frames: Tensor) -> Tensor:
         width, height = scaled_size(frames.shape[2], frames.shape[1], self.factor)
         return resize(frames.to(self.device), height, width)
 
@@ -71,7 +71,7 @@ class Seen:
 
 
 class Window:
-    """The frames of one shot that are still needed, and what is known of its noise so far."""
+    """The frames of one shot in use, and the running estimate of its noise."""
 
     def __init__(self, radius: int, strength: float):
         self.radius, self.strength = radius, strength
@@ -80,7 +80,7 @@ class Window:
         self.noise = Noise()
 
     def push(self, frame: Tensor) -> Iterator[Tensor]:
-        """Take the next frame; gives those whose neighbours have all arrived."""
+        """Take the next frame; yield the frame, if any, that now has all its neighbours."""
         last = self.seen[-1] if self.seen else None
         if last is not None and torch.equal(frame, last.frame):
             self.seen.append(last)
@@ -102,14 +102,14 @@ class Window:
             yield self.next()
 
     def next(self) -> Tensor:
-        """The oldest waiting frame, fused; then what lies too far back is let go."""
+        """Return the oldest waiting frame, fused, and drop frames out of reach."""
         at = len(self.seen) - self.waiting
         centre = self.seen[at]
         near = sorted(
             range(max(0, at - self.radius), min(len(self.seen), at + self.radius + 1)),
             key=lambda i: abs(i - at),
         )
-        # a repeated frame says nothing new
+        # a repeated frame adds no information
         others = {self.seen[i].content: self.seen[i] for i in reversed(near)}
         others.pop(centre.content)
         self.waiting -= 1
@@ -118,23 +118,23 @@ class Window:
         return self.fuse(centre, list(reversed(others.values())))
 
     def fuse(self, centre: Seen, others: list[Seen]) -> Tensor:
-        """The frame with its neighbours, nearest first, mixed in where they agree with it."""
+        """Return the frame blended with its neighbours, nearest first, where they agree with it."""
         spatial = texture_noise(centre.image)
         if not others or not self.strength or spatial <= FLOOR:
             self.noise.add(0.0)
             return centre.frame
-        total, weights, variance = centre.image.copy(), np.ones(centre.image.shape[:2], np.float32), None
+        total, weights, variance = centre.image.copy(), np.ones(centre.image.shape[:2], np.float32), 0.0
         for other in others:
-            moved = align(other, centre)
-            apart = mean_square(moved - centre.image)
-            if variance is None:
+            warped = align(other, centre)
+            apart = mean_square(warped - centre.image)
+            if not variance:
                 variance = self.noise.add(min(spatial, difference_noise(apart, centre.image)))
                 if not variance:
                     return centre.frame
             excess = distrust(apart / variance)
             weight = self.strength / (1 + excess * excess)
             weights += weight
-            total += weight[..., None] * moved
+            total += weight[..., None] * warped
         change = total / weights[..., None] - centre.image
         reach = LIMIT * math.sqrt(variance)
         fused = centre.image + np.clip(change, -reach, reach, out=change)
@@ -142,7 +142,7 @@ class Window:
 
 
 class Noise:
-    """The variance of a shot's noise: a running mean, less what clean film has; known from the past only."""
+    """Noise variance of a shot: a running mean of past frames only, minus that of clean film."""
 
     def __init__(self):
         self.count, self.mean = 0, 0.0
@@ -154,29 +154,32 @@ class Noise:
 
 
 def align(other: Seen, centre: Seen) -> np.ndarray:
-    """The other frame as seen at the centre's time."""
+    """Return the other frame, warped to the centre's time."""
     height, width = centre.luma.shape
     motion = flow(centre.luma, other.luma, "fast", min(1.0, math.sqrt(FLOW_PIXELS / (height * width))))
     return warp(other.image, motion).reshape(other.image.shape)
 
 
 def distrust(apart: np.ndarray) -> np.ndarray:
-    """By how many variances the difference exceeds noise, of which pure noise makes twice the variance on average.
+    """Return by how many variances the difference exceeds that of pure noise, twice the variance on average.
 
-    A patch shows small excess; a single pixel may differ more before it counts, but then a thin bar counts
-    wherever it is.
+    A patch reveals small excess. A single pixel counts only above a higher threshold, which detects thin
+    bars at any position.
     """
     return np.maximum(np.maximum(cv2.blur(apart, (PATCH, PATCH)) - 2, apart - 6), 0)
 
 
 def mean_square(difference: np.ndarray) -> np.ndarray:
-    """Mean of squares over the colour channels, ``[H, W]``."""
+    """Return the mean of squares over the colour channels, ``[H, W]``."""
     color = difference[..., :3]
     return np.einsum("hwc,hwc->hw", color, color) / color.shape[-1]
 
 
 def texture_noise(image: np.ndarray) -> float:
-    """Noise variance by the second difference across and along, which flat and evenly shaded parts lack (Immerkaer, 1996)."""
+    """Estimate noise variance by second differences along both axes, small in flat and smoothly shaded areas.
+
+    After Immerkaer (1996).
+    """
     if min(image.shape[:2]) < 3:
         return 0.0
     second = np.array([1, -2, 1], np.float32)
@@ -187,12 +190,15 @@ def texture_noise(image: np.ndarray) -> float:
 
 
 def difference_noise(apart: np.ndarray, image: np.ndarray) -> float:
-    """Noise variance by the difference from an aligned neighbour, which still and well-tracked parts lack."""
-    return quietest(apart, image) / (2 * 0.92**2)  # interpolation takes some of the neighbour's noise away
+    """Estimate noise variance by the difference from an aligned neighbour, small in well-tracked areas."""
+    return quietest(apart, image) / (2 * 0.92**2)  # interpolation removes some of the neighbour's noise
 
 
 def quietest(variance: np.ndarray, image: np.ndarray) -> float:
-    """Variance in the quietest tenth of the blocks, brought up to the mean; black and white bars, which clip noise, do not count."""
+    """Return the variance in the quietest tenth of the blocks, corrected to the mean.
+
+    Black and white bars, which clip noise, are excluded.
+    """
     height, width = variance.shape
     grid = (max(1, width // BLOCK), max(1, height // BLOCK))
     blocks = cv2.resize(variance, grid, interpolation=cv2.INTER_AREA)

@@ -256,7 +256,7 @@ def test_weights_that_are_not_whole_are_told(hugging, host):
     net = tiny(hugging, "dpt")
     state = {key: value for key, value in net.state_dict().items() if "embeddings" not in key}
     net.save_pretrained(folder, state_dict=state)
-    with pytest.raises(ValueError, match=r"lacks weights of its network \(dpt\.embeddings.* more\); fetch"):
+    with pytest.raises(ValueError, match=r"lacks weights of its model \(dpt\.embeddings.* more\); download"):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "model.safetensors").write_bytes(b"damaged")
     with (
@@ -270,7 +270,8 @@ def test_weights_that_are_not_whole_are_told(hugging, host):
 def test_a_folder_of_something_else_is_refused(host):
     folder = folder_of(host, model_type="bert")
     with pytest.raises(
-        ValueError, match=r"type bert, which tells no depth here; those that do are depth_anything, "
+        ValueError,
+        match=r"unsupported depth model type 'bert'\. Choose another model\. Supported: depth_anything, ",
     ):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "config.json").write_text("{", encoding="utf-8")
@@ -292,7 +293,7 @@ TORCHAUDIO = 'RuntimeError("Detected that PyTorch and TorchAudio were compiled w
     ("raise OSError('libcudart.so.12: cannot open shared object file')", r"cannot be imported here \(libcudart.so.12: cannot .* file\); update"),
     (BROKEN.format(outer="ModuleNotFoundError('Could not import module DPT')", inner=TORCHAUDIO), r"\(Detected that .* CUDA versions\); update"),
     (BROKEN.format(outer="RuntimeError('Failed to import')", inner="ImportError('no torchvision')"), r"cannot be imported here \(no torchvision\)"),
-    ("", r"midas needs a newer transformers, one that knows DPTForDepthEstimation"),
+    ("", r"midas needs a newer transformers with DPTForDepthEstimation"),
 ], ids=["absent", "no library", "torchaudio", "part missing", "old"])  # fmt: skip
 def test_a_package_that_does_not_run_is_told_in_one_sentence(host, tmp_path, monkeypatch, code, said):
     folder_of(host, model_type="dpt")

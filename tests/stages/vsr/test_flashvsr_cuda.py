@@ -57,7 +57,7 @@ def played():
     told = SimpleNamespace(begun=[], taken=[], graphs=[], waits=[])
     with pytest.MonkeyPatch.context() as patch, cuda.device(patch) as device:
         made, before = stage(device, color="none"), len(device.ops)
-        ahead, beside = made.ahead.stream, made.beside.stream
+        ahead, beside = made.ahead.stream, made.side.stream
 
         def now():
             return SimpleNamespace(

@@ -1,8 +1,8 @@
-"""What the diffusion transformer's blocks remember of earlier chunks: keys and values of the last slots, a slot being two latent frames.
+"""Key-value cache of the diffusion transformer: the last slots of every block, each two latent frames.
 
-A chunk's own keys and values go to the place of the slot that falls out after it, so nothing is ever moved or
-joined. Where that does not fit into the device's memory, slots are kept in 8 bits, or in the computer's
-memory, and put side by side for one block at a time.
+A chunk's own keys and values overwrite the slot that drops out after it, so nothing is moved or joined. If
+that does not fit in the device's memory, slots are stored in 8 bits, or in system RAM, and joined for one
+block at a time.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ FIRST = 3  # slots of a shot's first chunk; every later chunk has one
 
 
 class Slots:
-    """Where slots lie in a ring of ``capacity`` places: chunk ``index`` writes to ``written`` and sees the first ``seen``."""
+    """Positions in a ring: chunk ``index`` writes to ``written`` and reads the first ``seen``."""
 
     def __init__(self, index: int, capacity: int):
         numbers = range(FIRST) if index == 0 else [index + FIRST - 1]
@@ -26,7 +26,7 @@ class Slots:
 
 
 def kept_slots(kv_ratio: float) -> int:
-    """How many slots stay after a chunk: one at most is let go, so that a shot's first three become two at the least."""
+    """Return how many slots stay after a chunk: at most one is dropped, at least two of three stay."""
     return max(FIRST - 1, int(kv_ratio))
 
 
@@ -40,28 +40,31 @@ class Ring:
         shape = (blocks, heads, self.capacity, windows * WINDOW, HEAD)
         self.keys, self.values = (torch.empty(shape, dtype=dtype, device=device) for _ in range(2))
         self.means = torch.empty(blocks, heads, self.capacity, windows, HEAD, dtype=dtype, device=device)
-        # of a chunk's slot, where a recorded graph reads it
+        # index of a chunk's slot, in a tensor so that a recorded graph reads it
         self.place = torch.zeros(1, dtype=torch.long, device=device)
         self.slots = Slots(0, self.capacity)
 
     @property
     def steady(self) -> bool:
-        """Whether this chunk's shapes are those of every chunk to come."""
+        """Whether all following chunks have the shapes of this one."""
         return len(self.slots.written) == 1 and self.slots.seen == self.capacity
 
     @staticmethod
     def bytes(blocks: int, heads: int, windows: int, kept: int, size: int) -> tuple[int, int]:
-        """On the device: what stays there, and what one block works with beside it."""
+        """Return bytes on the device: permanent, and the working memory of one block."""
         return 2 * blocks * heads * (kept + 1) * windows * WINDOW * HEAD * size, 0
 
     def begin(self, index: int) -> None:
-        """Make ready for a chunk."""
+        """Prepare for a chunk."""
         self.slots = Slots(index, self.capacity)
         if index:
             self.place.fill_(self.slots.written[0])
 
     def exchange(self, block: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """All keys and values ``[heads, tokens, 128]`` that this chunk sees in a block, its own among them, and the keys' means."""
+        """Store a chunk's keys and values; return all that it reads in a block, and the keys' means.
+
+        Keys and values are ``[heads, tokens, 128]``.
+        """
         made = []
         for ring, own in ((self.keys, k), (self.values, v), (self.means, means(k))):
             own = own.unflatten(1, (len(self.slots.written), -1))
@@ -74,13 +77,13 @@ class Ring:
 
 
 class Packed:
-    """The same with one block's slots side by side at a time; the others wait in 8 bits or in system RAM.
+    """Like ``Ring``, but only one block's slots are unpacked; the others stay in 8 bits or system RAM.
 
     ``store`` is int8 or cpu. In 8 bits every token of every head has its own scale. The slots of the next
-    block are fetched while one block works.
+    block are loaded while one block computes.
     """
 
-    steady = False  # what is fetched lies elsewhere every time
+    steady = False  # loaded slots have a different address every time
 
     def __init__(
         self,
@@ -100,17 +103,17 @@ class Packed:
         self.stored = torch.empty(
             *shape, HEAD, dtype=torch.int8 if eight else dtype, device=home, pin_memory=pinned
         )
-        self.scales = (
-            torch.empty(*shape, 1, dtype=torch.float32, device=home, pin_memory=pinned) if eight else None
+        self.scales = (  # one per token and head in 8 bits, else empty
+            torch.empty(*shape if eight else (0,), 1, dtype=torch.float32, device=home, pin_memory=pinned)
         )
         self.means = torch.empty(blocks, heads, kept, windows, HEAD, dtype=dtype, device=device)
-        self.beside = torch.cuda.Stream(device) if pinned else None
+        self.copies = torch.cuda.Stream(device) if pinned else None
         self.fetched: dict[int, tuple] = {}
         self.index, self.before, self.written = 0, 0, [0]
 
     @staticmethod
     def bytes(blocks: int, heads: int, windows: int, kept: int, size: int, store: str) -> tuple[int, int]:
-        """On the device: what stays there, and what one block works with."""
+        """Return bytes on the device: permanent, and the working memory of one block."""
         eight, away = store == "int8", store == "cpu"
         slot = 2 * heads * windows * WINDOW * HEAD
         stored = kept * slot * (1 if eight else size)
@@ -119,7 +122,7 @@ class Packed:
         )
 
     def begin(self, index: int) -> None:
-        """Make ready for a chunk."""
+        """Prepare for a chunk."""
         self.index, self.fetched = index, {}
         self.before = 0 if index == 0 else min(index + FIRST - 1, self.capacity)
         numbers = range(max(0, FIRST - self.capacity), FIRST) if index == 0 else [index + FIRST - 1]
@@ -128,7 +131,7 @@ class Packed:
             self._fetch(0)
 
     def exchange(self, block: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """As ``Ring.exchange``."""
+        """See ``Ring.exchange``."""
         own = means(k).unflatten(1, (-1, self.windows))
         if self.index == 0:
             keys, values, middle = k, v, own
@@ -140,20 +143,21 @@ class Packed:
         return keys, values, middle
 
     def _fetch(self, block: int) -> None:
-        """Begin to bring a block's slots to the device, beside what it works on."""
+        """Start copying a block's slots to the device, asynchronously."""
         if block >= len(self.stored):
             return
-        parts = [one[block][:, : self.before] for one in (self.stored, self.scales) if one is not None]
-        if self.beside is None:
+        packed = (self.stored, self.scales) if self.eight else (self.stored,)
+        parts = [one[block][:, : self.before] for one in packed]
+        if self.copies is None:
             self.fetched[block] = (*(part.to(self.device) for part in parts), None)
             return
-        self.beside.wait_stream(torch.cuda.current_stream(self.device))
-        with torch.cuda.stream(self.beside):
+        self.copies.wait_stream(torch.cuda.current_stream(self.device))
+        with torch.cuda.stream(self.copies):
             moved = [part.to(self.device, non_blocking=True) for part in parts]
-            self.fetched[block] = (*moved, self.beside.record_event())
+            self.fetched[block] = (*moved, self.copies.record_event())
 
     def _taken(self, block: int) -> tuple[Tensor, Tensor]:
-        """A block's earlier keys and values ``[heads, tokens, 128]``; the next block's are sent for."""
+        """Return a block's earlier keys and values ``[heads, tokens, 128]``; start to copy the next."""
         *parts, arrived = self.fetched.pop(block)
         if arrived is not None:
             torch.cuda.current_stream(self.device).wait_event(arrived)
@@ -165,22 +169,21 @@ class Packed:
         return keys, values
 
     def _store(self, block: int, k: Tensor, v: Tensor, own: Tensor) -> None:
-        """Keep the chunk's own slots, of a shot's first three those that later chunks see."""
+        """Store the chunk's own slots; of a shot's first three, those that later chunks read."""
         count = len(self.written)
         both = torch.stack([k, v]).unflatten(2, (own.shape[1], -1))[:, :, -count:].transpose(1, 2)
         if self.eight:
             scale = both.abs().amax(-1, keepdim=True).float().clamp_min(1e-12) / 127
             both = (both.float() / scale).round().to(torch.int8)
         for number, place in enumerate(self.written):
-            # each lies in one piece there, so that a copy to the computer needs nothing between and is not
-            # waited for
+            # each part is contiguous there: a copy to system RAM is asynchronous, without a staging buffer
             for part in (0, 1):
                 self.stored[block, part, place].copy_(
-                    both[part, number], non_blocking=self.beside is not None
+                    both[part, number], non_blocking=self.copies is not None
                 )
                 if self.eight:
                     self.scales[block, part, place].copy_(
-                        scale[part, number], non_blocking=self.beside is not None
+                        scale[part, number], non_blocking=self.copies is not None
                     )
             self.means[block][:, place] = own[:, own.shape[1] - count + number]
 
@@ -188,7 +191,7 @@ class Packed:
 def cache(
     store: str, blocks: int, heads: int, windows: int, kept: int, dtype: torch.dtype, device: torch.device
 ) -> Ring | Packed:
-    """What remembers: on the ``device``, there in ``int8``, or on the ``cpu``."""
+    """Return the cache: on the ``device``, there in ``int8``, or on the ``cpu``."""
     if store == "device":
         return Ring(blocks, heads, windows, kept, dtype, device)
     return Packed(store, blocks, heads, windows, kept, dtype, device)

@@ -1,7 +1,8 @@
-"""The diffusion transformer over one shot: one step from noise to latents, whole frames or tiles that advance together."""
+"""The diffusion transformer over one shot: one step from noise to latents, in complete frames or tiles."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,12 +16,12 @@ from . import attention, plan
 from .cache import Packed, Ring, cache
 
 FIRST, LATENTS = 6, 2  # latent frames of a shot's first chunk and of later ones
-LATENT = 8  # pixels of a latent one, along a row and a column
+LATENT = 8  # pixels per latent pixel, along each axis
 
 
 @dataclass
 class Region:
-    """A tile, or the whole frame: where it lies in latent pixels, how much it counts there, and what it remembers."""
+    """A tile or the complete frame: its position in latent pixels, its weight, and its cache."""
 
     top: int
     bottom: int
@@ -32,13 +33,13 @@ class Region:
     recorded: Graphs | None = None  # the chunk whose shapes no longer change, as one graph
 
     def cut(self, x: Tensor, scale: int = 1) -> Tensor:
-        """Its part of ``[..., h, w]`` whose places are ``scale`` latent pixels wide."""
+        """Return its part of ``[..., h, w]``, in units of ``scale`` latent pixels."""
         return x[..., self.top // scale : self.bottom // scale, self.left // scale : self.right // scale]
 
 
 @dataclass
 class Chunk:
-    """The network over one chunk of a region that remembers; it knows neither region nor shot, so that a recorded graph keeps neither alive."""
+    """The model over one chunk of a region; without references that a recorded graph would keep alive."""
 
     net: FoldedDiT
     attention: attention.Attention
@@ -57,9 +58,9 @@ class Chunk:
 
 
 class Denoiser:
-    """The diffusion transformer over one shot: features of the frames to latents, remembering what it must.
+    """The diffusion transformer over one shot: from features of the frames to latents, with a cache.
 
-    Chunk 0 begins anew, so that another shot may use the same memory and the same recorded graphs after it.
+    Chunk 0 resets the cache, so another shot can reuse the memory and the recorded graphs.
     """
 
     def __init__(
@@ -72,16 +73,13 @@ class Denoiser:
         device: torch.device,
     ):
         self.size = (height, width)
-        self.net, self.height, self.width, self.device, self.seed = (
-            net,
-            height // LATENT,
-            width // LATENT,
-            device,
-            options.noise,
-        )
+        self.net, self.device, self.seed = net, device, options.noise
+        self.height, self.width = height // LATENT, width // LATENT
         areas = plan.regions(height, width, made.tile)
-        latent = [tuple(edge // LATENT for edge in area) for area in areas]
-        shares = plan.weights(latent, self.height, self.width) if len(areas) > 1 else [None]
+        latent = plan.regions(height, width, made.tile, LATENT)
+        shares: Sequence[Tensor | None] = [None]
+        if len(areas) > 1:
+            shares = plan.weights(latent, self.height, self.width)
         top, bottom, left, right = areas[0]
         near = attention.nearby((bottom - top) // 128, (right - left) // 128, options.local_range).to(device)
         path, _ = attention.path(options, device, *areas[0], made.kept + 1)
@@ -91,17 +89,13 @@ class Denoiser:
             near,
             attention.kept_blocks(bottom - top, right - left, options.sparsity),
         )
-        # gathering asks the device how many keys there are, and every tile's graph would hold memory of its
-        # own
+        # gathering reads the number of keys from the device, and every tile's graph would need its own memory
         self.recordable = device.type == "cuda" and path != "gathered" and len(areas) == 1
-        self.regions = [
-            Region(*place, share if share is None else share.to(device), *self._own(place, made))
-            for place, share in zip(latent, shares)
-        ]
+        self.regions = [self._region_of(place, share, made) for place, share in zip(latent, shares)]
 
-    def _own(self, place: tuple[int, int, int, int], made: plan.Plan) -> tuple:
+    def _region_of(self, place: plan.Area, share: Tensor | None, made: plan.Plan) -> Region:
         height, width = (place[1] - place[0]) // PATCH, (place[3] - place[2]) // PATCH
-        family = self.net.family
+        family, weight = self.net.family, None if share is None else share.to(self.device)
         own = cache(
             made.store,
             family.blocks,
@@ -111,16 +105,19 @@ class Denoiser:
             self.net.dtype,
             self.device,
         )
-        return own, Angles(height, width, self.device)
+        return Region(*place, weight=weight, cache=own, angles=Angles(height, width, self.device))
 
     def forget(self) -> None:
-        """Let recorded graphs go."""
+        """Drop recorded graphs."""
         for region in self.regions:
             region.recorded = None
 
     def noise(self, first: int, frames: int) -> Tensor:
-        """The same for a number on every device, whatever the shot's length and the tiles: ``[frames, C, h, w]``."""
-        # or the copy would be waited for
+        """Return noise ``[frames, C, h, w]`` that depends only on the seed and the frame numbers.
+
+        It is the same on every device, for every shot length and tiling.
+        """
+        # pinned, because the copy would synchronise otherwise
         shape, pinned = (self.net.family.channels, self.height, self.width), self.device.type == "cuda"
         made = torch.empty(frames, *shape, dtype=self.net.dtype, pin_memory=pinned)
         for number, one in enumerate(made, first):
@@ -129,9 +126,10 @@ class Denoiser:
         return made.to(self.device, non_blocking=True)
 
     def __call__(self, index: int, features: Tensor) -> Tensor:
-        """Latents ``[frames, C, h, w]`` of a chunk, from features ``[frames, h / 2, w / 2, width]``."""
+        """Return a chunk's latents ``[frames, C, h, w]`` from features ``[frames, h / 2, w / 2, width]``."""
         first, frames = (0, FIRST) if index == 0 else (FIRST + LATENTS * (index - 1), LATENTS)
-        noise, made = self.noise(first, frames), None
+        noise = self.noise(first, frames)
+        total = noise.new_zeros(noise.shape if len(self.regions) > 1 else (0,), dtype=torch.float32)
         for region in self.regions:
             latents = self._region(
                 region,
@@ -142,9 +140,8 @@ class Denoiser:
             )
             if region.weight is None:
                 return latents
-            made = torch.zeros_like(noise, dtype=torch.float32) if made is None else made
-            region.cut(made).add_(latents * region.weight)
-        return made.to(noise.dtype)
+            region.cut(total).add_(latents * region.weight)
+        return total.to(noise.dtype)
 
     def _region(self, region: Region, index: int, first: int, noise: Tensor, features: Tensor) -> Tensor:
         region.cache.begin(index)
@@ -153,8 +150,10 @@ class Denoiser:
             return self.chunk(region.cache, *given)
         region.recorded = region.recorded or Graphs(partial(self.chunk, region.cache))
         try:
-            return region.recorded(*given)
-        # a graph has working memory of its own; what was remembered is as it was
+            latents = region.recorded(*given)
+            assert isinstance(latents, Tensor)  # not a tuple, because the chunk returns none
+            return latents
+        # a graph needs its own working memory; the cache is unchanged
         except torch.OutOfMemoryError:
             region.recorded, self.recordable = None, False
         return self.chunk(region.cache, *given)

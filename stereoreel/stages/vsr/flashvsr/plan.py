@@ -1,7 +1,7 @@
-"""How a frame size fits into the memory there is: whole frames as long as anything allows, tiles as the last resort.
+"""Fit a frame size into the available memory: complete frames if possible, tiles as the last resort.
 
-Tiles are the one saving that is seen in the picture, so they come after fewer remembered slots, after slots
-in 8 bits and after slots in the computer's memory.
+Tiles are the only saving that is visible in the frame, so they come after fewer slots in the cache, slots in
+8 bits and slots in system RAM.
 """
 
 from __future__ import annotations
@@ -18,17 +18,19 @@ from .cache import FIRST, Packed, Ring
 MULTIPLE = 128  # pixels: one window of tokens
 OVERLAP = 256  # pixels that neighbouring tiles share
 TILES = (1536, 1280, 1024, 768, 512)  # sides that are tried, in pixels
-TOKEN = 16  # pixels of a token, along a row and a column
+TOKEN = 16  # pixels of a token along each axis
 ATTENTION = 1 << 30  # bytes for collected keys, masks and the compiled kernels' workspaces
-PROJECTOR = 100_000  # numbers alive for each token while eight frames are projected
-DECODER = {"tiny": 500, "full": 4000}  # numbers alive for each pixel while a latent frame is decoded
-LARGE = 3 << 20  # pixels from which on latent frames are decoded one by one, not two together
-PICTURES = 40 * 3 * 4  # bytes for each pixel of frames that wait or are being finished
+PROJECTOR = 100_000  # numbers in memory per token while eight frames are projected
+DECODER = {"tiny": 500, "full": 4000}  # numbers in memory per pixel while a latent frame is decoded
+LARGE = 3 << 20  # from this many pixels on, latent frames are decoded one at a time instead of two
+IMAGES = 40 * 3 * 4  # bytes per pixel of frames that wait or are being finished
+
+Area = tuple[int, int, int, int]  # top, bottom, left, right
 
 
 @dataclass(frozen=True)
 class Work:
-    """What needs memory: frames of ``height`` x ``width`` pixels, multiples of 128, through networks of a family."""
+    """The work to plan: frames of ``height`` x ``width`` pixels, multiples of 128, by models of a family."""
 
     height: int
     width: int
@@ -39,7 +41,10 @@ class Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is done: where slots are kept and how many, and the tiles' side (0: whole frames); ``bytes`` beside the networks."""
+    """Where slots are stored and how many, and the tile size (0: complete frames).
+
+    ``bytes`` is the memory in addition to the models.
+    """
 
     store: str
     kept: int
@@ -47,19 +52,20 @@ class Plan:
     bytes: int
 
     def line(self, height: int, width: int, free: int | None) -> str:
-        """The plan in one line."""
-        place = {"device": "on the device", "int8": "in 8 bits", "cpu": "in the computer's memory"}[
-            self.store
-        ]
+        """Describe the plan in one line."""
+        place = {"device": "on the device", "int8": "in 8 bits", "cpu": "in system RAM"}[self.store]
         frames = f"tiles of {self.tile} pixels" if self.tile else "whole frames"
         there = "" if free is None else f" of {free / 2**30:.1f}"
-        return f"FlashVSR at {width}x{height}: {frames}, {self.kept} slots {place}, {self.bytes / 2**30:.1f}{there} GiB beside the networks"
+        return (
+            f"FlashVSR at {width}x{height}: {frames}, {self.kept} slots {place}, "
+            f"{self.bytes / 2**30:.1f}{there} GiB in addition to the models"
+        )
 
 
 def make(work: Work, free: int | None, kept: int, store: str = "auto", tile: int = 0) -> Plan:
-    """The first plan that fits into ``free`` bytes, or the most frugal one if none does; the first one if None.
+    """Return the first plan that fits in ``free`` bytes, or the smallest if none does; the first if None.
 
-    ``store`` and ``tile`` fix what they name.
+    ``store`` and ``tile`` fix these choices.
     """
     few = min(kept, FIRST - 1)
     ways = [("device", kept), ("device", few), ("int8", kept), ("int8", few), ("cpu", kept), ("cpu", few)]
@@ -74,7 +80,7 @@ def make(work: Work, free: int | None, kept: int, store: str = "auto", tile: int
 
 
 def needed(work: Work, store: str, kept: int, tile: int) -> int:
-    """Bytes on the device besides the networks."""
+    """Return the bytes on the device in addition to the models."""
     height, width, family, size = work.height, work.width, work.family, work.dtype.itemsize
     areas = regions(height, width, tile)
     windows = max((bottom - top) * (right - left) for top, bottom, left, right in areas) // MULTIPLE**2
@@ -86,22 +92,20 @@ def needed(work: Work, store: str, kept: int, tile: int) -> int:
     together = 1 if height * width > LARGE or work.decoder == "full" else 2
     decoded = height * width * DECODER[work.decoder] * size * together
     return (
-        len(areas) * stored
-        + working
-        + ATTENTION
-        + blocks
-        + max(projected, decoded)
-        + height * width * PICTURES
+        len(areas) * stored + working + ATTENTION + blocks + max(projected, decoded) + height * width * IMAGES
     )
 
 
-def regions(height: int, width: int, tile: int) -> list[tuple[int, int, int, int]]:
-    """The tiles as (top, bottom, left, right) in pixels, all of one size; one where ``tile`` is 0 or large."""
-    return [(*rows, *columns) for rows, columns in product(cuts(height, tile), cuts(width, tile))]
+def regions(height: int, width: int, tile: int, unit: int = 1) -> list[Area]:
+    """Return the tiles, all of one size, in units of ``unit`` pixels; one if ``tile`` is 0 or large."""
+    return [
+        (top // unit, bottom // unit, left // unit, right // unit)
+        for (top, bottom), (left, right) in product(cuts(height, tile), cuts(width, tile))
+    ]
 
 
 def cuts(length: int, tile: int) -> list[tuple[int, int]]:
-    """Overlapping pieces of a side, evenly spread, on multiples of 128; narrow ones are widened, for they would hardly move on."""
+    """Return overlapping pieces of a side, evenly spread, on multiples of 128; narrow tiles are widened."""
     tile = max(OVERLAP + MULTIPLE, tile // MULTIPLE * MULTIPLE) if tile else length
     return [(0, length)] if length <= tile else _spread(length, tile)
 
@@ -113,10 +117,10 @@ def _spread(length: int, tile: int) -> list[tuple[int, int]]:
     return [(start, start + tile) for start in starts]
 
 
-def weights(areas: list[tuple[int, int, int, int]], height: int, width: int) -> list[Tensor]:
-    """How much each tile counts at each place ``[h, w]`` of its own; they sum to 1. Only edges inside the frame are ramped.
+def weights(areas: list[Area], height: int, width: int) -> list[Tensor]:
+    """Return each tile's weight ``[h, w]``; they sum to 1. Only edges inside the frame are ramped.
 
-    Sizes are in one unit, such as latent pixels.
+    All sizes are in the same unit, such as latent pixels.
     """
     total = torch.zeros(height, width)
     ramps = []
@@ -128,7 +132,7 @@ def weights(areas: list[tuple[int, int, int, int]], height: int, width: int) -> 
 
 
 def ramp(start: int, stop: int, length: int) -> Tensor:
-    """1 in the middle and at the frame's border; towards an inner edge it falls to 1 / (n + 1), never to 0."""
+    """Return 1 in the middle and at the frame's border, falling to 1 / (n + 1) towards an inner edge."""
     size = stop - start
     reach = min(size // 2, OVERLAP // 8)
     slope = torch.arange(1, size + 1) / (reach + 1)

@@ -1,12 +1,12 @@
 """One shot through FlashVSR, chunk by chunk: 25 frames first, then 8 at a time; 21 and then 8 come out.
 
-Latent frame t is told of frames 4 t + 1 ... 4 t + 4 and decodes to frames 4 t - 3 ... 4 t, so the network
+Latent frame t depends on frames up to 4 t + 1 ... 4 t + 4 and decodes to frames 4 t - 3 ... 4 t, so the model
 looks four frames ahead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -15,15 +15,15 @@ from torch import Tensor, nn
 
 from .plan import LARGE, MULTIPLE
 
-# frames of a shot's first chunk, of every later one, and those seen before they come out
+# frames of a shot's first chunk, of every later one, and the look-ahead
 BEGIN, STEP, AHEAD = 25, 8, 4
 LATENTS = 2  # latent frames that are decoded together
 
 
 def schedule(frames: Iterable[Tensor]) -> Iterator[tuple[Tensor, int]]:
-    """A shot's frames in groups of 25 and then 8, and how many come out after each; the last frame is repeated as often as is needed.
+    """Yield a shot's frames in groups of 25 and then 8, and how many are output after each.
 
-    Groups depend on frame numbers alone: however the shot arrives, they are the same.
+    The last frame is repeated to complete a group. Groups depend on frame numbers only, not on chunks.
     """
     waiting: list[Tensor] = []
     received = given = 0
@@ -51,7 +51,7 @@ class Projection:
         self.net, self.history = net, None
 
     def __call__(self, frames: Tensor) -> Tensor:
-        """Features of a group of enlarged frames: eight frames at a time, the shot's first one with the first eight."""
+        """Return the features of a group of upscaled frames, eight at a time, the shot's first one extra."""
         made, alone = [], len(frames) % STEP  # a shot's first frame is a clip of its own
         for part in frames.split([alone + STEP, *[STEP] * (len(frames) // STEP - 1)]):
             feature, self.history = self.net(part, self.history)
@@ -60,13 +60,13 @@ class Projection:
 
 
 class Decoding:
-    """The decoder over one shot: two latent frames at a time, one where frames are large."""
+    """The decoder over one shot: two latent frames at a time, one if frames are large."""
 
     def __init__(self, net: nn.Module, conditioned: bool):
         self.net, self.conditioned, self.history = net, conditioned, None
 
     def __call__(self, latents: Tensor, frames: Tensor) -> Tensor:
-        """Pictures ``[T, 3, H, W]`` in -1..1 of a chunk's latents, and of the enlarged frames that they show."""
+        """Decode a chunk's latents, with their upscaled frames, to images ``[T, 3, H, W]`` in -1..1."""
         together = 1 if frames.shape[-2] * frames.shape[-1] > LARGE else LATENTS
         made, at = [], 0
         for part in latents.split(together):
@@ -80,15 +80,15 @@ class Decoding:
         return torch.cat(made)
 
 
-class Beside:
-    """A CUDA device's stream for work that is done beside what is asked of the device next; elsewhere everything is done at once."""
+class SideStream:
+    """A separate CUDA stream parallel to the main one; on other devices, work runs immediately."""
 
     def __init__(self, device: torch.device):
         self.device, self.stream = device, torch.cuda.Stream(device) if device.type == "cuda" else None
 
     @contextmanager
-    def taking(self, *given: Tensor) -> Iterator[None]:
-        """What is asked for within is done there, after all that was asked for before; the tensors ``given`` last until then."""
+    def taking(self, *given: Tensor) -> Generator[None, None, None]:
+        """Context that queues work on this stream, after all earlier work; ``given`` stay alive."""
         if self.stream is None:
             yield
             return
@@ -100,7 +100,7 @@ class Beside:
             yield
 
     def __call__(self, work: Callable[..., Tensor], *given: Tensor) -> Callable[[], Tensor]:
-        """Begin ``work`` of tensors; what is returned gives its result, for which the device waits and the computer does not."""
+        """Start ``work`` on tensors; return a function for the result, which waits on the device only."""
         with self.taking(*given):
             made = work(*given)
             done = self.stream.record_event() if self.stream else None
@@ -116,11 +116,11 @@ class Beside:
 
 
 def enlarge(frames: Tensor, height: int, width: int, device: torch.device) -> Tensor:
-    """Frames ``[T, H, W, C]`` at the wanted size as ``[T, C, height, width]``, float32, 0..1: Pillow's bicubic."""
+    """Resize frames ``[T, H, W, C]`` to ``[T, C, height, width]``, float32, 0..1, by Pillow's bicubic."""
     images = frames.to(device).float().movedim(-1, 1)
     if images.shape[-2:] == (height, width):
         return images
-    home = torch.device("cpu") if device.type == "mps" else device  # which lacks the antialiased kernel
+    home = torch.device("cpu") if device.type == "mps" else device  # MPS lacks the antialiased kernel
     return (
         F.interpolate(images.to(home), (height, width), mode="bicubic", antialias=True)
         .clamp_(0, 1)
@@ -129,7 +129,7 @@ def enlarge(frames: Tensor, height: int, width: int, device: torch.device) -> Te
 
 
 def padded(images: Tensor) -> Tensor:
-    """To multiples of 128 at the right and below: mirrored as far as there is something to mirror, then repeated."""
+    """Pad to multiples of 128 on the right and at the bottom: mirrored as far as possible, then repeated."""
     height, width = images.shape[-2:]
     down, right = -height % MULTIPLE, -width % MULTIPLE
     mirrored = (0, min(right, width - 1), 0, min(down, height - 1))

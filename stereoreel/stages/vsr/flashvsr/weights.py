@@ -1,8 +1,8 @@
-"""FlashVSR's files: official ones, re-packs of them, and the refusal of a mixed set.
+"""Load FlashVSR's files, official or re-packed, and refuse a mixed set.
 
-Versions 1 and 1.1 have the same tensor names and shapes, but each projector has its own rule of time and each
-transformer its own projector: a mixed set runs and gives ghosts. So files are told apart by their hashes
-where those are known, and by the folder they lie in.
+Versions 1 and 1.1 have the same tensor names and shapes, but their projectors handle time differently, and
+each transformer needs its own projector: a mixed set runs and gives ghosts. So files are distinguished by
+known hashes, and by the name of their directory.
 """
 
 from __future__ import annotations
@@ -23,18 +23,20 @@ from ....nets.strict import Unfit
 
 log = logging.getLogger(__name__)
 
-TOGETHER = {  # one file that holds everything, by the prefixes of its tensors
-    "projector": ("lq_proj_in.", "LQ_proj_in."), "decoder": ("tc_decoder.", "TCDecoder."), "prompt": ("positive_conditioning", "prompt"),
-}  # fmt: skip
+TOGETHER = {  # the parts of a combined file, by the prefixes of their tensors
+    "projector": ("lq_proj_in.", "LQ_proj_in."),
+    "decoder": ("tc_decoder.", "TCDecoder."),
+    "prompt": ("positive_conditioning", "prompt"),
+}
 
 
 def held(entry, host: Host, role: str) -> Path:
-    """Where one part of a model is: in its own file, or in the file that holds all parts."""
+    """Return the path of one part of a model: its own file or the combined one."""
     return host.weights(entry.kind, entry.parts[role].file if role in entry.parts else entry.file)
 
 
 def read(entry, host: Host, role: str) -> dict[str, Tensor]:
-    """The tensors of one part of a model, out of its own file or out of the file that holds all parts."""
+    """Return the tensors of one part of a model, from its own file or the combined one."""
     whole = weights.read(held(entry, host, role), bare="prompt" if role == "prompt" else None)
     if role in entry.parts:
         return whole
@@ -46,7 +48,10 @@ def read(entry, host: Host, role: str) -> dict[str, Tensor]:
 
 
 def networks(entry, host: Host, dtype: torch.dtype, decoder: str) -> tuple:
-    """The transformer, folded, the projector and the decoder (``tiny`` or ``full``), in a number type; ValueError for a mixed set."""
+    """Return the folded transformer, the projector and the decoder (``tiny`` or ``full``), in a dtype.
+
+    Raise ValueError for a mixed set.
+    """
     parts = {role: part.file for role, part in entry.parts.items() if role in ("dit", "projector", "weights")}
     paths = {role: host.weights(entry.kind, file) for role, file in parts.items()}
     refuse_mixed(entry, paths, host.file_cache)
@@ -65,37 +70,37 @@ def _decoder(entry, host: Host, dtype: torch.dtype, role: str):
         tensors = read(entry, host, role)
         if role == "vae":
             return wan_vae.load(tensors).to(dtype)
-        return flashvsr_decoder.load(tensors).joined().to(dtype, memory_format=torch.channels_last)
+        return flashvsr_decoder.load(tensors).joined().to(dtype).to(memory_format=torch.channels_last)
 
 
 def _prompt(entry, host: Host) -> Tensor:
     found = read(entry, host, "prompt")
     if len(found) != 1:
-        raise Unfit(f"FlashVSR's prompt is one tensor, and this file has {len(found)} of that name.")
+        raise Unfit(f"FlashVSR's prompt is one tensor; this file has {len(found)} of that name.")
     return next(iter(found.values()))
 
 
 def refuse_mixed(entry, paths: dict[str, Path], files: FileCache) -> None:
-    """ValueError where a file is known to be another version's; a warning where it has a published file's size and not its contents."""
+    """Raise ValueError if a file belongs to another version; warn if only its size is the published one."""
     wanted, known = str(entry.params["version"]), entry.params.get("known", {})
     for role, path in paths.items():
         found = version(path, known, files)
         if found not in (None, wanted):
             raise ValueError(
-                f"{path} is of FlashVSR {found} and {entry.name} needs {wanted}; mixed versions give ghosts, "
-                f"so choose the other model or put the file of {wanted} in its place."
+                f"{path} is of FlashVSR {found} and {entry.name} needs {wanted}; mixed versions give ghosts. "
+                f"Choose the other model, or replace the file by that of {wanted}."
             )
         part = entry.parts.get(role)
         if part and part.sha256 and path.stat().st_size == part.bytes and digest(path, files) != part.sha256:
             log.warning(
-                "%s is not the published file; if there are ghosts, it is of another version than %s",
+                "%s is not the published file; if you see ghosts, its version is not that of %s",
                 path,
                 entry.name,
             )
 
 
 def version(path: Path, known: dict[str, dict], files: FileCache) -> str | None:
-    """Which version a file is of: by its hash where a file of that size is known, else by a name with 1.1 in it; None where nothing tells.
+    """Return a file's version by its hash, if its size is known, else by a name with 1.1; None if unknown.
 
     ``known`` has sizes in bytes and versions by hash.
     """
