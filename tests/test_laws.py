@@ -155,7 +155,7 @@ def test_alpha_goes_through_stages_of_pictures(kind, model, tensor_clip, host):
 def test_a_pair_is_worked_on_after_stereo(kind, model, tensor_clip, host):
     pair = run("stereo", "builtin", tensor_clip(scene(4)))
     if kind == "stereo":
-        with pytest.raises(ValueError, match="two views already"):
+        with pytest.raises(ValueError, match="already has two views"):
             run(kind, model, pair)
         return
     clip = run(kind, model, pair)

@@ -141,7 +141,7 @@ def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np
 def inverse_depth(
     motion: np.ndarray, camera: Camera
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return inverse depth up to scale, its parallax, the flow across the arrows, and the visibility of depth.
+    """Return inverse depth up to scale, its parallax, the flow across the arrows, and depth's visibility.
 
     All are ``[H, W]``; the second and third are in pixels. Near the focus of expansion nothing moves, and
     the last is 0.

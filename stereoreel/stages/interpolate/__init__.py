@@ -1,6 +1,7 @@
-"""Frames in between: more (or fewer) of them in exactly the same time, or slow motion; depth and the other eye move along.
+"""Frame interpolation to a higher or lower rate in exactly the same time, or slow motion.
 
-Depth keeps its own size; with a two-view clip it may have one view or two.
+Depth and the second view follow the same timing. Depth keeps its own size; with a two-view clip it may have
+one view or two.
 """
 
 from __future__ import annotations
@@ -21,81 +22,79 @@ class InterpolateOptions(ModelOptions):
     """Options of a frame interpolator."""
 
     multiplier: int = option(
-        2, "How many frames each frame becomes; 2 turns 25 fps into 50.", low=1, high=16, step=1
+        2, "Output frames per input frame; 2 turns 25 fps into 50.", low=1, high=16, step=1
     )
     target_fps: str = option(
         "",
-        "Target rate instead of the multiplier, higher or lower: 60, 23.976 or 24000/1001; empty: use "
-        "the multiplier.",
+        "Target rate instead of the multiplier, higher or lower: 60, 23.976 or 24000/1001. Empty: use the "
+        "multiplier.",
     )
     slow_motion: bool = option(
-        False, "Keep the rate and let the clip play longer; its sound no longer fits and is dropped."
+        False, "Keep the frame rate, so the clip plays longer. The audio no longer fits and is dropped."
     )
     quality: str = option(
         "medium",
-        "How finely builtin measures motion; fast takes about two thirds of the time and loses up "
-        "to a decibel and a half. Also the mode of NVIDIA's frame generation.",
+        "Precision of builtin's optical flow; `fast` takes about two thirds of the time and loses up to "
+        "1.5 dB. Also sets the mode of NVIDIA's frame generation.",
         choices=("fast", "medium"),
     )
     ending: str = option(
         "keep duration",
-        "What stands after the last frame: that frame, so that the duration stays and the "
-        "sound fits; or nothing, so that the clip ends on its last frame.",
+        "Output after the last frame: repeat that frame, so duration and audio stay in sync, or end the "
+        "clip on its last frame.",
         choices=("keep duration", "last frame"),
         advanced=True,
     )
     loop: bool = option(
         False,
-        "Move on from the last frame to the first, for clips that are played round and round.",
+        "Interpolate from the last frame to the first, for clips played in a loop.",
         advanced=True,
     )
     duplicates: str = option(
         "keep",
-        "Frames that repeat the one before (drawn film, telecine): keep them, or let motion run "
-        "smoothly past them.",
+        "Repeated frames (animation, telecine): keep them, or interpolate smoothly across them.",
         choices=("keep", "smooth"),
     )
     schedule: str = option(
         "",
-        "Pairs that are made otherwise, by the number of their first frame: 12: hold; 40-55: 2; 60-70: "
-        "blend. A number is into how many steps the way to the next frame is divided; the duration never "
-        "changes.",
+        "Exceptions for frame pairs, by the number of their first frame: 12: hold; 40-55: 2; 60-70: blend. "
+        "A number is the count of steps to the next frame. The duration never changes.",
         advanced=True,
     )
     cuts: str = option(
         "auto",
-        "Where motion must not cross: auto takes the clip's own cuts, none ignores them; or the "
-        "frames that begin a new shot, such as 48, 120.",
+        "Cuts that interpolation must not cross: `auto` uses the clip's own, `none` ignores them; or list "
+        "the first frames of new shots, such as 48, 120.",
         advanced=True,
     )
     uncertain: str = option(
         "keep",
-        "What stands where the two frames, moved, disagree: the model's answer, the nearer frame, "
-        "or a mix of both.",
+        "Output where the two warped frames disagree: the model's result, the nearer frame, or a mix of "
+        "both frames.",
         choices=("keep", "hold", "blend"),
         advanced=True,
     )
     scale: str = option(
         "auto",
-        "Size at which RIFE looks for motion; smaller is faster and finds larger motion. auto: half for 4K.",
+        "Scale of RIFE's motion search; smaller is faster and finds larger motion. `auto`: half for 4K.",
         choices=("auto", "1", "0.5", "0.25", "2"),
         advanced=True,
     )
     ensemble: bool = option(
         False,
-        "Let RIFE look at each pair in reverse too: twice the time, slightly better; versions up to "
-        "4.20, and 4.24.",
+        "Also run RIFE on each pair in reverse: twice the time, slightly better. Versions up to 4.20, and "
+        "4.24.",
         advanced=True,
     )
     lite_scales: str = option(
         "32 16 8 4 1",
-        "The scales at which RIFE 4.25.lite works, on which its ports disagree; other versions ignore it.",
+        "Scales of RIFE 4.25.lite, on which its ports disagree. Other versions ignore it.",
         choices=("32 16 8 4 1", "16 8 4 2 1"),
         advanced=True,
     )
     batch: int = option(
         0,
-        "How many frames a network makes together; 0: as suits their size.",
+        "Frames per batch of a model; 0: chosen by frame size.",
         low=0,
         high=32,
         step=1,
@@ -103,7 +102,7 @@ class InterpolateOptions(ModelOptions):
     )
     precision: str = option(
         "auto",
-        "Number type of the network's convolutions; motion and sampling are in float32 always.",
+        "Dtype of the model's convolutions. Optical flow and sampling always use float32.",
         choices=PRECISIONS,
         advanced=True,
     )
@@ -113,32 +112,35 @@ class InterpolateOptions(ModelOptions):
 
 
 OPTIONS = InterpolateOptions
-MOST_FPS = 480  # that screens show
+MOST_FPS = 480  # highest rate of displays
 
 
 def target_fps(options: InterpolateOptions, info: ClipInfo) -> Fraction:
-    """The rate at which new frames are made; in slow motion they play at the old one."""
+    """Return the rate of interpolation; in slow motion, the frames play at the old rate."""
     return parse_fps(options.target_fps) if options.target_fps.strip() else info.fps * options.multiplier
 
 
-FAITHFUL = True  # moves nothing from where a viewer sees it
+FAITHFUL = True  # keeps everything at its position in the frame
 
 
 def context(options: InterpolateOptions) -> tuple[int, int]:
-    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (5, 5) if options.duplicates == "smooth" else (1, 1)
 
 
 def describe(
     options: InterpolateOptions, frames: ClipInfo, depth: ClipInfo | None = None
 ) -> dict[str, ClipInfo]:
-    """``clip``, ``depth`` in its own size where depth is given, and ``confidence``; ValueError where options make no sense together."""
+    """Return the info of ``clip``, ``depth`` (if connected, in its own size) and ``confidence``.
+
+    Raise ValueError if options contradict each other.
+    """
     fps = target_fps(options, frames)
     if options.slow_motion and fps <= frames.fps:
         raise ValueError(
             "Slow motion needs a multiplier of at least 2, or a target fps above the clip's own."
         )
-    if not options.slow_motion and fps > max(MOST_FPS, frames.fps):
+    if not options.slow_motion and fps > MOST_FPS and fps > frames.fps:
         raise ValueError(
             f"A rate of {float(fps):g} fps would make {output_count(frames, fps)} frames of {frames.frames}; "
             f"choose at most {MOST_FPS} fps, or slow_motion."
@@ -146,7 +148,8 @@ def describe(
     Schedule(options.schedule)
     if options.loop and (frames.cuts or options.ending != "keep duration"):
         raise ValueError(
-            "A loop needs a clip of a single shot (set cuts to none if it is one) and ending set to keep duration."
+            "A loop needs a clip of a single shot (set cuts to none if it is one) and ending set to keep "
+            "duration."
         )
     count = ending(options, frames)
     if count < 1:
@@ -170,7 +173,7 @@ def describe(
 
 
 def ending(options: InterpolateOptions, info: ClipInfo) -> int:
-    """How many frames there are at the new rate."""
+    """Return the frame count at the new rate."""
     fps = target_fps(options, info)
     if options.ending == "keep duration":
         return output_count(info, fps)

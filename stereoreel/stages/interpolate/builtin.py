@@ -1,14 +1,14 @@
-"""Frames in between without a network: optical flow both ways, carried to the time wanted, then a warp and a blend by visibility.
+"""Frame interpolation by optical flow: flow both ways, projected in time, then a warp and a visibility blend.
 
-Each pair of frames is worked on by itself; each eye has its own motion, and the depth follows its eye. Of the
-kind's options ``quality`` and those of time count; those of networks do not.
+Each pair of frames is processed independently; each view has its own motion, and depth follows its view. Only
+the options of time and ``quality`` apply, not those of models.
 """
 
 from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
@@ -27,7 +27,7 @@ class FlowInterpolator:
     """Frames by measured motion, one at a time."""
 
     def __init__(self, quality: str):
-        self.nets: list = []
+        self.nets: list[nn.Module] = []
         self.quality = quality
 
     def together(self, info: ClipInfo) -> int:
@@ -46,9 +46,9 @@ class FlowInterpolator:
         return Made(chunks, _trust(betweens, one.left.chunks["clip"]))
 
     def _motions(self, left: Moment, right: Moment) -> list[Motion]:
-        """One motion for each eye, measured once for all the times between two frames."""
+        """Return each view's motion, measured once for all times between two frames."""
         known = left.kept.get("motions")
-        # by number: frames that held the next one would keep a whole shot alive
+        # by number: a reference to the next frame would keep the complete shot alive
         if known is None or known[0] != right.number:
             left.kept["motions"] = known = (
                 right.number,
@@ -58,10 +58,15 @@ class FlowInterpolator:
 
 
 def _views(moment: Moment) -> dict[str, list[np.ndarray]]:
-    """Each view of each port, float32 ``[H, W, C]``."""
+    """Return the views of each port, float32 ``[H, W, C]``."""
     if "views" not in moment.kept:
-        moment.kept["views"] = {port: [np.ascontiguousarray(view.float().cpu().numpy()) for view in tensor.reshape(-1, *tensor.shape[-3:])]
-                                for port, tensor in moment.chunks.items()}  # fmt: skip
+        moment.kept["views"] = {
+            port: [
+                np.ascontiguousarray(view.float().cpu().numpy())
+                for view in tensor.reshape(-1, *tensor.shape[-3:])
+            ]
+            for port, tensor in moment.chunks.items()
+        }
     return moment.kept["views"]
 
 
@@ -74,13 +79,13 @@ def _luma(moment: Moment) -> list[np.ndarray]:
 def _chunk(
     left: list[np.ndarray], right: list[np.ndarray], betweens: list[Between], like: Tensor, cubic: bool
 ) -> Tensor:
-    """The views of one port at a time between; a single view follows the first eye's motion."""
-    made = [compose(*pair, between, cubic) for *pair, between in zip(left, right, betweens)]
-    return _stacked(made).reshape(like.shape).to(like.device, like.dtype)
+    """Return one interpolated port; a single view follows the first view's motion."""
+    views = [compose(first, second, between, cubic) for first, second, between in zip(left, right, betweens)]
+    return _stacked(views).reshape(like.shape).to(like.device, like.dtype)
 
 
 def _trust(betweens: list[Between], like: Tensor) -> Tensor:
-    """How far the frame is to be trusted, ``[(2,) 1, H, W, 1]``, by how far the two moved pictures differ where both count."""
+    """Return the frame's confidence ``[(2,) 1, H, W, 1]``, from the difference of the two warped images."""
     import cv2
 
     apart = [

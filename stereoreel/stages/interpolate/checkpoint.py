@@ -1,4 +1,4 @@
-"""A checkpoint of the user's: RIFE or FILM, as its tensors tell."""
+"""A custom checkpoint: RIFE or FILM, detected by its tensors."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""FILM: frames between two others, for large motion; one motion serves every time between two frames.
+"""FILM: interpolation for large motion; one motion estimate serves all times between two frames.
 
-``scale``, ``ensemble`` and ``lite_scales`` are RIFE's, ``quality`` is builtin's. It takes much more memory
-and time than RIFE.
+It takes much more memory and time than RIFE. The options ``scale``, ``ensemble`` and ``lite_scales`` apply to
+RIFE only, ``quality`` to builtin only.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.host import Host
 from ...image.compute import number_type
@@ -28,11 +28,12 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
 
 
 class FilmNetwork:
-    """A FILM network: the motion between two frames is found once and serves every time between them."""
+    """A FILM model: the motion between two frames is computed once and serves every time between them."""
 
     def __init__(self, net: film_interpolation.FILM, dtype: torch.dtype):
-        self.net = net.to(dtype=dtype, memory_format=torch.channels_last)
-        self.nets, self.dtype = [self.net], dtype
+        self.net = net.to(dtype).to(memory_format=torch.channels_last)
+        self.nets: list[nn.Module] = [self.net]
+        self.dtype = dtype
 
     def encode(self, image: Tensor) -> dict:
         height, width = image.shape[-2:]
@@ -45,9 +46,9 @@ class FilmNetwork:
         return rife.crop(together, *first[0]["size"])
 
     def _pair(self, first: dict, second: dict) -> film_interpolation.Pair:
-        """The motion between two frames, kept with the first until the film moves on."""
+        """Return the motion between two frames, cached with the first."""
         known = first.get("pair")
-        # the mark, for frames that held the next one would keep a whole shot alive
+        # by mark: a reference to the next frame would keep the complete shot alive
         if known is None or known[0] is not second["mark"]:
             first["pair"] = known = (
                 second["mark"],

@@ -1,4 +1,4 @@
-"""What RIFE and FILM have in common as interpolators: eyes as a batch, depth by the same motion, one graph per shape."""
+"""The interpolator around RIFE and FILM: views as a batch, depth by the same motion, one graph per shape."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Protocol
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...image.compute import together
@@ -17,15 +17,18 @@ from .stage import Made, trust
 
 BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy
 MOST_TOGETHER = 16
-# numbers that one pixel needs while a frame is made, as ComfyUI reckons for the same networks
+# numbers per pixel while a frame is computed, as ComfyUI estimates for the same models
 PIXEL_MEMORY = 300
 
 
 class Network(Protocol):
-    """One network: pictures ``[1, 3, H, W]`` to what is known of each, and pairs of those, each at its own time, to frames between."""
+    """A model: ``encode`` images ``[1, 3, H, W]``, and interpolate ``between`` encoded pairs at given times."""
 
-    nets: list
-    dtype: torch.dtype
+    @property
+    def nets(self) -> list[nn.Module]: ...
+
+    @property
+    def dtype(self) -> torch.dtype: ...
 
     def encode(self, image: Tensor) -> dict: ...
 
@@ -33,7 +36,7 @@ class Network(Protocol):
 
 
 class NetworkInterpolator:
-    """An interpolator that runs a network. Each eye has its own motion, for an object lies elsewhere in it; depth follows its eye."""
+    """An interpolator that runs a model. Each view has its own motion; depth follows its view."""
 
     def __init__(self, network: Network, device: torch.device, options: InterpolateOptions):
         self.network, self.device, self.options, self.nets = network, device, options, network.nets
@@ -54,12 +57,12 @@ class NetworkInterpolator:
         )
 
     def forget(self) -> None:
-        """Let go what was recorded for a network that has been moved."""
+        """Drop graphs recorded for a model that has been moved."""
         if hasattr(self.network, "forget"):
             self.network.forget()
 
     def make(self, wanted: list[Due]) -> list[Made]:
-        """Every eye of every frame in one batch, eyes of a frame side by side."""
+        """Compute all views of all frames in one batch, the views of a frame next to each other."""
         first, second = (
             [eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right")
         )
@@ -69,14 +72,14 @@ class NetworkInterpolator:
         return [self._finished(one, part(between, eyes * index, eyes)) for index, one in enumerate(wanted)]
 
     def _known(self, moment: Moment) -> list[dict]:
-        """What the network knows of every eye of a source frame, found once for all the frames around it."""
+        """Return the encoding of each view of a source frame, computed once for all frames around it."""
         if "known" not in moment.kept:
             pictures = flat(moment.chunks["clip"])[:, :3].float().to(self.device)
             moment.kept["known"] = [self.network.encode(picture) for picture in pictures.split(1)]
         return moment.kept["known"]
 
     def _finished(self, one: Due, between: Between) -> Made:
-        """The frame as chunks; alpha and depth take the motion and the mask of the picture."""
+        """Return the frame as chunks; alpha and depth use the motion and the mask of the image."""
         like = one.left.chunks["clip"]
         trusted = trust(between.first, between.second, between.mask)
         pictures = between.image.clamp(0, 1)
@@ -97,12 +100,12 @@ def part(between: Between, start: int, count: int) -> Between:
 
 
 def flat(chunk: Tensor) -> Tensor:
-    """A chunk of one frame, ``[1, H, W, C]`` or ``[2, 1, H, W, C]``, as pictures ``[eyes, C, H, W]``."""
+    """Return a chunk of one frame, ``[1, H, W, C]`` or ``[2, 1, H, W, C]``, as ``[views, C, H, W]``."""
     return chunk.reshape(-1, *chunk.shape[-3:]).movedim(-1, 1)
 
 
 def unflat(pictures: Tensor, like: Tensor) -> Tensor:
-    """Pictures ``[eyes, C, H, W]`` as a chunk of one frame with as many views as another has."""
+    """Return images ``[views, C, H, W]`` as a chunk of one frame with as many views as ``like``."""
     return (
         pictures.movedim(1, -1)
         .reshape(*like.shape[:-3], *pictures.shape[-2:], pictures.shape[1])

@@ -1,8 +1,8 @@
-"""NVIDIA's Video Frame Generation, through the optional package nvidia-vfx; proprietary, the package comes from NVIDIA.
+"""NVIDIA's Video Frame Generation, through the optional package nvidia-vfx, proprietary, from NVIDIA.
 
-``quality`` chooses its low or its medium mode. It tells neither its motion nor where it is unsure: depth, and
-the confidence that ``uncertain`` asks for, come from builtin's motion, which takes time on the CPU; otherwise
-confidence is 1. Of the kind's other options only those of time count.
+``quality`` selects its low or medium mode. It exposes neither motion vectors nor confidence: depth, and the
+confidence for ``uncertain``, come from builtin's motion, which takes time on the CPU; otherwise confidence is
+1. Of the other options, only those of time apply.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
 from ...core.host import Host
@@ -22,7 +22,7 @@ from .stage import InterpolationStage, Made, trusted
 
 NAME = "NVIDIA Video Frame Generation"
 MODES = {"fast": "LOW", "medium": "MEDIUM"}
-WORKING = 256  # bytes that one pixel needs meanwhile
+WORKING = 256  # bytes of working memory per pixel
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
@@ -30,19 +30,20 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
 
 
 class GenerationInterpolator:
-    """Frames between two others, one at a time; every eye by itself."""
+    """Interpolate one frame at a time, each view independently."""
 
     def __init__(self, options: InterpolateOptions, device: torch.device):
-        self.nets: list = []
+        self.nets: list[nn.Module] = []
         self.options, self.device = options, device
-        self.generation = getattr(effects(), "VideoFrameGeneration", None)
-        if self.generation is None:
+        generation = getattr(effects(), "VideoFrameGeneration", None)
+        if generation is None:
             raise RuntimeError(
                 f"{NAME} needs nvidia-vfx 0.2 or newer; run `python -m pip install -U nvidia-vfx`."
             )
+        self.generation = generation
         self.mode = level(self.generation.Mode, MODES[options.quality])
         self.motion = FlowInterpolator(options.quality)
-        self.effect: tuple[tuple[int, int], Effect] | None = None  # and the size it takes
+        self.effect: tuple[tuple[int, int], Effect] | None = None  # with its input size
 
     def together(self, info: ClipInfo) -> int:
         return 1
@@ -69,7 +70,7 @@ class GenerationInterpolator:
         return Made({**moved.chunks, "clip": picture}, moved.trust)
 
     def _known(self, moment: Moment) -> list[Tensor]:
-        """Every eye of a source frame as the effect takes it, made once for all the frames around it."""
+        """Return each view of a source frame as effect input, computed once for all frames around it."""
         if "planes" not in moment.kept:
             chunk = moment.chunks["clip"]
             moment.kept["planes"] = [
@@ -80,8 +81,8 @@ class GenerationInterpolator:
     def _between(self, first: Tensor, second: Tensor, time: float) -> Tensor:
         wanted = first.shape[-1], first.shape[-2]
         if self.effect is None or self.effect[0] != wanted:
-            self.effect = None  # so that the memory of the last one is free
-            # cuts are the clip's
+            self.effect = None  # frees the memory of the last one
+            # the clip has its own cuts
             begin = partial(self.generation, mode=self.mode, automatic_shot_change_detection_enabled=False)
             self.effect = (
                 wanted,

@@ -1,6 +1,6 @@
-"""Which two frames an output frame lies between, and how it is made: held, blended or moved; repeated frames, schedules and loops.
+"""Find the two source frames of an output frame, and its method: hold, blend or interpolate.
 
-Nothing here changes how many frames there are, or when: only what stands at each of those times.
+Handles repeated frames, schedules and loops. The number of frames and their times never change.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from ...core.clip import Shot
 from ...core.timeline import gaps
 
-LONGEST = 4  # equal frames in a row that are still a repetition; more are a hold, which shall stay one
+LONGEST = 4  # most equal frames in a row that count as repetition; more are a hold and stay one
 # mean difference up to which frames count as repeated: everywhere, and in the worst block
 ALIKE, ALIKE_BLOCK = 0.003, 0.01
 BLOCK = 16
@@ -25,18 +25,18 @@ HOLD, BLEND = 1, 0  # a schedule's steps between two frames; 0 stands for blendi
 
 
 class Moment:
-    """One source frame: ``chunks`` of one frame, ``clip`` and perhaps ``depth``; ``kept`` is for what a model knows of it."""
+    """One source frame: ``chunks`` of one frame, ``clip`` and maybe ``depth``; ``kept`` caches model data."""
 
     def __init__(self, number: int, clip: Tensor, depth: Tensor | None = None):
         self.number = number  # in the clip
         self.chunks = {"clip": clip} if depth is None else {"clip": clip, "depth": depth}
         self.kept: dict = {}
         self.stretch: Stretch | None = None
-        self.last = False  # of the frames at hand, where more may come later
+        self.last = False  # of the available frames, if more can follow
 
 
 class Stretch(NamedTuple):
-    """Where a repeated frame belongs when its repetitions are taken out of the motion: ``offset`` of ``length`` frames after ``first``."""
+    """The position of a repeated frame in smooth motion: ``offset`` of ``length`` frames after ``first``."""
 
     first: Moment
     next: Moment
@@ -45,38 +45,36 @@ class Stretch(NamedTuple):
 
 
 class Due(NamedTuple):
-    """An output frame: at ``t`` of the way from ``left`` to ``right``; a copy of ``left`` where t is 0."""
+    """An output frame: at ``t`` of the way from ``left`` to ``right``; a copy of ``left`` if t is 0."""
 
     left: Moment
     right: Moment
     t: Fraction
     blend: bool = False
-    last: bool = False  # that can be made of the frames at hand
+    last: bool = False  # of those that the available frames allow
 
 
 def due(
     shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule, smooth: bool, loop: bool
 ) -> Iterator[Due]:
-    """Every output frame of a shot, in order; with ``loop`` the last source frame moves on to the first."""
+    """Yield all output frames of a shot, in order; with ``loop`` the last source frame leads to the first."""
     if loop:
         info = shot.info
-        times = info.times and (*info.times, info.times[0] + info.duration)
-        shot, moments = Shot(shot.start, info.replace(frames=info.frames + 1, times=times)), looped(moments)
+        whole = info.times and (*info.times, info.times[0] + info.duration)
+        shot, moments = Shot(shot.start, info.replace(frames=info.frames + 1, times=whole)), looped(moments)
     for left, right, times in gaps(shot, stretched(moments) if smooth else moments, fps):
+        # gaps passes on the moments it gets
+        assert isinstance(left, Moment) and (right is None or isinstance(right, Moment))
         for number, t in enumerate(times, 1):
             last = right is not None and right.last and number == len(times)
             yield _placed(left, right, t, schedule.steps(left.number))._replace(last=last)
 
 
 def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) -> Due:
-    if right is None or not left.stretch:
+    if right is None or not (stretch := left.stretch):
         right = right or left
     else:
-        left, right, t = (
-            left.stretch.first,
-            left.stretch.next,
-            (left.stretch.offset + t) / left.stretch.length,
-        )
+        left, right, t = stretch.first, stretch.next, (stretch.offset + t) / stretch.length
     if steps:
         t = Fraction(int(t * steps), steps)
     if t and torch.equal(left.chunks["clip"], right.chunks["clip"]):
@@ -85,7 +83,7 @@ def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) 
 
 
 def looped(moments: Iterable[Moment]) -> Iterator[Moment]:
-    """All moments, and the first one again."""
+    """Yield all moments, and the first one again."""
     first = None
     for moment in moments:
         first = first or moment
@@ -95,7 +93,7 @@ def looped(moments: Iterable[Moment]) -> Iterator[Moment]:
 
 
 def stretched(moments: Iterable[Moment]) -> Iterator[Moment]:
-    """The moments, each repeated one with its ``stretch``; at most ``LONGEST`` are looked ahead."""
+    """Yield the moments, each repeated one with its ``stretch``; looks at most ``LONGEST`` ahead."""
     run: list[Moment] = []  # the frames that repeat the first of them
     held: Moment | None = None  # repeated for so long that it is a hold
     for moment in moments:
@@ -118,7 +116,7 @@ def stretched(moments: Iterable[Moment]) -> Iterator[Moment]:
 
 
 def repeats(moment: Moment, other: Moment) -> bool:
-    """Whether two frames show the same but for noise of coding."""
+    """Return whether two frames are equal except for coding noise."""
     first, second = (one.chunks["clip"].flatten(0, -4)[..., :3] for one in (moment, other))
     apart = (first - second).abs().mean(-1)
     if apart.mean() > ALIKE:
@@ -128,10 +126,10 @@ def repeats(moment: Moment, other: Moment) -> bool:
 
 
 class Schedule:
-    """What is special about some pairs of frames, written like ``12: hold; 40-55: 2; 60-70: blend``.
+    """Exceptions for pairs of frames, such as ``12: hold; 40-55: 2; 60-70: blend``.
 
-    The numbers are those of the pair's first frame, from 0. A count is into how many steps the way to the
-    next frame is divided; ``hold`` is one step, ``blend`` mixes the frames instead of moving them.
+    The numbers are those of the pair's first frame, from 0. A count is the number of steps to the next
+    frame; ``hold`` is one step, ``blend`` mixes the frames instead of warping them.
     """
 
     def __init__(self, written: str):
@@ -148,5 +146,5 @@ class Schedule:
             )
 
     def steps(self, pair: int) -> int | None:
-        """Into how many steps a pair is divided, 0 for blending; None where nothing is said. What is written last rules."""
+        """Return the number of steps of a pair, 0 for blending, None if unspecified. The last entry wins."""
         return next((steps for first, last, steps in reversed(self.spans) if first <= pair <= last), None)

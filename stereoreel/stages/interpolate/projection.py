@@ -1,9 +1,9 @@
-"""Motion carried to a time between two frames, and the picture there.
+"""Project motion to a time between two frames, and render the frame there.
 
-What is splatted is the flow, not the colour, so that colour is resampled once: softmax splatting of motion,
-weighted by how well it explains both frames, then a backward warp of each frame and a blend by visibility.
-Motion is measured on pictures of half the size and lives on a grid of ``CELL`` pixels: finer than that it is
-not known, and the splat then costs a few milliseconds.
+The flow is splatted, not the colour, so colour is resampled once: softmax splatting of motion, weighted by
+its consistency with both frames, then a backward warp of each frame and a blend by visibility. Motion is
+measured at half the size and stored on a grid of ``CELL`` pixels, its real resolution, so the splat costs
+only a few milliseconds.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy as np
 from ...image.flow import SMALLEST, Search, search
 
 CELL = 4
-WIDEST = 960  # what is measured is at most this large
+WIDEST = 960  # largest side for measuring motion
 # OpenCV's own medium: four times as long for 0.1 dB
 SEARCHES = {"fast": Search(1, 12, 5, 0), "medium": Search(0, 12, 5, 0)}
 # per unit of luma difference, per pixel that forward and backward flow disagree
 COLOR_TRUST, ROUND_TRIP_TRUST = 10.0, 0.25
-# the trust that even a pixel which fails both tests keeps, so that something covers what nothing explains
+# minimum trust of a pixel that fails both tests, so that unexplained areas are covered
 FAINT = 1e-4
-NOTHING = 1e-6  # keeps the weights of a cell that nothing landed on from being zero
+NOTHING = 1e-6  # minimum weight of a cell without samples
 
 
 class Motion(NamedTuple):
-    """Flow both ways on the grid ``[h, w, 2]``, in cells, how far each is to be trusted ``[h, w]``, and both frames' luma on it, 0..1."""
+    """Flow both ways on the grid ``[h, w, 2]``, in cells, its trust ``[h, w]``, and both lumas, 0..1."""
 
     forward: np.ndarray
     backward: np.ndarray
@@ -38,7 +38,7 @@ class Motion(NamedTuple):
 
 
 class Between(NamedTuple):
-    """What passes through every cell at time ``t``: its motion from first to second frame ``[h, w, 2]``, in cells, and their weights."""
+    """Motion at time ``t`` from first to second frame ``[h, w, 2]``, in cells, and the frames' weights."""
 
     t: float
     mean: np.ndarray
@@ -48,7 +48,7 @@ class Between(NamedTuple):
 
 
 def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
-    """Motion between two frames' luma, uint8 ``[H, W]``."""
+    """Measure the motion between two frames' luma, uint8 ``[H, W]``."""
     import cv2
 
     size = _measured(*first.shape)
@@ -58,21 +58,20 @@ def measure(first: np.ndarray, second: np.ndarray, quality: str) -> Motion:
     forward, backward = (
         _resized(flow, grid, cv2.INTER_AREA) * cells for flow in _searched(images, SEARCHES[quality])
     )
-    small = [_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images]
-    return Motion(
-        forward, backward, _trust(*small, forward, backward), _trust(*small[::-1], backward, forward), *small
-    )
+    left, right = (_resized(image, grid, cv2.INTER_AREA).astype(np.float32) / 255 for image in images)
+    trust, back_trust = _trust(left, right, forward, backward), _trust(right, left, backward, forward)
+    return Motion(forward, backward, trust, back_trust, left, right)
 
 
 def _measured(height: int, width: int) -> tuple[int, int]:
-    """Width and height at which motion is measured: half, unless that is too small to search in."""
+    """Return the width and height for measuring motion: half, unless that is too small."""
     scale = min(0.5, WIDEST / max(height, width))
     size = round(width * scale), round(height * scale)
     return size if min(size) >= SMALLEST else (width, height)
 
 
 def _searched(images: list[np.ndarray], how: Search) -> list[np.ndarray]:
-    """Flow both ways, side by side, for one search alone keeps few cores busy."""
+    """Return flow both ways, in parallel, because one search keeps few cores busy."""
     if min(images[0].shape) < SMALLEST:
         return [np.zeros((*images[0].shape, 2), np.float32)] * 2
     with ThreadPoolExecutor(2) as pool:
@@ -89,10 +88,10 @@ def _trust(first: np.ndarray, second: np.ndarray, motion: np.ndarray, back: np.n
 
 
 def project(motion: Motion, t: float) -> Between:
-    """The motion through every cell at ``t``, 0 < t < 1; what one frame hides takes its motion from the other.
+    """Return the motion through every cell at ``t``, 0 < t < 1; occluded areas take the other frame's motion.
 
-    Both frames are read along the one mean motion: errors of the two flows cancel, and the two pictures blend
-    without a shift.
+    Both frames are sampled along the same mean motion: errors of the two flows cancel, and the two images
+    blend without a shift.
     """
     forward, seen_first = _splat(motion.forward, motion.forward_trust, t)
     backward, seen_second = _splat(motion.backward, motion.backward_trust, 1 - t)
@@ -104,12 +103,12 @@ def project(motion: Motion, t: float) -> Between:
 
 
 def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarray, np.ndarray]:
-    """Each cell's motion, carried ``part`` of its way and shared out among the four cells it lands on: mean motion, and weight."""
+    """Splat each cell's motion at ``part`` of its way to four cells: mean motion, and weight."""
     height, width = trust.shape
     landing = (_grid(height, width) + np.float32(part) * motion).reshape(-1, 2)
     corner = np.floor(landing)
     right, below = (landing - corner).T
-    # of a target with a rim of one cell, which gathers what leaves the frame
+    # the target has a rim of one cell, for motion that leaves the frame
     column, row = (corner.astype(np.int32) + 1).T
     columns = np.clip(np.stack([column, column + 1]), 0, width + 1)
     rows = np.clip(np.stack([row, row + 1]), 0, height + 1)
@@ -128,7 +127,7 @@ def _splat(motion: np.ndarray, trust: np.ndarray, part: float) -> tuple[np.ndarr
 
 
 def disagreement(between: Between) -> np.ndarray:
-    """How far the two moved frames differ ``[h, w]``, in luma 0..1, where both of them count."""
+    """Return the difference ``[h, w]`` of the two warped frames, in luma 0..1, where both have weight."""
     first, second = (
         _read(image, places)
         for image, places in zip(
@@ -140,7 +139,7 @@ def disagreement(between: Between) -> np.ndarray:
 
 
 def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool = True) -> np.ndarray:
-    """The picture ``[H, W, C]``, float32, 0..1, from two of any one size, which need not be the size that was measured."""
+    """Render the frame ``[H, W, C]``, float32, 0..1, from two of one size, whatever size was measured."""
     import cv2
 
     height, width, channels = first.shape
@@ -149,7 +148,8 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
     method = cv2.INTER_CUBIC if cubic else cv2.INTER_LINEAR
     places = _places(_resized(between.mean * pixels, (width, height)), between.t)
     warped = [
-        cv2.remap(image, there, None, method, borderMode=cv2.BORDER_REPLICATE)
+        # OpenCV's stub lacks None for the second map
+        cv2.remap(image, there, None, method, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
         for image, there in zip((first, second), places)
     ]
     weights = [_resized(weight, (width, height)) for weight in (between.first_weight, between.second_weight)]
@@ -158,7 +158,7 @@ def compose(first: np.ndarray, second: np.ndarray, between: Between, cubic: bool
 
 
 def _places(mean: np.ndarray, t: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where the two frames show what passes through each point at ``t``."""
+    """Return the position in each frame of every point at ``t``."""
     import cv2
 
     here = _grid(*mean.shape[:2])
@@ -174,7 +174,10 @@ def _grid(height: int, width: int) -> np.ndarray:
 def _read(image: np.ndarray, places: np.ndarray) -> np.ndarray:
     import cv2
 
-    return cv2.remap(image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    # OpenCV's stub lacks None for the second map
+    return cv2.remap(  # type: ignore[call-overload]
+        image, places, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
 
 
 def _resized(image: np.ndarray, size: tuple[int, int], method: int | None = None) -> np.ndarray:

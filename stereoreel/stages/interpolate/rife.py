@@ -1,13 +1,13 @@
-"""RIFE: frames between two others by a network for intermediate flow; any published version from 4.5 on.
+"""RIFE: interpolation by intermediate flow estimation; any published version from 4.5 on.
 
-``scale`` below 1 looks for motion in a smaller picture, ``ensemble`` at every pair in reverse as well;
-``lite_scales`` settles how 4.25.lite is run. ``quality`` is builtin's.
+``scale`` below 1 searches motion in a smaller image, ``ensemble`` also runs every pair in reverse, and
+``lite_scales`` selects the scales of 4.25.lite. ``quality`` applies to builtin only.
 """
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.host import Host
 from ...image.compute import Graphs, number_type
@@ -17,7 +17,7 @@ from . import InterpolateOptions
 from .networks import NetworkInterpolator, padded
 from .stage import InterpolationStage
 
-LARGE = 3000  # pixels of the longer side from which half the size is enough to find motion
+LARGE = 3000  # long side in pixels from which half the size is enough to find motion
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
@@ -29,22 +29,24 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
         net = rife.load({key: tensor.float() for key, tensor in state.items()}, scales)
     if options.ensemble and not net.family.ensemble:
         raise ValueError(
-            f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or 4.24."
+            f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or "
+            "4.24."
         )
     network = RifeNetwork(net, options, number_type(options.precision, host.device))
     return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
 
 
 class RifeNetwork:
-    """A RIFE network: convolutions in ``dtype``, flow and sampling in float32; batches mix pairs and times, each shape is one graph."""
+    """A RIFE model: convolutions in ``dtype``, flow and sampling in float32; one graph per batch shape."""
 
     def __init__(self, net: rife.RIFE, options: InterpolateOptions, dtype: torch.dtype):
-        self.net = net.to(dtype=dtype, memory_format=torch.channels_last)
-        self.nets, self.options, self.dtype = [self.net], options, dtype
+        self.net = net.to(dtype).to(memory_format=torch.channels_last)
+        self.nets: list[nn.Module] = [self.net]
+        self.options, self.dtype = options, dtype
         self._run = Graphs(self._forward)
 
     def forget(self) -> None:
-        """Let the recorded graphs go."""
+        """Drop recorded graphs."""
         self._run.forget()
 
     def scale(self, height: int, width: int) -> float:
@@ -53,7 +55,7 @@ class RifeNetwork:
         return 0.5 if max(height, width) >= LARGE else 1.0
 
     def encode(self, image: Tensor) -> dict:
-        """The picture as the network takes it, its encoding, and its true size."""
+        """Return the padded image, its encoding, and its true size."""
         height, width = image.shape[-2:]
         image = padded(image, rife.padding(height, width, self.net.family, self.scale(height, width)))
         return {"image": image, "encoding": self.net.encode(image), "size": (height, width)}

@@ -8,7 +8,7 @@ from math import ceil
 from typing import NamedTuple, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.options import agree
@@ -17,22 +17,23 @@ from ...image.compute import is_out_of_memory
 from . import InterpolateOptions, ending, target_fps
 from .pairs import LONGEST, Due, Moment, Schedule, due
 
-WAIT = 8  # copies that may wait for a batch to fill
-# difference of the two moved pictures up to which all is well, and from which nothing is
+WAIT = 8  # most copies to buffer while a batch fills
+# difference of the two warped images for full confidence, and for none
 SURE, LOST = 0.04, 0.2
 
 
 class Made(NamedTuple):
-    """What a model makes: chunks of one frame by port, and how far it is to be trusted ``[(2,) 1, H, W, 1]``, 0..1."""
+    """A model's output: chunks of one frame by port, and its confidence ``[(2,) 1, H, W, 1]``, 0..1."""
 
     chunks: dict[str, Tensor]
     trust: Tensor
 
 
 class Interpolator(Protocol):
-    """A model: frames between two others. ``together`` says how many it likes to make at once for a clip."""
+    """An interpolation model. ``together`` returns its batch size for a clip."""
 
-    nets: list
+    @property
+    def nets(self) -> list[nn.Module]: ...
 
     def together(self, info: ClipInfo) -> int: ...
 
@@ -40,7 +41,7 @@ class Interpolator(Protocol):
 
 
 class InterpolationStage:
-    """Frames ``[T, H, W, C]`` or two-view, and depth beside them, at another rate; what is shown at t = 0 is the source's very frame."""
+    """Frames ``[T, H, W, C]`` or two-view, and depth, at another rate; t = 0 gives the source frame itself."""
 
     joint = True
 
@@ -49,7 +50,7 @@ class InterpolationStage:
         self.schedule = Schedule(options.schedule)
 
     def retuned(self, options: InterpolateOptions) -> InterpolationStage | None:
-        """This model under other options; None where they change how it is run."""
+        """Return this model with other options, or None if they change how it runs."""
         same = agree(
             options,
             self.options,
@@ -64,17 +65,17 @@ class InterpolationStage:
         return InterpolationStage(self.interpolator, options) if same else None
 
     def forget(self) -> None:
-        """Let go what was recorded for networks that have been moved."""
+        """Drop graphs recorded for models that have been moved."""
         if hasattr(self.interpolator, "forget"):
             self.interpolator.forget()
 
     def delay(self, frames: ClipInfo) -> int:
-        """Source frames that it holds back at most: a pair's second, what may repeat, and where few frames remain those of a whole step."""
+        """Return the most source frames it buffers: one output step, and possible repetitions."""
         step = ceil(frames.fps / target_fps(self.options, frames))
         return step + (LONGEST if self.options.duplicates == "smooth" else 0)
 
     def memory(self, frames: ClipInfo, depth: ClipInfo | None = None) -> int:
-        """Bytes that the model needs for a batch."""
+        """Return the bytes that the model needs for a batch."""
         needed = getattr(self.interpolator, "memory", None)
         return needed(frames) if needed else 0
 
@@ -106,7 +107,7 @@ class InterpolationStage:
                 yield self._mended(one, next(moved))
 
     def _moved(self, wanted: list[Due]) -> list[Made]:
-        """What the model makes of them, in halves where memory does not suffice for all at once."""
+        """Run the model, in halves if memory does not suffice for all at a time."""
         if not wanted:
             return []
         try:
@@ -114,12 +115,12 @@ class InterpolationStage:
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(wanted) == 1:
                 raise
-        # outside the handler, which holds on to what the failed attempt had allocated
+        # outside the handler, which keeps the allocations of the failed attempt alive
         half = len(wanted) // 2
         return self._moved(wanted[:half]) + self._moved(wanted[half:])
 
     def _mended(self, one: Due, made: Made) -> dict[str, Tensor]:
-        """The model's frame, with what cannot be trusted held or blended instead, where that is asked for."""
+        """Return the model's frame; by the option ``uncertain``, uncertain areas are held or blended."""
         if self.options.uncertain == "keep":
             return {**made.chunks, "confidence": made.trust}
         instead = (
@@ -136,10 +137,10 @@ class InterpolationStage:
 
 def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
     number = shot.start
-    for chunk, beside in zip(frames, repeat(None) if depth is None else depth):
+    for chunk, depths in zip(frames, repeat(None) if depth is None else depth):
         for index in range(chunk.shape[-4]):
             moment = Moment(
-                number, chunk.narrow(-4, index, 1), None if beside is None else beside.narrow(-4, index, 1)
+                number, chunk.narrow(-4, index, 1), None if depths is None else depths.narrow(-4, index, 1)
             )
             moment.last = index == chunk.shape[-4] - 1 and shot.drained()
             yield moment
@@ -147,7 +148,7 @@ def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None
 
 
 def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
-    """The frames in batches of ``together`` that have to be made; copies between them wait a while, but not for ever."""
+    """Yield the frames in batches with ``together`` to compute; buffer up to WAIT copies between them."""
     group, count = [], 0
     for one in wanted:
         group.append(one)
@@ -160,7 +161,7 @@ def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
 
 
 def blended(one: Due) -> dict[str, Tensor]:
-    """Both frames mixed."""
+    """Return both frames mixed."""
     return {
         port: torch.lerp(chunk, one.right.chunks[port], float(one.t))
         for port, chunk in one.left.chunks.items()
@@ -172,16 +173,16 @@ def trusted(clip: Tensor, trust: float) -> Tensor:
 
 
 def trust(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """How far a mix of two moved pictures ``[B, C, H, W]`` is to be trusted ``[B, 1, H, W]``, where ``share`` of the first is taken.
+    """Return the confidence ``[B, 1, H, W]`` of mixing images ``[B, C, H, W]``, ``share`` of the first.
 
-    Where both count they should show the same; where one alone counts, the other may show what covers it.
+    If both have weight, they should be equal; if only one has, the other can show an occluder.
     """
     apart = (first - second).abs().mean(1, keepdim=True) * (4 * share * (1 - share))
     return ((LOST - apart) / (LOST - SURE)).clamp(0, 1)
 
 
 def fitted(trust: Tensor, like: Tensor) -> Tensor:
-    """The same at the size of another port."""
+    """Return the confidence at the size of another port."""
     if trust.shape[-3:-1] == like.shape[-3:-1]:
         return trust.to(like)
     flat = trust.reshape(-1, *trust.shape[-3:]).movedim(-1, 1)

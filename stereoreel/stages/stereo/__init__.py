@@ -1,4 +1,4 @@
-"""Stereo: the pictures of a left and a right eye from one picture and its depth."""
+"""Stereo: render left and right views from one frame and its depth."""
 
 from dataclasses import dataclass
 
@@ -12,51 +12,48 @@ class StereoOptions(ModelOptions):
 
     divergence: float = option(
         2.0,
-        "How strong the effect is: the parallax between both eyes from the farthest to the nearest "
-        "point, in percent of the width. 1 is gentle, 2 suits most screens, above 4 strains the eyes on a "
-        "large one.",
+        "Strength of the effect: the parallax between the views from the farthest to the nearest point, in "
+        "percent of the width. 1 is gentle, 2 suits most screens, above 4 strains the eyes on a large one.",
         low=0.0,
         high=10.0,
         step=0.1,
     )
     convergence_mode: str = option(
         "auto",
-        "auto puts the screen half-way between the near and the far end of each scene and follows "
-        "slowly; fixed uses `convergence`.",
+        "`auto` puts the zero-parallax plane half-way between the near and far ends of each scene and "
+        "follows slowly; `fixed` uses `convergence`.",
         choices=("auto", "fixed"),
     )
     convergence: float = option(
         0.5,
-        "The depth that lies on the screen, when convergence_mode is fixed: at 0 everything stands out "
-        "in front, at 1 everything lies behind.",
+        "Depth of the zero-parallax plane if convergence_mode is fixed: at 0 everything is in front of the "
+        "screen, at 1 everything is behind.",
         low=0.0,
         high=1.0,
         step=0.01,
     )
     view: str = option(
         "both",
-        "Which eye is made: both move half each; left makes the left one and keeps the frames as "
-        "the right eye; right makes the right one and keeps the frames as the left eye.",
+        "Views to render: `both` move by half each; `left` renders the left one and keeps the frames as "
+        "the right view; `right` renders the right one and keeps the frames as the left view.",
         choices=("both", "left", "right"),
     )
-    swap_eyes: bool = option(
-        False, "Exchange the two pictures (and their hole masks), for cross-eyed viewing."
-    )
+    swap_eyes: bool = option(False, "Swap the two views (and their hole masks), for cross-eyed viewing.")
     screen: str = option(
         "none",
-        "Where the pair will be watched: the log tells what `divergence` is there in millimetres, "
-        "and `limit` keeps within what is comfortable there.",
+        "Intended screen: logs the divergence in millimetres for this screen, and `limit` keeps within its "
+        "comfortable range.",
         choices=("none", "phone", "tv", "cinema", "vr headset"),
     )
     limit: bool = option(
         False,
-        "Bend parallax that would strain the eyes on the chosen screen back to what is comfortable "
-        "there; the rest stays.",
+        "Compress parallax that would strain the eyes on the selected screen to its comfortable range; "
+        "other parallax stays unchanged.",
     )
     foreground_scale: float = option(
         0.0,
-        "Above 0 the near things get more of the depth and the far ones less, below 0 the other way "
-        "round; 1 doubles the relief of the nearest and halves that of the farthest.",
+        "Above 0, near objects get more of the depth range and far ones less; below 0, the reverse. 1 "
+        "doubles the relief of the nearest and halves that of the farthest.",
         low=-2.0,
         high=2.0,
         step=0.1,
@@ -64,9 +61,9 @@ class StereoOptions(ModelOptions):
     )
     border: float = option(
         0.0,
-        "Fade the effect out towards the left and right border, over this many percent of the width "
-        "(more where divergence is so large that surfaces would tear), so that no border cuts off what "
-        "stands in front of it; 0 is off.",
+        "Fade out the effect towards the left and right borders, over this many percent of the width (more "
+        "if divergence is so large that surfaces would tear), so that no border cuts off objects in front "
+        "of it; 0 is off.",
         low=0.0,
         high=25.0,
         step=0.5,
@@ -74,54 +71,49 @@ class StereoOptions(ModelOptions):
     )
     floating_window: bool = option(
         False,
-        "Where a side border cuts off something in front of the screen, cover it by a black bar in "
-        "one eye, which brings the border forward.",
+        "If a side border cuts off an object in front of the screen, cover it with a black bar in one "
+        "view, which brings the border forward.",
         advanced=True,
     )
     fill: str = option(
         "stretch",
-        "What the holes show: stretch repeats the background beside them; blend does, and mixes "
-        "the rows so that no streaks show; inpaint takes what up to 12 frames before and after show there, "
-        "as far as they do.",
+        "Fill of disocclusions (holes): `stretch` repeats the adjacent background; `blend` also mixes rows "
+        "to hide streaks; `inpaint` uses background visible in up to 12 frames before and after, if any.",
         choices=("stretch", "blend", "inpaint"),
     )
     edges: str = option(
         "snap",
-        "How a depth that is smaller than the frames is enlarged: snap puts its edges on the "
-        "picture's; smooth only enlarges.",
+        "Upsampling of depth smaller than the frames: `snap` aligns depth edges with image edges; `smooth` "
+        "only interpolates.",
         choices=("snap", "smooth"),
         advanced=True,
     )
 
 
 OPTIONS = StereoOptions
-FAITHFUL = False  # its output shows other things, or the same elsewhere
+FAITHFUL = False  # its output shows the scene at other positions
 
 
 def context(options: StereoOptions) -> tuple[int, int]:
-    """How many frames before and after one an excerpt gives the stage, beside those it lies between."""
+    """Return how many extra frames before and after each sample the stage needs in an excerpt."""
     return (12, 12) if options.fill == "inpaint" else (0, 0)
 
 
 def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
-    """The pair, and for each eye the mask of invented pixels; the depth may have another size.
+    """Return the info of the stereo pair and of each view's hole mask; the depth can have another size.
 
-    ValueError where the frames are a pair or a depth map already, the depth is a pair, or a limit is asked
-    for without a screen.
+    Raise ValueError if the frames are a stereo pair or a depth map, the depth has two views, or a limit is
+    set without a screen.
     """
     if options.limit and options.screen == "none":
-        raise ValueError(
-            "Stereo's limit needs a screen whose comfort it keeps; choose one for screen, or switch limit off."
-        )
+        raise ValueError("Stereo's limit needs a screen; choose one for screen, or switch limit off.")
     if frames.views == 2:
-        raise ValueError(
-            "Stereo was given a clip that has two views already; connect a clip from before the first Stereo."
-        )
+        raise ValueError("Input already has two views; connect a clip from upstream of the first Stereo.")
     if frames.channels == 1:
         raise ValueError(
-            "Stereo was given a depth map as its frames; connect the colour frames to clip and the depth to depth."
+            "Stereo's clip input is a depth map; connect the colour frames to clip and the depth to depth."
         )
     if depth.views == 2:
-        raise ValueError("Stereo was given a depth of two views; connect the depth of the single-view clip.")
+        raise ValueError("Stereo's depth input has two views; connect the depth of the single-view clip.")
     holes = frames.replace(channels=1, views=1)
     return {"clip": frames.replace(views=2), "left_holes": holes, "right_holes": holes}

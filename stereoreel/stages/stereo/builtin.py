@@ -1,8 +1,8 @@
-"""Both eyes by moving pixels: a forward warp with an exact z-buffer, sub-pixel sampling and gaps filled from the background.
+"""Left and right views by a forward warp: exact z-buffer, sub-pixel sampling, holes filled with background.
 
-Disparity is ``D = divergence / 100 * width * (depth - convergence)`` pixels; the left eye sees a point at ``x
-+ D / 2`` and the right one at ``x - D / 2``, so that what is nearer than the convergence stands in front of
-the screen.
+Disparity is ``D = divergence / 100 * width * (depth - convergence)`` pixels; the left view shows a point at
+``x + D / 2`` and the right one at ``x - D / 2``, so points nearer than the convergence are in front of the
+screen.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
@@ -34,12 +34,16 @@ def load(entry, options: StereoOptions, host: Host) -> ForwardWarp:
 
 
 class ForwardWarp:
-    """Frames ``[T, H, W, C]`` and depth ``[T, h, w, 1 or 3]`` to the clip ``[2, T, H, W, C]`` and each eye's holes ``[T, H, W, 1]``."""
+    """Frames ``[T, H, W, C]`` and depth ``[T, h, w, 1 or 3]`` to the clip ``[2, T, H, W, C]`` and its holes.
+
+    The holes of each view are ``[T, H, W, 1]``.
+    """
 
     joint = False
 
     def __init__(self, options: StereoOptions, device: torch.device):
-        self.options, self.device, self.nets = options, device, []
+        self.options, self.device = options, device
+        self.nets: list[nn.Module] = []
 
     def __call__(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
@@ -55,7 +59,7 @@ class ForwardWarp:
     def alone(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Clip, holes and parallax of every chunk, each frame by itself."""
+        """Yield clip, holes and parallax of every chunk, each frame independently."""
         parallax_of = Parallax(self.options, float(shot.info.fps))
         for images, depths in zip(frames, depth):
             images = images.to(self.device)
@@ -68,7 +72,7 @@ class ForwardWarp:
     def remembered(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """The same a frame at a time, with holes filled from the frames around."""
+        """Yield the same one frame at a time, with holes filled from neighbouring frames."""
         parallax_of, memory = Parallax(self.options, float(shot.info.fps)), TemporalFill(self.pair)
         for images, depths in zip(frames, depth):
             images, depths = images.to(self.device), depths.to(self.device)
@@ -77,9 +81,9 @@ class ForwardWarp:
         yield from memory.flush()
 
     def pair(self, images: Tensor, parallax: Tensor, gaps: bool = True) -> tuple[Tensor, Tensor, list[Gap]]:
-        """Both eyes ``[2, T, H, W, C]`` of a chunk whose parallax is ``[T, H, W]``, and their holes ``[2, T, H, W, 1]``, as stored.
+        """Render both views ``[2, T, H, W, C]`` and holes ``[2, T, H, W, 1]`` by parallax ``[T, H, W]``.
 
-        With ``gaps`` also those of each eye, for which a GPU is waited for.
+        With ``gaps``, also return those of each view, which synchronises with a GPU.
         """
         count, height, width, channels = images.shape
         clip = empty(images, 2, count, height, width, channels)
@@ -112,7 +116,8 @@ class ForwardWarp:
 
 
 def gap(eye: Eye) -> Gap:
-    """The holes of an eye, and what it shows beside them."""
+    """Return the holes of a view rendered with ``source``, and the background next to them."""
+    assert eye.source is not None
     target = eye.holes.reshape(-1).nonzero()[:, 0]
     column = target % eye.holes.shape[1]
     source = target - column + eye.source.view(-1)[target]

@@ -1,4 +1,4 @@
-"""One page about the comfort of a pair: its most straining frame, and how much of the whole lies how far before and behind the screen."""
+"""Draw a comfort report of a stereo pair: its most straining frame and the histogram of its parallax."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 WIDTH, PLOT = 1280, 420  # pixels: of the page, and the height of its lower part
 LEFT, RIGHT, TOP, BOTTOM = 150, 1130, 70, 290  # of the plot in the lower part
-LEAST = 2.0  # percent of the width to either side that is always shown
+LEAST = 2.0  # minimum range of the plot to either side, in percent of the width
 BACKGROUND, INK, QUIET, SHADE = (30, 31, 33), (236, 236, 232), (160, 162, 166), (58, 42, 44)
 PLAIN = (150, 176, 150)
 UNITS = ("percent", "pixels", "mm")
 
 
 def page(tally: Tally, worst: Tensor) -> Image:
-    """1280 pixels wide: the picture ``worst`` ``[h, w, 3]`` and, below, the histogram of all frames in percent, pixels and mm."""
+    """Draw the image ``worst`` ``[h, w, 3]`` above the histogram of all frames, 1280 pixels wide."""
     from PIL import Image
 
     from ...image.contact_sheet import to_image
@@ -61,7 +61,7 @@ def _histogram(tally: Tally):
                 if low + STEP / 2 < -behind
                 else PLAIN
             )
-            # roots, so that small things stay visible beside a sky
+            # square roots, so that small objects stay visible next to a sky
             tall = math.ceil(math.sqrt(count / most) * (BOTTOM - TOP - 10))
             draw.rectangle(
                 [column(low) + 1, BOTTOM - tall, max(column(low) + 1, column(low + STEP) - 1), BOTTOM], color
@@ -89,7 +89,7 @@ def _histogram(tally: Tally):
 
 
 def _axes(draw, tally: Tally, reach: float, column, font) -> None:
-    """The same ticks in every unit, a row each."""
+    """Draw the same ticks in every unit, one row each."""
     step = next(step for step in (0.25, 0.5, 1.0, 2.0) if 2 * reach / step <= 12)
     for number in range(-int(reach / step), int(reach / step) + 1):
         units = tally.units(number * step)
@@ -102,7 +102,7 @@ def _axes(draw, tally: Tally, reach: float, column, font) -> None:
 
 
 def _reach(tally: Tally) -> float:
-    """Percent to either side that hold everything there is, limits included where they are near."""
+    """Return the range in percent that shows all data, and limits if they are near."""
     limits = [limit for limit in (100 * tally.screen.front, 100 * tally.screen.behind) if limit < REACH]
     filled = [
         abs(bin_ * STEP - REACH + STEP * (bin_ * STEP >= REACH))
@@ -113,4 +113,5 @@ def _reach(tally: Tally) -> float:
 
 
 def _color(share: tuple[float, float, float]) -> tuple[int, int, int]:
-    return tuple(round(255 * value) for value in share)
+    red, green, blue = (round(255 * value) for value in share)
+    return red, green, blue

@@ -1,7 +1,7 @@
-"""What parallax means to a viewer: pixels, percent of the width, millimetres on a screen and degrees at the eyes, and where comfort ends.
+"""Convert parallax to percent of the width, millimetres on a screen and degrees of vergence; comfort limits.
 
-Parallax is counted positive in front of the screen (the left eye's point lies to the right of the right
-eye's), negative behind it.
+Parallax is positive in front of the screen (the left eye's point is to the right of the right eye's) and
+negative behind it.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ EYES = 63.0
 # degrees of vergence from the screen: Lambooij et al., "Visual discomfort and visual fatigue of stereoscopic
 # displays", 2009
 COMFORT = 1.0
-KNEE = 0.75  # up to this share of a limit the soft clamp changes nothing
+KNEE = 0.75  # up to this fraction of a limit the soft clamp changes nothing
 
 
 @dataclass(frozen=True)
 class Screen:
-    """A picture ``width`` mm wide that is looked at from ``distance`` mm.
+    """A screen ``width`` mm wide, watched from ``distance`` mm.
 
-    A point in front of it is comfortable up to ``COMFORT`` degrees. Behind it the same holds, and the eyes
-    must never turn outwards: the parallax there stays below the distance between them, which on a large
-    screen is the narrower limit.
+    A point in front of it is comfortable up to ``COMFORT`` degrees. The same holds behind it, and the eyes
+    must never diverge: the parallax there stays below the distance between the eyes, which on a large screen
+    is the narrower limit.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Screen:
         return min(EYES, -self._parallax(-COMFORT)) / self.width
 
     def _parallax(self, degrees: float) -> float:
-        """Millimetres at which the eyes turn in by so many degrees more than for the screen; past parallel they turn out."""
+        """Return the millimetres at which the eyes converge by this many degrees more than for the screen."""
         half = _vergence(EYES, self.distance) + math.radians(degrees) / 2
         return 2 * self.distance * math.tan(half) - EYES
 
@@ -73,26 +73,26 @@ SCREENS = {
         Screen("vr headset", 2309, 2000),
     )
 }
-"""A phone of 6.7 inches held as people read on it (Bababekova et al., "Font size and viewing distance of handheld smart phones", 2011);
-a television of 55 inches at 3.2 picture heights (ITU-R BT.2022); the middle rows before a cinema's 12 m screen, well inside the 30 degrees
-that SMPTE EG 18 asks for; the 60 degrees wide virtual screen of a headset's player, 2 m away, near where its lenses focus."""
+"""A 6.7-inch phone at reading distance (Bababekova et al., "Font size and viewing distance of handheld smart
+phones", 2011); a 55-inch television at 3.2 picture heights (ITU-R BT.2022); the middle rows in front of a
+cinema's 12 m screen, well inside the 30 degrees that SMPTE EG 18 requires; the virtual screen of a headset's
+player, 60 degrees wide, 2 m away, near the focus of its lenses."""
 
 
 def advice(divergence: float, screen: Screen) -> str:
-    """One line: what a divergence in percent is on a screen, and what is comfortable there."""
+    """Describe a divergence in percent on a screen, and its comfortable range, in one line."""
     widest = screen.millimetres(divergence / 100)
     return (
-        f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a {screen.name} screen; "
-        f"comfortable are {screen.front * screen.width:.1f} mm ({100 * screen.front:.1f} %) in front "
+        f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a "
+        f"{screen.name} screen; comfortable are {screen.front * screen.width:.1f} mm ({100 * screen.front:.1f} %) in front "
         f"and {screen.behind * screen.width:.1f} mm ({100 * screen.behind:.1f} %) behind."
     )
 
 
 def soft_clamp(parallax: Tensor, front: float, behind: float) -> Tensor:
-    """``parallax`` bent to stay between ``-behind`` and ``front`` (both positive, in the same unit): smooth, monotone.
+    """Compress ``parallax`` between ``-behind`` and ``front`` (both positive, in the same unit), monotonically.
 
-    Up to three quarters of a limit nothing changes by a bit; beyond that the rest is used up ever more
-    slowly.
+    Up to three quarters of a limit, values stay bit-identical; beyond that, they approach the limit smoothly.
     """
     bent = torch.where(parallax > KNEE * front, _bend(parallax, front), parallax)
     return torch.where(parallax < -KNEE * behind, -_bend(-parallax, behind), bent)
@@ -104,16 +104,16 @@ def _bend(parallax: Tensor, limit: float) -> Tensor:
 
 
 def scale_foreground(depth: Tensor, octaves: float) -> Tensor:
-    """Depth 0..1 with the relief of the nearest ``2 ** octaves`` times as steep and that of the farthest as much flatter.
+    """Scale the relief of the nearest depth (0..1) by ``2 ** octaves``, and that of the farthest inversely.
 
-    0 and 1 stay where they are, and the opposite number of octaves undoes it.
+    0 and 1 stay unchanged, and the opposite number of octaves reverses it.
     """
     depth = depth.clamp(0, 1)
     return depth / (depth + (1 - depth) * 2.0**octaves)
 
 
 def border_ramp(width: int, reach: float, device: torch.device | None = None) -> Tensor:
-    """``[W]``: by what to multiply parallax so that it fades to nothing within ``reach`` pixels of either side, smoothly."""
+    """Return factors ``[W]`` that fade parallax smoothly to zero within ``reach`` pixels of either side."""
     column = torch.arange(width, dtype=torch.float32, device=device)
     near = (torch.minimum(column, width - 1 - column) / max(reach, 1e-6)).clamp(max=1)
     return near * near * (3 - 2 * near)

@@ -1,6 +1,6 @@
-"""The warp of ``warp.py`` as a loop over rows and pixels, compiled by numba: the same steps in the same order, so the same result.
+"""The warp of ``warp.py`` as a loop over rows and pixels, compiled by numba: bit-identical results.
 
-Imported only where numba is installed. Numba's own threads are not used; the loop holds no lock, and torch's
+Imported only if numba is installed. Numba's own threads are not used; the loop holds no lock, and torch's
 cores share the rows.
 """
 
@@ -14,27 +14,26 @@ from numba import njit
 from .warp import JOIN, Eye
 
 SURFACE, HALF, ONE, ZERO = np.float32(JOIN), np.float32(0.5), np.float32(1), np.float32(0)
-EXACT = {"nogil": True, "error_model": "numpy"}
+
 SIGNATURE = "void(f4[:,:,::1], f4[:,::1], f4, b1, f4[:,:,::1], f4[:,::1], i4[:,::1])"
 
-# What numba keeps on disk names its module, which has another name in ComfyUI: under one name, either finds
-# what the other compiled.
+# Numba's cache on disk is keyed by the module's name, which differs in ComfyUI; one name shares the cache.
 sys.modules["stereoreel_stereo_compiled"] = sys.modules[__name__]
 __name__ = "stereoreel_stereo_compiled"
 
 
 def move_rows(bands: list[Eye]) -> None:
-    """The bands one after the other; float32 on the CPU."""
+    """Warp the bands in order; float32 on the CPU."""
     nothing = np.empty((0, 0), np.int32)
     for eye in bands:
-        arrays = [np.ascontiguousarray(tensor.numpy()) for tensor in (eye.image, eye.parallax)]
+        image, parallax = (np.ascontiguousarray(tensor.numpy()) for tensor in (eye.image, eye.parallax))
         source = nothing if eye.source is None else eye.source.numpy()
-        _warp(*arrays, eye.share, eye.left, eye.picture.numpy(), eye.holes.numpy(), source)
+        _warp(image, parallax, eye.share, eye.left, eye.picture.numpy(), eye.holes.numpy(), source)
 
 
-@njit(**EXACT)
+@njit(nogil=True, error_model="numpy")
 def _land(parallax, share, left, position, begin, end):
-    """Where a row's pixels land, ``position``, and the targets that each covers: from ``begin`` to before ``end``."""
+    """Compute each pixel's new ``position`` in a row, and the targets it covers: ``begin`` to before ``end``."""
     last = len(parallax) - 1
     for x in range(last + 1):
         position[x] = np.float32(x) - parallax[last - x if left else x] * share
@@ -46,7 +45,7 @@ def _land(parallax, share, left, position, begin, end):
         begin[x + 1] = end[x] if joined else np.ceil(position[x + 1] - HALF)
 
 
-@njit(**EXACT)
+@njit(nogil=True, error_model="numpy")
 def _show(begin, end, key, shown):
     """The source column that shows at each target, or -1; a later one is nearer."""
     width = len(begin)
@@ -59,7 +58,7 @@ def _show(begin, end, key, shown):
         shown[x] = max(key[x], key[x + 1] | ((key[x + 1] & 1) - 1)) >> 1
 
 
-@njit(**EXACT)
+@njit(nogil=True, error_model="numpy")
 def _fill(shown, position, hole):
     """Give every gap the pixel at its farther end."""
     width, stop = len(shown), 0
@@ -81,7 +80,7 @@ def _fill(shown, position, hole):
             hole[x] = ONE
 
 
-@njit(**EXACT)
+@njit(nogil=True, error_model="numpy")
 def _weigh(shown, position, hole, other, weight):
     """The second pixel of each target's mixture, and its share."""
     for x in range(len(shown)):
@@ -125,7 +124,7 @@ def _warp(image, parallax, share, left, picture, holes, source):
 
 
 try:
-    _warp = njit(SIGNATURE, cache=True, **EXACT)(_warp)
-# no folder that the result could be kept in, or what is kept cannot be read
+    _warp = njit(SIGNATURE, cache=True, nogil=True, error_model="numpy")(_warp)
+# no writable directory for the cache, or the cache cannot be read
 except (RuntimeError, OSError, ImportError):
-    _warp = njit(SIGNATURE, **EXACT)(_warp)
+    _warp = njit(SIGNATURE, nogil=True, error_model="numpy")(_warp)

@@ -1,9 +1,9 @@
-"""What is behind: targets that no source pixel reaches get the pixel at the farther end of their gap.
+"""Fill targets that no source pixel reaches with the pixel at the farther end of their gap.
 
-The two ways give the same; one does little work, the other asks nothing of the device, so that a GPU never
-waits. Both take ``source`` ``[N, W]``, flat source indices, and change it where ``unseen`` ``[N, W]``; a row
-without anything to see shows itself. ``position`` tells where each source pixel lands and ``column`` where it
-was, counted from the eye's end; ``left`` is the left eye.
+Both implementations give the same result; one does little work, the other never synchronises with a GPU.
+Both change ``source`` ``[N, W]``, flat source indices, at ``unseen`` ``[N, W]``; a row without visible pixels
+shows itself. ``position`` is where each source pixel lands and ``column`` where it was, counted from the
+view's end; ``left`` is the left view.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The parallax of a pair that nobody knows the depth of, such as a film shot in stereo: found by matching the two pictures.
+"""Measure the parallax of a stereo pair without depth, such as a film shot in stereo, by matching its views.
 
 Semi-global matching (Hirschmüller, "Stereo processing by semi-global matching and mutual information", 2008),
 OpenCV's.
@@ -42,7 +42,7 @@ class MatchedOverlay(Overlay):
 
 
 def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
-    """Parallax of the left picture's pixels, for two of uint8 ``[H, W]``: ``[h, w]`` in pixels of the picture, NaN where none is sure.
+    """Return the left view's parallax ``[h, w]`` in frame pixels, NaN if uncertain; views are uint8 ``[H, W]``.
 
     Positive in front of the screen; up to ``REACH`` percent of the width either way.
     """
@@ -56,11 +56,12 @@ def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
     reach = 16 * -(-round(REACH / 100 * left.shape[1]) // 16)  # OpenCV counts in sixteens
     # it gives nothing near the sides
     both = [cv2.copyMakeBorder(image, 0, 0, reach, reach, cv2.BORDER_REPLICATE) for image in (left, right)]
-    matcher = cv2.StereoSGBM_create(
+    matcher = cv2.StereoSGBM.create(
         -reach,
         2 * reach,
         BLOCK,
-        *(cost * BLOCK**2 for cost in SMOOTH),
+        P1=SMOOTH[0] * BLOCK**2,
+        P2=SMOOTH[1] * BLOCK**2,
         disp12MaxDiff=AGREE,
         uniquenessRatio=5,
         speckleWindowSize=50,
@@ -71,7 +72,7 @@ def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
 
 
 def _grown(parallax: Tensor, height: int, width: int) -> Tensor:
-    """Nearest neighbours, so that what is unknown stays so and no parallax is invented between two."""
+    """Upsample by nearest neighbour, so that unknown stays unknown and no values are interpolated."""
     rows = (torch.arange(height, device=parallax.device) * parallax.shape[1]) // height
     columns = (torch.arange(width, device=parallax.device) * parallax.shape[2]) // width
     return parallax[:, rows][:, :, columns]

@@ -1,11 +1,11 @@
-"""How comfortable a pair would be: the parallax of every pixel as a histogram, what lies beyond comfort, and a picture of it per frame."""
+"""Measure the comfort of a stereo pair: parallax histogram, pixels beyond the limits, an overlay per frame."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
@@ -37,20 +37,22 @@ def load(options: StereoOptions, host: Host) -> ComfortOverlay:
 
 
 class Overlay:
-    """Counts parallax and draws it; ``tally`` holds the numbers of all frames that went through, ``worst`` the picture of the worst one.
+    """Counts parallax and draws it; ``tally`` holds the totals of all frames, ``worst`` the worst overlay.
 
-    A screen that is not known, such as ``none``, is a television.
+    An unknown screen, such as ``none``, counts as a television.
     """
 
-    nets: list = []
-
     def __init__(self, screen: str, device: torch.device):
+        self.nets: list[nn.Module] = []
         self.device, self.tally = device, Tally(SCREENS.get(screen, SCREENS["tv"]))
         self.worst: Tensor | None = None
         self._strain = (-1.0, -1.0)
 
     def seen(self, images: Tensor, parallax: Tensor, bars: Tensor) -> Tensor:
-        """Pictures ``[T, H, W, 3]`` of frames with parallax ``[T, H, W]`` (NaN: unknown) and ``[T, 2]`` pixels covered at the borders."""
+        """Return overlays ``[T, H, W, 3]`` for parallax ``[T, H, W]`` (NaN: unknown).
+
+        ``bars`` ``[T, 2]`` are the pixels covered at the borders.
+        """
         borders = (torch.stack([cut_off(frame.nan_to_num(0)) for frame in parallax]) - bars).clamp(min=0)
         pictures = tint(images.to(self.device), parallax, borders, self.tally.screen)
         for number, strain in enumerate(self.tally.add(parallax, borders)):
@@ -61,7 +63,7 @@ class Overlay:
 
 
 class ComfortOverlay(Overlay):
-    """Stereo's inputs and options, to pictures ``[T, H, W, 3]``; ``screen`` says for which one if not for that of the options."""
+    """Overlays ``[T, H, W, 3]`` of Stereo's inputs and options; ``screen`` replaces that of the options."""
 
     joint = False
 
@@ -91,9 +93,9 @@ class Tally:
         self.nearest, self.farthest = 0.0, 0.0  # percent
 
     def add(self, parallax: Tensor, borders: Tensor) -> list[tuple[float, float]]:
-        """Take in frames ``[T, H, W]`` of parallax (NaN: unknown) and ``[T, 2]`` of what the borders cut off, both in pixels.
+        """Count parallax ``[T, H, W]`` (NaN: unknown) and border violations ``[T, 2]``, both in pixels.
 
-        How straining each frame is: the share of its pixels beyond the limits, then its largest parallax.
+        Return each frame's strain: the fraction of pixels beyond the limits, then its largest parallax.
         """
         self.width = parallax.shape[2]
         return [self._add(frame * (100 / self.width), border) for frame, border in zip(parallax, borders)]
@@ -131,7 +133,10 @@ class Tally:
         }
 
     def figures(self) -> dict:
-        """Everything, ready for JSON. ``histogram`` holds each bin's lower end in every unit and its share of all pixels whose parallax is known."""
+        """Return all results for JSON.
+
+        ``histogram`` holds each bin's lower end in every unit and its share of all pixels with known parallax.
+        """
         shares = (self.histogram.double() / max(1, self.seen)).tolist()
         ends = (index * STEP - REACH for index in range(BINS))
         return {
@@ -153,23 +158,25 @@ class Tally:
         """The findings in a few lines for people."""
         found = self.figures()
         lines = [
-            f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, pixels, mm and degrees:"
+            f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, "
+            "pixels, mm and degrees:"
         ]
         for word, most, side in (("in front", "nearest", "front"), ("behind", "farthest", "behind")):
             lines.append(
-                f"{word}: up to {_said(found[most])}; comfortable up to {_said(found['limits'][side])}; "
+                f"{word}: up to {_format(found[most])}; comfortable up to {_format(found['limits'][side])}; "
                 f"beyond that {100 * found['beyond_limit'][side]:.2f} % of the pixels"
             )
         left, right = (100 * found["frames_cut_off"][side] for side in ("left", "right"))
         return "\n".join(
             [
                 *lines,
-                f"something in front is cut off by the left border in {left:.1f} % of the frames, by the right in {right:.1f} %",
+                f"something in front is cut off by the left border in {left:.1f} % of the frames, by the "
+                f"right in {right:.1f} %",
             ]
         )
 
 
-def _said(units: dict[str, float]) -> str:
+def _format(units: dict[str, float]) -> str:
     return "{percent:.2f} % ({pixels:.1f} px, {mm:.1f} mm, {degrees:.2f} degrees)".format(
         **{key: abs(value) for key, value in units.items()}
     )
@@ -188,7 +195,7 @@ def bins(percent: Tensor) -> Tensor:
 
 
 def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> Tensor:
-    """Gray frames, tinted where they stand out in front or lie behind, strongly beyond the limits; violated borders drawn in."""
+    """Return grey frames, tinted in front of and behind the screen, strongly beyond limits, with borders."""
     width = parallax.shape[2]
     made = images[..., :3].float().mean(-1, keepdim=True).repeat(1, 1, 1, 3)
     known = parallax.nan_to_num(0)
@@ -203,7 +210,7 @@ def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> T
 
 
 def plot(frame: Tensor, percent: Tensor, screen: Screen) -> None:
-    """Draw one frame's histogram into the bottom of its picture: far at the left, white lines at the screen's plane and both limits."""
+    """Draw a frame's histogram at its bottom, far at the left, with white lines at the screen and limits."""
     height, width = percent.shape
     rows = max(1, round(PLOT * height))
     known = percent[~percent.isnan()]

@@ -1,4 +1,4 @@
-"""How far apart the eyes see each pixel: from depth to parallax, with the screen's plane chosen and comfort kept."""
+"""Convert depth to parallax, with automatic convergence and comfort limits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STEEPEST = 0.375
 
 
 class Parallax:
-    """Signed parallax of one shot's pixels, chunk by chunk: positive in front of the screen, in pixels of the frame."""
+    """Signed parallax of one shot, chunk by chunk: positive in front of the screen, in frame pixels."""
 
     def __init__(self, options: StereoOptions, fps: float):
         self.options, self.plane = options, ScreenPlane(fps)
@@ -63,14 +63,14 @@ class Parallax:
 
 
 def ramp_share(options: StereoOptions) -> float:
-    """The width of the border's ramp as a share of the picture's: what is asked for, but no steeper than a surface bears."""
+    """Return the border ramp's width as a fraction of the frame's: as requested, unless too steep."""
     return max(options.border, options.divergence * max(SHARES[options.view]) * 1.5 / (2 * STEEPEST)) / 100
 
 
 class ScreenPlane:
-    """The depth to put on the screen: the middle of the scene's range, smoothed over time from the shot's first frame on.
+    """The zero-parallax depth: the middle of the scene's range, smoothed over time from the first frame on.
 
-    The middle keeps the largest parallax, before or behind the screen, as small as it can be.
+    The middle minimises the largest parallax in front of or behind the screen.
     """
 
     def __init__(self, fps: float):
@@ -78,7 +78,7 @@ class ScreenPlane:
         self.rate = 1 - math.exp(-1 / (fps * SECONDS))
 
     def follow(self, depth: Tensor) -> Tensor:
-        """Take in the next frame ``[H, W]``; the plane for it, a tensor of no dimensions."""
+        """Take the next frame ``[H, W]``; return its plane, a scalar tensor."""
         steps = [max(1, side // SAMPLES) for side in depth.shape]
         seen = depth[:: steps[0], :: steps[1]].flatten().sort().values
         far, near = (seen[round(share * (len(seen) - 1))] for share in (FAR, NEAR))

@@ -1,4 +1,4 @@
-"""Stretched background without its streaks: each invented pixel takes up something of those above and below it."""
+"""Reduce streaks in stretched background: blend each filled pixel with those above and below it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FADE = 4.0  # pixels from the gap's edge to the full mixture, so that no seam sh
 
 
 def soften(picture: Tensor, holes: Tensor, target: Tensor, away: Tensor) -> None:
-    """Mix the invented pixels ``target`` ``[N]`` (flat indices) of ``picture`` ``[T, H, W, C]`` in place, ``away`` pixels from the background.
+    """Blend the filled pixels ``target`` ``[N]`` (flat indices) of ``picture`` ``[T, H, W, C]`` in place.
 
-    Only other invented pixels, where ``holes`` ``[T, H, W, 1]`` is 1, are mixed in, and nearer rows count
-    more.
+    They are ``away`` pixels from the background. Only other filled pixels, where ``holes`` ``[T, H, W, 1]``
+    is 1, are blended in; nearer rows have more weight.
     """
     height, width, channels = picture.shape[1:]
     flat, marked = picture.view(-1, channels), holes.reshape(-1)

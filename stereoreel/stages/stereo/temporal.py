@@ -1,15 +1,15 @@
-"""Holes filled with what the film itself shows there: background that other frames of the shot reveal, moved to where it belongs.
+"""Fill holes with background that other frames of the shot reveal.
 
-A hole shows a point of the background that something nearer hides. The camera's motion, fitted to the optical
-flow as a function of place and depth, tells where that point lies in the frames around; where one of them
-shows something of the right depth there, and the background beside the hole looks the same in both, its
-colour is taken. The nearest frame in time wins; a hole that no frame shows stays as it was.
+A hole shows a background point that a nearer object hides. The camera's motion, fitted to the optical flow as
+a function of position and depth, gives that point's position in neighbouring frames. If one of them shows the
+right depth there, and the background next to the hole looks the same in both, its colour is used. The nearest
+frame in time wins; a hole that no frame reveals stays unchanged.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,42 +21,45 @@ from ...image.flow import flow, grayscale
 REACH = 12  # frames that are looked at, either way
 LOOKS = (1, 2, 3, 4, 6, 8, 10, 12)  # how far away; what is revealed stays so for a while
 DEPTH = 0.04  # by which a point's depth may differ from frame to frame
-COLOR = 0.06  # mean difference that the background beside a hole may show
+COLOR = 0.06  # mean difference that the background adjacent a hole may show
 # of the frames whose flow is estimated; pixels from sample to sample; of reweighting
 SIDE, GRID, ROUNDS = 640, 6, 8
 
 
 Gap = tuple[Tensor, Tensor, Tensor]
-"""Of one eye, ``[N]`` each: the flat indices of its holes, of the background beside them in the frame, and the columns of the frame
-at which the holes' own points lie, hidden."""
+"""Of one view, ``[N]`` each: the flat indices of its holes, those of the adjacent background in the frame, and
+the frame columns of the holes' own, hidden points."""
 
 
 @dataclass
 class Moment:
-    """A frame ``[H, W, C]`` with depth ``[h, w]`` and parallax ``[H, W]``, and the camera's motion that led to it from the frame before."""
+    """A frame ``[H, W, C]`` with depth ``[h, w]``, parallax ``[H, W]`` and the camera motion since the last."""
 
     image: Tensor
     depth: Tensor
-    parallax: Tensor | None
+    parallax: Tensor
     motion: Tensor | None = None
     luma: np.ndarray | None = None
 
 
 class TemporalFill:
-    """One shot's frames on their way through: each is made into eyes when ``REACH`` more have come, or at the end.
+    """A queue of one shot's frames: each is rendered after ``REACH`` more have come, or at the end.
 
     ``pair`` gives clip ``[2, 1, H, W, C]``, holes, and the gaps of each eye, for a frame and its parallax
     ``[1, H, W, ...]``.
     """
 
     def __init__(self, pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Gap]]]):
-        self.pair, self.line, self.done = pair, deque(), 0  # of the line's frames the first so many are done
+        self.pair = pair
+        self.line: deque[Moment] = deque()
+        self.done = 0  # this many frames at the start of the line are done
 
     def take(self, moment: Moment) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         moment.luma = grayscale(moment.image[None])[0]
         if self.line:
             before = self.line[-1]
-            moment.motion = camera(before.luma, moment.luma, before.depth).to(moment.image.device)
+            if before.luma is not None:
+                moment.motion = camera(before.luma, moment.luma, before.depth).to(moment.image.device)
             before.luma = None
         self.line.append(moment)
         if len(self.line) - self.done > REACH:
@@ -67,14 +70,15 @@ class TemporalFill:
             yield self.finish()
 
     def finish(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Both eyes of the oldest frame that is not done, ``[2, 1, H, W, C]``, and their holes, and its parallax."""
+        """Return both views ``[2, 1, H, W, C]``, holes and parallax of the oldest frame that is not done."""
         moment = self.line[self.done]
         parallax = moment.parallax[None]
         clip, holes, gaps = self.pair(moment.image[None], parallax)
         for picture, gap in zip(clip, gaps):
             if gap[0].numel():
                 fill(picture.view(-1, picture.shape[-1]), gap, self.line, self.done)
-        moment.parallax, moment.image = None, moment.image.half()  # from now on it only lends colours
+        # from now on only its colours are used
+        moment.parallax, moment.image = moment.parallax.new_empty(0), moment.image.half()
         self.done += 1
         if self.done > REACH:
             self.line.popleft()
@@ -83,17 +87,17 @@ class TemporalFill:
 
 
 def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
-    """Colour the holes of one eye's ``picture`` ``[H * W, C]`` from the frames around the ``at``-th of the line."""
+    """Fill the holes of one view's ``picture`` ``[H * W, C]`` from the frames around the ``at``-th of the line."""
     here, (target, source, column) = line[at], gap
     width = here.image.shape[1]
     row = torch.div(target, width, rounding_mode="floor").float()
-    beside = torch.stack([(source % width).float(), row], -1)
+    adjacent = torch.stack([(source % width).float(), row], -1)
     depth, color = (
-        sample_depth(here.depth, beside, here.image.shape),
+        sample_depth(here.depth, adjacent, here.image.shape),
         here.image.reshape(-1, here.image.shape[-1])[source].float(),
     )
-    # [2, N, 2]: the hole's point and the background beside it
-    points = torch.stack([torch.stack([column, row], -1), beside])
+    # [2, N, 2]: the hole's point and the background adjacent it
+    points = torch.stack([torch.stack([column, row], -1), adjacent])
     ways = {1: points, -1: points}
     for far in range(1, REACH + 1):
         for way in ways:
@@ -101,6 +105,7 @@ def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
             if not 0 <= place < len(line):
                 continue
             motion = line[place if way > 0 else place + 1].motion
+            assert motion is not None  # only the shot's first frame has none
             ways[way] = moved(ways[way], depth, motion) if way > 0 else returned(ways[way], depth, motion)
             if far in LOOKS and target.numel():
                 found, colors = look(line[place], ways[way], depth, color)
@@ -138,8 +143,8 @@ def sample(image: Tensor, points: Tensor) -> Tensor:
     return rows[0].lerp(rows[1], part[:, 1:])
 
 
-def sample_depth(depth: Tensor, points: Tensor, shape: torch.Size) -> Tensor:
-    """The nearest values ``[N]`` of a depth map ``[h, w]``, of any size, at points ``[N, 2]`` of a frame of that shape."""
+def sample_depth(depth: Tensor, points: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return the nearest values ``[N]`` of a depth map ``[h, w]`` at points ``[N, 2]`` of a frame of a shape."""
     scale = points.new_tensor([depth.shape[1] / shape[1], depth.shape[0] / shape[0]])
     limits = points.new_tensor([depth.shape[1] - 1, depth.shape[0] - 1])
     index = ((points + 0.5) * scale).floor().nan_to_num(0).clamp(min=0).minimum(limits).long()
@@ -147,7 +152,7 @@ def sample_depth(depth: Tensor, points: Tensor, shape: torch.Size) -> Tensor:
 
 
 def camera(first: np.ndarray, second: np.ndarray, depth: Tensor) -> Tensor:
-    """The motion between two lumas ``[H, W]``: ``[6, 2]`` for ``terms``; what moves by itself has little say in it."""
+    """Fit the camera motion between two lumas ``[H, W]``: ``[6, 2]`` for ``terms``, robust to moving objects."""
     height, width = first.shape
     found = flow(first, second, "medium", min(1.0, SIDE / max(height, width)))
     step = max(1, round(GRID * max(height, width) / SIDE))
@@ -170,7 +175,10 @@ def camera(first: np.ndarray, second: np.ndarray, depth: Tensor) -> Tensor:
 
 
 def terms(points: Tensor, depth: Tensor) -> Tensor:
-    """``[..., 6]``: what the motion of a point is linear in: turning and zooming move all depths alike, travelling moves near ones more."""
+    """Return the linear terms ``[..., 6]`` of a point's motion.
+
+    Turning and zooming move all depths alike, travelling moves near ones more.
+    """
     flat = torch.stack([torch.ones_like(points[..., 0]), points[..., 0], points[..., 1]], -1)
     return torch.cat([flat, flat * depth[..., None]], -1)
 

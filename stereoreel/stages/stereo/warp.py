@@ -1,9 +1,8 @@
-"""The picture another eye sees: every source pixel moves along its row by its parallax, near ones cover far ones.
+"""Render another view: every source pixel moves along its row by its parallax, near ones cover far ones.
 
-Rows are independent of each other, so any number of them (of one frame or of many) is worked on at a time
-with the same result. For the right eye near pixels move to the left. The left eye is the same in a mirror:
-its columns are counted from the right end, and what is said here of left and right changes places, so that
-mirrored frames give mirrored bits.
+Rows are independent, so any number of them (of one frame or of many) is processed at a time with the same
+result. For the right view near pixels move to the left. The left view is mirrored: its columns are counted
+from the right end, and left and right in these comments are exchanged, so mirrored frames give mirrored bits.
 """
 
 from __future__ import annotations
@@ -43,7 +42,11 @@ class Eye(NamedTuple):
 
     def rows(self, start: int, stop: int) -> Eye:
         return self._replace(
-            **{name: part[start:stop] for name, part in self._asdict().items() if isinstance(part, Tensor)}
+            image=self.image[start:stop],
+            parallax=self.parallax[start:stop],
+            picture=self.picture[start:stop],
+            holes=self.holes[start:stop],
+            source=None if self.source is None else self.source[start:stop],
         )
 
 
@@ -51,7 +54,8 @@ class Scratch:
     """Memory that each band uses again: fresh pages from the system would cost as much as the arithmetic."""
 
     def __init__(self, pixels: int, like: Tensor):
-        self.pixels, self.device, self.kept = pixels, like.device, {}
+        self.pixels, self.device = pixels, like.device
+        self.kept: dict[str, Tensor] = {}
         self.free = empty(like, pixels * BYTES + 64 * BYTES, dtype=torch.uint8)
 
     def __call__(self, name: str, height: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -78,7 +82,7 @@ def move(eyes: list[Eye]) -> None:
 
 
 def compiled() -> Callable[[list[Eye]], None] | None:
-    """``move_rows`` as machine code, for float32 on the CPU, where numba is installed and ``STEREOREEL_NUMBA`` is not 0."""
+    """Return compiled ``move_rows`` for float32 on the CPU, if numba is there and STEREOREEL_NUMBA not 0."""
     return None if os.environ.get("STEREOREEL_NUMBA") == "0" else _compiled()
 
 
@@ -90,7 +94,7 @@ def _compiled() -> Callable[[list[Eye]], None] | None:
     # not there, not for this numpy, or without the library that it is made for
     except (ImportError, OSError):
         return None
-    if numba.config.DISABLE_JIT:
+    if getattr(numba.config, "DISABLE_JIT", False):
         return None
     from .compiled import move_rows as compiled_rows
 
@@ -100,7 +104,7 @@ def _compiled() -> Callable[[list[Eye]], None] | None:
 
 
 def move_rows(bands: list[Eye], wait: bool = True) -> None:
-    """The bands one after the other, the first of which is the largest; with ``wait`` off, nothing is asked of the device."""
+    """Warp the bands in order, the first being the largest; with ``wait`` off, never synchronise."""
     scratch = Scratch(bands[0].holes.shape[0] * (bands[0].holes.shape[1] + 3), bands[0].image)
     fill, blend = (fill_listed, blend_channels) if wait else (fill_scanned, blend_pixels)
     for eye in bands:
@@ -122,7 +126,7 @@ def move_rows(bands: list[Eye], wait: bool = True) -> None:
 
 
 def visible_source(position: Tensor, column: Tensor, left: bool, scratch: Scratch) -> Tensor:
-    """The column ``[N, W]`` (int32, counted from the eye's end) of the source pixel that shows at each target pixel, or -1 where none does.
+    """Return the column ``[N, W]`` (int32, from the view's end) of the source visible at each target, or -1.
 
     ``position`` is where each source pixel lands. A pixel covers the target from half-way to its left
     neighbour to half-way to its right one when these lie on the same surface, else half a pixel; so surfaces
@@ -162,13 +166,14 @@ def visible_source(position: Tensor, column: Tensor, left: bool, scratch: Scratc
 def neighbour(
     source: Tensor, position: Tensor, column: Tensor, left: bool, scratch: Scratch
 ) -> tuple[Tensor, Tensor]:
-    """The second source pixel to blend with and its weight ``[N, W]``: the target's exact place between two pixels of one surface.
+    """Return the second source pixel to blend with and its weight ``[N, W]``, by the target's exact position.
 
-    A flat index beyond a row's end meets the next row's pixel, which lies too far away to be on the same
+    A flat index beyond a row's end meets the next row's pixel, which is too far away to be on the same
     surface: weight 0.
     """
-    landed, rest, side, stretch = (scratch(name, *position.shape) for name in "abcd")
-    other = scratch("other", *position.shape, torch.int32)
+    height, width = position.shape
+    landed, rest, side, stretch = (scratch(name, height, width) for name in "abcd")
+    other = scratch("other", height, width, torch.int32)
     torch.index_select(position.view(-1), 0, source.view(-1), out=landed.view(-1))
     torch.sub(column, landed, out=rest)
     torch.copysign(column.new_ones(()), rest, out=side)

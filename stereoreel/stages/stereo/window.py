@@ -1,4 +1,4 @@
-"""A floating window: black bars that bring the picture's side borders forward to what they cut off, so that nothing floats in mid-air.
+"""A floating window: black bars that bring the frame's side borders forward to the objects they cut off.
 
 An object in front of the screen that a border cuts off contradicts itself: the border, behind it, seems to
 cover it. With a bar at the left side of the left eye, or the right side of the right eye, the border stands
@@ -25,7 +25,7 @@ class FloatingWindow:
         self.rate = 1 - math.exp(-1 / (fps * SECONDS))
 
     def __call__(self, parallax: Tensor) -> Tensor:
-        """Pixels ``[T, 2]`` to cover at the left and the right border, for parallax ``[T, H, W]`` (positive in front)."""
+        """Return pixels ``[T, 2]`` to cover at the left and right borders, for parallax ``[T, H, W]``."""
         return torch.stack([self.follow(frame) for frame in parallax])
 
     def follow(self, parallax: Tensor) -> Tensor:
@@ -35,7 +35,7 @@ class FloatingWindow:
 
 
 def cut_off(parallax: Tensor) -> Tensor:
-    """How far in front of the screen the pixels ``[H, W]`` that touch the left and the right border are, in pixels ``[2]``; at least 0."""
+    """Return the parallax ``[2]``, at least 0, in front of the screen at the left and right borders."""
     reach = max(1, round(REACH * parallax.shape[1]))
     sides = [side.flatten().sort().values for side in (parallax[:, :reach], parallax[:, -reach:])]
     return torch.stack([side[round(NEAREST * (len(side) - 1))] for side in sides]).clamp(min=0)

@@ -275,7 +275,7 @@ def test_a_folder_of_something_else_is_refused(host):
     ):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "config.json").write_text("{", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+    with pytest.raises(ValueError, match=r"config\.json is corrupt"):
         catalog.load("depth", "midas/model.safetensors", host)
 
 
