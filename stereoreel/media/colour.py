@@ -1,6 +1,6 @@
-"""What a file's colour tags mean, and the words swscale wants for them, in both directions.
+"""Colour tags of files, and the swscale arguments that correspond to them, for decoding and encoding.
 
-A wrong matrix shifts colours by up to 24 of 255, so no conversion is ever left to a default.
+A wrong matrix shifts colours by up to 24 of 255, so every conversion names its matrix.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
 BT601_525, BT601_625 = Color(6, 6, 6), Color(5, 6, 6)
 
 LIMITED, FULL = 1, 2  # AVColorRange
-UNSPECIFIED = 2  # primaries, transfer and matrix of H.273: the writer did not say
-HD_LINES, HD_WIDTH = 720, 1280  # an untagged picture this large is BT.709
+UNSPECIFIED = 2  # primaries, transfer and matrix of H.273 that the writer left out
+HD_LINES, HD_WIDTH = 720, 1280  # an untagged frame this large is BT.709
 
 SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # matrix of H.273 -> swscale's colour space
 MATRIX_OF_PRIMARIES = {1: 1, 4: 4, 5: 6, 6: 6, 7: 7, 9: 9}
 PRIMARIES_OF_MATRIX = {1: 1, 4: 4, 5: 5, 6: 6, 7: 7, 9: 9, 10: 9}
 TRANSFER_OF_MATRIX = {1: 1, 4: 6, 5: 6, 6: 6, 7: 7, 9: 14, 10: 14}
 
-# Bicubic, exact rounding, chroma at full width: swscale's default path is off by 3 of 255 and repeats chroma
-# samples.
-# Numbers of SwsFlags, because older PyAV has no names for the last two.
+# Bicubic, exact rounding, chroma at full width. swscale's default path is off by 3 of 255 and repeats chroma
+# samples. These are numbers of SwsFlags because older PyAV has no names for the last two.
 PRECISE = 4 | 0x40000 | 0x2000
 THUMBNAIL = 32  # area averaging
 
-KNOWS_2020 = 18  # the first PyAV that hands swscale the BT.2020 matrix
+KNOWS_2020 = 18  # the first PyAV that passes the BT.2020 matrix to swscale
 
 RGB_8, RGB_16 = "gbrp", "gbrp16le"  # planar: swscale's exact path to packed RGB is twice as slow
 
 
 def resolve(primaries: int, transfer: int, matrix: int, width: int, height: int, rgb: bool = False) -> Color:
-    """A complete ``Color`` from a file's tags (2: unspecified), its coded size and whether its pixels are RGB already.
+    """Return a complete ``Color`` from a file's tags (2: unspecified), coded size and pixel type.
 
-    What is not tagged follows from what is; with no tag at all, 720 lines (or 1280 columns, the film formats)
-    and more mean BT.709, fewer BT.601. RGB pixels get the matrix that YUV made of them should have.
+    Missing tags are derived from those present. Without any tag, a height of 720 pixels or more (or a width
+    of 1280 or more, the film formats) means BT.709, less means BT.601. RGB pixels get the matrix that YUV
+    converted from them should have.
     """
     guess = (
         BT709
@@ -67,7 +67,7 @@ def to_rgb(color: Color, full_range: bool) -> dict[str, int]:
 
 
 def to_gray(color: Color, full_range: bool) -> dict[str, int]:
-    """Arguments of ``VideoReformatter.reformat`` for small grey pictures."""
+    """Arguments of ``VideoReformatter.reformat`` for small grey frames."""
     return {
         **to_rgb(color, full_range),
         "dst_colorspace": SWSCALE_MATRIX[color.matrix],
@@ -90,25 +90,35 @@ def from_rgb(color: Color, full_range: bool = False) -> dict[str, int]:
 def _known(matrix: int) -> int:
     if matrix == 9 and int(av.__version__.split(".")[0]) < KNOWS_2020:
         warnings.warn(
-            f"PyAV {av.__version__} takes BT.2020 for BT.601, which shifts colours; install PyAV {KNOWS_2020} or newer.",
+            f"PyAV {av.__version__} treats BT.2020 as BT.601, which shifts colours. "
+            f"Install PyAV {KNOWS_2020} or newer.",
             stacklevel=3,
         )
     return matrix
 
 
 def _another(matrix: int) -> int:
-    """A matrix for the side that is RGB, where none is used: PyAV before 18 ignores the ranges when both sides name the same."""
+    """Return a matrix for the RGB side, which does not use it.
+
+    It differs from ``matrix`` because PyAV before 18 ignores the ranges if both sides name the same one.
+    """
     return 1 if matrix != 1 else 5
 
 
 def white_of_16_bits(bit_depth: int, full_range: bool) -> int:
-    """The code that swscale writes for white into 16-bit RGB, and takes for white: it shifts a source's bits up and fills none in."""
+    """Return the code of white in swscale's 16-bit RGB, for reading and writing.
+
+    swscale shifts a source's bits up and leaves the low bits zero.
+    """
     bits = min(bit_depth, 16) if full_range else 8
     return ((1 << bits) - 1) << (16 - bits)
 
 
 def tag(target, color: Color, full_range: bool = False) -> None:
-    """Write the tags on a frame or on an encoder's codec context; both need them (frames take them from PyAV 17 on)."""
+    """Write the tags on a frame or on an encoder's codec context.
+
+    Both need them. Frames accept them from PyAV 17 on.
+    """
     if not hasattr(target, "color_trc"):
         return
     target.color_primaries, target.color_trc, target.colorspace = (

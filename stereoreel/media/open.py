@@ -1,4 +1,4 @@
-"""Opening a video: the options of Extract, and what they make of a file or of a clip."""
+"""Open a video file, or apply the options of Extract Video to an existing clip."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ class ExtractOptions(Options):
 
     video: str = option(
         SAMPLE,
-        "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of "
-        "four seconds, with sound.",
+        "The video to open, from ComfyUI's input folder. sample is a rendered clip of four seconds with "
+        "audio, included in the pack.",
     )
-    start: float = option(0.0, "Where to begin, in seconds.", low=0.0, high=1e6, step=0.001)
-    duration: float = option(0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001)
+    start: float = option(0.0, "Start time, in seconds.", low=0.0, high=1e6, step=0.001)
+    duration: float = option(
+        0.0, "Duration in seconds; 0 takes everything up to the end.", low=0.0, high=1e6, step=0.001
+    )
     max_side: int = option(
         0,
-        "Shrink frames until the longer side has at most this many pixels; 0 keeps the size.",
+        "Downscale frames so that the longer side has at most this many pixels; 0 keeps the size.",
         low=0,
         high=16384,
         step=2,
     )
-    cuts: bool = option(
-        True, "Look through the video for cuts first, so that nothing is blended or smoothed across them."
-    )
+    cuts: bool = option(True, "Detect cuts first, so that no stage blends or smooths frames across them.")
     sensitivity: float = option(
         0.5,
-        "How readily a change counts as a cut in a file: higher finds more.",
+        "Sensitivity of the cut detection in a file: higher finds more cuts.",
         low=0.0,
         high=1.0,
         step=0.05,
@@ -55,9 +55,10 @@ def open_file(
     look: bool = True,
     files: FileCache | None = None,
 ) -> Clip:
-    """A file as a clip, as the options ask.
+    """Open a file as a clip, with these options.
 
-    ``tick`` hears of the search for cuts, which ``look`` off leaves out. ``files`` remembers what is found.
+    ``tick`` receives the progress of the cut detection, which ``look=False`` skips. ``files`` caches the
+    results.
     """
     from .read.decode import FileSource
 
@@ -72,7 +73,10 @@ def open_file(
 def from_clip(
     clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True
 ) -> Clip:
-    """The options applied to a clip that exists already; a whole file is opened anew, so that only the part asked for is searched for cuts."""
+    """Apply the options to an existing clip.
+
+    A clip that is a complete file is opened again, so that only the selected part is searched for cuts.
+    """
     from .read.decode import FileSource
 
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
@@ -83,7 +87,8 @@ def from_clip(
         clip = apply(Trim(frame_at(info, options.start), stop, name), clip)["clip"]
         if not clip.info.frames:
             raise ValueError(
-                f"{name}: nothing is left between {options.start} s and the end of a clip of {float(info.duration):.2f} s."
+                f"{name}: the clip is {float(info.duration):.2f} s long, so no frame is left after "
+                f"{options.start} s. Set an earlier start."
             )
     if options.max_side and max(info.width, info.height) > options.max_side:
         clip = apply(Fit(options.max_side, name), clip)["clip"]

@@ -168,7 +168,7 @@ def outcome(mutant: Mutant, folder: Path, logged: Logged) -> tuple[str, str]:
             found, words = "sentence", str(error)
             builtin = type(error).__module__ == "builtins" and not isinstance(error, UnicodeError)
             named = (
-                mutant.path.name in words or "cannot hold frames of" in words
+                mutant.path.name in words or "does not support frames of" in words
             )  # the latter is about the file to write
             if not builtin or not plain(words) or not named:
                 return "worse", f"{type(error).__name__}: {words}\n{traceback.format_exc()}"

@@ -400,7 +400,7 @@ def test_audio_only_and_empty_windows_are_refused(tmp_path):
         container.mux(stream.encode(frame))
     with pytest.raises(ValueError, match="only audio"):
         FileSource(tmp_path / "a.wav")
-    with pytest.raises(ValueError, match="start earlier"):
+    with pytest.raises(ValueError, match="Set an earlier start"):
         FileSource(write_video(tmp_path / "a.mp4", ramp(5)), start=3)
 
 

@@ -105,8 +105,8 @@ def test_without_a_card_the_software_encodes_and_a_line_says_so(tmp_path, caplog
             tmp_path, gray(5, 64, 64), format=name, hardware=True, audio=Samples(gray(1)[0, :1, :, 0], 8000)
         )
     (told,) = (record.getMessage() for record in caplog.records)
-    assert told.startswith(f"No graphics card here encodes {name} (") and told.endswith(
-        f"); {presets()[name].codec} does."
+    assert told.startswith(f"No hardware encoder for {name} (") and told.endswith(
+        f"); using {presets()[name].codec}."
     )
     assert "\n" not in told
     assert all(f"{entry.codec}: " in told for entry in presets()[name].hardware)
@@ -139,7 +139,7 @@ def test_the_first_encoder_that_opens_is_taken(tmp_path, caplog, card):
     assert codec_options(INFO, settings(hardware=True), entry) == {"qmin": "20", "qmax": "20"}
     with caplog.at_level(logging.INFO):
         path = encode(tmp_path, gray(10), hardware=True, audio=Samples(gray(1)[0, :1, :, 0], 8000))
-    assert [record.getMessage() for record in caplog.records] == ["libx264 encodes."]
+    assert [record.getMessage() for record in caplog.records] == ["Encoding with libx264."]
     facts, frames = read(path)
     assert [round((float(frame.mean()) * 255 - 8) / 2) for frame in frames] == list(range(10))
     assert facts["color"] == facts["frame_color"] == (1, 1, 1, 1) and packets(path)[0]

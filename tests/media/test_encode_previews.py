@@ -201,7 +201,7 @@ def test_rgbd_keeps_the_sound_and_says_what_it_lacks(tmp_path, host, tensor_clip
     clip = tensor_clip(torch.rand(7, 48, 64, 3))
     clip.maker.info = clip.info.replace(audio=Soundtrack(source))
     path = tmp_path / "film.mp4"
-    with pytest.raises(ValueError, match="rgbd shows the depth beside the picture; connect one"):
+    with pytest.raises(ValueError, match=r"rgbd shows depth next to the frame\. Connect a depth"):
         write(RenderRequest(clip, path, settings(layout="rgbd")), host)
     assert not path.exists()
     write(

@@ -122,8 +122,8 @@ def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
 @pytest.mark.parametrize(
     "given, said",
     [
-        ({"format": "prores"}, "prores cannot be made to a size; choose one of h264, hevc, av1"),
-        ({"format": "gif"}, "gif cannot be made to a size"),
+        ({"format": "prores"}, r"prores does not support a target size\. Choose one of h264, hevc, av1"),
+        ({"format": "gif"}, "gif does not support a target size"),
         ({"size_mb": 0.001}, "set size_mb to 0.006 or more"),
     ],
 )
@@ -132,7 +132,7 @@ def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path, host, film, 
     with pytest.raises(ValueError, match=said):
         hearing = Hearing(chunk=lambda _: pytest.fail("a frame was computed"))
         write(RenderRequest(film, tmp_path / f"film{extension(chosen)}", chosen), host, hearing)
-    with pytest.raises(ValueError, match="hevc cannot hold frames of 16 x 16"):
+    with pytest.raises(ValueError, match="hevc does not support frames of 16 x 16"):
         info = ClipInfo(16, 16, Fraction(25), 10)
         SizedWriter(
             tmp_path / "film.mp4", info, settings(format="hevc", size_mb=1), tick=lambda *_: None

@@ -1,4 +1,4 @@
-"""Red-cyan pictures: two eyes mixed so that coloured glasses part them again."""
+"""Red-cyan anaglyphs: left and right views mixed so that coloured glasses separate them again."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DUBOIS = (
     ((-0.011, -0.032, -0.007), (0.377, 0.761, 0.009), (-0.026, -0.093, 1.234)),
 )
 
-# The classic mixtures of numbers as they are stored; gray is the luma of BT.601.
+# The classic mixtures, of stored (non-linear) values; grey is the luma of BT.601.
 LUMA, NOTHING, RED, GREEN, BLUE = (0.299, 0.587, 0.114), (0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1)
 COLOR = ((RED, NOTHING, NOTHING), (NOTHING, GREEN, BLUE))
 HALF_COLOR = ((LUMA, NOTHING, NOTHING), (NOTHING, GREEN, BLUE))
@@ -29,18 +29,21 @@ BAND = 1 << 16  # pixels at a time on the CPU, for a core's cache
 
 
 def dubois(left: Tensor, right: Tensor) -> Tensor:
-    """The picture ``[T, H, W, 3]`` of two eyes ``[T, H, W, C]``, mixed in linear light (sRGB curve)."""
+    """Return the anaglyph ``[T, H, W, 3]`` of two views ``[T, H, W, C]``, mixed in linear light (sRGB)."""
     stored = torch.linspace(0, 1, LEVELS, dtype=torch.float64, device="cpu")
     return _mixed(left, right, DUBOIS, [curve(stored).float().to(left.device) for curve in (_linear, _srgb)])
 
 
 def mix(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix]) -> Tensor:
-    """The sum ``[T, H, W, 3]`` of each eye's colours times its matrix; one channel counts as gray, a fourth is left out."""
+    """Return the sum ``[T, H, W, 3]`` of each view's colours times its matrix.
+
+    A single channel counts as grey, a fourth is ignored.
+    """
     return _mixed(left, right, matrices, [])
 
 
 def _mixed(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix], tables: list[Tensor]) -> Tensor:
-    """``mix``, with the curves of ``tables`` before and after it."""
+    """Apply ``mix``, with the curves of ``tables`` before and after it."""
     picture = empty(left, *left.shape[:-1], 3, dtype=torch.float32)
     # [3, 6]
     weights = torch.tensor(matrices, dtype=torch.float32, device=left.device).movedim(0, 1).flatten(1)
@@ -63,7 +66,7 @@ def _mixed(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix], tables:
 def _mix_band(
     eyes: list[Tensor], weights: Tensor, tables: list[Tensor], light: Tensor, index: Tensor, picture: Tensor
 ) -> None:
-    """Channel by channel, each read and written in order; ``light`` and ``index`` ``[9, n]`` are memory to work in."""
+    """Mix channel by channel, in memory order; ``light`` and ``index`` ``[9, n]`` are scratch buffers."""
     for plane, place, color in zip(light, index, (color for eye in eyes for color in eye.unbind(1))):
         plane.copy_(color)
         if tables:
@@ -76,7 +79,7 @@ def _mix_band(
 
 
 def _look_up(table: Tensor, plane: Tensor, index: Tensor) -> None:
-    """Replace the values of ``plane``, taken as 0..1, by those of ``table``; what is not a number becomes the first."""
+    """Replace the values of ``plane`` (0..1) by those of ``table``; NaN becomes the first entry."""
     index.copy_(plane.clamp_(0, 1).mul_(LEVELS - 1).add_(0.5)).clamp_(min=0)
     torch.index_select(table, 0, index, out=plane)
 

@@ -1,4 +1,4 @@
-"""The boxes that MP4 and MOV files are made of (QuickTime calls them atoms): found, made, and moved within a file."""
+"""Find, make and move the boxes that MP4 and MOV files consist of (QuickTime calls them atoms)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BLOCK = 8 << 20  # bytes moved at a time
 
 
 class Box(NamedTuple):
-    """A box's name, where it begins, where its body begins, and where it ends."""
+    """A box's name, and the offsets of its start, its body and its end."""
 
     kind: bytes
     start: int
@@ -20,14 +20,14 @@ class Box(NamedTuple):
 
 
 def make(kind: bytes, body: bytes) -> bytes:
-    """A box of this name around ``body``."""
+    """Return a box of this name around ``body``."""
     if len(body) + 8 < 2**32:
         return struct.pack(">I4s", len(body) + 8, kind) + body
     return struct.pack(">I4sQ", 1, kind, len(body) + 16) + body
 
 
 def boxes(data: bytes) -> Iterator[Box]:
-    """The boxes that ``data`` is made of; QuickTime may close such a list with a zero, which is none."""
+    """Yield the boxes of ``data``; a terminating zero, which QuickTime may write, is not one."""
     at = 0
     while data[at : at + 4] != bytes(4) and (box := _header(data[at : at + 16], at, len(data))):
         yield box
@@ -35,13 +35,14 @@ def boxes(data: bytes) -> Iterator[Box]:
 
 
 def bodies(data: bytes) -> dict[bytes, bytes]:
-    """What stands in each box of ``data``, by name."""
+    """Return the body of each box of ``data``, by name."""
     return {box.kind: data[box.body : box.stop] for box in boxes(data)}
 
 
 def scan(file: BinaryIO) -> list[Box]:
-    """The boxes of a file's first level, by their headers alone; what follows nonsense is left out."""
-    end, found = file.seek(0, os.SEEK_END), []
+    """Return a file's top-level boxes by reading only headers; stop at an invalid one."""
+    found: list[Box] = []
+    end = file.seek(0, os.SEEK_END)
     while file.seek(found[-1].stop if found else 0) < end and (
         box := _header(file.read(16), found[-1].stop if found else 0, end)
     ):
@@ -50,13 +51,13 @@ def scan(file: BinaryIO) -> list[Box]:
 
 
 def read(file: BinaryIO, box: Box) -> bytes:
-    """A box's body."""
+    """Return a box's body."""
     file.seek(box.body)
     return file.read(box.stop - box.body)
 
 
 def move(file: BinaryIO, start: int, stop: int, to: int) -> None:
-    """Copy the bytes from ``start`` to ``stop`` to another place, which may overlap theirs."""
+    """Copy the bytes from ``start`` to ``stop`` to offset ``to``; the ranges may overlap."""
     starts = range(start, stop, BLOCK)
     for at in starts if to < start else reversed(starts):
         file.seek(at)

@@ -1,8 +1,8 @@
-"""What an MP4 or MOV file says of its two eyes: the boxes ``st3d`` and ``sv3d``, for which PyAV has no words.
+"""Stereo metadata of MP4 and MOV files: the boxes ``st3d`` and ``sv3d``, which PyAV does not support.
 
-Google's Spherical Video V2 defines both. They go into the description of the video's samples, inside the
-file's index (``moov``), so that the index grows; it is put before the frames, where a film plays while it
-loads, and the places of the frames in it are mended. Only the index is ever in memory.
+Google's Spherical Video V2 defines both. They go into the sample description of the video, inside the file's
+index (``moov``), which grows. The index is put before the frames, so that a film plays while it loads, and
+the frame offsets in it are corrected. Only the index is held in memory.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from .atoms import Box, bodies, boxes, make, move, read, scan
 ARRANGEMENTS = ("mono", "top_bottom", "left_right")  # the numbers of st3d
 PARENTS = (b"trak", b"mdia", b"minf", b"stbl")
 ENTRY = 78  # bytes of a visual sample entry before the boxes inside it
-# cut off above, below, left, right: a quarter of the sphere on either side
+# cropped at the top, bottom, left and right: a quarter of the sphere on either side
 HALF = struct.pack(">4I", 0, 0, 0x40000000, 0x40000000)
 
 
 class Stereo(NamedTuple):
-    """How a file's eyes are arranged (one of ``ARRANGEMENTS``), and whether they are half spheres, as VR180 wants them."""
+    """How a file's views are arranged (one of ``ARRANGEMENTS``), and whether they are VR180 half spheres."""
 
     arrangement: str
     vr180: bool = False
 
 
 def write_stereo(path: str | os.PathLike, stereo: Stereo) -> None:
-    """Put the boxes into a finished file, instead of any that were there; its index comes first afterwards.
+    """Write the boxes into a finished file, replacing existing ones, and move its index to the front.
 
-    An interruption leaves the file useless, so this is for a file that has not got its name yet. ValueError
-    where it is no MP4 or MOV file, or one in fragments.
+    An interruption leaves the file corrupt, so use it on a file that does not have its final name yet. Raise
+    ValueError if it is not an MP4 or MOV file, or is fragmented.
     """
     with open(path, "rb+") as file:
         found = scan(file)
@@ -44,7 +44,7 @@ def write_stereo(path: str | os.PathLike, stereo: Stereo) -> None:
         new = marked(index, read(file, index), stereo, first)
         grown = len(new) - (index.stop - index.start)
         moves = [(index.stop, found[-1].stop, index.stop + grown), (first, index.start, first + len(new))]
-        # so that neither overwrites what the other has yet to take
+        # in the order in which neither overwrites bytes that the other still has to copy
         for one in moves if grown >= 0 else reversed(moves):
             move(file, *one)
         file.seek(first)
@@ -53,7 +53,7 @@ def write_stereo(path: str | os.PathLike, stereo: Stereo) -> None:
 
 
 def read_stereo(path: str | os.PathLike) -> Stereo | None:
-    """What the boxes of an MP4 or MOV file say; None where there are none, or it is another kind of file."""
+    """Read the boxes of an MP4 or MOV file; None if there are none, or for another type of file."""
     with open(path, "rb") as file:
         index = next((box for box in scan(file) if box.kind == b"moov"), None)
         data = read(file, index) if index else b""
@@ -67,35 +67,35 @@ def read_stereo(path: str | os.PathLike) -> Stereo | None:
 
 
 def stereo_boxes(stereo: Stereo) -> bytes:
-    """The boxes themselves."""
+    """Return the encoded boxes."""
     made = make(b"st3d", bytes(4) + bytes([ARRANGEMENTS.index(stereo.arrangement)]))
     if stereo.vr180:
-        # not turned; equirectangular
+        # no rotation; equirectangular
         projection = make(b"prhd", bytes(4 + 12)) + make(b"equi", bytes(4) + HALF)
         made += make(b"sv3d", make(b"svhd", bytes(4) + b"StereoReel\0") + make(b"proj", projection))
     return made
 
 
 def marked(index: Box, body: bytes, stereo: Stereo, first: int) -> bytes:
-    """A file's index, whole, with the boxes in it and the places that are right once it stands at ``first`` and not where it is."""
+    """Return a file's complete index with the boxes, and with the offsets for its new position ``first``."""
     old = index.stop - index.start
-    # no index is longer, even with places of 64 bits
+    # an upper bound of its length, even with 64-bit offsets
     bound = _Places(first, index.start, old, 2 * old + 1024)
     size = len(make(b"moov", _mended(body, stereo, bound, bound)))
     return make(b"moov", _mended(body, stereo, bound._replace(new=size), bound))
 
 
 class _Places(NamedTuple):
-    """Where everything goes when an index of ``old`` bytes at ``index`` becomes one of ``new`` bytes at ``first``."""
+    """Offsets when an index of ``old`` bytes at ``source`` becomes one of ``new`` bytes at ``first``."""
 
     first: int
-    index: int
+    source: int
     old: int
     new: int
 
     def moved(self, places: np.ndarray) -> np.ndarray:
         return (
-            places + np.where(places >= self.first, self.new, 0) - np.where(places > self.index, self.old, 0)
+            places + np.where(places >= self.first, self.new, 0) - np.where(places > self.source, self.old, 0)
         )
 
 
@@ -103,13 +103,14 @@ def _index(found: list[Box], name: str) -> Box:
     indices = [box for box in found if box.kind == b"moov"]
     if len(indices) != 1 or any(box.kind == b"moof" for box in found):
         raise ValueError(
-            f"{name} is no MP4 or MOV file in one piece; only such files can be marked as stereoscopic."
+            f"{name} is not an unfragmented MP4 or MOV file, and only those can be marked as stereoscopic. "
+            "Convert it first."
         )
     return indices[0]
 
 
 def _entries(data: bytes, video: bool = False) -> Iterator[bytes]:
-    """The descriptions of video samples below an index or a part of it."""
+    """Yield the video sample descriptions in an index or a part of it."""
     for box in boxes(data):
         body = data[box.body : box.stop]
         if box.kind in PARENTS:
@@ -123,11 +124,12 @@ def _is_video(box: Box, body: bytes) -> bool:
 
 
 def _mended(data: bytes, stereo: Stereo, places: _Places, bound: _Places, video: bool = False) -> bytes:
-    """An index, or the body of a box in it, with the new boxes and with the frames where they will be.
+    """Return an index, or the body of a box in it, with the new boxes and the new frame offsets.
 
-    Places are 64 bits wide where those of ``bound`` need it.
+    Offsets are 64 bits wide if those of ``bound`` need it.
     """
-    parts, done = [], 0
+    parts: list[bytes] = []
+    done = 0
     for box in boxes(data):
         body, done = data[box.body : box.stop], box.stop
         if box.kind in PARENTS:
@@ -142,7 +144,7 @@ def _mended(data: bytes, stereo: Stereo, places: _Places, bound: _Places, video:
 
 
 def _marked(data: bytes, stereo: Stereo) -> Iterator[bytes]:
-    """Descriptions of video samples, each with the new boxes as its last ones."""
+    """Yield video sample descriptions, each with the new boxes at its end."""
     for entry in boxes(data):
         body = data[entry.body : entry.stop]
         inside = body[ENTRY:]
@@ -153,7 +155,7 @@ def _marked(data: bytes, stereo: Stereo) -> Iterator[bytes]:
 
 
 def _moved(kind: bytes, body: bytes, places: _Places, bound: _Places) -> bytes:
-    """The box that says where a track's frames are."""
+    """Return the box with the new offsets of a track's frames."""
     old = np.frombuffer(body, ">u4" if kind == b"stco" else ">u8", offset=8).astype(np.int64)
     wide = kind == b"co64" or (len(old) and bound.moved(old).max() >= 2**32)
     return make(

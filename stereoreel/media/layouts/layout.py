@@ -1,4 +1,8 @@
-"""How two eyes share one frame: side by side, top and bottom, red-cyan, interlaced, on half spheres, in turn, or one alone beside its depth."""
+"""Pack left and right views into one frame.
+
+Layouts: side by side, top and bottom, red-cyan, interlaced, half spheres, alternating, or one view next to
+its depth.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from ...image.resize import resize
 from .anaglyph import COLOR, GRAY, HALF_COLOR, dubois, mix
 from .vr180 import FIELD, half_sphere, sphere_side
 
-# What the end of a file's name tells players. Saved graphs hold these names, and the canvas their order.
+# File name suffixes that players read. Saved graphs hold the layouts' names, and the canvas their order.
 FILE_TAGS = {
     "full_sbs": "_LRF_Full_SBS",
     "half_sbs": "_LR",
@@ -36,31 +40,32 @@ FILE_TAGS = {
     "mv_hevc": "_MV-HEVC",
 }
 LAYOUTS = tuple(FILE_TAGS)
-TWO_FILES = "two_files"  # each eye in a file of its own; a picture of it shows both
-WITH_DEPTH = ("rgbd", "half_rgbd")  # these take a clip with one view too
+TWO_FILES = "two_files"  # each view in a separate file; an image of it shows both
+WITH_DEPTH = ("rgbd", "half_rgbd")  # these also accept a clip with one view
 NO_MV_HEVC = (
-    "MV-HEVC needs an encoder for two views, which PyAV's x265 is built without: write the layout full_sbs in hevc, "
-    "which headsets play, and convert that file with the tool spatial where it must be MV-HEVC."
+    "MV-HEVC needs a multi-view encoder, which PyAV's x265 lacks. Write the layout full_sbs in hevc, which "
+    "headsets play; if it must be MV-HEVC, convert that file with the tool spatial."
 )
-TURNS = 8  # how often a second wiggle shows the other eye
+TURNS = 8  # how many times a second wiggle shows the other view
 
-BESIDE, BELOW = 2, 1  # axes of [T, H, W, C]
+ACROSS, DOWN = 2, 1  # axes of [T, H, W, C]
 
 
 def pack(
     chunk: Tensor, layout: str, field: float = FIELD, *, depth: Tensor | None = None, turn: int = 0
 ) -> Tensor:
-    """One picture ``[T, H', W', C]`` per frame of a two-view chunk ``[2, T, H, W, C]``; a mono chunk ``[T, H, W, C]`` is given back.
+    """Pack each frame of a two-view chunk ``[2, T, H, W, C]`` into one of ``[T, H', W', C]``.
 
-    Half layouts average pairs of columns or rows, after the last one of an odd size has been repeated.
-    Interlaced ones take every second line or pixel of each eye, the left one's first. ``field`` is that of
-    ``half_sphere``, in degrees. wiggle shows the left eye in even turns. The layouts ``WITH_DEPTH`` put
-    ``depth``, of any size and as gray, beside the picture or the left eye.
+    A mono chunk ``[T, H, W, C]`` is returned unchanged. Half layouts average pairs of columns or rows, after
+    repeating the last one of an odd size. Interlaced layouts take every second line or pixel of each view,
+    the left one's first. ``field`` is that of ``half_sphere``, in degrees. wiggle shows the left view in even
+    turns. The layouts ``WITH_DEPTH`` put ``depth``, of any size and as grey, next to the frame or the left
+    view.
     """
     if layout in WITH_DEPTH:
         if depth is None:
             raise ValueError(
-                f"The layout {layout} shows the depth beside the picture; connect one to the depth input."
+                f"The layout {layout} shows depth next to the frame. Connect a depth clip to the depth input."
             )
         return _with_depth(_left(chunk), _left(depth), layout)
     if chunk.ndim == 4:
@@ -73,7 +78,7 @@ def pack(
 
 
 def packed_size(info: ClipInfo, layout: str, field: float = FIELD) -> tuple[int, int]:
-    """Width and height of what ``pack`` gives; ValueError for a layout that cannot be made."""
+    """Return width and height of the result of ``pack``; raise ValueError for an unsupported layout."""
     width, height = info.width, info.height
     if layout in WITH_DEPTH:
         return (2 * width if layout == "rgbd" else width + width % 2), height
@@ -93,7 +98,7 @@ def packed_size(info: ClipInfo, layout: str, field: float = FIELD) -> tuple[int,
 
 
 def file_tag(layout: str, views: int = 2) -> str:
-    """What the end of a file's name tells players of a clip with so many views."""
+    """Return the file name suffix by which players recognise the layout of a clip with this many views."""
     return FILE_TAGS[layout] if views == 2 or layout in WITH_DEPTH else ""
 
 
@@ -108,11 +113,11 @@ def _with_depth(picture: Tensor, depth: Tensor, layout: str) -> Tensor:
         depth = resize(depth, height, width, "bilinear")
     depth = depth[..., :1].to(picture).expand(*picture.shape[:-1], 3)
     sides = picture[..., :3].expand(*picture.shape[:-1], 3), depth
-    return torch.cat(sides if layout == "rgbd" else [_half(side, BESIDE) for side in sides], BESIDE)
+    return torch.cat(sides if layout == "rgbd" else [_half(side, ACROSS) for side in sides], ACROSS)
 
 
 def _interlaced(left: Tensor, right: Tensor, rows: bool, columns: bool) -> Tensor:
-    """Left where row, column, or their sum (of those asked for) is even, counted from 0."""
+    """Take the left view if the row, the column or their sum (of those selected) is even, counted from 0."""
     height, width = left.shape[1:3]
     place = torch.zeros(height, width, dtype=torch.int64, device=left.device)
     if rows:
@@ -130,11 +135,11 @@ def _half(eye: Tensor, axis: int) -> Tensor:
 
 
 _PACKED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "full_sbs": lambda left, right: torch.cat((left, right), BESIDE),
-    "half_sbs": lambda left, right: torch.cat((_half(left, BESIDE), _half(right, BESIDE)), BESIDE),
-    "full_tb": lambda left, right: torch.cat((left, right), BELOW),
-    "half_tb": lambda left, right: torch.cat((_half(left, BELOW), _half(right, BELOW)), BELOW),
-    "cross_eyed": lambda left, right: torch.cat((right, left), BESIDE),
+    "full_sbs": lambda left, right: torch.cat((left, right), ACROSS),
+    "half_sbs": lambda left, right: torch.cat((_half(left, ACROSS), _half(right, ACROSS)), ACROSS),
+    "full_tb": lambda left, right: torch.cat((left, right), DOWN),
+    "half_tb": lambda left, right: torch.cat((_half(left, DOWN), _half(right, DOWN)), DOWN),
+    "cross_eyed": lambda left, right: torch.cat((right, left), ACROSS),
     "anaglyph": dubois,
     "anaglyph_color": lambda left, right: mix(left, right, COLOR),
     "anaglyph_half_color": lambda left, right: mix(left, right, HALF_COLOR),
@@ -144,5 +149,5 @@ _PACKED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "checkerboard": lambda left, right: _interlaced(left, right, True, True),
     "left": lambda left, right: left,
     "right": lambda left, right: right,
-    TWO_FILES: lambda left, right: torch.cat((left, right), BESIDE),
+    TWO_FILES: lambda left, right: torch.cat((left, right), ACROSS),
 }

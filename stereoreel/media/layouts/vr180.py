@@ -1,4 +1,4 @@
-"""Flat pictures on the half sphere that VR180 players show: what lies straight ahead, black around it."""
+"""Project flat frames onto the half sphere of VR180: the frame straight ahead, black around it."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FIELD = 90.0  # degrees; keeps every pixel, as the half sphere is then 1.57 times as wide as the picture
-LARGEST = 4096  # pixels an eye; headsets decode 8192 x 4096 at most
-STEP = 16  # sizes are multiples of this, which every codec takes
+FIELD = 90.0  # degrees; keeps every pixel, as the half sphere is then 1.57 times as wide as the frame
+LARGEST = 4096  # pixels per eye; headsets decode 8192 x 4096 at most
+STEP = 16  # sizes are multiples of this, which every codec accepts
 
 
 def sphere_side(width: int, field: float = FIELD) -> int:
-    """Width and height of one eye's half sphere that keeps the detail in the middle of a picture ``width`` pixels wide."""
+    """Return the side of a half sphere that keeps the central detail of a frame ``width`` pixels wide."""
     natural = math.pi * _focal(width, field)
     return min(LARGEST, math.ceil(natural / STEP) * STEP)
 
 
 def half_sphere(frames: Tensor, field: float = FIELD) -> Tensor:
-    """Frames ``[N, H, W, C]`` as equirectangular ones ``[N, S, S, C]`` of 180 by 180 degrees.
+    """Project frames ``[N, H, W, C]`` to equirectangular ones ``[N, S, S, C]`` of 180 by 180 degrees.
 
-    A picture is taken for one of a lens without distortion that sees ``field`` degrees from its left edge to
-    its right one: a direction ``x`` degrees aside falls ``tan(x)`` from the middle.
+    The lens is assumed to be free of distortion, with a horizontal field of view of ``field`` degrees: a
+    direction ``x`` degrees off axis falls ``tan(x)`` from the centre.
     """
     side = sphere_side(frames.shape[2], field)
     pictures = _shrunk(frames.float().permute(0, 3, 1, 2), side, field)
@@ -44,12 +44,12 @@ def half_sphere(frames: Tensor, field: float = FIELD) -> Tensor:
 
 
 def _focal(width: int, field: float) -> float:
-    """The lens's focal length in pixels."""
+    """Return the lens's focal length in pixels."""
     return width / 2 / math.tan(math.radians(field) / 2)
 
 
 def _shrunk(pictures: Tensor, side: int, field: float) -> Tensor:
-    """Pictures ``[N, C, H, W]`` no finer than a half sphere of this side shows them, so that no detail aliases."""
+    """Downscale frames ``[N, C, H, W]`` to the resolution of a half sphere, so that no detail aliases."""
     height, width = pictures.shape[2:]
     finer = math.pi * _focal(width, field) / side
     if finer <= 1:

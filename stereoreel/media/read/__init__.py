@@ -1,1 +1,1 @@
-"""Reading: what a file holds, its packets, frames, sound, clock and cuts."""
+"""Read media files: facts, packets, frames, audio, clock and cuts."""

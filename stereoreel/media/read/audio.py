@@ -1,4 +1,4 @@
-"""Sound as samples: the window of a file that belongs to a clip, exact to the sample, as ComfyUI's AUDIO holds it."""
+"""Read the audio of a clip's window of a file as samples, exact to the sample, in ComfyUI's AUDIO layout."""
 
 from __future__ import annotations
 
@@ -18,20 +18,22 @@ from .container import open_media
 from .packets import demux, skip_others
 from .probe import picture_span
 
-LEAD = Fraction(1, 2)  # seconds decoded before a window, so that codecs which lap their blocks have settled
-# a clock at least this fine places a sample exactly after a seek; Matroska's milliseconds do not
+LEAD = Fraction(
+    1, 2
+)  # seconds decoded before a window, because codecs with overlapping blocks need to settle
+# time bases at least this fine place a sample exactly after a seek; Matroska's milliseconds do not
 FINE = Fraction(1, 40_000)
-STRAY = 60  # seconds by which sound may begin after the picture's end, or after a silence that follows it
+STRAY = 60  # seconds by which audio may start after the end of the video, or after a silence that follows it
 GAP = 0.03  # seconds; a smaller step in the timestamps is rounding, not silence
 
 Piece = tuple[int, np.ndarray]
 
 
 def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
-    """Waveform ``[1, channels, samples]`` float32 and its rate, from the first audio stream, all channels; None without sound.
+    """Return the waveform ``[1, channels, samples]`` float32 and its rate, or None without audio.
 
-    Sample 0 sounds at the window's start; where the stream is silent there, or ends before the window does,
-    zeros stand.
+    All channels of the first audio stream are read. Sample 0 is at the window's start. If the stream is
+    silent there, or ends before the window does, the missing samples are zeros.
     """
     if audio is None:
         return None
@@ -45,7 +47,7 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
         skip_others(container, stream)
         rate, begin = stream.rate, clock + audio.start
         if audio.start > LEAD and Fraction(stream.time_base) <= FINE:
-            with suppress(av.error.FFmpegError):  # from where it is, then
+            with suppress(av.error.FFmpegError):  # then decode from the current position
                 container.seek(int((begin - LEAD) / Fraction(stream.time_base)), stream=stream)
         length = None if audio.duration is None else round(audio.duration * rate)
         shown = lasts - audio.start if audio.duration is None else audio.duration
@@ -54,18 +56,24 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
             return _assemble(pieces, length, stream.channels)[None], rate
         except MemoryError:
             raise ValueError(
-                f"The sound of {audio.file.name} lasts {float(shown):.0f} s and does not fit in memory; "
-                "take a shorter part."
+                f"The audio of {audio.file.name} is {float(shown):.0f} s long and does not fit in memory. "
+                "Use a shorter part."
             ) from None
 
 
 def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
-    """Decoded samples ``[C, n]`` with their place relative to ``begin``; timestamps rule only where they leave a gap."""
-    rate, due = stream.rate, None
+    """Yield decoded samples ``[C, n]`` with their position relative to ``begin``.
+
+    Timestamps are used only if they leave a gap.
+    """
+    rate: int = stream.rate
+    due: int | None = None
     steady = Steady("fltp", stream.layout, rate)
     for frame in _decoded(container, stream):
-        place = due if frame.pts is None else round((frame.pts * Fraction(frame.time_base) - begin) * rate)
-        if due is not None and abs(place - due) < GAP * rate:
+        place = due
+        if frame.pts is not None and frame.time_base is not None:
+            place = round((frame.pts * Fraction(frame.time_base) - begin) * rate)
+        if due is not None and place is not None and abs(place - due) < GAP * rate:
             place = due
         for piece in steady(frame):
             samples = piece.to_ndarray()
@@ -75,7 +83,7 @@ def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
 
 
 def _believed(pieces: Iterator[Piece], end: int, most: int) -> Iterator[Piece]:
-    """The pieces without those that a damaged file places far beyond ``end`` and all sound before them."""
+    """Drop pieces that a corrupt file places far beyond ``end`` and beyond all audio before them."""
     reach = end
     for place, samples in pieces:
         if place <= reach + most:
@@ -84,11 +92,13 @@ def _believed(pieces: Iterator[Piece], end: int, most: int) -> Iterator[Piece]:
 
 
 def _decoded(container, stream) -> Iterator[av.AudioFrame]:
-    """Frames; a damaged packet is left out, a file that breaks off ends."""
+    """Yield frames; skip corrupt packets, and stop at the end of a truncated file."""
     try:
         for packet in demux(container, stream):
             try:
-                yield from packet.decode()
+                for frame in packet.decode():
+                    if isinstance(frame, av.AudioFrame):
+                        yield frame
             except av.error.FFmpegError:
                 continue
     except av.error.FFmpegError:
@@ -96,7 +106,7 @@ def _decoded(container, stream) -> Iterator[av.AudioFrame]:
 
 
 def _assemble(pieces: Iterator[Piece], length: int | None, channels: int) -> Tensor:
-    kept = []
+    kept: list[Piece] = []
     for place, samples in pieces:
         if length is not None and place >= length:
             break

@@ -1,4 +1,4 @@
-"""Open a media file, and only a media file: a playlist or script that names other files is not one."""
+"""Open media files only; playlists and scripts that refer to other files are rejected."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import av.error
 
 from ..paths import check_file
 
-# Demuxers that read one file and follow no reference in it. Not here: hls, dash, concat, imf, image2
+# Demuxers that read one file and follow no references in it. Excluded: hls, dash, concat, imf, image2
 # (patterns), lavfi, sdp, rtsp …
 FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
@@ -57,24 +57,25 @@ FORMATS = (
     "aiff",
     "caf",
 )
-# PyAV 19 always replaces
-TAGS = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
+REPLACES_TAGS = 19  # the first PyAV that always replaces text that is not UTF-8
 SAFE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
 
 def open_media(path: str | os.PathLike) -> av.container.InputContainer:
-    """The opened container; FileNotFoundError, PermissionError or ValueError say in one sentence why not."""
+    """Open a container; raise FileNotFoundError, PermissionError or ValueError with the reason on failure."""
     check_file(path)
     path = Path(path)
+    name = str(path.absolute())  # an absolute path cannot be mistaken for a protocol
     if not os.access(path, os.R_OK):
-        raise PermissionError(f"{path.name} may not be read; give this user the right to read it.")
+        raise PermissionError(f"{path.name} is not readable. Give this user read permission.")
     try:
-        # An absolute path cannot be taken for a protocol; tags in another encoding than UTF-8 are no reason
-        # to refuse a film.
-        # Options of the container alone: PyAV before 18 crashes on those of streams where FLV and MPEG find
-        # these late.
-        return av.open(str(path.absolute()), container_options=dict(SAFE), **TAGS)
+        # Options of the container only: PyAV before 18 crashes on stream options if FLV and MPEG find their
+        # streams late.
+        if int(av.__version__.split(".")[0]) >= REPLACES_TAGS:
+            return av.open(name, container_options=dict(SAFE))
+        return av.open(name, container_options=dict(SAFE), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError):
         raise ValueError(
-            f"{path.name} is not a video that can be read: it is damaged, incomplete, or another kind of file."
+            f"{path.name} is not a readable video: it is corrupt, incomplete, or another type of file. "
+            "Choose another file, or convert it first."
         ) from None

@@ -1,4 +1,4 @@
-"""Where the shots of a file begin: one pass over thumbnails."""
+"""Detect the cuts of a file in one pass over thumbnails."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from .frames import Damage, in_memory, read_frames
 from .prefetch import ahead
 from .probe import FileFacts
 
-TOLD_EVERY = 16  # frames
-TOGETHER = 8  # thumbnails that one thread hands to the other at once, which costs more than a glance at one
+TICK_EVERY = 16  # frames
+TOGETHER = 8  # thumbnails per hand-over between threads, which costs more than comparing one
 
 
-def fact(window: tuple[int, int], sensitivity: float) -> tuple:
-    """The name under which a FileCache has the cuts of a window."""
+def fact(window: tuple[int, int], sensitivity: float | None) -> tuple[str, int, int, float | None]:
+    """Return the key under which a FileCache holds the cuts of a window."""
     return "cuts", *window, sensitivity
 
 
@@ -31,16 +31,18 @@ def index_cuts(
     sensitivity: float,
     tick: Callable[[int, int], None] | None = None,
 ) -> tuple[int, ...]:
-    """The first frame of every shot but the first in frames ``window[0]`` to ``window[1]`` - 1 of a file, counted from ``window[0]``.
+    """Return the first frame of every shot but the first, counted from ``window[0]``.
 
-    ``tick(done, total)`` is called every few frames and may raise to cancel.
+    Frames ``window[0]`` to ``window[1]`` - 1 of the file are searched. ``tick(done, total)`` is called every
+    few frames and may raise to cancel.
     """
-    detector, cuts, total = CutDetector(sensitivity), [], window[1] - window[0]
+    cuts: list[int] = []
+    detector, total = CutDetector(sensitivity), window[1] - window[0]
     with cancel.heard(tick), closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
         for index, gray in enumerate(chain.from_iterable(groups)):
             if detector.feed(gray) and index:
                 cuts.append(index)
-            if tick and index % TOLD_EVERY == 0:
+            if tick and index % TICK_EVERY == 0:
                 tick(index, total)
     return tuple(cuts)
 
@@ -52,7 +54,7 @@ def _groups(grays: Generator[np.ndarray, None, None]) -> Generator[list[np.ndarr
 
 
 def thumbnails(facts: FileFacts, first: int, stop: int) -> Generator[np.ndarray, None, None]:
-    """Grey pictures ``[H, W]`` uint8 of a window's frames, at most 320 pixels long, not turned."""
+    """Yield grey thumbnails ``[H, W]`` uint8 of a window's frames, at most 320 pixels long, not rotated."""
     width, height = facts.coded
     scale = min(1, LONG_SIDE / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
@@ -60,4 +62,4 @@ def thumbnails(facts: FileFacts, first: int, stop: int) -> Generator[np.ndarray,
     with in_memory(facts):
         for frame in read_frames(facts, first, stop, Damage(), progressive=False):
             gray = swscale.reformat(frame, width, height, "gray", **arguments).planes[0]
-            yield np.frombuffer(gray, np.uint8).reshape(height, -1)[:, :width].copy()
+            yield np.frombuffer(memoryview(gray), np.uint8).reshape(height, -1)[:, :width].copy()

@@ -1,4 +1,4 @@
-"""Video files as clips: a window of a file, decoded in a thread, a chunk at a time, as exact RGB on the host's device."""
+"""Decode a window of a video file in a thread, in chunks of exact RGB on the host's device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import functools
 import math
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from fractions import Fraction
 
@@ -33,12 +33,15 @@ from .rates import read_rate
 
 
 class FileSource:
-    """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end), upright, at most ``max_side`` pixels long.
+    """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end).
 
-    ``info`` looks for the cuts when first read, which decodes the window once; ``tick(done, total)`` is told,
-    and may raise to cancel. With ``look`` off it has none, for a caller that needs no frame. ``files``
-    remembers what is found for the next time the file is opened. FileNotFoundError or ValueError when the
-    file or the window holds no video; a warning where the file ends early or is damaged.
+    Frames are upright and at most ``max_side`` pixels long. Reading ``info`` for the first time detects the
+    cuts, which decodes the window once; ``tick(done, total)`` receives the progress and may raise to cancel.
+    With ``look`` off ``info`` has no cuts, for callers that need no frame. ``files`` caches the results for
+    the next time the file is opened.
+
+    Raise FileNotFoundError or ValueError if the file or the window holds no video. Warn if the file ends
+    early or is corrupt.
     """
 
     def __init__(
@@ -64,11 +67,11 @@ class FileSource:
         self._warned = self._goes_on = False
         if self.facts.missing and self.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
-            self._warn(f"ends early: it was cut off after {self.facts.frames} of about {whole} frames")
+            self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
 
     @property
     def whole(self) -> bool:
-        """Whether this is all of the file, at its own size."""
+        """Whether this is the complete file, at its own size."""
         return (self.first, self.stop) == (0, self.facts.frames) and self._size == (
             self.facts.width,
             self.facts.height,
@@ -80,7 +83,8 @@ class FileSource:
         cuts: tuple[int, ...] = ()
         if self._look and self.sensitivity is not None:
             check_file(self.facts.path)
-            cuts = self.files.get(self.facts.path, self._cuts, self._find_cuts)
+            find = functools.partial(self._find_cuts, self.sensitivity)
+            cuts = self.files.get(self.facts.path, self._cuts, find)
         return ClipInfo(
             *self._size,
             fps,
@@ -97,45 +101,48 @@ class FileSource:
         return "info" in self.__dict__ or self.files.knows(self.facts.path, self._cuts)
 
     @property
-    def _cuts(self) -> tuple:
+    def _cuts(self) -> tuple[str, int, int, float | None]:
         return fact((self.first, self.stop), self.sensitivity)
 
-    def _find_cuts(self) -> tuple[int, ...]:
-        facts = probe(self.facts.path, self.files)  # of the file as it is now, which the cuts are kept for
-        return index_cuts(facts, (self.first, self.stop), self.sensitivity, self._tick)
+    def _find_cuts(self, sensitivity: float) -> tuple[int, ...]:
+        facts = probe(self.facts.path, self.files)  # of the current file, under which the cuts are cached
+        return index_cuts(facts, (self.first, self.stop), sensitivity, self._tick)
 
     def part(self, start: int, stop: int) -> FileSource:
-        """The frames ``[start, stop)`` of this window as a source."""
+        """Return the frames ``[start, stop)`` of this window as a source."""
         part = copy.copy(self)
-        part.__dict__.pop("info", None)  # that of the whole window
+        part.__dict__.pop("info", None)  # it describes the complete window
         part.first, part.stop = self.first + start, self.first + stop
-        part._goes_on = self._goes_on or start > 0  # where it has no frame, the clip ends early
+        part._goes_on = self._goes_on or start > 0  # without any frame here, the clip ends early
         return part
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
-        """All frames in order: float32 ``[T, H, W, 3]`` on the host's device, at most ``frames`` a chunk."""
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
+        """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device."""
         damage, done, total = Damage(), 0, self.stop - self.first
-        blocks = self._blocks(max(1, frames), damage, host.device.type == "cuda")
-        with in_memory(self.facts), closing(ahead(blocks)) as blocks:
+        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda")
+        with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
                 done += len(block)
-                if done == total and damage.held:  # now: nobody asks for more than the last frame
+                if (
+                    done == total and damage.held
+                ):  # warn now, as the consumer does not resume after the last frame
                     self._warn(
-                        f"is damaged: {damage.held} of {done} frames could not be decoded "
-                        "and show the one before them"
+                        f"is corrupt: {damage.held} of {done} frames could not be decoded; "
+                        "the previous frame was repeated"
                     )
                 yield self._finished(block.to(host.device, non_blocking=True))
         if not done and not self._goes_on:
             raise ValueError(
-                f"{self.facts.path.name} holds no frame here that can be decoded; "
-                "check that the file is complete."
+                f"{self.facts.path.name} has no frame in this part that can be decoded. "
+                "Check that the file is complete."
             )
         if done < total:
             self._warn(f"ends early: {done} of {total} frames could be decoded")
 
-    def _blocks(self, frames: int, damage: Damage, pin: bool) -> Iterator[Tensor]:
-        """Blocks of frames as they are in the file: turned as coded, integers."""
-        convert, block, filled = Planes(self.facts, self._size), None, 0
+    def _blocks(self, frames: int, damage: Damage, pin: bool) -> Generator[Tensor, None, None]:
+        """Yield blocks of frames as they are in the file: integers, not rotated."""
+        block: Tensor | None = None
+        convert, filled = Planes(self.facts, self._size), 0
         for frame in read_frames(self.facts, self.first, self.stop, damage):
             if block is None:
                 block, filled = convert.empty(frames, pin), 0
@@ -165,7 +172,7 @@ class FileSource:
         return fps, tuple(time - begin for time in facts.times[self.first : self.stop]) if varies else None
 
     def _soundtrack(self) -> Soundtrack | None:
-        """The window's sound, subtitles and chapters; to the end of the file where the window goes there."""
+        """Return the window's audio, subtitles and chapters; open-ended if the window ends with the file."""
         if not self.facts.audio_streams and not self.facts.extras:
             return None
         facts, start = self.facts, self.facts.time(self.first)
@@ -179,15 +186,19 @@ class FileSource:
 
 
 def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, int]:
-    """First frame shown at or after ``start`` seconds, and the one after the last shown before the duration (0: all) is over."""
+    """Return the first frame shown at or after ``start`` seconds, and the frame after the window's last one.
+
+    ``duration`` is in seconds; 0 means up to the end of the file.
+    """
     if start < 0 or duration < 0:
-        raise ValueError("Start and duration are seconds from the beginning of the file; give 0 or more.")
+        raise ValueError("Start and duration are in seconds and cannot be negative. Set both to 0 or more.")
     first = _first_at(facts, start)
     stop = _first_at(facts, start + duration) if duration else facts.frames
     if first >= facts.frames:
         length, begin = float(facts.duration), float(start)
         raise ValueError(
-            f"{facts.path.name} is {length:.2f} s long, so nothing is left after {begin:.2f} s; start earlier."
+            f"{facts.path.name} is {length:.2f} s long, so no frame is left after {begin:.2f} s. "
+            "Set an earlier start."
         )
     return first, max(first + 1, stop)
 
@@ -200,7 +211,10 @@ def _first_at(facts: FileFacts, time: Fraction) -> int:
 
 
 class Planes:
-    """Decoded frames into blocks ``[T, H, W, 3]`` of RGB, uint8 or (for more than 8 bits) the bits of uint16, before turning."""
+    """Convert decoded frames to blocks ``[T, H, W, 3]`` of RGB, before rotation.
+
+    Values are uint8, or the bits of uint16 for more than 8 bits.
+    """
 
     def __init__(self, facts: FileFacts, size: tuple[int, int]):
         self.width, self.height = size if facts.rotation % 180 == 0 else size[::-1]
@@ -223,5 +237,5 @@ class Planes:
         """Write one frame into ``block`` ``[H, W, 3]``."""
         rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **self._arguments)
         for channel, plane in zip((1, 2, 0), rgb.planes):  # the planes are green, blue, red
-            rows = np.frombuffer(plane, block.dtype).reshape(self.height, -1)
+            rows = np.frombuffer(memoryview(plane), block.dtype).reshape(self.height, -1)
             block[..., channel] = rows[:, : self.width]

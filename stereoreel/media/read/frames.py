@@ -1,17 +1,18 @@
-"""The frames of a window of a file, in display order, each exactly once, whatever the file's condition.
+"""Decode the frames of a window of a file in display order, each exactly once, even if the file is corrupt.
 
-A frame's place comes from its timestamp among those that ``probe`` counted, so a seek and a damaged packet
-cannot shift the rest.
+A frame's position comes from its timestamp among those that ``probe`` counted, so a seek or a corrupt packet
+cannot shift the others.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain, groupby, islice, pairwise
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -20,19 +21,22 @@ from .container import open_media
 from .packets import REORDER, demux, skip_others
 from .probe import FileFacts
 
+if TYPE_CHECKING:
+    from av.filter.context import FilterContext
+
 Placed = tuple[int, av.VideoFrame]
 
 
 @dataclass
 class Damage:
-    """How many frames could not be decoded and show the one before them instead."""
+    """How many frames could not be decoded; each repeats the previous frame."""
 
     held: int = 0
 
 
 @contextmanager
 def in_memory(facts: FileFacts) -> Iterator[None]:
-    """Within it, a ValueError says which frames do not fit in memory."""
+    """Raise ValueError with the frame size if frames inside the block do not fit in memory."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
@@ -40,26 +44,30 @@ def in_memory(facts: FileFacts) -> Iterator[None]:
             raise
         width, height = facts.coded
         raise ValueError(
-            f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory; "
-            "set max_side to shrink them."
+            f"{facts.path.name} has frames of {width} x {height}, which do not fit in memory. "
+            "Set max_side to downscale them."
         ) from None
 
 
 def read_frames(
     facts: FileFacts, first: int, stop: int, damage: Damage, *, progressive: bool = True
 ) -> Iterator[av.VideoFrame]:
-    """Frames ``first`` to ``stop`` - 1; fewer only where the file ends early. ``progressive``: with interlaced ones deinterlaced."""
+    """Yield frames ``first`` to ``stop`` - 1, fewer only if the file ends early.
+
+    With ``progressive``, interlaced frames are deinterlaced.
+    """
     if not (progressive and facts.interlaced):
         yield from _hold(facts, first, stop, damage)
         return
-    before = max(0, first - 1)  # the deinterlacer looks at a frame's neighbours
+    before = max(0, first - 1)  # the deinterlacer reads a frame's neighbours
     frames = deinterlace(_hold(facts, before, min(stop + 1, facts.frames), damage), facts.fields)
     yield from islice(frames, first - before, stop - before)
 
 
 def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[av.VideoFrame]:
-    """Every frame of the window; one that is missing or damaged is the one before it again."""
-    held, place = None, first
+    """Yield every frame of the window; a missing or corrupt frame repeats the previous one."""
+    held: av.VideoFrame | None = None
+    place = first
     with closing(_from_key(facts, first)) as frames:
         for index, frame in frames:
             if index < place:
@@ -82,11 +90,11 @@ def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[a
         yield from [held] * (stop - place)
 
 
-def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
-    """Decoded frames with their places, from one at or before ``first`` on if there is one.
+def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:
+    """Yield decoded frames with their positions, from one at or before ``first`` on if there is one.
 
-    A demuxer may seek too far, or the frame to start from may be damaged: then from an earlier one, at last
-    from the beginning.
+    If a demuxer seeks too far, or the key frame is corrupt, decoding starts from an earlier one, finally from
+    the beginning.
     """
     near = bisect_right(facts.keys, facts.pts[first]) - 1 if facts.keys else 0
     for key in (near, near - 2):
@@ -101,11 +109,11 @@ def _from_key(facts: FileFacts, first: int) -> Iterator[Placed]:
     yield from _decode(facts, None)
 
 
-def _decode(facts: FileFacts, seek: int | None) -> Iterator[Placed]:
-    """Frames with their places as the decoder gives them; what cannot be decoded is left out.
+def _decode(facts: FileFacts, seek: int | None) -> Generator[Placed, None, None]:
+    """Yield frames with their positions as the decoder returns them; skip those that cannot be decoded.
 
-    Where a damaged one is among the last that several threads hold, the others go with it: one thread gives
-    those.
+    If a corrupt frame is among the last ones buffered by several threads, the others are lost with it. They
+    are then decoded again with one thread.
     """
     last = -1
     try:
@@ -118,7 +126,7 @@ def _decode(facts: FileFacts, seek: int | None) -> Iterator[Placed]:
 
 
 def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed]:
-    """FFmpegError where the frames that the decoder holds at the end cannot be had."""
+    """Yield frames with their positions; raise FFmpegError if the decoder cannot output its last frames."""
     with open_media(facts.path) as container:
         stream = container.streams[facts.stream]
         skip_others(container, stream)
@@ -138,10 +146,10 @@ def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed
 def _decoded(container, stream) -> Iterator[av.VideoFrame]:
     try:
         for packet in demux(container, stream):
-            if packet.size:  # an empty one would end the decoder
+            if packet.size:  # an empty packet would flush the decoder
                 yield from _try_decode(stream, packet)
     except av.error.FFmpegError:
-        pass  # the container breaks off here: the frames so far are what there is
+        pass  # the container is truncated here: only the frames so far exist
     yield from stream.codec_context.decode(None)
 
 
@@ -153,24 +161,32 @@ def _try_decode(stream, packet) -> list[av.VideoFrame]:
 
 
 def deinterlace(frames: Iterable[av.VideoFrame], fields: str) -> Iterator[av.VideoFrame]:
-    """One progressive frame for each; frames that say they are progressive pass, unless ``fields`` (tff, bff) says what all are."""
+    """Yield one progressive frame for each frame.
+
+    Frames flagged as progressive pass unchanged, unless ``fields`` (tff, bff) overrides the flags.
+    """
     for _, alike in groupby(frames, key=lambda frame: (frame.width, frame.height, frame.format.name)):
         yield from _deinterlace_alike(alike, fields)
 
 
 def _deinterlace_alike(frames: Iterable[av.VideoFrame], fields: str) -> Iterator[av.VideoFrame]:
-    tick, graph = Fraction(1, 25), None  # any clock: the filter only needs times that rise
+    tick = Fraction(1, 25)  # any clock: the filter only needs increasing times
+    graph: tuple[av.filter.Graph, FilterContext, FilterContext] | None = None
     for index, frame in enumerate(frames):
-        if graph is None:
-            graph, source, sink = _graph(frame, fields, tick)
+        graph = graph or _graph(frame, fields, tick)
+        _, source, sink = graph
         frame.pts, frame.time_base = index, tick
         source.push(frame)
         yield from _pulled(sink)
-    source.push(None)
-    yield from _pulled(sink)
+    if graph:
+        _, source, sink = graph
+        source.push(None)
+        yield from _pulled(sink)
 
 
-def _graph(frame: av.VideoFrame, fields: str, tick: Fraction):
+def _graph(
+    frame: av.VideoFrame, fields: str, tick: Fraction
+) -> tuple[av.filter.Graph, FilterContext, FilterContext]:
     graph = av.filter.Graph()
     source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=tick)
     parts = [

@@ -1,4 +1,4 @@
-"""HDR10's static metadata: read from a frame, and said again in an encoder's own words."""
+"""HDR10 static metadata: read it from a frame, and format it as encoder parameters."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from fractions import Fraction
 
 from ...core.clip import Light
 
-# What each encoder calls the screen and the levels, and how many of its units make 1 of a coordinate and 1
-# candela per square metre.
+# Each encoder's parameter names for the mastering display and the light levels, and its units per 1 of a
+# coordinate and per candela per square metre.
 WORDS = {
     "x265-params": ("master-display", "max-cll", 50_000, 10_000),
     "svtav1-params": ("mastering-display", "content-light", None, None),
@@ -16,7 +16,7 @@ WORDS = {
 
 
 def read_light(frame) -> Light | None:
-    """What a decoded frame says, from its own stream or its container; None where it says nothing."""
+    """Return a decoded frame's metadata, from its stream or its container; None if it has none."""
     screen, levels = (
         frame.side_data.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
     )
@@ -27,7 +27,10 @@ def read_light(frame) -> Light | None:
 
 
 def _screen(data: bytes) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
-    """Primaries and luminance from FFmpeg's AVMasteringDisplayMetadata: ten fractions, then which of them are meant."""
+    """Return primaries and luminance from FFmpeg's AVMasteringDisplayMetadata.
+
+    It holds ten fractions, then two flags for which of them are valid.
+    """
     *numbers, has_primaries, has_luminance = struct.unpack_from("=22i", data)
     values = [
         Fraction(over, under) if under else Fraction(0) for over, under in zip(numbers[::2], numbers[1::2])
@@ -36,7 +39,7 @@ def _screen(data: bytes) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:
 
 
 def light_words(light: Light, option: str) -> str:
-    """The value that an encoder's ``option`` (one of ``WORDS``) takes; empty where there is nothing that it could say."""
+    """Return the value of an encoder's ``option`` (one of ``WORDS``); empty without metadata for it."""
     screen, levels, unit, candela = WORDS[option]
     words = []
     if light.primaries and light.luminance:

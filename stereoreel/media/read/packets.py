@@ -1,4 +1,4 @@
-"""Counting a video's frames by one reading of its packets, and seeing whether the file stops early."""
+"""Count a video's frames by reading its packets once, and detect whether the file is truncated."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ import av
 import av.error
 
 from ...core import cancel
-from .rates import believable
+from .rates import plausible
 
-REORDER = 16  # the most frames a codec keeps back
+REORDER = 16  # frames that a codec buffers at most
 
 
 def skip_others(container, wanted) -> None:
-    """Tell the demuxer not to read the other streams, where this PyAV can."""
+    """Make the demuxer skip the other streams, if this PyAV supports it."""
     for stream in container.streams:
         if stream is not wanted and hasattr(stream, "discard"):
             stream.discard = type(stream.discard).all
 
 
 def demux(container, streams) -> Iterator[av.Packet]:
-    """The packets of a stream or of several, in the file's order, and an empty one of each at the end."""
-    with suppress(IndexError):  # of PyAV, after the last packet of a file in which a stream began midway
+    """Yield the packets of one or more streams in file order, and an empty packet of each at the end."""
+    with suppress(IndexError):  # raised by PyAV after the last packet if a stream began midway
         for packet in container.demux(streams):
             cancel.check()
             yield packet
 
 
 def is_shown(packet, codec: str) -> bool:
-    """Whether a packet becomes a frame: not one that an edit list cuts off, nor VP8's invisible reference."""
+    """Whether a packet becomes a frame: neither cut off by an edit list nor VP8's invisible reference."""
     return (
         bool(packet.size)
         and not packet.is_discard
@@ -41,12 +41,19 @@ def is_shown(packet, codec: str) -> bool:
 
 
 class PacketCount:
-    """One reading of a stream's packets: their timestamps, the first decoded frame, and whether the file stops early."""
+    """Timestamps of a stream's packets, its first decoded frame, and whether the file is truncated.
+
+    ``pts`` are sorted if ``timed``; otherwise only their number is meaningful.
+    """
+
+    first: av.VideoFrame | None
 
     def __init__(self, container, stream):
-        self.first, self.pts, self.keys, self.read = None, [], [], 0
-        counts_gaps = stream.container.format.name == "avi"  # a dropped frame, for which there is no packet
-        self.whole = True  # until a packet is cut off or the demuxer fails
+        self.first, self.read = None, 0
+        self.pts: list[int] = []
+        self.keys: list[int] = []
+        counts_gaps = stream.container.format.name == "avi"  # dropped frames have no packet there
+        self.whole = True  # until a packet is truncated or the demuxer fails
         codec, cut = stream.codec_context.name, 0
         for packet in self._packets(container, stream):
             self.read += 1
@@ -82,7 +89,7 @@ class PacketCount:
         self.first = next((frame for frame in frames), None)
 
     def _finish(self, stream, cut: int) -> None:
-        """Drop what was cut off at the end, sort, and forget timestamps that are equal or beyond all sense."""
+        """Drop truncated packets at the end, sort, and discard equal or implausible timestamps."""
         del self.pts[len(self.pts) - cut :]
         self.missing = max(0, stream.frames - self.read) + cut
         if not self.missing and (not self.whole or is_cut_off(stream.container)):
@@ -90,18 +97,18 @@ class PacketCount:
         # AVI stores no display times
         guessed = stream.container.format.name == "avi" and stream.codec_context.has_b_frames
         distinct = not guessed and None not in self.pts and len(set(self.pts)) == len(self.pts)
-        self.timed = distinct and believable(sorted(self.pts), Fraction(stream.time_base))
+        self.timed = distinct and plausible(sorted(self.pts), Fraction(stream.time_base))
         if not self.timed:
             self.keys = []
             return
         reordered = self.pts != sorted(self.pts)
-        # frames before it refer to what is not in the file
+        # frames before the first key frame refer to frames that are not in the file
         lead = self.keys[0] if self.keys else min(self.pts, default=0)
         self.pts, self.keys = sorted(p for p in self.pts if p >= lead), sorted(self.keys)
         self._drop_ragged_end(reordered)
 
     def _drop_ragged_end(self, reordered: bool) -> None:
-        """A file cut off between reordered frames has gaps at its end, and there alone: keep what is in one piece."""
+        """Drop frames from the first gap on that truncation between reordered frames leaves at the end."""
         steps = [later - earlier for earlier, later in pairwise(self.pts)]
         usual = sorted(steps)[len(steps) // 2] if steps else 0
         gaps = [index for index, step in enumerate(steps) if step > 1.5 * usual]
@@ -111,7 +118,7 @@ class PacketCount:
 
 
 def is_cut_off(container) -> bool:
-    """Whether a Matroska file is shorter than its segment says; other containers do not tell."""
+    """Whether a Matroska file is shorter than its segment header states; other containers do not state it."""
     if "matroska" not in container.format.name:
         return False
     with open(container.name, "rb") as file:
@@ -127,7 +134,7 @@ def is_cut_off(container) -> bool:
 
 
 def _left(stream, pts: list) -> int:
-    """About how many frames a file that was cut off lacks; at least one."""
+    """Estimate how many frames a truncated file lacks; at least one."""
     if None in pts or not pts or not stream.container.duration or not stream.average_rate:
         return 1
     left = Fraction(stream.container.duration, 1_000_000) - max(pts) * Fraction(stream.time_base)

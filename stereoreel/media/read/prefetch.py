@@ -1,10 +1,10 @@
-"""Work done in a thread, a few items ahead of whoever takes them."""
+"""Run a generator in a thread, a few items ahead of its consumer."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -13,11 +13,11 @@ from ...core import cancel
 Item = TypeVar("Item")
 
 
-def ahead(items: Generator[Item, None, None], count: int = 2) -> Iterator[Item]:
-    """The items of a generator that runs in a thread, at most ``count`` items ahead.
+def ahead(items: Generator[Item, None, None], count: int = 2) -> Generator[Item, None, None]:
+    """Yield the items of a generator that runs in a thread, at most ``count`` items ahead.
 
-    What it raises is raised here, after the items made before. Closing this generator stops the item in work
-    at its next ``cancel.check``, then closes ``items``.
+    Its exceptions are raised here, after the items before them. Closing this generator stops the item in
+    progress at its next ``cancel.check``, then closes ``items``.
     """
     end, over = object(), threading.Event()
 

@@ -1,4 +1,4 @@
-"""The facts of a video file, read once: size, exact rate, every frame's timestamp, colour, sound.
+"""The facts of a video file, read once: size, exact rate, every frame's timestamp, colour, audio.
 
 Frames are counted by reading the packets, because the counts in containers are absent or wrong.
 """
@@ -23,21 +23,21 @@ from ..paths import check_file
 from .container import open_media
 from .light import read_light
 from .packets import PacketCount, skip_others
-from .rates import believable, read_rate
+from .rates import FURTHEST, read_rate
 
-# pixel aspects of 4:3 television, kept as they are; wider ones are squeezed pictures
+# pixel aspects of 4:3 television, kept as they are; beyond them frames are anamorphic
 NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)
 SENSIBLE = Fraction(1, 8), Fraction(8)
-FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: which field is shown first
+FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """What a video file holds. ``width`` and ``height`` are as displayed: turned upright, squeezed pictures widened.
+    """Facts of a video file. ``width`` and ``height`` are as displayed: upright, anamorphic frames widened.
 
-    ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``; empty where the file
-    does not time every frame. ``times`` are seconds from the first frame, only where the rate varies; ``fps``
-    is then the exact mean, snapped to a standard rate.
+    ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``, empty if the file
+    does not time every frame. ``times`` are seconds from the first frame, present only if the rate varies;
+    ``fps`` is then the exact mean, snapped to a standard rate.
     """
 
     path: Path
@@ -54,8 +54,8 @@ class FileFacts:
     duration: Fraction
     color: Color
     full_range: bool
-    rgb: bool  # no matrix stands between the pixels and RGB
-    fields: str  # "" progressive, "auto" frames tell, "tff" or "bff" only the container tells
+    rgb: bool  # the pixels are RGB, without a matrix
+    fields: str  # "": progressive; "auto": frames are flagged; "tff" or "bff": from the container only
     pix_fmt: str
     bit_depth: int
     audio_streams: int
@@ -63,27 +63,27 @@ class FileFacts:
     stream: int
     time_base: Fraction
     pts: tuple[int, ...]
-    keys: tuple[int, ...]  # timestamps of frames that decoding may start at
-    missing: int  # about how many frames a file lacks that was cut off; 0 when it is whole
+    keys: tuple[int, ...]  # timestamps of frames at which decoding can start
+    missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
 
     @property
     def interlaced(self) -> bool:
         return bool(self.fields)
 
     def time(self, frame: int) -> Fraction:
-        """When a frame is shown, in seconds from the first."""
+        """Return when a frame is shown, in seconds from the first."""
         return self.times[frame] if self.times and frame < len(self.times) else frame / self.fps
 
 
 def probe(path: str | os.PathLike, files: FileCache | None = None) -> FileFacts:
-    """The facts of a file, read only if ``files`` does not have them; ValueError when it holds no video."""
+    """Return a file's facts, read only if not in ``files``; raise ValueError if it holds no video."""
     check_file(path)
     real = os.path.realpath(path)
     return files.get(real, "facts", lambda: _probe(real)) if files else _probe(real)
 
 
 def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction]:
-    """When the picture of a soundtrack's file begins on the file's clock, and how long it is, in seconds."""
+    """Return the start of a soundtrack's video on the file's clock, and its duration, in seconds."""
     if audio.picture:
         return audio.picture
     facts = probe(audio.file)
@@ -91,7 +91,10 @@ def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction]:
 
 
 def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
-    """Real path, size and time of change: equal as long as the file is the same; FileNotFoundError when there is none."""
+    """Return real path, size and modification time, which are equal as long as the file is the same.
+
+    Raise FileNotFoundError if there is no such file.
+    """
     check_file(path)
     real = os.path.realpath(path)
     status = os.stat(real)
@@ -105,8 +108,9 @@ def _probe(real: str) -> FileFacts:
         skip_others(container, stream)
         packets = PacketCount(container, stream)
         if packets.first is None or not packets.frames:
-            raise ValueError(f"{name} holds no frame that can be decoded; check that the file is complete.")
-        chapters = getattr(container, "chapters", list)()  # PyAV 14 does not tell
+            raise ValueError(f"{name} has no frame that can be decoded. Check that the file is complete.")
+        # not exposed by PyAV 14
+        chapters = container.chapters() if hasattr(container, "chapters") else []
         return FileFacts(
             path=Path(real),
             stream=stream.index,
@@ -120,17 +124,18 @@ def _probe(real: str) -> FileFacts:
 
 
 def video_stream(container, name: str) -> av.VideoStream:
-    """The first stream of moving pictures (a cover is not one); ValueError when there is none."""
+    """Return the first video stream that is not cover art; raise ValueError if there is none."""
     streams = [
         stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic
     ]
     if not streams:
         raise ValueError(
-            f"{name} holds no video{', only audio' if container.streams.audio else ''}; choose a file with a picture."
+            f"{name} holds no video{', only audio' if container.streams.audio else ''}. "
+            "Choose a file with a video stream."
         )
     if streams[0].codec_context is None:
         raise ValueError(
-            f"{name} is of a video codec that this build of PyAV cannot decode; convert it first."
+            f"{name} uses a video codec that this build of PyAV cannot decode. Convert it first."
         )
     return streams[0]
 
@@ -144,7 +149,7 @@ def _timing(stream, packets: PacketCount) -> dict:
     fps, varies = read_rate(pts, tick, declared)
     times = tuple((p - pts[0]) * tick for p in pts) if varies else None
     start = (pts[0] if pts else stream.start_time or 0) * tick
-    start = start if believable([start], Fraction(1)) else Fraction(0)
+    start = start if abs(start) <= FURTHEST else Fraction(0)
     return {
         "fps": fps,
         "frames": packets.frames,
@@ -177,7 +182,7 @@ def _shape(stream, frame) -> dict:
 
 
 def _orientation(frame) -> tuple[int, bool]:
-    """Quarter turns clockwise, and whether to mirror left and right before, from the display matrix."""
+    """Return quarter turns clockwise, and whether to mirror left and right first, from the display matrix."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
@@ -208,4 +213,4 @@ def _colour(stream, frame) -> dict:
 def _fields(stream, frame) -> str:
     if frame.interlaced_frame:
         return "auto"
-    return FIELD_ORDERS.get(getattr(stream.codec_context, "field_order", 0), "")  # older PyAV does not tell
+    return FIELD_ORDERS.get(getattr(stream.codec_context, "field_order", 0), "")  # not exposed by older PyAV

@@ -1,4 +1,4 @@
-"""The frame rate that a list of timestamps means: one of the standard rates, another constant one, or a varying one."""
+"""Derive a frame rate from timestamps: a standard rate, another constant one, or a varying one."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ STANDARD = tuple(
         | {Fraction(25, 2)}
     )
 )
-UNKNOWN = Fraction(25)  # a single picture has no rate
+UNKNOWN = Fraction(25)  # a single frame has no rate
 SNAP = Fraction(1, 1000)  # of the rate
-ROUNDING = 0.001  # seconds: Matroska's clock, which its frames keep when they are copied into a finer one
+ROUNDING = 0.001  # seconds: Matroska's clock, whose rounding stays when frames are copied into a finer one
 LARGEST_DENOMINATOR = 90_000  # rates must fit FFmpeg's 32-bit fractions
-# frames a second: MP4 shows none for much longer, no camera is faster
+# frames a second: MP4 shows no frame for much longer, and no camera is faster
 SLOWEST, FASTEST = Fraction(1, 7200), 100_000
-# seconds, three centuries: a live stream may count from 1970; FFmpeg's microseconds end far beyond
+# seconds, three centuries: live streams may count from 1970; FFmpeg's microseconds end far beyond
 FURTHEST = 10**10
 
 
 def snap(rate: Fraction) -> Fraction:
-    """The nearest standard rate if it lies within 0.1 %, else the rate itself."""
+    """Return the nearest standard rate if it is within 0.1 %, otherwise the rate itself."""
     nearest = min(STANDARD, key=lambda standard: abs(standard - rate))
     return nearest if abs(nearest - rate) <= SNAP * rate else rate
 
 
-def believable(pts: Sequence[int], tick: Fraction) -> bool:
-    """Whether frames can be meant to be shown at ``pts`` (rising, in ticks): near zero, and neither too far nor too near."""
+def plausible(pts: Sequence[int], tick: Fraction) -> bool:
+    """Whether frames may be shown at ``pts`` (increasing, in ticks): near zero, with plausible distances."""
     if not pts:
         return True
     longest = max((later - earlier for earlier, later in pairwise(pts)), default=0)
@@ -42,10 +42,10 @@ def believable(pts: Sequence[int], tick: Fraction) -> bool:
 
 
 def read_rate(pts: Sequence[int], tick: Fraction, declared: Iterable[Fraction]) -> tuple[Fraction, bool]:
-    """The rate of frames shown at ``pts`` (rising, in ticks), and whether it varies.
+    """Return the rate of frames shown at ``pts`` (increasing, in ticks), and whether it varies.
 
-    It is constant when every frame lies on the grid of one rate up to the clock's rounding; ``declared`` are
-    the container's claims.
+    The rate is constant if every frame is on the grid of one rate up to the clock's rounding. ``declared``
+    are the rates that the container states.
     """
     declared = [rate for rate in declared if SLOWEST <= rate <= 1000]
     if len(pts) < 2:

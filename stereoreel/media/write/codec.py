@@ -1,4 +1,4 @@
-"""Open the encoder that a preset names, for pictures of one size and one clock."""
+"""Open the encoder that a preset names, for frames of one size and one clock."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import av
 import av.error
+from av.video.stream import VideoStream
 
 from ...core.clip import ClipInfo
 from ..layouts.boxes import Stereo
@@ -20,7 +21,7 @@ from .presets import Preset, Quality, presets
 from .scheduling import kept_scheduling
 
 ANAGLYPHS = ("anaglyph", "anaglyph_color", "anaglyph_half_color", "anaglyph_gray")
-STEREO_MODES = {
+STEREO_MODES = {  # Matroska's names
     "full_sbs": "left_right",
     "half_sbs": "left_right",
     "full_tb": "top_bottom",
@@ -28,25 +29,27 @@ STEREO_MODES = {
     "cross_eyed": "right_left",
     "interlaced_rows": "row_interleaved_lr",
     "interlaced_columns": "col_interleaved_lr",
-    # Matroska's words
     "checkerboard": "checkerboard_lr",
     "vr180": "left_right",
     **dict.fromkeys(ANAGLYPHS, "anaglyph_cyan_red"),
 }
-STEREO_BOXES = {
+STEREO_BOXES = {  # the arrangements that st3d has a number for
     "full_sbs": Stereo("left_right"),
     "half_sbs": Stereo("left_right"),
     "full_tb": Stereo("top_bottom"),
-    # what st3d has a number for
     "half_tb": Stereo("top_bottom"),
     "vr180": Stereo("left_right", vr180=True),
 }
-# H.264's arrangement types; a full layout so marked would be squeezed by televisions
+# H.264's arrangement types; televisions would squeeze a full layout that is tagged this way
 FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}
 
 
 class Rate(NamedTuple):
-    """A picture of so many bits a second; ``number`` is 1 where the codec notes in the file ``notes`` what it sees, 2 where it goes by them."""
+    """Target bits a second of the video.
+
+    ``number`` is 1 for the first pass, in which the codec writes statistics to the file ``notes``, and 2 for
+    a second pass that reads them.
+    """
 
     bits: int
     number: int = 0
@@ -61,13 +64,14 @@ def open_encoder(
     pictures: Pictures,
     clock: Clock,
     rate: Rate | None = None,
-):
-    """The container's video stream, its encoder open; ValueError where the codec is missing or refuses such frames."""
+) -> VideoStream:
+    """Add a video stream and open its encoder; raise ValueError if the codec is missing or rejects frames."""
     os.environ.setdefault("SVT_LOG", "1")  # errors only: SVT-AV1 prints a page of settings otherwise
     others = ", ".join(name for name in presets() if name != settings.format)
     refusal = (
-        f"{settings.format} cannot hold frames of {pictures.size[0]} x {pictures.size[1]} at {float(info.fps):.6g} a second; "
-        f"choose another format ({others}), a half layout, or another size."
+        f"{settings.format} does not support frames of {pictures.size[0]} x {pictures.size[1]} "
+        f"at {float(info.fps):.6g} frames a second. "
+        f"Choose another format ({others}), a half layout, or another size."
     )
     if pictures.size[0] < entry.narrowest:
         raise ValueError(refusal)
@@ -75,10 +79,11 @@ def open_encoder(
         stream = container.add_stream(
             entry.codec, rate=clock.rate, options=codec_options(info, settings, entry, rate)
         )
+        assert isinstance(stream, VideoStream)  # presets name video codecs only
     except av.codec.codec.UnknownCodecError:
         raise ValueError(
-            f"This PyAV was built without {entry.codec}, which {settings.format} needs; "
-            f"choose another format ({others})."
+            f"This PyAV was built without {entry.codec}, which {settings.format} needs. "
+            f"Choose another format ({others})."
         ) from None
     configure(stream.codec_context, entry, pictures, clock, rate)
     if (
@@ -99,7 +104,7 @@ def open_encoder(
 def configure(
     context: av.VideoCodecContext, entry: Preset, pictures: Pictures, clock: Clock, rate: Rate | None
 ) -> None:
-    """All that an encoder is told beside its options, before it is opened."""
+    """Set an encoder's parameters other than its options, before it is opened."""
     pictures.configure(context)
     context.time_base, context.framerate, context.thread_type = clock.unit, clock.rate, "AUTO"
     context.bit_rate = rate.bits if rate else 0
@@ -110,19 +115,19 @@ def configure(
 def codec_options(
     info: ClipInfo, settings: EncodeOptions, entry: Preset, rate: Rate | None = None
 ) -> dict[str, str]:
-    """The settings in the codec's own words."""
+    """Return the settings as the codec's own options."""
     options = dict(entry.options)
     if rate is None:
         options |= _quality(entry.crf, settings.crf)
     elif rate.number and entry.passes:
-        notes = re.sub(r"([\\':=])", r"\\\1", rate.notes)  # these part the words from each other
-        _say(options, entry.passes, f"pass={rate.number}:stats={notes}")
+        notes = re.sub(r"([\\':=])", r"\\\1", rate.notes)  # these separate the parameters
+        _append(options, entry.passes, f"pass={rate.number}:stats={notes}")
     if entry.speeds:
         options[entry.speeds.option] = getattr(entry.speeds, settings.speed)
     if info.color.light and entry.light:
-        _say(options, entry.light, light_words(info.color.light, entry.light))
-    if _says_so_itself(info, settings, entry):
-        _say(options, "x264-params", f"frame-packing={FRAME_PACKING[settings.layout]}")
+        _append(options, entry.light, light_words(info.color.light, entry.light))
+    if _stream_states_packing(info, settings, entry):
+        _append(options, "x264-params", f"frame-packing={FRAME_PACKING[settings.layout]}")
     return options
 
 
@@ -133,14 +138,14 @@ def _quality(crf: Quality | None, wanted: int) -> dict[str, str]:
     return {**crf.extra, **dict.fromkeys(crf.names, str(crf.first + crf.step * value))}
 
 
-def _say(options: dict[str, str], name: str, words: str) -> None:
-    """Add words to an option that may hold some already."""
+def _append(options: dict[str, str], name: str, words: str) -> None:
+    """Append parameters to an option that may have some already."""
     if words:
         options[name] = f"{options[name]}:{words}" if name in options else words
 
 
-def _says_so_itself(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> bool:
-    """Whether the codec's own stream tells how the eyes are packed."""
+def _stream_states_packing(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> bool:
+    """Whether the codec's own stream states how the views are packed."""
     return (
         entry.codec == "libx264"
         and info.views == 2
@@ -150,28 +155,28 @@ def _says_so_itself(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> b
 
 
 def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo | None:
-    """What an MP4 or MOV file is to say of its two eyes; None where it is another file, or there is nothing to say.
+    """Return the stereo boxes of an MP4 or MOV file; None for other files, or if no boxes are needed.
 
-    A stream that says so itself is said nothing of: FFmpeg 9 stops at frames that are told twice.
+    A stream that states its packing itself gets no boxes, because FFmpeg 9 stops at frames with both.
     """
     if (
         info.views == 1
         or not settings.stereo_tags
         or entry.container not in ("mp4", "mov")
-        or _says_so_itself(info, settings, entry)
+        or _stream_states_packing(info, settings, entry)
     ):
         return None
     return STEREO_BOXES.get(settings.layout)
 
 
 def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, clock: Clock) -> dict[str, str]:
-    """For the muxer: a film's index at its beginning, free names for metadata, exact edits, little kept back for a silent track."""
-    # microseconds; a subtitle every few minutes would else hold all picture since
+    """Return the muxer's options: index first, free metadata names, exact edits, little buffering."""
+    # microseconds; otherwise a subtitle every few minutes would buffer all video since the previous one
     options = {"max_interleave_delta": "1000000"}
     options |= entry.muxer
     if entry.container in ("mp4", "mov"):
         ticks = clock.unit.denominator
-        # write_stereo moves the index, which is done once
+        # write_stereo moves the index too, and once is enough
         first = "" if stereo_of(info, settings, entry) else "faststart+"
         options |= {
             "movflags": first + "use_metadata_tags",

@@ -1,8 +1,8 @@
-"""Write a clip into a file: the picture in a thread of its own, the sound beside it, the final name only when all is there.
+"""Encode a clip into a file, the video in its own thread; the file gets its final name when complete.
 
-``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file;
-leaving it by an exception, a cancel or Ctrl-C removes what was written and leaves a file that had the name
-before as it was.
+``with Writer(path, info, settings) as writer: writer.write(chunk) …``. Leaving the block completes the file.
+Leaving it by an exception, a cancel or Ctrl-C removes what was written and keeps an existing file of that
+name unchanged.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
+from typing import TypeAlias, TypeVar
 
 import av
 import av.error
 import numpy as np
+from av.video.stream import VideoStream
 from torch import Tensor
 
 from ...core import cancel
@@ -28,30 +31,38 @@ from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
 from .codec import Rate, container_options, open_encoder, stereo_of
 from .hardware import chosen
-from .mux import open_tracks
+from .mux import FileTracks, open_tracks
 from .options import EncodeOptions, preset
 from .picture import Pictures, coded_size
 from .presets import Preset
+from .sound import SampleTrack
 from .webp import complete_webp
 
-CHUNKS_WAITING = 2  # chunks that may wait for the encoder, so that it works while the next one is computed
+CHUNKS_WAITING = 2  # chunks queued for the encoder, so that it works while the next one is computed
+
+# a frame's number, the number at which it ends, and the quantised or decoded frame
+Levels: TypeAlias = "tuple[int, int, np.ndarray | av.VideoFrame]"
+Self = TypeVar("Self", bound="Writer")
 
 
 def output_size(info: ClipInfo, settings: EncodeOptions) -> tuple[int, int]:
-    """Width and height of the file that ``Writer`` makes: packed, made smaller for a preview, and even (by repeating the edge) where it must be."""
+    """Return width and height of the file that ``Writer`` makes.
+
+    The frames are packed, downscaled for a preview, and padded by repeating the edge if sizes must be even.
+    """
     entry = preset(settings)
     size = packed_size(info, settings.layout, settings.vr180_field)
     return coded_size(fitted_size(*size, entry.limits.side if entry.limits else 0), entry.pix_fmt)
 
 
 class Writer:
-    """One video file in the making.
+    """Writes one video file.
 
-    ``info`` tells size, views, rate (or times) and colour; ``settings`` are those of Encode Video. ``audio``
-    is what is heard: ``info.audio``, or something else, or nothing. ``metadata`` is stored as text under its
-    own names. ``entry`` is the preset to use, where that is not the settings' own; ``rate`` replaces its
-    quality. ``frames`` counts those written so far, ``coded`` the bytes of the picture. ``path`` is the
-    file's name, which is replaced, or a ``PartFile`` that says how it is published.
+    ``info`` gives size, views, rate (or times) and colour; ``settings`` are those of Encode Video. ``audio``
+    is ``info.audio``, other audio, or None. ``metadata`` is stored as text under its own names. ``entry`` is
+    the preset, if it is not the settings' own; ``rate`` replaces its quality. ``frames`` counts the frames
+    written so far, ``coded`` the bytes of video. ``path`` is the file name, which is replaced, or a
+    ``PartFile`` that defines how it is published.
     """
 
     def __init__(
@@ -74,16 +85,19 @@ class Writer:
         self._clock = Clock(info, self._entry.clock)
         self._pictures = Pictures(size, info.color, self._entry.pix_fmt, limits.side if limits else 0)
         self._taken = Taken(info, limits)
-        self._container = self._tracks = None
+        self._container: av.container.OutputContainer | None = None
+        self._stream: VideoStream | None = None
+        self._tracks: FileTracks | SampleTrack | None = None
         self._waiting: deque[Future] = deque()
-        self._encoded, self._lengths, self._stopped = 0, {}, False
+        self._lengths: dict[int, int] = {}
+        self._encoded, self._stopped = 0, False
 
     @property
     def path(self) -> Path:
         """The file's name."""
         return self._file.path
 
-    def __enter__(self) -> Writer:
+    def __enter__(self: Self) -> Self:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
         with contextlib.ExitStack() as undo:
             undo.callback(self._discard)
@@ -92,15 +106,15 @@ class Writer:
         return self
 
     def write(self, chunk: Tensor, depth: Tensor | None = None) -> None:
-        """Hand the encoder frames ``[T, H, W, C]`` or two views of them ``[2, T, H, W, C]``; waits while it is two chunks behind.
+        """Queue frames ``[T, H, W, C]`` or two views ``[2, T, H, W, C]``; wait while two chunks are queued.
 
-        ``depth`` of the same frames is for layouts that show it. A failure with an earlier chunk is raised
+        ``depth`` of the same frames is for layouts that show it. The error of an earlier chunk is raised
         here.
         """
-        # Frame by frame, so that no second chunk of floats is ever in memory.
+        # Frame by frame, so that no second chunk of floats is in memory.
         layout, field = self._settings.layout, self._settings.vr180_field
-        depths = [None] * chunk.shape[-4] if depth is None else depth.split(1, dim=-4)
-        levels = []
+        depths = repeat(None) if depth is None else depth.split(1, dim=-4)
+        levels: list[Levels] = []
         for frame, far in zip(chunk.split(1, dim=-4), depths):
             if (span := next(self._taken)) is not None:
                 turn = self.frames // self._taken.turn
@@ -111,11 +125,12 @@ class Writer:
         self._submit(levels)
 
     def rewrite(self, frame: av.VideoFrame) -> None:
-        """Hand the encoder a frame that was packed and made before, as another file with the same settings holds it."""
-        self._submit([(*next(self._taken), frame)])
-        self.frames += 1
+        """Queue a frame that is packed already, read from another file with the same settings."""
+        if (span := next(self._taken)) is not None:
+            self._submit([(*span, frame)])
+            self.frames += 1
 
-    def _submit(self, levels: list) -> None:
+    def _submit(self, levels: list[Levels]) -> None:
         while len(self._waiting) >= CHUNKS_WAITING:
             self._result(self._waiting.popleft())
         self._waiting.append(self._thread.submit(self._encode, levels))
@@ -126,7 +141,9 @@ class Writer:
             if kind is not None:
                 return
             if not self.frames:
-                raise ValueError(f"There is no frame to write into {self.path.name}; the clip is empty.")
+                raise ValueError(
+                    f"The clip has no frames to write into {self.path.name}. Choose another part of it."
+                )
             for future in (*self._waiting, self._thread.submit(self._finish)):
                 self._result(future)
             self._file.publish()
@@ -135,26 +152,26 @@ class Writer:
 
     def _open(self) -> None:
         part = self._file.create()
-        self._container = av.open(
+        container = self._container = av.open(
             str(part.absolute()),
             "w",
             format=self._entry.container,
             container_options=container_options(self._info, self._settings, self._entry, self._clock),
         )
-        self._container.metadata.update(self._metadata)
+        container.metadata.update(self._metadata)
         self._stream = open_encoder(
-            self._container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate
+            container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate
         )
-        self._tracks = open_tracks(self._container, self._audio, self._entry, self._info.duration)
-        with self._in_plain_words():
-            self._container.start_encoding()
+        self._tracks = open_tracks(container, self._audio, self._entry, self._info.duration)
+        with self._plain_errors():
+            container.start_encoding()
 
     def _result(self, future: Future) -> None:
-        with self._in_plain_words():
+        with self._plain_errors():
             cancel.result(future)
 
     @contextlib.contextmanager
-    def _in_plain_words(self) -> Iterator[None]:
+    def _plain_errors(self) -> Iterator[None]:
         try:
             with plain_errors(self.path):
                 yield
@@ -162,20 +179,21 @@ class Writer:
             raise OSError(f"{self.path.name} could not be written: {error.strerror}.") from error
 
     def _discard(self) -> None:
-        """Stop, and leave nothing behind. An encoder that is busy with frames ends in its thread, not waited for."""
+        """Stop and remove the file; a busy encoder ends in its thread, asynchronously."""
         self._stopped = True
         for future in self._waiting:
             future.cancel()
-        # before closing, so that this does not move the whole film's index to its beginning
+        # before closing, so that closing does not move the film's index to its beginning
         self._file.discard()
         self._thread.submit(self._abandon)
-        # Windows keeps an open file, and a codec that writes notes keeps its folder.
+        # Windows cannot remove an open file, and a codec that writes statistics keeps its folder open.
         self._thread.shutdown(wait=os.name == "nt" or self.rate is not None)
         self._file.discard()
 
     # What follows runs in the encoder's thread.
 
-    def _encode(self, levels: list[tuple[int, int, np.ndarray | av.VideoFrame]]) -> None:
+    def _encode(self, levels: list[Levels]) -> None:
+        assert self._stream
         for index, following, picture in levels:
             if self._stopped:
                 return
@@ -185,19 +203,23 @@ class Writer:
             self._mux(self._stream.encode(self._pictures.frame(picture, tick, self._clock.unit)))
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
+        assert self._container
         for packet in packets:
             if self._stopped:
                 raise cancel.Stopped
-            packet.duration = self._lengths.pop(packet.pts)
-            if not -self._clock.tick(self._encoded) <= packet.dts <= packet.pts:
-                packet.dts = packet.pts  # x265 leaves chance numbers there in films of one or two frames
+            pts, dts = packet.pts, packet.dts
+            assert pts is not None and dts is not None  # every encoder sets both
+            packet.duration = self._lengths.pop(pts)
+            if not -self._clock.tick(self._encoded) <= dts <= pts:
+                packet.dts = dts = pts  # x265 leaves it uninitialised in films of one or two frames
             if self._tracks:
-                self._tracks.write(self._clock.seconds(packet.dts))
+                self._tracks.write(self._clock.seconds(dts))
             self.coded += packet.size
             self._container.mux(packet)
 
     def _flush(self) -> Iterator[av.Packet]:
-        """What the encoder holds back, a packet at a time: all of it may take many seconds."""
+        """Yield the encoder's buffered packets one at a time, because all of them may take many seconds."""
+        assert self._stream
         for packet in self._stream.codec_context.encode_lazy(None):
             packet.stream = self._stream
             yield packet
@@ -208,18 +230,20 @@ class Writer:
         if self._tracks:
             self._tracks.finish(self._clock.seconds(end))
             self._tracks.close()
+        part = self._file.part
+        assert self._container and part
         self._container.close()
-        self._container = self._stream = self._tracks = None  # the codec completes its notes when it goes
+        self._container = self._stream = self._tracks = None  # the codec completes its statistics when freed
         if stereo := stereo_of(self._info, self._settings, self._entry):
-            write_stereo(self._file.part, stereo)
+            write_stereo(part, stereo)
         if self._entry.container == "webp":
-            complete_webp(self._file.part, end, self._metadata)
-        sync(self._file.part)  # here, where waiting for a slow disk can be cancelled
+            complete_webp(part, end, self._metadata)
+        sync(part)  # in this thread, so that waiting for a slow disk can be cancelled
 
     def _abandon(self) -> None:
         if self._tracks:
             self._tracks.close()
         if self._container:
-            with contextlib.suppress(av.error.FFmpegError):  # what cannot be completed is not wanted
+            with contextlib.suppress(av.error.FFmpegError):  # the file is discarded anyway
                 self._container.close()
         self._container = self._stream = self._tracks = None

@@ -1,4 +1,4 @@
-"""Encoders in graphics cards: the first of a preset's that opens on this machine, or the preset's own software one."""
+"""Select a preset's first hardware encoder that opens on this machine, or its software encoder."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import logging
 
 import av
 import av.error
+from av.video.codeccontext import VideoCodecContext
 
 from ...core.clip import ClipInfo
 from ..read.clock import Clock
@@ -19,7 +20,10 @@ log = logging.getLogger(__name__)
 
 
 def chosen(info: ClipInfo, settings: EncodeOptions, size: tuple[int, int]) -> Preset:
-    """The preset's entry, with the encoder to use; ``size`` is the picture's. One line in the log says which where hardware is asked for."""
+    """Return the preset's entry with the encoder to use; ``size`` is that of the frames.
+
+    If hardware is requested, the choice is logged.
+    """
     entry = preset(settings)
     if not settings.hardware:
         return entry
@@ -27,26 +31,27 @@ def chosen(info: ClipInfo, settings: EncodeOptions, size: tuple[int, int]) -> Pr
     for other in entry.hardware:
         reason = refusal(info, settings, other, size)
         if not reason:
-            log.info("%s encodes.", other.codec)
+            log.info("Encoding with %s.", other.codec)
             return other
         failed.append(f"{other.codec}: {reason}")
     log.warning(
-        "No graphics card here encodes %s (%s); %s does.",
+        "No hardware encoder for %s (%s); using %s.",
         settings.format,
-        "; ".join(failed) or "none can",
+        "; ".join(failed) or "none exists",
         entry.codec,
     )
     return entry
 
 
 def refusal(info: ClipInfo, settings: EncodeOptions, entry: Preset, size: tuple[int, int]) -> str:
-    """Why this entry's encoder does not open here for such pictures; empty where it does."""
+    """Return why this entry's encoder does not open for such frames; empty if it opens."""
     level = av.logging.get_level()
-    # an encoder says why at no other level, and PyAV keeps that with the error
+    # encoders log the reason at this level, and PyAV attaches it to the error
     av.logging.set_level(av.logging.ERROR)
     try:
         with av.logging.Capture():
             context = av.CodecContext.create(entry.codec, "w")
+            assert isinstance(context, VideoCodecContext)  # presets name video codecs only
             context.options = codec_options(info, settings, entry)
             configure(context, entry, Pictures(size, info.color, entry.pix_fmt), Clock(info), None)
             with kept_scheduling():
@@ -61,6 +66,6 @@ def refusal(info: ClipInfo, settings: EncodeOptions, entry: Preset, size: tuple[
 
 
 def _why(error: Exception) -> str:
-    """The codec's own words, where there are any."""
-    told = getattr(error, "log", None)
-    return (told[2] if told else getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
+    """Return the codec's own message, if there is one."""
+    logged = getattr(error, "log", None)
+    return (logged[2] if logged else getattr(error, "strerror", None) or str(error)).strip().rstrip(".")

@@ -1,9 +1,10 @@
-"""A clip's sound, subtitles and chapters, written beside its picture: copied packet by packet where the container allows.
+"""Mux a clip's audio, subtitles and chapters with its video, packet by packet if the container allows it.
 
-Only what is heard within the picture is kept. A copied packet that straddles the start is kept whole, with
-the one before it, which lapped codecs need to sound right: MP4 and MOV hide the early part behind an edit
-list. Matroska cannot hide it, so there a window that does not begin with its file begins with the first whole
-packet; one that does keeps everything, and the picture starts later by the codec's own priming.
+Only audio within the duration of the video is kept. A copied packet that straddles the start is kept
+completely, with the previous one, which codecs with overlapping blocks need to decode correctly. MP4 and MOV
+hide the early part with an edit list. Matroska cannot hide it. There, a window that starts later than its
+file begins with the first complete packet; a window that starts with its file keeps everything, and the video
+starts later by the codec's own priming.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import av.error
@@ -25,10 +27,13 @@ from .presets import Preset
 from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
 from .trial import Trial
 
+if TYPE_CHECKING:
+    from av.container.core import Chapter
+
 log = logging.getLogger(__name__)
-LONGEST = 10  # seconds that a packet of sound may last
-BEYOND = 16  # packets in a row that must lie behind a window before it is over: a single one may be damaged
-INTERLEAVING = 2  # seconds by which packets of one moment lie apart in a file
+LONGEST = 10  # seconds that an audio packet may last
+BEYOND = 16  # consecutive packets after a window that end it, because a single timestamp may be corrupt
+INTERLEAVING = 2  # seconds by which packets of the same time are apart in a file
 HIDES_EARLY_SOUND = ("mp4", "mov")
 KEPT_TAGS = ("language", "title", "handler_name")
 
@@ -39,7 +44,10 @@ def open_tracks(
     preset: Preset,
     duration: Fraction,
 ) -> FileTracks | SampleTrack | None:
-    """What goes beside ``duration`` seconds of picture, its streams added to ``output``; None where there is nothing, or no room for it."""
+    """Add audio and subtitle streams for ``duration`` seconds of video to ``output``.
+
+    Return None if there is no audio, or if the container holds none.
+    """
     if preset.audio is None:
         return None
     if isinstance(audio, Samples):
@@ -48,7 +56,7 @@ def open_tracks(
 
 
 class FileTracks:
-    """All sound and text of a window of a file; ``write`` keeps up with the picture, so that neither waits in memory."""
+    """Audio and subtitles of a window of a file; ``write`` follows the video, so that neither is buffered."""
 
     def __init__(
         self, output: av.container.OutputContainer, audio: Soundtrack, preset: Preset, duration: Fraction
@@ -69,13 +77,13 @@ class FileTracks:
             undo.pop_all()
 
     def write(self, until: Fraction) -> None:
-        """Mux what begins before ``until`` seconds of the output."""
+        """Mux packets that begin before ``until`` seconds of the output."""
         while self._waiting is not None and self._time(self._waiting) < until:
             self._output.mux(self._tracks[self._waiting.stream.index].packets(self._waiting, self._start))
             self._waiting = next(self._packets, None)
 
     def finish(self, end: Fraction) -> None:
-        """Mux the rest, up to ``end`` seconds, where the picture ends."""
+        """Mux the rest, up to ``end`` seconds, the end of the video."""
         self.write(min(end, self._end))
         for track in self._tracks.values():
             self._output.mux(track.flush())
@@ -85,19 +93,19 @@ class FileTracks:
         for track in self._tracks.values():
             track.close()
 
-    def _track(self, stream):
-        """How a stream of the source is carried over; None, with a warning, where it cannot be."""
+    def _track(self, stream) -> CopiedTrack | EncodedTrack | None:
+        """Return the output track of a source stream; None, with a warning, if it cannot be kept."""
         if stream.type not in ("audio", "subtitle"):
             return None
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
-        track = None
+        track: CopiedTrack | EncodedTrack | None = None
         if codec in (self._preset.audio_copy if stream.type == "audio" else self._preset.subtitles):
             track = self._copied(stream)
         if track is None and stream.type == "audio" and is_sound(stream):
             track = self._encoded(stream)
         if track is None:
             log.warning(
-                "%s of %s (%s) cannot be kept in a %s file and is left out.",
+                "%s stream of %s (%s) dropped: %s files cannot hold it.",
                 stream.type.capitalize(),
                 self._file.name,
                 codec,
@@ -111,7 +119,7 @@ class FileTracks:
         return track
 
     def _copied(self, stream) -> CopiedTrack | None:
-        """The stream's packets as they are; None where the container takes no such stream."""
+        """Return a track that copies the packets; None if the container does not accept the stream."""
         try:
             trial = Trial(self._preset.container, stream)
         except (av.error.FFmpegError, ValueError):
@@ -119,25 +127,26 @@ class FileTracks:
         return CopiedTrack(self._output, stream, trial, self._keeps_early, self._end)
 
     def _encoded(self, stream) -> EncodedTrack | None:
-        """The stream decoded and encoded; None where the encoder takes no such sound."""
-        if not can_encode(self._preset.audio, stream.rate, layout_name(stream.layout)):
+        """Return a track that re-encodes the stream; None if the encoder does not support such audio."""
+        audio = self._preset.audio
+        if audio is None or not can_encode(audio, stream.rate, layout_name(stream.layout)):
             return None
-        return EncodedTrack(self._output, stream, self._preset.audio, self._end)
+        return EncodedTrack(self._output, stream, audio, self._end)
 
     def _read_only_kept(self) -> None:
         for stream in self._source.streams:
-            # PyAV 18; before, the picture is read and dropped
+            # from PyAV 18 on; older versions read the video and drop it
             if stream.index not in self._tracks and hasattr(stream, "discard"):
                 stream.discard = type(stream.discard).all
 
     def _read(self, seek: bool) -> Iterator[av.Packet]:
-        """The packets of every track that is kept, in the file's order, from the window's start to its end."""
+        """Yield the packets of all kept tracks in the file's order, from the window's start to its end."""
         if not self._tracks:
             return
         beyond = 0
         try:
             if seek:
-                with suppress(av.error.FFmpegError):  # then from the beginning
+                with suppress(av.error.FFmpegError):  # then read from the beginning
                     self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
             for packet in demux(self._source, [self._source.streams[index] for index in self._tracks]):
                 if packet.pts is None and packet.dts is None:
@@ -148,22 +157,22 @@ class FileTracks:
                 if self._time(packet) < self._end:
                     yield packet
         except av.error.FFmpegError:
-            log.warning("The sound of %s is damaged and ends early.", self._file.name)
+            log.warning("The audio of %s is corrupt and ends early.", self._file.name)
 
     def _time(self, packet: av.Packet) -> Fraction:
         return packet_time(packet) - self._start
 
     def _copy_chapters(self) -> None:
         if not hasattr(self._source, "chapters"):
-            return  # PyAV knows chapters from version 15 on
-        kept = []
+            return  # PyAV reads chapters from version 15 on
+        kept: list[Chapter] = []
         for chapter in self._source.chapters():
             if not chapter["time_base"]:
                 continue
             unit = Fraction(chapter["time_base"])
             start, stop = (
-                min(max(chapter[edge] * unit - self._start, Fraction(0)), self._end)
-                for edge in ("start", "end")
+                min(max(edge * unit - self._start, Fraction(0)), self._end)
+                for edge in (chapter["start"], chapter["end"])
             )
             if start < stop:
                 kept.append(
@@ -178,17 +187,18 @@ class FileTracks:
 
 
 class CopiedTrack:
-    """A stream whose packets are carried over as they are, later or earlier."""
+    """A stream that is copied packet by packet, shifted in time."""
 
     def __init__(
         self, output: av.container.OutputContainer, source, trial: Trial, keeps_early: bool, end: Fraction
     ):
         self.stream = output.add_stream_from_template(source, opaque=True)
         self._trial, self._keeps_early, self._end = trial, keeps_early, end
-        self._last, self._damaged, self._name = None, False, Path(source.container.name).name
+        self._last: int | None = None
+        self._corrupt, self._name = False, Path(source.container.name).name
 
     def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
-        """The packet, moved so that ``start`` of its file becomes 0; nothing where it is over before that."""
+        """Shift the packet so that ``start`` of its file becomes 0; return nothing if it ends before that."""
         unit = Fraction(packet.time_base)
         begin = packet_time(packet) - start
         length = max(Fraction(0), (packet.duration or 0) * unit)
@@ -197,22 +207,22 @@ class CopiedTrack:
         if self.stream.type == "subtitle":
             if begin + length <= 0:
                 return []
-            if begin < 0:  # a line that is being shown already is shown for the rest of its time
+            if begin < 0:  # a subtitle that is already visible is shown for its remaining time
                 length += begin
                 begin = Fraction(0)
             packet.duration = round(min(length, self._end - begin) / unit)
         elif begin < 0 and not (self._keeps_early and begin + 2 * length > 0):
             return []
         packet.pts = packet.dts = round(begin / unit)
-        text = self.stream.type == "subtitle"  # of which several lines may begin together
+        text = self.stream.type == "subtitle"  # several subtitles may begin at the same time
         if self._last is not None and packet.dts < self._last + (not text):
-            return []  # a damaged file steps back in time, which no container takes
+            return []  # times in a corrupt file may decrease, which no container accepts
         self._last = packet.dts
         if not self._trial.takes(packet):
-            if not self._damaged:
-                what = "sound" if self.stream.type == "audio" else "subtitles"
-                log.warning("Damaged pieces of the %s of %s are left out.", what, self._name)
-            self._damaged = True
+            if not self._corrupt:
+                what = "audio" if self.stream.type == "audio" else "subtitle"
+                log.warning("Corrupt %s packets of %s were dropped.", what, self._name)
+            self._corrupt = True
             return []
         packet.stream = self.stream
         return [packet]
@@ -225,5 +235,7 @@ class CopiedTrack:
 
 
 def packet_time(packet: av.Packet) -> Fraction:
-    """When a packet begins, on its file's clock."""
-    return (packet.dts if packet.pts is None else packet.pts) * Fraction(packet.time_base)
+    """Return when a packet with a timestamp begins, on its file's clock."""
+    begin = packet.dts if packet.pts is None else packet.pts
+    assert begin is not None
+    return begin * Fraction(packet.time_base)

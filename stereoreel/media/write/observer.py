@@ -1,4 +1,4 @@
-"""Who hears of a clip being written, or of a film being made."""
+"""Callbacks for the progress of writing a clip or a film."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ log = logging.getLogger(__name__)
 
 
 class Observer:
-    """Logs what a user should read and ignores the rest; a subclass overrides the methods it needs.
+    """Log messages for the user and ignore the rest; subclasses override the methods they need.
 
-    Methods run on the thread of the pull, and may raise to end it.
+    Methods run on the pull's thread and may raise to end the pull.
     """
 
     def say(self, line: str) -> None:
-        """Receive a sentence for the user."""
+        """Receive a message for the user."""
         log.info(line)
 
     def chunk(self, chunks: tuple[Tensor, ...]) -> None:
         """Receive the chunks of the clip, its depth and other clips of the pull, before they are encoded."""
 
     def skipped(self, frames: int) -> None:
-        """Receive the number of a film's frames that an earlier run has finished."""
+        """Receive the number of frames of a film that an earlier run has finished."""
 
     def unit_done(self, figures: Callable[[], dict]) -> None:
-        """Hear that a unit of a film is finished; ``figures()`` are those of ``film.progress.Progress``."""
+        """Receive the event that a unit is finished; ``figures()`` is that of ``film.progress.Progress``."""

@@ -1,4 +1,4 @@
-"""What an encoder is given: whole numbers, a size its format can hold, and the YUV matrix that the file's tags name."""
+"""Prepare frames for an encoder: integers, a supported size, and the YUV matrix that the file's tags name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RGB_MATRIX = 0  # H.273: the samples are red, green and blue
 
 
 class Pictures:
-    """Frames of one size, format and colour for an encoder, no longer than ``side`` pixels (0: as they are)."""
+    """Frames of one size, format and colour for an encoder, at most ``side`` pixels long (0: unchanged)."""
 
     def __init__(self, size: tuple[int, int], color: Color, pix_fmt: str, side: int = 0):
         self._shown = fitted_size(*size, side)
@@ -34,12 +34,12 @@ class Pictures:
         self._swscale = VideoReformatter()
 
     def quantize(self, frame: Tensor) -> np.ndarray:
-        """Whole numbers ``[H', W', 3]`` for ``frame`` [H, W, C], rounded to the nearest on the frame's device; C = 1 is gray.
+        """Convert ``frame`` [H, W, C] to integers ``[H', W', 3]``, rounded to nearest on the frame's device.
 
-        The last row and column are repeated where the format needs even sizes.
+        C = 1 is grey. The last row and column are repeated if the format needs even sizes.
         """
-        # swscale rounds 16-bit RGB to the YUV depth itself, and means the white that it writes; RGB formats
-        # are given their own depth.
+        # swscale rounds 16-bit RGB to the YUV depth itself and expects its own code of white. RGB formats get
+        # their own depth.
         white = (
             255
             if self._bits == 8
@@ -49,8 +49,8 @@ class Pictures:
         )
         if frame.shape[:2] != self._shown[::-1]:
             frame = resize(frame[None], *self._shown[::-1])[0]
-        levels = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
-        levels = levels.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
+        scaled = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
+        levels = scaled.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
         height, width, channels = levels.shape
         if (width, height) != self.size:
             levels = np.pad(
@@ -59,14 +59,17 @@ class Pictures:
         return levels if channels == 3 else np.repeat(levels, 3, axis=2)
 
     def frame(self, levels: np.ndarray | av.VideoFrame, pts: int, time_base: Fraction) -> av.VideoFrame:
-        """The encoder's frame, shown at ``pts`` x ``time_base`` seconds, of what ``quantize`` gave or of a frame that was one before."""
+        """Return the encoder's frame, shown at ``pts`` x ``time_base`` seconds.
+
+        ``levels`` is a result of ``quantize``, or a decoded frame of an earlier encoding.
+        """
         if isinstance(levels, av.VideoFrame):
             frame = (
                 levels
                 if levels.format.name == self.format.name
                 else self._swscale.reformat(levels, format=self.format.name)
             )
-            frame.pict_type = 0  # the first encoder's choice is not the second's
+            frame.pict_type = 0  # the second encoder chooses its own
         elif self.format.has_palette:
             frame = _paletted(levels)
         elif self.format.is_rgb and self.format.name not in WITH_ALPHA:
@@ -80,14 +83,14 @@ class Pictures:
         return frame
 
     def configure(self, context) -> None:
-        """Tell an encoder the size, format and colour before it is opened."""
+        """Set an encoder's size, format and colour before it is opened."""
         context.width, context.height = self.size
         context.pix_fmt = self.format.name
         colour.tag(context, self.color, full_range=self._rgb)
 
 
 def _paletted(levels: np.ndarray) -> av.VideoFrame:
-    """A picture in 256 colours of its own, what that loses spread over the pixels around."""
+    """Quantise a frame to a palette of its own 256 colours, with dithering."""
     picture = Image.fromarray(levels)
     picture = picture.quantize(
         palette=picture.quantize(256, Image.Quantize.MEDIANCUT), dither=Image.Dither.FLOYDSTEINBERG
@@ -95,11 +98,11 @@ def _paletted(levels: np.ndarray) -> av.VideoFrame:
     colors = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
     palette = np.full((256, 4), 255, np.uint8)  # opacity first
     palette[: len(colors), 1:] = colors
-    return av.VideoFrame.from_ndarray((np.array(picture), palette), format="pal8")
+    return av.VideoFrame.from_ndarray((np.array(picture), palette), format="pal8")  # type: ignore[arg-type]  # pal8 takes a tuple, which PyAV's stub lacks
 
 
 def coded_size(size: tuple[int, int], pix_fmt: str) -> tuple[int, int]:
-    """``size`` rounded up to what the format's chroma planes divide."""
+    """Round ``size`` up to a multiple of the format's chroma subsampling."""
     chroma = VideoFormat(pix_fmt, 16, 16)
     across, down = 16 // chroma.chroma_width(16), 16 // chroma.chroma_height(16)
     return -(-size[0] // across) * across, -(-size[1] // down) * down

@@ -1,4 +1,4 @@
-"""Encoder presets, as ``models_config/encode.yaml`` describes them: container, codec, quality, speed, sound."""
+"""Encoder presets from ``models_config/encode.yaml``: container, codec, quality, speed, audio."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import yaml
 from ...core.places import data
 
 PRESETS_FILE = data("models_config") / "encode.yaml"
-# whichever encoder is used
+# the same for hardware and software encoders
 OF_THE_FILE = ("container", "extension", "codec_tag", "audio_copy", "audio", "subtitles")
 
 
 @dataclass(frozen=True)
 class Quality:
-    """A codec's scale of constant quality: ``crf`` between ``best`` and ``worst``, lower is better.
+    """A codec's scale of constant quality: ``crf`` from ``best`` to ``worst``, lower is better.
 
-    Each option in ``names`` takes ``first + step * crf``; ``extra`` are options that constant quality needs.
+    Each option in ``names`` is set to ``first + step * crf``; ``extra`` are options for constant quality.
     """
 
     names: tuple[str, ...]
@@ -33,7 +33,7 @@ class Quality:
 
 @dataclass(frozen=True)
 class Speeds:
-    """The option that sets a codec's speed, and its words for fast, balanced and best."""
+    """The option that sets a codec's speed, and its values for fast, balanced and best."""
 
     option: str
     fast: str
@@ -43,7 +43,7 @@ class Speeds:
 
 @dataclass(frozen=True)
 class Sound:
-    """The codec of sound that cannot be copied; ``bitrate`` is bits a second and channel, None if lossless."""
+    """The codec for audio that cannot be copied; ``bitrate`` is bits/s per channel, None if lossless."""
 
     codec: str
     bitrate: int | None = None
@@ -51,7 +51,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a preview holds: the longest side in pixels, frames a second, seconds."""
+    """Limits of a preview: the longest side in pixels, frames a second, seconds."""
 
     side: int
     fps: int
@@ -60,7 +60,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Preset:
-    """One entry of the file, whose head explains each field; what an entry lacks is empty or None here."""
+    """One entry of the file, which documents each field at its top; missing fields are empty or None."""
 
     container: str
     extension: str
@@ -92,7 +92,7 @@ def presets() -> dict[str, Preset]:
 
 
 def preset_of(entry: Mapping) -> Preset:
-    """A preset as YAML writes it; its hardware encoders fill the same kind of file."""
+    """Return a preset from its YAML entry; its hardware encoders write the same type of file."""
     made = {
         **entry,
         "audio_copy": tuple(entry.get("audio_copy", ())),

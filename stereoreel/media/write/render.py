@@ -1,6 +1,6 @@
-"""Write a clip in one pull, into one file, one for each eye, or one more for its depth.
+"""Write a clip in one pull, into one file or one per eye, and optionally its depth into another.
 
-A file is complete under its final name or not there at all.
+A file exists under its final name only if it is complete.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ def write(
 ) -> list[Path]:
     """Pull a clip into its files; return the files' paths, ``request.path`` first.
 
-    The observer sees the chunks of the clips in ``also`` too, which are pulled in the same pass. Of a preview
-    only the frames that it shows are computed.
+    The observer also receives the chunks of the clips in ``also``, which are pulled in the same pass. For a
+    preview only the frames that it contains are computed.
 
     Raise what ``files.refuse_harm`` does before the first frame if one of the files is read by the clips, or
     exists and ``overwrite`` is off, and BlockingIOError if another process is writing one of them.
@@ -51,14 +51,16 @@ def write(
     with ExitStack() as open_files:
         open_files.enter_context(cancel.heard(host.tick))
         outputs = [open_files.enter_context(OutputFile(file.path, request.overwrite)) for file in files]
-        writers = []
+        writers: list[Writer | SizedWriter] = []
         for file, output in reversed(list(zip(files, outputs))):  # the clip's file is completed first
-            writers.insert(0, open_files.enter_context(_writer(request, file, output, host)))
+            writer = _writer(request, file, output, host)
+            open_files.enter_context(writer)
+            writers.insert(0, writer)
         for chunks in open_files.enter_context(closing(pull([*clips, *also], host, meter=meter))):
             observer.chunk(chunks)
             with meter.turn("Encode"):
-                for file, writer in zip(files, writers):
-                    writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
+                for file, encoder in zip(files, writers):
+                    encoder.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
             meter.count("Encode", chunks[0].shape[-4])
     return [output.path for output in outputs]
 
@@ -69,7 +71,7 @@ def _trimmed(request: RenderRequest) -> RenderRequest:
 
 
 def _within(clips: Sequence[Clip], settings: EncodeOptions) -> list[Clip]:
-    """The clips, as far as a file with these settings goes."""
+    """Trim the clips to the length of a file with these settings."""
     return [_cut(clip, frames_of(clip.info, settings)) for clip in clips]
 
 
@@ -78,17 +80,19 @@ def _cut(clip: Clip, stop: int) -> Clip:
 
 
 def _writer(request: RenderRequest, file: ClipFile, output: OutputFile, host: Host) -> Writer | SizedWriter:
-    info, more = request.info(file), {"audio": request.sound(file), "metadata": request.metadata}
+    info, audio, metadata = request.info(file), request.sound(file), request.metadata
     if not file.settings.size_mb:
-        return Writer(output, info, file.settings, **more)
-    return SizedWriter(output, info, file.settings, **more, tick=host.tick)
+        return Writer(output, info, file.settings, audio=audio, metadata=metadata)
+    return SizedWriter(output, info, file.settings, audio=audio, metadata=metadata, tick=host.tick)
 
 
 def free_path(folder: Path, prefix: str, tag: str, suffix: str, taken: Container[Path] = ()) -> Path:
     """The first unused ``<folder>/<prefix>_00001<tag><suffix>`` that is not ``taken``."""
     base = folder / prefix
-    for number in count(1):
-        path = base.with_name(f"{base.name}_{number:05}{tag}{suffix}")
-        files = path, depth_path(path), right_path(path)
-        if not any(os.path.lexists(file) or file in taken or in_use(file) for file in files):
-            return path
+    paths = (base.with_name(f"{base.name}_{number:05}{tag}{suffix}") for number in count(1))
+    return next(path for path in paths if not _is_used(path, taken))
+
+
+def _is_used(path: Path, taken: Container[Path]) -> bool:
+    files = path, depth_path(path), right_path(path)
+    return any(os.path.lexists(file) or file in taken or in_use(file) for file in files)

@@ -1,4 +1,4 @@
-"""What is to be written: a clip, the files that it becomes, and the files that it is computed from."""
+"""A request to write a clip, the output files, and the files that it is computed from."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .options import EncodeOptions, check
 
 @dataclass(frozen=True)
 class RenderRequest:
-    """A clip to be written into ``path``, and ``depth`` in the same pass into ``<path>_depth``.
+    """A clip to write into ``path``, and ``depth`` in the same pass into ``<path>_depth``.
 
-    The layout two_files puts the right eye into a file of its own, ``right_path``; rgbd and half_rgbd put the
-    depth into the clip's frames. ``audio`` replaces the clip's own sound, ``metadata`` are tags of the files.
-    A file that exists is replaced only with ``overwrite``.
+    The layout two_files writes the right eye into a separate file, ``right_path``; rgbd and half_rgbd put the
+    depth into the clip's frames. ``audio`` replaces the clip's own audio, ``metadata`` are tags of the files.
+    An existing file is replaced only with ``overwrite``.
     """
 
     clip: Clip
@@ -42,24 +42,24 @@ class RenderRequest:
 
     @property
     def paths(self) -> list[Path]:
-        """The files to be written, ``path`` first."""
+        """The output files, ``path`` first."""
         return [file.path for file in self.files]
 
     def check(self) -> None:
         """Raise ValueError if the encoder cannot write such a clip."""
-        check(self.clip.info, self.settings, self.depth and self.depth.info)
+        check(self.clip.info, self.settings, self.depth.info if self.depth else None)
 
     def info(self, file: ClipFile) -> ClipInfo:
-        """The facts of the clip that one of the files shows, at the rate of the first clip."""
+        """Return the facts of a file's clip, at the rate of the first clip."""
         return timed(self.clips, file.clip)
 
     def sound(self, file: ClipFile) -> Soundtrack | Samples | None:
-        """The sound of one of the files; None for that of the depth."""
+        """Return the audio of a file; None for the depth file."""
         return None if file.clip else self.audio or self.clip.info.audio
 
 
 class ClipFile(NamedTuple):
-    """A file to be written: the number of its clip, where it goes, and how it is encoded."""
+    """An output file: the number of its clip, its path, and its encoder settings."""
 
     clip: int
     path: Path
@@ -71,7 +71,7 @@ class ClipFile(NamedTuple):
 
 
 def files_of(clips: Sequence[Clip], path: Path, settings: EncodeOptions) -> list[ClipFile]:
-    """The files that clips are written into, the clip's own first."""
+    """Return the files into which clips are written, the first clip's own first."""
     files = _eyes(0, clips[0], path, settings)
     if len(clips) == 1 or settings.layout in WITH_DEPTH:
         return files
@@ -86,13 +86,13 @@ def _eyes(number: int, clip: Clip, path: Path, settings: EncodeOptions) -> list[
 
 
 def timed(clips: Sequence[Clip], number: int) -> ClipInfo:
-    """The facts of a clip, at the rate and times of the first one."""
+    """Return the facts of a clip, at the rate and times of the first one."""
     first = clips[0].info
     return clips[number].info.replace(fps=first.fps, times=first.times)
 
 
 def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | None = None) -> list[Path]:
-    """Every file that computing these clips reads: sources, sound, weights.
+    """Return every file that computing these clips reads: sources, audio, weights.
 
     Raise FileNotFoundError if weights are missing.
     """
@@ -105,10 +105,10 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
 
 
 def depth_path(path: Path) -> Path:
-    """Where the depth of a video goes."""
+    """Return the path of a video's depth file."""
     return path.with_name(f"{path.stem}_depth{path.suffix}")
 
 
 def right_path(path: Path) -> Path:
-    """Where the right eye goes if each has a file of its own: ``_R`` instead of ``_L``, or after the name."""
+    """Return the right eye's path for the layout two_files: ``_R`` instead of ``_L``, or after the name."""
     return path.with_name(f"{path.stem.removesuffix(file_tag(TWO_FILES))}_R{path.suffix}")

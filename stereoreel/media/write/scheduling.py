@@ -1,4 +1,4 @@
-"""Threads stay under the scheduler that they had, whatever an encoder does."""
+"""Restore the scheduling policy of threads after an encoder is opened."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _TASKS = Path("/proc/self/task")
 
 @contextmanager
 def kept_scheduling() -> Iterator[None]:
-    """Within it an encoder is opened, and no thread is left under a real-time scheduler that was not under one before.
+    """Remove real-time scheduling from threads that gained it while an encoder was opened in the block.
 
-    Run by root, SVT-AV1 makes its own threads real-time ones of the highest priority, and the thread that
-    opened it: all that is started from there later is too, other programs included, and two of them that spin
-    let nothing else have its turn, ever.
+    When run by root, SVT-AV1 gives its own threads, and the thread that opens it, the highest real-time
+    priority. Everything started from there later inherits it, including other programs, and two such threads
+    that spin block everything else forever.
     """
     before = _policies()
     try:
@@ -25,13 +25,13 @@ def kept_scheduling() -> Iterator[None]:
         for thread in _policies().keys() - {
             thread for thread, policy in before.items() if _real_time(policy)
         }:
-            with suppress(OSError):  # one that has ended meanwhile
+            with suppress(OSError):  # the thread has ended meanwhile
                 if _real_time(os.sched_getscheduler(thread)):
                     os.sched_setscheduler(thread, os.SCHED_OTHER, os.sched_param(0))
 
 
 def _policies() -> dict[int, int]:
-    """The scheduler of each thread of this process; none where the system does not tell."""
+    """Return the policy of each thread of this process; empty if the system does not expose it."""
     found = {}
     for task in _TASKS.iterdir() if _TASKS.exists() and hasattr(os, "sched_setscheduler") else ():
         with suppress(OSError):

@@ -1,8 +1,9 @@
-"""A file of a given size. The film is pulled once: encoded as well as a first guess goes, and kept finely beside that.
+"""Write a file of a given size.
 
-What the first file weighs tells how much the sound and the container take, and x264 and x265 note where the
-film is hard. It is then encoded from the fine copy with what is left for the picture, and again where that
-misses, which short films do.
+The film is pulled once. It is encoded at a first estimate of the bit rate, and at the same time into a
+high-quality copy. The first file shows how many bytes the audio and the container take, and x264 and x265
+record the complexity of each frame. The film is then encoded from the copy with the bits left for the video,
+and again if the size is missed, which happens with short films.
 """
 
 from __future__ import annotations
@@ -28,16 +29,16 @@ from .hardware import chosen
 from .options import LEAST_RATE, EncodeOptions
 from .presets import Preset
 
-AIM, LEAST = 0.985, 0.97  # of the size: what is tried for, and from where on it is good enough
+AIM, LEAST = 0.985, 0.97  # of the size: the target, and the accepted minimum
 TRIES = 5
 MOST_RATE = 2_000_000_000  # bits a second; most codecs count them in 32 bits
-EVERY = 16  # frames between two looks at Cancel
-STORED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}  # x264's order of the same numbers
+EVERY = 16  # frames between two checks for Cancel
+STORED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}  # x264's memory layout of the same values
 COPY = {"preset": "superfast", "crf": "10"}  # x264's options: 50 dB, 14 GB an hour at 1080p
 
 
 class _Try(NamedTuple):
-    """A finished file, the bits a second that its picture was to have, its bytes, and how many of them are the picture's."""
+    """A finished file, its target bits a second of video, its size in bytes, and the bytes of its video."""
 
     path: Path
     bits: int
@@ -46,9 +47,9 @@ class _Try(NamedTuple):
 
 
 class SizedWriter:
-    """Like ``Writer``, for a file of ``settings.size_mb`` million bytes: at most 3 % less, and no more; ``tick`` may raise to cancel.
+    """Like ``Writer``, for a file of ``settings.size_mb`` million bytes: at most 3 % less, and not more.
 
-    A warning where even the worst quality takes more.
+    ``tick`` may raise to cancel. Warn if even the worst quality takes more.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class SizedWriter:
     ):
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self._info, self._settings = info, settings
-        self._more, self._tick = {"audio": audio, "metadata": metadata}, tick
+        self._audio, self._metadata, self._tick = audio, metadata, tick
         self._entry = chosen(info, settings, packed_size(info, settings.layout, settings.vr180_field))
         self._wanted, self._duration = settings.size_mb * 1e6, float(info.duration)
 
@@ -93,7 +94,7 @@ class SizedWriter:
         return self
 
     def write(self, chunk: Tensor, depth: Tensor | None = None) -> None:
-        """As ``Writer.write``."""
+        """Encode a chunk, as ``Writer.write`` does."""
         for writer in (self._first, self._copy):
             writer.write(chunk, depth)
 
@@ -104,9 +105,10 @@ class SizedWriter:
                 self._file.publish(self._fitting())
 
     def _fitting(self) -> Path:
-        """The best of the files that were tried."""
+        """Return the best of the encoded files."""
         first = _done(self._first)
-        tries = [] if self._noted else [first]  # a codec that has not seen the film yet spends otherwise
+        # a codec that has not analysed the film yet spends bits differently
+        tries = [] if self._two_passes else [first]
         while len(tries) < TRIES and not any(
             LEAST * self._wanted <= one.size <= self._wanted for one in tries
         ):
@@ -114,18 +116,19 @@ class SizedWriter:
             bits = self._possible(_guess(tries, room) if tries else room * 8 / self._duration)
             if any(bits == one.bits for one in tries) or _full(tries):
                 break
-            tries.append(self._again(bits))
+            tries.append(self._encode_copy(bits))
         best = min(tries, key=lambda one: (one.size > self._wanted, abs(one.size - self._wanted)))
         if best.size > self._wanted:
             warnings.warn(
-                f"{self.path.name} takes {best.size / 1e6:.2f} MB, of which {(best.size - best.picture) / 1e6:.2f} MB are its sound, "
-                f"and not {self._wanted / 1e6:g}: it holds no less; make the picture smaller or the film shorter.",
+                f"{self.path.name} takes {best.size / 1e6:.2f} MB instead of {self._wanted / 1e6:g} MB, "
+                f"of which {(best.size - best.picture) / 1e6:.2f} MB are its audio. "
+                "It cannot be smaller. Reduce the frame size or the duration.",
                 stacklevel=4,
             )
         return best.path
 
-    def _again(self, bits: int) -> _Try:
-        """The film once more, from the fine copy."""
+    def _encode_copy(self, bits: int) -> _Try:
+        """Encode the film again, from the high-quality copy."""
         with self._writer(bits, 2) as writer, open_media(self._copy.path) as copy:
             stream = copy.streams.video[0]
             stream.thread_type = "AUTO"
@@ -136,8 +139,8 @@ class SizedWriter:
         return _done(writer)
 
     @property
-    def _noted(self) -> bool:
-        """Whether the codec can go by what it saw the first time."""
+    def _two_passes(self) -> bool:
+        """Whether the codec can use statistics of the first pass."""
         return self._entry.passes is not None
 
     def _possible(self, bits: float) -> int:
@@ -145,17 +148,29 @@ class SizedWriter:
 
     def _writer(self, bits: int, number: int) -> Writer:
         notes = self._folder / "notes"
-        rate = Rate(bits, number if self._noted and (number == 1 or notes.exists()) else 0, str(notes))
+        rate = Rate(bits, number if self._two_passes and (number == 1 or notes.exists()) else 0, str(notes))
         path = self._folder / f"{rate.bits}-{number}"
-        return Writer(path, self._info, self._settings, **self._more, entry=self._entry, rate=rate)
+        return Writer(
+            path,
+            self._info,
+            self._settings,
+            audio=self._audio,
+            metadata=self._metadata,
+            entry=self._entry,
+            rate=rate,
+        )
 
 
 def _done(writer: Writer) -> _Try:
+    assert writer.rate  # SizedWriter gives every writer one
     return _Try(writer.path, writer.rate.bits, writer.path.stat().st_size, writer.coded)
 
 
 def _guess(tries: list[_Try], room: float) -> float:
-    """The bits a second that make the picture fill ``room`` bytes, by the two tries that came nearest, from either side if there are such."""
+    """Estimate the bits a second that make the video fill ``room`` bytes.
+
+    It follows from the two nearest tries, one on either side if possible.
+    """
     nearest, *others = sorted(tries, key=lambda one: abs(math.log(one.picture / room)))
     other = min(others, key=lambda one: (one.picture > room) == (nearest.picture > room), default=nearest)
     steep = 1.0
@@ -165,7 +180,7 @@ def _guess(tries: list[_Try], room: float) -> float:
 
 
 def _full(tries: list[_Try]) -> bool:
-    """Whether more bits were offered the last time, and not taken."""
+    """Whether the last try allowed more bits than the codec used."""
     return (
         len(tries) > 1
         and tries[-1].bits > 1.2 * tries[-2].bits

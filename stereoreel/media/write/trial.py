@@ -1,6 +1,6 @@
-"""A file that goes nowhere: what a container refuses of a track is found there, before it can spoil the film.
+"""Mux a track into a discarded file first, to find what a container rejects before it fails in the real file.
 
-A muxer puts packets into order and fails later, with another track's packet in hand.
+A muxer reorders packets and fails later, while it processes another track's packet.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import av.error
 
 
 class Trial:
-    """One stream by itself in a container; FFmpegError or ValueError where that takes no such stream."""
+    """One stream in a container; raise FFmpegError or ValueError if the container rejects the stream."""
 
     def __init__(self, container: str, source: av.stream.Stream):
         self._output = av.open(_Nowhere(), "w", format=container)
@@ -21,7 +21,7 @@ class Trial:
         self._output.start_encoding()
 
     def takes(self, packet: av.Packet) -> bool:
-        """Whether the container takes a packet, which stays as it is."""
+        """Whether the container accepts a packet, which is left unchanged."""
         kept = packet.stream, packet.pts, packet.dts, packet.duration, packet.time_base
         packet.stream = self._stream
         try:
@@ -33,14 +33,14 @@ class Trial:
         return True
 
     def close(self) -> None:
-        with suppress(av.error.FFmpegError):  # of a file that nobody wants
+        with suppress(av.error.FFmpegError):  # the file is discarded
             self._output.close()
 
 
 class _Nowhere:
-    """A file whose bytes are counted and forgotten."""
+    """A file object that counts bytes and discards them."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._at = self._end = 0
 
     def write(self, data: bytes) -> int:

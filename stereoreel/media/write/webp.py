@@ -1,4 +1,7 @@
-"""What FFmpeg leaves out of an animated WebP: how long the last picture is shown, and the notes that ComfyUI's canvas reads."""
+"""Add to an animated WebP what FFmpeg omits.
+
+That is the duration of the last frame, and the metadata that ComfyUI's canvas reads.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,11 @@ from pathlib import Path
 from PIL import Image
 
 HAS_NOTES = 8  # a bit of the first byte of VP8X
-NOTES = {"prompt": 0x0110}  # the EXIF tags that ComfyUI uses: Model for the prompt, those below for all else
+NOTES = {"prompt": 0x0110}  # ComfyUI's EXIF tags: Model for the prompt, lower numbers for everything else
 
 
 def complete_webp(path: Path, milliseconds: int, notes: Mapping[str, str]) -> None:
-    """Make the whole last so long, and put the notes in as EXIF. The file is small, and is read whole."""
+    """Set the duration of a WebP and store the notes as EXIF. The complete file, which is small, is read."""
     chunks = list(_chunks(path.read_bytes()))
     pictures = [index for index, (kind, _) in enumerate(chunks) if kind == b"ANMF"]
     if pictures:
@@ -44,12 +47,12 @@ def _chunks(data: bytes):
 
 
 def _shown(picture: bytes) -> int:
-    """For how many milliseconds a picture of an animation is shown."""
+    """Return for how many milliseconds a frame of an animation is shown."""
     return int.from_bytes(picture[12:15], "little")
 
 
 def _canvas(path: Path) -> bytes:
-    """The body of VP8X for a single picture."""
+    """Return the body of VP8X for a single image."""
     with Image.open(path) as picture:
         return bytes(4) + b"".join((edge - 1).to_bytes(3, "little") for edge in picture.size)
 
