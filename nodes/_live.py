@@ -20,7 +20,7 @@ from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.live_stage import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
 from ..stereoreel.workflow import build
-from ..stereoreel.workflow.build import DEFAULT_RATE, written
+from ..stereoreel.workflow.build import DEFAULT_RATE, format_cuts
 from ..stereoreel.workflow.node import MASKS, Node
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
@@ -100,7 +100,7 @@ def run(
             PromptServer.instance.send_progress_text(figures, node_id)
     types = {socket.name: socket.type for socket in node.outputs}
     outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
-    facts = {"fps": float(session.line.made["clip"].fps), "cuts": written(session.cuts)}
+    facts = {"fps": float(session.line.made["clip"].fps), "cuts": format_cuts(session.cuts)}
     return outputs | {socket: fact for socket, fact in facts.items() if socket in types}, figures
 
 

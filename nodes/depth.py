@@ -37,4 +37,4 @@ def _as_made(batch: Tensor, depth: Clip, name: str) -> Clip:
     """A batch of depth as a clip with the rate, views and cuts of the clip that it was made from."""
     info = depth.info
     clip = as_clip(batch, name, fps=info.fps, packed="full SBS" if info.views == 2 else "mono", depth=True)
-    return apply(Recut(build.written(info.cuts), name), clip)["clip"]
+    return apply(Recut(build.format_cuts(info.cuts), name), clip)["clip"]
