@@ -1,4 +1,5 @@
-"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film several times as long.
+"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film
+several times as long.
 
     python benchmarks/advise.py                       three orders on a moving texture, 160 pixels wide
     python benchmarks/advise.py --quick               one order, a smaller and shorter film
@@ -73,8 +74,14 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
     with tempfile.TemporaryDirectory() as folder:
         footprint, begun, worked = Footprint(host.device), time.perf_counter(), time.process_time()
         paths = write(RenderRequest(job.clip, Path(folder) / "film.mp4", job.settings, depth=job.depth), host)
-        return {"seconds": time.perf_counter() - begun, "work": time.process_time() - worked, "memory": footprint.peak,
-                "process": begin + footprint.peak, "disk": sum(path.stat().st_size for path in paths), "frames": job.clip.info.frames}  # fmt: skip
+        return {
+            "seconds": time.perf_counter() - begun,
+            "work": time.process_time() - worked,
+            "memory": footprint.peak,
+            "process": begin + footprint.peak,
+            "disk": sum(path.stat().st_size for path in paths),
+            "frames": job.clip.info.frames,
+        }
 
 
 def apart(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
@@ -113,7 +120,8 @@ def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
     ]
     told = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
     longer = real[0]["frames"] / predicted[0]["measured"]
-    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in {predicted[0]['took']:.1f} s; "
+    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in "
+          f"{predicted[0]['took']:.1f} s; "
           f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: {told}; "
           f"within the interval {sum(inside)} of {len(inside)}", flush=True)  # fmt: skip
     return {"order": order, "predicted": predicted, "real": real, "inside": sum(inside), "ratio": ratios}

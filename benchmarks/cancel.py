@@ -40,7 +40,9 @@ ENCODE = ("run", "encode.json", "--output", "out.mp4")
 
 
 class Phase(NamedTuple):
-    """What to start, the file that marks the phase (empty: the start), and how many seconds later to press."""
+    """What to start, the file that marks the phase (empty: the start), and how many seconds later to
+    press.
+    """
 
     name: str
     command: tuple[str, ...]

@@ -1,4 +1,5 @@
-"""A generator and an upscaler in one process, live: frames a second, latency, first frame and jitter, beside the sum of both run in turn.
+"""A generator and an upscaler in one process, live: frames a second, latency, first frame and jitter, beside
+the sum of both run in turn.
 
     python benchmarks/live.py [--quick] [--json] [--device cuda] [--second cpu] [--size 512]
 
@@ -41,7 +42,9 @@ COLUMNS = ("fps", "best", "p50", "p99", "first", "jitter")
 
 
 class Generator:
-    """Bursts ``[T, H, W, 3]`` on a device; ``rounds`` of convolutions make a frame take about ``milliseconds``."""
+    """Bursts ``[T, H, W, 3]`` on a device; ``rounds`` of convolutions make a frame take about
+    ``milliseconds``.
+    """
 
     def __init__(self, device: str, size: int, burst: int, milliseconds: float):
         torch.manual_seed(0)
@@ -72,7 +75,9 @@ class Generator:
 
 
 class Loop:
-    """One stream from the generator through an upscaler; ``run`` adds bursts, each taken to the computer's memory as a viewer would."""
+    """One stream from the generator through an upscaler; ``run`` adds bursts, each taken to the computer's
+    memory as a viewer would.
+    """
 
     def __init__(self, generator: Generator, upscaler: Upscaler):
         self.generator, self.upscaler = generator, upscaler
@@ -161,7 +166,8 @@ def measured(name: str, size: int, burst: int, bursts: int, rounds: int, options
 def show(name: str, row: dict) -> None:
     serial = row["serial"]
     print(
-        f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator {row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
+        f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator "
+        f"{row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
         f"{serial['ms']:.1f} ms a frame, in turn {serial['fps']:.1f} fps"
     )
     print(

@@ -50,7 +50,9 @@ TRIES = 5  # of which the median is told
 
 
 def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
-    """Where the shots of a film begin and end: lognormal lengths with a median of 2.5 s and a mean of 4, now and then a long take."""
+    """Where the shots of a film begin and end: lognormal lengths with a median of 2.5 s and a mean of 4, now
+    and then a long take.
+    """
     edges = [0]
     while edges[-1] < frames:
         seconds = chance.lognormvariate(math.log(2.5), 0.97)
@@ -59,7 +61,9 @@ def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
 
 
 def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, again: bool = True) -> dict:
-    """Seconds until the last unit is at the head, and where they went; ``again``: who is idle makes a unit that is late once more."""
+    """Seconds until the last unit is at the head, and where they went; ``again``: who is idle makes a unit
+    that is late once more.
+    """
     speed = [max(0.3, chance.gauss(1, costs.spread)) for _ in range(crew)]
     free = [(costs.start * chance.uniform(0.8, 1.2), worker) for worker in range(crew)]
     heapq.heapify(free)
@@ -117,8 +121,17 @@ def plan(
         ]
         found = sorted(tries, key=lambda one: one["seconds"])[TRIES // 2]
         total = found["seconds"] + serial
-        rows.append({"workers": crew, "hours": total / 3600, "speedup": alone / total, "efficiency": alone / total / crew, **found,
-                     "serial_hours": serial / 3600, "units": len(units)})  # fmt: skip
+        rows.append(
+            {
+                "workers": crew,
+                "hours": total / 3600,
+                "speedup": alone / total,
+                "efficiency": alone / total / crew,
+                **found,
+                "serial_hours": serial / 3600,
+                "units": len(units),
+            }
+        )
     return rows
 
 
@@ -148,8 +161,17 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     given = measured(options.figures) if options.figures else {}
-    given |= {name: value for name, value in (("frame", options.seconds), ("bytes", options.bytes), ("link", options.link),
-                                              ("straggler", options.straggler), ("hours", options.hours)) if value is not None}  # fmt: skip
+    given |= {
+        name: value
+        for name, value in (
+            ("frame", options.seconds),
+            ("bytes", options.bytes),
+            ("link", options.link),
+            ("straggler", options.straggler),
+            ("hours", options.hours),
+        )
+        if value is not None
+    }
     costs = replace(Costs(), **given)
     rows = plan(
         costs, options.frames, options.fps, options.rate, options.unit, options.seed, not options.no_again
@@ -166,7 +188,8 @@ def main() -> None:
         )
         return
     print(
-        f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the head alone (cuts, join)"
+        f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the "
+        "head alone (cuts, join)"
     )
     print(f"{'workers':>8}{'hours':>10}{'speed-up':>10}{'efficiency':>12}{'busy':>8}{'lost':>6}{'slow':>6}")
     for row in rows:
