@@ -6,8 +6,8 @@ several times as long.
     python benchmarks/advise.py --source FILE         a real film, repeated until it is long enough
 
 Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine
-that does other things too, "cores" (seconds of all cores) tell more than time. How many times as many frames
-the film has as were tried is told; ten or more are a test.
+that does other things too, "cores" (seconds of all cores) are more reliable than time. How many times as many
+frames the film has as were tried is reported; ten or more are a test.
 """
 
 from __future__ import annotations
@@ -118,11 +118,12 @@ def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
     inside = [
         one["seconds_low"] <= other["seconds"] <= one["seconds_high"] for one, other in zip(predicted, real)
     ]
-    told = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
+    summary = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
     longer = real[0]["frames"] / predicted[0]["measured"]
     print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in "
           f"{predicted[0]['took']:.1f} s; "
-          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: {told}; "
+          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: "
+          f"{summary}; "
           f"within the interval {sum(inside)} of {len(inside)}", flush=True)  # fmt: skip
     return {"order": order, "predicted": predicted, "real": real, "inside": sum(inside), "ratio": ratios}
 

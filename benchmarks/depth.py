@@ -1,5 +1,5 @@
-"""Depth: time and memory of Depth Anything beside transformers', what edge snap keeps of edges, and what
-keeps a still scene still.
+"""Depth: time and memory of Depth Anything compared with transformers', what edge snap keeps of edges, and
+what keeps a still scene still.
 
     python benchmarks/depth.py [--quick] [--json] [--nets | --edges | --steady] python benchmarks/depth.py
     --nets [--model small video-small ...] [--lines 392 518 ...] [--frame 518x518 ...]

@@ -60,7 +60,7 @@ CHEAP = {
 
 
 class Waiting(Worker):
-    """A worker whose frames come from something else than these cores: they are waited for."""
+    """A worker that waits for its frames, as if another machine computed them."""
 
     def make(self, number: int, unit: list[int]):
         time.sleep(WAIT * (unit[1] - unit[0]))

@@ -2,7 +2,7 @@
 way to the same end.
 
 python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...] COMFYUI=path
-python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node beside (0.20 or newer)
+python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node as well (0.20 or newer)
 
 builtin, 720p: the peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and
 the two averaged. Networks: RIFE with random weights, on which speed does not depend. The peer "loop" is the
@@ -116,7 +116,7 @@ def peak(way: Callable) -> float:
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     if RESET.exists():
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # what earlier runs freed goes back to the system
-        RESET.write_text("5")  # the high-water mark begins anew
+        RESET.write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
     way()
     return (resident("VmHWM") - before) / 2**20
@@ -198,7 +198,7 @@ def loop(
 
 
 def core(net: rife.RIFE, images: torch.Tensor, multiplier: int) -> Callable:
-    """ComfyUI's loader and node with the same weights; they tell of their progress on standard error."""
+    """ComfyUI's loader and node with the same weights; they report their progress on standard error."""
     if os.environ["COMFYUI"] not in sys.path:
         sys.path.insert(0, os.environ["COMFYUI"])
     arguments, sys.argv = sys.argv, sys.argv[:1]  # ComfyUI reads the command line

@@ -51,7 +51,7 @@ class Generator:
         self.device, self.burst, self.rounds = torch.device(device), burst, 1
         self.weight = torch.randn(32, 32, 3, 3, device=device) / 17
         self.state = torch.rand(1, 32, size, size, device=device)
-        for tries in (5, 2):  # once more with many rounds, of which one may not tell
+        for tries in (5, 2):  # once more with many rounds, because one may be inconclusive
             took = min(self.timed() for _ in range(tries)) / self.rounds
             self.rounds = max(1, round(milliseconds / 1000 * burst / took))
 

@@ -5,7 +5,8 @@ python benchmarks/realesrgan.py [--quick] [--json] COMFYUI=path python benchmark
 ComfyUI's own tiled_scale; without, spandrel frame by frame in float32
 
 Weights are random: speed does not depend on them. Runs are interleaved; memory is that of processes of their
-own. On a GPU the picture is 512x512 and the arithmetic limit (2.35 TFLOP a frame) stands beside the figures.
+own. On a GPU the picture is 512x512 and the arithmetic limit (2.35 TFLOP a frame) is printed next to the
+figures.
 """
 
 from __future__ import annotations

@@ -36,7 +36,8 @@ class Costs:
     bytes: float = 60_000  # of a finished frame
     index: float = 300.0  # frames of the source a second in which cuts are found, on the head
     start: float = 30.0  # seconds until a worker has loaded its models
-    # seconds a unit takes beside its frames: seeking, opening the encoder, the first frames of a stage
+    # seconds a unit takes in addition to its frames: seeking, opening the encoder, the first frames of a
+    # stage
     unit: float = 1.5
     link: float = 100e6  # bytes a second that the head receives
     join: float = 300e6  # bytes a second of joining
@@ -46,7 +47,7 @@ class Costs:
 
 
 SLOW, BACK = 4.0, 60.0  # times; seconds until a dead worker is replaced
-TRIES = 5  # of which the median is told
+TRIES = 5  # the median is reported
 
 
 def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
@@ -107,7 +108,7 @@ def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, 
 def plan(
     costs: Costs, frames: int, fps: float, rate: float, group: int, seed: int, again: bool = True
 ) -> list[dict]:
-    """A film of ``frames`` of the source, whose rate is multiplied by ``rate``, for every crew."""
+    """A film of ``frames`` source frames, its rate multiplied by ``rate``, for every crew."""
     chance = random.Random(seed)
     units = cover([round(edge * rate) for edge in shots(frames, fps, chance)], group, LEAD)
     serial = frames / costs.index + units[-1].stop * costs.bytes / costs.join
@@ -156,7 +157,9 @@ def main() -> None:
     parser.add_argument("--straggler", type=float)
     parser.add_argument("--hours", type=float, help="mean time until a worker dies")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-again", action="store_true", help="nobody makes a unit that is late once more")
+    parser.add_argument(
+        "--no-again", action="store_true", help="do not recompute late units on another worker"
+    )
     parser.add_argument("--quick", action="store_true", help="no difference: it is quick")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()

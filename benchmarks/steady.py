@@ -104,8 +104,8 @@ def compared(network, sigma: float, names: list[str], strength: float) -> dict:
 
 
 def times(frames: int) -> dict:
-    """Milliseconds a frame of Steady, min and median, beside Lanczos to the same size, in the same run, one
-    after the other.
+    """Milliseconds a frame of Steady, min and median, compared with Lanczos to the same size, in the same
+    run, one after the other.
     """
     found = {}
     for height, width in SIZES:

@@ -8,7 +8,7 @@ edges put on the picture's or not. naive: ``grid_sample`` through the source's o
 by OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour,
 which is how common packs work. Runs are interleaved; ms are for both eyes of a frame. dB: where the source
 shows what the eye sees, and within 8 pixels of steps in depth; IoU: of the holes' masks. Last: both eyes
-packed as Dubois' anaglyph, beside the plain formula.
+packed as Dubois' anaglyph, compared with the plain formula.
 """
 
 from __future__ import annotations
@@ -229,10 +229,10 @@ def memory(host: Headless, width: int, height: int) -> float:
 
 
 def peak(host: Headless) -> int:
-    """The most bytes this process (or the GPU) has held so far; 0 where the system does not tell."""
+    """The most bytes this process (or the GPU) has held so far; 0 if the system does not report it."""
     if host.device.type == "cuda":
         return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")  # getrusage would tell the parent's peak, if that is higher
+    status = Path("/proc/self/status")  # getrusage would return the parent's peak, if that is higher
     lines = status.read_text().splitlines() if status.is_file() else []
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 

@@ -20,7 +20,7 @@ from .workshop import EXACT, STEREO, Cost, Seen, Workshop
 
 SMOOTH = "depth from source, smooth"
 ORDERS = (*COMPARED, SMOOTH)
-"""Those that are worth comparing, and one more: depth from the source with its edges on the source's frames, which Stereo only enlarges."""
+"""The orders worth comparing, and one more: source depth aligned with the source's frames and only resized."""
 
 FULL = Seen(EXACT, None)
 

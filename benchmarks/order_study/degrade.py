@@ -76,8 +76,8 @@ def decoded(file: bytes) -> Tensor:
 
 
 def generated(frames: Tensor, seed: int = 0, block: int = BLOCK) -> Tensor:
-    """Like a generator's: fine texture that is invented anew in every block of frames, where the picture has
-    texture, and hardly moves within.
+    """Like a generator's: fine texture that is hallucinated again in every block of frames, where the picture
+    has texture, and hardly moves within.
 
     It stands for what shows at the seams of generated video, flicker of texture and of lightness; it has no
     other fault of a generator.

@@ -33,11 +33,13 @@ HIGHER = {
     "flicker": False,
     "rivalry": False,
 }
-"""The scores, and whether more is better. Depth: boundary F1 exactly and within a pixel, boundary accuracy and completeness in pixels,
-Spearman's rank correlation, root mean square error and its change from frame to frame, both in percent of the truth's range. Pictures:
-PSNR in dB of the frames Stereo gets, of those in between alone, of both eyes, and of these in a band of 8 pixels around depth edges; both
-where the one view shows what they see. ``flicker``: how much the error of an eye changes from frame to frame, root mean square in levels
-of 255. ``rivalry``: how much the errors of both eyes differ at points that both see, in the same unit."""
+"""The scores, and whether more is better. Depth: boundary F1 exactly and within a pixel, boundary accuracy
+and completeness in pixels, Spearman's rank correlation, root mean square error and its change from frame to
+frame, both in percent of the truth's range. Pictures: PSNR in dB of the frames Stereo gets, of those in
+between alone, of both eyes, and of these in a band of 8 pixels around depth edges; both where the one view
+shows what they see. ``flicker``: how much the error of an eye changes from frame to frame, root mean square
+in levels of 255. ``rivalry``: how much the errors of both eyes differ at points that both see, in the same
+unit."""
 
 
 def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[str, float]:
