@@ -20,7 +20,7 @@ from .workshop import EXACT, STEREO, Cost, Seen, Workshop
 
 SMOOTH = "depth from source, smooth"
 ORDERS = (*COMPARED, SMOOTH)
-"""The orders worth comparing, and one more: source depth aligned with the source's frames and only resized."""
+"""The orders worth comparing, and one more: depth aligned with the source's frames and only resized."""
 
 FULL = Seen(EXACT, None)
 
