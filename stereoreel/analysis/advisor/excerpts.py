@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -125,8 +125,9 @@ class _Waited:
         part.__dict__.update(self.__dict__, _part=self._source.part(start, stop))
         return part
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
-        chunks, waits, begun = self._part.chunks(host, frames), [], time.perf_counter()
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
+        waits: list[float] = []
+        chunks, begun = self._part.chunks(host, frames), time.perf_counter()
         for chunk in chunks:
             waits.append((time.perf_counter() - begun) / chunk.shape[TIME])
             frames = min(frames, chunk.shape[TIME])
