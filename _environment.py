@@ -1,4 +1,4 @@
-"""A Python environment beside the pack, made when it is missing: what demo.py and test.py run in."""
+"""The Python environment of demo.py and test.py, created in the pack's folder if it is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def enter(requirements: str) -> None:
-    """Go on in ``.venv`` with these requirements and torch installed; a torch that is here already is used."""
+    """Restart in ``.venv`` with these requirements and torch installed; an existing torch is reused."""
     if Path(sys.prefix).resolve() == FOLDER.resolve():
         return
     if sys.version_info < (3, 10):
@@ -31,11 +31,11 @@ def enter(requirements: str) -> None:
 
 
 def _ended(command: list[str]) -> int:
-    """A command's status; Ctrl-C and SIGTERM are its own to answer, which takes as long as its cleaning."""
+    """Run a command and return its status; pass Ctrl-C and SIGTERM on and wait until it has cleaned up."""
     with subprocess.Popen(command) as child:
 
         def pass_on(number: int, frame) -> None:
-            if os.name != "nt" and child.poll() is None:  # Windows gives Ctrl-C to both
+            if os.name != "nt" and child.poll() is None:  # Windows sends Ctrl-C to both
                 child.send_signal(number)
 
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -45,11 +45,11 @@ def _ended(command: list[str]) -> int:
 
 
 def _make() -> None:
-    """A whole environment or none; it sees the torch that this Python has."""
+    """Create the environment completely or not at all; it can import this Python's torch."""
     if importlib.util.find_spec("ensurepip") is None:
-        sys.exit("This Python cannot make environments; on Debian and Ubuntu install python3-venv.")
+        sys.exit("This Python cannot create environments. On Debian and Ubuntu, install python3-venv.")
     print("making .venv ...", flush=True)
-    whole = False
+    complete = False
     try:
         venv.create(FOLDER, with_pip=True)
         if torch := importlib.util.find_spec("torch"):
@@ -57,9 +57,9 @@ def _make() -> None:
                 "purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": FOLDER, "platbase": FOLDER}
             )
             (Path(packages) / "torch_already_here.pth").write_text(str(Path(torch.origin).parents[1]) + "\n")
-        whole = True
+        complete = True
     finally:
-        if not whole:
+        if not complete:
             shutil.rmtree(FOLDER, ignore_errors=True)
 
 
@@ -68,17 +68,18 @@ def _install(requirements: Path) -> None:
     stamp, mark = FOLDER / f".{requirements.stem}", hashlib.sha256(text.encode()).hexdigest()
     if stamp.exists() and stamp.read_text() == mark:
         return
-    print(f"installing {requirements.name} (torch too, where it is missing) ...", flush=True)
+    print(f"installing {requirements.name} (and torch, if it is missing) ...", flush=True)
     here = subprocess.run(
         [str(PYTHON), "-c", "import torch; print(torch.__version__)"], capture_output=True, text=True
     )
-    version = here.stdout.strip().partition("+")[0]  # no index knows the build after the plus
-    torch = f"torch=={version}" if version else "torch"  # torchvision follows the torch that is here
+    version = here.stdout.strip().partition("+")[0]  # package indexes do not have the build after the plus
+    torch = f"torch=={version}" if version else "torch"  # torchvision must match the installed torch
     wanted = ["-r", str(requirements), torch]
     if subprocess.call(
         [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
     ):
         sys.exit(
-            "pip could not install what is needed; see its message above (PIP_FIND_LINKS names an offline wheel folder)."
+            "pip could not install the requirements; see its message above. "
+            "To install offline, point PIP_FIND_LINKS at a folder of wheels."
         )
     stamp.write_text(mark)

@@ -1,8 +1,9 @@
-"""The whole pack in one command: render (or take) a clip, run the default workflow, show what came out and what it cost.
+"""Try the pack in one command: run the default workflow on the sample or a clip; show the result and its
+cost.
 
     python demo.py [clip.mp4]
 
-Leaves in output/: the stereoscopic video, a contact sheet and a table of time and memory per stage.
+Writes to output/: the stereoscopic video, a contact sheet and a table of time and memory per stage.
 """
 
 import sys

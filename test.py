@@ -26,7 +26,7 @@ if __name__ == "__main__":
     arguments = sys.argv[1:]
     if arguments[:1] == ["--host"]:
         if len(arguments) < 2 or not arguments[1]:
-            sys.exit("say where ComfyUI is: make test-host COMFYUI=path")
+            sys.exit("COMFYUI is not set; run `make test-host COMFYUI=path`.")
         os.environ["COMFYUI"] = arguments[1]
         arguments = ["-n", "0", "-m", "host", *arguments[2:]]
     sys.exit(subprocess.call([sys.executable, "-m", "pytest", *workers(arguments), *arguments], cwd=_environment.ROOT))

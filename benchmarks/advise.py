@@ -1,12 +1,13 @@
-"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film several times as long.
+"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film
+several times as long.
 
     python benchmarks/advise.py                       three orders on a moving texture, 160 pixels wide
     python benchmarks/advise.py --quick               one order, a smaller and shorter film
     python benchmarks/advise.py --source FILE         a real film, repeated until it is long enough
 
 Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine
-that does other things too, "cores" (seconds of all cores) tell more than time. How many times as many frames
-the film has as were tried is told; ten or more are a test.
+that does other things too, "cores" (seconds of all cores) are more reliable than time. How many times as many
+frames the film has as were tried is reported; ten or more are a test.
 """
 
 from __future__ import annotations
@@ -73,8 +74,14 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
     with tempfile.TemporaryDirectory() as folder:
         footprint, begun, worked = Footprint(host.device), time.perf_counter(), time.process_time()
         paths = write(RenderRequest(job.clip, Path(folder) / "film.mp4", job.settings, depth=job.depth), host)
-        return {"seconds": time.perf_counter() - begun, "work": time.process_time() - worked, "memory": footprint.peak,
-                "process": begin + footprint.peak, "disk": sum(path.stat().st_size for path in paths), "frames": job.clip.info.frames}  # fmt: skip
+        return {
+            "seconds": time.perf_counter() - begun,
+            "work": time.process_time() - worked,
+            "memory": footprint.peak,
+            "process": begin + footprint.peak,
+            "disk": sum(path.stat().st_size for path in paths),
+            "frames": job.clip.info.frames,
+        }
 
 
 def apart(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
@@ -111,10 +118,12 @@ def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
     inside = [
         one["seconds_low"] <= other["seconds"] <= one["seconds_high"] for one, other in zip(predicted, real)
     ]
-    told = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
+    summary = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
     longer = real[0]["frames"] / predicted[0]["measured"]
-    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in {predicted[0]['took']:.1f} s; "
-          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: {told}; "
+    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in "
+          f"{predicted[0]['took']:.1f} s; "
+          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: "
+          f"{summary}; "
           f"within the interval {sum(inside)} of {len(inside)}", flush=True)  # fmt: skip
     return {"order": order, "predicted": predicted, "real": real, "inside": sum(inside), "ratio": ratios}
 

@@ -40,7 +40,9 @@ ENCODE = ("run", "encode.json", "--output", "out.mp4")
 
 
 class Phase(NamedTuple):
-    """What to start, the file that marks the phase (empty: the start), and how many seconds later to press."""
+    """What to start, the file that marks the phase (empty: the start), and how many seconds later to
+    press.
+    """
 
     name: str
     command: tuple[str, ...]
@@ -102,7 +104,7 @@ def sources(folder: Path) -> None:
 
 
 def looped(source: Path, target: Path, times: int) -> None:
-    """The picture of a film again and again, not encoded anew."""
+    """The picture of a film repeated without encoding it again."""
     with av.open(str(source)) as film:
         packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
         length = max(packet.pts for packet in packets) + packets[0].duration

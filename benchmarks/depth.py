@@ -1,4 +1,5 @@
-"""Depth: time and memory of Depth Anything beside transformers', what edge snap keeps of edges, and what keeps a still scene still.
+"""Depth: time and memory of Depth Anything compared with transformers', what edge snap keeps of edges, and
+what keeps a still scene still.
 
     python benchmarks/depth.py [--quick] [--json] [--nets | --edges | --steady] python benchmarks/depth.py
     --nets [--model small video-small ...] [--lines 392 518 ...] [--frame 518x518 ...]
@@ -158,13 +159,22 @@ def networks(name: str, lines: int, size: str, frames: int | None, rounds: int, 
         ways["model"] = lambda: [model(part.to(model.dtype)).predicted_depth for part in parts], frames
         ways["pipeline"] = lambda: [pipe(picture) for picture in pictures], frames
     found = interleaved(ways, rounds)
-    return {"seen": f"{seen.shape[-1]}x{seen.shape[-2]}", "frames": frames, "ways": found,
-            "ratio": {ours: found[theirs]["min_ms"] / found[ours]["min_ms"] for ours, theirs in (("stage", "pipeline"), ("network", "model"))
-                      if theirs in found}}  # fmt: skip
+    return {
+        "seen": f"{seen.shape[-1]}x{seen.shape[-2]}",
+        "frames": frames,
+        "ways": found,
+        "ratio": {
+            ours: found[theirs]["min_ms"] / found[ours]["min_ms"]
+            for ours, theirs in (("stage", "pipeline"), ("network", "model"))
+            if theirs in found
+        },
+    }
 
 
 def interleaved(ways: dict[str, tuple[Callable, int]], rounds: int) -> dict[str, dict[str, float]]:
-    """Of every way, which does so many frames: milliseconds a frame, the least and the median, those of all cores, and MiB."""
+    """Of every way, which does so many frames: milliseconds a frame, the least and the median, those of all
+    cores, and MiB.
+    """
     memory, times = {name: peak(way) for name, (way, _) in ways.items()}, {name: [] for name in ways}
     for name, (way, frames) in [*ways.items()] * rounds:
         finish()
@@ -174,8 +184,15 @@ def interleaved(ways: dict[str, tuple[Callable, int]], rounds: int) -> dict[str,
         times[name].append(
             [(time.perf_counter() - begin) / frames * 1e3, (time.process_time() - busy) / frames * 1e3]
         )
-    return {name: {"min_ms": min(some)[0], "median_ms": statistics.median(wall for wall, _ in some), "cores_ms": min(cores for _, cores in some),
-                   "peak_mib": memory[name]} for name, some in times.items()}  # fmt: skip
+    return {
+        name: {
+            "min_ms": min(some)[0],
+            "median_ms": statistics.median(wall for wall, _ in some),
+            "cores_ms": min(cores for _, cores in some),
+            "peak_mib": memory[name],
+        }
+        for name, some in times.items()
+    }
 
 
 def edges(height: int, streets: int, thin: bool) -> dict[str, dict[str, float]]:
@@ -196,16 +213,26 @@ def edges(height: int, streets: int, thin: bool) -> dict[str, dict[str, float]]:
         soft = F.avg_pool2d(F.pad(low, (1, 1, 1, 1), mode="replicate"), 3, 1)
         disparity = scene.disparity(truth.depth)
         ways = {"exact": lambda exact=source.depth: exact}
-        ways |= {name + kind: partial(way, given, source.image)
-                 for kind, given in (("", low), (" of soft depth", soft)) for name, way in ENLARGED.items()}  # fmt: skip
+        ways |= {
+            name + kind: partial(way, given, source.image)
+            for kind, given in (("", low), (" of soft depth", soft))
+            for name, way in ENLARGED.items()
+        }
         for name, way in ways.items():
             made, milliseconds = way(), min(repeat(way, number=1, repeat=5)) * 1e3
             eye = right_eye(source.image, made)
             accuracy, completeness = boundary_error(made, source.depth)
-            rows.setdefault(name, []).append({
-                "psnr_db": psnr(eye, truth.image, visible), "edge_db": edge_psnr(eye, truth.image, disparity, visible),
-                "f1": boundary_f1(made, source.depth), "f1_1px": boundary_f1(made, source.depth, 1),
-                "accuracy_px": accuracy, "completeness_px": completeness, "ms": milliseconds})  # fmt: skip
+            rows.setdefault(name, []).append(
+                {
+                    "psnr_db": psnr(eye, truth.image, visible),
+                    "edge_db": edge_psnr(eye, truth.image, disparity, visible),
+                    "f1": boundary_f1(made, source.depth),
+                    "f1_1px": boundary_f1(made, source.depth, 1),
+                    "accuracy_px": accuracy,
+                    "completeness_px": completeness,
+                    "ms": milliseconds,
+                }
+            )
     return {
         name: {key: statistics.mean(row[key] for row in some) for key in some[0]}
         for name, some in rows.items()
@@ -234,7 +261,8 @@ def steady() -> dict[str, dict[str, float]]:
         ends = torch.stack(raw.flatten(1).aminmax(dim=1))
         slow = list(accumulate(ends.T, lambda mean, new: 0.75 * mean + 0.25 * new))
         shares = raw.flatten(1).quantile(torch.tensor([0.02, 0.98]), 1)
-        for name, (low, high) in {"min and max of each frame": ends, "their moving mean (0.75)": torch.stack(slow, 1),
+        for name, (low, high) in {"min and max of each "
+                                  "frame": ends, "their moving mean (0.75)": torch.stack(slow, 1),
                                   "2 and 98 % of each frame": shares}.items():  # fmt: skip
             low, high = low[:, None, None], high[:, None, None]
             found.setdefault(name, {})[what] = parallax_step(

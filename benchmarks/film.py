@@ -1,10 +1,11 @@
 """What it costs to make a film in units, and what a second worker brings.
 
-    python benchmarks/film.py                     the default workflow, 900 frames of 320x180
-    python benchmarks/film.py --quick             the same with 300 frames and without depth, no cluster
-    python benchmarks/film.py --waiting           two Ray workers over one, on a stage that waits 150 ms a frame as for a graphics card
-    python benchmarks/film.py --long 10000        memory, open files, times and sound of a long film through the default workflow, 96x64
-    python benchmarks/film.py --index             how fast cuts are found in 720p
+python benchmarks/film.py                     the default workflow, 900 frames of 320x180 python
+benchmarks/film.py --quick             the same with 300 frames and without depth, no cluster python
+benchmarks/film.py --waiting           two Ray workers over one, on a stage that waits 150 ms a frame as for a
+graphics card python benchmarks/film.py --long 10000        memory, open files, times and sound of a long film
+through the default workflow, 96x64 python benchmarks/film.py --index             how fast cuts are found in
+720p
 
 ``run`` and ``film`` take turns. ``--figures FILE`` keeps what benchmarks/scale_sim.py reads.
 """
@@ -59,7 +60,7 @@ CHEAP = {
 
 
 class Waiting(Worker):
-    """A worker whose frames come from something else than these cores: they are waited for."""
+    """A worker that waits for its frames, as if another machine computed them."""
 
     def make(self, number: int, unit: list[int]):
         time.sleep(WAIT * (unit[1] - unit[0]))
@@ -96,11 +97,20 @@ def units_against_run(graph: dict, source: Path, folder: Path, rounds: int) -> d
             cores[units].append(worked)
     stages = {label: cost.seconds / max(1, frames) for label, cost in meter.costs.items()}
     return {
-        "frames": frames, "run_seconds": min(times[False]), "film_seconds": min(times[True]), "run_median": median(times[False]),
+        "frames": frames,
+        "run_seconds": min(times[False]),
+        "film_seconds": min(times[True]),
+        "run_median": median(times[False]),
         "film_median": median(times[True]),
-        "run_cores": min(cores[False]), "film_cores": min(cores[True]), "seconds_per_frame": stages, "bytes_per_frame": size / frames,
-        "ratio": {"film over run, time": min(times[True]) / min(times[False]), "film over run, work": min(cores[True]) / min(cores[False])},
-    }  # fmt: skip
+        "run_cores": min(cores[False]),
+        "film_cores": min(cores[True]),
+        "seconds_per_frame": stages,
+        "bytes_per_frame": size / frames,
+        "ratio": {
+            "film over run, time": min(times[True]) / min(times[False]),
+            "film over run, work": min(cores[True]) / min(cores[False]),
+        },
+    }
 
 
 def workers(source: Path, folder: Path, rounds: int) -> dict:
@@ -116,8 +126,16 @@ def workers(source: Path, folder: Path, rounds: int) -> dict:
             job, first = sink(made, source), []
             crew = cluster.crew(made, source, "cpu")
             request = RenderRequest(job.clip, folder / f"{count}.mp4", job.settings)
-            film(request, Headless("cpu"), FilmSettings(crew=crew, group=24), AfterUnits(lambda figures, first=first: (
-                first.append((time.perf_counter(), figures()["frames"], len(figures()["workers"]))))))  # fmt: skip
+            film(
+                request,
+                Headless("cpu"),
+                FilmSettings(crew=crew, group=24),
+                AfterUnits(
+                    lambda figures, first=first: first.append(
+                        (time.perf_counter(), figures()["frames"], len(figures()["workers"]))
+                    )
+                ),
+            )
         begun, at_first, _ = next(one for one in first if one[2] == count)  # each is at work
         ended, all_of_it, _ = first[-1]
         found.setdefault(count, []).append((all_of_it - at_first) / (ended - begun))
@@ -142,10 +160,19 @@ def long(frames: int, folder: Path) -> dict:
         seen[len(seen) // 10],
         seen[-1],
     )
-    return {"frames": job.clip.info.frames, "units": len(seen), "MiB_early": early[0] / 2**20, "MiB_late": late[0] / 2**20,
-            "files_early": early[1], "files_late": late[1], "times_exact": exact, "sound_whole": whole,
-            "sound_off_ms": float(1000 * off), "job_left": job_folder(target).exists(),
-            "ratio": {"memory late over early": late[0] / early[0]}}  # fmt: skip
+    return {
+        "frames": job.clip.info.frames,
+        "units": len(seen),
+        "MiB_early": early[0] / 2**20,
+        "MiB_late": late[0] / 2**20,
+        "files_early": early[1],
+        "files_late": late[1],
+        "times_exact": exact,
+        "sound_whole": whole,
+        "sound_off_ms": float(1000 * off),
+        "job_left": job_folder(target).exists(),
+        "ratio": {"memory late over early": late[0] / early[0]},
+    }
 
 
 def packets(path: Path, kind: str) -> list[tuple[Fraction, int]]:
@@ -158,7 +185,9 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, int]]:
 
 
 def index(folder: Path) -> dict:
-    """Frames of 1280x720 a second in which cuts are found, and milliseconds of all cores for each; the best of three."""
+    """Frames of 1280x720 a second in which cuts are found, and milliseconds of all cores for each; the best
+    of three.
+    """
     from stereoreel.media.read import cuts
     from stereoreel.media.read.probe import probe
 

@@ -1,4 +1,5 @@
-"""FlashVSR: frames a second, latency, memory and the time of each part; and how it shares a GPU with whatever makes the frames.
+"""FlashVSR: frames a second, latency, memory and the time of each part; and how it shares a GPU with whatever
+makes the frames.
 
     python benchmarks/flashvsr.py [--quick] [--json] [--device cuda] [--size 512x512x2 704x384x2 ...]
     [--compile] [--store int8 ...] python benchmarks/flashvsr.py --arithmetic [--size 512x512x2 ...]
@@ -120,7 +121,9 @@ def peak(made: FlashVSR, width: int, height: int) -> float:
 def parts(
     work: OneShot, frames: Tensor, measure: Callable[..., tuple[Tensor, Figure]]
 ) -> dict[str, list[Figure]]:
-    """What ``measure`` finds of each part for every chunk of a shot, one after the other; chunks are of eight frames after the first."""
+    """What ``measure`` finds of each part for every chunk of a shot, one after the other; chunks are of eight
+    frames after the first.
+    """
     found: dict[str, list[Figure]] = {
         name: [] for name in ("enlarge", "project", "denoise", "decode", "color")
     }
@@ -167,7 +170,9 @@ def parsed(size: str) -> tuple[int, int, float]:
 
 
 class Generator:
-    """Makes noise in bursts, as long as a video model would take; on a GPU by multiplying matrices, else by sleeping."""
+    """Makes noise in bursts, as long as a video model would take; on a GPU by multiplying matrices, else by
+    sleeping.
+    """
 
     def __init__(self, device: torch.device, seconds: float, width: int, height: int, asleep: bool):
         self.device, self.seconds, self.size, self.asleep = (
@@ -251,7 +256,8 @@ def measured(options: argparse.Namespace, size: str, device: torch.device) -> di
     figures["parts_ms"] = {name: 1000 * min(some[3:]) for name, some in found.items()}
     plan = made.plans[inner]
     print(f"{size}: {plan.line(*inner, None)}")
-    print(f"  {figures['fps']:.2f} fps, first frame after {figures['first_frame_s']:.3f} s, {figures['frame_ms']:.1f} ms a frame "
+    print(f"  {figures['fps']:.2f} fps, first frame after {figures['first_frame_s']:.3f} s, "
+          f"{figures['frame_ms']:.1f} ms a frame "
           f"(worst {figures['frame_ms_worst']:.1f}), peak {figures['peak_gib']:.1f} GiB")  # fmt: skip
     print(
         "  chunk of 8: " + ", ".join(f"{name} {value:.1f} ms" for name, value in figures["parts_ms"].items())
@@ -273,7 +279,8 @@ def chained(made: FlashVSR, milliseconds: int, width: int, height: int, bursts: 
         found[name] = together(
             made, Generator(device, milliseconds / 1000, width, height, asleep), bursts, overlapped
         )
-        print(f"  generator of {milliseconds} ms, {name:11} {found[name]['fps']:.2f} fps, p50 {found[name]['p50_ms']:.0f} ms, "
+        print(f"  generator of {milliseconds} ms, {name:11} {found[name]['fps']:.2f} fps, p50 "
+              f"{found[name]['p50_ms']:.0f} ms, "
               f"p99 {found[name]['p99_ms']:.0f} ms")  # fmt: skip
     return found
 

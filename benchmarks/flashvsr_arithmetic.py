@@ -1,4 +1,6 @@
-"""What a chunk of FlashVSR multiplies and moves, counted on tensors without numbers: ``benchmarks/flashvsr.py --arithmetic`` prints it."""
+"""What a chunk of FlashVSR multiplies and moves, counted on tensors without numbers: ``benchmarks/flashvsr.py
+--arithmetic`` prints it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ BANDWIDTH = 4.8e12  # bytes a second of an H200's memory, published
 
 
 class Bounds(TorchDispatchMode):
-    """What operations multiply and move when they run one by one, and the seconds that they need at the least for the slower of both."""
+    """What operations multiply and move when they run one by one, and the seconds that they need at the least
+    for the slower of both.
+    """
 
     def __init__(self, work: FlopCounterMode):
         super().__init__()
@@ -59,7 +63,9 @@ def placed(joined: Tensor, *given: Tensor) -> list[Tensor]:
 
 
 def arithmetic(made: FlashVSR, frames: Tensor, parts: Callable) -> dict:
-    """What ``counted`` finds of a steady chunk of eight frames in each part, and bytes that stay, for a stage and frames on the meta device."""
+    """What ``counted`` finds of a steady chunk of eight frames in each part, and bytes that stay, for a stage
+    and frames on the meta device.
+    """
     made.dit.project = partial(made.dit.project, place=placed)
     work = made.begin(frames.shape[2], frames.shape[1])
     chunk, ring, family = work.denoise.chunk, work.denoise.regions[0].cache, made.dit.family
@@ -85,6 +91,8 @@ def show(figures: dict) -> None:
     """``arithmetic`` in lines, and the frames a second that it allows."""
     for name, (work, moved, seconds) in figures["chunk"].items():
         print(f"  {name:10} {work / 1e12:7.2f} Tflop {moved / 1e9:7.2f} GB {1000 * seconds:7.2f} ms")
-    print(f"  at most {STEP * PEAK / work:.0f} fps at {PEAK / 1e12:.0f} Tflop/s, {STEP * DENSE / work:.0f} at {DENSE / 1e12:.0f}, "
-          f"{STEP / seconds:.0f} where operations run one by one and {BANDWIDTH / 1e12:.1f} TB/s move")  # fmt: skip
+    print(f"  at most {STEP * PEAK / work:.0f} fps at {PEAK / 1e12:.0f} Tflop/s, {STEP * DENSE / work:.0f} "
+          f"at {DENSE / 1e12:.0f}, "
+          f"{STEP / seconds:.0f} where operations run one by one and {BANDWIDTH / 1e12:.1f} TB/s "
+          "move")  # fmt: skip
     print("  " + ", ".join(f"{name} {count / 2**30:.2f} GiB" for name, count in figures["bytes"].items()))

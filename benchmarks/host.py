@@ -1,4 +1,5 @@
-"""In a real ComfyUI: load a video, enlarge it twice with Lanczos, save it. Ours against core's own nodes, same file, same server.
+"""In a real ComfyUI: load a video, enlarge it twice with Lanczos, save it. Ours against core's own nodes,
+same file, same server.
 
     python benchmarks/host.py COMFYUI [--video clip.mp4] [--quick] [--json]
 
@@ -101,7 +102,8 @@ def main() -> None:
     }
     for name, row in rows.items():
         print(
-            f"{name:<12}{row['seconds_min']:>8} s min{row['seconds_median']:>8} s median   +{row['memory_gib']} GiB"
+            f"{name:<12}{row['seconds_min']:>8} s min{row['seconds_median']:>8} s median   "
+            f"+{row['memory_gib']} GiB"
         )
     ratio = {
         key: round(rows["core"][key] / max(rows["StereoReel"][key], 0.01), 2)

@@ -1,7 +1,8 @@
-"""How fast Interpolate makes frames, and how near builtin's come to the exact ones: each way against a plain way to the same end.
+"""How fast Interpolate makes frames, and how near builtin's come to the exact ones: each way against a plain
+way to the same end.
 
-    python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...]
-    COMFYUI=path python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node beside (0.20 or newer)
+python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...] COMFYUI=path
+python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node as well (0.20 or newer)
 
 builtin, 720p: the peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and
 the two averaged. Networks: RIFE with random weights, on which speed does not depend. The peer "loop" is the
@@ -54,7 +55,9 @@ SIZES = {"cpu": ["256x144"], "cuda": ["1280x720", "1920x1080"]}
 
 
 def rendered(width: int, height: int, samples: int) -> torch.Tensor:
-    """A walker before a wall, with a panning camera, at times 0, one half and 1; ``samples`` squared a pixel."""
+    """A walker before a wall, with a panning camera, at times 0, one half and 1; ``samples`` squared a
+    pixel.
+    """
     walker = Layer(
         "ellipse", 0.8, Texture(2), (width / 2, height / 2), (height / 4, height / 3), velocity=(15.3, 4.7)
     )
@@ -79,7 +82,9 @@ def frames_of(stage: InterpolationStage, images: torch.Tensor):
 
 
 def interleaved(ways: dict[str, Callable], rounds: int, frames: int = 1) -> dict[str, dict[str, float]]:
-    """Seconds and processor seconds a frame of every way, the least and the median; the first round warms up. And what a run adds."""
+    """Seconds and processor seconds a frame of every way, the least and the median; the first round warms up.
+    And what a run adds.
+    """
     seconds, processor = ({name: [] for name in ways} for _ in range(2))
     for _ in range(rounds + 1):
         for name, way in ways.items():
@@ -89,8 +94,16 @@ def interleaved(ways: dict[str, Callable], rounds: int, frames: int = 1) -> dict
                 torch.cuda.synchronize()
             seconds[name].append((time.perf_counter() - begin) / frames)
             processor[name].append((time.process_time() - busy) / frames)
-    return {name: {"min_s": min(found[1:]), "median_s": statistics.median(found[1:]), "cpu_s": min(processor[name][1:]),
-                   "fps": 1 / min(found[1:]), "peak_mib": peak(ways[name])} for name, found in seconds.items()}  # fmt: skip
+    return {
+        name: {
+            "min_s": min(found[1:]),
+            "median_s": statistics.median(found[1:]),
+            "cpu_s": min(processor[name][1:]),
+            "fps": 1 / min(found[1:]),
+            "peak_mib": peak(ways[name]),
+        }
+        for name, found in seconds.items()
+    }
 
 
 def peak(way: Callable) -> float:
@@ -102,7 +115,7 @@ def peak(way: Callable) -> float:
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     if RESET.exists():
         getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # what earlier runs freed goes back to the system
-        RESET.write_text("5")  # the high-water mark begins anew
+        RESET.write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
     way()
     return (resident("VmHWM") - before) / 2**20
@@ -134,7 +147,9 @@ def flows(rounds: int, samples: int) -> dict:
 
 
 def networks(version: str, size: str, multiplier: int, rounds: int, sources: int) -> dict:
-    """One RIFE through the stage, by a plain loop, and by ComfyUI's node where there is one: synthesised frames a second."""
+    """One RIFE through the stage, by a plain loop, and by ComfyUI's node where there is one: synthesised
+    frames a second.
+    """
     width, height = map(int, size.split("x"))
     images = torch.rand(sources, height, width, 3, generator=torch.Generator().manual_seed(0))
     net = rife.RIFE(next(one for one in rife.FAMILIES if version in one.names.split(", "))).eval()
@@ -182,7 +197,7 @@ def loop(
 
 
 def core(net: rife.RIFE, images: torch.Tensor, multiplier: int) -> Callable:
-    """ComfyUI's loader and node with the same weights; they tell of their progress on standard error."""
+    """ComfyUI's loader and node with the same weights; they report their progress on standard error."""
     if os.environ["COMFYUI"] not in sys.path:
         sys.path.insert(0, os.environ["COMFYUI"])
     arguments, sys.argv = sys.argv, sys.argv[:1]  # ComfyUI reads the command line

@@ -1,4 +1,5 @@
-"""A generator and an upscaler in one process, live: frames a second, latency, first frame and jitter, beside the sum of both run in turn.
+"""A generator and an upscaler in one process, live: frames a second, latency, first frame and jitter, beside
+the sum of both run in turn.
 
     python benchmarks/live.py [--quick] [--json] [--device cuda] [--second cpu] [--size 512]
 
@@ -40,14 +41,16 @@ COLUMNS = ("fps", "best", "p50", "p99", "first", "jitter")
 
 
 class Generator:
-    """Bursts ``[T, H, W, 3]`` on a device; ``rounds`` of convolutions make a frame take about ``milliseconds``."""
+    """Bursts ``[T, H, W, 3]`` on a device; ``rounds`` of convolutions make a frame take about
+    ``milliseconds``.
+    """
 
     def __init__(self, device: str, size: int, burst: int, milliseconds: float):
         torch.manual_seed(0)
         self.device, self.burst, self.rounds = torch.device(device), burst, 1
         self.weight = torch.randn(32, 32, 3, 3, device=device) / 17
         self.state = torch.rand(1, 32, size, size, device=device)
-        for tries in (5, 2):  # once more with many rounds, of which one may not tell
+        for tries in (5, 2):  # once more with many rounds, because one may be inconclusive
             took = min(self.timed() for _ in range(tries)) / self.rounds
             self.rounds = max(1, round(milliseconds / 1000 * burst / took))
 
@@ -71,7 +74,9 @@ class Generator:
 
 
 class Loop:
-    """One stream from the generator through an upscaler; ``run`` adds bursts, each taken to the computer's memory as a viewer would."""
+    """One stream from the generator through an upscaler; ``run`` adds bursts, each taken to the computer's
+    memory as a viewer would.
+    """
 
     def __init__(self, generator: Generator, upscaler: Upscaler):
         self.generator, self.upscaler = generator, upscaler
@@ -160,7 +165,8 @@ def measured(name: str, size: int, burst: int, bursts: int, rounds: int, options
 def show(name: str, row: dict) -> None:
     serial = row["serial"]
     print(
-        f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator {row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
+        f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator "
+        f"{row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
         f"{serial['ms']:.1f} ms a frame, in turn {serial['fps']:.1f} fps"
     )
     print(

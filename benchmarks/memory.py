@@ -114,7 +114,8 @@ def main() -> None:
             )
             rows.append({"frames": frames, "peak_mib": round(memory / 2**20), "seconds": round(seconds, 1)})
             print(
-                f"{options.workflow}, {width}x{height}, {frames} frames: peak {memory / 2**20:.0f} MiB, {seconds:.1f} s",
+                f"{options.workflow}, {width}x{height}, {frames} frames: peak {memory / 2**20:.0f} MiB, "
+                f"{seconds:.1f} s",
                 flush=True,
             )
     ratio = rows[-1]["peak_mib"] / rows[0]["peak_mib"]

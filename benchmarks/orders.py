@@ -121,7 +121,9 @@ def scene_names(extent: Extent) -> list[str]:
 
 
 def truth_of(name: str, width: int, height: int, seed: int, frames: int) -> Truth:
-    """A shot of ``2 * frames`` frames; the numbered streets differ by seed, the traced shots are the sample's."""
+    """A shot of ``2 * frames`` frames; the numbered streets differ by seed, the traced shots are the
+    sample's.
+    """
     kind, number = name.split()
     if kind == "traced":
         return truth(
@@ -190,7 +192,9 @@ def chosen(kind: str, models: str, host: Headless) -> list[str]:
 def experiment(
     extent: Extent, seed: int, models: str = "all", workers: int | None = None
 ) -> tuple[list[Row], dict]:
-    """Rows of all scenes, in the same order however many work at once, and what resizing does, by scene and size."""
+    """Rows of all scenes, in the same order however many work at once, and what resizing does, by scene and
+    size.
+    """
     tasks = [
         (extent, name, size, seed, models)
         for size in reversed(LINES)
@@ -239,7 +243,9 @@ def setting_of(extent: Extent, rows: Rows) -> Setting:
 
 
 def operations(rows: Rows, lines: int) -> dict[str, float]:
-    """Costs as counts, which are the same everywhere: of depth at 4K over 1080p, and of interpolating first over upscaling first."""
+    """Costs as counts, which are the same everywhere: of depth at 4K over 1080p, and of interpolating first
+    over upscaling first.
+    """
     pixels = [rows.where(order=order, lines=lines)[0].pixels for order in (AFTER, DEFAULT)]
     before, after = (
         sum(count for kind, count in some.items() if kind in ("vsr", "upscale", "interpolate"))

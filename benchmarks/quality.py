@@ -1,4 +1,5 @@
-"""What the builtin VSR and depth reach on exact synthetic scenes: decibels over Lanczos, flicker, rank correlation, time per frame.
+"""What the builtin VSR and depth reach on exact synthetic scenes: decibels over Lanczos, flicker, rank
+correlation, time per frame.
 
 python benchmarks/quality.py [--quick] [--json]
 """
@@ -30,7 +31,9 @@ SIGMAS = (10, 4, 0)  # of the noise, in levels of 255
 
 
 def vsr(moves: list[str]) -> dict:
-    """Gain over frame-by-frame Lanczos in dB by move and noise, the part of the flicker that stays, and seconds per frame of both."""
+    """Gain over frame-by-frame Lanczos in dB by move and noise, the part of the flicker that stays, and
+    seconds per frame of both.
+    """
     host, gains, seconds = Headless("cpu"), {}, {"vsr": [], "lanczos": []}
     for move in moves:
         truth = vsr_scenes.large(move)
@@ -55,7 +58,9 @@ def vsr(moves: list[str]) -> dict:
 
 
 def depth(seeds: list[int], moves: list[str]) -> dict:
-    """Spearman's rank correlation with the true depth by move (mean and worst of the seeds; frames 0, 4 and 9), and seconds per frame."""
+    """Spearman's rank correlation with the true depth by move (mean and worst of the seeds; frames 0, 4 and
+    9), and seconds per frame.
+    """
     rows, seconds = {}, []
     for move in moves:
         found = []
@@ -89,7 +94,8 @@ def main() -> None:
     times = upscaling["seconds_median"]
     ratio = times["vsr"] / times["lanczos"]
     print(
-        f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of Lanczos"
+        f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of "
+        "Lanczos"
     )
     guessing = depth(list(SEEDS)[:count], list(depth_scenes.MOVES)[:count])
     for move, row in guessing["rank_correlation"].items():

@@ -1,10 +1,12 @@
-"""RealESRGAN x2plus: this pack against the route of ComfyUI's own "Upscale Image (using Model)" node, same weights, same frames.
+"""RealESRGAN x2plus: this pack against the route of ComfyUI's own "Upscale Image (using Model)" node, same
+weights, same frames.
 
-    python benchmarks/realesrgan.py [--quick] [--json]
-    COMFYUI=path python benchmarks/realesrgan.py         with ComfyUI's own tiled_scale; without, spandrel frame by frame in float32
+python benchmarks/realesrgan.py [--quick] [--json] COMFYUI=path python benchmarks/realesrgan.py         with
+ComfyUI's own tiled_scale; without, spandrel frame by frame in float32
 
 Weights are random: speed does not depend on them. Runs are interleaved; memory is that of processes of their
-own. On a GPU the picture is 512x512 and the arithmetic limit (2.35 TFLOP a frame) stands beside the figures.
+own. On a GPU the picture is 512x512 and the arithmetic limit (2.35 TFLOP a frame) is printed next to the
+figures.
 """
 
 from __future__ import annotations
@@ -192,7 +194,8 @@ def main() -> None:
             }
             for which, (short, long) in figures["peak_mib"].items():
                 print(
-                    f"memory added by {lengths[0]} and {lengths[1]} frames, {which:4}: {short:.0f} and {long:.0f} MiB"
+                    f"memory added by {lengths[0]} and {lengths[1]} frames, {which:4}: {short:.0f} and "
+                    f"{long:.0f} MiB"
                 )
     if options.json:
         print(json.dumps({**figures, "net": options.net, "side": side, "device": str(device), "peer": peer}))
@@ -201,12 +204,14 @@ def main() -> None:
 def report(figures: dict, peer: str, net: str, side: int, device: torch.device) -> None:
     ratios = {name: figures[peer]["min_s"] / found["min_s"] for name, found in figures.items()}
     print(
-        f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where nothing else is said"
+        f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where "
+        "nothing else is said"
     )
     for name, ratio in ratios.items():
         found = figures[name]
         print(
-            f"{name:28} min {found['min_s']:.4f} s  median {found['median_s']:.4f} s  {1 / found['min_s']:8.2f} fps  {ratio:5.2f} x"
+            f"{name:28} min {found['min_s']:.4f} s  median {found['median_s']:.4f} s  "
+            f"{1 / found['min_s']:8.2f} fps  {ratio:5.2f} x"
         )
     if device.type == "cuda":
         print(f"arithmetic limit at {DENSE:.0f} TFLOP/s: {DENSE / (TERA[net] * side**2):.0f} fps")

@@ -25,7 +25,9 @@ SEAM = 0.006  # of the width
 
 
 def views(frame: int, width: int, height: int, eye: float) -> list[Tensor]:
-    """The image, its depth as grey and its anaglyph of a frame, each ``[H, W, 3]`` in 0..1; the eyes are ``eye`` pixels apart at depth 1."""
+    """The image, its depth as grey and its anaglyph of a frame, each ``[H, W, 3]`` in 0..1; the eyes are
+    ``eye`` pixels apart at depth 1.
+    """
     image, depth = render(frame, width, height)
     left, right = (render(frame, width, height, side * eye / 2)[0] for side in (-1, 1))
     # the zero-parallax plane in the middle of the scene: half of the image leaves the screen

@@ -36,7 +36,8 @@ class Costs:
     bytes: float = 60_000  # of a finished frame
     index: float = 300.0  # frames of the source a second in which cuts are found, on the head
     start: float = 30.0  # seconds until a worker has loaded its models
-    # seconds a unit takes beside its frames: seeking, opening the encoder, the first frames of a stage
+    # seconds a unit takes in addition to its frames: seeking, opening the encoder, the first frames of a
+    # stage
     unit: float = 1.5
     link: float = 100e6  # bytes a second that the head receives
     join: float = 300e6  # bytes a second of joining
@@ -46,11 +47,13 @@ class Costs:
 
 
 SLOW, BACK = 4.0, 60.0  # times; seconds until a dead worker is replaced
-TRIES = 5  # of which the median is told
+TRIES = 5  # the median is reported
 
 
 def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
-    """Where the shots of a film begin and end: lognormal lengths with a median of 2.5 s and a mean of 4, now and then a long take."""
+    """Where the shots of a film begin and end: lognormal lengths with a median of 2.5 s and a mean of 4, now
+    and then a long take.
+    """
     edges = [0]
     while edges[-1] < frames:
         seconds = chance.lognormvariate(math.log(2.5), 0.97)
@@ -59,7 +62,9 @@ def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
 
 
 def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, again: bool = True) -> dict:
-    """Seconds until the last unit is at the head, and where they went; ``again``: who is idle makes a unit that is late once more."""
+    """Seconds until the last unit is at the head, and where they went; ``again``: who is idle makes a unit
+    that is late once more.
+    """
     speed = [max(0.3, chance.gauss(1, costs.spread)) for _ in range(crew)]
     free = [(costs.start * chance.uniform(0.8, 1.2), worker) for worker in range(crew)]
     heapq.heapify(free)
@@ -103,7 +108,7 @@ def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, 
 def plan(
     costs: Costs, frames: int, fps: float, rate: float, group: int, seed: int, again: bool = True
 ) -> list[dict]:
-    """A film of ``frames`` of the source, whose rate is multiplied by ``rate``, for every crew."""
+    """A film of ``frames`` source frames, its rate multiplied by ``rate``, for every crew."""
     chance = random.Random(seed)
     units = cover([round(edge * rate) for edge in shots(frames, fps, chance)], group, LEAD)
     serial = frames / costs.index + units[-1].stop * costs.bytes / costs.join
@@ -117,8 +122,17 @@ def plan(
         ]
         found = sorted(tries, key=lambda one: one["seconds"])[TRIES // 2]
         total = found["seconds"] + serial
-        rows.append({"workers": crew, "hours": total / 3600, "speedup": alone / total, "efficiency": alone / total / crew, **found,
-                     "serial_hours": serial / 3600, "units": len(units)})  # fmt: skip
+        rows.append(
+            {
+                "workers": crew,
+                "hours": total / 3600,
+                "speedup": alone / total,
+                "efficiency": alone / total / crew,
+                **found,
+                "serial_hours": serial / 3600,
+                "units": len(units),
+            }
+        )
     return rows
 
 
@@ -143,13 +157,24 @@ def main() -> None:
     parser.add_argument("--straggler", type=float)
     parser.add_argument("--hours", type=float, help="mean time until a worker dies")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--no-again", action="store_true", help="nobody makes a unit that is late once more")
+    parser.add_argument(
+        "--no-again", action="store_true", help="do not recompute late units on another worker"
+    )
     parser.add_argument("--quick", action="store_true", help="no difference: it is quick")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     given = measured(options.figures) if options.figures else {}
-    given |= {name: value for name, value in (("frame", options.seconds), ("bytes", options.bytes), ("link", options.link),
-                                              ("straggler", options.straggler), ("hours", options.hours)) if value is not None}  # fmt: skip
+    given |= {
+        name: value
+        for name, value in (
+            ("frame", options.seconds),
+            ("bytes", options.bytes),
+            ("link", options.link),
+            ("straggler", options.straggler),
+            ("hours", options.hours),
+        )
+        if value is not None
+    }
     costs = replace(Costs(), **given)
     rows = plan(
         costs, options.frames, options.fps, options.rate, options.unit, options.seed, not options.no_again
@@ -166,7 +191,8 @@ def main() -> None:
         )
         return
     print(
-        f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the head alone (cuts, join)"
+        f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the "
+        "head alone (cuts, join)"
     )
     print(f"{'workers':>8}{'hours':>10}{'speed-up':>10}{'efficiency':>12}{'busy':>8}{'lost':>6}{'slow':>6}")
     for row in rows:

@@ -1,4 +1,5 @@
-"""What `steady` does to two x2 networks that flicker, on exact scenes: flicker, warping error, motion, fidelity and sharpness; its time.
+"""What `steady` does to two x2 networks that flicker, on exact scenes: flicker, warping error, motion,
+fidelity and sharpness; its time.
 
     python benchmarks/steady.py [--quick] [--json]
 
@@ -53,7 +54,9 @@ class Small(nn.Module):
 
 
 def trained(seconds: float) -> Small:
-    """A network that gives the gradients of its scenes back, out of noise of 0 to 2 levels: sharp, so that noise becomes texture."""
+    """A network that gives the gradients of its scenes back, out of noise of 0 to 2 levels: sharp, so that
+    noise becomes texture.
+    """
     torch.manual_seed(1)
     truth = torch.stack([street(seed, 320, 192).clip(1)[0][0] for seed in SEEDS]).movedim(-1, 1)
     net, end = Small(), time.perf_counter() + seconds
@@ -74,7 +77,9 @@ def trained(seconds: float) -> Small:
 
 
 def judged(name: str, frames: torch.Tensor) -> dict:
-    """The figures of one film; what a scene has no meaning for is left out. Flicker, warping error and gradients in levels of 255."""
+    """The figures of one film; what a scene has no meaning for is left out. Flicker, warping error and
+    gradients in levels of 255.
+    """
     truth, row = scenes.truth(name), {}
     if name in ("still", "object"):
         row["flicker"] = 255 * metrics.flicker(frames, scenes.background(name) if name == "object" else None)
@@ -99,7 +104,9 @@ def compared(network, sigma: float, names: list[str], strength: float) -> dict:
 
 
 def times(frames: int) -> dict:
-    """Milliseconds a frame of Steady, min and median, beside Lanczos to the same size, in the same run, one after the other."""
+    """Milliseconds a frame of Steady, min and median, compared with Lanczos to the same size, in the same
+    run, one after the other.
+    """
     found = {}
     for height, width in SIZES:
         wide = resize(torch.rand(1, height // 8, width // 8 + frames, 3), height, width + 8 * frames)[0]
@@ -151,7 +158,8 @@ def main() -> None:
     spent = times(5 if options.quick else 12)
     for size, who in spent.items():
         print(
-            f"\n{size} x2: {who['steady']['min']:.1f} ms a frame (median {who['steady']['median']:.1f}); Lanczos {who['lanczos']['min']:.1f} ms"
+            f"\n{size} x2: {who['steady']['min']:.1f} ms a frame (median {who['steady']['median']:.1f}); "
+            f"Lanczos {who['lanczos']['min']:.1f} ms"
         )
     if options.json:
         still = {network: part[1]["still"] for network, part in results.items()}

@@ -1,4 +1,5 @@
-"""How long both eyes of a frame take and how near they come to the exact ones: ours beside the ways that other tools go.
+"""How long both eyes of a frame take and how near they come to the exact ones: ours beside the ways that
+other tools go.
 
     python benchmarks/stereo.py [--quick] [--json] [--device cuda]
 
@@ -7,7 +8,7 @@ edges put on the picture's or not. naive: ``grid_sample`` through the source's o
 by OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour,
 which is how common packs work. Runs are interleaved; ms are for both eyes of a frame. dB: where the source
 shows what the eye sees, and within 8 pixels of steps in depth; IoU: of the holes' masks. Last: both eyes
-packed as Dubois' anaglyph, beside the plain formula.
+packed as Dubois' anaglyph, compared with the plain formula.
 """
 
 from __future__ import annotations
@@ -126,7 +127,9 @@ def formula(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def timed(ways: dict[str, Callable], rounds: int, device: torch.device) -> dict[str, dict[str, float]]:
-    """Milliseconds and processor milliseconds of every way, the runs taking turns; the first round warms up. A GPU gets 20 runs in a row."""
+    """Milliseconds and processor milliseconds of every way, the runs taking turns; the first round warms up.
+    A GPU gets 20 runs in a row.
+    """
     wall, busy = ({name: [] for name in ways} for _ in range(2))
     runs = 20 if device.type == "cuda" else 1
     for _ in range(rounds + 1):
@@ -214,7 +217,9 @@ def measure(host: Headless, name: str, rounds: int) -> dict[str, dict[str, float
 
 
 def memory(host: Headless, width: int, height: int) -> float:
-    """MiB that both eyes of one frame take beyond the frame and its depth, the two pictures included; for a process of its own."""
+    """MiB that both eyes of one frame take beyond the frame and its depth, the two pictures included; for a
+    process of its own.
+    """
     image = torch.rand(1, height, width, 3, device=host.device)
     depth = torch.rand(1, height, 1, 1, device=host.device).repeat(1, 1, width, 1)
     before = peak(host)
@@ -224,16 +229,18 @@ def memory(host: Headless, width: int, height: int) -> float:
 
 
 def peak(host: Headless) -> int:
-    """The most bytes this process (or the GPU) has held so far; 0 where the system does not tell."""
+    """The most bytes this process (or the GPU) has held so far; 0 if the system does not report it."""
     if host.device.type == "cuda":
         return torch.cuda.max_memory_allocated()
-    status = Path("/proc/self/status")  # getrusage would tell the parent's peak, if that is higher
+    status = Path("/proc/self/status")  # getrusage would return the parent's peak, if that is higher
     lines = status.read_text().splitlines() if status.is_file() else []
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
 
 
 def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
-    """How many times as long as ours the other ways take: by our fastest way, and Dubois' formula by our tables."""
+    """How many times as long as ours the other ways take: by our fastest way, and Dubois' formula by our
+    tables.
+    """
     own = min(figures[way]["min_ms"] for way in ("torch", "numba") if way in figures)
     return {
         way: row["min_ms"] / (figures["dubois"]["min_ms"] if way == "formula" else own)
@@ -263,7 +270,8 @@ def main() -> None:
             decibels = "".join(
                 f" {row[key]:5.1f} dB" if key in row else f" {'':8}" for key in ("visible_db", "edges_db")
             )
-            print(f"{name:6} {way:7} {row['min_ms']:8.1f} {row['median_ms']:8.1f} {row['cpu_ms']:8.1f}{decibels}",
+            print(f"{name:6} {way:7} {row['min_ms']:8.1f} {row['median_ms']:8.1f} "
+                  f"{row['cpu_ms']:8.1f}{decibels}",
                   f" {row['holes_iou']:.3f}" if "holes_iou" in row else "", flush=True)  # fmt: skip
         command = [sys.executable, __file__, "--device", arguments.device, "--memory", name]
         figures[name]["torch"]["peak_mib"] = float(

@@ -92,7 +92,9 @@ UPSCALE = {
 
 
 def measured(stage, images: torch.Tensor, device: torch.device) -> dict[str, float]:
-    """Seconds to the first frame and to the last, of frames in the computer's memory that come back there in 8 bits."""
+    """Seconds to the first frame and to the last, of frames in the computer's memory that come back there in
+    8 bits.
+    """
     shot, count, first = (
         Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))),
         0,
@@ -177,14 +179,21 @@ def main() -> None:
 
 
 def report(found: dict[str, list[dict[str, float]]], options: argparse.Namespace) -> None:
-    best = {name: {"fps": max(one["fps"] for one in runs), "median_fps": statistics.median(one["fps"] for one in runs),
-                   "first_s": min(one["first_s"] for one in runs), "peak_mib": max(one["peak_mib"] for one in runs)}
-            for name, runs in found.items()}  # fmt: skip
+    best = {
+        name: {
+            "fps": max(one["fps"] for one in runs),
+            "median_fps": statistics.median(one["fps"] for one in runs),
+            "first_s": min(one["first_s"] for one in runs),
+            "peak_mib": max(one["peak_mib"] for one in runs),
+        }
+        for name, runs in found.items()
+    }
     print(f"{options.frames} frames of {options.size} to twice the size, {options.device}, chunks of {CHUNK}")
     print(f"{'model':24} {'fps':>9} {'median':>9} {'first frame':>13} {'memory':>11}")
     for name, one in best.items():
         print(
-            f"{name:24} {one['fps']:9.3f} {one['median_fps']:9.3f} {one['first_s']:11.2f} s {one['peak_mib']:7.0f} MiB"
+            f"{name:24} {one['fps']:9.3f} {one['median_fps']:9.3f} {one['first_s']:11.2f} s "
+            f"{one['peak_mib']:7.0f} MiB"
         )
     if options.json:
         ratio = {

@@ -1,4 +1,4 @@
-"""ComfyUI's face of the pack."""
+"""The pack's ComfyUI nodes."""
 
 from importlib import import_module
 from pkgutil import iter_modules
@@ -18,7 +18,9 @@ class StereoReel(ComfyExtension):
 
 
 def face(node: Node) -> type:
-    """The class that runs a node: ``DepthNode`` of ``depth.py`` for the kind depth; any stage's where no file has its name."""
+    """Return the class that runs a node: ``DepthNode`` of ``depth.py`` for depth, or ``StageNode`` if
+    none.
+    """
     if node.kind not in {module.name for module in iter_modules(__path__)}:
         return StageNode
     return getattr(import_module(f".{node.kind}", __package__), f"{node.kind.title()}Node")

@@ -1,4 +1,4 @@
-"""Everything of ComfyUI's that the pack uses, from 0.3.64 up; no other file imports ComfyUI."""
+"""All ComfyUI names that the pack uses, from 0.3.64 up; only this file imports ComfyUI."""
 
 import comfy.model_management as model_management
 import folder_paths

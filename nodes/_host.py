@@ -1,4 +1,4 @@
-"""The host that ComfyUI is: its device, its model folders, its memory management, its progress bar and its cancel."""
+"""Host interface to ComfyUI: its device, model folders, memory management, progress bar and cancel."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
+from PIL import Image
 from torch import nn
 
 from ..stereoreel.core.file_cache import FileCache
@@ -16,10 +17,10 @@ from ._comfy import ModelPatcher, ProgressBar, VideoInput, folder_paths, model_m
 
 
 class ComfyHost:
-    """A host for one pull, on the thread of the node that pulls.
+    """A host for one pull, on the thread of the pulling node.
 
-    What outlives a pull belongs to the class: ``file_cache``, and ``adopted``, the clips made of other packs'
-    VIDEOs, so that all nodes that read one VIDEO read one clip and a pull decodes it once.
+    State shared between pulls belongs to the class: ``file_cache``, and ``adopted``, the clips of other
+    packs' VIDEOs. All nodes that read one VIDEO share one clip, so a pull decodes it once.
     """
 
     file_cache = FileCache()
@@ -28,7 +29,9 @@ class ComfyHost:
     def __init__(self):
         self.device: torch.device = model_management.get_torch_device()
         self._bar: ProgressBar | None = None
-        self.preview = None  # the next tick's picture: ("JPEG", PIL image, longest side)
+        self.preview: tuple[str, Image.Image, int] | None = (
+            None  # of the next tick: JPEG, image, longest side
+        )
 
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)
@@ -51,7 +54,7 @@ class ComfyHost:
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
         if not nets:
-            model_management.free_memory(memory, self.device)  # stages without networks need room too
+            model_management.free_memory(memory, self.device)  # stages without networks need memory too
             return None
         offload = model_management.unet_offload_device()
         patchers = [ModelPatcher(net, load_device=self.device, offload_device=offload) for net in nets]
@@ -67,13 +70,13 @@ class ComfyHost:
 
 
 def _files(folder: str) -> list[str]:
-    """The files of weights in a folder of ComfyUI's, from its own list where it keeps one."""
+    """Return the weight files in a ComfyUI folder, including those in ComfyUI's own list."""
     plain = weights.listing(Path(folder_paths.models_dir) / folder)
     if folder not in folder_paths.folder_names_and_paths:
         return plain
     try:
         known = [name.replace("\\", "/") for name in folder_paths.get_filename_list(folder)]
-    except OSError:  # its list is of before somebody removed a folder
+    except OSError:  # a folder in its cached list has been removed
         known = [
             name for place in folder_paths.get_folder_paths(folder) for name in weights.listing(Path(place))
         ]
@@ -81,7 +84,7 @@ def _files(folder: str) -> list[str]:
 
 
 def working_type() -> torch.dtype:
-    """The number type of IMAGE batches in this ComfyUI (``--fp16-intermediates``)."""
+    """Return the dtype of IMAGE batches in this ComfyUI (``--fp16-intermediates``)."""
     wanted = getattr(model_management, "intermediate_dtype", None)
     return wanted() if wanted else torch.float32
 
@@ -92,7 +95,7 @@ def working_device() -> torch.device:
 
 
 def scratch() -> Path:
-    """ComfyUI's temp folder, which it empties at every start."""
+    """Return ComfyUI's temp folder, which it empties at every start."""
     folder = Path(folder_paths.get_temp_directory())
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -1,4 +1,4 @@
-"""Between ComfyUI's values and clips: IMAGE, MASK and VIDEO in, IMAGE and MASK batches out."""
+"""Convert ComfyUI's values and clips: IMAGE, MASK and VIDEO in, IMAGE and MASK batches out."""
 
 from __future__ import annotations
 
@@ -23,14 +23,15 @@ from ._host import ComfyHost, scratch, working_device, working_type
 
 
 def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = False) -> Clip:
-    """Whatever a stage socket delivers, as a clip; TypeError in one sentence for anything else."""
+    """Return the value of a stage socket as a clip; raise TypeError for any other type."""
     if isinstance(value, VideoInput):
         clip = _from_video(value, label, cuts=not depth)
         check_rate(clip, fps)
         return clip
     if not isinstance(value, Tensor) or value.ndim not in (3, 4):
         raise TypeError(
-            f"{label}: connect an IMAGE batch or a VIDEO{' or a MASK' if depth else ''}, not {type(value).__name__}."
+            f"{label}: {type(value).__name__} is not supported. "
+            f"Connect an IMAGE batch or a VIDEO{' or a MASK' if depth else ''}."
         )
     images = value if value.ndim == 4 else value[..., None]
     images = images[..., :1] if depth else images
@@ -40,7 +41,7 @@ def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = 
 
 
 def as_depth(value, clip, label: str, packed: str) -> Clip | None:
-    """What a depth socket delivers; beside a batch of pairs, a depth of the same shape is a pair too."""
+    """Return the value of a depth socket; a depth shaped like a batch of stereo pairs is a pair too."""
     if value is None:
         return None
     batches = isinstance(value, Tensor) and isinstance(clip, Tensor)
@@ -60,7 +61,7 @@ def _from_video(video: VideoInput, label: str, cuts: bool) -> Clip:
 
 
 def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
-    """Another pack's VIDEO: a file is decoded by us, with the window that the VIDEO shows of it; anything else by its tensor."""
+    """Return another pack's VIDEO as a clip: from its file and trim window, or else from its tensor."""
     if isinstance(video, VideoFromFile):
         source = video.get_stream_source()
         if not isinstance(source, (str, Path)):
@@ -78,14 +79,14 @@ def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
 
 
 def _cropped(video: VideoFromFile, file: Path) -> bool:
-    """Whether the VIDEO shows only a rectangle of its file, as newer ComfyUI's can."""
+    """Whether the VIDEO is a crop of its file, as in newer ComfyUI."""
     edited = getattr(video, "has_pending_frame_edits", bool)
     facts = probe(file, ComfyHost.file_cache)
     return edited() and sorted(video.get_dimensions()) != sorted((facts.width, facts.height))
 
 
 def _window(video: VideoFromFile, file: Path) -> tuple[float, float]:
-    """Start and duration in seconds (0: to the end) of what a file VIDEO shows; negative starts count from the end."""
+    """Return a file VIDEO's start and duration in seconds (0: to the end); negative starts are resolved."""
     if hasattr(video, "get_active_trim_window"):
         return video.get_active_trim_window()
     start, duration = (
@@ -99,7 +100,10 @@ def _window(video: VideoFromFile, file: Path) -> tuple[float, float]:
 def as_batches(
     clips: dict[str, Clip], host: ComfyHost, masks: frozenset[str] = frozenset()
 ) -> dict[str, Tensor]:
-    """Every clip as a batch, in one pull: IMAGE ``[N, H, W, 3 or 4]`` (two views side by side), or MASK ``[N, H, W]``."""
+    """Compute all clips as batches, in one pull.
+
+    IMAGE is ``[N, H, W, 3 or 4]`` (two views side by side), MASK ``[N, H, W]``.
+    """
     batches = {name: _empty(clip, name in masks) for name, clip in clips.items()}
     place = 0
     with closing(pull(list(clips.values()), host)) as chunks:

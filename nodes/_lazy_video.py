@@ -1,4 +1,4 @@
-"""A VIDEO whose frames do not exist until somebody saves it or asks for them."""
+"""A VIDEO whose frames are computed on demand."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ FORMATS = {
 
 
 class LazyVideo(VideoInput):
-    """Serves ComfyUI's VIDEO from a clip. Looking at it costs nothing: only the frames, a file or the sound make it work.
+    """ComfyUI's VIDEO over a clip. Only reading frames or audio, or writing a file, starts computation.
 
-    A clip of two views shows as full side by side.
+    A clip of two views is shown as full side by side.
     """
 
     def __init__(self, clip: Clip):
-        self.clip, self._file = clip, None
+        self.clip = clip
+        self._file: Path | None = None
 
     @property
     def shown(self) -> Clip:
@@ -85,7 +86,7 @@ class LazyVideo(VideoInput):
         return LazyVideo(apply(Trim(first, stop), self.clip)["clip"])
 
     def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> LazyVideo:
-        """A rectangle of the picture, clamped and at even places; an empty or whole one changes nothing."""
+        """Return a crop, clamped to even coordinates; an empty or full one changes nothing."""
         shown = self.shown
         whole = shown.info.width, shown.info.height
         left, top = (min(max(0, place), edge) // 2 * 2 for place, edge in zip((x, y), whole))
@@ -100,17 +101,19 @@ class LazyVideo(VideoInput):
         from ._images import as_batches
 
         images = as_batches({"clip": self.clip}, ComfyHost())["clip"]
-        sound = read_audio(self.clip.info.audio) if self.clip.info.audio is not None else None
-        audio = sound and {"waveform": sound[0], "sample_rate": sound[1]}
+        samples = read_audio(self.clip.info.audio) if self.clip.info.audio is not None else None
+        audio = samples and {"waveform": samples[0], "sample_rate": samples[1]}
         return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.fps)
 
     def save_to(
         self, path, format="auto", codec="auto", metadata: dict | None = None, crf: int | None = None, **newer
     ) -> None:
-        """Write the video; ``path`` is a file or a BytesIO. ValueError where the codec is none of ours."""
+        """Write the video to ``path``, a file or a BytesIO. Raise ValueError if the codec is not
+        supported.
+        """
         name = str(getattr(codec, "value", codec))
         if name not in FORMATS:
-            raise ValueError(f"StereoReel cannot write {name}; choose one of: {', '.join(FORMATS)}.")
+            raise ValueError(f"StereoReel cannot write {name}. Choose one of: {', '.join(FORMATS)}.")
         settings = resolve(OPTIONS, {"format": FORMATS[name], **({} if crf is None else {"crf": int(crf)})})
         notes = {key: json.dumps(value) for key, value in (metadata or {}).items()}
         suffix = extension(settings)
@@ -120,10 +123,10 @@ class LazyVideo(VideoInput):
             suffix[1:],
         ):
             raise ValueError(
-                f"StereoReel writes {name} as {suffix}; choose that format, or Encode Video, which has others."
+                f"StereoReel writes {name} as {suffix}. Choose that format, or use Encode Video for others."
             )
         if not hasattr(path, "write"):
-            # as ComfyUI's own
+            # replaces the file, like ComfyUI's own VIDEO
             request = RenderRequest(self.shown, Path(path), settings, metadata=notes, overwrite=True)
             write(request, ComfyHost())
             return
@@ -135,13 +138,13 @@ class LazyVideo(VideoInput):
             file.unlink()
 
     def get_stream_source(self) -> str:
-        """A file in ComfyUI's temp folder, written when first asked for."""
+        """Return a file in ComfyUI's temp folder, written on first use."""
         if self._file is None or not self._file.exists():
             self._file = self._spill(resolve(OPTIONS, {}), {})
         return str(self._file)
 
     def _spill(self, settings, notes: dict) -> Path:
-        """The video as a file in ComfyUI's temp folder."""
+        """Write the video to a new file in ComfyUI's temp folder."""
         file = scratch() / f"stereoreel_{uuid4().hex}{extension(settings)}"
         write(RenderRequest(self.shown, file, settings, metadata=notes), ComfyHost())
         return file

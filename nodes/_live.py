@@ -1,4 +1,4 @@
-"""Live sessions on the canvas: what stages remember from one run of a graph to the next, by session name and node."""
+"""Live sessions on the canvas: the state of stages between runs of a graph, by session name and node."""
 
 from __future__ import annotations
 
@@ -20,17 +20,20 @@ from ..stereoreel.live import Session, Sessions
 from ..stereoreel.live.live_stage import ENDLESS
 from ..stereoreel.models.lazy_stage import Plan
 from ..stereoreel.workflow import build
-from ..stereoreel.workflow.build import DEFAULT_RATE, written
+from ..stereoreel.workflow.build import DEFAULT_RATE, format_cuts
 from ..stereoreel.workflow.node import MASKS, Node
 from ._comfy import ModelPatcher, PromptServer, VideoInput, model_management
 from ._host import ComfyHost, working_device, working_type
 
-EVERY = 0.5  # seconds between two lines of figures on a node
-PLACED = 2  # sets of networks whose patchers are kept, as many as a session keeps stages
+EVERY = 0.5  # seconds between updates of a node's figures
+PLACED = 2  # sets of networks whose patchers are kept, as many as the stages that a session keeps
 
 
 class LiveHost(ComfyHost):
-    """The host of one session, over many prompts: the same patchers at every push, so that ComfyUI finds its models where they are."""
+    """The host of one session, over many prompts.
+
+    It uses the same patchers at every push, so that ComfyUI finds its models already loaded.
+    """
 
     def __init__(self):
         super().__init__()
@@ -51,25 +54,25 @@ class LiveHost(ComfyHost):
     def tick(self, done: int, total: int) -> None:
         super().tick(done, total)
         if done >= total:
-            self._bar = None  # it belongs to the run that made it
+            self._bar = None  # the next run has its own
 
 
 SESSIONS = Sessions(lambda: Session(LiveHost()))
 
 
 def named(live: str | None) -> bool:
-    """Whether a session is meant; what comes from another node is not known yet, and may be one."""
+    """Whether a session is named; a value from another node (None) is not known yet and may name one."""
     return live is None or bool(live.strip())
 
 
 def run(
     node: Node, node_id: str, clip: Tensor, depth: Tensor | None, fps, packed: str, options: Mapping
 ) -> tuple[dict, str]:
-    """One run of a stage node in its session: its outputs by socket, and how the session keeps up, in a line."""
+    """Run a stage node once in its session; return its outputs by socket and a line of figures."""
     label = build.label(node, node_id)
     if isinstance(clip, VideoInput) or isinstance(depth, VideoInput):
         raise TypeError(
-            f"{label}: live is for IMAGE batches that come one after the other; a VIDEO is whole, so leave live empty."
+            f"{label}: live needs successive IMAGE batches, not a VIDEO. Leave live empty for a VIDEO."
         )
     plan, rate = Plan(node.kind, options, label), parse_fps(fps) if fps is not None else DEFAULT_RATE
     pairs = (
@@ -100,34 +103,34 @@ def run(
             PromptServer.instance.send_progress_text(figures, node_id)
     types = {socket.name: socket.type for socket in node.outputs}
     outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
-    facts = {"fps": float(session.line.made["clip"].fps), "cuts": written(session.cuts)}
+    facts = {"fps": float(session.line.made["clip"].fps), "cuts": format_cuts(session.cuts)}
     return outputs | {socket: fact for socket, fact in facts.items() if socket in types}, figures
 
 
 def _frames(images: Tensor, pair: bool) -> Tensor:
-    """``[T, H, W, C]``, or ``[2, T, H, W, C]`` of pictures that show both eyes."""
+    """Return ``[T, H, W, C]``, or ``[2, T, H, W, C]`` of side-by-side stereo pairs."""
     return torch.stack(images.chunk(2, 2)) if pair else images
 
 
 def _batch(chunk: Tensor, mask: bool) -> Tensor:
-    """An IMAGE (two views side by side) or a MASK."""
+    """Return an IMAGE (two views side by side) or a MASK."""
     flat = torch.cat(list(chunk), 2) if chunk.ndim == 5 else chunk
     flat = flat[..., 0] if mask else flat.expand(*flat.shape[:-1], max(3, flat.shape[-1]))
     return flat.to(working_device(), torch.float32 if mask else working_type()).contiguous()
 
 
-def _cuts(written: str, label: str) -> str | tuple[int, ...]:
-    """Where motion must not cross; numbers count from the session's start."""
-    if written.strip() in ("auto", "", "none"):
-        return written.strip() or "auto"
-    return Recut(written, label).describe(ClipInfo(1, 1, DEFAULT_RATE, ENDLESS)).cuts
+def _cuts(value: str, label: str) -> str | tuple[int, ...]:
+    """Return the option ``cuts``, parsed; frame numbers count from the session's start."""
+    if value.strip() in ("auto", "", "none"):
+        return value.strip() or "auto"
+    return Recut(value, label).describe(ClipInfo(1, 1, DEFAULT_RATE, ENDLESS)).cuts
 
 
 @PromptServer.instance.routes.get("/stereoreel/live")
 async def _list(request: web.Request) -> web.Response:
-    """Every session's figures, by name and node."""
+    """Return the figures of all sessions, by name and node."""
     figures = {
-        key: {what: None if value != value else value for what, value in asdict(one).items()}
+        key: {name: None if value != value else value for name, value in asdict(one).items()}
         for key, one in SESSIONS.figures().items()
     }
     return web.json_response(
@@ -137,7 +140,7 @@ async def _list(request: web.Request) -> web.Response:
 
 @PromptServer.instance.routes.post("/stereoreel/live/close")
 async def _close(request: web.Request) -> web.Response:
-    """Close the sessions of a name, ``{"live": name}``; tells how many there were."""
+    """Close the sessions of a name, ``{"live": name}``; return how many there were."""
     name = (await request.json()).get("live")
     found = [key for key in SESSIONS.names() if key[0] == name]
     closed = [await asyncio.get_running_loop().run_in_executor(None, SESSIONS.close, key) for key in found]

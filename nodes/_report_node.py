@@ -1,4 +1,4 @@
-"""A node that measures a clip when it runs, and shows its report: a text, the figures as JSON, a picture and one output more."""
+"""Nodes that measure a clip when they run: a text, the figures as JSON, an image and one more output."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class ReportNode(DeclaredNode):
             report = cls.measure(source, settings, name)
             more = cls.output(report, source, settings, name)
         image = torch.from_numpy(np.array(report.image)).to(working_type())[None] / 255
-        shown = _kept(report) if report.embedded else ui.PreviewImage(image, cls=cls).as_dict()
+        shown = _save(report) if report.embedded else ui.PreviewImage(image, cls=cls).as_dict()
         shown |= ui.PreviewText(report.text).as_dict()
         return io.NodeOutput(report.text, json.dumps(report.figures, indent=2), image, more, ui=shown)
 
@@ -40,12 +40,14 @@ class ReportNode(DeclaredNode):
 
     @classmethod
     def output(cls, report: Report, clip: Clip, settings: Options, name: str):
-        """The value of the node's last output."""
+        """Return the value of the node's last output."""
         raise NotImplementedError
 
 
-def _kept(report: Report) -> dict:
-    """Save a picture that is of use as a file in ComfyUI's output folder, and show it."""
+def _save(report: Report) -> dict:
+    """Save the report's image in ComfyUI's output folder, because its file opens on the canvas, and show
+    it.
+    """
     output = Path(folder_paths.get_output_directory())
     path = report.save_image(free_path(output, f"stereoreel/{report.name}", "", report.suffix))
     return {

@@ -1,4 +1,4 @@
-"""ComfyUI's schema of a declared node, with no keyword that 0.3.64 lacks."""
+"""ComfyUI's schema of a declared node, using only keywords that 0.3.64 has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CATEGORY = "StereoReel"
 
 
 def node_class(node: Node, base: type) -> type:
-    """The V3 class of a declaration; whatever it does when it is executed hears Stop."""
+    """Return the V3 class of a declaration; Stop interrupts anything it does while it executes."""
 
     def execute(cls, **inputs) -> io.NodeOutput:
         with cancel.heard(ComfyHost().tick):
@@ -49,10 +49,10 @@ class DeclaredNode(io.ComfyNode):
 
     @classmethod
     def widget(cls, option: Option) -> io.Input:
-        """A widget; optional, so that a prompt saved before the widget existed still runs."""
+        """Return an option's widget; optional, so that prompts saved before the widget existed still run."""
         made = _widget(option)
         if option.advanced:
-            # 0.3.64 takes neither word as an argument
+            # 0.3.64 accepts neither extra_dict nor advanced as an argument
             made.extra_dict = {**(made.extra_dict or {}), "advanced": True}
         return made
 

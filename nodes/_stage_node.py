@@ -1,4 +1,4 @@
-"""A stage on the canvas: an IMAGE batch in, the batch out at once; a VIDEO in, a lazy VIDEO out."""
+"""A stage on the canvas: an IMAGE batch is processed immediately, a VIDEO gives a lazy VIDEO."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from ._schema import DeclaredNode
 class StageNode(DeclaredNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
-        """The list of models ends with the user's own files."""
+        """Append custom checkpoints to the list of models."""
         if option.open:
             option = replace(option, choices=(*option.choices, *own_files(cls.NODE.kind, ComfyHost())))
         return super().widget(option)
@@ -44,7 +44,7 @@ class StageNode(DeclaredNode):
         with naming(name):
             made = build.stage(node, inputs, options, node_id)
             if plan := build.plan_of(made):
-                # weights are told missing, or fetched, now and not when somebody pulls
+                # missing weights are reported or downloaded now, not when the clip is pulled
                 _, reason = plan.choose(ComfyHost())
                 cls._show(reason)
         clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
@@ -54,13 +54,13 @@ class StageNode(DeclaredNode):
 
     @classmethod
     def _show(cls, reason: str) -> None:
-        """Which upscaler was chosen and why, on the node's face."""
+        """Show on the node which upscaler was selected and why."""
         if cls.NODE.kind in policy.kinds():
             PromptServer.instance.send_progress_text(reason, str(cls.hidden.unique_id))
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:
-        """The stage run now."""
+        """Run the stage now."""
         types = {socket.name: socket.type for socket in cls.NODE.outputs}
         masks = frozenset(port for port, kind in types.items() if kind == MASKS)
         computed = {port: clip for port, clip in clips.items() if types[port] != "VIDEO"}
@@ -72,7 +72,11 @@ class StageNode(DeclaredNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str | None = "auto", download: bool | None = False, **others) -> str:
-        """Changes when ``auto`` would choose another model, or one of its files was replaced; always in a live session, where time goes on."""
+        """Return a fingerprint that changes if ``auto`` selects another model or one of its files is
+        replaced.
+
+        In a live session it changes with every run, because the session's state advances.
+        """
         if _live.named(others.get("live", "")):
             return uuid4().hex
         host = ComfyHost()

@@ -1,4 +1,4 @@
-"""Source Advisor: what a clip is like and what to do with it; its page, dropped on the canvas, opens the recommended workflow."""
+"""Source Advisor: measures a clip and recommends a workflow, which its page opens on the canvas."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ class AdviseNode(ReportNode):
 
 
 def _input_file(clip: Clip) -> str:
-    """The file of the input folder that a clip is made of, as Extract names it; empty where there is none."""
+    """Return the input folder's file that a clip is read from, as Extract names it; empty if there is
+    none.
+    """
     inputs = Path(folder_paths.get_input_directory()).resolve()
     file = file_of(clip)
     return file.relative_to(inputs).as_posix() if file and file.is_relative_to(inputs) else ""

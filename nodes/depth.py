@@ -1,4 +1,4 @@
-"""Estimate Depth: a stage that also takes ComfyUI's geometry, and shows its depth in pictures."""
+"""Estimate Depth: a stage that also accepts ComfyUI's geometry, and shows views of its depth."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DepthNode(StageNode):
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:
-        """The depth, and its pictures, drawn from that batch so that no model runs again."""
+        """Compute the depth, and its views from that batch, so that no model runs again."""
         batches = super()._batches(clips, name, options)
         depth = _as_made(batches["depth"], clips["depth"], name)
         pictures = views(depth, build.settings_of(cls.NODE, options).invert, name)
@@ -34,7 +34,7 @@ class DepthNode(StageNode):
 
 
 def _as_made(batch: Tensor, depth: Clip, name: str) -> Clip:
-    """A batch of depth as a clip with the rate, views and cuts of the clip that it was made from."""
+    """Return a batch of depth as a clip with the rate, views and cuts of the clip it was computed from."""
     info = depth.info
     clip = as_clip(batch, name, fps=info.fps, packed="full SBS" if info.views == 2 else "mono", depth=True)
-    return apply(Recut(build.written(info.cuts), name), clip)["clip"]
+    return apply(Recut(build.format_cuts(info.cuts), name), clip)["clip"]

@@ -27,7 +27,7 @@ from ._schema import DeclaredNode
 
 log = logging.getLogger(__name__)
 
-EVERY = 1.0  # seconds between two preview pictures
+EVERY = 1.0  # seconds between two preview images
 SIDE = 512  # their longer side, pixels
 
 
@@ -55,13 +55,13 @@ class EncodeNode(DeclaredNode):
             paths = write(request, host, watch)
         path = paths[0]
         shown = ui.PreviewVideo([cls._result(file, output) for file in paths]).as_dict()
-        if path.suffix == ".gif":  # for the canvas, what is animated and no WebP is a video
+        if path.suffix == ".gif":  # the canvas takes animated results other than WebP for videos
             del shown["animated"]
         return io.NodeOutput(VideoFromFile(str(path)), ui=shown)
 
     @classmethod
     def validate_inputs(cls, filename_prefix: str | None = "video/StereoReel") -> bool | str:
-        if filename_prefix is None:  # comes from another node, and is checked when it has come
+        if filename_prefix is None:  # comes from another node; checked at execution
             return True
         try:
             confine_prefix(filename_prefix, Path(folder_paths.get_output_directory()))
@@ -71,7 +71,7 @@ class EncodeNode(DeclaredNode):
 
     @classmethod
     def _metadata(cls) -> dict[str, str]:
-        """The workflow, so that the file opens on the canvas; nothing under ``--disable-metadata``."""
+        """Return the workflow, so that the file opens on the canvas; empty under ``--disable-metadata``."""
         if args.disable_metadata:
             return {}
         notes = {
@@ -87,7 +87,7 @@ class EncodeNode(DeclaredNode):
 
 
 class _Watch(Observer):
-    """Sees every chunk on its way to the encoder: frames, rate and time left as text, the newest frame as a picture."""
+    """Show progress for each chunk sent to the encoder: frames, rate, time left and the newest frame."""
 
     def __init__(self, host: ComfyHost, settings: EncodeOptions, total: int, node_id: str):
         self.host, self.settings, self.total, self.node_id = host, settings, total, node_id

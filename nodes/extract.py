@@ -20,7 +20,7 @@ from ._schema import DeclaredNode
 class ExtractNode(DeclaredNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
-        """The list of videos is required, because the canvas gives only such widgets an upload button."""
+        """Require the list of videos, because the canvas gives only required widgets an upload button."""
         if option.name != "video":
             return super().widget(option)
         return io.Combo.Input(
@@ -48,7 +48,7 @@ class ExtractNode(DeclaredNode):
         try:
             return (
                 find(video).is_file()
-                or f"There is no video {video} in ComfyUI's input folder; choose or upload one."
+                or f"There is no video {video} in ComfyUI's input folder. Choose or upload one."
             )
         except (PermissionError, ValueError) as error:
             return str(error)
@@ -68,7 +68,9 @@ def _videos() -> list[str]:
 
 
 def find(video: str, tick=None) -> Path:
-    """The file that a name means, inside ComfyUI's folders and the administrator's roots; PermissionError for any other."""
+    """Return the file of a name; raise PermissionError if it is outside ComfyUI's and the administrator's
+    folders.
+    """
     if video == SAMPLE:
         from ..stereoreel.sample.clip import sample
 

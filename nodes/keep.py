@@ -1,4 +1,4 @@
-"""Keep Frames: a VIDEO in, a lazy VIDEO out, which Encode keeps on disk while it makes a film in units; a batch passes through."""
+"""Keep Frames: a lazy VIDEO that Encode stores on disk while it renders in units; a batch passes through."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Order Lab: runs orders of stages on some places of a clip, and shows where they differ and which one to take."""
+"""Order Lab: runs orders of stages on excerpts of a clip, shows where they differ and recommends one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ._report_node import ReportNode
 class OrdersNode(ReportNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
-        """Each list of models ends with the user's own files of its kind."""
+        """Append custom checkpoints of the same kind to each list of models."""
         if option.open:
             option = replace(
                 option, choices=(*option.choices, *own_files(option.name.removesuffix("_model"), ComfyHost()))

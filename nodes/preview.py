@@ -1,4 +1,4 @@
-"""Preview Stereo: pictures of a few frames in ComfyUI's temp folder, for the pack's web extension to show."""
+"""Preview Stereo: images of a few frames in ComfyUI's temp folder, shown by the pack's web extension."""
 
 from __future__ import annotations
 

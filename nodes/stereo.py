@@ -1,4 +1,4 @@
-"""Stereo Pair: a stage whose single eyes are parts of its side-by-side batch."""
+"""Stereo Pair: a stage whose left and right views are parts of its side-by-side batch."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ._stage_node import StageNode
 class StereoNode(StageNode):
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:
-        """The single eyes are views into the side-by-side batch and cost nothing."""
+        """Return the left and right views as slices of the side-by-side batch, at no cost."""
         width = clips["left"].info.width
         computed = {port: clip for port, clip in clips.items() if port not in ("left", "right")}
         batches = super()._batches(computed, name, options)

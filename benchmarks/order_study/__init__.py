@@ -1,1 +1,3 @@
-"""An experiment on the order of stages: every order over rendered scenes whose frames, depth and eyes are known, and what that says."""
+"""An experiment on the order of stages: every order over rendered scenes whose frames, depth and eyes are
+known, and what that says.
+"""

@@ -1,4 +1,6 @@
-"""One scene of the experiment on orders: all sources, upscalers, depths and orders, each combination one row of scores."""
+"""One scene of the experiment on orders: all sources, upscalers, depths and orders, each combination one row
+of scores.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +20,15 @@ from .workshop import EXACT, STEREO, Cost, Seen, Workshop
 
 SMOOTH = "depth from source, smooth"
 ORDERS = (*COMPARED, SMOOTH)
-"""Those that are worth comparing, and one more: depth from the source with its edges on the source's frames, which Stereo only enlarges."""
+"""The orders worth comparing, and one more: depth aligned with the source's frames and only resized."""
 
 FULL = Seen(EXACT, None)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is crossed with what. ``depths`` are made of the frames of the first upscaler; of the others' only exact depth at full size.
+    """What is crossed with what. ``depths`` are made of the frames of the first upscaler; of the others' only
+    exact depth at full size.
 
     Upscalers are pairs of a kind and a model.
     """
@@ -39,7 +42,9 @@ class Plan:
 
 @dataclass
 class Row:
-    """One order of one combination: its scores, and what its stages took, kind by kind, in seconds and in pixels."""
+    """One order of one combination: its scores, and what its stages took, kind by kind, in seconds and in
+    pixels.
+    """
 
     scene: str
     lines: int  # of the source
@@ -101,7 +106,9 @@ def one(
 
 
 def seen_scores(shop: Workshop) -> dict[str, float]:
-    """Of the last depth as the model told it, at its own lines: what it made of its input, whatever becomes of it later."""
+    """Of the last depth as the model told it, at its own lines: what it made of its input, whatever becomes
+    of it later.
+    """
     told, all_times = shop.told, len(shop.truth.frames)
     every = all_times // len(told)
     scored = slice(shop.truth.scored.start // every, shop.truth.scored.stop // every)
@@ -117,7 +124,8 @@ def by_kind(costs: Sequence[Cost], what: str) -> dict[str, float]:
 
 
 def resizing(truth: Truth, lines: int, model: str, host: Host) -> dict[str, float]:
-    """How a model of fixed lines is given a clean source and its Lanczos enlargement, with and without antialiasing.
+    """How a model of fixed lines is given a clean source and its Lanczos enlargement, with and without
+    antialiasing.
 
     Decibels between both inputs, and how much better depth becomes by enlarging first: what an A/B of that
     kind measures.

@@ -28,7 +28,9 @@ AFTER, SOURCE, DEFAULT, LAST, FIRST = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What the rows hold: the lines of the sources (that stand for 720 and 1080), the names of depths and upscalers, costs in operations."""
+    """What the rows hold: the lines of the sources (that stand for 720 and 1080), the names of depths and
+    upscalers, costs in operations.
+    """
 
     small: int
     large: int
@@ -95,8 +97,18 @@ def pictures(
     rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str, over: str
 ) -> dict[str, Effect]:
     """Gain in dB of both eyes near depth edges, with depth of the models."""
-    return {f"{source} {lines}": rows.gain("edges", {"order": of}, {"order": over}, source=source, lines=lines, depth=setting.guesses,
-                                           upscaler=setting.upscaler) for source in sources}  # fmt: skip
+    return {
+        f"{source} {lines}": rows.gain(
+            "edges",
+            {"order": of},
+            {"order": over},
+            source=source,
+            lines=lines,
+            depth=setting.guesses,
+            upscaler=setting.upscaler,
+        )
+        for source in sources
+    }
 
 
 def bad(rows: Rows) -> tuple[str, ...]:
@@ -163,9 +175,19 @@ def cost_of_depth(rows: Rows, setting: Setting) -> Outcome:
 
 
 def interpolating_first(rows: Rows, setting: Setting) -> Outcome:
-    cleaner = {f"cleaner: {source} by {upscaler}": rows.gain("between", {"order": AFTER}, {"order": DEFAULT}, source=source, lines=setting.small,
-                                                           upscaler=upscaler, depth=setting.full)
-               for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
+    cleaner = {
+        f"cleaner: {source} by {upscaler}": rows.gain(
+            "between",
+            {"order": AFTER},
+            {"order": DEFAULT},
+            source=source,
+            lines=setting.small,
+            upscaler=upscaler,
+            depth=setting.full,
+        )
+        for upscaler in (setting.upscaler, setting.single)
+        for source in rows.values("source")
+    }
     cheaper = {
         what.removeprefix("first: "): ratio
         for what, ratio in setting.operations.items()
@@ -184,8 +206,13 @@ def interpolating_first(rows: Rows, setting: Setting) -> Outcome:
 
 
 def default_is_best(rows: Rows, setting: Setting) -> Outcome:
-    against = {f"against {order}": rows.gain("edges", {"order": DEFAULT}, {"order": order}, depth=setting.guesses, upscaler=setting.upscaler)
-               for order in COMPARED if order != DEFAULT}  # fmt: skip
+    against = {
+        f"against {order}": rows.gain(
+            "edges", {"order": DEFAULT}, {"order": order}, depth=setting.guesses, upscaler=setting.upscaler
+        )
+        for order in COMPARED
+        if order != DEFAULT
+    }
     return Outcome(
         "f",
         "The default order is the best compromise.",
@@ -196,9 +223,18 @@ def default_is_best(rows: Rows, setting: Setting) -> Outcome:
 
 
 def flicker(rows: Rows, setting: Setting) -> Outcome:
-    less = {f"{source} {setting.small}": rows.gain("flicker", {"upscaler": setting.single}, {"upscaler": setting.upscaler}, source=source,
-                                                   lines=setting.small, order=DEFAULT, depth=setting.full)
-            for source in rows.values("source")}  # fmt: skip
+    less = {
+        f"{source} {setting.small}": rows.gain(
+            "flicker",
+            {"upscaler": setting.single},
+            {"upscaler": setting.upscaler},
+            source=source,
+            lines=setting.small,
+            order=DEFAULT,
+            depth=setting.full,
+        )
+        for source in rows.values("source")
+    }
     return Outcome(
         "g",
         "Single-image upscalers flicker on video (and look pixelated), video upscalers do not.",
@@ -224,7 +260,8 @@ def contradiction(rows: Rows, setting: Setting) -> Outcome:
     edges = edges_by_upscaling(rows, setting, setting.large)
     return Outcome(
         "i",
-        'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain "vanishes" when the '
+        'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain '
+        '"vanishes" when the '
         "source is sharp.",
         format_effects(edges, " %"),
         f"helpful? {judged(edges, EDGES)}",
@@ -239,7 +276,8 @@ def source_resolves(rows: Rows, setting: Setting) -> Outcome:
                    for what, of in (("edges", seen), ("eyes", pictures)))  # fmt: skip
     return Outcome(
         "j",
-        "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: depth from the source "
+        "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: "
+        "depth from the source "
         "resolves it.",
         (*format_effects(edges, " %"), *format_effects(eyes, " dB", 2)),
         str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
@@ -248,9 +286,20 @@ def source_resolves(rows: Rows, setting: Setting) -> Outcome:
 
 
 def each_eye(rows: Rows, setting: Setting) -> Outcome:
-    apart = {f"over {order}: {source} {setting.small} by {upscaler}": rows.gain("rivalry", {"order": LAST}, {"order": order}, source=source,
-                                                                              lines=setting.small, upscaler=upscaler, depth=setting.full)
-             for order in (SOURCE, SMOOTH) for upscaler in (setting.upscaler, setting.single) for source in rows.values("source")}  # fmt: skip
+    apart = {
+        f"over {order}: {source} {setting.small} by {upscaler}": rows.gain(
+            "rivalry",
+            {"order": LAST},
+            {"order": order},
+            source=source,
+            lines=setting.small,
+            upscaler=upscaler,
+            depth=setting.full,
+        )
+        for order in (SOURCE, SMOOTH)
+        for upscaler in (setting.upscaler, setting.single)
+        for source in rows.values("source")
+    }
     return Outcome(
         "eyes",
         "Upscaling each view independently makes the views disagree.",

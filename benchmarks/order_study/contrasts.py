@@ -1,4 +1,6 @@
-"""Differences between rows of the experiment that differ in one thing only, a scene at a time, and what they say of a claim."""
+"""Differences between rows of the experiment that differ in one thing only, a scene at a time, and what they
+say of a claim.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,10 @@ KEY = ("scene", "lines", "source", "upscaler", "depth", "order")
 
 @dataclass(frozen=True)
 class Verdict:
-    """``yes``, ``no`` and ``open`` name the conditions in which the claim holds, does not, or is not decided. ``word`` is ``DEPENDS`` where there
-    are some of the first two, ``SUPPORTED`` or ``REFUTED`` where there are only such, else ``OPEN``."""
+    """``yes``, ``no`` and ``open`` name the conditions in which the claim holds, does not, or is not decided.
+    ``word`` is ``DEPENDS`` where there are some of the first two, ``SUPPORTED`` or ``REFUTED`` where there
+    are only such, else ``OPEN``.
+    """
 
     word: str
     yes: tuple[str, ...] = ()
@@ -103,7 +107,8 @@ class Rows:
         return self._effect([float(np.mean(some)) for some in scenes.values()], f"{score} {wanted}")
 
     def gain(self, score: str, of: Mapping, over: Mapping, relative: bool = False, **wanted) -> Effect:
-        """How much more of a score rows with the values ``of`` have than those with ``over`` that are equal otherwise; paired, a mean a scene.
+        """How much more of a score rows with the values ``of`` have than those with ``over`` that are equal
+        otherwise; paired, a mean a scene.
 
         ``relative`` gives percent of the latter's mean over scenes, so that a scene in which it is next to
         nothing does not rule.

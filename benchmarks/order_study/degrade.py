@@ -1,4 +1,5 @@
-"""Sources as they come: exact frames made soft, noisy, compressed, or like those of a generator that works in blocks.
+"""Sources as they come: exact frames made soft, noisy, compressed, or like those of a generator that works in
+blocks.
 
 Frames are ``[T, H, W, 3]`` in 0..1 and leave in steps of 8 bits, as a file has them. Equal seeds give equal
 bits.
@@ -40,7 +41,9 @@ def noisy(frames: Tensor, sigma: float, seed: int = 0) -> Tensor:
 
 
 def compressed(frames: Tensor, crf: int) -> Tensor:
-    """Through H.264 at a constant rate factor (libx264, medium, 4:2:0, BT.709) and back; both sides must be even."""
+    """Through H.264 at a constant rate factor (libx264, medium, 4:2:0, BT.709) and back; both sides must be
+    even.
+    """
     return decoded(encoded(frames, crf))
 
 
@@ -73,7 +76,8 @@ def decoded(file: bytes) -> Tensor:
 
 
 def generated(frames: Tensor, seed: int = 0, block: int = BLOCK) -> Tensor:
-    """Like a generator's: fine texture that is invented anew in every block of frames, where the picture has texture, and hardly moves within.
+    """Like a generator's: fine texture that is hallucinated again in every block of frames, where the picture
+    has texture, and hardly moves within.
 
     It stands for what shows at the seams of generated video, flicker of texture and of lightness; it has no
     other fault of a generator.

@@ -52,7 +52,9 @@ def mean_effect(
 
 
 def student(freedom: int, share: float) -> float:
-    """The quantile of Student's t, by the sum over ``t = sqrt(n) tan(angle)``, whose density is ``cos(angle) ** (n - 1)``."""
+    """The quantile of Student's t, by the sum over ``t = sqrt(n) tan(angle)``, whose density is ``cos(angle)
+    ** (n - 1)``.
+    """
     angle = np.linspace(-math.pi / 2, math.pi / 2, 20001)
     density = np.cos(angle).clip(0) ** (freedom - 1)
     steps = np.concatenate([[0], np.cumsum((density[1:] + density[:-1]) / 2)])

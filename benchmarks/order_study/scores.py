@@ -33,15 +33,18 @@ HIGHER = {
     "flicker": False,
     "rivalry": False,
 }
-"""The scores, and whether more is better. Depth: boundary F1 exactly and within a pixel, boundary accuracy and completeness in pixels,
-Spearman's rank correlation, root mean square error and its change from frame to frame, both in percent of the truth's range. Pictures:
-PSNR in dB of the frames Stereo gets, of those in between alone, of both eyes, and of these in a band of 8 pixels around depth edges; both
-where the one view shows what they see. ``flicker``: how much the error of an eye changes from frame to frame, root mean square in levels
-of 255. ``rivalry``: how much the errors of both eyes differ at points that both see, in the same unit."""
+"""The scores, and whether more is better. Depth: boundary F1 exactly and within a pixel, boundary accuracy
+and completeness in pixels, Spearman's rank correlation, root mean square error and its change from frame to
+frame, both in percent of the truth's range. Pictures: PSNR in dB of the frames Stereo gets, of those in
+between alone, of both eyes, and of these in a band of 8 pixels around depth edges; both where the one view
+shows what they see. ``flicker``: how much the error of an eye changes from frame to frame, root mean square
+in levels of 255. ``rivalry``: how much the errors of both eyes differ at points that both see, in the same
+unit."""
 
 
 def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[str, float]:
-    """Of maps ``[T, h, w]`` in the truth's scale, at any size; they are brought to the truth's by bilinear interpolation, as Stereo does.
+    """Of maps ``[T, h, w]`` in the truth's scale, at any size; they are brought to the truth's by bilinear
+    interpolation, as Stereo does.
 
     The costly ones are of the first and the last map; that with tolerance, if it is wanted, of the first
     alone.
@@ -53,15 +56,20 @@ def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[st
     span = 100 / (truth.max() - truth.min()).clamp(min=1e-6).item()
     error = (depth - truth).double()
     return {
-        "f1": boundary_f1(depth[ends], truth[ends]), **({"f1_1px": boundary_f1(depth[0], truth[0], 1)} if tolerant else {}),
-        "accuracy": float(np.mean([one for one, _ in both])), "completeness": float(np.mean([other for _, other in both])),
-        "rank": rank_correlation(depth, truth), "depth_error": span * error.square().mean().sqrt().item(),
+        "f1": boundary_f1(depth[ends], truth[ends]),
+        **({"f1_1px": boundary_f1(depth[0], truth[0], 1)} if tolerant else {}),
+        "accuracy": float(np.mean([one for one, _ in both])),
+        "completeness": float(np.mean([other for _, other in both])),
+        "rank": rank_correlation(depth, truth),
+        "depth_error": span * error.square().mean().sqrt().item(),
         "depth_step": span * (error[1:] - error[:-1]).square().mean().sqrt().item(),
-    }  # fmt: skip
+    }
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's, of two maps ``[T, H, W]``, each frame by itself, on a grid; equal values share their mean rank."""
+    """Spearman's, of two maps ``[T, H, W]``, each frame by itself, on a grid; equal values share their mean
+    rank.
+    """
     return float(
         np.mean(
             [
@@ -81,7 +89,9 @@ def _ranks(image: Tensor) -> np.ndarray:
 
 
 def frame_scores(frames: Tensor, truth: Truth) -> dict[str, float]:
-    """Of the frames ``[2N, H, W, 3]`` that Stereo gets; nothing where they have another size than the truth."""
+    """Of the frames ``[2N, H, W, 3]`` that Stereo gets; nothing where they have another size than the
+    truth.
+    """
     if frames.shape != truth.frames.shape:
         return {"frames": math.nan, "between": math.nan}
     made, true = frames[truth.scored], truth.frames[truth.scored]
@@ -109,7 +119,9 @@ def _decibels(square: Tensor) -> float:
 
 
 class Places:
-    """Where in the eyes of a truth the one view shows what they see (``visible``), where depth jumps nearby, and what both eyes see."""
+    """Where in the eyes of a truth the one view shows what they see (``visible``), where depth jumps nearby,
+    and what both eyes see.
+    """
 
     def __init__(self, truth: Truth):
         width = truth.size[1]
@@ -132,7 +144,9 @@ class Places:
 
 
 def _shown(depth: Tensor, other: Tensor, shift: float) -> Tensor:
-    """True where a point of one view ``[T, H, W]``, ``shift * depth`` pixels further left in another, has its depth there."""
+    """True where a point of one view ``[T, H, W]``, ``shift * depth`` pixels further left in another, has its
+    depth there.
+    """
     width = depth.shape[-1]
     column = torch.arange(width) - shift * depth
     inside = (column >= 0) & (column <= width - 1)

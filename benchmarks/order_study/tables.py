@@ -1,4 +1,6 @@
-"""The experiment's tables, in Markdown: claims, which order suits which source, costs, and what resizing alone does."""
+"""The experiment's tables, in Markdown: claims, which order suits which source, costs, and what resizing
+alone does.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +92,9 @@ def _number(value: float, digits: int) -> str:
 
 
 def pixels_table(rows: Rows, setting: Setting) -> str:
-    """Millions of pixels that each stage takes in and gives out, by order, for one second of a source of 720p at 25 fps."""
+    """Millions of pixels that each stage takes in and gives out, by order, for one second of a source of 720p
+    at 25 fps.
+    """
     lines = []
     for order in COMPARED:
         row = rows.where(
@@ -111,7 +115,9 @@ def pixels_table(rows: Rows, setting: Setting) -> str:
 
 
 def seconds_table(rows: Rows, setting: Setting) -> str:
-    """Milliseconds of each stage for one source frame, as measured; the median of all rows at the smaller size."""
+    """Milliseconds of each stage for one source frame, as measured; the median of all rows at the smaller
+    size.
+    """
     lines = []
     for order in COMPARED:
         some = rows.where(

@@ -21,8 +21,10 @@ DIVERGENCE = 3.0  # percent of the width, between both eyes
 
 @dataclass(frozen=True)
 class Truth:
-    """A shot as it should come out: ``frames`` ``[2N, H, W, 3]``, ``depth`` ``[2N, H, W, 1]``; of the frames ``scored`` also both eyes
-    ``[2, n, H, W, 3]`` and their depths ``[2, n, H, W]``. The left eye sees depth 1 ``DIVERGENCE / 2`` percent of the width further right."""
+    """A shot as it should come out: ``frames`` ``[2N, H, W, 3]``, ``depth`` ``[2N, H, W, 1]``; of the frames
+    ``scored`` also both eyes ``[2, n, H, W, 3]`` and their depths ``[2, n, H, W]``. The left eye sees depth 1
+    ``DIVERGENCE / 2`` percent of the width further right.
+    """
 
     name: str
     frames: Tensor
@@ -41,7 +43,9 @@ class Truth:
         return resize(self.frames[::FACTOR], height // FACTOR, width // FACTOR, "area")
 
     def depth_at(self, height: int, width: int, every: int = 1) -> Tensor:
-        """The depth ``[T, height, width]`` of all frames, or of those of the source: means of what each pixel covers."""
+        """The depth ``[T, height, width]`` of all frames, or of those of the source: means of what each pixel
+        covers.
+        """
         return resize(self.depth[::every], height, width, "area")[..., 0]
 
     def depth_on(self, height: int, width: int, every: int = 1) -> Tensor:

@@ -1,4 +1,5 @@
-"""Orders of stages over footage whose truth is known: every order made of the same parts, each part made once.
+"""Orders of stages over footage whose truth is known: every order made of the same parts, each part made
+once.
 
 Depth is held at one number of lines for all orders: the frames are brought to it with antialiasing, whatever
 their size, the model sees those, what it says is fitted to the truth by one scale and shift a shot, and its
@@ -33,7 +34,9 @@ EXACT = "exact"  # the depth model that knows the truth
 
 @dataclass(frozen=True)
 class Seen:
-    """What depth is made with: ``model`` by name, or ``EXACT``, and the ``lines`` of the picture that it sees; None: the frame's own."""
+    """What depth is made with: ``model`` by name, or ``EXACT``, and the ``lines`` of the picture that it
+    sees; None: the frame's own.
+    """
 
     model: str
     lines: int | None
@@ -49,7 +52,9 @@ class Seen:
 
 @dataclass
 class Cost:
-    """What making one stage took: seconds, which no two runs agree on, and pixels taken in and given out, which all do."""
+    """What making one stage took: seconds, which no two runs agree on, and pixels taken in and given out,
+    which all do.
+    """
 
     kind: str
     seconds: float
@@ -58,7 +63,9 @@ class Cost:
 
 @dataclass(frozen=True)
 class Made:
-    """What a stage gave, the clips that it was given (held, for they are known by identity), its cost, and what a depth model told."""
+    """What a stage gave, the clips that it was given (held, for they are known by identity), its cost, and
+    what a depth model told.
+    """
 
     clips: dict[str, Clip]
     inputs: dict[str, Clip]
@@ -68,7 +75,9 @@ class Made:
 
 @dataclass
 class Workshop:
-    """Makes the stages of orders over one source, each once however many orders have it. Give its ``make`` to ``trial``."""
+    """Makes the stages of orders over one source, each once however many orders have it. Give its ``make`` to
+    ``trial``.
+    """
 
     truth: Truth
     host: Host
@@ -112,7 +121,9 @@ class Workshop:
         return self.scores[id(depth)][1].copy()
 
     def met(self, depth: Clip, frames: Clip) -> Tensor:
-        """Depth as Stereo has it, ``[T, H, W, 1]``: where it is smaller than the frames its edges are put on theirs."""
+        """Depth as Stereo has it, ``[T, H, W, 1]``: where it is smaller than the frames its edges are put on
+        theirs.
+        """
         small, pictures = all_frames(depth), all_frames(frames)
         if small.shape[1:3] == pictures.shape[1:3]:
             return small
@@ -135,7 +146,9 @@ class Workshop:
         }
 
     def _depth(self, clip: Clip, snapped: bool) -> tuple[Clip, Tensor]:
-        """Depth of a clip at its size, as it is held here, and at the lines that the model sees; ``snapped``: its edges on the frames'."""
+        """Depth of a clip at its size, as it is held here, and at the lines that the model sees; ``snapped``:
+        its edges on the frames'.
+        """
         frames = all_frames(clip)
         size = self._size(frames)
         true = self.truth.depth_at(*size, every=len(self.truth.frames) // len(frames))
@@ -170,7 +183,9 @@ class Workshop:
 
 
 def aligned(depth: Tensor, truth: Tensor) -> Tensor:
-    """Depth of a shot brought to the truth's scale and shift by least squares over all of its pixels, in 0..1."""
+    """Depth of a shot brought to the truth's scale and shift by least squares over all of its pixels, in
+    0..1.
+    """
     given, wanted = depth.double().flatten(), truth.double().flatten()
     centred = given - given.mean()
     slope = (centred * (wanted - wanted.mean())).sum() / centred.square().sum().clamp(min=1e-12)

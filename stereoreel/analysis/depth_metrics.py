@@ -1,7 +1,8 @@
-"""How true depth is at edges and how steady it is over time: numbers for maps ``[..., H, W]``, each with its formula and source.
+"""How true depth is at edges and how steady it is over time: numbers for maps ``[..., H, W]``, each with its
+formula and source.
 
 Relative depth is inverse: larger is nearer, 0 is infinitely far. Where no scale is named any does. Boundary
-F1 counts edges by ratios, which an added constant changes: compare maps whose zero means the same.
+F1 counts edges by ratios, which an added constant changes: compare only maps with the same zero.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from ..image.flow import warp
 from .metrics import psnr
 
 RATIOS = (1.05, 1.25, 10)  # of neighbouring depths that make an edge: from, to, how many (Depth Pro)
-FLOOR = 1e-3  # of a map's largest value; below it there is no telling distances apart
+FLOOR = 1e-3  # of a map's largest value; distances below it cannot be distinguished
 # Canny's: a Gaussian's sigma in pixels, and thresholds of Sobel's sums over a map of 0..1
 BLUR, WEAK, STRONG = math.sqrt(2), 0.15, 0.3
 REACH = 10.0  # pixels beyond which an edge counts as another one
@@ -25,7 +26,8 @@ PHOTOMETRIC = 50.0  # how fast the weight of a pixel falls with its square error
 
 
 def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
-    """Scale-invariant boundary F1 of Depth Pro (Bochkovskii et al., 2024), 0..1, of ``[..., H, W]``; the frames' edges are counted together.
+    """Scale-invariant boundary F1 of Depth Pro (Bochkovskii et al., 2024), 0..1, of ``[..., H, W]``; the
+    frames' edges are counted together.
 
     An edge is a pair of neighbours whose depths have a ratio above t, in one of four directions; the F1 of
     found and true pairs is averaged over ten t from 1.05 to 1.25, weighted by t. Inverse depth gives the same
@@ -53,7 +55,8 @@ def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
 
 
 def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[float, float]:
-    """Depth boundary error of iBims-1 (Koch et al., 2018) of ``[H, W]``: accuracy and completeness, in pixels, 0 is best.
+    """Depth boundary error of iBims-1 (Koch et al., 2018) of ``[H, W]``: accuracy and completeness, in
+    pixels, 0 is best.
 
     The truncated chamfer distances: how far the found edges within ``reach`` of a true one are from it, and
     how far true edges are from found ones, at most ``reach``. Edges of either map are Canny's after it is
@@ -81,10 +84,10 @@ def canny(depth: Tensor) -> np.ndarray:
         return np.zeros(values.shape, bool)
     smooth = cv2.GaussianBlur(((values - low) / (high - low)).astype(np.float32), (0, 0), BLUR)
     unit = 4096  # a slope of Sobel's, at most 4, in whole numbers
-    slopes = [
+    across, down = (
         np.rint(cv2.Sobel(smooth, cv2.CV_32F, *axis) * unit).astype(np.int16) for axis in ((1, 0), (0, 1))
-    ]
-    return cv2.Canny(*slopes, WEAK * unit, STRONG * unit, L2gradient=True) > 0
+    )
+    return np.asarray(cv2.Canny(across, down, WEAK * unit, STRONG * unit, L2gradient=True)) > 0
 
 
 def distance_to(edges: np.ndarray) -> np.ndarray:
@@ -97,7 +100,9 @@ def distance_to(edges: np.ndarray) -> np.ndarray:
 
 
 def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
-    """True ``[..., H, W]`` within ``reach`` pixels of where neighbours' ``disparity`` (pixels) differs by more than ``step``."""
+    """True ``[..., H, W]`` within ``reach`` pixels of where neighbours' ``disparity`` (pixels) differs by
+    more than ``step``.
+    """
     jump = torch.zeros_like(disparity, dtype=torch.bool)
     for axis in (-1, -2):
         size = disparity.shape[axis] - 1
@@ -109,7 +114,8 @@ def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
 def edge_psnr(
     image: Tensor, truth: Tensor, disparity: Tensor, visible: Tensor | None = None, reach: int = 8
 ) -> float:
-    """PSNR in dB of an eye's view ``[..., H, W, C]`` close to where its true ``disparity`` ``[..., H, W]`` (pixels) jumps: what rubber sheets cost.
+    """PSNR in dB of an eye's view ``[..., H, W, C]`` close to where its true ``disparity`` ``[..., H, W]``
+    (pixels) jumps: what rubber sheets cost.
 
     Only the pixels ``visible`` ``[..., H, W]`` in the source count: what fills holes is a guess. Infinite if
     equal, NaN if nothing is left.
@@ -122,7 +128,8 @@ def edge_psnr(
 def temporal_alignment_error(
     depth: Tensor, intrinsics: Tensor, poses: Tensor, where: Tensor | None = None
 ) -> float:
-    """TAE of Video Depth Anything (Chen et al., CVPR 2025), of a scene in which nothing moves but the camera; published figures are 100 times it.
+    """TAE of Video Depth Anything (Chen et al., CVPR 2025), of a scene in which nothing moves but the camera;
+    published figures are 100 times it.
 
     Each frame's ``depth`` ``[T, H, W]`` (linear, any unit, 0 or infinite where unknown) is carried to the
     next frame and to the one before, by ``intrinsics`` ``[3, 3]`` and ``poses`` ``[T, 4, 4]`` (camera to
@@ -146,7 +153,8 @@ def temporal_alignment_error(
 def flow_consistency(
     depth: Tensor, motion: np.ndarray, frames: Tensor | None = None, visible: Tensor | None = None
 ) -> float:
-    """OPW of NVDS (Wang et al., ICCV 2023): mean of ``|D_t - W(D_t+1)|`` in the unit of ``depth`` ``[T, H, W]``, 0 is best.
+    """OPW of NVDS (Wang et al., ICCV 2023): mean of ``|D_t - W(D_t+1)|`` in the unit of ``depth`` ``[T, H,
+    W]``, 0 is best.
 
     W reads the next frame along ``motion`` ``[T - 1, H, W, 2]``. A pixel weighs ``exp(-50 |I_t -
     W(I_t+1)|^2)`` by its colour in ``frames`` ``[T, H, W, C]``, as there, and nothing where it leaves the
@@ -169,7 +177,8 @@ def flow_consistency(
 def parallax_step(
     depth: Tensor, width: int = 1920, divergence: float = 2.0, where: Tensor | None = None
 ) -> float:
-    """The largest change of parallax from one frame to the next, in pixels of a picture ``width`` wide: how much a still scene jerks.
+    """The largest change of parallax from one frame to the next, in pixels of a picture ``width`` wide: how
+    much a still scene jerks.
 
     ``depth`` ``[T, H, W]`` is 0..1 as Stereo takes it; 1 is ``divergence`` percent of the width. ``where``
     ``[H, W]`` or ``[T - 1, H, W]`` says what stands still. NaN if nothing does, or if there is one frame
@@ -197,7 +206,9 @@ def _grown(mask: Tensor, reach: int) -> Tensor:
 
 
 def _carried(depth: Tensor, where: Tensor, intrinsics: Tensor, way: Tensor) -> Tensor:
-    """Relative errors ``[n]`` of one frame's points against what another says at the places they come to; both frames ``[2, H, W]``."""
+    """Relative errors ``[n]`` of one frame's points against what another says at the places they come to;
+    both frames ``[2, H, W]``.
+    """
     height, width = depth.shape[1:]
     known = torch.isfinite(depth) & (depth > 0)
     y, x = known[0].nonzero(as_tuple=True)

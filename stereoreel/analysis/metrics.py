@@ -1,6 +1,7 @@
-"""How good and how steady a film is: numbers for frames ``[T, H, W, C]`` in 0..1, each with its formula and source.
+"""How good and how steady a film is: numbers for frames ``[T, H, W, C]`` in 0..1, each with its formula and
+source.
 
-A steadiness number alone rewards blur: read it beside ``sharpness``, and beside ``psnr`` where the truth is
+A stability measure alone rewards blur: read it with ``sharpness``, and with ``psnr`` where the truth is
 known. Motion is float32 ``[T - 1, H, W, 2]``, (x, y) in pixels, from each frame to the next; dense inverse
 search where it is not given.
 """
@@ -8,6 +9,7 @@ search where it is not given.
 from __future__ import annotations
 
 import math
+from functools import reduce
 
 import numpy as np
 import torch
@@ -22,7 +24,9 @@ REACH = 2  # source pixels around a changing one that an upscaler may have let c
 
 
 def psnr(frames: Tensor, truth: Tensor, where: Tensor | None = None) -> float:
-    """Peak signal to noise in dB, ``-10 log10(mean((frames - truth)^2))``, over the pixels ``where`` ``[..., H, W]`` is true."""
+    """Peak signal to noise in dB, ``-10 log10(mean((frames - truth)^2))``, over the pixels ``where`` ``[...,
+    H, W]`` is true.
+    """
     error = (frames.double() - truth.double()).square()
     mean = (error if where is None else error[where.expand(error.shape[:-1])]).mean().item()
     return math.inf if mean == 0 else -10 * math.log10(mean)
@@ -31,7 +35,9 @@ def psnr(frames: Tensor, truth: Tensor, where: Tensor | None = None) -> float:
 def still(
     source: Tensor, height: int, width: int, tolerance: float = UNCHANGED, reach: int = REACH
 ) -> Tensor:
-    """True ``[height, width]`` where the source ``[T, H, W, C]`` never changes by more than ``tolerance``, ``reach`` pixels around."""
+    """True ``[height, width]`` where the source ``[T, H, W, C]`` never changes by more than ``tolerance``,
+    ``reach`` pixels around.
+    """
     moved = (source.amax(0) - source.amin(0)).amax(-1) > tolerance
     moved = F.max_pool2d(moved.float()[None, None], 2 * reach + 1, 1, reach)
     grown = F.interpolate(moved, (height, width), mode="bilinear", align_corners=False)
@@ -39,7 +45,8 @@ def still(
 
 
 def flicker(frames: Tensor, where: Tensor | None = None) -> float:
-    """Root mean square of each pixel's standard deviation over time, over the pixels ``where`` ``[H, W]`` is true; 0..1.
+    """Root mean square of each pixel's standard deviation over time, over the pixels ``where`` ``[H, W]`` is
+    true; 0..1.
 
     Meaningful where the scene stands still: with sensor noise nothing is unchanged, so ``where`` says what
     does. NaN if nothing does.
@@ -49,7 +56,8 @@ def flicker(frames: Tensor, where: Tensor | None = None) -> float:
 
 
 def static_flicker(frames: Tensor, source: Tensor, where: Tensor | None = None) -> float:
-    """``flicker(frames) / flicker(Lanczos(source))`` where the source stands still (or ``where``): how much an upscaler adds.
+    """``flicker(frames) / flicker(Lanczos(source))`` where the source stands still (or ``where``): how much
+    an upscaler adds.
 
     1 is as steady as plain Lanczos. NaN where nothing stands still, infinite where only the upscaled frames
     flicker.
@@ -64,7 +72,8 @@ def static_flicker(frames: Tensor, source: Tensor, where: Tensor | None = None) 
 
 
 def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Tensor | None = None) -> float:
-    """Mean square difference of each frame from the next one, warped back: ``sum M (V_t - W(V_t+1))^2 / sum M`` (Lai et al., ECCV 2018).
+    """Mean square difference of each frame from the next one, warped back: ``sum M (V_t - W(V_t+1))^2 / sum
+    M`` (Lai et al., ECCV 2018).
 
     M is ``visible`` ``[T - 1, H, W]``, or else what passes the forward-backward and motion boundary tests of
     Ruder et al. (2016) on flow estimated from the frames. Give motion and visibility found on the source or
@@ -85,22 +94,27 @@ def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Ten
 
 
 def tof(frames: Tensor, truth: Tensor) -> float:
-    """Mean absolute difference of the motion in the frames from that in the truth, in pixels: tOF of TecoGAN (Chu et al., 2020), by DIS."""
+    """Mean absolute difference of the motion in the frames from that in the truth, in pixels: tOF of TecoGAN
+    (Chu et al., 2020), by DIS.
+    """
     return float(np.abs(estimate_motion(frames) - estimate_motion(truth)).mean())
 
 
 def sharpness(frames: Tensor, truth: Tensor) -> float:
-    """The share of the truth's gradients that the frames hold: ``sum(grad f . grad t) / sum(grad t . grad t)``; 1 is the truth's, blur less.
+    """The share of the truth's gradients that the frames hold: ``sum(grad f . grad t) / sum(grad t . grad
+    t)``; 1 is the truth's, blur less.
 
     The slope of a least-squares line. Noise and flicker, which have gradients but not the truth's, count
     nothing.
     """
     own, true = _gradients(frames), _gradients(truth)
-    return sum((a * b).sum() / (b * b).sum().clamp(min=1e-12) for a, b in zip(own, true)).item() / len(own)
+    shares = ((a * b).sum() / (b * b).sum().clamp(min=1e-12) for a, b in zip(own, true))
+    return reduce(torch.add, shares).item() / len(own)
 
 
 def gradient_energy(frames: Tensor, where: Tensor | None = None) -> float:
-    """Root mean square of the differences between neighbours, across and along: sharpness without a truth, but noise counts as detail.
+    """Root mean square of the differences between neighbours, across and along: sharpness without a truth,
+    but noise counts as detail.
 
     ``where`` ``[H, W]`` limits it to those pixels.
     """

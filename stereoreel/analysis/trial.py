@@ -11,7 +11,9 @@ from ..workflow.orders import BY_KIND, COMPARED, check, depth_input, makes_pair
 
 
 class Trial(NamedTuple):
-    """What an order makes of a clip: ``pair``, both eyes at the end; the ``frames`` and the ``depth`` from which Stereo made them."""
+    """The result of an order: the final stereo ``pair``, and the ``frames`` and ``depth`` that Stereo
+    used.
+    """
 
     pair: Clip
     frames: Clip
@@ -34,16 +36,17 @@ def trial(
     names = COMPARED[order] if isinstance(order, str) else order
     kinds = [upscaler if name == "upscaler" else name for name in names]
     check(("extract", *kinds, "encode"))
-    if not any(map(makes_pair, kinds)):
-        raise ValueError("This order has no stereo, so there is no pair to compare; put stereo behind depth.")
-    depth = frames = used = None
+    depth: Clip | None = None
+    pair_inputs: tuple[Clip, Clip] | None = None
     for number, kind in enumerate(kinds, 1):
         moves_depth = depth is not None and depth_input(kind) and any(map(makes_pair, kinds[number:]))
         takes_depth = makes_pair(kind) or moves_depth
-        if makes_pair(kind):
-            frames, used = clip, depth
+        if makes_pair(kind) and depth is not None:
+            pair_inputs = clip, depth
         inputs = {"clip": clip, **({"depth": depth} if takes_depth else {})}
         made = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))
         clip = made.get("clip", clip)
         depth = made.get("depth", depth)
-    return Trial(clip, frames, used)
+    if pair_inputs is None:
+        raise ValueError("This order has no stereo, so there is no pair to compare. Put stereo after depth.")
+    return Trial(clip, *pair_inputs)

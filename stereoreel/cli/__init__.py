@@ -1,11 +1,11 @@
-"""The terminal: a command a file."""
+"""The command line: one module per command."""
 
 import os
 
 
 def passive_waiting() -> None:
-    """Have torch's threads sleep while they wait for each other; call it before torch is imported.
+    """Make torch's threads sleep while they wait for each other; call it before torch is imported.
 
-    They spin otherwise: next to a decoder and an encoder that costs up to twenty times the work.
+    Otherwise they spin, which next to a decoder and an encoder costs up to twenty times the work.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

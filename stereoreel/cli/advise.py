@@ -1,4 +1,4 @@
-"""The terminal's advice: for a clip what to do with it, without one which upscaler suits this machine."""
+"""``python -m stereoreel advise``: recommend a workflow for a clip, or an upscaler for this machine."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from .reports import show
 
 
 def declare(commands) -> None:
-    """Add the command to the terminal's."""
+    """Add the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
         "advise",
-        help="look at a clip and tell what to do with it; without one, which upscaler suits this machine",
+        help="measure a clip and recommend a workflow; without a clip, recommend an upscaler for this "
+        "machine",
     )
-    parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few pieces of it are decoded")
+    parser.add_argument("clip", type=Path, nargs="?", help="a video; only a few excerpts of it are decoded")
     parser.add_argument(
         "--output",
         type=Path,
@@ -32,7 +33,7 @@ def declare(commands) -> None:
         parser.add_argument(
             f"--{option.name}", default=option.default, help=f"{option.text} Default: {option.default}"
         )
-    parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    parser.add_argument("--device", help="cuda, mps or cpu; default: the best available")
     parser.set_defaults(run=run)
 
 

@@ -1,4 +1,6 @@
-"""The contact sheet of a whole chain: source, upscaled, depth, both eyes and an anaglyph of the same moments."""
+"""The contact sheet of a chain: source, upscaled, depth, left and right views and an anaglyph of some
+frames.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ MOMENTS = 4
 
 
 class ChainSheet(Observer):
-    """Collect a few moments while a pair is written, together with its depth and the frames it was made from."""
+    """Collect a few frames while a stereo pair is written, with its depth and its source frames."""
 
     def __init__(self, source: Path, info: ClipInfo, title: str):
         self._source, self._info, self._title = source, info, title
@@ -49,7 +51,7 @@ class ChainSheet(Observer):
         return [(name, to_image(picture[0])) for name, picture in named.items()]
 
     def _frame_of_source(self, wanted: int) -> Image.Image:
-        """The source's frame that is shown at the same time."""
+        """Return the source's frame that is shown at the same time."""
         info = FileSource(self._source, cuts=False).info
         shown = min(int(wanted / self._info.fps * info.fps), info.frames - 1)
         source = FileSource(self._source, start=info.time(shown), cuts=False)

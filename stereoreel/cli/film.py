@@ -1,4 +1,4 @@
-"""``python -m stereoreel film``: a workflow over a whole film, which goes on where it was left, however it was left."""
+"""``python -m stereoreel film``: run a workflow over a long film; resume after any interruption."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from .progress import ByteBar, FilmBar, Metrics
 
 
 def declare(commands) -> None:
-    """Add the command to the terminal's."""
+    """Add the command to the parser."""
     film = commands.add_parser(
         "film",
-        help="run a workflow over a whole film, in units that survive a crash; the same command goes on",
+        help="run a workflow over a long film, in units that survive a crash; the same command resumes it",
     )
     film.add_argument(
         "workflow",
@@ -38,65 +38,66 @@ def declare(commands) -> None:
         metavar="KIND.OPTION=VALUE",
         help="change an option, by kind or node id",
     )
-    film.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    film.add_argument("--device", help="cuda, mps or cpu; default: the best available")
     film.add_argument(
         "--job",
         type=Path,
-        help="where finished units are kept; default: OUTPUT.job, which goes when the film is complete",
+        help="folder for finished units; default: OUTPUT.job, deleted when the film is complete",
     )
-    film.add_argument("--keep-job", action="store_true", help="leave the units there")
+    film.add_argument("--keep-job", action="store_true", help="do not delete the units")
     film.add_argument(
         "--unit",
         type=int,
         default=GROUP,
         metavar="FRAMES",
-        help=f"short shots share a unit up to this many frames; default: {GROUP}",
+        help=f"combine short shots into units of at most this many frames; default: {GROUP}",
     )
     film.add_argument(
         "--json", action="store_true", help="print the figures as a line of JSON after every unit"
     )
     film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
-    film.add_argument("--plan", action="store_true", help="print the units and make nothing")
+    film.add_argument("--plan", action="store_true", help="print the units and exit")
     film.add_argument(
         "--ray",
         metavar="ADDRESS",
-        help="let a Ray cluster make the units: local (processes here), auto, or the address of its head",
+        help="compute the units on a Ray cluster: local (processes on this machine), auto, or the head's "
+        "address",
     )
     film.add_argument(
         "--workers",
         type=int,
         default=0,
-        help="how many workers; default: one for each GPU, or for each machine without",
+        help="number of workers; default: one per GPU, or one per machine without a GPU",
     )
     film.add_argument(
         "--gpus",
         type=float,
         default=-1,
-        help="GPUs for each worker, such as 0.5; default: 1 where there are some",
+        help="GPUs per worker, such as 0.5; default: 1 if the cluster has GPUs",
     )
     film.add_argument(
         "--mixed",
         action="store_true",
-        help="take workers with other devices or libraries, whose frames differ in their last bits",
+        help="accept workers with other devices or libraries, whose frames may differ in the last bits",
     )
     film.add_argument(
         "--store",
         default="",
         metavar="URL",
-        help="units come through here from workers that do not share the job's folder: "
-        "anything that fsspec opens, such as s3://bucket/films",
+        help="transfer units through this store if workers do not share the job's folder: "
+        "any URL that fsspec opens, such as s3://bucket/films",
     )
     film.set_defaults(run=run)
 
 
 def run(options) -> int:
-    """0 when the film is complete, 1 when units are missing."""
+    """Return 0 if the film is complete, 1 if units are missing."""
     from ..film import FilmSettings, Unfinished, cuts, film, job_folder
     from ..film.finished import already
     from ..film.job import check_root, is_job
 
     if options.store and not options.ray:
-        raise ValueError("--store is for the workers of a cluster; name one with --ray.")
+        raise ValueError("--store needs a cluster. Name one with --ray.")
     options.workflow = find_workflow(options.workflow)
     graph, job = (
         workflow.override(workflow.read(options.workflow), options.set),
@@ -132,9 +133,9 @@ def run(options) -> int:
 
 
 def _complete(graph: workflow.Graph, options) -> list[Path]:
-    """The files of this command's film, if they are complete; nothing is searched for cuts to find out.
+    """Return the output files if they are complete; no file is searched for cuts.
 
-    Raise here, before any work, if weights are missing or a file would be harmed.
+    Raise, before any work, if weights are missing or a file would be harmed.
     """
     from ..film import job_folder
     from ..film.finished import finished
@@ -187,7 +188,9 @@ def _cluster(options):
 
 
 def _video(graph: workflow.Graph) -> str:
-    """The file that a workflow names; ValueError where there are several, of which --input would replace each."""
+    """Return the video that a workflow names; raise ValueError for several, since --input replaces them
+    all.
+    """
     given = [
         node["inputs"].get("video", "")
         for node in graph.values()
@@ -195,14 +198,17 @@ def _video(graph: workflow.Graph) -> str:
     ]
     names = {name for name in given if isinstance(name, str)}
     if len(names) != 1 or not all(isinstance(name, str) for name in given):
-        raise ValueError("A film has one Extract Video node, or several of the same file.")
+        raise ValueError(
+            "The Extract Video nodes name different files. A film needs one, or several of the same file."
+        )
     return names.pop()
 
 
 def _only(assembly: workflow.Assembly) -> workflow.Output[EncodeOptions]:
     if len(assembly.sinks) != 1:
         raise ValueError(
-            f"A film has one Encode Video node, and this workflow has {len(assembly.sinks)}; make a workflow for each."
+            f"A film needs one Encode Video node, but this workflow has {len(assembly.sinks)}. "
+            "Make a workflow for each."
         )
     return assembly.sinks[0]
 

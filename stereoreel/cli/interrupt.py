@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM in the terminal: never lost, and always the same end.
+"""Ctrl-C and SIGTERM in the terminal: no signal is lost, and each ends the command in the same way.
 
-The command's first act is ``listen``: while libraries are imported, a signal ends the process in one line.
+A command calls ``listen`` first: while libraries are imported, a signal ends the process with one line.
 """
 
 from __future__ import annotations
@@ -9,21 +9,23 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
-STATUS = {signal.SIGINT: 130, getattr(signal, "SIGHUP", None): 129}  # what a shell reports of these
+STATUS = {signal.SIGINT: 130, getattr(signal, "SIGHUP", None): 129}  # the exit status in a shell
 TERMINATED = 143  # of SIGTERM, and of Windows' Ctrl-Break
+Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class Cancelled(KeyboardInterrupt):
-    """A signal to end.
+    """A signal to end the command.
 
-    A type of its own: after a plain KeyboardInterrupt in exec() of source text Python ends by the signal,
-    whatever main() returns.
+    A separate type, because after a plain KeyboardInterrupt in exec() of source text Python ends by the
+    signal, whatever main() returns.
     """
 
     def __init__(self, number: int = signal.SIGINT):
@@ -32,10 +34,11 @@ class Cancelled(KeyboardInterrupt):
 
 
 class CtrlC:
-    """While entered, the signals raise Cancelled; if Python drops it, as in a destructor, ``check`` raises again.
+    """While entered, the signals raise Cancelled; if Python drops it, as in a destructor, ``check`` raises
+    again.
 
-    A second signal during the clean-up changes nothing. One that the process was started to ignore, as by
-    nohup or in the background of a script, stays ignored.
+    A second signal during the clean-up has no effect. Signals that the process was started to ignore, as by
+    nohup or in the background of a script, stay ignored.
     """
 
     def __init__(self):
@@ -60,12 +63,12 @@ class CtrlC:
 
 
 def listen() -> None:
-    """From now on a signal ends the process at once, in one line; for the time before and after ``CtrlC``."""
+    """End the process immediately, with one line, on a signal; for the time before and after ``CtrlC``."""
     _replaced(_end)
 
 
 def leave(status: int) -> NoReturn:
-    """End the process; after a cancel without taking threads and libraries down, which takes seconds."""
+    """End the process; after a cancel, skip the shutdown of threads and libraries, which takes seconds."""
     if status < 128:
         sys.exit(status)
     for stream in (sys.stdout, sys.stderr):
@@ -74,9 +77,9 @@ def leave(status: int) -> NoReturn:
     os._exit(status)
 
 
-def _replaced(handler) -> dict[int, object]:
-    """The handlers that were there before, of the signals that this process hears."""
-    if threading.current_thread() is not threading.main_thread():  # others get no signals
+def _replaced(handler: Callable[[int, FrameType | None], object]) -> dict[signal.Signals, Handler]:
+    """Install a handler for the signals that are not ignored; return the previous ones."""
+    if threading.current_thread() is not threading.main_thread():  # others receive no signals
         return {}
     heard = [number for number in SIGNALS if signal.getsignal(number) not in (signal.SIG_IGN, None)]
     return {number: signal.signal(number, handler) for number in heard}
@@ -89,7 +92,7 @@ def _end(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _unwinding(error: BaseException | None) -> bool:
-    """Whether a Cancelled is being handled, or what closes generators because of it."""
+    """Whether a Cancelled is being handled, or an exception that closes generators because of it."""
     while error is not None:
         if isinstance(error, Cancelled):
             return True

@@ -1,4 +1,4 @@
-"""The terminal: run a workflow without ComfyUI, list nodes and models, fetch weights, write workflows for any order."""
+"""Run workflows without ComfyUI, list nodes and models, fetch weights, write workflows for any order."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .progress import ByteBar, FrameBar
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when all went well, 1 for an error told in one sentence, 130 when cancelled, 143 when terminated."""
+    """Return 0 on success, 1 on error, 130 if cancelled, 143 if terminated."""
     options = _parser().parse_args(arguments)
     try:
         options.files = FileCache()
@@ -40,15 +40,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
         if options.trace:
             raise
-        system = isinstance(error, OSError) and error.strerror  # it speaks of numbers and paths only
-        print(f"error: {plain_error(error) if system else error}", file=sys.stderr)
+        # the system's own errors are only a number and a path
+        text = plain_error(error) if isinstance(error, OSError) and error.strerror else str(error)
+        print(f"error: {text}", file=sys.stderr)
         return 1
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stereoreel", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
-    parser.add_argument("--trace", action="store_true", help="show where in the code an error arose")
+    parser.add_argument("--trace", action="store_true", help="print the traceback on error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an API-format workflow")
@@ -67,25 +68,25 @@ def _parser() -> argparse.ArgumentParser:
         metavar="KIND.OPTION=VALUE",
         help="change an option, by kind or node id",
     )
-    run.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    run.add_argument("--device", help="cuda, mps or cpu; default: the best available")
     run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
     run.set_defaults(run=_run)
 
     nodes = commands.add_parser("nodes", help="list the nodes and their options")
     nodes.set_defaults(run=_nodes)
-    listing = commands.add_parser("models", help="list the models, and which have their weights here")
+    listing = commands.add_parser("models", help="list the models, and whether their weights are installed")
     listing.set_defaults(run=_models)
     advise.declare(commands)
     order_lab.declare(commands)
     film.declare(commands)
-    fetch = commands.add_parser("fetch", help="fetch the weights of models")
+    fetch = commands.add_parser("fetch", help="download the weights of models")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")
-    fetch.add_argument("--list", action="store_true", help="list what can be fetched")
+    fetch.add_argument("--list", action="store_true", help="list the files that can be downloaded")
     fetch.add_argument(
-        "--folder", type=Path, help="where to put it; default: where StereoReel looks for such weights"
+        "--folder", type=Path, help="download folder; default: the folder of this kind of model"
     )
-    fetch.add_argument("--all-parts", action="store_true", help="fetch a model's optional files too")
-    fetch.add_argument("--force", action="store_true", help="replace a file that is not the expected one")
+    fetch.add_argument("--all-parts", action="store_true", help="download a model's optional files too")
+    fetch.add_argument("--force", action="store_true", help="replace a file that fails verification")
     fetch.set_defaults(run=_fetch)
 
     flows = commands.add_parser(
@@ -98,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     flows.add_argument(
         "--folder",
         type=Path,
-        help="where to write; default: workflows/ of the pack, the current folder for --order",
+        help="output folder; default: the pack's workflows/, or the current folder for --order",
     )
     flows.add_argument("--overwrite", action="store_true", help="replace files that exist")
     flows.set_defaults(run=_workflows)
@@ -116,7 +117,8 @@ def _run(options) -> int:
     jobs = assembly.sinks
     if options.output and len(jobs) > 1:
         raise ValueError(
-            f"--output names one file, and this workflow has {len(jobs)} Encode Video nodes; set their filename_prefix instead."
+            f"--output names one file, but this workflow has {len(jobs)} Encode Video nodes. "
+            "Set their filename_prefix instead."
         )
     for plan in plans(*assembly.clips):
         with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
@@ -140,14 +142,13 @@ def _run(options) -> int:
 
 
 def costs(meter: Meter) -> str:
-    """A table of what each stage took."""
+    """Return a table of the time and memory of each stage."""
     lines = [f"{'stage':<34}{'frames':>8}{'seconds':>9}{'ms/frame':>10}{'peak MiB':>10}"]
     for label, cost in meter.costs.items():
         memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
         each = 1000 * cost.seconds / max(1, cost.frames)
-        lines.append(
-            f"{label:<34}{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}  {in_words(cost.counts)}".rstrip()
-        )
+        numbers = f"{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}"
+        lines.append(f"{label:<34}{numbers}  {in_words(cost.counts)}".rstrip())
     return "\n".join(lines)
 
 
@@ -174,14 +175,14 @@ def _models(options) -> int:
 def _fetch(options) -> int:
     host = Headless("cpu")
     if not options.names and not options.list:
-        raise ValueError("Name the models to fetch; python -m stereoreel fetch --list tells which there are.")
+        raise ValueError("Name the models to fetch. python -m stereoreel fetch --list shows them.")
     if options.list:
         print("\n".join(models.fetchable(host)))
     try:
         models.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
     except KeyboardInterrupt as error:
         print(
-            "cancelled; what has come is kept in a .part file, and the same command goes on from there",
+            "cancelled; the partial download is kept in a .part file, and the same command resumes it",
             file=sys.stderr,
         )
         return getattr(error, "status", 130)

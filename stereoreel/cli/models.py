@@ -1,4 +1,4 @@
-"""What the terminal tells of models, and how it fetches their weights."""
+"""List models in the terminal and download their weights."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from .progress import ByteBar
 
 
 def listed(host: Host) -> Iterator[str]:
-    """A line for every model and every file of the user's that can be run, and what it is for."""
+    """Yield a line for every model and every custom checkpoint that can be run, with its purpose."""
     for kind in catalog.KINDS:
         chosen, _ = catalog.choose(kind, "auto", host)
         for name, entry in catalog.models(kind).items():
             auto = " (auto)" if name == chosen.name else ""
-            yield f"{_address(entry)}{entry.license:<14}{_sizes(entry):<14}{_state(entry, host)}{auto}\n    {entry.text}"
+            facts = f"{entry.license:<14}{_sizes(entry):<14}{_state(entry, host)}"
+            yield f"{_address(entry)}{facts}{auto}\n    {entry.text}"
         for file in catalog.own_files(kind, host):
             yield _own(kind, file, host)
 
 
 def fetchable(host: Host) -> Iterator[str]:
-    """A line for every file that can be fetched."""
+    """Yield a line for every file that can be downloaded."""
     for entry in _entries():
         for role, part in entry.parts.items():
             absent = "corrupt" if spoilt(part, entry.kind, host) else "missing"
@@ -35,7 +36,7 @@ def fetchable(host: Host) -> Iterator[str]:
 
 
 def _own(kind: str, file: str, host: Host) -> str:
-    """The line of a file of the user's."""
+    """Return the line of a custom checkpoint."""
     path = found(host, kind, file)
     if path is None:
         return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a link to no file"
@@ -76,26 +77,26 @@ def _entries() -> list[Entry]:
 def fetch_all(
     names: Sequence[str], host: Host, folder: Path | None = None, all_parts: bool = False, force: bool = False
 ) -> None:
-    """Fetch the weights of models by name; ValueError for a name there is not, before anything is fetched."""
+    """Download the weights of models by name; raise ValueError for an unknown name before any download."""
     chosen = [entry for name in dict.fromkeys(names) for entry in _named(name)]
     for entry in chosen:
         for part in entry.parts.values():
             if all_parts or not part.optional:
                 print(f"{entry.name}: {_fetched(entry, part, host, folder, force)}")
             else:
-                print(f"{entry.name}: {part.file} is optional and left out; --all-parts fetches it too")
+                print(f"{entry.name}: {part.file} is optional and was skipped; --all-parts downloads it too")
 
 
 def _named(name: str) -> list[Entry]:
     named = [entry for entry in _entries() if entry.name == name]
     if not named:
-        raise ValueError(f"There are no weights to fetch for {name}; the models that have some are: "
-                         f"{', '.join(entry.name for entry in _entries())}.")  # fmt: skip
+        available = ", ".join(entry.name for entry in _entries())
+        raise ValueError(f"There are no weights to fetch for {name}. Available: {available}.")
     return named
 
 
 def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: bool) -> str:
-    """Fetch one file, and say in a line what became of it."""
+    """Download one file; return a line with the result."""
     from ..models.download import fetch
 
     place = folder or host.folder(entry.kind)
@@ -106,13 +107,13 @@ def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: b
             return f"{path} is here and holds the same weights"
         place = path.parents[part.file.count("/")] if same else place
     elif not folder and (wrong := spoilt(part, entry.kind, host)) and wrong[0].name == Path(part.file).name:
-        place = wrong[0].parents[part.file.count("/")]  # another folder's would not be looked at
+        place = wrong[0].parents[part.file.count("/")]  # a copy in another folder would not be found first
     with ByteBar(part.file) as bar:
         done = fetch(part, place, bar.tick, force)
     was = "was here already" if done.found else "is here now"
-    known = (
-        "its sha256 is right"
+    check = (
+        "SHA-256 verified"
         if done.verified
-        else f"but could not be verified, because nobody told its sha256; it has {done.sha256}"
+        else f"not verified: no SHA-256 is on record; the file's hash is {done.sha256}"
     )
-    return f"{done.path} {was} (licence {entry.license}), {known}"
+    return f"{done.path} {was} (licence {entry.license}), {check}"

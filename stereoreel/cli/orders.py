@@ -1,4 +1,6 @@
-"""``python -m stereoreel orders``: the orders of stages over some places of a clip, side by side, and the one to take as a workflow."""
+"""``python -m stereoreel orders``: compare orders of stages on excerpts of a clip; write the best as a
+workflow.
+"""
 
 from __future__ import annotations
 
@@ -21,19 +23,21 @@ FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named a
 
 
 def declare(commands) -> None:
-    """Add the command to the terminal's."""
+    """Add the command to the parser."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        "orders", help="compare orders of stages on a clip, and tell which to take"
+        "orders", help="compare orders of stages on a clip and recommend one"
     )
-    parser.add_argument("clip", type=Path, help="a video; only a few places of it are worked on")
+    parser.add_argument("clip", type=Path, help="a video; only a few excerpts of it are processed")
     parser.add_argument(
         "--output",
         type=Path,
-        help="the folder for everything that is written; default: a new output/orders_<clip>_...",
+        help="the output folder; default: a new output/orders_<clip>_...",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace files in that folder")
     parser.add_argument(
-        "--json", metavar="FILE", help="write the figures there too; - prints them instead of the report"
+        "--json",
+        metavar="FILE",
+        help="also write the figures to this file; - prints them instead of the report",
     )
     parser.add_argument(
         "--set",
@@ -42,7 +46,7 @@ def declare(commands) -> None:
         metavar="KIND.OPTION=VALUE",
         help="change an option of a stage, or of extract",
     )
-    parser.add_argument("--device", help="cuda, mps or cpu; default: the best there is")
+    parser.add_argument("--device", help="cuda, mps or cpu; default: the best available")
     for option in options_of(OPTIONS):
         text = option.text.replace("%", "%%")
         parser.add_argument(
@@ -62,7 +66,7 @@ def run(options) -> int:
         OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)}
     )
     given = [one for one in options.set if not _of_extract(one)]
-    # refuses nonsense before the clip is searched for cuts
+    # raises for invalid options before the clip is searched for cuts
     compared(settings.orders, settings.upscaler), stage_options(settings, given)
     folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem[:60]}", "", "")
     figures = [] if options.json in (None, "-") else [Path(options.json)]
@@ -87,7 +91,7 @@ def _of_extract(setting: str) -> bool:
 
 
 def _opened(options, tick):
-    """The clip, searched for cuts as Extract does."""
+    """Open the clip and search it for cuts, like Extract."""
     from ..media import open as extract
 
     settings = resolve(extract.OPTIONS, _for_extract(options))
@@ -95,7 +99,7 @@ def _opened(options, tick):
 
 
 def _for_extract(options) -> dict[str, str]:
-    """What ``--set`` asks of Extract."""
+    """Return the options of Extract that ``--set`` gives."""
     given = {}
     for setting in filter(_of_extract, options.set):
         name, equals, value = setting.strip().removeprefix("extract.").partition("=")
@@ -106,7 +110,7 @@ def _for_extract(options) -> dict[str, str]:
 
 
 def _texts(report: Report, options) -> dict[str, str]:
-    """Name the files next to the sheet, with their texts; the last one is the workflow that the terminal runs."""
+    """Return the texts of the files next to the sheet; the last one is the workflow for the terminal."""
     from ..analysis.order_lab.figures import recommended, workflow_of
     from ..media import open as extract
     from ..workflow.litegraph import render

@@ -1,4 +1,4 @@
-"""Files that a command reads and writes: found by name, refused before any work if one would be harmed."""
+"""Find the files that a command reads and writes; refuse, before any work, to harm one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ WORKFLOWS = data("workflows")
 
 
 def find_workflow(path: Path) -> Path:
-    """The workflow that a command runs: a file, or a bundled one by its name, such as ``default``."""
+    """Return the workflow file that a command runs: a path, or a bundled one by name, such as ``default``."""
     bundled = {file.stem: file for file in (WORKFLOWS / "api").glob("*.json")}
     return bundled[str(path)] if str(path) in bundled and not path.exists() else path
 
 
 def find_video(name: str, given: Path | None) -> Path:
-    """The file that Extract opens: the one given, the pack's sample, or a path."""
+    """Return the file that Extract opens: the given one, the pack's sample, or a path."""
     if given is not None:
         return given
     if name == SAMPLE:
@@ -34,7 +34,7 @@ def find_video(name: str, given: Path | None) -> Path:
 
 
 def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
-    """The file that each Encode node writes; raise what ``refuse_harm`` does if a file would be harmed."""
+    """Return the file that each Encode node writes; raise like ``refuse_harm`` if a file would be harmed."""
     from ..media.layouts.layout import file_tag
     from ..media.write.options import extension
     from ..media.write.render import free_path
@@ -63,12 +63,12 @@ def check_output(path: Path, suffix: str) -> None:
     if path.suffix.lower() != suffix and not path.is_dir():
         name = path.with_suffix(suffix).name
         raise ValueError(
-            f"This format makes {suffix} files; name the output {name}, or choose another encode.format."
+            f"This format writes {suffix} files. Name the output {name}, or choose another encode.format."
         )
 
 
 def check_metrics(path: Path | None, overwrite: bool) -> None:
-    """Raise FileExistsError if --metrics names a file that holds something else than a film's figures."""
+    """Raise FileExistsError if --metrics names a file that is not a film's metrics file."""
     from ..film.progress import free_for_metrics
 
     if path is None:

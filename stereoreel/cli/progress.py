@@ -1,4 +1,4 @@
-"""One line of progress on standard error: frames of a run, bytes of a transfer, units of a film."""
+"""Progress bars on standard error: frames of a run, bytes of a transfer, units of a film."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .interrupt import CtrlC
 
 
 class FrameBar:
-    """Frames, rate and time left, and with a ``meter`` the stage at work.
+    """Frames, rate and time left, and with a ``meter`` the stage that is running.
 
-    Without a ``total`` each tick brings its own.
+    Without a ``total`` each tick provides its own.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class FrameBar:
         self._ctrl_c, self._total, self._meter = ctrl_c, total, meter
 
     def tick(self, done: int, total: int) -> None:
-        """A host's tick; raises after Ctrl-C."""
+        """Update the bar, as a host's tick; raise after Ctrl-C."""
         self._ctrl_c.check()
         if not total:
             return
@@ -51,13 +51,16 @@ class ByteBar:
     """Bytes, rate and time left of a transfer; nothing is shown before the first byte."""
 
     def __init__(self, file: str):
-        self._file, self._bar = file, None
+        self._file = file
+        self._bar: tqdm | None = None
 
     def tick(self, done: int, total: int) -> None:
-        """The tick of a download, whose ``total`` is 0 if it is unknown."""
+        """Update the bar, as a download's tick; ``total`` is 0 if it is unknown."""
         if self._bar is None and done:
-            shown = dict(unit="B", unit_scale=True, dynamic_ncols=True, file=sys.stderr)
-            self._bar = tqdm(desc=self._file, total=total or None, initial=done, **shown)
+            self._bar = tqdm(
+                desc=self._file, total=total or None, initial=done, unit="B", unit_scale=True,
+                dynamic_ncols=True, file=sys.stderr,
+            )  # fmt: skip
         if self._bar is not None:
             self._bar.n = done
             self._bar.refresh() if done == total else self._bar.update(0)
@@ -71,7 +74,8 @@ class ByteBar:
 
 
 class FilmBar(FrameBar, Observer):
-    """Frames of a film; with ``as_json`` a line of figures after each unit instead, and ``metrics`` too.
+    """Frames of a film; ``as_json`` prints a line of figures after each unit instead, ``metrics`` writes
+    them.
 
     The frames of ``remote`` units, which other machines compute, are counted when the unit arrives.
     """
@@ -87,7 +91,7 @@ class FilmBar(FrameBar, Observer):
         print(line, file=sys.stderr)
 
     def unit_done(self, figures: Callable[[], dict]) -> None:
-        """Show the figures as was asked for."""
+        """Report the figures in the requested forms."""
         from ..film.progress import as_json
 
         now = figures()
@@ -97,7 +101,7 @@ class FilmBar(FrameBar, Observer):
             print(as_json(now), flush=True)
         if self._metrics and (fault := self._metrics.write(now)):
             self._metrics = None
-            self.say(f"No metrics are written from here on: {fault}")
+            self.say(f"Metrics are no longer written: {fault}")
 
 
 class Metrics:

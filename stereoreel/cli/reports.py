@@ -1,4 +1,4 @@
-"""Reports in the terminal: texts are printed, pictures and files saved."""
+"""Print reports in the terminal and save their images and files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..workflow.graph import Output
 
 
 def look(job: Output, folder: Path, host: Host) -> str:
-    """Run a node of ``Assembly.looks``; its picture goes into ``folder``. Return the lines to print."""
+    """Run a node of ``Assembly.looks``, save its image in ``folder`` and return the lines to print."""
     depth = {"depth": job.depth} if job.depth else {}
     with naming(job.name):
         report = job.node.report(job.clip, job.settings, host, job.name, **depth)
@@ -23,7 +23,7 @@ def look(job: Output, folder: Path, host: Host) -> str:
 
 
 def show(report: Report, paths: Sequence[Path], video: Path, as_json: bool) -> None:
-    """Print a command's report, its files and how to run the last one, a workflow; or nothing but its figures."""
+    """Print a command's report, its files and how to run the last one, a workflow; or only its figures."""
     if as_json:
         print(json.dumps(report.figures, indent=2))
         return

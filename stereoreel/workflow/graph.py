@@ -1,4 +1,4 @@
-"""ComfyUI's API-format workflow, run without ComfyUI: the same file that the canvas queues."""
+"""Run ComfyUI's API-format workflows without ComfyUI: the same files that the canvas queues."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..core.options import Options, shown
 from ..media.write.options import EncodeOptions
 from . import build
 from .check import Graph, Link, declared, read, upstream
-from .node import Node, Videos
+from .node import Call, Node, Outputs, Videos
 
 __all__ = ["Assembly", "Graph", "Output", "declared", "override", "read"]
 
@@ -21,29 +21,32 @@ MOST_NAMED = 20  # nodes in a message
 
 
 def override(graph: Graph, settings: Iterable[str]) -> Graph:
-    """The graph with ``depth.model=builtin`` (by kind, where it is the only one) or ``5.model=builtin`` (by node id) applied."""
+    """Return the graph with settings such as ``depth.model=builtin`` or ``5.model=builtin`` applied.
+
+    A node is named by its id, or by its kind if no other node has that kind.
+    """
     nodes = declared(graph)
     graph = {node_id: {**node, "inputs": dict(node["inputs"])} for node_id, node in graph.items()}
     for setting in settings:
         address, equals, value = setting.partition("=")
-        who, dot, option = address.rpartition(".")
+        name, dot, option = address.rpartition(".")
         if not (equals and dot):
             raise ValueError(f"--set takes KIND.OPTION=VALUE or NODE.OPTION=VALUE, not {shown(setting)}.")
-        graph[_find(nodes, who)]["inputs"][option] = value
+        graph[_find(nodes, name)]["inputs"][option] = value
     return graph
 
 
-def _find(nodes: Mapping[str, Node], who: str) -> str:
-    if who in nodes:
-        return who
-    found = [node_id for node_id, node in nodes.items() if node.kind == who]
+def _find(nodes: Mapping[str, Node], name: str) -> str:
+    if name in nodes:
+        return name
+    found = [node_id for node_id, node in nodes.items() if node.kind == name]
     if len(found) == 1:
         return found[0]
     ids = found or list(nodes)
     there = ", ".join(f"{node_id} ({nodes[node_id].kind})" for node_id in ids[:MOST_NAMED])
     there += ", …" * (len(ids) > MOST_NAMED)
     raise ValueError(
-        f"{'Several nodes are' if found else 'No node is'} called {shown(who)}; name one by its id: {there}."
+        f"{'Several nodes are' if found else 'No node is'} called {shown(name)}. Name one by its id: {there}."
     )
 
 
@@ -62,10 +65,10 @@ class Output(Generic[Settings]):
 
 
 class Assembly:
-    """A workflow's clips, built but not pulled: ``sinks`` holds what each Encode node shall write, ``looks`` what other output nodes see.
+    """A workflow's clips, built but not pulled.
 
-    With ``look`` off no file is searched for cuts, for a caller that needs no frame. ``files`` remembers what
-    is found.
+    ``sinks`` holds the task of each Encode node, ``looks`` that of each other output node. With ``look`` off
+    no file is searched for cuts, for a caller that needs no frame. ``files`` caches what is found in files.
     """
 
     def __init__(self, graph: Graph, find_video, look: bool = True, files: FileCache | None = None):
@@ -73,11 +76,11 @@ class Assembly:
         self._videos = Videos(find_video, look, files=files)
         ends = [node_id for node_id, node in self.nodes.items() if node.output_node]
         if not ends:
-            raise ValueError("This workflow has no Encode Video node, so there is nothing to write.")
+            raise ValueError("This workflow has no Encode Video node, so there is nothing to write. Add one.")
         self._links = upstream(graph, self.nodes, ends)
         for node_id in self._links:
             self._check_options(node_id)
-        self._made: dict[str, dict] = {}
+        self._made: dict[str, Outputs] = {}
         read = {link.node for links in self._links.values() for link in links.values()}
         for node_id in filter(read.__contains__, self._links):
             self._made[node_id] = self._make(node_id)
@@ -87,26 +90,26 @@ class Assembly:
 
     @property
     def clips(self) -> list[Clip]:
-        """Everything that will be pulled."""
+        """All clips that will be pulled."""
         return [clip for output in (*self.sinks, *self.looks) for clip in (output.clip, output.depth) if clip]
 
     def _check_options(self, node_id: str) -> None:
-        """ValueError for a value that does not fit, before any file is opened."""
+        """Raise ValueError for an invalid value, before any file is opened."""
         node, links = self.nodes[node_id], self._links[node_id]
-        apart = {*links, *(socket.name for socket in node.inputs), "packed"}
+        skipped = {*links, *(socket.name for socket in node.inputs), "packed"}
         with naming(build.label(node, node_id)):
             given = self.graph[node_id]["inputs"]
-            build.settings_of(node, {name: value for name, value in given.items() if name not in apart})
+            build.settings_of(node, {name: value for name, value in given.items() if name not in skipped})
 
-    def _make(self, node_id: str) -> dict:
+    def _make(self, node_id: str) -> Outputs:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
         if node.sink:
             return {}  # the file is not written yet
         with naming(build.label(node, node_id)):
             return build.stage(node, inputs, options, node_id, self._videos)
 
-    def _arguments(self, node_id: str) -> tuple[dict[str, Clip], dict]:
-        """What is connected, and what is set."""
+    def _arguments(self, node_id: str) -> tuple[dict[str, Clip | float | str | None], dict]:
+        """Return the connected inputs, and the options."""
         node, links = self.nodes[node_id], self._links[node_id]
         names = {socket.name for socket in node.inputs}
         given = {
@@ -116,15 +119,15 @@ class Assembly:
         sockets = {name: value for name, value in given.items() if name in names}
         return sockets, {name: value for name, value in given.items() if name not in (*names, "packed")}
 
-    def _follow(self, node_id: str, name: str, link: Link):
+    def _follow(self, node_id: str, name: str, link: Link) -> Clip | float | str:
         source = self.nodes[link.node]
         output = source.outputs[link.slot].name
         made = self._made[link.node].get(output)
         if made is None:
-            who, other = build.label(self.nodes[node_id], node_id), build.label(source, link.node)
+            title, other = build.label(self.nodes[node_id], node_id), build.label(source, link.node)
             raise ValueError(
-                f"{who}: {name} is connected to {other}, which has no {output} "
-                f"output: its own input is not connected, or it needs ComfyUI."
+                f"{title}: {name} is connected to {other}, which has no {output} "
+                "output: its own input is not connected, or it needs ComfyUI."
             )
         return made
 
@@ -134,6 +137,7 @@ class Assembly:
         with naming(name):
             if inputs.get("clip") is None:
                 raise ValueError("nothing is connected to clip.")
-            build.check_rate(inputs["clip"], inputs.get("fps"))
-            settings = build.settings_of(node, options)
-        return Output(name, node, inputs["clip"], inputs.get("depth"), settings)
+            call = Call(node, inputs, options, name)
+            build.check_rate(call.clip(), call.rate)
+            depth = None if inputs.get("depth") is None else call.clip("depth")
+        return Output(name, node, call.clip(), depth, call.settings)

@@ -1,8 +1,9 @@
-"""The canvas form of an API-format workflow: the same graph with positions, so that a person can open and edit it."""
+"""Render an API-format workflow as a canvas file: the same graph with positions, to open and edit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from ..core.options import Option
@@ -82,14 +83,14 @@ CORE = {
         [("IMAGE", "IMAGE")],
     ),
 }
-# pixels: between nodes, where the first row begins, how far below it depth is made
+# pixels: between columns, between nodes, top of the first row, how far below it depth nodes are placed
 COLUMN, APART, TOP, BELOW = 400, 80, 220, 150
-DEPTH = ("depth", FRAMES)  # the first output of a node that makes depth and hands on no clip
+DEPTH = ("depth", FRAMES)  # the first output of a node that computes depth and passes no clip on
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
 
 def render(graph: Mapping[str, dict], name: str) -> dict:
-    """A workflow in the canvas's format 0.4, nodes in columns by how far they are from the source."""
+    """Return a workflow in the canvas's format 0.4, nodes in columns by their distance from the source."""
     links: list[list] = []
     places = _places(graph)
     nodes = [
@@ -122,7 +123,7 @@ def render(graph: Mapping[str, dict], name: str) -> dict:
 
 
 def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
-    """Column by distance from the source, below each other by order within the column."""
+    """Place nodes in columns by distance from the source, stacked by order within each column."""
 
     free: dict[int, int] = {}
     places, columns = {}, _columns(graph)
@@ -137,7 +138,7 @@ def _places(graph: Mapping[str, dict]) -> dict[str, list[int]]:
 
 
 def _columns(graph: Mapping[str, dict]) -> dict[str, int]:
-    """How far each node is from the source."""
+    """Return the distance of each node from the source."""
     sources = {
         node_id: [str(value[0]) for value in node["inputs"].values() if isinstance(value, list)]
         for node_id, node in graph.items()
@@ -156,7 +157,7 @@ def _columns(graph: Mapping[str, dict]) -> dict[str, int]:
 
 
 def _height(entry: dict) -> int:
-    """Pixels of a node as it opens: advanced widgets are behind a button, unless one was changed."""
+    """Return the height of a new node in pixels: advanced widgets are hidden unless one was changed."""
     sockets, widgets, outputs = _sockets(entry["class_type"])
     node = BY_ID.get(entry["class_type"])
     advanced = [option for option in node.options if option.advanced] if node else []
@@ -166,7 +167,7 @@ def _height(entry: dict) -> int:
 
 
 def _sockets(class_type: str) -> tuple[list[tuple[str, str]], dict[str, str], list[tuple[str, str]]]:
-    """Input sockets, widgets and outputs of a node, each as (name, type)."""
+    """Return the input sockets, widgets and outputs of a node, each as (name, type)."""
     if class_type in CORE:
         return CORE[class_type]
     node = BY_ID[class_type]
@@ -187,7 +188,7 @@ def _node(
 ) -> dict:
     sockets, widgets, outputs = _sockets(entry["class_type"])
     given = entry["inputs"]
-    slots = [{"name": name, "type": kind, "link": None} for name, kind in sockets]
+    slots: list[dict[str, Any]] = [{"name": name, "type": kind, "link": None} for name, kind in sockets]
     slots += [
         {"name": name, "type": kind, "widget": {"name": name}, "link": None} for name, kind in widgets.items()
     ]
@@ -198,11 +199,9 @@ def _node(
             socket["link"] = len(links)
     values = []
     for name in filter(given.__contains__, widgets):
-        # what a queued run does to it
-        values += [
-            0 if isinstance(given[name], list) else given[name],
-            *(["fixed"] if name == "seed" else []),
-        ]
+        values.append(0 if isinstance(given[name], list) else given[name])
+        if name == "seed":
+            values.append("fixed")  # the canvas's control after generate
     return {
         "id": int(node_id),
         "type": entry["class_type"],
@@ -220,7 +219,7 @@ def _node(
 
 def _note(node_id: int, text: str, number: int) -> dict:
     return {
-        "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 140], "flags": {}, "order": number, "mode": 0,
-        "inputs": [], "outputs": [], "title": "What this is for", "properties": {}, "widgets_values": [text],
-        "color": "#432", "bgcolor": "#653",
+        "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 140], "flags": {},
+        "order": number, "mode": 0, "inputs": [], "outputs": [], "title": "What this is for",
+        "properties": {}, "widgets_values": [text], "color": "#432", "bgcolor": "#653",
     }  # fmt: skip

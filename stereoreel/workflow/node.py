@@ -1,4 +1,4 @@
-"""What a node's declaration is made of: its id, texts and sockets, and the function that builds its clips."""
+"""Declarations of nodes: id, texts, sockets, options, and the function that builds the clips."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.clip import Clip
 from ..core.file_cache import FileCache
-from ..core.options import Option, Options, options_of, resolve
+from ..core.options import Option, Options, options_of, resolve, shown
 from ..models import catalog
 from ..models.lazy_stage import Plan
 
 if TYPE_CHECKING:
     from ..viewing.report import Report
 
-FRAMES = "IMAGE,VIDEO"  # a union that ComfyUI's server and canvas both match against either type
+FRAMES = "IMAGE,VIDEO"  # a union; ComfyUI's server and canvas both match it against either type
 DEPTHS = "IMAGE,VIDEO,MASK"
 MASKS = "MASK,VIDEO"
 RATE = "FLOAT,INT,STRING"
@@ -27,7 +27,7 @@ RATE = "FLOAT,INT,STRING"
 
 @dataclass(frozen=True)
 class Socket:
-    """An input or output; with ``instead``, what is connected stands in for the node's own work."""
+    """An input or output; a connection to an ``instead`` socket replaces the node's own work."""
 
     name: str
     type: str
@@ -38,9 +38,9 @@ class Socket:
 
 @dataclass(frozen=True)
 class Videos:
-    """How a node opens videos: ``find`` gives the file of a name; ``look`` off leaves out the search for cuts.
+    """How a node opens videos: ``find`` returns the file of a name; with ``look`` off, cuts are not searched.
 
-    ``files`` remembers what is found in them.
+    ``files`` caches what is found in them.
     """
 
     find: Callable[[str], Path]
@@ -51,7 +51,7 @@ class Videos:
 
 @dataclass(frozen=True)
 class Call:
-    """What a node builds its clips from: what is connected, what is set, and its name in messages."""
+    """The arguments of a node's ``build``: its inputs, its options, and its name in messages."""
 
     node: Node
     inputs: Mapping[str, Clip | float | str | None]
@@ -68,23 +68,38 @@ class Call:
         """The model of the node's kind that the options choose."""
         return Plan(self.node.kind, self.options, self.name)
 
+    @property
+    def rate(self) -> float | str | None:
+        """The input ``fps``; None if nothing is connected."""
+        rate = self.inputs.get("fps")
+        if isinstance(rate, Clip):
+            raise TypeError(f"{self.name}: fps takes a number, not a clip.")
+        return rate
 
-Outputs = dict[str, Clip | float | str]
+    def clip(self, socket: str = "clip") -> Clip:
+        """Return the clip that is connected to a socket."""
+        clip = self.inputs[socket]
+        if not isinstance(clip, Clip):
+            raise TypeError(f"{self.name}: {socket} takes a clip, not {shown(clip)}.")
+        return clip
+
+
+Outputs = Mapping[str, Clip | float | str]
 
 
 def nothing(call: Call) -> Outputs:
-    """The clips of a node whose outputs exist only once it has run: none."""
+    """Build no clips: the outputs of this node exist only after it has run."""
     return {}
 
 
 @dataclass(frozen=True)
 class Node:
-    """A node's declaration; ``kind`` names the models and options of a stage, and is its name in the terminal.
+    """A node's declaration; ``kind`` names a stage's models and options, and the node in the terminal.
 
-    The options of a node that has no models are those of a ``module`` of the engine. ``pairs``: whether it
-    takes IMAGE batches of stereo pairs, and so has the option ``packed``. ``build`` gives its outputs by
-    socket name, and computes nothing. ``sink``: whether it writes the film. ``misplaced`` says why it cannot
-    stand where it does in an order of kinds, or why the order lacks it; None where all is well.
+    A node without models has the options of a ``module`` of the engine. ``pairs``: whether it accepts IMAGE
+    batches of stereo pairs, and so has the option ``packed``. ``build`` returns its outputs by socket name
+    and computes nothing. ``sink``: whether it writes the output file. ``misplaced`` returns why an order of
+    kinds is invalid for this node, or None if it is valid.
     """
 
     id: str
@@ -106,36 +121,37 @@ class Node:
 
     @property
     def report(self) -> Callable[..., Report]:
-        """``report(clip, settings, host, label)`` of the node's module, with ``depth`` if it has such a socket."""
+        """The module's ``report(clip, settings, host, label)``, with ``depth`` if it has that socket."""
         return _module(self.kind, self.module).report
 
     @property
     def source(self) -> bool:
-        """Whether it needs nothing connected."""
+        """Whether all its inputs are optional."""
         return all(socket.optional for socket in self.inputs)
 
     @property
     def settings(self) -> type[Options]:
-        """The class that holds the options' values."""
+        """The class of the options' values."""
         return _module(self.kind, self.module).OPTIONS
 
     def resolve(self, options: Mapping) -> Any:
-        """Its options, checked, in their class; ``packed`` says what an IMAGE batch shows, and a clip knows that."""
+        """Return its options, checked, in their class, without ``packed``, which describes IMAGE batches."""
         return resolve(self.settings, options, [option for option in self.options if option.name != "packed"])
 
 
-# Graphs keep widgets by position, so that new options are appended; this one stands before those that a kind
-# may get later.
+# Graphs store widgets by position, so new options are appended. This one comes before any that a kind may add
+# later.
 PACKED = Option(
     "packed",
     "mono",
-    "What an IMAGE batch shows: one picture a frame, or both eyes side by side. A VIDEO knows this itself.",
+    "Layout of an IMAGE batch: one view per image, or left and right views side by side. "
+    "Ignored for VIDEO input.",
     choices=("mono", "full SBS"),
 )
 
 
 def _module(kind: str, module: str) -> ModuleType:
-    """The module that declares a node's options."""
+    """Return the module that declares a node's options."""
     return import_module(f"..{module}", __package__) if module else catalog.module(kind)
 
 
@@ -149,21 +165,21 @@ def _options(kind: str, module: str, pairs: bool) -> tuple[Option, ...]:
 
 
 def label(node: Node, node_id: str) -> str:
-    """A node's name in messages: ``Estimate Depth (node 5)``; without an id, as from Python, the name alone."""
+    """Return a node's name in messages: ``Estimate Depth (node 5)``, or only the name without an id."""
     return f"{node.name} (node {node_id})" if node_id else node.name
 
 
 CLIP_IN = Socket(
     "clip",
     FRAMES,
-    "Frames: a VIDEO is worked on when somebody saves it, chunk by chunk; an IMAGE batch at once.",
+    "Frames. A VIDEO is processed in chunks when saved; an IMAGE batch immediately.",
 )
 CLIP_OUT = Socket("clip", FRAMES, "The frames, of the same type as the input.")
 FPS_IN = Socket(
     "fps",
     RATE,
-    "The rate of an IMAGE batch, as a number or like 24000/1001 (24 where nothing is connected). "
-    "A VIDEO knows its own.",
+    "Frame rate of an IMAGE batch, a number or a fraction such as 24000/1001; 24 if nothing is connected. "
+    "A VIDEO has its own rate.",
     True,
 )
 FPS_OUT = Socket("fps", "FLOAT", "Frames per second.")

@@ -1,7 +1,7 @@
-"""Every node of the pack: the table that canvas, terminal and tests read. A node's module says all else of it.
+"""The table of all nodes, which canvas, terminal and tests read; each node is declared in its own module.
 
-Ids, socket names and defaults are public and frozen: sockets are only ever appended, so that saved graphs
-never break.
+Ids, socket names and defaults are public and frozen. Sockets are only appended, so that saved graphs keep
+working.
 """
 
 from importlib import import_module

@@ -113,8 +113,8 @@ def test_orders_are_named_or_spelled_out():
 
 
 @pytest.mark.parametrize(("orders", "said"), [
-    ("default", "at least two orders"), ("default; stereo, depth", "put depth somewhere before stereo"),
-    ("default; depth, vsr", "put stereo behind depth"), ("default; sideways", "no stage or order called sideways"),
+    ("default", "at least two orders"), ("default; stereo, depth", "Put depth somewhere before stereo"),
+    ("default; depth, vsr", "Put stereo after depth"), ("default; sideways", "no stage or order called sideways"),
     ("default; comfort, depth, stereo", "called comfort"),
 ])  # fmt: skip
 def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):
@@ -411,7 +411,7 @@ def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypa
     assert figures["recommended"]["order"].replace(", ", "_") == graph.name.removesuffix(".api.json")
     assert main(["run", str(graph), "--input", "small.mp4", "--output", "pair.mp4"]) == 0
     assert main(["orders", "small.mp4", "--orders", "default; stereo, depth"]) == 1
-    assert "put depth somewhere before stereo" in capsys.readouterr().err
+    assert "Put depth somewhere before stereo" in capsys.readouterr().err
 
 
 def test_the_bundled_workflow_runs_in_the_terminal(tmp_path, monkeypatch, capsys):
@@ -426,4 +426,4 @@ def test_the_bundled_workflow_runs_in_the_terminal(tmp_path, monkeypatch, capsys
     }
     (tmp_path / "graph.json").write_text(json.dumps(bundled))
     assert main(["run", "graph.json", "--input", "small.mp4"]) == 0
-    assert "How sure: " in capsys.readouterr().out and (tmp_path / "output" / "orders_00001.png").is_file()
+    assert "Confidence: " in capsys.readouterr().out and (tmp_path / "output" / "orders_00001.png").is_file()

@@ -67,10 +67,10 @@ def test_two_thousand_nodes_run_and_give_the_frames_of_one(command, video, tmp_p
     assert np.array_equal(pictures(tmp_path / f"{LONG}.mkv"), pictures(tmp_path / "1.mkv"))
 
 
-def test_a_circle_of_two_thousand_nodes_is_refused(video):
+def test_a_cycle_of_two_thousand_nodes_raises(video):
     graph = chain(LONG, "StereoReelRealESRGAN")
     graph["1"]["inputs"]["clip"] = [str(LONG), 0]
-    with pytest.raises(ValueError, match="circle"):
+    with pytest.raises(ValueError, match="cycle"):
         workflow.Assembly(graph, lambda name: video)
 
 

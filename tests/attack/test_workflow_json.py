@@ -110,12 +110,12 @@ def test_a_value_that_does_not_fit_is_named(node, name, value, graph, video):
 def test_a_link_that_does_not_fit_is_named(link, node, name, graph, video):
     graph[node]["inputs"][name] = link
     said = refused(graph, video)
-    assert (f"(node {node})" in said and name in said) or ("circle" in said and link in (["5", 0], ["2", 4]))
+    assert (f"(node {node})" in said and name in said) or ("cycle" in said and link in (["5", 0], ["2", 4]))
 
 
 def test_types_of_sockets_are_told_apart(graph, video):
     graph["3"]["inputs"]["clip"] = ["1", 1]
-    assert "clip takes IMAGE or VIDEO, and output fps of Extract Video (node 1) is FLOAT" in refused(
+    assert "clip takes IMAGE or VIDEO, but output fps of Extract Video (node 1) is FLOAT" in refused(
         graph, video
     )
     graph["3"]["inputs"]["clip"] = ["2", 4]
@@ -186,7 +186,7 @@ FILES = {
     "empty": (b"", "is empty"), "blank": (b" \n", "is empty"), "latin-1": ('{"é": 1}'.encode("latin-1"), "not UTF-8"),
     "utf-16": ('{"1": {}}'.encode("utf-16"), "not UTF-8"), "noise": (bytes(range(256)), "not UTF-8"), "list": (b"[]", "a"),
     "number": (b"5", "not an API-format"), "null": (b"null", "not an API-format"), "text": (b'"x"', "not an API-format"),
-    "no node": (b"{}", "holds no node"), "cut off": (b'{"1": {"class', "is not JSON"), "two": (b"{} {}", "is not JSON"),
+    "no node": (b"{}", "has no nodes"), "cut off": (b'{"1": {"class', "is not JSON"), "two": (b"{} {}", "is not JSON"),
     "deep": (nested(100_000), "nested"), "rather deep": (b'{"1": ' + nested(500) + b"}", "nested"),
     "deep meta": (b'{"1": {"class_type": "x", "inputs": {}, "_meta": ' + nested(200) + b"}}", "nested"),
     "twice": (b'{"1": {"class_type": "x", "class_type": "y", "inputs": {}}}', "'class_type' twice"),

@@ -161,7 +161,7 @@ def test_an_option_of_two_nodes_of_one_kind_is_asked_for_by_id(capsys, tmp_path)
     graph = orders.api(("extract", "upscale", "upscale", "encode"))
     (tmp_path / "graph.json").write_text(json.dumps(graph))
     assert main(["run", str(tmp_path / "graph.json"), "--set", "upscale.factor=1"]) == 1
-    assert "name one by its id" in capsys.readouterr().err
+    assert "Name one by its id" in capsys.readouterr().err
 
 
 def test_nodes_that_only_comfyui_has_are_named(capsys):
@@ -180,10 +180,10 @@ def test_a_canvas_file_is_told_from_an_api_file(capsys):
     assert "Export (API)" in capsys.readouterr().err
 
 
-def test_a_circle_and_a_dangling_link_are_refused():
+def test_cycle_and_dangling_link_raise():
     graph = orders.api(("extract", "upscale", "encode"))
     graph["2"]["inputs"]["clip"] = ["2", 0]
-    with pytest.raises(ValueError, match="circle"):
+    with pytest.raises(ValueError, match="cycle"):
         workflow.Assembly(graph, Path)
     graph["2"]["inputs"]["clip"] = ["9", 0]
     with pytest.raises(ValueError, match="node 9, which is not in the workflow"):

@@ -248,7 +248,7 @@ def test_fetch_in_the_terminal(stocked, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["fetch", MODEL]) == 0
     assert (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
-    assert "is here now (licence BSD-3-Clause), its sha256 is right" in capsys.readouterr().out
+    assert "is here now (licence BSD-3-Clause), SHA-256 verified" in capsys.readouterr().out
     assert main(["fetch", MODEL]) == 0 and "was here already" in capsys.readouterr().out
     assert (
         main(["fetch", MODEL, "--folder", str(tmp_path / "mine")]) == 0

@@ -141,4 +141,4 @@ def test_a_video_with_a_session_is_refused_in_a_sentence(server):
     graph["2"]["inputs"]["clip"] = ["4", 0]
     put(server, scene(2))
     history = server.history(server.queue(graph), 120)
-    assert "so leave live empty" in json.dumps(history["status"])
+    assert "Leave live empty" in json.dumps(history["status"])

@@ -1,4 +1,4 @@
-"""The source advisor: looks at a few pieces of footage, says what it is like, and what to do with it on this machine."""
+"""The source advisor: measures excerpts of footage and recommends a workflow for it on this machine."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class AdvisorOptions(Options):
     """Options of the Source Advisor."""
 
     samples: int = option(
-        12, "How many places of the clip are looked at, eight frames each.", low=1, high=100, step=1
+        12, "Number of excerpts of the clip to measure, eight frames each.", low=1, high=100, step=1
     )
     calibration: float = option(
         20.0,
-        "For how many seconds the recommended workflow is tried out, to tell what it will cost; 0 "
-        "tells nothing of that.",
+        "Seconds for a trial run of the recommended workflow, from which its cost is estimated. "
+        "0: no estimate.",
         low=0.0,
         high=3600.0,
         step=1.0,
@@ -34,7 +34,7 @@ OPTIONS = AdvisorOptions
 
 
 def report(clip: Clip, settings: AdvisorOptions, host: Host, label: str, video: str | None = None) -> Report:
-    """Look at a clip and say what to do with it, on a page that carries the recommended workflow.
+    """Measure a clip and recommend a workflow, on a page that contains it.
 
     ``video`` is what that workflow opens: by default the name of the clip's file, empty if it has none.
     Raise ValueError if the clip is a stereo pair.

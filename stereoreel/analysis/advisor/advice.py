@@ -1,4 +1,4 @@
-"""Everything there is to say about a clip: what it is like, what to do with it, what that costs here, and the workflow that does it."""
+"""The advice on a clip: measurements, recommendations, their cost on this machine, and the workflow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ UNNAMED = "sample"  # what Extract opens where the clip is no file that a workfl
 
 @dataclass(frozen=True)
 class Advice:
-    """``name`` is the clip's; ``graph`` the recommended workflow in ComfyUI's API format; ``cost`` is None where none was asked for."""
+    """``name`` is the clip's; ``graph`` the recommended workflow in ComfyUI's API format; ``cost`` is None
+    where none was asked for.
+    """
 
     name: str
     measured: Measured
@@ -77,7 +79,9 @@ class Advice:
         return render(self.graph, "advice")
 
     def report(self, page: Image) -> Report:
-        """The advice as ``FILES``; the page's PNG holds the workflow, which opens when it is dropped on the canvas."""
+        """The advice as ``FILES``; the page's PNG holds the workflow, which opens when it is dropped on the
+        canvas.
+        """
         text, figures, canvas = self.text(), self.figures(), self.canvas()
         embedded = {"workflow": json.dumps(canvas), "prompt": json.dumps(self.graph)}
         texts = text, _pretty(figures), _pretty(canvas), _pretty(self.graph)
@@ -85,12 +89,12 @@ class Advice:
 
 
 def advise(clip: Clip, settings: AdvisorOptions, host: Host, name: str, video: str = UNNAMED) -> Advice:
-    """Look at a clip and say what to do with it; ``settings`` are ``OPTIONS``, resolved. ``video`` is what the workflow's Extract shall open.
+    """Measure a clip and recommend a workflow; ``settings`` are ``OPTIONS``, resolved.
 
-    ValueError where the clip is a pair of eyes.
+    ``video`` is what the workflow's Extract opens. Raise ValueError if the clip is a stereo pair.
     """
     if clip.info.views == 2:
-        raise ValueError("this is a pair of eyes already; connect the source, as it is before Stereo.")
+        raise ValueError("this is a stereo pair already. Connect the source, upstream of Stereo.")
     measured = measure(clip, host, settings.samples)
     found = verdict(measured.info, measured.findings, host)
     cost = predict(job(clip, found), host, settings.calibration) if settings.calibration else None
@@ -105,7 +109,8 @@ def job(clip: Clip, found: Verdict) -> Output[EncodeOptions]:
         "Extract Video",
     )
     pair = trial(found.kinds, shrunk, found.options).pair
-    return Output("Encode Video", "encode", pair, None, EncodeOptions())
+    encode = BY_ID["StereoReelEncode"]
+    return Output(encode.name, encode, pair, None, EncodeOptions())
 
 
 def file_of(clip: Clip) -> Path | None:

@@ -15,13 +15,14 @@ BENT = 1.0  # levels: where second differences are smaller, a picture is flat or
 SMALL = 0.8  # levels: an orthonormal cosine coefficient that counts as none
 CHANCE = 0.012  # difference in share of such coefficients that content makes by itself
 SURE = 0.006  # evidence of a grid at which there is as likely one as not
-LOST = 0.02  # weight of what is flat beside the grid itself: smooth pictures are flat without a coder
+LOST = 0.02  # weight of flatness relative to the grid: smooth images are flat even uncompressed
 SOFT = 0.06
 LIGHT, STRONG = 0.25, 0.5  # of the value, for the words
 
 
 class Blocks:
-    """Blocking and flatness of blocks, as no-reference quality measures combine them (Wang, Sheikh and Bovik, ICIP 2002).
+    """Blocking and flatness of blocks, as no-reference quality measures combine them (Wang, Sheikh and Bovik,
+    ICIP 2002).
 
     A coder leaves few frequencies in a block. So second differences vanish inside more often than across its
     edges: by so much less is the grid. And so more cosine coefficients vanish on the true grid than on one
@@ -53,7 +54,7 @@ class Blocks:
         if not self.more or not self.total.all():
             return {
                 "blockiness": Finding(
-                    0.0, "0..1", "The frames are too small to tell blocks in them (0).", False
+                    0.0, "0..1", "The frames are too small to find blocks in them (0).", False
                 )
             }
         shares = (self.flat / self.total).mean(0)
@@ -65,7 +66,8 @@ class Blocks:
         value = 1 - math.exp(-(grid + LOST * flat) / SOFT)
         meaning = (
             "no block compression shows" if value < 0.05 else "compression is light" if value < LIGHT
-            else "compression took detail and left some blocks" if value < STRONG else "strong block compression, which an upscaler enlarges"
+            else "compression took detail and left some "
+                 "blocks" if value < STRONG else "strong block compression, which an upscaler enlarges"
         )  # fmt: skip
         return {
             "blockiness": Finding(
@@ -75,7 +77,9 @@ class Blocks:
 
 
 def _vanished(image: np.ndarray) -> float:
-    """The share of cosine coefficients of 8x8 blocks, those of the first row and column excepted, that are nearly 0."""
+    """The share of cosine coefficients of 8x8 blocks, those of the first row and column excepted, that are
+    nearly 0.
+    """
     height, width = (edge // BLOCK * BLOCK for edge in image.shape)
     blocks = image[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
     cosines = _cosines()

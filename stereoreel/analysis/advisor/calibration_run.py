@@ -44,14 +44,15 @@ class File:
         return len(self.keys) + len(self.others)
 
     @property
-    def beside(self) -> int:
-        """Bytes of all else: sound, and the container's own."""
+    def overhead(self) -> int:
+        """Bytes of everything else: audio and the container."""
         return self.size - sum(self.keys) - sum(self.others)
 
 
 @dataclass
 class Run:
-    """A film of excerpts: how many frames came out, and what each stage made; ``filling`` is what the encoder needed after the last one.
+    """A film of excerpts: how many frames came out, and what each stage made; ``filling`` is what the encoder
+    needed after the last one.
 
     ``paces`` are the seconds a frame of each excerpt.
     """
@@ -66,7 +67,7 @@ class Run:
     paces: list[float] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
     busy: float = 1.0  # the part of all cores that was at work while frames were computed
-    others: float = 0.0  # the part of all cores that other programs had; 0 where the system does not tell
+    others: float = 0.0  # the part of all cores that other programs used; 0 if the system does not report it
 
     @property
     def booked(self) -> float:
@@ -82,7 +83,9 @@ def run(
     stages: StageCache,
     until: float,
 ) -> Run:
-    """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the disk."""
+    """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the
+    disk.
+    """
     begun, worked, idle = time.perf_counter(), time.process_time(), _idle()
     excerpts = Excerpts(clips, wanted, stages, until)
     found, ends = Run(excerpts.info), [*excerpts.info.cuts, excerpts.info.frames]
@@ -114,7 +117,9 @@ def run(
 
 
 class _Clock(Observer):
-    """When frames were computed (``times``, by their number), and the seconds of all cores until the last one."""
+    """When frames were computed (``times``, by their number), and the seconds of all cores until the last
+    one.
+    """
 
     def __init__(self, begun: float, worked: float):
         self.times, self.cores, self.frames = {0: begun}, worked, 0
@@ -125,7 +130,7 @@ class _Clock(Observer):
 
 
 def _idle() -> float | None:
-    """Seconds for which cores have had nothing to do since the system began, all together; None where it does not tell."""
+    """Return the idle seconds of all cores since boot; None if the system does not report them."""
     if not _STAT.exists():
         return None
     idle, waiting = _STAT.read_text().split(maxsplit=6)[4:6]
@@ -134,10 +139,10 @@ def _idle() -> float | None:
 
 def _others(before: float | None, run: Run) -> float:
     """The part of all cores that was neither idle nor this process's."""
-    cores = (os.cpu_count() or 1) * run.seconds
-    if before is None or not cores:
+    cores, now = (os.cpu_count() or 1) * run.seconds, _idle()
+    if before is None or now is None or not cores:
         return 0.0
-    return min(1.0, max(0.0, 1 - (_idle() - before + run.work) / cores))
+    return min(1.0, max(0.0, 1 - (now - before + run.work) / cores))
 
 
 def _sound(clip: Clip, start: int, frames: int):

@@ -1,4 +1,6 @@
-"""What a workflow will take on this machine: a few excerpts of the film are really made and encoded, and the whole is extrapolated from them."""
+"""Estimate the cost of a workflow on this machine: excerpts are rendered and encoded, the rest is
+extrapolated.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from ...core import excerpt as peek
-from ...core.clip import Clip, ClipInfo, apply
+from ...core.clip import Clip, ClipInfo, Stage, apply
 from ...core.host import Host
 from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
@@ -20,7 +22,7 @@ from .excerpts import least, spans
 from .extrapolate import ENCODE, again_of, doubt_of, predicted, rates_of, size_of
 from .footprint import Footprint, growth, unfilled
 
-TOLD = 0.1  # of all cores
+REPORTED = 0.1  # of all cores
 # memory of a long film over a short one's: what lies between a heap's blocks grows for some hundred frames (2
 # to 20 % were seen)
 HEAP = 1.08
@@ -29,8 +31,8 @@ FIRST = 4  # frames of the first run, in which everything is loaded and called f
 
 @dataclass(frozen=True)
 class Cost:
-    """Of making and writing a film: ``seconds`` and the interval they are expected in, bytes of ``memory`` beyond what the process holds,
-    ``gpu`` bytes of a GPU's memory, and ``disk`` bytes of the finished files.
+    """Of making and writing a film: ``seconds`` and the interval they are expected in, bytes of ``memory``
+    beyond what the process holds, ``gpu`` bytes of a GPU's memory, and ``disk`` bytes of the finished files.
 
     ``stages`` are milliseconds for each frame of the finished film; ``fixed`` are the seconds before the
     first one; ``work`` are the seconds of all cores together. ``measured`` frames were made to find out,
@@ -54,7 +56,8 @@ class Cost:
         """For people: how long, how much memory, how large, and which stage takes longest."""
         rate = self.frames / self.seconds if self.seconds else math.inf
         parts = [
-            f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to {_span(self.seconds_high)}) "
+            f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to "
+            f"{_span(self.seconds_high)}) "
             f"for {self.frames} frames, {_number(rate)} a second."
         ]
         needs = [f"{_bytes(self.memory)} of memory"] * (self.memory > 0) + [
@@ -62,12 +65,13 @@ class Cost:
         ] * (self.gpu > 0)
         parts.append(f"It needs {' and '.join([*needs, f'{_bytes(self.disk)} on disk'])}.")
         if self.stages:
-            slowest = max(self.stages, key=self.stages.get)
+            slowest = max(self.stages, key=self.stages.__getitem__)
             share = self.stages[slowest] / max(sum(self.stages.values()), 1e-9)
             parts.append(f"{slowest} takes {100 * share:.0f} % of the time.")
-        if self.others > TOLD:
+        if self.others > REPORTED:
             parts.append(
-                f"Other programs had {100 * self.others:.0f} % of this machine's cores meanwhile; without them it is faster."
+                f"Other programs used {100 * self.others:.0f} % of this machine's cores meanwhile; "
+                "without them it is faster."
             )
         return " ".join(parts)
 
@@ -80,11 +84,12 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
     """The cost of a job: its ``clip``, its ``depth`` or None, and its ``settings``, those of Encode.
 
     Makes excerpts for about ``seconds``: at least two, unless the film is shorter than that and made whole.
-    The host's tick is told how the time passes, and may raise to cancel. Temporary files are gone afterwards.
+    The host's tick receives the time spent and may raise to cancel. Temporary files are deleted afterwards.
     """
     clips = _written([job.clip] if job.depth is None else [job.clip, job.depth], job.settings)
-    footprint, begun, stages = Footprint(host.device), time.monotonic(), StageCache()
-    watched = _Telling(host, begun, seconds, footprint)
+    footprint, begun = Footprint(host.device), time.monotonic()
+    stages: StageCache[Stage] = StageCache()
+    watched = _TimedHost(host, begun, seconds, footprint)
     whole = clips[0].info.frames
     runs = [run(clips, job.settings, _first(clips[0].info), watched, stages, math.inf)]
     while runs[-1].frames < whole:
@@ -95,9 +100,9 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
         runs.append(run(clips, job.settings, wanted, watched, stages, begun + 1.5 * seconds))
     memory, gpu = footprint.peak, footprint.gpu
     if whole > runs[-1].frames:
-        sources, stages = unfilled(clips, runs[-1].meter)
-        memory += sources + (0 if gpu else stages)
-        gpu += stages if gpu else 0
+        of_sources, of_stages = unfilled(clips, runs[-1].meter)
+        memory += of_sources + (0 if gpu else of_stages)
+        gpu += of_stages if gpu else 0
         memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)
         memory = round(HEAP * memory)
     return _extrapolated(clips, job.settings, runs, memory, gpu)
@@ -129,8 +134,8 @@ def _written(clips: Sequence[Clip], settings: EncodeOptions) -> list[Clip]:
     )
 
 
-class _Telling:
-    """The host, told of the time instead of frames."""
+class _TimedHost:
+    """A host whose progress counts time instead of frames."""
 
     def __init__(self, host: Host, begun: float, seconds: float, footprint: Footprint):
         self._host, self._begun, self._seconds, self._footprint = host, begun, seconds, footprint
@@ -165,11 +170,22 @@ def _extrapolated(
     doubt = doubt_of(main, whole)
     rates[ENCODE] = rates.get(ENCODE, 0.0) + share * waits
     return Cost(
-        frames=whole, seconds=likely, seconds_low=low * (1 - doubt) * (1 - main.others), seconds_high=high * (1 + doubt), memory=memory,
-        disk=sum(size_of(clips[0].info, settings, main, file, first, small) for file, small in zip(main.files, first.files)),
-        stages={label: 1000 * again * seconds for label, seconds in rates.items()}, fixed=once, gpu=gpu,
-        work=likely * main.work / max(main.seconds, 1e-6), measured=sum(run.frames for run in runs), others=main.others,
-    )  # fmt: skip
+        frames=whole,
+        seconds=likely,
+        seconds_low=low * (1 - doubt) * (1 - main.others),
+        seconds_high=high * (1 + doubt),
+        memory=memory,
+        disk=sum(
+            size_of(clips[0].info, settings, main, file, first, small)
+            for file, small in zip(main.files, first.files)
+        ),
+        stages={label: 1000 * again * seconds for label, seconds in rates.items()},
+        fixed=once,
+        gpu=gpu,
+        work=likely * main.work / max(main.seconds, 1e-6),
+        measured=sum(run.frames for run in runs),
+        others=main.others,
+    )
 
 
 def _span(seconds: float) -> str:

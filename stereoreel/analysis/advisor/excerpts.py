@@ -1,10 +1,10 @@
-"""A film made of a few excerpts of another, through the same graph: what is measured to tell what the whole will take."""
+"""A film of a few excerpts of another, through the same graph, to extrapolate the full cost from."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -25,13 +25,14 @@ MOST = 8  # excerpts
 
 
 def least(clips: Sequence[Clip], device: torch.device) -> int:
-    """How many frames an excerpt should have, so that it fills two chunks: then it takes as much memory as a film does."""
+    """Return the frames of an excerpt that fills two chunks, and so needs as much memory as a film."""
     largest = max(info.frame_bytes for maker in peek.makers_of(clips) for info in peek.infos_of(maker))
     return max(LEAST, min(ENOUGH, 2 * chunk_bytes(device) // largest))
 
 
 def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:
-    """About ``frames`` frames of a clip in excerpts of at least ``each``, spread over it, each within a shot; all of it where that is not much more.
+    """About ``frames`` frames of a clip in excerpts of at least ``each``, spread over it, each within a shot;
+    all of it where that is not much more.
 
     There are at least two, shorter ones if need be.
     """
@@ -79,7 +80,10 @@ class Excerpts:
 
 
 def _needed(step: Step, wanted: peek.Spans) -> peek.Spans:
-    """The frames that a stage wants for some of its output. Depth is not shown more: a frame costs it the same, and a dozen each time is much."""
+    """Return the frames that a stage needs for some of its output.
+
+    Depth gets no context, because each extra frame costs it as much as a wanted one, a dozen each time.
+    """
     if isinstance(step.recipe, Plan) and step.recipe.kind == "depth":
         return wanted
     return peek.frames_needed(step, wanted)
@@ -110,7 +114,7 @@ class _Joined(views.Weightless):
 
 
 class _Waited:
-    """A source whose parts tell how much longer they were waited for at their beginning than further on."""
+    """A source that measures how much longer the start of each part takes than the rest."""
 
     def __init__(self, source: Source, excerpts: Excerpts):
         self._source, self._excerpts, self.label, self.info = source, excerpts, source.label, source.info
@@ -121,8 +125,9 @@ class _Waited:
         part.__dict__.update(self.__dict__, _part=self._source.part(start, stop))
         return part
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
-        chunks, waits, begun = self._part.chunks(host, frames), [], time.perf_counter()
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
+        waits: list[float] = []
+        chunks, begun = self._part.chunks(host, frames), time.perf_counter()
         for chunk in chunks:
             waits.append((time.perf_counter() - begun) / chunk.shape[TIME])
             frames = min(frames, chunk.shape[TIME])

@@ -1,4 +1,6 @@
-"""From excerpts to the whole film: what stages take a frame, how often a frame is made, and how large the file becomes."""
+"""From excerpts to the whole film: what stages take a frame, how often a frame is made, and how large the
+file becomes.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from ...media.write.options import EncodeOptions, preset
 from .calibration_run import File, Run
 
 ENCODE = "Encode"
-KEY_EVERY = 250  # frames after which most encoders begin anew within a shot
+KEY_EVERY = 250  # frames after which most encoders insert a key frame within a shot
 DOUBT = 0.15  # of the time: what a machine itself differs by from one minute to the next
 
 
@@ -26,7 +28,9 @@ def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
 
 
 def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
-    """Seconds of each stage for a frame of the finished film; a stage makes some frames more for excerpts, and those are left out."""
+    """Seconds of each stage for a frame of the finished film; a stage makes some frames more for excerpts,
+    and those are left out.
+    """
     whole, sources = (
         frames_by_stage(clips),
         {maker.label for maker in peek.makers_of(clips) if not isinstance(maker, Step)},
@@ -61,7 +65,9 @@ def again_of(clips: Sequence[Clip]) -> float:
 
 
 def doubt_of(run: Run, whole: int) -> float:
-    """By which part of itself the time may differ: as the excerpts differ from each other, and as machines do anyway."""
+    """By which part of itself the time may differ: as the excerpts differ from each other, and as machines do
+    anyway.
+    """
     if run.frames == whole:
         return DOUBT
     if len(run.paces) < 2:
@@ -71,7 +77,9 @@ def doubt_of(run: Run, whole: int) -> float:
 
 
 def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first: Run, small: File) -> int:
-    """Bytes of a finished file by those of two runs: each shot begins with a key frame, and the excerpts are shots of their own."""
+    """Bytes of a finished file by those of two runs: each shot begins with a key frame, and the excerpts are
+    shots of their own.
+    """
     if settings.size_mb:
         return round(settings.size_mb * 1e6)
     if not file.keys:
@@ -80,10 +88,14 @@ def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first
     keys = min(coded, len(file.keys) / _keys(run.info, every) * _keys(info, every) if file.others else coded)
     # sound grows with the film, and the container's index with it; its head does not
     apart = run.frames >= 2 * first.frames
-    more = (file.beside - small.beside) / (run.frames - first.frames) if apart else file.beside / run.frames
+    more = (
+        (file.overhead - small.overhead) / (run.frames - first.frames)
+        if apart
+        else file.overhead / run.frames
+    )
     others = (coded - keys) * (statistics.mean(file.others) if file.others else 0)
     return round(
-        keys * statistics.mean(file.keys) + others + file.beside + max(0, more) * (info.frames - run.frames)
+        keys * statistics.mean(file.keys) + others + file.overhead + max(0, more) * (info.frames - run.frames)
     )
 
 

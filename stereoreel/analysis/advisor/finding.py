@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """``value`` in ``unit`` (empty for a plain number), and what it means in one sentence that a person understands.
+    """``value`` in ``unit`` (empty for a plain number), and what it means in one sentence that a person
+    understands.
 
-    ``sure`` is false where the frames that were looked at do not tell; the sentence says so too.
+    ``sure`` is false if the sampled frames are inconclusive; the sentence says so too.
     """
 
     value: float

@@ -15,7 +15,8 @@ VISIBLE = 1.0  # levels
 
 
 class Flicker:
-    """The residual of motion compensation (warping error, Lai et al., ECCV 2018), smoothed against noise, in two parts.
+    """The residual of motion compensation (warping error, Lai et al., ECCV 2018), smoothed against noise, in
+    two parts.
 
     ``global``: its median over the frame, less its usual drift in the window (a fade is no flicker).
     ``texture``: the median over blocks of its root mean square, which occlusions and wrong motion at few
@@ -34,7 +35,7 @@ class Flicker:
         for index, (flow, back) in enumerate(zip(window.motion, window.back)):
             if cuts[index] or repeats[index]:
                 continue
-            left, seen = _residual(*window.small[index : index + 2], flow, back)
+            left, seen = _residual(window.small[index], window.small[index + 1], flow, back)
             if seen.mean() < 0.2:
                 continue
             shifts.append(float(np.median(left[seen])))
@@ -53,7 +54,10 @@ class Flicker:
         texture = max(0.0, float(np.mean(np.square(self.texture))) - left)
         pumping = float(np.mean(self.pumping)) if self.pumping else 0.0
         value = (texture + pumping) ** 0.5
-        parts = f"{value:.1f} levels of 255 change from frame to frame without motion (brightness {pumping**0.5:.1f}, texture {texture**0.5:.1f})"
+        parts = (
+            f"{value:.1f} levels of 255 change from frame to frame without motion (brightness "
+            f"{pumping**0.5:.1f}, texture {texture**0.5:.1f})"
+        )
         meaning = (
             "the picture is steady"
             if value < VISIBLE
@@ -65,7 +69,9 @@ class Flicker:
 def _residual(
     first: np.ndarray, second: np.ndarray, flow: np.ndarray, back: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Smoothed difference of the second frame, moved back, from the first; and where both show the same thing."""
+    """Smoothed difference of the second frame, moved back, from the first; and where both show the same
+    thing.
+    """
     import cv2
 
     left = cv2.GaussianBlur(warp(second, flow) - first, (0, 0), SMOOTH)

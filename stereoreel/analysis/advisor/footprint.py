@@ -1,4 +1,6 @@
-"""How much memory a run takes at its highest, and how much more it would take if it were long enough to fill chunks and the encoder."""
+"""How much memory a run takes at its highest, and how much more it would take if it were long enough to fill
+chunks and the encoder.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ SETTLED = 24  # frames after the first that an encoder gives
 
 
 class Footprint:
-    """Peak memory beyond what there is now: of the process, and of the GPU; 0 where the system does not tell."""
+    """Peak memory above the current use, of the process and of the GPU; 0 if the system does not report
+    it.
+    """
 
     def __init__(self, device: torch.device):
         self._device = device
@@ -54,7 +58,8 @@ class Footprint:
 
 
 def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
-    """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full: of sources, and of stages.
+    """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full: of
+    sources, and of stages.
 
     Twice what one chunk lacks, as the one before is still read while the next is made. Stages that give less
     at once than they are given choose that themselves.
@@ -77,7 +82,8 @@ def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
 
 
 def growth(clips: Sequence[Clip], settings: EncodeOptions, frames: int, host: Host, until: float) -> int:
-    """Bytes that the encoders take beyond what they took for ``frames`` frames, once the film goes on: they look that far ahead.
+    """Bytes that the encoders take beyond what they took for ``frames`` frames, once the film goes on: they
+    look that far ahead.
 
     Grey frames are written until the first ones come out, or until ``until`` of ``time.monotonic``.
     """

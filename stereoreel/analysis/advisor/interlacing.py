@@ -1,4 +1,4 @@
-"""Whether frames are woven from two fields of different times, which field is first, and whether that is 3:2 pulldown."""
+"""Detect interlaced frames, their field order, and 3:2 pulldown."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WOVEN = 1.3
 # the same by how neighbouring lines differ, compared with lines of one field: 0.5 in a smooth picture
 APART = 0.6
 COMBED = 1.2  # of a single frame: by how much neighbouring lines differ more than lines of one field
-FAINT = 0.5  # levels: what changes less does not tell
+FAINT = 0.5  # levels: smaller changes are not evidence
 
 
 class Interlacing:
@@ -36,23 +36,23 @@ class Interlacing:
         frames = window.luma
         if frames.shape[1] < 8:
             return
-        told = []
+        verdicts = []
         for index in range(1, len(frames) - 1):
             if not (cuts[index - 1] or cuts[index]):
-                told.append(_verdict(*frames[index - 1 : index + 2]))
-                self.verdicts[told[-1]] += 1
+                verdicts.append(_verdict(*frames[index - 1 : index + 2]))
+                self.verdicts[verdicts[-1]] += 1
         if len(frames) < 3:
             self.single += [_comb(frame, _sharpest(frame)) for frame in frames[window.own :]]
-        if len(told) >= 5:
-            woven = [verdict in ("top", "bottom") for verdict in told]
+        if len(verdicts) >= 5:
+            woven = [verdict in ("top", "bottom") for verdict in verdicts]
             self.pulldown[
-                all(sum(woven[at : at + 5]) == 2 for at in range(len(woven) - 4)) and "" not in told
+                all(sum(woven[at : at + 5]) == 2 for at in range(len(woven) - 4)) and "" not in verdicts
             ] += 1
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         woven, plain = self.verdicts["top"] + self.verdicts["bottom"], self.verdicts["progressive"]
         if woven + plain:
-            return {"interlaced": self._told(woven, plain)}
+            return {"interlaced": self._describe(woven, plain)}
         if self.single:
             share = float(np.mean(np.array(self.single) > COMBED))
             text = f"{100 * share:.0f} % of the frames look combed; too few follow each other to be sure."
@@ -61,13 +61,13 @@ class Interlacing:
             "interlaced": Finding(
                 0.0,
                 "share of frames",
-                "Nothing moves in the frames that were looked at (0 % combed), so fields "
-                "could not be told apart; it is taken as progressive.",
+                "Nothing moves in the sampled frames (0 % combed), so fields could not be "
+                "distinguished; it is taken as progressive.",
                 False,
             )
         }
 
-    def _told(self, woven: int, plain: int) -> Finding:
+    def _describe(self, woven: int, plain: int) -> Finding:
         share = woven / (woven + plain)
         first = "top" if self.verdicts["top"] >= self.verdicts["bottom"] else "bottom"
         if not woven:
@@ -75,7 +75,10 @@ class Interlacing:
                 0.0, "share of frames", "0 % of the frames are combed: the material is progressive."
             )
         if 0.3 <= share <= 0.5 and self.pulldown[True] > self.pulldown[False]:
-            text = f"{100 * share:.0f} % of the frames are combed, two of every five: film at 4/5 of this rate by 3:2 pulldown, {first} field first."
+            text = (
+                f"{100 * share:.0f} % of the frames are combed, two of every five: film at 4/5 of this "
+                f"rate by 3:2 pulldown, {first} field first."
+            )
         elif share < 0.1:
             text = (
                 f"{100 * share:.0f} % of the frames look combed: mostly progressive, with a few that are not."
@@ -86,7 +89,9 @@ class Interlacing:
 
 
 def _verdict(before: np.ndarray, frame: np.ndarray, after: np.ndarray) -> str:
-    """ "top" or "bottom" (the field shown first), "progressive", or "" where the three frames do not tell."""
+    """ "top" or "bottom" (the field shown first), "progressive", or "" if the three frames are
+    inconclusive.
+    """
     middle, inside = frame[1:-1], frame[:-2] + frame[2:]
     moves = np.abs(before - after)[1:-1] + np.abs(before[1:-1] - middle) + np.abs(after[1:-1] - middle)
     mask = moves > max(4 * FAINT, 0.25 * float(np.percentile(moves, 99)))
@@ -109,7 +114,9 @@ def _mean(values: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _comb(frame: np.ndarray, mask: np.ndarray) -> float:
-    """How much neighbouring lines differ, compared with lines of one field, where ``mask`` ``[H - 2, W]`` is true."""
+    """How much neighbouring lines differ, compared with lines of one field, where ``mask`` ``[H - 2, W]`` is
+    true.
+    """
     steps = np.abs(np.diff(frame, axis=0))
     far = float(np.abs(frame[2:] - frame[:-2])[mask].sum())
     return float((steps[:-1] + steps[1:])[mask].sum()) / max(1.0, 2 * far)

@@ -35,8 +35,9 @@ def _response(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.lru_cache(maxsize=512)
 def passed(name: str, ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For ``count`` frequencies from 0 to 1/2 of a picture enlarged by ``1 / ratio``: the source's frequency, 0..1/2, that shows there,
-    and the logarithm of the power that passes, images and all. ``name`` "" is no kernel.
+    """For ``count`` frequencies from 0 to 1/2 of a picture enlarged by ``1 / ratio``: the source's frequency,
+    0..1/2, that shows there, and the logarithm of the power that passes, images and all. ``name`` "" is no
+    kernel.
 
     The images of a whole enlargement fall on one another with their phases (pixel centres are aligned); of
     others their powers add.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from typing import NamedTuple
 
@@ -17,15 +17,15 @@ from ...media import colour
 from ...media.read.decode import FileSource
 from ...media.read.frames import Damage, read_frames
 
-# pixel formats whose first plane is luma
+# pixel formats with luma in the first plane
 PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")
 
 
 class Planes(NamedTuple):
     """One frame ``[H, W]`` in whatever codes it has; levels of 255 are ``(code - black) * gain``.
 
-    ``noise`` is the plane whose noise counts: luma of a file, green of RGB (of independent noise in R, G and
-    B, luma keeps 3/4). ``held``: the frame could not be decoded, and this is another one again.
+    ``noise`` is the plane in which noise is measured: luma of a file, green of RGB (of independent noise in
+    R, G and B, luma keeps 3/4). ``held``: the frame could not be decoded, and this is another one again.
     """
 
     luma: np.ndarray
@@ -51,8 +51,10 @@ class LumaSource:
         whole = source.part(-source.first, source.facts.frames - source.first)
         return cls(source) if whole.whole else None
 
-    def planes(self, spans: Spans) -> Iterator[Planes]:
-        """The frames in the spans, in order. Spans with no place between them to start decoding at are read in one go."""
+    def planes(self, spans: Spans) -> Generator[Planes, None, None]:
+        """Yield the frames in the spans, in order; spans without a key frame between them are read
+        together.
+        """
         for run in self._runs(spans):
             first, stop = run[0][0], run[-1][1]
             frames = read_frames(
@@ -102,7 +104,7 @@ class LumaSource:
 
 
 def quiet(source: FileSource) -> tuple[ClipInfo, bool]:
-    """The facts of a file's clip without looking through it for cuts, and whether its cuts are known, from an earlier look."""
+    """Return a file clip's facts without searching for cuts, and whether its cuts are known already."""
     if source.sensitivity is None:
         return source.info, False
     if source.searched:

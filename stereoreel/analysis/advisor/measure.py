@@ -25,7 +25,9 @@ from .windows import Window, places, windows
 
 @dataclass(frozen=True)
 class Measured:
-    """The clip's facts, what was found by name, how many frames were looked at, and how many of those could not be decoded."""
+    """The clip's facts, what was found by name, how many frames were looked at, and how many of those could
+    not be decoded.
+    """
 
     info: ClipInfo
     findings: dict[str, Finding]
@@ -36,7 +38,10 @@ class Measured:
         """The clip's facts in a line."""
         info = self.info
         damaged = f", {self.damaged} of them damaged (they show the one before)" if self.damaged else ""
-        return f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.seen} looked at{damaged}"
+        return (
+            f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.seen} "
+            f"looked at{damaged}"
+        )
 
     def figures(self) -> dict:
         """Everything as plain numbers and texts, ready for JSON."""
@@ -53,7 +58,8 @@ class Measured:
 
 
 def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measured:
-    """What a clip is like, from ``samples`` runs of ``window`` frames (all of a clip that is no longer than they are).
+    """What a clip is like, from ``samples`` runs of ``window`` frames (all of a clip that is no longer than
+    they are).
 
     A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a
     pair's left eye counts.
@@ -94,6 +100,12 @@ class _Families:
     def findings(self, info: ClipInfo, known: bool) -> dict[str, Finding]:
         sigma = self.noise.sigma
         return {
-            **self.noise.findings(info), **self.blocks.findings(info), **self.spectrum.findings(info, sigma), **self.interlacing.findings(info),
-            **self.repeats.findings(info), **self.motion.findings(info), **self.flicker.findings(info, sigma), **self.cuts.findings(info, known),
-        }  # fmt: skip
+            **self.noise.findings(info),
+            **self.blocks.findings(info),
+            **self.spectrum.findings(info, sigma),
+            **self.interlacing.findings(info),
+            **self.repeats.findings(info),
+            **self.motion.findings(info),
+            **self.flicker.findings(info, sigma),
+            **self.cuts.findings(info, known),
+        }

@@ -18,7 +18,8 @@ ENOUGH = 30.0  # seconds of film after which a number of cuts says something
 
 
 class Motion:
-    """Length of optical flow (dense inverse search, Kroeger et al., ECCV 2016) between frames of one shot that are no repeats.
+    """Length of optical flow (dense inverse search, Kroeger et al., ECCV 2016) between frames of one shot
+    that are no repeats.
 
     Measured on frames of at most 480 pixels and given in the clip's own pixels.
     """
@@ -65,7 +66,9 @@ class Motion:
 
 
 class Cuts:
-    """How many shots begin, by the pack's own cut detector on pairs of sampled frames, or as the clip knows."""
+    """How many shots begin, by the pack's own cut detector on pairs of sampled frames, or as the clip
+    knows.
+    """
 
     def __init__(self) -> None:
         self.pairs = self.found = 0
@@ -91,9 +94,12 @@ class Cuts:
             }
         seconds = self.pairs / float(info.fps)
         if not self.pairs:
-            return {"cuts": Finding(0.0, "a minute", "One frame tells nothing of cuts.", False)}
+            return {"cuts": Finding(0.0, "a minute", "One frame is too few to find cuts.", False)}
         rate, sure = 60 * self.found / seconds, seconds >= ENOUGH or self.pairs >= info.frames - 1
-        text = f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds that were looked at, which makes about {rate:.1f} a minute"
+        text = (
+            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds that were looked at, which "
+            f"makes about {rate:.1f} a minute"
+        )
         return {
             "cuts": Finding(
                 rate, "a minute", text + ("." if sure else "; cuts in between are not seen."), sure

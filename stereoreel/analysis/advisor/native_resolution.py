@@ -1,4 +1,6 @@
-"""Whether a picture was enlarged, and from what size: what an interpolation kernel made, it can make again."""
+"""Whether a picture was enlarged, and from what size: what an interpolation kernel made, it can make
+again.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ from .kernels import KERNELS, kernel
 
 LENGTH = 96  # pixels of a piece of a line
 LINES = 240  # of a frame
-BESIDE = 0.02  # how far beside a ratio another one is that fits as badly as any
+NEIGHBOUR = 0.02  # relative distance from a ratio at which another fits as badly as any
 HIGHEST = 0.84  # ratio: above it, too few pixels of a piece depend on each other
 KNOWN_HEIGHTS = (
     144,
@@ -46,11 +48,12 @@ KNOWN_HEIGHTS = (
 PARTS = sorted(
     {part / whole for whole in range(2, 11) for part in range(1, whole) if 0.2 <= part / whole <= HIGHEST}
 )
-DIP = 0.4  # how much less than beside it must be left at a ratio for it to be the true one for certain
+DIP = 0.4  # residual at a ratio, relative to its neighbours, below which it is certainly the true one
 
 
 class NativeResolution:
-    """Residual of projecting lines onto what each kernel can interpolate from fewer pixels, for likely ratios and ones beside them.
+    """Residual of projecting lines onto what each kernel can interpolate from fewer pixels, for likely ratios
+    and their neighbours.
 
     The residual falls smoothly as the ratio rises, but for a dip at the true one: resampling leaves linear
     dependences between neighbouring pixels (Popescu and Farid, IEEE TSP 2005), which here are those of a
@@ -70,7 +73,8 @@ class NativeResolution:
             )
 
     def dips(self) -> list[tuple[float, float, float, float]]:
-        """For every ratio how deep its dip is in both axes together (geometric mean), the ratio, and how deep down and across.
+        """For every ratio how deep its dip is in both axes together (geometric mean), the ratio, and how deep
+        down and across.
 
         Each of the frame that shows it best: a coder leaves traces in some frames and wipes them out in
         others.
@@ -80,7 +84,7 @@ class NativeResolution:
 
 def _depth(name: str, ratio: float, piece: tuple[int, np.ndarray]) -> float:
     """How much less is left at a ratio than on both sides of it."""
-    below, here, above = (_residual(name, ratio * (1 + step), *piece) for step in (-BESIDE, 0, BESIDE))
+    below, here, above = (_residual(name, ratio * (1 + step), *piece) for step in (-NEIGHBOUR, 0, NEIGHBOUR))
     return max(0.0, here) / math.sqrt(below * above) if below > 0 and above > 0 else 1.0
 
 
@@ -93,7 +97,9 @@ def likely(height: int) -> tuple[float, ...]:
 
 
 def _piece(lines: np.ndarray, origin: int) -> tuple[int, np.ndarray]:
-    """The middles ``[n, LENGTH]`` of those lines ``[N, W]`` that hold most detail there, and where in the frame they begin."""
+    """The middles ``[n, LENGTH]`` of those lines ``[N, W]`` that hold most detail there, and where in the
+    frame they begin.
+    """
     length = min(LENGTH, lines.shape[1])
     at = (lines.shape[1] - length) // 2
     piece = lines[:, at : at + length]
@@ -112,7 +118,9 @@ def _residual(name: str, ratio: float, start: int, piece: np.ndarray) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def _basis(name: str, ratio: float, start: int, length: int) -> torch.Tensor:
-    """An orthonormal basis ``[length, n]`` of the lines that a kernel makes from pixels ``1 / ratio`` as large."""
+    """An orthonormal basis ``[length, n]`` of the lines that a kernel makes from pixels ``1 / ratio`` as
+    large.
+    """
     at = (np.arange(start, start + length) + 0.5) * ratio - 0.5
     source = np.arange(int(np.floor(at[0])) - 3, int(np.ceil(at[-1])) + 4)
     weights = kernel(name, at[:, None] - source)

@@ -14,7 +14,7 @@ from .windows import Window
 PATCH = 7  # pixels
 MOST = 30000  # patches of one frame
 LOW, HIGH = 2.0, 253.0  # levels: a patch that touches them may be clipped
-FEWEST = 3000  # patches, or a tenth of all: from fewer the components cannot be told
+FEWEST = 3000  # patches, or a tenth of all: fewer do not determine the components
 # the quantile of a normal distribution of the 0.999 of weak-textured patches that the threshold keeps
 NORMAL = 3.0902
 ROUNDS = 5
@@ -22,7 +22,8 @@ VISIBLE, STRONG = 1.5, 6.0  # levels
 
 
 class Noise:
-    """Principal components of weak-textured patches (Liu, Tanaka and Okutomi, IEEE TIP 2013), a frame of every window.
+    """Principal components of weak-textured patches (Liu, Tanaka and Okutomi, IEEE TIP 2013), a frame of
+    every window.
 
     Weak-textured are those whose gradients noise alone could have made. Of their covariance the components
     that hold no texture are taken by the rule of Chen, Zhu and Heng (ICCV 2015): the largest are dropped
@@ -69,7 +70,9 @@ class Noise:
 
 
 def noise_level(frames: np.ndarray) -> float:
-    """Standard deviation of white noise in ``[T, H, W]``, in the frames' levels; NaN where no patch is free of clipping."""
+    """Standard deviation of white noise in ``[T, H, W]``, in the frames' levels; NaN where no patch is free
+    of clipping.
+    """
     patches, energy = _patches(frames)
     if len(patches) < 2 * PATCH * PATCH:
         return math.nan
@@ -99,7 +102,9 @@ def _patches(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _least(patches: np.ndarray) -> float:
-    """Square root of the mean eigenvalue of what is left when the largest are dropped until mean and median agree."""
+    """Square root of the mean eigenvalue of what is left when the largest are dropped until mean and median
+    agree.
+    """
     centred = torch.from_numpy(patches - patches.mean(0))
     values = torch.linalg.eigvalsh((centred.T @ centred).double() / (len(patches) - 1)).numpy()[::-1]
     for dropped in range(len(values) - 1):
@@ -110,7 +115,8 @@ def _least(patches: np.ndarray) -> float:
 
 
 def _threshold(sigma: float) -> float:
-    """The gradient energy that noise of ``sigma`` exceeds in one of a thousand flat patches: a gamma distribution's quantile.
+    """The gradient energy that noise of ``sigma`` exceeds in one of a thousand flat patches: a gamma
+    distribution's quantile.
 
     Its trace and that of its square come from the operator, as in Liu et al.; the quantile by Wilson and
     Hilferty.

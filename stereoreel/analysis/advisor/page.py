@@ -65,7 +65,7 @@ class _Paper:
         self._lines(sentence, TEXT, color, MARGIN + LABEL)
 
     def row(self, pictures: list[Image.Image]) -> None:
-        """Pictures beside each other, all of one height."""
+        """Draw images side by side, all of one height."""
         room = WIDTH - 2 * MARGIN - (FRAMES - 1) * GUTTER
         left, cell = MARGIN, room // FRAMES
         height = min(round(cell * pictures[0].height / pictures[0].width), cell)

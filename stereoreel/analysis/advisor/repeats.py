@@ -23,7 +23,8 @@ STRAY = 0.05  # of the pairs may stand outside of it
 
 
 class Repeats:
-    """Counts pairs of frames whose most changed blocks change far less than usual in their window, as ``mpdecimate`` does.
+    """Count pairs of frames that change far less than usual in their window, by their most changed blocks,
+    like ``mpdecimate``.
 
     Usual is the median of the pairs in which something happens; a window in which nothing does is a still
     picture and does not count.
@@ -34,7 +35,10 @@ class Repeats:
         self.still = self.exact = 0
 
     def add(self, window: Window) -> list[bool]:
-        """Of every frame but the first whether it repeats the one before. One that could not be decoded does, but tells nothing of the film."""
+        """Return for every frame but the first whether it repeats the previous one.
+
+        A frame that could not be decoded does, but is not evidence about the film.
+        """
         changes = [_change(a, b) for a, b in zip(window.small, window.small[1:])]
         pairs = zip(changes, window.small, window.small[1:], window.motion)
         moving = [change for change, *pair in pairs if change > EXACT and _happens(change, *pair)]
@@ -59,11 +63,14 @@ class Repeats:
             if not self.still:
                 return {
                     "duplicates": Finding(
-                        0.0, "share of frames", "One frame tells nothing of repeated frames.", False
+                        0.0, "share of frames", "One frame is too few to find repeated frames.", False
                     )
                 }
             equal = "exactly equal" if self.exact == self.still else "alike but for noise"
-            text = f"Nothing moves in the {self.still} pairs of frames that were looked at ({equal}): a still picture, not counted as repeats."
+            text = (
+                f"Nothing moves in the {self.still} pairs of frames that were looked at ({equal}): a "
+                "still picture, not counted as repeats."
+            )
             return {"duplicates": Finding(0.0, "share of frames", text, False)}
         share, period = self._cadence()
         if not share:
@@ -76,7 +83,9 @@ class Repeats:
         return {"duplicates": Finding(float(share), "share of frames", text)}
 
     def _cadence(self) -> tuple[Fraction, int]:
-        """The share of repeats, and the period of their pattern (0 for none): the shortest that explains the pairs, each place seen twice."""
+        """The share of repeats, and the period of their pattern (0 for none): the shortest that explains the
+        pairs, each place seen twice.
+        """
         for period in PERIODS:
             places: dict[int, list[bool]] = {}
             for number, repeat in self.pairs.items():

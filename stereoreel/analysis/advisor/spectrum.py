@@ -16,7 +16,9 @@ SEGMENT = 256  # pixels that one spectrum is taken of
 LOWEST = 0.03  # cycles a pixel: below lies what the window smears
 RATIOS = (*np.arange(0.2, 0.96, 0.0125).round(4), 1 / 3, 2 / 3, 1.0)
 ROUNDING = 0.1  # power of rounding to whole levels
-FAINT = 0.05  # of the floor: what is left of a spectrum after subtracting it cannot be told from nothing
+FAINT = (
+    0.05  # of the floor: what is left of a spectrum after subtracting it is indistinguishable from nothing
+)
 MTF10 = 4.6  # -log of the power at which a tenth of the contrast is left, the usual limit of resolution
 DEEP, NONE = 0.2, 0.85  # dips across and down of a picture that was only widened
 HINT = 0.85  # a dip that counts where the spectrum says the same
@@ -28,7 +30,8 @@ LOOKS = 3  # windows that are searched for traces of kernels
 
 
 class Spectrum:
-    """The power spectrum along both axes (Welch), explained as pictures' power law, blur, a kernel's passband and its images, and noise.
+    """The power spectrum along both axes (Welch), explained as pictures' power law, blur, a kernel's passband
+    and its images, and noise.
 
     What is left after subtracting the noise floor is fitted for every ratio and kernel; the traces that a
     kernel leaves in the pixels (see ``NativeResolution``) decide where there are any. Of a soft picture that
@@ -50,30 +53,30 @@ class Spectrum:
 
     def findings(self, info: ClipInfo, sigma: float) -> dict[str, Finding]:
         if not all(self.power):
-            text = f"{info.height} lines, as many as the frames have: they are too small to tell more."
+            text = f"{info.height} lines, as many as the frames have: they are too small to measure."
             return {"resolution": Finding(float(info.height), "lines", text, False)}
         ratio, sure, enlarged = self._ratio(sigma, info.height)
-        return {"resolution": _told(info, ratio, sure, enlarged)}
+        return {"resolution": _describe(info, ratio, sure, enlarged)}
 
     def _ratio(self, sigma: float, height: int) -> tuple[float, bool, bool]:
         """Detail as a share of the frame's, whether that is certain, and whether the picture was enlarged."""
         fits = [_fit(np.mean(power, 0), sigma) for power in self.power]
         errors = {key: math.hypot(fits[0][key][0], fits[1][key][0]) for key in fits[0] if key in fits[1]}
         native = ("", 1.0)
-        best = min(errors, key=errors.get, default=native)
+        best = min(errors, key=errors.__getitem__, default=native)
         dips = self.traces.dips()
         if dips and dips[0][0] < DIP:
             _, ratio, down, across = dips[0]
             return (1.0 if down > NONE and across < DEEP else ratio), True, True
         for depth, ratio, _, _ in dips:
-            beside = min(
+            nearby = min(
                 (error for (_, other), error in errors.items() if abs(other / ratio - 1) < SAME),
                 default=math.inf,
             )
             if (
                 depth < HINT
-                and beside < BETTER * errors.get(native, math.inf)
-                and beside < 1.2 * errors[best]
+                and nearby < BETTER * errors.get(native, math.inf)
+                and nearby < 1.2 * errors[best]
             ):
                 return ratio, True, True
         if best != native and errors[best] < BETTER * errors.get(native, math.inf):
@@ -82,23 +85,37 @@ class Spectrum:
         return softest, softest > ENLARGED and _clear(self.power, sigma) > OPEN, False
 
 
-def _told(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Finding:
+def _describe(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Finding:
     lines = ratio * info.height
     if ratio >= ENLARGED:
         meaning = "native resolution" if sure else "but noise or blur hides the finest of it"
-        text = f"The frames hold about as much detail as their {info.height} lines can: {info.height} lines, {meaning}."
+        text = (
+            f"The frames hold about as much detail as their {info.height} lines can: {info.height} "
+            f"lines, {meaning}."
+        )
         return Finding(float(info.height), "lines", text, sure)
     if not enlarged:
-        text = f"The frames hold detail of about {lines:.0f} of their {info.height} lines: soft, but nothing shows that they were enlarged."
+        text = (
+            f"The frames hold detail of about {lines:.0f} of their {info.height} lines: soft, but "
+            "nothing shows that they were enlarged."
+        )
     elif sure:
-        text = f"The frames have {info.height} lines but really are {lines:.0f} lines enlarged by {1 / ratio:.2f}: shrinking first loses nothing."
+        text = (
+            f"The frames have {info.height} lines but really are {lines:.0f} lines enlarged by "
+            f"{1 / ratio:.2f}: shrinking first loses nothing."
+        )
     else:
-        text = f"The frames have {info.height} lines; their spectrum looks like {lines:.0f} lines enlarged by {1 / ratio:.2f}: likely, not certain."
+        text = (
+            f"The frames have {info.height} lines; their spectrum looks like {lines:.0f} lines enlarged "
+            f"by {1 / ratio:.2f}: likely, not certain."
+        )
     return Finding(lines, "lines", text, sure)
 
 
 def _power(lines: np.ndarray) -> np.ndarray:
-    """Mean power spectrum of lines ``[N, W]``, 0 to 1/2 cycles a pixel; white noise has its variance everywhere."""
+    """Mean power spectrum of lines ``[N, W]``, 0 to 1/2 cycles a pixel; white noise has its variance
+    everywhere.
+    """
     length = min(SEGMENT, 2 ** int(math.log2(lines.shape[1])))
     window = np.hanning(length + 2)[1:-1].astype(np.float32)
     window /= np.sqrt(np.square(window).sum())
@@ -116,7 +133,9 @@ def _clear(power: list[list[np.ndarray]], sigma: float) -> float:
 
 
 def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float, np.ndarray]]:
-    """By kernel and ratio the error of the best explanation, in nepers, and its coefficients: level, fall, blur."""
+    """By kernel and ratio the error of the best explanation, in nepers, and its coefficients: level, fall,
+    blur.
+    """
     count = len(power)
     floor = min(1.1 * sigma**2 + ROUNDING, float(np.sort(power)[: max(2, count // 12)].mean()))
     used = np.linspace(0, 0.5, count) >= LOWEST
@@ -141,8 +160,8 @@ def _solved(
             break
     if solution[1] < 0:
         return None
-    told = np.logaddexp(parts[:, :used] @ solution + gain, math.log(least))
-    error = math.sqrt(np.mean(np.square(np.clip(told - left, -4, 4))))
+    fitted = np.logaddexp(parts[:, :used] @ solution + gain, math.log(least))
+    error = math.sqrt(np.mean(np.square(np.clip(fitted - left, -4, 4))))
     return error, np.append(solution, np.zeros(3 - used))
 
 

@@ -13,7 +13,9 @@ from ...workflow.orders import BY_KIND
 
 
 def advice(host: Host) -> Iterator[str]:
-    """The machine; for each aim what is taken and what would be better; and what each node's ``auto`` takes."""
+    """The machine; for each aim what is taken and what would be better; and what each node's ``auto``
+    takes.
+    """
     yield f"This machine: {described(host.device)}"
     for aim, meaning in policy.AIMS.items():
         yield f"\n{aim}: {meaning}"
@@ -39,13 +41,13 @@ def best(aim: str, host: Host) -> tuple[Entry, str]:
 def _table(aim: str, host: Host) -> Iterator[str]:
     """What is taken; before it what would be taken if it were here, and what it takes to have it."""
     taken, reason = best(aim, host)
-    told = set()
+    listed = set()
     for row in policy.suited(described(host.device), aim):
         entry = catalog.models(row.kind)[row.models[0]]
         if taken.name in row.models and taken.kind == row.kind:
             break
-        if _address(entry) not in told:
-            told.add(_address(entry))
+        if _address(entry) not in listed:
+            listed.add(_address(entry))
             yield f"  {_address(entry):<36}better: {row.why}"
             yield from (
                 f"  {'':<36}missing: {need}"

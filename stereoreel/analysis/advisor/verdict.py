@@ -1,4 +1,6 @@
-"""What to do with footage that is like this: order, upscaler, depth resolution, interpolation, each with its reason, and an alternative."""
+"""What to do with footage that is like this: order, upscaler, depth resolution, interpolation, each with its
+reason, and an alternative.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ FEW, MANY = 450, 1400  # lines of a picture from which fewer and more than those
 COMBED = 0.1  # share of combed frames from which a remark is worth it
 
 
-FIELDS = ("A file that says it is interlaced is joined to whole frames while it is read, and nothing has to be set; any other stays combed: "
+FIELDS = ("A file that says it is interlaced is joined to whole frames while it is read, and nothing has to "
+          "be set; any other stays combed: "
           "deinterlace it first.")  # fmt: skip
 
 
@@ -40,7 +43,9 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An order by its name in ``orders.COMPARED``, the kinds it consists of, and the options that differ from the default, by kind."""
+    """An order by its name in ``orders.COMPARED``, the kinds it consists of, and the options that differ from
+    the default, by kind.
+    """
 
     order: str
     kinds: tuple[str, ...]
@@ -51,9 +56,13 @@ class Verdict:
 
     def figures(self) -> dict:
         return {
-            "order": self.order, "stages": list(self.kinds), "options": {kind: dict(values) for kind, values in self.options.items()},
-            "choices": [choice._asdict() for choice in self.choices], "alternative": self.alternative._asdict(), "remarks": list(self.remarks),
-        }  # fmt: skip
+            "order": self.order,
+            "stages": list(self.kinds),
+            "options": {kind: dict(values) for kind, values in self.options.items()},
+            "choices": [choice._asdict() for choice in self.choices],
+            "alternative": self.alternative._asdict(),
+            "remarks": list(self.remarks),
+        }
 
 
 def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verdict:
@@ -109,10 +118,11 @@ class _Found:
 
 
 class _Advice:
-    """Choices, and the options that they mean."""
+    """Choices, and the options that follow from them."""
 
     def __init__(self, choices: list[Choice]):
-        self.choices, self.options = choices, {}
+        self.choices = choices
+        self.options: dict[str, dict] = {}
 
     def take(self, choice: Choice, kind: str, **options) -> None:
         self.choices.append(choice)
@@ -126,7 +136,10 @@ def _why(dirt: str, alike: bool) -> str:
         return f"there is {dirt}: the upscaler cleans first, and everything after it sees clean frames"
     if alike:
         return "the source is clean: depth still sees the frames at their finished size"
-    return "the source is clean: motion is found on a quarter of the pixels, and depth still sees the large frames"
+    return (
+        "the source is clean: motion is found on a quarter of the pixels, and depth still sees the large "
+        "frames"
+    )
 
 
 def _upscaler(dirt: str, host: Host) -> tuple[catalog.Entry, Choice]:
@@ -177,7 +190,8 @@ def _depth(lines: float, host: Host, advice: _Advice) -> None:
     elif lines >= MANY:
         value, why = (
             "700",
-            f"the picture holds more than the {TRAINED} lines that networks were trained at; further above most of them get worse",
+            f"the picture holds more than the {TRAINED} lines that networks were trained at; further above "
+            "most of them get worse",
         )
     else:
         value, why = str(TRAINED), "what networks were trained at; more helps few pictures"
@@ -220,7 +234,10 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
             Choice("duplicates", "smooth", found["duplicates"].text), "interpolate", duplicates="smooth"
         )
     if found.has("large_motion", FAST):
-        why = f"motion of {found['large_motion'].value:.0f} pixels a frame is found more surely at half the size"
+        why = (
+            f"motion of {found['large_motion'].value:.0f} pixels a frame is found more surely at half the "
+            "size"
+        )
         advice.take(Choice("interpolation scale", "0.5", why), "interpolate", scale="0.5")
     else:
         advice.take(
@@ -238,25 +255,29 @@ def _alternative(found: _Found, light: bool) -> Choice:
         return Choice(
             "order",
             "upscale last",
-            "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each eye is "
+            "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each "
+            "eye is "
             "enlarged by itself",
         )
     if found.dirt:
         return Choice(
             "order",
             "depth first",
-            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler makes of "
+            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler makes "
+            "of "
             f"{found.dirt} cannot confuse depth, which reads the source",
         )
     if light:
         return Choice(
             "order",
             "upscale last",
-            "the least work with an upscaler as light as this: every other stage works at source size, and each "
+            "the least work with an upscaler as light as this: every other stage works at source size, and "
+            "each "
             "eye is enlarged by itself",
         )
     return Choice(
         "order",
         "default",
-        "less work where the upscaler is a network, as here: it gets half the frames, before others are put between",
+        "less work where the upscaler is a network, as here: it gets half the frames, before others are put "
+        "between",
     )

@@ -6,7 +6,7 @@ Files are read as they are coded, neither deinterlaced nor converted to RGB; oth
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -29,7 +29,7 @@ PLACES = (1, 1), (0, 0), (2, 2), (2, 0), (0, 2), (1, 0), (1, 2), (0, 1), (2, 1)
 # times the samples: a clip that is no longer is looked at whole, for a cut in a gap would be missed
 WHOLE = 1.25
 GRID = 16  # pixels: the largest block of common codecs, at whose edges a part begins
-LUMA = np.float32([0.2126, 0.7152, 0.0722])  # of BT.709
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of BT.709
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,9 @@ class Window:
 
 
 def places(frames: int, samples: int, window: int) -> Spans:
-    """``samples`` spans of ``window`` frames in the middles of equal parts of a clip; all of a clip that is hardly longer than they are."""
+    """``samples`` spans of ``window`` frames in the middles of equal parts of a clip; all of a clip that is
+    hardly longer than they are.
+    """
     if frames <= WHOLE * samples * window:
         return [(start, min(start + window, frames)) for start in range(0, frames, window)]
     return [(middle - window // 2, middle - window // 2 + window) for middle in spread(frames, samples)]
@@ -83,16 +85,16 @@ def places(frames: int, samples: int, window: int) -> Spans:
 def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
     """The windows of a clip at ``spans``; memory for one at a time."""
     source = LumaSource.of(clip)
-    last = None
+    last: Planes | None = None
     with closing(source.planes(spans) if source else _pulled(clip, host, spans)) as frames:
         for index, (start, stop) in enumerate(spans):
             carried = last if index and spans[index - 1][1] == start else None
             shown = [] if carried is None else [_parts(carried, index)]
-            held = set()
+            held: set[int] = set()
             for number, last in enumerate(islice(frames, stop - start), start):
                 shown.append(_parts(last, index))
                 held |= {number} if last.held else set()
-            if len(shown) == (carried is not None):
+            if last is None or len(shown) == (carried is not None):
                 return  # a file that ends early
             luma, noise, small = (np.stack(part) for part in zip(*shown))
             full, follows = last.luma.shape, carried is not None
@@ -111,8 +113,8 @@ def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
             host.tick(index + 1, len(spans))
 
 
-def _pulled(clip: Clip, host: Host, spans: Spans) -> Iterator[Planes]:
-    """Frames of a clip that is no file (of its left eye), a chunk in memory at a time."""
+def _pulled(clip: Clip, host: Host, spans: Spans) -> Generator[Planes, None, None]:
+    """Yield the frames of a clip without a file (its left view), a chunk in memory at a time."""
     (part,) = peek([clip], [frame for span in spans for frame in range(*span)])
     with closing(pull(part, host)) as chunks:
         for (chunk,) in chunks:
@@ -145,7 +147,8 @@ def _crop(shape: tuple[int, int], index: int) -> tuple[slice, slice]:
     for size, most, half in zip(shape, reversed(CROP), reversed(place)):
         start = max(0, size - most) * half // 2 // GRID * GRID
         edges.append(slice(start, min(size, start + most)))
-    return tuple(edges)
+    rows, columns = edges
+    return rows, columns
 
 
 def _reduced(plane: np.ndarray) -> np.ndarray:

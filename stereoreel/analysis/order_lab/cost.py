@@ -11,14 +11,16 @@ from ...core.meter import Meter, give_back, resident
 
 @dataclass
 class Cost:
-    """What a run over some frames took: seconds by kind of stage, and bytes of memory at its peak beyond those before it began."""
+    """The cost of a run: seconds by kind of stage, and peak bytes of memory above those before it."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     memory: int = 0
 
 
 class DeviceMeter(Meter):
-    """Waits for the device before it reads the clock, and follows the memory of all stages together: on a GPU its own, else the process's."""
+    """Synchronise the device before reading the clock, and track the memory of all stages: the GPU's, or the
+    process's.
+    """
 
     def __init__(self, device: torch.device):
         super().__init__(memory=device.type != "cuda")
@@ -31,7 +33,7 @@ class DeviceMeter(Meter):
 
     @property
     def highest(self) -> int:
-        """Bytes at the peak, beyond those when this meter was made; 0 where the system does not tell."""
+        """Peak bytes above those at this meter's creation; 0 if the system does not report memory."""
         peak = torch.cuda.max_memory_allocated(self._device) if self._device.type == "cuda" else self._peak
         return max(0, peak - self._start)
 

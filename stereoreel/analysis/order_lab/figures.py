@@ -1,4 +1,6 @@
-"""The order lab's findings as a table for people and as figures for machines, from which the order to take can be rebuilt."""
+"""The order lab's findings as a table for people and as figures for machines, from which the order to take
+can be rebuilt.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,10 @@ def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     frames = sum(stop - start for start, stop in lab.windows)
     models = ", ".join(f"{kind} {model}" for kind, model in lab.models.items())
     lines = [
-        f"{len(lab.orders)} orders over {frames} frames at {len(lab.windows)} places in {len(shots)} of {len(info.shots)} shots, "
-        f"{info.width}x{info.height} to {size.width}x{size.height} at {float(size.fps):.2f} fps; models: {models}.",
+        f"{len(lab.orders)} orders over {frames} frames at {len(lab.windows)} places in {len(shots)} of "
+        f"{len(info.shots)} shots, "
+        f"{info.width}x{info.height} to {size.width}x{size.height} at {float(size.fps):.2f} fps; models: "
+        f"{models}.",
         *(f"  {name}: {' > '.join(kinds)}" for name, kinds in lab.orders.items()), "",
     ]  # fmt: skip
     for label, cells in (*_header(lab.orders), *_rows(lab, means)):
@@ -36,7 +40,8 @@ def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     lines += [
         "",
         *(f"{measure.name}: {measure.text}{_side(measure.better)}." for measure in MEASURES),
-        "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of the places, without loading.",
+        "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of "
+        "the places, without loading.",
     ]
     return "\n".join(lines)
 

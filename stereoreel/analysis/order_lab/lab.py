@@ -1,4 +1,4 @@
-"""The order lab: runs orders of stages on some places of the user's own footage, and tells what each costs and what comes out of it."""
+"""The order lab: runs orders of stages on excerpts of the user's footage; reports their cost and quality."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ MOMENTS = 2  # of each place, at which whole frames of all orders are kept until
 
 
 def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()) -> Report:
-    """Compare orders over a clip; ``settings`` are the lab's options, resolved, and ``given`` more options of stages, KIND.OPTION=VALUE.
+    """Compare orders over a clip; ``settings`` are the lab's options, resolved, and ``given`` more options of
+    stages, KIND.OPTION=VALUE.
 
     ValueError before the first frame where an order cannot run, FileNotFoundError where weights are missing.
     """
@@ -90,7 +91,7 @@ class Lab:
             kept[number] = Kept(window[0] + frame, bool(between), reference.shown[frame], {})
         for name, kinds in self.orders.items():
             order = self._order(kinds, part, STRAIGHT)
-            tally = Tally(reference, moments, order.stereo.recipe.settings.divergence)
+            tally = Tally(reference, moments, order.stereo_settings.divergence)
             frames = enumerate(order.look(self.host, size.height, size.width))
             for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
                 tally.see(number, seen)
@@ -145,7 +146,9 @@ def _moments(info: ClipInfo, fps: Fraction) -> list[Position]:
 
 
 def _shown(moments: Sequence[Position]) -> list[int]:
-    """Moments to look at with eyes: one that is a frame of the source, later one that lies between two, where there is one."""
+    """Moments to look at with eyes: one that is a frame of the source, later one that lies between two, where
+    there is one.
+    """
     third, later = len(moments) // 3, moments[len(moments) // 2 :]
     whole = min(
         (number for number, (_, part) in enumerate(moments) if not part),

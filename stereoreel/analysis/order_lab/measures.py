@@ -1,4 +1,4 @@
-"""Numbers for footage whose truth nobody knows: how well depth fits the picture, what detail lasts, and whether both eyes agree.
+"""No-reference measures: how well depth fits the frame, which detail lasts, and whether both views agree.
 
 Each has its formula and source. Frames are ``[H, W, C]`` and maps ``[H, W]``, in 0..1; motion is as in
 ``metrics``.
@@ -21,12 +21,15 @@ ENDS = (0.02, 0.98)  # of a frame's depths: its range without strays
 
 
 def edge_distance(picture: Tensor, reach: float = REACH) -> np.ndarray:
-    """Pixels from everywhere to the closest edge (Canny's) of a gray ``picture``, at most ``reach``; ``reach`` where it has none."""
+    """Pixels from everywhere to the closest edge (Canny's) of a gray ``picture``, at most ``reach``;
+    ``reach`` where it has none.
+    """
     return distance_to(canny(picture)).clip(max=reach)
 
 
 def edge_alignment(depth: Tensor, distance: np.ndarray) -> tuple[float, float, float]:
-    """How far the edges of ``depth`` lie from the picture's: mean pixels, the share of them within ``NEAR``, their share of all pixels.
+    """How far the edges of ``depth`` lie from the picture's: mean pixels, the share of them within ``NEAR``,
+    their share of all pixels.
 
     ``distance`` is the picture's ``edge_distance``. The accuracy half of iBims-1's depth boundary error (Koch
     et al., 2018) with the picture's edges in the place of the true ones; edges beyond its reach count as
@@ -41,11 +44,12 @@ def edge_alignment(depth: Tensor, distance: np.ndarray) -> tuple[float, float, f
 
 
 def lasting_detail(first: Tensor, second: Tensor, motion: np.ndarray, visible: Tensor) -> float:
-    """Sharpness of what stays: ``sqrt(max(0, mean_M(grad V_t . grad W(V_t+1)) / 2))``, in the unit of the frames.
+    """Sharpness of what stays: ``sqrt(max(0, mean_M(grad V_t . grad W(V_t+1)) / 2))``, in the unit of the
+    frames.
 
     W reads the second frame along ``motion``, M is ``visible`` ``[H, W]``. Gradient energy
     (``metrics.gradient_energy``) counts noise as detail; the product of two moments leaves out what is not
-    there again in the next one, as noise is not, whose covariance is zero. Detail that is wrong and steady
+    there again in the next one. Noise is not: its covariance is zero. Detail that is wrong and steady
     counts. NaN where nothing is visible.
     """
     moved = torch.from_numpy(warp(second.cpu().numpy(), motion)).view(second.shape)
@@ -60,7 +64,8 @@ def lasting_detail(first: Tensor, second: Tensor, motion: np.ndarray, visible: T
 
 
 def eye_difference(left: Tensor, right: Tensor, parallax: Tensor) -> float:
-    """Mean absolute difference of the left eye from the right one, read where ``parallax`` ``[H, W]`` (pixels) says, over what both see.
+    """Mean absolute difference of the left eye from the right one, read where ``parallax`` ``[H, W]``
+    (pixels) says, over what both see.
 
     ``mean_M |L(x) - R(x - D(x))|``: the photometric error of stereo matching (Scharstein & Szeliski, 2002)
     under a disparity that is known. M leaves out what leaves the frame and what something nearer hides in the
@@ -81,7 +86,9 @@ def eye_difference(left: Tensor, right: Tensor, parallax: Tensor) -> float:
 
 
 def relief(depth: Tensor) -> float:
-    """How deep a map is: the distance from its second to its 98th percentile. A flat one is steady and tears no holes."""
+    """How deep a map is: the distance from its second to its 98th percentile. A flat one is steady and tears
+    no holes.
+    """
     seen = depth.flatten()[:: max(1, depth.numel() >> 16)].sort().values
     low, high = (seen[round(end * (len(seen) - 1))] for end in ENDS)
     return float(high - low)

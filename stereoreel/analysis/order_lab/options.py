@@ -1,4 +1,6 @@
-"""The order lab's options: which orders are compared, on how much of the clip, and with what each stage works."""
+"""The order lab's options: which orders are compared, on how much of the clip, and with what each stage
+works.
+"""
 
 from __future__ import annotations
 
@@ -71,8 +73,11 @@ OPTIONS = OrderLabOptions
 
 
 def stage_options(settings: OrderLabOptions, given: Iterable[str] = ()) -> dict[str, dict]:
-    """The options of every kind that are set, with ``KIND.OPTION=VALUE`` from ``given`` last; ValueError where one does not exist or fit."""
-    options = {kind: {} for kind in catalog.KINDS}
+    """Return the options that are set, by kind, with ``KIND.OPTION=VALUE`` from ``given`` last.
+
+    Raise ValueError if an option does not exist or its value is invalid.
+    """
+    options: dict[str, dict] = {kind: {} for kind in catalog.KINDS}
     for kind in UPSCALERS:
         options[kind] = {"model": getattr(settings, f"{kind}_model"), "factor": settings.factor}
     options["interpolate"] = {"model": settings.interpolate_model, "multiplier": settings.multiplier}
@@ -82,7 +87,8 @@ def stage_options(settings: OrderLabOptions, given: Iterable[str] = ()) -> dict[
         kind, dot, name = address.strip().partition(".")
         if not (equals and dot) or kind not in options:
             raise ValueError(
-                f"An option of a stage is set as KIND.OPTION=VALUE with one of {', '.join(options)}, not {setting.strip()!r}."
+                f"{setting.strip()!r} does not set an option of a stage. Write KIND.OPTION=VALUE, "
+                f"with one of the kinds {', '.join(options)}."
             )
         options[kind][name] = value.strip()
     for kind, chosen in options.items():
@@ -94,12 +100,15 @@ def _check(kind: str, settings: ModelOptions) -> None:
     for name in ("loop", "slow_motion"):
         if getattr(settings, name, False):
             raise ValueError(
-                f"Orders are compared at the same moments of the clip; leave {kind}.{name} off here, and set it in the workflow."
+                f"Orders are compared at the same times of the clip, which {kind}.{name} changes; "
+                f"leave {kind}.{name} off, and set it in the workflow."
             )
 
 
 def compared(text: str, upscaler: str) -> dict[str, tuple[str, ...]]:
-    """The orders that a text names, as kinds by name; ValueError says what to change where it names none, or one that cannot run."""
+    """The orders that a text names, as kinds by name; ValueError says what to change where it names none, or
+    one that cannot run.
+    """
     from ...workflow.orders import COMPARED
 
     found: dict[str, tuple[str, ...]] = {}
@@ -138,5 +147,6 @@ def _check_order(kinds: tuple[str, ...], known: Iterable[str]) -> None:
     check(("extract", *kinds, "encode"))
     if not any(map(makes_pair, kinds)):
         raise ValueError(
-            f"The order {', '.join(kinds)} has no stereo, so there is no pair to compare; put stereo behind depth."
+            f"The order {', '.join(kinds)} has no stereo, so there is no pair to compare. Put stereo after "
+            "depth."
         )

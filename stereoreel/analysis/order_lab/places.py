@@ -25,7 +25,9 @@ FRAME = (255, 176, 0)
 
 @dataclass
 class Place:
-    """A rectangle of one moment, as every order shows it: ``crops`` and ``depths`` by order, uint8; ``box`` is left, top, right, bottom."""
+    """A rectangle of one moment, as every order shows it: ``crops`` and ``depths`` by order, uint8; ``box``
+    is left, top, right, bottom.
+    """
 
     score: float
     box: tuple[int, int, int, int]
@@ -39,7 +41,9 @@ class Place:
 
 @dataclass
 class Kept:
-    """What orders show at one moment, the left eye ``[H, W, 3]`` and depth ``[H, W]`` as uint8: all that is kept whole, until the place is done."""
+    """What orders show at one moment, the left eye ``[H, W, 3]`` and depth ``[H, W]`` as uint8: all that is
+    kept whole, until the place is done.
+    """
 
     frame: int
     between: bool
@@ -76,7 +80,9 @@ def places(kept: Kept) -> list[Place]:
 
 
 class Gallery:
-    """The places for a sheet: the best of every shot first, then the next best; of a shot no two that overlap. Holds two sheets of them, no more."""
+    """The places for a sheet: the best of every shot first, then the next best; of a shot no two that
+    overlap. Holds two sheets of them, no more.
+    """
 
     def __init__(self):
         self._best: list[Place] = []
@@ -98,7 +104,9 @@ class Gallery:
 
 
 def sheet(found: Sequence[Place], title: str, names: Mapping[str, str]) -> Image.Image:
-    """Two rows a place: the left eye, and depth in colours; a column for the source and one for every order, called as ``names`` say."""
+    """Two rows a place: the left eye, and depth in colours; a column for the source and one for every order,
+    called as ``names`` say.
+    """
     table, rows = palette(), []
     for place in found:
         when = f"source, {'after ' if place.between else ''}frame {place.frame}"
@@ -142,7 +150,9 @@ def _apart(maps: Tensor) -> Tensor:
 
 
 def _around(maps: Tensor, rows: int, columns: int) -> Tensor:
-    """The mean around each pixel of ``[n, H, W]``, over about a crop: orders that see a whole surface nearer do not differ in it."""
+    """The mean around each pixel of ``[n, H, W]``, over about a crop: orders that see a whole surface nearer
+    do not differ in it.
+    """
     height, width = maps.shape[1:]
     coarse = F.adaptive_avg_pool2d(maps[None], (-(-height // rows), -(-width // columns)))
     return F.interpolate(coarse, (height, width), mode="bilinear")[0]
@@ -155,9 +165,15 @@ def _place(kept: Kept, score: float, top: Tensor, left: Tensor, rows: int, colum
         return image[y : y + rows, x : x + columns].clone()
 
     return Place(
-        score, (x, y, x + columns, y + rows), kept.frame, kept.between, cut(kept.source), _whole(kept.source, (x, y, x + columns - 1, y + rows - 1)),
-        {order: cut(left) for order, (left, _) in kept.seen.items()}, {order: cut(depth) for order, (_, depth) in kept.seen.items()},
-    )  # fmt: skip
+        score,
+        (x, y, x + columns, y + rows),
+        kept.frame,
+        kept.between,
+        cut(kept.source),
+        _whole(kept.source, (x, y, x + columns - 1, y + rows - 1)),
+        {order: cut(left) for order, (left, _) in kept.seen.items()},
+        {order: cut(depth) for order, (_, depth) in kept.seen.items()},
+    )
 
 
 def _whole(source: Tensor, box: tuple[int, int, int, int], width: int = 400) -> Image.Image:

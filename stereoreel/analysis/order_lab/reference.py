@@ -1,4 +1,6 @@
-"""What all orders over some source frames are measured by: the source's own motion, edges and still places, the same for every order."""
+"""What all orders over some source frames are measured by: the source's own motion, edges and still places,
+the same for every order.
+"""
 
 from __future__ import annotations
 
@@ -34,15 +36,16 @@ class Reference:
         self._distances: list[np.ndarray] = []
         self._flows: list[np.ndarray] = []
         self._seen: list[np.ndarray] = []
-        lowest = highest = before = None
+        extremes: list[Tensor] = []  # of every pixel over time
+        before = None
         with closing(pull(clip, host)) as chunks:
             for (chunk,) in chunks:
                 for frame in chunk[..., :3].float().cpu():
-                    lowest = frame if lowest is None else torch.minimum(lowest, frame)
-                    highest = frame if highest is None else torch.maximum(highest, frame)
+                    low, high = extremes or (frame, frame)
+                    extremes = [torch.minimum(low, frame), torch.maximum(high, frame)]
                     self._see(frame, show)
                     before = self._follow(before, frame)
-        self.still = still(torch.stack([lowest, highest]), height, width)
+        self.still = still(torch.stack(extremes), height, width)
 
     def _see(self, frame: Tensor, show: tuple[int, ...]) -> None:
         large = resize(frame[None], self.height, self.width)
@@ -70,7 +73,8 @@ class Reference:
         return self._distances[frame].astype(np.float32) / STEPS
 
     def between(self, first: Position, second: Position) -> tuple[np.ndarray, Tensor] | None:
-        """Motion ``[height, width, 2]`` from one moment to a later one, and where the source shows both; None where they are one moment.
+        """Motion ``[height, width, 2]`` from one moment to a later one, and where the source shows both; None
+        where they are one moment.
 
         A point moves in a straight line from each source frame to the next. Where the source stands still
         there is none.

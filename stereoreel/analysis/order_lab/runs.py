@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import NamedTuple
@@ -19,7 +19,7 @@ from ...core.pull import pull
 from ...core.stage_cache import StageCache
 from ...core.transforms import Trim
 from ...image.resize import resize
-from ...models.lazy_stage import plans
+from ...models.lazy_stage import KeptPlan, Plan, plans
 from ...stages.stereo.parallax import Parallax
 from ...viewing.compare import Held
 from ..trial import trial
@@ -32,7 +32,8 @@ Window = tuple[int, int]  # [start, stop) of a clip's frames
 
 
 def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[Window]:
-    """``shots`` places of ``frames`` frames in equal parts of a clip, none across a cut; fewer where the clip is too short.
+    """``shots`` places of ``frames`` frames in equal parts of a clip, none across a cut; fewer where the clip
+    is too short.
 
     Each lies around the middle of its part, or with a ``sampling`` number around a random place, or in the
     part's longest shot where the shot there is too short. ValueError where no two frames of a shot are
@@ -55,7 +56,8 @@ def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[
         found.append((begin, min(stop, begin + frames)))
     if not found:
         raise ValueError(
-            "no shot of this clip has two frames, so there is no motion to judge the orders by; choose another clip."
+            "no shot of this clip has two frames, so there is no motion to judge the orders by; choose "
+            "another clip."
         )
     return found
 
@@ -67,8 +69,9 @@ def part_of(clip: Clip, window: Window) -> Clip:
 
 
 class Seen(NamedTuple):
-    """One frame of what an order makes, at the size of all: the left eye ``[H, W, 3]``, the right one, the right one's holes ``[H, W]``, depth
-    ``[H, W]`` and parallax ``[H, W]`` in pixels, float32 on the CPU."""
+    """One frame of what an order makes, at the size of all: the left eye ``[H, W, 3]``, the right one, the
+    right one's holes ``[H, W]``, depth ``[H, W]`` and parallax ``[H, W]`` in pixels, float32 on the CPU.
+    """
 
     left: Tensor
     right: Tensor
@@ -92,16 +95,21 @@ class Order:
         given = set(plans(part))
         self.kinds = {plan.label: plan.kind for plan in plans(pair) if plan not in given}
         self.pair = shared(pair, stages)
-        steps = [maker for maker in makers_of([self.pair]) if isinstance(maker, Step)]
-        self.stereo = next(step for step in steps if step.infos["clip"].views > step.inputs[0].info.views)
+        self.stereo, self.stereo_settings = next(
+            (step, step.recipe.settings)
+            for step in makers_of([self.pair])
+            if isinstance(step, Step)
+            and isinstance(step.recipe, (Plan, KeptPlan))
+            and step.infos["clip"].views > step.inputs[0].info.views
+        )
 
     def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
         """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""
         given = self.stereo.inputs[0].info
-        parallax_of = Parallax(self.stereo.recipe.settings, float(given.fps))
+        parallax_of = Parallax(self.stereo_settings, float(given.fps))
         clips = [
             self.pair,
-            *(self._beside(clip) for clip in (Clip(self.stereo, "right_holes"), *self.stereo.inputs)),
+            *(self._aligned(clip) for clip in (Clip(self.stereo, "right_holes"), *self.stereo.inputs)),
         ]
         with closing(pull(clips, host)) as chunks:
             for pair, holes, frames, depth in chunks:
@@ -115,19 +123,19 @@ class Order:
                     yield Seen(*(eye[number] for eye in eyes), *(part[number, ..., 0] for part in maps))
 
     def time(self, host: Host) -> Cost:
-        """Run it and look at nothing."""
+        """Run it without measuring the frames."""
         meter = DeviceMeter(host.device)
         with closing(pull(self.pair, host, meter=meter)) as chunks:
             for _ in chunks:
                 pass
-        seconds = Counter()
+        seconds: dict[str, float] = defaultdict(float)
         for label, cost in meter.costs.items():
             if label in self.kinds:
                 seconds[self.kinds[label]] += cost.seconds
         return Cost(dict(seconds), meter.highest)
 
-    def _beside(self, clip: Clip) -> Clip:
-        """A clip from before the end, at the rate and length of the end: frames are held where it is slower."""
+    def _aligned(self, clip: Clip) -> Clip:
+        """Return an upstream clip at the final rate and length; frames of a slower one are repeated."""
         info = self.pair.info
         if clip.info.frames != info.frames:
             clip = apply(Held(info.fps), clip)["clip"]

@@ -13,7 +13,9 @@ from ...models.lazy_stage import KeptPlan, Plan
 
 
 def shared(clip: Clip, stages: StageCache) -> Clip:
-    """A clip whose stages come from ``stages``: of each set of options as many as a graph needs at once."""
+    """Return a clip with stages from ``stages``: of each set of options as many as a graph needs at a
+    time.
+    """
     nth: Counter[tuple] = Counter()
     kept = {}
     for maker in makers_of([clip]):
@@ -27,7 +29,9 @@ def shared(clip: Clip, stages: StageCache) -> Clip:
 
 @dataclass
 class LabHost:
-    """A host whose progress is that of all runs together, and which notices if it moves networks of ``stages``."""
+    """A host that reports the progress of all runs together and notices if it moves networks of
+    ``stages``.
+    """
 
     host: Host
     stages: StageCache
@@ -39,7 +43,7 @@ class LabHost:
         return getattr(self.host, name)
 
     def place(self, nets: Sequence, memory: int) -> object:
-        """Place networks; stages whose own were moved let go what they recorded for them."""
+        """Place networks; stages forget what they recorded for networks that were moved."""
         placed = self.host.place(nets, memory)
         for stage in self.stages.stages():
             where = tuple(weights.data_ptr() for net in stage.nets for weights in net.parameters())

@@ -1,4 +1,6 @@
-"""How sure the figures of orders are: means and differences with bootstrap intervals over places and the moments within them."""
+"""How sure the figures of orders are: means and differences with bootstrap intervals over places and the
+moments within them.
+"""
 
 from __future__ import annotations
 

@@ -18,11 +18,11 @@ from .reference import Position, Reference
 from .runs import Seen
 
 LEVELS = 255
-STILL = 0.01  # the share of the picture that must stand still to tell how steady it is
+STILL = 0.01  # minimum still fraction of the frame for measuring temporal stability
 
 
 class Measure(NamedTuple):
-    """``better``: 1 more, -1 less; 0 is only told. A difference below ``floor`` is too small to be seen."""
+    """``better``: 1 more, -1 less; 0 is only reported. A difference below ``floor`` is too small to see."""
 
     name: str
     unit: str
@@ -50,7 +50,8 @@ BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 class Tally:
-    """Takes in the frames of one order over one window; ``samples`` are its figures by name, one for every moment or step that tells one.
+    """Measure the frames of one order over one window; ``samples`` are its figures by name, one per measured
+    frame or step.
 
     ``positions`` of the moments in the source are the same for every order, so that samples agree one by one.
     Of a divergence of ``percent`` a depth of 1 is so much of the width. Three frames are kept, no more.
@@ -79,8 +80,8 @@ class Tally:
             depths = torch.stack([self._last.depth, seen.depth])
             self._add("parallax jitter", self._pixels * flow_consistency(depths, motion, None, visible))
         self._last = seen
-        earlier = self._earlier.get(position[1], (None,))[0]
-        if position[1] in self._phases and earlier != position:
+        earlier = self._earlier.get(position[1])
+        if position[1] in self._phases and (earlier is None or earlier[0] != position):
             self._detail(position, seen.left)
             if not position[1]:
                 self._whole(position[0], seen)
@@ -90,8 +91,8 @@ class Tally:
         self._add("gradients", LEVELS * gradient_energy(left[None]))
         if position[1] in self._earlier:
             before, shown = self._earlier[position[1]]
-            motion, visible = self._reference.between(before, position)
-            self._add("sharpness", LEVELS * lasting_detail(shown, left, motion, visible))
+            if (moved := self._reference.between(before, position)) is not None:
+                self._add("sharpness", LEVELS * lasting_detail(shown, left, *moved))
         self._earlier[position[1]] = position, left
 
     def _whole(self, frame: int, seen: Seen) -> None:

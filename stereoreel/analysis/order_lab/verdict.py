@@ -14,8 +14,11 @@ CHEAPER = 0.1  # of the time; less is no reason
 ENOUGH = 5  # places, below which nothing is called sure
 FLATTER = 0.8  # of the relief of the others
 SURE, LIKELY, EVEN = "sure", "likely", "a toss-up"
-CAUTION = ("Nobody knows the truth of this footage: sharpness, edges and a small flicker can reward artefacts, such as halos, false detail or blur. "
-           "Look at the sheet before you decide.")  # fmt: skip
+CAUTION = (
+    "There is no ground truth for this footage: sharpness, edges and low flicker can reward artefacts, such "
+    "as "
+    "halos, false detail or blur. Look at the sheet before you decide."
+)
 
 Figures = Mapping[str, Mapping[str, Samples]]  # by order, by measure
 
@@ -41,8 +44,13 @@ class Verdict(NamedTuple):
 def compare(
     figures: Figures, one: str, other: str, means: Mapping[str, Mapping[str, Mean]], seed: int
 ) -> Against:
-    """A figure is better where its difference survives 99 of 100 resamples, and is neither a small part of it nor too small to be seen."""
-    better, worse = [], []
+    """Compare two orders: a figure is better if its difference survives 99 of 100 resamples and is
+    noticeable.
+
+    A noticeable difference is neither a small part of the figure nor too small to see.
+    """
+    better: list[str] = []
+    worse: list[str] = []
     for measure in (measure for measure in MEASURES if measure.better):
         apart = difference(figures[one][measure.name], figures[other][measure.name], seed)
         least = max(
@@ -84,7 +92,7 @@ def judge(
         sure = EVEN
     else:
         sure = SURE if beats[order] == len(orders) - 1 and places >= ENOUGH else LIKELY
-    text = "\n".join(_told(order, sure, against[order], means, times, leaders, places))
+    text = "\n".join(_report(order, sure, against[order], means, times, leaders, places))
     return Verdict(order, sure, text, against[order])
 
 
@@ -94,28 +102,32 @@ def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
     return next(order for order in orders if seconds[order] <= limit)
 
 
-def _told(
+def _report(
     order: str, sure: str, against: Mapping[str, Against], means, times, leaders: Sequence[str], places: int
 ) -> Iterator[str]:
-    yield f"Recommended: {order}. How sure: {sure}, {_why(order, sure, against, leaders, places)}."
+    yield f"Recommended: {order}. Confidence: {sure}, {_why(order, sure, against, leaders, places)}."
     for other, met in against.items():
-        told = [
+        differences = [
             f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
             for word, names in (("better", met.better), ("worse", met.worse))
             if names
         ]
-        yield f"  against {other}: {'; '.join([*(told or ['no difference beyond chance']), _speed(times[order], times[other])])}."
+        findings = [*(differences or ["no difference beyond chance"]), _speed(times[order], times[other])]
+        yield f"  against {other}: {'; '.join(findings)}."
     others = [means[other]["relief"].mean for other in against]
     if means[order]["relief"].mean < FLATTER * sorted(others)[len(others) // 2]:
-        yield "  Its depth is flatter than that of most others, which makes parallax calm and holes small by itself."
+        yield "  Its depth is flatter than most, which alone makes parallax stable and holes small."
     yield CAUTION
 
 
 def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequence[str], places: int) -> str:
     if sure == EVEN:
-        return "because it beats no other order beyond chance and none beats it: of those that nothing beats it is about the cheapest"
+        return "because no difference exceeds chance, and of the unbeaten orders it is about the cheapest"
     if sure == SURE:
-        return f"because it is better than every other one in more figures than it is worse, beyond chance, over {places} places"
+        return (
+            "because against every other order it is better in more figures than it is worse, beyond chance, "
+            f"over {places} excerpts"
+        )
     reasons = []
     if any(met.lead < 0 for met in against.values()):
         reasons.append("every order is beaten by another one in some figures, and it comes off best")
@@ -123,9 +135,7 @@ def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequenc
         cheapest = ", and none of them is clearly cheaper" if set(even) & set(leaders) else ""
         reasons.append(f"because nothing beats it; it does not beat {', '.join(even)} either{cheapest}")
     if places < ENOUGH:
-        reasons.append(
-            f"{'for' if not reasons else 'and'} it was tried at {places} place{'s' * (places != 1)} only, and sure takes {ENOUGH}"
-        )
+        reasons.append(f"measured on {places} excerpt{'s' * (places != 1)}; {ENOUGH} are needed for {SURE}")
     return ", ".join(reasons)
 
 

@@ -1,1 +1,1 @@
-"""One module a node: its declaration, and how its clips are built."""
+"""One module per node: its declaration, and how its clips are built."""

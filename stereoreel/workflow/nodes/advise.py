@@ -1,4 +1,4 @@
-"""Source Advisor: what a clip is like and what to do with it."""
+"""Source Advisor: measures a clip and recommends a workflow for it."""
 
 from ..node import FRAMES, Node, Socket
 
@@ -6,14 +6,19 @@ NODE = Node(
     "StereoReelAdvise",
     "Source Advisor",
     "advise",
-    "Looks at a few pieces of a clip, tells what it is like (noise, compression, true resolution, repeats, motion), what "
-    "to do with it and what that costs on this machine. Its page, dropped on the canvas, opens the recommended workflow.",
-    (Socket("clip", FRAMES, "The source, before anything was done to it."),),
+    "Measures a few excerpts of a clip (noise, compression, true resolution, repeats, motion) and "
+    "recommends a workflow, "
+    "with its cost on this machine. To open that workflow, drop the page on the canvas.",
+    (Socket("clip", FRAMES, "The unprocessed source."),),
     (
-        Socket("report", "STRING", "What it is like, what to do and why, what it costs, and an alternative."),
-        Socket("figures", "STRING", "The same in numbers, as JSON."),
-        Socket("page", "IMAGE", "All of it on one page, with four frames."),
-        Socket("workflow", "STRING", "The recommended workflow, as a file for the canvas holds it."),
+        Socket(
+            "report",
+            "STRING",
+            "The findings, the recommendation and its reasons, its cost, and an alternative.",
+        ),
+        Socket("figures", "STRING", "All numbers, as JSON."),
+        Socket("page", "IMAGE", "The report on one page, with four frames."),
+        Socket("workflow", "STRING", "The recommended workflow, in the canvas's file format."),
     ),
     output_node=True,
     module="analysis.advisor",

@@ -1,37 +1,38 @@
-"""Stereo Comfort: how comfortable a pair is to watch, and the pair tinted by its parallax."""
+"""Stereo Comfort: how comfortable a stereo pair is to watch, and the pair tinted by its parallax."""
 
 from ...viewing.comfort import overlay
 from ..node import FRAMES, Call, Node, Outputs, Socket
 
 
 def build(call: Call) -> Outputs:
-    """The overlay; the report is known when the node has run."""
-    return {"overlay": overlay(call.inputs["clip"], call.settings, call.name)}
+    """Build the overlay; the report exists after the node has run."""
+    return {"overlay": overlay(call.clip(), call.settings, call.name)}
 
 
 NODE = Node(
     "StereoReelComfort",
     "Stereo Comfort",
     "comfort",
-    "Tell how comfortable a stereo pair is to watch: its parallax in percent, pixels, millimetres and degrees, what lies "
-    "beyond the limits of a screen, and a page that shows it. Any pair will do; one from Stereo is measured by its depth, "
-    "another by matching its pictures.",
+    "Reports how comfortable a stereo pair is to watch: its parallax in percent, pixels, millimetres and "
+    "degrees, the "
+    "frames beyond a screen's limits, and a page that shows them. Accepts any pair: one from Stereo is "
+    "measured by its "
+    "depth, any other by matching its two views.",
     (
         Socket(
-            "clip", FRAMES, "A pair: the clip of Stereo, or an IMAGE batch of pairs with packed at full SBS."
+            "clip",
+            FRAMES,
+            "A stereo pair: the clip of Stereo, or an IMAGE batch of pairs with packed set to full SBS.",
         ),
     ),
     (
         Socket("report", "STRING", "The findings in a few lines."),
-        Socket("figures", "STRING", "Every number, as JSON."),
-        Socket(
-            "page", "IMAGE", "The most straining frame, and the histogram of all frames that were looked at."
-        ),
+        Socket("figures", "STRING", "All numbers, as JSON."),
+        Socket("page", "IMAGE", "The most uncomfortable frame, and a histogram over all sampled frames."),
         Socket(
             "overlay",
             "VIDEO",
-            "Every frame in gray, tinted where it stands in front (red) or lies behind (blue); "
-            "when somebody looks.",
+            "Each frame in grey, tinted red in front of the screen and blue behind it; computed on demand.",
         ),
     ),
     output_node=True,

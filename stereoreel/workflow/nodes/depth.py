@@ -1,6 +1,6 @@
-"""Estimate Depth: by a model, or as another node has found it; and the depth in pictures for people."""
+"""Estimate Depth: by a model or from another node, with views of the depth to look at."""
 
-from ...core.clip import Clip, apply
+from ...core.clip import Clip, Recipe, apply
 from ...stages.depth.given import Given
 from ...stages.depth.views import Colors, Histogram
 from ...stages.stereo.parallax import ScreenPlane
@@ -17,27 +17,27 @@ def build(call: Call) -> Outputs:
 
 
 def views(depth: Clip, inverted: bool, name: str) -> dict[str, Clip]:
-    """Depth as people look at it, drawn when somebody does."""
-    pictures = {
+    """Return views of a depth clip to look at, computed on demand."""
+    recipes: dict[str, Recipe] = {
         "colors": Colors(inverted, f"{name}, colors"),
         "histogram": Histogram(ScreenPlane, inverted, f"{name}, histogram"),
     }
-    return {port: apply(view, depth)["clip"] for port, view in pictures.items()}
+    return {port: apply(recipe, depth)["clip"] for port, recipe in recipes.items()}
 
 
 NODE = Node(
     "StereoReelDepth",
     "Estimate Depth",
     "depth",
-    "One depth map per frame, white is near, steady over a shot. The builtin model is a preview-quality prior, "
-    "not a trained network.",
+    "One depth map per frame, temporally stable within a shot; white is near. The builtin model is a "
+    "preview-quality prior, not a trained network.",
     (
         CLIP_IN,
         Socket(
             "depth",
             f"{DEPTHS},DA3_GEOMETRY,MOGE_GEOMETRY",
-            "Depth that another node has found, also core's geometry: "
-            "then no model runs, and it is made steady and given the frames' edges.",
+            "Depth from another node, or geometry from ComfyUI's core nodes. No model runs then; "
+            "this depth is stabilised and aligned with the frames' edges.",
             optional=True,
             instead=True,
         ),
@@ -48,12 +48,12 @@ NODE = Node(
             "colors",
             "VIDEO",
             "The depth in colours, to look at: light yellow is near, black is far. "
-            "Stereo wants the depth, not these.",
+            "Connect the depth to Stereo, not these.",
         ),
         Socket(
             "histogram",
             "VIDEO",
-            "One picture a frame: how much of it lies how deep, and where Stereo's auto puts the screen.",
+            "A depth histogram per frame, with the zero-parallax plane that Stereo's auto chooses.",
         ),
     ),
     build=build,

@@ -1,11 +1,11 @@
-"""Encode Video: the film, written."""
+"""Encode Video: writes the video file."""
 
 from ..node import CLIP_IN, DEPTHS, FPS_IN, Node, Socket
 
 
 def misplaced(order: tuple[str, ...]) -> str | None:
     if order[-1] != NODE.kind or order.count(NODE.kind) > 1:
-        return "An order ends with encode, once."
+        return "An order ends with encode, once. Put encode at the end only."
     return None
 
 
@@ -13,19 +13,19 @@ NODE = Node(
     "StereoReelEncode",
     "Encode Video",
     "encode",
-    "Write the video file, chunk by chunk, with the source's sound. The file appears under its name only when it is "
+    "Write the video file in chunks, with the source's audio. The file appears under its name when it is "
     "complete.",
     (
         CLIP_IN,
         Socket(
             "depth",
             DEPTHS,
-            "Also write this depth as a video of its own, computed in the same pass, or into the "
-            "picture (rgbd).",
+            "Also write this depth, computed in the same pass: as a separate video, or in the same frames "
+            "(rgbd).",
             True,
         ),
         FPS_IN,
-        Socket("audio", "AUDIO", "Sound to use instead of the source's own.", True),
+        Socket("audio", "AUDIO", "Audio to use instead of the source's.", True),
     ),
     (Socket("video", "VIDEO", "The file that was written."),),
     output_node=True,

@@ -1,23 +1,26 @@
-"""Extract Video: a file, or the part of another clip that the options name."""
+"""Extract Video: a file, or the part of another clip that the options select."""
 
 from ...media import open as video
 from ..node import FPS_OUT, Call, Node, Outputs, Socket
 
 
 def build(call: Call) -> Outputs:
-    """The clip and its rate; a file is found by ``call.videos``."""
-    settings, clip, videos = call.settings, call.inputs.get("clip"), call.videos
-    how = {"tick": videos.tick, "look": videos.look}
-    if clip:
-        clip = video.from_clip(clip, settings, call.name, **how)
+    """Build the clip and its rate; ``call.videos`` finds the file."""
+    settings, videos = call.settings, call.videos
+    if videos is None:
+        raise TypeError(f"{call.name} opens files. Pass videos.")
+    tick, look = videos.tick, videos.look
+    if call.inputs.get("clip"):
+        clip = video.from_clip(call.clip(), settings, call.name, tick=tick, look=look)
     else:
-        clip = video.open_file(videos.find(settings.video), settings, call.name, **how, files=videos.files)
+        file = videos.find(settings.video)
+        clip = video.open_file(file, settings, call.name, tick=tick, look=look, files=videos.files)
     return {"clip": clip, "fps": float(clip.info.fps)}
 
 
 def misplaced(order: tuple[str, ...]) -> str | None:
     if not order or order[0] != NODE.kind or order.count(NODE.kind) > 1:
-        return "An order begins with extract, once."
+        return "An order begins with extract, once. Put extract at the beginning only."
     return None
 
 
@@ -25,18 +28,19 @@ NODE = Node(
     "StereoReelExtract",
     "Extract Video",
     "extract",
-    "Open a video for the other StereoReel nodes. Frames are read only when somebody needs them, "
-    "so a two-hour film is no problem.",
+    "Open a video for the other StereoReel nodes. Frames are read on demand, so memory use does not depend "
+    "on "
+    "the length of the video.",
     (
         Socket(
             "clip",
             "VIDEO",
-            "A VIDEO from another node; when connected, it is used instead of the file chosen below.",
+            "A VIDEO from another node, used instead of the file chosen below.",
             optional=True,
             instead=True,
         ),
     ),
-    (Socket("clip", "VIDEO", "The video, with its sound, its exact rate and its cuts."), FPS_OUT),
+    (Socket("clip", "VIDEO", "The video, with its audio, exact rate and cuts."), FPS_OUT),
     module="media.open",
     pairs=False,
     build=build,

@@ -1,4 +1,4 @@
-"""Keep Frames: a clip whose frames stay on disk while a film is made in units."""
+"""Keep Frames: stores a clip's frames on disk while a film is rendered in units."""
 
 from ...core.clip import apply
 from ...core.keep import Keep
@@ -9,16 +9,17 @@ from ..node import CLIP_OUT, DEPTHS, Call, Node, Outputs, Socket
 def build(call: Call) -> Outputs:
     folder = call.settings.folder
     check_name(folder, "folder")
-    return dict(apply(Keep(folder, call.name), call.inputs["clip"]))
+    return dict(apply(Keep(folder, call.name), call.clip()))
 
 
 NODE = Node(
     "StereoReelKeep",
     "Keep Frames",
     "keep",
-    "Keep what a stage made, such as ten hours of depth, so that a change behind it does not make it again. "
-    "Encode Video keeps it while it makes the film in units (resume).",
-    (Socket("clip", DEPTHS, "The frames, or a depth, to keep; without alpha."),),
+    "Store the output of upstream stages, such as ten hours of depth, so that downstream changes do not "
+    "recompute "
+    "it. Encode Video stores it while it renders the film in units (resume).",
+    (Socket("clip", DEPTHS, "The frames or the depth to store, without alpha."),),
     (CLIP_OUT,),
     module="core.keep",
     build=build,

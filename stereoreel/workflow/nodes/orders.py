@@ -1,4 +1,4 @@
-"""Order Lab: in which order the stages suit a clip best."""
+"""Order Lab: which order of the stages suits a clip best."""
 
 from ..node import FRAMES, Node, Socket
 
@@ -6,14 +6,22 @@ NODE = Node(
     "StereoReelOrderLab",
     "Order Lab",
     "orders",
-    "Measures in which order the stages suit a clip best: runs orders on a few places of it and tells what each costs, how "
-    "steady, sharp and true to edges it is, and which one to take. The sheet shows where they differ most.",
-    (Socket("clip", FRAMES, "The source, before anything was done to it."),),
+    "Measures which order of the stages suits a clip best: runs several orders on a few excerpts, reports "
+    "the cost, "
+    "temporal stability, sharpness and edge accuracy of each, and recommends one. The sheet shows where "
+    "they differ most.",
+    (Socket("clip", FRAMES, "The unprocessed source."),),
     (
-        Socket("report", "STRING", "A table of all figures, the order to take, how sure that is, and why."),
-        Socket("figures", "STRING", "Every number, as JSON."),
-        Socket("sheet", "IMAGE", "The places where the orders differ most, side by side, with their depth."),
-        Socket("order", "STRING", "The order to take, as the terminal's workflows --order takes it."),
+        Socket(
+            "report",
+            "STRING",
+            "A table of all figures, the recommended order, the confidence in it, and the reasons.",
+        ),
+        Socket("figures", "STRING", "All numbers, as JSON."),
+        Socket("sheet", "IMAGE", "The frames where the orders differ most, side by side, with their depth."),
+        Socket(
+            "order", "STRING", "The recommended order, in the format of the terminal's workflows --order."
+        ),
     ),
     output_node=True,
     module="analysis.order_lab",

@@ -1,4 +1,4 @@
-"""Preview Stereo: a few frames to look at before anything is rendered."""
+"""Preview Stereo: a few frames to look at before rendering."""
 
 from ..node import CLIP_IN, DEPTHS, Node, Socket
 
@@ -6,11 +6,12 @@ NODE = Node(
     "StereoReelPreview",
     "Preview Stereo",
     "preview",
-    "Look before you render: a few frames of the whole clip, as wiggle, anaglyph, side by side or single eye, with the "
-    "depth over them, or in a headset. Only those frames are computed, and what their stages need around them.",
+    "Preview a few frames of the clip before rendering: as wiggle, anaglyph, side by side or one view, with "
+    "a depth "
+    "overlay, or in a headset. Only those frames, and the context that their stages need, are computed.",
     (
         CLIP_IN,
-        Socket("depth", DEPTHS, "The depth to lay over the pictures, one map per frame of the clip.", True),
+        Socket("depth", DEPTHS, "The depth for the overlay, one map per frame of the clip.", True),
     ),
     (),
     output_node=True,

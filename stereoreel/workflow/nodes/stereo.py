@@ -1,4 +1,4 @@
-"""Stereo Pair: both eyes, each eye alone, and what neither source frame showed."""
+"""Stereo Pair: the left and right views, together and alone, with masks of their disocclusions."""
 
 from ...core.clip import apply
 from ...core.transforms import Eye
@@ -6,9 +6,7 @@ from ..build import model
 from ..node import CLIP_IN, DEPTHS, FRAMES, MASKS, Call, Node, Outputs, Socket
 from .depth import NODE as DEPTH
 
-HOLES = (
-    "where this eye shows what the source never showed (white): feed it to an inpainting model, or ignore it."
-)
+HOLES = "disocclusions, which the source does not show (white). Optional input for an inpainting model."
 
 
 def build(call: Call) -> Outputs:
@@ -22,11 +20,11 @@ def build(call: Call) -> Outputs:
 def misplaced(order: tuple[str, ...]) -> str | None:
     stereo, depth = NODE.kind, DEPTH.kind
     if order.count(stereo) > 1:
-        return "Stereo makes two eyes of one and cannot run twice; name it once."
+        return "Stereo renders two views from one and cannot run twice. Name it once."
     if stereo in order and depth not in order[: order.index(stereo)]:
-        return "Stereo needs a depth map; put depth somewhere before stereo."
+        return "Stereo needs a depth map. Put depth somewhere before stereo."
     if stereo in order and depth in order[order.index(stereo) :]:
-        return "Depth after stereo has no use; put depth before stereo."
+        return "Depth after stereo is not used. Put depth before stereo."
     return None
 
 
@@ -34,21 +32,23 @@ NODE = Node(
     "StereoReelStereo",
     "Stereo Pair",
     "stereo",
-    "Make the pictures for the left and the right eye from frames and their depth.",
+    "Render the left and right views from frames and their depth.",
     (
         CLIP_IN,
         Socket(
             "depth",
             DEPTHS,
-            "One depth map per frame of the clip, white is near. Any size; the length must be the clip's.",
+            "One depth map per frame of the clip; white is near. Any size, but as many frames as the clip.",
         ),
     ),
     (
-        Socket("clip", FRAMES, "Both eyes: a VIDEO of two views, or a full side-by-side IMAGE batch."),
-        Socket("left", FRAMES, "The left eye alone."),
-        Socket("right", FRAMES, "The right eye alone."),
-        Socket("left_holes", MASKS, f"Left eye: {HOLES}"),
-        Socket("right_holes", MASKS, f"Right eye: {HOLES}"),
+        Socket(
+            "clip", FRAMES, "Left and right views: a VIDEO of two views, or a full side-by-side IMAGE batch."
+        ),
+        Socket("left", FRAMES, "The left view alone."),
+        Socket("right", FRAMES, "The right view alone."),
+        Socket("left_holes", MASKS, f"Left view: {HOLES}"),
+        Socket("right_holes", MASKS, f"Right view: {HOLES}"),
     ),
     pairs=False,
     build=build,

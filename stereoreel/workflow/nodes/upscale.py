@@ -1,4 +1,4 @@
-"""RealESRGAN Upscale: a larger clip, each frame by itself."""
+"""RealESRGAN Upscale: a larger clip, each frame upscaled independently."""
 
 from ..build import model
 from ..node import CLIP_IN, CLIP_OUT, Node
@@ -7,7 +7,7 @@ NODE = Node(
     "StereoReelRealESRGAN",
     "RealESRGAN Upscale",
     "upscale",
-    "Upscale every frame by itself: the fastest way to twice the size.",
+    "Upscale every frame independently: the fastest way to twice the size.",
     (CLIP_IN,),
     (CLIP_OUT,),
     build=model,

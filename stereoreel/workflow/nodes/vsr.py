@@ -1,4 +1,4 @@
-"""Video Super Resolution: a larger clip, each frame with the help of its neighbours."""
+"""Video Super Resolution: a larger clip, each frame upscaled with information from its neighbours."""
 
 from ..build import model
 from ..node import CLIP_IN, CLIP_OUT, Node
@@ -7,8 +7,8 @@ NODE = Node(
     "StereoReelVSR",
     "Video Super Resolution",
     "vsr",
-    "Upscale with the help of neighbouring frames: less noise and less flicker than frame by frame. "
-    "The first choice for noisy sources.",
+    "Upscale with information from neighbouring frames: less noise and flicker than frame by frame. "
+    "Recommended for noisy sources.",
     (CLIP_IN,),
     (CLIP_OUT,),
     build=model,

@@ -205,7 +205,7 @@ def test_a_pair_of_eyes_is_refused(tensor_clip, host):
     eyes = apply(Plan("stereo", {"model": "builtin"}, "stereo"), tensor_clip(), tensor_clip(channels=1))[
         "clip"
     ]
-    with pytest.raises(ValueError, match="connect the source"):
+    with pytest.raises(ValueError, match="Connect the source"):
         advise(eyes, resolve(OPTIONS, {}), host, "a pair")
 
 
