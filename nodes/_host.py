@@ -52,10 +52,10 @@ class ComfyHost:
         registered = folder_paths.folder_names_and_paths.get(first, ([],))[0]
         return Path(registered[0]) if registered else Path(folder_paths.models_dir) / first
 
-    def place(self, nets: Sequence[nn.Module], memory: int) -> object:
+    def place(self, nets: Sequence[nn.Module], memory: int) -> list[ModelPatcher]:
         if not nets:
             model_management.free_memory(memory, self.device)  # stages without networks need memory too
-            return None
+            return []
         offload = model_management.unet_offload_device()
         patchers = [ModelPatcher(net, load_device=self.device, offload_device=offload) for net in nets]
         model_management.load_models_gpu(patchers, memory_required=memory)

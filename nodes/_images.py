@@ -71,8 +71,16 @@ def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
         if not _cropped(video, Path(source)):
             start, duration = _window(video, Path(source))
             host = ComfyHost()
-            window = {"start": start, "duration": duration}
-            return Clip(FileSource(Path(source), **window, cuts=cuts, tick=host.tick, files=host.file_cache))
+            return Clip(
+                FileSource(
+                    Path(source),
+                    start=start,
+                    duration=duration,
+                    cuts=cuts,
+                    tick=host.tick,
+                    files=host.file_cache,
+                )
+            )
     parts = video.get_components()
     audio = parts.audio and Samples(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
     return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), cuts=cuts, label=label, audio=audio))
@@ -116,7 +124,7 @@ def as_batches(
 
 def _empty(clip: Clip, mask: bool) -> Tensor:
     info = clip.info
-    shape = (info.frames, info.height, info.width * info.views)
+    shape: tuple[int, ...] = (info.frames, info.height, info.width * info.views)
     shape = shape if mask else (*shape, max(3, info.channels))
     return new_batch(shape, torch.float32 if mask else working_type(), scratch())
 

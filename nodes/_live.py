@@ -40,7 +40,7 @@ class LiveHost(ComfyHost):
         self.shown = 0.0
         self._patchers: OrderedDict[tuple[int, ...], list[ModelPatcher]] = OrderedDict()
 
-    def place(self, nets: Sequence[nn.Module], memory: int) -> object:
+    def place(self, nets: Sequence[nn.Module], memory: int) -> list[ModelPatcher]:
         key = tuple(map(id, nets))
         if key not in self._patchers:
             while len(self._patchers) >= PLACED:

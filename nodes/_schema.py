@@ -11,7 +11,7 @@ from ._host import ComfyHost
 CATEGORY = "StereoReel"
 
 
-def node_class(node: Node, base: type) -> type:
+def node_class(node: Node, base: type[io.ComfyNode]) -> type:
     """Return the V3 class of a declaration; Stop interrupts anything it does while it executes."""
 
     def execute(cls, **inputs) -> io.NodeOutput:

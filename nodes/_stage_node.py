@@ -35,14 +35,14 @@ class StageNode(DeclaredNode):
         node, node_id = cls.NODE, str(cls.hidden.unique_id)
         name = build.label(node, node_id)
         if str(options.get("live", "")).strip():
-            made, figures = _live.run(node, node_id, clip, depth, fps, packed, options)
-            return cls._outputs(made, ui.PreviewText(figures).as_dict())
+            live, figures = _live.run(node, node_id, clip, depth, fps, packed, options)
+            return cls._outputs(live, ui.PreviewText(figures).as_dict())
         inputs = {
             "clip": as_clip(clip, name, fps=fps, packed=packed),
             "depth": as_depth(depth, clip, name, packed),
         }
         with naming(name):
-            made = build.stage(node, inputs, options, node_id)
+            made = dict(build.stage(node, inputs, options, node_id))
             if plan := build.plan_of(made):
                 # missing weights are reported or downloaded now, not when the clip is pulled
                 _, reason = plan.choose(ComfyHost())
@@ -67,7 +67,7 @@ class StageNode(DeclaredNode):
         return as_batches(computed, ComfyHost(), masks)
 
     @classmethod
-    def _outputs(cls, made: dict, shown: dict | None = None) -> io.NodeOutput:
+    def _outputs(cls, made: Mapping, shown: dict | None = None) -> io.NodeOutput:
         return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs), ui=shown)
 
     @classmethod
