@@ -15,11 +15,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 FOLDER = ROOT / ".venv"
+MOST_WORKERS = 4  # of pytest
 PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def enter(requirements: str) -> None:
-    """Go on in ``.venv`` with these requirements and torch installed; a torch that is here already is used."""
+    """Continue in ``.venv`` with these requirements and torch; an installed torch is reused."""
     if Path(sys.prefix).resolve() == FOLDER.resolve():
         return
     if sys.version_info < (3, 10):
@@ -28,6 +29,13 @@ def enter(requirements: str) -> None:
         _make()
     _install(ROOT / requirements)
     sys.exit(_ended([str(PYTHON), *sys.argv]))
+
+
+def workers(arguments: list[str]) -> list[str]:
+    """Return pytest-xdist's options: a process per core, unless the arguments choose otherwise."""
+    if any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in arguments):
+        return []
+    return ["-n", str(min(MOST_WORKERS, os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
 def _ended(command: list[str]) -> int:
@@ -79,6 +87,6 @@ def _install(requirements: Path) -> None:
         [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted]
     ):
         sys.exit(
-            "pip could not install what is needed; see its message above (PIP_FIND_LINKS names an offline wheel folder)."
+            "pip failed; see its message above. To install offline, point PIP_FIND_LINKS at a folder of wheels."
         )
     stamp.write_text(mark)
