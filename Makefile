@@ -1,9 +1,12 @@
 PYTHON ?= python3
 
-.PHONY: demo test test-host
+.PHONY: demo check test test-host
 
 demo: ## render a sample (or take INPUT=clip.mp4), run the default workflow, leave the results in output/
 	$(PYTHON) demo.py $(if $(INPUT),"$(INPUT)")
+
+check: ## format, lint, types and the fast tests, in about three minutes
+	$(PYTHON) check.py
 
 test: ## every test that needs no ComfyUI
 	$(PYTHON) test.py

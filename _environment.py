@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 FOLDER = ROOT / ".venv"
+MOST_WORKERS = 4  # of pytest
 PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
@@ -28,6 +29,13 @@ def enter(requirements: str) -> None:
         _make()
     _install(ROOT / requirements)
     sys.exit(_ended([str(PYTHON), *sys.argv]))
+
+
+def workers(arguments: list[str]) -> list[str]:
+    """Return pytest-xdist's options: a process per core, unless the arguments choose otherwise."""
+    if any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in arguments):
+        return []
+    return ["-n", str(min(MOST_WORKERS, os.cpu_count() or 1)), "--dist", "worksteal"]
 
 
 def _ended(command: list[str]) -> int:

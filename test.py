@@ -1,6 +1,6 @@
 """Run the tests in an environment made for them; other arguments go to pytest.
 
-python test.py                     everything that needs no ComfyUI, in as many processes as there are cores, at most 4
+python test.py                     everything that needs no ComfyUI, in a process per core, at most 4
 python test.py -n 0 tests/core     one folder in one process, for a debugger
 python test.py --host PATH         the tests against the ComfyUI in PATH (COMFYUI_PYTHON names its Python)
 """
@@ -11,16 +11,6 @@ import sys
 
 import _environment
 
-MOST_WORKERS = 4
-
-
-def workers(arguments: list[str]) -> list[str]:
-    """Return pytest-xdist's options, unless the arguments choose the number of processes themselves."""
-    if any(word.startswith(("-n", "--numprocesses", "--pdb")) for word in arguments):
-        return []
-    return ["-n", str(min(MOST_WORKERS, os.cpu_count() or 1)), "--dist", "worksteal"]
-
-
 if __name__ == "__main__":
     _environment.enter("requirements-dev.txt")
     arguments = sys.argv[1:]
@@ -29,4 +19,9 @@ if __name__ == "__main__":
             sys.exit("COMFYUI is not set; run `make test-host COMFYUI=path`.")
         os.environ["COMFYUI"] = arguments[1]
         arguments = ["-n", "0", "-m", "host", *arguments[2:]]
-    sys.exit(subprocess.call([sys.executable, "-m", "pytest", *workers(arguments), *arguments], cwd=_environment.ROOT))
+    sys.exit(
+        subprocess.call(
+            [sys.executable, "-m", "pytest", *_environment.workers(arguments), *arguments],
+            cwd=_environment.ROOT,
+        )
+    )

@@ -11,11 +11,10 @@ from filelock import FileLock
 
 from stereoreel.cli import passive_waiting
 
-# Both before torch is imported. Workers of pytest-xdist share the cores; so do the processes that they start.
-passive_waiting()
-if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 0)):
-    for variable in ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ.setdefault(variable, str(max(1, (os.cpu_count() or 1) // workers)))
+passive_waiting()  # before torch is imported
+# Workers of pytest-xdist share the cores, but at least two threads remain: one alone never works side by side.
+if (threads := (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))) > 1:
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
 import torch  # isort: skip
 

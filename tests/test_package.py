@@ -114,10 +114,21 @@ def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
 def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     """In an environment of its own, which sees the libraries of this one and nothing of the checkout."""
     place = tmp_path / "environment"
-    venv.create(place, with_pip=True)
+    venv.create(place)
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     subprocess.run(
-        [python, "-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check", wheel],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--disable-pip-version-check",
+            wheel,
+        ],
         check=True,
     )
     scheme = sysconfig.get_path(
