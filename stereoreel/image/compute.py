@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,8 @@ from ..core import cancel
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *TYPES)
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 WORKERS = "stereoreel-compute"
 GRAPHS = 4  # shapes whose launches are kept; a clip has one or two, and each holds its own working memory
 
@@ -69,32 +70,34 @@ class Graphs:
         self.run = run
         self.recorded: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]] = OrderedDict()
 
-    def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
-        if given[0].device.type != "cuda":
-            return Spread(self.run)(*given)
+    def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
+        if first.device.type != "cuda":
+            return Spread(self.run)(first, *others)
+        given = (first, *others)
         key = tuple((one.shape, one.dtype, one.device) if isinstance(one, Tensor) else one for one in given)
         if key not in self.recorded:
             while len(self.recorded) >= GRAPHS:
                 self.recorded.popitem(last=False)
-            self.recorded[key] = self._record(given)
+            self.recorded[key] = self._record(first.device, given)
         self.recorded.move_to_end(key)
         graph, own, made = self.recorded[key]
         for mine, theirs in zip(own, given):
-            if isinstance(mine, Tensor):
+            if isinstance(mine, Tensor) and isinstance(theirs, Tensor):
                 mine.copy_(theirs)
         graph.replay()
         return made.clone() if isinstance(made, Tensor) else tuple(tensor.clone() for tensor in made)
 
-    def _record(self, given: tuple) -> tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]:
+    def _record(
+        self, device: torch.device, given: tuple
+    ) -> tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]:
         own = [one.clone() if isinstance(one, Tensor) else one for one in given]
-        device = given[0].device
-        beside = torch.cuda.Stream(device)
-        beside.wait_stream(torch.cuda.current_stream(device))
+        side_stream = torch.cuda.Stream(device)
+        side_stream.wait_stream(torch.cuda.current_stream(device))
         # libraries choose their kernels and allocate workspaces now, which a graph may not
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(side_stream):
             for _ in range(3):
                 self.run(*own)
-        torch.cuda.current_stream(device).wait_stream(beside)
+        torch.cuda.current_stream(device).wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
         # On a stream of this device: torch's own is of whichever was current first. What another thread does
         # meanwhile is no part of it.
@@ -122,10 +125,11 @@ class Spread:
     def __init__(self, run: Callable):
         self.run = run
 
-    def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
-        count = min(len(given[0]), torch.get_num_threads())
-        if given[0].device.type != "cpu" or count < 2:
-            return self.run(*given)
+    def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
+        count = min(len(first), torch.get_num_threads())
+        if first.device.type != "cpu" or count < 2:
+            return self.run(first, *others)
+        given = (first, *others)
         parts = zip(*(one.tensor_split(count) if isinstance(one, Tensor) else [one] * count for one in given))
         made = side_by_side(lambda part: self.run(*part), parts)
         return torch.cat(made) if isinstance(made[0], Tensor) else tuple(map(torch.cat, zip(*made)))

@@ -54,7 +54,10 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
 
 def places(where: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and columns of a mask; of all pixels on a GPU, where counting them would make the host wait."""
-    return where.nonzero(as_tuple=True) if where.device.type == "cpu" else everywhere(where)
+    if where.device.type != "cpu":
+        return everywhere(where)
+    rows, columns = where.nonzero(as_tuple=True)
+    return rows, columns
 
 
 def everywhere(where: Tensor) -> tuple[Tensor, Tensor]:
@@ -98,7 +101,7 @@ def _inside(image: Tensor, reach: int) -> Tensor:
     return image.index_select(0, rows).index_select(1, columns)
 
 
-def _shrunk(frame: Tensor, size: tuple[int, int]) -> Tensor:
+def _shrunk(frame: Tensor, size: tuple[int, ...]) -> Tensor:
     """The frame ``[3, h, w]`` at the size of its depth, each pixel the mean of what it covers."""
     # there it takes whole factors only
     home = torch.device("cpu") if frame.device.type == "mps" else frame.device

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -68,12 +68,13 @@ def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
     import cv2
 
     cancel.check()
-    searching = cv2.DISOpticalFlow_create()
+    searching = cv2.DISOpticalFlow.create()
     searching.setFinestScale(how.finest)
     searching.setGradientDescentIterations(how.steps)
     searching.setPatchStride(how.stride)
     searching.setVariationalRefinementIterations(how.refinement)
-    return searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
+    start: Any = None  # none to begin with; OpenCV's stubs leave it out
+    return np.asarray(searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), start))
 
 
 def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarray:

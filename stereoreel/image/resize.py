@@ -52,7 +52,8 @@ def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
     """Width and height at which the longer edge has at most ``side`` pixels (0: no limit), both even where that shrinks them."""
     if not side or max(width, height) <= side:
         return width, height
-    return tuple(max(2, edge * side // max(width, height) // 2 * 2) for edge in (width, height))
+    longer = max(width, height)
+    return max(2, width * side // longer // 2 * 2), max(2, height * side // longer // 2 * 2)
 
 
 def scaled_size(width: int, height: int, factor: float) -> tuple[int, int]:

@@ -112,7 +112,7 @@ def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> 
     stay that large.
     """
     halo = math.ceil(halo / multiple) * multiple
-    best = None
+    best: tuple[tuple[int, int], Grid] | None = None
     for tall in range(1, max(1, rows // (2 * halo or 1)) + 1):
         for wide in range(1, max(1, columns // (2 * halo or 1)) + 1):
             height, tops = _axis(rows, tall, halo, multiple)
@@ -122,6 +122,7 @@ def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> 
                 best = cost, Grid(rows, columns, height, width, tops, lefts)
             if height * width <= pixels:
                 break
+    assert best is not None, "one tile is always tried"
     return best[1]
 
 

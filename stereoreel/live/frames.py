@@ -34,7 +34,7 @@ def as_tensor(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
     return _one(frames, label)
 
 
-def _one(frames: Tensor | np.ndarray, label: str) -> Tensor:
+def _one(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
     if isinstance(frames, np.ndarray):
         kind = frames.dtype
         if kind != np.uint8 and kind.kind != "f":

@@ -85,11 +85,11 @@ class Line:
 
     def for_frames(self, plan: Plan, infos: tuple[ClipInfo, ...]) -> Line | None:
         """A line for other frames, or under other options, with these networks; None where the options ask for others."""
-        if key_of(plan) == self.key:
-            stage = self.stage
-        elif plan.kind != self.key[0] or not (
-            stage := getattr(self.stage, "retuned", lambda options: None)(plan.settings)
-        ):
+        stage: Stage | None = self.stage
+        if key_of(plan) != self.key:
+            retuned = getattr(self.stage, "retuned", None) if plan.kind == self.key[0] else None
+            stage = retuned(plan.settings) if retuned else None
+        if not stage:
             return None
         line = Line(plan, stage, infos, self.host)
         line._places = self._places

@@ -35,7 +35,8 @@ class Strand:
         work: Callable[[Iterator[tuple[Tensor, ...]], Callable[[], bool]], Iterator[Chunk]],
         stream: torch.cuda.Stream | None = None,
     ):
-        self._orders, self._news = SimpleQueue(), SimpleQueue()
+        self._orders: SimpleQueue = SimpleQueue()
+        self._news: SimpleQueue = SimpleQueue()
         self._fed, self._eaten, self.ended = 0, -1, False  # it is hungry once before it is fed
         self._stop, self._stream = threading.Event(), stream
         # not this object, which may then be forgotten
@@ -152,7 +153,9 @@ def _leave(stop: threading.Event, orders: SimpleQueue) -> None:
 
 def _mark(stream: torch.cuda.Stream | None, own: bool = False) -> torch.cuda.Event | None:
     """A point in time on the device: of the work's own stream, or of whoever feeds it."""
-    return stream and (stream if own else torch.cuda.current_stream(stream.device)).record_event()
+    if stream is None:
+        return None
+    return (stream if own else torch.cuda.current_stream(stream.device)).record_event()
 
 
 def _taken(made: dict[str, Tensor], mark: torch.cuda.Event | None) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -39,7 +40,7 @@ class Upscaler:
                  constant: bool = False, beside: bool = False, delay: int = 0, fps: Fraction | int = 24, cuts="auto", **options):  # fmt: skip
         host = host or Headless(device)
         self._session = Session(host, beside)
-        usual = getattr(module(kind), "live_options", lambda device: {})(host.device)
+        usual: dict[str, Any] = getattr(module(kind), "live_options", lambda device: {})(host.device)
         usual = {"live": "upscaler", **usual}  # so that auto takes a model that keeps up
         self._kind, self._options = kind, {**usual, **options, "model": model}
         self._given = dict(fps=fps, mode=CONSTANT if constant else READY, delay=delay, cuts=cuts)
@@ -87,7 +88,7 @@ class Upscaler:
 
     def _back(self, made: Tensor) -> Tensor:
         """On the device where frames come from; through pinned memory, waited for once, where that is the computer's."""
-        if made.is_cuda and self._home.type == "cpu":
+        if made.is_cuda and self._home is not None and self._home.type == "cpu":
             here = torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
             torch.cuda.current_stream(made.device).synchronize()
             return here

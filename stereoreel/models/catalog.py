@@ -186,9 +186,10 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
         return []
     needed = [part for part in entry.parts.values() if not part.optional]
     faults = [spoilt(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
-    if not faults or not all(faults):
+    known = [found for found in faults if found]
+    if not known or len(known) < len(faults):
         return []
-    path, wrong = faults[0]
+    path, wrong = known[0]
     return [f"{PASSED_OVER} {entry.name}: {path} {wrong}"]
 
 

@@ -223,7 +223,8 @@ def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick
         # without a hash nothing would tell whether the rest belongs to the same file
         if not file.sha256 or _length(written) > (file.bytes or MOST):
             written.truncate(0)
-        resumed, gains = _length(written) > 0, deque(maxlen=TRIES)
+        resumed = _length(written) > 0
+        gains: deque[int] = deque(maxlen=TRIES)
         while (before := _length(written)) != file.bytes or not before:
             try:
                 _transfer(opener, file, written, part.parent, tick)
@@ -232,7 +233,7 @@ def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick
                 gains.append(_length(written) - before)
                 if gains[-1] <= 0 or not file.sha256 or _too_slow(gains, file.bytes):
                     raise ConnectionError(
-                        f"{file.file} could not be fetched from {urlsplit(file.url).netloc} ({broken}); "
+                        f"{file.file} could not be fetched from {urlsplit(file.url or '').netloc} ({broken}); "
                         f"try again later, or put the file into {part.parent} yourself."
                     ) from None
                 resumed = True
@@ -255,8 +256,8 @@ def _opener(more: Iterable[request.BaseHandler] = ()) -> request.OpenerDirector:
     for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPDefaultErrorHandler,
                     request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
         opener.add_handler(handler())
-    for handler in more:
-        opener.add_handler(handler)
+    for another in more:
+        opener.add_handler(another)
     return opener
 
 
@@ -265,7 +266,7 @@ def _transfer(
 ) -> None:
     """One request for what is lacking; _Broken where it ends early, _Refused where it cannot be the file."""
     have = _length(written)
-    with _answer(opener, file.url, have) as answer:
+    with _answer(opener, file.url or "", have) as answer:
         ends = _range(answer, have) if answer.status == 206 else None
         if answer.status == 416 or (answer.status == 206 and ends is None):  # complete, or not of this file
             if answer.status == 416 and _whole_size(answer) == str(have):
@@ -301,7 +302,7 @@ def _whole_size(answer: HTTPResponse | HTTPError) -> str:
     return answer.headers.get("Content-Range", "").rpartition("/")[2]
 
 
-def _range(answer: HTTPResponse, have: int) -> int | None:
+def _range(answer: HTTPResponse | HTTPError, have: int) -> int | None:
     """The file's length, by an answer that brings a part of it; None if the part begins elsewhere."""
     said = answer.headers.get("Content-Range", "").strip()
     found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", said)
@@ -310,7 +311,7 @@ def _range(answer: HTTPResponse, have: int) -> int | None:
     return int(found[2]) + 1 if found[3] == "*" else int(found[3])
 
 
-def _total(answer: HTTPResponse, file: File) -> int:
+def _total(answer: HTTPResponse | HTTPError, file: File) -> int:
     """How long the file is by what the server declares, 0 if it does not; _Refused if that is no length."""
     declared = answer.headers.get("Content-Length")
     if declared is None or "chunked" in answer.headers.get("Transfer-Encoding", "").lower():
@@ -322,7 +323,7 @@ def _total(answer: HTTPResponse, file: File) -> int:
     return int(declared)
 
 
-def _check_declared(answer: HTTPResponse, total: int, file: File) -> None:
+def _check_declared(answer: HTTPResponse | HTTPError, total: int, file: File) -> None:
     """_Refused where what a server declares shows that it does not send the file."""
     if (packed := answer.headers.get("Content-Encoding", "identity")).lower() != "identity":
         raise _Refused(f"the server sends it compressed ({packed[:40]!r})")
@@ -372,7 +373,7 @@ def _redirected(url: str, location: str | None) -> str:
     return new
 
 
-def _blocks(answer: HTTPResponse) -> Iterator[bytes]:
+def _blocks(answer: HTTPResponse | HTTPError) -> Iterator[bytes]:
     """What comes, as it comes; _Broken where a connection is kept alive by drops."""
     came, since = 0, time.monotonic()
     while True:

@@ -6,11 +6,12 @@ import ctypes
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 
@@ -172,7 +173,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", str(version))))
 
 
-CONDITIONS = {
+CONDITIONS: Mapping[str, Callable[[Any, Machine], str]] = {
     "system": _system, "gpu": _gpu_named, "no_gpu": _gpu_other, "compute": _compute, "memory": _memory, "below": _below,
     "driver": _driver, "package": _package,
 }  # fmt: skip

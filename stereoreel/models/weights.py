@@ -235,7 +235,7 @@ def _code(path: Path, zipped: bool, said: str) -> str | None:
     ):
         for code, value, _ in pickletools.genops(file):
             if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
-                name = ".".join(names[-2:]) if code.name == "STACK_GLOBAL" else value.replace(" ", ".")
+                name = ".".join(names[-2:]) if code.name == "STACK_GLOBAL" else str(value).replace(" ", ".")
                 if not name.startswith(HARMLESS):
                     return name
             elif isinstance(value, str):

@@ -122,8 +122,8 @@ class Alignment(nn.Module):
 
     def forward(self, current: Tensor, memory: Memory, flow: Tensor) -> Tensor:
         """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited last."""
-        first, before, second = warp(memory.last, flow), memory.before, None
-        if before is None:
+        first, before = warp(memory.last, flow), memory.before
+        if before is None or memory.flow is None:
             before = second = torch.zeros_like(first)
             further = torch.zeros_like(flow)
         else:
@@ -253,8 +253,8 @@ class Restorer(nn.Module):
 
     def enlarge(self, features: Sequence[Tensor], picture: Tensor) -> Tensor:
         """The result from a frame's features and its picture, in strips of rows where it is large."""
-        features = torch.cat([feature.to(picture.device, self.dtype) for feature in features], 1)
-        height, width = features.shape[-2:]
+        joined = torch.cat([feature.to(picture.device, self.dtype) for feature in features], 1)
+        height, width = joined.shape[-2:]
         ratio, rows = (
             picture.shape[-2] // height,
             max(1, STRIP.get(picture.device.type, STRIP["cpu"]) // width),
@@ -266,7 +266,7 @@ class Restorer(nn.Module):
                 min(height, top + rows + self.halo),
                 min(height, top + rows),
             )
-            made = self._enlarged(features[..., first:last, :], picture[..., first * ratio : last * ratio, :])
+            made = self._enlarged(joined[..., first:last, :], picture[..., first * ratio : last * ratio, :])
             strips.append(made[..., (top - first) * 4 : (bottom - first) * 4, :])
         return torch.cat(strips, -2)
 
@@ -295,7 +295,7 @@ class BasicVSRPlusPlus(Restorer):
     ):
         super().__init__(width, last, flow_widths)
         if enlarges:
-            self.feat_extract = Blocks(3, width, ends)
+            self.feat_extract: nn.Module = Blocks(3, width, ends)
         else:
             self.scale, self.multiple, self.smallest = 1, 4, 256
             downward = (
@@ -405,7 +405,7 @@ class BasicVSR(Restorer):
         height, width = feature.shape[-2:]
         moved = (
             feature.new_zeros(1, self.width, height, width)
-            if last is None
+            if last is None or flow is None
             else warp(last.to(self.dtype), flow)
         )
         return blocks(torch.cat([feature, moved], 1))
@@ -466,7 +466,7 @@ def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasic
     return filled(net, {key: tensor.float() for key, tensor in state.items()}, name)
 
 
-def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
+def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | BasicVSR | RealBasicVSR]:
     def width(key: str) -> int:
         return len(state.get(key, ()))
 
@@ -481,13 +481,18 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
 
     inner = "basicvsr." if "basicvsr.backward_resblocks.main.0.weight" in state else ""
     flow = [f"{inner}spynet.basic_module.0.basic_module.{index}.conv.weight" for index in range(4)]
-    ends = {"last": width(f"{inner}conv_hr.weight"), "flow_widths": [width(key) for key in flow]}
+    last, flow_widths = width(f"{inner}conv_hr.weight"), [width(key) for key in flow]
     backward = f"{inner}backward_resblocks"
     if "deform_align.backward_1.weight" in state:
         sizes = width("deform_align.backward_1.weight"), blocks("backbone.backward_1")
         groups = width("deform_align.backward_1.conv_offset.6.weight") // (3 * POINTS)
         return "BasicVSR++", BasicVSRPlusPlus(
-            *sizes, "feat_extract.main.0.weight" in state, blocks("reconstruction"), groups, **ends
+            *sizes,
+            "feat_extract.main.0.weight" in state,
+            blocks("reconstruction"),
+            groups,
+            last=last,
+            flow_widths=flow_widths,
         )
     if f"{backward}.main.0.weight" not in state:
         raise Unfit(
@@ -495,5 +500,7 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
         )
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)
     if inner:
-        return "RealBasicVSR", RealBasicVSR(*sizes, blocks("image_cleaning.0"), **ends)
-    return "BasicVSR", BasicVSR(*sizes, **ends)
+        return "RealBasicVSR", RealBasicVSR(
+            *sizes, blocks("image_cleaning.0"), last=last, flow_widths=flow_widths
+        )
+    return "BasicVSR", BasicVSR(*sizes, last=last, flow_widths=flow_widths)

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -53,10 +54,10 @@ class Family:
     gated: bool
     grid: int
     features: int
-    outputs: tuple[int, int, int, int]
+    outputs: tuple[int, ...]  # four
     last: int
     frames: int
-    taps: tuple[int, int, int, int]
+    taps: tuple[int, ...]  # four
     max_depth: float | None = None
 
     @property
@@ -153,7 +154,7 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         )
     if max_depth is not None and frames:
         raise Unfit("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
-    taps = (
+    taps: tuple[int, ...] = (
         tuple(range(depth - 4, depth))
         if first
         else (4, 11, 17, 23)
@@ -224,8 +225,8 @@ class Block(nn.Module):
         self.ls1, self.ls2 = (nn.ParameterDict({"gamma": torch.ones(width)}) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.addcmul(x, self._attention(self.norm1(x)).float(), self.ls1.gamma.float())
-        return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2.gamma.float())
+        x = torch.addcmul(x, self._attention(self.norm1(x)).float(), self.ls1["gamma"].float())
+        return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2["gamma"].float())
 
     def _attention(self, x: Tensor) -> Tensor:
         query, key, value = rearrange(self.attn.qkv(x), "b n (qkv heads d) -> qkv b heads n d", qkv=3, d=HEAD)
@@ -283,7 +284,7 @@ class TemporalAttention(nn.Module):
         super().__init__()
         self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels, bias=False) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
-        self.pos_encoder = nn.Module()
+        self.pos_encoder = Group()
         self.pos_encoder.register_buffer("pe", torch.zeros(1, frames, channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -356,9 +357,16 @@ class Fusion(nn.Module):
         return _enlarged(self.out_conv(self.resConfUnit2(x)), size)
 
 
-def _group(**modules: nn.Module) -> nn.Module:
+class Group(nn.Module):
     """Modules under names of the checkpoint that compute nothing together."""
-    group = nn.Module()
+
+    if TYPE_CHECKING:
+        # a layer, a group or a tensor, as the checkpoint's names decide
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def _group(**modules: nn.Module) -> Group:
+    group = Group()
     for name, module in modules.items():
         group.add_module(name, module)
     return group
@@ -418,7 +426,8 @@ class DPT(nn.Module):
         path = path + scratch.refinenet3.resConfUnit1(scratch.layer3_rn(third))
         path = self._in_time(3, scratch.refinenet3(path, second.shape[-2:]), frames)
         parts = zip(*(part.split(TOGETHER) for part in (path, second, first)))
-        return torch.cat([self._full_size(*part, (size[0] * PATCH, size[1] * PATCH)) for part in parts])
+        full = size[0] * PATCH, size[1] * PATCH
+        return torch.cat([self._full_size(some, fine, finest, full) for some, fine, finest in parts])
 
     def _in_time(self, index: int, maps: Tensor, frames: int) -> Tensor:
         return self.motion_modules[index](maps, frames) if hasattr(self, "motion_modules") else maps
@@ -439,6 +448,9 @@ class DepthAnything(nn.Module):
     A relative network gives inverse depth of unknown scale and shift, 0 and up, larger is nearer; a metric
     one gives metres, larger is farther.
     """
+
+    head: DPT  # of a video network
+    depth_head: DPT  # of one for single pictures
 
     def __init__(self, family: Family):
         super().__init__()

@@ -138,7 +138,7 @@ class Subtree(nn.Module):
         )
 
     def forward(self, image: Tensor, count: int) -> list[Tensor]:
-        features = []
+        features: list[Tensor] = []
         for level, convs in enumerate(self.convs[:count]):
             features.append(convs(F.avg_pool2d(features[-1], 2) if level else image))
         return features
@@ -217,7 +217,9 @@ class Fusion(nn.Module):
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
         *finer, x = pyramid
-        for (spread, join, refine), level in zip(self.convs, reversed(finer)):
+        for convs, level in zip(self.convs, reversed(finer)):
+            assert isinstance(convs, nn.ModuleList)
+            spread, join, refine = convs
             x = spread(F.interpolate(x, level.shape[-2:], mode="nearest"))
             x = refine(join(torch.cat([level, x], 1)))
         return self.output_conv(x).float()

@@ -88,6 +88,11 @@ class RMSNorm(nn.Module):
 class Attention(nn.Module):
     """Of a block: among its own tokens, or to the text's."""
 
+    q: nn.Linear
+    k: nn.Linear
+    v: nn.Linear
+    o: nn.Linear
+
     def __init__(self, width: int):
         super().__init__()
         for name in ("q", "k", "v", "o"):
@@ -141,6 +146,7 @@ class WanDiT(nn.Module):
         blocks = []
         for _ in range(self.family.blocks):
             block, self.blocks = self.blocks[0], self.blocks[1:]
+            assert isinstance(block, Block)
             blocks.append(FoldedBlock(block.float(), turns, text, dtype))
         return FoldedDiT(self.family, self.patch_embedding.float(), blocks, self.head.float(), time, dtype)
 
@@ -152,6 +158,8 @@ class FoldedBlock(nn.Module):
         super().__init__()
         shift, scale, gate, shift2, scale2, gate2 = block.modulation[0] + turns
         own, cross, order = block.self_attn, block.cross_attn, halves_order(len(shift))
+        up, _, down = block.ffn
+        assert isinstance(up, nn.Linear) and isinstance(down, nn.Linear)
         weights = {
             "norm1": (1 + scale, shift),
             "qkv": join((own.q, order), (own.k, order), (own.v, None)),
@@ -164,8 +172,8 @@ class FoldedBlock(nn.Module):
             "cross_kv": (split_heads(cross.norm_k(cross.k(text))), split_heads(cross.v(text))),
             "cross_out": (cross.o.weight, cross.o.bias),
             "norm2": (1 + scale2, shift2),
-            "up": (block.ffn[0].weight, block.ffn[0].bias),
-            "down": gated(block.ffn[2], gate2),
+            "up": (up.weight, up.bias),
+            "down": gated(down, gate2),
         }
         for name, tensors in weights.items():
             setattr(self, name, nn.ParameterList(frozen(tensor, dtype) for tensor in tensors))
@@ -194,12 +202,14 @@ class FoldedDiT(nn.Module):
         super().__init__()
         self.family, self.dtype = family, dtype
         shift, scale = head.modulation[0] + time
+        assert patch.bias is not None
         self.patch = nn.ParameterList([frozen(patch.weight.flatten(1), dtype), frozen(patch.bias, dtype)])
         self.blocks = nn.ModuleList(blocks)
         self.head = nn.ParameterList(
             frozen(tensor, dtype) for tensor in (1 + scale, shift, head.head.weight, head.head.bias)
         )
-        self.project, self.finish = project, finish
+        self.project: Callable[..., tuple[Tensor, Tensor, Tensor]] = project
+        self.finish: Callable[..., Tensor] = finish
 
     def forward(
         self, noise: Tensor, features: Tensor, turned: tuple[Tensor, Tensor], attend: Attend
@@ -212,6 +222,7 @@ class FoldedDiT(nn.Module):
         frames, _, height, width = noise.shape
         x = F.linear(windowed(tokens(noise)), *self.patch) + features
         for index, block in enumerate(self.blocks):
+            assert isinstance(block, FoldedBlock)
             q, k, v = self.project(x, *turned, *block.of("norm1", "qkv", "norm_q", "norm_k"))
             attended = attend(index, q, k, v)
             x = self.finish(
@@ -298,7 +309,8 @@ class Angles:
     def __call__(self, first: int, frames: int) -> tuple[Tensor, Tensor]:
         """Those of so many latent frames from number ``first`` on."""
         time = self._of(range(first, first + frames), ROTARY[0])
-        return tuple(windowed(spread(*parts)) for parts in zip(time, self.row, self.column))
+        cosines, sines = (windowed(spread(*parts)) for parts in zip(time, self.row, self.column))
+        return cosines, sines
 
 
 def spread(time: Tensor, row: Tensor, column: Tensor) -> Tensor:
@@ -355,10 +367,11 @@ def halves_order(width: int) -> Tensor:
 def join(*layers: tuple[nn.Linear, Tensor | None]) -> tuple[Tensor, Tensor]:
     """Several linear layers as one, each with its outputs in an order."""
     orders = [slice(None) if order is None else order for _, order in layers]
-    return tuple(
+    weight, bias = (
         torch.cat([getattr(layer, name)[order] for (layer, _), order in zip(layers, orders)])
         for name in ("weight", "bias")
     )
+    return weight, bias
 
 
 def gated(layer: nn.Linear, gate: Tensor) -> tuple[Tensor, Tensor]:

@@ -84,14 +84,15 @@ class Projector(nn.Module):
         A shot begins with 1 + 4 n frames and goes on with multiples of four.
         """
         begins = history is None
+        past = history or ()
         if begins:
             frames = torch.cat([frames[:1].expand(CLIP - 1, -1, -1, -1), frames])
         x = F.pixel_unshuffle(frames, SQUARE).movedim(1, -1)
         if not self.causal:
             return self._apart(x[CLIP:] if begins else x), ()
-        x = torch.cat([x[:1].expand(2, -1, -1, -1) if begins else history[0], x])
+        x = torch.cat([x[:1].expand(2, -1, -1, -1) if begins else past[0], x])
         y = self.norm1(convolved(self.conv1, x))
-        y = y if begins else torch.cat([history[1], y])
+        y = y if begins else torch.cat([past[1], y])
         return self._feature(convolved(self.conv2, y)), (x[-2:].clone(), y[-2:].clone())
 
     def _apart(self, x: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ def _found(shapes: Mapping[str, tuple[int, ...]]) -> Family:
     residual, last = shapes.get("block0.convblock.0.conv.weight"), shapes.get("block0.lastconv.0.weight")
     if not count or not residual or not last or 0 in channels:
         raise Unfit(_refusal(shapes))
-    heads = {"none": None, "two": "encode.1.weight", "four": "encode.6.weight", "cnn": "encode.cnn3.weight"}
+    heads = {"two": "encode.1.weight", "four": "encode.6.weight", "cnn": "encode.cnn3.weight"}
     head = next((kind for kind, key in reversed(heads.items()) if key in shapes), "none")
     hidden, encoded = shapes[heads[head]][:2] if head != "none" else (0, 0)
     return Family("", channels, (), head, hidden, encoded, last[1] // 4, channels[0] // residual[1])
@@ -217,7 +217,8 @@ def warp(images: Tensor, flow: Tensor) -> Tensor:
 
 def _pixels(like: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and columns of every pixel."""
-    return tuple(torch.arange(size, device=like.device, dtype=torch.float32) for size in like.shape[-2:])
+    rows, columns = (torch.arange(size, device=like.device, dtype=torch.float32) for size in like.shape[-2:])
+    return rows, columns
 
 
 def _sample(images: Tensor, flow: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -235,7 +236,7 @@ def _sample(images: Tensor, flow: Tensor, rows: Tensor, columns: Tensor) -> Tens
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+def _resized(image: Tensor, size: tuple[int, ...]) -> Tensor:
     if image.shape[-2:] == size:
         return image
     return F.interpolate(image, size, mode="bilinear", align_corners=False)
@@ -271,6 +272,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor, outputs: int) -> Tensor:
         """The first ``outputs`` channels only, float32."""
         last, shuffle = self.lastconv
+        assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
         x = self.convblock(self.conv0(x.to(last.weight.dtype)))
         x = F.conv_transpose2d(x, last.weight[:, : 4 * outputs], last.bias[: 4 * outputs], 2, 1)
         return shuffle(x).float().contiguous()
@@ -281,7 +283,7 @@ class Encoder(nn.Sequential):
 
     def __init__(self, family: Family):
         hidden = family.hidden
-        layers = [nn.Conv2d(3, hidden, 3, 2, 1)] if family.head != "none" else []
+        layers: list[nn.Module] = [nn.Conv2d(3, hidden, 3, 2, 1)] if family.head != "none" else []
         if family.head in ("four", "cnn"):
             for _ in range(2):
                 layers += [nn.LeakyReLU(0.2, True), nn.Conv2d(hidden, hidden, 3, 1, 1)]
@@ -292,7 +294,11 @@ class Encoder(nn.Sequential):
         super().__init__(OrderedDict(zip(names, layers)))
 
     def forward(self, image: Tensor) -> Tensor:
-        return super().forward(image.clamp(0, 1).to(self[0].weight.dtype)) if len(self) else image[:, :0]
+        return (
+            super().forward(image.clamp(0, 1).to(next(self.parameters()).dtype))
+            if len(self)
+            else image[:, :0]
+        )
 
 
 class RIFE(nn.Module):
@@ -301,6 +307,8 @@ class RIFE(nn.Module):
     Heights and widths must be padded to the family's multiple (see ``padding``). ``encode`` depends on one
     picture only: do it once for each, and give what it gives to ``forward`` for every pair and time.
     """
+
+    block0: Block
 
     def __init__(self, family: Family):
         super().__init__()
@@ -329,7 +337,7 @@ class RIFE(nn.Module):
         self._check(img0, scale, ensemble)
         e0, e1 = (self.encode(image) if known is None else known for image, known in ((img0, e0), (img1, e1)))
         dtype, scales = (
-            self.block0.lastconv[0].weight.dtype,
+            self.block0.lastconv.get_parameter("0.weight").dtype,
             [coarse / scale for coarse in self.family.scales],
         )
         walk = _Walk(img0, img1, t, e0, e1)
@@ -422,6 +430,7 @@ class _Walk:
             flow = _resized(flow, self.size)
             self.full = flow if self.full is None else self.full + flow
         self.summed = len(self.flows)
+        assert self.full is not None, "no block has run yet"
         return self.full
 
     def _seen(self, at: float) -> Tensor:

@@ -22,7 +22,7 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 def warp(image: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
     """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in the image's type."""
-    return sample(image, grid(*flow.shape[-2:], flow.device) + flow, padding)
+    return sample(image, grid(flow.shape[-2], flow.shape[-1], flow.device) + flow, padding)
 
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:
@@ -74,6 +74,9 @@ class Level(nn.Module):
 class SPyNet(nn.Module):
     """Flow ``[N, 2, H, W]`` from ``first`` to ``second`` ``[N, 3, H, W]``, RGB 0..1, of any size."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, widths: Sequence[int] = WIDTHS):
         super().__init__()
         self.basic_module = nn.ModuleList(Level(widths) for _ in range(LEVELS))
@@ -99,9 +102,9 @@ class SPyNet(nn.Module):
 
     def refined(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> Tensor:
         """Flow at full size, from two pyramids."""
-        flow = None
-        for net, here, there in zip(self.basic_module, first, second):
-            if flow is None:
+        flow = torch.empty(0)
+        for level, (net, here, there) in enumerate(zip(self.basic_module, first, second)):
+            if not level:
                 flow = here.new_zeros(here.shape[0], 2, *here.shape[-2:])
             else:
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)

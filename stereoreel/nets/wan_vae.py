@@ -46,7 +46,8 @@ class Causal(nn.Conv3d):
         super().__init__(made_of, made, size, padding=(0, size[1] // 2, size[2] // 2))
         self.name = ""
 
-    def forward(self, x: Tensor, history: History) -> Tensor:
+    # unlike Conv3d it takes its history too
+    def forward(self, x: Tensor, history: History) -> Tensor:  # type: ignore[override]
         if self.kernel_size[0] > 1:
             last = history.get(self.name)
             if last is None:
@@ -123,7 +124,8 @@ class Decoder(nn.Module):
         wide = 4 * base
         self.conv1 = Causal(LATENTS, wide, (3, 3, 3))
         self.middle = nn.Sequential(Residual(wide, wide), Attention(wide), Residual(wide, wide))
-        layers, last = [], wide
+        layers: list[nn.Module] = []
+        last = wide
         for place, channels in enumerate((wide, wide, 2 * base, base)):
             layers += [Residual(last if number == 0 else channels, channels) for number in range(3)]
             if place < 3:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..media import colour
 from . import tracer
 from .materials import Material
 from .rays import Camera
-from .shapes import Ball, Block, Pillar
+from .shapes import Ball, Block, Pillar, Shape
 from .tracer import Scene, Sky
 
 WIDTH, HEIGHT, FPS, FRAMES, CUT = 640, 272, 25, 100, 50
@@ -99,7 +99,7 @@ def _video_stream(file: av.container.OutputContainer) -> av.VideoStream:
     return stream
 
 
-def _pictures() -> Iterator[Tensor]:
+def _pictures() -> Generator[Tensor, None, None]:
     """Every frame's image, in order; some frames at a time, each on one core."""
     together = 2 * min(8, torch.get_num_threads())
     for start in range(0, FRAMES, together):
@@ -166,14 +166,13 @@ def view(frame: int, eye: float = 0.0) -> tuple[Scene, Camera]:
     scene, camera = _colonnade(frame) if frame < CUT else _avenue(frame - CUT)
     right = camera.axes[0]
     side = -eye * NEAR / FOCAL
-    return scene, Camera(
-        tuple(o + side * r for o, r in zip(camera.origin, right)), camera.focal, camera.pitch, camera.yaw
-    )
+    x, y, z = (o + side * r for o, r in zip(camera.origin, right))
+    return scene, Camera((x, y, z), camera.focal, camera.pitch, camera.yaw)
 
 
 def _colonnade(frame: int) -> tuple[Scene, Camera]:
     """Evening among columns: the camera trucks to the right."""
-    shapes = [
+    shapes: list[Shape] = [
         Pillar((-0.35, 0.0, 2.7), 0.035, 2.6, IRON),
         Ball((-0.35, 1.62, 2.7), 0.10, AMBER),
         Pillar((2.15, 0.0, 3.3), 0.03, 2.6, IRON),
@@ -220,7 +219,7 @@ def _colonnade(frame: int) -> tuple[Scene, Camera]:
 def _avenue(frame: int) -> tuple[Scene, Camera]:
     """A cool morning between masts: the camera goes forward while balls bounce and circle."""
     seconds = frame / FPS
-    shapes = []
+    shapes: list[Shape] = []
     for row in range(6):
         for x in (-1.65, 1.65):
             shapes += [

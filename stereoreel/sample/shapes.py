@@ -31,7 +31,9 @@ class Ball:
     roll: float = 0.0
 
     def bounds(self) -> tuple[Triple, Triple]:
-        return tuple(c - self.radius for c in self.center), tuple(c + self.radius for c in self.center)
+        x, y, z = self.center
+        r = self.radius
+        return (x - r, y - r, z - r), (x + r, y + r, z + r)
 
     def hit(self, origin: Tensor, direction: Tensor) -> Tensor:
         to = vector(self.center) - origin
@@ -148,9 +150,8 @@ class Block:
             self.half[1],
             self.half[0] * sin + self.half[2] * cos,
         )
-        return tuple(c - r for c, r in zip(self.center, reach)), tuple(
-            c + r for c, r in zip(self.center, reach)
-        )
+        (x, y, z), (wide, tall, deep) = self.center, reach
+        return (x - wide, y - tall, z - deep), (x + wide, y + tall, z + deep)
 
     def _turned(self, v: Tensor, sign: float = 1.0) -> Tensor:
         cos, sin = math.cos(self.angle), math.sin(self.angle) * sign

@@ -57,9 +57,9 @@ def trace(scene: Scene, camera: Camera, width: int, height: int) -> tuple[Tensor
     t, who = _first_hits(scene, rays)
     color = _shown(scene, rays, t, who)
     rough = _rough(color.reshape(3, width, height), who.reshape(width, height)).flatten().nonzero()[:, 0]
-    finer = through(
-        camera, _spread(x[rough], 0), _spread(y[rough], 1), width, rays.only(rough).starts * len(ROOKS), reach
-    )
+    starts = rays.only(rough).starts
+    assert starts is not None, "rays of pixels have columns"
+    finer = through(camera, _spread(x[rough], 0), _spread(y[rough], 1), width, starts * len(ROOKS), reach)
     more = _shown(scene, finer, *_first_hits(scene, finer)).reshape(3, -1, len(ROOKS)).sum(2)
     color[:, rough] = (color[:, rough] + more) / (1 + len(ROOKS))
     return color.reshape(3, width, height).permute(2, 1, 0).contiguous(), t.reshape(
