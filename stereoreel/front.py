@@ -48,7 +48,7 @@ BY_KIND = {node.kind: node for node in NODES}
 HERE = Path("output")  # where the terminal keeps the sample
 P = ParamSpec("P")
 R = TypeVar("R")
-Audio = Clip | tuple[Tensor, int]  # whose sound, or samples [channels, samples] and their rate in Hz
+Audio = Clip | tuple[Tensor, int]  # a clip with audio, or samples [channels, samples] and their rate in Hz
 
 
 def _keywords(kind: str, *without: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -125,7 +125,7 @@ def from_tensor(
         clip = stereoreel.from_tensor(numpy.stack(pictures), fps="24000/1001")
 
     Frames are uint8, or float 0..1; C is 1 for depth (near = 1), 3 for RGB, 4 with alpha. ``cuts`` and
-    ``sensitivity`` are those of ``open``. ``audio`` is a clip whose sound is taken, or samples
+    ``sensitivity`` are those of ``open``. ``audio`` is a clip to take the audio from, or samples
     ``[channels, samples]`` in -1..1 and their rate in Hz.
     """
     images = as_tensor(images, "from_tensor")

@@ -1,4 +1,5 @@
-"""How a network is run: in which number type, in which memory layout, and launched as one graph where the device can.
+"""How a network is run: in which number type, in which memory layout, and launched as one graph where the
+device can.
 
 Only the middle of a network is worth halving: its first and last convolutions cost next to nothing, and in
 bfloat16 they would round the picture itself to 8 bits.
@@ -23,7 +24,7 @@ PRECISIONS = ("auto", *TYPES)
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 WORKERS = "stereoreel-compute"
-GRAPHS = 4  # shapes whose launches are kept; a clip has one or two, and each holds its own working memory
+GRAPHS = 4  # shapes to keep launches for; a clip has one or two, and each holds its own working memory
 
 
 def number_type(precision: str, device: torch.device) -> torch.dtype:
@@ -38,7 +39,9 @@ def number_type(precision: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_computes_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and slower than float32."""
+    """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and
+    slower than float32.
+    """
     asked = (
         getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
@@ -46,7 +49,8 @@ def cpu_computes_bfloat16() -> bool:
 
 
 def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The network with its middle in ``dtype`` and its first and last convolutions in float32; it takes and gives float32.
+    """The network with its middle in ``dtype`` and its first and last convolutions in float32; it takes and
+    gives float32.
 
     For networks that are a chain of convolutions with skips around them; changes ``net`` itself.
     """
@@ -60,7 +64,8 @@ def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class Graphs:
-    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a ``Spread``.
+    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a
+    ``Spread``.
 
     The first call with a shape runs it a few times to warm up and records it. The function must not ask the
     device for a value, and its networks must stay where they are. It gives a tensor or a tuple of them.
@@ -111,13 +116,16 @@ class Graphs:
 
 
 def together(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:
-    """How many pictures of so many ``pixels`` make a batch: ``enough`` pixels keep a type of device busy, and a CPU wants one a core."""
+    """How many pictures of so many ``pixels`` make a batch: ``enough`` pixels keep a type of device busy, and
+    a CPU wants one a core.
+    """
     cores = torch.get_num_threads() if device.type == "cpu" else 1
     return min(max(enough.get(device.type, enough["cpu"]) // pixels, cores), most)
 
 
 class Spread:
-    """A function of batches (and plain numbers), on the CPU with a part of the batch on every core; elsewhere the function as it is.
+    """A function of batches (and plain numbers), on the CPU with a part of the batch on every core; elsewhere
+    the function as it is.
 
     It gives a batch or a tuple of them.
     """
@@ -198,7 +206,9 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a network may take on a GPU now, what torch keeps unused included; None where the device does not tell."""
+    """Bytes that a network may take on a GPU now, what torch keeps unused included; None if the device does
+    not say.
+    """
     if device.type != "cuda":
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

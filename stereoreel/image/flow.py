@@ -1,4 +1,6 @@
-"""Optical flow without a network: dense inverse search (Kroeger et al., ECCV 2016) from OpenCV, and warping by it."""
+"""Optical flow without a network: dense inverse search (Kroeger et al., ECCV 2016) from OpenCV, and warping
+by it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ from ..core import cancel
 
 
 class Search(NamedTuple):
-    """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves), ``steps`` a patch takes,
+    """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves),
+    ``steps`` a patch takes,
     ``stride`` from patch to patch in pixels of that level, rounds of variational ``refinement``."""
 
     finest: int

@@ -29,11 +29,12 @@ from .output_queue import OutputQueue, joined
 CONSTANT, READY = MODES = ("constant delay", "as ready")
 GAP = 5.0  # seconds without a push after which the film is another one
 KEPT = 2  # stages that stay loaded: the one at work, and the one before it
-BESIDE = 4  # chunks that may wait for a stage that works beside
+WAITING = 4  # chunks that may wait for a stage that runs asynchronously
 
 
 class Session:
-    """Keeps a stage at work between pushes. ``beside``: a push does not wait for its own frames, only for those that are due.
+    """Keep a stage running between pushes. With ``beside`` a push waits only for frames that are due, not its
+    own.
 
     ``gap`` and ``clock`` are in seconds. Not for several threads at once: ``Sessions`` lets them take turns.
     """
@@ -63,13 +64,15 @@ class Session:
 
     def push(self, plan: Plan, *inputs: Tensor, fps: Fraction | int = 24, mode: str = CONSTANT, delay: int = 0,
              cuts: str | Collection[int] = "auto") -> dict[str, Tensor]:  # fmt: skip
-        """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by output.
+        """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by
+        output.
 
         With a constant delay that is one frame for each (several, where the stage raises the rate), the first
         ones plain resizes; ``delay`` makes it so many frames longer. As ready, it is whatever is done. Frames
-        of another size or rate, and those after a gap, start afresh; another plan goes on with the next
-        frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is cancelled makes
-        the next one start afresh.
+        of another size or rate, and those after a gap, reset the session; another plan takes over with the
+        next frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is cancelled
+        resets
+        the session.
         """
         now = self.clock()
         with ExitStack() as undo:
@@ -85,7 +88,7 @@ class Session:
         return made
 
     def flush(self) -> dict[str, Tensor]:
-        """Everything that is still owed; the next push starts afresh."""
+        """Everything still pending; the next push starts from scratch."""
         if not (line := self.line):
             return {}
         with ExitStack() as undo:
@@ -94,7 +97,7 @@ class Session:
             return self._given(line, (torch.empty(0, device=self.host.device),), self._outputs.count, 0)
 
     def drop(self) -> None:
-        """Start afresh: what has not come out yet is lost."""
+        """Reset: frames that are not out yet are lost."""
         if self.line:
             self.line.close()
         self.numbers.dropped += self._outputs.clear()
@@ -109,7 +112,9 @@ class Session:
     def _arrange(
         self, plan: Plan, inputs: tuple[Tensor, ...], fps: Fraction, mode: tuple[str, int], now: float
     ) -> Line:
-        """The stage for these frames, its networks in place, and what it remembers where these frames go on with those before."""
+        """The stage for these frames, its networks in place, and what it remembers where these frames go on
+        with those before.
+        """
         infos, before = tuple(info_of(frames, fps) for frames in inputs), self.line
         if before and (now - self._last > self.gap or before.infos != infos or before.key[0] != plan.kind):
             self.drop()
@@ -171,7 +176,7 @@ class Session:
         return due
 
     def _cuts(self, line: Line, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
-        """Which of these frames begin a shot; looking back alone tells, so live and film agree."""
+        """Which of these frames begin a shot; only earlier frames decide, so live and film agree."""
         if not isinstance(cuts, str):
             return sorted(
                 cut - self.taken for cut in cuts if 0 <= cut - self.taken < frames.shape[TIME] and cut
@@ -187,12 +192,14 @@ class Session:
             self.host.tick(0, 0)
 
     def _collect(self, line: Line, due: int) -> None:
-        """Wait until the stage has done what it can; or, beside, for what is due and until not too much waits for it."""
+        """Wait until the stage has done what it can; asynchronously, for what is due and until few chunks
+        wait.
+        """
         if not self.beside:
             self._gather(line.ready())
             return
         self._gather(line.ready(wait=False))
-        while (self._outputs.count < due or line.waiting > BESIDE) and (chunk := next(line.ready(), None)):
+        while (self._outputs.count < due or line.waiting > WAITING) and (chunk := next(line.ready(), None)):
             self._gather([chunk])
 
     def _given(self, line: Line, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
-"""BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot, backward and forward.
+"""BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot, backward and
+forward.
 
 Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. A frame's result depends
 on the whole shot, with ever less weight on what is far away. So a shot may be restored window by window: what
 forward branches remember is carried from window to window, as it would be in one go; only backward branches
-begin anew, at the end of each window, and its last frames are for them to warm up. Convolutions run in the
+restart, at the end of each window, and its last frames are for them to warm up. Convolutions run in the
 parameters' type; flow, offsets, sampling and the last convolution are float32 always.
 """
 
@@ -42,7 +43,9 @@ STRIP = {"cpu": 1 << 16, "cuda": 1 << 20}
 
 @dataclass
 class Frame:
-    """What is known of one frame: the picture ``[1, 3, H, W]``, its feature ``[1, C, h, w]``, and flow ``[1, 2, h, w]``."""
+    """What is known of one frame: the picture ``[1, 3, H, W]``, its feature ``[1, C, h, w]``, and flow ``[1,
+    2, h, w]``.
+    """
 
     picture: Tensor
     feature: Tensor
@@ -121,7 +124,9 @@ class Alignment(nn.Module):
         )
 
     def forward(self, current: Tensor, memory: Memory, flow: Tensor) -> Tensor:
-        """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited last."""
+        """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited
+        last.
+        """
         first, before = warp(memory.last, flow), memory.before
         if before is None or memory.flow is None:
             before = second = torch.zeros_like(first)
@@ -152,7 +157,9 @@ def deform(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Te
 def deform_by_operator(
     operator: Callable, image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """``deform`` by torchvision's operator, which takes a place that is no number for an address and crashes; the mask keeps the fault."""
+    """``deform`` by torchvision's operator, which takes a place that is no number for an address and crashes;
+    the mask keeps the fault.
+    """
     return operator(
         image.float(), offset.nan_to_num(0.0), weight.float(), bias.float(), padding=1, mask=mask
     ).to(image.dtype)
@@ -209,7 +216,9 @@ class Restorer(nn.Module):
         return self.conv_hr.weight.dtype
 
     def typed(self, dtype: torch.dtype) -> Restorer:
-        """The network with its convolutions in ``dtype``; flow and the last convolution stay in float32. Changes the network itself."""
+        """The network with its convolutions in ``dtype``; flow and the last convolution stay in float32.
+        Changes the network itself.
+        """
         for name, part in self.named_children():
             if name not in ("spynet", "conv_last"):
                 part.to(dtype)
@@ -281,7 +290,9 @@ class Restorer(nn.Module):
 
 
 class BasicVSRPlusPlus(Restorer):
-    """Two rounds backward and forward, each feature from the two visited before it. ``enlarges`` or keeps the size (deblurring and the like)."""
+    """Two rounds backward and forward, each feature from the two visited before it. ``enlarges`` or keeps the
+    size (deblurring and the like).
+    """
 
     def __init__(
         self,
@@ -412,7 +423,7 @@ class BasicVSR(Restorer):
 
 
 class RealBasicVSR(nn.Module):
-    """BasicVSR behind a network that cleans each picture: for footage whose faults nobody knows."""
+    """BasicVSR after a network that cleans each frame: for footage with unknown degradation."""
 
     def __init__(
         self,
@@ -437,7 +448,9 @@ class RealBasicVSR(nn.Module):
         return last(blocks(pictures.to(self.basicvsr.dtype)).float())
 
     def forward(self, pictures: Tensor, threshold: float = 255.0) -> Tensor:
-        """A whole shot at once, cleaned up to three times until a pass changes less than ``threshold`` steps of 8 bits on average."""
+        """A whole shot at once, cleaned up to three times until a pass changes less than ``threshold`` steps
+        of 8 bits on average.
+        """
         for _ in range(3):
             dirt = self.dirt(pictures)
             pictures = pictures + dirt
@@ -447,7 +460,9 @@ class RealBasicVSR(nn.Module):
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's tensors under their own names, whoever packed the file; what only training needs is left out."""
+    """The network's tensors under their own names, with any packer's prefix removed; training-only tensors
+    are left out.
+    """
     prefix = next((prefix for prefix in GENERATORS if any(key.startswith(prefix) for key in state)), "")
     own = {
         key.removeprefix(prefix): tensor for key, tensor in state.items() if prefix and key.startswith(prefix)
@@ -456,7 +471,8 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasicVSR:
-    """The network of a checkpoint, ready for inference: which of them, and its size, are read from the tensors' shapes.
+    """The network of a checkpoint, ready for inference: which of them, and its size, are read from the
+    tensors' shapes.
 
     ValueError where the tensors are not those of any of them.
     """
@@ -496,7 +512,8 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | Basic
         )
     if f"{backward}.main.0.weight" not in state:
         raise Unfit(
-            "These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting or mmagic."
+            "These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting "
+            "or mmagic."
         )
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)
     if inner:

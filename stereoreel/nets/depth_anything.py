@@ -1,4 +1,5 @@
-"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a DPT head, read from the shapes.
+"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a
+DPT head, read from the shapes.
 
 Yang et al., Depth Anything V2, NeurIPS 2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0);
 Oquab et al., DINOv2, 2023; Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021. Only four
@@ -45,7 +46,7 @@ class Family:
     Of the encoder: its channels ``width``, blocks ``depth``, channels ``inner`` of an MLP (``gated``:
     SwiGLU), the side ``grid`` of its stored position embedding, and the blocks ``taps`` that the head looks
     at (V1's are the last four). Of the head: its channels. ``frames`` is how many a video network sees at
-    most, 0 for one of single pictures. With ``max_depth`` the network tells metres up to it.
+    most, 0 for one of single pictures. With ``max_depth`` the network outputs metres up to it.
     """
 
     width: int
@@ -96,7 +97,7 @@ JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.w12": ("mlp.gate_proj
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their original names, whoever packed the file; those that no picture ever reaches are left out."""
+    """The tensors under their original names, with any packer's prefix removed; unused ones are left out."""
     cleaned = {}
     for key, tensor in state.items():
         key = re.sub(r"^(?:module|model)\.", "", key)
@@ -125,9 +126,11 @@ def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> Family:
-    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found otherwise.
+    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found
+    otherwise.
 
-    Shapes do not tell a metric network of single pictures from a relative one (``max_depth``: 20 for indoor,
+    Shapes do not distinguish a metric network of single images from a relative one (``max_depth``: 20 for
+    indoor,
     80 for outdoor ones), nor Depth Anything V1 (``first``) from V2.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
@@ -150,10 +153,13 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         raise Unfit(_refusal(shapes)) from None
     if patch != PATCH or width % HEAD or depth < 4:
         raise Unfit(
-            f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels."
+            f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} "
+            "pixels."
         )
     if max_depth is not None and frames:
-        raise Unfit("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
+        raise Unfit(
+            "Video Depth Anything takes no max_depth: its metric networks output metres. Leave it out."
+        )
     taps: tuple[int, ...] = (
         tuple(range(depth - 4, depth))
         if first
@@ -196,7 +202,9 @@ def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> DepthAnything:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError where it is not one."""
+    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
+    where it is not one.
+    """
     cleaned = clean(state)
     with torch.device("meta"):
         net = DepthAnything(detect(cleaned, max_depth, first))
@@ -241,7 +249,9 @@ class Block(nn.Module):
 
 
 class DINOv2(nn.Module):
-    """Normalised images ``[B, 3, H, W]`` to what four of the blocks know of every patch: ``[B, C, H / 14, W / 14]`` each."""
+    """Normalised images ``[B, 3, H, W]`` to what four of the blocks know of every patch: ``[B, C, H / 14, W /
+    14]`` each.
+    """
 
     def __init__(self, family: Family):
         super().__init__()
@@ -267,7 +277,9 @@ class DINOv2(nn.Module):
         return maps
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """The position embedding ``[1, 1 + rows * columns, C]``, float32: bicubic, by the published code's factors with their 0.1 added."""
+        """The position embedding ``[1, 1 + rows * columns, C]``, float32: bicubic, by the published code's
+        factors with their 0.1 added.
+        """
         stored, grid = self.pos_embed.float(), self.grid
         if rows == columns == grid:
             return stored
@@ -343,7 +355,9 @@ class ResidualUnit(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A coarse map joined with the finer level's and enlarged; ``skips`` where there is a coarser one to join with."""
+    """A coarse map joined with the finer level's and enlarged; ``skips`` where there is a coarser one to join
+    with.
+    """
 
     def __init__(self, features: int, skips: bool = True):
         super().__init__()
@@ -377,7 +391,9 @@ def _enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class DPT(nn.Module):
-    """The head: four maps of the encoder to depth; ``prepare`` for every frame by itself, ``finish`` for those that see each other."""
+    """The head: four maps of the encoder to depth; ``prepare`` for every frame by itself, ``finish`` for
+    those that see each other.
+    """
 
     def __init__(self, family: Family):
         super().__init__()
@@ -459,20 +475,26 @@ class DepthAnything(nn.Module):
         self.add_module("head" if family.frames else "depth_head", DPT(family))
 
     def forward(self, images: Tensor) -> Tensor:
-        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1, H, W]``."""
+        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1,
+        H, W]``.
+        """
         if images.dim() != (5 if self.family.frames else 4):
             raise ValueError(
-                f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not {list(images.shape)}."
+                f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not "
+                f"{list(images.shape)}."
             )
         features = self.encode(images.flatten(0, -4))
         depth = self.decode(features, images.shape[1] if self.family.frames else 1)
         return depth.unflatten(0, images.shape[:-3])
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling size, in the parameters' type."""
+        """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling
+        size, in the parameters' type.
+        """
         if any(edge % PATCH for edge in images.shape[-2:]):
             raise ValueError(
-                f"{self.family.name} needs sizes that divide by {PATCH}, not {images.shape[-1]}x{images.shape[-2]}."
+                f"{self.family.name} needs sizes that divide by {PATCH}, not "
+                f"{images.shape[-1]}x{images.shape[-2]}."
             )
         images = images.float()
         # numbers, so nothing is copied to the device
@@ -480,7 +502,9 @@ class DepthAnything(nn.Module):
         return self._dpt.prepare(self.pretrained(normalised))
 
     def decode(self, features: tuple[Tensor, ...], frames: int = 1) -> Tensor:
-        """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after the other."""
+        """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after
+        the other.
+        """
         if self.family.frames and frames > self.family.frames:
             raise ValueError(
                 f"{self.family.name} sees at most {self.family.frames} frames at once, not {frames}."

@@ -73,7 +73,8 @@ class Grow(nn.Module):
 
 
 class Enlarged(nn.Module):
-    """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels that each one becomes.
+    """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels
+    that each one becomes.
 
     The same numbers for 4/9 of the multiplications, and the enlarged picture is never made. ``relu`` also
     does what follows some.
@@ -133,7 +134,9 @@ class TCDecoder(nn.Module):
         self.enlarge: nn.Module = nn.Upsample(scale_factor=2.0)
 
     def joined(self) -> TCDecoder:
-        """The same decoder for inference, each enlarging and the convolution after it in one; changes this one."""
+        """The same decoder for inference, each enlarging and the convolution after it in one; changes this
+        one.
+        """
         for place in (10, 16, 22):
             convolution = self.decoder[place]
             assert isinstance(convolution, nn.Conv2d)
@@ -144,7 +147,8 @@ class TCDecoder(nn.Module):
     def forward(
         self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3, H, W]``, and the new history.
+        """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3,
+        H, W]``, and the new history.
 
         Where a shot begins ``history`` is None, and ``frames`` are three fewer.
         """
@@ -178,5 +182,7 @@ class TCDecoder(nn.Module):
 
 
 def stacked(frames: Tensor) -> Tensor:
-    """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row, column."""
+    """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row,
+    column.
+    """
     return F.pixel_unshuffle(rearrange(frames, "(t step) c h w -> t (c step) h w", step=STEP), SQUARE)

@@ -21,7 +21,9 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def warp(image: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
-    """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in the image's type."""
+    """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in
+    the image's type.
+    """
     return sample(image, grid(flow.shape[-2], flow.shape[-1], flow.device) + flow, padding)
 
 
@@ -43,7 +45,9 @@ def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
 
 
 class Convolution(nn.Module):
-    """A 7x7 convolution under the name that mmcv's checkpoints give it, with or without a rectifier behind it."""
+    """A 7x7 convolution under the name that mmcv's checkpoints give it, with or without a rectifier behind
+    it.
+    """
 
     def __init__(self, inputs: int, outputs: int, rectified: bool):
         super().__init__()
@@ -55,7 +59,9 @@ class Convolution(nn.Module):
 
 
 class Level(nn.Module):
-    """One level's network: both pictures and the flow so far ``[N, 8, h, w]`` to what is to be added to it ``[N, 2, h, w]``."""
+    """One level's network: both pictures and the flow so far ``[N, 8, h, w]`` to what is to be added to it
+    ``[N, 2, h, w]``.
+    """
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()

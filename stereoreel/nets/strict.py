@@ -15,7 +15,8 @@ class Unfit(ValueError):
 
 
 def filled(net: Net, state: Mapping[str, Tensor], name: str) -> Net:
-    """``net``, made on the meta device, with these tensors as they are (type and device too), ready for inference.
+    """``net``, made on the meta device, with these tensors as they are (type and device too), ready for
+    inference.
 
     Raise Unfit that calls the network ``name`` where a tensor is missing, unknown or of another shape.
     """

@@ -28,7 +28,9 @@ History = dict[str, Tensor]
 
 
 def load(state: Mapping[str, Tensor]) -> WanDecoder:
-    """The decoder of a published state dict, whatever its prefix; the encoder is left out. ValueError where it is not one."""
+    """The decoder of a published state dict, whatever its prefix; the encoder is left out. ValueError where
+    it is not one.
+    """
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
@@ -69,7 +71,7 @@ class Norm(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two causal convolutions beside a shortcut."""
+    """Two causal convolutions and a shortcut."""
 
     def __init__(self, made_of: int, made: int):
         super().__init__()
@@ -99,7 +101,9 @@ class Attention(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """Twice the size, half the channels; where ``time`` is set also two frames of each, the first of a stream excepted."""
+    """Twice the size, half the channels; where ``time`` is set also two frames of each, the first of a stream
+    excepted.
+    """
 
     def __init__(self, channels: int, time: bool):
         super().__init__()
@@ -151,7 +155,9 @@ class WanDecoder(nn.Module):
                 module.name = name
 
     def forward(self, latents: Tensor, history: History | None) -> tuple[Tensor, History]:
-        """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history), and the new history."""
+        """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history),
+        and the new history.
+        """
         made, history = [], dict(history or {})
         for latent in latents.split(1):
             x = self.conv2((latent * self.scale + self.mean).transpose(0, 1)[None])

@@ -1,4 +1,4 @@
-"""The pack's own sample: four seconds in two shots with sound, rendered here, whose depth is known exactly."""
+"""The pack's own sample: four seconds in two shots with audio, rendered with exact depth."""
 
 from __future__ import annotations
 
@@ -52,7 +52,9 @@ CLAY = Material("plain", (0.58, 0.27, 0.16), (0.70, 0.36, 0.22), 0.9)
 
 
 def sample(folder: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
-    """The sample's file in a folder; rendered once, which takes some seconds. ``tick(done, total)`` may raise to cancel."""
+    """The sample's file in a folder; rendered once, which takes some seconds. ``tick(done, total)`` may raise
+    to cancel.
+    """
     path = Path(folder) / f"stereoreel_sample_v{VERSION}.mp4"
     if not path.is_file() or not path.stat().st_size:
         write_sample(path, tick)
@@ -60,7 +62,9 @@ def sample(folder: str | Path, tick: Callable[[int, int], None] | None = None) -
 
 
 def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
-    """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is complete."""
+    """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is
+    complete.
+    """
 
     def fill(part: Path) -> None:
         options = {"movflags": "+faststart"}
@@ -107,7 +111,9 @@ def _pictures() -> Generator[Tensor, None, None]:
 
 
 def melody() -> Tensor:
-    """The sound ``[2, samples]`` at ``RATE``, -1..1: plucked notes over two soft chords that change with the picture."""
+    """The sound ``[2, samples]`` at ``RATE``, -1..1: plucked notes over two soft chords that change with the
+    picture.
+    """
     seconds = torch.arange(RATE * FRAMES // FPS, dtype=torch.float64) / RATE
     sound = torch.zeros(2, len(seconds), dtype=torch.float64)
     for start, note, strength, side in NOTES:
@@ -142,7 +148,8 @@ def _hertz(note: int) -> float:
 
 
 def render(frame: int, width: int = WIDTH, height: int = HEIGHT, eye: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Image ``[H, W, 3]`` and inverse depth ``[H, W, 1]``, both 0..1; depth is ``NEAR / z`` at pixel centres, 0 in the sky.
+    """Image ``[H, W, 3]`` and inverse depth ``[H, W, 1]``, both 0..1; depth is ``NEAR / z`` at pixel centres,
+    0 in the sky.
 
     ``eye`` moves the camera sideways so that points of depth d shift by ``eye * d`` pixels: the true other
     view.

@@ -89,7 +89,8 @@ def _span(camera: Camera, corners: list[Triple], width: int) -> Span:
 
 @dataclass(frozen=True)
 class Rays:
-    """``way`` ``[3, N]`` is one unit long along the camera's axis, so the way along a ray is the depth; ``pixel`` is a pixel's width there.
+    """``way`` ``[3, N]`` is one unit long along the camera's axis, so the way along a ray is the depth;
+    ``pixel`` is a pixel's width there.
 
     ``starts[c]`` is the first ray at or right of column c. Reflected rays have no columns and may meet
     everything.

@@ -80,7 +80,9 @@ class Ball:
 
 @dataclass(frozen=True)
 class Pillar:
-    """An upright cylinder without a lid, so to be seen from below its top; ``base`` is the middle of its foot."""
+    """An upright cylinder without a lid, so to be seen from below its top; ``base`` is the middle of its
+    foot.
+    """
 
     base: Triple
     radius: float
@@ -198,13 +200,17 @@ class Block:
 
 
 def _penumbra(gap: Tensor, t: Tensor) -> Tensor:
-    """The light left when a ray to the sun passes something at a distance ``gap`` (negative: through it) after ``t``."""
+    """The light left when a ray to the sun passes something at a distance ``gap`` (negative: through it)
+    after ``t``.
+    """
     near = t.clamp(min=1e-3)
     return smooth(gap / near * (0.5 / SOFT) + 0.5).masked_fill_(t <= 0, 1)
 
 
 def _foot(gap: Tensor, y: Tensor, low: float, high: float, normal: Tensor, reach: float) -> Tensor:
-    """Contact darkening of what lies flat about the foot of something upright; nothing is left of it at ``reach``."""
+    """Contact darkening of what lies flat about the foot of something upright; nothing is left of it at
+    ``reach``.
+    """
     off = gap.clamp(min=0) + 3 * torch.maximum(y - high, low - y).clamp(min=0)
     near = (1 - off / reach).clamp(min=0)
     return 1 - 0.6 * normal[1].clamp(0, 1) * near * near * near
