@@ -10,7 +10,7 @@ import functools
 import inspect
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,7 +18,7 @@ from fractions import Fraction
 from inspect import Parameter
 from pathlib import Path
 from textwrap import fill
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import torch
@@ -46,28 +46,30 @@ from .workflow.node_specs import NODES
 
 BY_KIND = {node.kind: node for node in NODES}
 HERE = Path("output")  # where the terminal keeps the sample
-Function = TypeVar("Function", bound=Callable)
-Audio = Clip | tuple[Tensor, int]  # whose sound, or samples [channels, samples] and their rate in Hz
+P = ParamSpec("P")
+R = TypeVar("R")
+Audio = Clip | tuple[Tensor, int]  # a clip with audio, or samples [channels, samples] and their rate in Hz
 
 
-def _keywords(kind: str, *without: str) -> Callable[[Function], Function]:
+def _keywords(kind: str, *without: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Give a function the options of a node as keywords, in its signature and its help too."""
     node = BY_KIND[kind]
     options = [option for option in node.options if option.name not in ("packed", *without)]
 
-    def declare(function: Function) -> Function:
+    def declare(function: Callable[P, R]) -> Callable[P, R]:
         plain = inspect.signature(function, eval_str=True)
         own = [one for one in plain.parameters.values() if one.kind is not Parameter.VAR_KEYWORD]
         names = [*(one.name for one in own), *(option.name for option in options)]
 
         @functools.wraps(function)
-        def checked(*positional, **named):
+        def checked(*positional: P.args, **named: P.kwargs) -> R:
             if unknown := next((name for name in named if name not in names), None):
                 [near] = get_close_matches(unknown, names, 1, 0)
                 raise TypeError(f"{function.__name__}() has no keyword {unknown!r}; did you mean {near!r}?")
             return function(*positional, **named)
 
-        checked.__signature__ = plain.replace(parameters=[*own, *map(_parameter, options)])
+        signature = plain.replace(parameters=[*own, *map(_parameter, options)])
+        vars(checked)["__signature__"] = signature  # which inspect reads
         text = inspect.cleandoc(function.__doc__ or "")  # none under python -OO
         checked.__doc__ = f"{text}\n\nKeywords of the node {node.name}:\n\n{_listed(options)}"
         return checked
@@ -123,7 +125,7 @@ def from_tensor(
         clip = stereoreel.from_tensor(numpy.stack(pictures), fps="24000/1001")
 
     Frames are uint8, or float 0..1; C is 1 for depth (near = 1), 3 for RGB, 4 with alpha. ``cuts`` and
-    ``sensitivity`` are those of ``open``. ``audio`` is a clip whose sound is taken, or samples
+    ``sensitivity`` are those of ``open``. ``audio`` is a clip to take the audio from, or samples
     ``[channels, samples]`` in -1..1 and their rate in Hz.
     """
     images = as_tensor(images, "from_tensor")
@@ -328,7 +330,7 @@ def frames(
     chunk_frames: int | None = None,
     device: str | torch.device | None = None,
     host: Host | None = None,
-) -> Iterator[Tensor]:
+) -> Generator[Tensor, None, None]:
     """Compute a clip's frames, a chunk at a time: float32 tensors ``[T, H, W, C]`` in 0..1, in system RAM.
 
         for chunk in stereoreel.frames(clip):
@@ -343,7 +345,7 @@ def frames(
     return _frames(clip, host or Headless(device), chunk_frames)
 
 
-def _frames(clip: Clip, host: Host, chunk_frames: int | None) -> Iterator[Tensor]:
+def _frames(clip: Clip, host: Host, chunk_frames: int | None) -> Generator[Tensor, None, None]:
     with closing(pull(clip, host, chunk_frames)) as chunks:
         for (chunk,) in chunks:
             yield chunk.to("cpu", torch.float32, copy=True)  # the pull's own are read-only inference tensors

@@ -327,7 +327,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: next(stereoreel.frames(stereoreel.depth(clip, model="midas"), device="cpu")),
             ValueError,
-            "Estimate Depth: There is no depth model named midas",
+            "Estimate Depth: Unknown depth model 'midas'",
         ),
         (
             lambda clip: stereoreel.stereo(clip, None),

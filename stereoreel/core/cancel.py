@@ -20,7 +20,7 @@ _ask: ContextVar[Callable[[], None] | None] = ContextVar("stereoreel_cancel", de
 
 
 class Stopped(Exception):
-    """Raised in a helper thread whose work is not wanted any more."""
+    """Raised in a helper thread when its work is no longer needed."""
 
 
 @contextmanager

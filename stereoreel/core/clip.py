@@ -24,7 +24,7 @@ MOST_FRAMES = 1 << 31
 
 @dataclass(frozen=True)
 class Light:
-    """How bright an HDR film is (HDR10's static metadata, SMPTE ST 2086 and CTA-861.3); what a file does not say is empty.
+    """HDR10 static metadata (SMPTE ST 2086 and CTA-861.3); fields that a file lacks are empty.
 
     ``primaries`` of the screen it was graded on: x and y of red, green, blue and white; ``luminance`` of that
     screen, darkest and brightest; ``levels`` of the film: its brightest pixel and its brightest frame's mean.
@@ -38,7 +38,9 @@ class Light:
 
 @dataclass(frozen=True)
 class Color:
-    """What the numbers of a frame mean, in the code points of ITU-T H.273 (1 everywhere is BT.709), and how bright an HDR film is."""
+    """Colour description in the code points of ITU-T H.273 (1 everywhere is BT.709), and an HDR film's
+    brightness.
+    """
 
     primaries: int = 1
     transfer: int = 1
@@ -48,7 +50,8 @@ class Color:
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """The window of a file whose audio, subtitles and chapters belong to a clip, in seconds from its first frame.
+    """The window of a file that a clip takes audio, subtitles and chapters from, in seconds from its first
+    frame.
 
     ``picture``, if known, is when that frame is shown on the file's own clock, and how long all frames last.
     """
@@ -61,7 +64,7 @@ class Soundtrack:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """Audio that was given as samples: ``waveform`` is ``[channels, samples]``, float, -1..1, at ``rate`` Hz."""
+    """Audio as samples: ``waveform`` is ``[channels, samples]``, float, -1..1, at ``rate`` Hz."""
 
     waveform: Tensor
     rate: int
@@ -120,8 +123,8 @@ class ClipInfo:
 class Shot:
     """The frames between two cuts: where they begin in the clip, and the facts of the clip they belong to.
 
-    How many there are is known only when they have all arrived. ``drained`` tells a stage that collects
-    frames for a batch that, live, the chunk it has just been given is the last at hand.
+    How many there are is known only when they have all arrived. ``drained``, for a stage that collects
+    frames into a batch, says whether, live, the chunk it has just received is the last one available.
     """
 
     start: int
@@ -130,22 +133,22 @@ class Shot:
 
     @property
     def live(self) -> bool:
-        """Whether frames come by and by, in pieces that shall not wait for each other."""
+        """Whether frames arrive over time, in pieces that must not wait for each other."""
         return self.drained is not bool
 
 
 class Stage(Protocol):
-    """Work on one shot: takes chunks ``[T, H, W, C]`` for each input, gives chunks, or a dict of them when it has several outputs.
+    """Process one shot: chunks ``[T, H, W, C]`` of each input to chunks, or to a dict of them by output.
 
     ``nets`` are the networks that the host places before the first frame. A ``joint`` stage takes two-view
     chunks ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
 
     A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips,
     and ``counts``, a mapping of what it counted while it worked. For live use: ``delay(info)``, how many
-    frames it holds back at most (0 where it does not tell), ``remembers``, whether what it gives depends on
+    frames it buffers at most (0 if it has no such method), ``remembers``, whether what it gives depends on
     frames before (True), ``retuned(options)``, the same stage under other options with its networks as they
-    are, None where they must be loaded anew, and ``forget()``, which lets go what it recorded for networks
-    that have been moved.
+    are, None if they must be reloaded, and ``forget()``, which drops what it recorded for networks that
+    have been moved.
     """
 
     @property
@@ -159,10 +162,10 @@ class Stage(Protocol):
 
 
 class Recipe(Protocol):
-    """A stage that is not loaded yet: tells what would come out, and loads when a pull begins.
+    """A stage that is not loaded yet: describes its output, and loads when a pull begins.
 
-    A recipe may also have ``context``, how many frames before and after one its stage shall see beside those
-    it lies between (none); ``framewise``, whether it remembers nothing from frame to frame (False);
+    A recipe may also have ``context``, how many frames before and after one its stage needs besides the two
+    around it (none); ``framewise``, whether it remembers nothing from frame to frame (False);
     ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``, the same
     recipe without that; ``reused(stages)``, the same recipe whose stage is loaded once and kept in a
     ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
@@ -310,6 +313,6 @@ def check_lengths(label: str, inputs: Iterable[Clip]) -> None:
     for other in others:
         if other.info.frames != first.info.frames:
             raise ValueError(
-                f"{label}: its first input has {first.info.frames} frames and another has {other.info.frames}; "
+                f"{label}: its inputs have {first.info.frames} and {other.info.frames} frames; "
                 "give it clips of one length, such as a depth made from the same frames."
             )

@@ -1,4 +1,4 @@
-"""Errors that say which stage they come from."""
+"""Label errors with the stage that raised them."""
 
 from .places import CHECKOUT
 
@@ -6,7 +6,7 @@ REQUIREMENTS = CHECKOUT / "requirements.txt"
 
 
 class naming:
-    """A failure inside names this stage, unless one further up named itself already; the error keeps its type and goes on.
+    """Prefix an error raised inside with this stage's label, unless an inner stage did; its type stays.
 
     Where a package is missing, because the pack was put in place and its requirements were not installed, the
     error says how to do that.

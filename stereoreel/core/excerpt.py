@@ -1,9 +1,9 @@
-"""Some frames of a clip without the whole film: the same graph, of which every stage sees only what it needs for those frames.
+"""Compute selected frames of a clip without processing all of it.
 
-All numbers stay the film's own: frames, times, cuts. Between the frames that somebody looks at whole shots
-are left out, so that exact time, rates and schedules come out as in the film. What a stage remembers from
-further back than its context is missing: depth takes its range, and stereo its screen plane, from the frames
-around each sample.
+Each stage receives only the input those frames need. Frame numbers, timestamps and cuts are those of the
+full clip. Only complete shots are skipped between samples, so timing, rates and schedules are unchanged.
+State older than a stage's context is not available: the depth range and the zero-parallax plane come from
+the frames around each sample.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def spread(frames: int, count: int) -> list[int]:
 
 
 def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
-    """Clips that consist of the given frames of these clips, in order; nothing is computed yet, and what they share is shared.
+    """Clips of the given frames of these clips, in order; nothing is computed yet, and common inputs stay
+    shared.
 
-    Frames of stages without memory are those that a pull of the whole would give. ValueError where the clips'
-    lengths differ.
+    Frames of stages without memory equal those of a full pull. Raise ValueError if the clips' lengths differ.
     """
-    check_lengths("This look", clips)
+    check_lengths("This excerpt", clips)
     wanted = joined_spans((frame, frame + 1) for frame in frames)
     if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
         raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1} to look at.")
@@ -50,7 +50,9 @@ def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
 
 @dataclass(frozen=True)
 class Excerpt(ClipInfo):
-    """The facts of a whole clip of which some shots are never made; a frame that nobody needs lies in such a shot."""
+    """The facts of a full clip of which some shots are skipped; every frame that is not needed is in such a
+    shot.
+    """
 
     skipped: frozenset[int] = frozenset()  # numbers of shots
 
@@ -91,7 +93,7 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 
 
 class Rebuilt:
-    """The graph again, its sources replaced by parts of them; ``wanted`` are the frames of the clips at its end.
+    """A copy of the graph that reads parts of its sources; ``wanted`` are the frames of its output clips.
 
     ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the
     loaded stages, and so their networks, from one such graph to the next. ``label`` is that of what cuts
@@ -143,7 +145,9 @@ def infos_of(maker: Source | Step) -> list[ClipInfo]:
 
 
 def frames_needed(step: Step, spans: Spans) -> Spans:
-    """The frames of its inputs that a stage wants for some of its output: those they lie between, and the context within their shot."""
+    """The input frames a stage needs for some of its output: their neighbours, and the context within their
+    shot.
+    """
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     before, after = getattr(step.recipe, "context", (0, 0))
     # a frame stands up to half an output frame before the shot that owns it
@@ -158,7 +162,7 @@ def frames_needed(step: Step, spans: Spans) -> Spans:
 
 
 def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
-    """The input frames to which the output frames ``[start, stop)`` belong: the stage itself tells where it would put a cut."""
+    """The input frames of the output frames ``[start, stop)``, found by asking the stage where it maps a cut."""
     infos = [clip.info for clip in step.inputs]
     first, made = infos[0].replace(audio=None), next(iter(step.infos.values()))
     if (made.frames, made.fps, made.times) == (first.frames, first.fps, first.times):
@@ -176,7 +180,9 @@ def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
 
 
 def _plain(step: Step) -> Recipe:
-    """The recipe of a step as it works on excerpts: cuts are set anew on what is there, and a loop, which needs the whole clip, is left open."""
+    """The recipe of a step for excerpts: cuts are set again, and a loop, which needs the full clip, is left
+    open.
+    """
     recipe = step.recipe
     if isinstance(recipe, (Recut, Uncut)):
         return _Cuts(next(iter(step.infos.values())).cuts, recipe.label)

@@ -12,7 +12,8 @@ Value = TypeVar("Value")
 
 
 class FileCache:
-    """Facts of files by name, such as a film's cuts or the hash of weights; a file that changes is another file.
+    """Facts of files by name, such as a film's cuts or the hash of weights; a file that changes is another
+    file.
 
     It belongs to a host, or to the process that makes a host for every job, so that each file is read once.
     The last ``most`` files are remembered. Several threads may use it; two of them may find the same fact at

@@ -88,7 +88,9 @@ class PartFile:
         return self.path
 
     def discard(self) -> None:
-        """Remove the part, if there is one; what cannot be removed, as an open file on Windows, the next run removes."""
+        """Remove the part, if there is one; what cannot be removed, as an open file on Windows, the next run
+        removes.
+        """
         if self.part is not None:
             with suppress(OSError):
                 _remove_part(self.part)
@@ -98,7 +100,8 @@ class PartFile:
 
 
 class OutputFile(PartFile):
-    """A file that one process writes at a time; entered, it holds the lock ``.<name>.lock``, which leaves with it.
+    """A file that one process writes at a time; entered, it holds the lock ``.<name>.lock``, which leaves
+    with it.
 
     A part that a killed process left behind is removed when the next one enters: the lock names it.
     Raises BlockingIOError if another process is writing the same file.
@@ -128,7 +131,9 @@ class OutputFile(PartFile):
 
 
 def in_use(path: Path) -> bool:
-    """Whether another process is writing a file right now; if one was killed while it did, what it left is removed."""
+    """Whether another process is writing a file right now; if one was killed while it did, what it left is
+    removed.
+    """
     if not os.path.lexists(path.with_name(f".{path.name}.lock")):
         return False
     try:
@@ -150,7 +155,8 @@ class Lock:
       holds the lock and which parts it has begun, or empty a user's file that has the lock's name. Release 4
       does not, but requiring it would upgrade a library that ComfyUI and its other nodes share.
     - Text in a second file would be left when the lock is removed, or removed from the next holder.
-    - It raises on disks without locks (ENOLCK, EOPNOTSUPP, EINVAL), where this one does without (``NO_LOCKS``).
+    - It raises on disks without locks (ENOLCK, EOPNOTSUPP, EINVAL), where this one does without
+    (``NO_LOCKS``).
     """
 
     def __init__(self, path: Path, what: Path | None = None):
@@ -204,7 +210,7 @@ class Lock:
         file = os.fdopen(
             os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_APPEND | SAFELY, 0o666), "ab+", buffering=0
         )
-        shy = os.name == "nt"  # there nobody may read a byte that another process holds
+        shy = os.name == "nt"  # there a byte that another process has locked cannot be read
         file.seek(1 if shy else 0)
         if not HELD[1 if shy else 0 :].startswith(file.read(len(HELD))[: len(HELD) - shy]):
             file.close()
@@ -261,8 +267,8 @@ def save_text(path: Path, text: str, replace: bool = False) -> Path:
 def sha256(path: Path, tick: cancel.Tick | None = None) -> str:
     """The SHA-256 of a file's contents, in hexadecimal.
 
-    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, for a caller whose own
-    progress is to stand still.
+    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, so that the
+    caller's progress stands still.
     """
     digest, size = hashlib.sha256(), path.stat().st_size
     with open(path, "rb") as file:
@@ -327,7 +333,9 @@ def _move_new(made: Path, place: Path) -> None:
 
 
 def _remove_part(part: Path) -> None:
-    """A part's file, or its folder with what is in it; both were created by this pack under a name that was free."""
+    """A part's file, or its folder with what is in it; both were created by this pack under a name that was
+    free.
+    """
     if part.is_dir() and not part.is_symlink():
         shutil.rmtree(part)
     else:
@@ -360,13 +368,16 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
 
 
 def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
-    """Raise IsADirectoryError if a file to be written has the name of a folder to be made, or of one above it."""
+    """Raise IsADirectoryError if a file to be written has the name of a folder to be made, or of one above
+    it.
+    """
     for target in targets:
         for folder in folders:
             file, made = (Path(os.path.normcase(os.path.realpath(path))) for path in (target, folder))
             if file == made or file in made.parents:
                 raise IsADirectoryError(
-                    f"{target} would be a file and a folder at once, because {folder} is a folder of this job. "
+                    f"{target} would be a file and a folder at once, because {folder} is a folder of this "
+                    "job. "
                     "Choose another name for one of them."
                 )
 

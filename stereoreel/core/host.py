@@ -1,4 +1,4 @@
-"""What a stage may ask of the place it runs in."""
+"""Host interface for stages."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from .file_cache import FileCache
 
 
 class Host(Protocol):
-    """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` for progress and cancel.
+    """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` for progress and
+    cancel.
 
     ``file_cache`` has what was found out about files.
     """
@@ -25,7 +26,9 @@ class Host(Protocol):
     def file_cache(self) -> FileCache: ...
 
     def weights(self, kind: str, file: str) -> Path:
-        """Where a model's file is; FileNotFoundError where it is not, ValueError for a name that leads out of the models folders."""
+        """Where a model's file is; FileNotFoundError where it is not, ValueError for a name that leads out of
+        the models folders.
+        """
         ...
 
     def files(self, kind: str) -> list[str]:
@@ -37,7 +40,9 @@ class Host(Protocol):
         ...
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
-        """Put networks on the device, with ``memory`` bytes free for their work; the pull keeps what is returned until its end."""
+        """Put networks on the device, with ``memory`` bytes free for their work; the pull keeps what is
+        returned until its end.
+        """
         ...
 
     def tick(self, done: int, total: int) -> None:

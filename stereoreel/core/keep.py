@@ -1,4 +1,6 @@
-"""Keep Frames: a stage's output, rounded so that it can be kept on disk without loss; ``film.shelf`` keeps it."""
+"""Keep Frames: a stage's output, rounded so that it can be kept on disk without loss; ``film.shelf`` keeps
+it.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ OPTIONS = KeepOptions
 
 @dataclass(frozen=True)
 class Keep(Weightless):
-    """The frames as they come, rounded to 16 bits; ``root`` is the folder, inside that of outputs, where a film keeps them."""
+    """The frames as they come, rounded to 16 bits; ``root`` is the folder, inside that of outputs, where a
+    film keeps them.
+    """
 
     root: str
     label: str = "Keep"

@@ -1,4 +1,4 @@
-"""What each stage of a pull costs: its own seconds, its frames, and the memory it needs beyond what was there before."""
+"""What each stage of a pull costs: its own seconds, its frames, and the memory it adds."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 class Cost:
     seconds: float = 0.0
     frames: int = 0
-    memory: int = 0  # bytes of peak resident memory above the stage's start; 0 where the system does not tell
+    # bytes of peak resident memory above the stage's start; 0 where the system does not report it
+    memory: int = 0
     chunk: int = 0  # the most frames that it made at once, of ``most`` that it might have
     most: int = 0
     # what the stage says of its own work, such as frames that it reused
@@ -73,7 +74,7 @@ class Meter:
         return self.costs.setdefault(label, Cost())
 
     def _book(self) -> None:
-        """Charge what passed since the last booking to the stage on top, and start anew."""
+        """Charge what passed since the last booking to the stage on top, and restart the clock."""
         now = time.perf_counter()
         if self._stack:
             cost = self._cost(self._stack[-1])
@@ -102,7 +103,9 @@ def resident(name: str = "VmRSS") -> int:
 
 
 def give_back() -> None:
-    """Return to the system what this process freed and still holds, which would hide what comes next from its resident memory (glibc)."""
+    """Return to the system what this process freed and still holds, which would hide what comes next from its
+    resident memory (glibc).
+    """
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:

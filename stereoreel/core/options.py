@@ -1,4 +1,4 @@
-"""Options of stages: each is declared once, and the canvas, the terminal and the checks read that declaration."""
+"""Options of stages: declared once, and read by the canvas, the terminal and the checks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ class Option:
     """One setting: its name, default, and what it does in words a user understands.
 
     The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are
-    suggestions, and whoever uses the value checks it. ``low``, ``high`` and ``step`` bound a number. The
+    suggestions, and the code that uses the value checks it. ``low``, ``high`` and ``step`` bound a number.
+    The
     canvas shows ``advanced`` ones only when asked to.
     """
 
@@ -92,7 +93,9 @@ def is_number(value) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be a file's name; of halves of surrogate pairs only those can that stand for bytes (PEP 383)."""
+    """Whether a text can be a file's name; of halves of surrogate pairs only those can that stand for bytes
+    (PEP 383).
+    """
     try:
         text.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
@@ -164,20 +167,20 @@ def options_of(made: type[Options]) -> tuple[Option, ...]:
 DOWNLOAD = Option(
     "download",
     False,
-    "Fetch weights that are missing when this runs; auto then takes the best model, here or not.",
+    "Download missing weights at run time. `auto` then also considers models not yet downloaded.",
 )
 LIVE = Option(
     "live",
     "",
-    "Name of a live session, for a graph that is run again and again: each IMAGE goes on where the "
-    "one before it under this name ended. Empty: every run stands for itself.",
+    "Name of a live session, for a graph that runs repeatedly: each IMAGE continues from the previous "
+    "one under this name. Empty: runs are independent.",
     advanced=True,
 )
 LIVE_MODE = Option(
     "live_mode",
     "constant delay",
-    "What a live run gives: one frame for each that came, as late as the model "
-    "needs and the first ones plain resizes; or whatever is ready, which may be nothing.",
+    "Output of a live run. `constant delay`: one output per input; plain resizes until the model catches "
+    "up. `as ready`: the frames that are finished, possibly none.",
     choices=("constant delay", "as ready"),
     advanced=True,
 )
@@ -189,7 +192,7 @@ class ModelOptions(Options):
 
     model: str = option(
         "auto",
-        "Which model does the work; auto takes the best one whose weights are present, builtin needs none.",
+        "Model to run. `auto` selects the best one with its weights present; `builtin` needs none.",
     )
 
 
@@ -210,5 +213,5 @@ def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None 
     if unknown := set(given) - {one.name for one in declared}:
         known = ", ".join(one.name for one in declared)
         named = ", ".join(sorted(map(one_line, unknown)))
-        raise ValueError(f"There is no option {named} here; the options are: {known}.")
+        raise ValueError(f"Unknown option {named}. Available: {known}.")
     return made(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})

@@ -1,4 +1,5 @@
-"""Where a film may be taken apart: the pieces that can be computed alone, again, or elsewhere, and give the same frames.
+"""Where a film may be taken apart: the pieces that can be computed alone, again, or elsewhere, and give the
+same frames.
 
 A unit ends where everything the film is made by has a cut: nothing that a stage remembers crosses it. Short
 neighbouring shots share a unit. A shot that is longer than ``LONGEST`` is split at fixed places, and each
@@ -42,7 +43,9 @@ class Unit(NamedTuple):
 
 
 def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
-    """The whole of some clips of one length, which are made in one pull, in units; a larger ``group`` changes no frame."""
+    """The whole of some clips of one length, which are made in one pull, in units; a larger ``group`` changes
+    no frame.
+    """
     frames = clips[0].info.frames
     if not _divisible(clips):
         return [Unit(0, frames, 0, frames)]
@@ -81,7 +84,9 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
 
 
 def stretches(clips: Sequence[Clip]) -> list[Unit]:
-    """The units as one machine computes them in one go: those in a row of which no frame is thrown away are one."""
+    """The units as one machine computes them in one go: those in a row of which no frame is thrown away are
+    one.
+    """
     found: list[Unit] = []
     for unit in units(clips):
         if found and found[-1].last == found[-1].stop == unit.first == unit.start:
@@ -159,7 +164,9 @@ def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
 
 
 def _needed(step: Step, spans: Spans) -> Spans:
-    """The frames of its inputs that a stage wants; where a span begins or ends with a shot, exactly those of that shot."""
+    """The frames of its inputs that a stage wants; where a span begins or ends with a shot, exactly those of
+    that shot.
+    """
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     found = []
     for start, stop in spans:

@@ -19,7 +19,9 @@ def ports(chunk: Chunk) -> dict[str, Tensor]:
 def fan_out(
     chunks: Iterator[tuple[Tensor, ...]], picks: Sequence[tuple[int, int | None]]
 ) -> list[Iterator[Tensor]]:
-    """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before it."""
+    """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before
+    it.
+    """
     queues: list[deque[tuple[Tensor, ...]]] = [deque() for _ in picks]
 
     def way(queue: deque, place: int, eye: int | None) -> Iterator[Tensor]:

@@ -1,4 +1,4 @@
-"""The pull: one pass over clips by somebody who wants their frames.
+"""The pull: one pass over clips that computes their frames.
 
 Every stage runs as a suspended generator; frames move a chunk at a time, and what two readers share is
 computed once.
@@ -36,7 +36,9 @@ def chunk_bytes(device: torch.device) -> int:
 
 
 def frames_at_once(device: torch.device, *sides: Iterable[ClipInfo]) -> int:
-    """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these clips."""
+    """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these
+    clips.
+    """
     largest = max(sum(info.frame_bytes for info in side) for side in sides)
     return max(1, min(MOST_FRAMES, chunk_bytes(device) // largest))
 
@@ -67,7 +69,8 @@ def pull(
                 host.tick(done, total)
         except RecursionError as error:
             raise RuntimeError(
-                f"The clip is made by {run.levels} stages in a row, too many for stages that look this far ahead; "
+                f"The clip is made by {run.levels} stages in a row, too many for stages that look this far "
+                "ahead; "
                 "write a file in between."
             ) from error
         finally:
@@ -122,7 +125,7 @@ class _Run:
         self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
 
     def tick(self, *_) -> None:
-        """Ask the host between two frames, or two layers of a network, which tell of no progress."""
+        """Ask the host between two frames, or two layers of a network, without reporting progress."""
         self.host.tick(*self.done)
 
     def most(self, *sides: Iterable[ClipInfo]) -> int:
@@ -181,13 +184,15 @@ class _Reader:
         if count:
             raise ValueError(
                 f"{label}: {self.clip.maker.label} ended after {self.taken} of {self.info.frames} frames "
-                f"while {first.clip.maker.label} goes on; give it inputs of one length."
+                f"but {first.clip.maker.label} has more frames. Inputs must be equally long."
             )
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, TIME)
 
 
 def together(readers: Sequence[_Reader], frames: int, most: int, label: str) -> Iterator[tuple[Tensor, ...]]:
-    """The next ``frames`` frames of all readers in agreeing slices of at most ``most``; fewer where the first reader ends early."""
+    """The next ``frames`` frames of all readers in agreeing slices of at most ``most``; fewer where the first
+    reader ends early.
+    """
     first, *others = readers
     left = frames
     while left and (chunk := first.read(min(most, left))) is not None:
@@ -223,7 +228,7 @@ class _Producer:
                 self.work = self.maker.chunks(self.run.host, self.most)
 
     def memory(self) -> int:
-        """Bytes that the stage's networks need for their work, where it tells."""
+        """Bytes that the stage's networks need for their work; 0 if it does not say."""
         needed = getattr(self.stage, "memory", None)
         return needed(*(reader.info for reader in self.inputs)) if needed else 0
 

@@ -66,7 +66,9 @@ class TensorSource:
         )
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
-        """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a chunk."""
+        """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a
+        chunk.
+        """
         for start in range(0, len(self._images), frames):
             # before it is moved, where the answer is at hand
             chunk = self._checked(self._images[start : start + frames].float(), start)
@@ -77,21 +79,23 @@ class TensorSource:
         if not (math.isfinite(low) and math.isfinite(high)):
             bad = start + int(torch.isfinite(chunk).flatten(1).all(1).logical_not().nonzero()[0])
             raise ValueError(
-                f"{self.label}: frame {bad} of the IMAGE batch holds NaN or infinity; look at the node that made it."
+                f"{self.label}: frame {bad} of the IMAGE batch holds NaN or infinity; look at the node that "
+                "made it."
             )
         return chunk.clamp(0, 1) if low < 0 or high > 1 else chunk
 
     def _find_cuts(self) -> tuple[int, ...]:
-        # what is not finite is told when pulled
+        # NaN and infinity raise when pulled
         small = (thumbnail(image[None].float().nan_to_num(0, 0, 0))[0] for image in self._images)
         return tuple(find_cuts(small, self._sensitivity))
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:
-    """An empty batch: in memory while it takes at most 40 % of what is free, else in a file that goes when the tensor does.
+    """An empty batch: in memory while it takes at most 40 % of what is free, else in a file that goes when
+    the tensor does.
 
-    The file lies in ``STEREOREEL_SCRATCH`` or in ``folder``. OSError tells how much the disk lacks, before
-    anything is written.
+    The file is in ``STEREOREEL_SCRATCH`` or in ``folder``. Raise OSError, which says how much the disk lacks,
+    before anything is written.
     """
     size = math.prod(shape) * torch.empty((), dtype=dtype).element_size()
     if size <= SHARE * free_memory():
@@ -120,12 +124,15 @@ def free_memory() -> int:
 def _check_disk(folder: Path, size: int) -> None:
     if on_tmpfs(folder):
         raise OSError(
-            f"{folder} lies in memory (tmpfs), where a batch of {_gib(size)} gains nothing; name a folder on a disk in {SCRATCH_VARIABLE}."
+            f"{folder} is in memory (tmpfs), where a batch of {_gib(size)} gains nothing; name a folder on a "
+            f"disk in {SCRATCH_VARIABLE}."
         )
     if (free := shutil.disk_usage(folder).free) < size + SPARE:
         raise OSError(
-            f"This batch takes {_gib(size)}, {_gib(free_memory())} of memory and {_gib(free)} of {folder} are free; "
-            f"shorten it, work on a VIDEO instead, or name a folder with {_gib(size + SPARE)} in {SCRATCH_VARIABLE}."
+            f"This batch takes {_gib(size)}, {_gib(free_memory())} of memory and {_gib(free)} of {folder} "
+            "are free; "
+            f"shorten it, work on a VIDEO instead, or name a folder with {_gib(size + SPARE)} in "
+            f"{SCRATCH_VARIABLE}."
         )
 
 
@@ -155,7 +162,7 @@ def _allocate(file, size: int) -> None:
 
 
 def on_tmpfs(folder: Path) -> bool:
-    """Whether a folder's files live in memory; only Linux tells."""
+    """Whether a folder's files are in memory; known on Linux only."""
     mounts = Path("/proc/self/mounts")
     if not mounts.is_file():
         return False

@@ -1,4 +1,5 @@
-"""Exact time: which output frames a shot owns when the rate changes, and where each lies between two source frames.
+"""Exact time: which output frames a shot owns when the rate changes, and where each lies between two source
+frames.
 
 Everything is a ``Fraction``; a rate held in a float drifts by seconds within an hour. With r = fps_out /
 fps_in a shot ``[a, b)`` owns the output frames ``floor(a*r + 1/2) .. floor(b*r + 1/2) - 1``, so that the
@@ -42,7 +43,9 @@ def _snapped(rate: Fraction) -> Fraction:
 
 
 def output_edge(frame: int, info: ClipInfo, fps_out: Fraction) -> int:
-    """The first output frame of a shot that begins at source frame ``frame``; ``info.frames`` gives the number of output frames."""
+    """The first output frame of a shot that begins at source frame ``frame``; ``info.frames`` gives the
+    number of output frames.
+    """
     total = floor(info.frames / info.fps * fps_out + Fraction(1, 2))
     if frame >= info.frames:
         return total
@@ -60,7 +63,9 @@ def output_count(info: ClipInfo, fps_out: Fraction) -> int:
 
 
 def position(output: int, start: int, stop: int, info: ClipInfo, fps_out: Fraction) -> tuple[int, Fraction]:
-    """Source frame and the part of the way to the next one, 0 <= t < 1, of an output frame; clamped into the shot ``[start, stop)``."""
+    """Source frame and the part of the way to the next one, 0 <= t < 1, of an output frame; clamped into the
+    shot ``[start, stop)``.
+    """
     if info.times is None:
         place = output / fps_out * info.fps
         left = floor(place)
@@ -79,7 +84,9 @@ def position(output: int, start: int, stop: int, info: ClipInfo, fps_out: Fracti
 
 
 class Gap(NamedTuple):
-    """Two neighbouring frames and the times between them, 0 <= t < 1, that are due; ``right`` is None after a shot's last frame."""
+    """Two neighbouring frames and the times between them, 0 <= t < 1, that are due; ``right`` is None after a
+    shot's last frame.
+    """
 
     left: object
     right: object | None
@@ -87,10 +94,10 @@ class Gap(NamedTuple):
 
 
 def gaps(shot: Shot, frames: Iterable, fps_out: Fraction) -> Iterator[Gap]:
-    """Walk a shot frame by frame: every output frame that the shot owns, in order, beside the two source frames it lies between.
+    """Yield every output frame that a shot owns, in order, with the two source frames around it.
 
-    Where fps_out is less than half the source's rate, whose an output frame is may be known only some frames
-    later; it then waits.
+    If fps_out is less than half the source's rate, the shot that owns an output frame may be known only some
+    frames later; the output frame then waits.
     """
     info, left, stop = shot.info, None, shot.start
     due = output_edge(shot.start, info, fps_out)
@@ -112,7 +119,9 @@ def gaps(shot: Shot, frames: Iterable, fps_out: Fraction) -> Iterator[Gap]:
 
 
 def _last(waiting: list[tuple[int, Gap]], frame, due: int, stop: int) -> Iterator[Gap]:
-    """What a shot still owns when its end is known: the gaps that wait, as far as they are its own, and its last frame, held."""
+    """What a shot still owns when its end is known: the gaps that wait, as far as they are its own, and its
+    last frame, held.
+    """
     for after, gap in waiting:
         if times := gap.times[: max(0, stop - after + len(gap.times))]:
             yield gap._replace(times=times)

@@ -1,4 +1,6 @@
-"""Weightless stages about eyes and time: choose an eye, lay two eyes side by side, take such a picture apart, trim."""
+"""Weightless stages about eyes and time: choose an eye, lay two eyes side by side, take such a picture apart,
+trim.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ class Eye(Weightless):
 
 @dataclass(frozen=True)
 class Recut(Weightless):
-    """The same frames with other cuts: ``none``, or the frames that begin a new shot, such as ``48, 120``; ValueError for anything else."""
+    """The same frames with other cuts: ``none``, or the frames that begin a new shot, such as ``48, 120``;
+    ValueError for anything else.
+    """
 
     framewise = True
     cuts: str
@@ -68,7 +72,8 @@ class Recut(Weightless):
             ) from None
         if cuts and not 0 < cuts[0] <= cuts[-1] < clip.frames:
             raise ValueError(
-                f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at {shown(self.cuts)}."
+                f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at "
+                f"{shown(self.cuts)}."
             )
         return clip.replace(cuts=cuts)
 
@@ -101,7 +106,8 @@ class Split(Weightless):
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.width % 2:
             raise ValueError(
-                f"{self.label}: a full side-by-side picture has an even width, this one has {clip.width} pixels."
+                f"{self.label}: a full side-by-side picture has an even width, this one has {clip.width} "
+                "pixels."
             )
         return clip.replace(views=2, width=clip.width // 2)
 

@@ -1,4 +1,5 @@
-"""How a network is run: in which number type, in which memory layout, and launched as one graph where the device can.
+"""How a network is run: in which number type, in which memory layout, and launched as one graph where the
+device can.
 
 Only the middle of a network is worth halving: its first and last convolutions cost next to nothing, and in
 bfloat16 they would round the picture itself to 8 bits.
@@ -11,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,9 +21,10 @@ from ..core import cancel
 
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *TYPES)
-Item, Made = TypeVar("Item"), TypeVar("Made")
+Item = TypeVar("Item")
+Made = TypeVar("Made")
 WORKERS = "stereoreel-compute"
-GRAPHS = 4  # shapes whose launches are kept; a clip has one or two, and each holds its own working memory
+GRAPHS = 4  # shapes to keep launches for; a clip has one or two, and each holds its own working memory
 
 
 def number_type(precision: str, device: torch.device) -> torch.dtype:
@@ -37,7 +39,9 @@ def number_type(precision: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_computes_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and slower than float32."""
+    """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and
+    slower than float32.
+    """
     asked = (
         getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     )
@@ -45,7 +49,8 @@ def cpu_computes_bfloat16() -> bool:
 
 
 def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The network with its middle in ``dtype`` and its first and last convolutions in float32; it takes and gives float32.
+    """The network with its middle in ``dtype`` and its first and last convolutions in float32; it takes and
+    gives float32.
 
     For networks that are a chain of convolutions with skips around them; changes ``net`` itself.
     """
@@ -59,7 +64,8 @@ def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class Graphs:
-    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a ``Spread``.
+    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a
+    ``Spread``.
 
     The first call with a shape runs it a few times to warm up and records it. The function must not ask the
     device for a value, and its networks must stay where they are. It gives a tensor or a tuple of them.
@@ -69,32 +75,34 @@ class Graphs:
         self.run = run
         self.recorded: OrderedDict[tuple, tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]] = OrderedDict()
 
-    def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
-        if given[0].device.type != "cuda":
-            return Spread(self.run)(*given)
+    def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
+        if first.device.type != "cuda":
+            return Spread(self.run)(first, *others)
+        given = (first, *others)
         key = tuple((one.shape, one.dtype, one.device) if isinstance(one, Tensor) else one for one in given)
         if key not in self.recorded:
             while len(self.recorded) >= GRAPHS:
                 self.recorded.popitem(last=False)
-            self.recorded[key] = self._record(given)
+            self.recorded[key] = self._record(first.device, given)
         self.recorded.move_to_end(key)
         graph, own, made = self.recorded[key]
         for mine, theirs in zip(own, given):
-            if isinstance(mine, Tensor):
+            if isinstance(mine, Tensor) and isinstance(theirs, Tensor):
                 mine.copy_(theirs)
         graph.replay()
         return made.clone() if isinstance(made, Tensor) else tuple(tensor.clone() for tensor in made)
 
-    def _record(self, given: tuple) -> tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]:
+    def _record(
+        self, device: torch.device, given: tuple
+    ) -> tuple[torch.cuda.CUDAGraph, list, Tensor | tuple]:
         own = [one.clone() if isinstance(one, Tensor) else one for one in given]
-        device = given[0].device
-        beside = torch.cuda.Stream(device)
-        beside.wait_stream(torch.cuda.current_stream(device))
+        side_stream = torch.cuda.Stream(device)
+        side_stream.wait_stream(torch.cuda.current_stream(device))
         # libraries choose their kernels and allocate workspaces now, which a graph may not
-        with torch.cuda.stream(beside):
+        with torch.cuda.stream(side_stream):
             for _ in range(3):
                 self.run(*own)
-        torch.cuda.current_stream(device).wait_stream(beside)
+        torch.cuda.current_stream(device).wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
         # On a stream of this device: torch's own is of whichever was current first. What another thread does
         # meanwhile is no part of it.
@@ -108,13 +116,16 @@ class Graphs:
 
 
 def together(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:
-    """How many pictures of so many ``pixels`` make a batch: ``enough`` pixels keep a type of device busy, and a CPU wants one a core."""
+    """How many pictures of so many ``pixels`` make a batch: ``enough`` pixels keep a type of device busy, and
+    a CPU wants one a core.
+    """
     cores = torch.get_num_threads() if device.type == "cpu" else 1
     return min(max(enough.get(device.type, enough["cpu"]) // pixels, cores), most)
 
 
 class Spread:
-    """A function of batches (and plain numbers), on the CPU with a part of the batch on every core; elsewhere the function as it is.
+    """A function of batches (and plain numbers), on the CPU with a part of the batch on every core; elsewhere
+    the function as it is.
 
     It gives a batch or a tuple of them.
     """
@@ -122,10 +133,11 @@ class Spread:
     def __init__(self, run: Callable):
         self.run = run
 
-    def __call__(self, *given: Tensor | float) -> Tensor | tuple[Tensor, ...]:
-        count = min(len(given[0]), torch.get_num_threads())
-        if given[0].device.type != "cpu" or count < 2:
-            return self.run(*given)
+    def __call__(self, first: Tensor, *others: Tensor | float) -> Any:  # what ``run`` returns
+        count = min(len(first), torch.get_num_threads())
+        if first.device.type != "cpu" or count < 2:
+            return self.run(first, *others)
+        given = (first, *others)
         parts = zip(*(one.tensor_split(count) if isinstance(one, Tensor) else [one] * count for one in given))
         made = side_by_side(lambda part: self.run(*part), parts)
         return torch.cat(made) if isinstance(made[0], Tensor) else tuple(map(torch.cat, zip(*made)))
@@ -194,7 +206,9 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a network may take on a GPU now, what torch keeps unused included; None where the device does not tell."""
+    """Bytes that a network may take on a GPU now, what torch keeps unused included; None if the device does
+    not say.
+    """
     if device.type != "cuda":
         return None
     unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

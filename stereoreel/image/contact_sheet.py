@@ -16,7 +16,9 @@ Row = Sequence[tuple[str, Image.Image]]
 
 
 def to_image(frame: Tensor) -> Image.Image:
-    """One frame ``[H, W, C]``, 0..1, as a picture: grey where C is 1, laid on the sheet's background where C is 4."""
+    """One frame ``[H, W, C]``, 0..1, as a picture: grey where C is 1, laid on the sheet's background where C
+    is 4.
+    """
     pixels = (frame.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
     if pixels.shape[-1] == 1:
         return Image.fromarray(pixels[..., 0]).convert("RGB")
@@ -27,7 +29,9 @@ def to_image(frame: Tensor) -> Image.Image:
 
 
 def contact_sheet(rows: Sequence[Row], title: str, width: int = 2400) -> Image.Image:
-    """Pictures of any size, fitted into columns of one width, each above its label; ValueError where there is none."""
+    """Pictures of any size, fitted into columns of one width, each above its label; ValueError where there is
+    none.
+    """
     columns = max((len(row) for row in rows), default=0)
     if not columns:
         raise ValueError("A contact sheet needs a picture; give it at least one row with one.")

@@ -27,7 +27,7 @@ FAINT = 3.0
 
 
 class CutDetector:
-    """Takes thumbnails in order and tells of each whether a new shot begins with it.
+    """Take thumbnails in order and return for each whether it begins a new shot.
 
     ``sensitivity`` is 0..1: more finds more cuts. A frame that shows nothing (black, or white in a flash) is
     never a cut; what comes after it is compared with the last frame that showed something.
@@ -47,7 +47,9 @@ class CutDetector:
 
 
 def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:
-    """Indices of the frames that begin a new shot, the first excepted; ``thumbnails`` are uint8 ``[h, w]`` in order."""
+    """Indices of the frames that begin a new shot, the first excepted; ``thumbnails`` are uint8 ``[h, w]`` in
+    order.
+    """
     detector = CutDetector(sensitivity)
     return [index for index, gray in enumerate(thumbnails) if detector.feed(gray)]
 
@@ -73,7 +75,9 @@ def is_cut(previous: np.ndarray, current: np.ndarray, sensitivity: float = 0.5) 
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two frames at 32x32 are unlike enough, but for brightness and contrast, for motion to be looked at."""
+    """Whether two frames at 32x32 are unlike enough, but for brightness and contrast, for motion to be looked
+    at.
+    """
     return 1 - correlation(first, second, faint=2.0) >= GATE
 
 
@@ -91,7 +95,9 @@ def tiny(image: np.ndarray) -> np.ndarray:
 
 
 def score(first: np.ndarray, second: np.ndarray) -> float:
-    """How sure a cut is; above 1 is one. Both signs must show: motion that disagrees, and pictures that do not correlate."""
+    """How sure a cut is; above 1 is one. Both signs must show: motion that disagrees, and pictures that do
+    not correlate.
+    """
     first, second = (calm(image) for image in same_light(first, second))
     found = structure(first, second)
     # a whip pan is too far for optical flow, unless its shift is taken off first
@@ -116,7 +122,9 @@ def calm(image: np.ndarray) -> np.ndarray:
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What both frames show, if the second is the first moved as a whole; all of them if that is less than a third each way."""
+    """What both frames show, if the second is the first moved as a whole; all of them if that is less than a
+    third each way.
+    """
     import cv2
 
     window = cv2.createHanningWindow(first.shape[::-1], cv2.CV_32F)
@@ -140,7 +148,9 @@ def lost(there: np.ndarray, back: np.ndarray) -> float:
 
 
 def unlike(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.ndarray) -> float:
-    """1 - correlation after compensation, in the better direction, over the pixels that stay inside the frame."""
+    """1 - correlation after compensation, in the better direction, over the pixels that stay inside the
+    frame.
+    """
     pairs = (
         (first, warp(second, there, cubic=False), stays(there)),
         (second, warp(first, back, cubic=False), stays(back)),
@@ -157,7 +167,9 @@ def stays(motion: np.ndarray) -> np.ndarray:
 
 
 def same_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both frames in the light of the one that is clipped more, stretched to full contrast: what a flash did to one is done to both."""
+    """Both frames in the light of the one that is clipped more, stretched to full contrast: what a flash did
+    to one is done to both.
+    """
     clipped = [np.count_nonzero((image < 4) | (image > 251)) for image in (first, second)]
     if clipped[0] <= clipped[1]:
         first = match_histogram(first, second)

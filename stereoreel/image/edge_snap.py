@@ -1,4 +1,5 @@
-"""Depth of a network's size brought to frame size with clean edges: no pixel floats between an object and what lies behind it.
+"""Depth of a network's size brought to frame size with clean edges: no pixel floats between an object and
+what lies behind it.
 
 An enlarged edge is a ramp, which stereo stretches like a rubber sheet. Every pixel of such a ramp is given to
 the near or to the far side, whichever its colour is closer to. A side's depth is the largest or smallest one
@@ -16,17 +17,18 @@ STEP = 0.01  # depth differences below this are left alone: 0.4 pixels at a dive
 # 2
 OVER = 1.6
 SHARP = 1.25  # below this an edge is over within one depth pixel each way, and its sides are taken from there
-# depth pixels each way whose colour tells a side's, and the square of the distance at which one counts 1 / e
+# depth pixels each way that define a side's colour, and the square of the distance at which one counts 1 / e
 REACH, SPREAD = 2, 2.0
-# differences in colour (root mean square of RGB in 0..1) well below this do not tell the sides apart
+# differences in colour (root mean square of RGB in 0..1) well below this do not distinguish the sides
 COLOR = 0.1
-TOGETHER = 1 << 18  # depth pixels whose surroundings are looked at at once: 300 MB
+TOGETHER = 1 << 18  # depth pixels sampled with their surroundings at a time: 300 MB
 # what the enlarged depth says, which knows how an edge divides a depth pixel, against what colour says
 PRIOR = 0.3
 
 
 def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> Tensor:
-    """Depth ``[h, w]`` in 0..1, near = 1, at the size of ``frame`` ``[H, W, 3]`` in 0..1: ``[H, W]`` float32 on the frame's device.
+    """Depth ``[h, w]`` in 0..1, near = 1, at the size of ``frame`` ``[H, W, 3]`` in 0..1: ``[H, W]`` float32
+    on the frame's device.
 
     ``dilate`` lets near things grow by so many pixels of the frame. No value leaves the range of those of
     ``depth`` nearby.
@@ -54,7 +56,10 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
 
 def places(where: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and columns of a mask; of all pixels on a GPU, where counting them would make the host wait."""
-    return where.nonzero(as_tuple=True) if where.device.type == "cpu" else everywhere(where)
+    if where.device.type != "cpu":
+        return everywhere(where)
+    rows, columns = where.nonzero(as_tuple=True)
+    return rows, columns
 
 
 def everywhere(where: Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +69,9 @@ def everywhere(where: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _sides(depth: Tensor, step: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Depth of the near and the far side around every pixel, and where they are two: within one pixel, or two where the edge is softer."""
+    """Depth of the near and the far side around every pixel, and where they are two: within one pixel, or two
+    where the edge is softer.
+    """
     within = {1: _largest(torch.stack([depth, -depth]), 1)}
     within[2] = _largest(within[1], 1)
     within[4] = _largest(within[2], 2)
@@ -90,7 +97,9 @@ def _largest(images: Tensor, reach: int) -> Tensor:
 
 
 def _inside(image: Tensor, reach: int) -> Tensor:
-    """At the border of the picture, where less is seen within ``reach``, what is just far enough from it: else a slope would end there."""
+    """At the border of the picture, where less is seen within ``reach``, what is just far enough from it:
+    else a slope would end there.
+    """
     rows, columns = (
         torch.arange(size, device=image.device).clamp(min(reach, size // 2), max(size - 1 - reach, size // 2))
         for size in image.shape
@@ -98,7 +107,7 @@ def _inside(image: Tensor, reach: int) -> Tensor:
     return image.index_select(0, rows).index_select(1, columns)
 
 
-def _shrunk(frame: Tensor, size: tuple[int, int]) -> Tensor:
+def _shrunk(frame: Tensor, size: tuple[int, ...]) -> Tensor:
     """The frame ``[3, h, w]`` at the size of its depth, each pixel the mean of what it covers."""
     # there it takes whole factors only
     home = torch.device("cpu") if frame.device.type == "mps" else frame.device
@@ -106,7 +115,9 @@ def _shrunk(frame: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _colors(depth: Tensor, near: Tensor, far: Tensor, shrunk: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Mean colour of the near and of the far side ``[n, 6]`` around some depth pixels; those that an edge divides count little."""
+    """Mean colour of the near and of the far side ``[n, 6]`` around some depth pixels; those that an edge
+    divides count little.
+    """
     (height, width), offsets = depth.shape, torch.arange(-REACH, REACH + 1, device=depth.device)
     down, right = (part.reshape(-1, 1) for part in torch.meshgrid(offsets, offsets, indexing="ij"))
     there = (row + down).clamp(0, height - 1) * width + (column + right).clamp(0, width - 1)  # [25, n]

@@ -1,8 +1,10 @@
-"""Optical flow without a network: dense inverse search (Kroeger et al., ECCV 2016) from OpenCV, and warping by it."""
+"""Optical flow without a network: dense inverse search (Kroeger et al., ECCV 2016) from OpenCV, and warping
+by it.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +14,8 @@ from ..core import cancel
 
 
 class Search(NamedTuple):
-    """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves), ``steps`` a patch takes,
+    """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves),
+    ``steps`` a patch takes,
     ``stride`` from patch to patch in pixels of that level, rounds of variational ``refinement``."""
 
     finest: int
@@ -68,12 +71,13 @@ def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
     import cv2
 
     cancel.check()
-    searching = cv2.DISOpticalFlow_create()
+    searching = cv2.DISOpticalFlow.create()
     searching.setFinestScale(how.finest)
     searching.setGradientDescentIterations(how.steps)
     searching.setPatchStride(how.stride)
     searching.setVariationalRefinementIterations(how.refinement)
-    return searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), None)
+    start: Any = None  # none to begin with; OpenCV's stubs leave it out
+    return np.asarray(searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), start))
 
 
 def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarray:

@@ -1,4 +1,5 @@
-"""Fresh memory for large pictures in large pages: to touch the 50 MB of a 1080p pair for the first time costs a core 6 ms instead of 37.
+"""Fresh memory for large pictures in large pages: to touch the 50 MB of a 1080p pair for the first time costs
+a core 6 ms instead of 37.
 
 NumPy asks Linux for pages of 2 MiB by itself, torch only where ``THP_MEM_ALLOC_ENABLE`` was set before it was
 loaded.

@@ -20,14 +20,16 @@ BLOCK = 32
 
 
 def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", clamp: bool = True) -> Tensor:
-    """Frames ``[T, H, W, C]`` at ``[T, height, width, C]``, in their own dtype; computed in float32, one frame at a time.
+    """Frames ``[T, H, W, C]`` at ``[T, height, width, C]``, in their own dtype; computed in float32, one
+    frame at a time.
 
     Lanczos has three lobes, and its weights are Pillow's; ``area`` is the exact mean of what a pixel covers.
     ``clamp`` keeps the result in 0..1 (Lanczos overshoots at edges).
     """
     if min(frames.shape[1:3]) < 1 or height < 1 or width < 1:
         raise ValueError(
-            f"Cannot resize {tuple(frames.shape[1:3])} to {(height, width)}: every side must be at least 1 pixel."
+            f"Cannot resize {tuple(frames.shape[1:3])} to {(height, width)}: every side must be at least 1 "
+            "pixel."
         )
     count, rows, columns, channels = frames.shape
     down = _Axis(rows, height, 1, method, frames.device)
@@ -49,10 +51,13 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
 
 
 def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height at which the longer edge has at most ``side`` pixels (0: no limit), both even where that shrinks them."""
+    """Width and height at which the longer edge has at most ``side`` pixels (0: no limit), both even where
+    that shrinks them.
+    """
     if not side or max(width, height) <= side:
         return width, height
-    return tuple(max(2, edge * side // max(width, height) // 2 * 2) for edge in (width, height))
+    longer = max(width, height)
+    return max(2, width * side // longer // 2 * 2), max(2, height * side // longer // 2 * 2)
 
 
 def scaled_size(width: int, height: int, factor: float) -> tuple[int, int]:
@@ -61,7 +66,9 @@ def scaled_size(width: int, height: int, factor: float) -> tuple[int, int]:
 
 
 class _Axis:
-    """The weights of one axis: ``blocks[b]`` maps the inputs ``taken[b]`` to outputs ``b * size ... (b + 1) * size``."""
+    """The weights of one axis: ``blocks[b]`` maps the inputs ``taken[b]`` to outputs ``b * size ... (b + 1) *
+    size``.
+    """
 
     def __init__(self, source: int, target: int, channels: int, method: str, device: torch.device):
         self.source, self.target, self.channels = source, target, channels
@@ -107,7 +114,9 @@ class _Axis:
 
 
 def filter_weights(source: int, target: int, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """First input ``[target]`` and weights ``[target, taps]`` of every output; weights beyond the image are zero, rows sum to 1."""
+    """First input ``[target]`` and weights ``[target, taps]`` of every output; weights beyond the image are
+    zero, rows sum to 1.
+    """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}.")
     scale = source / target

@@ -1,4 +1,5 @@
-"""The one tiling: equal tiles that a batch can hold, enough halo that no seam is left, and blending on the device.
+"""The one tiling: equal tiles that a batch can hold, enough halo that no seam is left, and blending on the
+device.
 
 Tiles are for memory that does not suffice, and for still parts that need no work; a frame that fits is never
 cut.
@@ -21,7 +22,8 @@ WIDEST = 64  # pixels; what reaches further is too faint to be seen, and tiles w
 
 @dataclass(frozen=True)
 class Grid:
-    """Equal tiles ``[height, width]`` over a frame ``[rows, columns]``; each overlaps the next by twice the halo at least.
+    """Equal tiles ``[height, width]`` over a frame ``[rows, columns]``; each overlaps the next by twice the
+    halo at least.
 
     ``tops`` and ``lefts`` are multiples of what the network's input must be a multiple of.
     """
@@ -38,7 +40,9 @@ class Grid:
         return [(top, left) for top in self.tops for left in self.lefts]
 
     def cut(self, frame: Tensor, scale: int = 1) -> Tensor:
-        """The tiles ``[n, C, height, width]`` of one frame ``[C, rows, columns]``; both sides times ``scale``."""
+        """The tiles ``[n, C, height, width]`` of one frame ``[C, rows, columns]``; both sides times
+        ``scale``.
+        """
         height, width = self.height * scale, self.width * scale
         return torch.stack(
             [
@@ -48,7 +52,9 @@ class Grid:
         )
 
     def join(self, tiles: Tensor, scale: int = 1) -> Tensor:
-        """One frame ``[C, rows, columns]`` of its tiles ``[n, C, height, width]``, mixed where they meet and nowhere else."""
+        """One frame ``[C, rows, columns]`` of its tiles ``[n, C, height, width]``, mixed where they meet and
+        nowhere else.
+        """
         frame = tiles.new_zeros(tiles.shape[1], self.rows * scale, self.columns * scale)
         down, across = (
             ramps(starts, size, scale, tiles.device)
@@ -79,7 +85,9 @@ class Grid:
 
 
 def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) -> list[Tensor]:
-    """Weights ``[size * scale]`` of every tile along one axis: they sum to 1 everywhere, and only seams between tiles are sloped."""
+    """Weights ``[size * scale]`` of every tile along one axis: they sum to 1 everywhere, and only seams
+    between tiles are sloped.
+    """
     place = torch.arange(size * scale, device=device) + 0.5
     made = []
     for index, start in enumerate(starts):
@@ -106,13 +114,14 @@ def _slope(place: Tensor, overlap: int, scale: int) -> Tensor:
 
 
 def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> Grid:
-    """The fewest equal tiles of at most ``pixels`` over a frame whose sides are multiples of ``multiple``; one where it fits.
+    """The fewest equal tiles of at most ``pixels`` over a frame whose sides are multiples of ``multiple``;
+    one where it fits.
 
     No tile is narrower than four halos, so that at least half of it counts: with very little memory tiles
     stay that large.
     """
     halo = math.ceil(halo / multiple) * multiple
-    best = None
+    best: tuple[tuple[int, int], Grid] | None = None
     for tall in range(1, max(1, rows // (2 * halo or 1)) + 1):
         for wide in range(1, max(1, columns // (2 * halo or 1)) + 1):
             height, tops = _axis(rows, tall, halo, multiple)
@@ -122,6 +131,7 @@ def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> 
                 best = cost, Grid(rows, columns, height, width, tops, lefts)
             if height * width <= pixels:
                 break
+    assert best is not None, "one tile is always tried"
     return best[1]
 
 
@@ -142,7 +152,8 @@ def reach(
     device: torch.device,
     tolerance: float = 1 / 1024,
 ) -> int:
-    """How many input pixels from a cut edge a network's output differs by more than ``tolerance``; measured on noise, at most ``WIDEST``.
+    """How many input pixels from a cut edge a network's output differs by more than ``tolerance``; measured
+    on noise, at most ``WIDEST``.
 
     In theory hundreds of layers see hundreds of pixels; what arrives from there is far below a visible step.
     """

@@ -27,14 +27,15 @@ def as_tensor(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
         for part in parts:
             if _form(part) != _form(first):
                 raise ValueError(
-                    f"{label}: the list holds frames {list(first.shape)} of {first.dtype} on {first.device} and "
+                    f"{label}: the list holds frames {list(first.shape)} of {first.dtype} on {first.device} "
+                    "and "
                     f"{list(part.shape)} of {part.dtype} on {part.device}; give frames of one kind."
                 )
         return torch.cat(parts, -4) if first.ndim > 3 else torch.stack(parts)
     return _one(frames, label)
 
 
-def _one(frames: Tensor | np.ndarray, label: str) -> Tensor:
+def _one(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
     if isinstance(frames, np.ndarray):
         kind = frames.dtype
         if kind != np.uint8 and kind.kind != "f":
@@ -64,7 +65,7 @@ def _name(value) -> str:
 
 
 def arrived(frames: Tensor, device: torch.device, label: str) -> Tensor:
-    """Frames ``[T, H, W, C]`` or ``[2, T, H, W, C]`` as a copy that nobody else changes: float32, 0..1, on the device.
+    """Frames ``[T, H, W, C]`` or ``[2, T, H, W, C]`` as a private copy: float32, 0..1, on the device.
 
     8-bit numbers are taken as 0..255. ValueError for another shape, and in the computer's memory for NaN or
     infinity; on a GPU those become black, because asking for them would make everybody wait.

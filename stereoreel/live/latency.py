@@ -11,7 +11,8 @@ LAST = 1000  # frames, and pushes, that the figures are about
 
 @dataclass(frozen=True)
 class Figures:
-    """Times in milliseconds. Latency is from a frame's arrival to its result being handed out, the delay included; the first frame's is from
+    """Times in milliseconds. Latency is from a frame's arrival to its result being handed out, the delay
+    included; the first frame's is from
     the first arrival after a start. Jitter is the mean difference of the latencies of two frames that follow
     each other.
 

@@ -1,4 +1,6 @@
-"""A stage set up for frames of one format: what comes in, what will come out, how late, and the stage at work on a shot."""
+"""A stage set up for frames of one format: what comes in, what will come out, how late, and the stage at work
+on a shot.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ from ..core.timeline import output_edge
 from ..image.resize import resize
 from ..models.catalog import module
 from ..models.lazy_stage import Plan
-from .stage_thread import Strand
+from .stage_thread import StageThread
 
-ENDLESS = 1 << 40  # frames of a clip whose end nobody knows
+ENDLESS = 1 << 40  # frames of a clip without a known end
 OF_LIVE = ("live", "live_mode", "download")  # options that change nothing in what a stage computes
 
 
@@ -39,12 +41,15 @@ def key_of(plan: Plan) -> tuple:
 
 
 class Line:
-    """A loaded stage and the clips it reads; ``delay`` is how many input frames it holds back at most, ``rate`` outputs a frame."""
+    """A loaded stage and the clips it reads; ``delay`` is how many input frames it holds back at most,
+    ``rate`` outputs a frame.
+    """
 
     def __init__(self, plan: Plan, stage: Stage, infos: tuple[ClipInfo, ...], host: Host):
         if getattr(plan.settings, "loop", False):
             raise ValueError(
-                "A live session has no end to move on from, so loop does not go with it; turn one of them off."
+                "A live session has no end to move on from, so loop does not go with it; turn one of them "
+                "off."
             )
         self.label, self.key, self.stage, self.infos, self.host = plan.label, key_of(plan), stage, infos, host
         described = plan.describe(*infos)
@@ -56,7 +61,7 @@ class Line:
         self.rate = self.fps / infos[0].fps
         self.delay: int = stage.delay(infos[0]) if hasattr(stage, "delay") else 0
         self.remembers: bool = getattr(stage, "remembers", True)
-        self.strand: Strand | None = None
+        self.strand: StageThread | None = None
         self._places: list[int] | None = None
         self._placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
@@ -70,13 +75,17 @@ class Line:
         return output_edge(taken, self.infos[0], self.fps)
 
     def place(self) -> None:
-        """Put the networks where they work, which they may have been sent away from; they stay while this line does."""
+        """Put the networks where they work, which they may have been sent away from; they stay while this
+        line does.
+        """
         memory = self.stage.memory(*self.infos) if hasattr(self.stage, "memory") else 0
         if nets := self.stage.nets:
             self._placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
 
     def moved(self) -> bool:
-        """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for the old place are wrong."""
+        """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for
+        the old place are wrong.
+        """
         places = [
             tensor.data_ptr() for net in self.stage.nets for tensor in chain(net.parameters(), net.buffers())
         ]
@@ -84,12 +93,14 @@ class Line:
         return before not in (None, places)
 
     def for_frames(self, plan: Plan, infos: tuple[ClipInfo, ...]) -> Line | None:
-        """A line for other frames, or under other options, with these networks; None where the options ask for others."""
-        if key_of(plan) == self.key:
-            stage = self.stage
-        elif plan.kind != self.key[0] or not (
-            stage := getattr(self.stage, "retuned", lambda options: None)(plan.settings)
-        ):
+        """A line for other frames, or under other options, with these networks; None where the options ask
+        for others.
+        """
+        stage: Stage | None = self.stage
+        if key_of(plan) != self.key:
+            retuned = getattr(self.stage, "retuned", None) if plan.kind == self.key[0] else None
+            stage = retuned(plan.settings) if retuned else None
+        if not stage:
             return None
         line = Line(plan, stage, infos, self.host)
         line._places = self._places
@@ -102,9 +113,11 @@ class Line:
             self.stage.forget()
 
     def feed(self, chunks: tuple[Tensor, ...], start: int, stream: torch.cuda.Stream | None) -> None:
-        """The next frames of every input; ``start`` is the number of the first, which begins a shot where none is under way."""
+        """The next frames of every input; ``start`` is the number of the first, which begins a shot where
+        none is under way.
+        """
         if self.strand is None:
-            self.strand = Strand(_over(self.stage, self.infos, start), stream)
+            self.strand = StageThread(_over(self.stage, self.infos, start), stream)
         most = frames_at_once(self.host.device, self.infos, self.made.values())
         self.strand.feed(zip(*(chunk.split(most, TIME) for chunk in chunks)))
 

@@ -1,4 +1,6 @@
-"""Live sessions by name, for a host that runs a graph again and again: a bounded number, each until it is idle for too long."""
+"""Live sessions by name, for a host that runs a graph again and again: a bounded number, each until it is
+idle for too long.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ class Sessions:
 
     @contextmanager
     def use(self, name: Hashable, wait: Callable[[], None] = lambda: None) -> Iterator[Session]:
-        """The session of a name, new where there is none. Who comes while another has it waits, calling ``wait`` meanwhile, which may raise.
+        """The session of a name, new where there is none. Who comes while another has it waits, calling
+        ``wait`` meanwhile, which may raise.
 
         RuntimeError where as many as there may be are all in use.
         """
@@ -54,7 +57,9 @@ class Sessions:
             self._leave(entry)
 
     def close(self, name: Hashable) -> bool:
-        """Close a session, after those who are at it; False where there is none. The next use of the name begins a new one."""
+        """Close a session, after those who are at it; False where there is none. The next use of the name
+        begins a new one.
+        """
         with self._lock:
             entry = self._entries.pop(name, None)
         if entry:
@@ -103,7 +108,8 @@ class Sessions:
         idle = [name for name, entry in self._entries.items() if not entry.users]
         if not idle:
             raise RuntimeError(
-                f"{self.most} live sessions are in use, and there may be no more; close one, or give two streams one after the other."
+                f"All {self.most} live sessions are in use. Close one, or run two streams one after the "
+                "other."
             )
         return self._entries.pop(min(idle, key=lambda name: self._entries[name].used))
 

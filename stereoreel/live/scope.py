@@ -1,4 +1,6 @@
-"""The upscalers as a post-processor of Daydream Scope, which finds this module by the entry point ``scope``; only Scope imports it."""
+"""The upscalers as a post-processor of Daydream Scope, which finds this module by the entry point ``scope``;
+only Scope imports it.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,9 @@ class UpscaleConfig(BasePipelineConfig):
 
 
 class UpscalePipeline(Pipeline):
-    """One frame for each, in Scope's form: a list of ``[1, H, W, C]`` uint8 in, ``[T, H', W', C]`` float 0..1 out."""
+    """One frame for each, in Scope's form: a list of ``[1, H, W, C]`` uint8 in, ``[T, H', W', C]`` float 0..1
+    out.
+    """
 
     @classmethod
     def get_config_class(cls) -> type[BasePipelineConfig]:

@@ -29,11 +29,12 @@ from .output_queue import OutputQueue, joined
 CONSTANT, READY = MODES = ("constant delay", "as ready")
 GAP = 5.0  # seconds without a push after which the film is another one
 KEPT = 2  # stages that stay loaded: the one at work, and the one before it
-BESIDE = 4  # chunks that may wait for a stage that works beside
+WAITING = 4  # chunks that may wait for a stage that runs asynchronously
 
 
 class Session:
-    """Keeps a stage at work between pushes. ``beside``: a push does not wait for its own frames, only for those that are due.
+    """Keep a stage running between pushes. With ``beside`` a push waits only for frames that are due, not its
+    own.
 
     ``gap`` and ``clock`` are in seconds. Not for several threads at once: ``Sessions`` lets them take turns.
     """
@@ -63,38 +64,40 @@ class Session:
 
     def push(self, plan: Plan, *inputs: Tensor, fps: Fraction | int = 24, mode: str = CONSTANT, delay: int = 0,
              cuts: str | Collection[int] = "auto") -> dict[str, Tensor]:  # fmt: skip
-        """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by output.
+        """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by
+        output.
 
         With a constant delay that is one frame for each (several, where the stage raises the rate), the first
         ones plain resizes; ``delay`` makes it so many frames longer. As ready, it is whatever is done. Frames
-        of another size or rate, and those after a gap, start afresh; another plan goes on with the next
-        frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is cancelled makes
-        the next one start afresh.
+        of another size or rate, and those after a gap, reset the session; another plan takes over with the
+        next frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is cancelled
+        resets
+        the session.
         """
         now = self.clock()
         with ExitStack() as undo:
             undo.callback(self.drop)
             inputs = tuple(arrived(frames, self.host.device, plan.label) for frames in inputs)
-            self._arrange(plan, inputs, Fraction(fps), (mode, delay), now)
-            due = self._feed(inputs, cuts, now)
+            line = self._arrange(plan, inputs, Fraction(fps), (mode, delay), now)
+            due = self._feed(line, inputs, cuts, now)
             stands_in = min(self._outputs.owed, due) if mode == CONSTANT else 0
-            self._collect(due - stands_in if mode == CONSTANT else 0)
-            made = self._given(inputs, due if mode == CONSTANT else self._outputs.count, stands_in)
+            self._collect(line, due - stands_in if mode == CONSTANT else 0)
+            made = self._given(line, inputs, due if mode == CONSTANT else self._outputs.count, stands_in)
             undo.pop_all()
         self._last = self.clock()
         return made
 
     def flush(self) -> dict[str, Tensor]:
-        """Everything that is still owed; the next push starts afresh."""
-        if not self.line:
+        """Everything still pending; the next push starts from scratch."""
+        if not (line := self.line):
             return {}
         with ExitStack() as undo:
             undo.callback(self.drop)  # in any case: nothing is left to be lost
-            self._gather(self.line.finish())
-            return self._given((torch.empty(0, device=self.host.device),), self._outputs.count, 0)
+            self._gather(line.finish())
+            return self._given(line, (torch.empty(0, device=self.host.device),), self._outputs.count, 0)
 
     def drop(self) -> None:
-        """Start afresh: what has not come out yet is lost."""
+        """Reset: frames that are not out yet are lost."""
         if self.line:
             self.line.close()
         self.numbers.dropped += self._outputs.clear()
@@ -108,20 +111,22 @@ class Session:
 
     def _arrange(
         self, plan: Plan, inputs: tuple[Tensor, ...], fps: Fraction, mode: tuple[str, int], now: float
-    ) -> None:
-        """The stage for these frames, its networks in place, and what it remembers where these frames go on with those before."""
+    ) -> Line:
+        """The stage for these frames, its networks in place, and what it remembers where these frames go on
+        with those before.
+        """
         infos, before = tuple(info_of(frames, fps) for frames in inputs), self.line
         if before and (now - self._last > self.gap or before.infos != infos or before.key[0] != plan.kind):
             self.drop()
         line = self._loaded(plan, infos)
         other = line is not before or mode != self._mode
-        if self.taken and line is not before:
+        if before and self.taken and line is not before:
             self._gather(before.finish())
         self.line, self._mode = line, mode
         moved = line.moved()
         if moved:
             line.forget()
-        if moved or (self._outputs.count and before.made != line.made):
+        if moved or (self._outputs.count and before and before.made != line.made):
             taken, detector = self.taken, self._detector
             self.drop()
             self.taken, self._detector, other = taken, detector, True
@@ -130,6 +135,7 @@ class Session:
         if other or not self.taken:
             self._hold(line.held + math.ceil(mode[1] * line.rate), mode[0])
             self.delay = line.delay + mode[1] if mode[0] == CONSTANT else line.delay
+        return line
 
     def _loaded(self, plan: Plan, infos: tuple) -> Line:
         line = self._lines.get((key_of(plan), infos), lambda: self._new(plan, infos))
@@ -150,32 +156,32 @@ class Session:
             self._outputs.take(surplus)
             self.numbers.dropped += surplus
 
-    def _feed(self, inputs: tuple[Tensor, ...], cuts: str | Collection[int], now: float) -> int:
+    def _feed(self, line: Line, inputs: tuple[Tensor, ...], cuts: str | Collection[int], now: float) -> int:
         """Hand the frames on, each to its shot; how many results belong to them."""
-        count, before = inputs[0].shape[TIME], self.line.edge(self.taken)
-        found = self._cuts(inputs[0], cuts)
+        count, before = inputs[0].shape[TIME], line.edge(self.taken)
+        found = self._cuts(line, inputs[0], cuts)
         self.cuts = tuple(self.taken + cut for cut in found)
         for begin, end in pairwise([0, *filter(None, found), count]):
             if begin in found:
-                self._gather(self.line.finish())
+                self._gather(line.finish())
             if end > begin:
-                self.line.feed(
+                line.feed(
                     tuple(frames.narrow(TIME, begin, end - begin) for frames in inputs),
                     self.taken,
                     self._stream,
                 )
             self.taken += end - begin
-        due = self.line.edge(self.taken) - before
+        due = line.edge(self.taken) - before
         self._outputs.expect(due, now)
         return due
 
-    def _cuts(self, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
-        """Which of these frames begin a shot; looking back alone tells, so live and film agree."""
+    def _cuts(self, line: Line, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
+        """Which of these frames begin a shot; only earlier frames decide, so live and film agree."""
         if not isinstance(cuts, str):
             return sorted(
                 cut - self.taken for cut in cuts if 0 <= cut - self.taken < frames.shape[TIME] and cut
             )
-        if cuts == "none" or not self.line.remembers:
+        if cuts == "none" or not line.remembers:
             return []
         shown = torch.cat(list(frames), -2) if frames.ndim == 5 else frames
         return [index for index, gray in enumerate(thumbnail(shown)) if self._detector.feed(gray)]
@@ -185,18 +191,18 @@ class Session:
             self._outputs.put(chunk)
             self.host.tick(0, 0)
 
-    def _collect(self, due: int) -> None:
-        """Wait until the stage has done what it can; or, beside, for what is due and until not too much waits for it."""
+    def _collect(self, line: Line, due: int) -> None:
+        """Wait until the stage has done what it can; asynchronously, for what is due and until few chunks
+        wait.
+        """
         if not self.beside:
-            self._gather(self.line.ready())
+            self._gather(line.ready())
             return
-        self._gather(self.line.ready(wait=False))
-        while (self._outputs.count < due or self.line.waiting > BESIDE) and (
-            chunk := next(self.line.ready(), None)
-        ):
+        self._gather(line.ready(wait=False))
+        while (self._outputs.count < due or line.waiting > WAITING) and (chunk := next(line.ready(), None)):
             self._gather([chunk])
 
-    def _given(self, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:
+    def _given(self, line: Line, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:
         """``due`` results, the first of them stand-ins, and those that a stage failed to give in time."""
         ready = min(due - stands_in, self._outputs.count)
         pieces, arrivals = self._outputs.take(ready)
@@ -205,9 +211,7 @@ class Session:
             last = inputs[0].shape[TIME] - 1
             pieces.insert(
                 0,
-                self.line.filled(
-                    inputs, [min(last, int(number / self.line.rate)) for number in range(filled)]
-                ),
+                line.filled(inputs, [min(last, int(number / line.rate)) for number in range(filled)]),
             )
         self.numbers.give(arrivals, filled, self.clock())
-        return joined(pieces) or self.line.nothing(inputs[0])
+        return joined(pieces) or line.nothing(inputs[0])

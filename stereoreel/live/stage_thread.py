@@ -1,9 +1,9 @@
 """A stage's generator kept suspended between calls, on a thread of its own.
 
 A stage asks for its next chunk in the middle of its work, often several generators deep, and only a thread
-can be suspended there: so it waits for the chunk as any reader waits for a file. Whoever feeds it waits in
+can be suspended there: so it waits for the chunk as any reader waits for a file. The caller waits in
 turn until it is hungry again, so that one of the two works at a time and the same pushes always do the same;
-or, asked for beside, goes on and takes what is ready later. Weights, placement, progress and cancel stay on
+or, with ``beside``, continues and takes what is ready later. Weights, placement, progress and cancel stay on
 the thread that feeds, which is the one that knows of them.
 """
 
@@ -23,11 +23,12 @@ from ..core.per_eye import Chunk, ports
 END, STOP, HUNGRY = object(), object(), object()  # no more frames; leave everything; nothing left to work on
 
 
-class Strand:
-    """``work`` over chunks that come by and by: a function of their iterator, and of whether the newest chunk is the last at hand.
+class StageThread:
+    """``work`` over chunks that come by and by: a function of their iterator, and of whether the newest chunk
+    is the last at hand.
 
     Each chunk is a tuple of tensors, one for each input. On CUDA the work has the stream that is given, and
-    nobody waits for the device.
+    the host does not wait for the device.
     """
 
     def __init__(
@@ -35,7 +36,8 @@ class Strand:
         work: Callable[[Iterator[tuple[Tensor, ...]], Callable[[], bool]], Iterator[Chunk]],
         stream: torch.cuda.Stream | None = None,
     ):
-        self._orders, self._news = SimpleQueue(), SimpleQueue()
+        self._orders: SimpleQueue = SimpleQueue()
+        self._news: SimpleQueue = SimpleQueue()
         self._fed, self._eaten, self.ended = 0, -1, False  # it is hungry once before it is fed
         self._stop, self._stream = threading.Event(), stream
         # not this object, which may then be forgotten
@@ -62,7 +64,9 @@ class Strand:
         self._orders.put(END)
 
     def made(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
-        """What comes out, until the work is hungry (or, without ``wait``, until it is busy); raises what the work raised."""
+        """What comes out, until the work is hungry (or, without ``wait``, until it is busy); raises what the
+        work raised.
+        """
         while not self.ended and (self.waiting or not wait):
             try:
                 news = self._news.get(block=wait)
@@ -90,8 +94,8 @@ class Strand:
         self.ended = True
 
 
-class _Telling:
-    """Whatever ends the work is told to the one who waits, who raises it there."""
+class _ErrorRelay:
+    """Hand an error that ends the work to the waiting thread, which raises it."""
 
     def __init__(self, news: SimpleQueue):
         self.news = news
@@ -110,7 +114,7 @@ def _work(
     stop: threading.Event,
     stream: torch.cuda.Stream | None,
 ) -> None:
-    with _Telling(news), torch.cuda.stream(stream) if stream else nullcontext(), torch.inference_mode():
+    with _ErrorRelay(news), torch.cuda.stream(stream) if stream else nullcontext(), torch.inference_mode():
         feed = _Feed(orders, news, stream)
         for made in work(feed, lambda: feed.last):
             news.put((ports(made), _mark(stream, own=True)))
@@ -151,8 +155,10 @@ def _leave(stop: threading.Event, orders: SimpleQueue) -> None:
 
 
 def _mark(stream: torch.cuda.Stream | None, own: bool = False) -> torch.cuda.Event | None:
-    """A point in time on the device: of the work's own stream, or of whoever feeds it."""
-    return stream and (stream if own else torch.cuda.current_stream(stream.device)).record_event()
+    """A point in time on the device: of the work's own stream, or of its caller's."""
+    if stream is None:
+        return None
+    return (stream if own else torch.cuda.current_stream(stream.device)).record_event()
 
 
 def _taken(made: dict[str, Tensor], mark: torch.cuda.Event | None) -> dict[str, Tensor]:

@@ -1,9 +1,10 @@
-"""The same for a plain Python loop: ``Upscaler`` beside a generator, and ``PostProcessor`` for applications that load one."""
+"""Live sessions for a Python loop: ``Upscaler`` after a generator, ``PostProcessor`` for applications."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,9 @@ class Upscaler:
             show(upscaler.flush())
 
     ``kind`` is upscale, vsr or interpolate; ``options`` are those of its node. Without ``constant`` delay a
-    push gives what is ready, 0 to k frames. ``beside`` lets a push return while its frames are still worked
-    on, so that the generator goes on meanwhile; with a constant delay, ``delay`` then says how many frames
+    push gives what is ready, 0 to k frames. ``beside`` lets a push return while its frames are still
+    processed, so that the generator goes on meanwhile; with a constant delay, ``delay`` then says how many
+    frames
     later they are due (one burst hides one burst's work). ``device`` may be another than the generator's.
     """
 
@@ -39,7 +41,7 @@ class Upscaler:
                  constant: bool = False, beside: bool = False, delay: int = 0, fps: Fraction | int = 24, cuts="auto", **options):  # fmt: skip
         host = host or Headless(device)
         self._session = Session(host, beside)
-        usual = getattr(module(kind), "live_options", lambda device: {})(host.device)
+        usual: dict[str, Any] = getattr(module(kind), "live_options", lambda device: {})(host.device)
         usual = {"live": "upscaler", **usual}  # so that auto takes a model that keeps up
         self._kind, self._options = kind, {**usual, **options, "model": model}
         self._given = dict(fps=fps, mode=CONSTANT if constant else READY, delay=delay, cuts=cuts)
@@ -86,8 +88,10 @@ class Upscaler:
         self.close()
 
     def _back(self, made: Tensor) -> Tensor:
-        """On the device where frames come from; through pinned memory, waited for once, where that is the computer's."""
-        if made.is_cuda and self._home.type == "cpu":
+        """On the device where frames come from; through pinned memory, waited for once, where that is the
+        computer's.
+        """
+        if made.is_cuda and self._home is not None and self._home.type == "cpu":
             here = torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
             torch.cuda.current_stream(made.device).synchronize()
             return here
@@ -95,7 +99,8 @@ class Upscaler:
 
 
 class PostProcessor:
-    """What streaming applications call after their generator: ``video`` in, a dict with ``video`` out, one frame for each.
+    """What streaming applications call after their generator: ``video`` in, a dict with ``video`` out, one
+    frame for each.
 
     ``video`` is a tensor ``[T, H, W, C]`` or a list of ``[1, H, W, C]`` (Daydream Scope), uint8 or float
     0..1; the result is float 0..1. Keywords named like options of the stage change them on the way.

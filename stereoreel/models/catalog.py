@@ -1,4 +1,4 @@
-"""The models there are, as data: which files an entry needs, whose licence it bears, and which module runs it."""
+"""The models there are, as data: which files an entry needs, its licence, and the module that runs it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ ANY = "*"  # the entry that says how a file of the user's is run
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role; none where it needs no weights.
+    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role;
+    none where it needs no weights.
 
     ``needs`` are conditions that a machine must fulfil, as ``machine.unmet`` takes them.
     """
@@ -60,7 +61,7 @@ class Entry:
 @lru_cache
 def _catalogue(kind: str) -> dict[str, Entry]:
     if kind not in KINDS:
-        raise ValueError(f"There is no kind of model named {kind}; the kinds are: {', '.join(KINDS)}.")
+        raise ValueError(f"Unknown model type {kind}. Available: {', '.join(KINDS)}.")
     read = yaml.safe_load((CONFIG / f"{kind}.yaml").read_text(encoding="utf-8"))
     return {name: _entry(name, kind, fields) for name, fields in read.items()}
 
@@ -81,7 +82,7 @@ def models(kind: str) -> dict[str, Entry]:
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """What may be written for ``model``, beside the user's own files."""
+    """Values of ``model``, besides custom checkpoints."""
     return ("auto", *models(kind))
 
 
@@ -169,8 +170,11 @@ def pick(
         return models(kind)[model], _with(f"{model}: {row.why}", over)
     for entry in models(kind).values():
         if able(kind, entry.name):
-            weights = "whose weights are here" if present(entry, host) else "whose weights can be fetched"
-            reason = f"{entry.name}: the best {kind} model {weights} and whose licence ({entry.license}) allows any use"
+            weights = (
+                "with its weights present" if present(entry, host) else "with weights that can be downloaded"
+            )
+            licence = f"a licence ({entry.license}) that allows any use"
+            reason = f"{entry.name}: the best {kind} model {weights} and {licence}"
             return entry, _with(reason, over)
     raise ValueError(f"No {kind} model can run here; its catalogue has no entry without weights.")
 
@@ -186,14 +190,17 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
         return []
     needed = [part for part in entry.parts.values() if not part.optional]
     faults = [spoilt(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
-    if not faults or not all(faults):
+    known = [found for found in faults if found]
+    if not known or len(known) < len(faults):
         return []
-    path, wrong = faults[0]
+    path, wrong = known[0]
     return [f"{PASSED_OVER} {entry.name}: {path} {wrong}"]
 
 
 def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
-    """Whether ``auto`` may take a model: its licence allows any use, the machine suits it, its weights are here or may be fetched."""
+    """Whether ``auto`` may take a model: its licence allows any use, the machine suits it, its weights are
+    here or may be fetched.
+    """
     if entry is None or not entry.commercial:
         return False
     fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
@@ -203,12 +210,12 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
 
 
 def lacking(entry: Entry, host: Host) -> list[str]:
-    """What a model needs beside weights and this machine has not."""
+    """What a model needs besides weights and this machine lacks."""
     return unmet(entry.needs, described(host.device)) if entry.needs else []
 
 
 def _of_file(kind: str, name: str, host: Host) -> Entry:
-    """How a file is run: as the entry whose file it is, else by the kind's ``*``."""
+    """How a file is run: as the entry that lists it, else by the kind's ``*``."""
     for entry in models(kind).values():
         if any(name in (part.file, *part.also) for part in entry.parts.values()):
             return entry
@@ -216,8 +223,8 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
     if any_file and is_weights(name) and found(host, kind, name):
         return replace(any_file, name=name, parts={MAIN: File(checked(name))})
     known = ", ".join((*names(kind), *own_files(kind, host)))
-    own = f", or put a file of your own into {host.folder(kind)}" if any_file else ""
-    raise ValueError(f"There is no {kind} model named {one_line(name)}; choose one of: {known}{own}.")
+    own = f"; or put a custom checkpoint into {host.folder(kind)}" if any_file else ""
+    raise ValueError(f"Unknown {kind} model '{one_line(name)}'. Available: {known}{own}.")
 
 
 def present(entry: Entry, host: Host) -> bool:
@@ -249,9 +256,7 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
     )
     done = fetch(part, folder, host.tick)
     if not done.verified:
-        log.warning(
-            "%s could not be verified, because nobody told its sha256; it has %s", done.path, done.sha256
-        )
+        log.warning("Cannot verify %s: no published SHA-256. The file's hash is %s.", done.path, done.sha256)
     return done.path
 
 
@@ -281,7 +286,7 @@ def command(entry: Entry, part: File, host: Host, folder: Path | None = None) ->
 
 
 def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
-    """What runs with these settings, its weights present; a kind's ``wanted_parts`` tells which optional ones they need."""
+    """What runs with these settings, its weights present; a kind's ``wanted_parts`` names the optional ones."""
     wanted = getattr(module(kind), "wanted_parts", lambda options: ())(settings)
     return choose(
         kind,
@@ -294,7 +299,7 @@ def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
 
 
 def stage(kind: str, settings: ModelOptions, host: Host, label: str) -> Stage:
-    """The stage of these settings, ready to run; the log tells what was chosen and why."""
+    """The stage of these settings, ready to run; logs which model was chosen and why."""
     entry, reason = chosen(kind, settings, host)
     log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
     return import_module(f"..stages.{kind}.{entry.arch}", __package__).load(entry, settings, host)

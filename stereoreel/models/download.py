@@ -1,4 +1,6 @@
-"""Fetching weights: with progress, going on where it stopped, and never under the final name before it was verified."""
+"""Fetching weights: with progress, going on where it stopped, and never under the final name before it was
+verified.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ from .weights import File, checked, megabytes
 Tick = Callable[[int, int], None]
 BLOCK = 1 << 20  # bytes received at once, at most
 PATIENCE = 30  # seconds without a byte
-OFTEN = 0.1  # seconds after which progress is told, however little came
+OFTEN = 0.1  # seconds after which progress is reported, however little came
 MOST = 64 << 30  # bytes that are taken when neither the server nor the catalogue says how many there are
 HOPS = 10  # redirects that are followed
 TRIES = 8  # connections in a row that must together bring this share of the file, or this many bytes
@@ -37,7 +39,9 @@ SHARE, LEAST = 0.01, 1 << 20
 
 
 class Fetched(NamedTuple):
-    """Where a file is, its hash, whether that is known to be the right one, and whether the file was there before."""
+    """Where a file is, its hash, whether that is known to be the right one, and whether the file was there
+    before.
+    """
 
     path: Path
     sha256: str
@@ -56,7 +60,7 @@ class _Refused(Exception):
 def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = False) -> Fetched:
     """A file in ``folder``, fetched unless it is there; ``force`` replaces one that has another hash.
 
-    ``tick(done, total)`` hears of the bytes (total is 0 where nobody knows) and may raise to cancel; what has
+    ``tick(done, total)`` hears of the bytes (total is 0 if unknown) and may raise to cancel; what has
     come stays in a ``.part``, and the next fetch goes on from there. Raises ValueError for an address or
     contents that are not right, ConnectionError, and OSError where the disk is the cause.
     """
@@ -122,10 +126,10 @@ def _opened(part: Path, flags: int) -> BinaryIO:
 
 @contextmanager
 def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
-    """One fetch of a file at a time, also among processes; whoever waits then finds the file.
+    """One fetch of a file at a time, also among processes; those that wait then find the file.
 
     The system's file lock ends with its process; a lock made by mere existence, or a ``.part`` under a name
-    of its own, would be left by a killed one, and nobody could go on from there.
+    of its own, would be left by a killed one, and no process could resume from there.
     """
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path)
@@ -158,7 +162,7 @@ def _found(file: File, target: Path, tick: Tick, force: bool) -> Fetched | None:
 
 def _check_address(url: str | None, file: File) -> None:
     if not url:
-        raise ValueError(f"Nobody told where {file.file} can be fetched; get it from its authors.")
+        raise ValueError(f"No download URL is known for {file.file}. Get it from its authors.")
     if wrong := _bad_address(url):
         raise ValueError(f"{file.file} would come from {url}, {wrong}.")
 
@@ -177,7 +181,9 @@ def _bad_address(url: str) -> str | None:
 
 
 def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
-    """All of the file in ``part``, verified; its hash. What was kept from before and does not fit is fetched anew, once."""
+    """The complete file in ``part``, verified; its hash. A kept part that does not fit is downloaded again,
+    once.
+    """
     try:
         resumed = _receive(opener, file, part, tick)
         digest = sha256(part, tick)
@@ -190,13 +196,15 @@ def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -
     except _Refused as refused:  # and what had come before is kept
         wrong = str(refused)
     if wrong:
-        raise ValueError(f"What {file.url} gave is not {file.file}: {wrong}; it was thrown away, "
-                         "try again or tell the model's authors.")  # fmt: skip
+        raise ValueError(f"{file.file} from {file.url} failed verification: {wrong}. The download was deleted. "
+                         "Try again, or report it to the model's authors.")  # fmt: skip
     return digest
 
 
 def _differs(file: File, digest: str, path: Path) -> str | None:
-    """How contents differ from the file that is expected; without a known hash they must be a checkpoint at least."""
+    """How contents differ from the file that is expected; without a known hash they must be a checkpoint at
+    least.
+    """
     size = path.stat().st_size
     if file.sha256:
         return f"its sha256 is {digest} and not {file.sha256}" if digest != file.sha256.lower() else None
@@ -207,7 +215,9 @@ def _differs(file: File, digest: str, path: Path) -> str | None:
 
 
 def _receive(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> bool:
-    """Everything into ``part``, over as many requests as bring something; whether it went on from what was there."""
+    """Everything into ``part``, over as many requests as bring something; whether it went on from what was
+    there.
+    """
     try:
         resumed = _requests(opener, file, part, tick)
         if not part.stat().st_size:
@@ -220,10 +230,11 @@ def _receive(opener: request.OpenerDirector, file: File, part: Path, tick: Tick)
 
 def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> bool:
     with _writing(file, part.parent), _opened(part, os.O_RDWR | os.O_CREAT) as written:
-        # without a hash nothing would tell whether the rest belongs to the same file
+        # without a hash it is unknown whether the rest belongs to the same file
         if not file.sha256 or _length(written) > (file.bytes or MOST):
             written.truncate(0)
-        resumed, gains = _length(written) > 0, deque(maxlen=TRIES)
+        resumed = _length(written) > 0
+        gains: deque[int] = deque(maxlen=TRIES)
         while (before := _length(written)) != file.bytes or not before:
             try:
                 _transfer(opener, file, written, part.parent, tick)
@@ -232,7 +243,8 @@ def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick
                 gains.append(_length(written) - before)
                 if gains[-1] <= 0 or not file.sha256 or _too_slow(gains, file.bytes):
                     raise ConnectionError(
-                        f"{file.file} could not be fetched from {urlsplit(file.url).netloc} ({broken}); "
+                        f"{file.file} could not be fetched from {urlsplit(file.url or '').netloc} "
+                        f"({broken}); "
                         f"try again later, or put the file into {part.parent} yourself."
                     ) from None
                 resumed = True
@@ -255,8 +267,8 @@ def _opener(more: Iterable[request.BaseHandler] = ()) -> request.OpenerDirector:
     for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPDefaultErrorHandler,
                     request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
         opener.add_handler(handler())
-    for handler in more:
-        opener.add_handler(handler)
+    for another in more:
+        opener.add_handler(another)
     return opener
 
 
@@ -265,7 +277,7 @@ def _transfer(
 ) -> None:
     """One request for what is lacking; _Broken where it ends early, _Refused where it cannot be the file."""
     have = _length(written)
-    with _answer(opener, file.url, have) as answer:
+    with _answer(opener, file.url or "", have) as answer:
         ends = _range(answer, have) if answer.status == 206 else None
         if answer.status == 416 or (answer.status == 206 and ends is None):  # complete, or not of this file
             if answer.status == 416 and _whole_size(answer) == str(have):
@@ -273,7 +285,7 @@ def _transfer(
             written.truncate(0)
             answer.close()
             if not have:
-                raise _Broken("the server answers with a part that nobody asked for")
+                raise _Broken("the server answers with a part that was not requested")
             return _transfer(opener, file, written, folder, tick)
         have = have if answer.status == 206 else 0
         total, most = ends or _total(answer, file), file.bytes or MOST
@@ -281,16 +293,16 @@ def _transfer(
         _check_room(file, folder, (total or file.bytes or 0) - have)
         written.truncate(have)
         written.seek(have)
-        told, when = have, time.monotonic()
+        reported, when = have, time.monotonic()
         for block in _blocks(answer):
             if have + len(block) > (total or most):
                 written.truncate(0)  # nothing of it is worth keeping
                 raise _Refused(f"it has more than {total or most} bytes")
             written.write(block)
             have += len(block)
-            if have - told >= BLOCK or have == total or time.monotonic() - when > OFTEN:
+            if have - reported >= BLOCK or have == total or time.monotonic() - when > OFTEN:
                 tick(have, total or file.bytes or 0)
-                told, when = have, time.monotonic()
+                reported, when = have, time.monotonic()
         written.flush()
     if have < (total or (file.bytes if file.sha256 and file.bytes else 0)):
         raise _Broken(f"the connection ended after {have} of {total or file.bytes} bytes")
@@ -301,7 +313,7 @@ def _whole_size(answer: HTTPResponse | HTTPError) -> str:
     return answer.headers.get("Content-Range", "").rpartition("/")[2]
 
 
-def _range(answer: HTTPResponse, have: int) -> int | None:
+def _range(answer: HTTPResponse | HTTPError, have: int) -> int | None:
     """The file's length, by an answer that brings a part of it; None if the part begins elsewhere."""
     said = answer.headers.get("Content-Range", "").strip()
     found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", said)
@@ -310,7 +322,7 @@ def _range(answer: HTTPResponse, have: int) -> int | None:
     return int(found[2]) + 1 if found[3] == "*" else int(found[3])
 
 
-def _total(answer: HTTPResponse, file: File) -> int:
+def _total(answer: HTTPResponse | HTTPError, file: File) -> int:
     """How long the file is by what the server declares, 0 if it does not; _Refused if that is no length."""
     declared = answer.headers.get("Content-Length")
     if declared is None or "chunked" in answer.headers.get("Transfer-Encoding", "").lower():
@@ -322,7 +334,7 @@ def _total(answer: HTTPResponse, file: File) -> int:
     return int(declared)
 
 
-def _check_declared(answer: HTTPResponse, total: int, file: File) -> None:
+def _check_declared(answer: HTTPResponse | HTTPError, total: int, file: File) -> None:
     """_Refused where what a server declares shows that it does not send the file."""
     if (packed := answer.headers.get("Content-Encoding", "identity")).lower() != "identity":
         raise _Refused(f"the server sends it compressed ({packed[:40]!r})")
@@ -358,7 +370,7 @@ def _answer(opener: request.OpenerDirector, url: str, have: int) -> HTTPResponse
 
 
 def _redirected(url: str, location: str | None) -> str:
-    """Where a redirect leads; _Broken where nobody should follow it."""
+    """Where a redirect leads; _Broken if it is unsafe to follow."""
     if not location:
         raise _Broken("the server redirects to nowhere")
     try:
@@ -372,7 +384,7 @@ def _redirected(url: str, location: str | None) -> str:
     return new
 
 
-def _blocks(answer: HTTPResponse) -> Iterator[bytes]:
+def _blocks(answer: HTTPResponse | HTTPError) -> Iterator[bytes]:
     """What comes, as it comes; _Broken where a connection is kept alive by drops."""
     came, since = 0, time.monotonic()
     while True:
@@ -394,5 +406,6 @@ def _check_room(file: File, folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
-            f"{folder} has {megabytes(free)} left and {file.file} needs {megabytes(needed)}; make room or choose another folder."
+            f"{folder} has {megabytes(free)} left and {file.file} needs {megabytes(needed)}; make room or "
+            "choose another folder."
         )

@@ -17,7 +17,8 @@ MODELS_VARIABLE = "STEREOREEL_MODELS"
 
 
 class Headless:
-    """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` or as ComfyUI keeps them.
+    """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` or
+    as ComfyUI keeps them.
 
     ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists
     (separated as in PATH) or ``models`` in the current folder, and the models folder of the ComfyUI that the
@@ -49,7 +50,9 @@ class Headless:
         )
 
     def folder(self, kind: str) -> Path:
-        """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as well."""
+        """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as
+        well.
+        """
         first, own = self.models[0] / folders(kind)[0], self.models[0] / kind
         return first if first.is_dir() or self.models[0] == enclosing_models() else own
 

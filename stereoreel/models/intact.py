@@ -35,16 +35,11 @@ def fault(path: Path, published: File | None = None, files: FileCache | None = N
         facts = os.stat(path)
         if not stat.S_ISREG(facts.st_mode):
             return "is a folder, not a file" if stat.S_ISDIR(facts.st_mode) else "is no regular file"
-        published = published or _Unknown
-        wanted = published.bytes, published.sha256
+        wanted = (published.bytes, published.sha256) if published else (None, None)
         files = files or FileCache()
         return files.get(path, ("fault", *wanted), lambda: _fault(path, facts.st_size, *wanted, files))
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
-
-
-class _Unknown:
-    bytes = sha256 = None
 
 
 def _fault(

@@ -1,4 +1,4 @@
-"""Stages that are chosen and not loaded: what a clip holds until somebody pulls it."""
+"""Stages that are chosen and not loaded: what a clip holds until it is pulled."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Plan:
 
     @property
     def context(self) -> tuple[int, int]:
-        """How many frames before and after one the stage shall see, beside those it lies between; its kind says so."""
+        """How many frames before and after one the stage needs besides the two around it, by its kind."""
         return catalog.module(self.kind).context(self.settings)
 
     @property

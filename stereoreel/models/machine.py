@@ -1,4 +1,6 @@
-"""What a machine has that upscalers care about: its system, its GPU, the driver and optional packages; and what it lacks of conditions."""
+"""What a machine has that upscalers care about: its system, its GPU, the driver and optional packages; and
+what it lacks of conditions.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,12 @@ import ctypes
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import metadata
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 
@@ -20,10 +23,11 @@ INSTALL = "install it with `python -m pip install {}`, with ComfyUI's Python if 
 
 @dataclass(frozen=True)
 class Machine:
-    """``gpu`` is the GPU's name, empty where there is none; ``compute`` NVIDIA's compute capability, (0, 0) where it has none.
+    """``gpu`` is the GPU's name, empty where there is none; ``compute`` NVIDIA's compute capability, (0, 0)
+    where it has none.
 
     ``memory`` is the GPU's, in bytes. ``driver`` is the version of NVIDIA's and ``packages`` those of
-    optional packages by name, each empty where nobody tells.
+    optional packages by name, each empty if unknown.
     """
 
     system: str = "Linux"
@@ -62,7 +66,7 @@ def _gpu(device: torch.device) -> tuple[str, tuple[int, int], int, str]:
 
 
 def nvidia_driver() -> str:
-    """The version of NVIDIA's driver, as its management library tells; empty where there is none."""
+    """The version of NVIDIA's driver, from its management library; empty if there is none."""
     try:
         library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
     except OSError:
@@ -89,7 +93,7 @@ def installed() -> dict[str, str]:
 
 
 def unmet(wanted: Mapping, machine: Machine) -> list[str]:
-    """What a machine lacks of conditions, each told as what is wanted; empty where it has all.
+    """What a machine lacks of conditions, each given as what is needed; empty if it meets all.
 
     ``system`` lists systems; ``gpu`` and ``no_gpu`` are patterns of GPUs' names; ``compute`` is the least
     compute capability, such as "7.5"; ``memory`` the least GB of the GPU, ``below`` those it must stay under;
@@ -143,7 +147,9 @@ def _below(most: float, machine: Machine) -> str:
 
 
 def _driver(least: Mapping[str, list[str]], machine: Machine) -> str:
-    """A driver of a branch that is listed must have that branch's least version, one in between the next older branch's."""
+    """A driver of a branch that is listed must have that branch's least version, one in between the next
+    older branch's.
+    """
     versions = least.get(machine.system)
     if not versions or not machine.driver:
         return ""
@@ -172,7 +178,7 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(map(int, re.findall(r"\d+", str(version))))
 
 
-CONDITIONS = {
+CONDITIONS: Mapping[str, Callable[[Any, Machine], str]] = {
     "system": _system, "gpu": _gpu_named, "no_gpu": _gpu_other, "compute": _compute, "memory": _memory, "below": _below,
     "driver": _driver, "package": _package,
 }  # fmt: skip

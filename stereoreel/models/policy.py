@@ -23,7 +23,9 @@ def aim(session: str | None) -> str:
 
 @dataclass(frozen=True)
 class Row:
-    """A recommendation: one of ``models`` of ``kind`` for ``aims`` on machines that fulfil ``where``; ``why`` is one line."""
+    """A recommendation: one of ``models`` of ``kind`` for ``aims`` on machines that fulfil ``where``; ``why``
+    is one line.
+    """
 
     kind: str
     models: tuple[str, ...]

@@ -43,7 +43,9 @@ BREAKS = (
 
 @dataclass(frozen=True)
 class File:
-    """A file of a model; ``also`` names files that hold the same weights in another packing, ``bytes`` and ``sha256`` are its own."""
+    """A file of a model; ``also`` names files that hold the same weights in another packing, ``bytes`` and
+    ``sha256`` are its own.
+    """
 
     file: str
     url: str | None = None
@@ -67,7 +69,8 @@ def checked(name: str) -> str:
     path = PureWindowsPath(name)  # knows either slash, and drives
     if not path.name or path.drive or path.root or ".." in path.parts or "\0" in name:
         raise ValueError(
-            f"{name!r} leads out of the models folder; give the name of a file inside it, such as upscaler.pth."
+            f"{name!r} leads out of the models folder; give the name of a file inside it, such as "
+            "upscaler.pth."
         )
     return path.as_posix()
 
@@ -92,7 +95,9 @@ def is_weights(name: str) -> bool:
 
 
 def locate(file: File, kind: str, host: Host) -> str | None:
-    """The name under which a host has a complete file: its own, that of another packing, or its own in some subfolder."""
+    """The name under which a host has a complete file: its own, that of another packing, or its own in some
+    subfolder.
+    """
     for name in (file.file, *file.also):
         path = found(host, kind, name)
         if path and not fault(path, file if name == file.file else None, host.file_cache):
@@ -106,7 +111,9 @@ def locate(file: File, kind: str, host: Host) -> str | None:
 
 
 def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
-    """An incomplete file under one of the names, and what is wrong with it; None if a complete one is there too."""
+    """An incomplete file under one of the names, and what is wrong with it; None if a complete one is there
+    too.
+    """
     if locate(file, kind, host):
         return None
     for name in (file.file, *file.also):
@@ -127,9 +134,10 @@ def found(host: Host, kind: str, name: str) -> Path | None:
 def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
     """The tensors of a checkpoint by name, on the CPU and mapped from the file where its format allows.
 
-    Whatever its ending says, safetensors and torch's formats are told apart by content; no code in a pickle
+    Whatever its ending says, safetensors and torch's formats are distinguished by content; no code in a
+    pickle
     is run. A file may be one tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence
-    for a file that is damaged, needs code, or holds no tensors that a network can use.
+    for a file that is corrupt, needs code, or holds no tensors that a network can use.
     """
     if wrong := fault(path):
         raise ValueError(f"{path} {wrong}. Fetch it again, or choose another file.")
@@ -143,9 +151,7 @@ def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
         name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not tensors:
-        raise ValueError(
-            f"{path} holds no weights that can be told by name; choose the checkpoint of a network."
-        )
+        raise ValueError(f"{path} holds no weights with names. Choose a model checkpoint.")
     for name, tensor in tensors.items():
         if wrong := _unusable(tensor, path.stat().st_size):
             raise ValueError(
@@ -167,7 +173,9 @@ def _unwrapped(state: Mapping) -> Mapping:
 
 
 def _unusable(tensor: Tensor, size: int) -> str | None:
-    """Why no network can be made of a tensor, whatever its name, in a file of ``size`` bytes; None if one can."""
+    """Why no network can be made of a tensor, whatever its name, in a file of ``size`` bytes; None if one
+    can.
+    """
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         return "is sparse, nested or quantized"
     if tensor.device.type != "cpu":
@@ -181,7 +189,9 @@ def _unusable(tensor: Tensor, size: int) -> str | None:
 
 @contextmanager
 def loading(path: Path) -> Iterator[None]:
-    """Name the file in errors of detection and loading, and make one sentence of whatever strange tensors break."""
+    """Name the file in errors of detection and loading, and make one sentence of whatever strange tensors
+    break.
+    """
     try:
         yield
     except torch.OutOfMemoryError:  # of the device, and no fault of the file
@@ -225,7 +235,9 @@ def _pickle(path: Path, zipped: bool) -> object:
 
 
 def _code(path: Path, zipped: bool, said: str) -> str | None:
-    """The first name in a pickle that is no part of a checkpoint: from torch, or from the pickle, as newer protocols need."""
+    """The first name in a pickle that is no part of a checkpoint: from torch, or from the pickle, as newer
+    protocols need.
+    """
     if found := re.search(r"(?i)(?:unsupported|blocked)\W+(?:global|class)\W+(?:global )?([\w.]+)", said):
         return found[1]
     names: list[str] = []
@@ -235,7 +247,7 @@ def _code(path: Path, zipped: bool, said: str) -> str | None:
     ):
         for code, value, _ in pickletools.genops(file):
             if code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
-                name = ".".join(names[-2:]) if code.name == "STACK_GLOBAL" else value.replace(" ", ".")
+                name = ".".join(names[-2:]) if code.name == "STACK_GLOBAL" else str(value).replace(" ", ".")
                 if not name.startswith(HARMLESS):
                     return name
             elif isinstance(value, str):

@@ -1,1 +1,3 @@
-"""Network definitions only: torch, einops and nothing of ours; parameter names equal to the published checkpoints."""
+"""Network definitions only: torch, einops and nothing of ours; parameter names equal to the published
+checkpoints.
+"""

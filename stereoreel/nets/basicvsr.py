@@ -1,9 +1,10 @@
-"""BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot, backward and forward.
+"""BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot, backward and
+forward.
 
 Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. A frame's result depends
 on the whole shot, with ever less weight on what is far away. So a shot may be restored window by window: what
 forward branches remember is carried from window to window, as it would be in one go; only backward branches
-begin anew, at the end of each window, and its last frames are for them to warm up. Convolutions run in the
+restart, at the end of each window, and its last frames are for them to warm up. Convolutions run in the
 parameters' type; flow, offsets, sampling and the last convolution are float32 always.
 """
 
@@ -42,7 +43,9 @@ STRIP = {"cpu": 1 << 16, "cuda": 1 << 20}
 
 @dataclass
 class Frame:
-    """What is known of one frame: the picture ``[1, 3, H, W]``, its feature ``[1, C, h, w]``, and flow ``[1, 2, h, w]``."""
+    """What is known of one frame: the picture ``[1, 3, H, W]``, its feature ``[1, C, h, w]``, and flow ``[1,
+    2, h, w]``.
+    """
 
     picture: Tensor
     feature: Tensor
@@ -121,9 +124,11 @@ class Alignment(nn.Module):
         )
 
     def forward(self, current: Tensor, memory: Memory, flow: Tensor) -> Tensor:
-        """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited last."""
-        first, before, second = warp(memory.last, flow), memory.before, None
-        if before is None:
+        """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited
+        last.
+        """
+        first, before = warp(memory.last, flow), memory.before
+        if before is None or memory.flow is None:
             before = second = torch.zeros_like(first)
             further = torch.zeros_like(flow)
         else:
@@ -152,7 +157,9 @@ def deform(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Te
 def deform_by_operator(
     operator: Callable, image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """``deform`` by torchvision's operator, which takes a place that is no number for an address and crashes; the mask keeps the fault."""
+    """``deform`` by torchvision's operator, which takes a place that is no number for an address and crashes;
+    the mask keeps the fault.
+    """
     return operator(
         image.float(), offset.nan_to_num(0.0), weight.float(), bias.float(), padding=1, mask=mask
     ).to(image.dtype)
@@ -210,7 +217,9 @@ class Restorer(nn.Module):
         return self.conv_hr.weight.dtype
 
     def typed(self, dtype: torch.dtype) -> Restorer:
-        """The network with its convolutions in ``dtype``; flow and the last convolution stay in float32. Changes the network itself."""
+        """The network with its convolutions in ``dtype``; flow and the last convolution stay in float32.
+        Changes the network itself.
+        """
         for name, part in self.named_children():
             if name not in ("spynet", "conv_last"):
                 part.to(dtype)
@@ -254,8 +263,8 @@ class Restorer(nn.Module):
 
     def enlarge(self, features: Sequence[Tensor], picture: Tensor) -> Tensor:
         """The result from a frame's features and its picture, in strips of rows where it is large."""
-        features = torch.cat([feature.to(picture.device, self.dtype) for feature in features], 1)
-        height, width = features.shape[-2:]
+        joined = torch.cat([feature.to(picture.device, self.dtype) for feature in features], 1)
+        height, width = joined.shape[-2:]
         ratio, rows = (
             picture.shape[-2] // height,
             max(1, STRIP.get(picture.device.type, STRIP["cpu"]) // width),
@@ -267,7 +276,7 @@ class Restorer(nn.Module):
                 min(height, top + rows + self.halo),
                 min(height, top + rows),
             )
-            made = self._enlarged(features[..., first:last, :], picture[..., first * ratio : last * ratio, :])
+            made = self._enlarged(joined[..., first:last, :], picture[..., first * ratio : last * ratio, :])
             strips.append(made[..., (top - first) * 4 : (bottom - first) * 4, :])
         return torch.cat(strips, -2)
 
@@ -282,7 +291,9 @@ class Restorer(nn.Module):
 
 
 class BasicVSRPlusPlus(Restorer):
-    """Two rounds backward and forward, each feature from the two visited before it. ``enlarges`` or keeps the size (deblurring and the like)."""
+    """Two rounds backward and forward, each feature from the two visited before it. ``enlarges`` or keeps the
+    size (deblurring and the like).
+    """
 
     def __init__(
         self,
@@ -296,7 +307,7 @@ class BasicVSRPlusPlus(Restorer):
     ):
         super().__init__(width, last, flow_widths)
         if enlarges:
-            self.feat_extract = Blocks(3, width, ends)
+            self.feat_extract: nn.Module = Blocks(3, width, ends)
         else:
             self.scale, self.multiple, self.smallest = 1, 4, 256
             downward = (
@@ -406,14 +417,14 @@ class BasicVSR(Restorer):
         height, width = feature.shape[-2:]
         moved = (
             feature.new_zeros(1, self.width, height, width)
-            if last is None
+            if last is None or flow is None
             else warp(last.to(self.dtype), flow)
         )
         return blocks(torch.cat([feature, moved], 1))
 
 
 class RealBasicVSR(nn.Module):
-    """BasicVSR behind a network that cleans each picture: for footage whose faults nobody knows."""
+    """BasicVSR after a network that cleans each frame: for footage with unknown degradation."""
 
     def __init__(
         self,
@@ -438,7 +449,9 @@ class RealBasicVSR(nn.Module):
         return last(blocks(pictures.to(self.basicvsr.dtype)).float())
 
     def forward(self, pictures: Tensor, threshold: float = 255.0) -> Tensor:
-        """A whole shot at once, cleaned up to three times until a pass changes less than ``threshold`` steps of 8 bits on average."""
+        """A whole shot at once, cleaned up to three times until a pass changes less than ``threshold`` steps
+        of 8 bits on average.
+        """
         for _ in range(3):
             dirt = self.dirt(pictures)
             pictures = pictures + dirt
@@ -448,7 +461,9 @@ class RealBasicVSR(nn.Module):
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's tensors under their own names, whoever packed the file; what only training needs is left out."""
+    """The network's tensors under their own names, with any packer's prefix removed; training-only tensors
+    are left out.
+    """
     prefix = next((prefix for prefix in GENERATORS if any(key.startswith(prefix) for key in state)), "")
     own = {
         key.removeprefix(prefix): tensor for key, tensor in state.items() if prefix and key.startswith(prefix)
@@ -457,7 +472,8 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasicVSR:
-    """The network of a checkpoint, ready for inference: which of them, and its size, are read from the tensors' shapes.
+    """The network of a checkpoint, ready for inference: which of them, and its size, are read from the
+    tensors' shapes.
 
     ValueError where the tensors are not those of any of them.
     """
@@ -467,7 +483,7 @@ def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasic
     return filled(net, {key: tensor.float() for key, tensor in state.items()}, name)
 
 
-def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
+def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | BasicVSR | RealBasicVSR]:
     def width(key: str) -> int:
         return len(state.get(key, ()))
 
@@ -482,19 +498,27 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, nn.Module]:
 
     inner = "basicvsr." if "basicvsr.backward_resblocks.main.0.weight" in state else ""
     flow = [f"{inner}spynet.basic_module.0.basic_module.{index}.conv.weight" for index in range(4)]
-    ends = {"last": width(f"{inner}conv_hr.weight"), "flow_widths": [width(key) for key in flow]}
+    last, flow_widths = width(f"{inner}conv_hr.weight"), [width(key) for key in flow]
     backward = f"{inner}backward_resblocks"
     if "deform_align.backward_1.weight" in state:
         sizes = width("deform_align.backward_1.weight"), blocks("backbone.backward_1")
         groups = width("deform_align.backward_1.conv_offset.6.weight") // (3 * POINTS)
         return "BasicVSR++", BasicVSRPlusPlus(
-            *sizes, "feat_extract.main.0.weight" in state, blocks("reconstruction"), groups, **ends
+            *sizes,
+            "feat_extract.main.0.weight" in state,
+            blocks("reconstruction"),
+            groups,
+            last=last,
+            flow_widths=flow_widths,
         )
     if f"{backward}.main.0.weight" not in state:
         raise Unfit(
-            "These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting or mmagic."
+            "These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting "
+            "or mmagic."
         )
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)
     if inner:
-        return "RealBasicVSR", RealBasicVSR(*sizes, blocks("image_cleaning.0"), **ends)
-    return "BasicVSR", BasicVSR(*sizes, **ends)
+        return "RealBasicVSR", RealBasicVSR(
+            *sizes, blocks("image_cleaning.0"), last=last, flow_widths=flow_widths
+        )
+    return "BasicVSR", BasicVSR(*sizes, last=last, flow_widths=flow_widths)

@@ -1,4 +1,5 @@
-"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a DPT head, read from the shapes.
+"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a
+DPT head, read from the shapes.
 
 Yang et al., Depth Anything V2, NeurIPS 2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0);
 Oquab et al., DINOv2, 2023; Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021. Only four
@@ -13,6 +14,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
@@ -44,7 +46,7 @@ class Family:
     Of the encoder: its channels ``width``, blocks ``depth``, channels ``inner`` of an MLP (``gated``:
     SwiGLU), the side ``grid`` of its stored position embedding, and the blocks ``taps`` that the head looks
     at (V1's are the last four). Of the head: its channels. ``frames`` is how many a video network sees at
-    most, 0 for one of single pictures. With ``max_depth`` the network tells metres up to it.
+    most, 0 for one of single pictures. With ``max_depth`` the network outputs metres up to it.
     """
 
     width: int
@@ -53,10 +55,10 @@ class Family:
     gated: bool
     grid: int
     features: int
-    outputs: tuple[int, int, int, int]
+    outputs: tuple[int, ...]  # four
     last: int
     frames: int
-    taps: tuple[int, int, int, int]
+    taps: tuple[int, ...]  # four
     max_depth: float | None = None
 
     @property
@@ -95,7 +97,7 @@ JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.w12": ("mlp.gate_proj
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their original names, whoever packed the file; those that no picture ever reaches are left out."""
+    """The tensors under their original names, with any packer's prefix removed; unused ones are left out."""
     cleaned = {}
     for key, tensor in state.items():
         key = re.sub(r"^(?:module|model)\.", "", key)
@@ -124,9 +126,11 @@ def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> Family:
-    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found otherwise.
+    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found
+    otherwise.
 
-    Shapes do not tell a metric network of single pictures from a relative one (``max_depth``: 20 for indoor,
+    Shapes do not distinguish a metric network of single images from a relative one (``max_depth``: 20 for
+    indoor,
     80 for outdoor ones), nor Depth Anything V1 (``first``) from V2.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
@@ -149,11 +153,14 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         raise Unfit(_refusal(shapes)) from None
     if patch != PATCH or width % HEAD or depth < 4:
         raise Unfit(
-            f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} pixels."
+            f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} "
+            "pixels."
         )
     if max_depth is not None and frames:
-        raise Unfit("Video Depth Anything has no largest depth: its metric networks tell metres as they are.")
-    taps = (
+        raise Unfit(
+            "Video Depth Anything takes no max_depth: its metric networks output metres. Leave it out."
+        )
+    taps: tuple[int, ...] = (
         tuple(range(depth - 4, depth))
         if first
         else (4, 11, 17, 23)
@@ -195,7 +202,9 @@ def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
 
 
 def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> DepthAnything:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError where it is not one."""
+    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
+    where it is not one.
+    """
     cleaned = clean(state)
     with torch.device("meta"):
         net = DepthAnything(detect(cleaned, max_depth, first))
@@ -224,8 +233,8 @@ class Block(nn.Module):
         self.ls1, self.ls2 = (nn.ParameterDict({"gamma": torch.ones(width)}) for _ in range(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = torch.addcmul(x, self._attention(self.norm1(x)).float(), self.ls1.gamma.float())
-        return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2.gamma.float())
+        x = torch.addcmul(x, self._attention(self.norm1(x)).float(), self.ls1["gamma"].float())
+        return torch.addcmul(x, self._mlp(self.norm2(x)).float(), self.ls2["gamma"].float())
 
     def _attention(self, x: Tensor) -> Tensor:
         query, key, value = rearrange(self.attn.qkv(x), "b n (qkv heads d) -> qkv b heads n d", qkv=3, d=HEAD)
@@ -240,7 +249,9 @@ class Block(nn.Module):
 
 
 class DINOv2(nn.Module):
-    """Normalised images ``[B, 3, H, W]`` to what four of the blocks know of every patch: ``[B, C, H / 14, W / 14]`` each."""
+    """Normalised images ``[B, 3, H, W]`` to what four of the blocks know of every patch: ``[B, C, H / 14, W /
+    14]`` each.
+    """
 
     def __init__(self, family: Family):
         super().__init__()
@@ -266,7 +277,9 @@ class DINOv2(nn.Module):
         return maps
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """The position embedding ``[1, 1 + rows * columns, C]``, float32: bicubic, by the published code's factors with their 0.1 added."""
+        """The position embedding ``[1, 1 + rows * columns, C]``, float32: bicubic, by the published code's
+        factors with their 0.1 added.
+        """
         stored, grid = self.pos_embed.float(), self.grid
         if rows == columns == grid:
             return stored
@@ -283,7 +296,7 @@ class TemporalAttention(nn.Module):
         super().__init__()
         self.to_q, self.to_k, self.to_v = (nn.Linear(channels, channels, bias=False) for _ in range(3))
         self.to_out = nn.ModuleList([nn.Linear(channels, channels)])
-        self.pos_encoder = nn.Module()
+        self.pos_encoder = Group()
         self.pos_encoder.register_buffer("pe", torch.zeros(1, frames, channels))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -342,7 +355,9 @@ class ResidualUnit(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A coarse map joined with the finer level's and enlarged; ``skips`` where there is a coarser one to join with."""
+    """A coarse map joined with the finer level's and enlarged; ``skips`` where there is a coarser one to join
+    with.
+    """
 
     def __init__(self, features: int, skips: bool = True):
         super().__init__()
@@ -356,9 +371,16 @@ class Fusion(nn.Module):
         return _enlarged(self.out_conv(self.resConfUnit2(x)), size)
 
 
-def _group(**modules: nn.Module) -> nn.Module:
+class Group(nn.Module):
     """Modules under names of the checkpoint that compute nothing together."""
-    group = nn.Module()
+
+    if TYPE_CHECKING:
+        # a layer, a group or a tensor, as the checkpoint's names decide
+        def __getattr__(self, name: str) -> Any: ...
+
+
+def _group(**modules: nn.Module) -> Group:
+    group = Group()
     for name, module in modules.items():
         group.add_module(name, module)
     return group
@@ -369,7 +391,9 @@ def _enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class DPT(nn.Module):
-    """The head: four maps of the encoder to depth; ``prepare`` for every frame by itself, ``finish`` for those that see each other."""
+    """The head: four maps of the encoder to depth; ``prepare`` for every frame by itself, ``finish`` for
+    those that see each other.
+    """
 
     def __init__(self, family: Family):
         super().__init__()
@@ -418,7 +442,8 @@ class DPT(nn.Module):
         path = path + scratch.refinenet3.resConfUnit1(scratch.layer3_rn(third))
         path = self._in_time(3, scratch.refinenet3(path, second.shape[-2:]), frames)
         parts = zip(*(part.split(TOGETHER) for part in (path, second, first)))
-        return torch.cat([self._full_size(*part, (size[0] * PATCH, size[1] * PATCH)) for part in parts])
+        full = size[0] * PATCH, size[1] * PATCH
+        return torch.cat([self._full_size(some, fine, finest, full) for some, fine, finest in parts])
 
     def _in_time(self, index: int, maps: Tensor, frames: int) -> Tensor:
         return self.motion_modules[index](maps, frames) if hasattr(self, "motion_modules") else maps
@@ -440,6 +465,9 @@ class DepthAnything(nn.Module):
     one gives metres, larger is farther.
     """
 
+    head: DPT  # of a video network
+    depth_head: DPT  # of one for single pictures
+
     def __init__(self, family: Family):
         super().__init__()
         self.family = family
@@ -447,20 +475,26 @@ class DepthAnything(nn.Module):
         self.add_module("head" if family.frames else "depth_head", DPT(family))
 
     def forward(self, images: Tensor) -> Tensor:
-        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1, H, W]``."""
+        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1,
+        H, W]``.
+        """
         if images.dim() != (5 if self.family.frames else 4):
             raise ValueError(
-                f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not {list(images.shape)}."
+                f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not "
+                f"{list(images.shape)}."
             )
         features = self.encode(images.flatten(0, -4))
         depth = self.decode(features, images.shape[1] if self.family.frames else 1)
         return depth.unflatten(0, images.shape[:-3])
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling size, in the parameters' type."""
+        """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling
+        size, in the parameters' type.
+        """
         if any(edge % PATCH for edge in images.shape[-2:]):
             raise ValueError(
-                f"{self.family.name} needs sizes that divide by {PATCH}, not {images.shape[-1]}x{images.shape[-2]}."
+                f"{self.family.name} needs sizes that divide by {PATCH}, not "
+                f"{images.shape[-1]}x{images.shape[-2]}."
             )
         images = images.float()
         # numbers, so nothing is copied to the device
@@ -468,7 +502,9 @@ class DepthAnything(nn.Module):
         return self._dpt.prepare(self.pretrained(normalised))
 
     def decode(self, features: tuple[Tensor, ...], frames: int = 1) -> Tensor:
-        """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after the other."""
+        """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after
+        the other.
+        """
         if self.family.frames and frames > self.family.frames:
             raise ValueError(
                 f"{self.family.name} sees at most {self.family.frames} frames at once, not {frames}."

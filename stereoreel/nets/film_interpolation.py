@@ -1,7 +1,7 @@
-"""FILM: frame interpolation for large motion, whose motion between two pictures serves every time between them.
+"""FILM: frame interpolation for large motion, with one motion estimate for all times between two frames.
 
 Reda et al., FILM: Frame Interpolation for Large Motion, ECCV 2022 (arXiv 2202.04901); the original is
-Apache-2.0. Features of one picture come from a pyramid whose levels share their weights, flow from coarse to
+Apache-2.0. Features of one picture come from a pyramid with shared weights, flow from coarse to
 fine, and the picture from a decoder over both pictures and their features, warped. Only t = 0.5 was trained;
 other times scale the flow. Convolutions run in the parameters' type; flow, sampling grid and sampling are
 float32 always.
@@ -26,7 +26,9 @@ MULTIPLE = 2 ** (LEVELS - 1)  # height and width must divide by this
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under the names used here; files that name a convolution ``0`` instead of ``conv`` are renamed."""
+    """The tensors under the names used here; files that name a convolution ``0`` instead of ``conv`` are
+    renamed.
+    """
     return {
         re.sub(r"\.0\.(weight|bias)$", r".conv.\1", key.removeprefix("module.")): tensor
         for key, tensor in state.items()
@@ -34,7 +36,9 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
-    """Width of the features and widths of the flow predictors, fine to coarse, from the tensors' shapes; ValueError where it is not FILM."""
+    """Width of the features and widths of the flow predictors, fine to coarse, from the tensors' shapes;
+    ValueError where it is not FILM.
+    """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     predictors = [
         f"predict_flow.{name}._convs.0.conv.weight"
@@ -53,7 +57,9 @@ def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
 
 
 def load(state: Mapping[str, Tensor]) -> FILM:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError where it is not one."""
+    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
+    where it is not one.
+    """
     cleaned = clean(state)
     with torch.device("meta"):
         net = FILM(*detect(cleaned))
@@ -66,7 +72,8 @@ def padding(height: int, width: int) -> tuple[int, int, int, int]:
 
 
 class Pair(NamedTuple):
-    """What two pictures have to do with each other, at any time: levels fine to coarse, each half the size of the one before.
+    """What two pictures have to do with each other, at any time: levels fine to coarse, each half the size of
+    the one before.
 
     ``first``, ``second``: picture and features ``[B, 3 + C, h, w]``. ``forward``, ``backward``: the flow
     ``[B, 2, h, w]`` (x, y) from the first to the second and from the second to the first, float32, in pixels
@@ -83,7 +90,7 @@ class Between(NamedTuple):
     """A picture ``[B, 3, H, W]`` at a time between two, not clamped, and what it was made from; all float32.
 
     ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from
-    here. ``mask`` ``[B, 1, H, W]``: the first one's share; the decoder tells none, so 1 - t. ``first``,
+    here. ``mask`` ``[B, 1, H, W]``: the first one's share; the decoder outputs none, so 1 - t. ``first``,
     ``second``: both, warped to this time.
     """
 
@@ -95,7 +102,9 @@ class Between(NamedTuple):
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
-    """Images ``[B, C, H, W]`` read at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each place, bilinear, edges held; float32."""
+    """Images ``[B, C, H, W]`` read at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each place, bilinear,
+    edges held; float32.
+    """
     height, width = images.shape[-2:]
     columns = (torch.arange(width, device=flow.device, dtype=torch.float32) * 2 + 1) / width - 1
     rows = (torch.arange(height, device=flow.device, dtype=torch.float32) * 2 + 1) / height - 1
@@ -114,7 +123,9 @@ def _finer(flow: Tensor, like: Tensor) -> Tensor:
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the size (an even kernel looks right and down), with a leaky activation unless told otherwise."""
+    """A convolution that keeps the size (an even kernel looks right and down), with a leaky activation if
+    ``active``.
+    """
 
     def __init__(self, inputs: int, outputs: int, size: int, active: bool = True):
         super().__init__()
@@ -138,14 +149,16 @@ class Subtree(nn.Module):
         )
 
     def forward(self, image: Tensor, count: int) -> list[Tensor]:
-        features = []
+        features: list[Tensor] = []
         for level, convs in enumerate(self.convs[:count]):
             features.append(convs(F.avg_pool2d(features[-1], 2) if level else image))
         return features
 
 
 class Extractor(nn.Module):
-    """A pyramid of features: each level gathers what the subtrees rooted at it and at finer levels say of that size."""
+    """A pyramid of features: each level gathers what the subtrees rooted at it and at finer levels say of
+    that size.
+    """
 
     def __init__(self, filters: int):
         super().__init__()
@@ -163,7 +176,9 @@ class Extractor(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Residual flow ``[B, 2, h, w]`` from the features of one picture and those of the other, warped; float32."""
+    """Residual flow ``[B, 2, h, w]`` from the features of one picture and those of the other, warped;
+    float32.
+    """
 
     def __init__(self, inputs: int, filters: int):
         super().__init__()
@@ -180,7 +195,9 @@ class Predictor(nn.Module):
 
 
 class FlowPyramid(nn.Module):
-    """Flow from one pyramid of features to another, coarse to fine; three fine levels have predictors of their own."""
+    """Flow from one pyramid of features to another, coarse to fine; three fine levels have predictors of
+    their own.
+    """
 
     def __init__(self, filters: int, flow_filters: Sequence[int]):
         super().__init__()
@@ -208,23 +225,26 @@ class Fusion(nn.Module):
         coarser = [*widths[1:], seen[-1]]
         self.convs = nn.ModuleList(
             nn.ModuleList(
-                [Conv(below, width, 2, active=False), Conv(beside + width, width, 3), Conv(width, width, 3)]
+                [Conv(below, width, 2, active=False), Conv(skip + width, width, 3), Conv(width, width, 3)]
             )
             # coarse to fine, as published
-            for below, width, beside in reversed(list(zip(coarser, widths, seen)))
+            for below, width, skip in reversed(list(zip(coarser, widths, seen)))
         )
         self.output_conv = nn.Conv2d(filters, 3, 1)
 
     def forward(self, pyramid: Sequence[Tensor]) -> Tensor:
         *finer, x = pyramid
-        for (spread, join, refine), level in zip(self.convs, reversed(finer)):
+        for convs, level in zip(self.convs, reversed(finer)):
+            assert isinstance(convs, nn.ModuleList)
+            spread, join, refine = convs
             x = spread(F.interpolate(x, level.shape[-2:], mode="nearest"))
             x = refine(join(torch.cat([level, x], 1)))
         return self.output_conv(x).float()
 
 
 class FILM(nn.Module):
-    """Two pictures ``[B, 3, H, W]`` to those in between; height and width must divide by ``MULTIPLE`` (see ``padding``).
+    """Two pictures ``[B, 3, H, W]`` to those in between; height and width must divide by ``MULTIPLE`` (see
+    ``padding``).
 
     ``encode`` once for each picture, ``pair`` once for each two neighbours, ``at`` for each time between
     them.

@@ -1,4 +1,5 @@
-"""FlashVSR's diffusion transformer: the layout of Wan 2.1 T2V 1.3B, run once at full noise, with sparse attention that streams.
+"""FlashVSR's diffusion transformer: the layout of Wan 2.1 T2V 1.3B, run once at full noise, with sparse
+attention that streams.
 
 Zhuang et al., FlashVSR: Towards Real-Time Diffusion-Based Streaming Video Super-Resolution, CVPR 2026; Wan:
 Open and Advanced Large-Scale Video Generative Models, 2025 (both Apache-2.0). ``WanDiT`` holds the published
@@ -88,6 +89,11 @@ class RMSNorm(nn.Module):
 class Attention(nn.Module):
     """Of a block: among its own tokens, or to the text's."""
 
+    q: nn.Linear
+    k: nn.Linear
+    v: nn.Linear
+    o: nn.Linear
+
     def __init__(self, width: int):
         super().__init__()
         for name in ("q", "k", "v", "o"):
@@ -134,24 +140,31 @@ class WanDiT(nn.Module):
 
     @torch.no_grad()
     def folded(self, prompt: Tensor, dtype: torch.dtype) -> FoldedDiT:
-        """The network for one text ``[1, tokens, channels]``, in ``dtype``; its own tensors are let go one by one, so it ends empty."""
+        """The network for one text ``[1, tokens, channels]``, in ``dtype``; its own tensors are let go one by
+        one, so it ends empty.
+        """
         text = through(self.text_embedding, prompt.reshape(1, -1, prompt.shape[-1]).float())
         time = through(self.time_embedding, timestep(self.family.frequencies))
         turns = through(self.time_projection, time).view(6, -1)
         blocks = []
         for _ in range(self.family.blocks):
             block, self.blocks = self.blocks[0], self.blocks[1:]
+            assert isinstance(block, Block)
             blocks.append(FoldedBlock(block.float(), turns, text, dtype))
         return FoldedDiT(self.family, self.patch_embedding.float(), blocks, self.head.float(), time, dtype)
 
 
 class FoldedBlock(nn.Module):
-    """One block with the time and the text baked in; ``turns`` ``[6, width]`` are the time's shifts, scales and gates."""
+    """One block with the time and the text baked in; ``turns`` ``[6, width]`` are the time's shifts, scales
+    and gates.
+    """
 
     def __init__(self, block: Block, turns: Tensor, text: Tensor, dtype: torch.dtype):
         super().__init__()
         shift, scale, gate, shift2, scale2, gate2 = block.modulation[0] + turns
         own, cross, order = block.self_attn, block.cross_attn, halves_order(len(shift))
+        up, _, down = block.ffn
+        assert isinstance(up, nn.Linear) and isinstance(down, nn.Linear)
         weights = {
             "norm1": (1 + scale, shift),
             "qkv": join((own.q, order), (own.k, order), (own.v, None)),
@@ -164,8 +177,8 @@ class FoldedBlock(nn.Module):
             "cross_kv": (split_heads(cross.norm_k(cross.k(text))), split_heads(cross.v(text))),
             "cross_out": (cross.o.weight, cross.o.bias),
             "norm2": (1 + scale2, shift2),
-            "up": (block.ffn[0].weight, block.ffn[0].bias),
-            "down": gated(block.ffn[2], gate2),
+            "up": (up.weight, up.bias),
+            "down": gated(down, gate2),
         }
         for name, tensors in weights.items():
             setattr(self, name, nn.ParameterList(frozen(tensor, dtype) for tensor in tensors))
@@ -176,7 +189,8 @@ class FoldedBlock(nn.Module):
 
 
 class FoldedDiT(nn.Module):
-    """Latents of noise to those of the picture, chunk by chunk; what an earlier chunk left is ``attend``'s to know.
+    """Latents of noise to those of the picture, chunk by chunk; what an earlier chunk left is ``attend``'s to
+    know.
 
     ``project`` and ``finish`` are the two halves of a block around its attention, so that they may be
     compiled.
@@ -194,17 +208,20 @@ class FoldedDiT(nn.Module):
         super().__init__()
         self.family, self.dtype = family, dtype
         shift, scale = head.modulation[0] + time
+        assert patch.bias is not None
         self.patch = nn.ParameterList([frozen(patch.weight.flatten(1), dtype), frozen(patch.bias, dtype)])
         self.blocks = nn.ModuleList(blocks)
         self.head = nn.ParameterList(
             frozen(tensor, dtype) for tensor in (1 + scale, shift, head.head.weight, head.head.bias)
         )
-        self.project, self.finish = project, finish
+        self.project: Callable[..., tuple[Tensor, Tensor, Tensor]] = project
+        self.finish: Callable[..., Tensor] = finish
 
     def forward(
         self, noise: Tensor, features: Tensor, turned: tuple[Tensor, Tensor], attend: Attend
     ) -> Tensor:
-        """Latents ``[frames, C, h, w]`` of noise ``[frames, C, h, w]`` (h, w multiples of 16) and of ``features`` ``[tokens, width]``.
+        """Latents ``[frames, C, h, w]`` of noise ``[frames, C, h, w]`` (h, w multiples of 16) and of
+        ``features`` ``[tokens, width]``.
 
         ``turned`` are cosines and sines ``[tokens, 64]``; ``attend(block, q, k, v)`` takes and gives
         ``[heads, tokens, 128]``. Features and angles are in the order of windows, see ``windowed``.
@@ -212,6 +229,7 @@ class FoldedDiT(nn.Module):
         frames, _, height, width = noise.shape
         x = F.linear(windowed(tokens(noise)), *self.patch) + features
         for index, block in enumerate(self.blocks):
+            assert isinstance(block, FoldedBlock)
             q, k, v = self.project(x, *turned, *block.of("norm1", "qkv", "norm_q", "norm_k"))
             attended = attend(index, q, k, v)
             x = self.finish(
@@ -228,7 +246,8 @@ class FoldedDiT(nn.Module):
 
 def project(x: Tensor, cos: Tensor, sin: Tensor, gain: Tensor, shift: Tensor, weight: Tensor, bias: Tensor,
             norm_q: Tensor, norm_k: Tensor, place: Callable | None = None) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
-    """Queries, keys (both turned by their place) and values ``[heads, tokens, 128]`` of tokens ``[tokens, width]``.
+    """Queries, keys (both turned by their place) and values ``[heads, tokens, 128]`` of tokens ``[tokens,
+    width]``.
 
     ``place`` may be a compiled ``placed``.
     """
@@ -251,7 +270,9 @@ def placed(
 def finish(x: Tensor, attended: Tensor, out: Tensor, out_bias: Tensor, gain3: Tensor, shift3: Tensor, query: Tensor, query_bias: Tensor,
            norm: Tensor, text_k: Tensor, text_v: Tensor, cross: Tensor, cross_bias: Tensor, gain2: Tensor, shift2: Tensor,
            up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:  # fmt: skip
-    """The rest of a block after its attention ``[heads, tokens, 128]``: to the text, and through the layers of each token."""
+    """The rest of a block after its attention ``[heads, tokens, 128]``: to the text, and through the layers
+    of each token.
+    """
     x = x + F.linear(rearrange(attended, "heads n d -> n (heads d)"), out, out_bias)
     q = F.rms_norm(
         F.linear(F.layer_norm(x, gain3.shape, gain3, shift3, EPSILON), query, query_bias),
@@ -269,14 +290,17 @@ def finish(x: Tensor, attended: Tensor, out: Tensor, out_bias: Tensor, gain3: Te
 
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of ``[tokens, width]`` whose heads hold first the even, then the odd channels; gives ``[heads, tokens, 128]``."""
+    """Rotary embedding of ``[tokens, width]`` whose heads hold first the even, then the odd channels; gives
+    ``[heads, tokens, 128]``.
+    """
     even, odd = x.float().unflatten(-1, (-1, 2, HEAD // 2)).unbind(-2)
     cos, sin = cos[:, None], sin[:, None]
     return torch.cat([even * cos - odd * sin, even * sin + odd * cos], -1).to(x.dtype).transpose(0, 1)
 
 
 class Angles:
-    """Cosines and sines ``[tokens, 64]`` of latent frames, in windows, for frames of ``height`` x ``width`` tokens.
+    """Cosines and sines ``[tokens, 64]`` of latent frames, in windows, for frames of ``height`` x ``width``
+    tokens.
 
     The angles are exact and the results float32; any number of frames works, for nothing is read from a
     table.
@@ -298,11 +322,14 @@ class Angles:
     def __call__(self, first: int, frames: int) -> tuple[Tensor, Tensor]:
         """Those of so many latent frames from number ``first`` on."""
         time = self._of(range(first, first + frames), ROTARY[0])
-        return tuple(windowed(spread(*parts)) for parts in zip(time, self.row, self.column))
+        cosines, sines = (windowed(spread(*parts)) for parts in zip(time, self.row, self.column))
+        return cosines, sines
 
 
 def spread(time: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """What belongs to each frame, row and column ``[count, channels]``, at every token: ``[frames, height, width, channels]``."""
+    """What belongs to each frame, row and column ``[count, channels]``, at every token: ``[frames, height,
+    width, channels]``.
+    """
     shape = (len(time), len(row), len(column), -1)
     return torch.cat(
         [
@@ -315,7 +342,9 @@ def spread(time: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def tokens(latents: Tensor) -> Tensor:
-    """Squares of 2 x 2 of latents ``[T, C, H, W]`` as ``[T, H / 2, W / 2, 4 C]``, in the order of the patch embedding's weight."""
+    """Squares of 2 x 2 of latents ``[T, C, H, W]`` as ``[T, H / 2, W / 2, 4 C]``, in the order of the patch
+    embedding's weight.
+    """
     return F.pixel_unshuffle(latents, PATCH).movedim(1, -1)
 
 
@@ -325,7 +354,9 @@ def pixels(made: Tensor) -> Tensor:
 
 
 def windowed(x: Tensor) -> Tensor:
-    """``[T, H, W, C]`` as ``[T H W, C]``: pairs of frames, in them rows and columns of windows, in those frame, row, column."""
+    """``[T, H, W, C]`` as ``[T H W, C]``: pairs of frames, in them rows and columns of windows, in those
+    frame, row, column.
+    """
     return rearrange(x, "(pairs t) (tall row) (wide column) c -> (pairs tall wide t row column) c",
                      t=PAIR, row=SIDE, column=SIDE)  # fmt: skip
 
@@ -348,17 +379,20 @@ def through(layers: nn.Module, x: Tensor) -> Tensor:
 
 
 def halves_order(width: int) -> Tensor:
-    """Channels of all heads with a head's even ones before its odd ones; turns then need no interleaving, products do not notice."""
+    """Channels of all heads with a head's even ones before its odd ones; turns then need no interleaving,
+    products do not notice.
+    """
     return rearrange(torch.arange(width), "(heads pairs two) -> (heads two pairs)", pairs=HEAD // 2, two=2)
 
 
 def join(*layers: tuple[nn.Linear, Tensor | None]) -> tuple[Tensor, Tensor]:
     """Several linear layers as one, each with its outputs in an order."""
     orders = [slice(None) if order is None else order for _, order in layers]
-    return tuple(
+    weight, bias = (
         torch.cat([getattr(layer, name)[order] for (layer, _), order in zip(layers, orders)])
         for name in ("weight", "bias")
     )
+    return weight, bias
 
 
 def gated(layer: nn.Linear, gate: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,6 +7,7 @@ of a chunk are a batch.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -72,7 +73,8 @@ class Grow(nn.Module):
 
 
 class Enlarged(nn.Module):
-    """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels that each one becomes.
+    """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels
+    that each one becomes.
 
     The same numbers for 4/9 of the multiplications, and the enlarged picture is never made. ``relu`` also
     does what follows some.
@@ -121,31 +123,37 @@ class TCDecoder(nn.Module):
     def __init__(self, *widths: int):
         super().__init__()
         a, b, c, d = widths or (512, 256, 128, 128)
-        plain = dict(kernel_size=3, padding=1, bias=False)
+        plain = partial(nn.Conv2d, kernel_size=3, padding=1, bias=False)
         self.decoder = nn.Sequential(
-            Limit(), nn.Conv2d(CONDITION + LATENTS, a, 3, padding=1), nn.ReLU(), nn.Conv2d(a, a, **plain), nn.ReLU(),
-            *(Memory(a) for _ in range(3)), nn.Identity(), Grow(a, 1), nn.Conv2d(a, b, **plain),
-            *(Memory(b) for _ in range(3)), nn.Identity(), Grow(b, 2), nn.Conv2d(b, c, **plain),
-            *(Memory(c) for _ in range(3)), nn.Identity(), Grow(c, 2), nn.Conv2d(c, d, **plain),
-            nn.ReLU(), nn.Conv2d(d, d, **plain), nn.ReLU(), nn.Conv2d(d, 3, 3, padding=1),
+            Limit(), nn.Conv2d(CONDITION + LATENTS, a, 3, padding=1), nn.ReLU(), plain(a, a), nn.ReLU(),
+            *(Memory(a) for _ in range(3)), nn.Identity(), Grow(a, 1), plain(a, b),
+            *(Memory(b) for _ in range(3)), nn.Identity(), Grow(b, 2), plain(b, c),
+            *(Memory(c) for _ in range(3)), nn.Identity(), Grow(c, 2), plain(c, d),
+            nn.ReLU(), plain(d, d), nn.ReLU(), nn.Conv2d(d, 3, 3, padding=1),
         )  # fmt: skip
-        self.enlarge = nn.Upsample(scale_factor=2.0)
+        self.enlarge: nn.Module = nn.Upsample(scale_factor=2.0)
 
     def joined(self) -> TCDecoder:
-        """The same decoder for inference, each enlarging and the convolution after it in one; changes this one."""
+        """The same decoder for inference, each enlarging and the convolution after it in one; changes this
+        one.
+        """
         for place in (10, 16, 22):
-            self.decoder[place] = Enlarged(self.decoder[place], relu=place == 22)
+            convolution = self.decoder[place]
+            assert isinstance(convolution, nn.Conv2d)
+            self.decoder[place] = Enlarged(convolution, relu=place == 22)
         self.enlarge = self.decoder[23] = nn.Identity()
         return self
 
     def forward(
         self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3, H, W]``, and the new history.
+        """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3,
+        H, W]``, and the new history.
 
         Where a shot begins ``history`` is None, and ``frames`` are three fewer.
         """
         begins = history is None
+        past = history or ()
         if begins:
             frames = torch.cat([frames[:1].expand(DROPPED, -1, -1, -1), frames])
         x = torch.cat([stacked(frames), latents], 1).contiguous(memory_format=torch.channels_last)
@@ -153,7 +161,7 @@ class TCDecoder(nn.Module):
         for layer in self.decoder[:20]:
             if isinstance(layer, Memory):
                 kept.append(x[-1:].clone(memory_format=torch.channels_last))
-                x = layer(x, torch.zeros_like(x[:1]) if begins else history[len(kept) - 1])
+                x = layer(x, torch.zeros_like(x[:1]) if begins else past[len(kept) - 1])
             elif isinstance(layer, Grow):
                 x = self.enlarge(layer(x))  # a 1x1 layer before enlarging: a quarter of the work
             else:
@@ -174,5 +182,7 @@ class TCDecoder(nn.Module):
 
 
 def stacked(frames: Tensor) -> Tensor:
-    """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row, column."""
+    """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row,
+    column.
+    """
     return F.pixel_unshuffle(rearrange(frames, "(t step) c h w -> t (c step) h w", step=STEP), SQUARE)

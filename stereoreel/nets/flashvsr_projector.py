@@ -1,4 +1,4 @@
-"""FlashVSR's projector: what the diffusion transformer is told of the enlarged frames, one feature a token.
+"""FlashVSR's projector: condition the diffusion transformer on the upscaled frames, one feature per token.
 
 Its 3-D convolutions have 4 frames and stride 2, so each is a plain convolution over 4 frames stacked in
 channels: the same numbers, a fraction of the time and memory.
@@ -64,7 +64,9 @@ class Projector(nn.Module):
         self.causal = True
 
     def stacked(self) -> Projector:
-        """The same projector for inference, its kernels over frames that are stacked in channels; changes this one."""
+        """The same projector for inference, its kernels over frames that are stacked in channels; changes
+        this one.
+        """
         for name in ("conv1", "conv2"):
             conv = getattr(self, name)
             flat = nn.Conv2d(TAPS * conv.in_channels, conv.out_channels, 3, device="meta")
@@ -79,19 +81,21 @@ class Projector(nn.Module):
     def forward(
         self, frames: Tensor, history: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Features ``[clips, h, w, width]`` and what the next call needs; ``history`` is None where ``frames`` begin a shot.
+        """Features ``[clips, h, w, width]`` and what the next call needs; ``history`` is None where
+        ``frames`` begin a shot.
 
         A shot begins with 1 + 4 n frames and goes on with multiples of four.
         """
         begins = history is None
+        past = history or ()
         if begins:
             frames = torch.cat([frames[:1].expand(CLIP - 1, -1, -1, -1), frames])
         x = F.pixel_unshuffle(frames, SQUARE).movedim(1, -1)
         if not self.causal:
             return self._apart(x[CLIP:] if begins else x), ()
-        x = torch.cat([x[:1].expand(2, -1, -1, -1) if begins else history[0], x])
+        x = torch.cat([x[:1].expand(2, -1, -1, -1) if begins else past[0], x])
         y = self.norm1(convolved(self.conv1, x))
-        y = y if begins else torch.cat([history[1], y])
+        y = y if begins else torch.cat([past[1], y])
         return self._feature(convolved(self.conv2, y)), (x[-2:].clone(), y[-2:].clone())
 
     def _apart(self, x: Tensor) -> Tensor:
@@ -106,7 +110,9 @@ class Projector(nn.Module):
 
 
 def convolved(conv: nn.Conv3d | nn.Conv2d, x: Tensor, length: int | None = None) -> Tensor:
-    """A convolution over ``[T, H, W, C]``, edges repeated; with ``length`` over sequences of so many frames, each by itself."""
+    """A convolution over ``[T, H, W, C]``, edges repeated; with ``length`` over sequences of so many frames,
+    each by itself.
+    """
     # joined, not padded: a GPU's padding would put the channels first, and the convolution them last again
     for axis in (1, 2):
         x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)

@@ -49,7 +49,7 @@ class Family:
 
     @property
     def features(self) -> int:
-        """Channels that a block hands to the next one beside flow and mask."""
+        """Channels that a block hands to the next one besides flow and mask."""
         return self.outputs - 5 if self.outputs > 6 else 0
 
     @property
@@ -92,7 +92,9 @@ FAMILIES = (
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their published names, whoever packed the file; what only training needs is left out."""
+    """The tensors under their published names, with any packer's prefix removed; training-only tensors are
+    left out.
+    """
     cleaned = {}
     for key, tensor in state.items():
         while key.startswith(PREFIXES):
@@ -103,7 +105,8 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> Family:
-    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found otherwise.
+    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found
+    otherwise.
 
     4.25.lite (known by the 24 channels of its last block) is run by some with the scales of 4.25, which its
     tensors fit as well. It gets ``LITE`` unless ``scales`` (``COARSE``) says otherwise: the MIT port vs-rife
@@ -120,8 +123,10 @@ def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -
             break
     else:
         raise Unfit(
-            f"No RIFE version is known with {len(found.channels)} blocks of {', '.join(map(str, found.channels))} channels, "
-            f"{found.outputs} outputs each and an encoder of kind '{found.head}' giving {found.encoded} channels."
+            f"No RIFE version is known with {len(found.channels)} blocks of "
+            f"{', '.join(map(str, found.channels))} channels, "
+            f"{found.outputs} outputs each and an encoder of kind '{found.head}' giving {found.encoded} "
+            "channels."
         )
     if scales is None:
         return family
@@ -137,13 +142,13 @@ def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -
 
 
 def _found(shapes: Mapping[str, tuple[int, ...]]) -> Family:
-    """A family without name and scales, as the shapes tell it."""
+    """A family without name and scales, from the shapes."""
     count = len({key.split(".")[0] for key in shapes if re.match(r"block\d+\.", key)})
     channels = tuple(shapes.get(f"block{block}.conv0.1.0.weight", (0,))[0] for block in range(count))
     residual, last = shapes.get("block0.convblock.0.conv.weight"), shapes.get("block0.lastconv.0.weight")
     if not count or not residual or not last or 0 in channels:
         raise Unfit(_refusal(shapes))
-    heads = {"none": None, "two": "encode.1.weight", "four": "encode.6.weight", "cnn": "encode.cnn3.weight"}
+    heads = {"two": "encode.1.weight", "four": "encode.6.weight", "cnn": "encode.cnn3.weight"}
     head = next((kind for kind, key in reversed(heads.items()) if key in shapes), "none")
     hidden, encoded = shapes[heads[head]][:2] if head != "none" else (0, 0)
     return Family("", channels, (), head, hidden, encoded, last[1] // 4, channels[0] // residual[1])
@@ -168,7 +173,9 @@ def padding(height: int, width: int, family: Family, scale: float = 1.0) -> tupl
 
 
 def load(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> RIFE:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError where it is not one."""
+    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
+    where it is not one.
+    """
     cleaned = clean(state)
     with torch.device("meta"):
         net = RIFE(detect(cleaned, scales))
@@ -196,7 +203,9 @@ def crop(between: Between, height: int, width: int) -> Between:
 
 
 def blend(between: Between, first: Tensor, second: Tensor) -> Tensor:
-    """Other pictures ``[B, C, h, w]`` of the same two moments, of any size, by the same motion and mask: depth, another eye."""
+    """Other pictures ``[B, C, h, w]`` of the same two moments, of any size, by the same motion and mask:
+    depth, another eye.
+    """
     height, width = size = first.shape[-2:]
     rows, columns = between.flow.shape[-2:]
     x, y = (
@@ -211,13 +220,16 @@ def blend(between: Between, first: Tensor, second: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
-    """Images ``[B, C, H, W]`` read at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each place, bilinear, edges held; float32 inside."""
+    """Images ``[B, C, H, W]`` read at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each place, bilinear,
+    edges held; float32 inside.
+    """
     return _sample(images.float(), flow, *_pixels(flow)).to(images.dtype)
 
 
 def _pixels(like: Tensor) -> tuple[Tensor, Tensor]:
     """Rows and columns of every pixel."""
-    return tuple(torch.arange(size, device=like.device, dtype=torch.float32) for size in like.shape[-2:])
+    rows, columns = (torch.arange(size, device=like.device, dtype=torch.float32) for size in like.shape[-2:])
+    return rows, columns
 
 
 def _sample(images: Tensor, flow: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
@@ -235,7 +247,7 @@ def _sample(images: Tensor, flow: Tensor, rows: Tensor, columns: Tensor) -> Tens
     return F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
 
 
-def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+def _resized(image: Tensor, size: tuple[int, ...]) -> Tensor:
     if image.shape[-2:] == size:
         return image
     return F.interpolate(image, size, mode="bilinear", align_corners=False)
@@ -271,17 +283,20 @@ class Block(nn.Module):
     def forward(self, x: Tensor, outputs: int) -> Tensor:
         """The first ``outputs`` channels only, float32."""
         last, shuffle = self.lastconv
+        assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
         x = self.convblock(self.conv0(x.to(last.weight.dtype)))
         x = F.conv_transpose2d(x, last.weight[:, : 4 * outputs], last.bias[: 4 * outputs], 2, 1)
         return shuffle(x).float().contiguous()
 
 
 class Encoder(nn.Sequential):
-    """What is known of one picture ``[B, 3, H, W]``: ``[B, encoded, H, W]``, in the parameters' type; no channels without a head."""
+    """What is known of one picture ``[B, 3, H, W]``: ``[B, encoded, H, W]``, in the parameters' type; no
+    channels without a head.
+    """
 
     def __init__(self, family: Family):
         hidden = family.hidden
-        layers = [nn.Conv2d(3, hidden, 3, 2, 1)] if family.head != "none" else []
+        layers: list[nn.Module] = [nn.Conv2d(3, hidden, 3, 2, 1)] if family.head != "none" else []
         if family.head in ("four", "cnn"):
             for _ in range(2):
                 layers += [nn.LeakyReLU(0.2, True), nn.Conv2d(hidden, hidden, 3, 1, 1)]
@@ -292,7 +307,11 @@ class Encoder(nn.Sequential):
         super().__init__(OrderedDict(zip(names, layers)))
 
     def forward(self, image: Tensor) -> Tensor:
-        return super().forward(image.clamp(0, 1).to(self[0].weight.dtype)) if len(self) else image[:, :0]
+        return (
+            super().forward(image.clamp(0, 1).to(next(self.parameters()).dtype))
+            if len(self)
+            else image[:, :0]
+        )
 
 
 class RIFE(nn.Module):
@@ -301,6 +320,8 @@ class RIFE(nn.Module):
     Heights and widths must be padded to the family's multiple (see ``padding``). ``encode`` depends on one
     picture only: do it once for each, and give what it gives to ``forward`` for every pair and time.
     """
+
+    block0: Block
 
     def __init__(self, family: Family):
         super().__init__()
@@ -321,7 +342,8 @@ class RIFE(nn.Module):
         scale: float = 1.0,
         ensemble: bool = False,
     ) -> Between:
-        """``img0``, ``img1`` ``[B, 3, H, W]`` in 0..1, each pair with its own time ``t`` ``[B]``, 0..1, and encodings from ``encode``.
+        """``img0``, ``img1`` ``[B, 3, H, W]`` in 0..1, each pair with its own time ``t`` ``[B]``, 0..1, and
+        encodings from ``encode``.
 
         ``scale`` below 1 looks for motion in a smaller picture (0.5 for 4K). ``ensemble`` looks at each pair
         in reverse too.
@@ -329,7 +351,7 @@ class RIFE(nn.Module):
         self._check(img0, scale, ensemble)
         e0, e1 = (self.encode(image) if known is None else known for image, known in ((img0, e0), (img1, e1)))
         dtype, scales = (
-            self.block0.lastconv[0].weight.dtype,
+            self.block0.lastconv.get_parameter("0.weight").dtype,
             [coarse / scale for coarse in self.family.scales],
         )
         walk = _Walk(img0, img1, t, e0, e1)
@@ -350,7 +372,8 @@ class RIFE(nn.Module):
             raise ValueError(f"The scale of RIFE is one of {', '.join(map(str, USER_SCALES))}, not {scale}.")
         if any(padding(height, width, family, scale)):
             raise ValueError(
-                f"RIFE {family.names} at scale {scale} needs sizes that divide by {round(family.multiple / min(1.0, scale))}, "
+                f"RIFE {family.names} at scale {scale} needs sizes that divide by "
+                f"{round(family.multiple / min(1.0, scale))}, "
                 f"not {width}x{height}; pad the pictures first."
             )
         if ensemble and not family.ensemble:
@@ -358,7 +381,8 @@ class RIFE(nn.Module):
 
 
 class _Walk:
-    """The way from coarse to fine: what the blocks gave, each at its own scale, and what the next block is to see.
+    """The way from coarse to fine: what the blocks gave, each at its own scale, and what the next block is to
+    see.
 
     ``at`` is a scale: how many pixels of the picture one of the block's stands for.
     """
@@ -413,7 +437,9 @@ class _Walk:
         return Between(torch.lerp(second, first, mask), flow, mask, first, second)
 
     def _carried(self, given: Tensor, at: float) -> Tensor:
-        """From its own scale to this one as if by way of full size, which matters only where this scale is finer than the picture."""
+        """From its own scale to this one as if by way of full size, which matters only where this scale is
+        finer than the picture.
+        """
         size = tuple(round(edge / at) for edge in self.size)
         return _resized(given if at >= 1 else _resized(given, self.size), size)
 
@@ -422,10 +448,13 @@ class _Walk:
             flow = _resized(flow, self.size)
             self.full = flow if self.full is None else self.full + flow
         self.summed = len(self.flows)
+        assert self.full is not None, "no block has run yet"
         return self.full
 
     def _seen(self, at: float) -> Tensor:
-        """Pictures and encodings, warped, then shrunk: of each square of ``at`` pixels only the four in the middle count."""
+        """Pictures and encodings, warped, then shrunk: of each square of ``at`` pixels only the four in the
+        middle count.
+        """
         rows, columns = _pixels(self.frames)
         if at > 2:
             rows, columns = (

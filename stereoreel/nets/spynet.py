@@ -21,8 +21,10 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def warp(image: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
-    """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in the image's type."""
-    return sample(image, grid(*flow.shape[-2:], flow.device) + flow, padding)
+    """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in
+    the image's type.
+    """
+    return sample(image, grid(flow.shape[-2], flow.shape[-1], flow.device) + flow, padding)
 
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:
@@ -43,7 +45,9 @@ def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
 
 
 class Convolution(nn.Module):
-    """A 7x7 convolution under the name that mmcv's checkpoints give it, with or without a rectifier behind it."""
+    """A 7x7 convolution under the name that mmcv's checkpoints give it, with or without a rectifier behind
+    it.
+    """
 
     def __init__(self, inputs: int, outputs: int, rectified: bool):
         super().__init__()
@@ -55,7 +59,9 @@ class Convolution(nn.Module):
 
 
 class Level(nn.Module):
-    """One level's network: both pictures and the flow so far ``[N, 8, h, w]`` to what is to be added to it ``[N, 2, h, w]``."""
+    """One level's network: both pictures and the flow so far ``[N, 8, h, w]`` to what is to be added to it
+    ``[N, 2, h, w]``.
+    """
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()
@@ -73,6 +79,9 @@ class Level(nn.Module):
 
 class SPyNet(nn.Module):
     """Flow ``[N, 2, H, W]`` from ``first`` to ``second`` ``[N, 3, H, W]``, RGB 0..1, of any size."""
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, widths: Sequence[int] = WIDTHS):
         super().__init__()
@@ -99,9 +108,9 @@ class SPyNet(nn.Module):
 
     def refined(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> Tensor:
         """Flow at full size, from two pyramids."""
-        flow = None
-        for net, here, there in zip(self.basic_module, first, second):
-            if flow is None:
+        flow = torch.empty(0)
+        for level, (net, here, there) in enumerate(zip(self.basic_module, first, second)):
+            if not level:
                 flow = here.new_zeros(here.shape[0], 2, *here.shape[-2:])
             else:
                 flow = 2 * F.interpolate(flow, scale_factor=2, mode="bilinear", align_corners=True)

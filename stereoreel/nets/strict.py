@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 from torch import Tensor, nn
+
+Net = TypeVar("Net", bound=nn.Module)
 
 
 class Unfit(ValueError):
     """A checkpoint that is of no network here, in one sentence for the user."""
 
 
-def filled(net: nn.Module, state: Mapping[str, Tensor], name: str) -> nn.Module:
-    """``net``, made on the meta device, with these tensors as they are (type and device too), ready for inference.
+def filled(net: Net, state: Mapping[str, Tensor], name: str) -> Net:
+    """``net``, made on the meta device, with these tensors as they are (type and device too), ready for
+    inference.
 
     Raise Unfit that calls the network ``name`` where a tensor is missing, unknown or of another shape.
     """

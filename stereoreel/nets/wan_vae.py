@@ -28,7 +28,9 @@ History = dict[str, Tensor]
 
 
 def load(state: Mapping[str, Tensor]) -> WanDecoder:
-    """The decoder of a published state dict, whatever its prefix; the encoder is left out. ValueError where it is not one."""
+    """The decoder of a published state dict, whatever its prefix; the encoder is left out. ValueError where
+    it is not one.
+    """
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
@@ -46,7 +48,8 @@ class Causal(nn.Conv3d):
         super().__init__(made_of, made, size, padding=(0, size[1] // 2, size[2] // 2))
         self.name = ""
 
-    def forward(self, x: Tensor, history: History) -> Tensor:
+    # unlike Conv3d it takes its history too
+    def forward(self, x: Tensor, history: History) -> Tensor:  # type: ignore[override]
         if self.kernel_size[0] > 1:
             last = history.get(self.name)
             if last is None:
@@ -68,7 +71,7 @@ class Norm(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two causal convolutions beside a shortcut."""
+    """Two causal convolutions and a shortcut."""
 
     def __init__(self, made_of: int, made: int):
         super().__init__()
@@ -98,7 +101,9 @@ class Attention(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """Twice the size, half the channels; where ``time`` is set also two frames of each, the first of a stream excepted."""
+    """Twice the size, half the channels; where ``time`` is set also two frames of each, the first of a stream
+    excepted.
+    """
 
     def __init__(self, channels: int, time: bool):
         super().__init__()
@@ -123,7 +128,8 @@ class Decoder(nn.Module):
         wide = 4 * base
         self.conv1 = Causal(LATENTS, wide, (3, 3, 3))
         self.middle = nn.Sequential(Residual(wide, wide), Attention(wide), Residual(wide, wide))
-        layers, last = [], wide
+        layers: list[nn.Module] = []
+        last = wide
         for place, channels in enumerate((wide, wide, 2 * base, base)):
             layers += [Residual(last if number == 0 else channels, channels) for number in range(3)]
             if place < 3:
@@ -149,7 +155,9 @@ class WanDecoder(nn.Module):
                 module.name = name
 
     def forward(self, latents: Tensor, history: History | None) -> tuple[Tensor, History]:
-        """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history), and the new history."""
+        """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history),
+        and the new history.
+        """
         made, history = [], dict(history or {})
         for latent in latents.split(1):
             x = self.conv2((latent * self.scale + self.mean).transpose(0, 1)[None])

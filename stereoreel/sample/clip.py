@@ -1,9 +1,9 @@
-"""The pack's own sample: four seconds in two shots with sound, rendered here, whose depth is known exactly."""
+"""The pack's own sample: four seconds in two shots with audio, rendered with exact depth."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
@@ -19,7 +19,7 @@ from ..media import colour
 from . import tracer
 from .materials import Material
 from .rays import Camera
-from .shapes import Ball, Block, Pillar
+from .shapes import Ball, Block, Pillar, Shape
 from .tracer import Scene, Sky
 
 WIDTH, HEIGHT, FPS, FRAMES, CUT = 640, 272, 25, 100, 50
@@ -52,7 +52,9 @@ CLAY = Material("plain", (0.58, 0.27, 0.16), (0.70, 0.36, 0.22), 0.9)
 
 
 def sample(folder: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
-    """The sample's file in a folder; rendered once, which takes some seconds. ``tick(done, total)`` may raise to cancel."""
+    """The sample's file in a folder; rendered once, which takes some seconds. ``tick(done, total)`` may raise
+    to cancel.
+    """
     path = Path(folder) / f"stereoreel_sample_v{VERSION}.mp4"
     if not path.is_file() or not path.stat().st_size:
         write_sample(path, tick)
@@ -60,7 +62,9 @@ def sample(folder: str | Path, tick: Callable[[int, int], None] | None = None) -
 
 
 def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
-    """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is complete."""
+    """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is
+    complete.
+    """
 
     def fill(part: Path) -> None:
         options = {"movflags": "+faststart"}
@@ -99,7 +103,7 @@ def _video_stream(file: av.container.OutputContainer) -> av.VideoStream:
     return stream
 
 
-def _pictures() -> Iterator[Tensor]:
+def _pictures() -> Generator[Tensor, None, None]:
     """Every frame's image, in order; some frames at a time, each on one core."""
     together = 2 * min(8, torch.get_num_threads())
     for start in range(0, FRAMES, together):
@@ -107,7 +111,9 @@ def _pictures() -> Iterator[Tensor]:
 
 
 def melody() -> Tensor:
-    """The sound ``[2, samples]`` at ``RATE``, -1..1: plucked notes over two soft chords that change with the picture."""
+    """The sound ``[2, samples]`` at ``RATE``, -1..1: plucked notes over two soft chords that change with the
+    picture.
+    """
     seconds = torch.arange(RATE * FRAMES // FPS, dtype=torch.float64) / RATE
     sound = torch.zeros(2, len(seconds), dtype=torch.float64)
     for start, note, strength, side in NOTES:
@@ -142,7 +148,8 @@ def _hertz(note: int) -> float:
 
 
 def render(frame: int, width: int = WIDTH, height: int = HEIGHT, eye: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Image ``[H, W, 3]`` and inverse depth ``[H, W, 1]``, both 0..1; depth is ``NEAR / z`` at pixel centres, 0 in the sky.
+    """Image ``[H, W, 3]`` and inverse depth ``[H, W, 1]``, both 0..1; depth is ``NEAR / z`` at pixel centres,
+    0 in the sky.
 
     ``eye`` moves the camera sideways so that points of depth d shift by ``eye * d`` pixels: the true other
     view.
@@ -166,14 +173,13 @@ def view(frame: int, eye: float = 0.0) -> tuple[Scene, Camera]:
     scene, camera = _colonnade(frame) if frame < CUT else _avenue(frame - CUT)
     right = camera.axes[0]
     side = -eye * NEAR / FOCAL
-    return scene, Camera(
-        tuple(o + side * r for o, r in zip(camera.origin, right)), camera.focal, camera.pitch, camera.yaw
-    )
+    x, y, z = (o + side * r for o, r in zip(camera.origin, right))
+    return scene, Camera((x, y, z), camera.focal, camera.pitch, camera.yaw)
 
 
 def _colonnade(frame: int) -> tuple[Scene, Camera]:
     """Evening among columns: the camera trucks to the right."""
-    shapes = [
+    shapes: list[Shape] = [
         Pillar((-0.35, 0.0, 2.7), 0.035, 2.6, IRON),
         Ball((-0.35, 1.62, 2.7), 0.10, AMBER),
         Pillar((2.15, 0.0, 3.3), 0.03, 2.6, IRON),
@@ -220,7 +226,7 @@ def _colonnade(frame: int) -> tuple[Scene, Camera]:
 def _avenue(frame: int) -> tuple[Scene, Camera]:
     """A cool morning between masts: the camera goes forward while balls bounce and circle."""
     seconds = frame / FPS
-    shapes = []
+    shapes: list[Shape] = []
     for row in range(6):
         for x in (-1.65, 1.65):
             shapes += [

@@ -18,7 +18,9 @@ NOISE = 128  # texels of the noise table along each axis
 
 @dataclass(frozen=True)
 class Material:
-    """A pattern between two linear colours; ``scale`` is its size in world units, ``shine`` a highlight, ``mirror`` a reflection (0..1)."""
+    """A pattern between two linear colours; ``scale`` is its size in world units, ``shine`` a highlight,
+    ``mirror`` a reflection (0..1).
+    """
 
     pattern: str
     a: Triple
@@ -28,7 +30,9 @@ class Material:
     mirror: float = 0.0
 
     def color(self, p: Tensor, across: Tensor, along: Tensor) -> Tensor:
-        """``[3, ...]`` at points of the shape's own space; ``across`` and ``along`` are a pixel's width there, in x and z."""
+        """``[3, ...]`` at points of the shape's own space; ``across`` and ``along`` are a pixel's width
+        there, in x and z.
+        """
         a, b = vector(self.a), vector(self.b)
         mix = PATTERNS[self.pattern](p / self.scale, across / self.scale, along / self.scale)
         return a + (b - a) * mix
@@ -58,7 +62,9 @@ def smooth(x: Tensor) -> Tensor:
 
 @lru_cache
 def _noise_table() -> Tensor:
-    """Two periodic fields ``[1, 2, 129, 129, 129]`` with the spectrum of clouds and no wavelength below 5 texels; deviation 1."""
+    """Two periodic fields ``[1, 2, 129, 129, 129]`` with the spectrum of clouds and no wavelength below 5
+    texels; deviation 1.
+    """
     white = torch.randn(2, NOISE, NOISE, NOISE, generator=torch.Generator().manual_seed(7))
     whole, half = torch.fft.fftfreq(NOISE), torch.fft.rfftfreq(NOISE)
     cycles = (whole[:, None, None] ** 2 + whole[None, :, None] ** 2 + half**2).sqrt()

@@ -62,11 +62,12 @@ def spans(shapes: Sequence[Shape], sun: Triple, camera: Camera, width: int) -> l
     found = []
     for shape in shapes:
         low, high = shape.bounds()
-        fall = tuple(-s * (high[1] + BLUR) / sun[1] for s in sun)
+        fall = [-s * (high[1] + BLUR) / sun[1] for s in sun]
         shadow = _corners(low, high, BLUR)
-        shadow += [tuple(c + f for c, f in zip(corner, fall)) for corner in shadow]
+        shadow += [(x + fall[0], y + fall[1], z + fall[2]) for x, y, z in shadow]
         reaches = _corners(low, high), shadow, _corners(low, high, shape.reach)
-        found.append(tuple(_span(camera, corners, width) for corners in reaches))
+        direct, shaded, touched = (_span(camera, corners, width) for corners in reaches)
+        found.append((direct, shaded, touched))
     return found
 
 
@@ -77,10 +78,10 @@ def _corners(low: Triple, high: Triple, grow: float = 0.0) -> list[Triple]:
 
 def _span(camera: Camera, corners: list[Triple], width: int) -> Span:
     """The columns that the convex hull of points can cover."""
-    seen = [camera.column(corner) for corner in corners]
-    if all(x is None for x in seen):
+    seen = [x for corner in corners if (x := camera.column(corner)) is not None]
+    if not seen:
         return None
-    if None in seen:
+    if len(seen) < len(corners):
         return 0, width
     first, last = math.floor((min(seen) + 0.5) * width), math.ceil((max(seen) + 0.5) * width)
     return (max(first, 0), min(last, width)) if first < width and last > 0 else None
@@ -88,7 +89,8 @@ def _span(camera: Camera, corners: list[Triple], width: int) -> Span:
 
 @dataclass(frozen=True)
 class Rays:
-    """``way`` ``[3, N]`` is one unit long along the camera's axis, so the way along a ray is the depth; ``pixel`` is a pixel's width there.
+    """``way`` ``[3, N]`` is one unit long along the camera's axis, so the way along a ray is the depth;
+    ``pixel`` is a pixel's width there.
 
     ``starts[c]`` is the first ray at or right of column c. Reflected rays have no columns and may meet
     everything.

@@ -31,7 +31,9 @@ class Ball:
     roll: float = 0.0
 
     def bounds(self) -> tuple[Triple, Triple]:
-        return tuple(c - self.radius for c in self.center), tuple(c + self.radius for c in self.center)
+        x, y, z = self.center
+        r = self.radius
+        return (x - r, y - r, z - r), (x + r, y + r, z + r)
 
     def hit(self, origin: Tensor, direction: Tensor) -> Tensor:
         to = vector(self.center) - origin
@@ -78,7 +80,9 @@ class Ball:
 
 @dataclass(frozen=True)
 class Pillar:
-    """An upright cylinder without a lid, so to be seen from below its top; ``base`` is the middle of its foot."""
+    """An upright cylinder without a lid, so to be seen from below its top; ``base`` is the middle of its
+    foot.
+    """
 
     base: Triple
     radius: float
@@ -148,9 +152,8 @@ class Block:
             self.half[1],
             self.half[0] * sin + self.half[2] * cos,
         )
-        return tuple(c - r for c, r in zip(self.center, reach)), tuple(
-            c + r for c, r in zip(self.center, reach)
-        )
+        (x, y, z), (wide, tall, deep) = self.center, reach
+        return (x - wide, y - tall, z - deep), (x + wide, y + tall, z + deep)
 
     def _turned(self, v: Tensor, sign: float = 1.0) -> Tensor:
         cos, sin = math.cos(self.angle), math.sin(self.angle) * sign
@@ -197,13 +200,17 @@ class Block:
 
 
 def _penumbra(gap: Tensor, t: Tensor) -> Tensor:
-    """The light left when a ray to the sun passes something at a distance ``gap`` (negative: through it) after ``t``."""
+    """The light left when a ray to the sun passes something at a distance ``gap`` (negative: through it)
+    after ``t``.
+    """
     near = t.clamp(min=1e-3)
     return smooth(gap / near * (0.5 / SOFT) + 0.5).masked_fill_(t <= 0, 1)
 
 
 def _foot(gap: Tensor, y: Tensor, low: float, high: float, normal: Tensor, reach: float) -> Tensor:
-    """Contact darkening of what lies flat about the foot of something upright; nothing is left of it at ``reach``."""
+    """Contact darkening of what lies flat about the foot of something upright; nothing is left of it at
+    ``reach``.
+    """
     off = gap.clamp(min=0) + 3 * torch.maximum(y - high, low - y).clamp(min=0)
     near = (1 - off / reach).clamp(min=0)
     return 1 - 0.6 * normal[1].clamp(0, 1) * near * near * near

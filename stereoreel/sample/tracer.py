@@ -25,7 +25,9 @@ CONTRAST = 0.07  # a difference between neighbours, in display values, that asks
 
 @dataclass(frozen=True)
 class Sky:
-    """Linear colours of the horizon, the zenith, the sun's glow, clouds and far hills; ``cover`` is how much of it is cloud (0..1)."""
+    """Linear colours of the horizon, the zenith, the sun's glow, clouds and far hills; ``cover`` is how much
+    of it is cloud (0..1).
+    """
 
     horizon: Triple
     zenith: Triple
@@ -37,7 +39,9 @@ class Sky:
 
 @dataclass(frozen=True)
 class Scene:
-    """``sun`` is a unit vector to the light; distance 1 / ``fog`` is mostly haze; ``exposure`` comes before the film curve."""
+    """``sun`` is a unit vector to the light; distance 1 / ``fog`` is mostly haze; ``exposure`` comes before
+    the film curve.
+    """
 
     shapes: Sequence[Shape]
     ground: Material
@@ -51,15 +55,17 @@ class Scene:
 
 
 def trace(scene: Scene, camera: Camera, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """The view ``[H, W, 3]``, 0..1, ready for display, and the depth ``[H, W]`` of pixel centres in world units, infinite in the sky."""
+    """The view ``[H, W, 3]``, 0..1, ready for display, and the depth ``[H, W]`` of pixel centres in world
+    units, infinite in the sky.
+    """
     reach = spans(scene.shapes, scene.sun, camera, width)
     x, y, rays = every_pixel(camera, width, height, reach)
     t, who = _first_hits(scene, rays)
     color = _shown(scene, rays, t, who)
     rough = _rough(color.reshape(3, width, height), who.reshape(width, height)).flatten().nonzero()[:, 0]
-    finer = through(
-        camera, _spread(x[rough], 0), _spread(y[rough], 1), width, rays.only(rough).starts * len(ROOKS), reach
-    )
+    starts = rays.only(rough).starts
+    assert starts is not None, "rays of pixels have columns"
+    finer = through(camera, _spread(x[rough], 0), _spread(y[rough], 1), width, starts * len(ROOKS), reach)
     more = _shown(scene, finer, *_first_hits(scene, finer)).reshape(3, -1, len(ROOKS)).sum(2)
     color[:, rough] = (color[:, rough] + more) / (1 + len(ROOKS))
     return color.reshape(3, width, height).permute(2, 1, 0).contiguous(), t.reshape(
@@ -167,7 +173,7 @@ def _light(scene: Scene, rays: Rays, p: Tensor, normal: Tensor, who: Tensor) -> 
     for index, shape in enumerate(scene.shapes):
         if (at := rays.window(index, Touch.SHADOW)) is not None:
             light[at] *= shape.light(p[:, at], scene.sun).masked_fill_(who[at] == index, 1)
-        # nobody misses it in a reflection
+        # it is not visible in a reflection
         if rays.spans and (at := rays.window(index, Touch.CONTACT)) is not None:
             open_sky[at] *= shape.sky(p[:, at], normal[:, at]).masked_fill_(who[at] == index, 1)
     return light, open_sky
@@ -176,7 +182,9 @@ def _light(scene: Scene, rays: Rays, p: Tensor, normal: Tensor, who: Tensor) -> 
 def _reflect(
     scene: Scene, rays: Rays, color: Tensor, who: Tensor, p: Tensor, back: Tensor, facing: Tensor
 ) -> None:
-    """Mix one reflection into the colour of the mirrors, stronger and whiter towards their rims (Schlick's approximation)."""
+    """Mix one reflection into the colour of the mirrors, stronger and whiter towards their rims (Schlick's
+    approximation).
+    """
     for index, shape in enumerate(scene.shapes):
         strength = shape.material.mirror
         at = rays.window(index) if strength else None

@@ -124,7 +124,7 @@ def test_depth_of_another_size_is_fitted(tensor_clip, host):
 
 
 def test_depth_of_another_length_is_refused_with_both_lengths(tensor_clip):
-    with pytest.raises(ValueError, match=r"Stereo.*7 frames and another has 5"):
+    with pytest.raises(ValueError, match=r"Stereo.*7 and 5 frames"):
         apply(Plan("stereo", {}, "Stereo"), tensor_clip(frames=7), tensor_clip(frames=5, channels=1))
 
 

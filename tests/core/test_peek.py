@@ -138,7 +138,7 @@ def test_a_file_that_ends_early_is_seen_to_its_end(tmp_path, host):
 
 
 def test_clips_of_different_lengths_and_frames_outside_are_refused(tensor_clip):
-    with pytest.raises(ValueError, match="7 frames and another has 9"):
+    with pytest.raises(ValueError, match="7 and 9 frames"):
         peek([tensor_clip(), tensor_clip(frames=9)], [0])
     with pytest.raises(ValueError, match="between 0 and 6"):
         peek([tensor_clip()], [7])

@@ -53,7 +53,7 @@ def test_inputs_with_other_chunks_agree_frame_by_frame(tensor_clip, host):
 
 
 def test_lengths_that_differ_are_refused_before_the_first_frame(tensor_clip):
-    with pytest.raises(ValueError, match="12 frames and another has 9"):
+    with pytest.raises(ValueError, match="12 and 9 frames"):
         apply(Counting(None, label="Add"), tensor_clip(frames=12), tensor_clip(frames=9))
 
 
@@ -64,7 +64,7 @@ def test_an_input_that_ends_early_is_named_with_the_one_that_goes_on(tensor_clip
     long = tensor_clip(frames=12)
     long.maker.label = "Long"
     clip = apply(Counting(lambda one, other: one), long, short)["clip"]
-    with pytest.raises(ValueError, match="Short ended after 9 of 12 frames while Long goes on"):
+    with pytest.raises(ValueError, match="Short ended after 9 of 12 frames but Long has more frames"):
         frames(clip, host, chunk_frames=4)
 
 

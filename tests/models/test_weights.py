@@ -218,7 +218,7 @@ def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
     put(host, "upscale_models", "notes.txt")
     with pytest.raises(
         ValueError,
-        match=f"no upscale model named {name}; choose one of: auto, {MODEL}, .*, builtin, 4x_foo.pth",
+        match=f"Unknown upscale model '{name}'. Available: auto, {MODEL}, .*, builtin, 4x_foo.pth",
     ):
         choose("upscale", name, host)
 

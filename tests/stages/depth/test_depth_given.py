@@ -78,7 +78,7 @@ def test_depth_of_another_size_takes_the_frames_edges(tensor_clip, host):
 
 
 def test_depth_of_another_length_is_refused_with_both_lengths(tensor_clip, host):
-    with pytest.raises(ValueError, match="7 frames and another has 5"):
+    with pytest.raises(ValueError, match="7 and 5 frames"):
         given(tensor_clip(), tensor_clip(frames=5, channels=1), host)
 
 
