@@ -41,7 +41,7 @@ class Interpolator(Protocol):
 
 
 class InterpolationStage:
-    """Frames ``[T, H, W, C]`` or two-view, and depth, at another rate; t = 0 gives the source frame itself."""
+    """Frames ``[T, H, W, C]`` or two-view, and depth, at another rate; t = 0 gives the source frame."""
 
     joint = True
 

@@ -42,7 +42,7 @@ def cut_off(parallax: Tensor) -> Tensor:
 
 
 def draw(clip: Tensor, holes: Tensor, widths: Tensor, swapped: bool) -> None:
-    """Cover the borders of both eyes ``[2, T, H, W, C]`` in place; what is covered is no hole, and alpha stays."""
+    """Cover the borders of both views ``[2, T, H, W, C]`` in place; they are no holes, and alpha stays."""
     column = torch.arange(clip.shape[3], dtype=torch.float32, device=clip.device)
     for eye, inward in enumerate((column, column.flip(0))):
         place = 1 - eye if swapped else eye
