@@ -25,7 +25,10 @@ class FloatingWindow:
         self.rate = 1 - math.exp(-1 / (fps * SECONDS))
 
     def __call__(self, parallax: Tensor) -> Tensor:
-        """Return pixels ``[T, 2]`` to cover at the left and right borders, for parallax ``[T, H, W]``."""
+        """Return pixels ``[T, 2]`` to cover at the left and right borders, for parallax ``[T, H, W]``.
+
+        Parallax is positive in front of the screen.
+        """
         return torch.stack([self.follow(frame) for frame in parallax])
 
     def follow(self, parallax: Tensor) -> Tensor:
