@@ -318,7 +318,7 @@ CONFIGS = {
         None,
         r"config\.json asks for 1000000 layers",
     ),
-    "type that is a list": ({"model_type": ["dpt"]}, None, "network of type"),
+    "type that is a list": ({"model_type": ["dpt"]}, None, "unsupported depth model type"),
     "colors": ({"model_type": "dpt"}, {"image_mean": "gray"}, r"preprocessor_config\.json has no image_mean"),
     "two colors": (
         {"model_type": "dpt"},
@@ -342,5 +342,5 @@ def test_a_folder_that_asks_for_nonsense_is_refused_before_its_network_is_made(c
 def test_a_configuration_that_is_nested_too_deeply_is_refused(tmp_path, host):
     path = put(tmp_path, "depth", "midas/model.safetensors", TINY)
     path.with_name("config.json").write_text("[" * 100_000, encoding="utf-8")
-    with pytest.raises(ValueError, match=r"config\.json is damaged"):
+    with pytest.raises(ValueError, match=r"config\.json is corrupt"):
         catalog.load("depth", "midas/model.safetensors", host)

@@ -22,7 +22,7 @@ PIXEL_MEMORY = 300
 
 
 class Network(Protocol):
-    """A model: ``encode`` images ``[1, 3, H, W]``, and interpolate ``between`` encoded pairs at given times."""
+    """A model: ``encode`` images ``[1, 3, H, W]``, and interpolate ``between`` encoded pairs at times."""
 
     @property
     def nets(self) -> list[nn.Module]: ...

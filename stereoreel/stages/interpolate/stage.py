@@ -41,7 +41,7 @@ class Interpolator(Protocol):
 
 
 class InterpolationStage:
-    """Frames ``[T, H, W, C]`` or two-view, and depth, at another rate; t = 0 gives the source frame itself."""
+    """Frames ``[T, H, W, C]`` or two-view, and depth, at another rate; t = 0 gives the source frame."""
 
     joint = True
 
@@ -70,7 +70,10 @@ class InterpolationStage:
             self.interpolator.forget()
 
     def delay(self, frames: ClipInfo) -> int:
-        """Return the most source frames it buffers: one output step, and possible repetitions."""
+        """Return the most source frames it buffers.
+
+        These are a pair's second frame, possible repetitions and, at a lower rate, those of a complete step.
+        """
         step = ceil(frames.fps / target_fps(self.options, frames))
         return step + (LONGEST if self.options.duplicates == "smooth" else 0)
 

@@ -84,13 +84,14 @@ def advice(divergence: float, screen: Screen) -> str:
     widest = screen.millimetres(divergence / 100)
     return (
         f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a "
-        f"{screen.name} screen; comfortable are {screen.front * screen.width:.1f} mm ({100 * screen.front:.1f} %) in front "
+        f"{screen.name} screen; comfortable are {screen.front * screen.width:.1f} mm "
+        f"({100 * screen.front:.1f} %) in front "
         f"and {screen.behind * screen.width:.1f} mm ({100 * screen.behind:.1f} %) behind."
     )
 
 
 def soft_clamp(parallax: Tensor, front: float, behind: float) -> Tensor:
-    """Compress ``parallax`` between ``-behind`` and ``front`` (both positive, in the same unit), monotonically.
+    """Compress ``parallax`` between ``-behind`` and ``front`` (both positive, in one unit), monotonically.
 
     Up to three quarters of a limit, values stay bit-identical; beyond that, they approach the limit smoothly.
     """

@@ -33,7 +33,7 @@ def move_rows(bands: list[Eye]) -> None:
 
 @njit(nogil=True, error_model="numpy")
 def _land(parallax, share, left, position, begin, end):
-    """Compute each pixel's new ``position`` in a row, and the targets it covers: ``begin`` to before ``end``."""
+    """Compute each pixel's new ``position`` in a row, and its targets: ``begin`` to before ``end``."""
     last = len(parallax) - 1
     for x in range(last + 1):
         position[x] = np.float32(x) - parallax[last - x if left else x] * share

@@ -42,7 +42,7 @@ class MatchedOverlay(Overlay):
 
 
 def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
-    """Return the left view's parallax ``[h, w]`` in frame pixels, NaN if uncertain; views are uint8 ``[H, W]``.
+    """Return the left view's parallax ``[h, w]`` in frame pixels, NaN if uncertain; views are uint8.
 
     Positive in front of the screen; up to ``REACH`` percent of the width either way.
     """

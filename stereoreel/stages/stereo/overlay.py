@@ -1,4 +1,4 @@
-"""Measure the comfort of a stereo pair: parallax histogram, pixels beyond the limits, an overlay per frame."""
+"""Measure a stereo pair's comfort: parallax histogram, pixels beyond the limits, an overlay per frame."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .window import FloatingWindow, cut_off
 # percent of the width: how far the histogram reaches either way, and one of its bins
 REACH, STEP = 10.0, 0.25
 BINS = round(2 * REACH / STEP)
-# the share of a frame's pixels, at either end, that says nothing of it; how many pixels tell the ends
+# fraction of a frame's pixels ignored as outliers at either end; pixels sampled to find the ends
 STRAY, SAMPLES = 0.001, 1 << 16
 CUT_OFF = 0.2  # percent of the width by which something stands before a border until that counts as cut off
 FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
@@ -135,7 +135,7 @@ class Tally:
     def figures(self) -> dict:
         """Return all results for JSON.
 
-        ``histogram`` holds each bin's lower end in every unit and its share of all pixels with known parallax.
+        ``histogram`` holds each bin's lower end in every unit and its share of pixels with known parallax.
         """
         shares = (self.histogram.double() / max(1, self.seen)).tolist()
         ends = (index * STEP - REACH for index in range(BINS))

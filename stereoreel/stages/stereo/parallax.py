@@ -28,7 +28,10 @@ class Parallax:
         self.options, self.plane = options, ScreenPlane(fps)
 
     def __call__(self, depths: Tensor, images: Tensor) -> Tensor:
-        """``[T, H, W]`` of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``; float32, on the depth's device."""
+        """Return ``[T, H, W]``, float32, of depth ``[T, h, w, 1 or 3]`` of frames ``[T, H, W, C]``.
+
+        The result is on the depth's device.
+        """
         # a depth that is unknown counts as far
         options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)
         fixed, sized, width = (

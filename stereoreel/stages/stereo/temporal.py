@@ -27,13 +27,13 @@ SIDE, GRID, ROUNDS = 640, 6, 8
 
 
 Gap = tuple[Tensor, Tensor, Tensor]
-"""Of one view, ``[N]`` each: the flat indices of its holes, those of the adjacent background in the frame, and
+"""Of one view, ``[N]`` each: flat indices of its holes, and of the adjacent background in the frame, and
 the frame columns of the holes' own, hidden points."""
 
 
 @dataclass
 class Moment:
-    """A frame ``[H, W, C]`` with depth ``[h, w]``, parallax ``[H, W]`` and the camera motion since the last."""
+    """A frame ``[H, W, C]`` with depth ``[h, w]``, parallax ``[H, W]`` and the camera's motion."""
 
     image: Tensor
     depth: Tensor
@@ -87,7 +87,7 @@ class TemporalFill:
 
 
 def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
-    """Fill the holes of one view's ``picture`` ``[H * W, C]`` from the frames around the ``at``-th of the line."""
+    """Fill the holes of one view's ``picture`` ``[H * W, C]`` from the frames around ``line[at]``."""
     here, (target, source, column) = line[at], gap
     width = here.image.shape[1]
     row = torch.div(target, width, rounding_mode="floor").float()
@@ -130,7 +130,7 @@ def look(moment: Moment, points: Tensor, depth: Tensor, color: Tensor) -> tuple[
 
 
 def sample(image: Tensor, points: Tensor) -> Tensor:
-    """Colours ``[N, C]`` (float32) of ``image`` ``[H, W, C]`` at points ``[N, 2]`` (x, y) inside it, bilinear."""
+    """Sample ``image`` ``[H, W, C]`` at points ``[N, 2]`` (x, y) inside it, bilinear: float32 ``[N, C]``."""
     height, width, channels = image.shape
     low = points.floor().clamp(min=0)
     part, low = points - low, low.long()
@@ -144,7 +144,7 @@ def sample(image: Tensor, points: Tensor) -> Tensor:
 
 
 def sample_depth(depth: Tensor, points: Tensor, shape: Sequence[int]) -> Tensor:
-    """Return the nearest values ``[N]`` of a depth map ``[h, w]`` at points ``[N, 2]`` of a frame of a shape."""
+    """Return the nearest values ``[N]`` of a depth map ``[h, w]`` at points ``[N, 2]`` of a frame."""
     scale = points.new_tensor([depth.shape[1] / shape[1], depth.shape[0] / shape[0]])
     limits = points.new_tensor([depth.shape[1] - 1, depth.shape[0] - 1])
     index = ((points + 0.5) * scale).floor().nan_to_num(0).clamp(min=0).minimum(limits).long()
@@ -152,7 +152,7 @@ def sample_depth(depth: Tensor, points: Tensor, shape: Sequence[int]) -> Tensor:
 
 
 def camera(first: np.ndarray, second: np.ndarray, depth: Tensor) -> Tensor:
-    """Fit the camera motion between two lumas ``[H, W]``: ``[6, 2]`` for ``terms``, robust to moving objects."""
+    """Fit the camera motion between two lumas ``[H, W]``: ``[6, 2]`` for ``terms``, robustly."""
     height, width = first.shape
     found = flow(first, second, "medium", min(1.0, SIDE / max(height, width)))
     step = max(1, round(GRID * max(height, width) / SIDE))

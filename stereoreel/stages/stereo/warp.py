@@ -67,7 +67,7 @@ class Scratch:
 
 
 def move(eyes: list[Eye]) -> None:
-    """Write the pictures, holes and sources of eyes that have the same rows; on a GPU without waiting for it."""
+    """Write the images, holes and sources of views with the same rows; never synchronises with a GPU."""
     image, (height, width) = eyes[0].image, eyes[0].parallax.shape
     on_cpu = image.device.type == "cpu"
     step = max(1, (CPU_BAND if on_cpu else BAND) // width)
@@ -188,7 +188,7 @@ def neighbour(
 def blend_channels(
     image: Tensor, source: Tensor, other: Tensor, weight: Tensor, picture: Tensor, scratch: Scratch
 ) -> None:
-    """Write the mix of two source pixels for every target into ``picture``, a channel at a time: for a processor."""
+    """Blend two source pixels for every target into ``picture``, one channel at a time: for a CPU."""
     pair = [scratch(name, 1, source.numel(), image.dtype)[0] for name in ("first", "second")]
     for color, place in zip(
         image.reshape(-1, image.shape[-1]).unbind(1), picture.view(-1, image.shape[-1]).unbind(1)

@@ -25,7 +25,10 @@ class FloatingWindow:
         self.rate = 1 - math.exp(-1 / (fps * SECONDS))
 
     def __call__(self, parallax: Tensor) -> Tensor:
-        """Return pixels ``[T, 2]`` to cover at the left and right borders, for parallax ``[T, H, W]``."""
+        """Return pixels ``[T, 2]`` to cover at the left and right borders, for parallax ``[T, H, W]``.
+
+        Parallax is positive in front of the screen.
+        """
         return torch.stack([self.follow(frame) for frame in parallax])
 
     def follow(self, parallax: Tensor) -> Tensor:
@@ -42,7 +45,7 @@ def cut_off(parallax: Tensor) -> Tensor:
 
 
 def draw(clip: Tensor, holes: Tensor, widths: Tensor, swapped: bool) -> None:
-    """Cover the borders of both eyes ``[2, T, H, W, C]`` in place; what is covered is no hole, and alpha stays."""
+    """Cover the borders of both views ``[2, T, H, W, C]`` in place; they are no holes, and alpha stays."""
     column = torch.arange(clip.shape[3], dtype=torch.float32, device=clip.device)
     for eye, inward in enumerate((column, column.flip(0))):
         place = 1 - eye if swapped else eye

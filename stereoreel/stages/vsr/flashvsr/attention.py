@@ -33,7 +33,10 @@ Attention = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 def nearby(rows: int, columns: int, reach: int) -> Tensor:
-    """Return the mask ``[rows columns, rows columns]`` of blocks in a square of ``reach`` around each."""
+    """Return the mask ``[rows columns, rows columns]`` of blocks in a square of ``reach`` around each.
+
+    The square is cut off at the frame's borders.
+    """
     row, column = torch.arange(rows).repeat_interleave(columns), torch.arange(columns).repeat(rows)
     down, right = row - row[:, None] + reach // 2, column - column[:, None] + reach // 2
     return (down >= 0) & (down < reach) & (right >= 0) & (right < reach)

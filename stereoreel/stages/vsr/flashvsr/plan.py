@@ -105,7 +105,10 @@ def regions(height: int, width: int, tile: int, unit: int = 1) -> list[Area]:
 
 
 def cuts(length: int, tile: int) -> list[tuple[int, int]]:
-    """Return overlapping pieces of a side, evenly spread, on multiples of 128; narrow tiles are widened."""
+    """Return overlapping pieces of a side, evenly spread, on multiples of 128.
+
+    Narrow tiles are widened, because they would hardly advance.
+    """
     tile = max(OVERLAP + MULTIPLE, tile // MULTIPLE * MULTIPLE) if tile else length
     return [(0, length)] if length <= tile else _spread(length, tile)
 
@@ -132,7 +135,7 @@ def weights(areas: list[Area], height: int, width: int) -> list[Tensor]:
 
 
 def ramp(start: int, stop: int, length: int) -> Tensor:
-    """Return 1 in the middle and at the frame's border, falling to 1 / (n + 1) towards an inner edge."""
+    """Return 1 in the middle and at the frame's border, falling to 1 / (n + 1), never 0, to an inner edge."""
     size = stop - start
     reach = min(size // 2, OVERLAP // 8)
     slope = torch.arange(1, size + 1) / (reach + 1)
