@@ -73,7 +73,7 @@ def test_what_was_cancelled_goes_on(video, tmp_path):
         keep=True,
         observer=Hearing(chunk=lambda chunks: begun.append(chunks[0].shape[-4])),
     )
-    assert said == ["Going on: 2 of 5 units are there already."]
+    assert said == ["Resuming: 2 of 5 units are complete."]
     assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
 
@@ -107,7 +107,7 @@ def test_a_unit_that_fails_is_told_and_the_others_go_on(video, tmp_path, monkeyp
     assert not path.exists()
     monkeypatch.undo()
     make(video, path, said=said, keep=True)
-    assert said[1:] == ["Going on: 4 of 5 units are there already."]
+    assert said[1:] == ["Resuming: 4 of 5 units are complete."]
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 
 
@@ -125,8 +125,8 @@ def test_a_damaged_unit_is_made_again(video, tmp_path):
     path.unlink()
     make(video, path, said=said, keep=True)
     assert said == [
-        *(f"Unit {number} is damaged on disk and is made again." for number in (1, 2, 3, 4)),
-        "Going on: 1 of 5 units are there already.",
+        *(f"Unit {number} is corrupt on disk and is recomputed." for number in (1, 2, 3, 4)),
+        "Resuming: 1 of 5 units are complete.",
     ]
     assert hashes(path) == frames
 
@@ -154,10 +154,10 @@ def test_another_source_or_workflow_is_another_job(video, tmp_path):
         make(source(tmp_path / "other.mp4", seed=9), path, tick=until(30), said=said)
     with pytest.raises(Cancel):
         make(video, path, graph(crf=30), tick=until(30), said=said)
-    assert "This is a new job, because the source changed; what the other one had made stays in" in said[0]
+    assert "This is a new job, because the source changed. The units of the earlier one stay in" in said[0]
     assert any("crf of the encoder changed" in line for line in said[1:])
     make(video, path, said=said)
-    assert said[-1] == "Going on: 2 of 5 units are there already."
+    assert said[-1] == "Resuming: 2 of 5 units are complete."
     assert path.exists() and len(list(job_folder(path).glob("*/job.json"))) == 2  # of the other two
 
 
