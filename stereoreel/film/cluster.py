@@ -89,7 +89,8 @@ class Cluster:
             host = Headless(device)
             token = secrets.token_hex(8)
             plan = {
-                "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()), "device": device,
+                "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()),
+                "device": device,
                 "cuts": cuts.found(clips),
                 "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
                 "models": os.pathsep.join(map(str, models_folders())),

@@ -136,7 +136,7 @@ class Job:
         self._say(line)
 
     def forget(self) -> None:
-        """Mark the film as complete: on exit its units are removed, and the folder if it holds no other job."""
+        """Mark the film as complete: on exit its units are removed, and the folder if it has no other job."""
         self._over = self._lock.leaves = True
 
     def _names(self, number: int) -> list[str]:

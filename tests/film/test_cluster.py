@@ -102,7 +102,7 @@ def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):
         match=r"rejected: its torch is .*, expected 0.1\. Install the same versions, or use --mixed",
     ):
         Worker({**plan, "environment": {**plan["environment"], "torch": "0.1"}})
-    with pytest.raises(ValueError, match="because its code is"):
+    with pytest.raises(ValueError, match="rejected: its code is"):
         Worker({**plan, "environment": {**plan["environment"], "torch": "0.1", "code": "x"}, "mixed": True})
     other = source(tmp_path / "other.mp4", seed=5)
     with pytest.raises(ValueError, match="rejected: the source differs"):

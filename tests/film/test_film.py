@@ -101,7 +101,7 @@ def test_a_unit_that_fails_is_told_and_the_others_go_on(video, tmp_path, monkeyp
         return Failing()
 
     monkeypatch.setattr(interpolation, "load", load)
-    with pytest.raises(Unfinished, match=r"1 of 5 units are missing.*cursed.*run the same again"):
+    with pytest.raises(Unfinished, match=r"1 of 5 units are missing.*cursed.*Run it again"):
         make(video, path, said=said)
     assert said == ["Unit 1 (frames 20 to 27) failed: Interpolate Frames (node 2): the second shot is cursed"]
     assert not path.exists()
@@ -164,7 +164,7 @@ def test_another_source_or_workflow_is_another_job(video, tmp_path):
 def test_formats_that_cannot_be_joined_are_refused(video, tmp_path):
     with pytest.raises(ValueError, match="size_mb to 0"):
         make(video, tmp_path / "film.mp4", graph(size_mb=2))
-    with pytest.raises(ValueError, match="choose another format"):
+    with pytest.raises(ValueError, match="Choose another format"):
         make(video, tmp_path / "film.webp", graph(format="webp"))
 
 
@@ -245,7 +245,7 @@ def test_the_command(video, tmp_path, capsys):
         5,
     ] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
     assert main([*command, "--set", "encode.size_mb=3"]) == 1
-    assert "set size_mb to 0" in capsys.readouterr().err
+    assert "Set size_mb to 0" in capsys.readouterr().err
 
 
 def test_the_journal_and_the_figures_can_be_read(video, tmp_path):
