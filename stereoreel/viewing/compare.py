@@ -93,6 +93,7 @@ class Held(Weightless):
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         for gap in gaps(shot, (frame for chunk in chunks for frame in chunk.split(1, TIME)), self.fps):
+            assert isinstance(gap.left, Tensor)
             yield gap.left.repeat_interleave(len(gap.times), TIME)
 
 
@@ -155,7 +156,7 @@ def edge(settings: CompareOptions, seconds: float) -> float:
 
 
 def split(first: Tensor, second: Tensor, place: float) -> Tensor:
-    """Join the left part of a frame ``[H, W, 3]`` and the right part of another, with a white line between."""
+    """Join the left part of a frame ``[H, W, 3]`` and the right part of another at a white line."""
     width = first.shape[1]
     column = round(place * width)
     made = torch.cat([first[:, :column], second[:, column:]], 1)
