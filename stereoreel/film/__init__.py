@@ -1,6 +1,6 @@
-"""A film in units that survive whatever happens: the same command resumes from those that are finished.
+"""Compute a film in units that survive failures: running the same command again resumes from finished ones.
 
-Frames before encoding, times, sound and tags are those of an uninterrupted run. The encoder restarts with
+Frames before encoding, times, audio and tags are those of an uninterrupted run. The encoder restarts with
 each unit, so decoded frames of a lossy format differ slightly from those of a run; FFV1's are equal.
 """
 

@@ -1,9 +1,9 @@
-"""A film made by many machines, with Ray: each unit is a task of an actor that keeps the models.
+"""Compute a film on several machines with Ray: each unit is a task of an actor that keeps the models.
 
-The head decides everything: models, weights, units. Workers get a plan of plain values, compare it with what
-they have, and are refused where that differs. Ray carries the code to them; the frames they read from their
-own path to the source, and units come back as files, through an object store, or lie in the job's folder
-where that is shared. A worker that dies loses the unit it was at, which another one makes.
+The head decides everything: models, weights, units. Workers receive a plan of plain values, compare it with
+their own state, and are rejected if it differs. Ray sends the code to them. They read frames from their own
+path to the source; units come back as files, through an object store, or in the job's folder if it is shared.
+If a worker dies, another one computes its unit.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from .store import Store
 from .worker import Worker, code
 from .worker_bundle import packed, pinned
 
-MOST_DEATHS = 3  # of workers at one unit, before it is taken for the unit's fault
-WAITING = 1  # units that wait at each worker, so that it never does
-# Ray's variable for clusters of more than this machine
+MOST_DEATHS = 3  # workers that may die at one unit before the unit counts as failed
+WAITING = 1  # units queued at each worker, so that it is never idle
+# Ray's variable for clusters beyond this machine
 LOOPBACK, ONLY_HERE = "127.0.0.1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class Cluster:
-    """Ray, connected while entered: ``address`` is ``local`` (this machine alone), ``auto``, or that of a cluster's head."""
+    """A Ray connection. ``address``: ``local`` (only this machine), ``auto``, or a cluster head's address."""
 
     def __init__(
         self,
@@ -57,17 +57,18 @@ class Cluster:
         self._store = store.rstrip("/")
         if store and "://" not in store:
             raise ValueError(
-                f"--store takes a URL, such as s3://bucket/films or file:///mnt/films, not {store}."
+                f"--store {store} is not a URL. Use one such as s3://bucket/films or file:///mnt/films."
             )
         if store:
-            Store(store)  # fails now where nothing can open it
+            Store(store)  # raises now if it cannot be opened
 
     def __enter__(self) -> Cluster:
         self._folder = tempfile.TemporaryDirectory(prefix="stereoreel-code-")
         sent = packed(Path(self._folder.name))
-        self.code, own = code(sent / "stereoreel", sent / "models_config"), {"address": self.address}
+        self.code = code(sent / "stereoreel", sent / "models_config")
+        own: dict[str, str | bool] = {"address": self.address}
         if self.address == "local":
-            # elsewhere than on Windows and macOS Ray would listen on every interface
+            # except on Windows and macOS, Ray would listen on every interface
             os.environ.setdefault(ONLY_HERE, "0")
             own = {"include_dashboard": False, "_node_ip_address": LOOPBACK}
         self._ray = _ray()
@@ -82,15 +83,18 @@ class Cluster:
         self._folder.cleanup()
 
     def crew(self, graph: Graph, source: Path, device: str | None):
-        """Who makes the units of a workflow over a source, as ``film`` takes it."""
+        """Return the ``crew`` of ``FilmSettings`` for a workflow over a source."""
 
         def begin(clips: Sequence[Clip], settings: EncodeOptions, kept: Path):
             host = Headless(device)
             token = secrets.token_hex(8)
             plan = {
-                "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()), "device": device, "cuts": cuts.found(clips),
+                "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()),
+                "device": device,
+                "cuts": cuts.found(clips),
                 "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
-                "models": os.pathsep.join(map(str, models_folders())), "store": self._store and f"{self._store}/{token}",
+                "models": os.pathsep.join(map(str, models_folders())),
+                "store": self._store and f"{self._store}/{token}",
                 "kept": str(Path(kept).resolve()),
             }  # fmt: skip
             return lambda job, missing: self._work(job, missing, plan)
@@ -131,12 +135,12 @@ class Cluster:
 
 
 class _Crew:
-    """Actors at work on a job."""
+    """The actors that compute a job's units."""
 
     def __init__(self, ray, job: Job, actor, plan: dict, size: int):
         self._ray, self._job, self._class, self._plan = ray, job, actor, ray.put(plan)
-        self._idle: deque = deque()  # a worker appears as often as it may be given a unit
-        # what is awaited: the worker, and the unit's number; None while the worker gets ready
+        self._idle: deque = deque()  # a worker appears once per unit that it can accept
+        # pending results: the worker and the unit's number, None while the worker starts
         self._at: dict = {}
         self._deaths: dict[int, int] = {}
         self._refused: set[str] = set()
@@ -144,7 +148,7 @@ class _Crew:
             self._hire()
 
     def work(self, missing: Sequence[int]) -> Iterator[tuple[int, Made | Exception]]:
-        """Every unit as it is made; the longest are begun first, so that none of them is waited for at the end."""
+        """Yield units as they are finished; the longest start first, so that none is late at the end."""
         waiting = deque(sorted(missing, key=lambda number: -self._job.units[number].frames))
         left = set(missing)
         while left:
@@ -162,7 +166,7 @@ class _Crew:
     def _result(
         self, ready, worker, number: int | None, waiting: deque, left: set[int]
     ) -> Iterator[tuple[int, Made | Exception]]:
-        """What came of one thing that was awaited."""
+        """Yield the units that one finished task produced."""
         try:
             made = self._ray.get(ready)
         except self._ray.exceptions.RayActorError as error:
@@ -175,10 +179,14 @@ class _Crew:
             return
         self._idle.extend([worker] * (1 if number is not None else 1 + WAITING))
         if number in left:
-            yield number, arrived(*made, self._job.place)
+            facts, files, place = made
+            yield number, arrived(facts, files, place, self._job.place)
 
     def _give(self, waiting: deque, left: set[int]) -> None:
-        """A unit to everybody who can take one. When none is left, who is idle makes one that is late again: the first to end is taken."""
+        """Assign a unit to every worker that can accept one.
+
+        When no unit is left, idle workers compute a running one again, and the first result is used.
+        """
         for worker in list(self._idle):
             late = (
                 number
@@ -206,27 +214,27 @@ class _Crew:
     def _dead(
         self, worker, number: int | None, error: Exception, waiting: deque, left: set[int]
     ) -> Iterator[tuple[int, Exception]]:
-        """What a worker was at is given to others, and another one takes its place, unless it was refused."""
+        """Reassign a dead worker's unit, and replace the worker unless it was rejected."""
         first = worker in self._idle or any(other == worker for other, _ in self._at.values())
         self._idle = deque(other for other in self._idle if other != worker)
         if number is None:
             self._refused.add(_reason(error))
-            self._job.tell(_reason(error))
+            self._job.report(_reason(error))
             return
         if first:
-            self._job.tell(f"A worker was lost at unit {number}; another one makes it.")
+            self._job.report(f"A worker was lost at unit {number}. Another one computes it.")
             self._hire()
         self._deaths[number] = self._deaths.get(number, 0) + 1
         if number not in left or self._copies(number):
             return
         if self._deaths[number] >= MOST_DEATHS * (1 + WAITING):
-            yield number, RuntimeError("it has ended every worker that was given it.")
+            yield number, RuntimeError("every worker that computed it died.")
         else:
             waiting.appendleft(number)
 
 
 def _reason(error: Exception) -> str:
-    """The sentence in what Ray tells of an actor that could not begin."""
+    """Return the message in Ray's report of an actor that could not start."""
     lines = [line for line in str(error).splitlines() if "ValueError: " in line or "Error: " in line]
     return lines[-1].split("Error: ", 1)[-1] if lines else str(error).splitlines()[0]
 
@@ -236,7 +244,7 @@ def _ray():
         import ray
     except ImportError:
         raise RuntimeError(
-            f'--ray needs Ray: install it with "{Path(sys.executable).name} -m pip install ray".'
+            f'--ray needs Ray. Install it with "{Path(sys.executable).name} -m pip install ray".'
         ) from None
     import ray.exceptions
 

@@ -1,4 +1,4 @@
-"""A unit that a worker has made comes into the job's folder: from the worker's message, from a shared folder, or from an object store."""
+"""Move a worker's unit into the job's folder, from its message, a shared folder or an object store."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from .store import Store
 
 
 def arrived(facts: dict, files: Sequence[bytes], place: str, target: Path) -> Made:
-    """Put a unit's files into ``target``, each under its name when it is whole. ``place`` is where they are: a folder, a URL, or in ``files``."""
+    """Put a unit's files into ``target``, each under its name when it is complete.
+
+    ``place`` is the folder or URL that holds them; if it is empty, they are in ``files``.
+    """
     made = Made(**facts)
     store = Store(place) if "://" in place else None
     for number, file in enumerate(made.files):

@@ -1,4 +1,4 @@
-"""The units of a film that are missing, computed by a crew: this process, or workers elsewhere."""
+"""Compute the missing units of a film, in this process or by workers on other machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .segment import Maker
 
 MOST_FAILURES = 3  # units in a row that fail before the film is given up
 
-# What may go wrong with one unit and leave the others possible.
+# Errors of one unit after which the others can still be computed.
 FAILURES = (ValueError, OSError, RuntimeError, TypeError, ArithmeticError, LookupError, AssertionError)
 
 Crew = Callable[[Job, list[int]], Iterable[tuple[int, Made | Exception]]]
@@ -24,16 +24,18 @@ class Unfinished(RuntimeError):
 
 
 def alone(maker: Maker, host: Host) -> Crew:
-    """This process, one unit after the other."""
+    """Return a crew that computes the units in this process, one after the other."""
 
     def work(job: Job, missing: list[int]) -> Iterator[tuple[int, Made | Exception]]:
         total, done = job.units[-1].stop, sum(made.unit.frames for made in job.made.values())
+
+        def tick(part: int) -> None:
+            host.tick(done + part, total)
+
         for number in missing:
             unit = job.units[number]
             try:
-                made = maker.make(
-                    number, unit, job.place, lambda part, past=done: host.tick(past + part, total)
-                )
+                made = maker.make(number, unit, job.place, tick)
             except FAILURES as error:
                 if getattr(error, "errno", None) in DISK_FULL:
                     raise
@@ -58,12 +60,12 @@ def compute_missing(job: Job, crew: Crew, observer: Observer) -> None:
             continue
         failed[number], unit = made, job.units[number]
         in_a_row, progress.failed = in_a_row + 1, len(failed)
-        job.tell(f"Unit {number} (frames {unit.start} to {unit.stop - 1}) failed: {made}")
+        job.report(f"Unit {number} (frames {unit.start} to {unit.stop - 1}) failed: {made}")
         if in_a_row == MOST_FAILURES:
             break
     if failed:
         first, reason = next(iter(failed.items()))
         raise Unfinished(
             f"{len(job.missing())} of {len(job.units)} units are missing, first unit {first}: {reason} "
-            "What is finished is kept; run the same again to make the rest."
+            "Completed units are kept. Run it again to resume."
         ) from reason

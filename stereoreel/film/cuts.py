@@ -1,4 +1,4 @@
-"""The cuts that were found in a film's source, kept beside the film, so that going on does not look for them again."""
+"""Store the detected cuts of a film's sources with its job, so that resuming does not detect them again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .job import CUTS, prepare, read_json
 
 
 def found(clips: Iterable[Clip]) -> list[list]:
-    """What is known of the cuts of every file that clips are made of: path, first and last frame, sensitivity, cuts."""
+    """Return the known cuts of the clips' source files: fingerprint, frame window, sensitivity, cuts."""
     files = [
         maker
         for maker in makers_of(list(clips))
@@ -31,7 +31,10 @@ def found(clips: Iterable[Clip]) -> list[list]:
 
 
 def recall(known: Iterable[list], files: FileCache) -> None:
-    """Take cuts for found; of a file that has changed they are never looked up. Elsewhere the same file may be younger or older."""
+    """Put known cuts into the cache, unless the file has changed.
+
+    On another machine the same file may have another path or modification time; its cuts are then ignored.
+    """
     for path, size, changed, first, stop, sensitivity, places in known:
         try:
             here = fingerprint(path)
@@ -42,20 +45,20 @@ def recall(known: Iterable[list], files: FileCache) -> None:
 
 
 def read(job: Path, files: FileCache) -> None:
-    """Recall what a film's job has written down; what is damaged is looked for again."""
+    """Load the cuts that a job has stored; corrupt entries are ignored, and detected again."""
     known = read_json(job / CUTS) if (job / CUTS).is_file() else None
     recall((one for one in (known if isinstance(known, list) else ()) if _plausible(one)), files)
 
 
 def write(job: Path, clips: Iterable[Clip]) -> None:
-    """Write down for the next time."""
+    """Store the cuts for the next run."""
     prepare(job)
     save_text(job / CUTS, json.dumps(found(clips)), replace=True)
 
 
 def _plausible(one) -> bool:
-    """Whether an entry that was read from a file is one of ``found``."""
-    kinds = (str, int, int, int, int, (int, float), list)
+    """Whether an entry read from a file has the form that ``found`` returns."""
+    kinds: tuple[type | tuple[type, ...], ...] = (str, int, int, int, int, (int, float), list)
     if (
         not isinstance(one, list)
         or len(one) != len(kinds)

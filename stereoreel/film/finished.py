@@ -1,4 +1,4 @@
-"""Which files of a film are finished: complete, with the claim of their job and of their place in it."""
+"""Find finished files of a film: complete, and tagged with their job and their place in it."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ..media.read.probe import probe
 from ..media.write.request import RenderRequest
 from .identity import claim
 
-CLAIM = "stereoreel_film"  # the tag by which a finished file says of which job it is
+CLAIM = "stereoreel_film"  # the tag of a finished file that identifies its job
 
 
 def finished(request: RenderRequest, identity: dict) -> list[Path]:
-    """The files that are there already, of those that a request names and an identity makes."""
+    """Return the files of a request that exist already and belong to this identity."""
     frames = frames_of(request.clip.info, request.settings)
     places = enumerate(request.paths)
     return [path for place, path in places if _is_finished(path, mark(identity, place), frames)]
 
 
 def mark(identity: dict, place: int) -> str:
-    """The value of the tag ``CLAIM`` in one of the files of a film."""
+    """Return the value of the tag ``CLAIM`` in one of the files of a film."""
     return f"{claim(identity)}-{place}"
 
 
@@ -42,7 +42,7 @@ def _is_finished(path: Path, wanted: str, frames: int) -> bool:
 
 
 def _ends(path: Path) -> bool:
-    """Whether the boxes of an MP4 or MOV file are all there; True for other files."""
+    """Whether the boxes of an MP4 or MOV file are complete; True for other files."""
     if path.suffix.lower() not in (".mp4", ".mov"):
         return True
     with open(path, "rb") as file:
@@ -51,7 +51,7 @@ def _ends(path: Path) -> bool:
 
 
 def already(paths: Sequence[Path], root: Path) -> str:
-    """What to say of a complete film; a lock and an empty folder that a killed process left are removed."""
+    """Return the message for a complete film; remove a lock and an empty folder left by a killed process."""
     with suppress(OSError):
         root.rmdir()
     for path in paths:

@@ -1,8 +1,8 @@
-"""A stage's output kept on disk, so that a later change behind it does not compute it again: ten hours of depth, for another divergence.
+"""Keep a stage's output on disk, so that downstream changes do not recompute it.
 
-Kept frames are rounded to 16 bits, whether they are computed or read, so that both are the same. They are
-kept unit by unit while a film is made, in a file that is named after everything they were made of: source,
-stages, options, weights, and which frames.
+An example is ten hours of depth, reused for another divergence. Kept frames are rounded to 16 bits, whether
+they are computed or read, so that both are equal. They are stored unit by unit while a film is computed, in a
+file named after everything they depend on: source, stages, options, weights and frame numbers.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
-    """The folders below ``root`` in which the frames of these clips are kept."""
+    """Return the folders below ``root`` in which the frames of these clips are kept."""
     return [
         confine_prefix(maker.recipe.root, root)
         for maker in makers_of(clips)
@@ -46,7 +46,7 @@ def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
 
 
 class Shelf:
-    """What is kept of some clips in folders below ``root``; ``used`` puts it into an excerpt of them."""
+    """Kept frames of clips in folders below ``root``; ``used`` inserts them into an excerpt of the clips."""
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
         self._files: dict[int, Path] = {}
@@ -57,11 +57,11 @@ class Shelf:
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
     def used(self, parts: Sequence[Clip]) -> list[Clip]:
-        """The excerpt as it reads what is kept, without what only that was made of, and keeps what is not."""
+        """Return the excerpt, reading frames that are kept and recording frames that are not."""
         return substituted(parts, self._kept)
 
     def _kept(self, maker: Source | Step) -> Source | Step:
-        """What takes a maker's place."""
+        """Return the substitute for a maker."""
         if not isinstance(maker, Step) or not isinstance(maker.recipe, Keep):
             return maker
         info = next(iter(maker.infos.values()))
@@ -76,9 +76,9 @@ class Shelf:
 
 
 def _complete(file: Path, info: ClipInfo) -> bool:
-    """Whether a file of kept frames is as it was written; one without a record, at least whether it has all its frames.
+    """Whether a file of kept frames is unchanged; without a record, whether it has all its frames.
 
-    The decoder cannot say so: it conceals a slice whose checksum is wrong.
+    The decoder cannot detect it, because it conceals slices with a wrong checksum.
     """
     record = read_json(_record(file)) if _record(file).is_file() else None
     if isinstance(record, dict):
@@ -100,13 +100,13 @@ def _facts(file: Path) -> dict:
 
 
 class Kept:
-    """Kept frames as a source; ValueError where the file is damaged."""
+    """Kept frames as a source; raises ValueError if the file is corrupt."""
 
     def __init__(self, file: Path, info: ClipInfo, label: str):
         self.file, self.info, self.label = file, info, label
 
-    def chunks(self, host: Host, frames: int) -> Iterator[Tensor]:
-        """All frames in order, at most ``frames`` a chunk."""
+    def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
+        """Yield all frames in order, at most ``frames`` a chunk."""
         waiting: list[Tensor] = []
         left = sum(stop - start for start, stop in spans_of(self.info))
         for picture in self._pictures():
@@ -116,7 +116,7 @@ class Kept:
                 yield self._chunk(waiting).to(host.device)
                 waiting = []
         if left:
-            raise ValueError(self._damaged)
+            raise ValueError(self._corrupt)
 
     def _pictures(self) -> Iterator[Tensor]:
         try:
@@ -126,10 +126,10 @@ class Kept:
                         frame.height, frame.width, -1
                     )
         except av.error.FFmpegError as error:
-            raise ValueError(self._damaged) from error
+            raise ValueError(self._corrupt) from error
 
     @property
-    def _damaged(self) -> str:
+    def _corrupt(self) -> str:
         return f"{self.file} is corrupt. Delete it and run again."
 
     def _chunk(self, frames: list[Tensor]) -> Tensor:
@@ -139,7 +139,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class _Keeping:
-    """Lets frames through and keeps them."""
+    """Passes frames through and records them."""
 
     file: Path
     label: str
@@ -152,13 +152,14 @@ class _Keeping:
 
 
 class _Recorder:
-    """Writes the frames that pass; the file has its name when the last one has come."""
+    """Writes the frames that pass; the file gets its final name after the last one."""
 
-    nets = ()
+    nets: list = []
     joint = True
 
     def __init__(self, file: Path):
-        self.file, self._container, self._written = file, None, 0
+        self.file, self._written = file, 0
+        self._container: av.container.OutputContainer | None = None
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         total = sum(stop - start for start, stop in spans_of(shot.info))
@@ -168,14 +169,14 @@ class _Recorder:
                 rounded = levels(chunk)
                 self._keep(rounded.cpu().numpy().astype(np.uint16), shot.info)
                 if self._written == total:
-                    self._finish()  # now, as nobody asks for more behind the last frame
+                    self._finish()  # now, as the consumer does not resume after the last frame
                 yield rounded.div(WHITE)
             undo.pop_all()  # more shots follow
 
     def _keep(self, chunk: np.ndarray, info: ClipInfo) -> None:
         pictures = np.concatenate(list(chunk), axis=2) if chunk.ndim == 5 else chunk
         if self._container is None:
-            self._open(pictures.shape[2], pictures.shape[1], FORMATS[info.channels])
+            self._container = self._open(pictures.shape[2], pictures.shape[1], FORMATS[info.channels])
         for picture in pictures:
             frame = av.VideoFrame.from_ndarray(
                 np.ascontiguousarray(picture if picture.shape[-1] == 3 else picture[..., 0]), self._format
@@ -184,17 +185,19 @@ class _Recorder:
             self._container.mux(self._stream.encode(frame))
             self._written += 1
 
-    def _open(self, width: int, height: int, form: str) -> None:
+    def _open(self, width: int, height: int, form: str) -> av.container.OutputContainer:
         self._part, self._format = PartFile(self.file), form
-        self._container = av.open(str(self._part.create().absolute()), "w", format="nut")
+        container = av.open(str(self._part.create().absolute()), "w", format="nut")
         weakref.finalize(self, self._part.discard)  # a film may be cancelled between two shots
-        self._stream = self._container.add_stream(
+        self._stream = container.add_stream(
             "ffv1", rate=25, options={"level": "3", "slicecrc": "1", "g": "1"}
         )
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, form
         self._stream.codec_context.thread_type = "AUTO"
+        return container
 
     def _finish(self) -> None:
+        assert self._container
         self._container.mux(self._stream.encode(None))
         self._container.close()
         _record(self.file).unlink(missing_ok=True)

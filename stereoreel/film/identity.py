@@ -1,4 +1,4 @@
-"""What a film is made of, in plain values that stay the same: where they are equal, the frames are."""
+"""Job identity as plain values. Equal identities give equal frames."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from ..media.read.probe import fingerprint
 from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
-PLACES = ("path", "source", "stage")  # names of what is described, by which it is not another one
+PLACES = ("path", "source", "stage")  # names, which are not part of the identity
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
 
 
 def described(
     clips: Sequence[Clip], settings: Options, host: Host, known: dict[int, dict] | None = None
 ) -> dict:
-    """Every source, stage, model and weight that the clips are made by, and how they are encoded; JSON can hold it.
+    """Describe the clips' sources, stages, models and weights, and their encoding, as JSON values.
 
-    Chooses what ``auto`` stands for, so that FileNotFoundError where weights are missing comes now. ``known``
-    keeps what was found of each maker from one description of the same graph to the next.
+    ``auto`` is resolved, so that missing weights raise FileNotFoundError now. ``known`` caches the
+    description of each maker between calls on the same graph.
     """
     known = {} if known is None else known
     makers = peek.makers_of(clips)
@@ -45,7 +45,7 @@ def described(
     def inputs(used: Sequence[Clip]) -> list:
         return [[number[id(clip.maker)], clip.port] for clip in used]
 
-    graph = []
+    graph: list[dict] = []
     for maker in makers:
         if id(maker) not in known:
             known[id(maker)] = _stage(maker.recipe, host) if isinstance(maker, Step) else _source(maker)
@@ -58,12 +58,12 @@ def described(
 
 
 def digest(identity: dict) -> str:
-    """Twelve letters for an identity; where a file lies is no part of it."""
+    """Return twelve hexadecimal digits for an identity; file paths are not part of it."""
     return _short(identity, lambda name, one: name not in PLACES)
 
 
 def claim(identity: dict) -> str:
-    """Twelve letters by which a finished film says what it was made of: as ``digest``, but cuts need not be known if they are found."""
+    """Return the digits that identify a finished film: ``digest`` without cuts that were detected."""
     return _short(
         identity,
         lambda name, one: name not in PLACES and not (name == "cuts" and one.get("sensitivity") is not None),
@@ -76,7 +76,7 @@ def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
 
 
 def environment(host: Host) -> dict:
-    """What may change the last bits of a frame."""
+    """Return the versions and device that may change the last bits of a frame."""
     device = (
         torch.cuda.get_device_name(host.device)
         if host.device.type == "cuda"
@@ -86,7 +86,7 @@ def environment(host: Host) -> dict:
 
 
 def differences(old: dict, new: dict) -> list[str]:
-    """What changed from one identity to another, in words such as ``divergence of Stereo Pair (node 5)``."""
+    """Return the changes between two identities, such as ``divergence of Stereo Pair (node 5)``."""
     found = [
         f"{name} of the encoder" for name in new["encode"] if old["encode"].get(name) != new["encode"][name]
     ]
@@ -132,7 +132,7 @@ def _there(host: Host, recipe: Plan, part) -> bool:
 
 
 def _of_weights(path: Path, files: FileCache) -> str:
-    """The sha256 of a file; of a folder, that of its files."""
+    """Return the SHA-256 of a file, or a hash of the files of a folder."""
     if path.is_dir():
         inside = (file for file in sorted(path.iterdir()) if file.is_file())
         return _hash("".join(f"{file.name}{_of_weights(file, files)}" for file in inside).encode())
@@ -140,14 +140,14 @@ def _of_weights(path: Path, files: FileCache) -> str:
 
 
 def _fields(recipe) -> Iterator[tuple[str, str]]:
-    """What a stage that is no model is told."""
+    """Yield the fields of a recipe without a model."""
     for name, value in sorted(vars(recipe).items()):
         if name not in ("label", "root", "nets"):  # names, and where frames are kept
             yield name, _written(value)
 
 
 def _written(value) -> str:
-    """A value as Python writes it; options keep the form that is in the digests of unfinished films."""
+    """Return a value's repr; options keep the form that is in the digests of unfinished films."""
     if isinstance(value, Options):
         return f"namespace({', '.join(f'{name}={one!r}' for name, one in vars(value).items())})"
     return repr(value)
@@ -177,12 +177,12 @@ def _source(source: Source) -> dict:
     if isinstance(source, TensorSource):
         return {**facts, "content": content(source._images)}
     raise ValueError(
-        f"{source.label} cannot be told from another source, so that no job can go on with it; save it into a file first."
+        f"{source.label} has no stable identity, so no job can resume from it. Save it to a file first."
     )
 
 
 def content(frames: torch.Tensor) -> str:
-    """The hash of a tensor's numbers."""
+    """Return the hash of a tensor's values."""
     state = hashlib.blake2b(digest_size=16)
     for frame in frames:
         state.update(bits(frame))
@@ -190,8 +190,8 @@ def content(frames: torch.Tensor) -> str:
 
 
 def bits(tensor: torch.Tensor) -> memoryview:
-    """A tensor's numbers as they are, bfloat16 included."""
-    return memoryview(tensor.detach().cpu().contiguous().view(torch.uint8).numpy()).cast("B")
+    """Return a tensor's values as bytes, for every dtype including bfloat16."""
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data.cast("B")
 
 
 def _sample(path: str) -> str:

@@ -1,11 +1,11 @@
-"""A film in the making as a folder: what it is made of, its units, one finished file a unit, and a journal.
+"""The job folder of a film: its identity, its units, one finished file per unit, and a journal.
 
 ``<output>.job/<identity>/`` holds ``job.json``, ``journal.txt`` and ``units/``. A unit is finished when its
-``.json`` is there, which is written last; that file tells the size and the sha256 of what was encoded, and
-the hash of every frame before. Another identity, of another source or workflow, is another folder, so that
-going back to the old one goes on with it.
+``.json`` exists, which is written last. It holds the size and the SHA-256 of the encoded files, and the hash
+of every frame before encoding. Another identity, of another source or workflow, has another folder, so that
+returning to the earlier one resumes it.
 
-Everything that is removed here is a file that this module names; whatever else lies in the folder stays.
+Only files that this module names are removed; other files in the folder stay.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ from .identity import differences, digest
 
 FORMAT = 1
 MARK, CUTS = "stereoreel-job.txt", "cuts.json"
-MARKED = "StereoReel keeps the finished units of a film here until it is complete. Delete the folder to begin again.\n"
+MARKED = (
+    "StereoReel keeps the finished units of a film here until it is complete. "
+    "Delete the folder to begin again.\n"
+)
 OF_MARK, OF_CUTS = (rf"{re.escape(name)}({PART})?" for name in (MARK, CUTS))
 IDENTITY = r"[0-9a-f]{12}"
 OWN = rf"(job\.json|journal\.txt|token)({PART})?"  # of one identity
 OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
-OF_WORKER = r"unit-\w{8}"  # the folder of a unit that a worker is making
+OF_WORKER = r"unit-\w{8}"  # the folder of a unit that a worker is computing
 
 
 class Made(NamedTuple):
-    """What is known of a finished unit; ``frames`` are the hashes of each frame of each clip."""
+    """The record of a finished unit; ``frames`` are the hashes of each frame of each clip."""
 
     unit: Unit
     files: list[dict]  # name, bytes, sha256 and ahead of each
@@ -46,9 +49,10 @@ class Made(NamedTuple):
 
 
 class Job:
-    """The job of an identity; entered, it holds the folder's lock. ``notes`` are kept beside what it is made of, ``files`` of a unit.
+    """The job of an identity; entered, it holds the folder's lock.
 
-    BlockingIOError where another process works on it, FileExistsError where the folder holds something else.
+    ``notes`` are stored with the identity; ``files`` is the number of files per unit. Entering raises
+    BlockingIOError if another process uses the job, FileExistsError if the folder holds something else.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class Job:
         for folder in (self.folder, self.place):
             if folder.is_symlink():
                 raise FileExistsError(
-                    f"{folder} is a link, where a job keeps its files. Remove the link, or choose another --job."
+                    f"{folder} is a link, but a job needs a folder there. Remove it, or choose another --job."
                 )
         with ExitStack() as undo:
             undo.enter_context(self._lock)
@@ -97,26 +101,27 @@ class Job:
 
     @property
     def place(self) -> Path:
-        """Where units are written."""
+        """The folder of the units."""
         return self.folder / "units"
 
     def missing(self) -> list[int]:
         return [number for number in range(len(self.units)) if number not in self.made]
 
     def finished(self, number: int, made: Made) -> None:
-        """Keep a unit whose files are there already; from now on nothing but damage makes it be done again."""
+        """Record a unit whose files exist; from now on it is recomputed only if it is corrupt."""
         save_text(self._record(number), json.dumps(made._asdict()), replace=True)
         self.made[number] = made
         size = sum(file["bytes"] for file in made.files)
         by = f" by {made.worker}" if made.worker else ""
         self.note(
-            f"unit {number} (frames {made.unit.start} to {made.unit.stop - 1}) made in {made.seconds:.1f} s{by}, {size} bytes"
+            f"unit {number} (frames {made.unit.start} to {made.unit.stop - 1}) "
+            f"made in {made.seconds:.1f} s{by}, {size} bytes"
         )
 
     def note(self, line: str) -> None:
-        """A line for the journal."""
+        """Write a line to the journal."""
         path = self.folder / "journal.txt"
-        # somebody put something else there
+        # something other than a regular file has this name
         if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
             return
         with (
@@ -125,13 +130,13 @@ class Job:
         ):
             journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode())
 
-    def tell(self, line: str) -> None:
-        """A line for the journal and for whoever waits."""
+    def report(self, line: str) -> None:
+        """Write a line to the journal and pass it to the observer."""
         self.note(line)
         self._say(line)
 
     def forget(self) -> None:
-        """The film is complete: when this is left, its units go, and the folder where no other job is in it."""
+        """Mark the film as complete: on exit its units are removed, and the folder if it has no other job."""
         self._over = self._lock.leaves = True
 
     def _names(self, number: int) -> list[str]:
@@ -145,8 +150,9 @@ class Job:
         self.note(f"begun: {self.units[-1].stop} frames in {len(self.units)} units")
         for other in others:
             what = _what_changed(other["identity"], self.identity)
-            self.tell(
-                f"This is a new job, because {what} changed; what the other one had made stays in {other['folder']} until you delete it."
+            self.report(
+                f"This is a new job, because {what} changed. The units of the earlier one stay "
+                f"in {other['folder']} until you delete it."
             )
 
     def _write(self) -> None:
@@ -157,10 +163,10 @@ class Job:
 
     def _continue(self) -> None:
         facts = self._facts()
-        if facts is None:  # it says nothing that the command does not say again
+        if facts is None:  # the command repeats everything in it
             self._write()
             facts = self._notes
-            self.tell(f"{self.folder / 'job.json'} was corrupt and has been written again.")
+            self.report(f"{self.folder / 'job.json'} was corrupt and was written again.")
         else:
             self.units = [Unit(*unit) for unit in facts["units"]]
         self.place.mkdir(exist_ok=True)
@@ -168,14 +174,17 @@ class Job:
             if self._record(number).is_file() and (made := self._checked(number)):
                 self.made[number] = made
         self._sweep()
-        self.tell(f"Going on: {len(self.made)} of {len(self.units)} units are there already.")
+        self.report(f"Resuming: {len(self.made)} of {len(self.units)} units are complete.")
         if facts.get("environment") != self._notes.get("environment"):
-            self.tell(
-                "The machine or a library is another one than before; frames from here on may differ in their last bits."
+            self.report(
+                "The machine or a library has changed. Frames from here on may differ in their last bits."
             )
 
     def _facts(self) -> dict | None:
-        """What ``job.json`` says; None if it is damaged or that of another film. ValueError for one of another version."""
+        """Read ``job.json``; None if it is corrupt or belongs to another film.
+
+        Raise ValueError if another version wrote it.
+        """
         facts = read_json(self.folder / "job.json")
         if not isinstance(facts, dict) or "format" not in facts:
             return None
@@ -187,7 +196,7 @@ class Job:
         return facts if same and _tile(facts.get("units"), self.units[-1].stop) else None
 
     def _checked(self, number: int) -> Made | None:
-        """A finished unit whose files are as they were; None, and said, where they are not."""
+        """Return a finished unit if its files are unchanged; otherwise report it and return None."""
         made = _made(
             read_json(self._record(number)),
             self.units[number],
@@ -196,12 +205,12 @@ class Job:
         )
         if made and all(_whole(self.place / file["name"], file) for file in made.files):
             return made
-        self.tell(f"Unit {number} is damaged on disk and is made again.")
+        self.report(f"Unit {number} is corrupt on disk and is recomputed.")
         self._record(number).unlink()
         return None
 
     def _sweep(self) -> None:
-        """Remove what a process left that ended in the middle of a unit."""
+        """Remove the files of unfinished units that an earlier process left."""
         kept = {file["name"] for made in self.made.values() for file in made.files} | {
             self._record(number).name for number in self.made
         }
@@ -212,7 +221,7 @@ class Job:
                 path.unlink()
 
     def _empty(self) -> None:
-        """Remove every file of this job but its lock, and the folders that are empty then."""
+        """Remove every file of this job except its lock, and folders that become empty."""
         for path in self.place.glob("unit-*"):
             if re.fullmatch(OF_WORKER, path.name) and not path.is_symlink():
                 _remove(path, OF_UNIT)
@@ -221,16 +230,16 @@ class Job:
 
 
 def segment_name(number: int, place: int) -> str:
-    """The file of a unit that becomes a part of the film's file at ``place``."""
+    """Return the name of a unit's segment of the film's file number ``place``."""
     return f"{number:05}.{place}.nut"
 
 
 def check_root(root: Path) -> None:
-    """Raise NotADirectoryError or FileExistsError if a folder for jobs is a file, or holds something else and no job."""
+    """Raise NotADirectoryError if ``root`` is a file, FileExistsError if it holds other files and no job."""
     if not os.path.lexists(root):
         return
     if not root.is_dir():
-        raise NotADirectoryError(f"{root} is a file, and a job needs a folder. Choose another --job.")
+        raise NotADirectoryError(f"{root} is a file, but a job needs a folder. Choose another --job.")
     with plain_errors(root):
         names = [path.name for path in root.iterdir()]
     if not all(re.fullmatch(OF_MARK, name) for name in names) and not is_job(root):
@@ -249,14 +258,14 @@ def prepare(root: Path) -> None:
 
 
 def is_job(root: Path) -> bool:
-    """Whether StereoReel made a folder; before its mark there was one, its jobs' names say so."""
+    """Whether StereoReel made a folder: by its mark or, from versions without marks, by its jobs' names."""
     return (root / MARK).is_file() or any(
         re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json")
     )
 
 
 def read_json(path: Path):
-    """What a JSON file holds; None if it cannot be read as JSON."""
+    """Return the content of a JSON file; None if it is not valid JSON."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
@@ -264,7 +273,7 @@ def read_json(path: Path):
 
 
 def _digest(identity) -> str | None:
-    """The name of an identity that was read from a file; None if it is none."""
+    """Return the digest of an identity read from a file; None if it is invalid."""
     try:
         return digest(identity)
     except (TypeError, KeyError, AttributeError):
@@ -272,7 +281,7 @@ def _digest(identity) -> str | None:
 
 
 def _tile(units, frames: int) -> bool:
-    """Whether a list that was read from a file is units of so many frames, one after the other."""
+    """Whether a list read from a file holds consecutive units of this many frames."""
     place = 0
     for unit in units if isinstance(units, list) else ():
         if not (isinstance(unit, list) and len(unit) == 4 and all(type(edge) is int for edge in unit)):
@@ -285,7 +294,7 @@ def _tile(units, frames: int) -> bool:
 
 
 def _what_changed(old: dict, new: dict) -> str:
-    """The differences in words, as far as a job that may be damaged has any."""
+    """Describe the differences; the old identity may be corrupt."""
     try:
         return ", ".join(dict.fromkeys(differences(old, new))) or "something"
     except (KeyError, TypeError, AttributeError):
@@ -293,7 +302,7 @@ def _what_changed(old: dict, new: dict) -> str:
 
 
 def _made(facts, unit: Unit, wanted: list[str], clips: int) -> Made | None:
-    """The record of a unit, as it was read from a file; None if it is damaged or that of another unit."""
+    """Return the record of a unit read from a file; None if it is corrupt or of another unit."""
     if not isinstance(facts, dict) or not set(Made._fields[:-1]) <= set(facts) <= set(Made._fields):
         return None
     try:
@@ -315,7 +324,7 @@ def _made(facts, unit: Unit, wanted: list[str], clips: int) -> Made | None:
 
 
 def _remove(folder: Path, pattern: str) -> None:
-    """Remove the files of a folder whose names match, and the folder if nothing else is in it; what cannot be removed stays."""
+    """Remove a folder's files with matching names, and the folder if it is empty then; ignore failures."""
     for path in list(folder.iterdir()) if folder.is_dir() else ():
         if re.fullmatch(pattern, path.name) and not (path.is_dir() and not path.is_symlink()):
             with suppress(OSError):
@@ -329,7 +338,7 @@ def _whole(path: Path, facts: dict) -> bool:
 
 
 def _others(root: Path) -> Iterator[dict]:
-    """The jobs in a folder; of a damaged one nothing can be said."""
+    """Yield the jobs in a folder; skip corrupt ones."""
     for path in sorted(root.glob("*/job.json")):
         facts = read_json(path)
         if (

@@ -1,4 +1,4 @@
-"""How a film is getting on: frames, rate, time left, cost per stage, rate per worker; as a line, as JSON, or for Prometheus."""
+"""Progress of a film: frames, rate, time left, cost per stage, rate per worker; as JSON or for Prometheus."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from pathlib import Path
 from ..core.files import save_text
 from .job import Job, Made
 
-METRICS = "# TYPE stereoreel_film_"  # how a file for Prometheus begins
-RECENT = 20  # units over which the rate is taken
+METRICS = "# TYPE stereoreel_film_"  # the beginning of a Prometheus file
+RECENT = 20  # units over which the rate is averaged
 
 
 class Progress:
-    """Figures of a job; ``unit`` is told of every unit made."""
+    """Figures of a job; call ``unit`` for every computed unit."""
 
     def __init__(self, job: Job):
         self.job, self._begun = job, time.monotonic()
@@ -32,7 +32,7 @@ class Progress:
         worker[1] += made.seconds
 
     def figures(self) -> dict:
-        """Plain numbers; ``fps`` and ``seconds_left`` are of the last units."""
+        """Return plain numbers; ``fps`` and ``seconds_left`` are based on the last units."""
         made, total = self.job.made.values(), self.job.units[-1].stop
         done, size = (
             sum(one.unit.frames for one in made),
@@ -70,7 +70,7 @@ def as_json(figures: dict) -> str:
 
 
 def free_for_metrics(path: Path) -> bool:
-    """Whether nothing has this name, or a file that was written here before."""
+    """Whether the path is free, or a metrics file written earlier."""
     if not path.is_file() or path.is_symlink():
         return not os.path.lexists(path)
     with open(path, "rb") as file:
@@ -78,7 +78,7 @@ def free_for_metrics(path: Path) -> bool:
 
 
 def write_prometheus(path: Path, figures: dict) -> None:
-    """A text file for the node exporter, replaced as a whole."""
+    """Write a text file for the node exporter, atomically."""
     lines = []
     for name in (
         "units",

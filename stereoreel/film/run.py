@@ -1,10 +1,10 @@
-"""A film from beginning to end: find what is finished, compute the units that are missing, join them."""
+"""Compute a film: find finished files, compute the missing units, join them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..core import cancel
@@ -27,12 +27,15 @@ from .job import Job, check_root, is_job
 from .join import join
 from .segment import Maker
 
-LONG = 6000  # frames of a film from which on it is made in units without being told so
+LONG = 6000  # frames above which resume=auto computes a film in units
+
+
+Hire = Callable[[Sequence[Clip], EncodeOptions, Path], Crew]
 
 
 @dataclass(frozen=True)
 class FilmSettings:
-    """How a film's units are made and kept.
+    """How a film's units are computed and kept.
 
     Units are stored in ``folder`` (None: ``job_folder``) until the film is complete, and longer with
     ``keep``. The stage Keep stores its frames below ``kept`` (None: next to the film). Short shots share a
@@ -45,7 +48,7 @@ class FilmSettings:
     group: int = GROUP
     keep: bool = False
     notes: Mapping = field(default_factory=dict)
-    crew: Callable[[Sequence[Clip], EncodeOptions, Path], Crew] | None = None
+    crew: Hire | None = None
 
 
 def film(
@@ -62,18 +65,14 @@ def film(
     not to be joined from segments, Unfinished if units failed, and what cancels; the last two keep finished
     units.
     """
-    how, observer, meter = (
-        _placed(how or FilmSettings(), request.path),
-        observer or Observer(),
-        meter or Meter(),
-    )
-    root, paths = how.folder, request.paths
+    how, observer, meter = how or FilmSettings(), observer or Observer(), meter or Meter()
+    root, kept, paths = how.folder or job_folder(request.path), how.kept or request.path.parent, request.paths
     request.check()
     joinable(request.settings)
     with cancel.heard(host.tick):  # weights of gigabytes are hashed
         identity = described(request.clips, request.settings, host)
     own = finished(request, identity)
-    _refuse_harm(request, host, own, [root, *kept_folders(request.clips, how.kept)])
+    _refuse_harm(request, host, own, [root, *kept_folders(request.clips, kept)])
     done = len(own) == len(paths)
     if done and not is_job(root):
         observer.say(already(paths, root))
@@ -92,7 +91,7 @@ def film(
             missing = [path for path in paths if path not in own]
             outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
             observer.skipped(sum(made.unit.frames for made in job.made.values()))
-            compute_missing(job, _crew(request, host, how, observer, meter), observer)
+            compute_missing(job, _crew(request, host, how.crew, kept, observer, meter), observer)
             paths = join(job, request, outputs, host)
             job.note(f"complete: {', '.join(map(str, paths))}")
         if not how.keep:
@@ -100,15 +99,12 @@ def film(
     return paths
 
 
-def _placed(how: FilmSettings, path: Path) -> FilmSettings:
-    """The settings with both folders named."""
-    return replace(how, folder=how.folder or job_folder(path), kept=how.kept or path.parent)
-
-
-def _crew(request: RenderRequest, host: Host, how: FilmSettings, observer: Observer, meter: Meter) -> Crew:
-    if how.crew:
-        return how.crew(request.clips, request.settings, how.kept)
-    return alone(Maker(request.clips, request.settings, host, meter, observer.chunk, how.kept), host)
+def _crew(
+    request: RenderRequest, host: Host, crew: Hire | None, kept: Path, observer: Observer, meter: Meter
+) -> Crew:
+    if crew:
+        return crew(request.clips, request.settings, kept)
+    return alone(Maker(request.clips, request.settings, host, meter, observer.chunk, kept), host)
 
 
 def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folders: Sequence[Path]) -> None:
@@ -119,7 +115,7 @@ def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folder
 
 
 def job_folder(path: Path) -> Path:
-    """Where the units of a film are kept while it is made."""
+    """Return the folder in which a film's units are kept until it is complete."""
     return path.with_name(f"{path.name}.job")
 
 
@@ -135,8 +131,8 @@ def resumes(clip: Clip, settings: EncodeOptions) -> bool:
 def joinable(settings: EncodeOptions) -> None:
     """Raise ValueError if such a file cannot be joined from segments."""
     if settings.size_mb:
-        raise ValueError("A film made in units has the size that its quality takes; set size_mb to 0.")
+        raise ValueError("A film in units does not support a target size. Set size_mb to 0.")
     if preset(settings).limits:
         raise ValueError(
-            f"{settings.format} is for small pictures of a film, not for a film; choose another format."
+            f"{settings.format} is for short previews and does not support units. Choose another format."
         )

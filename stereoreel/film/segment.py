@@ -1,4 +1,4 @@
-"""One unit of a film: its frames computed, encoded into closed segments, and hashed before that."""
+"""Compute one unit of a film: hash its frames and encode them into closed segments."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ Watch = Callable[[tuple[Tensor, ...]], None]
 
 
 class Maker:
-    """Makes units of the clips that a film consists of; what it has loaded for one unit it keeps for the next.
+    """Computes units of a film's clips; loaded stages are reused for the next unit.
 
-    What Keep asks for is kept below ``kept``; nothing is where that is not given.
+    The stage Keep stores its frames below ``kept``; without ``kept`` they are not stored.
     """
 
     def __init__(
@@ -59,7 +59,10 @@ class Maker:
         self._shelf = Shelf(self.clips, host, kept) if kept else None
 
     def make(self, number: int, unit: Unit, folder: Path, tick: Callable[[int], None]) -> Made:
-        """The unit's segments in ``folder``; ``tick`` is told after every chunk how many of its frames are done, and may raise to cancel."""
+        """Write the unit's segments into ``folder``.
+
+        ``tick`` receives the number of its finished frames after every chunk, and may raise to cancel.
+        """
         begun, before = time.monotonic(), _spent(self.meter)
         parts = excerpt(self.clips, unit, self._stages)
         if self._shelf:
@@ -99,12 +102,12 @@ class Maker:
             whole, file.settings, packed_size(whole, file.settings.layout, file.settings.vr180_field)
         )
         writer = Writer(path, part, file.settings, entry=segment_entry(entry, whole))
-        writer.frames = unit.start  # a layout that changes with time goes on where the unit before it ends
+        writer.frames = unit.start  # a layout that changes with time continues from the previous unit
         return writer
 
 
 class _Hashes:
-    """The hashes of every frame of some clips, taken in a thread, one chunk behind; complete when this is left."""
+    """Hashes of every frame of clips, computed in a thread, one chunk behind; complete on exit."""
 
     def __init__(self, clips: int):
         self.found: list[list[str]] = [[] for _ in range(clips)]
@@ -130,7 +133,7 @@ class _Hashes:
 
 
 class _Counting:
-    """A host whose progress is told elsewhere."""
+    """A host that reports progress to ``tick`` instead."""
 
     def __init__(self, host: Host, tick: Callable[[int], None]):
         self._host, self.tick = host, lambda done, total: tick(done) if total else host.tick(0, 0)
@@ -140,16 +143,17 @@ class _Counting:
 
 
 def frame_hashes(chunk: Tensor) -> list[str]:
-    """Of every frame of ``[T, H, W, C]``, or of both eyes ``[2, T, H, W, C]``."""
+    """Return the hash of every frame of ``[T, H, W, C]``, or of both views ``[2, T, H, W, C]``."""
     return [hashlib.blake2b(bits(frame), digest_size=16).hexdigest() for frame in chunk.split(1, TIME)]
 
 
 def _facts(path: Path, unit: Unit) -> dict:
-    """What tells a segment from a damaged one; ValueError where it lacks frames."""
+    """Return the facts by which a corrupt segment is detected; raise ValueError if it lacks frames."""
     found = order(path)
     if len(found) != unit.frames:
         raise ValueError(
-            f"The source ends early: {len(found)} of the {unit.frames} frames from {unit.start} on could be made."
+            f"The source ends early: only {len(found)} of the {unit.frames} frames from {unit.start} on "
+            "could be computed. Check that the file is complete."
         )
     return {"name": path.name, "bytes": os.path.getsize(path), "sha256": sha256(path), "ahead": delay(found)}
 

@@ -1,6 +1,6 @@
-"""A machine that makes units of somebody else's film: told by a plan of plain values, checked before it may begin.
+"""A worker that computes units of another machine's film, by a plan of plain values that it checks first.
 
-Nothing here knows of the cluster that carries the plan.
+This module is independent of the cluster that sends the plan.
 """
 
 from __future__ import annotations
@@ -24,11 +24,14 @@ from .store import Store
 
 
 class Worker:
-    """Made from a plan: ``workflow`` (models named, not auto), ``input``, ``device``, ``identity``, ``environment`` (``mixed``: any),
-    ``cuts``, ``models`` (folders, where this machine names none), ``place`` of the job with the ``token`` in
-    it, ``kept``, below which Keep keeps where that is shared, and ``store``, a URL or "".
+    """Computes units by a plan.
 
-    ValueError tells in one sentence what does not match.
+    The plan has ``workflow`` (with models named instead of auto), ``input``, ``device``, ``identity``,
+    ``environment`` (ignored if ``mixed``), ``cuts``, ``models`` (folders, if this machine names none),
+    ``place`` of the job and the ``token`` in it, ``kept`` (the root of Keep's folders, if shared), and
+    ``store``, a URL or "".
+
+    Raise ValueError naming what does not match.
     """
 
     def __init__(self, plan: dict):
@@ -44,7 +47,7 @@ class Worker:
         if digest(identity) != digest(plan["identity"]):
             what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"
             raise ValueError(
-                f"{self.name} may not help: {what} is another one there; give it the same files and weights."
+                f"Worker {self.name} rejected: {what} differs. Give it the same files and weights."
             )
         self._shared = Path(plan["place"]) if _sees(plan) else None
         self._maker = Maker(
@@ -53,11 +56,14 @@ class Worker:
         self._store = Store(plan["store"]) if plan["store"] and not self._shared else None
 
     def ready(self) -> str:
-        """Its name, once it is loaded and found to match."""
+        """Return the worker's name, once it is loaded and matches."""
         return self.name
 
     def make(self, number: int, unit: list[int]) -> tuple[dict, list[bytes], str]:
-        """What is known of the unit, and its files; or where they are: a folder in the job's that is shared, or the URL of one in the store."""
+        """Compute a unit; return its record and its files, or the place of the files.
+
+        The place is a folder in the shared job folder, or a URL in the store.
+        """
         folder = tempfile.mkdtemp(prefix="unit-", dir=self._shared)
         try:
             made = self._maker.make(number, Unit(*unit), Path(folder), _no_tick)
@@ -73,11 +79,11 @@ class Worker:
 
 
 def _no_tick(done: int) -> None:
-    """A cluster ends its workers itself."""
+    """Do nothing; a cluster cancels by ending its workers."""
 
 
 def _sees(plan: dict) -> bool:
-    """Whether the job's folder is there too: what the head put into it can be read."""
+    """Whether this machine sees the job's folder: the head's token in it can be read."""
     token = Path(plan["place"]).parent / "token"
     return token.is_file() and token.read_text(encoding="utf-8") == plan["token"]
 
@@ -89,16 +95,18 @@ def _refuse(name: str, plan: dict, host: Headless) -> None:
     else:
         wanted = plan["environment"]
     wrong = [
-        f"its {what} is {here[what]} and not {wanted[what]}" for what in wanted if here[what] != wanted[what]
+        f"its {what} is {here[what]}, expected {wanted[what]}"
+        for what in wanted
+        if here[what] != wanted[what]
     ]
     if wrong:
         raise ValueError(
-            f"{name} may not help, because {', and '.join(wrong)}; make it alike, or allow --mixed."
+            f"Worker {name} rejected: {', and '.join(wrong)}. Install the same versions, or use --mixed."
         )
 
 
 def code(engine: Path = PACKAGE, models: Path | None = None) -> str:
-    """A hash of the engine and its models' descriptions in these folders."""
+    """Return a hash of the engine and the model descriptions in these folders."""
     state = hashlib.blake2b(digest_size=8)
     for folder, pattern in ((engine, "**/*.py"), (models or data("models_config"), "*.yaml")):
         for file in sorted(folder.glob(pattern)):

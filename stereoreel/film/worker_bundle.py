@@ -1,4 +1,4 @@
-"""What a head sends to its workers: the workflow with every choice made, and the code."""
+"""Prepare what a head sends to its workers: the workflow with resolved models, and the code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..workflow.node_specs import BY_ID
 
 
 def pinned(graph: Graph, clips: Sequence[Clip], host: Headless) -> Graph:
-    """The workflow with the model that ``auto`` stands for here."""
+    """Return the workflow with ``auto`` replaced by the model that it selects on this machine."""
     chosen = {plan.label: plan.choose(host)[0].name for plan in plans(*clips)}
     made = {}
     for node_id, node in graph.items():
@@ -27,7 +27,7 @@ def pinned(graph: Graph, clips: Sequence[Clip], host: Headless) -> Graph:
 
 
 def packed(folder: Path) -> Path:
-    """What a worker needs of the pack: the engine, the models' descriptions, and the version if a file declares it."""
+    """Copy what a worker needs: the engine, the model descriptions, and pyproject.toml if it exists."""
     for source, name in ((PACKAGE, "stereoreel"), (data("models_config"), "models_config")):
         shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     if (CHECKOUT / "pyproject.toml").is_file():

@@ -1,1 +1,1 @@
-"""Looking at clips: comfort, comparison, preview."""
+"""Inspect clips: comfort, comparison, preview."""

@@ -1,7 +1,11 @@
-"""How comfortable a stereo clip is to watch: its parallax in numbers and on a page, from the graph that made it or from its pictures."""
+"""Measure the viewing comfort of a stereo clip: its parallax as numbers and as a chart.
+
+The parallax comes from the graph that made the clip, or from matching its left and right views.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,7 +20,7 @@ from ..stages.stereo import StereoOptions
 from ..stages.stereo.chart import page
 from ..stages.stereo.comfort import SCREENS
 from ..stages.stereo.matching import MatchedOverlay
-from ..stages.stereo.overlay import ComfortOverlay, Overlay
+from ..stages.stereo.overlay import ComfortOverlay
 from .report import Report
 
 AS_STEREO = "as Stereo says"
@@ -28,12 +32,12 @@ class ComfortOptions(Options):
 
     screen: str = option(
         AS_STEREO,
-        "Where the pair will be watched. Without one the limits are those of a television.",
+        "The screen on which the clip will be watched. Without one, the limits are those of a television.",
         choices=(AS_STEREO, *SCREENS),
     )
     samples: int = option(
         12,
-        "How many frames of the clip are looked at, evenly spread; 0 measures every frame.",
+        "Number of evenly spaced frames to measure; 0 measures every frame.",
         low=0,
         high=1000,
         step=1,
@@ -45,17 +49,17 @@ OPTIONS = ComfortOptions
 
 @dataclass
 class _Measuring:
-    """An overlay as a stage of the graph; ``made`` is the one that the newest pull ran."""
+    """An overlay as a stage of the graph; ``made`` is the overlay of the latest pull."""
 
     label: str
     screen: str | None
-    settings: StereoOptions | None  # Stereo's; None: the pictures are matched
-    made: Overlay | None = None
+    settings: StereoOptions | None  # Stereo's; None: the views are matched
+    made: ComfortOverlay | MatchedOverlay | None = None
 
     def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
         return {"clip": frames.replace(channels=3, views=1)}
 
-    def load(self, host: Host) -> Overlay:
+    def load(self, host: Host) -> ComfortOverlay | MatchedOverlay:
         self.made = (
             ComfortOverlay(self.settings, host.device, self.screen)
             if self.settings
@@ -65,45 +69,60 @@ class _Measuring:
 
 
 def overlay(clip: Clip, settings: ComfortOptions, label: str) -> Clip:
-    """The clip in gray, tinted where it stands in front or lies behind, with each frame's histogram; drawn when somebody looks.
+    """Return the clip in grey, tinted where it is in front of or behind the screen, with histograms; lazy.
 
-    ValueError where the clip is no pair of pictures.
+    Raise ValueError if the clip is not stereoscopic.
     """
+    _check(clip)
+    return _overlay(clip, settings, label)[0]
+
+
+def _check(clip: Clip) -> None:
     if clip.info.views != 2 or clip.info.channels == 1:
         raise ValueError(
-            "comfort is that of two eyes; connect Stereo's clip, or an IMAGE batch of pairs with packed at full SBS."
+            "The clip is not a stereo clip of frames, and comfort needs both views. "
+            "Connect Stereo's clip, or an IMAGE batch of stereo pairs with packed set to full SBS."
         )
-    made_by = _stereo_of(clip)
+
+
+def _overlay(clip: Clip, settings: ComfortOptions, label: str) -> tuple[Clip, _Measuring]:
+    inputs, stereo = _stereo_of(clip)
     screen = None if settings.screen == AS_STEREO else settings.screen
-    recipe = _Measuring(label, screen, made_by and made_by.recipe.settings)
-    return apply(recipe, *(made_by.inputs if made_by else [clip]))["clip"]
+    recipe = _Measuring(label, screen, stereo)
+    return apply(recipe, *inputs)["clip"], recipe
 
 
 def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Report:
-    """Measure a stereo clip, or ``settings.samples`` places of it; ``settings`` are ``OPTIONS``, resolved."""
-    seen = overlay(clip, settings, label)
-    recipe = seen.maker.recipe
+    """Measure a stereo clip, or ``settings.samples`` frames of it."""
+    _check(clip)
+    seen, recipe = _overlay(clip, settings, label)
     if settings.samples:
         [seen] = peek([seen], spread(seen.info.frames, settings.samples))
     with closing(pull(seen, host)) as chunks:
         for _ in chunks:
             pass
-    tally = recipe.made.tally
+    made = recipe.made
+    assert made and made.worst is not None  # the pull has loaded it and drawn every frame
+    tally = made.tally
     how = (
         ""
         if recipe.settings
-        else "\nMeasured by matching the two pictures, because Stereo did not make them in this graph."
+        else "\nMeasured by matching the two views, because Stereo did not make them in this graph."
     )
-    return Report("comfort", tally.text() + how, tally.figures(), page(tally, recipe.made.worst))
+    return Report("comfort", tally.text() + how, tally.figures(), page(tally, made.worst))
 
 
-def _stereo_of(clip: Clip) -> Step | None:
-    """The Stereo stage that made a clip, where nothing since then changed what each eye sees by more than its detail or its rate."""
+def _stereo_of(clip: Clip) -> tuple[Sequence[Clip], StereoOptions | None]:
+    """Return inputs and options of the Stereo stage that made a clip, or the clip itself and None.
+
+    The stage counts only if later stages changed no more of each view than its detail or its rate.
+    """
+    original = clip
     while isinstance(clip.maker, Step):
         recipe = clip.maker.recipe
         if isinstance(recipe, Plan) and clip.info.views > clip.maker.inputs[0].info.views:
-            return clip.maker
+            return clip.maker.inputs, recipe.settings
         if not isinstance(recipe, (Fit, Recut, Uncut)) and not (isinstance(recipe, Plan) and recipe.faithful):
-            return None
+            break
         clip = clip.maker.inputs[0]
-    return None
+    return [original], None

@@ -1,10 +1,11 @@
-"""Two clips in one picture, to judge by eye: split down the middle, beside or above each other, or what differs."""
+"""Show two clips in one frame to compare them: split, side by side, one above the other, or difference."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 
 import numpy as np
@@ -25,46 +26,47 @@ class CompareOptions(Options):
 
     mode: str = option(
         "split",
-        "split shows the left part of clip and the right part of other; side by side and above "
-        "show both whole; difference shows how far apart they are, times gain.",
+        "split shows the left part of clip and the right part of other; side by side and above show both "
+        "completely; difference shows their absolute difference times gain.",
         choices=("split", "side by side", "above", "difference"),
     )
     position: float = option(
-        0.5, "Where the split is, as a share of the width.", low=0.0, high=1.0, step=0.01
+        0.5, "Position of the split, as a fraction of the width.", low=0.0, high=1.0, step=0.01
     )
     sweep: float = option(
         0.0,
-        "Seconds in which the split goes from left to right and back, over and over; 0 keeps it where it is.",
+        "Seconds in which the split moves from left to right and back, repeatedly; 0 keeps it fixed.",
         low=0.0,
         high=60.0,
         step=0.5,
     )
-    label: str = option("A", "Written on the first clip; empty for nothing.")
-    other_label: str = option("B", "Written on the second clip; empty for nothing.")
-    gain: float = option(4.0, "How many times the difference is shown.", low=1.0, high=100.0, step=1.0)
+    label: str = option("A", "Label of the first clip; empty: none.")
+    other_label: str = option("B", "Label of the second clip; empty: none.")
+    gain: float = option(4.0, "Factor by which the difference is multiplied.", low=1.0, high=100.0, step=1.0)
 
 
 OPTIONS = CompareOptions
 LINE = 1 / 640  # of the width: the split's line, at least one pixel
 LETTERS = 1 / 24  # of the height: the size of labels
-SHAPE = 0.02  # by which the clips' proportions may differ; so much is rounding
+SHAPE = 0.02  # by which the clips' aspect ratios may differ, because of rounding
 
 
 def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Clip:
-    """One clip of both, lazily: at the larger size and the higher rate (the other's frames are held), as long as the shorter.
+    """Return one lazy clip of both: at the larger size and the higher rate, as long as the shorter.
 
-    It sounds like the first. ValueError where one has two views and the other one, or where their proportions
-    differ.
+    Frames of the lower rate are repeated. The audio is the first clip's. Raise ValueError if the clips differ
+    in their number of views or their aspect ratio.
     """
     first, second = clip.info, other.info
     if first.views != second.views:
         raise ValueError(
-            f"one clip shows {first.views} and the other {second.views} eyes; compare pairs with pairs, or connect Stereo's left."
+            f"The clips have {first.views} and {second.views} views. "
+            "Compare stereo clips with stereo clips, or connect Stereo's left."
         )
     if abs(first.width * second.height / (first.height * second.width) - 1) > SHAPE:
         raise ValueError(
-            f"frames of {first.width} x {first.height} and {second.width} x {second.height} have different proportions; "
-            "crop one of them."
+            f"Frames of {first.width} x {first.height} and {second.width} x {second.height} have different "
+            "aspect ratios. Crop one of them."
         )
     fps = max(first.fps, second.fps)
     clips = [
@@ -80,9 +82,9 @@ def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Cl
 
 @dataclass(frozen=True)
 class Held(Weightless):
-    """The same frames at a higher rate, each shown until the next is due."""
+    """The same frames at a higher rate, each repeated until the next."""
 
-    fps: object  # Fraction
+    fps: Fraction
     label: str = "Held frames"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
@@ -91,12 +93,16 @@ class Held(Weightless):
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         for gap in gaps(shot, (frame for chunk in chunks for frame in chunk.split(1, TIME)), self.fps):
+            assert isinstance(gap.left, Tensor)
             yield gap.left.repeat_interleave(len(gap.times), TIME)
 
 
 @dataclass(frozen=True)
 class Compared(Weightless):
-    """Two clips of one length, rate and number of views as one; frames ``[T, H, W, 1, 3 or 4]`` become ``[T, H', W', 3]``."""
+    """Two clips of equal length, rate and number of views as one.
+
+    Frames ``[T, H, W, 1, 3 or 4]`` become ``[T, H', W', 3]``.
+    """
 
     settings: CompareOptions
     label: str = "Compare"
@@ -122,25 +128,27 @@ class Compared(Weightless):
                     edge(settings, (number + index) / float(shot.info.fps)) for index in range(len(first))
                 ]
                 number += len(first)
-                yield torch.stack([split(*frames, place) for *frames, place in zip(first, second, places)])
+                yield torch.stack(
+                    [split(left, right, place) for left, right, place in zip(first, second, places)]
+                )
             else:
                 yield torch.cat([first, second], 2 if settings.mode == "side by side" else 1)
 
 
 def larger(first: ClipInfo, second: ClipInfo) -> tuple[int, int]:
-    """Width and height that hold both."""
+    """Return the larger width and the larger height."""
     return max(first.width, second.width), max(first.height, second.height)
 
 
 def sized(chunk: Tensor, height: int, width: int) -> Tensor:
-    """RGB at one size, float32."""
+    """Return RGB at this size, float32."""
     chunk = chunk[..., :3].float()
     chunk = chunk if chunk.shape[1:3] == (height, width) else resize(chunk, height, width)
     return chunk.expand(*chunk.shape[:3], 3)
 
 
 def edge(settings: CompareOptions, seconds: float) -> float:
-    """Where the split is at a time, as a share of the width."""
+    """Return the position of the split at a time, as a fraction of the width."""
     if not settings.sweep:
         return settings.position
     turn = seconds / settings.sweep % 1
@@ -148,7 +156,7 @@ def edge(settings: CompareOptions, seconds: float) -> float:
 
 
 def split(first: Tensor, second: Tensor, place: float) -> Tensor:
-    """The left part of one frame ``[H, W, 3]`` and the right part of another, a white line between them."""
+    """Join the left part of a frame ``[H, W, 3]`` and the right part of another at a white line."""
     width = first.shape[1]
     column = round(place * width)
     made = torch.cat([first[:, :column], second[:, column:]], 1)
@@ -159,7 +167,7 @@ def split(first: Tensor, second: Tensor, place: float) -> Tensor:
 
 
 def labelled(frames: Tensor, text: str, side: str) -> Tensor:
-    """Frames ``[T, H, W, 3]`` with a word in a lower corner, on a dark ground so that it is seen on any picture."""
+    """Draw a label in a lower corner of frames ``[T, H, W, 3]``, on a dark plate so that it is legible."""
     if not text:
         return frames
     plate = torch.from_numpy(_plate(text, max(10, round(frames.shape[1] * LETTERS)))).to(frames.device)
@@ -174,7 +182,7 @@ def labelled(frames: Tensor, text: str, side: str) -> Tensor:
 
 @lru_cache(16)
 def _plate(text: str, size: int) -> np.ndarray:
-    """A label as float32 RGBA ``[h, w, 4]`` in 0..1."""
+    """Return a label as float32 RGBA ``[h, w, 4]`` in 0..1."""
     from PIL import Image, ImageDraw, ImageFont
 
     font = ImageFont.load_default(size)

@@ -1,4 +1,4 @@
-"""Pictures of a few frames, for somebody who wants to see what a film will be before it is made: each eye, and the depth in colours."""
+"""Preview a few frames of a clip before it is rendered: each view, and the depth in colours."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ class PreviewOptions(Options):
 
     samples: int = option(
         8,
-        "How many frames to look at, spread evenly over the clip. Only they, and what their stages need "
-        "around them, are computed.",
+        "Number of evenly spaced frames to preview. Only these frames, and those that the stages need around "
+        "them, are computed.",
         low=1,
         high=64,
         step=1,
     )
     width: int = option(
         960,
-        "The longer side of the pictures, in pixels; smaller frames stay as they are.",
+        "Longer side of the images, in pixels; smaller frames keep their size.",
         low=64,
         high=4096,
         step=32,
@@ -48,7 +48,7 @@ OPTIONS = PreviewOptions
 
 
 class Look(NamedTuple):
-    """One frame of a clip: its number, when it is shown, and its pictures ``[H, W, 3]`` uint8 by name: left, right, depth."""
+    """A frame of a clip: number, time, and images ``[H, W, 3]`` uint8 by name: left, right, depth."""
 
     frame: int
     seconds: float
@@ -56,14 +56,14 @@ class Look(NamedTuple):
 
 
 def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> Iterator[Look]:
-    """``count`` frames spread over a clip. One of a single view has no right picture, and one without depth no picture of it."""
+    """Yield ``count`` evenly spaced frames of a clip; right and depth are absent if the clip has none."""
     numbers = spread(clip.info.frames, count)
-    seen, *beside = peek([clip] if depth is None else [clip, depth], numbers)
-    eyes = {"left": 0, "right": 1} if clip.info.views == 2 else {"left": None}
+    seen, *depths = peek([clip] if depth is None else [clip, depth], numbers)
+    eyes: dict[str, int | None] = {"left": 0, "right": 1} if clip.info.views == 2 else {"left": None}
     views = {
         name: seen if eye is None else apply(Eye(eye, "Look"), seen)["clip"] for name, eye in eyes.items()
     }
-    for one in beside:
+    for one in depths:
         one = apply(Eye(0, "Look"), one)["clip"] if one.info.views == 2 else one
         views["depth"] = apply(Colors(label="Look"), one)["clip"]
     small = [apply(Fit(side, "Look"), view)["clip"] for view in views.values()]
@@ -74,7 +74,7 @@ def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> 
 
 
 def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: Clip | None = None) -> Report:
-    """The looks on a contact sheet, a row each, with an anaglyph of two views; there is nothing to say about them."""
+    """Return a contact sheet with a row per frame, with an anaglyph of two views; its text is empty."""
     from PIL import Image
 
     from ..image.contact_sheet import contact_sheet
@@ -92,13 +92,13 @@ def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: 
 
 
 def picture(frame: Tensor) -> np.ndarray:
-    """uint8 ``[H, W, 3]`` of a frame ``[H, W, C]`` in 0..1; one channel is grey, a fourth is left out."""
+    """Convert a frame ``[H, W, C]`` in 0..1 to uint8 ``[H, W, 3]``; one channel is grey, a fourth ignored."""
     frame = frame[..., :3].float().clamp(0, 1).mul(255).round().byte()
     return frame.expand(*frame.shape[:2], 3).cpu().numpy()
 
 
 def save(look: Look, folder: Path, stem: str) -> dict[str, Path]:
-    """The pictures as JPEG files ``<stem>_<frame>_<name>.jpg``, with colour as sharp as light; their paths by name."""
+    """Write JPEG files ``<stem>_<frame>_<name>.jpg``, chroma not subsampled; return their paths by name."""
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""What a node or a command finds out about a clip, in every form in which it is shown."""
+"""The result of a node or a command that inspects a clip: text, figures and an image."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ QUALITY = 92  # of a JPEG
 
 @dataclass(frozen=True)
 class Report:
-    """``text`` for people, the same as ``figures`` ready for JSON, and a picture.
+    """A report as ``text``, as ``figures`` for JSON, and as an image.
 
-    The picture's file is called ``name``; its ``suffix`` is ``.png`` or ``.jpg``. ``embedded`` are texts that
-    a PNG carries by keyword, as ComfyUI's do; ``files`` are the texts of further files by name.
+    The image file is called ``name``; its ``suffix`` is ``.png`` or ``.jpg``. ``embedded`` are texts stored
+    in a PNG by keyword, as in ComfyUI's; ``files`` are the texts of further files by name.
     """
 
     name: str
@@ -32,7 +32,7 @@ class Report:
     files: Mapping[str, str] = field(default_factory=dict)
 
     def save_image(self, path: Path, replace: bool = False) -> Path:
-        """Write the picture to a path of the report's suffix; return it."""
+        """Write the image to a path of the report's suffix; return it."""
         if self.suffix == ".jpg":
             return save(path, lambda part: self.image.save(part, "JPEG", quality=QUALITY), replace)
         from PIL.PngImagePlugin import PngInfo
@@ -43,6 +43,6 @@ class Report:
         return save(path, lambda part: self.image.save(part, "PNG", pnginfo=info), replace)
 
     def save(self, folder: Path, image: str, replace: bool = False) -> list[Path]:
-        """Write the picture under the name ``image``, and all further files; return their paths."""
+        """Write the image under the name ``image``, and all further files; return their paths."""
         texts = ((folder / name, f"{text}\n") for name, text in self.files.items())
         return [self.save_image(folder / image, replace), *(save_text(*named, replace) for named in texts)]

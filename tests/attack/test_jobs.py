@@ -123,7 +123,7 @@ def test_links_in_a_job_are_not_followed(path, video, which, tmp_path):
     if which == "a unit of a worker":
         make(video, path)
     else:
-        with pytest.raises(FileExistsError, match="is a link, where a job keeps its files"):
+        with pytest.raises(FileExistsError, match="is a link, but a job needs a folder there"):
             make(video, path)
     assert tree(album) == before
 

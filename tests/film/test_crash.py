@@ -52,7 +52,7 @@ def test_a_full_disk_keeps_what_is_finished(video, tmp_path):
     assert status == 1 and re.match(r"There is no room for .*00002\.0\.nut: ", said[-1])
     assert not path.exists() and len(list(job_folder(path).glob("*/units/*.nut"))) == 2
     status, said = json.loads(python("-c", code.replace(str(limit), "0")))
-    assert status == 0 and said == ["Going on: 2 of 5 units are there already."]
+    assert status == 0 and said == ["Resuming: 2 of 5 units are complete."]
     assert hashes(path) == hashes(tmp_path / "other.mp4")
 
 

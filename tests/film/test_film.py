@@ -67,7 +67,7 @@ def test_what_was_cancelled_goes_on(video, tmp_path):
         keep=True,
         observer=Hearing(chunk=lambda chunks: begun.append(chunks[0].shape[-4])),
     )
-    assert said == ["Going on: 2 of 5 units are there already."]
+    assert said == ["Resuming: 2 of 5 units are complete."]
     assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
 
@@ -95,13 +95,13 @@ def test_a_unit_that_fails_is_told_and_the_others_go_on(video, tmp_path, monkeyp
         return Failing()
 
     monkeypatch.setattr(interpolation, "load", load)
-    with pytest.raises(Unfinished, match=r"1 of 5 units are missing.*cursed.*run the same again"):
+    with pytest.raises(Unfinished, match=r"1 of 5 units are missing.*cursed.*Run it again"):
         make(video, path, said=said)
     assert said == ["Unit 1 (frames 20 to 27) failed: Interpolate Frames (node 2): the second shot is cursed"]
     assert not path.exists()
     monkeypatch.undo()
     make(video, path, said=said, keep=True)
-    assert said[1:] == ["Going on: 4 of 5 units are there already."]
+    assert said[1:] == ["Resuming: 4 of 5 units are complete."]
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 
 
@@ -119,8 +119,8 @@ def test_a_damaged_unit_is_made_again(video, tmp_path):
     path.unlink()
     make(video, path, said=said, keep=True)
     assert said == [
-        *(f"Unit {number} is damaged on disk and is made again." for number in (1, 2, 3, 4)),
-        "Going on: 1 of 5 units are there already.",
+        *(f"Unit {number} is corrupt on disk and is recomputed." for number in (1, 2, 3, 4)),
+        "Resuming: 1 of 5 units are complete.",
     ]
     assert hashes(path) == frames
 
@@ -148,17 +148,17 @@ def test_another_source_or_workflow_is_another_job(video, tmp_path):
         make(source(tmp_path / "other.mp4", seed=9), path, tick=until(30), said=said)
     with pytest.raises(Cancel):
         make(video, path, graph(crf=30), tick=until(30), said=said)
-    assert "This is a new job, because the source changed; what the other one had made stays in" in said[0]
+    assert "This is a new job, because the source changed. The units of the earlier one stay in" in said[0]
     assert any("crf of the encoder changed" in line for line in said[1:])
     make(video, path, said=said)
-    assert said[-1] == "Going on: 2 of 5 units are there already."
+    assert said[-1] == "Resuming: 2 of 5 units are complete."
     assert path.exists() and len(list(job_folder(path).glob("*/job.json"))) == 2  # of the other two
 
 
 def test_formats_that_cannot_be_joined_are_refused(video, tmp_path):
     with pytest.raises(ValueError, match="size_mb to 0"):
         make(video, tmp_path / "film.mp4", graph(size_mb=2))
-    with pytest.raises(ValueError, match="choose another format"):
+    with pytest.raises(ValueError, match="Choose another format"):
         make(video, tmp_path / "film.webp", graph(format="webp"))
 
 
@@ -239,7 +239,7 @@ def test_the_command(video, tmp_path, capsys):
         5,
     ] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
     assert main([*command, "--set", "encode.size_mb=3"]) == 1
-    assert "set size_mb to 0" in capsys.readouterr().err
+    assert "Set size_mb to 0" in capsys.readouterr().err
 
 
 def test_the_journal_and_the_figures_can_be_read(video, tmp_path):

@@ -249,7 +249,7 @@ def test_damage_inside_holds_frames_and_keeps_the_count(tmp_path, host):
     path = write_video(tmp_path / "a.mp4", moving(60, 128, 96), 25, options={"g": "10", "bf": "2"})
     whole, _ = frames_of(path, host, 60)
     spoil(path, 0.4, 4000)
-    with pytest.warns(UserWarning, match="damaged"):
+    with pytest.warns(UserWarning, match="corrupt"):
         images, info = frames_of(path, host)
     assert len(images) == info.frames == 60
     same = (images == whole).flatten(1).all(1)
@@ -262,7 +262,7 @@ def test_damage_inside_holds_frames_and_keeps_the_count(tmp_path, host):
 def test_a_damaged_frame_shows_the_one_before(tmp_path, host, lost, shown):
     path = write_video(tmp_path / "a.mov", ramp(10), codec="png", pix_fmt="rgb24")
     lose(path, lost)
-    with pytest.warns(UserWarning, match=f"damaged: {len(lost)} of 10"):
+    with pytest.warns(UserWarning, match=f"corrupt: {len(lost)} of 10"):
         images, info = frames_of(path, host)
     assert info.frames == 10 and [index_of(image) for image in images] == shown
     with pytest.warns(UserWarning):
@@ -385,8 +385,8 @@ def test_what_is_no_video_is_refused_in_one_sentence(tmp_path):
     for name, error, words in [
         ("missing.mp4", FileNotFoundError, "no file"),
         ("folder.mp4", IsADirectoryError, "is a folder"),
-        ("text.mp4", ValueError, "not a video"),
-        ("empty.mp4", ValueError, "not a video"),
+        ("text.mp4", ValueError, "not a readable video"),
+        ("empty.mp4", ValueError, "not a readable video"),
     ]:
         with pytest.raises(error, match=words):
             FileSource(tmp_path / name)
@@ -416,5 +416,5 @@ def test_files_that_name_other_files_are_refused(tmp_path, name):
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n",
     }.get(name.split(".")[-1] if name != "list.mp4" else "m3u8", f"ffconcat version 1.0\nfile '{secret}'\n")
     (tmp_path / name).write_text(text)
-    with pytest.raises(ValueError, match="not a video"):
+    with pytest.raises(ValueError, match="not a readable video"):
         FileSource(tmp_path / name)

@@ -110,7 +110,7 @@ def test_more_room_than_the_film_can_fill_is_left(tmp_path, host, tensor_clip):
 def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
     sound = Samples(torch.rand(8, 48000 * 2) - 0.5, 48000)
     with pytest.warns(
-        UserWarning, match=r"film\.mp4 takes 0\.\d\d MB, of which 0\.\d\d MB are its sound, and not 0\.04"
+        UserWarning, match=r"film\.mp4 takes 0\.\d\d MB instead of 0\.04 MB, of which 0\.\d\d MB are its audio"
     ):
         (path,) = write(
             RenderRequest(film, tmp_path / "film.mp4", settings(size_mb=0.04, speed="fast"), audio=sound),
@@ -124,7 +124,7 @@ def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
     [
         ({"format": "prores"}, r"prores does not support a target size\. Choose one of h264, hevc, av1"),
         ({"format": "gif"}, "gif does not support a target size"),
-        ({"size_mb": 0.001}, "set size_mb to 0.006 or more"),
+        ({"size_mb": 0.001}, "Set size_mb to 0.006 or more"),
     ],
 )
 def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path, host, film, given, said):

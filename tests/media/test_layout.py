@@ -71,7 +71,7 @@ def test_rgbd_puts_every_depth_beside_its_own_place():
     assert torch.equal(
         pack(eyes(), "rgbd", depth=torch.stack((depth, 1 - depth)))[:, :, 6:], depth.expand(-1, -1, -1, 3)
     )
-    with pytest.raises(ValueError, match="connect one to the depth input"):
+    with pytest.raises(ValueError, match="Connect a depth clip to the depth input"):
         pack(eyes(), "rgbd")
 
 

@@ -63,7 +63,7 @@ def test_the_same_graph_goes_on_after_a_cancel_and_after_a_kill(tmp_path):
         history = server.run(made, on_message=lambda message: seen.append(message))
         assert history["status"]["status_str"] == "success", json.dumps(history)[-2000:]
     told = b"".join(message for message in seen if isinstance(message, bytes)).decode("utf-8", "replace")
-    assert f"Going on: {before} of" in told
+    assert f"Resuming: {before} of" in told
     [file] = base.glob("output/video/*.mp4")
     run(video, tmp_path / "run.mp4", made)
     mine, wanted = facts(file), facts(tmp_path / "run.mp4")

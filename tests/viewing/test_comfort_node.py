@@ -113,7 +113,7 @@ def test_a_pair_from_anywhere_is_measured_by_matching(street, host, tensor_clip)
 
 
 def test_a_clip_of_one_view_has_no_comfort(tensor_clip, host):
-    with pytest.raises(ValueError, match="connect Stereo's clip"):
+    with pytest.raises(ValueError, match="Connect Stereo's clip"):
         measured(tensor_clip(), host)
 
 

@@ -100,12 +100,12 @@ def test_labels_change_their_corner_and_nothing_else(tensor_clip, host):
 def test_pairs_are_compared_eye_by_eye(two, host):
     pairs = [apply(Split("Pair"), clip)["clip"] for clip in two]
     assert compared(*pairs, host).shape == (2, 4, 20, 20, 3)
-    with pytest.raises(ValueError, match="compare pairs with pairs"):
+    with pytest.raises(ValueError, match="Compare stereo clips with stereo clips"):
         compared(pairs[0], two[1], host)
 
 
 def test_other_proportions_are_refused(two, tensor_clip, host):
-    with pytest.raises(ValueError, match="different proportions"):
+    with pytest.raises(ValueError, match="different aspect ratios"):
         compared(two[0], tensor_clip(size=(20, 20)), host)
 
 

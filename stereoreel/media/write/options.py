@@ -87,8 +87,8 @@ class EncodeOptions(Options):
     hardware: bool = option(
         False,
         "Encode h264, hevc and av1 on the graphics card if possible: NVIDIA, Intel, AMD or Apple. Faster, "
-        "but larger files at the same quality. If no hardware encoder opens, the format's own encoder is used, "
-        "and the log says so.",
+        "but larger files at the same quality. If no hardware encoder opens, the format's own encoder is "
+        "used and the log says so.",
         advanced=True,
     )
     resume: str = option(

@@ -189,7 +189,7 @@ def cut(frame: av.AudioFrame, first: int, last: int) -> av.AudioFrame:
     """Return samples ``first`` to ``last`` of a frame."""
     samples = frame.to_ndarray()  # [channels, samples], or [1, samples x channels] if interleaved
     step = samples.shape[1] // frame.samples
-    kept = np.ascontiguousarray(samples[:, first * step : last * step])
+    kept = samples[:, first * step : last * step].copy()
     part = av.AudioFrame.from_ndarray(kept, format=frame.format.name, layout=frame.layout.name)
     part.sample_rate = frame.sample_rate
     return part
