@@ -1,4 +1,4 @@
-"""The whole pack in one command: render (or take) a clip, run the default workflow, show what came out and what it cost.
+"""The whole pack in one command: take the sample (or a given clip), run the default workflow, show what came out and what it cost.
 
     python demo.py [clip.mp4]
 

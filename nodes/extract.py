@@ -8,10 +8,11 @@ from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.open import SAMPLE
 from ..stereoreel.media.paths import confine
+from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
 from ._comfy import folder_paths, io
-from ._host import ComfyHost, scratch
+from ._host import ComfyHost
 from ._images import as_clip
 from ._lazy_video import LazyVideo
 from ._schema import DeclaredNode
@@ -37,7 +38,7 @@ class ExtractNode(DeclaredNode):
         name = build.label(cls.NODE, node_id)
         with naming(name):
             inputs = {} if clip is None else {"clip": as_clip(clip, name)}
-            videos = Videos(lambda video: find(video, host.tick), tick=host.tick, files=host.file_cache)
+            videos = Videos(find, tick=host.tick, files=host.file_cache)
             made = build.stage(cls.NODE, inputs, options, node_id, videos)
         return io.NodeOutput(LazyVideo(made["clip"]), made["fps"])
 
@@ -67,12 +68,10 @@ def _videos() -> list[str]:
     return sorted(folder_paths.filter_files_content_types(files, ["video"]))
 
 
-def find(video: str, tick=None) -> Path:
+def find(video: str) -> Path:
     """The file that a name means, inside ComfyUI's folders and the administrator's roots; PermissionError for any other."""
     if video == SAMPLE:
-        from ..stereoreel.sample.clip import sample
-
-        return sample(scratch(), tick)
+        return FILE
     folders = (
         folder_paths.get_input_directory(),
         folder_paths.get_output_directory(),

@@ -17,7 +17,7 @@ from stereoreel.core.clip import Clip
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
-from stereoreel.sample.clip import sample
+from stereoreel.sample import FILE
 
 CLIPS = Path(__file__).resolve().parents[2] / "shared" / "clips"
 
@@ -62,9 +62,9 @@ def real_clip():
 
 
 @pytest.fixture(scope="session")
-def sample_file(tmp_path_factory):
-    """The pack's own sample, rendered once."""
-    return sample(tmp_path_factory.mktemp("sample"))
+def sample_file():
+    """The sample clip that the package ships."""
+    return FILE
 
 
 @pytest.fixture

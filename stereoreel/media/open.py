@@ -20,8 +20,8 @@ class ExtractOptions(Options):
 
     video: str = option(
         SAMPLE,
-        "The video to open, from ComfyUI's input folder; sample is the pack's own rendered clip of "
-        "four seconds, with sound.",
+        "The video to open, from ComfyUI's input folder. `sample` is a clip of four seconds with sound "
+        "that comes with the pack.",
     )
     start: float = option(0.0, "Where to begin, in seconds.", low=0.0, high=1e6, step=0.001)
     duration: float = option(0.0, "How many seconds to take; 0 takes all.", low=0.0, high=1e6, step=0.001)
