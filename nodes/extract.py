@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiohttp import web
+
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.open import SAMPLE
@@ -11,7 +13,7 @@ from ..stereoreel.media.paths import confine
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
-from ._comfy import folder_paths, io
+from ._comfy import PromptServer, folder_paths, io
 from ._host import ComfyHost
 from ._images import as_clip
 from ._lazy_video import LazyVideo
@@ -60,6 +62,12 @@ class ExtractNode(DeclaredNode):
             return str(video)
         facts = find(video).stat()
         return f"{find(video)} {facts.st_size} {facts.st_mtime_ns}"
+
+
+@PromptServer.instance.routes.get("/stereoreel/sample.mp4")
+async def _sample(request: web.Request) -> web.FileResponse:
+    """The sample clip, for the node to play it on the canvas."""
+    return web.FileResponse(FILE)
 
 
 def _videos() -> list[str]:
