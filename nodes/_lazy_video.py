@@ -6,6 +6,7 @@ import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 from ..stereoreel.core.clip import Clip, apply
@@ -28,6 +29,21 @@ FORMATS = {
     "ffv1": "ffv1",
 }
 
+TENSOR = {
+    "shape",
+    "ndim",
+    "dim",
+    "size",
+    "dtype",
+    "device",
+    "movedim",
+    "permute",
+    "clone",
+    "cpu",
+    "to",
+    "float",
+}
+
 
 class LazyVideo(VideoInput):
     """Serves ComfyUI's VIDEO from a clip. Looking at it costs nothing: only the frames, a file or the sound make it work.
@@ -37,6 +53,12 @@ class LazyVideo(VideoInput):
 
     def __init__(self, clip: Clip):
         self.clip, self._file = clip, None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError; say what to do if another node takes the VIDEO for an IMAGE batch."""
+        if name in TENSOR:
+            raise AttributeError(f"A VIDEO has no {name}: put Get Video Components between.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def shown(self) -> Clip:

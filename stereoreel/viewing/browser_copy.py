@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import av
@@ -62,7 +63,7 @@ def summary(path: Path) -> str:
             f"{size[0]}x{size[1]}",
             f"{round(rate, 3):g} fps",
             f"{seconds:.1f} s",
-            f"{megabytes:.1f} MB" if megabytes >= 0.1 else f"{megabytes * 1000:.0f} kB",
+            f"{megabytes:.1f} MB" if megabytes >= 0.1 else f"{math.ceil(megabytes * 1000)} kB",
             path.name,
         )
     )

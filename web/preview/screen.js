@@ -13,7 +13,7 @@ const STYLE = `
 .stereoreel-screen button[aria-pressed="true"] { background: var(--p-primary-color, #5b9bf5); border-color: transparent; color: #fff; }
 .stereoreel-screen .text { flex: none; min-height: 2.6em; user-select: text; overflow-wrap: anywhere; }
 `;
-const ROWS = 46, FILES = 26; // pixels: the height of the text, and of the row of buttons if there are several files
+const ROWS = 66, FILES = 26; // pixels: the height of the text and of the margins, and of the row of buttons if there are several files
 export const UNPLAYABLE = "This browser cannot play the file. The file itself is complete.";
 
 function make(name, facts = {}, ...children) {
