@@ -146,3 +146,46 @@ def test_video_into_image_socket_is_refused(page, request):
     assert linked == [False, True, False]
     page.wait_for_selector("text=put Get Video Components between", timeout=10_000)
     look(page, request, "refused")
+
+
+def test_each_of_two_files_can_be_chosen(page, request):
+    shrink(page, layout="two_files")
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    first = page.evaluate(PLAYING, "StereoReelEncode")
+    page.evaluate("""() => app.graph._nodes.find(node => node.type === 'StereoReelEncode')
+        .stereoreelScreen.files.lastElementChild.click()""")
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    assert "_L" in first and "_R" in page.evaluate(PLAYING, "StereoReelEncode")
+
+
+def test_result_of_a_run_is_there_after_a_tab_switch(page, request):
+    shrink(page)
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    page.evaluate("""async () => {
+        const store = app.extensionManager.workflow, home = store.activeWorkflow
+        const other = store.openWorkflows.find(one => one !== home)
+        window.openTab = workflow => app.loadGraphData(JSON.parse(JSON.stringify(workflow.activeState)), true, true, workflow)
+        await openTab(other)
+        window.away = app.graph._nodes.some(node => node.type === 'StereoReelEncode')
+        await openTab(home)
+    }""")
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    assert page.evaluate(TEXT, "StereoReelEncode").startswith("done: ")
+
+
+def test_encode_inside_a_subgraph_plays_its_result(page, request):
+    shrink(page)
+    page.evaluate("""() => {
+        const encode = app.graph._nodes.find(node => node.type === 'StereoReelEncode')
+        app.graph.convertToSubgraph(new Set([encode]))
+    }""")
+    run(page)
+    inside = """() => {
+        const group = app.graph._nodes.find(node => node.subgraph)
+        const screen = group.subgraph._nodes.find(node => node.type === 'StereoReelEncode').stereoreelScreen
+        return screen?.element.querySelector('video')?.src && screen.line.textContent
+    }"""
+    page.wait_for_function(inside, timeout=30_000)
+    assert page.evaluate(inside).startswith("done: ")
