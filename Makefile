@@ -2,7 +2,7 @@ PYTHON ?= python3
 
 .PHONY: demo check test test-host
 
-demo: ## render a sample (or take INPUT=clip.mp4), run the default workflow, leave the results in output/
+demo: ## take the sample (or INPUT=clip.mp4), run the default workflow, leave the results in output/
 	$(PYTHON) demo.py $(if $(INPUT),"$(INPUT)")
 
 check: ## format, lint, types and the fast tests, in about three minutes

@@ -1,5 +1,5 @@
-"""Try the pack in one command: run the default workflow on the sample or a clip; show the result and its
-cost.
+"""Try the pack in one command: run the default workflow on the sample or a clip, then show the result and
+its cost.
 
     python demo.py [clip.mp4]
 

@@ -6,6 +6,7 @@ from comfy.cli_args import args
 from comfy.model_patcher import ModelPatcher
 from comfy.utils import ProgressBar
 from comfy_api.latest import ComfyExtension, Input, InputImpl, Types, io, ui
+from comfy_execution.progress import get_progress_state
 from server import PromptServer
 
 VideoInput, VideoComponents, VideoFromFile = Input.Video, Types.VideoComponents, InputImpl.VideoFromFile
@@ -20,6 +21,7 @@ __all__ = [
     "VideoInput",
     "args",
     "folder_paths",
+    "get_progress_state",
     "io",
     "model_management",
     "ui",

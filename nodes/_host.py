@@ -7,7 +7,6 @@ from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
-from PIL import Image
 from torch import nn
 
 from ..stereoreel.core.file_cache import FileCache
@@ -29,9 +28,6 @@ class ComfyHost:
     def __init__(self):
         self.device: torch.device = model_management.get_torch_device()
         self._bar: ProgressBar | None = None
-        self.preview: tuple[str, Image.Image, int] | None = (
-            None  # of the next tick: JPEG, image, longest side
-        )
 
     def weights(self, kind: str, file: str) -> Path:
         file = weights.checked(file)
@@ -65,8 +61,7 @@ class ComfyHost:
         model_management.throw_exception_if_processing_interrupted()
         if total:
             self._bar = self._bar or ProgressBar(total)
-            self._bar.update_absolute(done, total, self.preview)
-            self.preview = None
+            self._bar.update_absolute(done, total)
 
 
 def _files(folder: str) -> list[str]:

@@ -6,6 +6,7 @@ import json
 import shutil
 from fractions import Fraction
 from pathlib import Path
+from typing import NoReturn
 from uuid import uuid4
 
 from ..stereoreel.core.clip import Clip, apply
@@ -28,6 +29,21 @@ FORMATS = {
     "ffv1": "ffv1",
 }
 
+TENSOR = {
+    "shape",
+    "ndim",
+    "dim",
+    "size",
+    "dtype",
+    "device",
+    "movedim",
+    "permute",
+    "clone",
+    "cpu",
+    "to",
+    "float",
+}
+
 
 class LazyVideo(VideoInput):
     """ComfyUI's VIDEO over a clip. Only reading frames or audio, or writing a file, starts computation.
@@ -38,6 +54,12 @@ class LazyVideo(VideoInput):
     def __init__(self, clip: Clip):
         self.clip = clip
         self._file: Path | None = None
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Raise AttributeError; say what to do if another node takes the VIDEO for an IMAGE batch."""
+        if name in TENSOR:
+            raise AttributeError(f"A VIDEO has no {name}: put Get Video Components between.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     @property
     def shown(self) -> Clip:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from aiohttp import web
+
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.open import SAMPLE
 from ..stereoreel.media.paths import confine
+from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
-from ._comfy import folder_paths, io
-from ._host import ComfyHost, scratch
+from ._comfy import PromptServer, folder_paths, io
+from ._host import ComfyHost
 from ._images import as_clip
 from ._lazy_video import LazyVideo
 from ._schema import DeclaredNode
@@ -37,7 +40,7 @@ class ExtractNode(DeclaredNode):
         name = build.label(cls.NODE, node_id)
         with naming(name):
             inputs = {} if clip is None else {"clip": as_clip(clip, name)}
-            videos = Videos(lambda video: find(video, host.tick), tick=host.tick, files=host.file_cache)
+            videos = Videos(find, tick=host.tick, files=host.file_cache)
             made = build.stage(cls.NODE, inputs, options, node_id, videos)
         return io.NodeOutput(LazyVideo(made["clip"]), made["fps"])
 
@@ -61,20 +64,24 @@ class ExtractNode(DeclaredNode):
         return f"{find(video)} {facts.st_size} {facts.st_mtime_ns}"
 
 
+@PromptServer.instance.routes.get("/stereoreel/sample.mp4")
+async def _sample(request: web.Request) -> web.FileResponse:
+    """The sample clip, for the node to play it on the canvas."""
+    return web.FileResponse(FILE)
+
+
 def _videos() -> list[str]:
     folder = Path(folder_paths.get_input_directory())
     files = [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
     return sorted(folder_paths.filter_files_content_types(files, ["video"]))
 
 
-def find(video: str, tick=None) -> Path:
-    """Return the file of a name; raise PermissionError if it is outside ComfyUI's and the administrator's
-    folders.
+def find(video: str) -> Path:
+    """Return the file of a name; raise PermissionError if it is outside ComfyUI's folders and the
+    administrator's roots.
     """
     if video == SAMPLE:
-        from ..stereoreel.sample.clip import sample
-
-        return sample(scratch(), tick)
+        return FILE
     folders = (
         folder_paths.get_input_directory(),
         folder_paths.get_output_directory(),

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from torch import Tensor
+
 from ..stereoreel.core.clip import Clip
+from ..stereoreel.core.error_context import naming
+from ..stereoreel.stages.stereo import check_depth
+from ..stereoreel.workflow import build
+from ._comfy import io
 from ._stage_node import StageNode
 
 
 class StereoNode(StageNode):
+    @classmethod
+    def execute(cls, clip, depth=None, **inputs) -> io.NodeOutput:
+        """A batch keeps one channel of its depth, so look at all three before."""
+        if isinstance(depth, Tensor) and depth.ndim == 4:
+            with naming(build.label(cls.NODE, str(cls.hidden.unique_id))):
+                check_depth(depth[:1])
+        return super().execute(clip, depth, **inputs)
+
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:
         """Return the left and right views as slices of the side-by-side batch, at no cost."""

@@ -41,11 +41,11 @@ from .media.write import render
 from .media.write.options import extension, presets
 from .media.write.request import RenderRequest
 from .models.headless import Headless
+from .sample import FILE
 from .workflow import build
 from .workflow.node_specs import NODES
 
 BY_KIND = {node.kind: node for node in NODES}
-HERE = Path("output")  # where the terminal keeps the sample
 P = ParamSpec("P")
 R = TypeVar("R")
 Audio = Clip | tuple[Tensor, int]  # a clip with audio, or samples [channels, samples] and their rate in Hz
@@ -89,7 +89,7 @@ def _listed(options: Iterable[Option]) -> str:
 
 @_keywords("extract", "video")
 def open(path: str | os.PathLike, **options) -> Clip:
-    """Open a video file as a clip; ``"sample"`` is the pack's own, rendered once into ``output/``.
+    """Open a video file as a clip; ``"sample"`` is the clip that the package ships.
 
         clip = stereoreel.open("film.mkv", start=60, duration=10)
         print(clip.info.width, clip.info.height, clip.info.fps, clip.info.frames, clip.info.cuts)
@@ -103,13 +103,7 @@ def open(path: str | os.PathLike, **options) -> Clip:
     node, path = BY_KIND["extract"], os.fspath(path)
     with naming(node.name):
         settings = build.settings_of(node, {**options, "video": path})
-        return open_file(_sample() if path == SAMPLE else Path(path), settings, node.name)
-
-
-def _sample() -> Path:
-    from .sample.clip import sample
-
-    return sample(HERE)
+        return open_file(FILE if path == SAMPLE else Path(path), settings, node.name)
 
 
 def from_tensor(

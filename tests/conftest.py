@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from stereoreel.cli import passive_waiting
 
@@ -22,7 +21,7 @@ from stereoreel.core.clip import Clip
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
-from stereoreel.sample.clip import sample
+from stereoreel.sample import FILE
 
 CLIPS = Path(os.environ.get("STEREOREEL_CLIPS") or Path(__file__).resolve().parents[2] / "shared" / "clips")
 
@@ -76,10 +75,9 @@ def session_folder(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def sample_file(session_folder):
-    """The pack's own sample, rendered once per session."""
-    with FileLock(session_folder / "sample.lock"):
-        return sample(session_folder / "sample")
+def sample_file():
+    """The sample clip that the package ships."""
+    return FILE
 
 
 @pytest.fixture

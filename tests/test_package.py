@@ -97,7 +97,8 @@ def test_live_is_there_when_the_package_is():
 def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stereoreel").rglob("*.py")} | {
-        "stereoreel/py.typed"
+        "stereoreel/py.typed",
+        "stereoreel/sample/sample.mp4",
     }
     for folder in ("models_config", "workflows"):
         data = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".json")]

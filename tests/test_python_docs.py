@@ -1,7 +1,6 @@
 """Every Python snippet of the page for people who script, and of the README, runs as it stands."""
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,8 @@ def snippets(page: str) -> list[str]:
 
 
 @pytest.fixture
-def folder(sample_file, tmp_path, monkeypatch):
-    """An empty folder to run in, but for the sample, whose rendering takes long."""
-    (tmp_path / "output").mkdir()
-    shutil.copy(sample_file, tmp_path / "output")
+def folder(tmp_path, monkeypatch):
+    """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -11,6 +11,7 @@ from ..media.open import SAMPLE
 from ..media.paths import check_name, confine_prefix
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
+from ..sample import FILE
 from ..workflow.graph import Output
 
 WORKFLOWS = data("workflows")
@@ -26,11 +27,7 @@ def find_video(name: str, given: Path | None) -> Path:
     """Return the file that Extract opens: the given one, the pack's sample, or a path."""
     if given is not None:
         return given
-    if name == SAMPLE:
-        from ..sample.clip import sample
-
-        return sample(Path("output"))
-    return Path(name)
+    return FILE if name == SAMPLE else Path(name)
 
 
 def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:

@@ -1,4 +1,8 @@
-"""The pack's own sample: four seconds in two shots with audio, rendered with exact depth."""
+"""Render the sample clip: four seconds in two shots with audio, and the exact depth of every pixel.
+
+The package ships the finished file (``stereoreel.sample.FILE``). Render it again after a change of the scenes
+or of the audio.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,6 @@ WIDTH, HEIGHT, FPS, FRAMES, CUT = 640, 272, 25, 100, 50
 NEAR = 2.4  # world units at which inverse depth is 1
 FOCAL = 0.92  # in widths of the frame
 RATE = 48000  # of the sound
-VERSION = 1  # of the file's name: one more whenever the picture or the sound changes
 # seconds, MIDI notes: A minor, F major with a ninth
 CHORDS = ((-0.6, 2.5, (45, 52, 57, 60, 64)), (1.5, 4.6, (41, 48, 57, 60, 67)))
 NOTES = tuple(
@@ -51,19 +54,10 @@ BRASS = Material("plain", (0.85, 0.36, 0.05), (0.95, 0.46, 0.09), 1.0, 0.9)
 CLAY = Material("plain", (0.58, 0.27, 0.16), (0.70, 0.36, 0.22), 0.9)
 
 
-def sample(folder: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
-    """The sample's file in a folder; rendered once, which takes some seconds. ``tick(done, total)`` may raise
-    to cancel.
-    """
-    path = Path(folder) / f"stereoreel_sample_v{VERSION}.mp4"
-    if not path.is_file() or not path.stat().st_size:
-        write_sample(path, tick)
-    return path
-
-
 def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = None) -> Path:
-    """Render the sample into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is
-    complete.
+    """Render the clip into an MP4 (H.264 in BT.709, stereo AAC); the name appears when the file is complete.
+
+    ``tick(done, total)`` may raise to cancel.
     """
 
     def fill(part: Path) -> None:

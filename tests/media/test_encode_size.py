@@ -110,7 +110,8 @@ def test_more_room_than_the_film_can_fill_is_left(tmp_path, host, tensor_clip):
 def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
     sound = Samples(torch.rand(8, 48000 * 2) - 0.5, 48000)
     with pytest.warns(
-        UserWarning, match=r"film\.mp4 takes 0\.\d\d MB instead of 0\.04 MB, of which 0\.\d\d MB are its audio"
+        UserWarning,
+        match=r"film\.mp4 takes 0\.\d\d MB instead of 0\.04 MB, of which 0\.\d\d MB are its audio",
     ):
         (path,) = write(
             RenderRequest(film, tmp_path / "film.mp4", settings(size_mb=0.04, speed="fast"), audio=sound),

@@ -236,12 +236,46 @@ def test_an_upscalers_node_shows_what_was_chosen_and_why(server, node, told):
     assert [message for message in seen if isinstance(message, bytes) and message.partition(told)[2]]
 
 
-def test_the_encoder_tells_progress_in_words_and_pictures(server):
+def test_encoder_sends_progress_the_newest_frame_and_the_result(server):
     seen = []
-    server.run(small("default"), on_message=seen.append)
-    words = [message for message in seen if isinstance(message, bytes) and b" frames, " in message]
-    pictures = [message for message in seen if isinstance(message, bytes) and b"\xff\xd8\xff" in message]
-    assert words and pictures
+    history = server.run(small("default"), on_message=seen.append)
+    events = [one["data"] for one in seen if isinstance(one, dict) and one["type"] == "stereoreel.encode"]
+    assert events and all(one["node"] == "6" for one in events)
+    assert any(" fps, " in one["text"] for one in events)
+    assert any(one.get("picture", "").startswith("data:image/jpeg;base64,") for one in events)
+    # core's preview store would keep such pictures over the finished video
+    assert not [one for one in seen if isinstance(one, bytes) and b"\xff\xd8\xff" in one]
+    (shown,) = history["outputs"]["6"]["stereoreel_encode"]
+    (file,) = files(history, server)
+    assert shown["view"]["filename"] == shown["name"] == file.name and shown["text"].endswith(file.name)
+
+
+def test_video_into_an_image_socket_says_what_to_do(server):
+    graph = {
+        "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
+        "2": {"class_type": "StereoReelDepth", "inputs": {"clip": ["1", 0]}},
+        "3": {
+            "class_type": "ImageScaleBy",
+            "inputs": {"image": ["2", 0], "upscale_method": "bilinear", "scale_by": 2.0},
+        },
+        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
+    }
+    assert "put Get Video Components between" in str(server.run(graph)["status"])
+
+
+def test_bypassed_depth_is_noticed(server):
+    graph = small("default")
+    graph["5"]["inputs"]["depth"] = graph["5"]["inputs"]["clip"]
+    assert "do not bypass that node" in str(server.run(graph)["status"])
+    graph = {
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 64, "height": 48, "batch_size": 2, "color": 0xFF00FF},
+        },
+        "2": {"class_type": "StereoReelStereo", "inputs": {"clip": ["1", 0], "depth": ["1", 0]}},
+        "3": {"class_type": "PreviewImage", "inputs": {"images": ["2", 0]}},
+    }
+    assert "do not bypass that node" in str(server.run(graph)["status"])
 
 
 def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):

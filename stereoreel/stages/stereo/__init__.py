@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from ...core.clip import ClipInfo
 from ...core.options import ModelOptions, option
 
@@ -92,6 +94,11 @@ class StereoOptions(ModelOptions):
 
 OPTIONS = StereoOptions
 FAITHFUL = False  # its output shows the scene at other positions
+COLOUR = 0.01  # mean difference between channels; a grey video decoded from 4:2:0 stays below 0.004
+NO_DEPTH = (
+    "Stereo's depth input shows an image, not a depth map. Connect the depth of Estimate Depth, and do not "
+    "bypass that node."
+)
 
 
 def context(options: StereoOptions) -> tuple[int, int]:
@@ -117,3 +124,12 @@ def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[
         raise ValueError("Stereo's depth input has two views; connect the depth of the single-view clip.")
     holes = frames.replace(channels=1, views=1)
     return {"clip": frames.replace(views=2), "left_holes": holes, "right_holes": holes}
+
+
+def check_depth(chunk: Tensor) -> None:
+    """Raise ValueError if a depth chunk ``[..., C]`` has three channels that differ."""
+    if chunk.shape[-1] < 3:
+        return
+    red, green, blue = chunk[..., :3].float().unbind(-1)
+    if max((red - green).abs().mean().item(), (green - blue).abs().mean().item()) > COLOUR:
+        raise ValueError(NO_DEPTH)

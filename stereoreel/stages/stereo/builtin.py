@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ...core.clip import Shot
 from ...core.host import Host
 from ...image.huge_pages import empty
-from . import StereoOptions
+from . import StereoOptions, check_depth
 from .comfort import SCREENS, advice
 from .parallax import SHARES, Parallax
 from .soften import soften
@@ -49,6 +49,7 @@ class ForwardWarp:
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[dict[str, Tensor]]:
         window = FloatingWindow(float(shot.info.fps))
+        depth = checked(depth)
         for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(
             shot, frames, depth
         ):
@@ -113,6 +114,14 @@ class ForwardWarp:
             if gaps
             else [],
         )
+
+
+def checked(depth: Iterator[Tensor]) -> Iterator[Tensor]:
+    """Pass depth on; raise ValueError if its first chunk shows a colour image."""
+    for index, chunk in enumerate(depth):
+        if index == 0:
+            check_depth(chunk)
+        yield chunk
 
 
 def gap(eye: Eye) -> Gap:

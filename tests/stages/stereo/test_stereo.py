@@ -8,13 +8,17 @@ import torch
 import torch.nn.functional as F
 
 from stereoreel.analysis.metrics import psnr
-from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.clip import ClipInfo, Shot, apply
 from stereoreel.core.options import resolve
+from stereoreel.core.pull import pull
 from stereoreel.image.edge_snap import snap
 from stereoreel.models.headless import Headless
+from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 from stereoreel.stages.stereo.parallax import ScreenPlane
+from stereoreel.workflow import build
+from stereoreel.workflow.nodes.stereo import NODE
 from tests.support import scenes
 
 
@@ -330,3 +334,19 @@ def test_wrong_inputs_are_refused_with_what_to_do(frames, depth, words):
         stereo.describe(
             resolve(stereo.OPTIONS, {}), clip.replace(**frames), clip.replace(channels=1).replace(**depth)
         )
+
+
+def test_colour_image_as_depth_is_refused(host, tensor_clip):
+    frames = tensor_clip(frames=3)
+    plan = Plan("stereo", {"model": "builtin"}, "Stereo")
+    grey = tensor_clip(torch.rand(3, 32, 48, 1).expand(-1, -1, -1, 3))
+    assert next(pull([apply(plan, frames, grey)["clip"]], host))
+    with pytest.raises(ValueError, match="do not bypass"):
+        next(pull([apply(plan, frames, tensor_clip(frames=3, seed=1))["clip"]], host))
+
+
+def test_picture_as_its_own_depth_is_refused_before_any_work(tensor_clip):
+    """A bypassed Depth node hands its clip on."""
+    clip = tensor_clip()
+    with pytest.raises(ValueError, match="do not bypass"):
+        build.stage(NODE, {"clip": clip, "depth": clip}, {}, "1")

@@ -1,0 +1,191 @@
+"""The canvas of a real ComfyUI plays the sample before a run and the finished video after it, in classic nodes and in Nodes 2.0.
+
+Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder for pictures of the pages.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.host, pytest.mark.canvas]
+if not os.environ.get("COMFYUI"):
+    pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
+
+import browser
+from comfy_server import ROOT, comfy
+
+PLAYING = """type => {
+    const node = app.graph._nodes.find(node => node.type === type)
+    const video = node?.stereoreelScreen?.element.querySelector('video')
+    if (!video?.isConnected || video.readyState < 2 || !video.getBoundingClientRect().height) return false
+    window.seen ??= new Map()
+    const before = window.seen.get(video)
+    if (before === undefined) window.seen.set(video, video.currentTime)
+    return before !== undefined && video.currentTime !== before && video.src
+}"""
+TEXT = "type => app.graph._nodes.find(node => node.type === type).stereoreelScreen.line.textContent"
+WRONG = "() => /failed to load|error loading|invalid url/i.exec(document.body.innerText)?.[0] ?? ''"
+RUN = "() => app.queuePrompt(0)"
+SMALL = {
+    "StereoReelExtract": {"duration": 0.3, "max_side": 160},
+    "StereoReelVSR": {"factor": 1},
+    "StereoReelInterpolate": {"multiplier": 1},
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
+        yield running
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
+def page(server, request):
+    """The default template, set to few frames, in one of both node styles."""
+    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
+    with browser.canvas(f"http://{server.address}") as page:
+        shown = json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))
+        browser.prompt_of(page, shown, "default")
+        assert page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") == request.param
+        yield page
+        assert page.evaluate("window.complaints") == []
+
+
+def shrink(page, **more):
+    """Set widgets to values that make the run short."""
+    wanted = {kind: dict(values) for kind, values in SMALL.items()} | {"StereoReelEncode": more}
+    page.evaluate(
+        """wanted => { for (const node of app.graph._nodes) for (const [name, value] of Object.entries(wanted[node.type] ?? {})) {
+            const widget = node.widgets.find(one => one.name === name)
+            widget.value = value
+            widget.callback?.(value)
+        } }""",
+        wanted,
+    )
+
+
+def look(page, request, name: str):
+    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
+        page.evaluate("() => app.canvas.ds.reset?.()")
+        style = request.node.name.partition("[")[2].rstrip("]")
+        page.wait_for_timeout(500)
+        page.screenshot(path=str(Path(folder) / f"{name}_{style}.png"))
+
+
+def run(page):
+    """Queue what is open, and wait for the end."""
+    page.evaluate("""() => { window.ended = null
+        for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
+            app.api.addEventListener(name, event => { window.ended ??= [name, event.detail?.exception_message ?? ''] }, { once: true }) }""")
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended", timeout=120_000)
+    assert page.evaluate("() => window.ended") == ["execution_success", ""]
+
+
+def test_sample_plays_before_the_first_run(page, request):
+    page.wait_for_function(PLAYING, arg="StereoReelExtract", timeout=30_000)
+    look(page, request, "before")
+    assert page.evaluate(WRONG) == ""
+
+
+def test_result_plays_after_each_run(page, request):
+    shrink(page)
+    sources = set()
+    for number in (1, 2):
+        page.evaluate(
+            """number => { app.graph._nodes.find(node => node.type === 'StereoReelEncode')
+                .widgets.find(one => one.name === 'crf').value = 20 + number }""",
+            number,
+        )
+        run(page)
+        page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+        sources.add(page.evaluate(PLAYING, "StereoReelEncode"))
+        assert page.evaluate(TEXT, "StereoReelEncode").startswith("done: ")
+        look(page, request, f"after_{number}")
+        assert page.evaluate(WRONG) == ""
+    assert len(sources) == 2
+    videos = page.evaluate("() => document.querySelectorAll('video').length")
+    assert videos == 2  # the sample's and the result's, and none of core's
+
+
+def test_unplayable_formats_are_shown_as_a_copy(page, request):
+    shrink(page, format="prores")
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    assert "type=temp" in page.evaluate(PLAYING, "StereoReelEncode")
+    assert page.evaluate(TEXT, "StereoReelEncode").endswith(".mov")
+
+
+def test_animated_images_are_shown(page, request):
+    shrink(page, format="webp")
+    run(page)
+    page.wait_for_function(
+        """() => app.graph._nodes.find(node => node.type === 'StereoReelEncode')
+            .stereoreelScreen.element.querySelector('img')?.naturalWidth > 0""",
+        timeout=30_000,
+    )
+    assert page.evaluate(WRONG) == ""
+
+
+def test_video_into_image_socket_is_refused(page, request):
+    """A batch may go there; the toast names the node to put between."""
+    linked = page.evaluate("""() => {
+        const stereo = app.graph._nodes.find(node => node.type === 'StereoReelStereo')
+        const sink = LiteGraph.createNode('PreviewImage'), batch = LiteGraph.createNode('StereoReelDepth')
+        const image = LiteGraph.createNode('EmptyImage')
+        for (const node of [sink, batch, image]) app.graph.add(node)
+        const refused = stereo.connect(0, sink, 0)
+        image.connect(0, batch, 0)
+        const allowed = batch.connect(0, sink, 0)
+        const extract = app.graph._nodes.find(node => node.type === 'StereoReelExtract')
+        const late = extract.connect(0, batch, 0)
+        return [!!refused, !!allowed, !!late]
+    }""")
+    assert linked == [False, True, False]
+    page.wait_for_selector("text=put Get Video Components between", timeout=10_000)
+    look(page, request, "refused")
+
+
+def test_each_of_two_files_can_be_chosen(page, request):
+    shrink(page, layout="two_files")
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    first = page.evaluate(PLAYING, "StereoReelEncode")
+    page.evaluate("""() => app.graph._nodes.find(node => node.type === 'StereoReelEncode')
+        .stereoreelScreen.files.lastElementChild.click()""")
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    assert "_L" in first and "_R" in page.evaluate(PLAYING, "StereoReelEncode")
+
+
+def test_result_of_a_run_is_there_after_a_tab_switch(page, request):
+    shrink(page)
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    page.evaluate("""async () => {
+        const store = app.extensionManager.workflow, home = store.activeWorkflow
+        const other = store.openWorkflows.find(one => one !== home)
+        window.openTab = workflow => app.loadGraphData(JSON.parse(JSON.stringify(workflow.activeState)), true, true, workflow)
+        await openTab(other)
+        window.away = app.graph._nodes.some(node => node.type === 'StereoReelEncode')
+        await openTab(home)
+    }""")
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    assert page.evaluate(TEXT, "StereoReelEncode").startswith("done: ")
+
+
+def test_encode_inside_a_subgraph_plays_its_result(page, request):
+    shrink(page)
+    page.evaluate("""() => {
+        const encode = app.graph._nodes.find(node => node.type === 'StereoReelEncode')
+        app.graph.convertToSubgraph(new Set([encode]))
+    }""")
+    run(page)
+    inside = """() => {
+        const group = app.graph._nodes.find(node => node.subgraph)
+        const screen = group.subgraph._nodes.find(node => node.type === 'StereoReelEncode').stereoreelScreen
+        return screen?.element.querySelector('video')?.src && screen.line.textContent
+    }"""
+    page.wait_for_function(inside, timeout=30_000)
+    assert page.evaluate(inside).startswith("done: ")

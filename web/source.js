@@ -1,0 +1,47 @@
+/** Extract Video plays the chosen video, or the sample, before the first run. */
+
+import { app } from "../../scripts/app.js";
+import { api } from "../../scripts/api.js";
+import { screenOf } from "./preview/screen.js";
+
+const EXTRACT = "StereoReelExtract", SAMPLE = "sample";
+
+/** Where the browser finds a chosen video: `folder/name.mp4`, perhaps with `[output]` or `[temp]` behind it. */
+export function addressOf(video) {
+    if (video === SAMPLE) return api.apiURL("/stereoreel/sample.mp4");
+    const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(video);
+    const cut = path.lastIndexOf("/");
+    return api.apiURL(`/view?${new URLSearchParams({ filename: path.slice(cut + 1), subfolder: path.slice(0, Math.max(0, cut)), type })}`);
+}
+
+function show(node) {
+    const screen = screenOf(node), video = String(node.widgets.find((widget) => widget.name === "video")?.value ?? "");
+    const linked = node.inputs?.some((input) => ["clip", "video"].includes(input.name) && input.link != null);
+    const wanted = linked ? null : video;
+    if (node.stereoreelVideo === wanted) return;
+    node.stereoreelVideo = wanted;
+    if (linked) screen.clear("The frames come from the connected node.");
+    else if (!video) screen.clear();
+    else screen.play([{ media: "video", name: video, text: video === SAMPLE ? "sample: 4 s, with sound" : video, address: addressOf(video) }]);
+}
+
+function chain(node, name, after) {
+    const before = node[name];
+    node[name] = function () {
+        const made = before?.apply(this, arguments);
+        after();
+        return made;
+    };
+}
+
+app.registerExtension({
+    name: "StereoReel.Source",
+    nodeCreated(node) {
+        if (node.comfyClass !== EXTRACT) return;
+        const update = () => show(node), widget = node.widgets?.find((one) => one.name === "video");
+        screenOf(node);
+        for (const name of ["onConfigure", "onConnectionsChange", "onWidgetChanged"]) chain(node, name, update);
+        if (widget) chain(widget, "callback", update);
+        requestAnimationFrame(update); // a saved workflow sets the value first
+    },
+});
