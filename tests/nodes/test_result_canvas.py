@@ -1,4 +1,4 @@
-"""The canvas of a real ComfyUI plays the sample before a run and the finished video after it, in classic nodes and in Nodes 2.0.
+"""A real canvas plays the sample before a run and the finished video after it, in classic nodes and Nodes 2.0.
 
 Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder for pictures of the pages.
 """
@@ -44,6 +44,7 @@ def server(tmp_path_factory):
 @pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
 def page(server, request):
     """The default template, set to few frames, in one of both node styles."""
+    server.post("/settings/Comfy.TutorialCompleted", True)  # else the templates open over the page
     server.post("/settings/Comfy.VueNodes.Enabled", request.param)
     with browser.canvas(f"http://{server.address}") as page:
         shown = json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))
@@ -57,7 +58,8 @@ def shrink(page, **more):
     """Set widgets to values that make the run short."""
     wanted = {kind: dict(values) for kind, values in SMALL.items()} | {"StereoReelEncode": more}
     page.evaluate(
-        """wanted => { for (const node of app.graph._nodes) for (const [name, value] of Object.entries(wanted[node.type] ?? {})) {
+        """wanted => { for (const node of app.graph._nodes)
+          for (const [name, value] of Object.entries(wanted[node.type] ?? {})) {
             const widget = node.widgets.find(one => one.name === name)
             widget.value = value
             widget.callback?.(value)
@@ -163,14 +165,11 @@ def test_result_of_a_run_is_there_after_a_tab_switch(page, request):
     shrink(page)
     run(page)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
-    page.evaluate("""async () => {
-        const store = app.extensionManager.workflow, home = store.activeWorkflow
-        const other = store.openWorkflows.find(one => one !== home)
-        window.openTab = workflow => app.loadGraphData(JSON.parse(JSON.stringify(workflow.activeState)), true, true, workflow)
-        await openTab(other)
-        window.away = app.graph._nodes.some(node => node.type === 'StereoReelEncode')
-        await openTab(home)
-    }""")
+    nodes = "there => app.graph._nodes.some(node => node.type === 'StereoReelEncode') === there"
+    page.get_by_text("Unsaved Workflow").first.click()
+    page.wait_for_function(nodes, arg=False, timeout=30_000)
+    page.get_by_text("default", exact=True).first.click()
+    page.wait_for_function(nodes, arg=True, timeout=30_000)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
     assert page.evaluate(TEXT, "StereoReelEncode").startswith("done: ")
 
