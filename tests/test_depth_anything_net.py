@@ -193,7 +193,7 @@ def test_what_is_missing_is_named():
             load({name: tensor for name, tensor in state.items() if name != key})
     with pytest.raises(ValueError, match="stray"):
         load({**state, "stray": torch.zeros(1)})
-    with pytest.raises(ValueError, match="whole"):
+    with pytest.raises(ValueError, match="complete network"):
         load({name: tensor for name, tensor in state.items() if not name.startswith("depth_head.")})
 
 
