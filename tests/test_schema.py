@@ -101,7 +101,7 @@ def test_options_hold_the_values_of_the_widgets(node):
 def test_auto_takes_the_first_free_model_that_is_here_and_says_why(host):
     entry, reason = catalog.choose("depth", "auto", host)
     assert entry.name == "builtin" and "licence" in reason
-    with pytest.raises(ValueError, match="no depth model named midas"):
+    with pytest.raises(ValueError, match="Unknown depth model 'midas'"):
         catalog.choose("depth", "midas", host)
 
 

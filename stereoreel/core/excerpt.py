@@ -162,7 +162,7 @@ def frames_needed(step: Step, spans: Spans) -> Spans:
 
 
 def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
-    """The input frames of the output frames ``[start, stop)``, found by asking the stage where it maps a cut."""
+    """The input frames of the output frames ``[start, stop)``, by where the stage maps a cut."""
     infos = [clip.info for clip in step.inputs]
     first, made = infos[0].replace(audio=None), next(iter(step.infos.values()))
     if (made.frames, made.fps, made.times) == (first.frames, first.fps, first.times):

@@ -424,7 +424,8 @@ def plain_error(error: OSError, path: Path | str | None = None) -> str:
     place = path or error.filename
     if error.errno in DISK_FULL:
         where = f" for {place}" if place else ""
-        return f"There is no room{where}: the disk is full, or takes no file this large. Free some space and run again."
+        full = "the disk is full, or takes no file this large"
+        return f"There is no room{where}: {full}. Free some space and run again."
     what = error.strerror or str(error)
     hints = {
         errno.EACCES: "Give this user the right to it, or choose another place.",

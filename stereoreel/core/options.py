@@ -188,7 +188,7 @@ LIVE_MODE = Option(
 
 @dataclass(frozen=True)
 class ModelOptions(Options):
-    """The options of a stage that models of the catalogue run; the catalogue adds the choices of ``model``."""
+    """Options of a stage with models in the catalogue, which adds the choices of ``model``."""
 
     model: str = option(
         "auto",

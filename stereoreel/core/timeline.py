@@ -26,7 +26,7 @@ HIGHEST = 1000  # frames a second
 
 
 def parse_fps(rate: str | float | Fraction) -> Fraction:
-    """``"24000/1001"``, ``"25"``, ``23.976`` (which means 24000/1001) as an exact rate; ValueError otherwise."""
+    """``"24000/1001"``, ``"25"``, ``23.976`` (24000/1001) as an exact rate; ValueError otherwise."""
     written = "" if isinstance(rate, int) and abs(rate) >= HUGE else str(rate).replace(" ", "")
     if not re.fullmatch(r"\d{1,9}(\.\d{1,20})?|\d{1,9}/0*[1-9]\d{0,8}", written):
         raise ValueError(f"A frame rate is a number such as 25, 23.976 or 24000/1001, not {shown(rate)}.")

@@ -140,7 +140,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def lost(there: np.ndarray, back: np.ndarray) -> float:
-    """Share of the pixels that do not return to where they started, among those that stay inside the frame."""
+    """Share of pixels that do not return to where they started, among those that stay in the frame."""
     inside = stays(there)
     if not inside.any():
         return 1.0

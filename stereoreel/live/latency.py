@@ -33,8 +33,9 @@ class Figures:
     def __str__(self) -> str:
         if math.isnan(self.p50):
             return f"{self.filled} filled while the model waits for its first {self.delay} frames"
-        late = f"latency {self.p50:.0f} ms (99 %: {self.p99:.0f}), first frame {self.first:.0f} ms, jitter {self.jitter:.0f} ms"
-        return f"{self.fps:.1f} fps, {late}, delay {self.delay} frames, {self.filled} filled, {self.dropped} dropped"
+        late = f"latency {self.p50:.0f} ms (99 %: {self.p99:.0f}), first frame {self.first:.0f} ms"
+        frames = f"delay {self.delay} frames, {self.filled} filled, {self.dropped} dropped"
+        return f"{self.fps:.1f} fps, {late}, jitter {self.jitter:.0f} ms, {frames}"
 
 
 class Numbers:

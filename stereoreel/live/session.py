@@ -62,8 +62,15 @@ class Session:
     def figures(self) -> Figures:
         return self.numbers.figures(self.delay)
 
-    def push(self, plan: Plan, *inputs: Tensor, fps: Fraction | int = 24, mode: str = CONSTANT, delay: int = 0,
-             cuts: str | Collection[int] = "auto") -> dict[str, Tensor]:  # fmt: skip
+    def push(
+        self,
+        plan: Plan,
+        *inputs: Tensor,
+        fps: Fraction | int = 24,
+        mode: str = CONSTANT,
+        delay: int = 0,
+        cuts: str | Collection[int] = "auto",
+    ) -> dict[str, Tensor]:
         """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by
         output.
 
@@ -148,7 +155,7 @@ class Session:
         return next(filter(None, known), None) or Line(plan, plan.load(self.host), infos, self.host)
 
     def _hold(self, held: int, mode: str) -> None:
-        """Make what is on its way so much: stand-ins where it is less; where it is more the oldest is lost."""
+        """Keep ``held`` outputs pending: add stand-ins if there are fewer, drop the oldest if more."""
         waiting = self._outputs.expected
         self._outputs.owed = max(0, held - waiting) if mode == CONSTANT else 0
         if mode == CONSTANT and waiting > held:

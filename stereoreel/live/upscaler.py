@@ -37,8 +37,20 @@ class Upscaler:
     later they are due (one burst hides one burst's work). ``device`` may be another than the generator's.
     """
 
-    def __init__(self, model: str = "auto", *, kind: str = "upscale", device: str | torch.device | None = None, host: Host | None = None,
-                 constant: bool = False, beside: bool = False, delay: int = 0, fps: Fraction | int = 24, cuts="auto", **options):  # fmt: skip
+    def __init__(
+        self,
+        model: str = "auto",
+        *,
+        kind: str = "upscale",
+        device: str | torch.device | None = None,
+        host: Host | None = None,
+        constant: bool = False,
+        beside: bool = False,
+        delay: int = 0,
+        fps: Fraction | int = 24,
+        cuts="auto",
+        **options,
+    ):
         host = host or Headless(device)
         self._session = Session(host, beside)
         usual: dict[str, Any] = getattr(module(kind), "live_options", lambda device: {})(host.device)
@@ -49,7 +61,7 @@ class Upscaler:
         self._home: torch.device | None = None
 
     def push(self, frames: Tensor | np.ndarray | Sequence) -> Tensor:
-        """The next frames; what is ready, or due. Nothing of a generator's stream is waited for on the host."""
+        """The next frames; what is ready, or due. The host does not wait for a generator's stream."""
         frames = as_tensor(frames, self._kind)
         self._home = frames.device
         return self._back(self._session.push(self._plan, frames, **self._given)["clip"])

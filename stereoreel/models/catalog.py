@@ -240,7 +240,7 @@ def missing(entry: Entry, host: Host) -> list[File]:
 
 
 def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
-    """Where a part of a model is, fetched first where that is allowed; FileNotFoundError says how to get it."""
+    """Where a part of a model is, downloaded first if allowed; FileNotFoundError says how to get it."""
     part = entry.parts[role]
     if name := locate(part, entry.kind, host):
         return host.weights(entry.kind, name)
@@ -286,7 +286,7 @@ def command(entry: Entry, part: File, host: Host, folder: Path | None = None) ->
 
 
 def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
-    """What runs with these settings, its weights present; a kind's ``wanted_parts`` names the optional ones."""
+    """What runs with these settings, weights present; a kind's ``wanted_parts`` names optional ones."""
     wanted = getattr(module(kind), "wanted_parts", lambda options: ())(settings)
     return choose(
         kind,

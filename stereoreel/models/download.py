@@ -196,8 +196,10 @@ def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -
     except _Refused as refused:  # and what had come before is kept
         wrong = str(refused)
     if wrong:
-        raise ValueError(f"{file.file} from {file.url} failed verification: {wrong}. The download was deleted. "
-                         "Try again, or report it to the model's authors.")  # fmt: skip
+        raise ValueError(
+            f"{file.file} from {file.url} failed verification: {wrong}. "
+            "The download was deleted. Try again, or report it to the model's authors."
+        )
     return digest
 
 
@@ -264,8 +266,14 @@ def _length(written: BinaryIO) -> int:
 def _opener(more: Iterable[request.BaseHandler] = ()) -> request.OpenerDirector:
     """urllib's http and https, with the proxies that the environment names, and no other protocol."""
     opener = request.OpenerDirector()
-    for handler in (request.ProxyHandler, request.HTTPHandler, request.HTTPSHandler, request.HTTPDefaultErrorHandler,
-                    request.HTTPErrorProcessor, request.UnknownHandler):  # fmt: skip
+    for handler in (
+        request.ProxyHandler,
+        request.HTTPHandler,
+        request.HTTPSHandler,
+        request.HTTPDefaultErrorHandler,
+        request.HTTPErrorProcessor,
+        request.UnknownHandler,
+    ):
         opener.add_handler(handler())
     for another in more:
         opener.add_handler(another)

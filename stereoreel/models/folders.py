@@ -29,6 +29,6 @@ def listed(kind: str) -> tuple[str, ...]:
 
 
 def enclosing_models(pack: Path = CHECKOUT) -> Path | None:
-    """The models folder of the program that a pack is installed in; None for one that is no plug-in of any."""
+    """The models folder of the program that the pack is a plug-in of; None if there is none."""
     models = _known()["plugins"].get(pack.parent.name)
     return pack.parent.with_name(models) if models else None

@@ -89,7 +89,8 @@ def _safetensors(path: Path) -> str | None:
         with safe_open(path, "pt"):  # maps the file, and compares all of its header with its length
             return None
     except (SafetensorError, OSError, ValueError, MemoryError, OverflowError) as error:
-        return f"is corrupt or truncated ({first_line(error).removeprefix('Error while deserializing header: ')})"
+        reason = first_line(error).removeprefix("Error while deserializing header: ")
+        return f"is corrupt or truncated ({reason})"
 
 
 def _archive(path: Path, size: int) -> str | None:

@@ -77,7 +77,7 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class KeptPlan:
-    """A plan whose stage is loaded once and kept in ``stages``, under ``key``, for all graphs that have it."""
+    """A plan with its stage loaded once and kept in ``stages``, under ``key``, for all its graphs."""
 
     plan: Plan
     stages: StageCache[Stage]

@@ -168,7 +168,8 @@ def _package(wanted: str, machine: Machine) -> str:
     name, _, least = wanted.partition(" ")
     has = machine.packages.get(name)
     if has is None:
-        return f"the package {name}{f' {least}' if least else ''}, which is not installed ({INSTALL.format(name)})"
+        version = f" {least}" if least else ""
+        return f"the package {name}{version}, which is not installed ({INSTALL.format(name)})"
     if least and has and _numbers(has) < _numbers(least):
         return f"the package {name} {least} or newer, where this is {has} ({INSTALL.format(f'-U {name}')})"
     return ""
@@ -179,6 +180,12 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 
 CONDITIONS: Mapping[str, Callable[[Any, Machine], str]] = {
-    "system": _system, "gpu": _gpu_named, "no_gpu": _gpu_other, "compute": _compute, "memory": _memory, "below": _below,
-    "driver": _driver, "package": _package,
-}  # fmt: skip
+    "system": _system,
+    "gpu": _gpu_named,
+    "no_gpu": _gpu_other,
+    "compute": _compute,
+    "memory": _memory,
+    "below": _below,
+    "driver": _driver,
+    "package": _package,
+}

@@ -29,16 +29,38 @@ SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
 WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict", "module", "model", "net")
 HARMLESS = ("torch.", "collections.OrderedDict", "typing.OrderedDict")  # what pickles of checkpoints name
 USABLE = frozenset(
-    getattr(torch, name) for name in (
-        "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool",
-        "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
-    ) if hasattr(torch, name)
-)  # fmt: skip
+    getattr(torch, name)
+    for name in (
+        "float64",
+        "float32",
+        "float16",
+        "bfloat16",
+        "int64",
+        "int32",
+        "int16",
+        "int8",
+        "uint8",
+        "bool",
+        "float8_e4m3fn",
+        "float8_e5m2",
+        "float8_e4m3fnuz",
+        "float8_e5m2fnuz",
+    )
+    if hasattr(torch, name)
+)
 # what Python and torch raise at tensors of unexpected names, shapes and types
 BREAKS = (
-    LookupError, AttributeError, ArithmeticError, AssertionError, TypeError, ValueError, RuntimeError, MemoryError,
-    ImportError, StopIteration,
-)  # fmt: skip
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    MemoryError,
+    ImportError,
+    StopIteration,
+)
 
 
 @dataclass(frozen=True)

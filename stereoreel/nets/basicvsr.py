@@ -358,7 +358,7 @@ class BasicVSRPlusPlus(Restorer):
         count: int,
         carried: dict[str, Memory],
     ) -> Iterator[tuple[int, Tensor]]:
-        """The features that one branch finds, in the order in which it visits the frames, with their places."""
+        """The features of one branch, in the order in which it visits the frames, with their places."""
         forward = name.startswith("forward")
         memory = carried.get(name) if forward else None
         for index in range(len(frames)) if forward else reversed(range(len(frames))):

@@ -63,7 +63,8 @@ class Family:
 
     @property
     def name(self) -> str:
-        return f"{'Video ' if self.frames else ''}Depth Anything {SIZES.get(self.width, f'of {self.width} channels')}"
+        size = SIZES.get(self.width, f"of {self.width} channels")
+        return f"{'Video ' if self.frames else ''}Depth Anything {size}"
 
 
 # Names in a folder of Hugging Face's transformers, 4.x and 5.x, and the original's.
@@ -194,11 +195,15 @@ FOUND = (  # names that begin or hold these, and what the checkpoint is
 
 def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if any(key.startswith("pretrained.blocks.") for key in shapes):
-        return f"This looks like Depth Anything, but its {len(shapes)} tensors are not a whole one of a known kind; fetch it again."
+        return (
+            f"This looks like Depth Anything, but its {len(shapes)} tensors are not a complete network "
+            "of a known type. Download it again."
+        )
     for marks, name in FOUND:
         if any(key.startswith(mark) or f".{mark}" in key for key in shapes for mark in marks):
             return f"This is {name}, not Depth Anything; choose another model for it."
-    return f"This is not a Depth Anything checkpoint: of its {len(shapes)} tensors the first are {', '.join(list(shapes)[:3]) or 'missing'}."
+    first = ", ".join(list(shapes)[:3]) or "missing"
+    return f"This is not a Depth Anything checkpoint: of its {len(shapes)} tensors the first are {first}."
 
 
 def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> DepthAnything:

@@ -216,7 +216,7 @@ class FlowPyramid(nn.Module):
 
 
 class Fusion(nn.Module):
-    """The decoder: ``FUSED`` levels, fine to coarse, of everything warped to the time wanted, to a picture."""
+    """The decoder: ``FUSED`` levels, fine to coarse, of all that is warped to the time, to a frame."""
 
     def __init__(self, filters: int):
         super().__init__()
@@ -263,7 +263,7 @@ class FILM(nn.Module):
     def pair(
         self, img0: Tensor, img1: Tensor, e0: list[Tensor] | None = None, e1: list[Tensor] | None = None
     ) -> Pair:
-        """Motion both ways, and what ``at`` needs; ``e0`` and ``e1`` from ``encode``, where they are known."""
+        """Motion both ways, and what ``at`` needs; ``e0`` and ``e1`` from ``encode``, if known."""
         if any(padding(*img0.shape[-2:])):
             height, width = img0.shape[-2:]
             raise ValueError(

@@ -244,8 +244,18 @@ class FoldedDiT(nn.Module):
         return noise - pixels(unwindowed(made, frames, height // PATCH, width // PATCH))
 
 
-def project(x: Tensor, cos: Tensor, sin: Tensor, gain: Tensor, shift: Tensor, weight: Tensor, bias: Tensor,
-            norm_q: Tensor, norm_k: Tensor, place: Callable | None = None) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+def project(
+    x: Tensor,
+    cos: Tensor,
+    sin: Tensor,
+    gain: Tensor,
+    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    norm_q: Tensor,
+    norm_k: Tensor,
+    place: Callable | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys (both turned by their place) and values ``[heads, tokens, 128]`` of tokens ``[tokens,
     width]``.
 
@@ -267,9 +277,27 @@ def placed(
     return q, k, rearrange(v, "n (heads d) -> heads n d", d=HEAD)
 
 
-def finish(x: Tensor, attended: Tensor, out: Tensor, out_bias: Tensor, gain3: Tensor, shift3: Tensor, query: Tensor, query_bias: Tensor,
-           norm: Tensor, text_k: Tensor, text_v: Tensor, cross: Tensor, cross_bias: Tensor, gain2: Tensor, shift2: Tensor,
-           up: Tensor, up_bias: Tensor, down: Tensor, down_bias: Tensor) -> Tensor:  # fmt: skip
+def finish(
+    x: Tensor,
+    attended: Tensor,
+    out: Tensor,
+    out_bias: Tensor,
+    gain3: Tensor,
+    shift3: Tensor,
+    query: Tensor,
+    query_bias: Tensor,
+    norm: Tensor,
+    text_k: Tensor,
+    text_v: Tensor,
+    cross: Tensor,
+    cross_bias: Tensor,
+    gain2: Tensor,
+    shift2: Tensor,
+    up: Tensor,
+    up_bias: Tensor,
+    down: Tensor,
+    down_bias: Tensor,
+) -> Tensor:
     """The rest of a block after its attention ``[heads, tokens, 128]``: to the text, and through the layers
     of each token.
     """

@@ -163,11 +163,12 @@ def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
         return "This RIFE checkpoint has plain convolution blocks (version 4.4 or older); use 4.6 or newer."
     if any(key.startswith("block0.") for key in shapes):
         return "This looks like a RIFE checkpoint, but not of a version from 4.5 to 4.26; use 4.6 or newer."
-    return f"This is not a RIFE checkpoint: of its {len(shapes)} tensors the first are {', '.join(list(shapes)[:3]) or 'missing'}."
+    first = ", ".join(list(shapes)[:3]) or "missing"
+    return f"This is not a RIFE checkpoint: of its {len(shapes)} tensors the first are {first}."
 
 
 def padding(height: int, width: int, family: Family, scale: float = 1.0) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom for ``F.pad``: zeros on the right and at the bottom, as the original pads."""
+    """Left, right, top and bottom for ``F.pad``: zeros right and at the bottom, like the original."""
     multiple = round(family.multiple / min(1.0, scale))
     return 0, -width % multiple, 0, -height % multiple
 

@@ -76,8 +76,14 @@ class Residual(nn.Module):
     def __init__(self, made_of: int, made: int):
         super().__init__()
         self.residual = nn.Sequential(
-            Norm(made_of), nn.SiLU(), Causal(made_of, made, (3, 3, 3)), Norm(made), nn.SiLU(), nn.Dropout(0.0), Causal(made, made, (3, 3, 3)),
-        )  # fmt: skip
+            Norm(made_of),
+            nn.SiLU(),
+            Causal(made_of, made, (3, 3, 3)),
+            Norm(made),
+            nn.SiLU(),
+            nn.Dropout(0.0),
+            Causal(made, made, (3, 3, 3)),
+        )
         self.shortcut = Causal(made_of, made, (1, 1, 1)) if made_of != made else None
 
     def forward(self, x: Tensor, history: History) -> Tensor:

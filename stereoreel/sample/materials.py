@@ -81,7 +81,7 @@ def noise(p: Tensor) -> Tensor:
 
 
 def fade(along: Tensor, wavelength: float) -> Tensor:
-    """How much of a detail is left where a pixel is so wide: 1 near by, 0 far away, so that nothing shimmers."""
+    """Detail that is left at this pixel width: 1 near, 0 far away, so that nothing shimmers."""
     return 1 / (1 + power(along * (2 / wavelength), 2))
 
 

@@ -236,7 +236,7 @@ def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
     (["{default}", "--set", "encode.filename_prefix=" + "x" * 300], "too long"), (["{default}", "--set", "interpolate.cuts=[]"], "cuts"),
     (["{default}", "--set", "interpolate.target_fps=999"], "make 200 frames of 5"), (["{default}", "--set", "vsr.factor=" + "9" * 400], "factor"),
     (["{default}", "--set", "interpolate.multiplier=" + "9" * 5000], "multiplier"),
-    (["{default}", "--set", "depth.model=a\nb"], "no depth model named"),
+    (["{default}", "--set", "depth.model=a\nb"], "Unknown depth model"),
     (["{keep}", "--set", "keep.folder=a\nb"], "characters"), (["{keep}", "--set", "keep.folder=a\0b"], "NUL"),
 ])  # fmt: skip
 def test_odd_words_on_the_command_line_are_refused_in_a_sentence(

@@ -135,7 +135,7 @@ def test_a_depth_video_is_written_beside(small, tmp_path):
 
 
 @pytest.mark.parametrize(("changes", "said"), [
-    (["--set", "depth.model=midas"], "no depth model named midas"),
+    (["--set", "depth.model=midas"], "Unknown depth model 'midas'"),
     (["--set", "stereo.model=midas"], "model must be one of"),
     (["--set", "depth.colour=1"], "no option colour"),
     (["--set", "lens.zoom=2"], "No node is called 'lens'"),

@@ -82,7 +82,7 @@ def test_other_contents_of_a_mirror_are_refused_and_the_mirror_is_named(hub, tmp
     hub.store.files["/net.pth"] = CONTENTS[:-1] + b"!"
     said = fetched(tmp_path / "models", HF_ENDPOINT=hub.address)
     assert (
-        said.startswith(f"ValueError What {hub.address}{HUB_PATH} gave is not net.pth")
+        said.startswith(f"ValueError net.pth from {hub.address}{HUB_PATH} failed verification")
         and names(tmp_path / "models") == []
     )
 

@@ -234,7 +234,7 @@ def test_files_in_a_folder_that_flashvsrs_packs_made_are_found_and_other_models_
 
 def test_kinds_that_run_no_foreign_files_refuse_them(host):
     put(host, "stereo", "mine.pth")
-    with pytest.raises(ValueError, match=r"no stereo model named mine\.pth"):
+    with pytest.raises(ValueError, match=r"Unknown stereo model 'mine\.pth'"):
         choose("stereo", "mine.pth", host)
     with pytest.raises(ValueError, match="model must be one of"):
         Plan("stereo", {"model": "mine.pth"}, "Stereo")
@@ -291,7 +291,7 @@ def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monke
     )
     for name, said in [
         (MODEL, "needs RealESRGAN_x2plus.pth"),
-        ("4x_gone.pth", "no upscale model named 4x_gone.pth"),
+        ("4x_gone.pth", "Unknown upscale model '4x_gone.pth'"),
     ]:
         assert (
             main(["run", str(graph), "--output", str(tmp_path / "out.mp4"), "--set", f"upscale.model={name}"])

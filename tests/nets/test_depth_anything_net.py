@@ -89,7 +89,7 @@ def test_first_version_looks_at_the_last_blocks_and_metric_ones_tell_metres():
     assert detect(published(on_meta(SMALL)), first=True).taps == (8, 9, 10, 11)
     metres = load(state, max_depth=20.0)(torch.rand(1, 3, 42, 56))
     assert 0 < metres.min() < metres.max() < 20 and metres.max() > 10
-    with pytest.raises(ValueError, match="no largest depth"):
+    with pytest.raises(ValueError, match="takes no max_depth"):
         detect(published(on_meta(TINY_VIDEO)), max_depth=20.0)
 
 
@@ -115,7 +115,7 @@ def test_what_is_missing_is_named():
             load({name: tensor for name, tensor in state.items() if name != key})
     with pytest.raises(ValueError, match="stray"):
         load({**state, "stray": torch.zeros(1)})
-    with pytest.raises(ValueError, match="whole"):
+    with pytest.raises(ValueError, match="complete network"):
         load({name: tensor for name, tensor in state.items() if not name.startswith("depth_head.")})
 
 
