@@ -375,7 +375,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: stereoreel.write(clip, "a.mp4", layout="rgbd"),
             ValueError,
-            "connect one to the depth input",
+            "Connect a depth clip to the depth input",
         ),
         (
             lambda clip: stereoreel.write(
