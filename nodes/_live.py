@@ -37,7 +37,6 @@ class LiveHost(ComfyHost):
 
     def __init__(self):
         super().__init__()
-        self.shown = 0.0
         self._patchers: OrderedDict[tuple[int, ...], list[ModelPatcher]] = OrderedDict()
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> list[ModelPatcher]:
@@ -57,7 +56,15 @@ class LiveHost(ComfyHost):
             self._bar = None  # the next run has its own
 
 
-SESSIONS = Sessions(lambda: Session(LiveHost()))
+class LiveSession(Session):
+    """A session that knows when its figures were last shown on its node."""
+
+    def __init__(self):
+        super().__init__(LiveHost())
+        self.shown = 0.0
+
+
+SESSIONS: Sessions[tuple[str, str], LiveSession] = Sessions(LiveSession)
 
 
 def named(live: str | None) -> bool:
@@ -98,12 +105,12 @@ def run(
             cuts=_cuts(options.get("cuts", "auto"), label),
         )
         figures = str(session.figures)
-        if time.monotonic() - session.host.shown > EVERY:
-            session.host.shown = time.monotonic()
+        if time.monotonic() - session.shown > EVERY:
+            session.shown = time.monotonic()
             PromptServer.instance.send_progress_text(figures, node_id)
     types = {socket.name: socket.type for socket in node.outputs}
     outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
-    facts = {"fps": float(session.line.made["clip"].fps), "cuts": format_cuts(session.cuts)}
+    facts = {"fps": float(session.fps), "cuts": format_cuts(session.cuts)}
     return outputs | {socket: fact for socket, fact in facts.items() if socket in types}, figures
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from ..stereoreel.core.clip import Clip
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.core.options import Options
 from ..stereoreel.media.write.render import free_path
 from ..stereoreel.viewing.report import Report
 from ..stereoreel.workflow import build
@@ -35,11 +35,11 @@ class ReportNode(DeclaredNode):
         return io.NodeOutput(report.text, json.dumps(report.figures, indent=2), image, more, ui=shown)
 
     @classmethod
-    def measure(cls, clip: Clip, settings: Options, name: str) -> Report:
+    def measure(cls, clip: Clip, settings: Any, name: str) -> Report:
         return cls.NODE.report(clip, settings, ComfyHost(), name)
 
     @classmethod
-    def output(cls, report: Report, clip: Clip, settings: Options, name: str):
+    def output(cls, report: Report, clip: Clip, settings: Any, name: str):
         """Return the value of the node's last output."""
         raise NotImplementedError
 

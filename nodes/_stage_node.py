@@ -47,7 +47,7 @@ class StageNode(DeclaredNode):
                 # missing weights are reported or downloaded now, not when the clip is pulled
                 _, reason = plan.choose(ComfyHost())
                 cls._show(reason)
-        clips = {port: value for port, value in made.items() if isinstance(value, Clip)}
+        clips = build.clips_in(made)
         if isinstance(clip, VideoInput):
             return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})
         return cls._outputs({**made, **cls._batches(clips, name, options)})

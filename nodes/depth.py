@@ -19,10 +19,10 @@ from ._stage_node import StageNode
 
 class DepthNode(StageNode):
     @classmethod
-    def execute(cls, clip, depth=None, **options) -> io.NodeOutput:
+    def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
         if isinstance(depth, Mapping):  # ComfyUI's geometry
             depth, options["given"] = inverse(depth), "near white"
-        return super().execute(clip, depth, **options)
+        return super().execute(clip, depth, fps, packed, **options)
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:

@@ -42,7 +42,8 @@ class ExtractNode(DeclaredNode):
             inputs = {} if clip is None else {"clip": as_clip(clip, name)}
             videos = Videos(find, tick=host.tick, files=host.file_cache)
             made = build.stage(cls.NODE, inputs, options, node_id, videos)
-        return io.NodeOutput(LazyVideo(made["clip"]), made["fps"])
+            clip = build.clips_in(made)["clip"]
+        return io.NodeOutput(LazyVideo(clip), made["fps"])
 
     @classmethod
     def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:

@@ -16,12 +16,12 @@ from ._stage_node import StageNode
 
 class StereoNode(StageNode):
     @classmethod
-    def execute(cls, clip, depth=None, **inputs) -> io.NodeOutput:
-        """A batch keeps one channel of its depth, so look at all three before."""
+    def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
+        """Check all three channels of a depth batch here, because only one of them goes on."""
         if isinstance(depth, Tensor) and depth.ndim == 4:
             with naming(build.label(cls.NODE, str(cls.hidden.unique_id))):
                 check_depth(depth[:1])
-        return super().execute(clip, depth, **inputs)
+        return super().execute(clip, depth, fps, packed, **options)
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:

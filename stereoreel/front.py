@@ -189,7 +189,7 @@ def _stage(kind: str, inputs: Mapping[str, Clip | None], options: Mapping) -> di
     node = BY_KIND[kind]
     with naming(node.name):
         _check_clips(**inputs)
-        return build.stage(node, inputs, options, "")
+        return dict(build.stage(node, inputs, options, ""))
 
 
 def _check_clips(**inputs) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
+from typing import Generic, TypeVar
 
 from .latency import Figures
 from .session import Session
@@ -17,29 +18,33 @@ IDLE = 300.0  # seconds without use after which a session is closed
 TURN = 0.1  # seconds between two looks at cancel while another has the session
 
 
-class _Entry:
-    def __init__(self, session: Session):
+Key = TypeVar("Key", bound=Hashable)
+Kept = TypeVar("Kept", bound=Session)
+
+
+class _Entry(Generic[Kept]):
+    def __init__(self, session: Kept):
         self.session, self.turn = session, threading.Lock()
         self.users, self.used = 0, 0.0  # those who have it or wait for it; when the last one left
 
 
-class Sessions:
+class Sessions(Generic[Key, Kept]):
     """``make`` gives a new session. A host owns one of these; it is safe to use from several threads."""
 
     def __init__(
         self,
-        make: Callable[[], Session],
+        make: Callable[[], Kept],
         most: int = MOST,
         idle: float = IDLE,
         clock: Callable[[], float] = time.monotonic,
     ):
         self.make, self.most, self.idle, self.clock = make, most, idle, clock
-        self._entries: dict[Hashable, _Entry] = {}
+        self._entries: dict[Key, _Entry[Kept]] = {}
         self._lock = threading.Lock()
         self._timer: threading.Timer | None = None
 
     @contextmanager
-    def use(self, name: Hashable, wait: Callable[[], None] = lambda: None) -> Iterator[Session]:
+    def use(self, name: Key, wait: Callable[[], None] = lambda: None) -> Iterator[Kept]:
         """The session of a name, new where there is none. Who comes while another has it waits, calling
         ``wait`` meanwhile, which may raise.
 
@@ -56,7 +61,7 @@ class Sessions:
         finally:
             self._leave(entry)
 
-    def close(self, name: Hashable) -> bool:
+    def close(self, name: Key) -> bool:
         """Close a session, after those who are at it; False where there is none. The next use of the name
         begins a new one.
         """
@@ -71,11 +76,11 @@ class Sessions:
         for name in self.names():
             self.close(name)
 
-    def names(self) -> list[Hashable]:
+    def names(self) -> list[Key]:
         with self._lock:
             return list(self._entries)
 
-    def figures(self) -> dict[Hashable, Figures]:
+    def figures(self) -> dict[Key, Figures]:
         """How every session keeps up."""
         with self._lock:
             return {name: entry.session.figures for name, entry in self._entries.items()}
@@ -91,7 +96,7 @@ class Sessions:
         for entry in gone:
             entry.session.close()
 
-    def _enter(self, name: Hashable) -> _Entry:
+    def _enter(self, name: Key) -> _Entry[Kept]:
         self.sweep()
         with self._lock:
             gone = None if name in self._entries else self._room()
@@ -101,7 +106,7 @@ class Sessions:
             gone.session.close()
         return entry
 
-    def _room(self) -> _Entry | None:
+    def _room(self) -> _Entry[Kept] | None:
         """Where no more fit, the one idle for longest, taken out."""
         if len(self._entries) < self.most:
             return None
@@ -113,7 +118,7 @@ class Sessions:
             )
         return self._entries.pop(min(idle, key=lambda name: self._entries[name].used))
 
-    def _leave(self, entry: _Entry) -> None:
+    def _leave(self, entry: _Entry[Kept]) -> None:
         with self._lock:
             entry.users -= 1
             entry.used = self.clock()

@@ -59,6 +59,13 @@ class Session:
         self.taken, self._detector = 0, CutDetector()
 
     @property
+    def fps(self) -> Fraction:
+        """The rate of the frames that come out; ValueError before the first push."""
+        if not self.line:
+            raise ValueError("Nothing has been pushed yet.")
+        return self.line.made["clip"].fps
+
+    @property
     def figures(self) -> Figures:
         return self.numbers.figures(self.delay)
 

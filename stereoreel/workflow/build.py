@@ -62,9 +62,14 @@ def format_cuts(cuts: Iterable[int]) -> str:
     return ", ".join(map(str, cuts)) or "none"
 
 
-def plan_of(outputs: Mapping) -> Plan | None:
+def clips_in(outputs: Outputs) -> dict[str, Clip]:
+    """Return the outputs that are clips, by socket name."""
+    return {port: value for port, value in outputs.items() if isinstance(value, Clip)}
+
+
+def plan_of(outputs: Outputs) -> Plan | None:
     """Return the model that computes a node's outputs; None if there is none."""
-    makers = (value.maker for value in outputs.values() if isinstance(value, Clip))
+    makers = (clip.maker for clip in clips_in(outputs).values())
     recipes = (maker.recipe for maker in makers if isinstance(maker, Step))
     return next((recipe for recipe in recipes if isinstance(recipe, Plan)), None)
 

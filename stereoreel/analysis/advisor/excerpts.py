@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ...core import excerpt as peek
 from ...core import transforms as views
-from ...core.clip import Clip, ClipInfo, Shot, Source, Step, substituted
+from ...core.clip import Clip, ClipInfo, SeekableSource, Shot, Source, Step, seekable, substituted
 from ...core.host import Host
 from ...core.per_eye import TIME
 from ...core.pull import chunk_bytes
@@ -67,12 +67,15 @@ class Excerpts:
         self, clips: Sequence[Clip], wanted: peek.Spans, stages: StageCache, until: float = math.inf
     ):
         self.late = 0.0
-        timed = substituted(clips, lambda maker: maker if isinstance(maker, Step) else _Waited(maker, self))
+        timed = substituted(clips, self._waited)
         rebuilt = peek.Rebuilt(timed, wanted, _needed, stages, JOINT)
         joined = (_Joined(tuple(wanted), math.inf if place else until) for place in range(len(timed)))
         self.clips = [
             Clip(Step.over(recipe, rebuilt.clip(clip, wanted))) for recipe, clip in zip(joined, timed)
         ]
+
+    def _waited(self, maker: Source | Step) -> Source | Step:
+        return _Waited(maker, self) if seekable(maker) else maker
 
     @property
     def info(self) -> ClipInfo:
@@ -116,7 +119,7 @@ class _Joined(views.Weightless):
 class _Waited:
     """A source that measures how much longer the start of each part takes than the rest."""
 
-    def __init__(self, source: Source, excerpts: Excerpts):
+    def __init__(self, source: SeekableSource, excerpts: Excerpts):
         self._source, self._excerpts, self.label, self.info = source, excerpts, source.label, source.info
         self._part = source
 

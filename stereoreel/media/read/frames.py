@@ -51,7 +51,7 @@ def in_memory(facts: FileFacts) -> Iterator[None]:
 
 def read_frames(
     facts: FileFacts, first: int, stop: int, damage: Damage, *, progressive: bool = True
-) -> Iterator[av.VideoFrame]:
+) -> Generator[av.VideoFrame, None, None]:
     """Yield frames ``first`` to ``stop`` - 1, fewer only if the file ends early.
 
     With ``progressive``, interlaced frames are deinterlaced.
