@@ -49,14 +49,18 @@ def meet(one: dict, other: dict) -> bool:
 
 
 def test_a_link_dragged_the_other_way_round_is_taken(page):
-    """The union socket takes an IMAGE and a VIDEO, and gives itself to both."""
+    """The union socket takes and gives both IMAGE and VIDEO, but never a VIDEO to an IMAGE socket."""
     links = page.evaluate("""() => {
         app.graph.clear()
         const add = type => { const node = LiteGraph.createNode(type); app.graph.add(node); return node }
-        const stage = add('StereoReelVSR'), parts = add('GetVideoComponents'), video = add('CreateVideo'), save = add('SaveVideo')
-        return [parts.connect(0, stage, 0), video.connect(0, stage, 0), stage.connect(0, save, 0), stage.connect(0, video, 0)].map(link => !!link)
+        const stage = add('StereoReelVSR'), other = add('StereoReelVSR')
+        const parts = add('GetVideoComponents'), video = add('CreateVideo'), save = add('SaveVideo')
+        return [
+            parts.connect(0, stage, 0), stage.connect(0, video, 0), video.connect(0, other, 0), other.connect(0, save, 0),
+            other.connect(0, video, 0), video.connect(0, stage, 0),
+        ].map(link => !!link)
     }""")
-    assert links == [True, True, True, True]
+    assert links == [True, True, True, True, False, False]  # the last two would bring a VIDEO to CreateVideo's images
 
 
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
