@@ -196,8 +196,10 @@ def main() -> None:
     )
     print(f"{'workers':>8}{'hours':>10}{'speed-up':>10}{'efficiency':>12}{'busy':>8}{'lost':>6}{'slow':>6}")
     for row in rows:
-        print(f"{row['workers']:>8}{row['hours']:>10.2f}{row['speedup']:>10.1f}{row['efficiency']:>12.0%}{row['busy']:>8.0%}"
-              f"{row['lost']:>6}{row['stragglers']:>6}")  # fmt: skip
+        print(
+            f"{row['workers']:>8}{row['hours']:>10.2f}{row['speedup']:>10.1f}{row['efficiency']:>12.0%}{row['busy']:>8.0%}"
+            f"{row['lost']:>6}{row['stragglers']:>6}"
+        )
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@ fidelity and sharpness; its time.
 
     python benchmarks/steady.py [--quick] [--json]
 
-One network is constructed to flicker (tests/support/flicker_scenes.py), the other, of the kind that upscales video in
+One network is constructed to flicker (tests/support/flicker_scenes.py), the other, of the kind that upscales
+video in
 real time (SRVGG, 16 features, 4 layers), is trained here on crops of other scenes with a noisy input: --quick
 for 8 seconds, else for a minute.
 """

@@ -11,7 +11,7 @@ import pytest
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
-# Workers of pytest-xdist share the cores, but at least two threads remain: one alone never works side by side.
+# Workers of pytest-xdist share the cores, but keep two threads at least: one alone never works in parallel.
 if (threads := (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))) > 1:
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
 
@@ -42,13 +42,18 @@ def host(tmp_path):
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Small networks may stand under the names of published files: the catalogue knows no sizes and hashes."""
+    """Small networks may have the names of published files: the catalogue knows no sizes and hashes."""
     published = catalog._catalogue
 
     @lru_cache
     def unknown(kind: str) -> dict:
-        return {name: replace(entry, parts={role: replace(part, bytes=None, sha256=None) for role, part in entry.parts.items()})
-                for name, entry in published(kind).items()}  # fmt: skip
+        return {
+            name: replace(
+                entry,
+                parts={role: replace(part, bytes=None, sha256=None) for role, part in entry.parts.items()},
+            )
+            for name, entry in published(kind).items()
+        }
 
     monkeypatch.setattr(catalog, "_catalogue", unknown)
 
@@ -96,7 +101,9 @@ def tensor_clip():
 
 @pytest.fixture(scope="module")
 def page():
-    """ComfyUI's true canvas with the pack's declarations; nothing that a module's tests do there may be complained about."""
+    """ComfyUI's true canvas with the pack's declarations; nothing that a module's tests do there may be
+    complained about.
+    """
     from tests.support import browser
 
     if reason := browser.missing():

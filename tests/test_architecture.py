@@ -1,4 +1,6 @@
-"""The import direction of the design, read from the source: the engine never knows ComfyUI, and nothing heavy loads at start."""
+"""The import direction of the design, read from the source: the engine never knows ComfyUI, and nothing heavy
+loads at start.
+"""
 
 import ast
 import os
@@ -19,12 +21,20 @@ KINDS = {"upscale", "vsr", "interpolate", "depth", "stereo"}
 # to all. The Python front is on top of them all: no room imports it.
 SHARED = {"core", "image"}
 ROOMS = {
-    "core": {"image"}, "image": {"core"}, "nets": set(), "models": {"core", "nets"}, "stages": {*SHARED, "models", "nets"},
-    "media": SHARED, "sample": {*SHARED, "media"}, "viewing": {*SHARED, "media", "models", "stages"},
-    "workflow": {*SHARED, "media", "models", "stages", "viewing"}, "live": {*SHARED, "models"},
-    "film": {*SHARED, "media", "models", "workflow"}, "analysis": {*SHARED, "media", "models", "stages", "viewing", "workflow"},
+    "core": {"image"},
+    "image": {"core"},
+    "nets": set(),
+    "models": {"core", "nets"},
+    "stages": {*SHARED, "models", "nets"},
+    "media": SHARED,
+    "sample": {*SHARED, "media"},
+    "viewing": {*SHARED, "media", "models", "stages"},
+    "workflow": {*SHARED, "media", "models", "stages", "viewing"},
+    "live": {*SHARED, "models"},
+    "film": {*SHARED, "media", "models", "workflow"},
+    "analysis": {*SHARED, "media", "models", "stages", "viewing", "workflow"},
     "cli": {*SHARED, "media", "models", "workflow", "viewing", "film", "analysis", "sample"},
-}  # fmt: skip
+}
 EMPTY = re.compile(
     r"\{\}|\[\]|(\w+\.)?((dict|list|set|deque|Counter|OrderedDict|Weak\w+)\(\)|defaultdict\(\w*\))"
 )
@@ -35,8 +45,10 @@ MOST_PARAMETERS = 7
 LONG_SIGNATURES = {  # and why they may be longer
     "core/options.py:option": "declares a widget, whose facts are keywords with defaults",
     "front.py:write": "the public function of the Python front, whose settings are keywords with defaults",
-    "live/upscaler.py:Upscaler.__init__": "the public class of the live scope, whose settings are keywords with defaults",
-    "media/read/decode.py:FileSource.__init__": "the public source of a file, whose settings are keywords with defaults",
+    "live/upscaler.py:Upscaler.__init__": "the public class of the live scope, whose settings are keywords "
+    "with defaults",
+    "media/read/decode.py:FileSource.__init__": "the public source of a file, whose settings are keywords "
+    "with defaults",
     "nets/flashvsr.py:project": "compiled on its own, so that its weights are arguments and not a module's",
     "nets/flashvsr.py:finish": "as project",
 }
@@ -246,8 +258,16 @@ def test_a_kind_is_known_in_its_own_places_alone(file):
         assert not kinds_asked_for(file.read_text(encoding="utf-8"), kinds)
 
 
-@pytest.mark.parametrize("source", ['if node.kind == "depth": pass', 'x = "vsr" in kinds', 'if kind in ("advise", "keep"): pass',
-                                    'TABLE = {"upscale": 1}', 'options["stereo"] = 2'])  # fmt: skip
+@pytest.mark.parametrize(
+    "source",
+    [
+        'if node.kind == "depth": pass',
+        'x = "vsr" in kinds',
+        'if kind in ("advise", "keep"): pass',
+        'TABLE = {"upscale": 1}',
+        'options["stereo"] = 2',
+    ],
+)
 def test_asking_for_a_kind_by_name_is_seen(source):
     assert kinds_asked_for(source, {"depth", "vsr", "advise", "keep", "upscale", "stereo"})
     assert not kinds_asked_for(
@@ -300,7 +320,7 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def remembered(module: ast.Module) -> list[str]:
-    """What a module remembers: containers that begin empty, globals, and answers that are cached by a path."""
+    """Module state: containers that begin empty, globals, and results that are cached by a path."""
     kept = [node for node in module.body if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value]
     found = [node for node in kept if EMPTY.fullmatch(ast.unparse(node.value))]
     for node in ast.walk(module):
@@ -318,11 +338,19 @@ def test_no_module_remembers(file):
     assert not remembered(parsed(file)), "let an object that has an owner keep it"
 
 
-@pytest.mark.parametrize("code", [
-    "known = {}", "known: dict[str, int] = OrderedDict()", "known = weakref.WeakKeyDictionary()", "known = []",
-    "known = defaultdict(list)", "def f():\n    global known", "@lru_cache\ndef f(path: Path): pass",
-    "@functools.cache\ndef f(path: str | os.PathLike): pass",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "code",
+    [
+        "known = {}",
+        "known: dict[str, int] = OrderedDict()",
+        "known = weakref.WeakKeyDictionary()",
+        "known = []",
+        "known = defaultdict(list)",
+        "def f():\n    global known",
+        "@lru_cache\ndef f(path: Path): pass",
+        "@functools.cache\ndef f(path: str | os.PathLike): pass",
+    ],
+)
 def test_what_a_module_remembers_is_seen(code):
     assert remembered(ast.parse(code))
 

@@ -146,12 +146,18 @@ def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
         "encode.speed=fast",
     ]
     (tmp_path / "elsewhere").mkdir()
-    done = subprocess.run([*command, *(word for one in options for word in ("--set", one))], cwd=tmp_path / "elsewhere", env=clean,
-                          capture_output=True, text=True)  # fmt: skip
+    done = subprocess.run(
+        [*command, *(word for one in options for word in ("--set", one))],
+        cwd=tmp_path / "elsewhere",
+        env=clean,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "pair.mp4", done.stderr
     script = (
         "import stereoreel; clip = stereoreel.open('sample', duration=0.1, max_side=160);"
-        "print(stereoreel.write(stereoreel.stereo(clip, stereoreel.depth(clip)), 'python.mp4', device='cpu'), stereoreel.__file__)"
+        "print(stereoreel.write(stereoreel.stereo(clip, stereoreel.depth(clip)), 'python.mp4', "
+        "device='cpu'), stereoreel.__file__)"
     )
     scripted = subprocess.run(
         [python, "-c", script], cwd=tmp_path / "elsewhere", env=clean, capture_output=True, text=True

@@ -1,4 +1,5 @@
-"""Ids, sockets and defaults are public: saved graphs hold them. A change here breaks somebody's workflow, so it must be meant.
+"""Ids, sockets and defaults are public: saved graphs hold them. A change here breaks somebody's workflow, so
+it must be meant.
 
 After a meant addition: python -m tests.test_schema
 """
@@ -69,18 +70,32 @@ NUMBER, WHOLE, SWITCH, CHOICE = (
 )
 
 
-@pytest.mark.parametrize(("option", "given", "said"), [
-    (NUMBER, 3, "between 0.0 and 2.0"), (NUMBER, "wide", "must be a number"), (NUMBER, float("nan"), "finite"), (WHOLE, 2.5, "whole number"),
-    (CHOICE, "z", "one of x, y"), (SWITCH, "maybe", "true or false"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "given", "said"),
+    [
+        (NUMBER, 3, "between 0.0 and 2.0"),
+        (NUMBER, "wide", "must be a number"),
+        (NUMBER, float("nan"), "finite"),
+        (WHOLE, 2.5, "whole number"),
+        (CHOICE, "z", "one of x, y"),
+        (SWITCH, "maybe", "true or false"),
+    ],
+)
 def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
     with pytest.raises(ValueError, match=said):
         option.check(given)
 
 
-@pytest.mark.parametrize(("option", "given", "meant"), [
-    (NUMBER, "1.5", 1.5), (WHOLE, "4", 4), (SWITCH, "off", False), (SWITCH, "True", True), (CHOICE, "y", "y"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "given", "meant"),
+    [
+        (NUMBER, "1.5", 1.5),
+        (WHOLE, "4", 4),
+        (SWITCH, "off", False),
+        (SWITCH, "True", True),
+        (CHOICE, "y", "y"),
+    ],
+)
 def test_words_from_the_terminal_are_understood(option, given, meant):
     value = option.check(given)
     assert value == meant and type(value) is type(meant)

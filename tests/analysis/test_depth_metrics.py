@@ -1,4 +1,6 @@
-"""What the depth metrics of the laboratory measure: values worked out by hand, what may not matter to them, and that worse is worse."""
+"""What the depth metrics of the laboratory measure: values worked out by hand, what may not matter to them,
+and that worse is worse.
+"""
 
 import math
 
@@ -130,7 +132,9 @@ def test_alignment_error_of_a_still_scene_is_zero_and_of_a_jumping_scale_its_jum
 
 
 def test_alignment_error_along_the_line_of_sight_and_of_nothing():
-    """A wall that the camera approaches by a tenth: unchanged depth is wrong by the tenth; what is unknown or behind is left out."""
+    """A wall that the camera approaches by a tenth: unchanged depth is wrong by the tenth; what is unknown or
+    behind is left out.
+    """
     wall, intrinsics, poses = (
         torch.full((2, 20, 30), 5.0),
         torch.tensor([[30.0, 0, 14.5], [0, 30, 9.5], [0, 0, 1]]),
@@ -148,7 +152,9 @@ def test_alignment_error_along_the_line_of_sight_and_of_nothing():
 
 
 def test_flow_consistency_follows_known_motion():
-    """Depth that moves along with its layers is consistent; what changes by a is off by a; without the motion it is not consistent."""
+    """Depth that moves along with its layers is consistent; what changes by a is off by a; without the motion
+    it is not consistent.
+    """
     walker = Layer("ellipse", 0.8, Texture(2), (70, 50), (30, 30), velocity=(3.0, 1.0))
     scene = Scene(160, 96, (Layer("plane", 0.2, Texture(1), (80, 48)), walker), Camera(pan=(2.0, -1.0)))
     frames, depth = scene.clip(3)

@@ -26,7 +26,9 @@ def random(*shape: int, seed: int = 3) -> torch.Tensor:
 
 
 def moving(camera: Camera, frames: int = 4):
-    """Exact frames, motion to the next frame, and what stays visible and is no outline, which no resampling follows."""
+    """Exact frames, motion to the next frame, and what stays visible and is no outline, which no resampling
+    follows.
+    """
     scene = street(3, 160, 96, camera=camera)
     pairs = [scene.motion(t, t + 1) for t in range(frames - 1)]
     inside = torch.stack([seen & ~outline(scene.render(t).layer) for t, (_, seen) in enumerate(pairs)])
@@ -90,7 +92,7 @@ def test_static_flicker_of_lanczos_is_one_and_grows_with_what_an_upscaler_adds()
 
 
 def test_warping_error_by_hand():
-    """A picture that moves by whole pixels fits itself; a step of brightness by a is an error of a squared."""
+    """An image shifted by whole pixels fits itself; a step of brightness by a is an error of a squared."""
     wide = random(20, 30, 3)
     frames = torch.stack([wide[:, 4 - t : 24 - t] for t in range(4)])
     motion = np.zeros((3, 20, 20, 2), np.float32)

@@ -1,4 +1,6 @@
-"""The order lab: fair places, figures worked out by hand, answers that are no surer than they may be, and files in the terminal."""
+"""The order lab: fair places, figures worked out by hand, answers that are no surer than they may be, and
+files in the terminal.
+"""
 
 import json
 import math
@@ -112,20 +114,30 @@ def test_orders_are_named_or_spelled_out():
     }
 
 
-@pytest.mark.parametrize(("orders", "said"), [
-    ("default", "at least two orders"), ("default; stereo, depth", "Put depth somewhere before stereo"),
-    ("default; depth, vsr", "Put stereo after depth"), ("default; sideways", "no stage or order called sideways"),
-    ("default; comfort, depth, stereo", "called comfort"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("orders", "said"),
+    [
+        ("default", "at least two orders"),
+        ("default; stereo, depth", "Put depth somewhere before stereo"),
+        ("default; depth, vsr", "Put stereo after depth"),
+        ("default; sideways", "no stage or order called sideways"),
+        ("default; comfort, depth, stereo", "called comfort"),
+    ],
+)
 def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):
     with pytest.raises(ValueError, match=said):
         Lab(clip, settings(orders=orders), Headless("cpu"))
 
 
-@pytest.mark.parametrize(("given", "said"), [
-    ("interpolate.loop=true", "leave interpolate.loop off"), ("depth.shine=1", "no option shine"), ("shine=1", "KIND.OPTION=VALUE"),
-    ("vsr.factor=9", "between 1.0 and 4.0"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("interpolate.loop=true", "leave interpolate.loop off"),
+        ("depth.shine=1", "no option shine"),
+        ("shine=1", "KIND.OPTION=VALUE"),
+        ("vsr.factor=9", "between 1.0 and 4.0"),
+    ],
+)
 def test_an_option_that_makes_no_sense_is_refused(given, said):
     with pytest.raises(ValueError, match=said):
         stage_options(settings(settings=given))
@@ -181,7 +193,9 @@ def test_noise_is_detail_that_does_not_last():
 
 
 def test_eyes_that_agree_differ_by_nothing_and_what_only_one_sees_does_not_count():
-    """A box 6 pixels in front of a wall; behind it on the right of the left eye's box the right eye sees nothing of the wall."""
+    """A box 6 pixels in front of a wall; behind it on the right of the left eye's box the right eye sees
+    nothing of the wall.
+    """
     wall, box = texture(32, 80), texture(32, 80, 1)
     left, right, parallax = wall.clone(), wall.clone(), torch.zeros(32, 80)
     left[8:24, 30:50], parallax[8:24, 30:50] = box[8:24, 30:50], 6
@@ -234,7 +248,7 @@ def test_a_difference_is_taken_moment_by_moment():
 
 
 def judged(places=5, seconds=None, **changes):
-    """A verdict on orders that agree in everything but for what ``changes`` says: a factor for each figure."""
+    """A verdict on orders that agree in everything except what ``changes`` says: a factor for each figure."""
     random = np.random.default_rng(0)
     base = {one.name: random.uniform(4, 6, (places, 8)) for one in MEASURES}
     figures = {

@@ -1,4 +1,6 @@
-"""The experiment on orders: sources made worse as they say, depth held at equal lines, fair pairs, verdicts that can come out either way."""
+"""The experiment on orders: sources made worse as they say, depth held at equal lines, fair pairs, verdicts
+that can come out either way.
+"""
 
 import sys
 from dataclasses import replace

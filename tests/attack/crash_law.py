@@ -1,6 +1,9 @@
-"""Runs a command again and again in forks of one process, the N-th file operation of each spoilt; see faulty_io.c. POSIX only.
+"""Runs a command again and again in forks of one process, the N-th file operation of each spoilt; see
+faulty_io.c. POSIX only.
 
-    crash_law.py FOLDER COMMAND MODE [N ...]      COMMAND: run, film or fetch; MODE: once, full, kill or torn; no N: count them
+    crash_law.py FOLDER COMMAND MODE [N ...]
+
+    COMMAND: run, film or fetch; MODE: once, full, kill or torn; no N: count them
 
 Prints one line of JSON: how many operations an unspoilt run does, and everything that went wrong.
 """
@@ -35,7 +38,9 @@ FOREIGN = ("thesis.txt", "film.mkv.0badf00d.part", "film.mkv.job.txt")
 
 
 class Scene:
-    """A folder in which a command is run: its source, files that are none of ours, and what the command makes."""
+    """A folder in which a command is run: its source, files that are none of ours, and what the command
+    makes.
+    """
 
     def __init__(self, folder: Path, command: str):
         self.template, self.work, self.command = folder / "template", folder / "work", command
@@ -85,7 +90,9 @@ class Scene:
 
 
 def forked(scene: Scene, number: int, mode: int) -> tuple[int, int, str]:
-    """Run the command in a fork: its exit status (negative: the signal that ended it), its operations, what it said."""
+    """Run the command in a fork: its exit status (negative: the signal that ended it), its operations, what
+    it said.
+    """
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         os.close(reading)

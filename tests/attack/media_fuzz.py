@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Result(NamedTuple):
-    """What a case came to: frames, sentence, or worse; ``words`` are those of the sentence or of the finding."""
+    """The outcome of a case: frames, sentence, or worse; ``words`` are the sentence's or the finding's."""
 
     number: int
     container: str
@@ -118,7 +118,8 @@ def main(words: str) -> int:
     for sentence, count in sentences.most_common():
         print(f"{count:6} {sentence}")
     print(
-        f"slowest {max(one.seconds for one in results)} s, most memory {max(one.memory for one in results) >> 20} MiB"
+        f"slowest {max(one.seconds for one in results)} s, most memory "
+        f"{max(one.memory for one in results) >> 20} MiB"
     )
     return 0
 

@@ -69,7 +69,9 @@ class Mutant(NamedTuple):
 
 
 def make_mutant(number: int, seeds: dict[str, list[Path]], folder: Path) -> Mutant:
-    """Case ``number``, written into ``folder``: containers and mutators in turn, the rest as the number seeds."""
+    """Case ``number``, written into ``folder``: containers and mutators in turn, the rest as the number
+    seeds.
+    """
     rng = np.random.default_rng([SEED, number])
     container, name = nature(number)
     seed, mutate = seeds[container][rng.integers(len(seeds[container]))], MUTATORS[name]

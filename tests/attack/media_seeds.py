@@ -1,4 +1,6 @@
-"""Small whole files of every container, which the media fuzz damages: with sound, text and chapters where they fit."""
+"""Small whole files of every container, which the media fuzz damages: with sound, text and chapters where
+they fit.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """Open, decode and write damaged files in a process of its own, which a mutant may crash, stop or fill.
 
-``python -m tests.attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is its
+``python -m tests.attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is
+its
 outcome, frames, a sentence, or what was worse.
 """
 
@@ -214,7 +215,8 @@ def run(number: int, seeds: dict[str, list[Path]], folder: Path, logged: Logged)
     if before != after:
         found, words = (
             "worse",
-            f"left behind: {[(before[name], after[name]) for name in before if before[name] != after[name]]} {words}",
+            f"left behind: "
+            f"{[(before[name], after[name]) for name in before if before[name] != after[name]]} {words}",
         )
     elif mutant.path.read_bytes() != content:
         found, words = "worse", "the source was changed"

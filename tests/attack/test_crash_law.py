@@ -1,4 +1,5 @@
-"""Whatever operation on a file fails, and wherever the process is killed: nothing of the user's is touched, and the same command completes.
+"""Whatever operation on a file fails, and wherever the process is killed: nothing of the user's is touched,
+and the same command completes.
 
 Every operation of a whole run, film and fetch is spoilt in turn, as SQLite's tests do: some of them in the
 suite, all of them with STEREOREEL_ATTACK=all. Between two operations nothing changes on the disk, so that

@@ -32,7 +32,7 @@ CHEAP = {
 
 
 def chain(count: int, *kinds: str) -> dict:
-    """Extract, ``count`` nodes of these kinds over and over, Encode; the last node comes first in the file."""
+    """Extract, ``count`` nodes of these kinds in turn, Encode; the last node comes first in the file."""
     graph = {"0": {"class_type": "StereoReelExtract", "inputs": {}}}
     for number, kind in zip(range(1, count + 1), itertools.cycle(kinds)):
         graph[str(number)] = {"class_type": kind, "inputs": {**CHEAP[kind], "clip": [str(number - 1), 0]}}
@@ -74,10 +74,15 @@ def test_a_cycle_of_two_thousand_nodes_raises(video):
         workflow.Assembly(graph, lambda name: video)
 
 
-@pytest.mark.parametrize(("kind", "changes", "said"), [
-    ("StereoReelRealESRGAN", {"factor": 4.0}, "wider or higher than"), ("StereoReelCompare", {"mode": "side by side"}, "proportions"),
-    ("StereoReelInterpolate", {"multiplier": 16}, "fps would make"), ("StereoReelInterpolate", {"multiplier": 16, "slow_motion": True}, "more than"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "changes", "said"),
+    [
+        ("StereoReelRealESRGAN", {"factor": 4.0}, "wider or higher than"),
+        ("StereoReelCompare", {"mode": "side by side"}, "proportions"),
+        ("StereoReelInterpolate", {"multiplier": 16}, "fps would make"),
+        ("StereoReelInterpolate", {"multiplier": 16, "slow_motion": True}, "more than"),
+    ],
+)
 def test_sizes_that_grow_without_end_are_refused_at_the_node(kind, changes, said, video):
     graph = chain(LONG, kind)
     for number in range(1, LONG + 1):
@@ -87,9 +92,19 @@ def test_sizes_that_grow_without_end_are_refused_at_the_node(kind, changes, said
 
 
 def test_the_canvas_form_of_two_thousand_nodes():
-    shown = litegraph.render({str(int(key) + 1) if key.isdigit() else "9999": {**node, "inputs": {
-        name: [str(int(value[0]) + 1), value[1]] if isinstance(value, list) else value for name, value in node["inputs"].items()}}
-        for key, node in chain(LONG, "StereoReelCompare").items()}, "long")  # fmt: skip
+    shown = litegraph.render(
+        {
+            str(int(key) + 1) if key.isdigit() else "9999": {
+                **node,
+                "inputs": {
+                    name: [str(int(value[0]) + 1), value[1]] if isinstance(value, list) else value
+                    for name, value in node["inputs"].items()
+                },
+            }
+            for key, node in chain(LONG, "StereoReelCompare").items()
+        },
+        "long",
+    )
     assert (
         len(shown["nodes"]) == LONG + 2
         and max(node["pos"][0] for node in shown["nodes"]) == (LONG + 1) * litegraph.COLUMN

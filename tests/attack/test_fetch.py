@@ -1,4 +1,6 @@
-"""Servers that lie, never end or lead elsewhere, and folders that hold traps: `fetch` ends in one sentence and harms no file."""
+"""Servers that lie, never end or lead elsewhere, and folders that hold traps: `fetch` ends in one sentence
+and harms no file.
+"""
 
 import errno
 import hashlib

@@ -91,9 +91,16 @@ def test_what_someone_put_into_a_job_stays(path, video, wanted):
     """The film itself may be there too."""
     job = job_folder(path)
     [identity] = job.glob("*/")
-    notes = [job / "thesis.txt", job / "sub" / "a.nut", identity / "mine.json", identity / "units" / "holiday.nut",
-             identity / "units" / "00001.txt", identity / "units" / "unit-12345678x" / "00000.json",
-             identity / "units" / "00001.0.nut.part", identity / "units" / "album" / "00000.0.nut"]  # fmt: skip
+    notes = [
+        job / "thesis.txt",
+        job / "sub" / "a.nut",
+        identity / "mine.json",
+        identity / "units" / "holiday.nut",
+        identity / "units" / "00001.txt",
+        identity / "units" / "unit-12345678x" / "00000.json",
+        identity / "units" / "00001.0.nut.part",
+        identity / "units" / "album" / "00000.0.nut",
+    ]
     for note in notes:
         note.parent.mkdir(exist_ok=True)
         note.write_text("mine")
@@ -261,11 +268,20 @@ def test_a_journal_that_is_a_link_is_not_followed(path, video, wanted, tmp_path)
 
 
 DAMAGE = {
-    "empty": lambda data: b"", "truncated": lambda data: data[:len(data) // 2], "list": lambda data: b"[]", "object": lambda data: b"{}",
-    "null": lambda data: b"null", "number": lambda data: b"7", "text": lambda data: b'"x"', "not JSON": lambda data: b"<html>",
-    "not UTF-8": lambda data: b'{"\xff": 1}', "nulls": lambda data: bytes(len(data)), "nested": lambda data: b"[" * 100_000,
-    "list of lists": lambda data: b"[[], [1, 2, 3], [null]]", "huge number": lambda data: b"1" * 10_000,
-}  # fmt: skip
+    "empty": lambda data: b"",
+    "truncated": lambda data: data[: len(data) // 2],
+    "list": lambda data: b"[]",
+    "object": lambda data: b"{}",
+    "null": lambda data: b"null",
+    "number": lambda data: b"7",
+    "text": lambda data: b'"x"',
+    "not JSON": lambda data: b"<html>",
+    "not UTF-8": lambda data: b'{"\xff": 1}',
+    "nulls": lambda data: bytes(len(data)),
+    "nested": lambda data: b"[" * 100_000,
+    "list of lists": lambda data: b"[[], [1, 2, 3], [null]]",
+    "huge number": lambda data: b"1" * 10_000,
+}
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -288,11 +304,26 @@ def changed(record: Path, **changes) -> None:
     record.write_text(json.dumps({**json.loads(record.read_text()), **changes}))
 
 
-@pytest.mark.parametrize("changes", [
-    {"units": []}, {"units": [[0, 76, 0, 76, 9]]}, {"units": [[0, 10, 0, 10]]}, {"units": [[0, 999, 0, 999]]}, {"units": [[5, 84, 5, 84]]},
-    {"units": [[0, 84.0, 0, 84]]}, {"units": "x"}, {"units": None}, {"identity": {}}, {"identity": []}, {"identity": {"made": 3}},
-    {"identity": None}, {"format": None}, {"format": "1"},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"units": []},
+        {"units": [[0, 76, 0, 76, 9]]},
+        {"units": [[0, 10, 0, 10]]},
+        {"units": [[0, 999, 0, 999]]},
+        {"units": [[5, 84, 5, 84]]},
+        {"units": [[0, 84.0, 0, 84]]},
+        {"units": "x"},
+        {"units": None},
+        {"identity": {}},
+        {"identity": []},
+        {"identity": {"made": 3}},
+        {"identity": None},
+        {"format": None},
+        {"format": "1"},
+    ],
+    ids=str,
+)
 def test_a_manifest_that_does_not_fit_is_written_again(path, video, wanted, changes):
     [manifest] = job_folder(path).glob("*/job.json")
     changed(manifest, **changes)
@@ -304,11 +335,28 @@ def test_a_manifest_that_does_not_fit_is_written_again(path, video, wanted, chan
     assert hashes(path) == wanted
 
 
-@pytest.mark.parametrize("changes", [
-    {"unit": [0, 20, 0, 21]}, {"unit": []}, {"unit": None}, {"files": []}, {"files": None}, {"files": [{}]}, {"files": [None]},
-    {"files": [{"name": "../../../thesis.txt", "bytes": 4, "sha256": "x", "ahead": 0}]}, {"frames": []}, {"frames": [["x"]]}, {"frames": 3},
-    {"frames": [[], []]}, {"seconds": "x"}, {"costs": []}, {"costs": {"a": None}}, {"more": 1},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"unit": [0, 20, 0, 21]},
+        {"unit": []},
+        {"unit": None},
+        {"files": []},
+        {"files": None},
+        {"files": [{}]},
+        {"files": [None]},
+        {"files": [{"name": "../../../thesis.txt", "bytes": 4, "sha256": "x", "ahead": 0}]},
+        {"frames": []},
+        {"frames": [["x"]]},
+        {"frames": 3},
+        {"frames": [[], []]},
+        {"seconds": "x"},
+        {"costs": []},
+        {"costs": {"a": None}},
+        {"more": 1},
+    ],
+    ids=str,
+)
 def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     [record] = job_folder(path).glob("*/units/00000.json")

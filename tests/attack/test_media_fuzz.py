@@ -1,4 +1,5 @@
-"""A damaged file gives the frames that it declares, or one sentence: never a crash, a hang, a leak, or words of a library.
+"""A damaged file gives the frames that it declares, or one sentence: never a crash, a hang, a leak, or words
+of a library.
 
 ``pytest --fuzz=5000`` runs that many mutants, ``--fuzz=812:813`` one of them again.
 """

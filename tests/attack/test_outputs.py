@@ -93,11 +93,14 @@ def test_the_source_is_never_an_output(folder, capsys, command, given, way):
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-@pytest.mark.parametrize("options, source_name, output", [
-    ({"layout": "two_files"}, "m_R.mp4", "m.mp4"),
-    ({"layout": "two_files"}, "m_R.mp4", "m_L.mp4"),
-    ({}, "m_depth.mp4", "m.mp4"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "options, source_name, output",
+    [
+        ({"layout": "two_files"}, "m_R.mp4", "m.mp4"),
+        ({"layout": "two_files"}, "m_R.mp4", "m_L.mp4"),
+        ({}, "m_depth.mp4", "m.mp4"),
+    ],
+)
 def test_nor_are_the_files_next_to_it(folder, capsys, command, options, source_name, output):
     encode(depth=["2", 0], **options)
     os.rename(SOURCE, source_name)
@@ -159,12 +162,15 @@ def test_overwrite_replaces_the_name_and_never_what_a_link_leads_to(folder, comm
 
 
 @pytest.mark.parametrize("command", ["run", "film"])
-@pytest.mark.parametrize("output, said", [
-    ("out", "is a folder. Name a file in it, such as out"),
-    ("out.mp4", "is a folder. Name a file in it, such as out.mp4"),
-    ("thesis.txt/out.mp4", "thesis.txt is a file, so nothing can be stored in it"),
-    ("x" * 300 + ".mp4", "is too long"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "output, said",
+    [
+        ("out", "is a folder. Name a file in it, such as out"),
+        ("out.mp4", "is a folder. Name a file in it, such as out.mp4"),
+        ("thesis.txt/out.mp4", "thesis.txt is a file, so nothing can be stored in it"),
+        ("x" * 300 + ".mp4", "is too long"),
+    ],
+)
 def test_an_impossible_output_is_refused_before_any_work(folder, capsys, command, output, said):
     os.mkdir("out"), os.mkdir("out.mp4")
     Path("thesis.txt").write_text("mine")
@@ -192,10 +198,16 @@ def test_metrics_replace_nothing_but_metrics(folder, capsys, metrics):
     assert main([*arguments, "--output", "out.mp4"]) == 0 and main([*arguments, "--output", "more.mp4"]) == 0
 
 
-@pytest.mark.parametrize("command", [
-    ["workflows", "--order", "extract,depth,encode", "--name", "mine"], ["advise", SOURCE, "--output", "page", "--calibration", "0"],
-    ["orders", SOURCE, "--output", "page"], ["orders", SOURCE, "--json", "mine.json"],
-], ids=" ".join)  # fmt: skip
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["workflows", "--order", "extract,depth,encode", "--name", "mine"],
+        ["advise", SOURCE, "--output", "page", "--calibration", "0"],
+        ["orders", SOURCE, "--output", "page"],
+        ["orders", SOURCE, "--json", "mine.json"],
+    ],
+    ids=" ".join,
+)
 def test_other_commands_keep_what_exists(folder, capsys, command):
     os.mkdir("page")
     for name in ("mine.json", "mine.api.json", "page/advice.txt", "page/report.txt"):
@@ -236,7 +248,9 @@ def test_a_file_that_appears_meanwhile_is_kept(folder, video, caplog):
 
 @pytest.mark.parametrize("size_mb", [0, 0.05])
 def test_parts_that_are_not_ours_stay(folder, video, size_mb):
-    """A link where the part used to be is not followed, and parts of that pattern which no lock names are not removed."""
+    """A link where the part used to be is not followed, and parts of that pattern which no lock names are not
+    removed.
+    """
     Path("thesis.txt").write_text("mine")
     os.symlink("thesis.txt", "out.mp4.part")
     Path("out.mp4.0badf00d.part").write_text("mine")
@@ -268,8 +282,10 @@ def test_a_lock_that_is_a_link_is_not_followed(folder, capsys):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 def test_what_a_killed_process_left_is_removed_by_the_next(folder):
     """The lock names the part, and only that one goes."""
-    code = ("import os, signal; from pathlib import Path; from stereoreel.core.files import OutputFile\n"
-            "with OutputFile(Path('out.mp4')) as output: output.create(); os.kill(os.getpid(), signal.SIGKILL)")  # fmt: skip
+    code = (
+        "import os, signal; from pathlib import Path; from stereoreel.core.files import OutputFile\n"
+        "with OutputFile(Path('out.mp4')) as output: output.create(); os.kill(os.getpid(), signal.SIGKILL)"
+    )
     subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False)
     [part] = Path().glob("out.mp4.*.part")
     Path("out.mp4.0badf00d.part").write_text("mine")

@@ -1,4 +1,4 @@
-"""What an application pushes into an upscaler: arrays, tensors and lists of frames work, the rest is named."""
+"""Input of an upscaler: arrays, tensors and lists of frames work; anything else is named."""
 
 import numpy as np
 import pytest
@@ -18,11 +18,18 @@ def upscaler():
 
 
 TAKEN = {
-    "array": FRAMES, "list of tensors": list(torch.from_numpy(FRAMES)), "list of arrays": list(FRAMES), "tuple": tuple(FRAMES),
-    "list of batches": [FRAMES[:1], FRAMES[1:]], "mixed batches": [FRAMES[0], torch.from_numpy(FRAMES[1:])], "float64": FRAMES.astype(np.float64),
-    "other byte order": FRAMES.astype(">f4"), "negative strides": FRAMES[::-1][::-1], "not contiguous": np.asfortranarray(FRAMES),
+    "array": FRAMES,
+    "list of tensors": list(torch.from_numpy(FRAMES)),
+    "list of arrays": list(FRAMES),
+    "tuple": tuple(FRAMES),
+    "list of batches": [FRAMES[:1], FRAMES[1:]],
+    "mixed batches": [FRAMES[0], torch.from_numpy(FRAMES[1:])],
+    "float64": FRAMES.astype(np.float64),
+    "other byte order": FRAMES.astype(">f4"),
+    "negative strides": FRAMES[::-1][::-1],
+    "not contiguous": np.asfortranarray(FRAMES),
     "with gradients": torch.tensor(FRAMES, requires_grad=True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", TAKEN)
@@ -41,18 +48,31 @@ def test_bytes_are_taken_as_0_to_255_and_an_array_is_left_as_it_was(upscaler):
 
 
 REFUSED = {
-    "None": (None, TypeError, "not None"), "text": ("x", TypeError, "not str"), "number": (3, TypeError, "not int"),
-    "dict": ({}, TypeError, "not dict"), "iterator": (iter([FRAMES[0]]), TypeError, "not list_iterator"), "no frames": ([], ValueError, "no frame"),
-    "list of None": ([None], TypeError, "not None"), "list of lists": ([[1.0]], TypeError, "not list"),
-    "int64 array": (BYTES.astype(np.int64), TypeError, "array of int64"), "bool tensor": (torch.ones(1, 8, 8, 3) > 0, TypeError, "torch.bool"),
-    "int32 tensor": (torch.ones(1, 8, 8, 3, dtype=torch.int32), TypeError, "torch.int32"), "objects": (FRAMES.astype(object), TypeError, "object"),
-    "complex": (FRAMES.astype(complex), TypeError, "complex128"), "sparse": (torch.rand(1, 8, 8, 3).to_sparse(), TypeError, "sparse"),
-    "meta": (torch.rand(1, 8, 8, 3, device="meta"), TypeError, "meta"), "one frame": (FRAMES[0], ValueError, r"not \[8, 12, 3\]"),
-    "two channels": (FRAMES[..., :2], ValueError, r"not \[2, 8, 12, 2\]"), "no rows": (FRAMES[:, :0], ValueError, r"not \[2, 0, 12, 3\]"),
-    "no axis": (np.array(1.0), ValueError, r"not \[\]"), "three views": (np.zeros((3, 2, 8, 8, 3)), ValueError, r"not \[3, 2"),
-    "NaN": (NAN, ValueError, "NaN"), "infinity": (FRAMES * np.inf, ValueError, "NaN or infinity"),
-    "two sizes": ([FRAMES[0], FRAMES[1, :4]], ValueError, "of one kind"), "two dtypes": ([FRAMES[0], BYTES[1]], ValueError, "of one kind"),
-}  # fmt: skip
+    "None": (None, TypeError, "not None"),
+    "text": ("x", TypeError, "not str"),
+    "number": (3, TypeError, "not int"),
+    "dict": ({}, TypeError, "not dict"),
+    "iterator": (iter([FRAMES[0]]), TypeError, "not list_iterator"),
+    "no frames": ([], ValueError, "no frame"),
+    "list of None": ([None], TypeError, "not None"),
+    "list of lists": ([[1.0]], TypeError, "not list"),
+    "int64 array": (BYTES.astype(np.int64), TypeError, "array of int64"),
+    "bool tensor": (torch.ones(1, 8, 8, 3) > 0, TypeError, "torch.bool"),
+    "int32 tensor": (torch.ones(1, 8, 8, 3, dtype=torch.int32), TypeError, "torch.int32"),
+    "objects": (FRAMES.astype(object), TypeError, "object"),
+    "complex": (FRAMES.astype(complex), TypeError, "complex128"),
+    "sparse": (torch.rand(1, 8, 8, 3).to_sparse(), TypeError, "sparse"),
+    "meta": (torch.rand(1, 8, 8, 3, device="meta"), TypeError, "meta"),
+    "one frame": (FRAMES[0], ValueError, r"not \[8, 12, 3\]"),
+    "two channels": (FRAMES[..., :2], ValueError, r"not \[2, 8, 12, 2\]"),
+    "no rows": (FRAMES[:, :0], ValueError, r"not \[2, 0, 12, 3\]"),
+    "no axis": (np.array(1.0), ValueError, r"not \[\]"),
+    "three views": (np.zeros((3, 2, 8, 8, 3)), ValueError, r"not \[3, 2"),
+    "NaN": (NAN, ValueError, "NaN"),
+    "infinity": (FRAMES * np.inf, ValueError, "NaN or infinity"),
+    "two sizes": ([FRAMES[0], FRAMES[1, :4]], ValueError, "of one kind"),
+    "two dtypes": ([FRAMES[0], BYTES[1]], ValueError, "of one kind"),
+}
 
 
 @pytest.mark.parametrize("what", REFUSED)

@@ -1,4 +1,6 @@
-"""Damaged and hostile files of weights: one sentence that names the file, from every kind's loader; and never taken by `auto`."""
+"""Damaged and hostile files of weights: one sentence that names the file, from every kind's loader; and never
+taken by `auto`.
+"""
 
 import json
 import os

@@ -77,19 +77,72 @@ def refused(graph, video) -> str:
 
 
 VALUES = [
-    ("2", "multiplier", HUGE), ("2", "multiplier", -HUGE), ("2", "multiplier", float("inf")), ("2", "multiplier", float("nan")),
-    ("2", "multiplier", True), ("2", "multiplier", "many"), ("2", "multiplier", []), ("2", "multiplier", {}), ("2", "multiplier", None),
-    ("2", "multiplier", "9" * 5000), ("2", "multiplier", 10**5000), ("2", "multiplier", 1.5), ("2", "cuts", []), ("2", "cuts", {}),
-    ("2", "cuts", None), ("2", "cuts", True), ("2", "cuts", "9" * 5000), ("2", "cuts", "1\0"), ("2", "target_fps", HUGE),
-    ("2", "target_fps", "\ud800"), ("2", "fps", HUGE), ("2", "fps", 10**5000), ("2", "fps", {}), ("2", "fps", True), ("2", "slow_motion", 2),
-    ("2", "slow_motion", []), ("4", "divergence", []), ("4", "divergence", "1e309"), ("4", "divergence", HUGE), ("4", "divergence", False),
-    ("4", "view", {}), ("4", "view", 3), ("3", "model", {}), ("1", "video", {}), ("1", "video", "a\0b"),
-    ("1", "start", "x"), ("5", "filename_prefix", []), ("5", "filename_prefix", "a\0"), ("5", "crf", "\n"),
-]  # fmt: skip
+    ("2", "multiplier", HUGE),
+    ("2", "multiplier", -HUGE),
+    ("2", "multiplier", float("inf")),
+    ("2", "multiplier", float("nan")),
+    ("2", "multiplier", True),
+    ("2", "multiplier", "many"),
+    ("2", "multiplier", []),
+    ("2", "multiplier", {}),
+    ("2", "multiplier", None),
+    ("2", "multiplier", "9" * 5000),
+    ("2", "multiplier", 10**5000),
+    ("2", "multiplier", 1.5),
+    ("2", "cuts", []),
+    ("2", "cuts", {}),
+    ("2", "cuts", None),
+    ("2", "cuts", True),
+    ("2", "cuts", "9" * 5000),
+    ("2", "cuts", "1\0"),
+    ("2", "target_fps", HUGE),
+    ("2", "target_fps", "\ud800"),
+    ("2", "fps", HUGE),
+    ("2", "fps", 10**5000),
+    ("2", "fps", {}),
+    ("2", "fps", True),
+    ("2", "slow_motion", 2),
+    ("2", "slow_motion", []),
+    ("4", "divergence", []),
+    ("4", "divergence", "1e309"),
+    ("4", "divergence", HUGE),
+    ("4", "divergence", False),
+    ("4", "view", {}),
+    ("4", "view", 3),
+    ("3", "model", {}),
+    ("1", "video", {}),
+    ("1", "video", "a\0b"),
+    ("1", "start", "x"),
+    ("5", "filename_prefix", []),
+    ("5", "filename_prefix", "a\0"),
+    ("5", "crf", "\n"),
+]
 LINKS = [
-    [], ["1"], ["1", "x"], ["1", True], ["1", 1.5], ["1", None], ["1", -1], ["1", HUGE], ["1", 2], ["1", 0, 0], [None, 0], [[], 0], [{}, 0],
-    [True, 0], [1.0, 0], ["9", 0], ["a\nb", 0], ["", 0], [10**5000, 0], ["1", 1], ["5", 0], ["2", 4], [["1", 0]], ["2", 0.0],
-]  # fmt: skip
+    [],
+    ["1"],
+    ["1", "x"],
+    ["1", True],
+    ["1", 1.5],
+    ["1", None],
+    ["1", -1],
+    ["1", HUGE],
+    ["1", 2],
+    ["1", 0, 0],
+    [None, 0],
+    [[], 0],
+    [{}, 0],
+    [True, 0],
+    [1.0, 0],
+    ["9", 0],
+    ["a\nb", 0],
+    ["", 0],
+    [10**5000, 0],
+    ["1", 1],
+    ["5", 0],
+    ["2", 4],
+    [["1", 0]],
+    ["2", 0.0],
+]
 
 
 @pytest.mark.parametrize(
@@ -135,9 +188,22 @@ def test_values_are_refused_before_a_file_is_opened(graph):
         workflow.Assembly(graph, lambda name: pytest.fail("a file was opened"))
 
 
-NODES = [None, 5, [], "x", {}, {"class_type": "StereoReelDepth"}, {"class_type": [], "inputs": {}}, {"class_type": None, "inputs": {}},
-         {"class_type": 3, "inputs": {}}, {"class_type": {}, "inputs": {}}, {"class_type": "", "inputs": {}}, {"class_type": "a\nb", "inputs": {}},
-         {"class_type": "StereoReelDepth", "inputs": None}, {"class_type": "StereoReelDepth", "inputs": []}]  # fmt: skip
+NODES = [
+    None,
+    5,
+    [],
+    "x",
+    {},
+    {"class_type": "StereoReelDepth"},
+    {"class_type": [], "inputs": {}},
+    {"class_type": None, "inputs": {}},
+    {"class_type": 3, "inputs": {}},
+    {"class_type": {}, "inputs": {}},
+    {"class_type": "", "inputs": {}},
+    {"class_type": "a\nb", "inputs": {}},
+    {"class_type": "StereoReelDepth", "inputs": None},
+    {"class_type": "StereoReelDepth", "inputs": []},
+]
 
 
 @pytest.mark.parametrize("node", NODES, ids=range(len(NODES)))
@@ -183,17 +249,31 @@ def nested(levels: int) -> bytes:
 
 
 FILES = {
-    "empty": (b"", "is empty"), "blank": (b" \n", "is empty"), "latin-1": ('{"é": 1}'.encode("latin-1"), "not UTF-8"),
-    "utf-16": ('{"1": {}}'.encode("utf-16"), "not UTF-8"), "noise": (bytes(range(256)), "not UTF-8"), "list": (b"[]", "a"),
-    "number": (b"5", "not an API-format"), "null": (b"null", "not an API-format"), "text": (b'"x"', "not an API-format"),
-    "no node": (b"{}", "has no nodes"), "cut off": (b'{"1": {"class', "is not JSON"), "two": (b"{} {}", "is not JSON"),
-    "deep": (nested(100_000), "nested"), "rather deep": (b'{"1": ' + nested(500) + b"}", "nested"),
+    "empty": (b"", "is empty"),
+    "blank": (b" \n", "is empty"),
+    "latin-1": ('{"é": 1}'.encode("latin-1"), "not UTF-8"),
+    "utf-16": ('{"1": {}}'.encode("utf-16"), "not UTF-8"),
+    "noise": (bytes(range(256)), "not UTF-8"),
+    "list": (b"[]", "a"),
+    "number": (b"5", "not an API-format"),
+    "null": (b"null", "not an API-format"),
+    "text": (b'"x"', "not an API-format"),
+    "no node": (b"{}", "has no nodes"),
+    "cut off": (b'{"1": {"class', "is not JSON"),
+    "two": (b"{} {}", "is not JSON"),
+    "deep": (nested(100_000), "nested"),
+    "rather deep": (b'{"1": ' + nested(500) + b"}", "nested"),
     "deep meta": (b'{"1": {"class_type": "x", "inputs": {}, "_meta": ' + nested(200) + b"}}", "nested"),
     "twice": (b'{"1": {"class_type": "x", "class_type": "y", "inputs": {}}}', "'class_type' twice"),
-    "two nodes of one id": (b'{"1": {"class_type": "x", "inputs": {}}, "1": {"class_type": "x", "inputs": {}}}', "'1' twice"),
-    "nan": (b'{"1": NaN}', "NaN"), "infinity": (b'{"1": -Infinity}', "-Infinity"), "digits": (b'{"1": ' + b"9" * 10_000 + b"}", "10000 digits"),
+    "two nodes of one id": (
+        b'{"1": {"class_type": "x", "inputs": {}}, "1": {"class_type": "x", "inputs": {}}}',
+        "'1' twice",
+    ),
+    "nan": (b'{"1": NaN}', "NaN"),
+    "infinity": (b'{"1": -Infinity}', "-Infinity"),
+    "digits": (b'{"1": ' + b"9" * 10_000 + b"}", "10000 digits"),
     "canvas": (b'{"nodes": [], "links": []}', "canvas file"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", FILES)
@@ -223,22 +303,40 @@ def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
         workflow.read(tmp_path / "graph.json")
 
 
-@pytest.mark.parametrize(("arguments", "said"), [
-    (["{folder}"], "is a folder"), (["nowhere.json"], "There is no workflow nowhere.json"), (["a\0b"], "NUL"), (["x" * 5000], "cannot be read"),
-    (["{default}", "--input", "{folder}"], "is a folder"), (["{default}", "--input", "a\0b"], "no name of a file"),
-    (["{default}", "--input", "a\nb"], "There is no file"), (["{default}", "--output", "a\0b.mp4"], "The output"),
-    (["{default}", "--output", "a\nb.mp4"], "The output"), (["{default}", "--output", "x" * 300 + ".mp4"], "too long"),
-    (["{default}", "--set", ""], "--set takes"), (["{default}", "--set", "="], "--set takes"), (["{default}", "--set", "."], "--set takes"),
-    (["{default}", "--set", ".=1"], "No node is called"), (["{default}", "--set", "3.=1"], "no option"),
-    (["{default}", "--set", "\0.x=1"], "No node is called"), (["{default}", "--set", "3.a\nb=1"], "no option"),
-    (["{default}", "--set", "3.clip=[]"], "takes a connection"), (["{default}", "--set", "extract.video=a\0b"], "NUL"),
-    (["{default}", "--set", "encode.filename_prefix=a\0b"], "NUL"), (["{default}", "--set", "encode.filename_prefix=a\nb"], "characters"),
-    (["{default}", "--set", "encode.filename_prefix=" + "x" * 300], "too long"), (["{default}", "--set", "interpolate.cuts=[]"], "cuts"),
-    (["{default}", "--set", "interpolate.target_fps=999"], "make 200 frames of 5"), (["{default}", "--set", "vsr.factor=" + "9" * 400], "factor"),
-    (["{default}", "--set", "interpolate.multiplier=" + "9" * 5000], "multiplier"),
-    (["{default}", "--set", "depth.model=a\nb"], "Unknown depth model"),
-    (["{keep}", "--set", "keep.folder=a\nb"], "characters"), (["{keep}", "--set", "keep.folder=a\0b"], "NUL"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["{folder}"], "is a folder"),
+        (["nowhere.json"], "There is no workflow nowhere.json"),
+        (["a\0b"], "NUL"),
+        (["x" * 5000], "cannot be read"),
+        (["{default}", "--input", "{folder}"], "is a folder"),
+        (["{default}", "--input", "a\0b"], "no name of a file"),
+        (["{default}", "--input", "a\nb"], "There is no file"),
+        (["{default}", "--output", "a\0b.mp4"], "The output"),
+        (["{default}", "--output", "a\nb.mp4"], "The output"),
+        (["{default}", "--output", "x" * 300 + ".mp4"], "too long"),
+        (["{default}", "--set", ""], "--set takes"),
+        (["{default}", "--set", "="], "--set takes"),
+        (["{default}", "--set", "."], "--set takes"),
+        (["{default}", "--set", ".=1"], "No node is called"),
+        (["{default}", "--set", "3.=1"], "no option"),
+        (["{default}", "--set", "\0.x=1"], "No node is called"),
+        (["{default}", "--set", "3.a\nb=1"], "no option"),
+        (["{default}", "--set", "3.clip=[]"], "takes a connection"),
+        (["{default}", "--set", "extract.video=a\0b"], "NUL"),
+        (["{default}", "--set", "encode.filename_prefix=a\0b"], "NUL"),
+        (["{default}", "--set", "encode.filename_prefix=a\nb"], "characters"),
+        (["{default}", "--set", "encode.filename_prefix=" + "x" * 300], "too long"),
+        (["{default}", "--set", "interpolate.cuts=[]"], "cuts"),
+        (["{default}", "--set", "interpolate.target_fps=999"], "make 200 frames of 5"),
+        (["{default}", "--set", "vsr.factor=" + "9" * 400], "factor"),
+        (["{default}", "--set", "interpolate.multiplier=" + "9" * 5000], "multiplier"),
+        (["{default}", "--set", "depth.model=a\nb"], "Unknown depth model"),
+        (["{keep}", "--set", "keep.folder=a\nb"], "characters"),
+        (["{keep}", "--set", "keep.folder=a\0b"], "NUL"),
+    ],
+)
 def test_odd_words_on_the_command_line_are_refused_in_a_sentence(
     arguments, said, video, tmp_path, monkeypatch, capsys
 ):
@@ -254,8 +352,39 @@ def test_odd_words_on_the_command_line_are_refused_in_a_sentence(
     assert said in error and not list(tmp_path.iterdir())
 
 
-ODD = [None, True, False, 0, -1, 1.5, HUGE, -HUGE, float("nan"), float("inf"), 1e308, "", "x", "\0", "a\nb", "\ud800", "9" * 5000, "1e309",
-       "none", "0", [], ["1"], ["1", 0], ["2", 0], ["3", 1], ["1", "x"], ["1", -1], [1, 0], [[]], {}, {"a": 1}]  # fmt: skip
+ODD = [
+    None,
+    True,
+    False,
+    0,
+    -1,
+    1.5,
+    HUGE,
+    -HUGE,
+    float("nan"),
+    float("inf"),
+    1e308,
+    "",
+    "x",
+    "\0",
+    "a\nb",
+    "\ud800",
+    "9" * 5000,
+    "1e309",
+    "none",
+    "0",
+    [],
+    ["1"],
+    ["1", 0],
+    ["2", 0],
+    ["3", 1],
+    ["1", "x"],
+    ["1", -1],
+    [1, 0],
+    [[]],
+    {},
+    {"a": 1},
+]
 
 
 def mutated(graph, chance: random.Random):

@@ -277,7 +277,9 @@ def test_a_background_job_of_a_script_is_deaf_to_ctrl_c(terminal):
 
 
 def test_a_ctrl_c_in_source_text_ends_as_any_other(terminal):
-    """A named tuple is made from source text, and so is a dataclass; Python remembers a plain KeyboardInterrupt there."""
+    """A named tuple is made from source text, and so is a dataclass; Python remembers a plain
+    KeyboardInterrupt there.
+    """
     text = """
 import signal, sys
 from stereoreel.cli.interrupt import CtrlC

@@ -1,4 +1,6 @@
-"""What is known of files: found once, found again when they change, shared by whatever is given the same cache."""
+"""What is known of files: found once, found again when they change, shared by whatever is given the same
+cache.
+"""
 
 import json
 from pathlib import Path

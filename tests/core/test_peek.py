@@ -1,4 +1,6 @@
-"""Some frames of a clip without the whole film: the same frames, for a fraction of the work, whatever the rate, cuts and windows."""
+"""Some frames of a clip without the whole film: the same frames, for a fraction of the work, whatever the
+rate, cuts and windows.
+"""
 
 from fractions import Fraction
 

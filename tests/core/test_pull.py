@@ -1,4 +1,6 @@
-"""The pull: shared inputs once, agreeing chunks, two eyes, early ends, failures that name their stage, flat memory."""
+"""The pull: shared inputs once, agreeing chunks, two eyes, early ends, failures that name their stage, flat
+memory.
+"""
 
 import gc
 import weakref

@@ -197,7 +197,8 @@ LONG = 10_000  # frames
     ],
 )
 def test_a_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, count, ended, exact, last):
-    """How many frames there are when the duration stays, and when the last frame ends the clip; how many of them fall on a frame of the
+    """How many frames there are when the duration stays, and when the last frame ends the clip; how many of
+    them fall on a frame of the
     source, and where the last one lies that does not hold the end."""
     clip = info(LONG, parse_fps(fps))
     kept, end = (
@@ -213,7 +214,7 @@ def test_a_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, coun
 
 
 def test_a_long_clip_of_varying_rate_keeps_its_true_times():
-    """Frames last 2, 2 and 4 sixtieths in turn, so at 60 fps there are 2, 2 and 4 steps from frame to frame."""
+    """Frames last 2, 2 and 4 sixtieths in turn: at 60 fps there are 2, 2 and 4 steps between frames."""
     times = tuple(Fraction(8 * (n // 3) + (0, 2, 4)[n % 3], 60) for n in range(LONG))
     end = 2 * times[-1] - times[-2]  # the last frame lasts as long as the one before it
     clip = info(LONG, LONG / end, times=times)

@@ -1,4 +1,5 @@
-"""Makes a film in child processes that are killed at random moments: ``crash.py VIDEO OUTPUT KILLS SEED``; POSIX only.
+"""Makes a film in child processes that are killed at random moments: ``crash.py VIDEO OUTPUT KILLS SEED``;
+POSIX only.
 
 A child is a fork, so that nothing is imported twice. Prints what the last one, which is let through, was
 told.

@@ -30,9 +30,20 @@ def plan(video, tmp_path):
     job, host = sink(video), Headless("cpu")
     (tmp_path / "units").mkdir()
     (tmp_path / "token").write_text("seen")
-    return {"workflow": graph(), "input": str(video), "device": "cpu", "cuts": cuts.found([job.clip]), "mixed": False, "models": str(tmp_path),
-            "environment": {**environment(host), "code": code()}, "identity": described([job.clip], job.settings, host),
-            "place": str(tmp_path / "units"), "token": "seen", "store": "", "kept": str(tmp_path)}  # fmt: skip
+    return {
+        "workflow": graph(),
+        "input": str(video),
+        "device": "cpu",
+        "cuts": cuts.found([job.clip]),
+        "mixed": False,
+        "models": str(tmp_path),
+        "environment": {**environment(host), "code": code()},
+        "identity": described([job.clip], job.settings, host),
+        "place": str(tmp_path / "units"),
+        "token": "seen",
+        "store": "",
+        "kept": str(tmp_path),
+    }
 
 
 def test_a_worker_makes_units_from_a_plan_of_plain_values(plan, video, tmp_path):

@@ -1,4 +1,6 @@
-"""Whatever ends a process in the middle of a film: the same command goes on, and the frames are those of an uninterrupted run."""
+"""Whatever ends a process in the middle of a film: the same command goes on, and the frames are those of an
+uninterrupted run.
+"""
 
 import json
 import os
@@ -39,7 +41,9 @@ def test_a_film_that_is_killed_again_and_again_is_finished(video, tmp_path):
 
 
 def test_a_full_disk_keeps_what_is_finished(video, tmp_path):
-    """A limit on the size of files is a full disk to whoever writes; the third unit is the first that does not fit."""
+    """A limit on the size of files is a full disk to whoever writes; the third unit is the first that does
+    not fit.
+    """
     path = tmp_path / "film.mp4"
     sizes = [file.stat().st_size for file in _finished(video, tmp_path / "other.mp4")]
     limit = max(sizes[:2]) + 1

@@ -41,9 +41,16 @@ def until(frames):
     return tick
 
 
-@pytest.mark.parametrize("encode", [
-    {}, {"format": "hevc", "layout": "half_sbs"}, {"format": "prores"}, {"format": "ffv1", "layout": "full_tb"},
-], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "encode",
+    [
+        {},
+        {"format": "hevc", "layout": "half_sbs"},
+        {"format": "prores"},
+        {"format": "ffv1", "layout": "full_tb"},
+    ],
+    ids=str,
+)
 def test_the_file_is_that_of_an_uninterrupted_run(video, tmp_path, encode):
     suffix = {"prores": ".mov", "ffv1": ".mkv"}.get(encode.get("format"), ".mp4")
     made, wanted = (tmp_path / f"{name}{suffix}" for name in ("film", "run"))
@@ -190,9 +197,11 @@ def test_times_that_vary_stay_exact(tmp_path):
     for _ in range(29):
         times.append(times[-1] + Fraction(int(random.integers(1, 4)), 90))
     video = write_video(tmp_path / "film.mp4", moving(30), times=times)
-    made = {"1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},
-            "2": {"class_type": "StereoReelKeep", "inputs": {"clip": ["1", 0]}},
-            "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0]}}}  # fmt: skip
+    made = {
+        "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},
+        "2": {"class_type": "StereoReelKeep", "inputs": {"clip": ["1", 0]}},
+        "3": {"class_type": "StereoReelEncode", "inputs": {"clip": ["2", 0]}},
+    }
     job = sink(video, made)
     clip = apply(Recut("7, 8, 20"), job.clip)["clip"]
     film(RenderRequest(clip, tmp_path / "made.mp4", job.settings), Headless("cpu"), FilmSettings(group=1))

@@ -1,4 +1,6 @@
-"""What a film is known by stays the same from release to release, so that one begun before an update resumes after it."""
+"""What a film is known by stays the same from release to release, so that one begun before an update resumes
+after it.
+"""
 
 from fractions import Fraction
 

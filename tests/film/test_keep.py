@@ -107,9 +107,15 @@ def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
     assert len(list((tmp_path / "kept").rglob("*.nut"))) == 2
 
 
-@pytest.mark.parametrize("damage", [
-    lambda data: data[:len(data) // 2], lambda data: data[:len(data) // 2] + b"\0" + data[len(data) // 2 + 1:], lambda data: b"",
-], ids=["truncated", "one byte", "empty"])  # fmt: skip
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[: len(data) // 2] + b"\0" + data[len(data) // 2 + 1 :],
+        lambda data: b"",
+    ],
+    ids=["truncated", "one byte", "empty"],
+)
 def test_corrupt_kept_frames_are_computed_again(video, tmp_path, damage):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
 

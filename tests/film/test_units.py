@@ -1,4 +1,6 @@
-"""A film taken apart: the frames of every piece are those of the film made in one go, whatever the stages, cuts and rates."""
+"""A film taken apart: the frames of every piece are those of the film made in one go, whatever the stages,
+cuts and rates.
+"""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,6 @@
-"""Depth enlarged with its edges: scenes whose depth is known exactly, shrunk to what a network gives and brought back."""
+"""Depth enlarged with its edges: scenes whose depth is known exactly, shrunk to what a network gives and
+brought back.
+"""
 
 from dataclasses import replace
 
@@ -43,7 +45,9 @@ def right_eye(image, depth):
 
 @pytest.fixture(scope="module")
 def street():
-    """A street without what is thinner than two depth pixels, whose depth no enlarging brings back, and its right eye."""
+    """A street without what is thinner than two depth pixels, whose depth no enlarging brings back, and its
+    right eye.
+    """
     scene = scenes.street(1, WIDTH, HEIGHT, divergence=3.0)
     scene = replace(
         scene, layers=tuple(layer for layer in scene.layers if layer.shape != "box" or layer.radius[0] > 2)
@@ -116,7 +120,9 @@ def test_dilation_grows_what_is_near():
 
 
 def test_all_pixels_at_once_as_on_a_gpu_gives_the_same(street, monkeypatch):
-    """On ``meta`` the way of a GPU is taken, which fails if anything waits for the device; inputs stay as they were."""
+    """On ``meta`` the way of a GPU is taken, which fails if anything waits for the device; inputs stay as
+    they were.
+    """
     seen, _, _ = street
     low = shrunk(seen.depth)
     before, snapped = (low.clone(), seen.image.clone()), snap(low, seen.image)

@@ -1,4 +1,6 @@
-"""Live is the whole film, only later: the same frames whatever is pushed together, for every stage that a live session runs."""
+"""Live is the whole film, only later: the same frames whatever is pushed together, for every stage that a
+live session runs.
+"""
 
 from fractions import Fraction
 from itertools import cycle
@@ -96,7 +98,9 @@ def offline(what, frames, host, tensor_clip, cuts=()):
 
 @every_stage
 def test_live_equals_offline_bit_by_bit(stage, host, tensor_clip):
-    """As ready the film itself; with a constant delay what is due at each push, and the film behind the stand-ins."""
+    """As ready the film itself; with a constant delay what is due at each push, and the film behind the
+    stand-ins.
+    """
     frames, cuts = scene(21), (8, 17)
     whole = offline(plan(stage), frames, host, tensor_clip, cuts)
     for name, sizes in PUSHES.items():
@@ -136,7 +140,9 @@ def test_networks_that_look_ahead_come_as_late_as_they_say(name, host, tensor_cl
 
 
 def test_a_burst_as_a_batch_differs_by_rounding_at_most(host, tensor_clip):
-    """ESRGAN on a CPU shares a lone picture among the cores and gives each core pictures of a batch, unless batch is 1."""
+    """ESRGAN on a CPU shares a lone picture among the cores and gives each core pictures of a batch, unless
+    batch is 1.
+    """
     what, frames = Plan("upscale", {"model": "RealESRGAN_x2plus.pth"}, "esrgan"), scene(13)
     whole = offline(what, frames, host, tensor_clip)
     for sizes in PUSHES.values():

@@ -1,4 +1,6 @@
-"""What a live session does when the stream is not a plain one, and when several streams, threads and hosts want it."""
+"""What a live session does when the stream is not a plain one, and when several streams, threads and hosts
+want it.
+"""
 
 import sys
 import threading
@@ -81,7 +83,9 @@ def test_after_a_gap_the_film_is_another_one(host):
     [({"strength": 0.3}, 0), ({"radius": 3}, 1), ({"radius": 1}, 0), ({"factor": 3.0}, 2)],
 )
 def test_a_change_on_the_way_costs_at_most_one_fill(change, filled, host):
-    """The frames before the change come out as they would have; those after it as from a film that begins there."""
+    """The frames before the change come out as they would have; those after it as from a film that begins
+    there.
+    """
     session, frames, other = Session(host), scene(12), Plan("vsr", {"model": "builtin", **change}, "VSR")
     made = [session.push(FUSION, frames[:6], cuts="none")["clip"]]
     made += [session.push(other, frame, cuts="none")["clip"] for frame in frames[6:].split(1)]
@@ -121,7 +125,9 @@ def test_size_factor_and_strength_change_without_reading_the_network_again(tmp_p
 
 
 def test_networks_that_were_sent_away_and_brought_back_go_on(tmp_path):
-    """A host that places networks elsewhere at every fifth push: no frame is wrong, and what was on its way is counted."""
+    """A host that places networks elsewhere at every fifth push: no frame is wrong, and what was on its way
+    is counted.
+    """
 
     class Roaming(Headless):
         pushes = 0
@@ -288,10 +294,16 @@ def test_scope_finds_a_post_processor_at_the_entry_point(monkeypatch):
     """With a stand-in for Scope's own modules: what it asks of a pipeline, and the form of its frames."""
     tell, config = ModuleType("scope"), type("BasePipelineConfig", (), {})
     parts = {
-        "pipelines.base_schema": {"BasePipelineConfig": config, "ModeDefaults": dict, "UsageType": SimpleNamespace(POSTPROCESSOR="post")},
-        "pipelines.interface": {"Pipeline": object, "Requirements": SimpleNamespace}, "plugins": {"hookimpl": lambda hook: hook},
-        "core": {}, "pipelines": {},
-    }  # fmt: skip
+        "pipelines.base_schema": {
+            "BasePipelineConfig": config,
+            "ModeDefaults": dict,
+            "UsageType": SimpleNamespace(POSTPROCESSOR="post"),
+        },
+        "pipelines.interface": {"Pipeline": object, "Requirements": SimpleNamespace},
+        "plugins": {"hookimpl": lambda hook: hook},
+        "core": {},
+        "pipelines": {},
+    }
     monkeypatch.setitem(sys.modules, "scope", tell)
     monkeypatch.setitem(sys.modules, "pydantic", SimpleNamespace(Field=lambda default, **facts: default))
     for name, contents in parts.items():

@@ -1,4 +1,6 @@
-"""The boxes that say where the eyes are: read back by our own parser and by FFmpeg, and nothing else in the file disturbed."""
+"""The boxes that say where the eyes are: read back by our own parser and by FFmpeg, and nothing else in the
+file disturbed.
+"""
 
 import json
 import shutil
@@ -132,7 +134,7 @@ def index_of(frames_at, kind=b"stco"):
 
 
 def big(path, frames_at, size, kind=b"stco"):
-    """A file of a hole of ``size`` bytes, with words in it where its index, at the end, says that frames are."""
+    """A file with a hole of ``size`` bytes, and words where its index, at the end, places frames."""
     with open(path, "wb") as file:
         file.write(atoms.make(b"ftyp", b"isom0000") + struct.pack(">I4sQ", 1, b"mdat", size))
         for number, at in enumerate(frames_at):

@@ -1,4 +1,6 @@
-"""What Extract reads from files: exact frames, times, colours, turns and sound; and what it does with damaged ones."""
+"""What Extract reads from files: exact frames, times, colours, turns and sound; and what it does with damaged
+ones.
+"""
 
 import threading
 import warnings
@@ -410,7 +412,8 @@ def test_audio_only_and_empty_windows_are_refused(tmp_path):
 def test_files_that_name_other_files_are_refused(tmp_path, name):
     secret = write_video(tmp_path / "secret.ts", ramp(5))
     text = {
-        "mpd": f'<?xml version="1.0"?><MPD type="static"><Period><AdaptationSet mimeType="video/mp4"><Representation id="1" bandwidth="1">'
+        "mpd": f'<?xml version="1.0"?><MPD type="static"><Period><AdaptationSet '
+        f'mimeType="video/mp4"><Representation id="1" bandwidth="1">'
         f"<BaseURL>{secret}</BaseURL></Representation></AdaptationSet></Period></MPD>",
         "sdp": "v=0\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
         "m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nfile://{secret}\n#EXT-X-ENDLIST\n",

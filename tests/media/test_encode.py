@@ -1,4 +1,6 @@
-"""Files that the encoder writes, read back: size, rate, frames, metadata; and what a failure leaves (nothing)."""
+"""Files that the encoder writes, read back: size, rate, frames, metadata; and what a failure leaves
+(nothing).
+"""
 
 import os
 import re
@@ -48,9 +50,11 @@ from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.options import OPTIONS
 from stereoreel.core.options import resolve
 
-with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), resolve(OPTIONS, {"format": sys.argv[2]})) as writer:
+settings = resolve(OPTIONS, {"format": sys.argv[2]})
+with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), settings) as writer:
     writer.write(torch.rand(30, 64, 64, 3))
-    print(*sorted({os.sched_getscheduler(int(thread)) for thread in os.listdir("/proc/self/task")}), flush=True)
+    threads = map(int, os.listdir("/proc/self/task"))
+    print(*sorted(set(map(os.sched_getscheduler, threads))), flush=True)
     subprocess.run([sys.executable, "-c", "import os; print(os.sched_getscheduler(0))"])
 """
 
@@ -199,7 +203,8 @@ from stereoreel.media.write.options import OPTIONS
 from stereoreel.core.options import resolve
 resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
 try:
-    with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 60), resolve(OPTIONS, dict(format="{name}"))) as writer:
+    settings = resolve(OPTIONS, dict(format="{name}"))
+    with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 60), settings) as writer:
         for _ in range(60):
             writer.write(torch.rand(1, 64, 64, 3))
 except OSError as error:

@@ -1,4 +1,6 @@
-"""Colours of encoded files: the codes that the standards give, the tags that say which, and how far they come back."""
+"""Colours of encoded files: the codes that the standards give, the tags that say which, and how far they come
+back.
+"""
 
 from fractions import Fraction
 

@@ -1,4 +1,6 @@
-"""Encoders in graphics cards: this machine need have none, so what is shown is that their words are right and that the fallback works."""
+"""Encoders in graphics cards: this machine need have none, so what is shown is that their words are right and
+that the fallback works.
+"""
 
 import logging
 import sys
@@ -123,7 +125,9 @@ def test_without_a_card_the_software_encodes_and_a_line_says_so(tmp_path, caplog
 
 @pytest.fixture
 def card(monkeypatch):
-    """A preset whose first encoder is missing, whose second refuses the frames, and whose third opens: software that stands for a card."""
+    """A preset whose first encoder is missing, whose second refuses the frames, and whose third opens:
+    software that stands for a card.
+    """
     plain = replace(presets()["h264"], crf=None, speeds=None, passes=None, pix_fmt="nv12")
     cards = (
         replace(plain, codec="h264_of_tomorrow"),

@@ -1,4 +1,6 @@
-"""Small pictures that loop, eyes that take turns, and depth beside the picture: what such files show, and for how long."""
+"""Small pictures that loop, eyes that take turns, and depth beside the picture: what such files show, and for
+how long.
+"""
 
 import logging
 import os

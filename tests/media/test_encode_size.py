@@ -1,4 +1,6 @@
-"""Films of a given size: how near they come, and that sound, text, time and colour are those of any other film."""
+"""Films of a given size: how near they come, and that sound, text, time and colour are those of any other
+film.
+"""
 
 import os
 from fractions import Fraction

@@ -1,4 +1,6 @@
-"""Sound, subtitles and chapters beside an encoded picture: copied byte for byte where they can be, in time, and no longer than it."""
+"""Sound, subtitles and chapters beside an encoded picture: copied byte for byte where they can be, in time,
+and no longer than it.
+"""
 
 import logging
 from fractions import Fraction

@@ -1,4 +1,6 @@
-"""Weights are fetched whole and verified or not at all: by the terminal, and by a graph whose ``download`` is on."""
+"""Weights are fetched whole and verified or not at all: by the terminal, and by a graph whose ``download`` is
+on.
+"""
 
 import hashlib
 import json
@@ -33,7 +35,9 @@ def shop(monkeypatch):
 
 @pytest.fixture
 def stocked(shop, monkeypatch):
-    """A catalogue with one upscaler's weights, on the loopback server; they are none, so builtin's module runs it."""
+    """A catalogue with one upscaler's weights, on the loopback server; they are none, so builtin's module
+    runs it.
+    """
     entry = replace(
         catalog.models("upscale")[MODEL],
         arch="builtin",
@@ -302,9 +306,14 @@ def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, caps
     assert main(["fetch", MODEL]) == 0 and "holds the same weights" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("words", "said"), [
-    ([], "--list"), (["builtin"], "no weights to fetch for builtin"), ([MODEL, "nothing"], "no weights to fetch for nothing"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "--list"),
+        (["builtin"], "no weights to fetch for builtin"),
+        ([MODEL, "nothing"], "no weights to fetch for nothing"),
+    ],
+)
 def test_what_cannot_be_fetched_is_told_before_anything_is(
     stocked, tmp_path, monkeypatch, capsys, words, said
 ):

@@ -1,4 +1,6 @@
-"""A file of the Hugging Face Hub is downloaded by the user's settings of huggingface_hub, with the guarantees of any other."""
+"""A file of the Hugging Face Hub is downloaded by the user's settings of huggingface_hub, with the guarantees
+of any other.
+"""
 
 import hashlib
 import json
@@ -35,7 +37,9 @@ def hub():
 
 
 def fetched(folder: Path, url: str = f"https://huggingface.co{HUB_PATH}", **settings: str) -> str:
-    """What a process prints that fetches CONTENTS under these environment variables: its error, and whether it loaded the library."""
+    """What a process prints that fetches CONTENTS under these environment variables: its error, and whether
+    it loaded the library.
+    """
     clean = {
         name: value
         for name, value in os.environ.items()
@@ -48,8 +52,13 @@ def fetched(folder: Path, url: str = f"https://huggingface.co{HUB_PATH}", **sett
         "bytes": len(CONTENTS),
     }
     home = folder.with_name("hub_home")
-    done = subprocess.run([sys.executable, "-c", FETCH, json.dumps(facts), folder], cwd=ROOT, capture_output=True, text=True,
-                          env={**clean, "HF_HOME": str(home), **settings})  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", FETCH, json.dumps(facts), folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**clean, "HF_HOME": str(home), **settings},
+    )
     assert done.returncode == 0, done.stderr
     assert names(home) == [], "nothing is stored in the Hub's own cache"
     return done.stdout.strip()
@@ -90,7 +99,8 @@ def test_other_contents_of_a_mirror_are_refused_and_the_mirror_is_named(hub, tmp
 def test_a_hub_that_may_not_be_asked_is_not(hub, tmp_path):
     said = fetched(tmp_path / "models", HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="1")
     assert said.startswith(
-        "ConnectionError net.pth is on the Hugging Face Hub, and HF_HUB_OFFLINE is set; unset it, or put the file into"
+        "ConnectionError net.pth is on the Hugging Face Hub, and HF_HUB_OFFLINE is set; unset it, or put "
+        "the file into"
     )
     assert hub.asked == [] and names(tmp_path / "models") == []
 

@@ -1,4 +1,6 @@
-"""Which upscaler is taken on which machine: the rows of the policy, what `auto` makes of them, and what the terminal advises."""
+"""Which upscaler is taken on which machine: the rows of the policy, what `auto` makes of them, and what the
+terminal advises.
+"""
 
 import pytest
 import torch

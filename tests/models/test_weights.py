@@ -1,4 +1,6 @@
-"""Weights: found where users have them, told in words where they are missing, read safely and loaded strictly."""
+"""Weights: found where users have them, told in words where they are missing, read safely and loaded
+strictly.
+"""
 
 import json
 import os
@@ -65,8 +67,14 @@ def put(host, kind: str, name: str, contents: bytes = TINY):
 
 def test_files_are_found_in_our_folders_and_comfyuis_and_below(host):
     assert host.files("upscale") == []
-    for folder, name in [("upscale", "a.pth"), ("upscale_models", "b.safetensors"), ("upscale_models", "sub/c.PT"), ("upscale_models", "notes.txt"),
-                         ("upscale_models", ".cache/d.pth"), ("loras", "e.safetensors")]:  # fmt: skip
+    for folder, name in [
+        ("upscale", "a.pth"),
+        ("upscale_models", "b.safetensors"),
+        ("upscale_models", "sub/c.PT"),
+        ("upscale_models", "notes.txt"),
+        ("upscale_models", ".cache/d.pth"),
+        ("loras", "e.safetensors"),
+    ]:
         put(host, folder, name)
     assert sorted(host.files("upscale")) == ["a.pth", "b.safetensors", "sub/c.PT"]
     assert all(host.weights("upscale", name).is_file() for name in host.files("upscale"))

@@ -1,4 +1,6 @@
-"""BasicVSR's networks: the published ones by their tensors, and every formula against a plain one written down here."""
+"""BasicVSR's networks: the published ones by their tensors, and every formula against a plain one written
+down here.
+"""
 
 import math
 import sys
@@ -37,19 +39,30 @@ def test_published_networks_are_told_apart_by_their_tensors(name):
 
 KEYS = {
     "BasicVSR++": {
-        "spynet.mean": (1, 3, 1, 1), "spynet.basic_module.5.basic_module.0.conv.weight": (32, 8, 7, 7), "feat_extract.main.0.weight": (64, 3, 3, 3),
-        "feat_extract.main.2.4.conv2.bias": (64,), "deform_align.forward_2.weight": (64, 128, 3, 3),
-        "deform_align.backward_1.conv_offset.0.weight": (64, 196, 3, 3), "deform_align.forward_1.conv_offset.6.weight": (432, 64, 3, 3),
-        "backbone.backward_1.main.0.weight": (64, 128, 3, 3), "backbone.forward_2.main.0.weight": (64, 320, 3, 3),
-        "backbone.forward_2.main.2.6.conv1.weight": (64, 64, 3, 3), "reconstruction.main.0.weight": (64, 320, 3, 3),
-        "upsample1.upsample_conv.weight": (256, 64, 3, 3), "conv_hr.weight": (64, 64, 3, 3), "conv_last.weight": (3, 64, 3, 3),
+        "spynet.mean": (1, 3, 1, 1),
+        "spynet.basic_module.5.basic_module.0.conv.weight": (32, 8, 7, 7),
+        "feat_extract.main.0.weight": (64, 3, 3, 3),
+        "feat_extract.main.2.4.conv2.bias": (64,),
+        "deform_align.forward_2.weight": (64, 128, 3, 3),
+        "deform_align.backward_1.conv_offset.0.weight": (64, 196, 3, 3),
+        "deform_align.forward_1.conv_offset.6.weight": (432, 64, 3, 3),
+        "backbone.backward_1.main.0.weight": (64, 128, 3, 3),
+        "backbone.forward_2.main.0.weight": (64, 320, 3, 3),
+        "backbone.forward_2.main.2.6.conv1.weight": (64, 64, 3, 3),
+        "reconstruction.main.0.weight": (64, 320, 3, 3),
+        "upsample1.upsample_conv.weight": (256, 64, 3, 3),
+        "conv_hr.weight": (64, 64, 3, 3),
+        "conv_last.weight": (3, 64, 3, 3),
     },
     "RealBasicVSR": {
-        "image_cleaning.0.main.2.19.conv1.weight": (64, 64, 3, 3), "image_cleaning.1.weight": (3, 64, 3, 3),
-        "basicvsr.forward_resblocks.main.0.weight": (64, 67, 3, 3), "basicvsr.backward_resblocks.main.2.19.conv2.weight": (64, 64, 3, 3),
-        "basicvsr.fusion.weight": (64, 128, 1, 1), "basicvsr.spynet.std": (1, 3, 1, 1),
+        "image_cleaning.0.main.2.19.conv1.weight": (64, 64, 3, 3),
+        "image_cleaning.1.weight": (3, 64, 3, 3),
+        "basicvsr.forward_resblocks.main.0.weight": (64, 67, 3, 3),
+        "basicvsr.backward_resblocks.main.2.19.conv2.weight": (64, 64, 3, 3),
+        "basicvsr.fusion.weight": (64, 128, 1, 1),
+        "basicvsr.spynet.std": (1, 3, 1, 1),
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", KEYS)
@@ -228,7 +241,7 @@ def upsampled(net, fused, picture):
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["BasicVSR++", "BasicVSR++ of one size"])
 def test_basicvsr_plusplus_goes_back_and_forth_twice(kind):
-    """Each branch over all frames, every frame's features from all branches before, written out with indices."""
+    """Each branch over all frames, with the features of all branches before, written out with indices."""
     net, size = small(kind), (64, 68) if kind == "BasicVSR++" else (256, 260)
     pictures = footage(4, *size).movedim(-1, 1)
     tiny = pictures if net.scale == 4 else functional.interpolate(pictures, scale_factor=0.25, mode="bicubic")

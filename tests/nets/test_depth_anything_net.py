@@ -1,4 +1,6 @@
-"""Depth Anything's network: any published file is known by its shapes, and gives what the published code gives."""
+"""Depth Anything's network: any published file is known by its shapes, and gives what the published code
+gives.
+"""
 
 import re
 from dataclasses import replace
@@ -35,17 +37,30 @@ def test_the_names_are_the_published_ones():
     }
     block = "head.motion_modules.3.temporal_transformer.transformer_blocks.0"
     for key, shape in {
-        "pretrained.cls_token": (1, 1, 384), "pretrained.pos_embed": (1, 1370, 384), "pretrained.patch_embed.proj.weight": (384, 3, 14, 14),
-        "pretrained.blocks.11.attn.qkv.weight": (1152, 384), "pretrained.blocks.0.ls1.gamma": (384,), "pretrained.norm.bias": (384,),
-        "pretrained.blocks.0.mlp.fc1.weight": (1536, 384), "head.projects.0.weight": (48, 384, 1, 1),
-        "head.resize_layers.0.weight": (48, 48, 4, 4), "head.resize_layers.3.weight": (384, 384, 3, 3),
-        "head.scratch.layer1_rn.weight": (64, 48, 3, 3), "head.scratch.refinenet4.resConfUnit2.conv1.weight": (64, 64, 3, 3),
-        "head.scratch.refinenet1.out_conv.weight": (64, 64, 1, 1), "head.scratch.output_conv2.2.weight": (1, 32, 1, 1),
-        "head.motion_modules.0.temporal_transformer.norm.weight": (192,), "head.motion_modules.1.temporal_transformer.proj_in.weight": (384, 384),
-        f"{block}.attention_blocks.1.to_q.weight": (64, 64), f"{block}.attention_blocks.1.to_out.0.bias": (64,),
-        f"{block}.attention_blocks.0.pos_encoder.pe": (1, 32, 64), f"{block}.norms.1.weight": (64,), f"{block}.ff.net.0.proj.weight": (512, 64),
-        f"{block}.ff.net.2.weight": (64, 256), f"{block}.ff_norm.weight": (64,),
-    }.items():  # fmt: skip
+        "pretrained.cls_token": (1, 1, 384),
+        "pretrained.pos_embed": (1, 1370, 384),
+        "pretrained.patch_embed.proj.weight": (384, 3, 14, 14),
+        "pretrained.blocks.11.attn.qkv.weight": (1152, 384),
+        "pretrained.blocks.0.ls1.gamma": (384,),
+        "pretrained.norm.bias": (384,),
+        "pretrained.blocks.0.mlp.fc1.weight": (1536, 384),
+        "head.projects.0.weight": (48, 384, 1, 1),
+        "head.resize_layers.0.weight": (48, 48, 4, 4),
+        "head.resize_layers.3.weight": (384, 384, 3, 3),
+        "head.scratch.layer1_rn.weight": (64, 48, 3, 3),
+        "head.scratch.refinenet4.resConfUnit2.conv1.weight": (64, 64, 3, 3),
+        "head.scratch.refinenet1.out_conv.weight": (64, 64, 1, 1),
+        "head.scratch.output_conv2.2.weight": (1, 32, 1, 1),
+        "head.motion_modules.0.temporal_transformer.norm.weight": (192,),
+        "head.motion_modules.1.temporal_transformer.proj_in.weight": (384, 384),
+        f"{block}.attention_blocks.1.to_q.weight": (64, 64),
+        f"{block}.attention_blocks.1.to_out.0.bias": (64,),
+        f"{block}.attention_blocks.0.pos_encoder.pe": (1, 32, 64),
+        f"{block}.norms.1.weight": (64,),
+        f"{block}.ff.net.0.proj.weight": (512, 64),
+        f"{block}.ff.net.2.weight": (64, 256),
+        f"{block}.ff_norm.weight": (64,),
+    }.items():
         assert state[key] == shape, key
 
 
@@ -93,16 +108,19 @@ def test_first_version_looks_at_the_last_blocks_and_metric_ones_tell_metres():
         detect(published(on_meta(TINY_VIDEO)), max_depth=20.0)
 
 
-@pytest.mark.parametrize("keys, found", [
-    (("scratch.refinenet1.out_conv.weight", "pretrained.model.blocks.0.attn.qkv.weight"), "MiDaS"),
-    (("dpt.encoder.layer.0.attention.attention.query.weight", "neck.convs.0.weight"), "MiDaS"),
-    (("core.core.pretrained.blocks.0.attn.qkv.weight", "seed_bin_regressor._net.0.weight"), "ZoeDepth"),
-    (("depth_model.fov_model.head.weight",), "Depth Pro"),
-    (("block0.conv0.0.0.weight", "encode.0.weight"), "interpolation"),
-    (("conv_first.weight", "body.0.rdb1.conv1.weight"), "upscaler"),
-    (("cls_token", "blocks.0.attn.qkv.weight"), "DINOv2"),
-    (("fc.weight", "fc.bias"), "fc.weight"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "keys, found",
+    [
+        (("scratch.refinenet1.out_conv.weight", "pretrained.model.blocks.0.attn.qkv.weight"), "MiDaS"),
+        (("dpt.encoder.layer.0.attention.attention.query.weight", "neck.convs.0.weight"), "MiDaS"),
+        (("core.core.pretrained.blocks.0.attn.qkv.weight", "seed_bin_regressor._net.0.weight"), "ZoeDepth"),
+        (("depth_model.fov_model.head.weight",), "Depth Pro"),
+        (("block0.conv0.0.0.weight", "encode.0.weight"), "interpolation"),
+        (("conv_first.weight", "body.0.rdb1.conv1.weight"), "upscaler"),
+        (("cls_token", "blocks.0.attn.qkv.weight"), "DINOv2"),
+        (("fc.weight", "fc.bias"), "fc.weight"),
+    ],
+)
 def test_another_network_is_named(keys, found):
     with pytest.raises(ValueError, match=found):
         load({key: torch.zeros(4, 4) for key in keys})
@@ -154,7 +172,9 @@ def test_encoding_frame_by_frame_changes_nothing():
 
 
 def test_position_embeddings_are_stretched_as_in_the_published_code():
-    """Row ``i`` of ``n`` is read at ``(i + 0.5) * 37 / (n + 0.1) - 0.5``, by the cubic kernel whose slope at 1 is -0.75."""
+    """Row ``i`` of ``n`` is read at ``(i + 0.5) * 37 / (n + 0.1) - 0.5``, by the cubic kernel whose slope at
+    1 is -0.75.
+    """
 
     def kernel(t):
         t = t.abs()
@@ -195,14 +215,16 @@ def test_bfloat16_stays_close(family):
 
 
 def test_nothing_waits_for_the_device():
-    """On ``meta`` any question for a value fails; a whole window of the large network at 518 lines of 16:9."""
+    """On ``meta`` reading a value fails; a whole window of the large network at 518 lines of 16:9."""
     net = on_meta(PUBLISHED["video large"][0])
     assert net(torch.empty(1, 32, 3, 518, 924, device="meta")).shape == (1, 32, 1, 518, 924)
 
 
 @pytest.mark.parametrize("metric", [None, 80], ids=["relative", "metric"])
 def test_transformers_gives_the_same(metric):
-    """To 1e-5 where both take the position embedding as stored or alike; theirs is stretched without the published 0.1."""
+    """To 1e-5 where both take the position embedding as stored or alike; theirs is stretched without the
+    published 0.1.
+    """
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     backbone = transformers.Dinov2Config(
         hidden_size=128,

@@ -150,7 +150,9 @@ def test_motion_both_ways_depends_on_the_order_only():
 
 @torch.inference_mode()
 def test_a_shift_is_followed_exactly_at_every_level():
-    """Predictors that see nothing and say a little at each level, which doubles from level to level, move the picture by 4 pixels."""
+    """Predictors that see nothing and say a little at each level, which doubles from level to level, move the
+    picture by 4 pixels.
+    """
     net = FILM(**NARROW).eval()
     for tensor in net.predict_flow.state_dict().values():
         tensor.zero_()

@@ -1,4 +1,6 @@
-"""FlashVSR's networks: the published tensors, what they compute by the specification's formulas, and streams that equal the whole."""
+"""FlashVSR's networks: the published tensors, what they compute by the specification's formulas, and streams
+that equal the whole.
+"""
 
 import hashlib
 import math
@@ -17,7 +19,9 @@ def table(net):
 
 
 def test_the_transformer_has_the_published_tensors():
-    """The hash is that by which the original knows the 1.3B layout: of sorted names with and without their shapes."""
+    """The hash is that by which the original knows the 1.3B layout: of sorted names with and without their
+    shapes.
+    """
     shapes = table(flashvsr.WanDiT)
     words = sorted([f"{name}:{'_'.join(map(str, shape))}" for name, shape in shapes.items()] + list(shapes))
     assert hashlib.md5(",".join(words).encode()).hexdigest() == "9269f8db9040a9d860eaca435be61814"
@@ -26,17 +30,30 @@ def test_the_transformer_has_the_published_tensors():
 
 def test_the_projector_has_the_published_tensors():
     assert table(flashvsr_projector.Projector) == {
-        "conv1.weight": (2048, 768, 4, 3, 3), "conv1.bias": (2048,), "norm1.gamma": (2048, 1, 1, 1),
-        "conv2.weight": (3072, 2048, 4, 3, 3), "conv2.bias": (3072,), "norm2.gamma": (3072, 1, 1, 1),
-        "linear_layers.0.weight": (1536, 3072), "linear_layers.0.bias": (1536,),
-    }  # fmt: skip
+        "conv1.weight": (2048, 768, 4, 3, 3),
+        "conv1.bias": (2048,),
+        "norm1.gamma": (2048, 1, 1, 1),
+        "conv2.weight": (3072, 2048, 4, 3, 3),
+        "conv2.bias": (3072,),
+        "norm2.gamma": (3072, 1, 1, 1),
+        "linear_layers.0.weight": (1536, 3072),
+        "linear_layers.0.bias": (1536,),
+    }
 
 
 def test_the_decoders_have_the_published_tensors():
     shapes = table(flashvsr_decoder.TCDecoder)
     assert len(shapes) == 66 and sum(map(math.prod, shapes.values())) == 45_338_371
-    some = {"1.weight": (512, 784, 3, 3), "3.weight": (512, 512, 3, 3), "7.conv.0.weight": (512, 1024, 3, 3), "9.conv.weight": (512, 512, 1, 1),
-            "10.weight": (256, 512, 3, 3), "15.conv.weight": (512, 256, 1, 1), "21.conv.weight": (256, 128, 1, 1), "26.bias": (3,)}  # fmt: skip
+    some = {
+        "1.weight": (512, 784, 3, 3),
+        "3.weight": (512, 512, 3, 3),
+        "7.conv.0.weight": (512, 1024, 3, 3),
+        "9.conv.weight": (512, 512, 1, 1),
+        "10.weight": (256, 512, 3, 3),
+        "15.conv.weight": (512, 256, 1, 1),
+        "21.conv.weight": (256, 128, 1, 1),
+        "26.bias": (3,),
+    }
     assert some.items() <= {name.removeprefix("decoder."): shape for name, shape in shapes.items()}.items()
     full = table(wan_vae.WanDecoder)
     assert sum(map(math.prod, full.values())) == 73_295_603
@@ -54,7 +71,7 @@ def test_another_network_is_refused_in_one_sentence(load):
 
 
 def by_the_formulas(state, prompt, noise, features):
-    """A whole first chunk, dense attention, written from the specification with heads and windows untouched."""
+    """A first chunk with dense attention, written from the specification, heads and windows untouched."""
 
     def linear(x, name):
         return F.linear(x, state[name + ".weight"], state[name + ".bias"])

@@ -1,4 +1,6 @@
-"""RIFE's network: any published file is known by its shapes, and what it gives does not depend on how it is asked."""
+"""RIFE's network: any published file is known by its shapes, and what it gives does not depend on how it is
+asked.
+"""
 
 import math
 from dataclasses import replace
@@ -272,7 +274,9 @@ def test_a_batch_of_pairs_and_times_is_each_by_itself(name):
 )
 @torch.inference_mode()
 def test_the_short_way_between_scales_equals_the_long_one(name, scale):
-    """The published way: every block's result to full size, everything warped there, then shrunk for the next block."""
+    """The published way: every block's result to full size, everything warped there, then shrunk for the next
+    block.
+    """
     net, family = random_net(name), BY_NAME[name]
     first, second = pictures(1, 256, 256, 1), pictures(1, 256, 256, 2)
     e0, e1, t = net.encode(first), net.encode(second), torch.full((1, 1, 256, 256), 0.37)
@@ -320,7 +324,9 @@ def test_an_ensemble_is_the_same_in_both_directions(name):
 
 
 def moving(family, x, dtype=torch.float32):
-    """A network whose convolutions are all zero but for the bias of the first block: it moves everything by ``x`` pixels, both ways."""
+    """A network whose convolutions are all zero but for the bias of the first block: it moves everything by
+    ``x`` pixels, both ways.
+    """
     net = empty(family)
     for tensor in net.state_dict().values():
         tensor.zero_()

@@ -1,4 +1,6 @@
-"""Every bundled workflow on ComfyUI's true canvas: no missing node, no red widget, and the prompt that the API file holds."""
+"""Every bundled workflow on ComfyUI's true canvas: no missing node, no red widget, and the prompt that the
+API file holds.
+"""
 
 import json
 from itertools import combinations
@@ -37,7 +39,8 @@ def test_no_node_lies_over_another(page, file):
         page, json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8")), file.stem
     )
     boxes = page.evaluate("""() => app.graph._nodes.map(
-        ({ title, pos: [left, top], size: [width, height] }) => ({ title, left, top: top - 40, right: left + width, bottom: top + height }))""")
+        ({ title, pos: [left, top], size: [width, height] }) =>
+            ({ title, left, top: top - 40, right: left + width, bottom: top + height }))""")
     assert [(one["title"], other["title"]) for one, other in combinations(boxes, 2) if meet(one, other)] == []
 
 
@@ -56,11 +59,13 @@ def test_a_link_dragged_the_other_way_round_is_taken(page):
         const stage = add('StereoReelVSR'), other = add('StereoReelVSR')
         const parts = add('GetVideoComponents'), video = add('CreateVideo'), save = add('SaveVideo')
         return [
-            parts.connect(0, stage, 0), stage.connect(0, video, 0), video.connect(0, other, 0), other.connect(0, save, 0),
+            parts.connect(0, stage, 0), stage.connect(0, video, 0),
+            video.connect(0, other, 0), other.connect(0, save, 0),
             other.connect(0, video, 0), video.connect(0, stage, 0),
         ].map(link => !!link)
     }""")
-    assert links == [True, True, True, True, False, False]  # the last two would bring a VIDEO to CreateVideo's images
+    # the last two would bring a VIDEO to CreateVideo's images
+    assert links == [True, True, True, True, False, False]
 
 
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)

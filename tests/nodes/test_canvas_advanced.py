@@ -1,4 +1,6 @@
-"""Advanced widgets on ComfyUI's true canvas: behind a button, queued all the same, and shown where somebody changed one."""
+"""Advanced widgets on ComfyUI's true canvas: behind a button, queued all the same, and shown where somebody
+changed one.
+"""
 
 import json
 from pathlib import Path
@@ -11,7 +13,10 @@ from tests.support import browser
 
 ROOT = Path(__file__).resolve().parents[2]
 VSR = "app.graph._nodes.find(node => node.type === 'StereoReelVSR')"
-VISIBLE = f"() => {{ const node = {VSR}; return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name) }}"
+VISIBLE = f"""() => {{
+    const node = {VSR}
+    return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name)
+}}"""
 PLAIN = [option.name for option in BY_ID["StereoReelVSR"].options if not option.advanced]
 ALL = [option.name for option in BY_ID["StereoReelVSR"].options]
 
@@ -25,7 +30,8 @@ def default():
 
 def press(page):
     page.evaluate(
-        f"() => {{ const node = {VSR}; node.widgets.find(widget => /advanced/.test(widget.label ?? widget.name)).callback() }}"
+        f"() => {{ const node = {VSR};"
+        " node.widgets.find(widget => /advanced/.test(widget.label ?? widget.name)).callback() }"
     )
 
 

@@ -1,4 +1,6 @@
-"""The preview on ComfyUI's true canvas: what each way to look draws, what the buttons queue, what a headset's eyes would see."""
+"""The preview on ComfyUI's true canvas: what each way to look draws, what the buttons queue, what a headset's
+eyes would see.
+"""
 
 import io
 import json
@@ -80,11 +82,16 @@ def _queue(route, page):
 
 @pytest.fixture
 def player(page):
-    """A Preview Stereo node that shows samples; ``player(kinds)`` makes it, and gives a function that runs a script on it."""
+    """A Preview Stereo node that shows samples; ``player(kinds)`` makes it, and gives a function that runs a
+    script on it.
+    """
 
     def make(*samples):
         page.evaluate(
-            """() => { app.graph.clear(); app.graph.add(window.seen = LiteGraph.createNode('StereoReelPreview')); }"""
+            """() => {
+                app.graph.clear()
+                app.graph.add(window.seen = LiteGraph.createNode('StereoReelPreview'))
+            }"""
         )
 
         def run(script: str, argument=None):
@@ -101,7 +108,10 @@ def player(page):
     return make
 
 
-PIXELS = "const { width, height } = player.canvas; return [width, [...player.context.getImageData(0, 0, width, height).data]]"
+PIXELS = (
+    "const { width, height } = player.canvas; return [width, [...player.context.getImageData(0, 0, "
+    "width, height).data]]"
+)
 
 
 def shown(run, script: str = "") -> np.ndarray:
@@ -149,8 +159,11 @@ def test_the_anaglyph_is_the_encoders(way, player):
     if way == "webgl":
         made = shown(run, "player.choose('anaglyph')")
     else:
-        made = shown(run, f"const {{ plainly, ANAGLYPH }} = await import('{PAINTER}');"
-                          "plainly(player.context, player.loaded[0], { eye: ANAGLYPH })")  # fmt: skip
+        made = shown(
+            run,
+            f"const {{ plainly, ANAGLYPH }} = await import('{PAINTER}');"
+            "plainly(player.context, player.loaded[0], { eye: ANAGLYPH })",
+        )
     left, right = (torch.from_numpy(NOISE[eye])[None] / 255 for eye in ("left", "right"))
     wanted = (dubois(left, right)[0] * 255).round().numpy()
     assert near(made, wanted, levels=3)
@@ -165,18 +178,23 @@ def test_without_webgl_the_pictures_are_the_same(player):
     for view in views:
         with_it = shown(
             run,
-            f"const {{ paint }} = await import('{PAINTER}'); paint(player.context, player.loaded[0], {json.dumps(view)})",
+            f"const {{ paint }} = await import('{PAINTER}'); paint(player.context, player.loaded[0], "
+            f"{json.dumps(view)})",
         )
         without = shown(
             run,
-            f"const {{ plainly }} = await import('{PAINTER}'); plainly(player.context, player.loaded[0], {json.dumps(view)})",
+            f"const {{ plainly }} = await import('{PAINTER}'); plainly(player.context, player.loaded[0], "
+            f"{json.dumps(view)})",
         )
         assert near(with_it, without.astype(int), levels=3)
 
 
 def test_the_bar_walks_through_the_samples(player):
     run = player(sample("flat", 12), sample("dark", 37), sample("flat", 62))
-    walk = "player.choose('left'); player.scrub.value = given; player.scrub.dispatchEvent(new Event('input')); return player.where.textContent"
+    walk = (
+        "player.choose('left'); player.scrub.value = given; player.scrub.dispatchEvent(new "
+        "Event('input')); return player.where.textContent"
+    )
     assert run(walk, 1) == "frame 37 of 200 · 1.48 s"
     assert near(shown(run), np.array(FLAT["left"]) // 2)
     assert run(walk, 2) == "frame 62 of 200 · 2.48 s"
@@ -224,10 +242,13 @@ def plain(prompt: dict) -> dict:
     return {key: (node["class_type"], node["inputs"]) for key, node in prompt.items()}
 
 
-@pytest.mark.parametrize(("kind", "number", "inputs"), [
-    ("StereoReelStereo", "5", {"clip": ["5", 0], "depth": ["4", 0], "packed": "full SBS"}),
-    ("StereoReelEncode", "6", {"clip": ["5", 0], "packed": "mono"}),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "number", "inputs"),
+    [
+        ("StereoReelStereo", "5", {"clip": ["5", 0], "depth": ["4", 0], "packed": "full SBS"}),
+        ("StereoReelEncode", "6", {"clip": ["5", 0], "packed": "mono"}),
+    ],
+)
 def test_the_button_queues_what_leads_to_its_node_and_a_preview(kind, number, inputs, page):
     load(page, "default")
     whole = page.evaluate("async () => (await app.graphToPrompt()).output")
@@ -257,7 +278,8 @@ def test_the_result_is_shown_under_the_node_that_asked(page):
     load(page, "clean_source")
     load(page, "default")
     page.wait_for_function(
-        "app.graph._nodes.find(node => node.type === 'StereoReelStereo').stereoreel?.loaded.filter(Boolean).length == 2"
+        "app.graph._nodes.find(node => node.type === "
+        "'StereoReelStereo').stereoreel?.loaded.filter(Boolean).length == 2"
     )
 
 
@@ -318,7 +340,8 @@ def test_each_eye_of_a_headset_sees_its_own_picture_on_a_screen(player):
         // 90 degrees, each eye 32 mm aside: the screen spans 2.3 of the 4 metres that are seen 2 metres away
         const projectionMatrix = [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, -1, -1, 0, 0, -0.2, 0];
         const aside = x => ({{ inverse: {{ matrix: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0, -x, 0, 0, 1] }} }});
-        const views = [['left', -0.032], ['right', 0.032]].map(([eye, x]) => ({{ eye, projectionMatrix, transform: aside(x) }}));
+        const views = [['left', -0.032], ['right', 0.032]].map(
+            ([eye, x]) => ({{ eye, projectionMatrix, transform: aside(x) }}));
         const viewport = view => ({{ x: view.eye === 'right' ? 100 : 0, y: 0, width: 100, height: 100 }});
         drawEyes(new Painter(gl), views, viewport, player.loaded[0], {{ shift: 0, overlay: 0 }});
         const read = new Uint8Array(200 * 100 * 4);
@@ -339,13 +362,17 @@ def test_each_eye_of_a_headset_sees_its_own_picture_on_a_screen(player):
 FAKE = """
 const listeners = {}, loop = [];
 window.session = { ended: false, updateRenderState() {}, requestAnimationFrame: draw => loop.push(draw),
-    requestReferenceSpace: async () => ({}), addEventListener: (name, call) => (listeners[name] ??= []).push(call),
+    requestReferenceSpace: async () => ({}),
+    addEventListener: (name, call) => (listeners[name] ??= []).push(call),
     end: async () => { session.ended = true; for (const call of listeners.end ?? []) call() },
     say: name => { for (const call of listeners[name] ?? []) call() },
     turn: () => loop.shift()(0, { getViewerPose: () => ({ views: [] }) }) };
 window.XRWebGLLayer = class { framebuffer = null; getViewport() { return {} } };
 WebGLRenderingContext.prototype.makeXRCompatible = async () => {};
-Object.defineProperty(navigator, 'xr', { configurable: true, value: { isSessionSupported: async () => true, requestSession: async () => session } });
+Object.defineProperty(navigator, 'xr', {
+    configurable: true,
+    value: { isSessionSupported: async () => true, requestSession: async () => session },
+});
 """
 
 

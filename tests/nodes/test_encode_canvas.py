@@ -16,7 +16,8 @@ DROP = """async ([data, name, type]) => {
     app.graph.clear()
     const bytes = Uint8Array.from(atob(data), character => character.charCodeAt(0))
     await app.handleFile(new File([bytes], name, {type}))
-    for (let tries = 0; tries < 100 && !app.graph._nodes.length; tries++) await new Promise(resolve => setTimeout(resolve, 50))
+    for (let tries = 0; tries < 100 && !app.graph._nodes.length; tries++)
+        await new Promise(resolve => setTimeout(resolve, 50))
     return app.graph._nodes.map(node => node.type)
 }"""
 

@@ -1,4 +1,6 @@
-"""A film in units in a real ComfyUI: cancelled, killed, and queued again. Run with ``make test-host COMFYUI=path``."""
+"""A film in units in a real ComfyUI: cancelled, killed, and queued again. Run with ``make test-host
+COMFYUI=path``.
+"""
 
 import json
 import os

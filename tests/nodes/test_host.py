@@ -1,4 +1,5 @@
-"""The pack in a real ComfyUI: every bundled workflow over HTTP, core nodes before and behind ours, cancel, bad prompts, the canvas.
+"""The pack in a real ComfyUI: every bundled workflow over HTTP, core nodes before and behind ours, cancel,
+bad prompts, the canvas.
 
 Run with ``make test-host COMFYUI=path``.
 """
@@ -279,7 +280,9 @@ def test_bypassed_depth_is_noticed(server):
 
 
 def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
-    """The bundled workflow over HTTP; then the same by Stereo's button on the real canvas, whose pictures are the film's."""
+    """The bundled workflow over HTTP; then the same by Stereo's button on the real canvas, whose pictures are
+    the film's.
+    """
     history = server.run(small("look"))
     assert history["status"]["status_str"] == "success", history["status"]
     made = history["outputs"]["4"]["stereoreel"]
@@ -294,7 +297,8 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
         shown = json.loads((PACK / "workflows" / "look.json").read_text(encoding="utf-8"))
         shown["nodes"][0]["widgets_values"][0] = "small.mp4"
         browser.prompt_of(page, shown, "look")
-        page.evaluate("""() => { window.seen = app.graph._nodes.find(node => node.type === 'StereoReelStereo');
+        page.evaluate("""() => {
+            window.seen = app.graph._nodes.find(node => node.type === 'StereoReelStereo');
                          seen.widgets.find(widget => widget.name === 'Preview').callback() }""")
         page.wait_for_function("seen.stereoreel?.loaded.filter(Boolean).length == 8", timeout=120_000)
         assert page.evaluate("[seen.stereoreel.told, seen.stereoreel.where.textContent]") == [
@@ -328,7 +332,9 @@ def test_core_nodes_before_and_behind_ours(server):
 
 
 def test_networks_of_the_users_run_where_comfyui_places_them(server):
-    """Random weights put where users keep theirs, listed, chosen by their file's name, run lazily and on a batch."""
+    """Random weights put where users keep theirs, listed, chosen by their file's name, run lazily and on a
+    batch.
+    """
     weights = {
         "upscale_models/sub/mine_x2.pth": random_net(RRDBNet, scale=2),
         "frame_interpolation/rife415.pth": rife.RIFE(FAMILY),
@@ -368,7 +374,7 @@ def test_networks_of_the_users_run_where_comfyui_places_them(server):
 
 
 def _save_flashvsr(folder: Path) -> None:
-    """Under the names of other packings, whose size nobody has published: a published one must be that file."""
+    """Under the names of other packings, of unpublished size: a published one must be that file."""
     flashvsr_nets.save(folder)
     made = (folder / "FlashVSR-v1.1").rename(folder / "FlashVSR")
     for old, new in [
@@ -402,7 +408,9 @@ def test_flashvsr_runs_on_a_video_and_on_a_batch_and_makes_the_same(server):
 
 
 def test_a_depth_network_runs_and_is_looked_at(server):
-    """A tiny Video Depth Anything on a VIDEO, its colours saved; and on a batch, whose histogram is a VIDEO that is drawn when saved."""
+    """A tiny Video Depth Anything on a VIDEO, its colours saved; and on a batch, whose histogram is a VIDEO
+    that is drawn when saved.
+    """
     path = server.base / "models" / "depthanything" / "tiny.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(published(random_net_of_depth(TINY_VIDEO)), path)
@@ -556,7 +564,9 @@ def test_a_widget_from_another_node_cannot_lead_out_of_the_output_folder(server)
 
 
 def test_image_batches_masks_and_pairs(server):
-    """IMAGE frames, a MASK as depth, a pair enlarged as a pair, holes as MASK, and a rate handed on to the encoder."""
+    """IMAGE frames, a MASK as depth, a pair enlarged as a pair, holes as MASK, and a rate handed on to the
+    encoder.
+    """
     graph = {
         "1": extracted(duration=0.2),
         "2": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
@@ -566,9 +576,17 @@ def test_image_batches_masks_and_pairs(server):
         "6": {"class_type": "MaskToImage", "inputs": {"mask": ["5", 3]}},
         "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "holes"}},
         "8": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["5", 0], "packed": "full SBS"}},
-        "9": {"class_type": "StereoReelEncode", "inputs": {
-            "clip": ["8", 0], "packed": "full SBS", "layout": "left", "fps": ["2", 2], "depth": ["4", 0]}},
-    }  # fmt: skip
+        "9": {
+            "class_type": "StereoReelEncode",
+            "inputs": {
+                "clip": ["8", 0],
+                "packed": "full SBS",
+                "layout": "left",
+                "fps": ["2", 2],
+                "depth": ["4", 0],
+            },
+        },
+    }
     saved = files(server.run(graph), server)
     assert sum("holes" in path.name for path in saved) == 5
     videos = [path for path in saved if path.suffix == ".mp4"]
@@ -588,12 +606,15 @@ def test_a_clip_that_is_connected_is_used_instead_of_the_list(server):
     assert facts(file) == (48, 32, Fraction(25), 15, 0)
 
 
-@pytest.mark.parametrize(("node", "option", "value", "said"), [
-    ("1", "video", "../../etc/passwd", "outside"),
-    ("1", "video", "missing.mp4", "no video missing.mp4"),
-    ("6", "filename_prefix", "../../escaped", "output"),
-    ("2", "factor", 9.0, "bigger than max"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("node", "option", "value", "said"),
+    [
+        ("1", "video", "../../etc/passwd", "outside"),
+        ("1", "video", "missing.mp4", "no video missing.mp4"),
+        ("6", "filename_prefix", "../../escaped", "output"),
+        ("2", "factor", 9.0, "bigger than max"),
+    ],
+)
 def test_a_bad_prompt_is_refused_with_a_reason(server, node, option, value, said):
     graph = copy.deepcopy(API["default"])
     graph[node]["inputs"][option] = value

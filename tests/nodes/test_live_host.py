@@ -1,4 +1,5 @@
-"""Live sessions in a real ComfyUI: the bundled graph again and again, and frames swapped in and out as tensors.
+"""Live sessions in a real ComfyUI: the bundled graph again and again, and frames swapped in and out as
+tensors.
 
 Run with ``make test-host COMFYUI=path``.
 """
@@ -105,7 +106,9 @@ def test_a_frame_a_prompt_gives_the_film_one_for_one(server, node, times, delay)
 
 
 def test_a_network_is_placed_at_every_prompt(server):
-    """Random weights; a steady film, so that what is remembered shows. Between prompts ComfyUI sends every model away."""
+    """Random weights; a steady film, so that what is remembered shows. Between prompts ComfyUI sends every
+    model away.
+    """
     save(random_net(RRDBNet, width=8), server.base / "models" / "upscale_models" / "small_x2.pth")
     given, frames = {"model": "small_x2.pth", "steady": 0.5, "batch": 1}, scene(6)
     whole, made = through(server, swap("StereoReelRealESRGAN", **given), frames), []

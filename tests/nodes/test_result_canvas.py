@@ -1,4 +1,5 @@
-"""A real canvas plays the sample before a run and the finished video after it, in classic nodes and Nodes 2.0.
+"""A real canvas plays the sample before a run and the finished video after it, in classic nodes and Nodes
+2.0.
 
 Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder for pictures of the pages.
 """
@@ -80,7 +81,9 @@ def run(page):
     """Queue what is open, and wait for the end."""
     page.evaluate("""() => { window.ended = null
         for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
-            app.api.addEventListener(name, event => { window.ended ??= [name, event.detail?.exception_message ?? ''] }, { once: true }) }""")
+            app.api.addEventListener(name, event => {
+                window.ended ??= [name, event.detail?.exception_message ?? '']
+            }, { once: true }) }""")
     page.evaluate(RUN)
     page.wait_for_function("() => window.ended", timeout=120_000)
     assert page.evaluate("() => window.ended") == ["execution_success", ""]

@@ -1,4 +1,6 @@
-"""The pack's own sample: the depth is the scene's, the file is what players and the other tests expect, and the contact sheet shows it."""
+"""The pack's own sample: the depth is the scene's, the file is what players and the other tests expect, and
+the contact sheet shows it.
+"""
 
 import math
 from fractions import Fraction

@@ -1,4 +1,6 @@
-"""NVIDIA's effects as upscaler and interpolator, against a stand-in with the interface that NVIDIA documents; and the real ones where they run."""
+"""NVIDIA's effects as upscaler and interpolator, against a stand-in with the interface that NVIDIA documents;
+and the real ones where they run.
+"""
 
 import gc
 import sys
@@ -153,9 +155,14 @@ def test_a_package_without_a_level_is_told_to_be_old(nvvfx, host):
         enlarged(film(), host, level="streaming ultra")
 
 
-@pytest.mark.parametrize(("options", "times"), [
-    ({}, [0.5]), ({"multiplier": 3}, [1 / 3, 2 / 3]), ({"target_fps": "40"}, [5 / 8, 1 / 4, 7 / 8, 1 / 2]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "times"),
+    [
+        ({}, [0.5]),
+        ({"multiplier": 3}, [1 / 3, 2 / 3]),
+        ({"target_fps": "40"}, [5 / 8, 1 / 4, 7 / 8, 1 / 2]),
+    ],
+)
 def test_frames_are_made_at_the_times_that_are_asked_for(nvvfx, host, options, times):
     frames = film(4)
     made = between(frames, host, **options)
@@ -196,7 +203,8 @@ def test_the_package_is_found_without_being_imported(nvvfx):
 
 @pytest.mark.skipif(
     not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], REAL),
-    reason=f"NVIDIA's effects do not run here: {'; '.join(catalog.lacking(catalog.models('vsr')['nvidia-rtx-vsr'], REAL))}",
+    reason=f"NVIDIA's effects do not run here: "
+    f"{'; '.join(catalog.lacking(catalog.models('vsr')['nvidia-rtx-vsr'], REAL))}",
 )
 @pytest.mark.parametrize("level", ["ultra", "denoise high"])
 def test_the_real_upscaler_makes_the_same_picture_only_sharper(level):

@@ -1,1 +1,1 @@
-"""What tests and benchmarks share: media files, rendered scenes, random networks, servers; not in the wheel."""
+"""Shared by tests and benchmarks: media files, scenes, random networks, servers; not in the wheel."""

@@ -1,4 +1,6 @@
-"""A real canvas for tests: ComfyUI's frontend in headless Chromium, served by a test server or by a real ComfyUI."""
+"""A real canvas for tests: ComfyUI's frontend in headless Chromium, served by a test server or by a real
+ComfyUI.
+"""
 
 import importlib.util
 import json
@@ -30,9 +32,11 @@ PATIENCE = 600  # seconds for all that a module does with one browser
 # What of it concerns the pack is kept in the page.
 QUIET = """
 window.complaints = []
-const complain = text => /stereo.?reel/i.test(text) && window.complaints.length < 20 && window.complaints.push(text)
+const complain = text =>
+    /stereo.?reel/i.test(text) && window.complaints.length < 20 && window.complaints.push(text)
 for (const level of ['debug', 'log', 'info', 'warn', 'error'])
-    console[level] = (...words) => level in { warn: 1, error: 1 } && complain(words.map(word => word?.stack ?? String(word)).join(' '))
+    console[level] = (...words) =>
+        level in { warn: 1, error: 1 } && complain(words.map(word => word?.stack ?? String(word)).join(' '))
 window.addEventListener('error', event => complain(`${event.message} ${event.filename}`))
 window.addEventListener('unhandledrejection', event => complain(String(event.reason?.stack ?? event.reason)))
 """
@@ -109,7 +113,8 @@ def frontend_server():
 
 @contextmanager
 def killed_after(seconds: float):
-    """Ends a browser that hangs, so that the test fails instead of waiting for ever: a page's scripts have no time limit of their own.
+    """Ends a browser that hangs, so that the test fails instead of waiting for ever: a page's scripts have no
+    time limit of their own.
 
     Where that does not help, its driver is ended too.
     """
@@ -133,7 +138,9 @@ def killed_after(seconds: float):
 
 @contextmanager
 def canvas(address: str):
-    """A page on which ``window.app`` is ready and the pack's nodes are known. Where a browser hangs while it starts, another is tried."""
+    """A page on which ``window.app`` is ready and the pack's nodes are known. Where a browser hangs while it
+    starts, another is tried.
+    """
     if reason := missing():
         pytest.skip(reason)
     from playwright.sync_api import Error
@@ -190,6 +197,7 @@ def faults(page) -> list[str]:
     """Nodes that the canvas does not know or marks red, and values that a dropdown does not offer."""
     return page.evaluate("""() => app.graph._nodes.flatMap(node => [
         ...(node.has_errors || !LiteGraph.registered_node_types[node.type] ? [`${node.type} is marked`] : []),
-        ...(node.widgets ?? []).filter(widget => Array.isArray(widget.options?.values) && !widget.options.values.includes(widget.value))
+        ...(node.widgets ?? []).filter(widget =>
+            Array.isArray(widget.options?.values) && !widget.options.values.includes(widget.value))
             .map(widget => `${node.type}.${widget.name} = ${widget.value}`)
     ])""")

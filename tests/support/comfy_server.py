@@ -1,4 +1,6 @@
-"""A real ComfyUI for tests: started on a free loopback port with this pack linked in under a dashed name, driven over HTTP."""
+"""A real ComfyUI for tests: started on a free loopback port with this pack linked in under a dashed name,
+driven over HTTP.
+"""
 
 import json
 import os
@@ -49,7 +51,9 @@ class Server:
         return self.history(prompt)
 
     def history(self, prompt: str, patience: float = 10) -> dict:
-        """What became of a prompt; ComfyUI writes it down a moment after it says that it ended. ``patience`` is in seconds."""
+        """What became of a prompt; ComfyUI writes it down a moment after it says that it ended. ``patience``
+        is in seconds.
+        """
         for _ in range(int(10 * patience)):
             if found := self.get(f"/history/{prompt}"):
                 return found[prompt]
@@ -89,7 +93,7 @@ def follow(ears: websocket.WebSocket, prompt: str):
 
 @contextmanager
 def comfy(folder: Path, base: Path, name: str = "stereo-reel"):
-    """ComfyUI from ``folder`` with everything it writes under ``base``; the pack is linked in under ``name``."""
+    """ComfyUI from ``folder`` with everything it writes below ``base``; the pack is linked as ``name``."""
     for place in ("custom_nodes", "input", "output", "temp", "models", "user"):
         (base / place).mkdir(parents=True, exist_ok=True)
     link(ROOT, base / "custom_nodes" / name)
@@ -97,8 +101,20 @@ def comfy(folder: Path, base: Path, name: str = "stereo-reel"):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     log = base / "log.txt"
-    command = [python_of(folder), "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(port), "--base-directory", str(base),
-               "--disable-auto-launch", "--database-url", "sqlite:///:memory:"]  # fmt: skip
+    command = [
+        python_of(folder),
+        "main.py",
+        "--cpu",
+        "--listen",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--base-directory",
+        str(base),
+        "--disable-auto-launch",
+        "--database-url",
+        "sqlite:///:memory:",
+    ]
     with log.open("wb") as written:
         process = subprocess.Popen(command, cwd=folder, stdout=written, stderr=subprocess.STDOUT)
     server = Server(base, port, process, log)

@@ -1,4 +1,5 @@
-"""A CUDA device that computes nothing: torch's fake tensors on it, and streams, events and graphs that keep account of who waits for whom.
+"""A CUDA device that computes nothing: torch's fake tensors on it, and streams, events and graphs that keep
+account of who waits for whom.
 
 ``Device`` notes every operation. It raises where one stream uses what another has not done yet, where memory
 is given back while another stream may still use it, where tensors of the computer and the device are mixed or
@@ -43,7 +44,9 @@ class Stream:
 
 
 class Place:
-    """A piece of memory: whose it is, when each stream used which part of it last, and which streams it is known to serve."""
+    """A piece of memory: whose it is, when each stream used which part of it last, and which streams it is
+    known to serve.
+    """
 
     def __init__(self, owner, weak, pinned=False):
         self.owner, self.weak, self.pinned, self.stays = owner, weak, pinned, False
@@ -51,7 +54,9 @@ class Place:
 
 
 class Op(NamedTuple):
-    """What was asked for: tensors as (device, shape, strides, type), other arguments, and the memory that was there before."""
+    """What was asked for: tensors as (device, shape, strides, type), other arguments, and the memory that was
+    there before.
+    """
 
     name: str
     given: list
@@ -231,10 +236,17 @@ def device(monkeypatch):
     """The stand-in in the place of torch's CUDA, for a GPU of generation 9 with 80 GB."""
     made = Device()
     answers = {
-        "Stream": Stream, "current_stream": lambda device=None: made.current, "stream": made.on, "graph": made.graph,
-        "CUDAGraph": lambda: Graph(made), "get_device_capability": lambda device=None: (9, 0), "empty_cache": lambda: None,
-        "mem_get_info": lambda device=None: (79 << 30, 80 << 30), "memory_reserved": lambda device=None: 0, "memory_allocated": lambda device=None: 0,
-    }  # fmt: skip
+        "Stream": Stream,
+        "current_stream": lambda device=None: made.current,
+        "stream": made.on,
+        "graph": made.graph,
+        "CUDAGraph": lambda: Graph(made),
+        "get_device_capability": lambda device=None: (9, 0),
+        "empty_cache": lambda: None,
+        "mem_get_info": lambda device=None: (79 << 30, 80 << 30),
+        "memory_reserved": lambda device=None: 0,
+        "memory_allocated": lambda device=None: 0,
+    }
     for name, answer in answers.items():
         monkeypatch.setattr(torch.cuda, name, answer)
     monkeypatch.setattr(

@@ -14,7 +14,9 @@ from tests.support.scenes import Camera
 
 
 def flown_past(size, count=60, height=90, width=160):
-    """Raw depth ``[T, H, W]`` with a scale and shift of its own per frame, and something near that crosses in five frames."""
+    """Raw depth ``[T, H, W]`` with a scale and shift of its own per frame, and something near that crosses in
+    five frames.
+    """
     random = torch.Generator().manual_seed(1)
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
     still = 0.2 + 0.5 * y + 0.2 * ((x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.05)

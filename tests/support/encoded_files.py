@@ -78,7 +78,7 @@ def rgb(frame, color):
 
 
 def packets(path, kind="audio"):
-    """Of every stream of a kind: (begin, end, bytes) of each packet, times in seconds from the first picture."""
+    """Of every stream of a kind: (begin, end, bytes) of each packet, in seconds from the first frame."""
     with av.open(str(path)) as container:
         start = container.streams.video[0].start_time * Fraction(container.streams.video[0].time_base)
         found = {stream.index: [] for stream in container.streams if stream.type == kind}
@@ -112,7 +112,9 @@ def heard(path, track=0):
 
 
 def alike(wanted, found, rate=48000):
-    """The best correlation of two sounds within 1.5 ms: Matroska counts milliseconds, on the way in and on the way out."""
+    """The best correlation of two sounds within 1.5 ms: Matroska counts milliseconds, on the way in and on
+    the way out.
+    """
     reach = round(rate * 0.0015)
     inner = wanted[reach:-reach]
     return max(

@@ -48,7 +48,7 @@ def source(name: str, sigma: float) -> torch.Tensor:
 
 @cache
 def seen(name: str) -> tuple[np.ndarray, torch.Tensor]:
-    """True motion to each next frame, and what stays visible and is no outline, which no resampling follows."""
+    """True motion to each next frame, and what stays visible and is no outline, which resampling loses."""
     motion, inside = [], []
     for t in range(FRAMES - 1):
         way, visible = SCENES[name].motion(t, t + 1)
@@ -71,7 +71,9 @@ def lanczos(frames: torch.Tensor) -> torch.Tensor:
 
 
 def flickering(frames: torch.Tensor, amplitude: float = 6 / 255, gain: float = 255.0) -> torch.Tensor:
-    """A x2 network that invents texture as real ones do: of a high gain, so that a level of noise in the source makes it another one."""
+    """A x2 network that invents texture as real ones do: of a high gain, so that a level of noise in the
+    source makes it another one.
+    """
     invented = torch.sin(gain * F.conv2d(F.pad(frames.movedim(-1, 1), (1, 1, 1, 1), "replicate"), filters()))
     return (lanczos(frames) + amplitude * F.pixel_shuffle(invented, 2).movedim(1, -1)).clamp(0, 1)
 

@@ -1,4 +1,6 @@
-"""A custom node pack for tests: frames come into a running ComfyUI and leave it as tensors, as in hosts that run one prompt a frame."""
+"""A custom node pack for tests: frames come into a running ComfyUI and leave it as tensors, as in hosts that
+run one prompt a frame.
+"""
 
 import queue
 

@@ -1,4 +1,6 @@
-"""Small upscalers with random weights, written independently with the names of the published checkpoints, and saved as such."""
+"""Small upscalers with random weights, written independently with the names of the published checkpoints, and
+saved as such.
+"""
 
 from pathlib import Path
 
@@ -81,7 +83,7 @@ def random_net(kind: type, seed: int = 0, **sizes) -> nn.Module:
 
 
 def save(net: nn.Module, path: Path) -> Path:
-    """As the official files are: under ``params_ema`` (``params`` for Compact), or safetensors by the ending."""
+    """As the official files are: under ``params_ema`` (``params`` for Compact), or safetensors by suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         from safetensors.torch import save_file

@@ -4,7 +4,9 @@ from stereoreel.core.pull import pull
 
 
 def lookahead(source, made, host, chunk: int) -> tuple[int, int]:
-    """Frames that the clip ``made`` of ``source`` gave in all, and the most that had been read of ``source`` beyond those given."""
+    """Frames that the clip ``made`` of ``source`` gave in all, and the most that had been read of ``source``
+    beyond those given.
+    """
     read, given = 0, source.maker.chunks
 
     def chunks(host, count):

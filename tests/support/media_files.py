@@ -20,7 +20,9 @@ SOUND_TICK, SUBTITLE_TICK = 1024, Fraction(1, 1000)
 
 
 def ramp(frames: int, width: int = 64, height: int = 48, channels: int = 3) -> np.ndarray:
-    """Flat frames ``[N, H, W, C]`` uint8 whose grey level tells their index: frame i has level 8 + 2 i (up to 120 frames)."""
+    """Flat frames ``[N, H, W, C]`` uint8 whose grey level tells their index: frame i has level 8 + 2 i (up to
+    120 frames).
+    """
     levels = (8 + 2 * np.arange(frames)).astype(np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (frames, height, width, channels)).copy()
 
@@ -95,7 +97,8 @@ def write_video(
     chapters: Sequence[tuple] = (),
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write ``frames`` ``[N, H, W, 3 or 4]`` uint8 and what goes with them; the container follows the file's name.
+    """Write ``frames`` ``[N, H, W, 3 or 4]`` uint8 and what goes with them; the container follows the file's
+    name.
 
     ``matrix`` is the matrix really used, ``color`` = (primaries, transfer, matrix) and ``full`` the tags
     written (None: untagged, limited range). ``times`` are seconds of each frame where the rate varies;
@@ -192,7 +195,9 @@ def tone(seconds: float, rate: int = 48000, channels: int = 2) -> np.ndarray:
 
 
 def turn(path: Path, degrees: int) -> None:
-    """Set the display rotation of an MP4 or MOV file's tracks: a player turns the picture ``degrees`` clockwise."""
+    """Set the display rotation of an MP4 or MOV file's tracks: a player turns the picture ``degrees``
+    clockwise.
+    """
     cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
     matrix = struct.pack(">9i", cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30)
     plain = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)

@@ -1,4 +1,5 @@
-"""A package with the interface that NVIDIA documents for nvidia-vfx, on any device: pictures are repeated and mixed, not enhanced.
+"""A package with the interface that NVIDIA documents for nvidia-vfx, on any device: pictures are repeated and
+mixed, not enhanced.
 
 It is as strict as the documents: sizes and ``load`` come first, pictures are float32 ``[3, H, W]`` and
 contiguous, a result lies in a buffer that the next run overwrites, and arguments have the documented names.
@@ -11,10 +12,15 @@ import torch
 import torch.nn.functional as F
 
 GRADES = ("LOW", "MEDIUM", "HIGH", "ULTRA")
-QUALITY = {"BICUBIC": 0} | {
-    f"{kind}{grade}": first + number
-    for kind, first in (("", 1), ("DENOISE_", 8), ("DEBLUR_", 12), ("HIGHBITRATE_", 16)) for number, grade in enumerate(GRADES)
-} | {"STREAMING_MEDIUM": 21, "STREAMING_ULTRA": 23}  # fmt: skip
+QUALITY = (
+    {"BICUBIC": 0}
+    | {
+        f"{kind}{grade}": first + number
+        for kind, first in (("", 1), ("DENOISE_", 8), ("DEBLUR_", 12), ("HIGHBITRATE_", 16))
+        for number, grade in enumerate(GRADES)
+    }
+    | {"STREAMING_MEDIUM": 21, "STREAMING_ULTRA": 23}
+)
 
 
 class Effect:

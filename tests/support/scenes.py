@@ -1,4 +1,5 @@
-"""Synthetic scenes whose every view is exact: layered slanted planes with analytic textures, seen from any time and either eye.
+"""Synthetic scenes whose every view is exact: layered slanted planes with analytic textures, seen from any
+time and either eye.
 
 A pixel's colour at (x, y) comes from the nearest layer whose shape holds the point that maps there, so the
 other eye, the frame in between, the depth, the motion and what is hidden from where are all known without any
@@ -21,7 +22,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Texture:
-    """A smooth random pattern in RGB: sinusoids with wavelengths of 5 to 160 pixels, longer ones stronger; about 0.05..0.95."""
+    """A smooth random pattern in RGB: sinusoids with wavelengths of 5 to 160 pixels, longer ones stronger;
+    about 0.05..0.95.
+    """
 
     seed: int
     finest: float = 5.0
@@ -54,7 +57,8 @@ class Texture:
 
 @dataclass(frozen=True)
 class Layer:
-    """A flat piece of the scene; ``shape`` is "plane" (no edge), "ground" (all below ``center``), "box", "ellipse".
+    """A flat piece of the scene; ``shape`` is "plane" (no edge), "ground" (all below ``center``), "box",
+    "ellipse".
 
     ``depth`` is inverse depth at the centre (near = 1), ``slant`` its change over one frame width and one
     frame height. ``center`` and half sizes ``radius`` are in pixels at time 0, ``angle`` in radians,
@@ -71,7 +75,9 @@ class Layer:
     velocity: tuple[float, float] = (0.0, 0.0)
 
     def frame(self) -> Tensor:
-        """3x3 map from the layer's points to its own axes, in which a box is -1..1 by -1..1 and an ellipse the unit circle."""
+        """3x3 map from the layer's points to its own axes, in which a box is -1..1 by -1..1 and an ellipse
+        the unit circle.
+        """
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         turn = torch.tensor([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
         scale = [1 / radius if radius else 1.0 for radius in self.radius]
@@ -97,7 +103,8 @@ class Layer:
 
 @dataclass(frozen=True)
 class Camera:
-    """What moves all layers, per frame: ``truck`` shifts depth 1 by so many pixels and depth 0 not at all (parallax),
+    """What moves all layers, per frame: ``truck`` shifts depth 1 by so many pixels and depth 0 not at all
+    (parallax),
     ``pan`` shifts everything, ``zoom`` scales about the middle."""
 
     truck: tuple[float, float] = (0.0, 0.0)
@@ -107,7 +114,9 @@ class Camera:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One view: ``image`` [H, W, 3], ``depth`` [H, W] (0..1, near = 1), ``layer`` [H, W] (index into the scene's layers)."""
+    """One view: ``image`` [H, W, 3], ``depth`` [H, W] (0..1, near = 1), ``layer`` [H, W] (index into the
+    scene's layers).
+    """
 
     image: Tensor
     depth: Tensor
@@ -126,7 +135,9 @@ class Scene:
     convergence: float = 0.0
 
     def render(self, t: float = 0.0, eye: float = 0.0, samples: int = 1) -> Rendered:
-        """The exact view; ``samples`` > 1 averages that many sub-pixels squared (colour only, edges become soft)."""
+        """The exact view; ``samples`` > 1 averages that many sub-pixels squared (colour only, edges become
+        soft).
+        """
         depth, layer = _view(self, t, eye)
         if samples == 1:
             return Rendered(self._paint(layer, *self.pixels(), t, eye), depth.float(), layer.clone())
@@ -147,7 +158,9 @@ class Scene:
         return self.divergence / 100 * self.width * (depth - self.convergence)
 
     def trace(self, t: float, eye: float, to_t: float, to_eye: float) -> tuple[Tensor, Tensor, Tensor]:
-        """For every pixel of one view, where in another view its point lies: x, y ``[H, W]``, and whether it can be seen there."""
+        """For every pixel of one view, where in another view its point lies: x, y ``[H, W]``, and whether it
+        can be seen there.
+        """
         x, y = self.pixels()
         _, layer = _view(self, t, eye)
         there_x, there_y = torch.empty(layer.shape, dtype=x.dtype), torch.empty(layer.shape, dtype=x.dtype)
@@ -165,7 +178,9 @@ class Scene:
         return there_x, there_y, inside & (seen == layer)
 
     def holes(self, eye: float, t: float = 0.0, source_eye: float = 0.0) -> Tensor:
-        """True ``[H, W]`` for the pixels of an eye that nothing in the source view shows (hidden or outside the frame)."""
+        """True ``[H, W]`` for the pixels of an eye that nothing in the source view shows (hidden or outside
+        the frame).
+        """
         return ~self.trace(t, eye, t, source_eye)[2]
 
     def motion(self, t: float, to_t: float) -> tuple[Tensor, Tensor]:
@@ -183,7 +198,7 @@ class Scene:
         return columns[None].expand(self.height, -1), rows[:, None].expand(-1, self.width)
 
     def look(self, x: Tensor, y: Tensor, t: float, eye: float) -> tuple[Tensor, Tensor]:
-        """Depth and layer index at any points of a view; outside every layer the depth is 0 and the index -1."""
+        """Depth and layer index at any points of a view; outside all layers the depth is 0, the index -1."""
         nearest, owner = torch.tensor(-math.inf, dtype=torch.float64), torch.tensor(-1, dtype=torch.int16)
         for index, layer in enumerate(self.layers):
             inverse = self._inverse(index, t, eye)
@@ -239,7 +254,8 @@ def _affine(row: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def street(seed: int, width: int = 320, height: int = 192, **view) -> Scene:
-    """A far wall, the ground in front of it, and ellipses, boxes, and thin upright and slanted bars standing at several depths.
+    """A far wall, the ground in front of it, and ellipses, boxes, and thin upright and slanted bars standing
+    at several depths.
 
     ``view`` are fields of Scene: camera, divergence, convergence.
     """

@@ -1,4 +1,6 @@
-"""Small BasicVSR, BasicVSR++ and RealBasicVSR networks with random weights that see motion, and footage for them."""
+"""Small BasicVSR, BasicVSR++ and RealBasicVSR networks with random weights that see motion, and footage for
+them.
+"""
 
 import torch
 from torch.nn.functional import interpolate

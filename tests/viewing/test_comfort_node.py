@@ -1,4 +1,6 @@
-"""Comfort of a whole clip: by Stereo's own graph where there is one, by matching the pictures of any other pair."""
+"""Comfort of a whole clip: by Stereo's own graph where there is one, by matching the pictures of any other
+pair.
+"""
 
 import json
 from fractions import Fraction
@@ -28,7 +30,9 @@ def measured(clip, host, **options):
 
 @pytest.fixture
 def stereo_pair(tensor_clip):
-    """A pair of ten frames: a quarter of the picture one depth in front of the rest, which lies on the screen; 4 % of the width apart."""
+    """A pair of ten frames: a quarter of the picture one depth in front of the rest, which lies on the
+    screen; 4 % of the width apart.
+    """
     depth = torch.zeros(10, 40, 200, 1)
     depth[:, :, 60:110] = 1
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, "screen": "cinema"}
@@ -86,7 +90,9 @@ def test_the_overlay_can_be_encoded_in_the_terminal(tmp_path):
 
 @pytest.fixture(scope="module")
 def street():
-    """A scene's two eyes, 2 % of the width apart from the nearest to the farthest, and the true parallax in pixels of the left one."""
+    """A scene's two eyes, 2 % of the width apart from the nearest to the farthest, and the true parallax in
+    pixels of the left one.
+    """
     scene = scenes.street(5, 640, 360, divergence=2.0, convergence=0.5)
     left, right = (scene.render(eye=eye) for eye in (0.5, -0.5))
     return left.image, right.image, 0.02 * 640 * (left.depth - 0.5)

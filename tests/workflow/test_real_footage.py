@@ -20,9 +20,13 @@ def sound(path: Path) -> list[bytes]:
 
 
 @pytest.mark.parametrize("order", orders.BUNDLED)
-@pytest.mark.parametrize(("name", "size", "fps", "count"), [
-    ("bigbuckbunny.mp4", (128, 72), Fraction(25), 132), ("carphone_pristine.mp4", (128, 104), Fraction(30000, 1001), 120),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "size", "fps", "count"),
+    [
+        ("bigbuckbunny.mp4", (128, 72), Fraction(25), 132),
+        ("carphone_pristine.mp4", (128, 104), Fraction(30000, 1001), 120),
+    ],
+)
 def test_a_real_clip_goes_through_every_order(order, name, size, fps, count, real_clip, tmp_path):
     source, target = real_clip(name), tmp_path / "out.mp4"
     arguments = [

@@ -1,4 +1,4 @@
-"""What a film will take is extrapolated from a few excerpts: in proportion, in bounds, and without a trace."""
+"""What a film will take is extrapolated from a few excerpts: in proportion, in bounds, without a trace."""
 
 import tempfile
 import time

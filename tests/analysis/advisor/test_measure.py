@@ -1,4 +1,6 @@
-"""What the advisor measures by itself is true: of footage whose faults are chosen here, and of the real clips."""
+"""What the advisor measures by itself is true: of footage whose faults are chosen here, and of the real
+clips.
+"""
 
 import functools
 import json
@@ -67,9 +69,15 @@ def test_pulldown_is_recognised(tensor_clip, host):
     assert "3:2" in found.text and 0.3 < found.value < 0.5
 
 
-@pytest.mark.parametrize(("cadence", "share", "rate"), [
-    ((0, 1, 2, 3, 3), Fraction(1, 5), 24), ((0, 0), Fraction(1, 2), 15), ((0, 0, 1, 1, 1), Fraction(3, 5), 12), ((0, 1), 0, 30),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("cadence", "share", "rate"),
+    [
+        ((0, 1, 2, 3, 3), Fraction(1, 5), 24),
+        ((0, 0), Fraction(1, 2), 15),
+        ((0, 0, 1, 1, 1), Fraction(3, 5), 12),
+        ((0, 1), 0, 30),
+    ],
+)
 @pytest.mark.parametrize("coded", [False, True])
 def test_repeated_frames_are_counted_exactly(cadence, share, rate, coded, tensor_clip, tmp_path, host):
     new = 1 + max(cadence)

@@ -17,7 +17,7 @@ from tests.support.scenes import Camera, street
 
 
 def footage(real_clip, count=1, half=False):
-    """Frames of the real 720p clip, float ``[N, H, W, 3]`` in 0..1; ``half`` its size, at which it is sharp."""
+    """Frames of the real 720p clip, float ``[N, H, W, 3]`` in 0..1; ``half`` its size, where it is sharp."""
     with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
         frames = [
             frame.to_ndarray(format="rgb24") for _, frame in zip(range(count), container.decode(video=0))

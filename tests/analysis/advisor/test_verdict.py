@@ -129,7 +129,9 @@ def test_every_advice_is_an_order_with_options_there_are(host, info, found):
 
 @pytest.mark.parametrize("name, lines", [("bigbuckbunny.mp4", 540), ("carphone_pristine.mp4", 144)])
 def test_real_clips_are_called_what_they_are(name, lines, host, real_clip):
-    """Both are clean; one holds fewer lines than it has, and repeats a frame a second because it was made for 24 frames a second."""
+    """Both are clean; one holds fewer lines than it has, and repeats a frame a second because it was made for
+    24 frames a second.
+    """
     clip = Clip(FileSource(real_clip(name), cuts=False))
     measured = measure(clip, host, samples=3)
     found = verdict(measured.info, measured.findings, host)

@@ -1,4 +1,6 @@
-"""Depth without a network: right order of near and far where the camera travels, calm where nothing changes, the same however it is fed."""
+"""Depth without a network: right order of near and far where the camera travels, calm where nothing changes,
+the same however it is fed.
+"""
 
 from fractions import Fraction
 
@@ -35,7 +37,9 @@ def test_a_forward_camera_sees_depth_in_the_middle_too():
 
 
 def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
-    """A camera that goes straight ahead towards a wall with cards in front of it, in perspective: frames and true inverse depth."""
+    """A camera that goes straight ahead towards a wall with cards in front of it, in perspective: frames and
+    true inverse depth.
+    """
     y, x = torch.meshgrid(
         torch.arange(height) - height / 2 + 0.5, torch.arange(width) - width / 2 + 0.5, indexing="ij"
     )

@@ -1,4 +1,4 @@
-"""The Depth stage with networks: one scale over a shot, the frames' own edges, and files as users have them."""
+"""The Depth stage with networks: one scale over a shot, the frames' own edges, files as users have them."""
 
 import pytest
 import torch

@@ -1,4 +1,6 @@
-"""Depth networks of transformers, tiny and random: right way round, of any picture, the same however it is fed; failures in a sentence."""
+"""Depth networks of transformers, tiny and random: right way round, of any picture, the same however it is
+fed; failures in a sentence.
+"""
 
 import importlib
 import json
@@ -31,7 +33,9 @@ def hugging():
 
 
 def tiny(hugging, family: str) -> torch.nn.Module:
-    """A network of that family, small, with the same random weights every time, large enough to tell depths apart."""
+    """A network of that family, small, with the same random weights every time, large enough to tell depths
+    apart.
+    """
     net = untrained(hugging, family)
     draw = torch.Generator().manual_seed(5)
     for name, weight in net.named_parameters():
@@ -221,7 +225,9 @@ def test_half_precision_is_used_where_it_is_safe(stage):
 
 
 def test_no_processor_gives_depth_in_steps_by_itself(stage, monkeypatch):
-    """Of the 8 bits in which some processors compute fastest, a network that tells depth in its own type has few left for near things."""
+    """Of the 8 bits in which some processors compute fastest, a network that tells depth in its own type has
+    few left for near things.
+    """
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
@@ -285,16 +291,36 @@ def __getattr__(name):
         raise AttributeError(name)
     raise {outer} from {inner}
 """
-TORCHAUDIO = 'RuntimeError("Detected that PyTorch and TorchAudio were compiled with different CUDA versions.\\nPyTorch has 13.2")'
+TORCHAUDIO = (
+    'RuntimeError("Detected that PyTorch and TorchAudio were compiled with different CUDA '
+    'versions.\\nPyTorch has 13.2")'
+)
 
 
-@pytest.mark.parametrize(("code", "said"), [
-    (None, r"midas needs the package transformers, which is not installed; run `python -m pip install transformers`"),
-    ("raise OSError('libcudart.so.12: cannot open shared object file')", r"cannot be imported here \(libcudart.so.12: cannot .* file\); update"),
-    (BROKEN.format(outer="ModuleNotFoundError('Could not import module DPT')", inner=TORCHAUDIO), r"\(Detected that .* CUDA versions\); update"),
-    (BROKEN.format(outer="RuntimeError('Failed to import')", inner="ImportError('no torchvision')"), r"cannot be imported here \(no torchvision\)"),
-    ("", r"midas needs a newer transformers with DPTForDepthEstimation"),
-], ids=["absent", "no library", "torchaudio", "part missing", "old"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            None,
+            r"midas needs the package transformers, which is not installed; run `python -m pip install "
+            r"transformers`",
+        ),
+        (
+            "raise OSError('libcudart.so.12: cannot open shared object file')",
+            r"cannot be imported here \(libcudart.so.12: cannot .* file\); update",
+        ),
+        (
+            BROKEN.format(outer="ModuleNotFoundError('Could not import module DPT')", inner=TORCHAUDIO),
+            r"\(Detected that .* CUDA versions\); update",
+        ),
+        (
+            BROKEN.format(outer="RuntimeError('Failed to import')", inner="ImportError('no torchvision')"),
+            r"cannot be imported here \(no torchvision\)",
+        ),
+        ("", r"midas needs a newer transformers with DPTForDepthEstimation"),
+    ],
+    ids=["absent", "no library", "torchaudio", "part missing", "old"],
+)
 def test_a_package_that_does_not_run_is_told_in_one_sentence(host, tmp_path, monkeypatch, code, said):
     folder_of(host, model_type="dpt")
     with ExitStack() as stack:

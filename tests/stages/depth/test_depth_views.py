@@ -1,4 +1,6 @@
-"""Depth for people: near is bright, the histogram's bars and line stand where the numbers are, and nobody pays who does not look."""
+"""Depth for people: near is bright, the histogram's bars and line stand where the numbers are, and nobody
+pays who does not look.
+"""
 
 from fractions import Fraction
 

@@ -1,4 +1,6 @@
-"""Depth of a whole shot from windows of it: what the published loop over the clip gives, frame by frame and in constant memory."""
+"""Depth of a whole shot from windows of it: what the published loop over the clip gives, frame by frame and
+in constant memory.
+"""
 
 import gc
 
@@ -178,7 +180,9 @@ def test_alignment_ignores_a_third_of_the_picture():
 
 
 def parallax_steps(depth):
-    """The largest change from one frame to the next, in pixels, of places that nothing crosses; 2 % divergence at 1920."""
+    """The largest change from one frame to the next, in pixels, of places that nothing crosses; 2 %
+    divergence at 1920.
+    """
     return ((depth[1:] - depth[:-1]).abs()[:, 82:] * 0.02 * 1920).max().item()
 
 

@@ -1,4 +1,6 @@
-"""Interpolate: in-between frames near the exact ones, exact counts, originals untouched, and one motion for depth and both eyes."""
+"""Interpolate: in-between frames near the exact ones, exact counts, originals untouched, and one motion for
+depth and both eyes.
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -51,7 +53,9 @@ def rendered():
 
 
 def run(images, depth=None, *, chunk=None, fps=25, start=0, info=None, **options) -> dict[str, torch.Tensor]:
-    """What the builtin stage makes of one shot, given in chunks of so many frames; each output joined along time."""
+    """What the builtin stage makes of one shot, given in chunks of so many frames; each output joined along
+    time.
+    """
     clip = info or ClipInfo(
         images.shape[-2],
         images.shape[-3],

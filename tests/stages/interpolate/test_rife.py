@@ -1,4 +1,6 @@
-"""The Interpolate stage with networks: the network's own frames, in batches, once encoded, and what time and cuts demand of them."""
+"""The Interpolate stage with networks: the network's own frames, in batches, once encoded, and what time and
+cuts demand of them.
+"""
 
 from fractions import Fraction
 
@@ -80,9 +82,14 @@ def test_frames_are_the_networks_own(version, batch, put, host, tensor_clip):
             )
 
 
-@pytest.mark.parametrize(("name", "prefix", "rename"), [
-    ("flownet_v4.15.pkl", "module.", str), ("rife415.pth", "", str), ("mine.safetensors", "", lambda key: key.replace("block", "blocks.", 1)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "prefix", "rename"),
+    [
+        ("flownet_v4.15.pkl", "module.", str),
+        ("rife415.pth", "", str),
+        ("mine.safetensors", "", lambda key: key.replace("block", "blocks.", 1)),
+    ],
+)
 def test_every_packing_of_a_file_runs(name, prefix, rename, put, host, tensor_clip):
     net, images = network(), photo(2)
     file = put(net, name, prefix, lambda key: rename(key) if key.startswith("block") else key)
@@ -220,12 +227,15 @@ def test_a_loop_needs_one_shot(host, tensor_clip):
         made("builtin", host, tensor_clip(photo(4), cuts=(2,)), loop=True)
 
 
-@pytest.mark.parametrize(("schedule", "wanted"), [
-    ("", [0.0, 0.0, 0.0, 0.0, 0.4, 0.4, 0.4, 0.4]),
-    ("0: blend", [0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
-    ("0-9: hold", [0.0, 0.0, 0.0, 0.0, 0.4, 0.4, 0.4, 0.4]),
-    ("0-9: hold; 0: blend", [0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("schedule", "wanted"),
+    [
+        ("", [0.0, 0.0, 0.0, 0.0, 0.4, 0.4, 0.4, 0.4]),
+        ("0: blend", [0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
+        ("0-9: hold", [0.0, 0.0, 0.0, 0.0, 0.4, 0.4, 0.4, 0.4]),
+        ("0-9: hold; 0: blend", [0.0, 0.1, 0.2, 0.3, 0.4, 0.4, 0.4, 0.4]),
+    ],
+)
 def test_a_schedule_never_changes_the_duration(schedule, wanted, host, tensor_clip):
     out = made("builtin", host, tensor_clip(ramp([0.0, 0.4])), multiplier=4, schedule=schedule)
     assert len(out["clip"]) == 8

@@ -28,7 +28,9 @@ def settings(**options):
 
 
 def pair(frames, depth, chunk=None, **options):
-    """Both eyes and both masks of a shot handed over ``chunk`` frames at a time; the screen lies at depth 0 unless options say more."""
+    """Both eyes and both masks of a shot handed over ``chunk`` frames at a time; the screen lies at depth 0
+    unless options say more.
+    """
     shot = Shot(0, ClipInfo(frames.shape[2], frames.shape[1], Fraction(25), len(frames), frames.shape[3]))
     stage, size = builtin.load(None, settings(**options), Headless("cpu")), chunk or len(frames)
     made = list(stage(shot, iter(frames.split(size)), iter(depth.split(size))))

@@ -1,4 +1,6 @@
-"""Interpolated stereo against the exactly rendered pair in between: each eye near its own picture, disparity kept, depth on its edges."""
+"""Interpolated stereo against the exactly rendered pair in between: each eye near its own picture, disparity
+kept, depth on its edges.
+"""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -23,7 +25,9 @@ EDGE = 0.1  # a step of depth from pixel to pixel that is an edge
 
 
 def pair_of(camera: Camera, box: tuple[float, float], ball: tuple[float, float]) -> Scene:
-    """A box and a ball before a slanted wall and the ground; disparity runs from 8 pixels behind the screen to 13 before it."""
+    """A box and a ball before a slanted wall and the ground; disparity runs from 8 pixels behind the screen
+    to 13 before it.
+    """
     layers = (
         Layer("plane", 0.15, Texture(1), (WIDTH / 2, HEIGHT / 2), slant=(0.05, 0)),
         Layer("ground", 0.2, Texture(4), (WIDTH / 2, HEIGHT * 0.6), slant=(0, 1.0)),
@@ -34,7 +38,8 @@ def pair_of(camera: Camera, box: tuple[float, float], ball: tuple[float, float])
 
 
 class Floor(NamedTuple):
-    """What a scene must reach, 1 or 2 dB below what it does: decibels of each eye, and how many the right one loses when it has to move as
+    """What a scene must reach, 1 or 2 dB below what it does: decibels of each eye, and how many the right one
+    loses when it has to move as
     the left one does."""
 
     eye: float
@@ -49,7 +54,9 @@ SCENES = {
 
 
 class Views(NamedTuple):
-    """Images ``[2, 3, H, W, 3]`` and depth ``[2, 3, H, W, 1]`` of both eyes at 0, one half and 1, and what is made for one half."""
+    """Images ``[2, 3, H, W, 3]`` and depth ``[2, 3, H, W, 1]`` of both eyes at 0, one half and 1, and what is
+    made for one half.
+    """
 
     images: Tensor
     depth: Tensor
@@ -81,7 +88,7 @@ def inner(image: Tensor) -> Tensor:
 
 
 def disparity(left: Tensor, right: Tensor) -> np.ndarray:
-    """How far each pixel of the left eye is from its match in the right one ``[H, W, 2]``, without the rim."""
+    """Disparity of each pixel of the left view to its match in the right ``[H, W, 2]``, without the rim."""
     return inner(torch.from_numpy(flow(*grayscale(torch.stack([left, right]))))).numpy()
 
 
@@ -115,7 +122,9 @@ def test_one_motion_for_both_eyes_would_put_objects_in_the_wrong_place(views):
 
 
 def test_depth_stays_on_the_edges_of_its_eye(views):
-    """Within three pixels of every edge, depth is at least three times nearer to the exact one than a blend is."""
+    """Within three pixels of every edge, depth is at least three times nearer to the exact one than a blend
+    is.
+    """
     view, _ = views
     for eye in (0, 1):
         exact, blend = view.depth[eye, 1], view.depth[eye, ::2].mean(0)

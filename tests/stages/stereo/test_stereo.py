@@ -84,7 +84,9 @@ def backward_warp(image, disparity, sign):
 
 @lru_cache
 def views(seed, width, height):
-    """The source's view of a street with parallax up to 3 % of the width, and of the left and the right eye what is exact and what is hidden."""
+    """The source's view of a street with parallax up to 3 % of the width, and of the left and the right eye
+    what is exact and what is hidden.
+    """
     scene = scenes.street(seed, width, height, divergence=3.0, convergence=0.0)
     return (
         scene,
@@ -98,7 +100,9 @@ def views(seed, width, height):
 
 @pytest.fixture(scope="module", params=[(1280, 720, 3), (1920, 1080, 1)], ids=["720p", "1080p"])
 def scores(request, way):
-    """Means over scenes with parallax up to 3 % of the width: dB where visible, dB near edges, IoU of holes, dB of a backward warp."""
+    """Means over scenes with parallax up to 3 % of the width: dB where visible, dB near edges, IoU of holes,
+    dB of a backward warp.
+    """
     width, height, scene_count = request.param
     rows = []
     for seed in range(1, scene_count + 1):
@@ -162,8 +166,17 @@ def test_edges_put_on_the_source_first_make_better_eyes_of_larger_frames(softene
         "snap": snap(depth[0, 0], source),
         "smooth": F.interpolate(depth, (360, 640), mode="bilinear")[0, 0],
     }
-    seen = {name: [psnr(pair(large.image[None], way[None, ..., None], **fixed(3.0, view))["clip"][index, 0], truth.image, ~hidden)
-                   for index, (view, _, truth, hidden) in enumerate(eyes)] for name, way in ways.items()}  # fmt: skip
+    seen = {
+        name: [
+            psnr(
+                pair(large.image[None], way[None, ..., None], **fixed(3.0, view))["clip"][index, 0],
+                truth.image,
+                ~hidden,
+            )
+            for index, (view, _, truth, hidden) in enumerate(eyes)
+        ]
+        for name, way in ways.items()
+    }
     assert min(first - second for first, second in zip(*seen.values())) > 0.4
 
 

@@ -14,7 +14,9 @@ from stereoreel.stages.stereo import overlay
 
 
 def reported(depth, chunk=None, images=None, **options):
-    """The overlay's tally and pictures; the screen lies at depth 0 and the divergence is 4 % unless options say more."""
+    """The overlay's tally and pictures; the screen lies at depth 0 and the divergence is 4 % unless options
+    say more.
+    """
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, **options}
     stage = overlay.load(resolve(stereo.OPTIONS, options), Headless("cpu"))
     images = torch.full((*depth.shape[:3], 3), 0.5) if images is None else images

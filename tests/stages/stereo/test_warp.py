@@ -1,4 +1,6 @@
-"""The stereo warp's three ways: as torch's operations, as numba's machine code, and as a GPU runs it; a viewer cannot tell which it was."""
+"""The stereo warp's three ways: as torch's operations, as numba's machine code, and as a GPU runs it; a
+viewer cannot tell which it was.
+"""
 
 import os
 import shutil
@@ -17,7 +19,9 @@ SIZES = [(1, 1), (3, 2), (40, 7), (12, 1000), (90, 333)]
 
 
 def eye(size, left, channels=3, seed=0, strength=20.0, image_type=torch.float32):
-    """An eye to make of random colours; its parallax has steps, slants, ties and thin things, and moves some pixels out of the picture."""
+    """An eye to make of random colours; its parallax has steps, slants, ties and thin things, and moves some
+    pixels out of the picture.
+    """
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 1, max(1, size[0] // 4), max(1, size[1] // 9), generator=generator)
     steps = (F.interpolate(coarse, size, mode="nearest") * 5).round() / 5
@@ -76,7 +80,8 @@ def test_numba_survives_parallax_that_is_no_number():
 def test_numba_needs_no_folder_to_keep_its_code_in(tmp_path):
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
     program = (
-        "import torch, sys; sys.path.insert(0, sys.argv[1]); import numba.core.caching as caching; caching.CacheImpl._locator_classes = [];"
+        "import torch, sys; sys.path.insert(0, sys.argv[1]); import numba.core.caching as caching; "
+        "caching.CacheImpl._locator_classes = [];"
         # as where no folder can be written
         "from stereoreel.stages.stereo.warp import compiled; print(compiled().__module__)"
     )
@@ -100,10 +105,19 @@ def test_what_numba_keeps_serves_the_terminal_and_comfyui(tmp_path):
         tmp_path / "custom_nodes" / "stereoreel",
         ignore=shutil.ignore_patterns("__pycache__"),
     )
-    program = "import importlib, sys; sys.path[:0] = sys.argv[2:]; print(sum(importlib.import_module(sys.argv[1])._warp.stats.cache_hits.values()))"
-    hits = [subprocess.run([sys.executable, "-c", program, f"{name}.stages.stereo.compiled", place], cwd=tmp_path,
-                           capture_output=True, text=True).stdout
-            for name, place in [("stereoreel", tmp_path / "custom_nodes"), ("custom_nodes.stereoreel", tmp_path)]]  # fmt: skip
+    program = (
+        "import importlib, sys; sys.path[:0] = sys.argv[2:]; "
+        "print(sum(importlib.import_module(sys.argv[1])._warp.stats.cache_hits.values()))"
+    )
+    hits = [
+        subprocess.run(
+            [sys.executable, "-c", program, f"{name}.stages.stereo.compiled", place],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for name, place in [("stereoreel", tmp_path / "custom_nodes"), ("custom_nodes.stereoreel", tmp_path)]
+    ]
     assert [int(count) for count in hits] == [0, 1]
 
 

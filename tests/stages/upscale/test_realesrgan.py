@@ -1,4 +1,6 @@
-"""RealESRGAN and its kin: the numbers of the plain network, at any size, in tiles, in batches, and with work left undone."""
+"""RealESRGAN and its kin: the numbers of the plain network, at any size, in tiles, in batches, and with work
+left undone.
+"""
 
 import logging
 from collections import Counter
@@ -25,9 +27,12 @@ pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the pu
 
 CPU = torch.device("cpu")
 NETS = {
-    "x2": (RRDBNet, {"scale": 2}), "x4": (RRDBNet, {"scale": 4}), "x1": (RRDBNet, {"scale": 1}),
-    "compact-x4": (Compact, {"scale": 4}), "compact-x2": (Compact, {"scale": 2}),
-}  # fmt: skip
+    "x2": (RRDBNet, {"scale": 2}),
+    "x4": (RRDBNet, {"scale": 4}),
+    "x1": (RRDBNet, {"scale": 1}),
+    "compact-x4": (Compact, {"scale": 4}),
+    "compact-x2": (Compact, {"scale": 2}),
+}
 every_net = pytest.mark.parametrize("name", NETS)
 
 
@@ -43,7 +48,9 @@ def stage(path, **options):
 
 
 def plain(net, images):
-    """The network by itself on frames ``[T, H, W, 3]``, mirrored to a multiple of 4 where it unshuffles pixels, as spandrel does."""
+    """The network by itself on frames ``[T, H, W, 3]``, mirrored to a multiple of 4 where it unshuffles
+    pixels, as spandrel does.
+    """
     height, width = images.shape[1:3]
     multiple = 4 if getattr(net, "shuffle", 1) > 1 else 1
     padded = F.pad(images.movedim(-1, 1), (0, -width % multiple, 0, -height % multiple), "reflect")
@@ -96,9 +103,16 @@ def test_tiles_leave_no_seam(name, tmp_path, tensor_clip):
     torch.testing.assert_close(tiled, whole, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(("rows", "columns", "pixels", "halo", "multiple"), [
-    (720, 1280, 200_000, 20, 4), (1080, 1920, 500_000, 36, 4), (128, 128, 1 << 20, 16, 1), (97, 333, 9000, 8, 1), (64, 4096, 30_000, 24, 8),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rows", "columns", "pixels", "halo", "multiple"),
+    [
+        (720, 1280, 200_000, 20, 4),
+        (1080, 1920, 500_000, 36, 4),
+        (128, 128, 1 << 20, 16, 1),
+        (97, 333, 9000, 8, 1),
+        (64, 4096, 30_000, 24, 8),
+    ],
+)
 def test_tiles_are_equal_aligned_within_memory_and_overlap_enough(rows, columns, pixels, halo, multiple):
     grid = tiles.grid(rows, columns, pixels, halo, multiple)
     assert grid.height * grid.width <= pixels or grid.height * grid.width <= (6 * halo) ** 2
@@ -114,11 +128,20 @@ def test_tiles_are_equal_aligned_within_memory_and_overlap_enough(rows, columns,
     )
 
 
-@pytest.mark.parametrize(("options", "size"), [
-    ({"factor": 1.0}, (37, 54)), ({"factor": 1.5}, (56, 81)), ({"factor": 2.0}, (74, 108)), ({"factor": 3.25}, (120, 176)),
-    ({"factor": 4.0}, (148, 216)), ({"fit": "width", "pixels": 100}, (69, 100)), ({"fit": "height", "pixels": 96}, (96, 140)),
-    ({"fit": "short side", "pixels": 64}, (64, 93)), ({"fit": "width", "pixels": 32}, (22, 32)),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "size"),
+    [
+        ({"factor": 1.0}, (37, 54)),
+        ({"factor": 1.5}, (56, 81)),
+        ({"factor": 2.0}, (74, 108)),
+        ({"factor": 3.25}, (120, 176)),
+        ({"factor": 4.0}, (148, 216)),
+        ({"fit": "width", "pixels": 100}, (69, 100)),
+        ({"fit": "height", "pixels": 96}, (96, 140)),
+        ({"fit": "short side", "pixels": 64}, (64, 93)),
+        ({"fit": "width", "pixels": 32}, (22, 32)),
+    ],
+)
 @pytest.mark.parametrize("name", ["x2", "compact-x4", "x1"])
 def test_every_size_is_reached_exactly(name, options, size, tmp_path, tensor_clip, host):
     net, _ = make(name, tmp_path)
@@ -177,7 +200,9 @@ def test_equal_frames_are_computed_once(tmp_path, tensor_clip):
 
 
 def test_a_threshold_reuses_nearly_equal_frames_without_drift(tmp_path, tensor_clip):
-    """A film that brightens by a quarter of a step each frame: every fifth frame is more than one step from the one last computed."""
+    """A film that brightens by a quarter of a step each frame: every fifth frame is more than one step from
+    the one last computed.
+    """
     _, path = make("x2", tmp_path)
     film = torch.full((16, 24, 24, 3), 0.5) + torch.arange(16).view(-1, 1, 1, 1) * 0.251 / 255
     used = stage(path, reuse_threshold=1.0)
@@ -231,7 +256,9 @@ def test_memory_that_never_suffices_is_an_error(tmp_path, tensor_clip):
 
 
 def broken(descriptor, fault, precise_too=False):
-    """A network whose half-precision form makes ``fault`` of bright pictures, as overflow does, and of black ones."""
+    """A network whose half-precision form makes ``fault`` of bright pictures, as overflow does, and of black
+    ones.
+    """
 
     def spoil(module, given, out):
         half = next(module.parameters()).dtype != torch.float32 or any(
@@ -309,7 +336,9 @@ def test_a_network_of_another_scale_than_it_declares_is_an_error(tmp_path):
 
 @every_net
 def test_half_precision_stays_close(name, tmp_path, tensor_clip):
-    """The first and last convolutions in float32 keep the picture itself exact: the error is that of the invented detail only."""
+    """The first and last convolutions in float32 keep the picture itself exact: the error is that of the
+    invented detail only.
+    """
     _, path = make(name, tmp_path)
     images = torch.rand(1, 48, 64, 3)
     exact, half = (
@@ -340,9 +369,14 @@ def test_denoise_mixes_the_two_files_of_a_model(tmp_path, tensor_clip, host):
     torch.testing.assert_close(mixed, plain(strong, frames(clip, host)), atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize(("content", "said"), [
-    (b"", "is empty"), (b"not a checkpoint at all", "no checkpoint"), ({"weight": torch.zeros(3)}, "spandrel does not support it"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty"),
+        (b"not a checkpoint at all", "no checkpoint"),
+        ({"weight": torch.zeros(3)}, "spandrel does not support it"),
+    ],
+)
 def test_files_that_are_no_upscaler_are_refused_in_a_sentence(content, said, tmp_path):
     path = tmp_path / "odd.pth"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)

@@ -1,4 +1,5 @@
-"""The same pictures as the ``realesrgan`` package makes with the same weights: `pip install stereoreel[realesrgan]`, then `pytest -m reference`.
+"""The same pictures as the ``realesrgan`` package makes with the same weights: `pip install
+stereoreel[realesrgan]`, then `pytest -m reference`.
 
 That package is unmaintained and does not import beside today's torchvision without the shim below; nothing
 but this test needs it.
@@ -74,7 +75,9 @@ def test_equals_the_realesrgan_package(package, kind, scale, tile, tmp_path, ten
 
 
 def test_odd_sizes_differ_only_where_the_mirrored_rim_reaches(package, tmp_path, tensor_clip, host):
-    """The package mirrors an odd side up by one pixel for x2, spandrel and this pack up to a multiple of four."""
+    """The package mirrors an odd side up by one pixel for x2, spandrel and this pack up to a multiple of
+    four.
+    """
     net = random_net(RRDBNet, scale=2)
     path = save(net, tmp_path / "models" / "upscale" / "net.pth")
     clip = tensor_clip(frames=1, size=(101, 131))

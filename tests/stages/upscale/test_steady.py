@@ -1,4 +1,6 @@
-"""The stabiliser of single-image upscalers: less flicker where they flicker, nothing lost anywhere, no ghosts, no lag."""
+"""The stabiliser of single-image upscalers: less flicker where they flicker, nothing lost anywhere, no
+ghosts, no lag.
+"""
 
 import math
 from dataclasses import replace

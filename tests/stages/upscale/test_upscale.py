@@ -1,4 +1,6 @@
-"""The resizer and the builtin upscale stage: Pillow's Lanczos, any size, any number of channels, nothing that depends on the batch."""
+"""The resizer and the builtin upscale stage: Pillow's Lanczos, any size, any number of channels, nothing that
+depends on the batch.
+"""
 
 from fractions import Fraction
 from types import SimpleNamespace

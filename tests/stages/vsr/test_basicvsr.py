@@ -1,4 +1,6 @@
-"""The VSR stage with BasicVSR's networks: windows that do not show, any chunks and sizes, files as they are published."""
+"""The VSR stage with BasicVSR's networks: windows that do not show, any chunks and sizes, files as they are
+published.
+"""
 
 import pytest
 import torch
@@ -18,8 +20,12 @@ from tests.support.vsr_nets import SMALL, checkpoint, footage, small
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 
-MODEL = {"BasicVSR++": "basicvsr-plusplus-reds4", "BasicVSR++ of one size": "basicvsr-plusplus-denoise", "RealBasicVSR": "realbasicvsr",
-         "BasicVSR": "basicvsr-plusplus-vimeo90k-bi"}  # fmt: skip
+MODEL = {
+    "BasicVSR++": "basicvsr-plusplus-reds4",
+    "BasicVSR++ of one size": "basicvsr-plusplus-denoise",
+    "RealBasicVSR": "realbasicvsr",
+    "BasicVSR": "basicvsr-plusplus-vimeo90k-bi",
+}
 STEP = 1 / 255
 every_kind = pytest.mark.parametrize("kind", SMALL)
 
@@ -76,9 +82,13 @@ def test_safetensors_run_too(tmp_path, host, tensor_clip):
     )
 
 
-@pytest.mark.parametrize("contents", [
-    {"state_dict": {"conv_first.weight": torch.zeros(64, 3, 3, 3)}}, {"generator.deform_align.backward_1.weight": torch.zeros(8, 16, 3, 3)},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"state_dict": {"conv_first.weight": torch.zeros(64, 3, 3, 3)}},
+        {"generator.deform_align.backward_1.weight": torch.zeros(8, 16, 3, 3)},
+    ],
+)
 def test_a_file_of_another_network_is_refused_by_name(contents, put, host, tensor_clip):
     with pytest.raises(
         ValueError, match=r"reds4\S+\.pth: (These tensors are of no BasicVSR|BasicVSR\+\+ has)"
@@ -87,10 +97,19 @@ def test_a_file_of_another_network_is_refused_by_name(contents, put, host, tenso
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize(("size", "seen", "count", "wanted"), [
-    (4, 2, 13, [(6, 4), (4, 4), (3, 5)]), (4, 2, 14, [(6, 4), (4, 4), (4, 6)]), (4, 2, 15, [(6, 4), (4, 4), (4, 4), (1, 3)]),
-    (4, 2, 3, [(3, 3)]), (4, 2, 6, [(6, 6)]), (4, 2, 7, [(6, 4), (1, 3)]), (1, 0, 3, [(1, 1)] * 3), (4, 2, 0, []),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("size", "seen", "count", "wanted"),
+    [
+        (4, 2, 13, [(6, 4), (4, 4), (3, 5)]),
+        (4, 2, 14, [(6, 4), (4, 4), (4, 6)]),
+        (4, 2, 15, [(6, 4), (4, 4), (4, 4), (1, 3)]),
+        (4, 2, 3, [(3, 3)]),
+        (4, 2, 6, [(6, 6)]),
+        (4, 2, 7, [(6, 4), (1, 3)]),
+        (1, 0, 3, [(1, 1)] * 3),
+        (4, 2, 0, []),
+    ],
+)
 @pytest.mark.parametrize("chunk", [1, 5, 20])
 def test_windows_are_cut_by_the_frames_numbers(size, seen, count, wanted, chunk):
     numbers = torch.arange(count).view(count, 1, 1, 1)
@@ -101,7 +120,9 @@ def test_windows_are_cut_by_the_frames_numbers(size, seen, count, wanted, chunk)
 
 @every_kind
 def test_windows_do_not_show(kind, put, host, tensor_clip, monkeypatch):
-    """Frames finished ``d`` frames before the end of what is seen differ from those of the whole shot by ever less."""
+    """Frames finished ``d`` frames before the end of what is seen differ from those of the whole shot by ever
+    less.
+    """
     net, side = small(kind), 256 if kind.endswith("size") else 64
     ahead(monkeypatch, 5)
     images = footage(11, side, side)
@@ -234,7 +255,9 @@ def test_cleaning_runs_as_often_as_asked(put, host, tensor_clip, monkeypatch):
 
 
 def test_automatic_cleaning_is_settled_on_the_first_frames_of_a_shot(put, host, tensor_clip, monkeypatch):
-    """A shot that gets dirtier later is cleaned evenly, in whatever chunks it comes; the next shot is judged anew."""
+    """A shot that gets dirtier later is cleaned evenly, in whatever chunks it comes; the next shot is judged
+    anew.
+    """
     net = small("RealBasicVSR")
     calm, wild = footage(6, 64, 64) * 0.1, footage(6, 64, 64, seed=1)
     with torch.inference_mode():

@@ -1,4 +1,6 @@
-"""The FlashVSR stage with few channels: exact counts and sizes, the laws, tiles, and ways to save that change nothing."""
+"""The FlashVSR stage with few channels: exact counts and sizes, the laws, tiles, and ways to save that change
+nothing.
+"""
 
 from fractions import Fraction
 
@@ -60,7 +62,9 @@ def run(clip, **options):
 
 @pytest.mark.parametrize("cut", [1, 5, 64])
 def test_any_number_of_frames_gives_as_many(cut):
-    """And the groups are the same however the shot arrives: those that the original would form, rounded up to whole chunks."""
+    """And the groups are the same however the shot arrives: those that the original would form, rounded up to
+    whole chunks.
+    """
     for count in range(1, 201):
         shot = torch.arange(count).float().view(-1, 1, 1, 1)
         groups = list(stream.schedule(iter(shot.split(cut))))
@@ -200,7 +204,7 @@ def test_half_precision_stays_near(precision, tensor_clip, host):
 
 
 def test_tiles_advance_together_and_leave_no_seam():
-    """Where no token attends to another, so that a tile lacks nothing, tiles give the whole frame's picture."""
+    """If no token attends to another, a tile lacks nothing, and tiles give the whole frame's result."""
     images = film(22, 20, 512)
     made = stage(factor=1.0, tile=384)
     whole = stage(factor=1.0)

@@ -1,4 +1,6 @@
-"""FlashVSR's sparse attention: the mask by brute force, three ways that agree, and a ring that equals joining."""
+"""FlashVSR's sparse attention: the mask by brute force, three ways that agree, and a ring that equals
+joining.
+"""
 
 import math
 
@@ -16,7 +18,9 @@ def random(*shape, seed=0, scale=1.0):
 
 
 def brute_force(q, k, rows, columns, reach, keep):
-    """The mask pair by pair: probabilities of a row over what is near, then one threshold for all pairs of a query slot."""
+    """The mask pair by pair: probabilities of a row over what is near, then one threshold for all pairs of a
+    query slot.
+    """
     heads, slots, blocks, _ = q.shape
     seen = torch.zeros(heads, slots * blocks, k.shape[1] * blocks, dtype=torch.bool)
     for head in range(heads):
@@ -124,7 +128,9 @@ def joined(chunks, kept):
 
 
 def sorted_slots(x, like):
-    """Slots ``[heads, tokens, 128]`` in the order of those of ``like`` that they are nearest to, for a ring has another."""
+    """Slots ``[heads, tokens, 128]`` in the order of those of ``like`` that they are nearest to, for a ring
+    has another.
+    """
     slots, others = (one.unflatten(1, (-1, 256)).transpose(0, 1).flatten(1) for one in (x, like))
     return slots[torch.cdist(others, slots).argmin(1)]
 

@@ -1,4 +1,6 @@
-"""FlashVSR on a CUDA device that computes nothing: its streams, its graphs, what the computer would wait for, and what is compiled."""
+"""FlashVSR on a CUDA device that computes nothing: its streams, its graphs, what the computer would wait for,
+and what is compiled.
+"""
 
 import gc
 import weakref
@@ -149,7 +151,9 @@ def test_every_convolution_takes_channels_last(played):
     (torch.bfloat16, {"store": "cpu", "color": "wavelet"}), (torch.float32, {"store": "int8", "tile": 384}),
 ], ids=["cpu", "tiles"])  # fmt: skip
 def test_the_computer_waits_for_nothing_once_the_first_chunk_is_begun(device, dtype, options):
-    """And no stream outruns another, no two number types and no two devices meet: the device would have raised."""
+    """And no stream outruns another, no two number types and no two devices meet: the device would have
+    raised.
+    """
     waits = []
     made = list(
         shot(
@@ -171,7 +175,9 @@ def test_the_full_decoder_asks_for_no_copy(device):
 
 
 def test_every_steady_chunk_is_the_same_to_the_device(device):
-    """The same operations on the same memory with the same plain arguments, so that one may be recorded and replayed for all."""
+    """The same operations on the same memory with the same plain arguments, so that one may be recorded and
+    replayed for all.
+    """
     made = stage(device)
     denoise = Denoiser(made.dit, 128, 256, plan.Plan("device", 3, 0, 0), made.options, cuda.CUDA)
     region, asked = denoise.regions[0], []

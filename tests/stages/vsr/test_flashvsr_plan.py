@@ -1,4 +1,6 @@
-"""What FlashVSR decides before its first frame: memory plans, tiles, files and their versions; and how colours are given back."""
+"""What FlashVSR decides before its first frame: memory plans, tiles, files and their versions; and how
+colours are given back.
+"""
 
 import hashlib
 from types import SimpleNamespace
@@ -158,8 +160,12 @@ def test_repacked_files_and_prefixes_run(tmp_path, host):
     )
     save_file(tiny.decoder_state(), place / "TCDecoder.safetensors")
     save_file({"prompt": tiny.prompt()}, place / "Prompt.safetensors")
-    single = {**tiny.dit_state(), **{f"lq_proj_in.{key}": tensor for key, tensor in tiny.projector_state().items()},
-              **{f"tc_decoder.{key}": tensor for key, tensor in tiny.decoder_state().items()}, "positive_conditioning": tiny.prompt()}  # fmt: skip
+    single = {
+        **tiny.dit_state(),
+        **{f"lq_proj_in.{key}": tensor for key, tensor in tiny.projector_state().items()},
+        **{f"tc_decoder.{key}": tensor for key, tensor in tiny.decoder_state().items()},
+        "positive_conditioning": tiny.prompt(),
+    }
     save_file(
         {key: tensor.half() for key, tensor in single.items()}, place / "FlashVSR-v1.1-single.safetensors"
     )

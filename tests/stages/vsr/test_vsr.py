@@ -1,4 +1,6 @@
-"""The builtin VSR stage: less noise and flicker than Lanczos frame by frame, nothing lost on a clean film, no ghosts, any chunks."""
+"""The builtin VSR stage: less noise and flicker than Lanczos frame by frame, nothing lost on a clean film, no
+ghosts, any chunks.
+"""
 
 from fractions import Fraction
 from types import SimpleNamespace
