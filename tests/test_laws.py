@@ -206,8 +206,8 @@ def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host
     (("depth", "encode"), "begins with extract"),
     (("extract", "depth"), "ends with encode"),
     (("extract", "depth", "stereo", "stereo", "encode"), "cannot run twice"),
-    (("extract", "sharpen", "encode"), "no stage sharpen"),
-    (("extract", "comfort", "encode"), "no stage comfort"),
+    (("extract", "sharpen", "encode"), "Unknown stage: sharpen"),
+    (("extract", "comfort", "encode"), "Unknown stage: comfort"),
     (("extract", "depth", "stereo", "depth", "encode"), "before stereo"),
 ])  # fmt: skip
 def test_order_law_a_nonsensical_order_is_refused_in_a_sentence(order, said):

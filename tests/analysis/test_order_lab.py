@@ -133,7 +133,7 @@ def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):
     ("given", "said"),
     [
         ("interpolate.loop=true", "leave interpolate.loop off"),
-        ("depth.shine=1", "no option shine"),
+        ("depth.shine=1", "Unknown option shine"),
         ("shine=1", "KIND.OPTION=VALUE"),
         ("vsr.factor=9", "between 1.0 and 4.0"),
     ],

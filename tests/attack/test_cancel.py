@@ -22,7 +22,7 @@ from stereoreel.media.write.options import OPTIONS
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.sample.clip import sample
+from stereoreel.sample.clip import write_sample
 from tests.support.image_nets import Compact, RRDBNet, random_net, save
 from tests.support.media_files import write_video
 
@@ -142,7 +142,7 @@ def test_looking_for_cuts_is_cancelled_before_the_first_frames_are_there(long):
 def test_rendering_the_sample_is_cancelled_within_its_first_frames(tmp_path):
     pressed = Pressed(1)
     with pytest.raises(Stop):
-        sample(tmp_path, pressed)
+        write_sample(tmp_path / "sample.mp4", pressed)
     assert pressed.told <= 1 and not list(tmp_path.iterdir())
 
 

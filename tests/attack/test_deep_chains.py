@@ -78,7 +78,7 @@ def test_a_cycle_of_two_thousand_nodes_raises(video):
     ("kind", "changes", "said"),
     [
         ("StereoReelRealESRGAN", {"factor": 4.0}, "wider or higher than"),
-        ("StereoReelCompare", {"mode": "side by side"}, "proportions"),
+        ("StereoReelCompare", {"mode": "side by side"}, "aspect ratios"),
         ("StereoReelInterpolate", {"multiplier": 16}, "fps would make"),
         ("StereoReelInterpolate", {"multiplier": 16, "slow_motion": True}, "more than"),
     ],

@@ -127,14 +127,6 @@ def test_a_file_of_a_given_size_leaves_no_folder(folder, source, number):
 
 
 @pytest.mark.parametrize("number", ENDS)
-def test_the_sample_leaves_no_part(folder, number):
-    child = Child(folder, "run", DEFAULT, "--output", "out.mp4")
-    child.until(lambda: names(folder))
-    child.ends(number)
-    assert names(folder) == ["output"]
-
-
-@pytest.mark.parametrize("number", ENDS)
 def test_a_film_keeps_no_half_unit(folder, source, number):
     child = Child(folder, "film", DEFAULT, "--input", source, "--output", "out.mp4")
     child.until(lambda: any(".part" in name for name in names(folder / "out.mp4.job")))

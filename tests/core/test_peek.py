@@ -97,7 +97,7 @@ def test_what_two_stages_share_is_computed_once_and_depth_is_that_of_its_frame(t
     shared = Counting(joint=True)
     clip = apply(shared, moving(tensor_clip, 80))["clip"]
     depth = tensor_clip(torch.rand(80, 48, 64, 1, generator=torch.Generator().manual_seed(1)), cuts=(40, 52))
-    depth = apply(Counting(joint=True), depth, clip)["clip"]
+    depth = apply(Counting(lambda depth, frames: depth, joint=True), depth, clip)["clip"]
     stereo = apply(plan("stereo", convergence_mode="fixed"), clip, depth)
     check(stereo["clip"], host, [3, 40, 41, 79])
     shared.seen = 0

@@ -295,7 +295,7 @@ def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(
     assert "--all-parts" in capsys.readouterr().out and names(tmp_path / "upscale") == ["net.pth"]
     assert main(["fetch", MODEL, "--all-parts"]) == 0
     out = capsys.readouterr().out
-    assert "could not be verified" in out and hashlib.sha256(CONTENTS).hexdigest() in out
+    assert "no SHA-256 is on record" in out and hashlib.sha256(CONTENTS).hexdigest() in out
     assert names(tmp_path / "upscale") == ["more.pth", "net.pth"]
 
 
@@ -330,4 +330,6 @@ def test_ctrl_c_says_that_the_part_is_kept(stocked, tmp_path, monkeypatch, capsy
     monkeypatch.setattr(ByteBar, "tick", tick)
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["fetch", MODEL]) == 130
-    assert "goes on from there" in capsys.readouterr().err and names(tmp_path / "upscale") == ["net.pth.part"]
+    assert "the same command resumes it" in capsys.readouterr().err and names(tmp_path / "upscale") == [
+        "net.pth.part"
+    ]

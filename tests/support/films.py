@@ -20,10 +20,13 @@ CUTS = "10, 14, 26, 33"
 
 
 def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
-    """A texture that slides, another one in every shot, with sound, subtitles and chapters."""
+    """A grey texture that slides, another one in every shot, with sound, subtitles and chapters.
+
+    Grey, because ``graph`` takes its frames for a depth too.
+    """
     frames = []
     for number, count in enumerate(shots):
-        tiles = np.random.default_rng(seed + number).integers(0, 255, (8, 40, 3))
+        tiles = np.random.default_rng(seed + number).integers(0, 255, (8, 40, 1)).repeat(3, 2)
         still = tiles.repeat(6, 0).repeat(6, 1).astype(np.uint8)
         frames += [still[:, 2 * index : 2 * index + 64] for index in range(count)]
     seconds = len(frames) / 25

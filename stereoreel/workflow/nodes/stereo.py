@@ -2,7 +2,6 @@
 
 from ...core.clip import apply
 from ...core.transforms import Eye
-from ...stages.stereo import NO_DEPTH
 from ..build import model
 from ..node import CLIP_IN, DEPTHS, FRAMES, MASKS, Call, Node, Outputs, Socket
 from .depth import NODE as DEPTH
@@ -11,8 +10,6 @@ HOLES = "disocclusions, which the source does not show (white). Optional input f
 
 
 def build(call: Call) -> Outputs:
-    if call.inputs["depth"] is call.inputs["clip"]:  # a bypassed Depth node hands its clip on
-        raise ValueError(f"{call.name}: {NO_DEPTH}")
     made = model(call)
     eyes = {
         name: apply(Eye(eye, call.name), made["clip"])["clip"] for eye, name in enumerate(("left", "right"))

@@ -17,8 +17,6 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 from stereoreel.stages.stereo.parallax import ScreenPlane
-from stereoreel.workflow import build
-from stereoreel.workflow.nodes.stereo import NODE
 from tests.support import scenes
 
 
@@ -356,10 +354,3 @@ def test_colour_image_as_depth_is_refused(host, tensor_clip):
     assert next(pull([apply(plan, frames, grey)["clip"]], host))
     with pytest.raises(ValueError, match="do not bypass"):
         next(pull([apply(plan, frames, tensor_clip(frames=3, seed=1))["clip"]], host))
-
-
-def test_picture_as_its_own_depth_is_refused_before_any_work(tensor_clip):
-    """A bypassed Depth node hands its clip on."""
-    clip = tensor_clip()
-    with pytest.raises(ValueError, match="do not bypass"):
-        build.stage(NODE, {"clip": clip, "depth": clip}, {}, "1")
