@@ -22,6 +22,7 @@ from stereoreel.core.tensor_source import TensorSource
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.sample import FILE
+from stereoreel.workflow.node_specs import NODES
 
 CLIPS = Path(os.environ.get("STEREOREEL_CLIPS") or Path(__file__).resolve().parents[2] / "shared" / "clips")
 
@@ -68,6 +69,13 @@ def real_clip():
         return CLIPS / name
 
     return find
+
+
+@pytest.fixture(scope="session", autouse=True)
+def declared_options():
+    """A process reads the nodes' options once: here, before a test puts another catalogue in place."""
+    for node in NODES:
+        assert node.options
 
 
 @pytest.fixture(scope="session")
