@@ -64,7 +64,7 @@ def test_the_same_graph_goes_on_after_a_cancel_and_after_a_kill(tmp_path):
         before, seen = len(units(base)), []
         history = server.run(made, on_message=lambda message: seen.append(message))
         assert history["status"]["status_str"] == "success", json.dumps(history)[-2000:]
-    events = [json.loads(message) for message in seen if isinstance(message, str)]
+    events = [message for message in seen if isinstance(message, dict)]
     texts = [event["data"]["text"] for event in events if event["type"] == "stereoreel.encode"]
     assert any(f"Resuming: {before} of" in text for text in texts)
     [file] = base.glob("output/video/*.mp4")
