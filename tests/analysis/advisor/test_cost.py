@@ -199,7 +199,7 @@ def test_a_file_with_sound(tmp_path, host):
         tmp_path / "in.mp4", np.concatenate(shots), 25, audio=[(sound, 48000, "aac", "stereo")]
     )
     clip = Clip(FileSource(path))
-    cost = predict(job(clip), host, seconds=0.3)
+    cost = predict(job(clip), host, seconds=0.05)
     write(RenderRequest(clip, tmp_path / "whole.mp4", job(clip).settings), host)
     assert cost.measured < 240
     assert cost.disk == pytest.approx((tmp_path / "whole.mp4").stat().st_size, rel=0.25)
