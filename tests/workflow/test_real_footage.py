@@ -11,7 +11,7 @@ from stereoreel.media.read.probe import probe
 from stereoreel.workflow import orders
 
 API = Path(__file__).resolve().parents[2] / "workflows" / "api"
-SIDE = 128  # pixels, so that all orders run on all frames in a minute or two
+SIDE = 192  # pixels, so that all orders run on all frames in a minute or two
 
 
 def sound(path: Path) -> list[bytes]:
@@ -23,8 +23,8 @@ def sound(path: Path) -> list[bytes]:
 @pytest.mark.parametrize(
     ("name", "size", "fps", "count"),
     [
-        ("bigbuckbunny.mp4", (128, 72), Fraction(25), 132),
-        ("carphone_pristine.mp4", (128, 104), Fraction(30000, 1001), 120),
+        ("bigbuckbunny.mp4", (192, 108), Fraction(25), 132),
+        ("carphone_pristine.mp4", (176, 144), Fraction(30000, 1001), 120),
     ],
 )
 def test_a_real_clip_goes_through_every_order(order, name, size, fps, count, real_clip, tmp_path):
