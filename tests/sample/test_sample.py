@@ -142,6 +142,10 @@ def test_shipped_file_shows_the_rendered_frames(decoded, frame):
     source = source.reformat(format="yuv420p", **colour.from_rgb(colour.BT709))
     shipped, expected = (torch.from_numpy(one.to_ndarray()) / 255 for one in (decoded[1][frame], source))
     assert psnr(shipped, expected) > 40
+    pixels = decoded[1][frame].reformat(format="rgb24", **colour.to_rgb(colour.BT709, False)).to_ndarray()
+    shown = torch.from_numpy(pixels).float() / 255
+    assert psnr(shown, rendered) > 34
+    assert (shown - rendered).mean((0, 1)).abs().max() < 1 / 255  # a wrong matrix or range would tint it
 
 
 def test_shipped_file_plays_the_rendered_sound(sample_file):
