@@ -11,7 +11,7 @@ import pytest
 from stereoreel.cli.main import main
 from stereoreel.film import CLAIM, job_folder
 from stereoreel.film.job import MARK
-from tests.support.films import graph, hashes, make, source
+from tests.support.films import command, graph, hashes, make, source
 
 
 @pytest.fixture(scope="module")
@@ -144,34 +144,18 @@ def test_nothing_is_left_of_a_job_in_a_folder_that_was_empty(video, tmp_path):
 # A film that is complete
 
 
-def command(path: Path, video: Path, tmp_path: Path) -> list[str]:
-    (tmp_path / "graph.json").write_text(json.dumps(graph()))
-    return [
-        "film",
-        str(tmp_path / "graph.json"),
-        "--input",
-        str(video),
-        "--output",
-        str(path),
-        "--unit",
-        "8",
-        "--device",
-        "cpu",
-    ]
-
-
 @pytest.mark.parametrize("killed", [False, True], ids=["finished", "killed between completion and exit"])
 def test_the_same_command_finds_its_film_complete(video, tmp_path, capsys, monkeypatch, killed):
     film = tmp_path / "film.mp4"
     if killed:
         monkeypatch.setattr("stereoreel.film.job.Job.forget", lambda job: None)
-    assert main(command(film, video, tmp_path)) == 0
+    assert main(command(tmp_path, video, film)) == 0
     monkeypatch.undo()
     assert job_folder(film).exists() == killed
     before = film.read_bytes(), film.stat().st_mtime_ns
     monkeypatch.setattr("stereoreel.film.segment.Maker.make", lambda *_: pytest.fail("a unit was computed"))
     for more in ([], ["--overwrite"]):
-        assert main([*command(film, video, tmp_path), *more]) == 0
+        assert main([*command(tmp_path, video, film), *more]) == 0
         said = capsys.readouterr()
         assert f"{film} is already complete." in said.err and said.out.splitlines()[-1] == str(film)
     assert (film.read_bytes(), film.stat().st_mtime_ns) == before and not job_folder(film).exists()
@@ -179,7 +163,7 @@ def test_the_same_command_finds_its_film_complete(video, tmp_path, capsys, monke
 
 @pytest.mark.parametrize("change", ["option", "source", "truncated", "another film"])
 def test_another_film_is_not_taken_for_it(video, tmp_path, capsys, change):
-    film, words = tmp_path / "film.mp4", command(tmp_path / "film.mp4", video, tmp_path)
+    film, words = tmp_path / "film.mp4", command(tmp_path, video, tmp_path / "film.mp4")
     assert main(words) == 0
     if change == "option":
         words += ["--set", "stereo.divergence=1"]
@@ -200,7 +184,7 @@ def test_another_film_is_not_taken_for_it(video, tmp_path, capsys, change):
 
 
 def test_a_film_of_two_files_is_complete_only_when_both_are(video, tmp_path, capsys):
-    words = [*command(tmp_path / "film_L.mp4", video, tmp_path), "--set", "encode.layout=two_files"]
+    words = [*command(tmp_path, video, tmp_path / "film_L.mp4"), "--set", "encode.layout=two_files"]
     assert main(words) == 0 and main(words) == 0
     assert "already complete" in capsys.readouterr().err
     (tmp_path / "film_R.mp4").unlink()

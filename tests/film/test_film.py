@@ -15,7 +15,7 @@ from stereoreel.film import run as film_run
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import builtin as interpolation
-from tests.support.films import SHOTS, facts, graph, hashes, make, run, sink, source
+from tests.support.films import SHOTS, command, facts, graph, hashes, make, run, sink, source
 from tests.support.hearing import Hearing
 from tests.support.media_files import moving, write_video
 
@@ -222,23 +222,11 @@ def test_only_long_films_from_files_are_made_in_units_without_being_told(video, 
 
 
 def test_the_command(video, tmp_path, capsys):
-    (tmp_path / "graph.json").write_text(json.dumps(graph()))
     path, metrics = tmp_path / "film.mp4", tmp_path / "film.prom"
-    command = [
-        "film",
-        str(tmp_path / "graph.json"),
-        "--input",
-        str(video),
-        "--output",
-        str(path),
-        "--unit",
-        "8",
-        "--device",
-        "cpu",
-    ]
-    assert main([*command, "--plan"]) == 0
+    words = command(tmp_path, video, path)
+    assert main([*words, "--plan"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["    0  frames 0 to 19", "    1  frames 20 to 27"]
-    assert main([*command, "--json", "--metrics", str(metrics), "--keep-job"]) == 0
+    assert main([*words, "--json", "--metrics", str(metrics), "--keep-job"]) == 0
     figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [one["units"] for one in figures] == [
         1,
@@ -247,7 +235,7 @@ def test_the_command(video, tmp_path, capsys):
         4,
         5,
     ] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
-    assert main([*command, "--set", "encode.size_mb=3"]) == 1
+    assert main([*words, "--set", "encode.size_mb=3"]) == 1
     assert "Set size_mb to 0" in capsys.readouterr().err
 
 

@@ -20,13 +20,15 @@ CUTS = "10, 14, 26, 33"
 
 
 def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
-    """A grey texture that slides, another one in every shot, with sound, subtitles and chapters.
+    """A texture that slides, another one in every shot, with sound, subtitles and chapters.
 
-    Grey, because ``graph`` takes its frames for a depth too.
+    Grey but for a tile here and there, because ``graph`` takes its frames for a depth too.
     """
     frames = []
     for number, count in enumerate(shots):
-        tiles = np.random.default_rng(seed + number).integers(0, 255, (8, 40, 1)).repeat(3, 2)
+        random = np.random.default_rng(seed + number)
+        tiles = random.integers(0, 255, (8, 40, 1)).repeat(3, 2)
+        tiles[::8, ::12] = random.integers(0, 255, (1, 4, 3))
         still = tiles.repeat(6, 0).repeat(6, 1).astype(np.uint8)
         frames += [still[:, 2 * index : 2 * index + 64] for index in range(count)]
     seconds = len(frames) / 25
@@ -49,6 +51,14 @@ def graph(**encode) -> dict:
         },
         "4": {"class_type": "StereoReelEncode", "inputs": {"clip": ["3", 0], "speed": "fast", **encode}},
     }
+
+
+def command(folder: Path, video: Path, path: Path) -> list[str]:
+    """The terminal's film of ``graph``, which is written into ``folder``, in units of about one shot."""
+    workflow_file = folder / "graph.json"
+    workflow_file.write_text(json.dumps(graph()))
+    files = [str(workflow_file), "--input", str(video), "--output", str(path)]
+    return ["film", *files, "--unit", "8", "--device", "cpu"]
 
 
 def sink(video: Path, made: dict | None = None):
