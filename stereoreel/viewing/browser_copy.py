@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import av
 from PIL import Image
 
 from ..core.host import Host
 from ..core.options import resolve
 from ..media.open import OPTIONS as OPEN
 from ..media.open import open_file
+from ..media.read.container import open_media
 from ..media.read.probe import probe
 from ..media.write.options import OPTIONS as ENCODE
 from ..media.write.render import write
@@ -30,7 +30,7 @@ def playable(path: Path) -> bool:
     """Return whether common browsers play the file."""
     if path.suffix.lower() in IMAGES:
         return True
-    with av.open(str(path)) as file:
+    with open_media(path) as file:
         context = file.streams.video[0].codec_context
         known = PLAYABLE.get(path.suffix.lower(), set())
         return (context.codec.canonical_name, context.pix_fmt) in known and context.width <= WIDEST
