@@ -99,10 +99,8 @@ def run(options) -> int:
     if options.store and not options.ray:
         raise ValueError("--store needs a cluster. Name one with --ray.")
     options.workflow = find_workflow(options.workflow)
-    graph, job = (
-        workflow.override(workflow.read(options.workflow), options.set),
-        options.job or job_folder(options.output),
-    )
+    graph = workflow.override(workflow.read(options.workflow), options.set)
+    job = options.job or job_folder(options.output)
     if not options.plan:
         if (targets := _complete(graph, options)) and not is_job(job):
             print(already(targets, job), file=sys.stderr)

@@ -80,22 +80,28 @@ def film(
     check_root(root)
     notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
     cuts.write(root, request.clips)
-    with (
-        cancel.heard(host.tick),
-        ExitStack() as locks,
-        Job(root, identity, units(request.clips, how.group), notes, observer.say, len(paths)) as job,
-    ):
+    units_of = units(request.clips, how.group)
+    with cancel.heard(host.tick), Job(root, identity, units_of, notes, observer.say, len(paths)) as job:
         if done:
             observer.say(already(paths, root))
         else:
-            missing = [path for path in paths if path not in own]
-            outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
-            observer.skipped(sum(made.unit.frames for made in job.made.values()))
-            compute_missing(job, _crew(request, host, how.crew, kept, observer, meter), observer)
-            paths = join(job, request, outputs, host)
-            job.note(f"complete: {', '.join(map(str, paths))}")
+            crew = _crew(request, host, how.crew, kept, observer, meter)
+            paths = _write(job, request, [path for path in paths if path not in own], crew, observer, host)
         if not how.keep:
             job.forget()
+    return paths
+
+
+def _write(
+    job: Job, request: RenderRequest, missing: Sequence[Path], crew: Crew, observer: Observer, host: Host
+) -> list[Path]:
+    """Compute the units that a job lacks and join the files that are missing; return the paths of all."""
+    with ExitStack() as locks:
+        outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
+        observer.skipped(sum(made.unit.frames for made in job.made.values()))
+        compute_missing(job, crew, observer)
+        paths = join(job, request, outputs, host)
+    job.note(f"complete: {', '.join(map(str, paths))}")
     return paths
 
 

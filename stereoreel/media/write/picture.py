@@ -98,7 +98,9 @@ def _paletted(levels: np.ndarray) -> av.VideoFrame:
     colors = np.array(picture.getpalette(), np.uint8).reshape(-1, 3)
     palette = np.full((256, 4), 255, np.uint8)  # opacity first
     palette[: len(colors), 1:] = colors
-    return av.VideoFrame.from_ndarray((np.array(picture), palette), format="pal8")  # type: ignore[arg-type]  # pal8 takes a tuple, which PyAV's stub lacks
+    indexed = (np.array(picture), palette)
+    # pal8 takes a tuple, which PyAV's stub lacks
+    return av.VideoFrame.from_ndarray(indexed, format="pal8")  # type: ignore[arg-type]
 
 
 def coded_size(size: tuple[int, int], pix_fmt: str) -> tuple[int, int]:
