@@ -277,8 +277,7 @@ def source_resolves(rows: Rows, setting: Setting) -> Outcome:
     return Outcome(
         "j",
         "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: "
-        "depth from the source "
-        "resolves it.",
+        "depth from the source resolves it.",
         (*format_effects(edges, " %"), *format_effects(eyes, " dB", 2)),
         str(both(judged(edges, EDGES), judged(eyes, DECIBELS))),
         "gains over the default; depth from source interpolates before cleaning, depth first after it",

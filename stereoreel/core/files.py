@@ -377,8 +377,7 @@ def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
             if file == made or file in made.parents:
                 raise IsADirectoryError(
                     f"{target} would be a file and a folder at once, because {folder} is a folder of this "
-                    "job. "
-                    "Choose another name for one of them."
+                    "job. Choose another name for one of them."
                 )
 
 

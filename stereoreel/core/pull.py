@@ -70,8 +70,7 @@ def pull(
         except RecursionError as error:
             raise RuntimeError(
                 f"The clip is made by {run.levels} stages in a row, too many for stages that look this far "
-                "ahead; "
-                "write a file in between."
+                "ahead; write a file in between."
             ) from error
         finally:
             run.close()

@@ -130,8 +130,7 @@ def _check_disk(folder: Path, size: int) -> None:
     if (free := shutil.disk_usage(folder).free) < size + SPARE:
         raise OSError(
             f"This batch takes {_gib(size)}, {_gib(free_memory())} of memory and {_gib(free)} of {folder} "
-            "are free; "
-            f"shorten it, work on a VIDEO instead, or name a folder with {_gib(size + SPARE)} in "
+            f"are free; shorten it, work on a VIDEO instead, or name a folder with {_gib(size + SPARE)} in "
             f"{SCRATCH_VARIABLE}."
         )
 

@@ -28,8 +28,7 @@ def as_tensor(frames: Tensor | np.ndarray | Sequence, label: str) -> Tensor:
             if _form(part) != _form(first):
                 raise ValueError(
                     f"{label}: the list holds frames {list(first.shape)} of {first.dtype} on {first.device} "
-                    "and "
-                    f"{list(part.shape)} of {part.dtype} on {part.device}; give frames of one kind."
+                    f"and {list(part.shape)} of {part.dtype} on {part.device}; give frames of one kind."
                 )
         return torch.cat(parts, -4) if first.ndim > 3 else torch.stack(parts)
     return _one(frames, label)

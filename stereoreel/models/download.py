@@ -246,8 +246,7 @@ def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick
                 if gains[-1] <= 0 or not file.sha256 or _too_slow(gains, file.bytes):
                     raise ConnectionError(
                         f"{file.file} could not be fetched from {urlsplit(file.url or '').netloc} "
-                        f"({broken}); "
-                        f"try again later, or put the file into {part.parent} yourself."
+                        f"({broken}); try again later, or put the file into {part.parent} yourself."
                     ) from None
                 resumed = True
     return resumed

@@ -256,24 +256,21 @@ def _alternative(found: _Found, light: bool) -> Choice:
             "order",
             "upscale last",
             "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each "
-            "eye is "
-            "enlarged by itself",
+            "eye is enlarged by itself",
         )
     if found.dirt:
         return Choice(
             "order",
             "depth first",
-            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler makes "
-            "of "
-            f"{found.dirt} cannot confuse depth, which reads the source",
+            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler "
+            f"makes of {found.dirt} cannot confuse depth, which reads the source",
         )
     if light:
         return Choice(
             "order",
             "upscale last",
             "the least work with an upscaler as light as this: every other stage works at source size, and "
-            "each "
-            "eye is enlarged by itself",
+            "each eye is enlarged by itself",
         )
     return Choice(
         "order",

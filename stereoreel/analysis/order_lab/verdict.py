@@ -15,9 +15,8 @@ ENOUGH = 5  # places, below which nothing is called sure
 FLATTER = 0.8  # of the relief of the others
 SURE, LIKELY, EVEN = "sure", "likely", "a toss-up"
 CAUTION = (
-    "There is no ground truth for this footage: sharpness, edges and low flicker can reward artefacts, such "
-    "as "
-    "halos, false detail or blur. Look at the sheet before you decide."
+    "There is no ground truth for this footage: sharpness, edges and low flicker can reward artefacts, "
+    "such as halos, false detail or blur. Look at the sheet before you decide."
 )
 
 Figures = Mapping[str, Mapping[str, Samples]]  # by order, by measure

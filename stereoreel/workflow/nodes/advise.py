@@ -7,8 +7,8 @@ NODE = Node(
     "Source Advisor",
     "advise",
     "Measures a few excerpts of a clip (noise, compression, true resolution, repeats, motion) and "
-    "recommends a workflow, "
-    "with its cost on this machine. To open that workflow, drop the page on the canvas.",
+    "recommends a workflow, with its cost on this machine. To open that workflow, drop the page on the "
+    "canvas.",
     (Socket("clip", FRAMES, "The unprocessed source."),),
     (
         Socket(

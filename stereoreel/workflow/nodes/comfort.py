@@ -14,10 +14,8 @@ NODE = Node(
     "Stereo Comfort",
     "comfort",
     "Reports how comfortable a stereo pair is to watch: its parallax in percent, pixels, millimetres and "
-    "degrees, the "
-    "frames beyond a screen's limits, and a page that shows them. Accepts any pair: one from Stereo is "
-    "measured by its "
-    "depth, any other by matching its two views.",
+    "degrees, the frames beyond a screen's limits, and a page that shows them. Accepts any pair: one from "
+    "Stereo is measured by its depth, any other by matching its two views.",
     (
         Socket(
             "clip",

@@ -13,8 +13,7 @@ NODE = Node(
     "Compare Clips",
     "compare",
     "Combine two clips into one, to compare them by eye: split screen, side by side, stacked, or their "
-    "difference. "
-    "Sizes and rates may differ.",
+    "difference. Sizes and rates may differ.",
     (CLIP_IN, Socket("other", FRAMES, "The clip to compare with, of the same aspect ratio.")),
     (CLIP_OUT,),
     module="viewing.compare",

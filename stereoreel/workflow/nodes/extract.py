@@ -29,8 +29,7 @@ NODE = Node(
     "Extract Video",
     "extract",
     "Open a video for the other StereoReel nodes. Frames are read on demand, so memory use does not depend "
-    "on "
-    "the length of the video.",
+    "on the length of the video.",
     (
         Socket(
             "clip",

@@ -16,8 +16,7 @@ NODE = Node(
     "Interpolate Frames",
     "interpolate",
     "Make motion smoother: insert frames at exact times. Frames are never blended across a cut and the "
-    "duration "
-    "never changes. A connected depth is warped with the same motion.",
+    "duration never changes. A connected depth is warped with the same motion.",
     (
         CLIP_IN,
         Socket("depth", DEPTHS, "One depth map per frame, to interpolate with the same motion.", True),

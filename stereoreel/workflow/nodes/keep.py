@@ -17,8 +17,7 @@ NODE = Node(
     "Keep Frames",
     "keep",
     "Store the output of upstream stages, such as ten hours of depth, so that downstream changes do not "
-    "recompute "
-    "it. Encode Video stores it while it renders the film in units (resume).",
+    "recompute it. Encode Video stores it while it renders the film in units (resume).",
     (Socket("clip", DEPTHS, "The frames or the depth to store, without alpha."),),
     (CLIP_OUT,),
     module="core.keep",

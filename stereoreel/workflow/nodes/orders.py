@@ -7,9 +7,8 @@ NODE = Node(
     "Order Lab",
     "orders",
     "Measures which order of the stages suits a clip best: runs several orders on a few excerpts, reports "
-    "the cost, "
-    "temporal stability, sharpness and edge accuracy of each, and recommends one. The sheet shows where "
-    "they differ most.",
+    "the cost, temporal stability, sharpness and edge accuracy of each, and recommends one. The sheet "
+    "shows where they differ most.",
     (Socket("clip", FRAMES, "The unprocessed source."),),
     (
         Socket(

@@ -6,9 +6,9 @@ NODE = Node(
     "StereoReelPreview",
     "Preview Stereo",
     "preview",
-    "Preview a few frames of the clip before rendering: as wiggle, anaglyph, side by side or one view, with "
-    "a depth "
-    "overlay, or in a headset. Only those frames, and the context that their stages need, are computed.",
+    "Preview a few frames of the clip before rendering: as wiggle, anaglyph, side by side or one view, "
+    "with a depth overlay, or in a headset. Only those frames, and the context that their stages need, are "
+    "computed.",
     (
         CLIP_IN,
         Socket("depth", DEPTHS, "The depth for the overlay, one map per frame of the clip.", True),
