@@ -28,7 +28,8 @@ def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
     for number, count in enumerate(shots):
         random = np.random.default_rng(seed + number)
         tiles = random.integers(0, 255, (8, 40, 1)).repeat(3, 2)
-        tiles[::8, ::12] = random.integers(0, 255, (1, 4, 3))
+        # too little colour for Stereo to take the frames for pictures
+        tiles[::8, ::12] = random.integers(64, 192, (1, 4, 3))
         still = tiles.repeat(6, 0).repeat(6, 1).astype(np.uint8)
         frames += [still[:, 2 * index : 2 * index + 64] for index in range(count)]
     seconds = len(frames) / 25
