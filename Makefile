@@ -11,5 +11,5 @@ check: ## format, lint, types and the fast tests, in about three minutes
 test: ## every test that needs no ComfyUI
 	$(PYTHON) test.py
 
-test-host: ## the tests against a real one: make test-host COMFYUI=path
+test-host: ## the tests against a real one: make test-host COMFYUI=path, or path:path
 	$(PYTHON) test.py --host "$(COMFYUI)"

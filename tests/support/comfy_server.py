@@ -115,6 +115,8 @@ def comfy(folder: Path, base: Path, name: str = "stereo-reel"):
         "--database-url",
         "sqlite:///:memory:",
     ]
+    if frontend := os.environ.get("COMFYUI_FRONTEND"):
+        command += ["--front-end-root", frontend]
     with log.open("wb") as written:
         process = subprocess.Popen(command, cwd=folder, stdout=written, stderr=subprocess.STDOUT)
     server = Server(base, port, process, log)
