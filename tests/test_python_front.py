@@ -322,7 +322,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: stereoreel.depth(clip, smoothing=3),
             ValueError,
-            "Estimate Depth: smoothing must lie between 0.0 and 1.0, not 3",
+            "Estimate Depth: smoothing must be between 0.0 and 1.0, not 3",
         ),
         (
             lambda clip: next(stereoreel.frames(stereoreel.depth(clip, model="midas"), device="cpu")),
@@ -355,7 +355,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
             TypeError,
             "not Tensor; from_tensor takes frames",
         ),
-        (lambda clip: stereoreel.open("nowhere.mp4", max_side=-2), ValueError, "max_side must lie between"),
+        (lambda clip: stereoreel.open("nowhere.mp4", max_side=-2), ValueError, "max_side must be between"),
         (
             lambda clip: stereoreel.from_tensor(torch.rand(8, 8, 3)),
             ValueError,
