@@ -112,7 +112,7 @@ def test_links_in_a_circle_and_pipes_end_in_a_sentence(tmp_path, capsys):
         with pytest.raises(ValueError, match=rf"{name} (cannot be read|is not a regular file)"):
             weights.read(folder / name)
     assert main(["models"]) == 0
-    assert capsys.readouterr().out.count("corrupt: it is a link to no file") == 4
+    assert capsys.readouterr().out.count("corrupt: it is a broken link") == 4
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads everything")

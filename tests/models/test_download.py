@@ -310,8 +310,8 @@ def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, caps
     ("words", "said"),
     [
         ([], "--list"),
-        (["builtin"], "no weights to fetch for builtin"),
-        ([MODEL, "nothing"], "no weights to fetch for nothing"),
+        (["builtin"], "no weights to download for builtin"),
+        ([MODEL, "nothing"], "no weights to download for nothing"),
     ],
 )
 def test_what_cannot_be_fetched_is_told_before_anything_is(

@@ -199,7 +199,7 @@ def test_advice_names_what_is_taken_what_is_missing_and_the_command(tmp_path, mo
     assert (
         "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
     )
-    assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto takes")[0]
+    assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto selects")[0]
     put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])
     main(["advise", "--device", "cpu"])
     quality = capsys.readouterr().out.split("\nquality: ")[1].split("\nlive: ")[0]
