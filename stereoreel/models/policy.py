@@ -13,7 +13,7 @@ from .machine import Machine, unmet
 
 FILE = data("models_config") / "policy.yaml"
 QUALITY, LIVE = "quality", "live"
-AIMS = {QUALITY: "the best picture, however long it takes", LIVE: "no frame per second may be lost"}
+AIMS = {QUALITY: "the best image, at any speed", LIVE: "for real time"}
 
 
 def aim(session: str | None) -> str:
