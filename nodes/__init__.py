@@ -18,9 +18,7 @@ class StereoReel(ComfyExtension):
 
 
 def face(node: Node) -> type:
-    """Return the class that runs a node: ``DepthNode`` of ``depth.py`` for depth, or ``StageNode`` if
-    none.
-    """
+    """Return the class that runs a node: ``DepthNode`` of ``depth.py`` for depth, else ``StageNode``."""
     if node.kind not in {module.name for module in iter_modules(__path__)}:
         return StageNode
     return getattr(import_module(f".{node.kind}", __package__), f"{node.kind.title()}Node")

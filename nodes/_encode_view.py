@@ -1,7 +1,7 @@
-"""What Encode Video shows on the canvas: the newest frame while it runs, then the finished video.
+"""Encode Video on the canvas: the newest frame while it runs, then the finished video.
 
-Core's own preview stays in the frontend's preview store after the run and hides the finished video. So
-this node sends events of its own, which web/result.js draws.
+Core's own preview stays in the frontend's preview store after the run and hides the finished video. So this
+node sends its own events, which web/result.js draws.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class EncodeView(Observer):
         self.send(text, picture=self._picture(chunks))
 
     def _picture(self, chunks: tuple[Tensor, ...]) -> str:
-        """The newest frame as a data URL, packed as in the file."""
+        """Return the newest frame as a data URL, packed as in the file."""
         newest, *others = (one.narrow(-4, one.shape[-4] - 1, 1) for one in chunks)
         depth = others[0] if others else None
         frame = pack(
@@ -84,7 +84,7 @@ class EncodeView(Observer):
         return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
     def finished(self, paths: Sequence[Path]) -> list[dict]:
-        """The finished files, as the ui output holds them: what to show of each, and a line of facts."""
+        """Return the finished files for the ui output: what to show of each, and a line of facts."""
         return [
             {"workflow": self.workflow, "text": f"done: {summary(path)}", "name": path.name}
             | {"media": "image" if path.suffix.lower() in IMAGES else "video", "view": self._view(path)}
@@ -107,7 +107,7 @@ class EncodeView(Observer):
 
 
 class _Quiet(ComfyHost):
-    """Hears Stop and moves no progress bar."""
+    """A host that is cancelled by Stop but shows no progress bar."""
 
     def tick(self, done: int, total: int) -> None:
         model_management.throw_exception_if_processing_interrupted()

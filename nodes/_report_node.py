@@ -45,9 +45,7 @@ class ReportNode(DeclaredNode):
 
 
 def _save(report: Report) -> dict:
-    """Save the report's image in ComfyUI's output folder, because its file opens on the canvas, and show
-    it.
-    """
+    """Save the report's image in ComfyUI's output folder, because its file opens on the canvas; show it."""
     output = Path(folder_paths.get_output_directory())
     path = report.save_image(free_path(output, f"stereoreel/{report.name}", "", report.suffix))
     return {

@@ -72,8 +72,7 @@ class StageNode(DeclaredNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str | None = "auto", download: bool | None = False, **others) -> str:
-        """Return a fingerprint that changes if ``auto`` selects another model or one of its files is
-        replaced.
+        """Return a fingerprint that changes with the model that ``auto`` selects or with one of its files.
 
         In a live session it changes with every run, because the session's state advances.
         """

@@ -24,9 +24,7 @@ class AdviseNode(ReportNode):
 
 
 def _input_file(clip: Clip) -> str:
-    """Return the input folder's file that a clip is read from, as Extract names it; empty if there is
-    none.
-    """
+    """Return the input folder's file that a clip is read from, as Extract names it; empty if none."""
     inputs = Path(folder_paths.get_input_directory()).resolve()
     file = file_of(clip)
     return file.relative_to(inputs).as_posix() if file and file.is_relative_to(inputs) else ""

@@ -1,4 +1,4 @@
-"""Stereo Comfort: how comfortable a stereo pair is to watch, in numbers, on a page and as a tinted clip."""
+"""Stereo Comfort: viewing comfort of a stereo pair, in numbers, on a page and as a tinted clip."""
 
 from __future__ import annotations
 

@@ -78,8 +78,9 @@ def _videos() -> list[str]:
 
 
 def find(video: str) -> Path:
-    """Return the file of a name; raise PermissionError if it is outside ComfyUI's folders and the
-    administrator's roots.
+    """Return the file of a name.
+
+    Raise PermissionError if it is outside ComfyUI's folders and the administrator's roots.
     """
     if video == SAMPLE:
         return FILE

@@ -17,7 +17,7 @@ from ._stage_node import StageNode
 class StereoNode(StageNode):
     @classmethod
     def execute(cls, clip, depth=None, fps=None, packed: str = "mono", **options) -> io.NodeOutput:
-        """Check all three channels of a depth batch here, because only one of them goes on."""
+        """Check all three channels of a depth batch, because only one of them is passed on."""
         if isinstance(depth, Tensor) and depth.ndim == 4:
             with naming(build.label(cls.NODE, str(cls.hidden.unique_id))):
                 check_depth(depth[:1])

@@ -1,6 +1,6 @@
 """StereoReel's engine: ordinary video in; sharper, smoother, stereoscopic video out, at any length.
 
-The names in ``__all__`` are the Python front (docs/python.md). Each is loaded when it is first asked for.
+The names in ``__all__`` are the Python front (docs/python.md). Each is loaded on first use.
 """
 
 from importlib import import_module

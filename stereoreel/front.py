@@ -1,4 +1,4 @@
-"""The Python front: the nodes as functions from clip to clip, for people who script instead of drag.
+"""The Python front: the nodes as functions from clip to clip, for scripts.
 
 Names, defaults and checks are those of the nodes' declarations. ``write`` and ``frames`` compute; the others
 only build the graph.
@@ -94,12 +94,12 @@ def open(path: str | os.PathLike, **options) -> Clip:
         clip = stereoreel.open("film.mkv", start=60, duration=10)
         print(clip.info.width, clip.info.height, clip.info.fps, clip.info.frames, clip.info.cuts)
 
-    Raises FileNotFoundError or ValueError if there is no video to read, ValueError if an option is out of
+    Raise FileNotFoundError or ValueError if there is no video to read, ValueError if an option is out of
     range.
     """
     if not isinstance(path, (str, os.PathLike)):
         got = type(path).__name__
-        raise TypeError(f"open takes the path of a video, not {got}; from_tensor takes frames.")
+        raise TypeError(f"open takes the path of a video, not {got}. Use from_tensor for frames.")
     node, path = BY_KIND["extract"], os.fspath(path)
     with naming(node.name):
         settings = build.settings_of(node, {**options, "video": path})
@@ -155,7 +155,7 @@ def interpolate(clip: Clip, *, depth: Clip | None = None, **options) -> Clip | t
         smooth = stereoreel.interpolate(clip, multiplier=2)
         smooth, smooth_depth = stereoreel.interpolate(clip, depth=depth, target_fps="60")
 
-    Returns a clip; with ``depth``, a clip per frame of which follows the same motion, the clip and the depth.
+    Return a clip, or with ``depth``, which is warped by the same motion, the clip and the depth.
     """
     made = _stage("interpolate", {"clip": clip, "depth": depth}, options)
     return made["clip"] if depth is None else (made["clip"], made["depth"])
@@ -167,8 +167,8 @@ def depth(clip: Clip, *, depth: Clip | None = None, **options) -> Clip:
 
         depth = stereoreel.depth(clip, smoothing=0.9)
 
-    With ``depth``, which another program has found, no model runs: that depth is made temporally stable, and
-    its edges follow those of the frames.
+    With ``depth`` from another program no model runs: that depth is made temporally stable, and its edges
+    follow those of the frames.
     """
     return _stage("depth", {"clip": clip, "depth": depth}, options)["depth"]
 
@@ -185,7 +185,7 @@ def stereo(clip: Clip, depth: Clip, **options) -> Clip:
 
 
 def _stage(kind: str, inputs: Mapping[str, Clip | None], options: Mapping) -> dict:
-    """The outputs of a stage node; TypeError for an input that is no clip."""
+    """Return the outputs of a stage node. Raise TypeError for an input that is not a clip."""
     node = BY_KIND[kind]
     with naming(node.name):
         _check_clips(**inputs)
@@ -196,7 +196,7 @@ def _check_clips(**inputs) -> None:
     for name, clip in inputs.items():
         if clip is not None and not isinstance(clip, Clip):
             got = type(clip).__name__
-            raise TypeError(f"{name} takes a clip, not {got}; open and from_tensor make clips.")
+            raise TypeError(f"{name} takes a clip, not {got}. Create one with open or from_tensor.")
 
 
 @dataclass(frozen=True)
@@ -226,13 +226,15 @@ class Own(Weightless):
                 raise ValueError(f"yield tensors [T, {', '.join(map(str, size))}], not {got}.")
             made += len(chunk)
             yield chunk
-        deque(read, 0)  # counts what the function left
+        deque(read, 0)  # counts the frames that the function did not take
         if made != taken:
-            raise ValueError(f"{made} frames came out for {taken} that went in; yield as many.")
+            raise ValueError(
+                f"{made} frames were yielded for {taken} taken. Yield as many as the function takes."
+            )
 
 
 def apply(clip: Clip, stage: Callable[[Iterator[Tensor]], Iterable[Tensor]]) -> Clip:
-    """Put a function of your own between stages: a generator over the chunks of one shot.
+    """Insert your own function as a stage: a generator over the chunks of one shot.
 
         def warmer(chunks):
             for chunk in chunks:                     # [T, H, W, 3], float 0..1, on the host's device
@@ -241,9 +243,9 @@ def apply(clip: Clip, stage: Callable[[Iterator[Tensor]], Iterable[Tensor]]) -> 
         clip = stereoreel.apply(clip, warmer)
 
     It is called once for each shot, and for each view of a pair, and yields as many frames as it takes, of
-    the same size. Chunks may hold any number of frames, and other stages may read them too: do not change
-    them in place. What the function remembers from chunk to chunk is a local variable, so it never crosses
-    a cut.
+    the same size. Chunks can hold any number of frames, and other stages may read them too: do not change
+    them in place. What the function remembers from chunk to chunk is a local variable, so it never crosses a
+    cut.
     """
     _check_clips(clip=clip)
     return graph.apply(Own(stage, getattr(stage, "__name__", type(stage).__name__)), clip)["clip"]
@@ -267,12 +269,12 @@ def write(
         stereoreel.write(pair, "film_3d.mp4", layout="half_sbs", depth=depth)
 
     ``depth`` becomes a video of its own in the same pass (``film_3d_depth.mp4``), or part of the frame in the
-    layout rgbd. ``audio`` replaces the clip's sound, as in ``from_tensor``. Without ``format`` the suffix
-    chooses it: h264 for .mp4, prores for .mov, ffv1 for .mkv, webp and gif for theirs. The file appears under
+    layout rgbd. ``audio`` replaces the clip's audio, as in ``from_tensor``. Without ``format`` the suffix
+    selects it: h264 for .mp4, prores for .mov, ffv1 for .mkv, webp and gif for theirs. The file appears under
     its name when it is complete. ``host`` names the device and finds the weights; by default it is
     ``Headless(device)``, on the best device of this machine.
 
-    Raises, before the first frame: FileExistsError unless ``overwrite`` is set, ValueError if the path is a
+    Raise, before the first frame: FileExistsError unless ``overwrite`` is set, ValueError if the path is a
     source or does not suit the format, FileNotFoundError if weights are missing.
     """
     node, path = BY_KIND["encode"], Path(path)
@@ -283,8 +285,8 @@ def write(
         if path.suffix.lower() != extension(settings):
             suffix = extension(settings)
             raise ValueError(
-                f"The format {settings.format} makes {suffix} files, not {path.name}; "
-                f"write to {path.with_suffix(suffix).name}, or leave format out."
+                f"The format {settings.format} writes {suffix} files, not {path.name}. "
+                f"Write to {path.with_suffix(suffix).name}, or leave format out."
             )
         run = film if _in_units([one for one in (clip, depth) if one], settings) else render.write
         request = RenderRequest(clip, path, settings, depth, _sound(audio), overwrite=overwrite)
@@ -292,12 +294,14 @@ def write(
 
 
 def _format(path: Path) -> str:
-    """The first format whose files end like this path."""
+    """Return the first format with this path's suffix."""
     formats: dict[str, str] = {}
     for name, entry in presets().items():
         formats.setdefault(entry.extension, name)
     if path.suffix.lower() not in formats:
-        raise ValueError(f"The name {path.name} implies no format; end it in one of {', '.join(formats)}.")
+        raise ValueError(
+            f"The name {path.name} implies no format. Use one of the suffixes {', '.join(formats)}."
+        )
     return formats[path.suffix.lower()]
 
 
@@ -306,14 +310,14 @@ def _in_units(clips: list[Clip], settings) -> bool:
     recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
     own = next((recipe.label for recipe in recipes if isinstance(recipe, Own)), None)
     if own and settings.resume == "on":
-        raise ValueError(f"A film made with your own function {own} cannot be resumed; set resume to off.")
+        raise ValueError(f"A film made with your own function {own} cannot be resumed. Set resume to off.")
     return not own and resumes(clips[0], settings)
 
 
 def _sound(audio: Audio | None) -> Soundtrack | Samples | None:
     if isinstance(audio, Clip):
         if audio.info.audio is None:
-            raise ValueError("The clip given as audio has no sound; leave audio out.")
+            raise ValueError("The clip passed as audio has no audio. Leave audio out.")
         return audio.info.audio
     return audio and Samples(torch.as_tensor(audio[0]), int(audio[1]))
 

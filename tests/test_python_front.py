@@ -211,8 +211,8 @@ def test_a_function_of_your_own_sees_each_shot_and_each_view(clip):
 @pytest.mark.parametrize(
     ("stage", "said"),
     [
-        (lambda chunks: (chunk[1:] for chunk in chunks), "5 frames came out for 6 that went in"),
-        (lambda chunks: iter(()), "0 frames came out for 6 that went in"),
+        (lambda chunks: (chunk[1:] for chunk in chunks), "5 frames were yielded for 6 taken"),
+        (lambda chunks: iter(()), "0 frames were yielded for 6 taken"),
         (
             lambda chunks: (chunk[:, :8] for chunk in chunks),
             r"yield tensors \[T, 48, 64, 3\], not \[6, 8, 64, 3\]",
@@ -265,7 +265,7 @@ def test_sound_of_a_tensor_and_of_another_clip(clip, tmp_path):
         heard = np.concatenate([frame.to_ndarray() for frame in file.decode(audio=0)], axis=1)
     loudest = np.abs(heard).max() / (np.iinfo(heard.dtype).max if heard.dtype.kind == "i" else 1)
     assert 0.4 < loudest < 0.6
-    with pytest.raises(ValueError, match="has no sound"):
+    with pytest.raises(ValueError, match="has no audio"):
         stereoreel.write(loud, tmp_path / "silent.mkv", audio=clip)
 
 
@@ -322,7 +322,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: stereoreel.depth(clip, smoothing=3),
             ValueError,
-            "Estimate Depth: smoothing must lie between 0.0 and 1.0, not 3",
+            "Estimate Depth: smoothing must be between 0.0 and 1.0, not 3",
         ),
         (
             lambda clip: next(stereoreel.frames(stereoreel.depth(clip, model="midas"), device="cpu")),
@@ -342,7 +342,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: stereoreel.upscale(torch.rand(1, 8, 8, 3)),
             TypeError,
-            "clip takes a clip, not Tensor; open and from_tensor make clips",
+            "clip takes a clip, not Tensor. Create one with open",
         ),
         (lambda clip: stereoreel.frames("film.mp4"), TypeError, "clip takes a clip, not str"),
         (
@@ -353,9 +353,9 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: stereoreel.open(torch.rand(1, 8, 8, 3)),
             TypeError,
-            "not Tensor; from_tensor takes frames",
+            "not Tensor. Use from_tensor for frames",
         ),
-        (lambda clip: stereoreel.open("nowhere.mp4", max_side=-2), ValueError, "max_side must lie between"),
+        (lambda clip: stereoreel.open("nowhere.mp4", max_side=-2), ValueError, "max_side must be between"),
         (
             lambda clip: stereoreel.from_tensor(torch.rand(8, 8, 3)),
             ValueError,
@@ -364,12 +364,12 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         (
             lambda clip: stereoreel.write(clip, "a.mov", format="h264"),
             ValueError,
-            "The format h264 makes .mp4 files, not a.mov; write to a.mp4",
+            "The format h264 writes .mp4 files, not a.mov. Write to a.mp4",
         ),
         (
             lambda clip: stereoreel.write(clip, "a.avi"),
             ValueError,
-            "a.avi implies no format; end it in one of .mp4, .mov, .mkv",
+            "a.avi implies no format. Use one of the suffixes .mp4, .mov, .mkv",
         ),
         (lambda clip: stereoreel.write(clip, "a"), ValueError, "a implies no format"),
         (

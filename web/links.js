@@ -1,16 +1,16 @@
-/** A VIDEO does not go into a socket that takes an IMAGE batch: such links are refused with the remedy. */
+/** Refuse links from a VIDEO to a socket for IMAGE batches, and show the remedy. */
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 
-const REMEDY = "This is a VIDEO, and the socket takes an IMAGE batch: put Get Video Components between.";
+const REMEDY = "This is a VIDEO, but the socket takes an IMAGE batch. Put Get Video Components between.";
 const CRASH = /'LazyVideo' object/;
 
 const types = (type) => String(type).split(",");
 const linkOf = (graph, id) => graph?.getLink?.(id) ?? graph?.links?.get?.(id) ?? graph?.links?.[id];
 const ours = (node) => String(node?.type).startsWith("StereoReel");
 
-/** Whether an output is known to give a VIDEO: by its own type, or because the clip of its node is one. */
+/** Whether an output is known to be a VIDEO: by its own type, or because the clip of its node is one. */
 function givesVideo(node, slot, seen = new Set()) {
     const given = types(node?.outputs?.[slot]?.type);
     if (!given.includes("VIDEO")) return false;
@@ -23,7 +23,7 @@ function givesVideo(node, slot, seen = new Set()) {
 
 const imagesOnly = (type) => types(type).some((one) => one === "IMAGE" || one === "MASK") && !types(type).some((one) => one === "VIDEO" || one === "*");
 
-/** Whether what a node of ours gives goes, perhaps through others of ours, into a socket that takes images only. */
+/** Whether an output of one of our nodes reaches a socket for images only, perhaps through others of ours. */
 function feedsImages(node, seen = new Set()) {
     if (!ours(node) || seen.has(node)) return false;
     seen.add(node);

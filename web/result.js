@@ -5,7 +5,7 @@ import { api } from "../../scripts/api.js";
 import { screenOf } from "./preview/screen.js";
 
 const ENCODE = "StereoReelEncode", EVENT = "stereoreel.encode", KEY = "stereoreel_encode";
-const states = new Map(); // workflow and execution id of a node -> what it shows, also while another workflow is open
+const states = new Map(); // workflow and execution id of a node -> what it shows, even while another workflow is open
 
 const root = () => app.rootGraph ?? app.graph;
 
@@ -49,7 +49,7 @@ function executed({ detail }) {
     keep(made[0].workflow, detail.display_node ?? detail.node, { files: made.map((file) => ({ ...file, address: address(file) })) });
 }
 
-/** A run that ends early leaves its last frame and says why it ended. */
+/** A run that ends early keeps its last frame and shows the reason. */
 function ended(text) {
     for (const state of [...states.values()])
         if (!state.files && !state.ended) keep(state.workflow, state.id, { text, picture: state.picture, ended: true });
@@ -64,7 +64,7 @@ app.registerExtension({
         api.addEventListener("execution_interrupted", () => ended("Cancelled."));
     },
     nodeCreated(node) {
-        if (node.comfyClass === ENCODE) screenOf(node).say("The video plays here after the run.");
+        if (node.comfyClass === ENCODE) screenOf(node).say("The video appears here after the run.");
     },
     afterConfigureGraph() {
         for (const state of states.values()) {

@@ -6,7 +6,7 @@ import { screenOf } from "./preview/screen.js";
 
 const EXTRACT = "StereoReelExtract", SAMPLE = "sample";
 
-/** Where the browser finds a chosen video: `folder/name.mp4`, perhaps with `[output]` or `[temp]` behind it. */
+/** Where the browser finds a chosen video: `folder/name.mp4`, perhaps followed by `[output]` or `[temp]`. */
 export function addressOf(video) {
     if (video === SAMPLE) return api.apiURL("/stereoreel/sample.mp4");
     const [, path, type = "input"] = /^(.*?)(?: \[(input|output|temp)\])?$/.exec(video);
@@ -22,7 +22,7 @@ function show(node) {
     node.stereoreelVideo = wanted;
     if (linked) screen.clear("The frames come from the connected node.");
     else if (!video) screen.clear();
-    else screen.play([{ media: "video", name: video, text: video === SAMPLE ? "sample: 4 s, with sound" : video, address: addressOf(video) }]);
+    else screen.play([{ media: "video", name: video, text: video === SAMPLE ? "sample: 4 s, with audio" : video, address: addressOf(video) }]);
 }
 
 function chain(node, name, after) {
@@ -42,6 +42,6 @@ app.registerExtension({
         screenOf(node);
         for (const name of ["onConfigure", "onConnectionsChange", "onWidgetChanged"]) chain(node, name, update);
         if (widget) chain(widget, "callback", update);
-        requestAnimationFrame(update); // a saved workflow sets the value first
+        requestAnimationFrame(update); // after a saved workflow has set the value
     },
 });

@@ -1,19 +1,19 @@
-/** StereoReel on the canvas: looks at a few frames of a clip before it is rendered. */
+/** StereoReel on the canvas: preview a few frames of a clip before it is rendered. */
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
 import { PREVIEW, SOURCES, keyOf, partial, reason } from "./preview/partial.js";
 import { Player } from "./preview/player.js";
 
-const WIDTH = 390; // of a node that shows pictures, at least
+const WIDTH = 390; // least width of a node with images
 const WAITING = "waiting for its turn …";
-const waiting = new Map(); // key of a preview that was queued -> the player that asked for it, and its node
-let latest = []; // a prompt, and what is going on with it
-const shown = new Map(); // graph and node -> what it shows, so that it is there again when its workflow is
+const waiting = new Map(); // key of a queued preview -> its player and its node
+let latest = []; // the latest prompt, and its status
+const shown = new Map(); // graph and node -> what it shows, to restore it with its workflow
 
 const place = (node) => `${node.graph?.id}/${node.id}`;
 
-/** The player of a node, made when first needed. It is no part of what a workflow saves. */
+/** The player of a node, created on first use. Workflows do not save it. */
 function playerOf(node) {
     if (node.stereoreel) return node.stereoreel;
     const fit = () => node.setSize([Math.max(node.size[0], WIDTH), node.computeSize()[1]]);
@@ -37,7 +37,7 @@ function show(node, samples) {
     node.setDirtyCanvas?.(true, true);
 }
 
-/** Queue what leads to a node, with a preview behind it, ahead of what waits. */
+/** Queue everything upstream of a node, with a preview downstream of it, at the front of the queue. */
 async function look(node) {
     const player = playerOf(node);
     try {
@@ -47,7 +47,7 @@ async function look(node) {
         player.tell(WAITING);
         const { prompt_id } = await api.queuePrompt(-1, { output: prompt, workflow });
         player.prompt = prompt_id;
-        if (player.told === WAITING && latest[0] === prompt_id) player.tell(latest[1]); // news may be faster than the answer
+        if (player.told === WAITING && latest[0] === prompt_id) player.tell(latest[1]); // the event may arrive before the response
     } catch (error) {
         player.tell(reason(error));
     }
@@ -61,8 +61,8 @@ function news(prompt, text) {
 const asking = (key) => waiting.get(String(key ?? ""));
 
 function listen() {
-    api.addEventListener("execution_start", ({ detail }) => news(detail?.prompt_id, "working on what comes before …"));
-    api.addEventListener("executing", ({ detail }) => asking(detail)?.player.tell("looking …"));
+    api.addEventListener("execution_start", ({ detail }) => news(detail?.prompt_id, "computing upstream nodes …"));
+    api.addEventListener("executing", ({ detail }) => asking(detail)?.player.tell("computing frames …"));
     api.addEventListener("progress", ({ detail }) => asking(detail?.node)?.player.tell(`${detail.value} of ${detail.max} frames`, detail.value / detail.max));
     api.addEventListener("executed", ({ detail }) => {
         const asked = asking(detail?.node);
@@ -82,7 +82,7 @@ app.registerExtension({
                 const made = created?.apply(this, arguments);
                 const button = this.addWidget("button", "Preview", null, () => look(this), { serialize: false });
                 button.serialize = false;
-                button.tooltip = "Look at a few frames before you render: queues only what leads to this node.";
+                button.tooltip = "Preview a few frames before rendering. Queues only the nodes upstream of this one.";
                 return made;
             };
         if (name === PREVIEW) {

@@ -1,8 +1,8 @@
-"""How true depth is at edges and how steady it is over time: numbers for maps ``[..., H, W]``, each with its
-formula and source.
+"""Metrics of depth: accuracy at edges and temporal stability of maps ``[..., H, W]``.
 
-Relative depth is inverse: larger is nearer, 0 is infinitely far. Where no scale is named any does. Boundary
-F1 counts edges by ratios, which an added constant changes: compare only maps with the same zero.
+Each has its formula and source. Relative depth is inverse: larger is nearer, 0 is infinitely far. Unless a
+scale is named, any is valid. Boundary F1 counts edges by ratios, which an added constant changes: compare
+only maps with the same zero.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ RATIOS = (1.05, 1.25, 10)  # of neighbouring depths that make an edge: from, to,
 FLOOR = 1e-3  # of a map's largest value; distances below it cannot be distinguished
 # Canny's: a Gaussian's sigma in pixels, and thresholds of Sobel's sums over a map of 0..1
 BLUR, WEAK, STRONG = math.sqrt(2), 0.15, 0.3
-REACH = 10.0  # pixels beyond which an edge counts as another one
+REACH = 10.0  # pixels beyond which an edge counts as a different one
 PHOTOMETRIC = 50.0  # how fast the weight of a pixel falls with its square error in colour (NVDS)
 
 
 def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
-    """Scale-invariant boundary F1 of Depth Pro (Bochkovskii et al., 2024), 0..1, of ``[..., H, W]``; the
-    frames' edges are counted together.
+    """Scale-invariant boundary F1 of Depth Pro (Bochkovskii et al., 2024), 0..1, of ``[..., H, W]``.
 
-    An edge is a pair of neighbours whose depths have a ratio above t, in one of four directions; the F1 of
-    found and true pairs is averaged over ten t from 1.05 to 1.25, weighted by t. Inverse depth gives the same
-    as depth. A pair must be found exactly where it is; with ``tolerance`` it may lie so many pixels away, to
-    any side, which changes precision and recall each by itself. A t at which neither has an edge is left out
-    (the original counts 0); NaN if that is every t.
+    The edges of all frames are counted together. An edge is a pair of neighbours with a depth ratio above t,
+    in one of four directions; the F1 of found and true pairs is averaged over ten t from 1.05 to 1.25,
+    weighted by t. Inverse depth gives the same as depth. A pair must be at the exact position; with
+    ``tolerance`` it may be off by so many pixels in any direction, which changes precision and recall
+    independently. A t at which neither has an edge is left out (the original counts 0); NaN if that is every
+    t.
     """
     total = weights = 0.0
     for ratio in np.linspace(*RATIOS).tolist():
@@ -55,13 +55,13 @@ def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
 
 
 def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[float, float]:
-    """Depth boundary error of iBims-1 (Koch et al., 2018) of ``[H, W]``: accuracy and completeness, in
-    pixels, 0 is best.
+    """Depth boundary error of iBims-1 (Koch et al., 2018) of ``[H, W]``, in pixels, 0 is best.
 
-    The truncated chamfer distances: how far the found edges within ``reach`` of a true one are from it, and
-    how far true edges are from found ones, at most ``reach``. Edges of either map are Canny's after it is
-    brought to 0..1, so neither scale nor shift matters, and a ramp counts as an edge in its middle. Both are
-    ``reach`` if no found edge is near a true one, and NaN if there is no true one.
+    Returns accuracy and completeness, the truncated chamfer distances: how far the found edges within
+    ``reach`` of a true one are from it, and how far true edges are from found ones, at most ``reach``. Edges
+    of either map are Canny's after it is scaled to 0..1, so neither scale nor shift matters, and a ramp
+    counts as an edge in its middle. Both are ``reach`` if no found edge is near a true one, and NaN if there
+    is no true one.
     """
     found, true = canny(depth), canny(truth)
     if not true.any():
@@ -75,7 +75,7 @@ def boundary_error(depth: Tensor, truth: Tensor, reach: float = REACH) -> tuple[
 
 
 def canny(depth: Tensor) -> np.ndarray:
-    """True ``[H, W]`` on the edges of a map ``[H, W]``, one pixel wide; none where it is flat."""
+    """Return True ``[H, W]`` on the edges of a map ``[H, W]``, one pixel wide; none if it is flat."""
     import cv2
 
     values = depth.detach().double().cpu().numpy()
@@ -91,7 +91,7 @@ def canny(depth: Tensor) -> np.ndarray:
 
 
 def distance_to(edges: np.ndarray) -> np.ndarray:
-    """Pixels ``[H, W]`` to the nearest of ``edges``, which are True ``[H, W]``; infinite if there is none."""
+    """Return the pixels ``[H, W]`` to the nearest of ``edges`` (True); infinite if there is none."""
     import cv2
 
     if not edges.any():
@@ -100,8 +100,9 @@ def distance_to(edges: np.ndarray) -> np.ndarray:
 
 
 def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
-    """True ``[..., H, W]`` within ``reach`` pixels of where neighbours' ``disparity`` (pixels) differs by
-    more than ``step``.
+    """Return True ``[..., H, W]`` near jumps of ``disparity`` (pixels).
+
+    A jump is a difference of neighbours above ``step``; near is within ``reach`` pixels.
     """
     jump = torch.zeros_like(disparity, dtype=torch.bool)
     for axis in (-1, -2):
@@ -114,11 +115,10 @@ def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
 def edge_psnr(
     image: Tensor, truth: Tensor, disparity: Tensor, visible: Tensor | None = None, reach: int = 8
 ) -> float:
-    """PSNR in dB of an eye's view ``[..., H, W, C]`` close to where its true ``disparity`` ``[..., H, W]``
-    (pixels) jumps: what rubber sheets cost.
+    """PSNR in dB of a view ``[..., H, W, C]`` near the jumps of its true ``disparity`` ``[..., H, W]``.
 
-    Only the pixels ``visible`` ``[..., H, W]`` in the source count: what fills holes is a guess. Infinite if
-    equal, NaN if nothing is left.
+    Disparity is in pixels. This measures rubber sheets. Only the pixels ``visible`` ``[..., H, W]`` in the
+    source count, because filled holes are a guess. Infinite if equal, NaN if nothing is left.
     """
     band = edge_band(disparity, reach)
     band = band if visible is None else band & visible
@@ -128,16 +128,15 @@ def edge_psnr(
 def temporal_alignment_error(
     depth: Tensor, intrinsics: Tensor, poses: Tensor, where: Tensor | None = None
 ) -> float:
-    """TAE of Video Depth Anything (Chen et al., CVPR 2025), of a scene in which nothing moves but the camera;
-    published figures are 100 times it.
+    """TAE of Video Depth Anything (Chen et al., CVPR 2025), of a still scene with a moving camera.
 
-    Each frame's ``depth`` ``[T, H, W]`` (linear, any unit, 0 or infinite where unknown) is carried to the
-    next frame and to the one before, by ``intrinsics`` ``[3, 3]`` and ``poses`` ``[T, 4, 4]`` (camera to
-    world, the depth's unit), and compared: the mean of ``|d' - d| / d``. Of points that meet in a pixel the
-    nearest counts, and between pixels inverse depth is linear, so that planes are exact; the original takes
-    the last point and the nearest pixel. Outlines are not exact: ``where`` ``[T, H, W]`` says which pixels
-    count, as they are carried and as they are compared with. Relative depth must first be brought to the
-    truth's scale and shift. NaN if nothing is seen twice.
+    Published figures are 100 times it. Each frame's ``depth`` ``[T, H, W]`` (linear, any unit, 0 or infinite
+    if unknown) is projected to the next and the previous frame, by ``intrinsics`` ``[3, 3]`` and ``poses``
+    ``[T, 4, 4]`` (camera to world, the depth's unit), and compared: the mean of ``|d' - d| / d``. Of points
+    that meet in a pixel the nearest counts, and between pixels inverse depth is linear, so that planes are
+    exact; the original takes the last point and the nearest pixel. Outlines are not exact: ``where`` ``[T, H,
+    W]`` says which pixels count, both as source and as target. Relative depth must first be brought to the
+    truth's scale and shift. NaN if nothing is visible twice.
     """
     depth, intrinsics, poses = depth.double(), intrinsics.double(), poses.double()
     where = torch.ones_like(depth, dtype=torch.bool) if where is None else where
@@ -153,14 +152,13 @@ def temporal_alignment_error(
 def flow_consistency(
     depth: Tensor, motion: np.ndarray, frames: Tensor | None = None, visible: Tensor | None = None
 ) -> float:
-    """OPW of NVDS (Wang et al., ICCV 2023): mean of ``|D_t - W(D_t+1)|`` in the unit of ``depth`` ``[T, H,
-    W]``, 0 is best.
+    """OPW of NVDS (Wang et al., ICCV 2023): mean of ``|D_t - W(D_t+1)|``, 0 is best.
 
-    W reads the next frame along ``motion`` ``[T - 1, H, W, 2]``. A pixel weighs ``exp(-50 |I_t -
-    W(I_t+1)|^2)`` by its colour in ``frames`` ``[T, H, W, C]``, as there, and nothing where it leaves the
-    frame or is not ``visible`` ``[T - 1, H, W]``. The sum is divided by the weights', so that hidden pixels
-    do not flatter. Depth is taken for constant along the motion: what approaches counts as an error. NaN if
-    nothing is seen.
+    It is in the unit of ``depth`` ``[T, H, W]``. W samples the next frame along ``motion`` ``[T - 1, H, W,
+    2]``. A pixel has the weight ``exp(-50 |I_t - W(I_t+1)|^2)`` by its colour in ``frames`` ``[T, H, W, C]``,
+    as in NVDS, and none if it leaves the frame or is not ``visible`` ``[T - 1, H, W]``. The sum is divided by
+    that of the weights, so that hidden pixels do not flatter. Depth is assumed to be constant along the
+    motion: approaching objects count as errors. NaN if nothing is visible.
     """
     total = weights = 0.0
     for t, way in enumerate(motion):
@@ -177,12 +175,11 @@ def flow_consistency(
 def parallax_step(
     depth: Tensor, width: int = 1920, divergence: float = 2.0, where: Tensor | None = None
 ) -> float:
-    """The largest change of parallax from one frame to the next, in pixels of a picture ``width`` wide: how
-    much a still scene jerks.
+    """Largest change of parallax from one frame to the next in a still area, in pixels.
 
-    ``depth`` ``[T, H, W]`` is 0..1 as Stereo takes it; 1 is ``divergence`` percent of the width. ``where``
-    ``[H, W]`` or ``[T - 1, H, W]`` says what stands still. NaN if nothing does, or if there is one frame
-    only.
+    ``depth`` ``[T, H, W]`` is 0..1 as Stereo takes it, in a frame ``width`` pixels wide; 1 is ``divergence``
+    percent of the width. ``where`` ``[H, W]`` or ``[T - 1, H, W]`` marks the still area. NaN if it is empty,
+    or if there is only one frame.
     """
     steps = (depth[1:].double() - depth[:-1].double()).abs() * (divergence / 100 * width)
     steps = steps.flatten() if where is None else steps[where.expand(steps.shape)]
@@ -190,7 +187,7 @@ def parallax_step(
 
 
 def _occlusions(depth: Tensor, ratio: float) -> list[Tensor]:
-    """Where a pixel is nearer than its neighbour by more than ``ratio``: to the right, left, below, above."""
+    """Return where a pixel is nearer than its right, left, lower or upper neighbour, by over ``ratio``."""
     depth = depth.double()
     depth = depth.clamp(min=max(FLOOR * depth.max().item(), 1e-300))
     pairs = (depth[..., 1:], depth[..., :-1]), (depth[..., 1:, :], depth[..., :-1, :])
@@ -198,7 +195,7 @@ def _occlusions(depth: Tensor, ratio: float) -> list[Tensor]:
 
 
 def _grown(mask: Tensor, reach: int) -> Tensor:
-    """True within ``reach`` pixels, in a square, of where a mask ``[..., H, W]`` is."""
+    """Return True within ``reach`` pixels, in a square, of a mask ``[..., H, W]``."""
     if not reach:
         return mask
     planes = F.max_pool2d(mask.float().reshape(-1, 1, *mask.shape[-2:]), 2 * reach + 1, 1, reach)
@@ -206,8 +203,9 @@ def _grown(mask: Tensor, reach: int) -> Tensor:
 
 
 def _carried(depth: Tensor, where: Tensor, intrinsics: Tensor, way: Tensor) -> Tensor:
-    """Relative errors ``[n]`` of one frame's points against what another says at the places they come to;
-    both frames ``[2, H, W]``.
+    """Return relative errors ``[n]`` of one frame's points against the depth of another, at their targets.
+
+    Both frames are ``[2, H, W]``.
     """
     height, width = depth.shape[1:]
     known = torch.isfinite(depth) & (depth > 0)
@@ -227,12 +225,12 @@ def _carried(depth: Tensor, where: Tensor, intrinsics: Tensor, way: Tensor) -> T
 
 
 def _inside(way: np.ndarray) -> Tensor:
-    """1 ``[H, W]`` where motion ends within the frame, else 0."""
+    """Return 1 ``[H, W]`` where motion ends within the frame, else 0."""
     ends = np.indices(way.shape[:2])[::-1] + np.moveaxis(way, -1, 0)
     last = np.array(way.shape[1::-1])[:, None, None] - 1
     return torch.from_numpy(((ends >= 0) & (ends <= last)).all(0).astype(np.float64))
 
 
 def _moved(image: Tensor, way: np.ndarray) -> Tensor:
-    """An image ``[H, W]`` or ``[H, W, C]`` read along motion, bilinearly."""
+    """Sample an image ``[H, W]`` or ``[H, W, C]`` along motion, bilinear."""
     return torch.from_numpy(warp(image.float().cpu().numpy(), way, cubic=False)).view(image.shape)

@@ -1,9 +1,8 @@
-"""How good and how steady a film is: numbers for frames ``[T, H, W, C]`` in 0..1, each with its formula and
-source.
+"""Metrics of quality and temporal stability for frames ``[T, H, W, C]`` in 0..1.
 
-A stability measure alone rewards blur: read it with ``sharpness``, and with ``psnr`` where the truth is
-known. Motion is float32 ``[T - 1, H, W, 2]``, (x, y) in pixels, from each frame to the next; dense inverse
-search where it is not given.
+Each has its formula and source. A stability measure alone rewards blur: read it with ``sharpness``, and with
+``psnr`` if the truth is known. Motion is float32 ``[T - 1, H, W, 2]``, (x, y) in pixels, from each frame to
+the next; dense inverse search unless it is given.
 """
 
 from __future__ import annotations
@@ -19,13 +18,14 @@ from torch import Tensor
 from ..image.flow import flow, grayscale, warp
 from ..image.resize import resize
 
-UNCHANGED = 1.5 / 255  # a source pixel that never leaves this range stands still
-REACH = 2  # source pixels around a changing one that an upscaler may have let change
+UNCHANGED = 1.5 / 255  # a source pixel that never leaves this range is still
+REACH = 2  # source pixels around a changing one that an upscaler may also change
 
 
 def psnr(frames: Tensor, truth: Tensor, where: Tensor | None = None) -> float:
-    """Peak signal to noise in dB, ``-10 log10(mean((frames - truth)^2))``, over the pixels ``where`` ``[...,
-    H, W]`` is true.
+    """Peak signal-to-noise ratio in dB, ``-10 log10(mean((frames - truth)^2))``.
+
+    Only pixels with ``where`` ``[..., H, W]`` count.
     """
     error = (frames.double() - truth.double()).square()
     mean = (error if where is None else error[where.expand(error.shape[:-1])]).mean().item()
@@ -35,8 +35,9 @@ def psnr(frames: Tensor, truth: Tensor, where: Tensor | None = None) -> float:
 def still(
     source: Tensor, height: int, width: int, tolerance: float = UNCHANGED, reach: int = REACH
 ) -> Tensor:
-    """True ``[height, width]`` where the source ``[T, H, W, C]`` never changes by more than ``tolerance``,
-    ``reach`` pixels around.
+    """Return True ``[height, width]`` where the source ``[T, H, W, C]`` never changes.
+
+    A change is more than ``tolerance``, within ``reach`` pixels.
     """
     moved = (source.amax(0) - source.amin(0)).amax(-1) > tolerance
     moved = F.max_pool2d(moved.float()[None, None], 2 * reach + 1, 1, reach)
@@ -45,22 +46,20 @@ def still(
 
 
 def flicker(frames: Tensor, where: Tensor | None = None) -> float:
-    """Root mean square of each pixel's standard deviation over time, over the pixels ``where`` ``[H, W]`` is
-    true; 0..1.
+    """Root mean square of each pixel's standard deviation over time, 0..1.
 
-    Meaningful where the scene stands still: with sensor noise nothing is unchanged, so ``where`` says what
-    does. NaN if nothing does.
+    Only pixels with ``where`` ``[H, W]`` count. Meaningful for still areas: with sensor noise no pixel is
+    unchanged, so ``where`` marks them. NaN if it is empty.
     """
     variance = frames.double().var(0, unbiased=False).mean(-1)
     return (variance if where is None else variance[where]).mean().sqrt().item()
 
 
 def static_flicker(frames: Tensor, source: Tensor, where: Tensor | None = None) -> float:
-    """``flicker(frames) / flicker(Lanczos(source))`` where the source stands still (or ``where``): how much
-    an upscaler adds.
+    """``flicker(frames) / flicker(Lanczos(source))`` in still areas of the source (or ``where``).
 
-    1 is as steady as plain Lanczos. NaN where nothing stands still, infinite where only the upscaled frames
-    flicker.
+    This is the flicker that an upscaler adds; 1 is as stable as plain Lanczos. NaN if nothing is still,
+    infinite if only the upscaled frames flicker.
     """
     height, width = frames.shape[1:3]
     where = still(source, height, width) if where is None else where
@@ -72,13 +71,12 @@ def static_flicker(frames: Tensor, source: Tensor, where: Tensor | None = None) 
 
 
 def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Tensor | None = None) -> float:
-    """Mean square difference of each frame from the next one, warped back: ``sum M (V_t - W(V_t+1))^2 / sum
-    M`` (Lai et al., ECCV 2018).
+    """Mean square difference of each frame from the warped next one (Lai et al., ECCV 2018).
 
-    M is ``visible`` ``[T - 1, H, W]``, or else what passes the forward-backward and motion boundary tests of
-    Ruder et al. (2016) on flow estimated from the frames. Give motion and visibility found on the source or
-    the truth to compare upscalers fairly. The mean is over channels too; Lai et al. add them up. NaN if
-    nothing is visible.
+    ``sum M (V_t - W(V_t+1))^2 / sum M``. M is ``visible`` ``[T - 1, H, W]``, or else the pixels that pass the
+    forward-backward and motion boundary tests of Ruder et al. (2016) on flow estimated from the frames. Pass
+    motion and visibility of the source or the truth for a fair comparison of upscalers. The mean is over
+    channels too; Lai et al. add them up. NaN if nothing is visible.
     """
     if motion is None:
         motion = estimate_motion(frames)
@@ -94,18 +92,18 @@ def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Ten
 
 
 def tof(frames: Tensor, truth: Tensor) -> float:
-    """Mean absolute difference of the motion in the frames from that in the truth, in pixels: tOF of TecoGAN
-    (Chu et al., 2020), by DIS.
+    """tOF of TecoGAN (Chu et al., 2020), by DIS: error of the motion in the frames, in pixels.
+
+    It is the mean absolute difference from the motion in the truth.
     """
     return float(np.abs(estimate_motion(frames) - estimate_motion(truth)).mean())
 
 
 def sharpness(frames: Tensor, truth: Tensor) -> float:
-    """The share of the truth's gradients that the frames hold: ``sum(grad f . grad t) / sum(grad t . grad
-    t)``; 1 is the truth's, blur less.
+    """Share of the truth's gradients in the frames: 1 is the truth's, less is blur.
 
-    The slope of a least-squares line. Noise and flicker, which have gradients but not the truth's, count
-    nothing.
+    ``sum(grad f . grad t) / sum(grad t . grad t)``, the slope of a least-squares line. Noise and flicker,
+    whose gradients are not the truth's, do not count.
     """
     own, true = _gradients(frames), _gradients(truth)
     shares = ((a * b).sum() / (b * b).sum().clamp(min=1e-12) for a, b in zip(own, true))
@@ -113,10 +111,10 @@ def sharpness(frames: Tensor, truth: Tensor) -> float:
 
 
 def gradient_energy(frames: Tensor, where: Tensor | None = None) -> float:
-    """Root mean square of the differences between neighbours, across and along: sharpness without a truth,
-    but noise counts as detail.
+    """Root mean square of the differences between neighbours, across and along.
 
-    ``where`` ``[H, W]`` limits it to those pixels.
+    This is sharpness without a truth, but noise counts as detail. ``where`` ``[H, W]`` limits it to those
+    pixels.
     """
     return math.sqrt(
         sum(
@@ -128,25 +126,31 @@ def gradient_energy(frames: Tensor, where: Tensor | None = None) -> float:
 
 
 def estimate_motion(frames: Tensor) -> np.ndarray:
-    """Motion ``[T - 1, H, W, 2]`` from each frame to the next, by dense inverse search."""
+    """Return the motion ``[T - 1, H, W, 2]`` from each frame to the next, by dense inverse search."""
     luma = grayscale(frames)
     return np.stack([flow(a, b, "medium") for a, b in zip(luma, luma[1:])])
 
 
 def consistent(motion: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """True ``[H, W]`` where the way there and back ends where it began (Sundaram et al., ECCV 2010)."""
+    """Return True ``[H, W]`` where motion there and back returns to its start.
+
+    After Sundaram et al., ECCV 2010.
+    """
     returned = warp(back, motion, cubic=False)
     trip = np.square(motion + returned).sum(-1)
     return trip <= 0.01 * (np.square(motion).sum(-1) + np.square(returned).sum(-1)) + 0.5
 
 
 def _gradients(frames: Tensor) -> tuple[Tensor, Tensor]:
-    """Differences from the left and the upper neighbour, ``[T, H - 1, W - 1, C]`` each."""
+    """Return differences from the left and the upper neighbour, ``[T, H - 1, W - 1, C]`` each."""
     frames = frames.double()
     return frames[:, 1:, 1:] - frames[:, 1:, :-1], frames[:, 1:, 1:] - frames[:, :-1, 1:]
 
 
 def _unbroken(motion: np.ndarray, back: np.ndarray) -> np.ndarray:
-    """True ``[H, W]`` where motion is consistent and no motion boundary is near (Ruder et al., 2016)."""
+    """Return True ``[H, W]`` where motion is consistent and far from motion boundaries.
+
+    After Ruder et al., 2016.
+    """
     edges = sum(np.square(np.gradient(motion[..., axis])).sum(0) for axis in (0, 1))
     return consistent(motion, back) & (edges <= 0.01 * np.square(motion).sum(-1) + 0.002)

@@ -1,4 +1,4 @@
-"""One order of stages over a clip, with everything on the way there to be looked at."""
+"""One order of stages over a clip, with its intermediate results."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from ..workflow.orders import BY_KIND, COMPARED, check, depth_input, makes_pair
 
 
 class Trial(NamedTuple):
-    """The result of an order: the final stereo ``pair``, and the ``frames`` and ``depth`` that Stereo
-    used.
-    """
+    """Result of an order: the final stereo ``pair``, and the ``frames`` and ``depth`` that Stereo used."""
 
     pair: Clip
     frames: Clip
@@ -29,9 +27,9 @@ def trial(
 ) -> Trial:
     """Build an order of kinds, or one of ``orders.COMPARED`` by name, over a clip; nothing is computed.
 
-    ``options`` are those of each kind that differ from what ``orders.api`` gives it. Orders hold neither
-    extract nor encode, and one ``stereo``. ``make`` is what makes the clips of each stage, called as
-    ``build.stage`` is. ValueError where the order cannot run.
+    ``options`` are those of each kind that differ from the values of ``orders.api``. Orders contain neither
+    extract nor encode, and one ``stereo``. ``make`` creates the clips of each stage, called as
+    ``build.stage`` is. Raise ValueError if the order cannot run.
     """
     names = COMPARED[order] if isinstance(order, str) else order
     kinds = [upscaler if name == "upscaler" else name for name in names]
@@ -48,5 +46,7 @@ def trial(
         clip = made.get("clip", clip)
         depth = made.get("depth", depth)
     if pair_inputs is None:
-        raise ValueError("This order has no stereo, so there is no pair to compare. Put stereo after depth.")
+        raise ValueError(
+            "This order has no stereo, so there is no stereo pair to compare. Put stereo after depth."
+        )
     return Trial(clip, *pair_inputs)

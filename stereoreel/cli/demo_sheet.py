@@ -1,5 +1,6 @@
-"""The contact sheet of a chain: source, upscaled, depth, left and right views and an anaglyph of some
-frames.
+"""Contact sheet of a chain, for some frames.
+
+It shows source, upscaled frame, depth, left and right views and an anaglyph.
 """
 
 from __future__ import annotations

@@ -186,8 +186,9 @@ def _cluster(options):
 
 
 def _video(graph: workflow.Graph) -> str:
-    """Return the video that a workflow names; raise ValueError for several, since --input replaces them
-    all.
+    """Return the video that a workflow names.
+
+    Raise ValueError for several, because --input replaces them all.
     """
     given = [
         node["inputs"].get("video", "")

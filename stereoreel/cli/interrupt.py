@@ -34,11 +34,11 @@ class Cancelled(KeyboardInterrupt):
 
 
 class CtrlC:
-    """While entered, the signals raise Cancelled; if Python drops it, as in a destructor, ``check`` raises
-    again.
+    """While entered, the signals raise Cancelled.
 
-    A second signal during the clean-up has no effect. Signals that the process was started to ignore, as by
-    nohup or in the background of a script, stay ignored.
+    If Python drops the exception, as in a destructor, ``check`` raises it again. A second signal during the
+    clean-up has no effect. Signals that the process was started to ignore, as by nohup or in the background
+    of a script, stay ignored.
     """
 
     def __init__(self):

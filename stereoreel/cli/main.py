@@ -35,12 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with CtrlC() as options.ctrl_c:
             return options.run(options)
     except KeyboardInterrupt as error:
-        print("cancelled; no half-written video was left behind", file=sys.stderr)
+        print("cancelled; no partial video was left", file=sys.stderr)
         return getattr(error, "status", 130)
     except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
         if options.trace:
             raise
-        # the system's own errors are only a number and a path
+        # system errors have only a number and a path
         text = plain_error(error) if isinstance(error, OSError) and error.strerror else str(error)
         print(f"error: {text}", file=sys.stderr)
         return 1

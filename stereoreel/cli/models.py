@@ -39,7 +39,7 @@ def _own(kind: str, file: str, host: Host) -> str:
     """Return the line of a custom checkpoint."""
     path = found(host, kind, file)
     if path is None:
-        return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a link to no file"
+        return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a broken link"
     entry, _ = catalog.pick(kind, file, host)
     state = f"corrupt: {path} {wrong}" if (wrong := fault(path)) else f"here: {path}"
     return f"{_address(entry)}{entry.license:<14}{megabytes(path.stat().st_size):<14}{state}"
@@ -63,7 +63,7 @@ def _state(entry: Entry, host: Host) -> str:
         filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))
     ):
         faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
-        return f"corrupt: {faults}; delete it, or run `python -m stereoreel fetch {entry.name} --force`"
+        return f"corrupt: {faults}. Delete it, or run `python -m stereoreel fetch {entry.name} --force`"
     if must := catalog.missing(entry, host):
         return f"missing: {', '.join(part.file for part in must)}"
     less = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]
@@ -84,14 +84,14 @@ def fetch_all(
             if all_parts or not part.optional:
                 print(f"{entry.name}: {_fetched(entry, part, host, folder, force)}")
             else:
-                print(f"{entry.name}: {part.file} is optional and was skipped; --all-parts downloads it too")
+                print(f"{entry.name}: {part.file} is optional and was skipped. --all-parts downloads it too")
 
 
 def _named(name: str) -> list[Entry]:
     named = [entry for entry in _entries() if entry.name == name]
     if not named:
         available = ", ".join(entry.name for entry in _entries())
-        raise ValueError(f"There are no weights to fetch for {name}. Available: {available}.")
+        raise ValueError(f"There are no weights to download for {name}. Available: {available}.")
     return named
 
 
@@ -104,13 +104,13 @@ def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: b
         path = host.weights(entry.kind, name)
         same = path.name == Path(part.file).name
         if not same and not force:
-            return f"{path} is here and holds the same weights"
+            return f"{path} exists and holds the same weights"
         place = path.parents[part.file.count("/")] if same else place
     elif not folder and (wrong := spoilt(part, entry.kind, host)) and wrong[0].name == Path(part.file).name:
         place = wrong[0].parents[part.file.count("/")]  # a copy in another folder would not be found first
     with ByteBar(part.file) as bar:
         done = fetch(part, place, bar.tick, force)
-    was = "was here already" if done.found else "is here now"
+    was = "existed already" if done.found else "was downloaded"
     check = (
         "SHA-256 verified"
         if done.verified

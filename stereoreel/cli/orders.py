@@ -1,5 +1,6 @@
-"""``python -m stereoreel orders``: compare orders of stages on excerpts of a clip; write the best as a
-workflow.
+"""``python -m stereoreel orders``: compare orders of stages on excerpts of a clip.
+
+The best order is written as a workflow.
 """
 
 from __future__ import annotations

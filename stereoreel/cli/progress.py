@@ -74,10 +74,10 @@ class ByteBar:
 
 
 class FilmBar(FrameBar, Observer):
-    """Frames of a film; ``as_json`` prints a line of figures after each unit instead, ``metrics`` writes
-    them.
+    """Progress of a film's frames.
 
-    The frames of ``remote`` units, which other machines compute, are counted when the unit arrives.
+    ``as_json`` prints a line of figures after each unit instead, ``metrics`` writes them. The frames of
+    ``remote`` units, which other machines compute, are counted when the unit arrives.
     """
 
     def __init__(self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False,
@@ -116,7 +116,9 @@ class Metrics:
 
         try:
             if not self._overwrite and not free_for_metrics(self._path):
-                raise FileExistsError(f"{self._path} is not a metrics file of StereoReel any more.")
+                raise FileExistsError(
+                    f"{self._path} is no longer a metrics file of StereoReel. Choose another --metrics."
+                )
             write_prometheus(self._path, figures)
         except OSError as error:
             return error

@@ -1,7 +1,8 @@
-"""Cancel in the middle of long work, which asks between two pieces whether it is still wanted.
+"""Cancellation of long work: poll between pieces of it.
 
-The runner names whom to ask (``heard``). The loops and primitives that all stages share ask (``check``), so
-no stage mentions either. A tick belongs to one thread; helper threads are stopped by a flag (``stopped_by``).
+The runner names the callback (``polling``). The loops and primitives that all stages share poll it
+(``check``), so no stage mentions either. A tick belongs to one thread; helper threads are stopped by a flag
+(``stopped_by``).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-OFTEN = 0.1  # seconds between two questions, so that asking costs nothing
+OFTEN = 0.1  # seconds between two polls, so that polling costs nothing
 
 Tick = Callable[[int, int], None]
 _ask: ContextVar[Callable[[], None] | None] = ContextVar("stereoreel_cancel", default=None)
@@ -66,13 +67,13 @@ def _asking(ask: Callable[[], None]) -> Iterator[None]:
 
 
 def check() -> None:
-    """Raise what cancels the work at hand; for every piece of it that takes a millisecond or more."""
+    """Raise if the current work is cancelled; called for every piece of work of a millisecond or more."""
     if (ask := _ask.get()) is not None:
         ask()
 
 
 def finished(futures: Sequence[Future]) -> None:
-    """Wait until all have ended, or one has failed, and keep asking meanwhile."""
+    """Wait until all have ended or one has failed, and keep polling meanwhile."""
     pause = None if _ask.get() is None else OFTEN
     while True:
         ended, others = wait(futures, pause, FIRST_EXCEPTION)
@@ -82,6 +83,6 @@ def finished(futures: Sequence[Future]) -> None:
 
 
 def result(future: Future):
-    """What a future gives, waited for as ``finished`` does."""
+    """Return the result of a future; polls like ``finished``."""
     finished([future])
     return future.result()

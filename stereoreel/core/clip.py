@@ -1,4 +1,4 @@
-"""What a video is before its frames exist: its facts, its shots, and the graph of stages that will make it.
+"""Facts, shots and graph of a video whose frames are not computed yet.
 
 A clip holds no frame and no network, so it may be cached, copied and inspected at no cost.
 """
@@ -26,9 +26,9 @@ MOST_FRAMES = 1 << 31
 class Light:
     """HDR10 static metadata (SMPTE ST 2086 and CTA-861.3); fields that a file lacks are empty.
 
-    ``primaries`` of the screen it was graded on: x and y of red, green, blue and white; ``luminance`` of that
-    screen, darkest and brightest; ``levels`` of the film: its brightest pixel and its brightest frame's mean.
-    Luminances are candelas per square metre.
+    ``primaries`` of the mastering display: x and y of red, green, blue and white. ``luminance`` of that
+    display, darkest and brightest. ``levels`` of the film: its brightest pixel and its brightest frame's
+    mean. Luminances are in candelas per square metre.
     """
 
     primaries: tuple[Fraction, ...] = ()
@@ -38,9 +38,7 @@ class Light:
 
 @dataclass(frozen=True)
 class Color:
-    """Colour description in the code points of ITU-T H.273 (1 everywhere is BT.709), and an HDR film's
-    brightness.
-    """
+    """Colour description in the code points of ITU-T H.273 (1 everywhere is BT.709), and HDR metadata."""
 
     primaries: int = 1
     transfer: int = 1
@@ -50,10 +48,10 @@ class Color:
 
 @dataclass(frozen=True)
 class Soundtrack:
-    """The window of a file that a clip takes audio, subtitles and chapters from, in seconds from its first
-    frame.
+    """Window of a file from which a clip takes audio, subtitles and chapters.
 
-    ``picture``, if known, is when that frame is shown on the file's own clock, and how long all frames last.
+    Times are in seconds from the clip's first frame. ``picture``, if known, holds the presentation time of
+    that frame on the file's own clock, and the duration of all frames.
     """
 
     file: Path
@@ -72,12 +70,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class ClipInfo:
-    """What is true of a clip before its first frame is computed.
+    """Facts of a clip, known before its first frame is computed.
 
-    ``width`` and ``height`` are those of one eye. ``cuts`` holds the first frame of every shot but the first,
-    in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along a chain
-    of stages. ``times`` holds each frame's time in seconds where the source's rate varies; ``fps`` is then
-    the exact mean.
+    ``width`` and ``height`` are those of one view. ``cuts`` holds the first frame of every shot but the
+    first, in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along
+    a chain of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is
+    then the exact mean.
     """
 
     width: int
@@ -113,7 +111,7 @@ class ClipInfo:
         return list(zip(edges, edges[1:]))
 
     def time(self, frame: int) -> Fraction:
-        """When a frame is shown, in seconds; ``frame == frames`` is the end of the clip."""
+        """Return when a frame is shown, in seconds; ``frame == frames`` is the end of the clip."""
         if not self.times:
             return frame / self.fps
         return self.times[frame] if frame < len(self.times) else self.times[0] + self.duration
@@ -121,10 +119,10 @@ class ClipInfo:
 
 @dataclass(frozen=True)
 class Shot:
-    """The frames between two cuts: where they begin in the clip, and the facts of the clip they belong to.
+    """The frames between two cuts: where they begin in the clip, and the facts of that clip.
 
-    How many there are is known only when they have all arrived. ``drained``, for a stage that collects
-    frames into a batch, says whether, live, the chunk it has just received is the last one available.
+    The number of frames is known only when all have arrived. In live use, ``drained`` says whether the chunk
+    just received is the last one available; a stage that collects frames into a batch needs it.
     """
 
     start: int
@@ -141,14 +139,13 @@ class Stage(Protocol):
     """Process one shot: chunks ``[T, H, W, C]`` of each input to chunks, or to a dict of them by output.
 
     ``nets`` are the networks that the host places before the first frame. A ``joint`` stage takes two-view
-    chunks ``[2, T, H, W, C]`` as they are; any other is run on each eye by itself.
+    chunks ``[2, T, H, W, C]`` unchanged; any other runs on each view independently.
 
-    A stage may also have ``memory(*infos) -> bytes``, which its networks need for their work on such clips,
-    and ``counts``, a mapping of what it counted while it worked. For live use: ``delay(info)``, how many
-    frames it buffers at most (0 if it has no such method), ``remembers``, whether what it gives depends on
-    frames before (True), ``retuned(options)``, the same stage under other options with its networks as they
-    are, None if they must be reloaded, and ``forget()``, which drops what it recorded for networks that
-    have been moved.
+    A stage may also have ``memory(*infos) -> bytes``, which its networks need to process such clips, and
+    ``counts``, a mapping of what it counted while it ran. For live use: ``delay(info)``, how many frames it
+    buffers at most (0 without the method), ``remembers``, whether its output depends on earlier frames
+    (True), ``retuned(options)``, the same stage under other options with its loaded networks, None if they
+    must be reloaded, and ``forget()``, which drops what it recorded for networks that have been moved.
     """
 
     @property
@@ -164,10 +161,10 @@ class Stage(Protocol):
 class Recipe(Protocol):
     """A stage that is not loaded yet: describes its output, and loads when a pull begins.
 
-    A recipe may also have ``context``, how many frames before and after one its stage needs besides the two
-    around it (none); ``framewise``, whether it remembers nothing from frame to frame (False);
+    A recipe may also have ``context``, how many frames before and after one its stage needs in addition to
+    the two around it (none); ``framewise``, whether it remembers nothing from frame to frame (False);
     ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``, the same
-    recipe without that; ``reused(stages)``, the same recipe whose stage is loaded once and kept in a
+    recipe without that; ``reused(stages)``, the same recipe with a stage that is loaded once and kept in a
     ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
     """
 
@@ -181,7 +178,7 @@ class Recipe(Protocol):
 
 
 class Source(Protocol):
-    """Where frames come from: a file or a tensor."""
+    """Source of frames: a file or a tensor."""
 
     @property
     def label(self) -> str: ...
@@ -190,7 +187,7 @@ class Source(Protocol):
     def info(self) -> ClipInfo: ...
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
-        """All frames in order, at most ``frames`` a chunk."""
+        """Yield all frames in order, at most ``frames`` per chunk."""
         ...
 
 
@@ -198,7 +195,7 @@ class SeekableSource(Source, Protocol):
     """A source that can also be read from the middle."""
 
     def part(self, start: int, stop: int) -> SeekableSource:
-        """The frames ``[start, stop)`` alone."""
+        """Return the frames ``[start, stop)`` alone."""
         ...
 
 
@@ -209,7 +206,7 @@ def seekable(source: Source | Step) -> TypeGuard[SeekableSource]:
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One stage of the graph, the clips it reads, and the facts of its outputs by name; immutable."""
+    """One stage of the graph, its input clips, and the facts of its outputs by name; immutable."""
 
     recipe: Recipe
     inputs: tuple[Clip, ...]
@@ -217,7 +214,7 @@ class Step:
 
     @classmethod
     def over(cls, recipe: Recipe, *inputs: Clip) -> Step:
-        """A stage over clips; ValueError if their lengths differ or the stage refuses them."""
+        """Return a stage over clips. Raise ValueError if their lengths differ or the stage refuses them."""
         check_lengths(recipe.label, inputs)
         described = recipe.describe(*(clip.info for clip in inputs))
         infos = described if isinstance(described, Mapping) else {"clip": described}
@@ -246,16 +243,16 @@ class Clip:
 
 
 def apply(recipe: Recipe, *inputs: Clip) -> dict[str, Clip]:
-    """The outputs of a stage over clips, by name; nothing is computed.
+    """Return the outputs of a stage over clips, by name; nothing is computed.
 
-    Raises ValueError where the inputs' lengths differ or the stage refuses what it is given.
+    Raise ValueError if the inputs' lengths differ or the stage refuses its input.
     """
     step = Step.over(recipe, *inputs)
     return {port: Clip(step, port) for port in step.infos}
 
 
 def makers_of(clips: Iterable[Clip]) -> list[Source | Step]:
-    """Everything the clips are made by, each once, sources first."""
+    """Return all sources and steps the clips depend on, each once, sources first."""
     found: dict[int, Source | Step] = {}
     path = [clip.maker for clip in reversed(list(clips))]
     while path:
@@ -270,10 +267,11 @@ def makers_of(clips: Iterable[Clip]) -> list[Source | Step]:
 
 
 def substituted(clips: Iterable[Clip], substitute: Callable[[Source | Step], Source | Step]) -> list[Clip]:
-    """The clips of a new graph, in which ``substitute(maker)`` takes the place of each maker.
+    """Return the clips of a new graph with ``substitute(maker)`` in the place of each maker.
 
-    A substitute has the facts of its original, and may be the original. Each maker is asked about once, after
-    all of its readers; the inputs of a step that a source replaces are left out. Shared makers stay shared.
+    A substitute has the facts of its original, and may be the original. ``substitute`` is called once per
+    maker, after all of its readers; the inputs of a step that a source replaces are left out. Shared makers
+    stay shared.
     """
     clips = list(clips)
     makers, wanted = makers_of(clips), {id(clip.maker) for clip in clips}
@@ -299,13 +297,15 @@ def _inputs(maker: Source | Step) -> tuple[Clip, ...]:
 
 
 def check_size(label: str, info: ClipInfo) -> None:
-    """ValueError for more pixels or frames than any machine can make, before numbers overflow."""
+    """Raise ValueError for more pixels or frames than any machine can compute, before numbers overflow."""
     if max(info.width, info.height) > LARGEST_SIDE:
         raise ValueError(
-            f"{label}: its frames would be wider or higher than {LARGEST_SIDE} pixels; enlarge less."
+            f"{label}: its frames would be wider or higher than {LARGEST_SIDE} pixels. Upscale less."
         )
     if info.frames > MOST_FRAMES:
-        raise ValueError(f"{label}: it would make more than {MOST_FRAMES} frames; raise the rate less.")
+        raise ValueError(
+            f"{label}: its output would have more than {MOST_FRAMES} frames. Choose a lower rate."
+        )
 
 
 def check_lengths(label: str, inputs: Iterable[Clip]) -> None:
@@ -313,6 +313,6 @@ def check_lengths(label: str, inputs: Iterable[Clip]) -> None:
     for other in others:
         if other.info.frames != first.info.frames:
             raise ValueError(
-                f"{label}: its inputs have {first.info.frames} and {other.info.frames} frames; "
-                "give it clips of one length, such as a depth made from the same frames."
+                f"{label}: its inputs have {first.info.frames} and {other.info.frames} frames. "
+                "Connect clips of equal length, such as the depth of the same frames."
             )

@@ -8,8 +8,8 @@ REQUIREMENTS = CHECKOUT / "requirements.txt"
 class naming:
     """Prefix an error raised inside with this stage's label, unless an inner stage did; its type stays.
 
-    Where a package is missing, because the pack was put in place and its requirements were not installed, the
-    error says how to do that.
+    If a package is missing because the pack's requirements were not installed, the error says how to install
+    them.
     """
 
     def __init__(self, label: str):

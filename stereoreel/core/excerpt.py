@@ -1,9 +1,9 @@
 """Compute selected frames of a clip without processing all of it.
 
-Each stage receives only the input those frames need. Frame numbers, timestamps and cuts are those of the
-full clip. Only complete shots are skipped between samples, so timing, rates and schedules are unchanged.
-State older than a stage's context is not available: the depth range and the zero-parallax plane come from
-the frames around each sample.
+Each stage receives only the input those frames need. Frame numbers, timestamps and cuts are those of the full
+clip. Only complete shots are skipped between samples, so timing, rates and schedules are unchanged. State
+older than a stage's context is not available: the depth range and the zero-parallax plane come from the
+frames around each sample.
 """
 
 from __future__ import annotations
@@ -26,21 +26,20 @@ Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
 
 
 def spread(frames: int, count: int) -> list[int]:
-    """``count`` frames of a clip in the middles of equal parts; all of them where it has no more."""
+    """Return ``count`` frames of a clip in the middles of equal parts, or all if it has no more."""
     count = min(count, frames)
     return [(2 * place + 1) * frames // (2 * count) for place in range(count)]
 
 
 def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
-    """Clips of the given frames of these clips, in order; nothing is computed yet, and common inputs stay
-    shared.
+    """Return clips of the given frames, in order; nothing is computed yet, and common inputs stay shared.
 
     Frames of stages without memory equal those of a full pull. Raise ValueError if the clips' lengths differ.
     """
     check_lengths("This excerpt", clips)
     wanted = joined_spans((frame, frame + 1) for frame in frames)
     if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
-        raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1} to look at.")
+        raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1}.")
     made = Rebuilt(clips, wanted)
     return [
         Clip(Step.over(_Pick(wanted, clip.maker.label, alone=True), made.clip(clip, wanted)))
@@ -50,9 +49,7 @@ def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
 
 @dataclass(frozen=True)
 class Excerpt(ClipInfo):
-    """The facts of a full clip of which some shots are skipped; every frame that is not needed is in such a
-    shot.
-    """
+    """Facts of a clip of which some shots are skipped; every frame that is not needed is in such a shot."""
 
     skipped: frozenset[int] = frozenset()  # numbers of shots
 
@@ -62,7 +59,7 @@ class Excerpt(ClipInfo):
 
 
 def _excerpt(info: ClipInfo, spans: Spans) -> Excerpt:
-    """A clip cut at the spans' edges too, and skipped outside of them."""
+    """Return the facts of a clip cut at the edges of the spans too, and skipped outside of them."""
     edges = {edge for span in spans for edge in span if 0 < edge < info.frames}
     cuts = tuple(sorted({*info.cuts, *edges}))
     shots = zip((0, *cuts), (*cuts, info.frames))
@@ -75,7 +72,7 @@ def _excerpt(info: ClipInfo, spans: Spans) -> Excerpt:
 
 
 def plain_facts(info: ClipInfo, **changes) -> dict:
-    """A clip's facts without its sound, which has no meaning in pieces."""
+    """Return a clip's facts without its audio, which has no meaning in pieces."""
     return {fact.name: getattr(info, fact.name) for fact in dataclasses.fields(ClipInfo)} | {
         "audio": None,
         **changes,
@@ -95,9 +92,9 @@ def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
 class Rebuilt:
     """A copy of the graph that reads parts of its sources; ``wanted`` are the frames of its output clips.
 
-    ``needed`` gives the frames of its inputs that a stage wants for some of its output. ``stages`` keeps the
-    loaded stages, and so their networks, from one such graph to the next. ``label`` is that of what cuts
-    clips down, by default their maker's.
+    ``needed`` returns the input frames that a stage needs for part of its output. ``stages`` keeps the loaded
+    stages, and so their networks, from one such graph to the next. ``label`` names the steps that trim clips;
+    the default is their maker's label.
     """
 
     def __init__(
@@ -129,7 +126,7 @@ class Rebuilt:
                 self.made[id(maker)] = _Parts(maker, demand[id(maker)])
 
     def clip(self, clip: Clip, spans: Spans) -> Clip:
-        """What stands for a clip, cut down to exactly these spans; consumers of the same share it."""
+        """Return the substitute of a clip, trimmed to exactly these spans; equal requests share it."""
         key = id(clip.maker), clip.port, tuple(spans)
         if key not in self.picked:
             made = Clip(self.made[id(clip.maker)], clip.port)
@@ -140,13 +137,14 @@ class Rebuilt:
 
 
 def infos_of(maker: Source | Step) -> list[ClipInfo]:
-    """The facts of all that it makes."""
+    """Return the facts of all outputs of a maker."""
     return list(maker.infos.values()) if isinstance(maker, Step) else [maker.info]
 
 
 def frames_needed(step: Step, spans: Spans) -> Spans:
-    """The input frames a stage needs for some of its output: their neighbours, and the context within their
-    shot.
+    """Return the input frames a stage needs for part of its output.
+
+    These are the neighbours, and the stage's context within their shot.
     """
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     before, after = getattr(step.recipe, "context", (0, 0))
@@ -162,7 +160,7 @@ def frames_needed(step: Step, spans: Spans) -> Spans:
 
 
 def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
-    """The input frames of the output frames ``[start, stop)``, by where the stage maps a cut."""
+    """Return the input frames of the output frames ``[start, stop)``, from where the stage maps a cut."""
     infos = [clip.info for clip in step.inputs]
     first, made = infos[0].replace(audio=None), next(iter(step.infos.values()))
     if (made.frames, made.fps, made.times) == (first.frames, first.fps, first.times):
@@ -180,8 +178,9 @@ def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
 
 
 def _plain(step: Step) -> Recipe:
-    """The recipe of a step for excerpts: cuts are set again, and a loop, which needs the full clip, is left
-    open.
+    """Return the recipe of a step for excerpts.
+
+    Cuts are set again. A loop, which needs the full clip, is left open.
     """
     recipe = step.recipe
     if isinstance(recipe, (Recut, Uncut)):
@@ -202,9 +201,9 @@ class _Parts:
         self.info = _excerpt(source.info, spans)
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
-        """Every part is as long as it should be: where a file ends early, its last frame stays."""
+        """Yield every part at its full length: if the file ends early, its last frame is repeated."""
         if not seekable(self.source):
-            raise ValueError(f"{self.label} cannot be read from the middle; save it to a file first.")
+            raise ValueError(f"{self.label} cannot be read from the middle. Save it to a file first.")
         for start, stop in self.spans:
             missing, chunk = stop - start, None
             for chunk in self.source.part(start, stop).chunks(host, frames):
@@ -212,7 +211,7 @@ class _Parts:
                 yield chunk
             if chunk is None:
                 raise ValueError(
-                    f"no frame could be read around frame {start}; check that the file is complete."
+                    f"no frame could be read around frame {start}. Check that the file is complete."
                 )
             for _ in range(missing):
                 yield chunk[-1:]
@@ -220,7 +219,7 @@ class _Parts:
 
 @dataclass(frozen=True)
 class _Cuts(Weightless):
-    """The frames of an excerpt, with other cuts than it had."""
+    """The frames of an excerpt, with different cuts."""
 
     cuts: tuple[int, ...]
     label: str
@@ -234,7 +233,7 @@ class _Cuts(Weightless):
 
 @dataclass(frozen=True)
 class _Pick(Weightless):
-    """Spans of an excerpt; ``alone``: as a clip of nothing else."""
+    """Spans of an excerpt; ``alone``: as a clip that consists of them."""
 
     spans: Spans
     label: str

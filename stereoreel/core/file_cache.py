@@ -1,4 +1,4 @@
-"""What was found out about files, for as long as they stay the same."""
+"""Cache of facts about files, valid while the files do not change."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ Value = TypeVar("Value")
 
 
 class FileCache:
-    """Facts of files by name, such as a film's cuts or the hash of weights; a file that changes is another
-    file.
+    """Facts of files by name, such as a film's cuts or the hash of weights; a changed file is a new file.
 
-    It belongs to a host, or to the process that makes a host for every job, so that each file is read once.
-    The last ``most`` files are remembered. Several threads may use it; two of them may find the same fact at
-    once.
+    It belongs to a host, or to the process that creates a host for every job, so that each file is read once.
+    The last ``most`` files are remembered. Several threads may use it; two of them may compute the same fact
+    concurrently.
     """
 
     def __init__(self, most: int = 128):
@@ -25,21 +24,21 @@ class FileCache:
         self._files: OrderedDict[tuple, dict[Hashable, Any]] = OrderedDict()
 
     def get(self, path: str | os.PathLike, fact: Hashable, find: Callable[[], Value]) -> Value:
-        """A fact of a file, found if it is not known; OSError if there is no file."""
+        """Return a fact of a file, computed if it is not known. Raise OSError if there is no file."""
         known = self._of(path)
         if fact not in known:
             known[fact] = find()
         return known[fact]
 
     def put(self, path: str | os.PathLike, fact: Hashable, value: object) -> None:
-        """Remember a fact that was found before."""
+        """Store a fact that was found before."""
         self._of(path)[fact] = value
 
     def knows(self, path: str | os.PathLike, fact: Hashable) -> bool:
         return fact in self._of(path)
 
     def _of(self, path: str | os.PathLike) -> dict[Hashable, Any]:
-        """All that is known of a file as it is now."""
+        """Return all that is known of a file in its present state."""
         real = os.path.realpath(path)
         status = os.stat(real)
         file = real, status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,8 +1,8 @@
-"""Files that appear complete under their name or not at all, and never in the place of someone else's.
+"""Files that appear complete under their name or not at all, and never replace another's file.
 
-A file in the making has a name of its own next to the final one (``film.mp4.3f9a01c2.part``), created
+While a file is written it has a name of its own next to the final one (``film.mp4.3f9a01c2.part``), created
 exclusively, so that two processes never share it and no link is followed. ``OutputFile`` also holds a lock
-for as long as it is entered.
+while it is entered.
 """
 
 from __future__ import annotations
@@ -35,26 +35,26 @@ DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)  # some network disks
 # FAT, some network disks
 NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EMLINK)
-PART = r"\.[0-9a-f]{8}\.part"  # behind a file's name: what its part is called
+PART = r"\.[0-9a-f]{8}\.part"  # suffix of the part file
 SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 BLOCK = 1 << 22  # bytes hashed at a time
 HELD = b"\0\nprocess "  # how the text of a held lock begins; its first byte is what Windows locks
 
 
 class PartFile:
-    """A file in the making: ``create`` it, fill ``part``, then ``publish`` or ``discard`` it."""
+    """A file that is being written: ``create`` it, fill ``part``, then ``publish`` or ``discard`` it."""
 
     def __init__(self, path: Path, replace: bool = True):
         self.path, self.replace = Path(path), replace
         self.part: Path | None = None
 
     def create(self, folder: bool = False) -> Path:
-        """A new empty file, or folder, that nothing else has the name of."""
+        """Create an empty file, or folder, under a name that was free."""
         with plain_errors(self.path.parent):
             self.path.parent.mkdir(parents=True, exist_ok=True)
         part = self.path.with_name(f"{self.path.name}.{secrets.token_hex(4)}.part")
         self._announce(part)
-        self.part = part  # before it is there: a signal may come in between
+        self.part = part  # before it exists: a signal may come in between
         try:
             with plain_errors(self.path):
                 if folder:
@@ -62,15 +62,15 @@ class PartFile:
                 else:
                     os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | SAFELY, 0o666))
         except OSError:
-            self.part = None  # what has that name is not ours
+            self.part = None  # the file of that name is not ours
             raise
         return part
 
     def publish(self, made: Path | None = None) -> Path:
-        """Give ``made`` (by default the part) the final name, on the disk when this returns; the name it got.
+        """Rename ``made`` (by default the part) to the final name, synced to disk; return that name.
 
-        Without ``replace`` a file that has come to that name meanwhile stays, and this one gets the next free
-        number.
+        Without ``replace``, if another file has appeared under that name, that file stays and this one gets
+        the next free number.
         """
         made = made or self.part
         if made is None:
@@ -80,7 +80,7 @@ class PartFile:
             if self.replace:
                 os.replace(made, self.path)
             elif (place := _move_to_free(made, self.path)) != self.path:
-                log.warning("%s appeared meanwhile and stays as it is; this file is %s.", self.path, place)
+                log.warning("%s appeared meanwhile and is kept; this file is %s.", self.path, place)
                 self.path = place
         with suppress(OSError):  # the file is complete under its name, which no later failure takes back
             sync_folder(self.path.parent)
@@ -88,23 +88,24 @@ class PartFile:
         return self.path
 
     def discard(self) -> None:
-        """Remove the part, if there is one; what cannot be removed, as an open file on Windows, the next run
-        removes.
+        """Remove the part, if there is one.
+
+        If it cannot be removed, such as an open file on Windows, the next run removes it.
         """
         if self.part is not None:
             with suppress(OSError):
                 _remove_part(self.part)
 
     def _announce(self, part: Path) -> None:
-        """What is about to be created."""
+        """Note the name of the part that is about to be created."""
 
 
 class OutputFile(PartFile):
-    """A file that one process writes at a time; entered, it holds the lock ``.<name>.lock``, which leaves
-    with it.
+    """A file that one process writes at a time.
 
-    A part that a killed process left behind is removed when the next one enters: the lock names it.
-    Raises BlockingIOError if another process is writing the same file.
+    While entered, it holds the lock ``.<name>.lock``, which is removed on exit. A part that a killed process
+    left is removed when the next one enters: the lock names it. Raise BlockingIOError if another process is
+    writing the same file.
     """
 
     def __init__(self, path: Path, replace: bool = False):
@@ -118,7 +119,7 @@ class OutputFile(PartFile):
             if re.fullmatch(re.escape(self.path.name) + PART, name):
                 with suppress(OSError):
                     _remove_part(self.path.with_name(name))
-                if os.path.lexists(self.path.with_name(name)):  # for the next one
+                if os.path.lexists(self.path.with_name(name)):  # for the next process
                     self._lock.note(name)
         return self
 
@@ -131,9 +132,7 @@ class OutputFile(PartFile):
 
 
 def in_use(path: Path) -> bool:
-    """Whether another process is writing a file right now; if one was killed while it did, what it left is
-    removed.
-    """
+    """Whether another process is writing a file; if one was killed meanwhile, its remains are removed."""
     if not os.path.lexists(path.with_name(f".{path.name}.lock")):
         return False
     try:
@@ -144,19 +143,19 @@ def in_use(path: Path) -> bool:
 
 
 class Lock:
-    """Held while entered, and by the system, so that it goes with the process, however that ends.
+    """A system-held lock, held while entered and released when the process ends, however that happens.
 
     BlockingIOError says who uses ``what`` (by default the folder). ``notes`` are the lines the last holder
     left, if it was killed. With ``leaves`` the lock's file is removed at the end.
 
     The library filelock, which downloads use, cannot replace it, because the locked file itself holds text:
 
-    - Its release 3 opens the file with O_TRUNC before locking it. A process that merely asks would erase who
-      holds the lock and which parts it has begun, or empty a user's file that has the lock's name. Release 4
-      does not, but requiring it would upgrade a library that ComfyUI and its other nodes share.
+    - Its release 3 opens the file with O_TRUNC before locking it. A process that only tests the lock would
+      erase who holds it and which parts it has begun, or empty a user's file that has the lock's name.
+      Release 4 does not, but requiring it would upgrade a library that ComfyUI and its other nodes share.
     - Text in a second file would be left when the lock is removed, or removed from the next holder.
-    - It raises on disks without locks (ENOLCK, EOPNOTSUPP, EINVAL), where this one does without
-    (``NO_LOCKS``).
+    - It raises on disks without locks (ENOLCK, EOPNOTSUPP, EINVAL), where this one continues without
+      (``NO_LOCKS``).
     """
 
     def __init__(self, path: Path, what: Path | None = None):
@@ -187,7 +186,7 @@ class Lock:
         file.write(HELD + f"{os.getpid()} on {socket.gethostname()}\n".encode())
 
     def note(self, line: str) -> None:
-        """Leave a line for the next holder, should this process be killed."""
+        """Leave a line for the next holder, in case this process is killed."""
         if self._file is None:
             raise ValueError(f"The lock {self.path} is not held; enter it first.")
         with plain_errors(self.path):
@@ -249,7 +248,7 @@ def _same(number: int, path: Path) -> bool:
 
 
 def save(path: Path, write: Callable[[Path], object], replace: bool = False) -> Path:
-    """Let ``write`` fill a file that has its name only when it is complete; the name."""
+    """Let ``write`` fill a file that gets its name only when it is complete; return the name."""
     file = PartFile(path, replace)
     try:
         write(file.create())
@@ -259,16 +258,16 @@ def save(path: Path, write: Callable[[Path], object], replace: bool = False) -> 
 
 
 def save_text(path: Path, text: str, replace: bool = False) -> Path:
-    """A UTF-8 file that is there with all of its text, or not at all, whatever happens to the machine."""
+    """Write a UTF-8 file that appears with all of its text or not at all, even if the machine fails."""
     with plain_errors(path):
         return save(path, lambda part: part.write_text(text, encoding="utf-8"), replace)
 
 
 def sha256(path: Path, tick: cancel.Tick | None = None) -> str:
-    """The SHA-256 of a file's contents, in hexadecimal.
+    """Return the SHA-256 of a file's contents, in hexadecimal.
 
-    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, so that the
-    caller's progress stands still.
+    Between blocks ``cancel.check`` may raise, and so may ``tick(size, size)``, which leaves the caller's
+    progress unchanged.
     """
     digest, size = hashlib.sha256(), path.stat().st_size
     with open(path, "rb") as file:
@@ -281,7 +280,7 @@ def sha256(path: Path, tick: cancel.Tick | None = None) -> str:
 
 
 def sync(path: Path) -> None:
-    """Put a file's content on the disk."""
+    """Flush a file's content to disk."""
     number = os.open(path, os.O_RDWR | SAFELY)
     try:
         os.fsync(number)
@@ -290,7 +289,7 @@ def sync(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Put a folder's names on the disk; Windows does so by itself."""
+    """Flush a folder's names to disk; Windows does so automatically."""
     if os.name == "nt":
         return
     number = os.open(folder, os.O_RDONLY)
@@ -315,7 +314,7 @@ def _move_to_free(made: Path, path: Path) -> Path:
 
 
 def _move_new(made: Path, place: Path) -> None:
-    """Rename to a name that nothing has; FileExistsError if something has it."""
+    """Rename to a name that is free. Raise FileExistsError if it is taken."""
     if os.name == "nt":
         os.rename(made, place)  # never replaces
         return
@@ -328,13 +327,14 @@ def _move_new(made: Path, place: Path) -> None:
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place)) from None
         os.rename(made, place)
     else:
-        with suppress(OSError):  # it has both names then, and the other one is removed with the part
+        with suppress(OSError):  # it then has both names, and the old one is removed with the part
             os.unlink(made)
 
 
 def _remove_part(part: Path) -> None:
-    """A part's file, or its folder with what is in it; both were created by this pack under a name that was
-    free.
+    """Remove a part file, or a part folder with its content.
+
+    Both were created by this pack under a name that was free.
     """
     if part.is_dir() and not part.is_symlink():
         shutil.rmtree(part)
@@ -343,11 +343,13 @@ def _remove_part(part: Path) -> None:
 
 
 def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwrite: bool = False) -> None:
-    """Raise, before anything is written, if ``targets`` are not all free to be written.
+    """Raise, before anything is written, unless all ``targets`` are free to be written.
 
-    ValueError for a name that is malformed, given twice, or one of the ``protected`` files, by any path, link
-    or hard link; IsADirectoryError or NotADirectoryError where a folder is in the place of a file or a file
-    in that of a folder; FileExistsError for a file that exists, unless ``overwrite``.
+    - ValueError for a name that is malformed, given twice, or one of the ``protected`` files, by any path,
+      link or hard link.
+    - IsADirectoryError or NotADirectoryError for a folder in the place of a file, or a file in that of a
+      folder.
+    - FileExistsError for a file that exists, unless ``overwrite``.
     """
     protected, seen = list(protected), {}
     for target in targets:
@@ -368,15 +370,13 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
 
 
 def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
-    """Raise IsADirectoryError if a file to be written has the name of a folder to be made, or of one above
-    it.
-    """
+    """Raise IsADirectoryError if a file to be written has the name of a folder to be made or its parent."""
     for target in targets:
         for folder in folders:
             file, made = (Path(os.path.normcase(os.path.realpath(path))) for path in (target, folder))
             if file == made or file in made.parents:
                 raise IsADirectoryError(
-                    f"{target} would be a file and a folder at once, because {folder} is a folder of this "
+                    f"{target} would be both a file and a folder, because {folder} is a folder of this "
                     "job. Choose another name for one of them."
                 )
 
@@ -396,7 +396,7 @@ def _check_place(target: Path) -> None:
 
 
 def _is_one(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file; one that does not exist leads where its name says."""
+    """Whether two paths lead to one file; a path that does not exist leads where its name says."""
     if os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other)):
         return True
     try:
@@ -407,7 +407,7 @@ def _is_one(one: Path, other: Path) -> bool:
 
 @contextmanager
 def plain_errors(path: Path) -> Iterator[None]:
-    """Raise what the system refuses as the same type of OSError, in one sentence that names ``path``."""
+    """Re-raise a system error as the same type of OSError, in one sentence that names ``path``."""
     try:
         yield
     except OSError as error:
@@ -419,16 +419,16 @@ def plain_errors(path: Path) -> Iterator[None]:
 
 
 def plain_error(error: OSError, path: Path | str | None = None) -> str:
-    """One sentence for an error of the system's: what is wrong, with which file, and what to do."""
+    """Return one sentence for a system error: what is wrong, with which file, and what to do."""
     place = path or error.filename
     if error.errno in DISK_FULL:
         where = f" for {place}" if place else ""
-        full = "the disk is full, or takes no file this large"
+        full = "the disk is full, or does not allow a file this large"
         return f"There is no room{where}: {full}. Free some space and run again."
     what = error.strerror or str(error)
     hints = {
-        errno.EACCES: "Give this user the right to it, or choose another place.",
-        errno.EROFS: "Choose a place that can be written to.",
+        errno.EACCES: "Give this user permission, or choose another place.",
+        errno.EROFS: "Choose a writable place.",
         errno.ENAMETOOLONG: "Choose a shorter name.",
         errno.ENOENT: "Check the name.",
         errno.EIO: "Check the disk.",

@@ -13,10 +13,9 @@ from .file_cache import FileCache
 
 
 class Host(Protocol):
-    """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` for progress and
-    cancel.
+    """``device`` to compute on, ``weights`` to load, ``place`` for networks, ``tick`` to report and cancel.
 
-    ``file_cache`` has what was found out about files.
+    ``file_cache`` holds known facts of files.
     """
 
     @property
@@ -26,28 +25,30 @@ class Host(Protocol):
     def file_cache(self) -> FileCache: ...
 
     def weights(self, kind: str, file: str) -> Path:
-        """Where a model's file is; FileNotFoundError where it is not, ValueError for a name that leads out of
-        the models folders.
+        """Return the path of a model's file.
+
+        Raise FileNotFoundError if it is missing, ValueError for a name that leads out of the models folders.
         """
         ...
 
     def files(self, kind: str) -> list[str]:
-        """Every file of weights in the folders of a kind, as ``sub/x.pth``."""
+        """Return every file of weights in the folders of a kind, as ``sub/x.pth``."""
         ...
 
     def folder(self, kind: str) -> Path:
-        """Where new weights go; the folder need not exist."""
+        """Return where new weights are stored; the folder need not exist."""
         ...
 
     def place(self, nets: Sequence[nn.Module], memory: int) -> object:
-        """Put networks on the device, with ``memory`` bytes free for their work; the pull keeps what is
-        returned until its end.
+        """Move networks to the device, with ``memory`` bytes free for their work.
+
+        The pull keeps the returned object until its end.
         """
         ...
 
     def tick(self, done: int, total: int) -> None:
-        """Called after every chunk of frames, or of bytes while weights are fetched; raises to cancel.
+        """Report progress after every chunk of frames, or of bytes during a download; raise to cancel.
 
-        Work that takes long asks in between: with what it said last, or with 0 of 0, which is no progress.
+        Long work calls it in between, with the last values, or with 0 of 0, which reports no progress.
         """
         ...

@@ -1,5 +1,6 @@
-"""Keep Frames: a stage's output, rounded so that it can be kept on disk without loss; ``film.shelf`` keeps
-it.
+"""Keep Frames: a stage's output, rounded so that it can be stored on disk without loss.
+
+``film.frame_store`` stores it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ OPTIONS = KeepOptions
 
 @dataclass(frozen=True)
 class Keep(Weightless):
-    """The frames as they come, rounded to 16 bits; ``root`` is the folder, inside that of outputs, where a
-    film keeps them.
+    """The frames unchanged but for rounding to 16 bits.
+
+    ``root`` is the folder, inside that of outputs, where a film keeps them.
     """
 
     root: str
@@ -41,7 +43,7 @@ class Keep(Weightless):
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.channels not in FORMATS:
             raise ValueError(
-                f"{self.label}: frames with alpha cannot be kept; keep the picture before it gets its alpha."
+                f"{self.label}: frames with alpha cannot be kept. Place this node before alpha is added."
             )
         return clip
 
@@ -51,5 +53,5 @@ class Keep(Weightless):
 
 
 def levels(chunk: Tensor) -> Tensor:
-    """What is stored of a chunk: whole numbers, still as floats."""
+    """Return the values stored for a chunk: whole numbers, still as floats."""
     return chunk.float().mul(WHITE).round_().clamp_(0, WHITE)

@@ -1,4 +1,4 @@
-"""What each stage of a pull costs: its own seconds, its frames, and the memory it adds."""
+"""Cost of each stage of a pull: its own seconds, its frames, and the memory it adds."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class Cost:
     frames: int = 0
     # bytes of peak resident memory above the stage's start; 0 where the system does not report it
     memory: int = 0
-    chunk: int = 0  # the most frames that it made at once, of ``most`` that it might have
+    chunk: int = 0  # the most frames it computed at a time, of ``most`` allowed
     most: int = 0
-    # what the stage says of its own work, such as frames that it reused
+    # the stage's own counts, such as reused frames
     counts: Counter[str] = field(default_factory=Counter)
 
 
 class Meter:
-    """Books time to the innermost stage at work: a stage is not charged for the stages it waits for.
+    """Charges time to the innermost stage at work, not to the stages that wait for it.
 
-    ``memory=True`` also follows peak resident memory, where Linux lets a process reset its own high-water
+    ``memory=True`` also follows peak resident memory, if Linux lets the process reset its own high-water
     mark.
     """
 
@@ -59,13 +59,13 @@ class Meter:
             self._stack.pop()
 
     def count(self, label: str, frames: int, most: int = 0) -> None:
-        """Frames that a stage made at once, and how many it might have."""
+        """Record the frames that a stage computed at a time, and how many were allowed."""
         cost = self._cost(label)
         cost.frames += frames
         cost.chunk, cost.most = max(cost.chunk, frames), most
 
     def note(self, label: str, counts: Mapping[str, int]) -> None:
-        """Keep, and log, what a stage counted."""
+        """Store and log a stage's counts."""
         if counts:
             self._cost(label).counts.update(counts)
             log.info("%s: %s", label, in_words(counts))
@@ -74,7 +74,7 @@ class Meter:
         return self.costs.setdefault(label, Cost())
 
     def _book(self) -> None:
-        """Charge what passed since the last booking to the stage on top, and restart the clock."""
+        """Charge the time since the last booking to the stage on top, and restart the clock."""
         now = time.perf_counter()
         if self._stack:
             cost = self._cost(self._stack[-1])
@@ -88,12 +88,12 @@ class Meter:
 
 
 def in_words(counts: Mapping[str, int]) -> str:
-    """What a stage counted, as ``12 tiles, 3 frames``; what is none is left out."""
+    """Return a stage's counts as ``12 tiles, 3 frames``, without zeros."""
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 
 
 def resident(name: str = "VmRSS") -> int:
-    """Bytes of resident memory (``VmHWM``: its high-water mark); 0 where ``/proc`` is missing."""
+    """Return bytes of resident memory (``VmHWM``: its high-water mark), 0 if ``/proc`` is missing."""
     if not _STATUS.exists():
         return 0
     for line in _STATUS.read_text().splitlines():
@@ -103,9 +103,7 @@ def resident(name: str = "VmRSS") -> int:
 
 
 def give_back() -> None:
-    """Return to the system what this process freed and still holds, which would hide what comes next from its
-    resident memory (glibc).
-    """
+    """Return freed memory to the system (glibc), so that resident memory shows new allocations."""
     gc.collect()
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim:
@@ -113,7 +111,7 @@ def give_back() -> None:
 
 
 def reset_peak() -> bool:
-    """Make the high-water mark the present size, where the system lets a process do that."""
+    """Reset the high-water mark to the present size, if the system allows it."""
     try:
         _RESET.write_text("5", encoding="ascii")
     except OSError:

@@ -17,12 +17,11 @@ HUGE = 10**LONGEST_SHOWN
 
 @dataclass(frozen=True)
 class Option:
-    """One setting: its name, default, and what it does in words a user understands.
+    """One setting: its name, its default, and a text for users.
 
     The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are
     suggestions, and the code that uses the value checks it. ``low``, ``high`` and ``step`` bound a number.
-    The
-    canvas shows ``advanced`` ones only when asked to.
+    The canvas shows ``advanced`` ones only on request.
     """
 
     name: str
@@ -36,12 +35,12 @@ class Option:
     advanced: bool = False
 
     def check(self, value):
-        """The value in the option's type; ValueError in one sentence when it does not fit."""
+        """Return the value in the option's type. Raise ValueError if it does not fit."""
         value = self._typed(value)
         if self.choices and not self.open and value not in self.choices:
             raise ValueError(f"{self.name} must be one of {', '.join(self.choices)}, not {shown(value)}.")
         if (self.low is not None and value < self.low) or (self.high is not None and value > self.high):
-            raise ValueError(f"{self.name} must lie between {self.low} and {self.high}, not {shown(value)}.")
+            raise ValueError(f"{self.name} must be between {self.low} and {self.high}, not {shown(value)}.")
         return value
 
     def _typed(self, value):
@@ -82,7 +81,7 @@ class Option:
         typed = str(value)
         if "\0" in typed or not is_unicode(typed):
             raise ValueError(
-                f"{self.name} holds a NUL character or half a character: {shown(typed)}; remove it."
+                f"{self.name} contains a NUL or an incomplete character: {shown(typed)}. Remove it."
             )
         return typed
 
@@ -93,8 +92,9 @@ def is_number(value) -> bool:
 
 
 def is_unicode(text: str) -> bool:
-    """Whether a text can be a file's name; of halves of surrogate pairs only those can that stand for bytes
-    (PEP 383).
+    """Whether a text can be a file name.
+
+    Of lone surrogates, only those that stand for bytes are valid (PEP 383).
     """
     try:
         text.encode("utf-8", "surrogateescape")
@@ -104,7 +104,7 @@ def is_unicode(text: str) -> bool:
 
 
 def one_line(text: str) -> str:
-    """A text as messages show it: as it is, or shortened, and with its control characters written out."""
+    """Return a text for messages: unchanged or shortened, with control characters written out."""
     if len(text) > LONGEST_LINE:
         return shown(text)
     control = any(ord(letter) < 32 or ord(letter) == 127 for letter in text)
@@ -112,7 +112,7 @@ def one_line(text: str) -> str:
 
 
 def shown(value) -> str:
-    """A value as messages show it: as JSON writes it, on one line, and short."""
+    """Return a value for messages: as JSON, on one line, shortened."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, dict):
@@ -127,10 +127,10 @@ def shown(value) -> str:
 
 @dataclass(frozen=True)
 class Options:
-    """The options of a stage or a node, declared as fields made by ``option`` and held as values.
+    """The options of a stage or a node, declared as fields created by ``option`` and held as values.
 
-    ``resolve`` makes the instances, ``options_of`` describes the fields for the canvas, the terminal and the
-    help pages, and ``dataclasses.replace`` changes a value.
+    ``resolve`` creates the instances, ``options_of`` describes the fields for the canvas, the terminal and
+    the help pages, and ``dataclasses.replace`` changes a value.
     """
 
 
@@ -149,18 +149,18 @@ def option(
     open: bool = False,
     advanced: bool = False,
 ) -> Value:
-    """A field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
+    """Declare a field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
     return field_of(Option("", default, text, low, high, step, choices, open, advanced))
 
 
 def field_of(declared: Option):
-    """A field of ``Options`` with the default, range and text of an option that several declare."""
+    """Declare a field with the default, range and text of an option that several classes share."""
     return field(default=declared.default, metadata={"option": declared})
 
 
 @cache
 def options_of(made: type[Options]) -> tuple[Option, ...]:
-    """The declarations of a class of options, in the order of its fields."""
+    """Return the declarations of a class of options, in the order of its fields."""
     return tuple(replace(one.metadata["option"], name=one.name) for one in fields(made))
 
 
@@ -202,10 +202,10 @@ def agree(first: Options, second: Options, *names: str) -> bool:
 
 
 def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None = None) -> Made:
-    """The options with their given or default values; ValueError if one does not exist or does not fit.
+    """Return the options with their given or default values.
 
-    ``declared`` replaces the declarations of the class, where the choices are known only when the program
-    runs.
+    Raise ValueError if one does not exist or does not fit. ``declared`` replaces the declarations of the
+    class if the choices are known only at run time.
     """
     if declared is None:
         declared = options_of(made)  # type: ignore[arg-type]  # mypy seeks a class's hash in its instances

@@ -1,11 +1,10 @@
-"""Where a film may be taken apart: the pieces that can be computed alone, again, or elsewhere, and give the
-same frames.
+"""Division of a film into pieces that can be computed independently and give the same frames.
 
-A unit ends where everything the film is made by has a cut: nothing that a stage remembers crosses it. Short
-neighbouring shots share a unit. A shot that is longer than ``LONGEST`` is split at fixed places, and each
-part is computed with some frames before and after it that are thrown away. The rule looks at nothing but the
-clips, and ``pull`` itself follows it, so that a film made in one go, on the canvas, in pieces or by many
-machines has the same frames.
+A unit ends where everything the film depends on has a cut: no stage carries state across it. Short
+neighbouring shots share a unit. A shot longer than ``LONGEST`` is split at fixed places, and each part is
+computed with some frames before and after it that are discarded. The rule depends only on the clips, and
+``pull`` itself follows it, so that a film rendered in one run, on the canvas, in pieces or by many machines
+has the same frames.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from .transforms import Recut, Uncut, Weightless
 
 GROUP = 240  # frames of the finished film: shorter shots are computed together up to this
 LONGEST = 1500  # the longest shot that is not split
-LEAD = 48  # frames computed and thrown away on either side of a part of a shot
+LEAD = 48  # frames computed and discarded on either side of a part of a shot
 
 
 class Unit(NamedTuple):
@@ -43,8 +42,9 @@ class Unit(NamedTuple):
 
 
 def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
-    """The whole of some clips of one length, which are made in one pull, in units; a larger ``group`` changes
-    no frame.
+    """Return the units of clips of one length that are computed in one pull.
+
+    Together they cover the clips; a larger ``group`` changes no frame.
     """
     frames = clips[0].info.frames
     if not _divisible(clips):
@@ -61,7 +61,7 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
 
 
 def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Unit]:
-    """Units for shots that lie between ``edges``."""
+    """Return units for the shots between ``edges``."""
     found: list[Unit] = []
     for start, stop in pairwise(edges):
         parts = -(-(stop - start) // LONGEST)
@@ -84,9 +84,7 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
 
 
 def stretches(clips: Sequence[Clip]) -> list[Unit]:
-    """The units as one machine computes them in one go: those in a row of which no frame is thrown away are
-    one.
-    """
+    """Return the units as one machine computes them: consecutive ones that discard no frame are merged."""
     found: list[Unit] = []
     for unit in units(clips):
         if found and found[-1].last == found[-1].stop == unit.first == unit.start:
@@ -97,7 +95,7 @@ def stretches(clips: Sequence[Clip]) -> list[Unit]:
 
 
 def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None) -> list[Clip]:
-    """Clips that consist of a unit's frames; what they share is shared.
+    """Return clips that consist of a unit's frames; shared inputs stay shared.
 
     ``stages`` keeps the loaded stages, and so their networks, from one excerpt of the same clips to the next.
     """
@@ -107,7 +105,7 @@ def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None)
 
 
 def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """The clips as one pull after the other takes them: as they are, unless a shot is split."""
+    """Yield the clips in the pieces that successive pulls compute: one, unless a shot is split."""
     found = stretches(clips) if clips[0].info.frames > LONGEST else []
     if len(found) < 2:
         yield list(clips)
@@ -118,7 +116,7 @@ def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
 
 
 def _divisible(clips: Sequence[Clip]) -> bool:
-    """Whether parts of the sources can be had, and no stage leads from the last frame to the first."""
+    """Whether the sources can be read in parts, and no stage leads from the last frame to the first."""
     makers = makers_of(clips)
     loops = any(isinstance(maker, Step) and getattr(maker.recipe, "loops", False) for maker in makers)
     return (
@@ -129,7 +127,7 @@ def _divisible(clips: Sequence[Clip]) -> bool:
 
 
 def _clean(clips: Sequence[Clip]) -> list[int]:
-    """Where all the clips, and all that they are made of, have a cut."""
+    """Return where all the clips, and everything they depend on, have a cut."""
     known: dict[int, set[int] | None] = {}  # by maker; None: everywhere, because it is a source
     for maker in makers_of(clips):
         known[id(maker)] = _after(maker, _all(known, maker.inputs)) if isinstance(maker, Step) else None
@@ -140,7 +138,7 @@ def _clean(clips: Sequence[Clip]) -> list[int]:
 
 
 def _all(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:
-    """Where all of some clips may be taken apart."""
+    """Return where all of some clips may be divided."""
     found: set[int] | None = None
     for clip in clips:
         found = _both(found, known[id(clip.maker)])
@@ -148,7 +146,7 @@ def _all(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] |
 
 
 def _after(step: Step, allowed: set[int] | None) -> set[int] | None:
-    """Where the output of a step may be taken apart, whose inputs may be at ``allowed``."""
+    """Return where the output of a step may be divided if its inputs may be at ``allowed``."""
     if isinstance(step.recipe, (Recut, Uncut)):
         return allowed
     before, after = step.inputs[0].info.cuts, next(iter(step.infos.values())).cuts
@@ -164,15 +162,13 @@ def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
 
 
 def _needed(step: Step, spans: Spans) -> Spans:
-    """The frames of its inputs that a stage wants; where a span begins or ends with a shot, exactly those of
-    that shot.
-    """
+    """Return the input frames a stage needs; a span that starts or ends with a shot needs only that shot."""
     info, made = step.inputs[0].info, next(iter(step.infos.values()))
     found = []
     for start, stop in spans:
         [(first, last)] = frames_needed(step, [(start, stop)])
         if len(info.cuts) == len(made.cuts):
-            after = bisect_right(made.cuts, start)  # of shots that are empty, the one behind them begins here
+            after = bisect_right(made.cuts, start)  # the shot after empty ones begins at this frame
             if start == 0 or (after and made.cuts[after - 1] == start):
                 first = info.cuts[after - 1] if after else 0
             before = bisect_left(made.cuts, stop)
@@ -184,7 +180,7 @@ def _needed(step: Step, spans: Spans) -> Spans:
 
 @dataclass(frozen=True)
 class _Window(Weightless):
-    """Some frames of an excerpt as a clip of nothing else; cuts, times and rate are the film's."""
+    """Some frames of an excerpt as a clip of their own; cuts, times and rate are the film's."""
 
     start: int
     stop: int

@@ -1,4 +1,4 @@
-"""A stage that knows one picture a frame, over both eyes of a pair: each eye for itself, in step."""
+"""Run a single-view stage on both views of a stereo pair, independently and synchronously."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 TIME = -4  # the frame axis of [T, H, W, C] and of [2, T, H, W, C]
-Chunk = Tensor | dict[str, Tensor]  # what a stage gives: one output, or several by name
+Chunk = Tensor | dict[str, Tensor]  # a stage's output: one, or several by name
 
 
 def ports(chunk: Chunk) -> dict[str, Tensor]:
@@ -19,9 +19,7 @@ def ports(chunk: Chunk) -> dict[str, Tensor]:
 def fan_out(
     chunks: Iterator[tuple[Tensor, ...]], picks: Sequence[tuple[int, int | None]]
 ) -> list[Iterator[Tensor]]:
-    """One iterator per pick (input, eye) over the same tuples; each holds only what the others took before
-    it.
-    """
+    """Return one iterator per pick (input, eye) over the same tuples; each buffers only what others took."""
     queues: list[deque[tuple[Tensor, ...]]] = [deque() for _ in picks]
 
     def way(queue: deque, place: int, eye: int | None) -> Iterator[Tensor]:
@@ -38,13 +36,13 @@ def fan_out(
 
 
 def both(left: Iterator[Chunk], right: Iterator[Chunk]) -> Iterator[dict[str, Tensor]]:
-    """The outputs of both eyes as two-view chunks, cut wherever one of them ends a chunk."""
+    """Yield the outputs of both views as two-view chunks, split wherever one of them ends a chunk."""
     held: list[dict[str, Tensor]] = [{}, {}]
     while True:
         for eye, chunks in enumerate((left, right)):
             held[eye] = held[eye] or ports(next(chunks, {}))
         if not all(held):
-            assert not any(held), "a stage gave one eye more frames than the other"
+            assert not any(held), "a stage returned more frames for one view than for the other"
             return
         count = min(chunk.shape[TIME] for one in held for chunk in one.values())
         yield {port: torch.stack([one[port].narrow(TIME, 0, count) for one in held]) for port in held[0]}
@@ -52,6 +50,6 @@ def both(left: Iterator[Chunk], right: Iterator[Chunk]) -> Iterator[dict[str, Te
 
 
 def _rest(given: dict[str, Tensor], count: int) -> dict[str, Tensor]:
-    """What is left of chunks behind their first ``count`` frames; nothing where they end there."""
+    """Return what remains of chunks after their first ``count`` frames; nothing if they end there."""
     rest = {port: chunk.narrow(TIME, count, chunk.shape[TIME] - count) for port, chunk in given.items()}
     return rest if all(chunk.shape[TIME] for chunk in rest.values()) else {}

@@ -1,4 +1,4 @@
-"""Where the pack's own data is: next to the package in a checkout, inside it when it is installed."""
+"""Location of the pack's own data: next to the package in a checkout, inside it when installed."""
 
 import importlib.metadata
 import re
@@ -9,13 +9,13 @@ CHECKOUT = PACKAGE.parent
 
 
 def data(name: str) -> Path:
-    """A folder of the pack, such as ``models_config`` or ``workflows``."""
+    """Return a folder of the pack, such as ``models_config`` or ``workflows``."""
     inside = PACKAGE / name
     return inside if inside.is_dir() else CHECKOUT / name
 
 
 def version() -> str:
-    """The pack's version, which pyproject.toml declares."""
+    """Return the pack's version, which pyproject.toml declares."""
     project = CHECKOUT / "pyproject.toml"
     declared = re.search(
         r'^name = "stereoreel"\nversion = "(.+)"',

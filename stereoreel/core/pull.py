@@ -1,11 +1,11 @@
 """The pull: one pass over clips that computes their frames.
 
-Every stage runs as a suspended generator; frames move a chunk at a time, and what two readers share is
+Every stage runs as a suspended generator. Frames move a chunk at a time, and an output with two readers is
 computed once.
 
-Usually a stage that wants frames runs the stage before it, and so on to the source. Python's stack holds
-about a hundred stages of that; in a chain of more than ``DEEP`` the pull makes what a stage is about to read
-beforehand, one stage after the other.
+Usually a stage that needs frames runs its upstream stage, and so on to the source. Python's stack holds about
+a hundred stages of that; in a chain of more than ``DEEP`` the pull computes a stage's inputs beforehand, one
+stage after the other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .meter import Meter
 from .partition import pieces
 from .per_eye import TIME, both, fan_out, ports
 
-# of float32: what a stage may take in, or give out, at once
+# of float32: what a stage may read or return at a time
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
 MOST_FRAMES = 32
 DEEP = 40  # stages in a row
@@ -36,9 +36,7 @@ def chunk_bytes(device: torch.device) -> int:
 
 
 def frames_at_once(device: torch.device, *sides: Iterable[ClipInfo]) -> int:
-    """How many frames to move at once, where each side (what a stage takes in, what it gives out) has these
-    clips.
-    """
+    """Return how many frames to move at a time; each side, input or output, has these clips."""
     largest = max(sum(info.frame_bytes for info in side) for side in sides)
     return max(1, min(MOST_FRAMES, chunk_bytes(device) // largest))
 
@@ -46,11 +44,11 @@ def frames_at_once(device: torch.device, *sides: Iterable[ClipInfo]) -> int:
 def pull(
     clips: Clip | Sequence[Clip], host: Host, chunk_frames: int | None = None, meter: Meter | None = None
 ) -> Generator[tuple[Tensor, ...], None, None]:
-    """All frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
+    """Yield all frames of the clips, in order: tuples of chunks ``[T, H, W, C]`` that agree frame by frame.
 
-    ``chunk_frames`` fixes the chunks' length; the default cuts them by a byte budget. A shot of more than
-    ``units.LONGEST`` frames is made in parts. A failure's message begins with the label of the stage that
-    failed. Closing the generator stops every stage and thread.
+    ``chunk_frames`` fixes the chunks' length; the default is a byte budget. A shot of more than
+    ``partition.LONGEST`` frames is computed in parts. A failure's message begins with the label of the stage
+    that failed. Closing the generator stops every stage and thread.
     """
     clips = [clips] if isinstance(clips, Clip) else list(clips)
     check_lengths("This pull", clips)
@@ -69,8 +67,8 @@ def pull(
                 host.tick(done, total)
         except RecursionError as error:
             raise RuntimeError(
-                f"The clip is made by {run.levels} stages in a row, too many for stages that look this far "
-                "ahead; write a file in between."
+                f"The clip is made by {run.levels} stages in a row, too many for stages with this look-"
+                "ahead. Write a file in between."
             ) from error
         finally:
             run.close()
@@ -88,11 +86,11 @@ class _Run:
 
     @property
     def levels(self) -> int:
-        """How many stages there are in the longest row."""
+        """The number of stages in the longest chain."""
         return max((producer.level for producer in self.producers.values()), default=0)
 
     def reader(self, clip: Clip) -> _Reader:
-        """A new reader of a clip; its producer, and those it needs, come to life with it."""
+        """Return a new reader of a clip; its producer, and those it needs, are created with it."""
         for maker in makers_of([clip]):
             if id(maker) not in self.producers:
                 gives = maker.infos.values() if isinstance(maker, Step) else ()
@@ -102,7 +100,7 @@ class _Run:
         return self.producers[id(clip.maker)].read(clip, ())
 
     def prepare(self, producer: _Producer) -> None:
-        """Make what a producer is about to read, and what that needs, one after the other."""
+        """Compute the inputs of a producer, and theirs, one after the other."""
         path = [producer]
         while path:
             if source := path[-1].lacking():
@@ -124,7 +122,7 @@ class _Run:
         self.hooks = [module.register_forward_pre_hook(_check) for module in modules.values()]
 
     def tick(self, *_) -> None:
-        """Ask the host between two frames, or two layers of a network, without reporting progress."""
+        """Poll the host between two frames, or two layers of a network, without reporting progress."""
         self.host.tick(*self.done)
 
     def most(self, *sides: Iterable[ClipInfo]) -> int:
@@ -140,13 +138,13 @@ class _Run:
 
 
 def _check(module: nn.Module, given: tuple) -> None:
-    """Before every layer of a network; a compiled one has none."""
+    """Poll before every layer of a network; a compiled one has none."""
     if not torch.compiler.is_compiling():
         cancel.check()
 
 
 class _Reader:
-    """One consumer's place in the output of a producer; holds what was made and not read yet."""
+    """One consumer's position in the output of a producer; buffers what is computed but not read."""
 
     def __init__(self, producer: _Producer, clip: Clip, gives: Iterable[ClipInfo]):
         self.producer, self.info, self.clip, self.gives = producer, clip.info, clip, gives
@@ -155,7 +153,7 @@ class _Reader:
 
     @property
     def ready(self) -> int:
-        """Frames of the chunk that is read next."""
+        """The number of frames in the chunk that is read next."""
         return self.waiting[0].shape[TIME] if self.waiting else 0
 
     @property
@@ -163,7 +161,7 @@ class _Reader:
         return sum(chunk.shape[TIME] for chunk in self.waiting)
 
     def read(self, most: int) -> Tensor | None:
-        """The next frames, at most ``most``; None at the end."""
+        """Return the next frames, at most ``most``, or None at the end."""
         while not self.waiting:
             if not self.producer.advance():
                 return None
@@ -189,8 +187,9 @@ class _Reader:
 
 
 def together(readers: Sequence[_Reader], frames: int, most: int, label: str) -> Iterator[tuple[Tensor, ...]]:
-    """The next ``frames`` frames of all readers in agreeing slices of at most ``most``; fewer where the first
-    reader ends early.
+    """Yield the next ``frames`` frames of all readers in agreeing slices of at most ``most``.
+
+    Yield fewer if the first reader ends early.
     """
     first, *others = readers
     left = frames
@@ -201,7 +200,7 @@ def together(readers: Sequence[_Reader], frames: int, most: int, label: str) -> 
 
 
 class _Producer:
-    """A source or a stage at work: advances by one chunk and hands it to every reader of that output."""
+    """A running source or stage: advances by one chunk and hands it to every reader of that output."""
 
     def __init__(self, run: _Run, maker: Source | Step, inputs: list[_Reader]):
         self.run, self.maker, self.inputs, self.label = run, maker, inputs, maker.label
@@ -209,7 +208,7 @@ class _Producer:
         self.stage: Stage | None = None
         self.work: Generator[Tensor | dict[str, Tensor], None, None] | None = None
         self.level: int = 1 + max((reader.producer.level for reader in inputs), default=-1)
-        self.most = 1  # frames that it is to move at once
+        self.most = 1  # frames to move at a time
         self.ended = False
 
     def read(self, clip: Clip, gives: Iterable[ClipInfo]) -> _Reader:
@@ -227,18 +226,18 @@ class _Producer:
                 self.work = self.maker.chunks(self.run.host, self.most)
 
     def memory(self) -> int:
-        """Bytes that the stage's networks need for their work; 0 if it does not say."""
+        """Return the bytes that the stage's networks need for their work, 0 if it does not say."""
         needed = getattr(self.stage, "memory", None)
         return needed(*(reader.info for reader in self.inputs)) if needed else 0
 
     def advance(self) -> bool:
-        """Make one chunk more; False at the end."""
+        """Compute one more chunk. Return False at the end."""
         if self.run.deep:
             self.run.prepare(self)
         return self.make()
 
     def lacking(self) -> _Producer | None:
-        """What makes an input that does not hold a chunk yet, or less of it than the first one."""
+        """Return the producer of an input that holds no chunk yet, or less of it than the first one."""
         due = 1
         for reader in self.inputs:
             if reader.held < due and not reader.producer.ended:
@@ -261,7 +260,7 @@ class _Producer:
         return True
 
     def _shots(self, stage: Stage) -> Generator[Tensor | dict[str, Tensor], None, None]:
-        """The stage over every shot of the first input; nothing it remembers crosses a cut."""
+        """Run the stage over every shot of the first input; no state crosses a cut."""
         info = self.inputs[0].info
         for start, stop in info.shots:
             if start == stop:
@@ -293,6 +292,6 @@ class _Producer:
 
 
 def frames(clip: Clip, host: Host, chunk_frames: int | None = None) -> Tensor:
-    """All frames of a short clip as one tensor ``[T, H, W, C]`` (``[2, T, H, W, C]`` for two views)."""
+    """Return all frames of a short clip as one ``[T, H, W, C]`` (``[2, T, H, W, C]`` for two views)."""
     with closing(pull(clip, host, chunk_frames)) as chunks:
         return torch.cat([chunk for (chunk,) in chunks], TIME)

@@ -1,4 +1,4 @@
-"""Loaded stages, kept from one graph to the next."""
+"""Cache of loaded stages, kept from one graph to the next."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ Loaded = TypeVar("Loaded")
 class StageCache(Generic[Loaded]):
     """Loaded stages by key, owned by the job that runs several graphs with the same stages.
 
-    They can be shared because nothing that a stage remembers outlives its shot. At most ``most`` stay loaded,
-    those used last.
+    They can be shared because a stage keeps no state after its shot. At most ``most`` stay loaded, those used
+    last.
     """
 
     def __init__(self, most: int | None = None):
@@ -21,7 +21,7 @@ class StageCache(Generic[Loaded]):
         self._stages: OrderedDict[Hashable, Loaded] = OrderedDict()
 
     def get(self, key: Hashable, load: Callable[[], Loaded]) -> Loaded:
-        """The stage of a key, loaded if it is not here."""
+        """Return the stage of a key, loaded if it is not cached."""
         if key not in self._stages:
             stage = load()
             while self._most is not None and len(self._stages) >= self._most:
@@ -31,7 +31,7 @@ class StageCache(Generic[Loaded]):
         return self._stages[key]
 
     def stages(self) -> list[Loaded]:
-        """All that are loaded, the last used first."""
+        """Return all loaded stages, the last used first."""
         return list(reversed(self._stages.values()))
 
     def clear(self) -> None:

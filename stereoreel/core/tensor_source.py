@@ -1,4 +1,4 @@
-"""Frames that are a tensor already, as a clip; and room for a batch that may be larger than memory."""
+"""A tensor of frames as a clip, and storage for a batch that may be larger than memory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ..image.cut_detection import find_cuts, thumbnail
 from .clip import ClipInfo, Samples, Soundtrack
 from .host import Host
 
-SHARE = 0.4  # of the memory that is free: what one batch may take before it goes into a file
+SHARE = 0.4  # of free memory; a larger batch is stored in a file
 SPARE = 1 << 30  # bytes of disk to leave free
 BLOCK = 16 << 20  # bytes of zeros written at a time
 SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
@@ -28,8 +28,8 @@ SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
 class TensorSource:
     """A batch ``[N, H, W, 1, 3 or 4]`` of float16 or float32 as a clip; it is read, never changed.
 
-    ``info`` looks for the cuts when first read. ValueError for another shape or type, for no frame, and (when
-    pulled) for NaN or infinity.
+    ``info`` detects the cuts when first read. Raise ValueError for another shape or type, for an empty batch,
+    and (when pulled) for NaN or infinity.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TensorSource:
             )
         if 0 in images.shape:
             raise ValueError(
-                f"{label}: the IMAGE batch {list(images.shape)} holds no frame; give it at least one."
+                f"{label}: the IMAGE batch {list(images.shape)} is empty. Connect at least one frame."
             )
         self._images, self.label, self._cuts, self._sensitivity = images, label, cuts, sensitivity
         self._fps, self._audio = Fraction(fps), audio
@@ -60,17 +60,15 @@ class TensorSource:
         return ClipInfo(width, height, self._fps, count, channels=channels, cuts=cuts, audio=self._audio)
 
     def part(self, start: int, stop: int) -> TensorSource:
-        """The frames ``[start, stop)`` as a source."""
+        """Return the frames ``[start, stop)`` as a source."""
         return TensorSource(
             self._images[start:stop], self._fps, self._cuts, self.label, sensitivity=self._sensitivity
         )
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
-        """All frames in order: float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` a
-        chunk.
-        """
+        """Yield float32 ``[T, H, W, C]`` in 0..1 on the host's device, at most ``frames`` per chunk."""
         for start in range(0, len(self._images), frames):
-            # before it is moved, where the answer is at hand
+            # before it is moved, because the CPU has the answer
             chunk = self._checked(self._images[start : start + frames].float(), start)
             yield chunk.to(host.device)
 
@@ -79,8 +77,8 @@ class TensorSource:
         if not (math.isfinite(low) and math.isfinite(high)):
             bad = start + int(torch.isfinite(chunk).flatten(1).all(1).logical_not().nonzero()[0])
             raise ValueError(
-                f"{self.label}: frame {bad} of the IMAGE batch holds NaN or infinity; look at the node that "
-                "made it."
+                f"{self.label}: frame {bad} of the IMAGE batch contains NaN or infinity. Check the node that "
+                "produced it."
             )
         return chunk.clamp(0, 1) if low < 0 or high > 1 else chunk
 
@@ -91,11 +89,10 @@ class TensorSource:
 
 
 def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLike) -> Tensor:
-    """An empty batch: in memory while it takes at most 40 % of what is free, else in a file that goes when
-    the tensor does.
+    """Return an empty batch: in memory up to 40 % of what is free, else in a temporary file.
 
-    The file is in ``STEREOREEL_SCRATCH`` or in ``folder``. Raise OSError, which says how much the disk lacks,
-    before anything is written.
+    The file is in ``STEREOREEL_SCRATCH`` or in ``folder``, and its space is freed with the tensor. Raise
+    OSError, with the space the disk lacks, before anything is written.
     """
     size = math.prod(shape) * torch.empty((), dtype=dtype).element_size()
     if size <= SHARE * free_memory():
@@ -107,7 +104,7 @@ def new_batch(shape: Sequence[int], dtype: torch.dtype, folder: str | os.PathLik
 
 
 def free_memory() -> int:
-    """Bytes of memory that could be taken now."""
+    """Return the bytes of memory that can be allocated now."""
     try:
         import psutil
 
@@ -124,13 +121,13 @@ def free_memory() -> int:
 def _check_disk(folder: Path, size: int) -> None:
     if on_tmpfs(folder):
         raise OSError(
-            f"{folder} is in memory (tmpfs), where a batch of {_gib(size)} gains nothing; name a folder on a "
+            f"{folder} is in memory (tmpfs), where a batch of {_gib(size)} saves nothing. Name a folder on a "
             f"disk in {SCRATCH_VARIABLE}."
         )
     if (free := shutil.disk_usage(folder).free) < size + SPARE:
         raise OSError(
             f"This batch takes {_gib(size)}, {_gib(free_memory())} of memory and {_gib(free)} of {folder} "
-            f"are free; shorten it, work on a VIDEO instead, or name a folder with {_gib(size + SPARE)} in "
+            f"are free. Shorten it, process a VIDEO instead, or name a folder with {_gib(size + SPARE)} in "
             f"{SCRATCH_VARIABLE}."
         )
 

@@ -1,10 +1,9 @@
-"""Exact time: which output frames a shot owns when the rate changes, and where each lies between two source
-frames.
+"""Exact time: the output frames that a shot owns when the rate changes, and their source positions.
 
 Everything is a ``Fraction``; a rate held in a float drifts by seconds within an hour. With r = fps_out /
 fps_in a shot ``[a, b)`` owns the output frames ``floor(a*r + 1/2) .. floor(b*r + 1/2) - 1``, so that the
-duration never changes and xM gives exactly N*M frames. Where the source's rate varies, its true times stand
-in for ``a*r``.
+duration never changes and xM gives exactly N*M frames. If the source's rate varies, its true times replace
+``a*r``.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ HIGHEST = 1000  # frames a second
 
 
 def parse_fps(rate: str | float | Fraction) -> Fraction:
-    """``"24000/1001"``, ``"25"``, ``23.976`` (24000/1001) as an exact rate; ValueError otherwise."""
+    """Return ``"24000/1001"``, ``"25"`` or ``23.976`` (24000/1001) as an exact rate, or raise ValueError."""
     written = "" if isinstance(rate, int) and abs(rate) >= HUGE else str(rate).replace(" ", "")
     if not re.fullmatch(r"\d{1,9}(\.\d{1,20})?|\d{1,9}/0*[1-9]\d{0,8}", written):
         raise ValueError(f"A frame rate is a number such as 25, 23.976 or 24000/1001, not {shown(rate)}.")
@@ -43,8 +42,9 @@ def _snapped(rate: Fraction) -> Fraction:
 
 
 def output_edge(frame: int, info: ClipInfo, fps_out: Fraction) -> int:
-    """The first output frame of a shot that begins at source frame ``frame``; ``info.frames`` gives the
-    number of output frames.
+    """Return the first output frame of a shot that begins at source frame ``frame``.
+
+    ``info.frames`` gives the number of output frames.
     """
     total = floor(info.frames / info.fps * fps_out + Fraction(1, 2))
     if frame >= info.frames:
@@ -53,18 +53,19 @@ def output_edge(frame: int, info: ClipInfo, fps_out: Fraction) -> int:
 
 
 def output_range(start: int, stop: int, info: ClipInfo, fps_out: Fraction) -> range:
-    """The output frames that the shot ``[start, stop)`` owns; may be empty when the rate is lowered."""
+    """Return the output frames that the shot ``[start, stop)`` owns; may be empty if the rate is lowered."""
     return range(output_edge(start, info, fps_out), output_edge(stop, info, fps_out))
 
 
 def output_count(info: ClipInfo, fps_out: Fraction) -> int:
-    """How many frames the clip has at the new rate."""
+    """Return how many frames the clip has at the new rate."""
     return output_edge(info.frames, info, fps_out)
 
 
 def position(output: int, start: int, stop: int, info: ClipInfo, fps_out: Fraction) -> tuple[int, Fraction]:
-    """Source frame and the part of the way to the next one, 0 <= t < 1, of an output frame; clamped into the
-    shot ``[start, stop)``.
+    """Return the source frame of an output frame and the fraction of the way to the next, 0 <= t < 1.
+
+    The position is clamped into the shot ``[start, stop)``.
     """
     if info.times is None:
         place = output / fps_out * info.fps
@@ -84,8 +85,9 @@ def position(output: int, start: int, stop: int, info: ClipInfo, fps_out: Fracti
 
 
 class Gap(NamedTuple):
-    """Two neighbouring frames and the times between them, 0 <= t < 1, that are due; ``right`` is None after a
-    shot's last frame.
+    """Two neighbouring frames and the times to render between them, 0 <= t < 1.
+
+    ``right`` is None after a shot's last frame.
     """
 
     left: object
@@ -119,8 +121,9 @@ def gaps(shot: Shot, frames: Iterable, fps_out: Fraction) -> Iterator[Gap]:
 
 
 def _last(waiting: list[tuple[int, Gap]], frame, due: int, stop: int) -> Iterator[Gap]:
-    """What a shot still owns when its end is known: the gaps that wait, as far as they are its own, and its
-    last frame, held.
+    """Yield the rest of a shot's output when its end is known.
+
+    These are its waiting gaps, and its last frame, repeated.
     """
     for after, gap in waiting:
         if times := gap.times[: max(0, stop - after + len(gap.times))]:

@@ -1,6 +1,4 @@
-"""Weightless stages about eyes and time: choose an eye, lay two eyes side by side, take such a picture apart,
-trim.
-"""
+"""Weightless stages for views and time: select a view, join or split side-by-side frames, trim."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from .clip import ClipInfo, Shot, Soundtrack
 from .host import Host
 from .options import shown
 
-EARLY = Fraction(1, 1000)  # seconds by which a time that was typed or rounded may come after its frame
+EARLY = Fraction(1, 1000)  # seconds by which a typed or rounded time may exceed its frame's
 
 
 Itself = TypeVar("Itself")
@@ -37,7 +35,7 @@ class Weightless:
 
 @dataclass(frozen=True)
 class Eye(Weightless):
-    """One eye of a two-view clip: 0 is left, 1 is right."""
+    """One view of a two-view clip: 0 is left, 1 is right."""
 
     framewise = True
     eye: int
@@ -53,8 +51,9 @@ class Eye(Weightless):
 
 @dataclass(frozen=True)
 class Recut(Weightless):
-    """The same frames with other cuts: ``none``, or the frames that begin a new shot, such as ``48, 120``;
-    ValueError for anything else.
+    """The same frames with other cuts: ``none``, or the first frames of shots, such as ``48, 120``.
+
+    Raise ValueError for anything else.
     """
 
     framewise = True
@@ -68,11 +67,11 @@ class Recut(Weightless):
             cuts = tuple(sorted({int(word) for word in self.cuts.replace(",", " ").split()}))
         except ValueError:
             raise ValueError(
-                f"{self.label}: cuts is auto, none, or frame numbers such as 48, 120, not {shown(self.cuts)}."
+                f"{self.label}: cuts must be auto, none, or frames such as 48, 120, not {shown(self.cuts)}."
             ) from None
         if cuts and not 0 < cuts[0] <= cuts[-1] < clip.frames:
             raise ValueError(
-                f"{self.label}: cuts lie between frame 1 and {clip.frames - 1} of this clip, not at "
+                f"{self.label}: cuts must be between frame 1 and {clip.frames - 1} of this clip, not at "
                 f"{shown(self.cuts)}."
             )
         return clip.replace(cuts=cuts)
@@ -83,7 +82,7 @@ class Recut(Weightless):
 
 @dataclass(frozen=True)
 class SideBySide(Weightless):
-    """Two views as one full side-by-side picture, which is how a stereo clip shows outside this pack."""
+    """Two views as one full side-by-side frame, as stereo clips appear outside this pack."""
 
     framewise = True
     label: str = "Side by side"
@@ -98,7 +97,7 @@ class SideBySide(Weightless):
 
 @dataclass(frozen=True)
 class Split(Weightless):
-    """A full side-by-side picture as two views; ValueError where its width is odd."""
+    """A full side-by-side frame as two views. Raise ValueError if its width is odd."""
 
     framewise = True
     label: str = "Full SBS"
@@ -106,7 +105,7 @@ class Split(Weightless):
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.width % 2:
             raise ValueError(
-                f"{self.label}: a full side-by-side picture has an even width, this one has {clip.width} "
+                f"{self.label}: a full side-by-side frame must have an even width, this one has {clip.width} "
                 "pixels."
             )
         return clip.replace(views=2, width=clip.width // 2)
@@ -119,7 +118,7 @@ class Split(Weightless):
 
 @dataclass(frozen=True)
 class Trim(Weightless):
-    """The frames ``[start, stop)`` of a clip, with the sound that belongs to them."""
+    """The frames ``[start, stop)`` of a clip, with their audio."""
 
     framewise = True
     start: int
@@ -157,7 +156,7 @@ class Trim(Weightless):
 
 @dataclass(frozen=True)
 class Uncut(Weightless):
-    """The same frames as one single shot."""
+    """The same frames as a single shot."""
 
     framewise = True
     label: str = "Uncut"
@@ -171,7 +170,7 @@ class Uncut(Weightless):
 
 @dataclass(frozen=True)
 class Crop(Weightless):
-    """A rectangle of every frame, in pixels of one eye."""
+    """A rectangle of every frame, in pixels of one view."""
 
     framewise = True
     left: int
@@ -191,7 +190,7 @@ class Crop(Weightless):
 
 @dataclass(frozen=True)
 class Fit(Weightless):
-    """Frames made smaller until their longer side is ``side`` pixels, at even sizes."""
+    """Frames downscaled until their longer side is ``side`` pixels, at even sizes."""
 
     framewise = True
     side: int
@@ -209,7 +208,7 @@ class Fit(Weightless):
 
 
 def frame_at(info: ClipInfo, seconds: float | Fraction) -> int:
-    """The first frame shown at or after a time that was typed or rounded, and may be a millisecond late."""
+    """Return the first frame shown at or after a typed or rounded time, which may be a millisecond late."""
     wanted = Fraction(seconds) - EARLY
     if info.times:
         return next((place for place, time in enumerate(info.times) if time >= wanted), info.frames)

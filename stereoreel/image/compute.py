@@ -1,8 +1,7 @@
-"""How a network is run: in which number type, in which memory layout, and launched as one graph where the
-device can.
+"""How a network is run: its dtype, its memory layout, and its launch as one graph if the device can.
 
-Only the middle of a network is worth halving: its first and last convolutions cost next to nothing, and in
-bfloat16 they would round the picture itself to 8 bits.
+Only the middle of a network is worth computing in half precision: its first and last convolutions cost next
+to nothing, and in bfloat16 they would round the image itself to 8 bits.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ GRAPHS = 4  # shapes to keep launches for; a clip has one or two, and each holds
 
 
 def number_type(precision: str, device: torch.device) -> torch.dtype:
-    """``auto``: bfloat16 where the hardware computes in it, else float16 on a GPU, else float32."""
+    """Resolve ``auto``: bfloat16 if the hardware computes in it, else float16 on a GPU, else float32."""
     if precision != "auto":
         return TYPES[precision]
     if device.type == "cuda":
@@ -39,8 +38,9 @@ def number_type(precision: str, device: torch.device) -> torch.dtype:
 
 
 def cpu_computes_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 by itself (AVX512-BF16 or AMX); elsewhere it is emulated and
-    slower than float32.
+    """Whether this processor multiplies bfloat16 natively (AVX512-BF16 or AMX).
+
+    Elsewhere it is emulated and slower than float32.
     """
     asked = (
         getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -49,10 +49,10 @@ def cpu_computes_bfloat16() -> bool:
 
 
 def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """The network with its middle in ``dtype`` and its first and last convolutions in float32; it takes and
-    gives float32.
+    """Convert the middle of a network to ``dtype``; its first and last convolutions stay in float32.
 
-    For networks that are a chain of convolutions with skips around them; changes ``net`` itself.
+    It takes and returns float32. For networks that are a chain of convolutions with skips around them;
+    modifies ``net`` in place.
     """
     convolutions = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
     net.to(dtype)
@@ -64,11 +64,10 @@ def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
 
 
 class Graphs:
-    """A function of tensors (and plain numbers), launched as one CUDA graph per shape; elsewhere a
-    ``Spread``.
+    """A function of tensors (and plain numbers) as one CUDA graph per shape; elsewhere a ``Spread``.
 
-    The first call with a shape runs it a few times to warm up and records it. The function must not ask the
-    device for a value, and its networks must stay where they are. It gives a tensor or a tuple of them.
+    The first call with a shape runs it a few times to warm up and records it. The function must not read a
+    value from the device, and its networks must not move. It returns a tensor or a tuple of them.
     """
 
     def __init__(self, run: Callable):
@@ -98,36 +97,36 @@ class Graphs:
         own = [one.clone() if isinstance(one, Tensor) else one for one in given]
         side_stream = torch.cuda.Stream(device)
         side_stream.wait_stream(torch.cuda.current_stream(device))
-        # libraries choose their kernels and allocate workspaces now, which a graph may not
+        # libraries choose kernels and allocate workspaces now, which they cannot while recording
         with torch.cuda.stream(side_stream):
             for _ in range(3):
                 self.run(*own)
         torch.cuda.current_stream(device).wait_stream(side_stream)
         graph = torch.cuda.CUDAGraph()
-        # On a stream of this device: torch's own is of whichever was current first. What another thread does
-        # meanwhile is no part of it.
+        # On a stream of this device: torch's own belongs to the device that was current first. The work of
+        # other threads is not recorded.
         with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
             made = self.run(*own)
         return graph, own, made
 
     def forget(self) -> None:
-        """Let all recorded graphs and their memory go."""
+        """Release all recorded graphs and their memory."""
         self.recorded.clear()
 
 
 def together(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:
-    """How many pictures of so many ``pixels`` make a batch: ``enough`` pixels keep a type of device busy, and
-    a CPU wants one a core.
+    """Return how many images of ``pixels`` make a batch.
+
+    ``enough`` pixels keep a type of device busy, and a CPU wants one image per core.
     """
     cores = torch.get_num_threads() if device.type == "cpu" else 1
     return min(max(enough.get(device.type, enough["cpu"]) // pixels, cores), most)
 
 
 class Spread:
-    """A function of batches (and plain numbers), on the CPU with a part of the batch on every core; elsewhere
-    the function as it is.
+    """A function of batches (and plain numbers); on a CPU, every core computes a part of the batch.
 
-    It gives a batch or a tuple of them.
+    On other devices it is the function itself. It returns a batch or a tuple of them.
     """
 
     def __init__(self, run: Callable):
@@ -144,15 +143,15 @@ class Spread:
 
 
 def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
-    """``function`` of every item, in their order, several at once; for work on the CPU.
+    """Return ``function`` of every item, in order, several computed concurrently; for work on the CPU.
 
-    An operation shared among cores ends when the last one has done its share, thousands of times a picture;
-    pieces of work side by side do not wait for each other. If one fails, or all are cancelled, the others
-    stop at their next ``check``.
+    An operation shared among cores ends when the last one has done its share, thousands of times per image;
+    concurrent pieces of work do not wait for each other. If one fails, or all are cancelled, the others stop
+    at their next ``check``.
     """
     items, threads = list(items), torch.get_num_threads()
     count = min(len(items), threads)
-    # workers that wait for workers would wait for ever
+    # workers that wait for workers would deadlock
     if count < 2 or threading.current_thread().name.startswith(WORKERS):
         return [_asked(function, item) for item in items]
     # threads do not inherit these
@@ -182,22 +181,22 @@ def _asked(function: Callable[[Item], Made], item: Item) -> Made:
 
 @lru_cache(4)
 def _workers(count: int, threads: int) -> ThreadPoolExecutor:
-    """Workers that share ``threads`` cores evenly."""
+    """Return workers that share ``threads`` cores evenly."""
     started = threading.Barrier(count)
     pool = ThreadPoolExecutor(count, WORKERS, initializer=_take, initargs=(threads // count,))
     list(pool.map(lambda _: started.wait(), range(count)))
-    torch.set_num_threads(threads)  # a worker's setting is also what threads to come begin with
+    torch.set_num_threads(threads)  # also the initial setting of later threads
     return pool
 
 
 def _take(cores: int) -> None:
-    """Let this thread use so many cores."""
-    torch.get_num_threads()  # the first question sets the thread up; a setting before it would be overwritten
+    """Set how many cores this thread uses."""
+    torch.get_num_threads()  # the first call initialises the thread; an earlier setting would be lost
     torch.set_num_threads(cores)
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an error says that the device, or the computer, has no memory left."""
+    """Whether an error says that the device or the computer is out of memory."""
     return (
         isinstance(error, torch.OutOfMemoryError)
         or "can't allocate memory" in str(error)
@@ -206,8 +205,9 @@ def is_out_of_memory(error: RuntimeError) -> bool:
 
 
 def free_memory(device: torch.device) -> int | None:
-    """Bytes that a network may take on a GPU now, what torch keeps unused included; None if the device does
-    not say.
+    """Return the bytes a network may take on a GPU now, including torch's unused cache.
+
+    None if the device does not say.
     """
     if device.type != "cuda":
         return None

@@ -1,4 +1,4 @@
-"""Contact sheets: labelled pictures in a tidy grid, to see a whole chain of stages at one glance."""
+"""Contact sheets: labelled images in a grid that shows a chain of stages at a glance."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 BACKGROUND, INK, QUIET = (30, 31, 33), (236, 236, 232), (160, 162, 166)
-MARGIN, GUTTER, GAP = 28, 12, 6  # pixels: round the sheet, between pictures, between a picture and its label
+MARGIN, GUTTER, GAP = 28, 12, 6  # pixels: around the sheet, between images, from image to label
 TITLE, LABEL = 28, 16  # letter sizes in pixels
-TALLEST = 1.25  # a picture's cell is at most so many times as tall as wide
+TALLEST = 1.25  # largest ratio of height to width of an image's cell
 
 Row = Sequence[tuple[str, Image.Image]]
 
 
 def to_image(frame: Tensor) -> Image.Image:
-    """One frame ``[H, W, C]``, 0..1, as a picture: grey where C is 1, laid on the sheet's background where C
-    is 4.
-    """
+    """Convert one frame ``[H, W, C]``, 0..1: grey if C is 1, composited on the background if C is 4."""
     pixels = (frame.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
     if pixels.shape[-1] == 1:
         return Image.fromarray(pixels[..., 0]).convert("RGB")
@@ -29,15 +27,16 @@ def to_image(frame: Tensor) -> Image.Image:
 
 
 def contact_sheet(rows: Sequence[Row], title: str, width: int = 2400) -> Image.Image:
-    """Pictures of any size, fitted into columns of one width, each above its label; ValueError where there is
-    none.
+    """Arrange images of any size in columns of one width, each above its label.
+
+    Raise ValueError if there is no image.
     """
     columns = max((len(row) for row in rows), default=0)
     if not columns:
-        raise ValueError("A contact sheet needs a picture; give it at least one row with one.")
+        raise ValueError("The contact sheet has no images. Pass at least one row with an image.")
     cell = (width - 2 * MARGIN - (columns - 1) * GUTTER) // columns
     if cell < 1:
-        raise ValueError(f"{columns} columns do not fit into {width} pixels; give the sheet more width.")
+        raise ValueError(f"{columns} columns do not fit into {width} pixels. Choose a larger width.")
     heights = [max((_fitted(picture, cell)[1] for _, picture in row), default=0) for row in rows]
     caption = GAP + round(1.4 * LABEL)
     top = MARGIN + round(1.3 * TITLE) + GUTTER
@@ -59,7 +58,7 @@ def contact_sheet(rows: Sequence[Row], title: str, width: int = 2400) -> Image.I
 
 
 def _fitted(picture: Image.Image, cell: int) -> tuple[int, int]:
-    """The size that fills a cell's width, or its height where the picture is very tall."""
+    """Return the size that fills a cell's width, or its height if the image is very tall."""
     scale = min(cell / picture.width, TALLEST * cell / picture.height)
     return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
 
@@ -72,7 +71,7 @@ def _text(
     color: tuple[int, int, int],
     room: int,
 ) -> None:
-    """Write one line, cut short with dots where there is no room."""
+    """Write one line, truncated with dots if there is no room."""
     font = ImageFont.load_default(size)
     if draw.textlength(text, font) > room:
         while text and draw.textlength(text + "...", font) > room:

@@ -1,8 +1,8 @@
-"""Where a film cuts: a new shot begins when no motion can explain a frame from the one before.
+"""Cut detection: a new shot begins if no motion can explain a frame from the previous one.
 
-Flashes, fades, noise and fast pans change every pixel and are no cuts; two scenes in the same colours are. So
-the score looks at structure: whether optical flow there and back agrees, and how well the compensated frames
-correlate.
+Flashes, fades, noise and fast pans change every pixel but are not cuts; two scenes in the same colours are.
+So the score compares structure: whether optical flow there and back agrees, and how well the compensated
+frames correlate.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from .resize import resize
 
 LONG_SIDE = 320  # of a thumbnail: larger finds no more, and costs more
 GATE_SIDE = 32
-GATE = 0.12  # how unlike 32x32 pictures must be before motion is looked at
-LOST = 0.5  # share of pixels whose motion there and back disagrees, at sensitivity 0.5
+GATE = 0.12  # least difference of 32x32 images for which motion is computed
+LOST = 0.5  # share of pixels with inconsistent motion there and back, at sensitivity 0.5
 UNLIKE = 0.2  # 1 - correlation after motion is compensated, at sensitivity 0.5
 ASTRAY = 1.5  # pixels by which motion there and back may differ
 PLAIN_UNLIKE = 0.5  # the same for frames too small for optical flow, which are compared as they are
-# grey levels of contrast (standard deviation at 32x32) below which a frame shows nothing, whatever its noise
+# contrast in grey levels (standard deviation at 32x32) below which a frame is blank, noise included
 FAINT = 3.0
 
 
 class CutDetector:
     """Take thumbnails in order and return for each whether it begins a new shot.
 
-    ``sensitivity`` is 0..1: more finds more cuts. A frame that shows nothing (black, or white in a flash) is
-    never a cut; what comes after it is compared with the last frame that showed something.
+    ``sensitivity`` is 0..1: more finds more cuts. A blank frame (black, or white in a flash) is never a cut;
+    the frame after it is compared with the last one that was not blank.
     """
 
     def __init__(self, sensitivity: float = 0.5):
@@ -47,18 +47,19 @@ class CutDetector:
 
 
 def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:
-    """Indices of the frames that begin a new shot, the first excepted; ``thumbnails`` are uint8 ``[h, w]`` in
-    order.
+    """Return the indices of the frames that begin a new shot, the first excepted.
+
+    ``thumbnails`` are uint8 ``[h, w]`` in order.
     """
     detector = CutDetector(sensitivity)
     return [index for index, gray in enumerate(thumbnails) if detector.feed(gray)]
 
 
 def thumbnail(frames: Tensor) -> np.ndarray:
-    """uint8 luma ``[T, h, w]`` of frames ``[T, H, W, C]`` in 0..1, long side 320 at most."""
+    """Return uint8 luma ``[T, h, w]`` of frames ``[T, H, W, C]`` in 0..1, long side 320 at most."""
     height, width = frames.shape[1:3]
     shrink = min(1.0, LONG_SIDE / max(height, width))
-    step = max(1, int(0.5 / shrink))  # every pixel of a large frame would take three times as long
+    step = max(1, int(0.5 / shrink))  # all pixels of a large frame would take three times as long
     return grayscale(
         resize(
             frames[:, ::step, ::step, :3],
@@ -75,9 +76,7 @@ def is_cut(previous: np.ndarray, current: np.ndarray, sensitivity: float = 0.5) 
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> bool:
-    """Whether two frames at 32x32 are unlike enough, but for brightness and contrast, for motion to be looked
-    at.
-    """
+    """Whether two frames at 32x32 differ enough, apart from brightness and contrast, to compute motion."""
     return 1 - correlation(first, second, faint=2.0) >= GATE
 
 
@@ -87,7 +86,7 @@ def parted(first: np.ndarray, second: np.ndarray, sensitivity: float) -> bool:
 
 
 def tiny(image: np.ndarray) -> np.ndarray:
-    """The frame at 32x32, float, or at its own size along a shorter side."""
+    """Return the frame at 32x32, float; a side shorter than that keeps its size."""
     import cv2
 
     side = tuple(min(GATE_SIDE, edge) for edge in image.shape[::-1])
@@ -95,19 +94,20 @@ def tiny(image: np.ndarray) -> np.ndarray:
 
 
 def score(first: np.ndarray, second: np.ndarray) -> float:
-    """How sure a cut is; above 1 is one. Both signs must show: motion that disagrees, and pictures that do
-    not correlate.
+    """Return the confidence of a cut; above 1 is one.
+
+    Both signs must show: motion that disagrees, and images that do not correlate.
     """
     first, second = (calm(image) for image in same_light(first, second))
     found = structure(first, second)
-    # a whip pan is too far for optical flow, unless its shift is taken off first
+    # a whip pan exceeds the range of optical flow unless its shift is removed first
     if found > 0.5 and min(first.shape) >= SMALLEST:
         found = min(found, structure(*overlap(first, second)))
     return found
 
 
 def structure(first: np.ndarray, second: np.ndarray) -> float:
-    """The score of two frames in the same light."""
+    """Return the score of two frames in the same light."""
     if min(first.shape) < SMALLEST:
         return (1 - correlation(first, second)) / PLAIN_UNLIKE
     there, back = flow(first, second, "fast"), flow(second, first, "fast")
@@ -115,15 +115,16 @@ def structure(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def calm(image: np.ndarray) -> np.ndarray:
-    """The frame a little blurred: noise, which nothing can follow, must not look like a change of scene."""
+    """Blur the frame slightly: noise, which no motion explains, must not look like a change of scene."""
     import cv2
 
     return cv2.GaussianBlur(image, (0, 0), 1.5)
 
 
 def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What both frames show, if the second is the first moved as a whole; all of them if that is less than a
-    third each way.
+    """Return what both frames show if the second is the first shifted as a whole.
+
+    Return the full frames if that is less than a third in each direction.
     """
     import cv2
 
@@ -140,7 +141,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def lost(there: np.ndarray, back: np.ndarray) -> float:
-    """Share of pixels that do not return to where they started, among those that stay in the frame."""
+    """Return the share of pixels that do not return to where they started, of those inside the frame."""
     inside = stays(there)
     if not inside.any():
         return 1.0
@@ -148,9 +149,7 @@ def lost(there: np.ndarray, back: np.ndarray) -> float:
 
 
 def unlike(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.ndarray) -> float:
-    """1 - correlation after compensation, in the better direction, over the pixels that stay inside the
-    frame.
-    """
+    """Return 1 - correlation after compensation, in the better direction, of pixels inside the frame."""
     pairs = (
         (first, warp(second, there, cubic=False), stays(there)),
         (second, warp(first, back, cubic=False), stays(back)),
@@ -159,7 +158,7 @@ def unlike(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.nd
 
 
 def stays(motion: np.ndarray) -> np.ndarray:
-    """Where motion does not lead out of the frame, ``[H, W]``."""
+    """Return a mask ``[H, W]`` of the pixels that motion leaves inside the frame."""
     height, width = motion.shape[:2]
     rows, columns = np.indices((height, width), dtype=np.float32)
     x, y = columns + motion[..., 0], rows + motion[..., 1]
@@ -167,8 +166,9 @@ def stays(motion: np.ndarray) -> np.ndarray:
 
 
 def same_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both frames in the light of the one that is clipped more, stretched to full contrast: what a flash did
-    to one is done to both.
+    """Return both frames in the light of the one that is clipped more, stretched to full contrast.
+
+    A flash then affects both in the same way.
     """
     clipped = [np.count_nonzero((image < 4) | (image > 251)) for image in (first, second)]
     if clipped[0] <= clipped[1]:
@@ -181,13 +181,13 @@ def same_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.nd
 
 
 def match_histogram(image: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """The image with its levels mapped, in order, to those of another of the same size."""
+    """Map the levels of an image, in order, to those of another of the same size."""
     shares, wanted = (np.cumsum(np.bincount(picture.ravel(), minlength=256)) for picture in (image, like))
     return np.searchsorted(wanted, shares, side="left").clip(0, 255).astype(np.uint8)[image]
 
 
 def correlation(first: np.ndarray, second: np.ndarray, faint: float = 1.0) -> float:
-    """Correlation of two grey pictures, -1..1; differences of about ``faint`` grey levels count as none."""
+    """Return the correlation of two grey images, -1..1; about ``faint`` grey levels count as no contrast."""
     if not first.size:
         return 0.0
     first, second = (image - image.mean(dtype=np.float32) for image in (first, second))

@@ -1,9 +1,9 @@
-"""Depth of a network's size brought to frame size with clean edges: no pixel floats between an object and
-what lies behind it.
+"""Upsample depth to frame size with clean edges: no pixel floats between an object and its background.
 
-An enlarged edge is a ramp, which stereo stretches like a rubber sheet. Every pixel of such a ramp is given to
-the near or to the far side, whichever its colour is closer to. A side's depth is the largest or smallest one
-around, so nothing rings; a slope that goes on beyond the ramp is a surface and stays as it is.
+An upsampled edge is a ramp, which stereo stretches like a rubber sheet. Every pixel of such a ramp is
+assigned to the near or the far side, the one with the closer colour. A side's depth is the largest or
+smallest one nearby, so nothing rings; a slope that continues beyond the ramp is a surface and stays
+unchanged.
 """
 
 from __future__ import annotations
@@ -12,26 +12,25 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-STEP = 0.01  # depth differences below this are left alone: 0.4 pixels at a divergence of 2 % and 1920 pixels
-# a change is an edge when looking twice as far finds less than so many times as much of it; on a slope it is
+STEP = 0.01  # smaller depth differences are unchanged: 0.4 pixels at a divergence of 2 % and 1920 pixels
+# a change is an edge if twice the distance shows less than this many times the change; on a slope it is
 # 2
 OVER = 1.6
-SHARP = 1.25  # below this an edge is over within one depth pixel each way, and its sides are taken from there
+SHARP = 1.25  # below this an edge ends within one depth pixel each way, and its sides are sampled there
 # depth pixels each way that define a side's colour, and the square of the distance at which one counts 1 / e
 REACH, SPREAD = 2, 2.0
 # differences in colour (root mean square of RGB in 0..1) well below this do not distinguish the sides
 COLOR = 0.1
 TOGETHER = 1 << 18  # depth pixels sampled with their surroundings at a time: 300 MB
-# what the enlarged depth says, which knows how an edge divides a depth pixel, against what colour says
+# weight of the upsampled depth, which shows how an edge divides a depth pixel, against that of colour
 PRIOR = 0.3
 
 
 def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> Tensor:
-    """Depth ``[h, w]`` in 0..1, near = 1, at the size of ``frame`` ``[H, W, 3]`` in 0..1: ``[H, W]`` float32
-    on the frame's device.
+    """Return depth ``[h, w]`` at the size of ``frame`` ``[H, W, 3]``: ``[H, W]`` float32 on its device.
 
-    ``dilate`` lets near things grow by so many pixels of the frame. No value leaves the range of those of
-    ``depth`` nearby.
+    Depth is in 0..1, near = 1; the frame is in 0..1. ``dilate`` grows near objects by that many pixels of the
+    frame. No value leaves the range of those of ``depth`` nearby.
     """
     frame = frame[..., :3].float()
     depth = depth.to(frame.device, torch.float32)
@@ -55,7 +54,10 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
 
 
 def places(where: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of a mask; of all pixels on a GPU, where counting them would make the host wait."""
+    """Return rows and columns of a mask.
+
+    On a GPU, return those of all pixels, because counting them would make the host wait.
+    """
     if where.device.type != "cpu":
         return everywhere(where)
     rows, columns = where.nonzero(as_tuple=True)
@@ -63,14 +65,15 @@ def places(where: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def everywhere(where: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of all pixels."""
+    """Return rows and columns of all pixels."""
     place = torch.arange(where.numel(), device=where.device)
     return place // where.shape[1], place % where.shape[1]
 
 
 def _sides(depth: Tensor, step: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Depth of the near and the far side around every pixel, and where they are two: within one pixel, or two
-    where the edge is softer.
+    """Return near and far depth around every pixel, and a mask of the pixels where they differ.
+
+    Sides are sampled within one pixel, or two if the edge is softer.
     """
     within = {1: _largest(torch.stack([depth, -depth]), 1)}
     within[2] = _largest(within[1], 1)
@@ -85,7 +88,7 @@ def _sides(depth: Tensor, step: float) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _largest(images: Tensor, reach: int) -> Tensor:
-    """The largest value within ``reach`` pixels, of ``[..., h, w]``."""
+    """Return the largest value within ``reach`` pixels, of ``[..., h, w]``."""
     for axis in (-2, -1):
         for _ in range(reach):  # plain maxima of neighbours: on a CPU many times faster than pooling
             given, size = images, images.shape[axis] - 1
@@ -97,8 +100,9 @@ def _largest(images: Tensor, reach: int) -> Tensor:
 
 
 def _inside(image: Tensor, reach: int) -> Tensor:
-    """At the border of the picture, where less is seen within ``reach``, what is just far enough from it:
-    else a slope would end there.
+    """Repeat, at the image border, the value ``reach`` pixels inside it.
+
+    Less is visible there, so a slope would otherwise end at the border.
     """
     rows, columns = (
         torch.arange(size, device=image.device).clamp(min(reach, size // 2), max(size - 1 - reach, size // 2))
@@ -108,15 +112,16 @@ def _inside(image: Tensor, reach: int) -> Tensor:
 
 
 def _shrunk(frame: Tensor, size: tuple[int, ...]) -> Tensor:
-    """The frame ``[3, h, w]`` at the size of its depth, each pixel the mean of what it covers."""
-    # there it takes whole factors only
+    """Return the frame ``[3, h, w]`` at the size of its depth, each pixel the mean of its area."""
+    # on this device only integer factors are supported
     home = torch.device("cpu") if frame.device.type == "mps" else frame.device
     return F.interpolate(frame.movedim(-1, 0)[None].to(home), size, mode="area")[0].to(frame.device)
 
 
 def _colors(depth: Tensor, near: Tensor, far: Tensor, shrunk: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """Mean colour of the near and of the far side ``[n, 6]`` around some depth pixels; those that an edge
-    divides count little.
+    """Return mean colours ``[n, 6]`` of the near and the far side around some depth pixels.
+
+    Pixels that an edge divides have little weight.
     """
     (height, width), offsets = depth.shape, torch.arange(-REACH, REACH + 1, device=depth.device)
     down, right = (part.reshape(-1, 1) for part in torch.meshgrid(offsets, offsets, indexing="ij"))
@@ -135,5 +140,5 @@ def _side(depth: Tensor, near: Tensor, far: Tensor) -> Tensor:
 
 
 def _nearest(size: int, grown: int, device: torch.device) -> Tensor:
-    """For every one of ``grown`` pixels the nearest of ``size``."""
+    """Return, for each of ``grown`` pixels, the nearest of ``size``."""
     return ((torch.arange(grown, device=device) + 0.5) * (size / grown)).long().clamp(max=size - 1)

@@ -1,5 +1,6 @@
-"""Optical flow without a network: dense inverse search (Kroeger et al., ECCV 2016) from OpenCV, and warping
-by it.
+"""Optical flow without a neural network, and warping by it.
+
+The flow is dense inverse search (Kroeger et al., ECCV 2016) from OpenCV.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from ..core import cancel
 
 
 class Search(NamedTuple):
-    """How thorough dense inverse search is: ``finest`` level of the pyramid (0 is the images themselves),
-    ``steps`` a patch takes,
-    ``stride`` from patch to patch in pixels of that level, rounds of variational ``refinement``."""
+    """Parameters of dense inverse search.
+
+    ``finest`` level of the pyramid (0 is the images themselves), ``steps`` of a patch, ``stride`` between
+    patches in pixels of that level, rounds of variational ``refinement``.
+    """
 
     finest: int
     steps: int
@@ -26,11 +29,11 @@ class Search(NamedTuple):
 
 # OpenCV's own
 PRESETS = {"ultrafast": Search(2, 12, 4, 0), "fast": Search(2, 16, 4, 5), "medium": Search(1, 25, 3, 5)}
-SMALLEST = 24  # pixels; below this, dense inverse search has no pyramid to stand on and the flow is zero
+SMALLEST = 24  # pixels; smaller images have no pyramid for dense inverse search, and zero flow
 
 
 def grayscale(frames: Tensor) -> np.ndarray:
-    """uint8 luma ``[T, H, W]`` of frames ``[T, H, W, C]`` in 0..1; extra channels are ignored."""
+    """Return uint8 luma ``[T, H, W]`` of frames ``[T, H, W, C]`` in 0..1; extra channels are ignored."""
     import cv2
 
     frames = frames[..., : 3 if frames.shape[-1] >= 3 else 1].cpu().float().contiguous()
@@ -38,7 +41,7 @@ def grayscale(frames: Tensor) -> np.ndarray:
         luma = frames[..., 0].clone()
     else:
         luma = torch.empty(frames.shape[:3])
-        for index, frame in enumerate(frames.numpy()):  # one by one, so that chunks cannot matter
+        for index, frame in enumerate(frames.numpy()):  # one at a time, so that chunks cannot matter
             luma[index] = torch.from_numpy(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
     return luma.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8).numpy()
 
@@ -67,7 +70,7 @@ def flow(first: np.ndarray, second: np.ndarray, preset: str = "medium", scale: f
 
 
 def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
-    """The same for images as large as they are; the shorter side must have ``SMALLEST`` pixels."""
+    """Return the same for images at their own size; the shorter side must have ``SMALLEST`` pixels."""
     import cv2
 
     cancel.check()
@@ -76,12 +79,12 @@ def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
     searching.setGradientDescentIterations(how.steps)
     searching.setPatchStride(how.stride)
     searching.setVariationalRefinementIterations(how.refinement)
-    start: Any = None  # none to begin with; OpenCV's stubs leave it out
+    start: Any = None  # no initial flow; OpenCV's stubs do not declare None
     return np.asarray(searching.calc(np.ascontiguousarray(first), np.ascontiguousarray(second), start))
 
 
 def warp(image: np.ndarray, motion: np.ndarray, cubic: bool = True) -> np.ndarray:
-    """``image`` ``[H, W]`` or ``[H, W, C]`` read at ``x + motion``; pixels outside repeat the border."""
+    """Sample ``image`` ``[H, W]`` or ``[H, W, C]`` at ``x + motion``; pixels outside repeat the border."""
     import cv2
 
     rows, columns = np.indices(motion.shape[:2], dtype=np.float32)

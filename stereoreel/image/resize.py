@@ -1,7 +1,8 @@
-"""The one resizer: antialiased Lanczos, bilinear and area, for any size and any number of channels.
+"""Resizing by antialiased Lanczos, bilinear and area filters, for any size and number of channels.
 
-Each axis is a band matrix. Outputs are taken in blocks whose inputs overlap, so that the band becomes a batch
-of small dense products: a tenth of the time of sampling pixel by pixel on a CPU, and the same code on a GPU.
+Each axis is a band matrix. Outputs are computed in blocks with overlapping inputs, so that the band becomes a
+batch of small dense products: a tenth of the time of sampling pixel by pixel on a CPU, and the same code on a
+GPU.
 """
 
 from __future__ import annotations
@@ -15,16 +16,15 @@ from torch import Tensor
 from ..core import cancel
 
 METHODS = ("lanczos", "bilinear", "area")
-# outputs of one small product; wider wastes multiplications on zeros, narrower reads more inputs twice
+# outputs of one small product; wider multiplies more zeros, narrower reads more inputs twice
 BLOCK = 32
 
 
 def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", clamp: bool = True) -> Tensor:
-    """Frames ``[T, H, W, C]`` at ``[T, height, width, C]``, in their own dtype; computed in float32, one
-    frame at a time.
+    """Resize frames ``[T, H, W, C]`` to ``[T, height, width, C]``, in their own dtype.
 
-    Lanczos has three lobes, and its weights are Pillow's; ``area`` is the exact mean of what a pixel covers.
-    ``clamp`` keeps the result in 0..1 (Lanczos overshoots at edges).
+    Computed in float32, one frame at a time. Lanczos has three lobes, and its weights are Pillow's; ``area``
+    is the exact mean of a pixel's area. ``clamp`` keeps the result in 0..1 (Lanczos overshoots at edges).
     """
     if min(frames.shape[1:3]) < 1 or height < 1 or width < 1:
         raise ValueError(
@@ -40,7 +40,7 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
         image = frame.float().reshape(rows, columns * channels)
         if height < rows:
             image = across.horizontal(down.vertical(image))
-        else:  # straight into the result: fresh memory costs as much as the arithmetic
+        else:  # directly into the result: new memory costs as much as the arithmetic
             image = down.vertical(
                 across.horizontal(image), target.view(height, -1) if target.dtype == torch.float32 else None
             )
@@ -51,8 +51,9 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
 
 
 def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
-    """Width and height at which the longer edge has at most ``side`` pixels (0: no limit), both even where
-    that shrinks them.
+    """Return width and height with a longer edge of at most ``side`` pixels (0: no limit).
+
+    Both are even if the size is reduced.
     """
     if not side or max(width, height) <= side:
         return width, height
@@ -61,13 +62,14 @@ def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:
 
 
 def scaled_size(width: int, height: int, factor: float) -> tuple[int, int]:
-    """Width and height times ``factor``, to the nearest pixel, at least 1."""
+    """Return width and height times ``factor``, to the nearest pixel, at least 1."""
     return max(1, math.floor(width * factor + 0.5)), max(1, math.floor(height * factor + 0.5))
 
 
 class _Axis:
-    """The weights of one axis: ``blocks[b]`` maps the inputs ``taken[b]`` to outputs ``b * size ... (b + 1) *
-    size``.
+    """The weights of one axis.
+
+    ``blocks[b]`` maps the inputs ``taken[b]`` to outputs ``b * size ... (b + 1) * size``.
     """
 
     def __init__(self, source: int, target: int, channels: int, method: str, device: torch.device):
@@ -83,7 +85,7 @@ class _Axis:
         dense = np.zeros((count, size, span), np.float32)
         block, row, tap = np.indices(weights.shape)
         column = starts[:, :, None] - first[:, None, None] + tap
-        kept = column < span  # what lies beyond the image has no weight
+        kept = column < span  # pixels beyond the image have no weight
         dense[block[kept], row[kept], column[kept]] = weights[kept]
         self.blocks = torch.from_numpy(dense).to(device)
         self.taken = torch.from_numpy(first[:, None] + np.arange(span)).to(device)
@@ -114,8 +116,9 @@ class _Axis:
 
 
 def filter_weights(source: int, target: int, method: str) -> tuple[np.ndarray, np.ndarray]:
-    """First input ``[target]`` and weights ``[target, taps]`` of every output; weights beyond the image are
-    zero, rows sum to 1.
+    """Return the first input ``[target]`` and the weights ``[target, taps]`` of every output.
+
+    Weights beyond the image are zero, rows sum to 1.
     """
     if method not in METHODS:
         raise ValueError(f"method must be one of {', '.join(METHODS)}, not {method!r}.")
@@ -131,7 +134,7 @@ def filter_weights(source: int, target: int, method: str) -> tuple[np.ndarray, n
         weights = np.where(np.abs(distance) < 3, np.sinc(distance) * np.sinc(distance / 3), 0)
     elif method == "bilinear":
         weights = np.maximum(1 - np.abs(distance), 0)
-    else:  # how much of the input pixel lies under the output's box
+    else:  # the part of the input pixel under the output's box
         edge = 0.5 / stretch
         weights = np.clip(np.minimum(distance + edge, 0.5) - np.maximum(distance - edge, -0.5), 0, None)
     weights = np.where(taken < stop[:, None], weights, 0)

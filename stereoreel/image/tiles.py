@@ -1,8 +1,6 @@
-"""The one tiling: equal tiles that a batch can hold, enough halo that no seam is left, and blending on the
-device.
+"""Tiling: equal tiles for batches, enough halo to leave no seam, and blending on the device.
 
-Tiles are for memory that does not suffice, and for still parts that need no work; a frame that fits is never
-cut.
+Tiles serve scarce memory, and skip still parts that need no work; a frame that fits is never divided.
 """
 
 from __future__ import annotations
@@ -14,18 +12,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-FEATHER = 8  # input pixels over which neighbouring tiles are mixed
-# size of the picture on which a network's reach is measured; small, since memory may be scarce then
+FEATHER = 8  # input pixels over which neighbouring tiles are blended
+# size of the image on which a network's reach is measured; small, because memory may be scarce
 NOISE = (32, 128)
-WIDEST = 64  # pixels; what reaches further is too faint to be seen, and tiles would be all halo
+WIDEST = 64  # pixels; a longer reach has no visible effect, and tiles would consist of halo
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Equal tiles ``[height, width]`` over a frame ``[rows, columns]``; each overlaps the next by twice the
-    halo at least.
+    """Equal tiles ``[height, width]`` over a frame ``[rows, columns]``; they overlap by at least two halos.
 
-    ``tops`` and ``lefts`` are multiples of what the network's input must be a multiple of.
+    ``tops`` and ``lefts`` are multiples of the divisor that the network requires of its input size.
     """
 
     rows: int
@@ -40,8 +37,9 @@ class Grid:
         return [(top, left) for top in self.tops for left in self.lefts]
 
     def cut(self, frame: Tensor, scale: int = 1) -> Tensor:
-        """The tiles ``[n, C, height, width]`` of one frame ``[C, rows, columns]``; both sides times
-        ``scale``.
+        """Return the tiles ``[n, C, height, width]`` of one frame ``[C, rows, columns]``.
+
+        Both sides are multiplied by ``scale``.
         """
         height, width = self.height * scale, self.width * scale
         return torch.stack(
@@ -52,9 +50,7 @@ class Grid:
         )
 
     def join(self, tiles: Tensor, scale: int = 1) -> Tensor:
-        """One frame ``[C, rows, columns]`` of its tiles ``[n, C, height, width]``, mixed where they meet and
-        nowhere else.
-        """
+        """Return the frame ``[C, rows, columns]`` of tiles ``[n, C, height, width]``, blended at seams."""
         frame = tiles.new_zeros(tiles.shape[1], self.rows * scale, self.columns * scale)
         down, across = (
             ramps(starts, size, scale, tiles.device)
@@ -69,7 +65,7 @@ class Grid:
         return frame
 
     def disagreement(self, tiles: Tensor, scale: int = 1) -> float:
-        """How far neighbouring tiles differ where they are mixed, on average at the worst seam, in 0..1."""
+        """Return how far neighbouring tiles differ in their blended area, mean of the worst seam, in 0..1."""
         worst = tiles.new_zeros(())
         tall, wide = len(self.tops), len(self.lefts)
         table = tiles.view(tall, wide, *tiles.shape[1:])
@@ -85,8 +81,9 @@ class Grid:
 
 
 def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) -> list[Tensor]:
-    """Weights ``[size * scale]`` of every tile along one axis: they sum to 1 everywhere, and only seams
-    between tiles are sloped.
+    """Return the weights ``[size * scale]`` of every tile along one axis.
+
+    They sum to 1 everywhere, and only seams between tiles are sloped.
     """
     place = torch.arange(size * scale, device=device) + 0.5
     made = []
@@ -108,17 +105,16 @@ def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) 
 
 
 def _slope(place: Tensor, overlap: int, scale: int) -> Tensor:
-    """From 0 to 1 across the middle of an overlap that begins at 0."""
+    """Return a ramp from 0 to 1 across the middle of an overlap that begins at 0."""
     width = min(FEATHER * scale, overlap)
     return ((place - overlap / 2) / width + 0.5).clamp(0, 1)
 
 
 def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> Grid:
-    """The fewest equal tiles of at most ``pixels`` over a frame whose sides are multiples of ``multiple``;
-    one where it fits.
+    """Return the fewest equal tiles of at most ``pixels``; one if the frame fits.
 
-    No tile is narrower than four halos, so that at least half of it counts: with very little memory tiles
-    stay that large.
+    The frame's sides are multiples of ``multiple``. No tile is narrower than four halos, so that at least
+    half of it counts: with very little memory tiles stay that large.
     """
     halo = math.ceil(halo / multiple) * multiple
     best: tuple[tuple[int, int], Grid] | None = None
@@ -136,7 +132,7 @@ def grid(rows: int, columns: int, pixels: int, halo: int, multiple: int = 1) -> 
 
 
 def _axis(length: int, count: int, halo: int, multiple: int) -> tuple[int, tuple[int, ...]]:
-    """The side of ``count`` equal tiles along an axis, and where they begin."""
+    """Return the side of ``count`` equal tiles along an axis, and where they begin."""
     if count == 1:
         return length, (0,)
     side = min(length, math.ceil((length + 2 * halo * (count - 1)) / count / multiple + 1) * multiple)
@@ -152,10 +148,10 @@ def reach(
     device: torch.device,
     tolerance: float = 1 / 1024,
 ) -> int:
-    """How many input pixels from a cut edge a network's output differs by more than ``tolerance``; measured
-    on noise, at most ``WIDEST``.
+    """Return the distance in input pixels up to which a cut edge changes a network's output.
 
-    In theory hundreds of layers see hundreds of pixels; what arrives from there is far below a visible step.
+    A change of more than ``tolerance`` counts; it is measured on noise, up to ``WIDEST``. In theory hundreds
+    of layers see hundreds of pixels; the effect from there is far below a visible step.
     """
     noise = torch.rand(1, channels, *NOISE, generator=torch.Generator().manual_seed(0)).to(device)
     start = NOISE[1] // 2 // multiple * multiple

@@ -1,4 +1,4 @@
-"""How a live session keeps up: rate, latency of every frame, jitter, and what was filled in or lost."""
+"""Performance of a live session: rate, latency of every frame, jitter, and filled or dropped frames."""
 
 from __future__ import annotations
 
@@ -6,18 +6,19 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-LAST = 1000  # frames, and pushes, that the figures are about
+LAST = 1000  # frames, and pushes, that the figures cover
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Times in milliseconds. Latency is from a frame's arrival to its result being handed out, the delay
-    included; the first frame's is from
-    the first arrival after a start. Jitter is the mean difference of the latencies of two frames that follow
-    each other.
+    """Times in milliseconds, and counts of frames.
 
-    ``frames`` were given out, ``filled`` of them plain resizes while a model had not begun to answer;
-    ``dropped`` came in and no result was given for them. ``delay`` is how many frames the model holds back.
+    Latency is from a frame's arrival to the output of its result, the delay included; the first frame's is
+    from the first arrival after a start. Jitter is the mean difference of the latencies of two consecutive
+    frames.
+
+    ``frames`` were output, ``filled`` of them plain resizes before a model's first result; ``dropped``
+    arrived and got no result. ``delay`` is how many frames the model buffers.
     """
 
     fps: float
@@ -32,14 +33,14 @@ class Figures:
 
     def __str__(self) -> str:
         if math.isnan(self.p50):
-            return f"{self.filled} filled while the model waits for its first {self.delay} frames"
+            return f"{self.filled} filled until the model has its first {self.delay} frames"
         late = f"latency {self.p50:.0f} ms (99 %: {self.p99:.0f}), first frame {self.first:.0f} ms"
         frames = f"delay {self.delay} frames, {self.filled} filled, {self.dropped} dropped"
         return f"{self.fps:.1f} fps, {late}, jitter {self.jitter:.0f} ms, {frames}"
 
 
 class Numbers:
-    """Counts for one session, in memory that does not grow."""
+    """Counts for one session, in constant memory."""
 
     def __init__(self):
         self.frames = self.filled = self.dropped = 0
@@ -49,13 +50,13 @@ class Numbers:
         self._begun: float | None = None
 
     def begin(self, now: float) -> None:
-        """The first frame after a start has arrived."""
+        """Record the arrival of the first frame after a start."""
         self._begun = now
         self._given.clear()
         self._given.append((now, 0))
 
     def give(self, arrivals: list[float], filled: int, now: float) -> None:
-        """Results of frames that came at ``arrivals`` are handed out, and ``filled`` others."""
+        """Record the output of results for frames that came at ``arrivals``, and of ``filled`` others."""
         if arrivals and self._begun is not None:
             self.first, self._begun = 1000 * (now - self._begun), None
         self._late.extend(1000 * (now - arrival) for arrival in arrivals)
@@ -73,7 +74,7 @@ class Numbers:
         )
 
     def _rate(self) -> float:
-        """Frames a second from the first to the last push remembered."""
+        """Return frames per second from the first to the last push remembered."""
         if len(self._given) < 2:
             return 0.0
         (begin, _), (end, _) = self._given[0], self._given[-1]

@@ -1,6 +1,4 @@
-"""A stage set up for frames of one format: what comes in, what will come out, how late, and the stage at work
-on a shot.
-"""
+"""A stage set up for frames of one format: its inputs, outputs and delay, and its run over a shot."""
 
 from __future__ import annotations
 
@@ -24,32 +22,32 @@ from ..models.lazy_stage import Plan
 from .stage_thread import StageThread
 
 ENDLESS = 1 << 40  # frames of a clip without a known end
-OF_LIVE = ("live", "live_mode", "download")  # options that change nothing in what a stage computes
+OF_LIVE = ("live", "live_mode", "download")  # options that do not change a stage's results
 
 
 def info_of(frames: Tensor, fps: Fraction) -> ClipInfo:
-    """The facts of endless frames like these ``[T, H, W, C]`` or ``[2, T, H, W, C]``."""
+    """Return the facts of an endless clip of frames ``[T, H, W, C]`` or ``[2, T, H, W, C]``."""
     height, width, channels = frames.shape[-3:]
     return ClipInfo(width, height, fps, ENDLESS, channels=channels, views=2 if frames.ndim == 5 else 1)
 
 
 def key_of(plan: Plan) -> tuple:
-    """What a stage is known by: equal for plans that compute the same."""
+    """Return the key of a stage: equal for plans that compute the same."""
     return plan.kind, tuple(
         sorted((name, value) for name, value in vars(plan.settings).items() if name not in OF_LIVE)
     )
 
 
 class Line:
-    """A loaded stage and the clips it reads; ``delay`` is how many input frames it holds back at most,
-    ``rate`` outputs a frame.
+    """A loaded stage and its input clips.
+
+    ``delay`` is how many input frames it buffers at most, ``rate`` the outputs per frame.
     """
 
     def __init__(self, plan: Plan, stage: Stage, infos: tuple[ClipInfo, ...], host: Host):
         if getattr(plan.settings, "loop", False):
             raise ValueError(
-                "A live session has no end to move on from, so loop does not go with it; turn one of them "
-                "off."
+                "A live session has no last frame, so it does not support loop. Turn one of them off."
             )
         self.label, self.key, self.stage, self.infos, self.host = plan.label, key_of(plan), stage, infos, host
         described = plan.describe(*infos)
@@ -67,25 +65,21 @@ class Line:
 
     @property
     def held(self) -> int:
-        """Outputs that are owed before the first one is certain."""
+        """The outputs that are pending before the first one is certain."""
         return math.ceil(self.delay * self.rate)
 
     def edge(self, taken: int) -> int:
-        """How many outputs belong to the first ``taken`` frames."""
+        """Return how many outputs belong to the first ``taken`` frames."""
         return output_edge(taken, self.infos[0], self.fps)
 
     def place(self) -> None:
-        """Put the networks where they work, which they may have been sent away from; they stay while this
-        line does.
-        """
+        """Move the networks to their device, if they were moved away; they stay while this object exists."""
         memory = self.stage.memory(*self.infos) if hasattr(self.stage, "memory") else 0
         if nets := self.stage.nets:
             self._placed = self.host.place(nets, memory + 4 * chunk_bytes(self.host.device))
 
     def moved(self) -> bool:
-        """Whether the networks lie elsewhere than when this was asked before, so that launches recorded for
-        the old place are wrong.
-        """
+        """Whether the networks have moved since the last call, which invalidates recorded launches."""
         places = [
             tensor.data_ptr() for net in self.stage.nets for tensor in chain(net.parameters(), net.buffers())
         ]
@@ -93,9 +87,7 @@ class Line:
         return before not in (None, places)
 
     def for_frames(self, plan: Plan, infos: tuple[ClipInfo, ...]) -> Line | None:
-        """A line for other frames, or under other options, with these networks; None where the options ask
-        for others.
-        """
+        """Return a stage for other frames or options with these networks; None if the options need others."""
         stage: Stage | None = self.stage
         if key_of(plan) != self.key:
             retuned = getattr(self.stage, "retuned", None) if plan.kind == self.key[0] else None
@@ -107,14 +99,15 @@ class Line:
         return line
 
     def forget(self) -> None:
-        """Stop, and let go what was recorded."""
+        """Stop, and release what was recorded."""
         self.close()
         if hasattr(self.stage, "forget"):
             self.stage.forget()
 
     def feed(self, chunks: tuple[Tensor, ...], start: int, stream: torch.cuda.Stream | None) -> None:
-        """The next frames of every input; ``start`` is the number of the first, which begins a shot where
-        none is under way.
+        """Pass the next frames of every input; ``start`` is the number of the first.
+
+        It begins a shot if none is running.
         """
         if self.strand is None:
             self.strand = StageThread(_over(self.stage, self.infos, start), stream)
@@ -123,7 +116,7 @@ class Line:
 
     @property
     def waiting(self) -> int:
-        """Chunks that wait for the stage, or are with it."""
+        """The chunks that wait for the stage or are being processed."""
         return self.strand.waiting if self.strand else 0
 
     def ready(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
@@ -131,7 +124,7 @@ class Line:
             yield from self.strand.made(wait) if self.strand else ()
 
     def finish(self) -> Iterator[dict[str, Tensor]]:
-        """What the shot still owes; the next frame begins another."""
+        """Yield the pending results of the shot; the next frame begins another."""
         with naming(self.label):
             yield from self.strand.rest() if self.strand else ()
         self.strand = None
@@ -142,7 +135,7 @@ class Line:
         self.strand = None
 
     def filled(self, inputs: tuple[Tensor, ...], numbers: list[int]) -> dict[str, Tensor]:
-        """Stand-ins for results: plain resizes of the input frames with these numbers; no confidence."""
+        """Return stand-ins for results: resized input frames of these numbers, with no confidence."""
         sources, made = dict(zip(("clip", "depth"), inputs)), {}
         for port, info in self.made.items():
             if port not in sources:
@@ -165,7 +158,7 @@ def _shape(info: ClipInfo, count: int) -> tuple[int, ...]:
 
 
 def _over(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
-    """The stage's work on one shot; a stage that knows one picture a frame sees each eye by itself."""
+    """Return a function that runs the stage on one shot; a single-view stage runs on each view alone."""
 
     def work(chunks: Iterable[tuple[Tensor, ...]], drained: Callable[[], bool]) -> Iterator[Chunk]:
         shot, places = Shot(start, infos[0], drained), range(len(infos))

@@ -1,4 +1,4 @@
-"""Results that wait to be handed out, and when their frames came."""
+"""Queue of results to output, and the arrival times of their frames."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ..core.per_eye import TIME
 
 
 class OutputQueue:
-    """A queue of frames by port; ``count`` lie there, ``owed`` stand-ins come before them."""
+    """A queue of frames by port; ``count`` are in it, ``owed`` stand-ins come before them."""
 
     def __init__(self):
         self.count = self.owed = 0
         self._made: deque[dict[str, Tensor]] = deque()
-        self._arrivals: deque[list] = deque()  # [results that are not out yet, when their frame came]
+        self._arrivals: deque[list] = deque()  # [results not output yet, arrival of their frame]
 
     def put(self, made: dict[str, Tensor]) -> None:
         self._made.append(made)
         self.count += made["clip"].shape[TIME]
 
     def expect(self, count: int, arrival: float) -> None:
-        """So many results belong to frames that come now."""
+        """Announce ``count`` results of frames that arrive now."""
         if count:
             self._arrivals.append([count, arrival])
 
     @property
     def expected(self) -> int:
-        """Results that are not out yet, made or not."""
+        """The results that are not output yet, computed or not."""
         return sum(count for count, _ in self._arrivals)
 
     def take(self, count: int) -> tuple[list[dict[str, Tensor]], list[float]]:
-        """The next ``count`` frames, in pieces, and when their sources came."""
+        """Return the next ``count`` frames, in pieces, and the arrivals of their sources."""
         pieces, left = [], count
         while left:
             made = self._made.popleft()
@@ -60,7 +60,7 @@ class OutputQueue:
         return times
 
     def clear(self) -> int:
-        """Let everything go; how many results will not come."""
+        """Drop everything; return how many results are lost."""
         lost = self.expected
         self._made.clear()
         self._arrivals.clear()

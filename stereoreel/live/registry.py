@@ -1,6 +1,4 @@
-"""Live sessions by name, for a host that runs a graph again and again: a bounded number, each until it is
-idle for too long.
-"""
+"""Live sessions by name, for a host that runs a graph repeatedly: a limited number, each until it is idle."""
 
 from __future__ import annotations
 
@@ -13,9 +11,9 @@ from typing import Generic, TypeVar
 from .latency import Figures
 from .session import Session
 
-MOST = 8  # sessions at once
+MOST = 8  # sessions at a time
 IDLE = 300.0  # seconds without use after which a session is closed
-TURN = 0.1  # seconds between two looks at cancel while another has the session
+TURN = 0.1  # seconds between two polls for cancel while another user has the session
 
 
 Key = TypeVar("Key", bound=Hashable)
@@ -25,11 +23,11 @@ Kept = TypeVar("Kept", bound=Session)
 class _Entry(Generic[Kept]):
     def __init__(self, session: Kept):
         self.session, self.turn = session, threading.Lock()
-        self.users, self.used = 0, 0.0  # those who have it or wait for it; when the last one left
+        self.users, self.used = 0, 0.0  # users that have it or wait for it; time of the last release
 
 
 class Sessions(Generic[Key, Kept]):
-    """``make`` gives a new session. A host owns one of these; it is safe to use from several threads."""
+    """Named sessions, created by ``make``. A host owns one registry; it is safe for several threads."""
 
     def __init__(
         self,
@@ -45,10 +43,10 @@ class Sessions(Generic[Key, Kept]):
 
     @contextmanager
     def use(self, name: Key, wait: Callable[[], None] = lambda: None) -> Iterator[Kept]:
-        """The session of a name, new where there is none. Who comes while another has it waits, calling
-        ``wait`` meanwhile, which may raise.
+        """Return the session of a name, created if there is none.
 
-        RuntimeError where as many as there may be are all in use.
+        While another user has it, wait and call ``wait``, which may raise. Raise RuntimeError if the maximum
+        number of sessions is in use.
         """
         entry = self._enter(name)
         try:
@@ -62,8 +60,9 @@ class Sessions(Generic[Key, Kept]):
             self._leave(entry)
 
     def close(self, name: Key) -> bool:
-        """Close a session, after those who are at it; False where there is none. The next use of the name
-        begins a new one.
+        """Close a session after its current users; return False if there is none.
+
+        The next use of the name begins a new one.
         """
         with self._lock:
             entry = self._entries.pop(name, None)
@@ -81,12 +80,12 @@ class Sessions(Generic[Key, Kept]):
             return list(self._entries)
 
     def figures(self) -> dict[Key, Figures]:
-        """How every session keeps up."""
+        """Return the performance of every session."""
         with self._lock:
             return {name: entry.session.figures for name, entry in self._entries.items()}
 
     def sweep(self) -> None:
-        """Close what was idle for too long."""
+        """Close sessions that were idle for too long."""
         with self._lock:
             late = self.clock() - self.idle
             old = [name for name, entry in self._entries.items() if not entry.users and entry.used <= late]
@@ -107,7 +106,7 @@ class Sessions(Generic[Key, Kept]):
         return entry
 
     def _room(self) -> _Entry[Kept] | None:
-        """Where no more fit, the one idle for longest, taken out."""
+        """Remove and return the session idle for longest if the registry is full."""
         if len(self._entries) < self.most:
             return None
         idle = [name for name, entry in self._entries.items() if not entry.users]
@@ -125,7 +124,7 @@ class Sessions(Generic[Key, Kept]):
             self._watch()
 
     def _watch(self) -> None:
-        """Look again later, where anything is kept."""
+        """Schedule the next sweep if there are sessions."""
         if self._entries and self._timer is None:
             self._timer = threading.Timer(self.idle, self.sweep)
             self._timer.daemon = True

@@ -1,5 +1,6 @@
-"""The upscalers as a post-processor of Daydream Scope, which finds this module by the entry point ``scope``;
-only Scope imports it.
+"""The upscalers as a post-processor of Daydream Scope, which finds this module by its entry point.
+
+The entry point is ``scope``; only Scope imports it.
 """
 
 from __future__ import annotations
@@ -14,16 +15,16 @@ from scope.core.plugins import hookimpl
 
 from .upscaler import PostProcessor
 
-ON_THE_WAY = ("factor", "steady")  # what may change while the stream runs
+ON_THE_WAY = ("factor", "steady")  # options that may change while the stream runs
 
 
 class UpscaleConfig(BasePipelineConfig):
-    """What Scope shows of it."""
+    """Settings that Scope shows."""
 
     pipeline_id: ClassVar[str] = "stereoreel_upscale"
     pipeline_name: ClassVar[str] = "StereoReel Upscale"
     pipeline_description: ClassVar[str] = (
-        "Upscales the stream, a burst at a time; with steady, invented detail does not flicker."
+        "Upscales the stream, one burst at a time; steady keeps hallucinated detail from flickering."
     )
     supports_prompts: ClassVar[bool] = False
     modified: ClassVar[bool] = True
@@ -31,17 +32,18 @@ class UpscaleConfig(BasePipelineConfig):
     modes: ClassVar[dict] = {"video": ModeDefaults(default=True)}
 
     model: str = Field(
-        default="auto", description="A model of the RealESRGAN node; auto takes one that keeps up."
+        default="auto", description="A model of the RealESRGAN node; auto selects one for real time."
     )
-    factor: float = Field(
-        default=2.0, ge=1, le=4, description="How many times wider and higher the frames become."
+    factor: float = Field(default=2.0, ge=1, le=4, description="Scale of the width and height.")
+    steady: float = Field(
+        default=0.0, ge=0, le=1, description="How strongly hallucinated detail is stabilised."
     )
-    steady: float = Field(default=0.0, ge=0, le=1, description="How strongly invented detail is held still.")
 
 
 class UpscalePipeline(Pipeline):
-    """One frame for each, in Scope's form: a list of ``[1, H, W, C]`` uint8 in, ``[T, H', W', C]`` float 0..1
-    out.
+    """One frame for each, in Scope's form.
+
+    The input is a list of ``[1, H, W, C]`` uint8, the output ``[T, H', W', C]`` float 0..1.
     """
 
     @classmethod

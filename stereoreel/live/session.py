@@ -1,7 +1,7 @@
-"""One live session: frames in, frames out, with everything a stage remembers kept from push to push.
+"""One live session: frames in, frames out, with the stage's temporal state kept from push to push.
 
-The results are those of the whole film, only later: what was pushed together, and how often, changes when a
-frame comes and not how it looks.
+The results are those of the complete film, only later: the size and number of pushes change when a frame is
+output, not its content.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from .live_stage import Line, info_of, key_of
 from .output_queue import OutputQueue, joined
 
 CONSTANT, READY = MODES = ("constant delay", "as ready")
-GAP = 5.0  # seconds without a push after which the film is another one
-KEPT = 2  # stages that stay loaded: the one at work, and the one before it
+GAP = 5.0  # seconds without a push after which a new film begins
+KEPT = 2  # stages that stay loaded: the current and the previous one
 WAITING = 4  # chunks that may wait for a stage that runs asynchronously
 
 
 class Session:
-    """Keep a stage running between pushes. With ``beside`` a push waits only for frames that are due, not its
-    own.
+    """Keep a stage running between pushes.
 
-    ``gap`` and ``clock`` are in seconds. Not for several threads at once: ``Sessions`` lets them take turns.
+    With ``beside`` a push waits only for frames that are due, not its own. ``gap`` and ``clock`` are in
+    seconds. A session is not thread-safe: ``Sessions`` lets threads take turns.
     """
 
     def __init__(
@@ -60,9 +60,9 @@ class Session:
 
     @property
     def fps(self) -> Fraction:
-        """The rate of the frames that come out; ValueError before the first push."""
+        """The rate of the output frames. Raise ValueError before the first push."""
         if not self.line:
-            raise ValueError("Nothing has been pushed yet.")
+            raise ValueError("Nothing has been pushed yet. Push frames first.")
         return self.line.made["clip"].fps
 
     @property
@@ -78,15 +78,13 @@ class Session:
         delay: int = 0,
         cuts: str | Collection[int] = "auto",
     ) -> dict[str, Tensor]:
-        """The next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for pairs) of every input; what is due, by
-        output.
+        """Take the next frames ``[T, H, W, C]`` (``[2, T, H, W, C]`` for two views) of every input.
 
-        With a constant delay that is one frame for each (several, where the stage raises the rate), the first
-        ones plain resizes; ``delay`` makes it so many frames longer. As ready, it is whatever is done. Frames
-        of another size or rate, and those after a gap, reset the session; another plan takes over with the
-        next frame. ``cuts``: auto, none, or frames counted from the start. A push that fails or is cancelled
-        resets
-        the session.
+        Return the due frames by output. With a constant delay that is one frame for each (several, if the
+        stage raises the rate), the first ones plain resizes; ``delay`` makes it that many frames longer. ``as
+        ready`` returns whatever is finished. Frames of another size or rate, and those after a gap, reset the
+        session; another plan takes effect with the next frame. ``cuts``: auto, none, or frames counted from
+        the start. A push that fails or is cancelled resets the session.
         """
         now = self.clock()
         with ExitStack() as undo:
@@ -102,23 +100,23 @@ class Session:
         return made
 
     def flush(self) -> dict[str, Tensor]:
-        """Everything still pending; the next push starts from scratch."""
+        """Return everything still pending; the next push starts from scratch."""
         if not (line := self.line):
             return {}
         with ExitStack() as undo:
-            undo.callback(self.drop)  # in any case: nothing is left to be lost
+            undo.callback(self.drop)  # in any case: nothing remains to be lost
             self._gather(line.finish())
             return self._given(line, (torch.empty(0, device=self.host.device),), self._outputs.count, 0)
 
     def drop(self) -> None:
-        """Reset: frames that are not out yet are lost."""
+        """Reset: frames that are not output yet are lost."""
         if self.line:
             self.line.close()
         self.numbers.dropped += self._outputs.clear()
         self._begin()
 
     def close(self) -> None:
-        """Let the networks go; a push would load them again."""
+        """Release the networks; a push would load them again."""
         self.drop()
         self._lines.clear()
         self.line = None
@@ -126,8 +124,9 @@ class Session:
     def _arrange(
         self, plan: Plan, inputs: tuple[Tensor, ...], fps: Fraction, mode: tuple[str, int], now: float
     ) -> Line:
-        """The stage for these frames, its networks in place, and what it remembers where these frames go on
-        with those before.
+        """Return the stage for these frames, its networks in place.
+
+        Its temporal state is kept if these frames continue the previous ones.
         """
         infos, before = tuple(info_of(frames, fps) for frames in inputs), self.line
         if before and (now - self._last > self.gap or before.infos != infos or before.key[0] != plan.kind):
@@ -157,7 +156,7 @@ class Session:
         return line
 
     def _new(self, plan: Plan, infos: tuple) -> Line:
-        """A line with the networks of one that is loaded, if there is one that they fit."""
+        """Return a stage with the networks of a loaded one, if any fit."""
         known = (line.for_frames(plan, infos) for line in self._lines.stages())
         return next(filter(None, known), None) or Line(plan, plan.load(self.host), infos, self.host)
 
@@ -171,7 +170,7 @@ class Session:
             self.numbers.dropped += surplus
 
     def _feed(self, line: Line, inputs: tuple[Tensor, ...], cuts: str | Collection[int], now: float) -> int:
-        """Hand the frames on, each to its shot; how many results belong to them."""
+        """Pass on the frames, each to its shot; return how many results belong to them."""
         count, before = inputs[0].shape[TIME], line.edge(self.taken)
         found = self._cuts(line, inputs[0], cuts)
         self.cuts = tuple(self.taken + cut for cut in found)
@@ -190,7 +189,7 @@ class Session:
         return due
 
     def _cuts(self, line: Line, frames: Tensor, cuts: str | Collection[int]) -> list[int]:
-        """Which of these frames begin a shot; only earlier frames decide, so live and film agree."""
+        """Return which of these frames begin a shot; only earlier frames decide, so live and film agree."""
         if not isinstance(cuts, str):
             return sorted(
                 cut - self.taken for cut in cuts if 0 <= cut - self.taken < frames.shape[TIME] and cut
@@ -206,8 +205,9 @@ class Session:
             self.host.tick(0, 0)
 
     def _collect(self, line: Line, due: int) -> None:
-        """Wait until the stage has done what it can; asynchronously, for what is due and until few chunks
-        wait.
+        """Wait until the stage has done what it can.
+
+        Asynchronously, wait only for what is due and until few chunks wait.
         """
         if not self.beside:
             self._gather(line.ready())
@@ -217,7 +217,7 @@ class Session:
             self._gather([chunk])
 
     def _given(self, line: Line, inputs: tuple[Tensor, ...], due: int, stands_in: int) -> dict[str, Tensor]:
-        """``due`` results, the first of them stand-ins, and those that a stage failed to give in time."""
+        """Return ``due`` results, the first of them stand-ins, with stand-ins for late ones."""
         ready = min(due - stands_in, self._outputs.count)
         pieces, arrivals = self._outputs.take(ready)
         self._outputs.owed -= stands_in

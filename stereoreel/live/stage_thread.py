@@ -1,10 +1,10 @@
-"""A stage's generator kept suspended between calls, on a thread of its own.
+"""A stage's generator, suspended between calls on a thread of its own.
 
-A stage asks for its next chunk in the middle of its work, often several generators deep, and only a thread
-can be suspended there: so it waits for the chunk as any reader waits for a file. The caller waits in
-turn until it is hungry again, so that one of the two works at a time and the same pushes always do the same;
-or, with ``beside``, continues and takes what is ready later. Weights, placement, progress and cancel stay on
-the thread that feeds, which is the one that knows of them.
+A stage requests its next chunk in the middle of its work, often several generators deep, and only a thread
+can be suspended there: it waits for the chunk as any reader waits for a file. The caller in turn waits until
+the stage needs input again, so that one of the two works at a time and the same pushes give the same results;
+or, with ``beside``, it continues and takes results later. Weights, placement, progress and cancel stay on the
+calling thread, which has their context.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from torch import Tensor
 
 from ..core.per_eye import Chunk, ports
 
-END, STOP, HUNGRY = object(), object(), object()  # no more frames; leave everything; nothing left to work on
+END, STOP, HUNGRY = object(), object(), object()  # no more frames; stop now; the work needs input
 
 
 class StageThread:
-    """``work`` over chunks that come by and by: a function of their iterator, and of whether the newest chunk
-    is the last at hand.
+    """``work`` over chunks that arrive one by one.
 
-    Each chunk is a tuple of tensors, one for each input. On CUDA the work has the stream that is given, and
-    the host does not wait for the device.
+    ``work`` takes their iterator, and a function that says whether the newest chunk is the last available.
+    Each chunk is a tuple of tensors, one for each input. On CUDA the work runs on the given stream, and the
+    host does not wait for the device.
     """
 
     def __init__(
@@ -38,9 +38,9 @@ class StageThread:
     ):
         self._orders: SimpleQueue = SimpleQueue()
         self._news: SimpleQueue = SimpleQueue()
-        self._fed, self._eaten, self.ended = 0, -1, False  # it is hungry once before it is fed
+        self._fed, self._eaten, self.ended = 0, -1, False  # it needs input once before it is fed
         self._stop, self._stream = threading.Event(), stream
-        # not this object, which may then be forgotten
+        # no reference to this object, so that it can be freed
         given = (work, self._orders, self._news, self._stop, stream)
         self._thread = threading.Thread(target=_work, args=given, name="stereoreel-live", daemon=True)
         self._thread.start()
@@ -48,25 +48,23 @@ class StageThread:
 
     @property
     def waiting(self) -> int:
-        """How many chunks are not worked on yet, or just now."""
+        """The number of chunks that are not processed yet, including the current one."""
         return self._fed - self._eaten
 
     def feed(self, chunks: Iterable[tuple[Tensor, ...]]) -> None:
-        """Chunks that are there together: after the last of them nothing more is at hand."""
+        """Pass chunks that are available together: after the last of them no more are available."""
         chunks = list(chunks)
         for number, chunk in enumerate(chunks, 1):
             self._fed += 1
             self._orders.put((chunk, number == len(chunks), _mark(self._stream)))
 
     def finish(self) -> None:
-        """No chunk will follow."""
+        """Announce the end: no chunk follows."""
         self._fed += 1
         self._orders.put(END)
 
     def made(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
-        """What comes out, until the work is hungry (or, without ``wait``, until it is busy); raises what the
-        work raised.
-        """
+        """Yield results until the work needs input (or, without ``wait``, is busy); raise what it raised."""
         while not self.ended and (self.waiting or not wait):
             try:
                 news = self._news.get(block=wait)
@@ -83,12 +81,12 @@ class StageThread:
                 yield _taken(*news)
 
     def rest(self) -> Iterator[dict[str, Tensor]]:
-        """Everything to the end: the flush."""
+        """Yield everything to the end: the flush."""
         self.finish()
         yield from self.made()
 
     def close(self) -> None:
-        """Leave everything; returns when the thread has ended, within the time of one chunk."""
+        """Stop; return when the thread has ended, within the time of one chunk."""
         _leave(self._stop, self._orders)
         self._thread.join()
         self.ended = True
@@ -124,7 +122,7 @@ def _work(
 
 
 class _Feed:
-    """The chunks as the work sees them: an iterator that waits."""
+    """The chunks for the work: an iterator that waits."""
 
     def __init__(self, orders: SimpleQueue, news: SimpleQueue, stream: torch.cuda.Stream | None):
         self.orders, self.news, self.stream, self.last, self.over = orders, news, stream, False, False
@@ -137,7 +135,7 @@ class _Feed:
             self.news.put(HUNGRY)
             order = self.orders.get()
             self.over = order is END
-        if self.over:  # a stage may ask again
+        if self.over:  # a stage may request again
             raise StopIteration
         if order is STOP:
             raise GeneratorExit
@@ -155,14 +153,14 @@ def _leave(stop: threading.Event, orders: SimpleQueue) -> None:
 
 
 def _mark(stream: torch.cuda.Stream | None, own: bool = False) -> torch.cuda.Event | None:
-    """A point in time on the device: of the work's own stream, or of its caller's."""
+    """Record a point in time on the device: of the work's own stream, or of its caller's."""
     if stream is None:
         return None
     return (stream if own else torch.cuda.current_stream(stream.device)).record_event()
 
 
 def _taken(made: dict[str, Tensor], mark: torch.cuda.Event | None) -> dict[str, Tensor]:
-    """What the work has made, for use on the stream that is current here."""
+    """Return the work's results, for use on the current stream."""
     if mark:
         for tensor in made.values():
             if tensor.is_cuda:

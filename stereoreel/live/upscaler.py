@@ -20,10 +20,10 @@ from .session import CONSTANT, READY, Session
 
 
 class Upscaler:
-    """Frames ``[T, H, W, C]`` in, larger (or more) frames out, a tensor on the device where they came from.
+    """Frames ``[T, H, W, C]`` in, larger (or more) frames out, a tensor on the device of the input.
 
-    A push takes a tensor, a NumPy array, or a list of either, float 0..1 or uint8; TypeError names anything
-    else.
+    A push takes a tensor, a NumPy array, or a list of either, float 0..1 or uint8, and raises TypeError for
+    anything else.
 
         with Upscaler("realesrgan-x2plus", factor=2) as upscaler:
             for frames in generator:              # 1 or 12 frames, float 0..1 or uint8
@@ -31,10 +31,9 @@ class Upscaler:
             show(upscaler.flush())
 
     ``kind`` is upscale, vsr or interpolate; ``options`` are those of its node. Without ``constant`` delay a
-    push gives what is ready, 0 to k frames. ``beside`` lets a push return while its frames are still
-    processed, so that the generator goes on meanwhile; with a constant delay, ``delay`` then says how many
-    frames
-    later they are due (one burst hides one burst's work). ``device`` may be another than the generator's.
+    push returns what is ready, 0 to k frames. ``beside`` lets a push return while its frames are still
+    processed, so that the generator can continue; with a constant delay, ``delay`` then sets how many frames
+    later they are due (one burst hides one burst's work). ``device`` may differ from the generator's.
     """
 
     def __init__(
@@ -54,36 +53,36 @@ class Upscaler:
         host = host or Headless(device)
         self._session = Session(host, beside)
         usual: dict[str, Any] = getattr(module(kind), "live_options", lambda device: {})(host.device)
-        usual = {"live": "upscaler", **usual}  # so that auto takes a model that keeps up
+        usual = {"live": "upscaler", **usual}  # so that auto selects a model for real time
         self._kind, self._options = kind, {**usual, **options, "model": model}
         self._given = dict(fps=fps, mode=CONSTANT if constant else READY, delay=delay, cuts=cuts)
         self._plan = Plan(kind, self._options, kind)
         self._home: torch.device | None = None
 
     def push(self, frames: Tensor | np.ndarray | Sequence) -> Tensor:
-        """The next frames; what is ready, or due. The host does not wait for a generator's stream."""
+        """Take the next frames; return what is ready, or due. The host does not wait for a GPU stream."""
         frames = as_tensor(frames, self._kind)
         self._home = frames.device
         return self._back(self._session.push(self._plan, frames, **self._given)["clip"])
 
     def flush(self) -> Tensor:
-        """What is still owed, when the generator has ended or stops for a while."""
+        """Return all pending results, when the generator has ended or pauses."""
         made = self._session.flush()
         return self._back(made["clip"]) if made else torch.empty(0)
 
     def change(self, **options) -> None:
-        """Other options (also ``model``) from the next push on."""
+        """Set options (also ``model``) from the next push on."""
         self._options |= options
         self._plan = Plan(self._kind, self._options, self._kind)
 
     @property
     def delay(self) -> int:
-        """Input frames that a constant delay is long, and others at most; known from the first push on."""
+        """The constant delay in input frames, in other modes the largest; known from the first push on."""
         return self._session.delay
 
     @property
     def latency(self) -> float:
-        """Median milliseconds from a frame's arrival to its result."""
+        """The median milliseconds from a frame's arrival to its result."""
         return self.figures.p50
 
     @property
@@ -100,8 +99,9 @@ class Upscaler:
         self.close()
 
     def _back(self, made: Tensor) -> Tensor:
-        """On the device where frames come from; through pinned memory, waited for once, where that is the
-        computer's.
+        """Return a tensor on the device of the input frames.
+
+        If that is the CPU, it goes through pinned memory, with one synchronisation.
         """
         if made.is_cuda and self._home is not None and self._home.type == "cpu":
             here = torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
@@ -111,11 +111,11 @@ class Upscaler:
 
 
 class PostProcessor:
-    """What streaming applications call after their generator: ``video`` in, a dict with ``video`` out, one
-    frame for each.
+    """For streaming applications, called after their generator: ``video`` in, a dict with ``video`` out.
 
-    ``video`` is a tensor ``[T, H, W, C]`` or a list of ``[1, H, W, C]`` (Daydream Scope), uint8 or float
-    0..1; the result is float 0..1. Keywords named like options of the stage change them on the way.
+    There is one frame for each. ``video`` is a tensor ``[T, H, W, C]`` or a list of ``[1, H, W, C]``
+    (Daydream Scope), uint8 or float 0..1; the result is float 0..1. Keywords named like options of the stage
+    change them while it runs.
     """
 
     def __init__(self, device: str | torch.device | None = None, **options):

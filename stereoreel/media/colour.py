@@ -55,7 +55,7 @@ def resolve(primaries: int, transfer: int, matrix: int, width: int, height: int,
 
 
 def to_rgb(color: Color, full_range: bool) -> dict[str, int]:
-    """Arguments of ``VideoReformatter.reformat`` for decoding: YUV by ``color`` to full-range RGB."""
+    """Return the arguments of ``VideoReformatter.reformat`` for decoding: YUV to full-range RGB."""
     matrix = _known(SWSCALE_MATRIX[color.matrix])
     return {
         "src_colorspace": matrix,
@@ -67,7 +67,7 @@ def to_rgb(color: Color, full_range: bool) -> dict[str, int]:
 
 
 def to_gray(color: Color, full_range: bool) -> dict[str, int]:
-    """Arguments of ``VideoReformatter.reformat`` for small grey frames."""
+    """Return the arguments of ``VideoReformatter.reformat`` for small grey frames."""
     return {
         **to_rgb(color, full_range),
         "dst_colorspace": SWSCALE_MATRIX[color.matrix],
@@ -76,7 +76,7 @@ def to_gray(color: Color, full_range: bool) -> dict[str, int]:
 
 
 def from_rgb(color: Color, full_range: bool = False) -> dict[str, int]:
-    """Arguments of ``VideoReformatter.reformat`` for encoding: full-range RGB to YUV by ``color``."""
+    """Return the arguments of ``VideoReformatter.reformat`` for encoding: full-range RGB to YUV."""
     matrix = _known(SWSCALE_MATRIX.get(color.matrix, SWSCALE_MATRIX[BT709.matrix]))
     return {
         "src_colorspace": _another(matrix),

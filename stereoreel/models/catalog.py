@@ -1,4 +1,4 @@
-"""The models there are, as data: which files an entry needs, its licence, and the module that runs it."""
+"""Return the module of a kind. Raise ValueError for an unknown kind."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ KINDS: tuple[str, ...] = import_module("..stages", __package__).KINDS
 CONFIG = data("models_config")
 MAIN = "weights"  # the role of a model's only or most important file
 PASSED_OVER = "passing over"
-ANY = "*"  # the entry that says how a file of the user's is run
+ANY = "*"  # the entry that says how a custom checkpoint runs
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role;
-    none where it needs no weights.
+    """One model: ``arch`` is the module ``stereoreel/<kind>/<arch>.py``, ``parts`` are its files by role.
 
-    ``needs`` are conditions that a machine must fulfil, as ``machine.unmet`` takes them.
+    A model without weights has no parts. ``needs`` are conditions that a machine must meet, as
+    ``machine.unmet`` takes them.
     """
 
     name: str
@@ -46,11 +46,11 @@ class Entry:
     parts: dict[str, File] = field(default_factory=dict)
     params: dict = field(default_factory=dict)
     needs: dict = field(default_factory=dict)
-    delay: str = ""  # how many frames it holds back, live; empty for none
+    delay: str = ""  # how many frames it buffers in live use; empty for none
 
     @property
     def file(self) -> str | None:
-        """The main file's name; None where no weights are needed."""
+        """The main file's name, or None if no weights are needed."""
         return next((part.file for part in self.parts.values()), None)
 
     @property
@@ -67,7 +67,7 @@ def _catalogue(kind: str) -> dict[str, Entry]:
 
 
 def _entry(name: str, kind: str, fields: Mapping) -> Entry:
-    """An entry as YAML has it: the main file's facts at the top, those of others under ``parts``."""
+    """Return an entry from YAML: the main file's facts at the top, those of others under ``parts``."""
     of_file = File.__dataclass_fields__
     main = {key: value for key, value in fields.items() if key in of_file}
     parts = {**({MAIN: main} if main else {}), **fields.get("parts", {})}
@@ -77,17 +77,17 @@ def _entry(name: str, kind: str, fields: Mapping) -> Entry:
 
 
 def models(kind: str) -> dict[str, Entry]:
-    """The entries of ``models_config/<kind>.yaml``, best first; ValueError for a kind there is not."""
+    """Return the entries of ``models_config/<kind>.yaml``, best first, or raise ValueError (unknown kind)."""
     return {name: entry for name, entry in _catalogue(kind).items() if name != ANY}
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """Values of ``model``, besides custom checkpoints."""
+    """Return the values of ``model``, except custom checkpoints."""
     return ("auto", *models(kind))
 
 
 def own_files(kind: str, host: Host) -> list[str]:
-    """The user's files that a kind can run and that are no entry's."""
+    """Return the user's files that a kind can run and that no entry lists."""
     if ANY not in _catalogue(kind):
         return []
     known = {
@@ -107,19 +107,19 @@ def module(kind: str) -> ModuleType:
 
 
 def options(kind: str) -> tuple[Option, ...]:
-    """The kind's options, ``model`` with the models there are and what they forbid."""
+    """Return the kind's options, ``model`` with the models available and their licence limits."""
     model, *others = options_of(module(kind).OPTIONS)
     text = model.text
     any_file = ANY in _catalogue(kind)
     if any_file:
         text += " Your own files in the models folder can be chosen as well."
     if bound := [entry.name for entry in models(kind).values() if not entry.commercial]:
-        text += f" Not for commercial use, and never taken by auto: {', '.join(bound)}."
+        text += f" Not for commercial use, and never selected by auto: {', '.join(bound)}."
     return (replace(model, text=text, choices=names(kind), open=any_file), *others)
 
 
 def settings_of(kind: str, given: Mapping) -> ModelOptions:
-    """The kind's options with their given or default values; ValueError where one does not exist or fit."""
+    """Return the kind's options with given or default values, or raise ValueError."""
     return resolve(module(kind).OPTIONS, given, options(kind))
 
 
@@ -131,14 +131,14 @@ def choose(
     wanted: Container[str] = (),
     aim: str = policy.QUALITY,
 ) -> tuple[Entry, str]:
-    """The entry that runs, its files named as the host finds them, and why in one line.
+    """Return the entry that runs, with the files that the host found, and the reason in one line.
 
-    FileNotFoundError where weights are missing, optional ones if they are ``wanted``; with ``download`` they
-    are fetched. RuntimeError where the machine lacks what the model needs.
+    Raise FileNotFoundError if weights are missing, optional ones if they are ``wanted``; with ``download``
+    they are downloaded. Raise RuntimeError if the machine lacks what the model needs.
     """
     entry, reason = pick(kind, name, host, download, aim)
     if missing := lacking(entry, host):
-        raise RuntimeError(f"{entry.name} needs {'; and '.join(missing)}; or choose another model.")
+        raise RuntimeError(f"{entry.name} needs {'; and '.join(missing)}. Or choose another model.")
     for role, part in entry.parts.items():
         if not part.optional or role in wanted:
             obtain(entry, role, host, download)
@@ -151,12 +151,12 @@ def choose(
 def pick(
     kind: str, name: str, host: Host, download: bool = False, aim: str = policy.QUALITY
 ) -> tuple[Entry, str]:
-    """The entry that would run, whether or not its weights are here, and why; nothing is fetched.
+    """Return the entry that would run, with or without its weights, and the reason; nothing is downloaded.
 
     ``auto`` follows the policy for this machine and ``aim``, then the catalogue's order.
     """
     if name != "auto":
-        return models(kind).get(name) or _of_file(kind, name, host), f"{name}: asked for"
+        return models(kind).get(name) or _of_file(kind, name, host), f"{name}: requested"
     over: list[str] = []
 
     def able(kind: str, model: str) -> bool:
@@ -176,16 +176,18 @@ def pick(
             licence = f"a licence ({entry.license}) that allows any use"
             reason = f"{entry.name}: the best {kind} model {weights} and {licence}"
             return entry, _with(reason, over)
-    raise ValueError(f"No {kind} model can run here; its catalogue has no entry without weights.")
+    raise ValueError(
+        f"No {kind} model can run on this machine, because its catalogue has no entry without weights."
+    )
 
 
 def _with(reason: str, over: list[str]) -> str:
-    """Why a model is taken, and what was passed over for it."""
+    """Return why a model is selected, and which ones were skipped for it."""
     return "; ".join([reason, *dict.fromkeys(over)])
 
 
 def _passed_over(entry: Entry | None, host: Host) -> list[str]:
-    """What ``auto`` says of a model that it would take if its files were complete."""
+    """Return the note of ``auto`` on a model that it would select if its files were complete."""
     if entry is None or not entry.commercial or lacking(entry, host):
         return []
     needed = [part for part in entry.parts.values() if not part.optional]
@@ -198,24 +200,26 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
 
 
 def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
-    """Whether ``auto`` may take a model: its licence allows any use, the machine suits it, its weights are
-    here or may be fetched.
+    """Whether ``auto`` may select a model.
+
+    Its licence must allow any use, the machine must suit it, and its weights must be present or ``download``
+    on.
     """
     if entry is None or not entry.commercial:
         return False
     fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
     needed = [part for part in entry.parts.values() if not part.optional]
-    broken = any(spoilt(part, entry.kind, host) for part in needed)  # it is never replaced unasked
+    broken = any(spoilt(part, entry.kind, host) for part in needed)  # it is replaced only on request
     return present(entry, host) or (fetchable and not broken and not lacking(entry, host))
 
 
 def lacking(entry: Entry, host: Host) -> list[str]:
-    """What a model needs besides weights and this machine lacks."""
+    """Return what a model needs besides weights and this machine lacks."""
     return unmet(entry.needs, described(host.device)) if entry.needs else []
 
 
 def _of_file(kind: str, name: str, host: Host) -> Entry:
-    """How a file is run: as the entry that lists it, else by the kind's ``*``."""
+    """Return how a file runs: as the entry that lists it, else by the kind's ``*``."""
     for entry in models(kind).values():
         if any(name in (part.file, *part.also) for part in entry.parts.values()):
             return entry
@@ -223,24 +227,27 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
     if any_file and is_weights(name) and found(host, kind, name):
         return replace(any_file, name=name, parts={MAIN: File(checked(name))})
     known = ", ".join((*names(kind), *own_files(kind, host)))
-    own = f"; or put a custom checkpoint into {host.folder(kind)}" if any_file else ""
+    own = f", or a custom checkpoint in {host.folder(kind)}" if any_file else ""
     raise ValueError(f"Unknown {kind} model '{one_line(name)}'. Available: {known}{own}.")
 
 
 def present(entry: Entry, host: Host) -> bool:
-    """Whether all the weights that a model must have are on this machine, and what else it needs."""
+    """Whether a model's required weights, and anything else it needs, are on this machine."""
     return not lacking(entry, host) and all(
         part.optional or locate(part, entry.kind, host) for part in entry.parts.values()
     )
 
 
 def missing(entry: Entry, host: Host) -> list[File]:
-    """The files that a model must have and that are not here, or not complete."""
+    """Return the required files of a model that are absent or incomplete."""
     return [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
 
 
 def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
-    """Where a part of a model is, downloaded first if allowed; FileNotFoundError says how to get it."""
+    """Return where a part of a model is, downloaded first if allowed.
+
+    Raise FileNotFoundError, with the way to get it, otherwise.
+    """
     part = entry.parts[role]
     if name := locate(part, entry.kind, host):
         return host.weights(entry.kind, name)
@@ -252,7 +259,12 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
 
     folder = host.folder(entry.kind)
     log.info(
-        "fetching %s of %s (%s, licence %s) into %s", part.file, entry.name, part.size, entry.license, folder
+        "downloading %s of %s (%s, licence %s) into %s",
+        part.file,
+        entry.name,
+        part.size,
+        entry.license,
+        folder,
     )
     done = fetch(part, folder, host.tick)
     if not done.verified:
@@ -262,9 +274,9 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
 
 def _missing(entry: Entry, part: File, host: Host) -> str:
     folder = host.folder(entry.kind)
-    typed = f"turn download on, or run `{command(entry, part, host)}` in the pack's folder"
-    get = typed if part.url else "get it from its authors"
-    return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}; {get}."
+    typed = f"Turn download on, or run `{command(entry, part, host)}` in the pack's folder"
+    get = typed if part.url else "Get it from its authors"
+    return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}. {get}."
 
 
 def _spoilt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str:
@@ -276,17 +288,17 @@ def _spoilt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str
 
 
 def command(entry: Entry, part: File, host: Host, folder: Path | None = None) -> str:
-    """What to type to have a file where a host looks for it, in its own folder unless another is given."""
+    """Return the command that downloads a file to where a host looks for it, or to ``folder``."""
     folder = folder or host.folder(entry.kind)
     words = ["python -m stereoreel fetch", entry.name, *(["--all-parts"] if part.optional else [])]
-    # the terminal would put it elsewhere
+    # the terminal would store it elsewhere
     if not isinstance(host, Headless) or folder != Headless("cpu").folder(entry.kind):
         words.append(f'--folder "{folder}"')
     return " ".join(words)
 
 
 def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
-    """What runs with these settings, weights present; a kind's ``wanted_parts`` names optional ones."""
+    """Return the entry that runs with these settings, and why; ``wanted_parts`` of a kind are optional."""
     wanted = getattr(module(kind), "wanted_parts", lambda options: ())(settings)
     return choose(
         kind,
@@ -299,12 +311,12 @@ def chosen(kind: str, settings: ModelOptions, host: Host) -> tuple[Entry, str]:
 
 
 def stage(kind: str, settings: ModelOptions, host: Host, label: str) -> Stage:
-    """The stage of these settings, ready to run; logs which model was chosen and why."""
+    """Return the stage of these settings, ready to run; log which model was selected and why."""
     entry, reason = chosen(kind, settings, host)
     log.log(logging.WARNING if f"; {PASSED_OVER} " in reason else logging.INFO, "%s runs %s", label, reason)
     return import_module(f"..stages.{kind}.{entry.arch}", __package__).load(entry, settings, host)
 
 
 def load(kind: str, name: str, host: Host, **given) -> Stage:
-    """A stage ready to run: ``load("depth", "builtin", host)``."""
+    """Return a stage ready to run: ``load("depth", "builtin", host)``."""
     return stage(kind, settings_of(kind, {**given, "model": name}), host, kind)

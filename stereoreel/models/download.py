@@ -1,6 +1,4 @@
-"""Fetching weights: with progress, going on where it stopped, and never under the final name before it was
-verified.
-"""
+"""Download of weights: with progress, resumable, and under the final name only when verified."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ from urllib import request
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urljoin, urlsplit
 
-from filelock import FileLock, Timeout  # torch brings it
+from filelock import FileLock, Timeout  # a dependency of torch
 
 from .. import __version__
 from ..core.files import sha256, sync, sync_folder
@@ -29,19 +27,17 @@ from .intact import fault, first_line
 from .weights import File, checked, megabytes
 
 Tick = Callable[[int, int], None]
-BLOCK = 1 << 20  # bytes received at once, at most
+BLOCK = 1 << 20  # most bytes received at a time
 PATIENCE = 30  # seconds without a byte
-OFTEN = 0.1  # seconds after which progress is reported, however little came
-MOST = 64 << 30  # bytes that are taken when neither the server nor the catalogue says how many there are
-HOPS = 10  # redirects that are followed
-TRIES = 8  # connections in a row that must together bring this share of the file, or this many bytes
+OFTEN = 0.1  # seconds between progress reports
+MOST = 64 << 30  # most bytes to accept if neither the server nor the catalogue gives the size
+HOPS = 10  # most redirects to follow
+TRIES = 8  # connections in a row that must together transfer this share of the file, or this many bytes
 SHARE, LEAST = 0.01, 1 << 20
 
 
 class Fetched(NamedTuple):
-    """Where a file is, its hash, whether that is known to be the right one, and whether the file was there
-    before.
-    """
+    """Where a file is, its hash, whether that hash is verified, and whether the file existed before."""
 
     path: Path
     sha256: str
@@ -50,19 +46,19 @@ class Fetched(NamedTuple):
 
 
 class _Broken(Exception):
-    """The connection, not this machine, is why a transfer ended."""
+    """The transfer ended because of the connection, not because of this machine."""
 
 
 class _Refused(Exception):
-    """What a server sends is not the file, as its first bytes or its declarations say already."""
+    """The server does not send the file, as its first bytes or its headers show."""
 
 
 def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = False) -> Fetched:
-    """A file in ``folder``, fetched unless it is there; ``force`` replaces one that has another hash.
+    """Download a file into ``folder`` unless it is there; ``force`` replaces one with a different hash.
 
-    ``tick(done, total)`` hears of the bytes (total is 0 if unknown) and may raise to cancel; what has
-    come stays in a ``.part``, and the next fetch goes on from there. Raises ValueError for an address or
-    contents that are not right, ConnectionError, and OSError where the disk is the cause.
+    ``tick(done, total)`` receives the bytes (total is 0 if unknown) and may raise to cancel. Received data
+    stays in a ``.part``, from which the next download resumes. Raise ValueError for a bad address or bad
+    contents, ConnectionError for the connection, and OSError for the disk.
     """
     tick = tick or (lambda done, total: None)
     target = Path(folder) / checked(file.file)
@@ -77,9 +73,7 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
         part = target.with_name(f"{target.name}.part")
         digest = _whole(_opener(handlers), file, part, tick)
         if not force and os.path.lexists(target):
-            raise ValueError(
-                f"{target} was put there while it was fetched; fetch with --force to replace it."
-            )
+            raise ValueError(f"{target} appeared during the download. Fetch with --force to replace it.")
         with _writing(file, target.parent):
             sync(part)
             os.replace(part, target)
@@ -90,46 +84,46 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
 
 def _check_target(target: Path) -> None:
     if target.is_dir():
-        raise ValueError(f"{target} is a folder; remove it, or choose another folder for the file.")
+        raise ValueError(f"{target} is a folder. Remove it, or choose another folder for the file.")
     if target.is_symlink() and not target.exists():
-        raise ValueError(f"{target} is a link to no file; remove it, or choose another folder for the file.")
+        raise ValueError(f"{target} is a broken link. Remove it, or choose another folder for the file.")
 
 
 @contextmanager
 def _writing(file: File, folder: Path) -> Iterator[None]:
-    """One sentence for what this machine's disk refuses."""
+    """Raise disk errors in one sentence."""
     try:
         yield
     except OSError as error:
         if error.errno is None:  # a sentence already
             raise
         full = error.errno in (errno.ENOSPC, getattr(errno, "EDQUOT", None))
-        why = "the disk is full; make room, or" if full else f"{error.strerror};"
+        why = "the disk is full. Free space, or" if full else f"{error.strerror}. Otherwise"
         raise OSError(f"{file.file} cannot be written to {folder}: {why} choose another folder.") from None
 
 
 def _opened(part: Path, flags: int) -> BinaryIO:
-    """A ``.part`` that is a plain file with one name: a link would lead the download into another file."""
+    """Open a ``.part`` that is a regular file with one name: a link would redirect the download."""
     flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
     if part.is_symlink() or part.is_dir():
         what = "link" if part.is_symlink() else "folder"
-        raise ValueError(f"{part} is a {what} and no part of a download; remove it.")
+        raise ValueError(f"{part} is a {what}, not part of a download. Remove it.")
     handle = os.open(part, flags, 0o666)
     facts = os.fstat(handle)
     if not stat.S_ISREG(facts.st_mode) or facts.st_nlink > 1:
         os.close(handle)
         raise ValueError(
-            f"{part} has another name too, or is no plain file, and no part of a download; remove it."
+            f"{part} has a second name or is not a regular file, so it is not part of a download. Remove it."
         )
     return os.fdopen(handle, "rb+")
 
 
 @contextmanager
 def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
-    """One fetch of a file at a time, also among processes; those that wait then find the file.
+    """Allow one download of a file at a time, also among processes; those that wait then find the file.
 
-    The system's file lock ends with its process; a lock made by mere existence, or a ``.part`` under a name
-    of its own, would be left by a killed one, and no process could resume from there.
+    The system's file lock ends with its process. A lock that consists of a file's existence, or a ``.part``
+    under a name of its own, would be left by a killed process, and no other could resume from there.
     """
     path = target.with_name(f".{target.name}.lock")
     lock = FileLock(path)
@@ -143,19 +137,19 @@ def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # Windows removes no open file; its lock removes itself
+        with suppress(OSError):  # Windows cannot remove an open file; its lock removes itself
             path.unlink()
         lock.release()
 
 
 def _found(file: File, target: Path, tick: Tick, force: bool) -> Fetched | None:
-    """The file that is there already, if it is the right one; None when it shall be replaced."""
+    """Return the existing file if it is the right one, or None if it is to be replaced."""
     digest = sha256(target, tick)
     if not (wrong := _differs(file, digest, target)):
         return Fetched(target, digest, bool(file.sha256), True)
     if not force:
         raise ValueError(
-            f"{target} does not match the expected file: {wrong}; fetch with --force to replace it."
+            f"{target} does not match the expected file: {wrong}. Fetch with --force to replace it."
         )
     return None
 
@@ -164,25 +158,26 @@ def _check_address(url: str | None, file: File) -> None:
     if not url:
         raise ValueError(f"No download URL is known for {file.file}. Get it from its authors.")
     if wrong := _bad_address(url):
-        raise ValueError(f"{file.file} would come from {url}, {wrong}.")
+        raise ValueError(f"Cannot download {file.file} from {url}, {wrong}.")
 
 
 def _bad_address(url: str) -> str | None:
-    """Why an address is not fetched from."""
+    """Return why an address cannot be used, or None."""
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname
         host and host.encode("idna")
     except (ValueError, UnicodeError):
-        return "which is no address"
+        return "which is not a valid URL"
     if parts.scheme not in ("http", "https"):
-        return "but only http and https addresses are fetched"
+        return "because only http and https are supported"
     return None if host and port != 0 else "which names no server"
 
 
 def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
-    """The complete file in ``part``, verified; its hash. A kept part that does not fit is downloaded again,
-    once.
+    """Download and verify the complete file in ``part``; return its hash.
+
+    A kept part that does not fit is downloaded again once.
     """
     try:
         resumed = _receive(opener, file, part, tick)
@@ -193,7 +188,7 @@ def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -
             digest = sha256(part, tick)
         if wrong := _differs(file, digest, part):
             part.unlink()
-    except _Refused as refused:  # and what had come before is kept
+    except _Refused as refused:  # earlier data is kept
         wrong = str(refused)
     if wrong:
         raise ValueError(
@@ -204,22 +199,21 @@ def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -
 
 
 def _differs(file: File, digest: str, path: Path) -> str | None:
-    """How contents differ from the file that is expected; without a known hash they must be a checkpoint at
-    least.
+    """Return how a file differs from the expected one, or None.
+
+    Without a known hash it must at least be a checkpoint.
     """
     size = path.stat().st_size
     if file.sha256:
-        return f"its sha256 is {digest} and not {file.sha256}" if digest != file.sha256.lower() else None
+        return f"its SHA-256 is {digest} instead of {file.sha256}" if digest != file.sha256.lower() else None
     if file.bytes and size != file.bytes:
-        return f"its size is {size} and not {file.bytes} bytes"
+        return f"its size is {size} instead of {file.bytes} bytes"
     wrong = fault(path)
     return f"it {wrong}" if wrong else None
 
 
 def _receive(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> bool:
-    """Everything into ``part``, over as many requests as bring something; whether it went on from what was
-    there.
-    """
+    """Download everything into ``part`` by as many requests as make progress; return whether it resumed."""
     try:
         resumed = _requests(opener, file, part, tick)
         if not part.stat().st_size:
@@ -227,7 +221,7 @@ def _receive(opener: request.OpenerDirector, file: File, part: Path, tick: Tick)
         return resumed
     finally:
         if part.is_file() and not part.is_symlink() and not part.stat().st_size:
-            part.unlink()  # nothing to go on with
+            part.unlink()  # nothing to resume from
 
 
 def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> bool:
@@ -245,15 +239,15 @@ def _requests(opener: request.OpenerDirector, file: File, part: Path, tick: Tick
                 gains.append(_length(written) - before)
                 if gains[-1] <= 0 or not file.sha256 or _too_slow(gains, file.bytes):
                     raise ConnectionError(
-                        f"{file.file} could not be fetched from {urlsplit(file.url or '').netloc} "
-                        f"({broken}); try again later, or put the file into {part.parent} yourself."
+                        f"{file.file} could not be downloaded from {urlsplit(file.url or '').netloc} "
+                        f"({broken}). Try again later, or put the file into {part.parent} yourself."
                     ) from None
                 resumed = True
     return resumed
 
 
 def _too_slow(gains: deque[int], size: int | None) -> bool:
-    """Whether the last connections brought so little together that going on would never end."""
+    """Whether the last connections together transferred so little that the download would never end."""
     return len(gains) == TRIES and sum(gains) < min(LEAST, SHARE * (size or MOST))
 
 
@@ -263,7 +257,7 @@ def _length(written: BinaryIO) -> int:
 
 
 def _opener(more: Iterable[request.BaseHandler] = ()) -> request.OpenerDirector:
-    """urllib's http and https, with the proxies that the environment names, and no other protocol."""
+    """Return urllib's http and https opener, with the environment's proxies, and no other protocol."""
     opener = request.OpenerDirector()
     for handler in (
         request.ProxyHandler,
@@ -282,11 +276,11 @@ def _opener(more: Iterable[request.BaseHandler] = ()) -> request.OpenerDirector:
 def _transfer(
     opener: request.OpenerDirector, file: File, written: BinaryIO, folder: Path, tick: Tick
 ) -> None:
-    """One request for what is lacking; _Broken where it ends early, _Refused where it cannot be the file."""
+    """Request the missing part once. Raise _Broken if it ends early, _Refused if it cannot be the file."""
     have = _length(written)
     with _answer(opener, file.url or "", have) as answer:
         ends = _range(answer, have) if answer.status == 206 else None
-        if answer.status == 416 or (answer.status == 206 and ends is None):  # complete, or not of this file
+        if answer.status == 416 or (answer.status == 206 and ends is None):  # complete, or from another file
             if answer.status == 416 and _whole_size(answer) == str(have):
                 return
             written.truncate(0)
@@ -303,7 +297,7 @@ def _transfer(
         reported, when = have, time.monotonic()
         for block in _blocks(answer):
             if have + len(block) > (total or most):
-                written.truncate(0)  # nothing of it is worth keeping
+                written.truncate(0)  # none of it is usable
                 raise _Refused(f"it has more than {total or most} bytes")
             written.write(block)
             have += len(block)
@@ -316,12 +310,12 @@ def _transfer(
 
 
 def _whole_size(answer: HTTPResponse | HTTPError) -> str:
-    """The file's size, as an answer says that has no such part."""
+    """Return the file's size, as an answer states that has no such part."""
     return answer.headers.get("Content-Range", "").rpartition("/")[2]
 
 
 def _range(answer: HTTPResponse | HTTPError, have: int) -> int | None:
-    """The file's length, by an answer that brings a part of it; None if the part begins elsewhere."""
+    """Return the file's length from a partial answer, or None if the part begins elsewhere."""
     said = answer.headers.get("Content-Range", "").strip()
     found = re.fullmatch(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", said)
     if not have or not found or int(found[1]) != have or int(found[2]) < have:
@@ -330,7 +324,7 @@ def _range(answer: HTTPResponse | HTTPError, have: int) -> int | None:
 
 
 def _total(answer: HTTPResponse | HTTPError, file: File) -> int:
-    """How long the file is by what the server declares, 0 if it does not; _Refused if that is no length."""
+    """Return the file's length as the server declares it, else 0. Raise _Refused for an invalid length."""
     declared = answer.headers.get("Content-Length")
     if declared is None or "chunked" in answer.headers.get("Transfer-Encoding", "").lower():
         return 0
@@ -342,17 +336,17 @@ def _total(answer: HTTPResponse | HTTPError, file: File) -> int:
 
 
 def _check_declared(answer: HTTPResponse | HTTPError, total: int, file: File) -> None:
-    """_Refused where what a server declares shows that it does not send the file."""
+    """Raise _Refused if the server's headers show that it does not send the file."""
     if (packed := answer.headers.get("Content-Encoding", "identity")).lower() != "identity":
         raise _Refused(f"the server sends it compressed ({packed[:40]!r})")
     if file.bytes and total not in (0, file.bytes):
-        raise _Refused(f"its size is {total} and not {file.bytes} bytes")
+        raise _Refused(f"its size is {total} instead of {file.bytes} bytes")
     if total > MOST:
         raise _Refused(f"it would have {total} bytes")
 
 
 def _answer(opener: request.OpenerDirector, url: str, have: int) -> HTTPResponse | HTTPError:
-    """What a server answers, after its redirects; their contents are not read, for they may have no end."""
+    """Return a server's answer after redirects, whose bodies are not read because they may be endless."""
     headers = {"User-Agent": f"stereoreel/{__version__}", **({"Range": f"bytes={have}-"} if have else {})}
     for _ in range(HOPS + 1):
         try:
@@ -377,13 +371,13 @@ def _answer(opener: request.OpenerDirector, url: str, have: int) -> HTTPResponse
 
 
 def _redirected(url: str, location: str | None) -> str:
-    """Where a redirect leads; _Broken if it is unsafe to follow."""
+    """Return the target of a redirect. Raise _Broken if it is unsafe to follow."""
     if not location:
-        raise _Broken("the server redirects to nowhere")
+        raise _Broken("the server redirects without a target")
     try:
         new = urljoin(url, quote(location, safe="%/:=&?~#+!$,;'@()*[]|-._", encoding="latin-1"))
     except ValueError:
-        raise _Broken(f"the server redirects to {location[:80]!r}, which is no address") from None
+        raise _Broken(f"the server redirects to {location[:80]!r}, which is not a valid URL") from None
     if wrong := _bad_address(new):
         raise _Broken(f"the server redirects to {location[:80]!r}, {wrong}")
     if urlsplit(url).scheme == "https" and urlsplit(new).scheme != "https":
@@ -392,12 +386,12 @@ def _redirected(url: str, location: str | None) -> str:
 
 
 def _blocks(answer: HTTPResponse | HTTPError) -> Iterator[bytes]:
-    """What comes, as it comes; _Broken where a connection is kept alive by drops."""
+    """Yield data as it arrives. Raise _Broken if a connection is kept alive by a trickle."""
     came, since = 0, time.monotonic()
     while True:
         if time.monotonic() - since > PATIENCE:
             if came < BLOCK // 64:
-                raise _Broken(f"only {came} bytes came in {PATIENCE} seconds")
+                raise _Broken(f"only {came} bytes arrived in {PATIENCE} seconds")
             came, since = 0, time.monotonic()
         try:
             block = answer.read1(BLOCK)
@@ -413,6 +407,6 @@ def _check_room(file: File, folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(
-            f"{folder} has {megabytes(free)} left and {file.file} needs {megabytes(needed)}; make room or "
+            f"{folder} has {megabytes(free)} free and {file.file} needs {megabytes(needed)}. Free space or "
             "choose another folder."
         )

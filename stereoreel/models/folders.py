@@ -1,4 +1,4 @@
-"""The folders where users keep weights, as data: ``models_config/folders.yaml``."""
+"""The folders that hold weights, as data: ``models_config/folders.yaml``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from ..core.places import CHECKOUT, data
 
 FILE = data("models_config") / "folders.yaml"
-ITSELF = "."  # the models folder: its files may be anything, so it is looked into by name, never listed
+ITSELF = "."  # the models folder: it may hold anything, so files are found by name and never listed
 
 
 @lru_cache
@@ -19,16 +19,16 @@ def _known() -> dict[str, dict]:
 
 
 def folders(kind: str) -> tuple[str, ...]:
-    """Names of the folders that may hold a kind's weights, in the order of looking."""
+    """Return the names of the folders that may hold a kind's weights, in search order."""
     return tuple(dict.fromkeys((*_known()["weights"].get(kind, ()), kind)))
 
 
 def listed(kind: str) -> tuple[str, ...]:
-    """Those of them whose files may all be looked at."""
+    """Return those of them that may be listed."""
     return tuple(folder for folder in folders(kind) if folder != ITSELF)
 
 
 def enclosing_models(pack: Path = CHECKOUT) -> Path | None:
-    """The models folder of the program that the pack is a plug-in of; None if there is none."""
+    """Return the models folder of the program that contains the pack as a plug-in, or None."""
     models = _known()["plugins"].get(pack.parent.name)
     return pack.parent.with_name(models) if models else None

@@ -1,4 +1,4 @@
-"""The host where there is no ComfyUI: the terminal, tests and clusters."""
+"""The host outside ComfyUI: the terminal, tests and clusters."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MODELS_VARIABLE = "STEREOREEL_MODELS"
 
 
 class Headless:
-    """A host for the terminal, tests and clusters: the best device there is, weights in ``models/<kind>`` or
-    as ComfyUI keeps them.
+    """A host for the terminal, tests and clusters, on the best device available.
 
-    ``models`` is the only place to look when it is given. Otherwise it is what STEREOREEL_MODELS lists
-    (separated as in PATH) or ``models`` in the current folder, and the models folder of the ComfyUI that the
-    pack lies in. Hosts of one job share a ``file_cache``.
+    ``models`` is the only place searched if it is given. Otherwise it is what STEREOREEL_MODELS lists
+    (separated as in PATH) or ``models`` in the current folder, and the models folder of the ComfyUI that
+    contains the pack. Weights are in ``models/<kind>`` or as ComfyUI keeps them. Hosts of one job share a
+    ``file_cache``.
     """
 
     def __init__(
@@ -50,9 +50,7 @@ class Headless:
         )
 
     def folder(self, kind: str) -> Path:
-        """ComfyUI's folder in a models folder that is ComfyUI's, so that its other nodes find the file as
-        well.
-        """
+        """Return ComfyUI's folder if the models folder is ComfyUI's, so that its other nodes find a file."""
         first, own = self.models[0] / folders(kind)[0], self.models[0] / kind
         return first if first.is_dir() or self.models[0] == enclosing_models() else own
 
@@ -70,7 +68,7 @@ class Headless:
 
 
 def models_folders() -> list[Path]:
-    """Where models are looked for outside ComfyUI; the first is where new ones go."""
+    """Return the folders searched for models outside ComfyUI; the first stores new ones."""
     named = [Path(place) for place in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if place]
     shared = [place for place in [enclosing_models()] if place]
     return [*named, *shared] if named else [*shared, Path.cwd() / "models"]

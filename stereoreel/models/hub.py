@@ -1,9 +1,9 @@
-"""Where files of the Hugging Face Hub come from on this machine, by the settings of ``huggingface_hub``.
+"""Source of Hugging Face Hub files on this machine, by the settings of ``huggingface_hub``.
 
 The library gives the address (``HF_ENDPOINT``) and the token (``HF_TOKEN``, or the one that ``hf auth login``
-stored), and says whether the Hub may be asked at all (``HF_HUB_OFFLINE``). ``download`` transfers the bytes
-itself: ``hf_hub_download`` deletes what has arrived when it is interrupted, writes whatever a server sends,
-however long, waits for ever on a trickle, and offers a Cancel only every 10 MB.
+stored), and says whether the Hub may be contacted (``HF_HUB_OFFLINE``). ``download`` transfers the bytes
+itself: if it is interrupted, ``hf_hub_download`` deletes what has arrived. It also writes whatever a server
+sends, of any length, waits indefinitely on a trickle, and allows a Cancel only every 10 MB.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ HUB_FILE = re.compile(
 
 
 class HubToken(BaseHandler):
-    """Send the user's token to the server of ``url``, and to none that it redirects to."""
+    """Send the user's token to the server of ``url``, and to no server that it redirects to."""
 
     def __init__(self, url: str, token: str):
         self.server, self.token = urlsplit(url)[:2], token
@@ -45,10 +45,10 @@ def located(file: File, folder: Path) -> tuple[File, list[BaseHandler]]:
     from huggingface_hub import constants, get_token, hf_hub_url
 
     if constants.HF_HUB_OFFLINE:
-        raise ConnectionError(f"{file.file} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set; "
-                              f"unset it, or put the file into {folder} yourself.")  # fmt: skip
+        raise ConnectionError(f"{file.file} is on the Hugging Face Hub, and HF_HUB_OFFLINE is set. "
+                              f"Unset it, or put the file into {folder} yourself.")  # fmt: skip
     repository, revision, name = map(unquote, found.groups())
     url = hf_hub_url(repository, name, revision=revision)
-    # build_hf_headers may itself ask the Hub
+    # build_hf_headers may itself contact the Hub
     token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
     return replace(file, url=url), [HubToken(url, token)] if token else []

@@ -1,4 +1,4 @@
-"""Stages that are chosen and not loaded: what a clip holds until it is pulled."""
+"""Stages that are selected but not loaded: what a clip holds until it is pulled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .weights import found
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A stage by name and options, not loaded: what a clip holds. Options are checked when it is made.
+    """A stage by name and options, not loaded. Options are checked on creation.
 
     Plans are equal only to themselves, because two steps of a graph are two stages even if their options
     agree.
@@ -38,12 +38,12 @@ class Plan:
 
     @property
     def context(self) -> tuple[int, int]:
-        """How many frames before and after one the stage needs besides the two around it, by its kind."""
+        """How many frames before and after one its kind needs in addition to the two around it."""
         return catalog.module(self.kind).context(self.settings)
 
     @property
     def faithful(self) -> bool:
-        """Whether the stage moves nothing from where a viewer sees it."""
+        """Whether the stage leaves everything in its place in the frame."""
         return catalog.module(self.kind).FAITHFUL
 
     @property
@@ -61,11 +61,11 @@ class Plan:
         return catalog.module(self.kind).describe(self.settings, *infos)
 
     def choose(self, host: Host) -> tuple[Entry, str]:
-        """What runs, its weights present, and why."""
+        """Return the entry that runs, with weights present, and why."""
         return catalog.chosen(self.kind, self.settings, host)
 
     def files(self, host: Host) -> list[Path]:
-        """The weights that run, where they are."""
+        """Return the paths of the weights that run."""
         with naming(self.label):
             entry, _ = self.choose(host)
         places = [place for part in entry.parts.values() if (place := found(host, self.kind, part.file))]
@@ -101,12 +101,12 @@ class KeptPlan:
     def load(self, host: Host) -> Stage:
         stage = self.stages.get(self.key, lambda: self.plan.load(host))
         if counts := getattr(stage, "counts", None):
-            counts.clear()  # they were noted when the last pull ended
+            counts.clear()  # they were recorded when the last pull ended
         return stage
 
 
 def plans(*clips: Clip) -> Iterator[Plan]:
-    """The stages of the catalogue that clips are made by, each once, sources first."""
+    """Yield the stages of the catalogue that clips depend on, each once, sources first."""
     for maker in makers_of(clips):
         if isinstance(maker, Step) and isinstance(maker.recipe, Plan):
             yield maker.recipe

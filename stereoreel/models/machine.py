@@ -1,5 +1,6 @@
-"""What a machine has that upscalers care about: its system, its GPU, the driver and optional packages; and
-what it lacks of conditions.
+"""Facts of a machine that upscalers depend on, and the conditions that it does not meet.
+
+The facts are its system, its GPU, the driver and optional packages.
 """
 
 from __future__ import annotations
@@ -17,15 +18,15 @@ from typing import Any
 
 import torch
 
-PACKAGES = {"nvidia-vfx": "nvvfx", "triton": "triton"}  # optional ones by the module that they bring
+PACKAGES = {"nvidia-vfx": "nvvfx", "triton": "triton"}  # optional packages by their module
 INSTALL = "install it with `python -m pip install {}`, with ComfyUI's Python if you use that"
 
 
 @dataclass(frozen=True)
 class Machine:
-    """``gpu`` is the GPU's name, empty where there is none; ``compute`` NVIDIA's compute capability, (0, 0)
-    where it has none.
+    """System, GPU, driver and optional packages of a machine.
 
+    ``gpu`` is the GPU's name, empty without one; ``compute`` NVIDIA's compute capability, (0, 0) without one.
     ``memory`` is the GPU's, in bytes. ``driver`` is the version of NVIDIA's and ``packages`` those of
     optional packages by name, each empty if unknown.
     """
@@ -47,26 +48,26 @@ class Machine:
 
 
 def described(device: torch.device) -> Machine:
-    """This machine as work on ``device`` meets it."""
+    """Return this machine, for work on ``device``."""
     return Machine(platform.system(), *_gpu(device), packages=installed())
 
 
 @lru_cache
 def _gpu(device: torch.device) -> tuple[str, tuple[int, int], int, str]:
-    """A GPU's name, compute capability, bytes and driver."""
+    """Return a GPU's name, compute capability, bytes and driver."""
     if device.type == "cuda":
         facts = torch.cuda.get_device_properties(device)
         if torch.version.hip:
             return facts.name, (0, 0), facts.total_memory, ""
         return facts.name, (facts.major, facts.minor), facts.total_memory, nvidia_driver()
     if device.type == "mps":
-        memory = getattr(torch.mps, "recommended_max_memory", lambda: 0)  # which older versions of torch lack
+        memory = getattr(torch.mps, "recommended_max_memory", lambda: 0)  # missing in older versions of torch
         return "Apple GPU", (0, 0), memory(), ""
     return ("" if device.type == "cpu" else device.type), (0, 0), 0, ""
 
 
 def nvidia_driver() -> str:
-    """The version of NVIDIA's driver, from its management library; empty if there is none."""
+    """Return the version of NVIDIA's driver, from its management library; empty if there is none."""
     try:
         library = ctypes.CDLL("nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1")
     except OSError:
@@ -80,43 +81,43 @@ def nvidia_driver() -> str:
 
 
 def installed() -> dict[str, str]:
-    """Versions of the optional packages that are installed, found without importing them."""
+    """Return the versions of the installed optional packages, found without importing them."""
     found = {}
     for name, module in PACKAGES.items():
         if sys.modules.get(module) or find_spec(module):
             try:
                 found[name] = metadata.version(name)
-            # brought by a package of another name, such as triton-windows
+            # from a package of another name, such as triton-windows
             except metadata.PackageNotFoundError:
                 found[name] = ""
     return found
 
 
 def unmet(wanted: Mapping, machine: Machine) -> list[str]:
-    """What a machine lacks of conditions, each given as what is needed; empty if it meets all.
+    """Return the conditions that a machine does not meet, each as what is needed; empty if it meets all.
 
-    ``system`` lists systems; ``gpu`` and ``no_gpu`` are patterns of GPUs' names; ``compute`` is the least
-    compute capability, such as "7.5"; ``memory`` the least GB of the GPU, ``below`` those it must stay under;
-    ``driver`` the least versions by system, one for each branch; ``package`` an optional package, such as
+    ``system`` lists systems; ``gpu`` and ``no_gpu`` are patterns of GPUs' names; ``compute`` is the lowest
+    compute capability, such as "7.5"; ``memory`` the least GB of the GPU, ``below`` its upper limit;
+    ``driver`` the lowest versions by system, one for each branch; ``package`` an optional package, such as
     "nvidia-vfx 0.2".
     """
     return [lacking for name, value in wanted.items() if (lacking := CONDITIONS[name](value, machine))]
 
 
 def _system(systems: list[str], machine: Machine) -> str:
-    return "" if machine.system in systems else f"{' or '.join(systems)}, where this is {machine.system}"
+    return "" if machine.system in systems else f"{' or '.join(systems)} (this is {machine.system})"
 
 
 def _gpu_named(pattern: str, machine: Machine) -> str:
     return (
         ""
         if re.search(pattern, machine.gpu)
-        else f"a GPU named like {pattern}, where this is {machine.gpu or 'none'}"
+        else f"a GPU named like {pattern} (this is {machine.gpu or 'none'})"
     )
 
 
 def _gpu_other(pattern: str, machine: Machine) -> str:
-    return f"another GPU than {machine.gpu}" if re.search(pattern, machine.gpu) else ""
+    return f"a GPU other than {machine.gpu}" if re.search(pattern, machine.gpu) else ""
 
 
 def _compute(least: str, machine: Machine) -> str:
@@ -127,14 +128,14 @@ def _compute(least: str, machine: Machine) -> str:
         if machine.compute != (0, 0)
         else machine.gpu or "none"
     )
-    return f"an NVIDIA GPU of compute capability {least} or higher, where this is {has}"
+    return f"an NVIDIA GPU of compute capability {least} or higher (this is {has})"
 
 
 def _memory(least: float, machine: Machine) -> str:
     return (
         ""
         if machine.memory >= least * 1e9
-        else f"a GPU with {least} GB, where this has {machine.memory / 1e9:.0f}"
+        else f"a GPU with {least} GB (this has {machine.memory / 1e9:.0f})"
     )
 
 
@@ -142,13 +143,15 @@ def _below(most: float, machine: Machine) -> str:
     return (
         ""
         if machine.memory < most * 1e9
-        else f"a GPU with less than {most} GB, where this has {machine.memory / 1e9:.0f}"
+        else f"a GPU with less than {most} GB (this has {machine.memory / 1e9:.0f})"
     )
 
 
 def _driver(least: Mapping[str, list[str]], machine: Machine) -> str:
-    """A driver of a branch that is listed must have that branch's least version, one in between the next
-    older branch's.
+    """Return the driver needed if this one is too old, else an empty string.
+
+    A driver of a listed branch must have that branch's lowest version, one in between the next older
+    branch's.
     """
     versions = least.get(machine.system)
     if not versions or not machine.driver:
@@ -160,7 +163,7 @@ def _driver(least: Mapping[str, list[str]], machine: Machine) -> str:
     return (
         ""
         if branch and has >= _numbers(branch)
-        else f"NVIDIA's driver {branch or versions[0]} or newer, where this is {machine.driver}"
+        else f"NVIDIA's driver {branch or versions[0]} or newer (this is {machine.driver})"
     )
 
 
@@ -171,7 +174,7 @@ def _package(wanted: str, machine: Machine) -> str:
         version = f" {least}" if least else ""
         return f"the package {name}{version}, which is not installed ({INSTALL.format(name)})"
     if least and has and _numbers(has) < _numbers(least):
-        return f"the package {name} {least} or newer, where this is {has} ({INSTALL.format(f'-U {name}')})"
+        return f"the package {name} {least} or newer; this is {has} ({INSTALL.format(f'-U {name}')})"
     return ""
 
 

@@ -13,18 +13,19 @@ from .machine import Machine, unmet
 
 FILE = data("models_config") / "policy.yaml"
 QUALITY, LIVE = "quality", "live"
-AIMS = {QUALITY: "the best picture, however long it takes", LIVE: "no frame per second may be lost"}
+AIMS = {QUALITY: "the best image, at any speed", LIVE: "for real time"}
 
 
 def aim(session: str | None) -> str:
-    """What a stage is run for: frames of a live session must not wait, others may."""
+    """Return the aim of a stage: frames of a live session must not wait, others may."""
     return LIVE if session else QUALITY
 
 
 @dataclass(frozen=True)
 class Row:
-    """A recommendation: one of ``models`` of ``kind`` for ``aims`` on machines that fulfil ``where``; ``why``
-    is one line.
+    """A recommendation: one of ``models`` of ``kind`` for ``aims`` on machines that meet ``where``.
+
+    ``why`` is one line.
     """
 
     kind: str
@@ -36,7 +37,7 @@ class Row:
 
 @lru_cache
 def rows() -> tuple[Row, ...]:
-    """All recommendations, best first."""
+    """Return all recommendations, best first."""
     read = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     return tuple(
         Row(row["kind"], tuple(row["models"]), row["why"], tuple(row.get("aims", AIMS)), row.get("where", {}))
@@ -45,12 +46,12 @@ def rows() -> tuple[Row, ...]:
 
 
 def kinds() -> tuple[str, ...]:
-    """The kinds between which it chooses."""
+    """Return the kinds between which the policy chooses."""
     return tuple(dict.fromkeys(row.kind for row in rows()))
 
 
 def suited(machine: Machine, aim: str, kind: str | None = None) -> Iterator[Row]:
-    """The rows that hold for a machine and an aim, best first; of one kind only where it is given."""
+    """Yield the rows that apply to a machine and an aim, best first; only those of ``kind`` if given."""
     for row in rows():
         if aim in row.aims and kind in (None, row.kind) and not unmet(row.where, machine):
             yield row
@@ -59,7 +60,7 @@ def suited(machine: Machine, aim: str, kind: str | None = None) -> Iterator[Row]
 def choice(
     machine: Machine, aim: str, able: Callable[[str, str], bool], kind: str | None = None
 ) -> tuple[Row, str] | None:
-    """The first suited row, and the model of it that is ``able`` to run; None where there is none."""
+    """Return the first suited row with its model that is ``able`` to run, or None."""
     found = (
         (row, model) for row in suited(machine, aim, kind) for model in row.models if able(row.kind, model)
     )

@@ -1,4 +1,4 @@
-"""Weights: the files that hold them, and what is in these."""
+"""Weights: the files that hold them, and their contents."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..core.host import Host
 
 SUFFIXES = (".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".pkl")
-# under which training scripts keep a network's weights, best first
+# keys under which training scripts store a network's weights, best first
 WRAPPERS = ("params_ema", "params-ema", "params", "model_state_dict", "state_dict", "module", "model", "net")
 HARMLESS = ("torch.", "collections.OrderedDict", "typing.OrderedDict")  # what pickles of checkpoints name
 USABLE = frozenset(
@@ -48,7 +48,7 @@ USABLE = frozenset(
     )
     if hasattr(torch, name)
 )
-# what Python and torch raise at tensors of unexpected names, shapes and types
+# raised by Python and torch for tensors of unexpected names, shapes and types
 BREAKS = (
     LookupError,
     AttributeError,
@@ -65,8 +65,9 @@ BREAKS = (
 
 @dataclass(frozen=True)
 class File:
-    """A file of a model; ``also`` names files that hold the same weights in another packing, ``bytes`` and
-    ``sha256`` are its own.
+    """A file of a model.
+
+    ``also`` names files that hold the same weights in another format; ``bytes`` and ``sha256`` are its own.
     """
 
     file: str
@@ -82,23 +83,22 @@ class File:
 
 
 def megabytes(count: int) -> str:
-    """Bytes for people: ``67 MB``, ``2.5 MB``."""
+    """Format bytes for people: ``67 MB``, ``2.5 MB``."""
     return f"{count / 1e6:.{0 if count >= 1e7 else 1}f} MB"
 
 
 def checked(name: str) -> str:
-    """A name below a folder of weights, with forward slashes; ValueError for one that leads elsewhere."""
+    """Return a name below a folder of weights, with forward slashes, or raise ValueError if it leads out."""
     path = PureWindowsPath(name)  # knows either slash, and drives
     if not path.name or path.drive or path.root or ".." in path.parts or "\0" in name:
         raise ValueError(
-            f"{name!r} leads out of the models folder; give the name of a file inside it, such as "
-            "upscaler.pth."
+            f"{name!r} is outside the models folder. Give the name of a file inside it, such as upscaler.pth."
         )
     return path.as_posix()
 
 
 def listing(folder: Path) -> list[str]:
-    """Files of weights below a folder, as ``sub/x.pth``, in order; none where there is no folder."""
+    """Return the files of weights below a folder, as ``sub/x.pth``, in order; none without a folder."""
     found, seen = [], set()
     for place, inner, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
@@ -107,7 +107,7 @@ def listing(folder: Path) -> list[str]:
             found += [
                 (Path(place) / name).relative_to(folder).as_posix() for name in files if is_weights(name)
             ]
-        seen.add(real)  # links may lead in circles
+        seen.add(real)  # links may form cycles
     return sorted(found)
 
 
@@ -117,14 +117,15 @@ def is_weights(name: str) -> bool:
 
 
 def locate(file: File, kind: str, host: Host) -> str | None:
-    """The name under which a host has a complete file: its own, that of another packing, or its own in some
-    subfolder.
+    """Return the name under which a host has a complete file.
+
+    This is its own, that of another format, or its own in a subfolder.
     """
     for name in (file.file, *file.also):
         path = found(host, kind, name)
         if path and not fault(path, file if name == file.file else None, host.file_cache):
             return name
-    if file.bytes:  # in a subfolder anybody may have given that name, so the size must agree as well
+    if file.bytes:  # in a subfolder another file may have that name, so the size must agree as well
         for name in host.files(kind):
             path = found(host, kind, name) if name.rsplit("/", 1)[-1] == file.file else None
             if path and not fault(path, file, host.file_cache):
@@ -133,9 +134,7 @@ def locate(file: File, kind: str, host: Host) -> str | None:
 
 
 def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
-    """An incomplete file under one of the names, and what is wrong with it; None if a complete one is there
-    too.
-    """
+    """Return an incomplete file under one of the names and its fault; None if a complete one exists too."""
     if locate(file, kind, host):
         return None
     for name in (file.file, *file.also):
@@ -146,7 +145,7 @@ def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
 
 
 def found(host: Host, kind: str, name: str) -> Path | None:
-    """Where a host has a file, complete or not."""
+    """Return where a host has a file, complete or not."""
     try:
         return host.weights(kind, name)
     except FileNotFoundError:
@@ -154,15 +153,14 @@ def found(host: Host, kind: str, name: str) -> Path | None:
 
 
 def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
-    """The tensors of a checkpoint by name, on the CPU and mapped from the file where its format allows.
+    """Return the tensors of a checkpoint by name, on the CPU and mapped from the file if possible.
 
-    Whatever its ending says, safetensors and torch's formats are distinguished by content; no code in a
-    pickle
-    is run. A file may be one tensor without a name if ``bare`` gives it one. Raise ValueError in one sentence
-    for a file that is corrupt, needs code, or holds no tensors that a network can use.
+    Safetensors and torch's formats are distinguished by content, not by suffix; no code in a pickle is run. A
+    file may be one unnamed tensor if ``bare`` gives it a name. Raise ValueError for a file that is corrupt,
+    needs code, or holds no tensors that a network can use.
     """
     if wrong := fault(path):
-        raise ValueError(f"{path} {wrong}. Fetch it again, or choose another file.")
+        raise ValueError(f"{path} {wrong}. Download it again, or choose another file.")
     with open(path, "rb") as file:
         head = file.read(9)
     state = _safetensors(path) if head[8:] == b"{" else _pickle(path, zipped=head.startswith(ZIP))
@@ -173,18 +171,18 @@ def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
         name: value for name, value in state.items() if isinstance(name, str) and isinstance(value, Tensor)
     }
     if not tensors:
-        raise ValueError(f"{path} holds no weights with names. Choose a model checkpoint.")
+        raise ValueError(f"{path} contains no named weights. Choose a model checkpoint.")
     for name, tensor in tensors.items():
         if wrong := _unusable(tensor, path.stat().st_size):
             raise ValueError(
-                f"{path} is no usable checkpoint: its tensor {name[:80]!r} {wrong}. Choose another file."
+                f"{path} is not a usable checkpoint: its tensor {name[:80]!r} {wrong}. Choose another file."
             )
     return tensors
 
 
 def _unwrapped(state: Mapping) -> Mapping:
-    """The state dict inside what a training script saved."""
-    for _ in WRAPPERS:  # they may be nested, and a crafted file may hold itself
+    """Return the state dict inside what a training script saved."""
+    for _ in WRAPPERS:  # they may be nested, and a crafted file may contain itself
         inner = next((state[key] for key in WRAPPERS if isinstance(state.get(key), Mapping)), None)
         if inner is None and len(state) == 1:
             inner = next(value if isinstance(value, Mapping) else None for value in state.values())
@@ -195,15 +193,13 @@ def _unwrapped(state: Mapping) -> Mapping:
 
 
 def _unusable(tensor: Tensor, size: int) -> str | None:
-    """Why no network can be made of a tensor, whatever its name, in a file of ``size`` bytes; None if one
-    can.
-    """
+    """Return why a tensor cannot be a weight, in a file of ``size`` bytes, or None."""
     if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_nested:
         return "is sparse, nested or quantized"
     if tensor.device.type != "cpu":
         return f"is on the device {tensor.device}"
     if tensor.dtype not in USABLE:
-        return f"is of type {str(tensor.dtype).removeprefix('torch.')}, which no network here knows"
+        return f"is of type {str(tensor.dtype).removeprefix('torch.')}, which no network supports"
     if tensor.numel() * tensor.itemsize > size or max(tensor.shape, default=0) > size:
         return f"has the shape {list(tensor.shape)}, more than {size} bytes can hold"
     return None
@@ -211,17 +207,15 @@ def _unusable(tensor: Tensor, size: int) -> str | None:
 
 @contextmanager
 def loading(path: Path) -> Iterator[None]:
-    """Name the file in errors of detection and loading, and make one sentence of whatever strange tensors
-    break.
-    """
+    """Name the file in errors of detection and loading, and reduce other errors to one sentence."""
     try:
         yield
-    except torch.OutOfMemoryError:  # of the device, and no fault of the file
+    except torch.OutOfMemoryError:  # of the device, not a fault of the file
         raise
     except Unfit as error:
         raise ValueError(f"{path.name}: {error}") from None
     except BREAKS as error:
-        if isinstance(error, ValueError) and str(path) in str(error):  # the reader's own sentence
+        if isinstance(error, ValueError) and str(path) in str(error):  # raised by the reader, already clear
             raise
         said = first_line(error) if isinstance(error, (RuntimeError, ValueError)) else type(error).__name__
         raise ValueError(f"{path.name} fits no model of this kind ({said}). Choose another file.") from None
@@ -234,15 +228,17 @@ def _safetensors(path: Path) -> Mapping:
     try:
         return load_file(path)
     except (SafetensorError, OSError, *BREAKS) as error:
-        raise ValueError(f"{path} is corrupt or truncated ({first_line(error)}). Fetch it again.") from None
+        raise ValueError(
+            f"{path} is corrupt or truncated ({first_line(error)}). Download it again."
+        ) from None
 
 
 def _pickle(path: Path, zipped: bool) -> object:
-    # torch goes by that ending, but not when it is given an open file
+    # torch checks that suffix, but not for an open file
     mapped = zipped and path.suffix != ".safetensors"
     try:
         with open(path, "rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of old formats, and of what is refused below
+            warnings.simplefilter("ignore")  # about old formats, and about what is refused below
             return torch.load(path if mapped else file, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         if code := _code(path, zipped, str(error)):
@@ -250,15 +246,16 @@ def _pickle(path: Path, zipped: bool) -> object:
                 f"Refusing to load {path}: its pickle contains code and would run it ({code}). "
                 "Get these weights as .safetensors."
             ) from None
-        raise ValueError(f"{path} is corrupt, or no checkpoint that can be opened safely. "
+        raise ValueError(f"{path} is corrupt, or cannot be opened safely. "
                          "Get these weights as .safetensors.") from None  # fmt: skip
     except (EOFError, OSError, struct.error, *BREAKS):
-        raise ValueError(f"{path} is corrupt, truncated or no checkpoint. Fetch it again.") from None
+        raise ValueError(f"{path} is corrupt, truncated or not a checkpoint. Download it again.") from None
 
 
 def _code(path: Path, zipped: bool, said: str) -> str | None:
-    """The first name in a pickle that is no part of a checkpoint: from torch, or from the pickle, as newer
-    protocols need.
+    """Return the first name in a pickle that does not belong in a checkpoint.
+
+    It is taken from torch's error, or from the pickle, as newer protocols require.
     """
     if found := re.search(r"(?i)(?:unsupported|blocked)\W+(?:global|class)\W+(?:global )?([\w.]+)", said):
         return found[1]
@@ -279,7 +276,7 @@ def _code(path: Path, zipped: bool, said: str) -> str | None:
 
 @contextmanager
 def _pickled(path: Path, zipped: bool) -> Iterator[IO[bytes]]:
-    """The first pickle in a file."""
+    """Open the first pickle in a file."""
     if not zipped:
         with open(path, "rb") as file:
             yield file

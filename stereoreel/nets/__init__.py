@@ -1,3 +1,4 @@
-"""Network definitions only: torch, einops and nothing of ours; parameter names equal to the published
-checkpoints.
+"""Network definitions only: torch, einops, and parameter names equal to the published checkpoints.
+
+They import no other room.
 """

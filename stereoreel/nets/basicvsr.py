@@ -1,11 +1,11 @@
-"""BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot, backward and
-forward.
+"""BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot.
 
-Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. A frame's result depends
-on the whole shot, with ever less weight on what is far away. So a shot may be restored window by window: what
-forward branches remember is carried from window to window, as it would be in one go; only backward branches
-restart, at the end of each window, and its last frames are for them to warm up. Convolutions run in the
-parameters' type; flow, offsets, sampling and the last convolution are float32 always.
+Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. Features travel backward
+and forward, so a frame's result depends on the complete shot, with decreasing weight on distant frames. A
+shot may therefore be restored window by window: the state of forward branches is carried from window to
+window, as in one pass; only backward branches restart, at the end of each window, and its last frames serve
+as their warm-up. Convolutions run in the parameters' dtype; flow, offsets, sampling and the last convolution
+are always float32.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .spynet import WIDTHS, SPyNet, grid, sample, warp
 from .strict import Unfit, filled
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
-GENERATORS = ("generator_ema.", "generator.")  # under which mmcv's checkpoints keep the network, best first
+GENERATORS = ("generator_ema.", "generator.")  # prefixes of the network in mmcv's checkpoints, best first
 TRAINING_ONLY = (
     "generator",
     "discriminator.",
@@ -36,32 +36,30 @@ TRAINING_ONLY = (
 )
 POINTS = 9  # of a 3x3 kernel
 REACH = 10  # pixels by which an offset may leave the flow
-GROUPS = 16  # of channels that have offsets of their own
-# pixels of features that are enlarged at once; the work takes some 2 KB for each
+GROUPS = 16  # of channels with separate offsets
+# feature pixels to upsample at a time; each takes about 2 KB
 STRIP = {"cpu": 1 << 16, "cuda": 1 << 20}
 
 
 @dataclass
 class Frame:
-    """What is known of one frame: the picture ``[1, 3, H, W]``, its feature ``[1, C, h, w]``, and flow ``[1,
-    2, h, w]``.
-    """
+    """State of one frame: image ``[1, 3, H, W]``, feature ``[1, C, h, w]`` and flow ``[1, 2, h, w]``."""
 
     picture: Tensor
     feature: Tensor
-    onward: Tensor | None = None  # to the next frame; None while that is not known
-    back: Tensor | None = None  # to the frame before; None where a shot begins
+    onward: Tensor | None = None  # to the next frame; None until it is known
+    back: Tensor | None = None  # to the previous frame; None at the start of a shot
 
 
 class Memory(NamedTuple):
-    """What a branch remembers: its last two features, and the flow between their frames."""
+    """State of a branch: its last two features, and the flow between their frames."""
 
     last: Tensor
     before: Tensor | None = None
     flow: Tensor | None = None
 
 
-Keep = Callable[[Tensor], Tensor]  # where features wait for the branches after them
+Keep = Callable[[Tensor], Tensor]  # stores features for later branches
 
 
 def lrelu(image: Tensor) -> Tensor:
@@ -106,7 +104,7 @@ class Doubling(nn.Module):
 
 
 class Alignment(nn.Module):
-    """Second-order deformable alignment: the last two features, sampled near where the flow leads."""
+    """Second-order deformable alignment: the last two features, sampled near the target of the flow."""
 
     def __init__(self, width: int, groups: int):
         super().__init__()
@@ -124,8 +122,9 @@ class Alignment(nn.Module):
         )
 
     def forward(self, current: Tensor, memory: Memory, flow: Tensor) -> Tensor:
-        """The remembered features as they lie at ``current``; ``flow`` leads from it to the frame visited
-        last.
+        """Return the remembered features, aligned to ``current``.
+
+        ``flow`` leads from ``current`` to the frame visited last.
         """
         first, before = warp(memory.last, flow), memory.before
         if before is None or memory.flow is None:
@@ -145,8 +144,8 @@ def deform(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Te
     """Modulated deformable 3x3 convolution (DCNv2), padding 1, of ``image`` ``[N, C, H, W]``.
 
     ``offset`` is ``[N, groups * 9 * 2, H, W]``, (y, x) in pixels, and ``mask`` ``[N, groups * 9, H, W]``,
-    both float32. By torchvision's operator where it runs, else by sampling: the same values. On a CPU
-    sampling takes less than half of the operator's time.
+    both float32. Computed by torchvision's operator if it runs, else by sampling, with the same values. On a
+    CPU sampling takes less than half of the operator's time.
     """
     operator = None if image.device.type == "cpu" else _operator(image.device.type)
     if operator is None:
@@ -157,8 +156,9 @@ def deform(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Te
 def deform_by_operator(
     operator: Callable, image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor
 ) -> Tensor:
-    """``deform`` by torchvision's operator, which takes a place that is no number for an address and crashes;
-    the mask keeps the fault.
+    """Compute ``deform`` by torchvision's operator.
+
+    It uses a NaN position as an address and crashes, so such positions are replaced; the mask keeps the NaN.
     """
     return operator(
         image.float(), offset.nan_to_num(0.0), weight.float(), bias.float(), padding=1, mask=mask
@@ -167,7 +167,7 @@ def deform_by_operator(
 
 @lru_cache
 def _operator(device: str) -> Callable | None:
-    """torchvision's operator, if torchvision is here, and compiled for this torch and this type of device."""
+    """Return torchvision's operator, if it is installed and compiled for this torch and device type."""
     try:
         from torchvision.ops import deform_conv2d
 
@@ -178,7 +178,7 @@ def _operator(device: str) -> Callable | None:
 
 
 def deform_by_sampling(image: Tensor, offset: Tensor, mask: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """``deform``, one point of the kernel at a time."""
+    """Compute ``deform`` one kernel point at a time."""
     count, channels, height, width = image.shape
     groups = mask.shape[1] // POINTS
     parts = image.float().reshape(count * groups, channels // groups, height, width)
@@ -194,15 +194,14 @@ def deform_by_sampling(image: Tensor, offset: Tensor, mask: Tensor, weight: Tens
 
 
 class Restorer(nn.Module):
-    """What the networks have in common: flow, and the way from features to the picture.
+    """Common part of the networks: flow, and the layers from features to the image.
 
-    Pictures have sides that are multiples of ``multiple`` and at least ``smallest``; results are ``scale``
-    times as large.
+    Image sides are multiples of ``multiple`` and at least ``smallest``; results are ``scale`` times as large.
     """
 
-    kept: int  # features of a frame that are kept
+    kept: int  # number of stored features per frame
     scale, multiple, smallest = 4, 1, 64
-    halo = 4  # rows of features that a row of the result depends on, to either side, when it is enlarged
+    halo = 4  # feature rows on either side that a row of the upsampled result depends on
 
     def __init__(self, width: int, last: int, flow_widths: Sequence[int]):
         super().__init__()
@@ -213,13 +212,11 @@ class Restorer(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of features."""
+        """The dtype of features."""
         return self.conv_hr.weight.dtype
 
     def typed(self, dtype: torch.dtype) -> Restorer:
-        """The network with its convolutions in ``dtype``; flow and the last convolution stay in float32.
-        Changes the network itself.
-        """
+        """Convert the convolutions to ``dtype``, in place; flow and the last convolution stay in float32."""
         for name, part in self.named_children():
             if name not in ("spynet", "conv_last"):
                 part.to(dtype)
@@ -229,15 +226,15 @@ class Restorer(nn.Module):
         raise NotImplementedError
 
     def small(self, pictures: Tensor) -> Tensor:
-        """The pictures at the size of features, which flow is found on."""
+        """Return the images at feature size, at which flow is estimated."""
         return pictures
 
     def motion(self, first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """Flow from every ``first`` to its ``second``, and back."""
+        """Return flow from every ``first`` to its ``second``, and back."""
         return self.spynet(torch.cat([first, second]), torch.cat([second, first])).chunk(2)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """A whole shot at once: ``[T, 3, H, W]`` to ``[T, 3, scale H, scale W]``."""
+        """Restore a complete shot: ``[T, 3, H, W]`` to ``[T, 3, scale H, scale W]``."""
         frames = [Frame(picture, self.features(picture)) for picture in pictures.split(1)]
         small = self.small(pictures)
         for here, there, first, second in zip(frames, frames[1:], small.split(1), small[1:].split(1)):
@@ -251,10 +248,10 @@ class Restorer(nn.Module):
         carried: dict[str, Memory],
         keep: Keep = lambda feature: feature,
     ) -> Iterator[Tensor]:
-        """Results ``[1, 3, H', W']``, float32, of the first ``count`` of ``frames``; the others only help.
+        """Yield results ``[1, 3, H', W']``, float32, of the first ``count`` of ``frames``.
 
-        ``carried`` holds what the forward branches remember of the frames before, nothing where a shot
-        begins, and then of these ``count``.
+        The other frames only help. ``carried`` holds the state of the forward branches after the previous
+        frames, nothing at the start of a shot, and afterwards that after these ``count``.
         """
         raise NotImplementedError
 
@@ -262,7 +259,7 @@ class Restorer(nn.Module):
         raise NotImplementedError
 
     def enlarge(self, features: Sequence[Tensor], picture: Tensor) -> Tensor:
-        """The result from a frame's features and its picture, in strips of rows where it is large."""
+        """Return the result from a frame's features and its image, in strips of rows if it is large."""
         joined = torch.cat([feature.to(picture.device, self.dtype) for feature in features], 1)
         height, width = joined.shape[-2:]
         ratio, rows = (
@@ -291,8 +288,9 @@ class Restorer(nn.Module):
 
 
 class BasicVSRPlusPlus(Restorer):
-    """Two rounds backward and forward, each feature from the two visited before it. ``enlarges`` or keeps the
-    size (deblurring and the like).
+    """Two rounds backward and forward; each feature depends on the two visited before it.
+
+    ``enlarges`` selects upscaling; otherwise the size stays (deblurring and the like).
     """
 
     def __init__(
@@ -324,7 +322,7 @@ class BasicVSRPlusPlus(Restorer):
         )
         self.reconstruction = Blocks(5 * width, width, ends)
 
-    kept = 4  # features that wait for each frame
+    kept = 4  # stored features per frame
 
     def features(self, pictures: Tensor) -> Tensor:
         return self.feat_extract(pictures.to(self.dtype))
@@ -358,7 +356,7 @@ class BasicVSRPlusPlus(Restorer):
         count: int,
         carried: dict[str, Memory],
     ) -> Iterator[tuple[int, Tensor]]:
-        """The features of one branch, in the order in which it visits the frames, with their places."""
+        """Yield the features of one branch in the order in which it visits the frames, with their numbers."""
         forward = name.startswith("forward")
         memory = carried.get(name) if forward else None
         for index in range(len(frames)) if forward else reversed(range(len(frames))):
@@ -374,7 +372,7 @@ class BasicVSRPlusPlus(Restorer):
 
 
 class BasicVSR(Restorer):
-    """Once backward and once forward, each feature from the one visited before it and the picture."""
+    """One pass backward and one forward; each feature depends on the one visited before it and the image."""
 
     kept = 1
 
@@ -424,7 +422,7 @@ class BasicVSR(Restorer):
 
 
 class RealBasicVSR(nn.Module):
-    """BasicVSR after a network that cleans each frame: for footage with unknown degradation."""
+    """BasicVSR after a network that cleans each frame, for footage with unknown degradation."""
 
     def __init__(
         self,
@@ -444,13 +442,15 @@ class RealBasicVSR(nn.Module):
         return self.to(memory_format=torch.channels_last)
 
     def dirt(self, pictures: Tensor) -> Tensor:
-        """What one pass of cleaning adds to the pictures."""
+        """Return what one cleaning pass adds to the images."""
         blocks, last = self.image_cleaning
         return last(blocks(pictures.to(self.basicvsr.dtype)).float())
 
     def forward(self, pictures: Tensor, threshold: float = 255.0) -> Tensor:
-        """A whole shot at once, cleaned up to three times until a pass changes less than ``threshold`` steps
-        of 8 bits on average.
+        """Restore a complete shot, cleaned first.
+
+        Cleaning runs up to three times, until a pass changes less than ``threshold`` steps of 8 bits on
+        average.
         """
         for _ in range(3):
             dirt = self.dirt(pictures)
@@ -461,9 +461,7 @@ class RealBasicVSR(nn.Module):
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The network's tensors under their own names, with any packer's prefix removed; training-only tensors
-    are left out.
-    """
+    """Return the network's tensors under their own names, without prefixes and training-only tensors."""
     prefix = next((prefix for prefix in GENERATORS if any(key.startswith(prefix) for key in state)), "")
     own = {
         key.removeprefix(prefix): tensor for key, tensor in state.items() if prefix and key.startswith(prefix)
@@ -472,10 +470,9 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasicVSR:
-    """The network of a checkpoint, ready for inference: which of them, and its size, are read from the
-    tensors' shapes.
+    """Return the network of a checkpoint, ready for inference.
 
-    ValueError where the tensors are not those of any of them.
+    Its type and size are read from the tensors' shapes. Raise ValueError if they fit none of the networks.
     """
     state = clean(state)
     with torch.device("meta"):
@@ -513,7 +510,7 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | Basic
         )
     if f"{backward}.main.0.weight" not in state:
         raise Unfit(
-            "These tensors are of no BasicVSR, BasicVSR++ or RealBasicVSR; choose a checkpoint of mmediting "
+            "This is not a BasicVSR, BasicVSR++ or RealBasicVSR checkpoint. Choose one of mmediting "
             "or mmagic."
         )
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)

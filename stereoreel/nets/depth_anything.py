@@ -1,10 +1,11 @@
-"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size: a DINOv2 encoder and a
-DPT head, read from the shapes.
+"""Depth Anything V1 and V2, Distill-Any-Depth and Video Depth Anything, of any size.
 
-Yang et al., Depth Anything V2, NeurIPS 2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0);
-Oquab et al., DINOv2, 2023; Ranftl et al., Vision Transformers for Dense Prediction, ICCV 2021. Only four
-small temporal blocks of the video network look at other frames: ``encode`` does all that a frame needs by
-itself, so that a frame seen in two windows is encoded once. In half precision the stream between the
+A DINOv2 encoder and a DPT head, with sizes read from the shapes. Yang et al., Depth Anything V2, NeurIPS
+2024; Chen et al., Video Depth Anything, CVPR 2025 (both Apache-2.0); Oquab et al., DINOv2, 2023; Ranftl et
+al., Vision Transformers for Dense Prediction, ICCV 2021.
+
+Only four small temporal blocks of the video network attend to other frames. ``encode`` computes all that
+depends on one frame, so that a frame in two windows is encoded once. In half precision the stream between the
 encoder's blocks, every layer norm and the last two convolutions stay float32.
 """
 
@@ -24,14 +25,14 @@ from torch import Tensor, nn
 from .strict import Unfit, filled
 
 TEMPORAL = "head.motion_modules.0.temporal_transformer"
-PATCH = 14  # the encoder sees the picture as squares of this many pixels
+PATCH = 14  # side of the encoder's image patches, in pixels
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, in RGB
 HEAD = 64  # channels of one attention head of the encoder
 TEMPORAL_HEADS = 8
-TOGETHER = 4  # frames whose last, full-size layers are computed at once, as the original does; bounds memory
-MOST_AT_ONCE = 32768  # places whose sequences in time are attended to in one launch; CUDA's limit is 65535
+TOGETHER = 4  # frames per batch of the last, full-size layers, as in the original; bounds memory
+MOST_AT_ONCE = 32768  # positions per launch of temporal attention; CUDA's limit is 65535
 SIZES = {384: "Small", 768: "Base", 1024: "Large", 1536: "Giant"}
-# in files only
+# present in files only
 UNUSED = (
     "pretrained.mask_token",
     "depth_head.scratch.refinenet4.resConfUnit1.",
@@ -44,9 +45,9 @@ class Family:
     """What distinguishes the networks.
 
     Of the encoder: its channels ``width``, blocks ``depth``, channels ``inner`` of an MLP (``gated``:
-    SwiGLU), the side ``grid`` of its stored position embedding, and the blocks ``taps`` that the head looks
-    at (V1's are the last four). Of the head: its channels. ``frames`` is how many a video network sees at
-    most, 0 for one of single pictures. With ``max_depth`` the network outputs metres up to it.
+    SwiGLU), the side ``grid`` of its stored position embedding, and the blocks ``taps`` that the head reads
+    (V1's are the last four). Of the head: its channels. ``frames`` is the most frames a video network reads,
+    0 for a single-image one. With ``max_depth`` the network outputs metres up to it.
     """
 
     width: int
@@ -67,7 +68,7 @@ class Family:
         return f"{'Video ' if self.frames else ''}Depth Anything {size}"
 
 
-# Names in a folder of Hugging Face's transformers, 4.x and 5.x, and the original's.
+# Names in Hugging Face model directories, transformers 4.x and 5.x, and the original's.
 FROM_TRANSFORMERS = (
     (r"backbone\.embeddings\.(cls|mask)_token", r"pretrained.\1_token"),
     (r"backbone\.embeddings\.position_embeddings", "pretrained.pos_embed"),
@@ -93,12 +94,12 @@ FROM_TRANSFORMERS = (
         lambda found: f"depth_head.scratch.output_conv{('1.', '2.0.', '2.2.')[int(found[1]) - 1]}",
     ),
 )
-# of which transformers keeps the parts
+# whose parts transformers stores
 JOINED = {"attn.qkv": ("attn.q", "attn.k", "attn.v"), "mlp.w12": ("mlp.gate_proj", "mlp.up_proj")}
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their original names, with any packer's prefix removed; unused ones are left out."""
+    """Return the tensors under their original names, without any prefix and unused tensors."""
     cleaned = {}
     for key, tensor in state.items():
         key = re.sub(r"^(?:module|model)\.", "", key)
@@ -127,12 +128,11 @@ def _from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> Family:
-    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found
-    otherwise.
+    """Return the family of a state dict, from the tensors' shapes alone.
 
-    Shapes do not distinguish a metric network of single images from a relative one (``max_depth``: 20 for
-    indoor,
-    80 for outdoor ones), nor Depth Anything V1 (``first``) from V2.
+    Raise ValueError, which names the checkpoint found, if it fits none. Shapes do not distinguish a metric
+    network of single images from a relative one (``max_depth``: 20 for indoor, 80 for outdoor ones), nor
+    Depth Anything V1 (``first``) from V2.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     head = "head" if any(key.startswith("head.motion_modules.") for key in shapes) else "depth_head"
@@ -154,13 +154,10 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
         raise Unfit(_refusal(shapes)) from None
     if patch != PATCH or width % HEAD or depth < 4:
         raise Unfit(
-            f"No Depth Anything is known with {depth} blocks of {width} channels and patches of {patch} "
-            "pixels."
+            f"No known Depth Anything has {depth} blocks of {width} channels and patches of {patch} pixels."
         )
     if max_depth is not None and frames:
-        raise Unfit(
-            "Video Depth Anything takes no max_depth: its metric networks output metres. Leave it out."
-        )
+        raise Unfit("Video Depth Anything has no max_depth: its metric networks output metres. Leave it out.")
     taps: tuple[int, ...] = (
         tuple(range(depth - 4, depth))
         if first
@@ -171,7 +168,7 @@ def detect(state: Mapping[str, Tensor], max_depth: float | None = None, first: b
     return Family(width, depth, inner, gated, grid, features, outputs, last, frames, taps, max_depth)
 
 
-FOUND = (  # names that begin or hold these, and what the checkpoint is
+FOUND = (  # names that begin with or contain these, and the checkpoint's type
     (
         ("metric_head.", "relative_head.", "core.core.", "conditional_log_binomial.", "seed_bin_regressor."),
         "a ZoeDepth checkpoint",
@@ -201,14 +198,15 @@ def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
         )
     for marks, name in FOUND:
         if any(key.startswith(mark) or f".{mark}" in key for key in shapes for mark in marks):
-            return f"This is {name}, not Depth Anything; choose another model for it."
+            return f"This is {name}, not Depth Anything. Choose another model for it."
     first = ", ".join(list(shapes)[:3]) or "missing"
     return f"This is not a Depth Anything checkpoint: of its {len(shapes)} tensors the first are {first}."
 
 
 def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: bool = False) -> DepthAnything:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
-    where it is not one.
+    """Return the network of a published state dict, with its tensors unchanged (dtype and device too).
+
+    Raise ValueError if it is not one.
     """
     cleaned = clean(state)
     with torch.device("meta"):
@@ -217,7 +215,7 @@ def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: boo
 
 
 class Norm(nn.LayerNorm):
-    """Layer norm in float32, whatever the parameters' type; gives the parameters' type."""
+    """Layer norm in float32 that returns the parameters' dtype."""
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(
@@ -254,9 +252,7 @@ class Block(nn.Module):
 
 
 class DINOv2(nn.Module):
-    """Normalised images ``[B, 3, H, W]`` to what four of the blocks know of every patch: ``[B, C, H / 14, W /
-    14]`` each.
-    """
+    """Normalised images ``[B, 3, H, W]`` to features ``[B, C, H / 14, W / 14]`` of four of the blocks."""
 
     def __init__(self, family: Family):
         super().__init__()
@@ -282,8 +278,9 @@ class DINOv2(nn.Module):
         return maps
 
     def positions(self, rows: int, columns: int) -> Tensor:
-        """The position embedding ``[1, 1 + rows * columns, C]``, float32: bicubic, by the published code's
-        factors with their 0.1 added.
+        """Return the position embedding ``[1, 1 + rows * columns, C]``, float32.
+
+        Bicubic, with the published code's factors and their 0.1 added.
         """
         stored, grid = self.pos_embed.float(), self.grid
         if rows == columns == grid:
@@ -314,7 +311,7 @@ class TemporalAttention(nn.Module):
 
 
 class Temporal(nn.Module):
-    """Maps ``[B T, C, h, w]`` of T frames each, with what the same place shows at other times added."""
+    """Maps ``[B T, C, h, w]`` of T frames each, plus attention to the same position at other times."""
 
     def __init__(self, channels: int, frames: int):
         super().__init__()
@@ -360,9 +357,7 @@ class ResidualUnit(nn.Module):
 
 
 class Fusion(nn.Module):
-    """A coarse map joined with the finer level's and enlarged; ``skips`` where there is a coarser one to join
-    with.
-    """
+    """Merge a coarse map with the finer level's and upsample; ``skips`` if there is a coarser one."""
 
     def __init__(self, features: int, skips: bool = True):
         super().__init__()
@@ -377,10 +372,10 @@ class Fusion(nn.Module):
 
 
 class Group(nn.Module):
-    """Modules under names of the checkpoint that compute nothing together."""
+    """Named container of modules that computes nothing itself."""
 
     if TYPE_CHECKING:
-        # a layer, a group or a tensor, as the checkpoint's names decide
+        # a layer, a group or a tensor, by the checkpoint's names
         def __getattr__(self, name: str) -> Any: ...
 
 
@@ -396,8 +391,9 @@ def _enlarged(x: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 class DPT(nn.Module):
-    """The head: four maps of the encoder to depth; ``prepare`` for every frame by itself, ``finish`` for
-    those that see each other.
+    """The head: four maps of the encoder to depth.
+
+    ``prepare`` handles every frame independently, ``finish`` the frames that attend to each other.
     """
 
     def __init__(self, family: Family):
@@ -439,7 +435,7 @@ class DPT(nn.Module):
         )
 
     def finish(self, features: tuple[Tensor, ...], frames: int) -> Tensor:
-        """What is left before the last activation, ``[B, 1, H, W]`` float32."""
+        """Compute the rest up to the last activation, ``[B, 1, H, W]`` float32."""
         first, second, third, fourth = features
         scratch, size = self.scratch, third.shape[-2:]
         third, fourth = self._in_time(0, third, frames), self._in_time(1, fourth, frames)
@@ -464,14 +460,14 @@ class DPT(nn.Module):
 
 
 class DepthAnything(nn.Module):
-    """RGB images in 0..1 (normalised inside) to depth, float32; heights and widths divide by 14.
+    """RGB images in 0..1 (normalised inside) to depth, float32; sides must be divisible by 14.
 
-    A relative network gives inverse depth of unknown scale and shift, 0 and up, larger is nearer; a metric
-    one gives metres, larger is farther.
+    A relative network returns inverse depth of unknown scale and shift, 0 and up, larger is nearer; a metric
+    one returns metres, larger is farther.
     """
 
     head: DPT  # of a video network
-    depth_head: DPT  # of one for single pictures
+    depth_head: DPT  # of a single-image network
 
     def __init__(self, family: Family):
         super().__init__()
@@ -480,9 +476,7 @@ class DepthAnything(nn.Module):
         self.add_module("head" if family.frames else "depth_head", DPT(family))
 
     def forward(self, images: Tensor) -> Tensor:
-        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network's ``[B, T, 3, H, W]`` of clips to ``[B, T, 1,
-        H, W]``.
-        """
+        """``[B, 3, H, W]`` to ``[B, 1, H, W]``; a video network takes and returns ``[B, T, ...]``."""
         if images.dim() != (5 if self.family.frames else 4):
             raise ValueError(
                 f"{self.family.name} takes images [{'B, T' if self.family.frames else 'B'}, 3, H, W], not "
@@ -493,12 +487,13 @@ class DepthAnything(nn.Module):
         return depth.unflatten(0, images.shape[:-3])
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """All that depends on one frame only, for ``[B, 3, H, W]``: four maps ``[B, C, h, w]`` of falling
-        size, in the parameters' type.
+        """Compute all that depends on one frame only, for ``[B, 3, H, W]``.
+
+        Return four maps ``[B, C, h, w]`` of decreasing size, in the parameters' dtype.
         """
         if any(edge % PATCH for edge in images.shape[-2:]):
             raise ValueError(
-                f"{self.family.name} needs sizes that divide by {PATCH}, not "
+                f"{self.family.name} needs sizes divisible by {PATCH}, not "
                 f"{images.shape[-1]}x{images.shape[-2]}."
             )
         images = images.float()
@@ -507,12 +502,13 @@ class DepthAnything(nn.Module):
         return self._dpt.prepare(self.pretrained(normalised))
 
     def decode(self, features: tuple[Tensor, ...], frames: int = 1) -> Tensor:
-        """Depth ``[B T, 1, H, W]`` of what ``encode`` gave for B clips of ``frames`` frames T each, one after
-        the other.
+        """Return depth ``[B T, 1, H, W]`` from the maps that ``encode`` returned.
+
+        They are those of B clips of ``frames`` frames T each, one after the other.
         """
         if self.family.frames and frames > self.family.frames:
             raise ValueError(
-                f"{self.family.name} sees at most {self.family.frames} frames at once, not {frames}."
+                f"{self.family.name} takes at most {self.family.frames} frames at a time, not {frames}."
             )
         depth, most = self._dpt.finish(features, frames), self.family.max_depth
         return F.relu_(depth) if most is None else torch.sigmoid(depth) * most

@@ -1,10 +1,10 @@
 """FILM: frame interpolation for large motion, with one motion estimate for all times between two frames.
 
 Reda et al., FILM: Frame Interpolation for Large Motion, ECCV 2022 (arXiv 2202.04901); the original is
-Apache-2.0. Features of one picture come from a pyramid with shared weights, flow from coarse to
-fine, and the picture from a decoder over both pictures and their features, warped. Only t = 0.5 was trained;
-other times scale the flow. Convolutions run in the parameters' type; flow, sampling grid and sampling are
-float32 always.
+Apache-2.0. Features of one image come from a pyramid with shared weights, flow from coarse to fine, and the
+output image from a decoder over both images and their features, warped. Only t = 0.5 was trained; other times
+scale the flow. Convolutions run in the parameters' dtype; flow, sampling grid and sampling are always
+float32.
 """
 
 from __future__ import annotations
@@ -19,16 +19,14 @@ from torch import Tensor, nn
 
 from .strict import Unfit, filled
 
-# of the pyramid in which motion is looked for, and of the part of it that the decoder sees
+# of the pyramid for motion, and of its part that the decoder reads
 LEVELS, FUSED = 7, 5
 DEPTH = 4  # levels that one subtree of features spans
-MULTIPLE = 2 ** (LEVELS - 1)  # height and width must divide by this
+MULTIPLE = 2 ** (LEVELS - 1)  # height and width must be divisible by this
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under the names used here; files that name a convolution ``0`` instead of ``conv`` are
-    renamed.
-    """
+    """Return the tensors under our names; a convolution that a file names ``0`` becomes ``conv``."""
     return {
         re.sub(r"\.0\.(weight|bias)$", r".conv.\1", key.removeprefix("module.")): tensor
         for key, tensor in state.items()
@@ -36,8 +34,9 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
-    """Width of the features and widths of the flow predictors, fine to coarse, from the tensors' shapes;
-    ValueError where it is not FILM.
+    """Return the width of the features and the widths of the flow predictors, fine to coarse.
+
+    They are read from the tensors' shapes. Raise ValueError if it is not FILM.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     predictors = [
@@ -47,7 +46,7 @@ def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
     keys = ["extract.extract_sublevels.convs.0.0.conv.weight", *predictors]
     if missing := [key for key in keys if key not in shapes]:
         kind = (
-            "a RIFE checkpoint, not a FILM one; choose a RIFE model for it"
+            "a RIFE checkpoint, not a FILM one. Choose a RIFE model for it"
             if any("block0." in key for key in shapes)
             else (f"not a FILM checkpoint: {missing[0]} is missing among its {len(shapes)} tensors")
         )
@@ -57,8 +56,9 @@ def detect(state: Mapping[str, Tensor]) -> tuple[int, tuple[int, ...]]:
 
 
 def load(state: Mapping[str, Tensor]) -> FILM:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
-    where it is not one.
+    """Return the network of a published state dict, with its tensors unchanged (dtype and device too).
+
+    Raise ValueError if it is not one.
     """
     cleaned = clean(state)
     with torch.device("meta"):
@@ -67,17 +67,16 @@ def load(state: Mapping[str, Tensor]) -> FILM:
 
 
 def padding(height: int, width: int) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom for ``F.pad``, on the right and at the bottom only."""
+    """Return left, right, top and bottom for ``F.pad``, on the right and at the bottom only."""
     return 0, -width % MULTIPLE, 0, -height % MULTIPLE
 
 
 class Pair(NamedTuple):
-    """What two pictures have to do with each other, at any time: levels fine to coarse, each half the size of
-    the one before.
+    """Motion and features of two images, valid at any time between them.
 
-    ``first``, ``second``: picture and features ``[B, 3 + C, h, w]``. ``forward``, ``backward``: the flow
-    ``[B, 2, h, w]`` (x, y) from the first to the second and from the second to the first, float32, in pixels
-    of the level.
+    Levels run from fine to coarse, each half the size of the one before. ``first``, ``second``: image and
+    features ``[B, 3 + C, h, w]``. ``forward``, ``backward``: the flow ``[B, 2, h, w]`` (x, y) from the first
+    to the second and from the second to the first, float32, in pixels of the level.
     """
 
     first: list[Tensor]
@@ -87,10 +86,10 @@ class Pair(NamedTuple):
 
 
 class Between(NamedTuple):
-    """A picture ``[B, 3, H, W]`` at a time between two, not clamped, and what it was made from; all float32.
+    """An image ``[B, 3, H, W]`` at a time between two, not clamped, and its components; all float32.
 
-    ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from
-    here. ``mask`` ``[B, 1, H, W]``: the first one's share; the decoder outputs none, so 1 - t. ``first``,
+    ``flow`` ``[B, 4, H, W]``: where to sample the first image (x, y) and the second (x, y), as pixel offsets.
+    ``mask`` ``[B, 1, H, W]``: the first one's share; the decoder outputs none, so 1 - t. ``first``,
     ``second``: both, warped to this time.
     """
 
@@ -102,8 +101,9 @@ class Between(NamedTuple):
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
-    """Images ``[B, C, H, W]`` read at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each place, bilinear,
-    edges held; float32.
+    """Sample images ``[B, C, H, W]`` at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each position.
+
+    Bilinear, edges repeated; float32.
     """
     height, width = images.shape[-2:]
     columns = (torch.arange(width, device=flow.device, dtype=torch.float32) * 2 + 1) / width - 1
@@ -123,8 +123,9 @@ def _finer(flow: Tensor, like: Tensor) -> Tensor:
 
 
 class Conv(nn.Module):
-    """A convolution that keeps the size (an even kernel looks right and down), with a leaky activation if
-    ``active``.
+    """A convolution that keeps the size, with a leaky activation if ``active``.
+
+    An even kernel extends to the right and down.
     """
 
     def __init__(self, inputs: int, outputs: int, size: int, active: bool = True):
@@ -138,7 +139,7 @@ class Conv(nn.Module):
 
 
 class Subtree(nn.Module):
-    """Features of one picture at up to ``DEPTH`` successive halves of its size."""
+    """Features of one image at up to ``DEPTH`` successive halvings of its size."""
 
     def __init__(self, filters: int):
         super().__init__()
@@ -156,9 +157,7 @@ class Subtree(nn.Module):
 
 
 class Extractor(nn.Module):
-    """A pyramid of features: each level gathers what the subtrees rooted at it and at finer levels say of
-    that size.
-    """
+    """A pyramid of features: each level combines the subtrees rooted at it and at finer levels."""
 
     def __init__(self, filters: int):
         super().__init__()
@@ -176,9 +175,7 @@ class Extractor(nn.Module):
 
 
 class Predictor(nn.Module):
-    """Residual flow ``[B, 2, h, w]`` from the features of one picture and those of the other, warped;
-    float32.
-    """
+    """Residual flow ``[B, 2, h, w]``, float32, from the features of one image and the other's, warped."""
 
     def __init__(self, inputs: int, filters: int):
         super().__init__()
@@ -195,9 +192,7 @@ class Predictor(nn.Module):
 
 
 class FlowPyramid(nn.Module):
-    """Flow from one pyramid of features to another, coarse to fine; three fine levels have predictors of
-    their own.
-    """
+    """Flow from one pyramid of features to another, coarse to fine; three fine levels have own predictors."""
 
     def __init__(self, filters: int, flow_filters: Sequence[int]):
         super().__init__()
@@ -216,7 +211,7 @@ class FlowPyramid(nn.Module):
 
 
 class Fusion(nn.Module):
-    """The decoder: ``FUSED`` levels, fine to coarse, of all that is warped to the time, to a frame."""
+    """The decoder: ``FUSED`` levels, fine to coarse, of everything warped to the time, to a frame."""
 
     def __init__(self, filters: int):
         super().__init__()
@@ -243,11 +238,10 @@ class Fusion(nn.Module):
 
 
 class FILM(nn.Module):
-    """Two pictures ``[B, 3, H, W]`` to those in between; height and width must divide by ``MULTIPLE`` (see
-    ``padding``).
+    """Two images ``[B, 3, H, W]`` to interpolated ones; sides must be divisible by ``MULTIPLE``.
 
-    ``encode`` once for each picture, ``pair`` once for each two neighbours, ``at`` for each time between
-    them.
+    See ``padding``. Call ``encode`` once for each image, ``pair`` once for each two neighbours, ``at`` for
+    each time between them.
     """
 
     def __init__(self, filters: int = 64, flow_filters: Sequence[int] = (32, 64, 128, 256)):
@@ -257,17 +251,17 @@ class FILM(nn.Module):
         self.fuse = Fusion(filters)
 
     def encode(self, image: Tensor) -> list[Tensor]:
-        """Features of a picture, fine to coarse, in the parameters' type."""
+        """Return features of an image, fine to coarse, in the parameters' dtype."""
         return self.extract(self._pyramid(image))
 
     def pair(
         self, img0: Tensor, img1: Tensor, e0: list[Tensor] | None = None, e1: list[Tensor] | None = None
     ) -> Pair:
-        """Motion both ways, and what ``at`` needs; ``e0`` and ``e1`` from ``encode``, if known."""
+        """Return motion both ways, and what ``at`` needs; ``e0`` and ``e1`` from ``encode``, if known."""
         if any(padding(*img0.shape[-2:])):
             height, width = img0.shape[-2:]
             raise ValueError(
-                f"FILM needs sizes that divide by {MULTIPLE}, not {width}x{height}; pad the pictures first."
+                f"FILM needs sizes divisible by {MULTIPLE}, not {width}x{height}. Pad the images first."
             )
         pyramids = [self._pyramid(image) for image in (img0, img1)]
         encoded = [
@@ -281,7 +275,7 @@ class FILM(nn.Module):
         return Pair(first, second, [forward for forward, _ in flows], [backward for _, backward in flows])
 
     def at(self, pair: Pair, t: Tensor) -> Between:
-        """The picture at ``t`` ``[B]``, 0..1, one for each pair; a single pair serves any number of times."""
+        """Return the image at ``t`` ``[B]``, 0..1, one per pair; a single pair serves any number of times."""
         time = t.float().view(-1, 1, 1, 1)
         levels = []
         for first, second, forward, backward in zip(*pair):

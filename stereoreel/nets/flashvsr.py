@@ -1,13 +1,13 @@
-"""FlashVSR's diffusion transformer: the layout of Wan 2.1 T2V 1.3B, run once at full noise, with sparse
-attention that streams.
+"""FlashVSR's diffusion transformer: Wan 2.1 T2V 1.3B with sparse streaming attention.
 
-Zhuang et al., FlashVSR: Towards Real-Time Diffusion-Based Streaming Video Super-Resolution, CVPR 2026; Wan:
-Open and Advanced Large-Scale Video Generative Models, 2025 (both Apache-2.0). ``WanDiT`` holds the published
-tensors. As the text and the time are always the same, ``folded`` bakes them in: gates become part of the
-linear layers before them, scales and shifts the weights of the norms, the text's keys and values constants.
-What only made those is dropped, and queries, keys and values come from one product.
+It runs once, at full noise. Zhuang et al., FlashVSR: Towards Real-Time Diffusion-Based Streaming Video
+Super-Resolution, CVPR 2026; Wan: Open and Advanced Large-Scale Video Generative Models, 2025 (both
+Apache-2.0). ``WanDiT`` holds the published tensors. Because the text and the time are always the same,
+``folded`` bakes them in: gates become part of the linear layers before them, scales and shifts the weights of
+the norms, the text's keys and values constants. Layers that only computed those are dropped, and queries,
+keys and values come from one product.
 
-Tokens are kept in windows of 2 latent frames x 8 x 8 from the first layer to the last: they are put in order
+Tokens are kept in windows of 2 latent frames x 8 x 8 from the first layer to the last: they are reordered
 once.
 """
 
@@ -53,7 +53,7 @@ class Family:
 
 
 def detect(state: Mapping[str, Tensor]) -> Family:
-    """The sizes of a state dict; ValueError where it is not such a network's."""
+    """Return the sizes of a state dict. Raise ValueError if it is not such a network's."""
     needed = (
         "patch_embedding.weight",
         "blocks.0.ffn.0.weight",
@@ -68,7 +68,7 @@ def detect(state: Mapping[str, Tensor]) -> Family:
 
 
 def load(state: Mapping[str, Tensor]) -> WanDiT:
-    """The network of a published state dict, with its tensors as they are; ValueError where it is not one."""
+    """Return the network of a published state dict, tensors unchanged. Raise ValueError if it is not one."""
     family = detect(state)
     with torch.device("meta"):
         net = WanDiT(family)
@@ -76,7 +76,7 @@ def load(state: Mapping[str, Tensor]) -> WanDiT:
 
 
 class RMSNorm(nn.Module):
-    """Over all heads together."""
+    """RMS norm over all heads together."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -87,7 +87,7 @@ class RMSNorm(nn.Module):
 
 
 class Attention(nn.Module):
-    """Of a block: among its own tokens, or to the text's."""
+    """Attention of a block: among its own tokens, or to the text's."""
 
     q: nn.Linear
     k: nn.Linear
@@ -122,7 +122,7 @@ class Head(nn.Module):
 
 
 class WanDiT(nn.Module):
-    """The published tensors under their published names; ``folded`` makes the network that runs."""
+    """The published tensors under their published names; ``folded`` creates the network that runs."""
 
     def __init__(self, family: Family = Family()):
         super().__init__()
@@ -140,8 +140,9 @@ class WanDiT(nn.Module):
 
     @torch.no_grad()
     def folded(self, prompt: Tensor, dtype: torch.dtype) -> FoldedDiT:
-        """The network for one text ``[1, tokens, channels]``, in ``dtype``; its own tensors are let go one by
-        one, so it ends empty.
+        """Return the network for one text ``[1, tokens, channels]``, in ``dtype``.
+
+        Its own tensors are released one by one, so it ends empty.
         """
         text = through(self.text_embedding, prompt.reshape(1, -1, prompt.shape[-1]).float())
         time = through(self.time_embedding, timestep(self.family.frequencies))
@@ -155,8 +156,9 @@ class WanDiT(nn.Module):
 
 
 class FoldedBlock(nn.Module):
-    """One block with the time and the text baked in; ``turns`` ``[6, width]`` are the time's shifts, scales
-    and gates.
+    """One block with the time and the text baked in.
+
+    ``turns`` ``[6, width]`` are the time's shifts, scales and gates.
     """
 
     def __init__(self, block: Block, turns: Tensor, text: Tensor, dtype: torch.dtype):
@@ -184,13 +186,12 @@ class FoldedBlock(nn.Module):
             setattr(self, name, nn.ParameterList(frozen(tensor, dtype) for tensor in tensors))
 
     def of(self, *names: str) -> list[Tensor]:
-        """The tensors of these layers, in order."""
+        """Return the tensors of these layers, in order."""
         return [tensor for name in names for tensor in getattr(self, name)]
 
 
 class FoldedDiT(nn.Module):
-    """Latents of noise to those of the picture, chunk by chunk; what an earlier chunk left is ``attend``'s to
-    know.
+    """Latents of noise to those of the video, chunk by chunk; ``attend`` holds earlier chunks' state.
 
     ``project`` and ``finish`` are the two halves of a block around its attention, so that they may be
     compiled.
@@ -220,11 +221,11 @@ class FoldedDiT(nn.Module):
     def forward(
         self, noise: Tensor, features: Tensor, turned: tuple[Tensor, Tensor], attend: Attend
     ) -> Tensor:
-        """Latents ``[frames, C, h, w]`` of noise ``[frames, C, h, w]`` (h, w multiples of 16) and of
-        ``features`` ``[tokens, width]``.
+        """Return latents ``[frames, C, h, w]`` of ``noise`` of that shape (h, w multiples of 16).
 
-        ``turned`` are cosines and sines ``[tokens, 64]``; ``attend(block, q, k, v)`` takes and gives
-        ``[heads, tokens, 128]``. Features and angles are in the order of windows, see ``windowed``.
+        ``features`` are ``[tokens, width]``. ``turned`` are cosines and sines ``[tokens, 64]``;
+        ``attend(block, q, k, v)`` takes and returns ``[heads, tokens, 128]``. Features and angles are in
+        window order, see ``windowed``.
         """
         frames, _, height, width = noise.shape
         x = F.linear(windowed(tokens(noise)), *self.patch) + features
@@ -256,10 +257,9 @@ def project(
     norm_k: Tensor,
     place: Callable | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys (both turned by their place) and values ``[heads, tokens, 128]`` of tokens ``[tokens,
-    width]``.
+    """Return queries, keys and values ``[heads, tokens, 128]`` of tokens ``[tokens, width]``.
 
-    ``place`` may be a compiled ``placed``.
+    Queries and keys are rotated by their position. ``place`` may be a compiled ``placed``.
     """
     return (place or placed)(
         F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias), cos, sin, norm_q, norm_k
@@ -269,7 +269,7 @@ def project(
 def placed(
     joined: Tensor, cos: Tensor, sin: Tensor, norm_q: Tensor, norm_k: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What follows the product that gives queries, keys and values side by side ``[tokens, 3 width]``."""
+    """Split and rotate the product that holds queries, keys and values ``[tokens, 3 width]``."""
     q, k, v = joined.chunk(3, -1)
     q, k = (
         turn(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin) for one, norm in ((q, norm_q), (k, norm_k))
@@ -298,8 +298,9 @@ def finish(
     down: Tensor,
     down_bias: Tensor,
 ) -> Tensor:
-    """The rest of a block after its attention ``[heads, tokens, 128]``: to the text, and through the layers
-    of each token.
+    """Compute the rest of a block after its attention ``[heads, tokens, 128]``.
+
+    This is the attention to the text and the layers of each token.
     """
     x = x + F.linear(rearrange(attended, "heads n d -> n (heads d)"), out, out_bias)
     q = F.rms_norm(
@@ -318,8 +319,9 @@ def finish(
 
 
 def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotary embedding of ``[tokens, width]`` whose heads hold first the even, then the odd channels; gives
-    ``[heads, tokens, 128]``.
+    """Apply the rotary embedding to ``[tokens, width]``; return ``[heads, tokens, 128]``.
+
+    Heads hold first the even, then the odd channels.
     """
     even, odd = x.float().unflatten(-1, (-1, 2, HEAD // 2)).unbind(-2)
     cos, sin = cos[:, None], sin[:, None]
@@ -327,16 +329,15 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 class Angles:
-    """Cosines and sines ``[tokens, 64]`` of latent frames, in windows, for frames of ``height`` x ``width``
-    tokens.
+    """Cosines and sines ``[tokens, 64]`` of latent frames of ``height`` x ``width`` tokens, in window order.
 
-    The angles are exact and the results float32; any number of frames works, for nothing is read from a
+    The angles are exact and the results float32; any number of frames works, because nothing is read from a
     table.
     """
 
     def __init__(self, height: int, width: int, device: torch.device):
         self.device = device
-        # others may lack float64; a copy to a GPU would be waited for
+        # others may lack float64; a copy to a GPU would block
         self.home = device if device.type == "cuda" else torch.device("cpu")
         self.row, self.column = self._of(range(height), ROTARY[1]), self._of(range(width), ROTARY[2])
 
@@ -348,15 +349,16 @@ class Angles:
         return angle.cos().float().to(self.device), angle.sin().float().to(self.device)
 
     def __call__(self, first: int, frames: int) -> tuple[Tensor, Tensor]:
-        """Those of so many latent frames from number ``first`` on."""
+        """Return those of ``frames`` latent frames from number ``first`` on."""
         time = self._of(range(first, first + frames), ROTARY[0])
         cosines, sines = (windowed(spread(*parts)) for parts in zip(time, self.row, self.column))
         return cosines, sines
 
 
 def spread(time: Tensor, row: Tensor, column: Tensor) -> Tensor:
-    """What belongs to each frame, row and column ``[count, channels]``, at every token: ``[frames, height,
-    width, channels]``.
+    """Return per-frame, per-row and per-column values ``[count, channels]`` at every token.
+
+    The result is ``[frames, height, width, channels]``.
     """
     shape = (len(time), len(row), len(column), -1)
     return torch.cat(
@@ -370,51 +372,54 @@ def spread(time: Tensor, row: Tensor, column: Tensor) -> Tensor:
 
 
 def tokens(latents: Tensor) -> Tensor:
-    """Squares of 2 x 2 of latents ``[T, C, H, W]`` as ``[T, H / 2, W / 2, 4 C]``, in the order of the patch
-    embedding's weight.
+    """Return 2 x 2 squares of latents ``[T, C, H, W]`` as ``[T, H / 2, W / 2, 4 C]``.
+
+    The channels are in the order of the patch embedding's weight.
     """
     return F.pixel_unshuffle(latents, PATCH).movedim(1, -1)
 
 
 def pixels(made: Tensor) -> Tensor:
-    """The head's output ``[T, H / 2, W / 2, (row, column, channel)]`` as latents ``[T, C, H, W]``."""
+    """Return the head's output ``[T, H / 2, W / 2, (row, column, channel)]`` as latents ``[T, C, H, W]``."""
     return rearrange(made, "t h w (row column c) -> t c (h row) (w column)", row=PATCH, column=PATCH)
 
 
 def windowed(x: Tensor) -> Tensor:
-    """``[T, H, W, C]`` as ``[T H W, C]``: pairs of frames, in them rows and columns of windows, in those
-    frame, row, column.
+    """Return ``[T, H, W, C]`` as ``[T H W, C]`` in window order.
+
+    The order is pairs of frames, in them rows and columns of windows, in those frame, row, column.
     """
     return rearrange(x, "(pairs t) (tall row) (wide column) c -> (pairs tall wide t row column) c",
                      t=PAIR, row=SIDE, column=SIDE)  # fmt: skip
 
 
 def unwindowed(x: Tensor, frames: int, height: int, width: int) -> Tensor:
-    """The way back from ``windowed``."""
+    """Invert ``windowed``."""
     return rearrange(x, "(pairs tall wide t row column) c -> (pairs t) (tall row) (wide column) c",
                      pairs=frames // PAIR, tall=height // SIDE, t=PAIR, row=SIDE, column=SIDE)  # fmt: skip
 
 
 def timestep(channels: int) -> Tensor:
-    """The sinusoid of the one timestep, ``[1, channels]``: cosines first."""
+    """Return the sinusoid of the one timestep, ``[1, channels]``: cosines first."""
     speed = BASE ** -(torch.arange(channels // 2, dtype=torch.float64) / (channels // 2))
     return torch.cat([(STEP * speed).cos(), (STEP * speed).sin()])[None].float()
 
 
 def through(layers: nn.Module, x: Tensor) -> Tensor:
-    """Layers of a tensor, in float32, where the layers are."""
+    """Apply layers to a tensor, in float32, on the layers' device."""
     return layers.float()(x.to(next(layers.parameters()).device))
 
 
 def halves_order(width: int) -> Tensor:
-    """Channels of all heads with a head's even ones before its odd ones; turns then need no interleaving,
-    products do not notice.
+    """Return an order of channels that puts a head's even ones before its odd ones.
+
+    Rotations then need no interleaving, and products do not change.
     """
     return rearrange(torch.arange(width), "(heads pairs two) -> (heads two pairs)", pairs=HEAD // 2, two=2)
 
 
 def join(*layers: tuple[nn.Linear, Tensor | None]) -> tuple[Tensor, Tensor]:
-    """Several linear layers as one, each with its outputs in an order."""
+    """Merge several linear layers into one, each with its outputs in an order."""
     orders = [slice(None) if order is None else order for _, order in layers]
     weight, bias = (
         torch.cat([getattr(layer, name)[order] for (layer, _), order in zip(layers, orders)])
@@ -424,15 +429,15 @@ def join(*layers: tuple[nn.Linear, Tensor | None]) -> tuple[Tensor, Tensor]:
 
 
 def gated(layer: nn.Linear, gate: Tensor) -> tuple[Tensor, Tensor]:
-    """A linear layer whose outputs are multiplied by a gate."""
+    """Fold a gate into the linear layer that it multiplies."""
     return layer.weight * gate[:, None], layer.bias * gate
 
 
 def split_heads(x: Tensor) -> Tensor:
-    """``[1, tokens, width]`` as ``[heads, tokens, 128]``."""
+    """Return ``[1, tokens, width]`` as ``[heads, tokens, 128]``."""
     return rearrange(x, "1 n (heads d) -> heads n d", d=HEAD).contiguous()
 
 
 def frozen(tensor: Tensor, dtype: torch.dtype) -> nn.Parameter:
-    """A copy as a parameter that is not trained."""
+    """Return a copy as a parameter that is not trained."""
     return nn.Parameter(tensor.detach().to(dtype, copy=True), requires_grad=False)

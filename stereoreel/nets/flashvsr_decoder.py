@@ -1,7 +1,7 @@
-"""FlashVSR's tiny decoder: latents and the enlarged frames to pictures, causal, a few latent steps at a time.
+"""FlashVSR's tiny decoder: latents and upscaled frames to images, causal, a few latent steps at a time.
 
-After Ollin Boer Bohan's TAEHV (MIT). Everything but the memory blocks looks at one frame alone, so the steps
-of a chunk are a batch.
+After Ollin Boer Bohan's TAEHV (MIT). Everything but the memory blocks reads one frame only, so the steps of a
+chunk are a batch.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ STEP = 4  # frames of a latent step
 SQUARE = 8  # pixels of a latent one, along a row and a column
 LATENTS = 16
 CONDITION = 3 * STEP * SQUARE**2
-DROPPED = 3  # frames that the first latent step makes before the first one
+DROPPED = 3  # frames that the first latent step outputs before the first one
 PREFIXES = ("tc_decoder.", "TCDecoder.", "module.")
-# pixels whose last, full-size layers are computed together, at most; a larger frame goes by itself
+# most pixels per batch of the last, full-size layers; a larger frame runs alone
 AT_ONCE = 1 << 21
 
 
 def load(state: Mapping[str, Tensor]) -> TCDecoder:
-    """The decoder of a published state dict, whatever its prefix; ValueError where it is not one."""
+    """Return the decoder of a published state dict with any prefix. Raise ValueError if it is not one."""
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
@@ -42,7 +42,7 @@ def load(state: Mapping[str, Tensor]) -> TCDecoder:
 
 
 class Memory(nn.Module):
-    """A residual block that also sees what it was given one step earlier."""
+    """A residual block that also reads its input of one step earlier."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -58,7 +58,7 @@ class Memory(nn.Module):
 
 
 class Grow(nn.Module):
-    """One step becomes ``times`` steps."""
+    """Turn one step into ``times`` steps."""
 
     def __init__(self, width: int, times: int):
         super().__init__()
@@ -73,11 +73,10 @@ class Grow(nn.Module):
 
 
 class Enlarged(nn.Module):
-    """Twice the size by repetition and then a 3x3 convolution, as one: a 2x2 convolution to the four pixels
-    that each one becomes.
+    """Double the size by repetition, then apply a 3x3 convolution, both as one 2x2 convolution.
 
-    The same numbers for 4/9 of the multiplications, and the enlarged picture is never made. ``relu`` also
-    does what follows some.
+    It outputs the four pixels that each one becomes: the same numbers for 4/9 of the multiplications, without
+    the enlarged image. ``relu`` includes the activation that follows in some places.
     """
 
     def __init__(self, conv: nn.Conv2d, relu: bool = False):
@@ -111,14 +110,14 @@ class Enlarged(nn.Module):
 
 
 class Limit(nn.Module):
-    """To -3..3, softly."""
+    """Limit to -3..3, softly."""
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.tanh(x / 3) * 3
 
 
 class TCDecoder(nn.Module):
-    """Frames about 0..1 from latents; ``history`` holds what each of the nine memory blocks saw last."""
+    """Frames about 0..1 from latents; ``history`` holds the last input of each of the nine memory blocks."""
 
     def __init__(self, *widths: int):
         super().__init__()
@@ -134,9 +133,7 @@ class TCDecoder(nn.Module):
         self.enlarge: nn.Module = nn.Upsample(scale_factor=2.0)
 
     def joined(self) -> TCDecoder:
-        """The same decoder for inference, each enlarging and the convolution after it in one; changes this
-        one.
-        """
+        """Merge each upsampling with the convolution after it, for inference; modifies this decoder."""
         for place in (10, 16, 22):
             convolution = self.decoder[place]
             assert isinstance(convolution, nn.Conv2d)
@@ -147,10 +144,10 @@ class TCDecoder(nn.Module):
     def forward(
         self, latents: Tensor, frames: Tensor, history: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Pictures ``[frames, 3, H, W]`` of latents ``[T, 16, H / 8, W / 8]`` and enlarged frames ``[4 T, 3,
-        H, W]``, and the new history.
+        """Return images ``[frames, 3, H, W]`` and the new history.
 
-        Where a shot begins ``history`` is None, and ``frames`` are three fewer.
+        Inputs are latents ``[T, 16, H / 8, W / 8]`` and upscaled frames ``[4 T, 3, H, W]``. At the start of a
+        shot ``history`` is None, and ``frames`` are three fewer.
         """
         begins = history is None
         past = history or ()
@@ -163,13 +160,13 @@ class TCDecoder(nn.Module):
                 kept.append(x[-1:].clone(memory_format=torch.channels_last))
                 x = layer(x, torch.zeros_like(x[:1]) if begins else past[len(kept) - 1])
             elif isinstance(layer, Grow):
-                x = self.enlarge(layer(x))  # a 1x1 layer before enlarging: a quarter of the work
+                x = self.enlarge(layer(x))  # a 1x1 layer before upsampling: a quarter of the work
             else:
                 x = layer(x)
         return self._last(x, begins), tuple(kept)
 
     def _last(self, x: Tensor, begins: bool) -> Tensor:
-        """The full-size layers, which look at single frames: a few frames at a time, for their memory."""
+        """Run the full-size layers, which read single frames, a few frames at a time to save memory."""
         x = self.decoder[21](x)[DROPPED if begins else 0 :]
         together = max(1, AT_ONCE // (4 * x.shape[-2] * x.shape[-1]))
         return torch.cat([self._pictures(part) for part in x.split(together)])
@@ -182,7 +179,8 @@ class TCDecoder(nn.Module):
 
 
 def stacked(frames: Tensor) -> Tensor:
-    """Frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``: channels in the order colour, frame, row,
-    column.
+    """Return frames ``[4 T, 3, H, W]`` as ``[T, 768, H / 8, W / 8]``.
+
+    The channels are in the order colour, frame, row, column.
     """
     return F.pixel_unshuffle(rearrange(frames, "(t step) c h w -> t (c step) h w", step=STEP), SQUARE)

@@ -22,7 +22,7 @@ PREFIXES = ("LQ_proj_in.", "lq_proj_in.", "module.")
 
 
 def load(state: Mapping[str, Tensor]) -> Projector:
-    """The projector of a published state dict, whatever its prefix; ValueError where it is not one."""
+    """Return the projector of a published state dict with any prefix. Raise ValueError if it is not one."""
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
             state = {key.removeprefix(prefix): tensor for key, tensor in state.items()}
@@ -36,7 +36,7 @@ def load(state: Mapping[str, Tensor]) -> Projector:
 
 
 class Norm(nn.Module):
-    """To length sqrt(C) along the channels, which come last."""
+    """Normalise to length sqrt(C) along the channels, which come last."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -49,9 +49,9 @@ class Norm(nn.Module):
 class Projector(nn.Module):
     """Features of frames ``[T, 3, H, W]`` in -1..1, a multiple of 16 along both sides, in clips of four.
 
-    Of version 1.1 (``causal``) each clip sees the last two frames of the one before it. Version 1 sees the
-    last two of itself in their place; its weights were trained so, and nothing is carried on. The first frame
-    of a shot fills a clip of its own, which gives nothing.
+    In version 1.1 (``causal``) each clip reads the last two frames of the one before it. In version 1 it
+    reads its own last two instead, because its weights were trained so, and nothing is carried on. The first
+    frame of a shot fills a clip of its own, which gives no features.
     """
 
     def __init__(self, first: int = 2048, second: int = 3072, width: int = 1536):
@@ -64,9 +64,7 @@ class Projector(nn.Module):
         self.causal = True
 
     def stacked(self) -> Projector:
-        """The same projector for inference, its kernels over frames that are stacked in channels; changes
-        this one.
-        """
+        """Convert the kernels to frames stacked in channels, for inference; modifies this projector."""
         for name in ("conv1", "conv2"):
             conv = getattr(self, name)
             flat = nn.Conv2d(TAPS * conv.in_channels, conv.out_channels, 3, device="meta")
@@ -81,10 +79,10 @@ class Projector(nn.Module):
     def forward(
         self, frames: Tensor, history: tuple[Tensor, ...] | None
     ) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Features ``[clips, h, w, width]`` and what the next call needs; ``history`` is None where
-        ``frames`` begin a shot.
+        """Return features ``[clips, h, w, width]`` and the state for the next call.
 
-        A shot begins with 1 + 4 n frames and goes on with multiples of four.
+        ``history`` is None if ``frames`` begin a shot. A shot begins with 1 + 4 n frames and continues with
+        multiples of four.
         """
         begins = history is None
         past = history or ()
@@ -99,7 +97,7 @@ class Projector(nn.Module):
         return self._feature(convolved(self.conv2, y)), (x[-2:].clone(), y[-2:].clone())
 
     def _apart(self, x: Tensor) -> Tensor:
-        """Clips of which each is its own past."""
+        """Convolve clips of which each is its own past."""
         clips = x.unflatten(0, (-1, CLIP))
         y = self.norm1(convolved(self.conv1, torch.cat([clips[:, 2:], clips], 1).flatten(0, 1), CLIP + 2))
         pairs = y.unflatten(0, (-1, 2))
@@ -110,10 +108,8 @@ class Projector(nn.Module):
 
 
 def convolved(conv: nn.Conv3d | nn.Conv2d, x: Tensor, length: int | None = None) -> Tensor:
-    """A convolution over ``[T, H, W, C]``, edges repeated; with ``length`` over sequences of so many frames,
-    each by itself.
-    """
-    # joined, not padded: a GPU's padding would put the channels first, and the convolution them last again
+    """Convolve ``[T, H, W, C]``, edges repeated; with ``length`` each sequence of so many frames alone."""
+    # concatenated, not padded: padding on a GPU moves the channels first, the convolution last again
     for axis in (1, 2):
         x = torch.cat([x.narrow(axis, 0, 1), x, x.narrow(axis, x.shape[axis] - 1, 1)], axis)
     parts = x.unflatten(0, (-1, length or len(x)))

@@ -1,10 +1,10 @@
 """RIFE 4.5 ... 4.26, lite and heavy: the intermediate flow network, from one table, for any published file.
 
 Huang et al., Real-Time Intermediate Flow Estimation for Video Frame Interpolation, ECCV 2022, and hzwer's
-Practical-RIFE (MIT). Blocks work on ever finer scales. What a block gives is kept at its own scale and
-brought straight to the next one, which equals the original's way through full resolution but touches far
-fewer pixels; only the last two scales see every pixel. Convolutions run in the parameters' type; flow,
-sampling grid and sampling are float32 always.
+Practical-RIFE (MIT). Blocks work on ever finer scales. A block's output is kept at its own scale and resized
+directly to the next one, which equals the original's way through full resolution but touches far fewer
+pixels; only the last two scales process every pixel. Convolutions run in the parameters' dtype; flow,
+sampling grid and sampling are always float32.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .strict import Unfit, filled
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COARSE, FINE = (16, 8, 4, 2, 1), (8, 4, 2, 1)
 LITE = (32, 16, 8, 4, 1)
-PREFIXES = ("module.", "flownet.")  # of a DDP checkpoint, of a wrapper
+PREFIXES = ("module.", "flownet.")  # from DDP, from a wrapper
 CNN_NAMES = ("cnn0", "leaky0", "cnn1", "leaky1", "cnn2", "leaky2", "cnn3")
 TRAINING_ONLY = ("teacher.", "caltime.")
 
@@ -49,26 +49,26 @@ class Family:
 
     @property
     def features(self) -> int:
-        """Channels that a block hands to the next one besides flow and mask."""
+        """Channels that a block passes to the next one besides flow and mask."""
         return self.outputs - 5 if self.outputs > 6 else 0
 
     @property
     def adds_masks(self) -> bool:
-        """Without an encoder a block's mask adds to the one before; with one it replaces it."""
+        """Whether a block's mask adds to the previous one; with an encoder it replaces it."""
         return self.head == "none"
 
     @property
     def ensemble(self) -> bool:
-        """Whether a pair may also be looked at in reverse: not where features are handed on."""
+        """Whether a pair may also be processed in reverse: not if features are passed on."""
         return not self.features
 
     @property
     def multiple(self) -> int:
-        """Height and width must divide by this (at scale 1)."""
+        """The divisor of height and width (at scale 1)."""
         return 4 * self.scales[0]
 
     def inputs(self, block: int) -> int:
-        """Channels that block number ``block`` takes."""
+        """Return the input channels of block number ``block``."""
         return (12 + self.features if block else 7) + 2 * self.encoded
 
 
@@ -92,9 +92,7 @@ FAMILIES = (
 
 
 def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors under their published names, with any packer's prefix removed; training-only tensors are
-    left out.
-    """
+    """Return the tensors under their published names, without prefixes and training-only tensors."""
     cleaned = {}
     for key, tensor in state.items():
         while key.startswith(PREFIXES):
@@ -105,13 +103,12 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> Family:
-    """The family of a state dict, from the tensors' shapes alone; ValueError that names what was found
-    otherwise.
+    """Return the family of a state dict, from the tensors' shapes alone.
 
-    4.25.lite (known by the 24 channels of its last block) is run by some with the scales of 4.25, which its
-    tensors fit as well. It gets ``LITE`` unless ``scales`` (``COARSE``) says otherwise: the MIT port vs-rife
-    has had this list since the day the original's page first named the version. No output of real weights has
-    settled it.
+    Raise ValueError, which names the checkpoint found, if it fits none. Some programs run 4.25.lite
+    (recognised by the 24 channels of its last block) with the scales of 4.25, which its tensors fit as well.
+    It gets ``LITE`` unless ``scales`` (``COARSE``) says otherwise: the MIT port vs-rife has had this list
+    since the day the original's page first named the version. No output of real weights has settled it.
     """
     shapes = {key: tuple(tensor.shape) for key, tensor in clean(state).items()}
     found = _found(shapes)
@@ -123,9 +120,9 @@ def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -
             break
     else:
         raise Unfit(
-            f"No RIFE version is known with {len(found.channels)} blocks of "
+            f"No known RIFE version has {len(found.channels)} blocks of "
             f"{', '.join(map(str, found.channels))} channels, "
-            f"{found.outputs} outputs each and an encoder of kind '{found.head}' giving {found.encoded} "
+            f"{found.outputs} outputs each and an encoder of type '{found.head}' with {found.encoded} "
             "channels."
         )
     if scales is None:
@@ -136,13 +133,13 @@ def detect(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -
         or scales[-1] != 1
     ):
         raise Unfit(
-            f"RIFE {family.names} needs {len(family.channels)} falling scales that end with 1, not {scales}."
+            f"RIFE {family.names} needs {len(family.channels)} decreasing scales ending with 1, not {scales}."
         )
     return replace(family, scales=tuple(scales))
 
 
 def _found(shapes: Mapping[str, tuple[int, ...]]) -> Family:
-    """A family without name and scales, from the shapes."""
+    """Return a family without name and scales, from the shapes."""
     count = len({key.split(".")[0] for key in shapes if re.match(r"block\d+\.", key)})
     channels = tuple(shapes.get(f"block{block}.conv0.1.0.weight", (0,))[0] for block in range(count))
     residual, last = shapes.get("block0.convblock.0.conv.weight"), shapes.get("block0.lastconv.0.weight")
@@ -156,26 +153,27 @@ def _found(shapes: Mapping[str, tuple[int, ...]]) -> Family:
 
 def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if any(key.startswith(("extract.", "predict_flow.", "fuse.")) for key in shapes):
-        return "This is a FILM checkpoint, not a RIFE one; choose a FILM model for it."
+        return "This is a FILM checkpoint, not a RIFE one. Choose a FILM model for it."
     if any(key.startswith(("contextnet.", "unet.", "fusionnet.")) for key in shapes):
-        return "This RIFE checkpoint has a refinement network (version 4.4 or older); use 4.6 or newer."
+        return "This RIFE checkpoint has a refinement network (version 4.4 or older). Use 4.6 or newer."
     if "block0.convblock.0.0.weight" in shapes:
-        return "This RIFE checkpoint has plain convolution blocks (version 4.4 or older); use 4.6 or newer."
+        return "This RIFE checkpoint has plain convolution blocks (version 4.4 or older). Use 4.6 or newer."
     if any(key.startswith("block0.") for key in shapes):
-        return "This looks like a RIFE checkpoint, but not of a version from 4.5 to 4.26; use 4.6 or newer."
+        return "This looks like a RIFE checkpoint, but not of a version from 4.5 to 4.26. Use 4.6 or newer."
     first = ", ".join(list(shapes)[:3]) or "missing"
     return f"This is not a RIFE checkpoint: of its {len(shapes)} tensors the first are {first}."
 
 
 def padding(height: int, width: int, family: Family, scale: float = 1.0) -> tuple[int, int, int, int]:
-    """Left, right, top and bottom for ``F.pad``: zeros right and at the bottom, like the original."""
+    """Return left, right, top and bottom for ``F.pad``: zeros right and at the bottom, like the original."""
     multiple = round(family.multiple / min(1.0, scale))
     return 0, -width % multiple, 0, -height % multiple
 
 
 def load(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> RIFE:
-    """The network of a published state dict, with its tensors as they are (type and device too); ValueError
-    where it is not one.
+    """Return the network of a published state dict, with its tensors unchanged (dtype and device too).
+
+    Raise ValueError if it is not one.
     """
     cleaned = clean(state)
     with torch.device("meta"):
@@ -184,11 +182,11 @@ def load(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> 
 
 
 class Between(NamedTuple):
-    """A picture ``[B, 3, H, W]`` at a time between two, and what it was made from; all float32.
+    """An image ``[B, 3, H, W]`` at a time between two, and its components; all float32.
 
-    ``flow`` ``[B, 4, H, W]``: where to read the first picture (x, y) and the second (x, y), in pixels from
-    here. ``mask`` ``[B, 1, H, W]``: the first one's share, 0..1. ``first``, ``second`` ``[B, 3, H, W]``:
-    both, warped to this time.
+    ``flow`` ``[B, 4, H, W]``: where to sample the first image (x, y) and the second (x, y), as pixel offsets.
+    ``mask`` ``[B, 1, H, W]``: the first one's share, 0..1. ``first``, ``second`` ``[B, 3, H, W]``: both,
+    warped to this time.
     """
 
     image: Tensor
@@ -199,13 +197,14 @@ class Between(NamedTuple):
 
 
 def crop(between: Between, height: int, width: int) -> Between:
-    """Without the padding."""
+    """Remove the padding."""
     return type(between)(*(tensor[..., :height, :width] for tensor in between))
 
 
 def blend(between: Between, first: Tensor, second: Tensor) -> Tensor:
-    """Other pictures ``[B, C, h, w]`` of the same two moments, of any size, by the same motion and mask:
-    depth, another eye.
+    """Interpolate other images ``[B, C, h, w]`` of the same two moments by the same motion and mask.
+
+    They may be of any size, such as depth or the other view.
     """
     height, width = size = first.shape[-2:]
     rows, columns = between.flow.shape[-2:]
@@ -221,20 +220,21 @@ def blend(between: Between, first: Tensor, second: Tensor) -> Tensor:
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
-    """Images ``[B, C, H, W]`` read at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each place, bilinear,
-    edges held; float32 inside.
+    """Sample images ``[B, C, H, W]`` at ``flow`` ``[B, 2, H, W]`` (x, y) pixels from each position.
+
+    Bilinear, edges repeated; float32 inside.
     """
     return _sample(images.float(), flow, *_pixels(flow)).to(images.dtype)
 
 
 def _pixels(like: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of every pixel."""
+    """Return rows and columns of every pixel."""
     rows, columns = (torch.arange(size, device=like.device, dtype=torch.float32) for size in like.shape[-2:])
     return rows, columns
 
 
 def _sample(images: Tensor, flow: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Read ``images`` at the crossings of rows and columns, moved by ``flow`` ``[B, 2, rows, columns]``."""
+    """Sample ``images`` on the grid of rows and columns, displaced by ``flow`` ``[B, 2, rows, columns]``."""
     height, width = images.shape[-2:]
     x, y = 2 / max(width - 1, 1), 2 / max(height - 1, 1)
     flow = flow.float()
@@ -267,7 +267,7 @@ class Residual(nn.Module):
 
 
 class Block(nn.Module):
-    """One scale: ``[B, inputs, h, w]`` to ``[B, outputs, h, w]``, inside at a quarter of the size."""
+    """One scale: ``[B, inputs, h, w]`` to ``[B, outputs, h, w]``, computed at a quarter of the size."""
 
     def __init__(self, inputs: int, channels: int, outputs: int, groups: int):
         super().__init__()
@@ -282,7 +282,7 @@ class Block(nn.Module):
         self.lastconv = nn.Sequential(nn.ConvTranspose2d(channels, 4 * outputs, 4, 2, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor, outputs: int) -> Tensor:
-        """The first ``outputs`` channels only, float32."""
+        """Return the first ``outputs`` channels only, float32."""
         last, shuffle = self.lastconv
         assert isinstance(last, nn.ConvTranspose2d) and last.bias is not None
         x = self.convblock(self.conv0(x.to(last.weight.dtype)))
@@ -291,8 +291,9 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Sequential):
-    """What is known of one picture ``[B, 3, H, W]``: ``[B, encoded, H, W]``, in the parameters' type; no
-    channels without a head.
+    """Features ``[B, encoded, H, W]`` of one image ``[B, 3, H, W]``, in the parameters' dtype.
+
+    Without a head they have no channels.
     """
 
     def __init__(self, family: Family):
@@ -316,10 +317,10 @@ class Encoder(nn.Sequential):
 
 
 class RIFE(nn.Module):
-    """Two pictures and a time to the picture in between.
+    """Two images and a time to the interpolated image.
 
     Heights and widths must be padded to the family's multiple (see ``padding``). ``encode`` depends on one
-    picture only: do it once for each, and give what it gives to ``forward`` for every pair and time.
+    image only: call it once for each, and pass the result to ``forward`` for every pair and time.
     """
 
     block0: Block
@@ -343,12 +344,7 @@ class RIFE(nn.Module):
         scale: float = 1.0,
         ensemble: bool = False,
     ) -> Between:
-        """``img0``, ``img1`` ``[B, 3, H, W]`` in 0..1, each pair with its own time ``t`` ``[B]``, 0..1, and
-        encodings from ``encode``.
-
-        ``scale`` below 1 looks for motion in a smaller picture (0.5 for 4K). ``ensemble`` looks at each pair
-        in reverse too.
-        """
+        """Interpolate ``img0``, ``img1`` ``[B, 3, H, W]`` in 0..1, each pair at its ``t`` ``[B]``, 0..1."""
         self._check(img0, scale, ensemble)
         e0, e1 = (self.encode(image) if known is None else known for image, known in ((img0, e0), (img1, e1)))
         dtype, scales = (
@@ -370,22 +366,21 @@ class RIFE(nn.Module):
     def _check(self, image: Tensor, scale: float, ensemble: bool) -> None:
         family, (height, width) = self.family, image.shape[-2:]
         if scale not in USER_SCALES:
-            raise ValueError(f"The scale of RIFE is one of {', '.join(map(str, USER_SCALES))}, not {scale}.")
+            raise ValueError(f"RIFE's scale must be one of {', '.join(map(str, USER_SCALES))}, not {scale}.")
         if any(padding(height, width, family, scale)):
             raise ValueError(
-                f"RIFE {family.names} at scale {scale} needs sizes that divide by "
+                f"RIFE {family.names} at scale {scale} needs sizes divisible by "
                 f"{round(family.multiple / min(1.0, scale))}, "
-                f"not {width}x{height}; pad the pictures first."
+                f"not {width}x{height}. Pad the images first."
             )
         if ensemble and not family.ensemble:
-            raise ValueError(f"RIFE {family.names} has no ensemble; versions up to 4.20 and 4.24 have.")
+            raise ValueError(f"RIFE {family.names} has no ensemble. Use a version up to 4.20, or 4.24.")
 
 
 class _Walk:
-    """The way from coarse to fine: what the blocks gave, each at its own scale, and what the next block is to
-    see.
+    """State from coarse to fine: the outputs of the blocks, each at its own scale, and the next input.
 
-    ``at`` is a scale: how many pixels of the picture one of the block's stands for.
+    ``at`` is a scale: the pixels of the image that one of the block's represents.
     """
 
     def __init__(self, img0: Tensor, img1: Tensor, t: Tensor, e0: Tensor, e1: Tensor):
@@ -394,14 +389,14 @@ class _Walk:
         # [2B, 3 + encoded, H, W], both of a pair in turn
         self.frames = frames.reshape(2 * len(img0), -1, *self.size)
         self.t = t.float().view(-1, 1, 1, 1)
-        self.flows: list[Tensor] = []  # residuals, in pixels of the picture
+        self.flows: list[Tensor] = []  # residuals, in pixels of the image
         self.masks: list[Tensor] = []
         self.features: Tensor | None = None
         self.full: Tensor | None = None  # sum of the first ``summed`` flows at full size
         self.summed = 0
 
     def inputs(self, at: float, dtype: torch.dtype) -> Tensor:
-        """What the block at this scale takes: ``[B, inputs, h, w]``."""
+        """Return the input of the block at this scale: ``[B, inputs, h, w]``."""
         height, width = size = tuple(round(edge / at) for edge in self.size)
         seen = (self._seen(at) if self.flows else _resized(self.frames, size)).to(dtype)
         first, second = seen[0::2], seen[1::2]
@@ -424,7 +419,7 @@ class _Walk:
         return torch.cat(parts, 1)
 
     def advance(self, out: Tensor, at: float, adds_masks: bool) -> None:
-        """Take what a block gave: residual flow, mask logit, features."""
+        """Take a block's output: residual flow, mask logit, features."""
         self.flows.append(out[:, :4] * at)
         self.masks = [*(self.masks if adds_masks else ()), out[:, 4:5]]
         self.features = out[:, 5:] if out.shape[1] > 5 else None
@@ -438,8 +433,9 @@ class _Walk:
         return Between(torch.lerp(second, first, mask), flow, mask, first, second)
 
     def _carried(self, given: Tensor, at: float) -> Tensor:
-        """From its own scale to this one as if by way of full size, which matters only where this scale is
-        finer than the picture.
+        """Resize from its own scale to this one as if through full size.
+
+        This matters only if this scale is finer than the image.
         """
         size = tuple(round(edge / at) for edge in self.size)
         return _resized(given if at >= 1 else _resized(given, self.size), size)
@@ -453,8 +449,9 @@ class _Walk:
         return self.full
 
     def _seen(self, at: float) -> Tensor:
-        """Pictures and encodings, warped, then shrunk: of each square of ``at`` pixels only the four in the
-        middle count.
+        """Return images and encodings, warped, then downscaled.
+
+        Of each square of ``at`` pixels only the four in the middle count.
         """
         rows, columns = _pixels(self.frames)
         if at > 2:
@@ -473,7 +470,7 @@ class _Walk:
         )
 
     def _at_points(self, flow: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """A flow at its own scale, read where these pixels of the picture are."""
+        """Sample a flow at its own scale at these pixels of the image."""
         height, width = self.size
         x, y = torch.broadcast_tensors((2 * columns + 1) / width - 1, ((2 * rows + 1) / height - 1)[:, None])
         grid = torch.stack([x, y], -1).expand(len(flow), -1, -1, -1)
@@ -485,11 +482,11 @@ def _total(tensors: Iterable[Tensor]) -> Tensor:
 
 
 def _reversed(x: Tensor, encoded: int) -> Tensor:
-    """The same input with first and second exchanged."""
+    """Return the same input with first and second exchanged."""
     img0, img1, e0, e1, t, rest = x.split([3, 3, encoded, encoded, 1, x.shape[1] - 7 - 2 * encoded], 1)
     return torch.cat([img1, img0, e1, e0, 1 - t, -rest[:, :1], rest[:, 3:5], rest[:, 1:3]], 1)
 
 
 def _averaged(out: Tensor, back: Tensor) -> Tensor:
-    """A block's flow and mask, and those of the reversed input, turned round."""
+    """Average a block's flow and mask with those of the reversed input."""
     return (out[:, :5] + torch.cat([back[:, 2:4], back[:, :2], -back[:, 4:5]], 1)) / 2

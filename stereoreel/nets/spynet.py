@@ -1,9 +1,9 @@
-"""SPyNet: optical flow, refined by a small network at each of six sizes, and sampling along it.
+"""SPyNet: optical flow, refined by a small network at each of six sizes, and warping by it.
 
 Ranjan and Black, Optical Flow Estimation using a Spatial Pyramid Network, CVPR 2017, in the form that
 BasicVSR's checkpoints hold (six levels, no normalization layers). Flow ``[N, 2, H, W]`` is (x, y) in pixels:
-it leads from a pixel of the first picture to where the second shows the same. Everything here is float32: a
-coarser number type shows as a shiver of whole pixels.
+it leads from a pixel of the first image to the same content in the second. Everything is float32: a coarser
+dtype causes jitter of whole pixels.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 LEVELS = 6
-MULTIPLE = 2 ** (LEVELS - 1)  # sides are stretched to a multiple of this
+MULTIPLE = 2 ** (LEVELS - 1)  # sides are resized to a multiple of this
 WIDTHS = (32, 64, 32, 16)  # channels between the five convolutions of a level
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def warp(image: Tensor, flow: Tensor, padding: str = "zeros") -> Tensor:
-    """``image`` ``[N, C, H, W]`` as seen from where ``flow`` starts, bilinear; sampled in float32, given in
-    the image's type.
+    """Warp ``image`` ``[N, C, H, W]`` by ``flow``, bilinear.
+
+    Sampled in float32, returned in the image's dtype.
     """
     return sample(image, grid(flow.shape[-2], flow.shape[-1], flow.device) + flow, padding)
 
 
 def grid(height: int, width: int, device: torch.device) -> Tensor:
-    """Where every pixel is, ``[2, H, W]`` as (x, y)."""
+    """Return the position of every pixel, ``[2, H, W]`` as (x, y)."""
     rows, columns = torch.meshgrid(
         torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij"
     )
@@ -36,7 +37,7 @@ def grid(height: int, width: int, device: torch.device) -> Tensor:
 
 
 def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
-    """``image`` at ``places`` ``[N, 2, h, w]``, (x, y) in its pixels."""
+    """Sample ``image`` at ``places`` ``[N, 2, h, w]``, (x, y) in its pixels."""
     sides = torch.tensor(image.shape[:-3:-1], dtype=torch.float32, device=image.device).view(2, 1, 1)
     inside = (2 * places.float() + 1) / sides - 1
     return F.grid_sample(image.float(), inside.movedim(1, -1), padding_mode=padding, align_corners=False).to(
@@ -45,9 +46,7 @@ def sample(image: Tensor, places: Tensor, padding: str = "zeros") -> Tensor:
 
 
 class Convolution(nn.Module):
-    """A 7x7 convolution under the name that mmcv's checkpoints give it, with or without a rectifier behind
-    it.
-    """
+    """A 7x7 convolution under its name in mmcv's checkpoints, optionally followed by a rectifier."""
 
     def __init__(self, inputs: int, outputs: int, rectified: bool):
         super().__init__()
@@ -59,9 +58,7 @@ class Convolution(nn.Module):
 
 
 class Level(nn.Module):
-    """One level's network: both pictures and the flow so far ``[N, 8, h, w]`` to what is to be added to it
-    ``[N, 2, h, w]``.
-    """
+    """One level's network: both images and the flow so far ``[N, 8, h, w]`` to a change ``[N, 2, h, w]``."""
 
     def __init__(self, widths: Sequence[int]):
         super().__init__()
@@ -100,14 +97,14 @@ class SPyNet(nn.Module):
         return flow * flow.new_tensor([width / up[1], height / up[0]]).view(1, 2, 1, 1)
 
     def pyramid(self, image: Tensor) -> list[Tensor]:
-        """The picture at every level, coarsest first."""
+        """Return the image at every level, coarsest first."""
         levels = [(image - self.mean) / self.std]
         for _ in range(LEVELS - 1):
             levels.append(F.avg_pool2d(levels[-1], 2))
         return levels[::-1]
 
     def refined(self, first: Iterable[Tensor], second: Iterable[Tensor]) -> Tensor:
-        """Flow at full size, from two pyramids."""
+        """Return flow at full size, from two pyramids."""
         flow = torch.empty(0)
         for level, (net, here, there) in enumerate(zip(self.basic_module, first, second)):
             if not level:

@@ -1,4 +1,4 @@
-"""Tensors of a checkpoint into a network, all of them or none."""
+"""Load the tensors of a checkpoint into a network, all of them or none."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 class Unfit(ValueError):
-    """A checkpoint that is of no network here, in one sentence for the user."""
+    """A checkpoint that fits no supported network, in one sentence for the user."""
 
 
 def filled(net: Net, state: Mapping[str, Tensor], name: str) -> Net:
-    """``net``, made on the meta device, with these tensors as they are (type and device too), ready for
-    inference.
+    """Return ``net``, created on the meta device, with these tensors unchanged, ready for inference.
 
-    Raise Unfit that calls the network ``name`` where a tensor is missing, unknown or of another shape.
+    Dtype and device stay too. Raise Unfit, which calls the network ``name``, if a tensor is missing, unknown
+    or of another shape.
     """
     expected = {key: tensor.shape for key, tensor in net.state_dict().items()}
     wrong = sorted(expected.keys() ^ state.keys()) or [

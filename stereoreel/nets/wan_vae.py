@@ -1,7 +1,7 @@
 """The decoder of Wan 2.1's video autoencoder: latents to frames, causal, one latent at a time.
 
-Wan: Open and Advanced Large-Scale Video Generative Models, 2025 (Apache-2.0). What a causal convolution must
-know of earlier frames is given and returned, so a stream may be cut anywhere.
+Wan: Open and Advanced Large-Scale Video Generative Models, 2025 (Apache-2.0). The earlier frames that a
+causal convolution needs are passed in and returned, so a stream may be split anywhere.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ History = dict[str, Tensor]
 
 
 def load(state: Mapping[str, Tensor]) -> WanDecoder:
-    """The decoder of a published state dict, whatever its prefix; the encoder is left out. ValueError where
-    it is not one.
+    """Return the decoder of a published state dict with any prefix; the encoder is left out.
+
+    Raise ValueError if it is not one.
     """
     for prefix in PREFIXES:
         if all(key.startswith(prefix) for key in state):
@@ -42,13 +43,13 @@ def load(state: Mapping[str, Tensor]) -> WanDecoder:
 
 
 class Causal(nn.Conv3d):
-    """A convolution that sees two frames before each; ``history`` holds what it saw last, under its name."""
+    """A convolution over each frame and the two before; ``history`` holds its last input, under its name."""
 
     def __init__(self, made_of: int, made: int, size: tuple[int, int, int]):
         super().__init__(made_of, made, size, padding=(0, size[1] // 2, size[2] // 2))
         self.name = ""
 
-    # unlike Conv3d it takes its history too
+    # unlike Conv3d it also takes its history
     def forward(self, x: Tensor, history: History) -> Tensor:  # type: ignore[override]
         if self.kernel_size[0] > 1:
             last = history.get(self.name)
@@ -60,7 +61,7 @@ class Causal(nn.Conv3d):
 
 
 class Norm(nn.Module):
-    """To length sqrt(C) along the channels."""
+    """Normalise to length sqrt(C) along the channels."""
 
     def __init__(self, channels: int, dims: int = 3):
         super().__init__()
@@ -92,7 +93,7 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """One head over the places of each frame."""
+    """One head over the positions of each frame."""
 
     def __init__(self, channels: int):
         super().__init__()
@@ -107,8 +108,9 @@ class Attention(nn.Module):
 
 
 class Enlarge(nn.Module):
-    """Twice the size, half the channels; where ``time`` is set also two frames of each, the first of a stream
-    excepted.
+    """Double the size, halve the channels.
+
+    With ``time`` it also outputs two frames for each, except the first of a stream.
     """
 
     def __init__(self, channels: int, time: bool):
@@ -146,12 +148,12 @@ class Decoder(nn.Module):
 
 
 class WanDecoder(nn.Module):
-    """Frames in -1..1 of latents as the diffusion transformer makes them."""
+    """Frames in -1..1 from latents of the diffusion transformer."""
 
     def __init__(self, base: int = 96):
         super().__init__()
         self.conv2, self.decoder = nn.Conv3d(LATENTS, LATENTS, 1), Decoder(base)
-        # not of the file, so they have values while the rest waits for it
+        # not in the file, so they have values while the rest is on the meta device
         for name, numbers in (("scale", DEVIATION), ("mean", MEAN)):
             self.register_buffer(
                 name, torch.tensor(numbers, device="cpu").view(1, -1, 1, 1), persistent=False
@@ -161,8 +163,9 @@ class WanDecoder(nn.Module):
                 module.name = name
 
     def forward(self, latents: Tensor, history: History | None) -> tuple[Tensor, History]:
-        """Frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]``, three fewer where a stream begins (no history),
-        and the new history.
+        """Return frames ``[4 T, 3, 8 h, 8 w]`` of ``[T, 16, h, w]`` and the new history.
+
+        At the start of a stream (no history) they are three fewer.
         """
         made, history = [], dict(history or {})
         for latent in latents.split(1):
@@ -175,7 +178,7 @@ class WanDecoder(nn.Module):
 
 
 def through(layers: nn.Sequential, x: Tensor, history: History) -> Tensor:
-    """Layers one after the other; those that remember get the history."""
+    """Apply layers one after the other; those with memory get the history."""
     for layer in layers:
         x = layer(x, history) if isinstance(layer, Causal | Residual | Attention | Enlarge) else layer(x)
     return x

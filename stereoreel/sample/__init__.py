@@ -1,5 +1,5 @@
-"""The pack's own clip, and the renderer that knows its true depth and its other views."""
+"""The pack's own clip, and the renderer with its true depth and its other views."""
 
 from pathlib import Path
 
-FILE = Path(__file__).with_name("sample.mp4")  # what ``stereoreel.sample.clip.write_sample`` renders
+FILE = Path(__file__).with_name("sample.mp4")  # rendered by ``stereoreel.sample.clip.write_sample``

@@ -29,7 +29,7 @@ from .tracer import Scene, Sky
 WIDTH, HEIGHT, FPS, FRAMES, CUT = 640, 272, 25, 100, 50
 NEAR = 2.4  # world units at which inverse depth is 1
 FOCAL = 0.92  # in widths of the frame
-RATE = 48000  # of the sound
+RATE = 48000  # of the audio
 # seconds, MIDI notes: A minor, F major with a ninth
 CHORDS = ((-0.6, 2.5, (45, 52, 57, 60, 64)), (1.5, 4.6, (41, 48, 57, 60, 67)))
 NOTES = tuple(
@@ -98,15 +98,16 @@ def _video_stream(file: av.container.OutputContainer) -> av.VideoStream:
 
 
 def _pictures() -> Generator[Tensor, None, None]:
-    """Every frame's image, in order; some frames at a time, each on one core."""
+    """Yield every frame's image, in order; several are computed at a time, each on one core."""
     together = 2 * min(8, torch.get_num_threads())
     for start in range(0, FRAMES, together):
         yield from side_by_side(lambda frame: render(frame)[0], range(start, min(FRAMES, start + together)))
 
 
 def melody() -> Tensor:
-    """The sound ``[2, samples]`` at ``RATE``, -1..1: plucked notes over two soft chords that change with the
-    picture.
+    """Return the audio ``[2, samples]`` at ``RATE``, -1..1.
+
+    It has plucked notes over two soft chords that change with the image.
     """
     seconds = torch.arange(RATE * FRAMES // FPS, dtype=torch.float64) / RATE
     sound = torch.zeros(2, len(seconds), dtype=torch.float64)
@@ -116,7 +117,7 @@ def melody() -> Tensor:
             torch.sin(math.tau * _hertz(note) * n * t) * torch.exp(-t * (1.6 + 1.3 * n)) / n**1.7
             for n in (1, 2, 3, 5)
         )
-        tone *= strength * (1 - torch.exp(-t * 160))  # a soft beginning: no click
+        tone *= strength * (1 - torch.exp(-t * 160))  # a soft attack: no click
         sound += tone * torch.tensor([[1 - side], [1 + side]])
     for start, stop, chord in CHORDS:
         swell = torch.sin(math.pi * ((seconds - start) / (stop - start)).clamp(0, 1)) ** 2
@@ -126,7 +127,7 @@ def melody() -> Tensor:
                 math.tau * _hertz(note) * 1.004 * seconds
             )
             sound += 0.10 * swell * wave * torch.tensor([[1 - side], [1 + side]])
-    sound += 0.22 * _delayed(sound, 0.27).flip(0) + 0.12 * _delayed(sound, 0.43)  # a little room
+    sound += 0.22 * _delayed(sound, 0.27).flip(0) + 0.12 * _delayed(sound, 0.43)  # a little reverb
     ending = ((seconds[-1] - seconds) / 0.5).clamp(0, 1)
     return (torch.tanh(0.8 * sound) * 0.8 * ending * ending * (3 - 2 * ending)).float()
 
@@ -137,23 +138,22 @@ def _delayed(sound: Tensor, seconds: float) -> Tensor:
 
 
 def _hertz(note: int) -> float:
-    """Of a MIDI note."""
+    """Return the frequency of a MIDI note."""
     return 440 * 2 ** ((note - 69) / 12)
 
 
 def render(frame: int, width: int = WIDTH, height: int = HEIGHT, eye: float = 0.0) -> tuple[Tensor, Tensor]:
-    """Image ``[H, W, 3]`` and inverse depth ``[H, W, 1]``, both 0..1; depth is ``NEAR / z`` at pixel centres,
-    0 in the sky.
+    """Return the image ``[H, W, 3]`` and inverse depth ``[H, W, 1]`` of a frame, both 0..1.
 
-    ``eye`` moves the camera sideways so that points of depth d shift by ``eye * d`` pixels: the true other
-    view.
+    Depth is ``NEAR / z`` at pixel centres, 0 in the sky. ``eye`` moves the camera sideways so that points of
+    depth d shift by ``eye * d`` pixels: the true other view.
     """
     image, z = tracer.trace(*view(frame, eye / width), width, height)
     return image, _inverse(z)
 
 
 def depths(width: int = WIDTH, height: int = HEIGHT) -> Iterator[Tensor]:
-    """The true inverse depth ``[H, W, 1]`` of every frame."""
+    """Yield the true inverse depth ``[H, W, 1]`` of every frame."""
     for frame in range(FRAMES):
         yield _inverse(tracer.depth(*view(frame), width, height))
 
@@ -163,7 +163,7 @@ def _inverse(z: Tensor) -> Tensor:
 
 
 def view(frame: int, eye: float = 0.0) -> tuple[Scene, Camera]:
-    """What a frame shows and from where; ``eye`` in widths of the frame at depth 1."""
+    """Return the scene and the camera of a frame; ``eye`` in widths of the frame at depth 1."""
     scene, camera = _colonnade(frame) if frame < CUT else _avenue(frame - CUT)
     right = camera.axes[0]
     side = -eye * NEAR / FOCAL
@@ -218,7 +218,7 @@ def _colonnade(frame: int) -> tuple[Scene, Camera]:
 
 
 def _avenue(frame: int) -> tuple[Scene, Camera]:
-    """A cool morning between masts: the camera goes forward while balls bounce and circle."""
+    """A cool morning between masts: the camera moves forward while balls bounce and circle."""
     seconds = frame / FPS
     shapes: list[Shape] = []
     for row in range(6):

@@ -1,4 +1,4 @@
-"""What the shapes of the ray tracer are made of: patterns in space that fade before a pixel could alias them.
+"""Materials of the ray tracer's shapes: patterns in space that fade before a pixel can alias them.
 
 Points are ``[3, N]`` (x right, y up, z forward), colours linear.
 """
@@ -18,8 +18,9 @@ NOISE = 128  # texels of the noise table along each axis
 
 @dataclass(frozen=True)
 class Material:
-    """A pattern between two linear colours; ``scale`` is its size in world units, ``shine`` a highlight,
-    ``mirror`` a reflection (0..1).
+    """A pattern between two linear colours.
+
+    ``scale`` is its size in world units, ``shine`` a highlight, ``mirror`` a reflection (0..1).
     """
 
     pattern: str
@@ -30,8 +31,9 @@ class Material:
     mirror: float = 0.0
 
     def color(self, p: Tensor, across: Tensor, along: Tensor) -> Tensor:
-        """``[3, ...]`` at points of the shape's own space; ``across`` and ``along`` are a pixel's width
-        there, in x and z.
+        """Return ``[3, ...]`` at points of the shape's own space.
+
+        ``across`` and ``along`` are a pixel's width there, in x and z.
         """
         a, b = vector(self.a), vector(self.b)
         mix = PATTERNS[self.pattern](p / self.scale, across / self.scale, along / self.scale)
@@ -40,7 +42,7 @@ class Material:
 
 @lru_cache(512)
 def vector(values: Triple) -> Tensor:
-    """A constant ``[3, 1]`` that goes with ``[3, N]``; shared, so never written to."""
+    """Return a constant ``[3, 1]`` to combine with ``[3, N]``; shared, so never written to."""
     return torch.tensor(values)[:, None]
 
 
@@ -49,7 +51,7 @@ def dot(a: Tensor, b: Tensor) -> Tensor:
 
 
 def power(x: Tensor, doublings: int) -> Tensor:
-    """x to the 2 ** doublings; many times faster than a general power."""
+    """Return x to the power of 2 ** doublings, many times faster than a general power."""
     for _ in range(doublings):
         x = x * x
     return x
@@ -62,8 +64,9 @@ def smooth(x: Tensor) -> Tensor:
 
 @lru_cache
 def _noise_table() -> Tensor:
-    """Two periodic fields ``[1, 2, 129, 129, 129]`` with the spectrum of clouds and no wavelength below 5
-    texels; deviation 1.
+    """Return two periodic fields ``[1, 2, 129, 129, 129]`` with the spectrum of clouds and deviation 1.
+
+    No wavelength is below 5 texels.
     """
     white = torch.randn(2, NOISE, NOISE, NOISE, generator=torch.Generator().manual_seed(7))
     whole, half = torch.fft.fftfreq(NOISE), torch.fft.rfftfreq(NOISE)
@@ -75,25 +78,25 @@ def _noise_table() -> Tensor:
 
 
 def noise(p: Tensor) -> Tensor:
-    """``[2, ...]``, mean 0, deviation 1, of period 1 in every direction."""
+    """Return ``[2, ...]``, mean 0, deviation 1, of period 1 in every direction."""
     grid = ((p - p.floor()) * 2 - 1).flip(0).movedim(0, -1).reshape(1, 1, 1, -1, 3)
     return F.grid_sample(_noise_table(), grid, align_corners=True).reshape(2, *p.shape[1:])
 
 
 def fade(along: Tensor, wavelength: float) -> Tensor:
-    """Detail that is left at this pixel width: 1 near, 0 far away, so that nothing shimmers."""
+    """Return the detail that remains at this pixel width: 1 near, 0 far away, so that nothing shimmers."""
     return 1 / (1 + power(along * (2 / wavelength), 2))
 
 
 def _tiles(p: Tensor, across: Tensor, along: Tensor) -> Tensor:
-    """A stone checkerboard, averaged over each pixel's width."""
+    """Return a stone checkerboard, averaged over each pixel's width."""
     square = _wave(p[0], across) * _wave(p[2], along)
     grain = noise(p * 0.29)
     return (0.5 + 0.36 * square + (0.11 * grain[0] + 0.07 * grain[1]) * fade(along, 0.35)).clamp(0, 1)
 
 
 def _wave(x: Tensor, width: Tensor) -> Tensor:
-    """The mean of a square wave of period 2, -1..1, over ``width`` about ``x``."""
+    """Return the mean of a square wave of period 2, -1..1, over ``width`` about ``x``."""
     width = width.clamp(min=0.015)
     edges = [
         (((x + side * width) * 0.5 - ((x + side * width) * 0.5).floor()) - 0.5).abs() for side in (-0.5, 0.5)
@@ -115,7 +118,7 @@ def _wood(p: Tensor, across: Tensor, along: Tensor) -> Tensor:
 
 
 def _stripes(p: Tensor, across: Tensor, along: Tensor) -> Tensor:
-    """Six gores, as on a beach ball."""
+    """Return six gores, as on a beach ball."""
     turn = torch.sin(torch.atan2(p[2], p[0]) * 3) * (p[0].square() + p[2].square()).sqrt()
     return smooth(turn * 14 + 0.5)
 

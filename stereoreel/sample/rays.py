@@ -1,4 +1,4 @@
-"""Rays of a camera in one list sorted by screen column, so that what a shape can touch is a slice of it."""
+"""Rays of a camera in one list sorted by screen column, so that a shape's candidates are a slice of it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from torch import Tensor
 from .materials import Triple, vector
 from .shapes import Shape
 
-NEAREST = 0.05  # what reaches nearer to the camera than this is not bounded on screen
-BLUR = 0.2  # world units by which a soft shadow is wider than what casts it
+NEAREST = 0.05  # shapes nearer to the camera than this have no bounds on screen
+BLUR = 0.2  # world units by which a soft shadow is wider than its object
 
 
 class Touch(IntEnum):
-    """What of a shape is seen: itself, its shadow, its contact darkening."""
+    """Visible effects of a shape: itself, its shadow, its contact darkening."""
 
     BODY = 0
     SHADOW = 1
@@ -28,7 +28,7 @@ class Touch(IntEnum):
 
 @dataclass(frozen=True)
 class Camera:
-    """``focal`` is in widths of the frame; ``pitch`` (up) and ``yaw`` (right) in radians."""
+    """A camera; ``focal`` is in widths of the frame, ``pitch`` (up) and ``yaw`` (right) in radians."""
 
     origin: Triple
     focal: float
@@ -37,7 +37,7 @@ class Camera:
 
     @cached_property
     def axes(self) -> tuple[Triple, Triple, Triple]:
-        """Right, up, forward."""
+        """Return right, up and forward."""
         cos, sin, rise, level = (
             math.cos(self.yaw),
             math.sin(self.yaw),
@@ -47,18 +47,18 @@ class Camera:
         return (cos, 0.0, -sin), (-sin * rise, level, -cos * rise), (sin * level, rise, cos * level)
 
     def column(self, point: Triple) -> float | None:
-        """Where a point appears, in widths of the frame right of the middle; None when it is not in front."""
+        """Return a point's position in widths of the frame right of the middle; None if behind the camera."""
         away = [p - o for p, o in zip(point, self.origin)]
         right, _, forward = self.axes
         z = sum(a * b for a, b in zip(forward, away))
         return sum(a * b for a, b in zip(right, away)) / z * self.focal if z > NEAREST else None
 
 
-Span = tuple[int, int] | None  # first column and the one after the last; None where nothing is in sight
+Span = tuple[int, int] | None  # first column and the one after the last; None if nothing is visible
 
 
 def spans(shapes: Sequence[Shape], sun: Triple, camera: Camera, width: int) -> list[tuple[Span, Span, Span]]:
-    """For every shape, the columns that each kind of ``Touch`` can reach."""
+    """Return for every shape the columns that each kind of ``Touch`` can reach."""
     found = []
     for shape in shapes:
         low, high = shape.bounds()
@@ -77,7 +77,7 @@ def _corners(low: Triple, high: Triple, grow: float = 0.0) -> list[Triple]:
 
 
 def _span(camera: Camera, corners: list[Triple], width: int) -> Span:
-    """The columns that the convex hull of points can cover."""
+    """Return the columns that the convex hull of points can cover."""
     seen = [x for corner in corners if (x := camera.column(corner)) is not None]
     if not seen:
         return None
@@ -89,11 +89,11 @@ def _span(camera: Camera, corners: list[Triple], width: int) -> Span:
 
 @dataclass(frozen=True)
 class Rays:
-    """``way`` ``[3, N]`` is one unit long along the camera's axis, so the way along a ray is the depth;
-    ``pixel`` is a pixel's width there.
+    """Rays of a camera.
 
-    ``starts[c]`` is the first ray at or right of column c. Reflected rays have no columns and may meet
-    everything.
+    ``way`` ``[3, N]`` is one unit long along the camera's axis, so the distance along a ray is the depth;
+    ``pixel`` is a pixel's width there. ``starts[c]`` is the first ray at or right of column c. Reflected rays
+    have no columns and may meet everything.
     """
 
     origin: Tensor
@@ -103,13 +103,13 @@ class Rays:
     spans: Sequence[tuple[Span, Span, Span]] = ()
 
     def only(self, kept: Tensor) -> Rays:
-        """Those of the indices ``kept``, which ascend."""
+        """Return the rays with the indices ``kept``, which ascend."""
         origin = self.origin if self.origin.shape[1] == 1 else self.origin.index_select(1, kept)
         starts = None if self.starts is None else torch.searchsorted(kept, self.starts)
         return replace(self, origin=origin, way=self.way.index_select(1, kept), starts=starts)
 
     def window(self, shape: int, touch: Touch = Touch.BODY) -> slice | None:
-        """The rays that a shape can touch; None where there are none."""
+        """Return the rays that a shape can touch; None if there are none."""
         if self.starts is None:
             return slice(0, self.way.shape[1])
         span = self.spans[shape][touch]
@@ -122,7 +122,7 @@ class Rays:
 def through(
     camera: Camera, x: Tensor, y: Tensor, width: int, starts: Tensor, reach: Sequence[tuple[Span, Span, Span]]
 ) -> Rays:
-    """Rays through places in pixels right of and below the middle of the frame."""
+    """Return the rays through places in pixels right of and below the middle of the frame."""
     unit = 1 / (camera.focal * width)
     right, up, forward = (vector(axis) for axis in camera.axes)
     return Rays(vector(camera.origin), right * (x * unit) - up * (y * unit) + forward, unit, starts, reach)
@@ -131,7 +131,7 @@ def through(
 def every_pixel(
     camera: Camera, width: int, height: int, reach: Sequence[tuple[Span, Span, Span]]
 ) -> tuple[Tensor, Tensor, Rays]:
-    """Where the centres of a frame's pixels lie, column by column, and the rays through them."""
+    """Return the centres of a frame's pixels, column by column, and the rays through them."""
     x, y = (torch.arange(size) + 0.5 - size / 2 for size in (width, height))
     x, y = x.repeat_interleave(height), y.repeat(width)
     return x, y, through(camera, x, y, width, torch.arange(width + 1) * height, reach)

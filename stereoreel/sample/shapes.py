@@ -1,4 +1,4 @@
-"""Balls, pillars and blocks for the ray tracer: where a ray meets them, and how they shade what lies around.
+"""Balls, pillars and blocks for the ray tracer: intersection with rays, and shading of their surroundings.
 
 Points, directions and normals are tensors ``[3, N]`` (x right, y up, z forward); a miss is at infinity. Every
 shape is convex, so it never shades itself beyond turning away from the light. Soft shadows and contact
@@ -17,12 +17,12 @@ from torch import Tensor
 from .materials import Material, Triple, dot, smooth, vector
 
 SOFT = 0.035  # tangent of the sun's radius: how fast shadows blur with distance
-TOUCH = 1e-3  # a ray does not meet what it starts from
+TOUCH = 1e-3  # least distance of a hit, so that a ray does not meet its own origin
 
 
 @dataclass(frozen=True)
 class Ball:
-    """``turn`` is its rotation about y, ``roll`` about z, in radians: they carry the pattern along."""
+    """A ball; ``turn`` is its rotation about y, ``roll`` about z, in radians: they rotate the pattern."""
 
     center: Triple
     radius: float
@@ -40,9 +40,9 @@ class Ball:
         square = dot(direction, direction)
         middle = dot(to, direction) / square
         off = to - middle * direction
-        inside = self.radius**2 - dot(off, off)  # keeps its digits where b * b - a * c loses them
+        inside = self.radius**2 - dot(off, off)  # more precise than b * b - a * c
         t = middle - (inside / square).sqrt()
-        return torch.where(t > TOUCH, t, math.inf)  # a miss is not a number here
+        return torch.where(t > TOUCH, t, math.inf)  # a miss is NaN
 
     def normal(self, p: Tensor) -> Tensor:
         return (p - vector(self.center)) / self.radius
@@ -60,7 +60,7 @@ class Ball:
         return torch.stack([x, y, z]) / self.radius
 
     def light(self, p: Tensor, sun: Triple) -> Tensor:
-        """0 where the ball hides the sun, 1 where it does not."""
+        """Return 0 where the ball hides the sun, 1 elsewhere."""
         to = vector(self.center) - p
         t = dot(to, vector(sun))
         gap = (dot(to, to) - t * t).clamp(min=0).sqrt() - self.radius
@@ -68,11 +68,11 @@ class Ball:
 
     @property
     def reach(self) -> float:
-        """How far its contact darkening can be seen."""
+        """The distance up to which its contact darkening is visible."""
         return 3 * self.radius
 
     def sky(self, p: Tensor, normal: Tensor) -> Tensor:
-        """How much of the sky's light it leaves."""
+        """Return the share of the sky's light that it leaves."""
         to = vector(self.center) - p
         square = dot(to, to).clamp(min=self.radius**2)
         return 1 - (dot(normal, to) * square.rsqrt()).clamp(0, 1) * self.radius**2 / square
@@ -80,9 +80,7 @@ class Ball:
 
 @dataclass(frozen=True)
 class Pillar:
-    """An upright cylinder without a lid, so to be seen from below its top; ``base`` is the middle of its
-    foot.
-    """
+    """An upright cylinder without a lid, to be seen from below its top; ``base`` is the centre of its end."""
 
     base: Triple
     radius: float
@@ -163,7 +161,7 @@ class Block:
         return torch.stack([cos * x - sin * z, y, sin * x + cos * z])
 
     def _slabs(self, origin: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
-        """Where the ray enters and leaves; it misses where it leaves first."""
+        """Return where the ray enters and leaves; it misses if it leaves first."""
         direction = self._turned(direction)
         inverse = 1 / (direction + 1e-9)  # never 1 / 0
         middle = -self._turned(origin - vector(self.center)) * inverse
@@ -200,16 +198,18 @@ class Block:
 
 
 def _penumbra(gap: Tensor, t: Tensor) -> Tensor:
-    """The light left when a ray to the sun passes something at a distance ``gap`` (negative: through it)
-    after ``t``.
+    """Return the light left when a ray to the sun passes an object.
+
+    The ray passes at a distance ``gap`` (negative: through it) after ``t``.
     """
     near = t.clamp(min=1e-3)
     return smooth(gap / near * (0.5 / SOFT) + 0.5).masked_fill_(t <= 0, 1)
 
 
 def _foot(gap: Tensor, y: Tensor, low: float, high: float, normal: Tensor, reach: float) -> Tensor:
-    """Contact darkening of what lies flat about the foot of something upright; nothing is left of it at
-    ``reach``.
+    """Return the contact darkening of a flat area around the foot of an upright object.
+
+    None is left at ``reach``.
     """
     off = gap.clamp(min=0) + 3 * torch.maximum(y - high, low - y).clamp(min=0)
     near = (1 - off / reach).clamp(min=0)

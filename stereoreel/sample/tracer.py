@@ -1,7 +1,7 @@
 """A small ray tracer: a few shapes on endless ground under a sky, with the exact depth of every pixel.
 
-Everything is elementwise arithmetic in float32, so one machine gives the same bits every time. Pixels that
-differ from a neighbour are traced again with four rays more.
+Everything is elementwise arithmetic in float32, so results on one machine are bit-identical. Pixels that
+differ from a neighbour are traced again with four more rays.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ from .rays import Camera, Rays, Touch, every_pixel, spans, through
 from .shapes import Ball, Shape
 
 GROUND, SKY = -1, -2
-# parts of a pixel; no two share a row or a column
+# fractions of a pixel; no two share a row or a column
 ROOKS = ((-0.375, -0.125), (-0.125, 0.375), (0.125, -0.375), (0.375, 0.125))
-CONTRAST = 0.07  # a difference between neighbours, in display values, that asks for more rays
+CONTRAST = 0.07  # a difference between neighbours, in display values, that requires more rays
 
 
 @dataclass(frozen=True)
 class Sky:
-    """Linear colours of the horizon, the zenith, the sun's glow, clouds and far hills; ``cover`` is how much
-    of it is cloud (0..1).
+    """Linear colours of the horizon, the zenith, the sun's glow, clouds and far hills.
+
+    ``cover`` is the share of clouds (0..1).
     """
 
     horizon: Triple
@@ -39,7 +40,9 @@ class Sky:
 
 @dataclass(frozen=True)
 class Scene:
-    """``sun`` is a unit vector to the light; distance 1 / ``fog`` is mostly haze; ``exposure`` comes before
+    """Shapes and light.
+
+    ``sun`` is a unit vector to the light; distance 1 / ``fog`` is mostly haze; ``exposure`` is applied before
     the film curve.
     """
 
@@ -55,8 +58,9 @@ class Scene:
 
 
 def trace(scene: Scene, camera: Camera, width: int, height: int) -> tuple[Tensor, Tensor]:
-    """The view ``[H, W, 3]``, 0..1, ready for display, and the depth ``[H, W]`` of pixel centres in world
-    units, infinite in the sky.
+    """Return the view ``[H, W, 3]``, 0..1, ready for display, and the depth ``[H, W]`` of pixel centres.
+
+    Depth is in world units, infinite in the sky.
     """
     reach = spans(scene.shapes, scene.sun, camera, width)
     x, y, rays = every_pixel(camera, width, height, reach)
@@ -74,7 +78,7 @@ def trace(scene: Scene, camera: Camera, width: int, height: int) -> tuple[Tensor
 
 
 def depth(scene: Scene, camera: Camera, width: int, height: int) -> Tensor:
-    """The depth of ``trace`` by itself."""
+    """Return only the depth of ``trace``."""
     *_, rays = every_pixel(camera, width, height, spans(scene.shapes, scene.sun, camera, width))
     return _first_hits(scene, rays)[0].reshape(width, height).t().contiguous()
 
@@ -84,7 +88,7 @@ def _spread(place: Tensor, axis: int) -> Tensor:
 
 
 def _rough(color: Tensor, who: Tensor) -> Tensor:
-    """Pixels ``[W, H]`` that differ from a neighbour in shape or colour."""
+    """Return the pixels ``[W, H]`` that differ from a neighbour in shape or colour."""
     rough = torch.zeros_like(who, dtype=torch.bool)
     for axis in (0, 1):
         size = who.shape[axis] - 1
@@ -96,7 +100,7 @@ def _rough(color: Tensor, who: Tensor) -> Tensor:
 
 
 def _first_hits(scene: Scene, rays: Rays) -> tuple[Tensor, Tensor]:
-    """The way along every ray to what it meets first, and which shape that is, ``[N]``."""
+    """Return the distance along every ray to its first hit, and the shape it hits, ``[N]``."""
     falls = (rays.way[1] < -1e-6) & (rays.origin[1] > 1e-4)
     t = torch.where(falls, -rays.origin[1] / rays.way[1], math.inf)
     who = torch.where(falls, GROUND, SKY).to(torch.int8)
@@ -111,14 +115,14 @@ def _first_hits(scene: Scene, rays: Rays) -> tuple[Tensor, Tensor]:
 
 
 def _shown(scene: Scene, rays: Rays, t: Tensor, who: Tensor) -> Tensor:
-    """Display colours: a film curve (Narkowicz' fit of ACES, 2015) and gamma."""
+    """Return display colours: a film curve (Narkowicz' fit of ACES, 2015) and gamma."""
     color = _radiance(scene, rays, t, who) * scene.exposure
     curve = color * (2.51 * color + 0.03) / (color * (2.43 * color + 0.59) + 0.14)
     return curve.clamp(0, 1) ** (1 / 2.2)
 
 
 def _radiance(scene: Scene, rays: Rays, t: Tensor, who: Tensor) -> Tensor:
-    """Light ``[3, N]`` along rays that meet ``who`` after ``t``."""
+    """Return the light ``[3, N]`` along rays that meet ``who`` after ``t``."""
     above, below = ((who == SKY).nonzero()[:, 0], (who != SKY).nonzero()[:, 0])
     color = torch.empty_like(rays.way)
     color.index_copy_(1, above, _sky(scene, rays.way.index_select(1, above), rays.pixel))
@@ -145,7 +149,7 @@ def _lit(scene: Scene, rays: Rays, t: Tensor, who: Tensor) -> Tensor:
 def _surfaces(
     scene: Scene, rays: Rays, p: Tensor, view: Tensor, wide: Tensor, who: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Normal and own colour ``[3, N]`` and highlight ``[N]`` of every point."""
+    """Return the normal and own colour ``[3, N]`` and highlight ``[N]`` of every point."""
     normal, albedo, shine = torch.zeros_like(p), torch.empty_like(p), torch.zeros_like(wide)
     normal[1] = 1
     ground = (who == GROUND).nonzero()[:, 0]
@@ -168,7 +172,7 @@ def _surfaces(
 
 
 def _light(scene: Scene, rays: Rays, p: Tensor, normal: Tensor, who: Tensor) -> tuple[Tensor, Tensor]:
-    """How much of the sun and of the sky every point sees, ``[N]``."""
+    """Return the share of the sun and of the sky visible from every point, ``[N]``."""
     light, open_sky = torch.ones_like(p[0]), torch.ones_like(p[0])
     for index, shape in enumerate(scene.shapes):
         if (at := rays.window(index, Touch.SHADOW)) is not None:
@@ -182,8 +186,9 @@ def _light(scene: Scene, rays: Rays, p: Tensor, normal: Tensor, who: Tensor) -> 
 def _reflect(
     scene: Scene, rays: Rays, color: Tensor, who: Tensor, p: Tensor, back: Tensor, facing: Tensor
 ) -> None:
-    """Mix one reflection into the colour of the mirrors, stronger and whiter towards their rims (Schlick's
-    approximation).
+    """Mix one reflection into the colour of mirrors.
+
+    It is stronger and whiter towards their rims (Schlick's approximation).
     """
     for index, shape in enumerate(scene.shapes):
         strength = shape.material.mirror
@@ -194,14 +199,14 @@ def _reflect(
         tint = vector(shape.material.a)
         bounced = Rays(p[:, own], back[:, own], rays.pixel * 4)
         seen = _radiance(scene, bounced, *_first_hits(scene, bounced))
-        # the rim squeezes the world into specks
+        # at the rim the reflection shrinks to specks
         seen += (_haze(scene, bounced.way) - seen) * smooth(1 - facing[own] * 2.5)
         seen *= tint + (1 - tint) * rim
         color[:, own] += (seen - color[:, own]) * (strength + (1 - strength) * rim)
 
 
 def _haze(scene: Scene, view: Tensor) -> Tensor:
-    """The clear sky in any direction; below the horizon, the colour that distance fades into."""
+    """Return the clear sky in any direction; below the horizon, the colour into which distance fades."""
     sky = scene.sky
     up = 1 - torch.exp(view[1].clamp(min=0) * -7)
     toward = dot(view, vector(scene.sun)).clamp(min=0)
@@ -210,7 +215,7 @@ def _haze(scene: Scene, view: Tensor) -> Tensor:
 
 
 def _sky(scene: Scene, way: Tensor, pixel: float) -> Tensor:
-    """Sun, clouds and two ridges of hills over the clear sky; all infinitely far."""
+    """Return sun, clouds and two ridges of hills over the clear sky; all infinitely far."""
     view = way * dot(way, way).rsqrt()
     sky, haze = scene.sky, _haze(scene, view)
     toward = dot(view, vector(scene.sun))

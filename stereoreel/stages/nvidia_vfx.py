@@ -26,11 +26,12 @@ def effects() -> ModuleType:
         import nvvfx
     except ImportError as error:
         raise RuntimeError(
-            f"NVIDIA's effects need the package nvidia-vfx ({error}); {INSTALL.format('nvidia-vfx')}."
+            f"NVIDIA's effects need the package nvidia-vfx ({error}). "
+            f"To use them, {INSTALL.format('nvidia-vfx')}."
         ) from None
     except OSError as error:  # one of its libraries
         raise RuntimeError(
-            f"nvidia-vfx cannot load its libraries ({error}); update NVIDIA's driver, or "
+            f"nvidia-vfx cannot load its libraries ({error}). Update NVIDIA's driver, or "
             "choose another model."
         ) from None
     return nvvfx
@@ -42,7 +43,7 @@ def level(of: type[Enum], name: str) -> Enum:
         return of[name]
     except KeyError:
         raise RuntimeError(
-            f"This nvidia-vfx has no {name}; install a newer one ({INSTALL.format('-U nvidia-vfx')})."
+            f"This nvidia-vfx has no {name}. Install a newer one ({INSTALL.format('-U nvidia-vfx')})."
         ) from None
 
 
@@ -64,7 +65,7 @@ class Effect:
         except (RuntimeError, ValueError, OSError) as error:
             said = str(error).strip().split("\n")[0]
             raise RuntimeError(
-                f"{name} does not start on this machine ({said}); update NVIDIA's driver and nvidia-vfx, or "
+                f"{name} does not start on this machine ({said}). Update NVIDIA's driver and nvidia-vfx, or "
                 "choose another model."
             ) from error
         weakref.finalize(self, self.effect.close).atexit = False
@@ -79,7 +80,7 @@ class Effect:
             made = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
         if not bool(made.isfinite().all()):
             raise RuntimeError(
-                f"{self.name} returned NaN or infinity; update NVIDIA's driver and nvidia-vfx, or choose "
+                f"{self.name} returned NaN or infinity. Update NVIDIA's driver and nvidia-vfx, or choose "
                 "another model."
             )
         if not self.proven and all(bool(one.amax() >= LIT) for one in given if isinstance(one, Tensor)):

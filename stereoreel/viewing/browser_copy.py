@@ -1,4 +1,4 @@
-"""Files that a web browser can play: which ones it can, and a small copy of those that it cannot."""
+"""Files that a web browser can play, and small copies of those that it cannot."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAYABLE = {  # codecs and pixel formats that current Chromium, Firefox and Safa
     ".webm": {("vp8", "yuv420p"), ("vp9", "yuv420p")},
 }
 WIDEST = 4096  # pixels: the limit of many hardware decoders of H.264
-SIDE, SECONDS = 960, 30  # of a copy: pixels of the longer side, and its length at most
+SIDE, SECONDS = 960, 30  # of a copy: pixels of the longer side, and its longest duration
 
 
 def playable(path: Path) -> bool:

@@ -74,7 +74,7 @@ def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> 
 
 
 def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: Clip | None = None) -> Report:
-    """Return a contact sheet with a row per frame, with an anaglyph of two views; its text is empty."""
+    """Return a contact sheet with a row per frame, including an anaglyph of two views; its text is empty."""
     from PIL import Image
 
     from ..image.contact_sheet import contact_sheet

@@ -29,7 +29,10 @@ class Link(NamedTuple):
 
 
 def read(path: Path) -> Graph:
-    """Read an API-format file; ValueError or OSError says what is wrong with it and how to correct it."""
+    """Read an API-format file.
+
+    Raise ValueError or OSError, which says what is wrong and how to correct it.
+    """
     graph = _parsed(_text(Path(path)), path)
     if isinstance(graph, dict) and isinstance(graph.get("nodes"), list):
         raise ValueError(
@@ -93,7 +96,7 @@ def _parsed(text: str, path: Path):
         raise ValueError(f"{path} is not JSON: {error}.") from None
     except RecursionError:
         deep = True
-    return refuse(f"is nested more than {DEEPEST} levels deep; a workflow has four") if deep else value
+    return refuse(f"is nested more than {DEEPEST} levels deep. A workflow has four") if deep else value
 
 
 def _deeper(value, most: int) -> bool:

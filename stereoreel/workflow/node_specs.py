@@ -1,4 +1,4 @@
-"""The table of all nodes, which canvas, terminal and tests read; each node is declared in its own module.
+"""The table of all nodes, read by canvas, terminal and tests; each node is declared in its own module.
 
 Ids, socket names and defaults are public and frozen. Sockets are only appended, so that saved graphs keep
 working.

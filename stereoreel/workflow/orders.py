@@ -51,7 +51,7 @@ BUNDLED: dict[str, tuple[tuple[str, ...], str]] = {
 CHAIN = ("clip", "depth")  # the sockets by which an order's nodes are connected
 UPSCALERS = ("vsr", "upscale")  # the kinds that do the same work
 
-# The orders worth comparing; "upscaler" stands for either of UPSCALERS.
+# The orders to compare; "upscaler" stands for either of UPSCALERS.
 COMPARED: dict[str, tuple[str, ...]] = {
     "default": ("upscaler", "interpolate", "depth", "stereo"),
     "upscale before depth": ("interpolate", "upscaler", "depth", "stereo"),

@@ -234,7 +234,7 @@ def test_what_is_there_of_a_film_is_not_written_again(video, tmp_path):
 def test_an_output_is_no_folder_of_the_job(video, tmp_path, job):
     made = graph()
     made["4"]["inputs"]["depth"] = ["2", 0]
-    with pytest.raises(IsADirectoryError, match="would be a file and a folder at once"):
+    with pytest.raises(IsADirectoryError, match="would be both a file and a folder"):
         make(video, tmp_path / "film.mp4", made, folder=tmp_path / job)
     assert list(tmp_path.iterdir()) == []
 

@@ -243,7 +243,7 @@ def test_a_file_that_appears_meanwhile_is_kept(folder, video, caplog):
     hearing = Hearing(chunk=lambda chunks: Path("out.mp4").write_text("mine"))
     written = write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), hearing)
     assert written == [Path("out_2.mp4")] and Path("out.mp4").read_text() == "mine"
-    assert "out.mp4 appeared meanwhile and stays as it is; this file is out_2.mp4" in caplog.text
+    assert "out.mp4 appeared meanwhile and is kept; this file is out_2.mp4" in caplog.text
 
 
 @pytest.mark.parametrize("size_mb", [0, 0.05])

@@ -152,7 +152,7 @@ def test_networks_that_were_sent_away_and_brought_back_go_on(tmp_path):
 def test_a_push_that_fails_leaves_a_session_that_starts_afresh(host):
     session = Session(host)
     session.push(FUSION, scene(4))
-    with pytest.raises(ValueError, match="VSR: the frames hold NaN"):
+    with pytest.raises(ValueError, match="VSR: the frames contain NaN"):
         session.push(FUSION, torch.full((1, 36, 52, 3), torch.nan))
     frames = scene(5, seed=2)
     assert torch.equal(film(session, FUSION, frames), film(Session(host), FUSION, frames))
@@ -193,7 +193,7 @@ def test_the_pushed_frames_may_be_overwritten_and_are_not_changed(host):
 
 
 def test_a_loop_is_refused_in_a_sentence(host):
-    with pytest.raises(ValueError, match="turn one of them off"):
+    with pytest.raises(ValueError, match="Turn one of them off"):
         Session(host).push(Plan("interpolate", {"model": "builtin", "loop": True}, "Interpolate"), scene(2))
 
 

@@ -129,7 +129,7 @@ def test_without_a_known_hash_the_size_is_held_to_and_no_part_is_trusted(shop, t
         and not done.verified
         and done.sha256 == hashlib.sha256(CONTENTS).hexdigest()
     )
-    with pytest.raises(ValueError, match="size is 3072007 and not 5 bytes"):
+    with pytest.raises(ValueError, match="size is 3072007 instead of 5 bytes"):
         download.fetch(offered(shop, sha256=None, bytes=5), tmp_path / "other")
 
 
@@ -154,7 +154,7 @@ def test_only_http_addresses_are_fetched(shop, tmp_path, url):
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/net.pth", "data:,x"])
 def test_no_redirect_leads_to_another_protocol(shop, tmp_path, target):
     shop.redirects["/net.pth"] = target
-    with pytest.raises(ConnectionError, match="could not be fetched"):
+    with pytest.raises(ConnectionError, match="could not be downloaded"):
         download.fetch(offered(shop), tmp_path)
     assert names(tmp_path) == []
 
@@ -164,7 +164,7 @@ def test_a_server_that_is_away_or_has_no_such_file_is_told_in_a_sentence(shop, t
         download.fetch(offered(shop, url=f"{shop.address}/gone.pth"), tmp_path)
     with serving() as other:
         closed = other.address
-    with pytest.raises(ConnectionError, match=r"could not be fetched from 127\.0\.0\.1"):
+    with pytest.raises(ConnectionError, match=r"could not be downloaded from 127\.0\.0\.1"):
         download.fetch(offered(shop, url=f"{closed}/net.pth"), tmp_path)
 
 
@@ -310,8 +310,8 @@ def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, caps
     ("words", "said"),
     [
         ([], "--list"),
-        (["builtin"], "no weights to fetch for builtin"),
-        ([MODEL, "nothing"], "no weights to fetch for nothing"),
+        (["builtin"], "no weights to download for builtin"),
+        ([MODEL, "nothing"], "no weights to download for nothing"),
     ],
 )
 def test_what_cannot_be_fetched_is_told_before_anything_is(

@@ -99,7 +99,7 @@ def test_other_contents_of_a_mirror_are_refused_and_the_mirror_is_named(hub, tmp
 def test_a_hub_that_may_not_be_asked_is_not(hub, tmp_path):
     said = fetched(tmp_path / "models", HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="1")
     assert said.startswith(
-        "ConnectionError net.pth is on the Hugging Face Hub, and HF_HUB_OFFLINE is set; unset it, or put "
+        "ConnectionError net.pth is on the Hugging Face Hub, and HF_HUB_OFFLINE is set. Unset it, or put "
         "the file into"
     )
     assert hub.asked == [] and names(tmp_path / "models") == []

@@ -143,8 +143,8 @@ def test_what_a_machine_lacks_is_told_with_what_to_do():
     assert "nvidia-vfx" in package and "python -m pip install nvidia-vfx" in package
     frames = catalog.models("interpolate")["nvidia-rtx-frame-generation"].needs
     [old] = unmet(frames, Machine("Linux", **RTX_4070, packages={"nvidia-vfx": "0.1.0.1"}))
-    assert "0.2 or newer, where this is 0.1.0.1" in old
-    assert "Windows or Linux, where this is Darwin" in unmet(needs, LAPTOP)[0]
+    assert "0.2 or newer; this is 0.1.0.1" in old
+    assert "Windows or Linux (this is Darwin)" in unmet(needs, LAPTOP)[0]
     [tensorless] = unmet(needs, Machine("Windows", "NVIDIA GeForce GTX 1660", (7, 5), 6 * GB, "580.90", VFX))
     assert "another GPU than NVIDIA GeForce GTX 1660" in tensorless
 
@@ -185,7 +185,7 @@ def test_auto_leaves_out_what_this_machine_lacks(tmp_path):
     assert not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], host)
     assert catalog.pick("interpolate", "auto", host)[0].name == "builtin"
     with pytest.raises(
-        RuntimeError, match=r"nvidia-rtx-vsr needs an NVIDIA GPU .*; or choose another model\."
+        RuntimeError, match=r"nvidia-rtx-vsr needs an NVIDIA GPU .*\. Or choose another model\."
     ):
         catalog.choose("vsr", "nvidia-rtx-vsr", host)
 
@@ -199,7 +199,7 @@ def test_advice_names_what_is_taken_what_is_missing_and_the_command(tmp_path, mo
     assert (
         "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
     )
-    assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto takes")[0]
+    assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto selects")[0]
     put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])
     main(["advise", "--device", "cpu"])
     quality = capsys.readouterr().out.split("\nquality: ")[1].split("\nlive: ")[0]

@@ -82,7 +82,7 @@ def test_the_averaged_weights_of_a_checkpoint_win():
 
 
 def test_unknown_and_incomplete_tensors_are_refused():
-    with pytest.raises(ValueError, match="no BasicVSR"):
+    with pytest.raises(ValueError, match="not a BasicVSR"):
         basicvsr.load({"conv_first.weight": torch.zeros(64, 3, 3, 3)})
     state = small("BasicVSR++").state_dict()
     state.pop("conv_hr.bias")

@@ -104,7 +104,7 @@ def test_first_version_looks_at_the_last_blocks_and_metric_ones_tell_metres():
     assert detect(published(on_meta(SMALL)), first=True).taps == (8, 9, 10, 11)
     metres = load(state, max_depth=20.0)(torch.rand(1, 3, 42, 56))
     assert 0 < metres.min() < metres.max() < 20 and metres.max() > 10
-    with pytest.raises(ValueError, match="takes no max_depth"):
+    with pytest.raises(ValueError, match="has no max_depth"):
         detect(published(on_meta(TINY_VIDEO)), max_depth=20.0)
 
 
@@ -198,7 +198,7 @@ def test_position_embeddings_are_stretched_as_in_the_published_code():
 
 
 def test_sizes_that_do_not_divide_are_refused():
-    with pytest.raises(ValueError, match="divide by 14, not 50x42"):
+    with pytest.raises(ValueError, match="divisible by 14, not 50x42"):
         random_net(TINY)(torch.rand(1, 3, 42, 50))
     with pytest.raises(ValueError, match="T, 3, H, W"):
         on_meta(TINY_VIDEO)(torch.rand(1, 3, 42, 42))

@@ -100,7 +100,7 @@ def test_other_files_are_refused_by_name():
 def test_sizes_that_do_not_divide_are_padded_by_the_caller():
     net = on_meta(**NARROW)
     assert film_interpolation.padding(1080, 1920) == (0, 0, 0, 8)
-    with pytest.raises(ValueError, match="divide by 64, not 1920x1080"):
+    with pytest.raises(ValueError, match="divisible by 64, not 1920x1080"):
         net.pair(*torch.empty(2, 1, 3, 1080, 1920, device="meta"))
     made = net(*torch.empty(2, 1, 3, 1088, 1920, device="meta"), torch.empty(1, device="meta"))
     assert [tuple(tensor.shape) for tensor in made] == [

@@ -177,7 +177,7 @@ def test_both_scale_lists_of_the_lite_version_can_be_had():
     assert (rife.detect(state).scales, rife.detect(state).multiple) == ((32, 16, 8, 4, 1), 128)
     other = rife.load(state, scales=rife.COARSE).family
     assert (other.scales, other.multiple) == ((16, 8, 4, 2, 1), 64)
-    with pytest.raises(ValueError, match="5 falling scales"):
+    with pytest.raises(ValueError, match="5 decreasing scales"):
         rife.detect(state, (8, 4, 2, 1))
 
 
@@ -247,7 +247,7 @@ def test_padding_of_1080p_and_what_comes_out(name, scale, padded):
 
 def test_what_cannot_be_done_is_refused():
     net, image = on_meta(BY_NAME["4.26"]), torch.empty(1, 3, 96, 128, device="meta")
-    with pytest.raises(ValueError, match="divide by 64, not 128x96"):
+    with pytest.raises(ValueError, match="divisible by 64, not 128x96"):
         net(image, image, torch.empty(1))
     with pytest.raises(ValueError, match=r"one of 0\.25, 0\.5, 1\.0"):
         net(image, image, torch.empty(1), scale=0.3)

@@ -1,8 +1,8 @@
-/** The pictures in a headset, through the browser's WebXR: a screen before the eyes, each of which sees its own picture. */
+/** The images in a headset, through the browser's WebXR: a virtual screen with an image for each eye. */
 
 import { LEFT, Painter, RIGHT } from "./painter.js";
 
-export const SCREEN = 2.3, AWAY = 2; // metres: the width of the screen and its distance, as Stereo's "vr headset" has them
+export const SCREEN = 2.3, AWAY = 2; // metres: the width of the screen and its distance, as for Stereo's "vr headset"
 
 export const supported = async () => !!(await navigator.xr?.isSessionSupported("immersive-vr").catch(() => false));
 
@@ -15,13 +15,13 @@ export function times(a, b) {
     return made;
 }
 
-/** Where the screen stands: a square of -1..1 made as wide as the screen, in the pictures' shape, before the viewer. */
+/** The screen's placement: a square of -1..1 scaled to the screen's width and the images' shape, in front of the viewer. */
 export function standing(picture) {
     const half = SCREEN / 2;
     return [half, 0, 0, 0, 0, (half * picture.naturalHeight) / picture.naturalWidth, 0, 0, 0, 0, 1, 0, 0, 0, -AWAY, 1];
 }
 
-/** Draw what each eye sees of the screen; `views` and `viewport` as WebXR gives them. */
+/** Draw the screen for each eye; `views` and `viewport` come from WebXR. */
 export function drawEyes(painter, views, viewport, pictures, view) {
     const gl = painter.gl;
     gl.clearColor(0, 0, 0, 1);
@@ -34,7 +34,7 @@ export function drawEyes(painter, views, viewport, pictures, view) {
     }
 }
 
-/** Open the headset; `current` gives `{pictures, view}` for every frame, `next` is called by the trigger. Resolves when it has ended. */
+/** Open the headset; `current` returns `{pictures, view}` for every frame, the trigger calls `next`. Resolves when the session ends. */
 export async function enter(current, next) {
     const session = await navigator.xr.requestSession("immersive-vr", { optionalFeatures: ["local"] });
     try {

@@ -1,6 +1,6 @@
-/** Draws the pictures of one frame: an eye, or both as an anaglyph, with the depth over them. By WebGL, or without it by 2D canvas. */
+/** Draws one frame: a view, or both as an anaglyph, with a depth overlay. Uses WebGL, or 2D canvas without it. */
 
-// Red, green and blue of each eye's share; E. Dubois, ICASSP 2001; for linear light.
+// Red, green and blue of each view's share; E. Dubois, ICASSP 2001; for linear light.
 const DUBOIS = [
     [[0.437, 0.449, 0.164], [-0.062, -0.062, -0.024], [-0.048, -0.05, -0.017]],
     [[-0.011, -0.032, -0.007], [0.377, 0.761, 0.009], [-0.026, -0.093, 1.234]],
@@ -41,7 +41,7 @@ void main() {
     gl_FragColor = vec4(eye == ${ANAGLYPH} ? both : eye == ${RIGHT} ? other : one, 1.0);
 }`;
 
-/** Draws into a WebGL context; an Error where the context cannot. */
+/** Draws into a WebGL context; throws an Error if the context does not support it. */
 export class Painter {
     constructor(gl) {
         this.gl = gl;
@@ -71,7 +71,7 @@ export class Painter {
         for (const side of [gl.TEXTURE_WRAP_S, gl.TEXTURE_WRAP_T]) gl.texParameteri(gl.TEXTURE_2D, side, gl.CLAMP_TO_EDGE);
         for (const size of [gl.TEXTURE_MIN_FILTER, gl.TEXTURE_MAG_FILTER]) gl.texParameteri(gl.TEXTURE_2D, size, gl.LINEAR);
         gl.uniform1i(this._uniform(name), unit);
-        return null; // the picture that the texture holds
+        return null; // the image in the texture
     }
 
     _uniform(name) {
@@ -95,7 +95,7 @@ export class Painter {
     }
 }
 
-let shared; // one context draws for all nodes, because browsers allow few; null where there is none
+let shared; // one context draws for all nodes, because browsers allow few; null without WebGL
 
 function sharedPainter() {
     if (shared === undefined || shared?.gl.isContextLost()) {
@@ -105,7 +105,7 @@ function sharedPainter() {
     return shared;
 }
 
-/** Draw one eye or the anaglyph of `pictures` into a 2D context, at `x`, in the pictures' size. */
+/** Draw one view or the anaglyph of `pictures` into a 2D context, at `x`, in the images' size. */
 export function paint(context, pictures, view, x = 0, painter = sharedPainter()) {
     const { naturalWidth: width, naturalHeight: height } = pictures.left;
     if (!painter) return plainly(context, pictures, view, x);
@@ -144,7 +144,7 @@ const LEVELS = Uint8ClampedArray.from({ length: 4096 }, (_, place) => {
     return 255 * (light <= 0.0031308 ? light * 12.92 : 1.055 * light ** (1 / 2.4) - 0.055);
 });
 
-/** Turn the left eye's pixels into the anaglyph of both. */
+/** Turn the left view's pixels into the anaglyph of both. */
 function mix(left, right) {
     for (let at = 0; at < left.length; at += 4) {
         const light = [0, 0, 0];

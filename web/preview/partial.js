@@ -1,14 +1,14 @@
-/** The prompt that previews a node: everything that leads to what it shows, and a preview node behind it. */
+/** The prompt that previews a node: everything upstream of it, and a preview node downstream. */
 
 export const PREVIEW = "StereoReelPreview";
 
-/** What a preview of a node looks at, from its key and its inputs in the prompt. */
+/** The inputs of a node's preview, from its key and its inputs in the prompt. */
 export const SOURCES = {
     StereoReelStereo: (key, inputs) => ({ clip: [key, 0], depth: inputs.depth, packed: "full SBS" }),
     StereoReelEncode: (key, inputs) => ({ clip: inputs.clip, depth: inputs.depth, packed: inputs.packed }),
 };
 
-/** The key of a node in a prompt: its number, behind those of the subgraphs that it is in. */
+/** The key of a node in a prompt: its number, preceded by those of its subgraphs. */
 export function keyOf(output, node) {
     const id = String(node.id);
     const inside = node.graph && node.graph !== node.graph.rootGraph && node.graph.rootGraph;
@@ -16,10 +16,10 @@ export function keyOf(output, node) {
     return Object.keys(output).find((key) => key.endsWith(`:${id}`) && output[key].class_type === node.type);
 }
 
-/** `{key, prompt}`: the key of the preview, and the prompt; an Error that says what to do where there is nothing to see. */
+/** `{key, prompt}`: the key of the preview, and the prompt; throws an Error with the remedy if there is nothing to preview. */
 export function partial(output, key) {
     const node = output[key];
-    if (!node) throw new Error("This node is muted or bypassed; switch it on to look at it.");
+    if (!node) throw new Error("This node is muted or bypassed. Switch it on to preview it.");
     const inputs = Object.fromEntries(Object.entries(SOURCES[node.class_type](key, node.inputs)).filter(([, value]) => value != null));
     if (!Array.isArray(inputs.clip) || (node.class_type === "StereoReelStereo" && !(node.inputs.clip && node.inputs.depth)))
         throw new Error("Connect this node's inputs first.");
@@ -35,7 +35,7 @@ export function partial(output, key) {
     return { key: preview, prompt };
 }
 
-/** Why a prompt was refused, in a sentence. */
+/** Return why a prompt was refused, in a sentence. */
 export function reason(error) {
     const response = error?.response ?? {};
     const [first] = Object.values(response.node_errors ?? {}).flatMap((node) => node.errors ?? []);

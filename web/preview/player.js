@@ -1,18 +1,18 @@
-/** What a node shows: the pictures of some frames, the ways to look at them, and a bar to walk through them. */
+/** The player on a node: images of some frames, view modes, and a bar to select a frame. */
 
 import { enter, supported } from "./headset.js";
 import { ANAGLYPH, LEFT, RIGHT, paint } from "./painter.js";
 import { STYLE } from "./style.js";
 
 const VIEWS = {
-    wiggle: ["Wiggle", "Both eyes in turn; what stands still lies on the screen"],
+    wiggle: ["Wiggle", "Left and right views in turn; what stands still is at screen depth"],
     anaglyph: ["Anaglyph", "For red-cyan glasses"],
-    pair: ["Side by side", "Both eyes, for parallel viewing"],
-    left: ["Left", "The left eye alone"],
-    right: ["Right", "The right eye alone"],
+    pair: ["Side by side", "Both views, for parallel viewing"],
+    left: ["Left", "The left view alone"],
+    right: ["Right", "The right view alone"],
 };
 
-const CONTROLS = 92; // pixels: the height of the rows below the picture
+const CONTROLS = 92; // pixels: the height of the rows below the image
 
 const CORNERS = `<svg viewBox="0 0 16 16" width="12" height="12" fill="none" stroke="currentColor" stroke-width="1.8">
     <path d="M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"/></svg>`;
@@ -36,7 +36,7 @@ function slider(label, title, facts, told, changed) {
 }
 
 export class Player {
-    /** `address` turns a file of ComfyUI's into one that can be loaded; `reshaped` is called when the pictures have another shape. */
+    /** `address` returns the URL of a ComfyUI file; `reshaped` is called when the images' shape has changed. */
     constructor(address, reshaped = () => {}) {
         Object.assign(this, { address, reshaped, shape: 9 / 16, samples: [], loaded: [], at: 0, view: "wiggle", eye: LEFT, timer: null, asked: 0 });
         this.canvas = make("canvas", { width: 16, height: 9 });
@@ -45,14 +45,14 @@ export class Player {
         this.share = make("div", { className: "share" });
         this.buttons = Object.fromEntries(Object.entries(VIEWS).map(([view, [text, title]]) =>
             [view, make("button", { textContent: text, title, onclick: () => this.choose(view) })]));
-        this.vr = make("button", { textContent: "VR", title: "Look at it in a headset", hidden: true, onclick: () => this.enter() });
+        this.vr = make("button", { textContent: "VR", title: "View in a headset", hidden: true, onclick: () => this.enter() });
         this.full = make("button", { innerHTML: CORNERS, title: "Fill the screen", onclick: () => this.fill() });
-        this.depth = slider("Depth", "Lay the depth over the picture; light yellow is near", { min: 0, max: 1, step: 0.05, value: 0 },
+        this.depth = slider("Depth", "Overlay the depth; light yellow is near", { min: 0, max: 1, step: 0.05, value: 0 },
             (share) => `${Math.round(100 * share)} %`, () => this.draw());
-        this.shift = slider("Shift", "Move the whole scene towards you (above 0) or away, in percent of the width", { min: -5, max: 5, step: 0.1, value: 0 },
+        this.shift = slider("Shift", "Shift the scene towards you (above 0) or away, in percent of the width", { min: -5, max: 5, step: 0.1, value: 0 },
             (share) => `${share > 0 ? "+" : ""}${share.toFixed(1)} %`, () => this.draw());
-        this.speed = slider("Speed", "How often the eyes change", { min: 1, max: 12, step: 0.5, value: 4 }, (rate) => `${rate} /s`, () => this.run());
-        this.scrub = make("input", { type: "range", min: 0, max: 0, step: 1, value: 0, title: "The samples, from the film's beginning to its end",
+        this.speed = slider("Speed", "Switches between the views per second", { min: 1, max: 12, step: 0.5, value: 4 }, (rate) => `${rate} /s`, () => this.run());
+        this.scrub = make("input", { type: "range", min: 0, max: 0, step: 1, value: 0, title: "The sampled frames, from start to end",
             oninput: () => this.go(this.scrub.valueAsNumber) });
         this.where = make("output");
         this.element = make("div", { className: "stereoreel" },
@@ -66,19 +66,19 @@ export class Player {
         this.choose(this.view);
     }
 
-    /** How tall it should be for pictures as wide as this, in pixels. */
+    /** Return its height in pixels for images of this width. */
     height(width) {
         return CONTROLS + Math.min(Math.max(width * this.shape, 120), 640);
     }
 
-    /** A line over the picture, and how much of the work is done, 0..1. */
+    /** Show a line over the image, and the progress, 0..1. */
     tell(text, share = 0) {
         this.told = text;
         Object.assign(this.note, { textContent: text, hidden: !text });
         this.share.style.width = `${100 * share}%`;
     }
 
-    /** Show samples: `{frame, frames, seconds, left, right?, depth?}`, pictures as files of ComfyUI's. */
+    /** Show samples: `{frame, frames, seconds, left, right?, depth?}`, images as ComfyUI files. */
     async show(samples) {
         const asked = ++this.asked;
         this.tell("");
@@ -92,13 +92,13 @@ export class Player {
         for (const at of nearest) {
             const loaded = await this.load(samples[at]).catch(() => null);
             if (asked !== this.asked) return;
-            if (!loaded) return this.tell("These pictures are gone; look again.");
+            if (!loaded) return this.tell("These images no longer exist. Preview again.");
             this.loaded[at] = loaded;
             if (at === this.at) this.fits(loaded.left);
         }
     }
 
-    /** The first picture has come. */
+    /** Handle the first image. */
     fits({ naturalWidth: width, naturalHeight: height }) {
         const same = Math.abs(this.shape - height / width) < 0.005;
         this.shape = height / width;
@@ -143,10 +143,10 @@ export class Player {
 
     wiggle() {
         this.eye = this.eye === LEFT ? RIGHT : LEFT;
-        if (this.canvas.offsetParent) this.draw(); // not while nobody sees it
+        if (this.canvas.offsetParent) this.draw(); // not while it is hidden
     }
 
-    /** How to draw: the eye, the shift and the depth's share. */
+    /** Drawing parameters: the view, the shift and the depth's opacity. */
     get looks() {
         const eye = { anaglyph: ANAGLYPH, left: LEFT, right: RIGHT, pair: LEFT, wiggle: this.eye }[this.view];
         return { eye, shift: this.shift.input.valueAsNumber / 100, overlay: this.depth.input.valueAsNumber };

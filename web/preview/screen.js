@@ -1,4 +1,4 @@
-/** A screen on a node: a live picture, or finished files that play, with a line of text below. */
+/** A screen on a node: a live frame, or finished files that play, with a line of text below. */
 
 const STYLE = `
 .stereoreel-screen { display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%; box-sizing: border-box; padding: 4px;
@@ -104,7 +104,7 @@ export class Screen {
         this._shape(1, 0);
     }
 
-    /** Let a video go, so that it loads nothing more. */
+    /** Release a video, so that it stops loading. */
     _stop() {
         const video = this.frame.querySelector("video");
         if (!video) return;
@@ -124,7 +124,7 @@ export class Screen {
 
 const MARGIN = 30; // pixels of a node's width that are not the widget's
 
-/** A node's screen, made when first needed. Workflows and prompts do not hold it; core draws no preview of its own. */
+/** A node's screen, created on first use. Workflows and prompts do not contain it; core draws no preview of its own. */
 export function screenOf(node) {
     if (node.stereoreelScreen) return node.stereoreelScreen;
     const fit = () => {
@@ -137,8 +137,8 @@ export function screenOf(node) {
     });
     widget.serialize = false;
     node.hideOutputImages = true; // Nodes 2.0
-    node.onDrawBackground = () => {}; // classic nodes: this is where core puts its preview
-    node.videoContainer ??= document.createElement("div"); // and where its upload widget does
+    node.onDrawBackground = () => {}; // classic nodes: core's preview is drawn there
+    node.videoContainer ??= document.createElement("div"); // and that of its upload widget
     const removed = node.onRemoved;
     node.onRemoved = function () {
         screen.clear();

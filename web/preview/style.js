@@ -1,4 +1,4 @@
-/** How the player looks: the colours of ComfyUI's theme, and black around the picture. */
+/** Style of the player: the colours of ComfyUI's theme, and black around the image. */
 
 export const STYLE = `
 .stereoreel { display: flex; flex-direction: column; gap: 6px; width: 100%; height: 100%; box-sizing: border-box; padding: 4px;

@@ -36,8 +36,8 @@ OPTIONS = AdvisorOptions
 def report(clip: Clip, settings: AdvisorOptions, host: Host, label: str, video: str | None = None) -> Report:
     """Measure a clip and recommend a workflow, on a page that contains it.
 
-    ``video`` is what that workflow opens: by default the name of the clip's file, empty if it has none.
-    Raise ValueError if the clip is a stereo pair.
+    ``video`` is what that workflow opens: by default the name of the clip's file, empty if it has none. Raise
+    ValueError if the clip is a stereo pair.
     """
     from .advice import UNNAMED, advise, file_of
     from .page import page

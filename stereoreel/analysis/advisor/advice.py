@@ -32,13 +32,15 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 FILES = ("advice.png", "advice.txt", "advice.json", "workflow.json", "workflow.api.json")
-UNNAMED = "sample"  # what Extract opens where the clip is no file that a workflow could name
+UNNAMED = "sample"  # what Extract opens if the clip is not a file that a workflow can name
 
 
 @dataclass(frozen=True)
 class Advice:
-    """``name`` is the clip's; ``graph`` the recommended workflow in ComfyUI's API format; ``cost`` is None
-    where none was asked for.
+    """Measurements, recommendations, cost and workflow for one clip.
+
+    ``name`` is the clip's; ``graph`` the recommended workflow in ComfyUI's API format; ``cost`` is None if
+    none was requested.
     """
 
     name: str
@@ -68,20 +70,18 @@ class Advice:
         return arrow.join(("extract", *self.verdict.kinds, "encode"))
 
     def figures(self) -> dict:
-        """All of it as plain numbers and words, for JSON."""
+        """Return everything as plain numbers and words, for JSON."""
         return {
             "clip": self.name, "source": self.measured.figures(), "advice": self.verdict.figures(),
             "cost": self.cost and self.cost.figures(), "workflow": dict(self.graph),
         }  # fmt: skip
 
     def canvas(self) -> dict:
-        """The recommended workflow as the canvas opens it."""
+        """Return the recommended workflow as the canvas opens it."""
         return render(self.graph, "advice")
 
     def report(self, page: Image) -> Report:
-        """The advice as ``FILES``; the page's PNG holds the workflow, which opens when it is dropped on the
-        canvas.
-        """
+        """Return the advice as ``FILES``; the page's PNG holds the workflow, which opens on the canvas."""
         text, figures, canvas = self.text(), self.figures(), self.canvas()
         embedded = {"workflow": json.dumps(canvas), "prompt": json.dumps(self.graph)}
         texts = text, _pretty(figures), _pretty(canvas), _pretty(self.graph)
@@ -94,7 +94,7 @@ def advise(clip: Clip, settings: AdvisorOptions, host: Host, name: str, video: s
     ``video`` is what the workflow's Extract opens. Raise ValueError if the clip is a stereo pair.
     """
     if clip.info.views == 2:
-        raise ValueError("this is a stereo pair already. Connect the source, upstream of Stereo.")
+        raise ValueError("the clip is already a stereo pair. Connect the source, upstream of Stereo.")
     measured = measure(clip, host, settings.samples)
     found = verdict(measured.info, measured.findings, host)
     cost = predict(job(clip, found), host, settings.calibration) if settings.calibration else None
@@ -102,7 +102,7 @@ def advise(clip: Clip, settings: AdvisorOptions, host: Host, name: str, video: s
 
 
 def job(clip: Clip, found: Verdict) -> Output[EncodeOptions]:
-    """What Encode would be given, were the recommended workflow queued with this clip."""
+    """Return the inputs of Encode if the recommended workflow ran with this clip."""
     shrunk = extract.from_clip(
         clip,
         resolve(extract.OPTIONS, {**found.options.get("extract", {}), "cuts": bool(clip.info.cuts)}),
@@ -114,13 +114,13 @@ def job(clip: Clip, found: Verdict) -> Output[EncodeOptions]:
 
 
 def file_of(clip: Clip) -> Path | None:
-    """The one file that a clip is made of; None where there is none, or several."""
+    """Return the one file of a clip; None if there is none, or several."""
     files = {Path(maker.facts.path).resolve() for maker in makers_of([clip]) if isinstance(maker, FileSource)}
     return files.pop() if len(files) == 1 else None
 
 
 def _part(clip: Clip) -> dict:
-    """The options with which Extract opens just what this clip is of its file."""
+    """Return the options with which Extract opens the same window of the file as this clip."""
     source, info = clip.maker, clip.info
     if not isinstance(source, FileSource):
         return {}

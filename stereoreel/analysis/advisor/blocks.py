@@ -1,4 +1,4 @@
-"""How much block compression shows, on the grid of 8x8 blocks that MPEG, JPEG, VC-1 and H.264 share."""
+"""Visibility of block compression on the grid of 8x8 blocks that MPEG, JPEG, VC-1 and H.264 share."""
 
 from __future__ import annotations
 
@@ -11,25 +11,24 @@ from .finding import Finding
 from .windows import Window
 
 BLOCK = 8  # pixels
-BENT = 1.0  # levels: where second differences are smaller, a picture is flat or a plain ramp
-SMALL = 0.8  # levels: an orthonormal cosine coefficient that counts as none
-CHANCE = 0.012  # difference in share of such coefficients that content makes by itself
-SURE = 0.006  # evidence of a grid at which there is as likely one as not
+BENT = 1.0  # levels: smaller second differences mean a flat area or a plain ramp
+SMALL = 0.8  # levels: smaller orthonormal cosine coefficients count as zero
+CHANCE = 0.012  # difference in the share of such coefficients that content alone causes
+SURE = 0.006  # evidence at which a grid is as likely as not
 LOST = 0.02  # weight of flatness relative to the grid: smooth images are flat even uncompressed
 SOFT = 0.06
-LIGHT, STRONG = 0.25, 0.5  # of the value, for the words
+LIGHT, STRONG = 0.25, 0.5  # of the value, for the wording
 
 
 class Blocks:
-    """Blocking and flatness of blocks, as no-reference quality measures combine them (Wang, Sheikh and Bovik,
-    ICIP 2002).
+    """Blocking and flatness of blocks, combined as in Wang, Sheikh and Bovik, ICIP 2002.
 
     A coder leaves few frequencies in a block. So second differences vanish inside more often than across its
-    edges: by so much less is the grid. And so more cosine coefficients vanish on the true grid than on one
-    half a block away, which survives deblocking. Where there is a grid, the share of vanished second
-    differences counts a little too: filters hide edges, not the loss. ``1 - exp(-(grid + 0.02 flat) /
-    0.06)``: 0 uncompressed; x264 gives about 0.4 at crf 33 and 0.6 at crf 38 of animation, a face and
-    synthetic scenes, and up to 0.2 more of smooth ray-traced pictures.
+    edges, and this difference is the evidence of a grid. More cosine coefficients vanish on the true grid
+    than on one half a block away, which survives deblocking. If there is a grid, the share of vanished second
+    differences also counts a little: filters hide edges, not the loss. ``1 - exp(-(grid + 0.02 flat) /
+    0.06)``: 0 uncompressed; x264 gives about 0.4 at crf 33 and 0.6 at crf 38 for animation, a face and
+    synthetic scenes, and up to 0.2 more for smooth ray-traced images.
     """
 
     def __init__(self) -> None:
@@ -53,21 +52,19 @@ class Blocks:
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         if not self.more or not self.total.all():
             return {
-                "blockiness": Finding(
-                    0.0, "0..1", "The frames are too small to find blocks in them (0).", False
-                )
+                "blockiness": Finding(0.0, "0..1", "The frames are too small to detect blocks (0).", False)
             }
         shares = (self.flat / self.total).mean(0)
-        # of the edge before each column: both bends that reach over it
+        # of the edge before each column: both second differences across it
         less = shares.mean() - (shares + np.roll(shares, 1)) / 2
         grid = max(0.0, float(less[0] - max(0.0, less[BLOCK // 2])))
         evidence = grid + max(0.0, float(np.mean(self.more)) - CHANCE)
         flat = float(shares.mean()) * evidence**2 / (evidence**2 + SURE**2)
         value = 1 - math.exp(-(grid + LOST * flat) / SOFT)
         meaning = (
-            "no block compression shows" if value < 0.05 else "compression is light" if value < LIGHT
-            else "compression took detail and left some "
-                 "blocks" if value < STRONG else "strong block compression, which an upscaler enlarges"
+            "no block compression is visible" if value < 0.05 else "compression is light" if value < LIGHT
+            else "compression removed detail and left some "
+                 "blocks" if value < STRONG else "strong block compression, which an upscaler amplifies"
         )  # fmt: skip
         return {
             "blockiness": Finding(
@@ -77,8 +74,9 @@ class Blocks:
 
 
 def _vanished(image: np.ndarray) -> float:
-    """The share of cosine coefficients of 8x8 blocks, those of the first row and column excepted, that are
-    nearly 0.
+    """Return the share of cosine coefficients of 8x8 blocks that are nearly 0.
+
+    The first row and column of each block are excluded.
     """
     height, width = (edge // BLOCK * BLOCK for edge in image.shape)
     blocks = image[:height, :width].reshape(height // BLOCK, BLOCK, width // BLOCK, BLOCK).swapaxes(1, 2)
@@ -87,6 +85,6 @@ def _vanished(image: np.ndarray) -> float:
 
 
 def _cosines() -> np.ndarray:
-    """The orthonormal cosine transform of a block without its constant, ``[7, 8]``."""
+    """Return the orthonormal cosine transform of a block without its constant, ``[7, 8]``."""
     steps = np.arange(BLOCK)
     return np.float32(math.sqrt(2 / BLOCK) * np.cos(np.pi * (2 * steps + 1) * steps[1:, None] / (2 * BLOCK)))

@@ -1,4 +1,4 @@
-"""A job made in excerpts into a temporary folder, and what that took."""
+"""A job rendered in excerpts into a temporary folder, and its measurements."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _STAT = Path("/proc/stat")
 
 @dataclass
 class File:
-    """What a written file holds: its bytes, and those of each key frame and each other frame."""
+    """Content of a written file: its bytes, and those of each key frame and each other frame."""
 
     size: int = 0
     keys: list[int] = field(default_factory=list)
@@ -40,21 +40,21 @@ class File:
 
     @property
     def coded(self) -> int:
-        """How many frames there are, which may be less than were given."""
+        """The number of frames, which may be lower than that of the input."""
         return len(self.keys) + len(self.others)
 
     @property
     def overhead(self) -> int:
-        """Bytes of everything else: audio and the container."""
+        """The bytes of everything else: audio and the container."""
         return self.size - sum(self.keys) - sum(self.others)
 
 
 @dataclass
 class Run:
-    """A film of excerpts: how many frames came out, and what each stage made; ``filling`` is what the encoder
-    needed after the last one.
+    """A film of excerpts: how many frames it has, and what each stage computed.
 
-    ``paces`` are the seconds a frame of each excerpt.
+    ``filling`` is the time the encoder needed after the last frame. ``paces`` are the seconds per frame of
+    each excerpt.
     """
 
     info: ClipInfo
@@ -66,12 +66,12 @@ class Run:
     meter: Meter = field(default_factory=Meter)
     paces: list[float] = field(default_factory=list)
     files: list[File] = field(default_factory=list)
-    busy: float = 1.0  # the part of all cores that was at work while frames were computed
-    others: float = 0.0  # the part of all cores that other programs used; 0 if the system does not report it
+    busy: float = 1.0  # the fraction of all cores in use while frames were computed
+    others: float = 0.0  # the fraction of all cores that other programs used; 0 if not reported
 
     @property
     def booked(self) -> float:
-        """The seconds that stages were at work."""
+        """The seconds that stages were running."""
         return sum(cost.seconds for cost in self.meter.costs.values())
 
 
@@ -83,9 +83,7 @@ def run(
     stages: StageCache,
     until: float,
 ) -> Run:
-    """Make and encode excerpts, at most until ``until`` of ``time.monotonic``; nothing is left on the
-    disk.
-    """
+    """Render and encode excerpts until ``until`` of ``time.monotonic`` at the latest; leave no files."""
     begun, worked, idle = time.perf_counter(), time.process_time(), _idle()
     excerpts = Excerpts(clips, wanted, stages, until)
     found, ends = Run(excerpts.info), [*excerpts.info.cuts, excerpts.info.frames]
@@ -117,9 +115,7 @@ def run(
 
 
 class _Clock(Observer):
-    """When frames were computed (``times``, by their number), and the seconds of all cores until the last
-    one.
-    """
+    """Times at which frames were computed (by number), and the seconds of all cores up to the last one."""
 
     def __init__(self, begun: float, worked: float):
         self.times, self.cores, self.frames = {0: begun}, worked, 0
@@ -138,7 +134,7 @@ def _idle() -> float | None:
 
 
 def _others(before: float | None, run: Run) -> float:
-    """The part of all cores that was neither idle nor this process's."""
+    """Return the fraction of all cores that was neither idle nor used by this process."""
     cores, now = (os.cpu_count() or 1) * run.seconds, _idle()
     if before is None or now is None or not cores:
         return 0.0
@@ -146,7 +142,7 @@ def _others(before: float | None, run: Run) -> float:
 
 
 def _sound(clip: Clip, start: int, frames: int):
-    """The sound of as long a piece of the film as the excerpts are together."""
+    """Return audio of the film, as long as the excerpts together."""
     if clip.info.audio is None:
         return None
     start = max(0, min(start, clip.info.frames - frames))
@@ -160,6 +156,6 @@ def _file(path: Path) -> File:
             for packet in container.demux(video=0):
                 if packet.size:
                     (found.keys if packet.is_keyframe else found.others).append(packet.size)
-    except av.error.FFmpegError:  # not every picture that can be written can be taken apart
+    except av.error.FFmpegError:  # not every file that can be written can be demuxed
         return File(found.size)
     return found

@@ -1,5 +1,6 @@
-"""Estimate the cost of a workflow on this machine: excerpts are rendered and encoded, the rest is
-extrapolated.
+"""Estimate the cost of a workflow on this machine.
+
+Excerpts are rendered and encoded, the rest is extrapolated.
 """
 
 from __future__ import annotations
@@ -23,20 +24,21 @@ from .extrapolate import ENCODE, again_of, doubt_of, predicted, rates_of, size_o
 from .footprint import Footprint, growth, unfilled
 
 REPORTED = 0.1  # of all cores
-# memory of a long film over a short one's: what lies between a heap's blocks grows for some hundred frames (2
-# to 20 % were seen)
+# memory of a long film relative to a short one: heap fragmentation grows for some hundred frames (2
+# to 20 % were observed)
 HEAP = 1.08
-FIRST = 4  # frames of the first run, in which everything is loaded and called for the first time
+FIRST = 4  # frames of the first run, which loads everything and calls it for the first time
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of making and writing a film: ``seconds`` and the interval they are expected in, bytes of ``memory``
-    beyond what the process holds, ``gpu`` bytes of a GPU's memory, and ``disk`` bytes of the finished files.
+    """Cost of rendering and writing a film.
 
-    ``stages`` are milliseconds for each frame of the finished film; ``fixed`` are the seconds before the
-    first one; ``work`` are the seconds of all cores together. ``measured`` frames were made to find out,
-    while other programs had the part ``others`` of all cores.
+    ``seconds`` and the interval in which they are expected, bytes of ``memory`` beyond the current use of the
+    process, ``gpu`` bytes of GPU memory, and ``disk`` bytes of the finished files. ``stages`` are
+    milliseconds per frame of the finished film; ``fixed`` are the seconds before the first one; ``work`` are
+    the seconds of all cores together. ``measured`` frames were rendered for the estimate, while other
+    programs used the fraction ``others`` of all cores.
     """
 
     frames: int
@@ -53,7 +55,7 @@ class Cost:
     others: float = 0.0
 
     def text(self) -> str:
-        """For people: how long, how much memory, how large, and which stage takes longest."""
+        """Describe the cost for people: time, memory, size, and the slowest stage."""
         rate = self.frames / self.seconds if self.seconds else math.inf
         parts = [
             f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to "
@@ -70,20 +72,20 @@ class Cost:
             parts.append(f"{slowest} takes {100 * share:.0f} % of the time.")
         if self.others > REPORTED:
             parts.append(
-                f"Other programs used {100 * self.others:.0f} % of this machine's cores meanwhile; "
-                "without them it is faster."
+                f"Other programs used {100 * self.others:.0f} % of this machine's cores meanwhile. "
+                "Without them it is faster."
             )
         return " ".join(parts)
 
     def figures(self) -> dict:
-        """The same as plain numbers, for JSON."""
+        """Return the same as plain numbers, for JSON."""
         return asdict(self)
 
 
 def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost:
-    """The cost of a job: its ``clip``, its ``depth`` or None, and its ``settings``, those of Encode.
+    """Return the cost of a job: its ``clip``, its ``depth`` or None, and its ``settings``, those of Encode.
 
-    Makes excerpts for about ``seconds``: at least two, unless the film is shorter than that and made whole.
+    Renders excerpts for about ``seconds``: at least two, unless the film is shorter and rendered completely.
     The host's tick receives the time spent and may raise to cancel. Temporary files are deleted afterwards.
     """
     clips = _written([job.clip] if job.depth is None else [job.clip, job.depth], job.settings)
@@ -113,10 +115,10 @@ def _first(info: ClipInfo) -> peek.Spans:
 
 
 def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
-    """How many frames the next run may have; 0 where that is not worth it.
+    """Return how many frames the next run may have; 0 if it is not worthwhile.
 
-    After the first run there is one more in any case; it only makes sure of the pace, which what is called
-    for the first time had slowed.
+    After the first run there is always another one. It only confirms the pace, because the first calls are
+    slower.
     """
     last = runs[-1]
     pace = max(last.booked if len(runs) == 1 else last.seconds, 1e-6) / last.frames
@@ -127,7 +129,7 @@ def _affordable(runs: Sequence[Run], left: float, whole: int) -> int:
 
 
 def _written(clips: Sequence[Clip], settings: EncodeOptions) -> list[Clip]:
-    """As far as the file goes."""
+    """Trim the clips to the length of the file."""
     end = frames_of(clips[0].info, settings)
     return (
         list(clips) if end == clips[0].info.frames else [apply(Trim(0, end), clip)["clip"] for clip in clips]
@@ -154,12 +156,12 @@ class _TimedHost:
 def _extrapolated(
     clips: Sequence[Clip], settings: EncodeOptions, runs: Sequence[Run], memory: int, gpu: int
 ) -> Cost:
-    """The whole film's cost by what the longest run took."""
+    """Return the complete film's cost, based on the longest run."""
     whole, first = clips[0].info.frames, runs[0]
     main = max(runs[1:] or runs, key=lambda run: run.frames)
     rates = rates_of(clips, main)
     again = again_of(clips)
-    waits = main.filling / main.frames  # the encoder's seconds a frame when nothing is left to compute
+    waits = main.filling / main.frames  # the encoder's seconds per frame after all is computed
     share = 1.0 if settings.size_mb else main.busy
     once = max(0.0, first.seconds - first.filling - first.late - predicted(clips, first, rates))
     pace = again * sum(rates.values())

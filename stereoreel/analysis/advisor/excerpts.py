@@ -19,8 +19,8 @@ from ...core.pull import chunk_bytes
 from ...core.stage_cache import StageCache
 from ...models.lazy_stage import Plan
 
-JOINT = "Excerpts"  # what carries frames from one excerpt to the next, which the whole film does not need
-LEAST, ENOUGH = 12, 24  # frames of an excerpt, where there is time for them
+JOINT = "Excerpts"  # joins excerpts, which the complete film does not need
+LEAST, ENOUGH = 12, 24  # frames of an excerpt, if time allows
 MOST = 8  # excerpts
 
 
@@ -31,10 +31,10 @@ def least(clips: Sequence[Clip], device: torch.device) -> int:
 
 
 def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:
-    """About ``frames`` frames of a clip in excerpts of at least ``each``, spread over it, each within a shot;
-    all of it where that is not much more.
+    """Return about ``frames`` frames of a clip in excerpts of at least ``each``, each within a shot.
 
-    There are at least two, shorter ones if need be.
+    They are spread over the clip; all of it if that is not much more. There are at least two, shorter ones if
+    necessary.
     """
     if frames > 0.8 * info.frames:
         return [(0, info.frames)]
@@ -50,17 +50,17 @@ def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:
 
 
 def _around(info: ClipInfo, place: int, length: int) -> tuple[int, int]:
-    """Frames with ``place`` in their middle, as far as its shot goes."""
+    """Return frames centred on ``place``, within its shot."""
     begin, end = next(shot for shot in info.shots if shot[0] <= place < shot[1])
     start = max(begin, min(place - length // 2, end - length))
     return start, min(end, start + length)
 
 
 class Excerpts:
-    """The clips of a job, made in one pull, cut down to ``wanted``; ``stages`` serves all such films.
+    """The clips of a job, computed in one pull, trimmed to ``wanted``; ``stages`` serves all such films.
 
-    When ``until`` (of ``time.monotonic``) has passed the film ends early. ``late`` are the seconds for which
-    sources were waited for at the beginning of excerpts, which a film that goes on does not wait.
+    When ``until`` (of ``time.monotonic``) has passed the film ends early. ``late`` are the seconds of waiting
+    for sources at the start of excerpts, which a continuous film does not have.
     """
 
     def __init__(
@@ -94,7 +94,7 @@ def _needed(step: Step, wanted: peek.Spans) -> peek.Spans:
 
 @dataclass(frozen=True)
 class _Joined(views.Weightless):
-    """Excerpts one after the other as a clip of nothing else; ends early when its time is over."""
+    """Excerpts one after the other as a clip of their own; ends early when its time is over."""
 
     wanted: tuple[tuple[int, int], ...]
     until: float

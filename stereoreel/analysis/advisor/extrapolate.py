@@ -1,6 +1,4 @@
-"""From excerpts to the whole film: what stages take a frame, how often a frame is made, and how large the
-file becomes.
-"""
+"""Extrapolate from excerpts to the film: time per frame, frames computed again, and file size."""
 
 from __future__ import annotations
 
@@ -16,11 +14,11 @@ from .calibration_run import File, Run
 
 ENCODE = "Encode"
 KEY_EVERY = 250  # frames after which most encoders insert a key frame within a shot
-DOUBT = 0.15  # of the time: what a machine itself differs by from one minute to the next
+DOUBT = 0.15  # of the time: a machine's own variation from one minute to the next
 
 
 def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
-    """How many frames each stage makes in the whole film."""
+    """Return how many frames each stage computes for the complete film."""
     found = {ENCODE: clips[0].info.frames}
     for maker in peek.makers_of(clips):
         found[maker.label] = found.get(maker.label, 0) + peek.infos_of(maker)[0].frames
@@ -28,8 +26,9 @@ def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
 
 
 def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
-    """Seconds of each stage for a frame of the finished film; a stage makes some frames more for excerpts,
-    and those are left out.
+    """Return the seconds of each stage per frame of the finished film.
+
+    Extra frames that a stage computes for excerpts are excluded.
     """
     whole, sources = (
         frames_by_stage(clips),
@@ -49,7 +48,7 @@ def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
 
 
 def predicted(clips: Sequence[Clip], run: Run, rates: dict[str, float]) -> float:
-    """The seconds that a run's frames take by these rates."""
+    """Return the seconds that a run's frames take at these rates."""
     whole = frames_by_stage(clips)
     return sum(
         rates[label] * cost.frames * clips[0].info.frames / whole[label]
@@ -59,15 +58,13 @@ def predicted(clips: Sequence[Clip], run: Run, rates: dict[str, float]) -> float
 
 
 def again_of(clips: Sequence[Clip]) -> float:
-    """How often a frame is made: in a long shot, which is made in parts, some are made twice."""
+    """Return how often a frame is computed: parts of a long shot overlap, so some are computed twice."""
     made = stretches(clips) if clips[0].info.frames > LONGEST else []
     return sum(unit.last - unit.first for unit in made) / clips[0].info.frames if made else 1.0
 
 
 def doubt_of(run: Run, whole: int) -> float:
-    """By which part of itself the time may differ: as the excerpts differ from each other, and as machines do
-    anyway.
-    """
+    """Return the relative uncertainty of the time: variation of the excerpts, and of machines in general."""
     if run.frames == whole:
         return DOUBT
     if len(run.paces) < 2:
@@ -77,8 +74,9 @@ def doubt_of(run: Run, whole: int) -> float:
 
 
 def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first: Run, small: File) -> int:
-    """Bytes of a finished file by those of two runs: each shot begins with a key frame, and the excerpts are
-    shots of their own.
+    """Return the bytes of a finished file, from those of two runs.
+
+    Each shot begins with a key frame, and the excerpts are shots of their own.
     """
     if settings.size_mb:
         return round(settings.size_mb * 1e6)
@@ -86,7 +84,7 @@ def size_of(info: ClipInfo, settings: EncodeOptions, run: Run, file: File, first
         return round(file.size / run.frames * info.frames)
     every, coded = int(preset(settings).options.get("g", KEY_EVERY)), info.frames * file.coded / run.frames
     keys = min(coded, len(file.keys) / _keys(run.info, every) * _keys(info, every) if file.others else coded)
-    # sound grows with the film, and the container's index with it; its head does not
+    # audio and the container's index grow with the film; its header does not
     apart = run.frames >= 2 * first.frames
     more = (
         (file.overhead - small.overhead) / (run.frames - first.frames)

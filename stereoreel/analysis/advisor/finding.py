@@ -1,4 +1,4 @@
-"""One thing that was measured about footage."""
+"""One measurement of footage."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Finding:
-    """``value`` in ``unit`` (empty for a plain number), and what it means in one sentence that a person
-    understands.
+    """``value`` in ``unit`` (empty for a plain number), and its meaning in one plain sentence.
 
     ``sure`` is false if the sampled frames are inconclusive; the sentence says so too.
     """

@@ -9,18 +9,17 @@ from ...image.flow import SMALLEST, warp
 from .finding import Finding
 from .windows import Window
 
-SMOOTH = 1.5  # pixels of the reduced frame: what is finer is noise, and errors of compensation
+SMOOTH = 1.5  # pixels of the reduced frame: finer changes are noise and compensation errors
 BLOCK = 8
 VISIBLE = 1.0  # levels
 
 
 class Flicker:
-    """The residual of motion compensation (warping error, Lai et al., ECCV 2018), smoothed against noise, in
-    two parts.
+    """Residual of motion compensation (warping error, Lai et al., ECCV 2018), smoothed, in two parts.
 
-    ``global``: its median over the frame, less its usual drift in the window (a fade is no flicker).
-    ``texture``: the median over blocks of its root mean square, which occlusions and wrong motion at few
-    places do not move. Noise is subtracted by its share that passes the smoothing.
+    Smoothing reduces noise. ``global``: its median over the frame, less its usual drift in the window (a fade
+    is not flicker). ``texture``: the median over blocks of its root mean square, which a few occlusions and
+    motion errors do not affect. Noise is subtracted by its share that passes the smoothing.
     """
 
     def __init__(self) -> None:
@@ -47,7 +46,7 @@ class Flicker:
         if not self.texture:
             return {
                 "flicker": Finding(
-                    0.0, "levels", "Flicker cannot be measured: too few frames follow each other.", False
+                    0.0, "levels", "Flicker cannot be measured: too few consecutive frames.", False
                 )
             }
         left = 2 * (noise * min(1.0, self.scale)) ** 2 * _passed()
@@ -59,9 +58,9 @@ class Flicker:
             f"{pumping**0.5:.1f}, texture {texture**0.5:.1f})"
         )
         meaning = (
-            "the picture is steady"
+            "the image is stable"
             if value < VISIBLE
-            else "it flickers; steadying helps before depth and interpolation"
+            else "it flickers; stabilising helps before depth and interpolation"
         )
         return {"flicker": Finding(value, "levels", f"{parts}: {meaning}.")}
 
@@ -69,8 +68,9 @@ class Flicker:
 def _residual(
     first: np.ndarray, second: np.ndarray, flow: np.ndarray, back: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Smoothed difference of the second frame, moved back, from the first; and where both show the same
-    thing.
+    """Return the smoothed difference of the warped second frame from the first, and a visibility mask.
+
+    The mask is true where both show the same point.
     """
     import cv2
 
@@ -95,5 +95,5 @@ def _typical(left: np.ndarray, seen: np.ndarray) -> float:
 
 
 def _passed() -> float:
-    """The share of white noise's variance that smoothing lets through."""
+    """Return the share of white noise's variance that passes the smoothing."""
     return 1 / (4 * np.pi * SMOOTH**2)

@@ -1,6 +1,4 @@
-"""How much memory a run takes at its highest, and how much more it would take if it were long enough to fill
-chunks and the encoder.
-"""
+"""Peak memory of a run, and the extra memory of a film long enough to fill chunks and the encoder."""
 
 from __future__ import annotations
 
@@ -22,14 +20,12 @@ from ...media.write.encode import Writer
 from ...media.write.options import EncodeOptions, extension
 from ...media.write.request import files_of
 
-FULL = 128  # frames by which every encoder has begun to give what it was given
-SETTLED = 24  # frames after the first that an encoder gives
+FULL = 128  # frames after which every encoder has begun to output
+SETTLED = 24  # output frames until an encoder's memory is stable
 
 
 class Footprint:
-    """Peak memory above the current use, of the process and of the GPU; 0 if the system does not report
-    it.
-    """
+    """Peak memory above the current use, of the process and of the GPU; 0 if it is not reported."""
 
     def __init__(self, device: torch.device):
         self._device = device
@@ -41,7 +37,7 @@ class Footprint:
             torch.cuda.reset_peak_memory_stats(device)
 
     def look(self) -> int:
-        """Bytes beyond the beginning's, now."""
+        """Return the current bytes beyond those at the start."""
         now = resident()
         self._highest = max(self._highest, now)
         return now - self.base
@@ -58,14 +54,14 @@ class Footprint:
 
 
 def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
-    """Bytes by which a film's chunks are larger than those of excerpts, which end before a chunk is full: of
-    sources, and of stages.
+    """Return the bytes by which a film's chunks exceed those of excerpts: of sources, and of stages.
 
-    Twice what one chunk lacks, as the one before is still read while the next is made. Stages that give less
-    at once than they are given choose that themselves.
+    Excerpts end before a chunk is full. The result is twice what one chunk lacks, because one chunk is still
+    read while the next is computed. Stages with output chunks shorter than their input choose that size
+    themselves.
     """
     sources = stages = 0
-    chunks: dict[int, tuple[int, int]] = {}  # by maker: frames that it made at once, and that it will
+    chunks: dict[int, tuple[int, int]] = {}  # by maker: frames that it computed at a time, and that it will
     for maker in peek.makers_of(clips):
         cost = meter.costs.get(maker.label, Cost())
         made, full = cost.chunk, min(cost.most, peek.infos_of(maker)[0].frames)
@@ -76,16 +72,15 @@ def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
         lacking = 2 * max(0, full - made) * sum(info.frame_bytes for info in peek.infos_of(maker))
         if not isinstance(maker, Step):
             sources += lacking
-        elif not isinstance(maker.recipe, Weightless):  # those give what they are given
+        elif not isinstance(maker.recipe, Weightless):  # those pass on what they get
             stages += lacking
     return sources, stages
 
 
 def growth(clips: Sequence[Clip], settings: EncodeOptions, frames: int, host: Host, until: float) -> int:
-    """Bytes that the encoders take beyond what they took for ``frames`` frames, once the film goes on: they
-    look that far ahead.
+    """Return the bytes that the encoders take beyond those for ``frames`` frames, due to their look-ahead.
 
-    Grey frames are written until the first ones come out, or until ``until`` of ``time.monotonic``.
+    Grey frames are written until the first packets come out, or until ``until`` of ``time.monotonic``.
     """
     if frames >= FULL or not resident():
         return 0
@@ -117,6 +112,6 @@ def growth(clips: Sequence[Clip], settings: EncodeOptions, frames: int, host: Ho
 
 
 def _grey(info: ClipInfo) -> Tensor:
-    """One frame that costs an encoder next to nothing."""
+    """Return one frame that costs an encoder next to nothing."""
     grey = torch.full((1, info.height, info.width, info.channels), 0.5)
     return grey.expand(2, *grey.shape) if info.views == 2 else grey

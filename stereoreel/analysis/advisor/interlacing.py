@@ -10,21 +10,21 @@ from ...core.clip import ClipInfo
 from .finding import Finding
 from .windows import Window
 
-ORDER = 1.12  # by how much one order of the fields must explain the motion better than the other
-# how much a frame's neighbours may differ from it, compared with its own lines, for it to be woven
+ORDER = 1.12  # least factor by which one field order must explain the motion better than the other
+# largest difference of a woven frame from its neighbours, relative to that of its own scan lines
 WOVEN = 1.3
-# the same by how neighbouring lines differ, compared with lines of one field: 0.5 in a smooth picture
+# the same for neighbouring scan lines, relative to those of one field: 0.5 in a smooth image
 APART = 0.6
-COMBED = 1.2  # of a single frame: by how much neighbouring lines differ more than lines of one field
+COMBED = 1.2  # of one frame: difference of neighbouring scan lines relative to those of one field
 FAINT = 0.5  # levels: smaller changes are not evidence
 
 
 class Interlacing:
     """The interlace test of FFmpeg's ``idet`` filter (Niedermayer, 2012), on the frames as coded.
 
-    A line of a woven frame is explained better by its neighbours together with the same line of the frame
-    that is nearer to the other field in time; in a progressive frame both neighbours are as far. Fine
-    horizontal texture is the same on both sides and cancels.
+    A scan line of a woven frame is predicted better by its neighbours together with the same line of the
+    frame that is nearer to the other field in time; in a progressive frame both neighbours are equally far.
+    Fine horizontal texture is the same on both sides and cancels.
     """
 
     def __init__(self) -> None:
@@ -55,14 +55,16 @@ class Interlacing:
             return {"interlaced": self._describe(woven, plain)}
         if self.single:
             share = float(np.mean(np.array(self.single) > COMBED))
-            text = f"{100 * share:.0f} % of the frames look combed; too few follow each other to be sure."
+            text = (
+                f"{100 * share:.0f} % of the frames look combed; too few of them are consecutive to be sure."
+            )
             return {"interlaced": Finding(share, "share of frames", text, False)}
         return {
             "interlaced": Finding(
                 0.0,
                 "share of frames",
                 "Nothing moves in the sampled frames (0 % combed), so fields could not be "
-                "distinguished; it is taken as progressive.",
+                "distinguished; progressive is assumed.",
                 False,
             )
         }
@@ -80,18 +82,14 @@ class Interlacing:
                 f"rate by 3:2 pulldown, {first} field first."
             )
         elif share < 0.1:
-            text = (
-                f"{100 * share:.0f} % of the frames look combed: mostly progressive, with a few that are not."
-            )
+            text = f"{100 * share:.0f} % of the frames look combed: mostly progressive."
         else:
             text = f"{100 * share:.0f} % of the frames are combed, {first} field first."
         return Finding(share, "share of frames", text)
 
 
 def _verdict(before: np.ndarray, frame: np.ndarray, after: np.ndarray) -> str:
-    """ "top" or "bottom" (the field shown first), "progressive", or "" if the three frames are
-    inconclusive.
-    """
+    """Return the field shown first (top or bottom), "progressive", or "" if inconclusive."""
     middle, inside = frame[1:-1], frame[:-2] + frame[2:]
     moves = np.abs(before - after)[1:-1] + np.abs(before[1:-1] - middle) + np.abs(after[1:-1] - middle)
     mask = moves > max(4 * FAINT, 0.25 * float(np.percentile(moves, 99)))
@@ -101,7 +99,7 @@ def _verdict(before: np.ndarray, frame: np.ndarray, after: np.ndarray) -> str:
     # row 0 is line 1, of the bottom field
     past = [_mean((inside - 2 * before[1:-1])[row::2], mask[row::2]) for row in (0, 1)]
     future = [_mean((inside - 2 * after[1:-1])[row::2], mask[row::2]) for row in (0, 1)]
-    top, bottom = past[0] + future[1], past[1] + future[0]  # how badly each order explains the lines
+    top, bottom = past[0] + future[1], past[1] + future[0]  # the error of each order
     best = min(top, bottom)
     if max(top, bottom) > ORDER * best and (best < WOVEN * own or _comb(frame, mask) > APART):
         return "top" if top < bottom else "bottom"
@@ -114,8 +112,9 @@ def _mean(values: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _comb(frame: np.ndarray, mask: np.ndarray) -> float:
-    """How much neighbouring lines differ, compared with lines of one field, where ``mask`` ``[H - 2, W]`` is
-    true.
+    """Return the difference of neighbouring scan lines relative to lines of one field.
+
+    Only pixels at which ``mask`` ``[H - 2, W]`` is true count.
     """
     steps = np.abs(np.diff(frame, axis=0))
     far = float(np.abs(frame[2:] - frame[:-2])[mask].sum())
@@ -123,6 +122,6 @@ def _comb(frame: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _sharpest(frame: np.ndarray) -> np.ndarray:
-    """Where lines differ most from the next."""
+    """Return where scan lines differ most from the next."""
     steps = np.abs(np.diff(frame, axis=0))[:-1]
     return steps > max(8.0, float(np.percentile(steps, 95)))

@@ -1,4 +1,4 @@
-"""The kernels that pictures are usually enlarged with, in space and in frequency."""
+"""The usual upscaling kernels, in space and in frequency."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 KERNELS = {"bilinear": 1, "bicubic": 2, "sharp bicubic": 2, "lanczos": 3}  # name and reach, in source pixels
 CUBIC = {"bicubic": -0.5, "sharp bicubic": -0.75}  # Keys' parameter: Catmull-Rom, and OpenCV's
 ALIASES = range(-3, 4)
-STEEP = 2.5  # how fast the power of pictures falls with frequency, where that matters little
-FAINT = 1e-6  # of a kernel's response: what rounding leaves
+STEEP = 2.5  # typical decay of image power with frequency, for uses in which precision matters little
+FAINT = 1e-6  # of a kernel's response: smaller values are rounding
 
 
 def kernel(name: str, x: np.ndarray) -> np.ndarray:
-    """The weight of a source pixel at distance ``x``."""
+    """Return the weight of a source pixel at distance ``x``."""
     x = np.abs(x)
     if name == "bilinear":
         return np.maximum(0, 1 - x)
@@ -27,7 +27,7 @@ def kernel(name: str, x: np.ndarray) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _response(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A kernel's frequency response, by frequencies in cycles per source pixel."""
+    """Return a kernel's frequency response, by frequencies in cycles per source pixel."""
     u = np.linspace(0, 24, 2401)
     x = np.linspace(-3, 3, 1201)
     return u, np.cos(2 * np.pi * u[:, None] * x) @ kernel(name, x) * (x[1] - x[0])
@@ -35,12 +35,11 @@ def _response(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.lru_cache(maxsize=512)
 def passed(name: str, ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """For ``count`` frequencies from 0 to 1/2 of a picture enlarged by ``1 / ratio``: the source's frequency,
-    0..1/2, that shows there, and the logarithm of the power that passes, images and all. ``name`` "" is no
-    kernel.
+    """Return source frequencies and passed log power for an image upscaled by ``1 / ratio``.
 
-    The images of a whole enlargement fall on one another with their phases (pixel centres are aligned); of
-    others their powers add.
+    Both are for ``count`` frequencies from 0 to 1/2: the source's frequency, 0..1/2, that appears there, and
+    the logarithm of the power that passes, including images. ``name`` "" is no kernel. For an integer factor
+    the images add with their phases (pixel centres are aligned); for others their powers add.
     """
     f = np.linspace(0, 0.5, count)
     lowest = 0.02 / ratio

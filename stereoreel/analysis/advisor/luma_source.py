@@ -22,10 +22,10 @@ PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16
 
 
 class Planes(NamedTuple):
-    """One frame ``[H, W]`` in whatever codes it has; levels of 255 are ``(code - black) * gain``.
+    """One frame ``[H, W]`` in its own codes; levels of 255 are ``(code - black) * gain``.
 
-    ``noise`` is the plane in which noise is measured: luma of a file, green of RGB (of independent noise in
-    R, G and B, luma keeps 3/4). ``held``: the frame could not be decoded, and this is another one again.
+    ``noise`` is the plane for measuring noise: luma of a file, green of RGB (of independent noise in R, G and
+    B, luma keeps 3/4). ``held``: the frame could not be decoded, and another one is repeated.
     """
 
     luma: np.ndarray
@@ -44,7 +44,7 @@ class LumaSource:
 
     @classmethod
     def of(cls, clip: Clip) -> LumaSource | None:
-        """What a clip reads, if it is a file and no smaller than that."""
+        """Return the source of a clip that is a file at its coded size, else None."""
         source = clip.maker
         if not isinstance(source, FileSource):
             return None
@@ -52,9 +52,7 @@ class LumaSource:
         return cls(source) if whole.whole else None
 
     def planes(self, spans: Spans) -> Generator[Planes, None, None]:
-        """Yield the frames in the spans, in order; spans without a key frame between them are read
-        together.
-        """
+        """Yield the frames of the spans, in order; spans without a key frame between are read together."""
         for run in self._runs(spans):
             first, stop = run[0][0], run[-1][1]
             frames = read_frames(
@@ -77,7 +75,7 @@ class LumaSource:
         return runs
 
     def _key(self, frame: int) -> int:
-        """The frame that decoding has to start at to show this one."""
+        """Return the frame at which decoding must start to show this one."""
         facts = self.facts
         if not facts.keys or not facts.pts:
             return -self.first

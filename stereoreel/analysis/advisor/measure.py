@@ -1,7 +1,6 @@
-"""Measuring footage by itself: what it is like, from short runs of frames spread over it.
+"""Measure footage from short runs of frames spread over it.
 
-Nothing is decoded that is not sampled (but what a codec needs to show a frame), and memory is for one run of
-frames at a time.
+Only sampled frames are decoded (and those that a codec needs for them), with one run in memory at a time.
 """
 
 from __future__ import annotations
@@ -25,9 +24,7 @@ from .windows import Window, places, windows
 
 @dataclass(frozen=True)
 class Measured:
-    """The clip's facts, what was found by name, how many frames were looked at, and how many of those could
-    not be decoded.
-    """
+    """The clip's facts, the findings by name, and how many frames were sampled and could not be decoded."""
 
     info: ClipInfo
     findings: dict[str, Finding]
@@ -35,16 +32,16 @@ class Measured:
     damaged: int = 0
 
     def text(self) -> str:
-        """The clip's facts in a line."""
+        """Return the clip's facts in a line."""
         info = self.info
-        damaged = f", {self.damaged} of them damaged (they show the one before)" if self.damaged else ""
+        damaged = f", {self.damaged} of them corrupt (repeating the previous frame)" if self.damaged else ""
         return (
             f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.seen} "
-            f"looked at{damaged}"
+            f"sampled{damaged}"
         )
 
     def figures(self) -> dict:
-        """Everything as plain numbers and texts, ready for JSON."""
+        """Return everything as plain numbers and texts, ready for JSON."""
         info = self.info
         facts = {
             "width": info.width,
@@ -58,11 +55,10 @@ class Measured:
 
 
 def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measured:
-    """What a clip is like, from ``samples`` runs of ``window`` frames (all of a clip that is no longer than
-    they are).
+    """Measure a clip from ``samples`` runs of ``window`` frames, or from all of a shorter clip.
 
     A file's luma is measured as coded, before any deinterlacing; of other clips the frames are pulled, and a
-    pair's left eye counts.
+    stereo pair's left view counts.
     """
     source = LumaSource.of(clip)
     info = source.info if source else clip.info
@@ -77,7 +73,7 @@ def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measu
 
 
 class _Families:
-    """All that is measured, fed with one window after the other."""
+    """All measurements, fed with one window after the other."""
 
     def __init__(self) -> None:
         self.noise, self.blocks, self.spectrum, self.interlacing = (

@@ -1,4 +1,4 @@
-"""How far things move from frame to frame, and how often the picture cuts."""
+"""Motion from frame to frame, and frequency of cuts."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from ...image.flow import SMALLEST
 from .finding import Finding
 from .windows import Window
 
-# pixels of the reduced frame: the fastest fiftieth of a frame must move so far for a pair of frames to count
+# pixels of the reduced frame: least motion of the fastest fiftieth of a frame for a pair of frames to count
 # as moving
 MOVES = 0.1
-CALM, FAST = 0.5, 16.0  # pixels a frame, for the words
-ENOUGH = 30.0  # seconds of film after which a number of cuts says something
+CALM, FAST = 0.5, 16.0  # pixels per frame, for the wording
+ENOUGH = 30.0  # seconds of film for a reliable number of cuts
 
 
 class Motion:
-    """Length of optical flow (dense inverse search, Kroeger et al., ECCV 2016) between frames of one shot
-    that are no repeats.
+    """Length of optical flow (dense inverse search, Kroeger et al., ECCV 2016) within shots.
 
-    Measured on frames of at most 480 pixels and given in the clip's own pixels.
+    Repeated frames are skipped. Measured on frames of at most 480 pixels and given in the clip's own pixels.
     """
 
     def __init__(self) -> None:
@@ -40,20 +39,20 @@ class Motion:
             why = (
                 f"frames below {SMALLEST} pixels"
                 if min(info.width, info.height) < SMALLEST
-                else "frames that do not follow each other"
+                else "non-consecutive frames"
             )
-            text = f"Motion cannot be measured on {why}; it is taken as 0."
+            text = f"Motion cannot be measured on {why}; 0 is assumed."
             return {
                 "motion": Finding(0.0, "pixels a frame", text, False),
                 "large_motion": Finding(0.0, "pixels a frame", text, False),
             }
         typical, large = float(np.median(self.typical)), float(np.percentile(self.large, 95))
         word = "calm" if large < CALM else "fast" if large > FAST else "moderate"
-        moves = f"Half of the picture moves by {typical:.1f} pixels or more from frame to frame"
+        moves = f"Half of the image moves by {typical:.1f} pixels or more from frame to frame"
         meaning = {
-            "calm": "new frames in between are easy and gain little",
+            "calm": "interpolated frames are easy and add little",
             "moderate": "well within reach of interpolation",
-            "fast": "frames in between are a real gain, and are hard where things move this far",
+            "fast": "interpolated frames add much, and are hard at this speed",
         }[word]
         return {
             "motion": Finding(typical, "pixels a frame", f"{moves}."),
@@ -66,15 +65,13 @@ class Motion:
 
 
 class Cuts:
-    """How many shots begin, by the pack's own cut detector on pairs of sampled frames, or as the clip
-    knows.
-    """
+    """The number of cuts, by the pack's own detector on pairs of sampled frames, or as known to the clip."""
 
     def __init__(self) -> None:
         self.pairs = self.found = 0
 
     def add(self, window: Window) -> list[bool]:
-        """Of every frame but the first whether a shot begins with it."""
+        """Return for every frame but the first whether it begins a shot."""
         detector = CutDetector()
         cuts = [detector.feed(_thumbnail(gray)) for gray in window.gray][1:]
         self.pairs += len(cuts)
@@ -97,12 +94,12 @@ class Cuts:
             return {"cuts": Finding(0.0, "a minute", "One frame is too few to find cuts.", False)}
         rate, sure = 60 * self.found / seconds, seconds >= ENOUGH or self.pairs >= info.frames - 1
         text = (
-            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds that were looked at, which "
-            f"makes about {rate:.1f} a minute"
+            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} sampled seconds, which "
+            f"is about {rate:.1f} a minute"
         )
         return {
             "cuts": Finding(
-                rate, "a minute", text + ("." if sure else "; cuts in between are not seen."), sure
+                rate, "a minute", text + ("." if sure else "; cuts between the samples are missed."), sure
             )
         }
 

@@ -1,5 +1,6 @@
-"""Whether a picture was enlarged, and from what size: what an interpolation kernel made, it can make
-again.
+"""Whether an image was upscaled, and from what size.
+
+The output of an interpolation kernel can be reproduced exactly by that kernel.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ from .kernels import KERNELS, kernel
 
 LENGTH = 96  # pixels of a piece of a line
 LINES = 240  # of a frame
-NEIGHBOUR = 0.02  # relative distance from a ratio at which another fits as badly as any
-HIGHEST = 0.84  # ratio: above it, too few pixels of a piece depend on each other
+NEIGHBOUR = 0.02  # relative distance from the true ratio at which another one does not fit
+HIGHEST = 0.84  # largest ratio; above it, too few pixels of a piece depend on each other
 KNOWN_HEIGHTS = (
     144,
     180,
@@ -52,19 +53,18 @@ DIP = 0.4  # residual at a ratio, relative to its neighbours, below which it is 
 
 
 class NativeResolution:
-    """Residual of projecting lines onto what each kernel can interpolate from fewer pixels, for likely ratios
-    and their neighbours.
+    """Residual of projecting lines onto what each kernel can interpolate, for likely ratios.
 
-    The residual falls smoothly as the ratio rises, but for a dip at the true one: resampling leaves linear
-    dependences between neighbouring pixels (Popescu and Farid, IEEE TSP 2005), which here are those of a
-    known kernel with pixel centres aligned.
+    Neighbouring ratios are measured too. The residual falls smoothly as the ratio rises, but for a dip at the
+    true one: resampling leaves linear dependences between neighbouring pixels (Popescu and Farid, IEEE TSP
+    2005), in this case those of a known kernel with pixel centres aligned.
     """
 
     def __init__(self) -> None:
         self.found: dict[float, tuple[float, float, float, float]] = {}
 
     def add(self, image: np.ndarray, origin: tuple[int, int], full: tuple[int, int]) -> None:
-        """One frame's part ``[h, w]`` that begins at ``origin`` (y, x) of a frame of ``full`` pixels."""
+        """Add one frame's part ``[h, w]`` that begins at ``origin`` (y, x) of a frame of ``full`` pixels."""
         pieces = [_piece(lines, start) for lines, start in zip((image.T, image), origin)]
         for ratio in likely(full[0]):
             down, across = (min(_depth(name, ratio, some) for name in KERNELS) for some in pieces)
@@ -73,32 +73,32 @@ class NativeResolution:
             )
 
     def dips(self) -> list[tuple[float, float, float, float]]:
-        """For every ratio how deep its dip is in both axes together (geometric mean), the ratio, and how deep
-        down and across.
+        """Return for every ratio its dip in both axes (geometric mean), the ratio, and the dip in each axis.
 
-        Each of the frame that shows it best: a coder leaves traces in some frames and wipes them out in
-        others.
+        The axes are down and across. Each dip is from the frame that shows it best: a coder leaves traces in
+        some frames and removes them in others.
         """
         return sorted(self.found.values())
 
 
 def _depth(name: str, ratio: float, piece: tuple[int, np.ndarray]) -> float:
-    """How much less is left at a ratio than on both sides of it."""
+    """Return how much smaller the residual is at a ratio than on both sides of it."""
     below, here, above = (_residual(name, ratio * (1 + step), *piece) for step in (-NEIGHBOUR, 0, NEIGHBOUR))
     return max(0.0, here) / math.sqrt(below * above) if below > 0 and above > 0 else 1.0
 
 
 @functools.lru_cache(maxsize=8)
 def likely(height: int) -> tuple[float, ...]:
-    """Ratios that pictures of a height are enlarged by: from the usual heights, and by simple fractions."""
+    """Return the likely upscaling ratios of a height: from the usual heights, and simple fractions."""
     return tuple(
         sorted({*PARTS, *(known / height for known in KNOWN_HEIGHTS if 0.2 <= known / height <= HIGHEST)})
     )
 
 
 def _piece(lines: np.ndarray, origin: int) -> tuple[int, np.ndarray]:
-    """The middles ``[n, LENGTH]`` of those lines ``[N, W]`` that hold most detail there, and where in the
-    frame they begin.
+    """Return the middles ``[n, LENGTH]`` of the most detailed of lines ``[N, W]``, and their start.
+
+    The start is a position in the frame.
     """
     length = min(LENGTH, lines.shape[1])
     at = (lines.shape[1] - length) // 2
@@ -108,7 +108,7 @@ def _piece(lines: np.ndarray, origin: int) -> tuple[int, np.ndarray]:
 
 
 def _residual(name: str, ratio: float, start: int, piece: np.ndarray) -> float:
-    """What of the piece's energy the kernel cannot make, for each dimension that it leaves free."""
+    """Return the part of the piece's energy that the kernel cannot reproduce, per free dimension."""
     base = _basis(name, ratio, start, piece.shape[1])
     made = torch.from_numpy(piece) @ base
     return (float(np.square(piece).sum()) - made.square().sum().item()) / max(
@@ -118,8 +118,9 @@ def _residual(name: str, ratio: float, start: int, piece: np.ndarray) -> float:
 
 @functools.lru_cache(maxsize=1024)
 def _basis(name: str, ratio: float, start: int, length: int) -> torch.Tensor:
-    """An orthonormal basis ``[length, n]`` of the lines that a kernel makes from pixels ``1 / ratio`` as
-    large.
+    """Return an orthonormal basis ``[length, n]`` of the lines that a kernel can interpolate.
+
+    They are interpolated from ``ratio`` times as many pixels.
     """
     at = (np.arange(start, start + length) + 0.5) * ratio - 0.5
     source = np.arange(int(np.floor(at[0])) - 3, int(np.ceil(at[-1])) + 4)

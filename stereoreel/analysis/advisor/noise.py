@@ -1,4 +1,4 @@
-"""How strong sensor-like noise is."""
+"""Strength of sensor-like noise."""
 
 from __future__ import annotations
 
@@ -22,12 +22,11 @@ VISIBLE, STRONG = 1.5, 6.0  # levels
 
 
 class Noise:
-    """Principal components of weak-textured patches (Liu, Tanaka and Okutomi, IEEE TIP 2013), a frame of
-    every window.
+    """Principal components of weak-textured patches (Liu, Tanaka and Okutomi, IEEE TIP 2013).
 
-    Weak-textured are those whose gradients noise alone could have made. Of their covariance the components
-    that hold no texture are taken by the rule of Chen, Zhu and Heng (ICCV 2015): the largest are dropped
-    until mean and median agree.
+    One frame of every window is used. Weak-textured patches are those with gradients that noise alone can
+    cause. Of their covariance, components without texture are selected by the rule of Chen, Zhu and Heng
+    (ICCV 2015): the largest are dropped until mean and median agree.
     """
 
     def __init__(self) -> None:
@@ -48,7 +47,7 @@ class Noise:
                 "noise": Finding(
                     0.0,
                     "levels",
-                    "The noise cannot be measured: nothing in the picture lies between black and white.",
+                    "The noise cannot be measured: the image is black or white everywhere.",
                     False,
                 )
             }
@@ -58,7 +57,7 @@ class Noise:
             if sigma < VISIBLE
             else "visible noise"
             if sigma < STRONG
-            else "strong noise, which most upscalers would enlarge"
+            else "strong noise, which most upscalers would amplify"
         )
         return {
             "noise": Finding(
@@ -70,8 +69,9 @@ class Noise:
 
 
 def noise_level(frames: np.ndarray) -> float:
-    """Standard deviation of white noise in ``[T, H, W]``, in the frames' levels; NaN where no patch is free
-    of clipping.
+    """Return the standard deviation of white noise in ``[T, H, W]``, in its levels.
+
+    NaN if no patch is free of clipping.
     """
     patches, energy = _patches(frames)
     if len(patches) < 2 * PATCH * PATCH:
@@ -88,7 +88,7 @@ def noise_level(frames: np.ndarray) -> float:
 
 
 def _patches(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Patches ``[N, 49]`` that are not clipped, and the energy of the gradients inside each."""
+    """Return patches ``[N, 49]`` that are not clipped, and the energy of the gradients inside each."""
     count, height, width = frames.shape
     if min(height, width) < PATCH:
         return np.empty((0, PATCH * PATCH), np.float32), np.empty(0, np.float32)
@@ -102,8 +102,9 @@ def _patches(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _least(patches: np.ndarray) -> float:
-    """Square root of the mean eigenvalue of what is left when the largest are dropped until mean and median
-    agree.
+    """Return the square root of the mean eigenvalue after dropping the largest.
+
+    They are dropped until mean and median agree.
     """
     centred = torch.from_numpy(patches - patches.mean(0))
     values = torch.linalg.eigvalsh((centred.T @ centred).double() / (len(patches) - 1)).numpy()[::-1]
@@ -115,11 +116,10 @@ def _least(patches: np.ndarray) -> float:
 
 
 def _threshold(sigma: float) -> float:
-    """The gradient energy that noise of ``sigma`` exceeds in one of a thousand flat patches: a gamma
-    distribution's quantile.
+    """Return the gradient energy that noise of ``sigma`` exceeds in one of a thousand flat patches.
 
-    Its trace and that of its square come from the operator, as in Liu et al.; the quantile by Wilson and
-    Hilferty.
+    It is a quantile of a gamma distribution. Its trace and that of its square come from the operator, as in
+    Liu et al.; the quantile by Wilson and Hilferty.
     """
     mean, square = _traces()
     freedom = mean * mean / square  # of a chi-square with the same mean and variance

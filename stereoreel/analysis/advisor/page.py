@@ -1,4 +1,4 @@
-"""The advice on one page: four frames of the clip, what was measured, and what to do."""
+"""The advice on one page: four frames of the clip, measurements, and recommendations."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ ACCENT, DOUBT = (240, 196, 94), (150, 128, 96)
 
 
 def page(advice: Advice, clip: Clip, host: Host) -> Image.Image:
-    """A picture 1600 pixels wide and as high as it takes."""
+    """Return an image 1600 pixels wide and as high as necessary."""
     paper = _Paper()
     paper.write(f"{advice.name}", TITLE, INK)
     paper.write(advice.measured.text(), TEXT, QUIET)
     paper.row(_frames(clip, host))
-    paper.write("What it is like", HEADING, ACCENT)
+    paper.write("Measurements", HEADING, ACCENT)
     for name, finding in advice.measured.findings.items():
         paper.item(name.replace("_", " "), finding.text, INK if finding.sure else DOUBT)
-    paper.write("What to do", HEADING, ACCENT)
+    paper.write("Recommendations", HEADING, ACCENT)
     paper.item("stages", advice.order(" > "), INK)
     for choice in advice.verdict.choices:
         paper.item(choice.what, f"{choice.value}: {choice.why}", INK)
@@ -39,7 +39,7 @@ def page(advice: Advice, clip: Clip, host: Host) -> Image.Image:
         paper.item("cost", advice.cost.text(), INK)
     other = advice.verdict.alternative
     paper.item("alternative", f"{other.value}: {other.why}", INK)
-    paper.write("Dropped on ComfyUI's canvas, this picture opens the recommended workflow.", TEXT, QUIET)
+    paper.write("Drop this image on ComfyUI's canvas to open the recommended workflow.", TEXT, QUIET)
     return paper.finished()
 
 

@@ -1,4 +1,4 @@
-"""Frames that show the one before them again, and the rate the material had before they were added."""
+"""Repeated frames, and the rate of the material without them."""
 
 from __future__ import annotations
 
@@ -13,21 +13,20 @@ from .motion import MOVES
 from .windows import Window
 
 BLOCK = 8  # pixels of the reduced frame
-ALIKE = 0.2  # of what frames usually change: a repeat changes less, which allows for what a codec adds
+ALIKE = 0.2  # of the usual change: a repeat changes less, which allows for coding noise
 EXACT = 1e-3  # levels: nothing changed at all
-FOLLOWED = 0.75  # of a change is left at most where motion explains it, but for noise
-# levels by which a frame's mean changes, or its most changed blocks, when something happens without motion
+FOLLOWED = 0.75  # largest residual of a change that motion explains, noise aside
+# levels by which a frame's mean, or its most changed blocks, must change without motion
 LIGHT, NEW = 0.3, 25.0
 PERIODS = range(2, 31)  # of a cadence, in frames
-STRAY = 0.05  # of the pairs may stand outside of it
+STRAY = 0.05  # largest share of pairs that may violate it
 
 
 class Repeats:
-    """Count pairs of frames that change far less than usual in their window, by their most changed blocks,
-    like ``mpdecimate``.
+    """Pairs of frames that change far less than usual in their window.
 
-    Usual is the median of the pairs in which something happens; a window in which nothing does is a still
-    picture and does not count.
+    The change is that of the most changed blocks, like ``mpdecimate``. Usual is the median of the pairs with
+    a change; a window without any is a still image and does not count.
     """
 
     def __init__(self) -> None:
@@ -66,25 +65,26 @@ class Repeats:
                         0.0, "share of frames", "One frame is too few to find repeated frames.", False
                     )
                 }
-            equal = "exactly equal" if self.exact == self.still else "alike but for noise"
+            equal = "exactly equal" if self.exact == self.still else "equal except for noise"
             text = (
-                f"Nothing moves in the {self.still} pairs of frames that were looked at ({equal}): a "
-                "still picture, not counted as repeats."
+                f"Nothing moves in the {self.still} sampled pairs of frames ({equal}): a "
+                "still image, not counted as repeats."
             )
             return {"duplicates": Finding(0.0, "share of frames", text, False)}
         share, period = self._cadence()
         if not share:
-            text = f"0 % of the frames repeat the one before: {float(info.fps):.5g} new frames a second."
+            text = f"0 % of the frames repeat the previous one: {float(info.fps):.5g} new frames a second."
             return {"duplicates": Finding(0.0, "share of frames", text)}
         rate = float(info.fps * (1 - share))
         every = f", {share.numerator * period // share.denominator} of every {period}" if period else ""
         meaning = f"the true rate is {rate:.5g} frames a second, not {float(info.fps):.5g}"
-        text = f"{100 * float(share):.0f} % of the frames repeat the one before{every}: {meaning}."
+        text = f"{100 * float(share):.0f} % of the frames repeat the previous one{every}:  {meaning}."
         return {"duplicates": Finding(float(share), "share of frames", text)}
 
     def _cadence(self) -> tuple[Fraction, int]:
-        """The share of repeats, and the period of their pattern (0 for none): the shortest that explains the
-        pairs, each place seen twice.
+        """Return the share of repeats, and the shortest period of a pattern that explains them (0 for none).
+
+        Each position of the pattern must occur twice.
         """
         for period in PERIODS:
             places: dict[int, list[bool]] = {}
@@ -108,7 +108,7 @@ def _happens(change: float, first: np.ndarray, second: np.ndarray, flow: np.ndar
 
 
 def _change(first: np.ndarray, second: np.ndarray) -> float:
-    """Mean difference of the fiftieth of the blocks that differ most, in levels."""
+    """Return the mean difference of the fiftieth of the blocks that differ most, in levels."""
     import cv2
 
     height, width = first.shape

@@ -1,4 +1,4 @@
-"""How many lines of detail there really are, whatever the size of the frames."""
+"""Effective height in lines of detail, independent of the frame size."""
 
 from __future__ import annotations
 
@@ -12,30 +12,27 @@ from .kernels import KERNELS, passed
 from .native_resolution import DIP, NativeResolution
 from .windows import Window
 
-SEGMENT = 256  # pixels that one spectrum is taken of
-LOWEST = 0.03  # cycles a pixel: below lies what the window smears
+SEGMENT = 256  # pixels of one spectrum
+LOWEST = 0.03  # cycles per pixel; the window smears lower frequencies
 RATIOS = (*np.arange(0.2, 0.96, 0.0125).round(4), 1 / 3, 2 / 3, 1.0)
 ROUNDING = 0.1  # power of rounding to whole levels
-FAINT = (
-    0.05  # of the floor: what is left of a spectrum after subtracting it is indistinguishable from nothing
-)
-MTF10 = 4.6  # -log of the power at which a tenth of the contrast is left, the usual limit of resolution
-DEEP, NONE = 0.2, 0.85  # dips across and down of a picture that was only widened
-HINT = 0.85  # a dip that counts where the spectrum says the same
-SAME = 0.08  # by how much the two may differ
-BETTER = 0.6  # how much better than of a native picture the spectrum must be explained as enlarged
-ENLARGED = 0.95  # of the height: below, frames hold fewer lines than they have
-OPEN = 0.6  # share of frequencies that noise must leave open for a picture to be called native
-LOOKS = 3  # windows that are searched for traces of kernels
+FAINT = 0.05  # of the floor: a smaller residual after subtracting it counts as nothing
+MTF10 = 4.6  # -log of the power at a tenth of the contrast, the usual limit of resolution
+DEEP, NONE = 0.2, 0.85  # dips across and down of an image that was only widened
+HINT = 0.85  # a dip that counts if the spectrum agrees
+SAME = 0.08  # largest difference of the two
+BETTER = 0.6  # largest error of the upscaled hypothesis relative to the native one
+ENLARGED = 0.95  # of the height: with a smaller effective height frames count as upscaled
+OPEN = 0.6  # least share of frequencies above the noise for an image to count as native
+LOOKS = 3  # windows to search for traces of kernels
 
 
 class Spectrum:
-    """The power spectrum along both axes (Welch), explained as pictures' power law, blur, a kernel's passband
-    and its images, and noise.
+    """Power spectrum along both axes (Welch), fitted by a power law, blur, a kernel and noise.
 
-    What is left after subtracting the noise floor is fitted for every ratio and kernel; the traces that a
-    kernel leaves in the pixels (see ``NativeResolution``) decide where there are any. Of a soft picture that
-    was not enlarged, a tenth of contrast is the limit.
+    The kernel is represented by its passband and its images. The spectrum minus the noise floor is fitted for
+    every ratio and kernel; the traces that a kernel leaves in the pixels (see ``NativeResolution``) decide if
+    there are any. For a soft image that was not upscaled, a tenth of contrast is the limit.
     """
 
     def __init__(self) -> None:
@@ -53,13 +50,13 @@ class Spectrum:
 
     def findings(self, info: ClipInfo, sigma: float) -> dict[str, Finding]:
         if not all(self.power):
-            text = f"{info.height} lines, as many as the frames have: they are too small to measure."
+            text = f"{info.height} lines are assumed, the frame height: the frames are too small to measure."
             return {"resolution": Finding(float(info.height), "lines", text, False)}
         ratio, sure, enlarged = self._ratio(sigma, info.height)
         return {"resolution": _describe(info, ratio, sure, enlarged)}
 
     def _ratio(self, sigma: float, height: int) -> tuple[float, bool, bool]:
-        """Detail as a share of the frame's, whether that is certain, and whether the picture was enlarged."""
+        """Return detail as a share of the frame's, whether that is certain, and whether it was upscaled."""
         fits = [_fit(np.mean(power, 0), sigma) for power in self.power]
         errors = {key: math.hypot(fits[0][key][0], fits[1][key][0]) for key in fits[0] if key in fits[1]}
         native = ("", 1.0)
@@ -88,7 +85,7 @@ class Spectrum:
 def _describe(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Finding:
     lines = ratio * info.height
     if ratio >= ENLARGED:
-        meaning = "native resolution" if sure else "but noise or blur hides the finest of it"
+        meaning = "native resolution" if sure else "but noise or blur hides the finest detail"
         text = (
             f"The frames hold about as much detail as their {info.height} lines can: {info.height} "
             f"lines, {meaning}."
@@ -97,24 +94,25 @@ def _describe(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Findi
     if not enlarged:
         text = (
             f"The frames hold detail of about {lines:.0f} of their {info.height} lines: soft, but "
-            "nothing shows that they were enlarged."
+            "there is no sign of upscaling."
         )
     elif sure:
         text = (
-            f"The frames have {info.height} lines but really are {lines:.0f} lines enlarged by "
-            f"{1 / ratio:.2f}: shrinking first loses nothing."
+            f"The frames have {info.height} lines but are {lines:.0f} lines upscaled by "
+            f"{1 / ratio:.2f}: downscaling first loses nothing."
         )
     else:
         text = (
-            f"The frames have {info.height} lines; their spectrum looks like {lines:.0f} lines enlarged "
+            f"The frames have {info.height} lines; their spectrum looks like {lines:.0f} lines upscaled "
             f"by {1 / ratio:.2f}: likely, not certain."
         )
     return Finding(lines, "lines", text, sure)
 
 
 def _power(lines: np.ndarray) -> np.ndarray:
-    """Mean power spectrum of lines ``[N, W]``, 0 to 1/2 cycles a pixel; white noise has its variance
-    everywhere.
+    """Return the mean power spectrum of lines ``[N, W]``, 0 to 1/2 cycles per pixel.
+
+    White noise has its variance everywhere.
     """
     length = min(SEGMENT, 2 ** int(math.log2(lines.shape[1])))
     window = np.hanning(length + 2)[1:-1].astype(np.float32)
@@ -128,13 +126,14 @@ def _power(lines: np.ndarray) -> np.ndarray:
 
 
 def _clear(power: list[list[np.ndarray]], sigma: float) -> float:
-    """The share of frequencies at which the picture stands out of its noise."""
+    """Return the share of frequencies at which the image exceeds its noise."""
     return float(np.mean([np.mean(np.mean(some, 0) > 1.2 * (sigma**2 + ROUNDING)) for some in power]))
 
 
 def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float, np.ndarray]]:
-    """By kernel and ratio the error of the best explanation, in nepers, and its coefficients: level, fall,
-    blur.
+    """Return by kernel and ratio the error of the best fit, in nepers, and its coefficients.
+
+    The coefficients are level, fall and blur.
     """
     count = len(power)
     floor = min(1.1 * sigma**2 + ROUNDING, float(np.sort(power)[: max(2, count // 12)].mean()))
@@ -166,5 +165,5 @@ def _solved(
 
 
 def _limit(solution: np.ndarray) -> float:
-    """The frequency at which blur leaves a tenth of the contrast, as a share of the highest."""
+    """Return the frequency at which blur leaves a tenth of the contrast, as a share of the highest."""
     return min(1.0, 2 * math.sqrt(MTF10 / max(solution[2], 1e-9)))

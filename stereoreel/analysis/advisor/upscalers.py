@@ -1,4 +1,4 @@
-"""Which upscaler suits this machine for each aim, why, what is missing, and the command that fetches it."""
+"""The upscaler for this machine for each aim: why, what is missing, and the command to download it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,19 @@ from ...workflow.orders import BY_KIND
 
 
 def advice(host: Host) -> Iterator[str]:
-    """The machine; for each aim what is taken and what would be better; and what each node's ``auto``
-    takes.
-    """
+    """Yield the machine, the selection and better options for each aim, and each node's ``auto``."""
     yield f"This machine: {described(host.device)}"
     for aim, meaning in policy.AIMS.items():
         yield f"\n{aim}: {meaning}"
         yield from _table(aim, host)
-    yield "\nmodel: auto takes"
+    yield "\nmodel: auto selects"
     for kind in policy.kinds():
         _, reason = catalog.pick(kind, "auto", host)
         yield f"  {BY_KIND[kind].name:<24}{reason}"
 
 
 def best(aim: str, host: Host) -> tuple[Entry, str]:
-    """The upscaler of either kind that is taken for an aim, and why in one line."""
+    """Return the upscaler of either kind selected for an aim, and why in one line."""
     machine = described(host.device)
     found = policy.choice(
         machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host)
@@ -39,7 +37,7 @@ def best(aim: str, host: Host) -> tuple[Entry, str]:
 
 
 def _table(aim: str, host: Host) -> Iterator[str]:
-    """What is taken; before it what would be taken if it were here, and what it takes to have it."""
+    """Yield the selection; before it the better models that are missing, and what they need."""
     taken, reason = best(aim, host)
     listed = set()
     for row in policy.suited(described(host.device), aim):
@@ -53,7 +51,7 @@ def _table(aim: str, host: Host) -> Iterator[str]:
                 f"  {'':<36}missing: {need}"
                 for need in (*catalog.lacking(entry, host), *_weights(entry, host))
             )
-    yield f"  {_address(taken):<36}taken: {reason.partition(': ')[2]}"
+    yield f"  {_address(taken):<36}selected: {reason.partition(': ')[2]}"
 
 
 def _address(entry: Entry) -> str:
@@ -61,7 +59,7 @@ def _address(entry: Entry) -> str:
 
 
 def _weights(entry: Entry, host: Host) -> Iterator[str]:
-    """What of a model's weights is not here, and how it is fetched."""
+    """Yield which weights of a model are missing, and how to download them."""
     if parts := catalog.missing(entry, host):
         size = (
             f", {megabytes(sum(part.bytes or 0 for part in parts))}"
@@ -70,4 +68,4 @@ def _weights(entry: Entry, host: Host) -> Iterator[str]:
         )
         files = parts[0].file if len(parts) == 1 else f"{len(parts)} files"
         force = " --force" if any(spoilt(part, entry.kind, host) for part in parts) else ""
-        yield f"{files} ({entry.license}{size}); run `python -m stereoreel fetch {entry.name}{force}`"
+        yield f"{files} ({entry.license}{size}). Run `python -m stereoreel fetch {entry.name}{force}`"

@@ -1,5 +1,6 @@
-"""What to do with footage that is like this: order, upscaler, depth resolution, interpolation, each with its
-reason, and an alternative.
+"""Recommendations for measured footage: order, upscaler, depth resolution and interpolation.
+
+Each has its reason, and there is an alternative.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from .blocks import STRONG as BLOCKY
 from .finding import Finding
 from .upscalers import best
 
-NOISY = 3.0  # levels of 255: above it the upscaler should clean before anything else looks
+NOISY = 3.0  # levels of 255: above it the upscaler should clean before any other stage
 FLICKERING = 2.0  # levels
-TRUE_SIZE = 0.8  # of the lines: with fewer, a file was enlarged from something smaller
-SMOOTH_RATE = 48  # frames a second from which motion is smooth as it is
-REPEATS = 0.02  # share of frames that repeat the one before, from which they disturb
-LARGE = 3840  # pixels of the longer side beyond which doubling the size is for no screen
-FAST = 60.0  # pixels a frame: beyond it motion is found at half the size
-TRAINED = 518  # lines at which networks of depth were trained
-FEW, MANY = 450, 1400  # lines of a picture from which fewer and more than those make sense
+TRUE_SIZE = 0.8  # of the height: with a smaller effective height, a file was upscaled
+SMOOTH_RATE = 48  # frames per second from which motion is smooth
+REPEATS = 0.02  # share of repeated frames from which they disturb
+LARGE = 3840  # longer side in pixels from which no screen needs twice the size
+FAST = 60.0  # pixels per frame: faster motion is estimated at half the size
+TRAINED = 518  # short side at which depth models were trained
+FEW, MANY = 450, 1400  # effective heights below and above which another depth resolution is better
 COMBED = 0.1  # share of combed frames from which a remark is worth it
 
 
-FIELDS = ("A file that says it is interlaced is joined to whole frames while it is read, and nothing has to "
-          "be set; any other stays combed: "
+FIELDS = ("A file that is flagged as interlaced is deinterlaced while it is read, and nothing has to "
+          "be set. Any other stays combed: "
           "deinterlace it first.")  # fmt: skip
 
 
@@ -43,9 +44,7 @@ class Choice(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """An order by its name in ``orders.COMPARED``, the kinds it consists of, and the options that differ from
-    the default, by kind.
-    """
+    """An order by its name in ``orders.COMPARED``, its kinds, and the options that are not the default."""
 
     order: str
     kinds: tuple[str, ...]
@@ -66,7 +65,7 @@ class Verdict:
 
 
 def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verdict:
-    """The advice for a clip of which this was found, on this machine."""
+    """Return the advice for a clip with these findings, on this machine."""
     found = _Found(info, findings)
     order = "default" if found.dirt else "upscale before depth"
     entry, upscaling = _upscaler(found.dirt, host)
@@ -77,7 +76,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
     _interpolation(found, kinds, advice)
     if found.has("flicker", FLICKERING) and entry.kind == "upscale":
         advice.take(
-            Choice("steady", "1", "what the upscaler invents is held still along the motion"),
+            Choice("steady", "1", "hallucinated detail is stabilised along the motion"),
             "upscale",
             steady=1.0,
         )
@@ -95,7 +94,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
 
 
 class _Found:
-    """What was found, as far as it is sure: what is not decides nothing."""
+    """Findings that are sure; others decide nothing."""
 
     def __init__(self, info: ClipInfo, findings: Mapping[str, Finding]):
         self.info, self._findings = info, findings
@@ -118,7 +117,7 @@ class _Found:
 
 
 class _Advice:
-    """Choices, and the options that follow from them."""
+    """Choices, and their options."""
 
     def __init__(self, choices: list[Choice]):
         self.choices = choices
@@ -131,38 +130,41 @@ class _Advice:
 
 
 def _why(dirt: str, alike: bool) -> str:
-    """``alike``: motion is found on frames of one size in any order, or not at all."""
+    """Return the reason for the order.
+
+    ``alike``: motion is estimated on frames of one size in any order, or not at all.
+    """
     if dirt:
-        return f"there is {dirt}: the upscaler cleans first, and everything after it sees clean frames"
+        return f"there is {dirt}: the upscaler cleans first, and all later stages get clean frames"
     if alike:
-        return "the source is clean: depth still sees the frames at their finished size"
+        return "the source is clean: depth still gets the frames at their final size"
     return (
-        "the source is clean: motion is found on a quarter of the pixels, and depth still sees the large "
+        "the source is clean: motion is estimated on a quarter of the pixels, and depth still gets the large "
         "frames"
     )
 
 
 def _upscaler(dirt: str, host: Host) -> tuple[catalog.Entry, Choice]:
-    """The best one for this machine; for a source that must be cleaned one that looks at several frames."""
+    """Return the best upscaler for this machine; for a noisy or flickering source, a multi-frame one."""
     entry, reason = best(policy.QUALITY, host)
     why = reason.partition(": ")[2]
     if dirt and entry.kind == "upscale":
         entry, _ = catalog.pick("vsr", "auto", host)
-        why = f"it looks at neighbouring frames, which is what takes {dirt} away"
+        why = f"it uses neighbouring frames, which removes {dirt}"
     return entry, Choice("upscaler", f"{entry.kind}.model={entry.name}", why)
 
 
 def _size(found: _Found, kind: str, advice: _Advice) -> float:
-    """Shrinks what was enlarged, and leaves what is large; how many times larger the frames become."""
+    """Reduce what was upscaled, and keep what is large; return the scale factor of the frames."""
     info = found.info
     if found.lines < info.height:
         side = max(2, 2 * round(max(info.width, info.height) * found.lines / info.height / 2))
         advice.take(
             Choice(
                 "size",
-                f"shrink to {side} pixels first",
-                f"the file has {info.height} lines and holds about {found.lines}: nothing is "
-                "lost, every stage is faster, and the upscaler works on what it was made for",
+                f"downscale to {side} pixels first",
+                f"the file has {info.height} lines and detail of about {found.lines}: nothing is "
+                "lost, every stage is faster, and the upscaler gets the input it was trained for",
             ),
             "extract",
             max_side=side,
@@ -182,21 +184,21 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
 
 
 def _depth(lines: float, host: Host, advice: _Advice) -> None:
-    """How many lines depth should see of frames that hold so many."""
+    """Choose the depth resolution for frames of this effective height."""
     if lines < FEW:
-        value, why = "392", "the picture that depth sees holds no more"
+        value, why = "392", "the input of depth has no more detail"
     elif host.device.type == "cpu":
         value, why = "392", f"half the time of {TRAINED} on a CPU"
     elif lines >= MANY:
         value, why = (
             "700",
-            f"the picture holds more than the {TRAINED} lines that networks were trained at; further above "
+            f"the frames have more detail than the {TRAINED} lines of the training; further above "
             "most of them get worse",
         )
     else:
-        value, why = str(TRAINED), "what networks were trained at; more helps few pictures"
+        value, why = str(TRAINED), "the size at which models were trained; more helps few frames"
     if catalog.pick("depth", "auto", host)[0].name == "builtin":
-        why = f"{why} (a network's; builtin, which is what is here, has no such setting)"
+        why = f"{why} (for other models; builtin, which is available, has no such setting)"
     advice.take(
         Choice("depth resolution", value, why),
         "depth",
@@ -205,18 +207,18 @@ def _depth(lines: float, host: Host, advice: _Advice) -> None:
 
 
 def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
-    """Whether, and how; takes the stage out where motion is smooth."""
+    """Choose whether and how to interpolate; remove the stage if motion is already smooth."""
     rate, repeats = found.info.fps, found.has("duplicates", REPEATS)
     if rate >= SMOOTH_RATE and not repeats:
         kinds.remove("interpolate")
         advice.take(
-            Choice("interpolation", "none", f"{float(rate):.4g} frames a second are smooth as they are"),
+            Choice("interpolation", "none", f"{float(rate):.4g} frames a second are already smooth"),
             "interpolate",
         )
         return
     if rate >= SMOOTH_RATE:
         advice.take(
-            Choice("interpolation", "same rate", "only to move past what repeats"),
+            Choice("interpolation", "same rate", "only to replace repeated frames"),
             "interpolate",
             multiplier=1,
         )
@@ -235,8 +237,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         )
     if found.has("large_motion", FAST):
         why = (
-            f"motion of {found['large_motion'].value:.0f} pixels a frame is found more surely at half the "
-            "size"
+            f"motion of {found['large_motion'].value:.0f} pixels a frame is estimated better at half the size"
         )
         advice.take(Choice("interpolation scale", "0.5", why), "interpolate", scale="0.5")
     else:
@@ -244,7 +245,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
             Choice(
                 "interpolation scale",
                 "auto",
-                "motion is small enough to be found at full size, and at half for 4K",
+                "motion is small enough for full size, and for half at 4K",
             ),
             "interpolate",
         )
@@ -255,15 +256,15 @@ def _alternative(found: _Found, light: bool) -> Choice:
         return Choice(
             "order",
             "upscale last",
-            "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each "
-            "eye is enlarged by itself",
+            "on flickering texture it measured 0.3 dB better with builtin depth (docs/orders.md); each "
+            "view is upscaled independently",
         )
     if found.dirt:
         return Choice(
             "order",
             "depth first",
             "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler "
-            f"makes of {found.dirt} cannot confuse depth, which reads the source",
+            f"makes of {found.dirt} does not affect depth, which reads the source",
         )
     if light:
         return Choice(
@@ -275,6 +276,6 @@ def _alternative(found: _Found, light: bool) -> Choice:
     return Choice(
         "order",
         "default",
-        "less work where the upscaler is a network, as here: it gets half the frames, before others are put "
+        "less work with a neural upscaler, as in this case: it gets half the frames, before others are put "
         "between",
     )

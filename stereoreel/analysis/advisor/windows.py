@@ -1,4 +1,4 @@
-"""What the advisor looks at: short runs of frames spread over a clip, each kept as a few small arrays.
+"""Sampled windows: short runs of frames spread over a clip, each kept as a few small arrays.
 
 Files are read as they are coded, neither deinterlaced nor converted to RGB; other clips are pulled.
 """
@@ -21,12 +21,12 @@ from ...core.pull import pull
 from ...image.flow import flow
 from .luma_source import LumaSource, Planes
 
-# width and height that are looked at pixel by pixel; of a larger frame each window shows another part
+# width and height sampled pixel by pixel; of a larger frame each window shows another part
 CROP = 1280, 720
-SMALL = 384  # pixels: longer side of the whole frame, reduced, for what moves
-# of the part, in halves of what is left over
+SMALL = 384  # pixels: longer side of the reduced frame, for motion
+# of the part, in halves of the remaining space
 PLACES = (1, 1), (0, 0), (2, 2), (2, 0), (0, 2), (1, 0), (1, 2), (0, 1), (2, 1)
-# times the samples: a clip that is no longer is looked at whole, for a cut in a gap would be missed
+# times the samples: a clip up to this length is sampled completely, because a cut in a gap would be missed
 WHOLE = 1.25
 GRID = 16  # pixels: the largest block of common codecs, at whose edges a part begins
 LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of BT.709
@@ -36,10 +36,10 @@ LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of BT.709
 class Window:
     """Consecutive frames from number ``start`` on, in levels of 255, float32.
 
-    ``luma`` and ``noise`` ``[T, h, w]`` are a part of the frames as they are, from ``origin`` (y, x), at
-    whole blocks of 16, of the ``full`` height and width; ``small`` ``[T, h', w']`` is all of the frames,
-    reduced to ``scale`` of their size. ``carried``: the first frame was the last window's last. ``held`` are
-    the numbers of frames that could not be decoded and show the one before them.
+    ``luma`` and ``noise`` ``[T, h, w]`` are a part of the frames as coded, from ``origin`` (y, x), aligned to
+    blocks of 16, of the ``full`` height and width; ``small`` ``[T, h', w']`` is all of the frames, reduced to
+    ``scale`` of their size. ``carried``: the first frame was the last window's last. ``held`` are the numbers
+    of frames that could not be decoded and repeat the previous one.
     """
 
     start: int
@@ -59,23 +59,24 @@ class Window:
 
     @functools.cached_property
     def motion(self) -> list[np.ndarray]:
-        """Where each pixel of ``small`` went in the next frame, ``[h', w', 2]`` in pixels of ``small``."""
+        """Return each pixel's motion to the next frame, ``[h', w', 2]`` in pixels of ``small``."""
         return [flow(a, b) for a, b in zip(self.gray, self.gray[1:])]
 
     @functools.cached_property
     def back(self) -> list[np.ndarray]:
-        """The same from each frame but the first to the one before it."""
+        """Return the same from each frame but the first to the previous one."""
         return [flow(b, a) for a, b in zip(self.gray, self.gray[1:])]
 
     @property
     def own(self) -> int:
-        """The first frame that no window before has shown."""
+        """The first frame that no earlier window contains."""
         return int(self.carried)
 
 
 def places(frames: int, samples: int, window: int) -> Spans:
-    """``samples`` spans of ``window`` frames in the middles of equal parts of a clip; all of a clip that is
-    hardly longer than they are.
+    """Return ``samples`` spans of ``window`` frames in the middles of equal parts of a clip.
+
+    Return all of a clip that is hardly longer than they are.
     """
     if frames <= WHOLE * samples * window:
         return [(start, min(start + window, frames)) for start in range(0, frames, window)]
@@ -83,7 +84,7 @@ def places(frames: int, samples: int, window: int) -> Spans:
 
 
 def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
-    """The windows of a clip at ``spans``; memory for one at a time."""
+    """Yield the windows of a clip at ``spans``, one in memory at a time."""
     source = LumaSource.of(clip)
     last: Planes | None = None
     with closing(source.planes(spans) if source else _pulled(clip, host, spans)) as frames:
@@ -130,7 +131,7 @@ def _planes_of(frame: Tensor) -> Planes:
 
 
 def _parts(planes: Planes, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A part of both planes as they are, and all of the luma reduced, in levels of 255."""
+    """Return a part of both planes as coded, and all of the luma reduced, in levels of 255."""
     rows, columns = _crop(planes.luma.shape, index)
     luma = _levels(planes, planes.luma[rows, columns])
     noise = luma if planes.noise is planes.luma else _levels(planes, planes.noise[rows, columns])

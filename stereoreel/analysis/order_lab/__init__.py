@@ -1,4 +1,4 @@
-"""The order lab: orders of stages over some places of the user's own footage, measured side by side."""
+"""The order lab: orders of stages compared on excerpts of the user's footage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["OPTIONS", "report"]
 def report(
     clip: Clip, settings: OrderLabOptions, host: Host, label: str, given: Sequence[str] = ()
 ) -> Report:
-    """Compare orders over a clip; ``given`` are more options of stages, KIND.OPTION=VALUE."""
+    """Compare orders over a clip; ``given`` are additional stage options, KIND.OPTION=VALUE."""
     from .lab import measure
 
     return measure(clip, settings, host, given)

@@ -1,4 +1,4 @@
-"""What a run costs: seconds by kind of stage, and memory."""
+"""Cost of a run: seconds by kind of stage, and memory."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class Cost:
 
 
 class DeviceMeter(Meter):
-    """Synchronise the device before reading the clock, and track the memory of all stages: the GPU's, or the
-    process's.
+    """Meter that synchronises the device before reading the clock, and tracks memory of all stages.
+
+    The memory is the GPU's, or the process's.
     """
 
     def __init__(self, device: torch.device):

@@ -1,5 +1,6 @@
-"""The order lab's findings as a table for people and as figures for machines, from which the order to take
-can be rebuilt.
+"""The order lab's results as a table for people and as figures for machines.
+
+The recommended order can be rebuilt from the figures.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ FIRST, COLUMN = 24, 15  # letters
 
 
 def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
-    """What was tried, and a line for each figure with a column for each order."""
+    """Return what was compared, and a row for each figure with a column for each order."""
     info, size = lab.clip.info, lab.size
     shots = {sum(cut <= start for cut in info.cuts) for start, _ in lab.windows}
     frames = sum(stop - start for start, stop in lab.windows)
     models = ", ".join(f"{kind} {model}" for kind, model in lab.models.items())
     lines = [
-        f"{len(lab.orders)} orders over {frames} frames at {len(lab.windows)} places in {len(shots)} of "
+        f"{len(lab.orders)} orders over {frames} frames of {len(lab.windows)} excerpts in {len(shots)} of "
         f"{len(info.shots)} shots, "
         f"{info.width}x{info.height} to {size.width}x{size.height} at {float(size.fps):.2f} fps; models: "
         f"{models}.",
@@ -40,14 +41,14 @@ def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     lines += [
         "",
         *(f"{measure.name}: {measure.text}{_side(measure.better)}." for measure in MEASURES),
-        "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of "
-        "the places, without loading.",
+        "± is the 95 % bootstrap interval over excerpts and moments. Time is per source frame, the median of "
+        "the excerpts, without loading.",
     ]
     return "\n".join(lines)
 
 
 def _header(names: Iterable[str]) -> Iterator[tuple[str, Sequence[str]]]:
-    """Names above their columns, over as many lines as the longest needs."""
+    """Yield names above their columns, over as many rows as the longest needs."""
     wrapped = [textwrap.wrap(name, COLUMN - 2) for name in names]
     for cells in zip(*([""] * (max(map(len, wrapped)) - len(lines)) + lines for lines in wrapped)):
         yield "", cells
@@ -69,7 +70,7 @@ def _rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[tuple[s
 
 
 def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -> dict:
-    """Everything, ready for JSON; what is unknown is None."""
+    """Return everything, ready for JSON; unknown values are None."""
     return {
         "places": [list(window) for window in lab.windows],
         "width": lab.size.width,
@@ -108,13 +109,13 @@ def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdi
 
 
 def recommended(figures: Mapping) -> tuple[str, ...]:
-    """The order to take, by the figures of a report: kinds from extract to encode."""
+    """Return the recommended order from the figures of a report: kinds from extract to encode."""
     stages = figures["orders"][figures["recommended"]["order"]]["stages"]
     return "extract", *stages, "encode"
 
 
 def workflow_of(figures: Mapping, video: str) -> dict[str, dict]:
-    """The order to take as an API-format workflow over a video, with the options that were tried."""
+    """Return the recommended order as an API-format workflow over a video, with the options used."""
     graph = api(recommended(figures))
     for node in graph.values():
         declared, inputs = BY_ID[node["class_type"]], node["inputs"]
@@ -129,12 +130,12 @@ def _plain(found: Mean) -> dict:
 
 
 def _of(lab: Lab, name: str, kind: str) -> float:
-    """Seconds of a kind of stage for a source frame, the middle one of the places."""
+    """Return the seconds of a kind of stage per source frame, the median of the excerpts."""
     return median(cost.seconds.get(kind, 0.0) for cost in lab.costs[name])
 
 
 def _seconds(lab: Lab, name: str) -> float:
-    """Of all stages."""
+    """Return the seconds of all stages."""
     return median(sum(cost.seconds.values()) for cost in lab.costs[name])
 
 

@@ -26,15 +26,15 @@ from .statistics import mean
 from .tally import MEASURES, Tally
 from .verdict import judge
 
-TIMED = 3  # places, at most, at which orders are timed
-MOMENTS = 2  # of each place, at which whole frames of all orders are kept until the place is done
+TIMED = 3  # most excerpts on which orders are timed
+MOMENTS = 2  # per excerpt, of which complete frames of all orders are kept until it is done
 
 
 def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()) -> Report:
-    """Compare orders over a clip; ``settings`` are the lab's options, resolved, and ``given`` more options of
-    stages, KIND.OPTION=VALUE.
+    """Compare orders over a clip.
 
-    ValueError before the first frame where an order cannot run, FileNotFoundError where weights are missing.
+    ``settings`` are the lab's options, resolved, and ``given`` additional stage options, KIND.OPTION=VALUE.
+    Raise ValueError before the first frame if an order cannot run, FileNotFoundError if weights are missing.
     """
     lab = Lab(clip, settings, host, given)
     for window in lab.windows:
@@ -46,7 +46,7 @@ def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[s
 
 @dataclass
 class Size:
-    """What all orders are seen at: the largest size, the lowest rate."""
+    """The common format of all orders: the largest size, the lowest rate."""
 
     width: int
     height: int
@@ -54,7 +54,7 @@ class Size:
 
 
 class Lab:
-    """Orders over one clip, place by place; all that is kept of a place are its figures and a few crops."""
+    """Orders over one clip, excerpt by excerpt; only figures and a few crops of each are kept."""
 
     def __init__(self, clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[str] = ()):
         self.clip, self.settings = clip, settings
@@ -79,7 +79,7 @@ class Lab:
         self.host = LabHost(host, self.stages, max(1, round(whole)))
 
     def look(self, window: Window) -> None:
-        """Measure every order over a window, and keep the places where they differ."""
+        """Measure every order over a window, and keep the crops that differ most."""
         part, size = part_of(self.clip, window), self.size
         moments = _moments(part.info, size.fps)
         shown = _shown(moments)
@@ -105,7 +105,7 @@ class Lab:
         )
 
     def time(self, window: Window) -> None:
-        """Run every order over a window as the user would; another one begins at every place."""
+        """Run every order over a window as the user would; each excerpt starts with a different order."""
         part, names, first = part_of(self.clip, window), list(self.orders), self.timed.index(window)
         for name in (*names[first:], *names[:first]):
             order = self._order(self.orders[name], part, {})
@@ -140,15 +140,13 @@ def _common(infos: Sequence[ClipInfo]) -> Size:
 
 
 def _moments(info: ClipInfo, fps: Fraction) -> list[Position]:
-    """Where in a window's frames the moments of a rate lie."""
+    """Return the positions of a rate's frames within a window's frames."""
     count = int(info.frames * fps / info.fps + Fraction(1, 2))
     return [position(number, 0, info.frames, info, fps) for number in range(count)]
 
 
 def _shown(moments: Sequence[Position]) -> list[int]:
-    """Moments to look at with eyes: one that is a frame of the source, later one that lies between two, where
-    there is one.
-    """
+    """Return the moments to show: one that is a frame of the source, and a later one between two, if any."""
     third, later = len(moments) // 3, moments[len(moments) // 2 :]
     whole = min(
         (number for number, (_, part) in enumerate(moments) if not part),
@@ -159,7 +157,7 @@ def _shown(moments: Sequence[Position]) -> list[int]:
 
 
 def _at_moments(frames, own: Fraction, fps: Fraction, count: int):
-    """Of frames at an order's own rate those that are shown at the moments."""
+    """Yield the frames of an order, at its own rate, that are shown at the moments."""
     wanted = {int(number * own / fps + Fraction(1, 2)): number for number in range(count)}
     for index, seen in frames:
         if index in wanted:

@@ -1,4 +1,4 @@
-"""Where orders differ most: crops of the same places of the same moments, side by side on a contact sheet."""
+"""Crops where orders differ most: the same places at the same moments, on a contact sheet."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from .reference import as_bytes
 from .tally import Seen
 
 PLACES = 4  # on a sheet
-EACH = 3  # looked for at a moment
-SHARE, SMALLEST, LARGEST = 0.2, 96, 384  # a crop's width: share of the picture's, and limits in pixels
+EACH = 3  # candidates per moment
+SHARE, SMALLEST, LARGEST = 0.2, 96, 384  # a crop's width: share of the frame's, and limits in pixels
 SHAPE = 0.75  # of its height to its width
-BY_PICTURE = 4.0  # how many times a difference of the pictures counts as much as one of depth
+BY_PICTURE = 4.0  # weight of a difference of the images relative to one of depth
 FRAME = (255, 176, 0)
 
 
 @dataclass
 class Place:
-    """A rectangle of one moment, as every order shows it: ``crops`` and ``depths`` by order, uint8; ``box``
-    is left, top, right, bottom.
+    """A rectangle of one moment in every order.
+
+    ``crops`` and ``depths`` are by order, uint8; ``box`` is left, top, right, bottom.
     """
 
     score: float
@@ -41,8 +42,9 @@ class Place:
 
 @dataclass
 class Kept:
-    """What orders show at one moment, the left eye ``[H, W, 3]`` and depth ``[H, W]`` as uint8: all that is
-    kept whole, until the place is done.
+    """Images of all orders at one moment, kept until the excerpt is done.
+
+    These are the left view ``[H, W, 3]`` and depth ``[H, W]`` as uint8.
     """
 
     frame: int
@@ -55,13 +57,13 @@ class Kept:
 
 
 def crop_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width of a crop."""
+    """Return the height and width of a crop."""
     across = min(width, LARGEST, max(SMALLEST, round(SHARE * width)))
     return min(height, round(SHAPE * across)), across
 
 
 def places(kept: Kept) -> list[Place]:
-    """The rectangles of a moment where the orders differ most, none over another, most first."""
+    """Return the rectangles of a moment where the orders differ most, without overlap, most first."""
     rows, columns = crop_size(*kept.source.shape[:2])
     pictures = torch.stack([left.float().mean(-1) for left, _ in kept.seen.values()]) / 255
     depths = torch.stack([depth.float() for _, depth in kept.seen.values()]) / 255
@@ -80,8 +82,9 @@ def places(kept: Kept) -> list[Place]:
 
 
 class Gallery:
-    """The places for a sheet: the best of every shot first, then the next best; of a shot no two that
-    overlap. Holds two sheets of them, no more.
+    """The places for a sheet: the best of every shot first, then the next best.
+
+    Places of one shot do not overlap. At most two sheets' worth are kept.
     """
 
     def __init__(self):
@@ -89,7 +92,7 @@ class Gallery:
         self._others: list[Place] = []
 
     def add(self, found: Iterable[Place]) -> None:
-        """Take in what was found at one shot."""
+        """Add the places found in one shot."""
         apart: list[Place] = []
         for place in sorted(found, key=_most):
             if not any(_overlap(place.box, other.box) for other in apart):
@@ -99,13 +102,14 @@ class Gallery:
 
     @property
     def places(self) -> list[Place]:
-        """In the clip's order."""
+        """Return the places in the clip's order."""
         return sorted([*self._best, *self._others][:PLACES], key=lambda place: (place.frame, place.between))
 
 
 def sheet(found: Sequence[Place], title: str, names: Mapping[str, str]) -> Image.Image:
-    """Two rows a place: the left eye, and depth in colours; a column for the source and one for every order,
-    called as ``names`` say.
+    """Draw two rows per place: the left view, and depth in colours.
+
+    There is a column for the source and one for every order, labelled by ``names``.
     """
     table, rows = palette(), []
     for place in found:
@@ -120,17 +124,17 @@ def sheet(found: Sequence[Place], title: str, names: Mapping[str, str]) -> Image
             (f"depth: {names[order]}", to_image(colored(depth / 255, table)))
             for order, depth in place.depths.items()
         ]
-        rows.append([("where this is", place.whole), *tinted])
+        rows.append([("position", place.whole), *tinted])
     return contact_sheet(rows, title)
 
 
 def _steps(size: int, part: int) -> Tensor:
-    """Where parts of an edge may begin: an eighth of a part from each other, and the last one at the end."""
+    """Return where parts of an edge may begin: every eighth of a part, and the last one at the end."""
     return torch.tensor(sorted({*range(0, size - part + 1, max(1, part // 8)), size - part}))
 
 
 def _means(values: Tensor, tops: Tensor, lefts: Tensor, rows: int, columns: int) -> Tensor:
-    """The mean over each rectangle that begins at ``tops`` and ``lefts``, from sums over all before."""
+    """Return the mean over each rectangle that begins at ``tops`` and ``lefts``, from cumulative sums."""
     sums = F.pad(values.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
     ends = [sums[y][:, x] for y in (tops, tops + rows) for x in (lefts, lefts + columns)]
     return (ends[3] - ends[2] - ends[1] + ends[0]) / (rows * columns)
@@ -145,13 +149,14 @@ def _overlap(one: tuple[int, int, int, int], other: tuple[int, int, int, int]) -
 
 
 def _apart(maps: Tensor) -> Tensor:
-    """How far ``[n, H, W]`` lie from their mean, on average."""
+    """Return the mean absolute deviation of ``[n, H, W]`` from their mean."""
     return (maps - maps.mean(0)).abs().mean(0)
 
 
 def _around(maps: Tensor, rows: int, columns: int) -> Tensor:
-    """The mean around each pixel of ``[n, H, W]``, over about a crop: orders that see a whole surface nearer
-    do not differ in it.
+    """Return the mean around each pixel of ``[n, H, W]``, over about a crop.
+
+    Orders that place a complete surface nearer do not differ in it.
     """
     height, width = maps.shape[1:]
     coarse = F.adaptive_avg_pool2d(maps[None], (-(-height // rows), -(-width // columns)))
@@ -177,7 +182,7 @@ def _place(kept: Kept, score: float, top: Tensor, left: Tensor, rows: int, colum
 
 
 def _whole(source: Tensor, box: tuple[int, int, int, int], width: int = 400) -> Image.Image:
-    """The whole frame, small, with a rectangle."""
+    """Return the complete frame, small, with a rectangle."""
     picture = to_image(source / 255)
     scale = width / picture.width
     small = picture.resize((width, max(1, round(picture.height * scale))), Image.Resampling.LANCZOS)

@@ -1,6 +1,4 @@
-"""What all orders over some source frames are measured by: the source's own motion, edges and still places,
-the same for every order.
-"""
+"""Reference for all orders over some source frames: the source's motion, edges and still areas."""
 
 from __future__ import annotations
 
@@ -19,15 +17,15 @@ from ...image.resize import resize
 from ..metrics import consistent, still
 from .measures import edge_distance
 
-MOTION_SIDE = 960  # pixels of the longer side at which motion is looked for
-STEPS = 25  # in which a pixel of distance is kept
-Position = tuple[int, Fraction]  # a source frame, and the part of the way to the next one
+MOTION_SIDE = 960  # longer side in pixels for motion estimation
+STEPS = 25  # stored steps per pixel of distance
+Position = tuple[int, Fraction]  # a source frame, and the fraction of the way to the next one
 
 
 class Reference:
-    """Some frames of the source in one shot, seen at the size ``height`` x ``width`` of what is made of them.
+    """Some frames of the source in one shot, at the output size ``height`` x ``width``.
 
-    ``shown`` are those frames that were asked for, by number, ``[height, width, 3]`` uint8.
+    ``shown`` are the requested frames, by number, ``[height, width, 3]`` uint8.
     """
 
     def __init__(self, clip: Clip, height: int, width: int, host: Host, show: tuple[int, ...] = ()):
@@ -69,15 +67,14 @@ class Reference:
         return luma
 
     def edge_distance(self, frame: int) -> np.ndarray:
-        """Pixels ``[height, width]`` to the closest edge of a frame."""
+        """Return the pixels ``[height, width]`` to the closest edge of a frame."""
         return self._distances[frame].astype(np.float32) / STEPS
 
     def between(self, first: Position, second: Position) -> tuple[np.ndarray, Tensor] | None:
-        """Motion ``[height, width, 2]`` from one moment to a later one, and where the source shows both; None
-        where they are one moment.
+        """Return the motion ``[height, width, 2]`` from one moment to a later one, and a visibility mask.
 
-        A point moves in a straight line from each source frame to the next. Where the source stands still
-        there is none.
+        Return None if they are one moment. A point moves in a straight line from each source frame to the
+        next. A still source has no motion.
         """
         if first == second or not self._flows:
             return None
@@ -86,7 +83,7 @@ class Reference:
         grid = np.stack([columns, rows], -1)
         place, seen = grid, np.ones(grid.shape[:2], np.float32)
         if part:
-            for _ in range(3):  # which point of the source frame has come here by now
+            for _ in range(3):  # which point of the source frame has moved to this pixel
                 place = grid - float(part) * _at(self._flows[here], place - grid)
             seen = np.minimum(seen, _at(self._seen[here], place - grid))
         for frame in range(here, there):
@@ -98,7 +95,7 @@ class Reference:
         return self._grown(place - grid, seen)
 
     def _grown(self, motion: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, Tensor]:
-        """At the size of what is measured, and only where it ends within the frame."""
+        """Return it at output size, and a mask of where it ends within the frame."""
         import cv2
 
         height, width = motion.shape[:2]
@@ -112,7 +109,7 @@ class Reference:
 
 
 def as_bytes(frame: Tensor) -> Tensor:
-    """uint8 of values in 0..1."""
+    """Return values in 0..1 as uint8."""
     return frame.float().clamp(0, 1).mul(255).round().byte().cpu()
 
 

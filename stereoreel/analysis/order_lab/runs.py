@@ -1,4 +1,4 @@
-"""Runs orders over some frames of a clip: once to be looked at, and once as the user would, to be timed."""
+"""Run orders over some frames of a clip: once to measure the frames, and once as the user would, for time."""
 
 from __future__ import annotations
 
@@ -26,18 +26,17 @@ from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .stages import shared
 
-# the left eye then sees exactly what the source does
+# the left view then equals the source
 STRAIGHT = {"view": "right", "swap_eyes": False, "floating_window": False}
 Window = tuple[int, int]  # [start, stop) of a clip's frames
 
 
 def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[Window]:
-    """``shots`` places of ``frames`` frames in equal parts of a clip, none across a cut; fewer where the clip
-    is too short.
+    """Return ``shots`` windows of ``frames`` frames in equal parts of a clip, none across a cut.
 
-    Each lies around the middle of its part, or with a ``sampling`` number around a random place, or in the
-    part's longest shot where the shot there is too short. ValueError where no two frames of a shot are
-    neighbours.
+    There are fewer if the clip is too short. Each is around the middle of its part, or with a ``sampling``
+    number around a random place, or in the part's longest shot if the shot at that place is too short. Raise
+    ValueError if no shot has two frames.
     """
     count, random = max(1, min(shots, info.frames // frames)), np.random.default_rng(sampling)
     found = []
@@ -56,21 +55,23 @@ def windows(info: ClipInfo, shots: int, frames: int, sampling: int = 0) -> list[
         found.append((begin, min(stop, begin + frames)))
     if not found:
         raise ValueError(
-            "no shot of this clip has two frames, so there is no motion to judge the orders by; choose "
+            "no shot of this clip has two frames, so there is no motion to judge the orders by. Choose "
             "another clip."
         )
     return found
 
 
 def part_of(clip: Clip, window: Window) -> Clip:
-    """The frames of a window as a clip of their own: one shot, computed from nothing else."""
+    """Return the frames of a window as a clip of their own: one shot, computed independently."""
     [part] = excerpt([clip], Unit(*window, *window))
     return part
 
 
 class Seen(NamedTuple):
-    """One frame of what an order makes, at the size of all: the left eye ``[H, W, 3]``, the right one, the
-    right one's holes ``[H, W]``, depth ``[H, W]`` and parallax ``[H, W]`` in pixels, float32 on the CPU.
+    """One output frame of an order, at the common size, float32 on the CPU.
+
+    The left view ``[H, W, 3]``, the right one, the right one's holes ``[H, W]``, depth ``[H, W]`` and
+    parallax ``[H, W]`` in pixels.
     """
 
     left: Tensor
@@ -104,7 +105,7 @@ class Order:
         )
 
     def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
-        """Every frame, at a size; the order must have been built with ``STRAIGHT`` options for Stereo."""
+        """Yield every frame, at a size; the order must be built with ``STRAIGHT`` options for Stereo."""
         given = self.stereo.inputs[0].info
         parallax_of = Parallax(self.stereo_settings, float(given.fps))
         clips = [

@@ -13,9 +13,7 @@ from ...models.lazy_stage import KeptPlan, Plan
 
 
 def shared(clip: Clip, stages: StageCache) -> Clip:
-    """Return a clip with stages from ``stages``: of each set of options as many as a graph needs at a
-    time.
-    """
+    """Return a clip with stages from ``stages``: of each set of options as many as a graph runs together."""
     nth: Counter[tuple] = Counter()
     kept = {}
     for maker in makers_of([clip]):
@@ -29,9 +27,7 @@ def shared(clip: Clip, stages: StageCache) -> Clip:
 
 @dataclass
 class LabHost:
-    """A host that reports the progress of all runs together and notices if it moves networks of
-    ``stages``.
-    """
+    """A host that reports the progress of all runs together and detects moved networks of ``stages``."""
 
     host: Host
     stages: StageCache
@@ -43,7 +39,7 @@ class LabHost:
         return getattr(self.host, name)
 
     def place(self, nets: Sequence, memory: int) -> object:
-        """Place networks; stages forget what they recorded for networks that were moved."""
+        """Place networks; stages drop what they recorded for networks that were moved."""
         placed = self.host.place(nets, memory)
         for stage in self.stages.stages():
             where = tuple(weights.data_ptr() for net in stage.nets for weights in net.parameters())

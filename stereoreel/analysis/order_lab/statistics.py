@@ -1,6 +1,4 @@
-"""How sure the figures of orders are: means and differences with bootstrap intervals over places and the
-moments within them.
-"""
+"""Confidence of the figures: means and differences with bootstrap intervals over places and moments."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 RESAMPLES = 2000
-BLOCK = 4  # neighbouring moments are alike: they are drawn together
+BLOCK = 4  # neighbouring moments are similar: they are drawn together
 SAYS, WINS = 0.95, 0.99  # the share of resamples within a mean's interval, and that a win must survive
 Samples = Sequence[Sequence[float]]  # by place, by moment
 
@@ -24,7 +22,7 @@ class Mean(NamedTuple):
 
 
 def mean(samples: Samples, seed: int, level: float = SAYS) -> Mean:
-    """The mean of all moments, with a percentile interval of ``level``; NaN of nothing.
+    """Return the mean of all moments, with a percentile interval of ``level``; NaN without moments.
 
     Places are drawn with replacement, and within each of them blocks of ``BLOCK`` neighbouring moments
     (circular block bootstrap of Politis & Romano, 1992, in two stages as in Davison & Hinkley, "Bootstrap
@@ -43,13 +41,13 @@ def mean(samples: Samples, seed: int, level: float = SAYS) -> Mean:
 
 
 def difference(one: Samples, other: Samples, seed: int, level: float = WINS) -> Mean:
-    """How far one order's figures lie above another's at the same moments."""
+    """Return by how much one order's figures exceed another's at the same moments."""
     return mean([[a - b for a, b in zip(*pair)] for pair in zip(one, other)], seed, level)
 
 
 @lru_cache(32)
 def _draws(lengths: tuple[int, ...], seed: int) -> np.ndarray:
-    """How often each sample is drawn: ``[RESAMPLES, samples]``."""
+    """Return how often each sample is drawn: ``[RESAMPLES, samples]``."""
     random = np.random.default_rng([seed, *lengths])
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(int)
     draws = np.zeros((RESAMPLES, starts[-1]))

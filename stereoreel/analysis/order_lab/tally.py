@@ -1,4 +1,4 @@
-"""What is measured of the orders, and the figures of one of them, frame after frame."""
+"""The measures of the orders, and the figures of one order, frame by frame."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ STILL = 0.01  # minimum still fraction of the frame for measuring temporal stabi
 
 
 class Measure(NamedTuple):
-    """``better``: 1 more, -1 less; 0 is only reported. A difference below ``floor`` is too small to see."""
+    """One measure; ``better`` is 1 for more, -1 for less, 0 if it is only reported.
+
+    A difference below ``floor`` is too small to see.
+    """
 
     name: str
     unit: str
@@ -32,8 +35,8 @@ class Measure(NamedTuple):
 
 
 MEASURES = (
-    Measure("flicker", "levels", -1, 0.05, "what changes from frame to frame along the source's motion"),
-    Measure("static flicker", "levels", 0, 0.05, "what changes where the source stands still"),
+    Measure("flicker", "levels", -1, 0.05, "changes from frame to frame along the source's motion"),
+    Measure("static flicker", "levels", 0, 0.05, "changes in still areas of the source"),
     Measure("sharpness", "levels", 1, 0.1, "gradients that last from one source frame to the next"),
     Measure("gradients", "levels", 0, 0.1, "all gradients, noise too"),
     Measure("edge distance", "px", -1, 0.1, "from depth's edges to the source's"),
@@ -43,32 +46,32 @@ MEASURES = (
         "parallax jitter", "px", -1, 0.02, "change of parallax from frame to frame along the source's motion"
     ),
     Measure("relief", "px", 0, 0.5, "parallax from the farthest to the nearest 2 % of a frame"),
-    Measure("holes", "%", 0, 0.05, "of the right eye, which the source never showed"),
-    Measure("eye difference", "levels", -1, 0.05, "between both eyes, matched by the parallax"),
+    Measure("holes", "%", 0, 0.05, "of the right view, disocclusions"),
+    Measure("eye difference", "levels", -1, 0.05, "between both views, matched by the parallax"),
 )
 BY_NAME = {measure.name: measure for measure in MEASURES}
 
 
 class Tally:
-    """Measure the frames of one order over one window; ``samples`` are its figures by name, one per measured
-    frame or step.
+    """Measure the frames of one order over one window.
 
-    ``positions`` of the moments in the source are the same for every order, so that samples agree one by one.
-    Of a divergence of ``percent`` a depth of 1 is so much of the width. Three frames are kept, no more.
+    ``samples`` are its figures by name, one per measured frame or step. ``positions`` of the moments in the
+    source are the same for every order, so that samples correspond one by one. ``percent`` is the divergence,
+    the parallax of depth 1 in percent of the width. At most three frames are kept.
     """
 
     def __init__(self, reference: Reference, positions: Sequence[Position], percent: float):
         self.samples: dict[str, list[float]] = defaultdict(list)
         self._reference, self._positions, self._pixels = reference, positions, percent / 100 * reference.width
         self._last: Seen | None = None
-        # parts of the way from one source frame to the next at which sharpness is measured
+        # fractions of the way from one source frame to the next for measuring sharpness
         self._phases = {0, _middle(positions)}
         self._earlier: dict[Fraction | int, tuple[Position, Tensor]] = {}  # the last frame at each of them
         self._sums: list[Tensor] = []
         self._count = 0
 
     def see(self, number: int, seen: Seen) -> None:
-        """The frame of moment ``number``."""
+        """Take the frame of moment ``number``."""
         position = self._positions[number]
         self._add("holes", 100 * seen.holes.mean().item())
         self._add("relief", self._pixels * relief(seen.depth))
@@ -87,7 +90,7 @@ class Tally:
                 self._whole(position[0], seen)
 
     def _detail(self, position: Position, left: Tensor) -> None:
-        """How sharp a frame is, and how much of that is there again a source frame later."""
+        """Measure a frame's sharpness, and the part of it that recurs a source frame later."""
         self._add("gradients", LEVELS * gradient_energy(left[None]))
         if position[1] in self._earlier:
             before, shown = self._earlier[position[1]]
@@ -96,7 +99,7 @@ class Tally:
         self._earlier[position[1]] = position, left
 
     def _whole(self, frame: int, seen: Seen) -> None:
-        """What can be compared with a frame of the source."""
+        """Measure what can be compared with a frame of the source."""
         away, near, edges = edge_alignment(seen.depth, self._reference.edge_distance(frame))
         self._add("edge distance", away)
         self._add("edges near", 100 * near)
@@ -120,5 +123,5 @@ class Tally:
 
 
 def _middle(positions: Sequence[Position]) -> Fraction | int:
-    """The part of the way between two source frames that is closest to half of it."""
+    """Return the fraction of the way between two source frames that is closest to one half."""
     return min((part for _, part in positions), key=lambda part: abs(part - Fraction(1, 2)))

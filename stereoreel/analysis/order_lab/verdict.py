@@ -1,4 +1,4 @@
-"""Which order to take, how sure that is, and why: in words that a person understands."""
+"""The recommended order, its confidence, and the reasons in plain words."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple
 from .statistics import Mean, Samples, difference
 from .tally import BY_NAME, MEASURES
 
-MATTERS = 0.05  # of a figure: a smaller difference is not called one
-CHEAPER = 0.1  # of the time; less is no reason
-ENOUGH = 5  # places, below which nothing is called sure
+MATTERS = 0.05  # of a figure: smaller differences are ignored
+CHEAPER = 0.1  # of the time; smaller savings are ignored
+ENOUGH = 5  # least number of excerpts for a sure verdict
 FLATTER = 0.8  # of the relief of the others
 SURE, LIKELY, EVEN = "sure", "likely", "a toss-up"
 CAUTION = (
@@ -43,8 +43,7 @@ class Verdict(NamedTuple):
 def compare(
     figures: Figures, one: str, other: str, means: Mapping[str, Mapping[str, Mean]], seed: int
 ) -> Against:
-    """Compare two orders: a figure is better if its difference survives 99 of 100 resamples and is
-    noticeable.
+    """Compare two orders by figures whose difference survives 99 of 100 resamples and is noticeable.
 
     A noticeable difference is neither a small part of the figure nor too small to see.
     """
@@ -67,11 +66,11 @@ def judge(
     places: int,
     seed: int,
 ) -> Verdict:
-    """The verdict on orders whose ``times`` are seconds by place.
+    """Return the verdict on orders; ``times`` are their seconds by excerpt.
 
-    An order beats another one if more of its figures are better than worse. Of those that nothing beats the
-    cheapest is taken; where everything is beaten, of those that come off best. Sure: it beats every other
-    one, at ``ENOUGH`` places. A toss-up: it beats none.
+    An order beats another one if more of its figures are better than worse. Of the unbeaten orders the
+    cheapest is recommended; if all are beaten, the cheapest of the best. Sure: it beats every other one, on
+    ``ENOUGH`` excerpts. A toss-up: it beats none.
     """
     orders = list(figures)
     against = {
@@ -96,7 +95,7 @@ def judge(
 
 
 def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
-    """The first that takes no more than a little longer than the fastest."""
+    """Return the first that takes little longer than the fastest."""
     limit = (1 + CHEAPER) * min(seconds[order] for order in orders)
     return next(order for order in orders if seconds[order] <= limit)
 
@@ -144,7 +143,7 @@ def _figures(name: str, means, order: str, other: str) -> str:
 
 
 def _speed(own: Sequence[float], other: Sequence[float]) -> str:
-    """Place by place, for what else the machine did then cost both."""
+    """Describe the relative speed, compared per excerpt because other load then affected both."""
     ratios = [there / max(here, 1e-9) for here, there in zip(own, other)]
     ratio = median(ratios)
     if abs(ratio - 1) < CHEAPER or min(ratios) < 1 < max(ratios):

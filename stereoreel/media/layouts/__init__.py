@@ -1,1 +1,1 @@
-"""How two views share a frame, and the boxes by which files say so."""
+"""Layouts of two views in one frame, and the boxes by which files declare them."""

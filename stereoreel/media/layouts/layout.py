@@ -40,7 +40,7 @@ FILE_TAGS = {
     "mv_hevc": "_MV-HEVC",
 }
 LAYOUTS = tuple(FILE_TAGS)
-TWO_FILES = "two_files"  # each view in a separate file; an image of it shows both
+TWO_FILES = "two_files"  # each view in a separate file; a preview image shows both
 WITH_DEPTH = ("rgbd", "half_rgbd")  # these also accept a clip with one view
 NO_MV_HEVC = (
     "MV-HEVC needs a multi-view encoder, which PyAV's x265 lacks. Write the layout full_sbs in hevc, which "
@@ -107,7 +107,7 @@ def _left(chunk: Tensor) -> Tensor:
 
 
 def _with_depth(picture: Tensor, depth: Tensor, layout: str) -> Tensor:
-    """Colour on the left, depth on the right."""
+    """Join colour on the left and depth on the right."""
     height, width = picture.shape[1:3]
     if depth.shape[1:3] != (height, width):
         depth = resize(depth, height, width, "bilinear")

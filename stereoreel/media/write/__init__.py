@@ -1,1 +1,1 @@
-"""Writing: encoders, sound, sizes, and the file that is complete under its name."""
+"""Writing: encoders, audio, target sizes, and files that are complete under their name."""

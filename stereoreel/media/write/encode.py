@@ -108,8 +108,7 @@ class Writer:
     def write(self, chunk: Tensor, depth: Tensor | None = None) -> None:
         """Queue frames ``[T, H, W, C]`` or two views ``[2, T, H, W, C]``; wait while two chunks are queued.
 
-        ``depth`` of the same frames is for layouts that show it. The error of an earlier chunk is raised
-        here.
+        ``depth`` of the same frames is for layouts that show it. Also raises the error of an earlier chunk.
         """
         # Frame by frame, so that no second chunk of floats is in memory.
         layout, field = self._settings.layout, self._settings.vr180_field

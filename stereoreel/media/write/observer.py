@@ -27,4 +27,4 @@ class Observer:
         """Receive the number of frames of a film that an earlier run has finished."""
 
     def unit_done(self, figures: Callable[[], dict]) -> None:
-        """Receive the event that a unit is finished; ``figures()`` is that of ``film.progress.Progress``."""
+        """Receive the event of a finished unit; ``figures()`` is that of ``film.progress.Progress``."""

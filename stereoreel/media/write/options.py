@@ -10,7 +10,7 @@ from ..layouts.layout import LAYOUTS, WITH_DEPTH
 from ..layouts.vr180 import FIELD
 from .presets import Preset, presets
 
-LEAST_RATE = 30_000  # bits a second, of audio and video
+LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
 def preset(settings: EncodeOptions) -> Preset:

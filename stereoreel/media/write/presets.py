@@ -51,7 +51,7 @@ class Sound:
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of a preview: the longest side in pixels, frames a second, seconds."""
+    """Limits of a preview: the longest side in pixels, frames per second, seconds."""
 
     side: int
     fps: int

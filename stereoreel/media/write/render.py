@@ -87,7 +87,7 @@ def _writer(request: RenderRequest, file: ClipFile, output: OutputFile, host: Ho
 
 
 def free_path(folder: Path, prefix: str, tag: str, suffix: str, taken: Container[Path] = ()) -> Path:
-    """The first unused ``<folder>/<prefix>_00001<tag><suffix>`` that is not ``taken``."""
+    """Return the first unused ``<folder>/<prefix>_00001<tag><suffix>`` that is not ``taken``."""
     base = folder / prefix
     paths = (base.with_name(f"{base.name}_{number:05}{tag}{suffix}") for number in count(1))
     return next(path for path in paths if not _is_used(path, taken))

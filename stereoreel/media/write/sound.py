@@ -85,7 +85,7 @@ class EncodedTrack:
         return self.stream.encode(None)
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
     def _encode(self, frame: av.AudioFrame, start: Fraction) -> list[av.Packet]:
         rate = frame.sample_rate
@@ -141,7 +141,7 @@ class SampleTrack:
         self._output.mux(self.stream.encode(None))
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """Do nothing: no file is open."""
 
 
 def add_audio(output: av.container.OutputContainer, audio: Sound, rate: int, layout: str) -> AudioStream:

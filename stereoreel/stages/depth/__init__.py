@@ -86,5 +86,5 @@ def context(options: DepthOptions) -> tuple[int, int]:
 def describe(options, frames: ClipInfo) -> ClipInfo:
     """Return the frames' info with one channel."""
     if frames.channels == 1:
-        raise ValueError("Depth input is a depth clip; connect the colour frames instead.")
+        raise ValueError("Depth input is a depth clip. Connect the colour frames instead.")
     return frames.replace(channels=1)

@@ -1,4 +1,4 @@
-"""Preview-quality depth from motion and layout, without a neural network: for trying a workflow only.
+"""Preview-quality depth from motion and layout, without a neural network, to try out a workflow.
 
 If the camera travels, near objects move more than far ones, and depth follows that parallax. Otherwise depth
 is a guess: areas lower in the frame, and objects that move on their own, are nearer. A trained model is

@@ -26,7 +26,7 @@ def inverse(geometry: Mapping) -> Tensor:
     depth = geometry.get("depth")
     if not isinstance(depth, Tensor) or depth.ndim != 3:
         raise ValueError(
-            "This geometry has no depth with one map per frame; connect the geometry of a depth node."
+            "This geometry has no depth with one map per frame. Connect the geometry of a depth node."
         )
     near = NEAREST / (depth.float().clamp(min=0) + NEAREST)
     near = torch.where(torch.isfinite(depth), near, 0.0)
@@ -54,10 +54,10 @@ class Given:
 
     def describe(self, frames: ClipInfo, depth: ClipInfo) -> ClipInfo:
         if frames.channels == 1:
-            raise ValueError("Depth input is a depth clip; connect the colour frames to clip.")
+            raise ValueError("Depth input is a depth clip. Connect the colour frames to clip.")
         if frames.views != depth.views:
             raise ValueError(
-                f"Frames have {frames.views} views, but the given depth has {depth.views}; connect depth of "
+                f"Frames have {frames.views} views, but the depth has {depth.views}. Connect depth of "
                 "the same clip."
             )
         return frames.replace(channels=1)

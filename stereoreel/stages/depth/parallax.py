@@ -143,8 +143,8 @@ def inverse_depth(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return inverse depth up to scale, its parallax, the flow across the arrows, and depth's visibility.
 
-    All are ``[H, W]``; the second and third are in pixels. Near the focus of expansion nothing moves, and
-    the last is 0.
+    All are ``[H, W]``; the second and third are in pixels. Near the focus of expansion nothing moves, and the
+    last is 0.
     """
     x, y, focal = pixel_rays(*motion.shape[:2])
     rest = motion - turn_flow(x, y, focal, camera.turn)

@@ -90,7 +90,7 @@ def finished(depth: Tensor, frame: Tensor, options: DepthOptions) -> Tensor:
 
 
 def depth_type(precision: str, device: torch.device) -> torch.dtype:
-    """Like ``number_type``, but ``auto`` is float16 on every GPU: bfloat16's 8 bits cause steps in depth."""
+    """Like ``resolve_dtype``, but ``auto`` is float16 on a GPU: bfloat16's 8 bits cause steps in depth."""
     return torch.float16 if precision == "auto" and device.type == "cuda" else number_type(precision, device)
 
 

@@ -74,7 +74,7 @@ def _family(folder: Path) -> tuple[Family, tuple]:
         )
     if large := next(_layers_beyond(config), None):
         raise ValueError(
-            f"{folder / 'config.json'} asks for {large} layers, more than {MOST_LAYERS}; download it again."
+            f"{folder / 'config.json'} asks for {large} layers, more than {MOST_LAYERS}. Download it again."
         )
     wanted = (
         _read(folder / "preprocessor_config.json") if (folder / "preprocessor_config.json").is_file() else {}
@@ -83,8 +83,8 @@ def _family(folder: Path) -> tuple[Family, tuple]:
     colors = wanted.get("image_mean") or mean, wanted.get("image_std") or deviation
     if not all(map(_three_numbers, colors)):
         raise ValueError(
-            f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers; "
-            "download it again."
+            f"{folder / 'preprocessor_config.json'} has no image_mean and image_std of three numbers. "
+            "Download it again."
         )
     return FAMILIES[kind], colors
 
@@ -121,10 +121,10 @@ def _read(file: Path) -> dict:
         found = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(
-            f"{file} is missing; put the complete model directory there, not only its weights."
+            f"{file} is missing. Put the complete model directory there, not only its weights."
         ) from None
-    except (ValueError, RecursionError):  # not JSON, or no text at all
-        raise ValueError(f"{file} is corrupt; download it again.") from None
+    except (ValueError, RecursionError):  # not JSON, or not text
+        raise ValueError(f"{file} is corrupt. Download it again.") from None
     return found if isinstance(found, dict) else {}
 
 
@@ -137,15 +137,15 @@ def _network(path: Path, name: str) -> nn.Module:
         made = getattr(import_module("transformers"), name)
     except AttributeError:
         raise RuntimeError(
-            f"{folder.name} needs a newer transformers with {name}; run "
+            f"{folder.name} needs a newer transformers with {name}. Run "
             "`python -m pip install -U transformers`."
         ) from None
     except (ImportError, RuntimeError, OSError) as error:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     if wrong := fault(path):
         raise ValueError(
-            f"{folder} cannot be loaded ({path.name} {wrong}); "
-            "download its config.json and model.safetensors again."
+            f"{folder} cannot be loaded ({path.name} {wrong}). "
+            "Download its config.json and model.safetensors again."
         )
     try:
         net, loaded = made.from_pretrained(
@@ -155,13 +155,13 @@ def _network(path: Path, name: str) -> nn.Module:
         raise RuntimeError(_cannot_import(folder.name, error)) from None
     except (SafetensorError, OSError, *BREAKS) as error:
         raise ValueError(
-            f"{folder} cannot be loaded ({first_line(error)}); "
-            "download its config.json and model.safetensors again."
+            f"{folder} cannot be loaded ({first_line(error)}). "
+            "Download its config.json and model.safetensors again."
         ) from None
     if missing := sorted(key for key in loaded["missing_keys"] if UNUSED not in key):
         more = f" and {len(missing) - 1} more" if missing[1:] else ""
         raise ValueError(
-            f"{folder} lacks weights of its model ({missing[0]}{more}); download its model.safetensors again."
+            f"{folder} lacks weights of its model ({missing[0]}{more}). Download its model.safetensors again."
         )
     return net.float().eval().requires_grad_(False)
 
@@ -172,12 +172,12 @@ def _cannot_import(name: str, error: BaseException) -> str:
         error = cause
     if isinstance(error, ModuleNotFoundError) and error.name == "transformers":
         return (
-            f"{name} needs the package transformers, which is not installed; run "
+            f"{name} needs the package transformers, which is not installed. Run "
             "`python -m pip install transformers` with ComfyUI's Python."
         )
     return (
-        f"{name} needs the package transformers, which cannot be imported here ({first_line(error)}); "
-        "update it and the package named in this error (torchaudio must fit torch, or be uninstalled) with "
+        f"{name} needs the package transformers, which cannot be imported ({first_line(error)}). "
+        "Update it and the package named in this error (torchaudio must fit torch, or be uninstalled) with "
         "ComfyUI's Python, or choose another model."
     )
 

@@ -91,12 +91,12 @@ class Measures:
 
     def words(self) -> str:
         if self.missing == 1:
-            return "the depth of this frame is unknown: it holds no number"
+            return "the depth of this frame is unknown: all pixels are NaN"
         end = f"{END:.0%}".replace("%", " %")
         parts = [
             f"nearest {end}: {self.near:.2f}",
             f"farthest {end}: {self.far:.2f}",
-            f"{_percent(self.front)} of the picture in front of the screen",
+            f"{_percent(self.front)} of the image in front of the screen",
         ]
         return " · ".join(parts + [f"{_percent(self.missing)} is unknown"] * bool(self.missing))
 
@@ -185,7 +185,7 @@ class _Page:
                 draw.rectangle([left, BOTTOM - height, left + BAR - 2, BOTTOM - 1], color)
 
     def _screen(self, draw, plane: float) -> None:
-        place, text = column(plane), f"screen at {plane:.2f}, where Stereo's auto puts it"
+        place, text = column(plane), f"screen at {plane:.2f}, as set by Stereo's auto"
         room = draw.textlength(text, self.fonts[16]) / 2
         draw.line([(place, TOP - 22), (place, BOTTOM)], INK, 2)
         draw.text(

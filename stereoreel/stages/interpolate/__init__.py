@@ -142,8 +142,8 @@ def describe(
         )
     if not options.slow_motion and fps > MOST_FPS and fps > frames.fps:
         raise ValueError(
-            f"A rate of {float(fps):g} fps would make {output_count(frames, fps)} frames of {frames.frames}; "
-            f"choose at most {MOST_FPS} fps, or slow_motion."
+            f"A rate of {float(fps):g} fps would make {output_count(frames, fps)} frames of {frames.frames}. "
+            f"Choose at most {MOST_FPS} fps, or slow_motion."
         )
     Schedule(options.schedule)
     if options.loop and (frames.cuts or options.ending != "keep duration"):
@@ -154,10 +154,12 @@ def describe(
     count = ending(options, frames)
     if count < 1:
         raise ValueError(
-            f"At {fps} fps nothing would be left of {frames.frames} frames; choose a higher target fps."
+            f"At {fps} fps no frame of {frames.frames} would remain. Choose a higher target fps."
         )
     if depth is not None and depth.views > frames.views:
-        raise ValueError("The depth has two views and the clip one; give the clip the depth was made from.")
+        raise ValueError(
+            "The depth has two views and the clip one. Connect the clip that the depth was computed from."
+        )
     changes = dict(
         fps=frames.fps if options.slow_motion else fps,
         frames=count,
@@ -166,7 +168,7 @@ def describe(
     )
     if options.slow_motion:
         if frames.audio is not None:
-            warnings.warn("Slow motion plays longer than its sound, so the sound is dropped.", stacklevel=2)
+            warnings.warn("Slow motion plays longer than its audio, so the audio is dropped.", stacklevel=2)
         changes["audio"] = None
     infos = {"clip": frames, "depth": depth, "confidence": frames.replace(channels=1)}
     return {port: info.replace(**changes) for port, info in infos.items() if info is not None}

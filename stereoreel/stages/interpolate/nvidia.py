@@ -38,7 +38,7 @@ class GenerationInterpolator:
         generation = getattr(effects(), "VideoFrameGeneration", None)
         if generation is None:
             raise RuntimeError(
-                f"{NAME} needs nvidia-vfx 0.2 or newer; run `python -m pip install -U nvidia-vfx`."
+                f"{NAME} needs nvidia-vfx 0.2 or newer. Run `python -m pip install -U nvidia-vfx`."
             )
         self.generation = generation
         self.mode = level(self.generation.Mode, MODES[options.quality])

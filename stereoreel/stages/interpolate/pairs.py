@@ -63,7 +63,7 @@ def due(
         whole = info.times and (*info.times, info.times[0] + info.duration)
         shot, moments = Shot(shot.start, info.replace(frames=info.frames + 1, times=whole)), looped(moments)
     for left, right, times in gaps(shot, stretched(moments) if smooth else moments, fps):
-        # gaps passes on the moments it gets
+        # gaps yields the moments it receives
         assert isinstance(left, Moment) and (right is None or isinstance(right, Moment))
         for number, t in enumerate(times, 1):
             last = right is not None and right.last and number == len(times)
@@ -128,8 +128,8 @@ def repeats(moment: Moment, other: Moment) -> bool:
 class Schedule:
     """Exceptions for pairs of frames, such as ``12: hold; 40-55: 2; 60-70: blend``.
 
-    The numbers are those of the pair's first frame, from 0. A count is the number of steps to the next
-    frame; ``hold`` is one step, ``blend`` mixes the frames instead of warping them.
+    The numbers are those of the pair's first frame, from 0. A count is the number of steps to the next frame;
+    ``hold`` is one step, ``blend`` mixes the frames instead of warping them.
     """
 
     def __init__(self, written: str):

@@ -29,7 +29,7 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
         net = rife.load({key: tensor.float() for key, tensor in state.items()}, scales)
     if options.ensemble and not net.family.ensemble:
         raise ValueError(
-            f"RIFE {net.family.names} has no ensemble; switch ensemble off, or use a version up to 4.20, or "
+            f"RIFE {net.family.names} has no ensemble. Switch ensemble off, or use a version up to 4.20, or "
             "4.24."
         )
     network = RifeNetwork(net, options, number_type(options.precision, host.device))

@@ -113,15 +113,15 @@ def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[
     set without a screen.
     """
     if options.limit and options.screen == "none":
-        raise ValueError("Stereo's limit needs a screen; choose one for screen, or switch limit off.")
+        raise ValueError("Stereo's limit needs a screen. Choose one for screen, or switch limit off.")
     if frames.views == 2:
-        raise ValueError("Input already has two views; connect a clip from upstream of the first Stereo.")
+        raise ValueError("Input already has two views. Connect a clip from upstream of the first Stereo.")
     if frames.channels == 1:
         raise ValueError(
-            "Stereo's clip input is a depth map; connect the colour frames to clip and the depth to depth."
+            "Stereo's clip input is a depth map. Connect the colour frames to clip and the depth to depth."
         )
     if depth.views == 2:
-        raise ValueError("Stereo's depth input has two views; connect the depth of the single-view clip.")
+        raise ValueError("Stereo's depth input has two views. Connect the depth of the single-view clip.")
     holes = frames.replace(channels=1, views=1)
     return {"clip": frames.replace(views=2), "left_holes": holes, "right_holes": holes}
 

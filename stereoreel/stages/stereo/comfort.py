@@ -35,23 +35,23 @@ class Screen:
     distance: float
 
     def millimetres(self, share: float) -> float:
-        """Parallax on the screen, of a parallax given as a share of the picture's width."""
+        """Return the parallax on the screen from a fraction of the frame width."""
         return share * self.width
 
     def degrees(self, millimetres: float) -> float:
-        """How much more the eyes turn inwards than for a point on the screen; negative behind it."""
+        """Return how much more the eyes converge than for a point on the screen; negative behind it."""
         return math.degrees(
             2 * (_vergence(EYES + millimetres, self.distance) - _vergence(EYES, self.distance))
         )
 
     @property
     def front(self) -> float:
-        """The largest comfortable parallax in front, as a share of the width."""
+        """The largest comfortable parallax in front, as a fraction of the width."""
         return self._parallax(COMFORT) / self.width
 
     @property
     def behind(self) -> float:
-        """The largest comfortable parallax behind, as a positive share of the width."""
+        """The largest comfortable parallax behind, as a positive fraction of the width."""
         return min(EYES, -self._parallax(-COMFORT)) / self.width
 
     def _parallax(self, degrees: float) -> float:
@@ -84,7 +84,7 @@ def advice(divergence: float, screen: Screen) -> str:
     widest = screen.millimetres(divergence / 100)
     return (
         f"A divergence of {divergence:g} % is {widest:.1f} mm from the farthest to the nearest point on a "
-        f"{screen.name} screen; comfortable are {screen.front * screen.width:.1f} mm "
+        f"{screen.name} screen. The comfortable range is {screen.front * screen.width:.1f} mm "
         f"({100 * screen.front:.1f} %) in front "
         f"and {screen.behind * screen.width:.1f} mm ({100 * screen.behind:.1f} %) behind."
     )

@@ -47,11 +47,11 @@ def _land(parallax, share, left, position, begin, end):
 
 @njit(nogil=True, error_model="numpy")
 def _show(begin, end, key, shown):
-    """The source column that shows at each target, or -1; a later one is nearer."""
+    """Set the source column visible at each target, or -1; a later one is nearer."""
     width = len(begin)
     key[:] = -1
     for x in range(width):
-        # false for what is not a number, too
+        # also false for NaN
         if end[x] - begin[x] >= ONE and end[x] >= ONE and end[x] <= np.float32(width + 1):
             key[int(end[x]) - 1] = 2 * x + int(end[x] - begin[x]) - 1
     for x in range(width):
@@ -60,7 +60,7 @@ def _show(begin, end, key, shown):
 
 @njit(nogil=True, error_model="numpy")
 def _fill(shown, position, hole):
-    """Give every gap the pixel at its farther end."""
+    """Assign to every hole the pixel at its farther end."""
     width, stop = len(shown), 0
     hole[:] = ZERO
     while stop < width:
@@ -76,13 +76,13 @@ def _fill(shown, position, hole):
         ):
             right = left
         for x in range(start, stop):
-            shown[x] = right if right >= 0 else x  # less than 0 where the row has nothing to show
+            shown[x] = right if right >= 0 else x  # less than 0 if the row is empty
             hole[x] = ONE
 
 
 @njit(nogil=True, error_model="numpy")
 def _weigh(shown, position, hole, other, weight):
-    """The second pixel of each target's mixture, and its share."""
+    """Set the second pixel of each target's blend, and its weight."""
     for x in range(len(shown)):
         rest = np.float32(x) - position[shown[x]]
         side = 1 if rest >= ZERO else -1
@@ -114,7 +114,7 @@ def _warp(image, parallax, share, left, picture, holes, source):
         _fill(shown, position, hole)
         _weigh(shown, position, hole, other, weight)
         if image.shape[2] == 3:
-            _mix(image[row], shown, other, weight, left, picture[row], 3)  # a number that the compiler knows
+            _mix(image[row], shown, other, weight, left, picture[row], 3)  # a constant for the compiler
         else:
             _mix(image[row], shown, other, weight, left, picture[row], image.shape[2])
         holes[row] = hole[::-1] if left else hole

@@ -1,7 +1,7 @@
 """Fill targets that no source pixel reaches with the pixel at the farther end of their gap.
 
-Both implementations give the same result; one does little work, the other never synchronises with a GPU.
-Both change ``source`` ``[N, W]``, flat source indices, at ``unseen`` ``[N, W]``; a row without visible pixels
+Both implementations give the same result. One does little work, the other never synchronises with a GPU. Both
+change ``source`` ``[N, W]``, flat source indices, at ``unseen`` ``[N, W]``; a row without visible pixels
 shows itself. ``position`` is where each source pixel lands and ``column`` where it was, counted from the
 view's end; ``left`` is the left view.
 """
@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def fill_listed(source: Tensor, unseen: Tensor, position: Tensor, column: Tensor, left: bool) -> None:
-    """Gap by gap: work for what is unseen only."""
+    """Fill hole by hole: the work is proportional to the holes."""
     width, flat = position.shape[1], source.view(-1)
     empty = unseen.view(-1).nonzero().view(-1)
     if not len(empty):
@@ -46,15 +46,15 @@ def fill_listed(source: Tensor, unseen: Tensor, position: Tensor, column: Tensor
 
 
 def fill_scanned(source: Tensor, unseen: Tensor, position: Tensor, column: Tensor, left: bool) -> None:
-    """By one scan over all targets."""
+    """Fill by one scan over all targets."""
     width, flat, count = position.shape[1], source.view(-1), source.numel()
     own = torch.arange(count, dtype=torch.int32, device=source.device)
     seen = unseen.view(-1).logical_not()
-    rank = seen.cumsum(0, dtype=torch.int32)  # how many have been seen up to here
-    # by the seen targets in order, the first of them at 1
+    rank = seen.cumsum(0, dtype=torch.int32)  # number of visible targets up to each one
+    # indexed by visible targets in order, from 1
     shown = torch.full_like(own, count)[:1].expand(count + 2).contiguous()
     shown[:1].fill_(-1)
-    # those that are not seen meet in the last place
+    # all others share the last place
     shown.scatter_(0, torch.where(seen, rank, count + 1).long(), flat)
     first = own.view_as(source)[:, :1]
     ends = [shown.index_select(0, index).view_as(source) for index in (rank, rank + 1)]

@@ -16,16 +16,16 @@ from ...core.clip import Shot
 from ...image.flow import grayscale
 from .overlay import REACH, Overlay
 
-# pixels at which pictures are matched; a step of the parallax is a 16th of one, 0.01 % of the width
+# width in pixels for matching; a step of the parallax is a 16th of a pixel, 0.01 % of the width
 WIDTH = 640
-BLOCK = 5  # pixels of the side of what is compared
-# cost of a step by one pixel, and of a larger one, for every pixel compared; OpenCV's advice
+BLOCK = 5  # side of the compared blocks, in pixels
+# cost of a step by one pixel, and of a larger one, per compared pixel; OpenCV's advice
 SMOOTH = (8, 32)
-AGREE = 1  # pixels by which matching from the right eye may differ; more is called unknown
+AGREE = 1  # pixels by which matching from the right view may differ; more counts as unknown
 
 
 class MatchedOverlay(Overlay):
-    """Pairs ``[2, T, H, W, C]`` to the overlay's pictures ``[T, H, W, 3]`` of the left eye."""
+    """Stereo pairs ``[2, T, H, W, C]`` to the overlay's images ``[T, H, W, 3]`` of the left view."""
 
     joint = True
 
@@ -54,7 +54,7 @@ def matched(left: np.ndarray, right: np.ndarray) -> Tensor:
         size = (round(width * scale), max(1, round(height * scale)))
         left, right = (cv2.resize(image, size, interpolation=cv2.INTER_AREA) for image in (left, right))
     reach = 16 * -(-round(REACH / 100 * left.shape[1]) // 16)  # OpenCV counts in sixteens
-    # it gives nothing near the sides
+    # it finds no match near the borders
     both = [cv2.copyMakeBorder(image, 0, 0, reach, reach, cv2.BORDER_REPLICATE) for image in (left, right)]
     matcher = cv2.StereoSGBM.create(
         -reach,

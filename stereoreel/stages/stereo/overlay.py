@@ -15,19 +15,19 @@ from .comfort import SCREENS, Screen
 from .parallax import Parallax
 from .window import FloatingWindow, cut_off
 
-# percent of the width: how far the histogram reaches either way, and one of its bins
+# percent of the width: the histogram's range to either side, and one of its bins
 REACH, STEP = 10.0, 0.25
 BINS = round(2 * REACH / STEP)
 # fraction of a frame's pixels ignored as outliers at either end; pixels sampled to find the ends
 STRAY, SAMPLES = 0.001, 1 << 16
-CUT_OFF = 0.2  # percent of the width by which something stands before a border until that counts as cut off
+CUT_OFF = 0.2  # percent of the width in front of a border from which an object counts as cut off
 FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
 FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
-PLOT = 0.2  # of the picture's height, for the histogram
+PLOT = 0.2  # of the image's height, for the histogram
 
 
 def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
-    """The picture, as large as a frame; refuses what Stereo refuses."""
+    """Return the info of the overlay, as large as a frame; refuse what Stereo refuses."""
     describe_pair(options, frames, depth)
     return {"clip": frames.replace(channels=3)}
 
@@ -123,7 +123,7 @@ class Tally:
         return sum(beyond.values()) / percent.numel(), max(nearest, -farthest)
 
     def units(self, percent: float) -> dict[str, float]:
-        """One parallax in every unit."""
+        """Return one parallax in every unit."""
         millimetres = self.screen.millimetres(percent / 100)
         return {
             "percent": percent,
@@ -155,7 +155,7 @@ class Tally:
         }
 
     def text(self) -> str:
-        """The findings in a few lines for people."""
+        """Return the results in a few lines for people."""
         found = self.figures()
         lines = [
             f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, "
@@ -170,7 +170,7 @@ class Tally:
         return "\n".join(
             [
                 *lines,
-                f"something in front is cut off by the left border in {left:.1f} % of the frames, by the "
+                f"an object in front is cut off by the left border in {left:.1f} % of the frames, by the "
                 f"right in {right:.1f} %",
             ]
         )
@@ -183,14 +183,14 @@ def _format(units: dict[str, float]) -> str:
 
 
 def ends(values: Tensor) -> tuple[float, float]:
-    """The least and the largest of many values, without the outermost ``STRAY`` on either side."""
+    """Return the smallest and the largest of many values, without the outermost ``STRAY`` on either side."""
     seen = values[:: max(1, values.numel() // SAMPLES)].sort().values
     stray = int(STRAY * (seen.numel() - 1))
     return seen[stray].item(), seen[-1 - stray].item()
 
 
 def bins(percent: Tensor) -> Tensor:
-    """The histogram's bin of each parallax; the outermost take what lies beyond."""
+    """Return the histogram's bin of each parallax; values beyond the range count in the outermost bins."""
     return ((percent + REACH) / STEP).floor().clamp(0, BINS - 1).long()
 
 

@@ -16,8 +16,8 @@ from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
 SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}
 NEAR, FAR = 0.95, 0.05  # the ends of a scene's depth, as shares of its pixels
 SECONDS = 2.0  # time constant with which the automatic screen plane follows the scene
-SAMPLES = 96  # rows and columns that it looks at
-# the border's ramp moves neighbours apart by half of what a surface bears: its middle is 1.5 times its mean
+SAMPLES = 96  # rows and columns that it samples
+# the border's ramp separates neighbours by half of a surface's limit: its middle is 1.5 times its mean
 STEEPEST = 0.375
 
 
@@ -32,7 +32,7 @@ class Parallax:
 
         The result is on the depth's device.
         """
-        # a depth that is unknown counts as far
+        # unknown depth counts as far
         options, depths = self.options, depths[..., :1].float().nan_to_num(0, posinf=1, neginf=0)
         fixed, sized, width = (
             depths.new_full((len(depths),), options.convergence),
@@ -54,7 +54,7 @@ class Parallax:
         return parallax
 
     def _sized(self, depths: Tensor, images: Tensor) -> Tensor:
-        """Depth at the size of the frames."""
+        """Return depth at the size of the frames."""
         (rows, columns), (height, width) = depths.shape[1:3], images.shape[1:3]
         if (rows, columns) == (height, width):
             return depths

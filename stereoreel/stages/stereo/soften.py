@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-REACH = 8  # rows that are mixed, either way, of 1080; other heights in proportion
-FADE = 4.0  # pixels from the gap's edge to the full mixture, so that no seam shows
+REACH = 8  # rows to blend, either way, of 1080; other heights in proportion
+FADE = 4.0  # pixels from the hole's edge to the full blend, so that no seam is visible
 
 
 def soften(picture: Tensor, holes: Tensor, target: Tensor, away: Tensor) -> None:

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ...image.flow import flow, grayscale
 
-REACH = 12  # frames that are looked at, either way
-LOOKS = (1, 2, 3, 4, 6, 8, 10, 12)  # how far away; what is revealed stays so for a while
+REACH = 12  # frames sampled, either way
+LOOKS = (1, 2, 3, 4, 6, 8, 10, 12)  # distances; revealed background stays visible for a while
 DEPTH = 0.04  # by which a point's depth may differ from frame to frame
-COLOR = 0.06  # mean difference that the background adjacent a hole may show
+COLOR = 0.06  # largest mean difference of the background next to a hole
 # of the frames whose flow is estimated; pixels from sample to sample; of reweighting
 SIDE, GRID, ROUNDS = 640, 6, 8
 
@@ -43,16 +43,16 @@ class Moment:
 
 
 class TemporalFill:
-    """A queue of one shot's frames: each is rendered after ``REACH`` more have come, or at the end.
+    """A queue of one shot's frames: each is rendered after ``REACH`` more have arrived, or at the end.
 
-    ``pair`` gives clip ``[2, 1, H, W, C]``, holes, and the gaps of each eye, for a frame and its parallax
-    ``[1, H, W, ...]``.
+    ``pair`` returns the clip ``[2, 1, H, W, C]``, holes, and the gaps of each view, for a frame and its
+    parallax ``[1, H, W, ...]``.
     """
 
     def __init__(self, pair: Callable[[Tensor, Tensor], tuple[Tensor, Tensor, list[Gap]]]):
         self.pair = pair
         self.line: deque[Moment] = deque()
-        self.done = 0  # this many frames at the start of the line are done
+        self.done = 0  # finished frames at the start of the queue
 
     def take(self, moment: Moment) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         moment.luma = grayscale(moment.image[None])[0]
@@ -96,7 +96,7 @@ def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
         sample_depth(here.depth, adjacent, here.image.shape),
         here.image.reshape(-1, here.image.shape[-1])[source].float(),
     )
-    # [2, N, 2]: the hole's point and the background adjacent it
+    # [2, N, 2]: the hole's point and the background next to it
     points = torch.stack([torch.stack([column, row], -1), adjacent])
     ways = {1: points, -1: points}
     for far in range(1, REACH + 1):
@@ -115,10 +115,10 @@ def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
 
 
 def look(moment: Moment, points: Tensor, depth: Tensor, color: Tensor) -> tuple[Tensor, Tensor]:
-    """Which points ``[2, N, 2]`` a frame shows, ``[N]``, and the colours of those, ``[n, C]``."""
+    """Return which points ``[2, N, 2]`` a frame shows, ``[N]``, and the colours of those, ``[n, C]``."""
     shape = moment.image.shape
     found = ((points >= 0) & (points <= points.new_tensor([shape[1] - 1, shape[0] - 1]))).all(-1).all(0)
-    # nothing of another depth may touch the sample
+    # the sample must not touch another depth
     for offset in ((0.0, 0.0), (-1.0, 0.0), (1.0, 0.0), (0.0, -1.0), (0.0, 1.0)):
         found = found & (
             (sample_depth(moment.depth, points[0] + points.new_tensor(offset), shape) - depth).abs() < DEPTH
@@ -184,12 +184,12 @@ def terms(points: Tensor, depth: Tensor) -> Tensor:
 
 
 def moved(points: Tensor, depth: Tensor, motion: Tensor) -> Tensor:
-    """Where points ``[2, N, 2]`` lie one frame later."""
+    """Return the positions of points ``[2, N, 2]`` one frame later."""
     return points + terms(points, depth.expand(points.shape[:-1])) @ motion
 
 
 def returned(points: Tensor, depth: Tensor, motion: Tensor) -> Tensor:
-    """Where points lay one frame earlier: what ``moved`` undoes."""
+    """Return the positions of points one frame earlier: the inverse of ``moved``."""
     before = points
     for _ in range(3):
         before = points - terms(before, depth.expand(points.shape[:-1])) @ motion

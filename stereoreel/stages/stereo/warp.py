@@ -30,15 +30,15 @@ BYTES = 53  # of working memory for each pixel of a band
 
 
 class Eye(NamedTuple):
-    """Rows of one eye: what they are made of, and where to write them."""
+    """Rows of one view: their source, and where to write them."""
 
     image: Tensor  # [N, W, C]
     parallax: Tensor  # [N, W], float32: pixels in front of the screen
-    share: float  # of the parallax, by which this eye's pixels move
+    share: float  # of the parallax, by which this view's pixels move
     left: bool
     picture: Tensor  # [N, W, C]
-    holes: Tensor  # [N, W]: 1 where the picture is invented, else 0
-    source: Tensor | None = None  # [N, W], int32: the column of ``image`` that each pixel shows most of
+    holes: Tensor  # [N, W]: 1 in disocclusions, else 0
+    source: Tensor | None = None  # [N, W], int32: the main source column of each pixel
 
     def rows(self, start: int, stop: int) -> Eye:
         return self._replace(
@@ -51,7 +51,7 @@ class Eye(NamedTuple):
 
 
 class Scratch:
-    """Memory that each band uses again: fresh pages from the system would cost as much as the arithmetic."""
+    """Memory reused by each band: new pages from the system would cost as much as the arithmetic."""
 
     def __init__(self, pixels: int, like: Tensor):
         self.pixels, self.device = pixels, like.device
@@ -59,7 +59,7 @@ class Scratch:
         self.free = empty(like, pixels * BYTES + 64 * BYTES, dtype=torch.uint8)
 
     def __call__(self, name: str, height: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """A tensor ``[height, width]`` with anything in it: what was last written under that name."""
+        """Return an uninitialised tensor ``[height, width]``, or what was last written under that name."""
         if name not in self.kept:
             size = -(-self.pixels * dtype.itemsize // 64) * 64
             self.kept[name], self.free = self.free[:size].view(dtype), self.free[size:]
@@ -91,7 +91,7 @@ def _compiled() -> Callable[[list[Eye]], None] | None:
     begin = time.perf_counter()
     try:
         import numba
-    # not there, not for this numpy, or without the library that it is made for
+    # not installed, for another numpy, or without a library that it needs
     except (ImportError, OSError):
         return None
     if getattr(numba.config, "DISABLE_JIT", False):
@@ -99,7 +99,7 @@ def _compiled() -> Callable[[list[Eye]], None] | None:
     from .compiled import move_rows as compiled_rows
 
     if (seconds := time.perf_counter() - begin) > 2:
-        log.info(f"Numba compiled the stereo warp in {seconds:.0f} s and keeps it for the next start.")
+        log.info(f"Numba compiled the stereo warp in {seconds:.0f} s and caches it for the next start.")
     return compiled_rows
 
 
@@ -145,7 +145,7 @@ def visible_source(position: Tensor, column: Tensor, left: bool, scratch: Scratc
     begin[:, next_one].add_(torch.sub(end[:, one], begin[:, next_one], out=stretch).mul_(joined))
     # 0, 1 or, on a stretched surface, 2 targets: end - 1 and end - 2
     count = torch.sub(end, begin, out=begin)
-    # columns 0 and width + 2 of the buffer are for the lost
+    # columns 0 and width + 2 of the buffer take pixels outside the frame
     end.mul_(torch.clamp(count, max=1, out=times)).clamp_(0, width + 2)
     if left:
         end.neg_().add_(width + 2)
@@ -203,7 +203,7 @@ def blend_channels(
 def blend_pixels(
     image: Tensor, source: Tensor, other: Tensor, weight: Tensor, picture: Tensor, scratch: Scratch
 ) -> None:
-    """The same with all channels at once: the fewest launches."""
+    """Blend all channels in one pass: the fewest launches."""
     colors = image.reshape(-1, image.shape[-1])
     first, second = (colors.index_select(0, index.view(-1)).to(weight.dtype) for index in (source, other))
     picture.view(-1, image.shape[-1]).copy_(first.lerp_(second, weight.view(-1, 1)))

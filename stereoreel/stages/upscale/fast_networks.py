@@ -26,9 +26,9 @@ def faster(net: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Modul
     AVX2 alone. If the processor computes in bfloat16 (AMX), the plain module in bfloat16 is 2.2 to 2.7 times
     as fast as this one in float32.
 
-    Its maps take about ``winograd.BUDGET`` bytes a core (more only if 64 rows do not fit) plus three maps
-    of the complete frame before upsampling; the transformed weights take 4x their size. They are float32
-    buffers on the CPU, so the result works neither on other devices nor for training.
+    Its maps take about ``winograd.BUDGET`` bytes a core (more only if 64 rows do not fit) plus three maps of
+    the complete frame before upsampling; the transformed weights take 4x their size. They are float32 buffers
+    on the CPU, so the result works neither on other devices nor for training.
     """
     wins = dtype == torch.float32 and device.type == "cpu" and type(net).__name__ == "RRDBNet"
     return _esrgan(net) if wins else None

@@ -19,7 +19,7 @@ def faults(sources: Tensor, outputs: Tensor) -> dict[int, str]:
         return {}
     named = enumerate(zip(finite.tolist(), black.tolist()))
     return {
-        index: "is black" if valid else "holds NaN or infinity"
+        index: "is black" if valid else "contains NaN or infinity"
         for index, (valid, dark) in named
         if dark or not valid
     }

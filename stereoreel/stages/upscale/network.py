@@ -40,7 +40,7 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
     """Return spandrel's descriptor of a checkpoint, in float32.
 
     ``share`` of the weights comes from ``softer``, if given (network interpolation). Raise ValueError if a
-    file is corrupt, unknown, or no image-to-image model.
+    file is corrupt, unknown, or not an image-to-image model.
     """
     import spandrel
 
@@ -54,13 +54,13 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
                 found = spandrel.ModelLoader("cpu").load_from_state_dict(state)
         except spandrel.UnsupportedModelError:
             raise Unfit(
-                "spandrel does not support it; choose the checkpoint of a single-image upscaler."
+                "spandrel does not support it. Choose the checkpoint of a single-image upscaler."
             ) from None
         channels = {found.input_channels, found.output_channels}
         if not isinstance(found, spandrel.ImageModelDescriptor) or channels not in ({1}, {3}):
-            raise Unfit(f"it ({found.architecture.name}) is no image-to-image model; choose an upscaler.")
+            raise Unfit(f"it ({found.architecture.name}) is not an image-to-image model. Choose an upscaler.")
         if not 1 <= found.scale <= LARGEST_SCALE:
-            raise Unfit(f"its scale is {found.scale}, more than {LARGEST_SCALE}; choose another upscaler.")
+            raise Unfit(f"its scale is {found.scale}, more than {LARGEST_SCALE}. Choose another upscaler.")
         return found.eval().float()
 
 
@@ -70,7 +70,7 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
     Raise ValueError if their tensors have different names or shapes.
     """
     if first.keys() != second.keys() or any(first[name].shape != second[name].shape for name in first):
-        raise ValueError(f"{names} have different tensors; download both files of one model.")
+        raise ValueError(f"{names} have different tensors. Download both files of one model.")
     return {
         name: torch.lerp(tensor.float(), second[name].float(), share)
         if tensor.is_floating_point()
@@ -82,8 +82,8 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
 class Modest(TorchDispatchMode):
     """Context that refuses to build a model much larger than the tensors in its file.
 
-    spandrel reads the sizes from a few tensors and allocates the rest before it compares them. A crafted
-    file would otherwise take all memory.
+    spandrel reads the sizes from a few tensors and allocates the rest before it compares them. A crafted file
+    would otherwise take all memory.
     """
 
     def __init__(self, state: Mapping[str, Tensor]):
@@ -104,7 +104,7 @@ class Modest(TorchDispatchMode):
         self.left -= numbers * dtype.itemsize
         self.calls -= 1
         if self.left < 0 or self.calls < 0:
-            raise Unfit("it describes a model much larger than its tensors; choose another file.")
+            raise Unfit("it describes a model much larger than its tensors. Choose another file.")
 
 
 class ImageNetwork:
@@ -148,7 +148,7 @@ class ImageNetwork:
             return fast, lambda images: fast(images).clamp_(0, 1)
         if self.dtype == torch.float32:
             return self.exact.model.to(memory_format=torch.channels_last), self.exact
-        copied = copy.deepcopy(self.exact)  # the exact one waits in memory, in case half precision fails
+        copied = copy.deepcopy(self.exact)  # the exact one stays in memory, in case half precision fails
         net = halved(copied.model, self.dtype) if self._chain else copied.model.to(self.dtype)
         return net.to(memory_format=torch.channels_last), copied
 

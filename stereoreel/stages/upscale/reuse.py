@@ -31,9 +31,9 @@ def groups(
 ) -> Iterator[Group]:
     """Yield batches of ``together`` frames that differ from the last computed one by more than ``threshold``.
 
-    With None, all frames are computed. Batches follow the frames' indices in the shot, so the result does
-    not depend on the chunks ``[T, H, W, C]``. A batch is incomplete only at the end, or after the last frame
-    of a chunk that has ``drained`` a live session.
+    With None, all frames are computed. Batches follow the frames' indices in the shot, so the result does not
+    depend on the chunks ``[T, H, W, C]``. A batch is incomplete only at the end, or after the last frame of a
+    chunk that has ``drained`` a live session.
     """
     fresh: list[Tensor] = []
     numbers: list[int] = []

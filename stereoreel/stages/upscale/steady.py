@@ -1,4 +1,4 @@
-"""Stabilise upscaled frames: hallucinated detail moves along with the motion and is not synthesised again.
+"""Stabilise upscaled frames: hallucinated detail follows the motion and is not synthesised again.
 
 Each frame is mixed with the previous result, warped to the current positions. The weight of the past depends
 on how much more the upscaled frames changed than their sources: an upscaler that does not flicker stays
@@ -65,8 +65,8 @@ class Steady:
         """Return ``upscaled`` ``[H2, W2, 3]`` stabilised, in its own dtype.
 
         ``source`` is ``[H, W, C]``, of any size, on the same device. ``motion`` ``[H, W, 2]``, (x, y) in
-        source pixels, is each pixel's position in the previous frame, if known. A source equal
-        to the previous one returns the previous result.
+        source pixels, is each pixel's position in the previous frame, if known. A source equal to the
+        previous one returns the previous result.
         """
         if not self.strength:
             return upscaled
@@ -158,8 +158,8 @@ def trusted(apart: Tensor, noise: Tensor, changed: Tensor, still: Tensor) -> Ten
     """Return the trust in the past, 0..1.
 
     It falls where the past may be occluded, and by the part of the change that the source explains. In still
-    areas noise explains nothing, so it is averaged away too. Elsewhere an invisibly small change is not
-    worth a blur.
+    areas noise explains nothing, so it is averaged away too. Elsewhere an invisibly small change is not worth
+    a blur.
     """
     visible = believe(apart, torch.maximum(noise, INVENTED * changed))
     own = coarse(torch.where(still, apart - 2 * noise, apart + 2 * FLOOR)).clamp_(min=0)

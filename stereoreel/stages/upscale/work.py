@@ -80,7 +80,7 @@ class Work:
         if wrong:
             frame, fault = next(iter(wrong.items()))
             raise RuntimeError(
-                f"frame {names[frame]} {fault}, in float32 too; check the weights and the driver, or use "
+                f"frame {names[frame]} {fault}, in float32 too. Check the weights and the driver, or use "
                 "another model."
             )
         return output[..., :height, :width]

@@ -172,7 +172,7 @@ class BasicVSRStage:
     def _use_float32(self, track: Track, number: int) -> None:
         if self.core.dtype == torch.float32:
             raise RuntimeError(
-                f"frame {number} is not finite, in float32 too; check the weights and the driver, or use "
+                f"frame {number} is not finite, in float32 too. Check the weights and the driver, or use "
                 "another model."
             )
         log.warning("frame %d is not finite in half precision; continuing in float32", number)

@@ -163,8 +163,8 @@ def align(other: Seen, centre: Seen) -> np.ndarray:
 def distrust(apart: np.ndarray) -> np.ndarray:
     """Return by how many variances the difference exceeds that of pure noise, twice the variance on average.
 
-    A patch reveals small excess. A single pixel counts only above a higher threshold, which detects thin
-    bars at any position.
+    A patch reveals small excess. A single pixel counts only above a higher threshold, which detects thin bars
+    at any position.
     """
     return np.maximum(np.maximum(cv2.blur(apart, (PATCH, PATCH)) - 2, apart - 6), 0)
 

@@ -93,7 +93,7 @@ def test_frames_that_cannot_be_decoded_are_told_and_are_no_repeats(tmp_path, hos
     path = write_video(tmp_path / "damaged.mov", shown(1.0, 24), 25, codec="png", pix_fmt="rgb24")
     lose(path, range(5, 24, 4))
     found = measure(opened(path), host)
-    assert found.damaged == 5 and "24 looked at, 5 of them damaged" in found.text()
+    assert found.damaged == 5 and "24 sampled, 5 of them corrupt" in found.text()
     assert found.findings["duplicates"].value == 0 and found.findings["duplicates"].sure
 
 

@@ -266,7 +266,7 @@ def test_weights_that_are_not_whole_are_told(hugging, host):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "model.safetensors").write_bytes(b"damaged")
     with (
-        pytest.raises(ValueError, match=r"model\.safetensors is corrupt or no checkpoint"),
+        pytest.raises(ValueError, match=r"model\.safetensors is corrupt or not a checkpoint"),
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")
@@ -302,12 +302,12 @@ TORCHAUDIO = (
     [
         (
             None,
-            r"midas needs the package transformers, which is not installed; run `python -m pip install "
+            r"midas needs the package transformers, which is not installed\. Run `python -m pip install "
             r"transformers`",
         ),
         (
             "raise OSError('libcudart.so.12: cannot open shared object file')",
-            r"cannot be imported here \(libcudart.so.12: cannot .* file\); update",
+            r"cannot be imported \(libcudart.so.12: cannot .* file\)\. Update",
         ),
         (
             BROKEN.format(outer="ModuleNotFoundError('Could not import module DPT')", inner=TORCHAUDIO),
@@ -315,7 +315,7 @@ TORCHAUDIO = (
         ),
         (
             BROKEN.format(outer="RuntimeError('Failed to import')", inner="ImportError('no torchvision')"),
-            r"cannot be imported here \(no torchvision\)",
+            r"cannot be imported \(no torchvision\)",
         ),
         ("", r"midas needs a newer transformers with DPTForDepthEstimation"),
     ],

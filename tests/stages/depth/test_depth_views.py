@@ -122,9 +122,7 @@ def test_the_ends_of_the_range_are_drawn():
 
 def test_the_words_are_true():
     frame = torch.linspace(0, 1, 2400).view(40, 60)
-    assert (
-        words(frame) == "nearest 2 %: 0.98 · farthest 2 %: 0.02 · 50 % of the picture in front of the screen"
-    )
+    assert words(frame) == "nearest 2 %: 0.98 · farthest 2 %: 0.02 · 50 % of the image in front of the screen"
     assert words(two_levels(0.25, 0.75, 0.1)).startswith("nearest 2 %: 0.75 · farthest 2 %: 0.25 · 10 % of")
     assert words(two_levels(0.25, 0.75, 0.01)).startswith(
         "nearest 2 %: 0.25 · farthest 2 %: 0.25 · 1 % of"
@@ -134,7 +132,7 @@ def test_the_words_are_true():
 def test_what_holds_no_number_is_left_out_and_told():
     frame = two_levels(0.2, 0.7, 0.36)
     frame = torch.cat([frame, torch.full_like(frame, float("nan"))])
-    assert words(frame).endswith("36 % of the picture in front of the screen · 50 % is unknown")
+    assert words(frame).endswith("36 % of the image in front of the screen · 50 % is unknown")
     assert bars(histogram(frame)) == bars(histogram(frame[:40]))
     assert "unknown" in words(torch.full((4, 4), float("nan"))) and not bars(
         histogram(torch.full((4, 4), float("nan")))

@@ -329,7 +329,7 @@ def test_cuts_that_make_no_sense_are_refused(cuts, tensor_clip):
     from stereoreel.workflow import build
     from stereoreel.workflow.node_specs import BY_ID
 
-    with pytest.raises(ValueError, match=r"cuts (lie between|is auto)"):
+    with pytest.raises(ValueError, match=r"cuts must be (between|auto)"):
         build.stage(
             BY_ID["StereoReelInterpolate"],
             {"clip": tensor_clip(photo(4))},

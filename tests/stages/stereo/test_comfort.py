@@ -124,7 +124,7 @@ def test_limit_changes_nothing_that_is_comfortable():
 
 def test_limit_without_a_screen_is_refused():
     clip = ClipInfo(64, 48, Fraction(25), 10)
-    with pytest.raises(ValueError, match="choose one for screen"):
+    with pytest.raises(ValueError, match="Choose one for screen"):
         stereo.describe(settings(limit=True), clip, clip.replace(channels=1))
 
 

@@ -274,7 +274,7 @@ def broken(descriptor, fault, precise_too=False):
     return descriptor
 
 
-@pytest.mark.parametrize(("fault", "said"), [(float("nan"), "holds NaN"), (0.0, "is black")])
+@pytest.mark.parametrize(("fault", "said"), [(float("nan"), "contains NaN"), (0.0, "is black")])
 def test_a_broken_picture_is_made_again_in_float32(fault, said, tmp_path, tensor_clip, caplog):
     net, path = make("compact-x2", tmp_path)
     settings = resolve(OPTIONS, {"precision": "bf16", "batch": 2})
@@ -291,7 +291,9 @@ def bright_second(images):
     return images
 
 
-@pytest.mark.parametrize(("fault", "said"), [(float("nan"), "frame 6 holds NaN"), (0.0, "frame 6 is black")])
+@pytest.mark.parametrize(
+    ("fault", "said"), [(float("nan"), "frame 6 contains NaN"), (0.0, "frame 6 is black")]
+)
 def test_what_float32_does_not_mend_is_an_error_that_names_the_frame(fault, said, tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
     used = spandrel.ImageUpscaler(
@@ -373,7 +375,7 @@ def test_denoise_mixes_the_two_files_of_a_model(tmp_path, tensor_clip, host):
     ("content", "said"),
     [
         (b"", "is empty"),
-        (b"not a checkpoint at all", "no checkpoint"),
+        (b"not a checkpoint at all", "not a checkpoint"),
         ({"weight": torch.zeros(3)}, "spandrel does not support it"),
     ],
 )

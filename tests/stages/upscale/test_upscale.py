@@ -127,5 +127,5 @@ def test_impossible_requests_are_refused_in_words():
         resize(torch.rand(1, 4, 4, 3), 0, 4)
     with pytest.raises(ValueError, match="method must be one of"):
         resize(torch.rand(1, 4, 4, 3), 2, 2, "sinc")
-    with pytest.raises(ValueError, match="must lie between"):
+    with pytest.raises(ValueError, match="must be between"):
         resolve(OPTIONS, {"factor": 5})

@@ -91,7 +91,7 @@ def test_safetensors_run_too(tmp_path, host, tensor_clip):
 )
 def test_a_file_of_another_network_is_refused_by_name(contents, put, host, tensor_clip):
     with pytest.raises(
-        ValueError, match=r"reds4\S+\.pth: (These tensors are of no BasicVSR|BasicVSR\+\+ has)"
+        ValueError, match=r"reds4\S+\.pth: (This is not a BasicVSR|BasicVSR\+\+ has)"
     ) as refused:
         made(put(None, contents=contents), tensor_clip(footage(2)), host)
     assert "\n" not in str(refused.value)

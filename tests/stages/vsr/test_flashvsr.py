@@ -224,7 +224,7 @@ def test_the_plan_is_logged_in_one_line(caplog):
         enhanced(film(1))
     (line,) = [record.message for record in caplog.records]
     assert (
-        line.startswith("FlashVSR at 128x128: whole frames, 3 slots on the device")
+        line.startswith("FlashVSR at 128x128: complete frames, 3 slots on the device")
         and "attention: dense" in line
     )
 
@@ -252,7 +252,7 @@ def test_where_memory_runs_out_the_shot_goes_on_more_frugally(caplog):
         (out,) = made(Shot(0, info), iter([images]))
     assert out.equal(enhanced(images, history=2)) and made.plans[128, 128].kept == 2
     (line,) = [record.message for record in caplog.records]
-    assert line.startswith("Out of memory; FlashVSR at 128x128: whole frames, 2 slots on the device")
+    assert line.startswith("Out of memory; FlashVSR at 128x128: complete frames, 2 slots on the device")
     made.projector = Hungry(tiny.projector(), 99)
     with torch.inference_mode(), pytest.raises(torch.OutOfMemoryError):
         list(made(Shot(0, info), iter([images])))

@@ -43,8 +43,8 @@ class FlashVSR:
 
     ``[T, H, W, 4]`` keep their alpha, upscaled; one channel is processed as grey. On a GPU, except in live
     sessions, a chunk is decoded while the next one is denoised: results come eight frames later, and the
-    device never waits for the consumer. Both run on separate streams, so a consumer that synchronises on
-    its frames, or on those it passed in, does not wait for later work.
+    device never waits for the consumer. Both run on separate streams, so a consumer that synchronises on its
+    frames, or on those it passed in, does not wait for later work.
     """
 
     joint = False

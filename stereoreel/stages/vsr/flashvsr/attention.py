@@ -54,8 +54,8 @@ def kept_blocks(height: int, width: int, sparsity: float) -> int:
 def selected(q: Tensor, k: Tensor, near: Tensor, keep: int) -> Tensor:
     """Return the mask ``[heads, query blocks, key blocks]``, of means ``[heads, slots, blocks, 128]``.
 
-    Every query slot has its own threshold: the ``keep + 1``-th largest probability over all its pairs.
-    Larger ones are selected.
+    Every query slot has its own threshold: the ``keep + 1``-th largest probability over all its pairs. Larger
+    ones are selected.
     """
     heads, slots, blocks, _ = q.shape
     scores = torch.einsum("hqd,hkd->hqk", q.flatten(1, 2), k.flatten(1, 2)) / math.sqrt(HEAD)
@@ -156,7 +156,7 @@ def has_triton(device: torch.device) -> bool:
 def choose(path: str, device: torch.device, blocks: int, slots: int, keep: int) -> tuple[str, str]:
     """Return the path for frames of this many blocks, and the reason; raise ValueError if it cannot run."""
     if path == "flex" and not has_triton(device):
-        raise ValueError("attention flex needs a CUDA or ROCm GPU and Triton; choose auto.")
+        raise ValueError("attention flex needs a CUDA or ROCm GPU and Triton. Choose auto.")
     if path != "auto":
         return path, "as requested"
     if has_triton(device) and torch.cuda.get_device_capability(device) >= (8, 0):

@@ -54,7 +54,7 @@ class Plan:
     def line(self, height: int, width: int, free: int | None) -> str:
         """Describe the plan in one line."""
         place = {"device": "on the device", "int8": "in 8 bits", "cpu": "in system RAM"}[self.store]
-        frames = f"tiles of {self.tile} pixels" if self.tile else "whole frames"
+        frames = f"tiles of {self.tile} pixels" if self.tile else "complete frames"
         there = "" if free is None else f" of {free / 2**30:.1f}"
         return (
             f"FlashVSR at {width}x{height}: {frames}, {self.kept} slots {place}, "

@@ -76,7 +76,7 @@ def _decoder(entry, host: Host, dtype: torch.dtype, role: str):
 def _prompt(entry, host: Host) -> Tensor:
     found = read(entry, host, "prompt")
     if len(found) != 1:
-        raise Unfit(f"FlashVSR's prompt is one tensor; this file has {len(found)} of that name.")
+        raise Unfit(f"FlashVSR's prompt is one tensor, but this file has {len(found)}. Choose another file.")
     return next(iter(found.values()))
 
 
@@ -87,8 +87,8 @@ def refuse_mixed(entry, paths: dict[str, Path], files: FileCache) -> None:
         found = version(path, known, files)
         if found not in (None, wanted):
             raise ValueError(
-                f"{path} is of FlashVSR {found} and {entry.name} needs {wanted}; mixed versions give ghosts. "
-                f"Choose the other model, or replace the file by that of {wanted}."
+                f"{path} is of FlashVSR {found} but {entry.name} needs {wanted}. Mixed versions give ghosts. "
+                f"Choose the other model, or replace the file with that of {wanted}."
             )
         part = entry.parts.get(role)
         if part and part.sha256 and path.stat().st_size == part.bytes and digest(path, files) != part.sha256:
