@@ -1,4 +1,4 @@
-"""What many tests share: a host on the CPU, the real clips, and clips made of tensors."""
+"""Shared fixtures: a host on the CPU, real clips, and clips made of tensors."""
 
 import os
 from dataclasses import replace
@@ -43,7 +43,7 @@ def host(tmp_path):
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Small networks may have the names of published files: the catalogue knows no sizes and hashes."""
+    """Let small networks use the names of published files: the catalogue knows no sizes and hashes."""
     published = catalog._catalogue
 
     @lru_cache
@@ -73,14 +73,14 @@ def real_clip():
 
 @pytest.fixture(scope="session", autouse=True)
 def declared_options():
-    """A process reads the nodes' options once: here, before a test puts another catalogue in place."""
+    """Read the nodes' options, which a process does once, before a test replaces the catalogue."""
     for node in NODES:
         assert node.options
 
 
 @pytest.fixture(scope="session")
 def session_folder(tmp_path_factory):
-    """A folder that all workers of one session share."""
+    """Return a folder that all workers of one session share."""
     own = tmp_path_factory.getbasetemp()
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "session"
     folder.mkdir(exist_ok=True)
@@ -89,13 +89,13 @@ def session_folder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def sample_file():
-    """The sample clip that the package ships."""
+    """Return the sample clip that the package ships."""
     return FILE
 
 
 @pytest.fixture
 def tensor_clip():
-    """A clip of given or random frames, with cuts where asked and nowhere else."""
+    """Make a clip of given or random frames, with cuts only where asked."""
 
     def make(images=None, *, frames=7, size=(32, 48), channels=3, fps=Fraction(25), cuts=(), seed=0) -> Clip:
         if images is None:
@@ -109,9 +109,7 @@ def tensor_clip():
 
 @pytest.fixture(scope="module")
 def page():
-    """ComfyUI's true canvas with the pack's declarations; nothing that a module's tests do there may be
-    complained about.
-    """
+    """Open ComfyUI's real canvas with the pack's declarations; fail on errors in the page."""
     from tests.support import browser
 
     if reason := browser.missing():

@@ -1,6 +1,4 @@
-"""The import direction of the design, read from the source: the engine never knows ComfyUI, and nothing heavy
-loads at start.
-"""
+"""Rules of the source: import direction, no ComfyUI in the engine, nothing heavy at import."""
 
 import ast
 import os
@@ -60,7 +58,7 @@ def parsed(file: Path) -> ast.Module:
 
 
 def every(files: Sequence[Path]):
-    """Hold a law for many files in one test; its error names each file that breaks it."""
+    """Check a rule for many files in one test; the error names each file that breaks it."""
 
     def over_all(law: Callable[[Path], None]) -> Callable[[], None]:
         def test() -> None:
@@ -79,7 +77,7 @@ def every(files: Sequence[Path]):
 
 
 def imports(file: Path):
-    """(level, dotted name) of every import in a file."""
+    """Return (level, dotted name) of every import in a file."""
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.Import):
             yield from ((0, alias.name) for alias in node.names)
@@ -114,7 +112,7 @@ def test_imports_go_one_way(file):
 
 
 def rooms_imported(file: Path) -> set[str]:
-    """The rooms of the engine that a file of it imports from, its own left out."""
+    """Return the rooms that a file of the engine imports from, except its own."""
     place = file.relative_to(ROOT / "stereoreel").parts
     found = set()
     for level, name in imports(file):
@@ -130,8 +128,8 @@ def test_rooms_import_one_way(file):
 
 
 @every(sorted((ROOT / "nodes").glob("*.py")))
-def test_what_the_nodes_import_of_the_engine_is_there(file):
-    """They load in ComfyUI alone; a name that moved away would show only there."""
+def test_names_that_nodes_import_exist(file):
+    """Nodes load only in ComfyUI, where a wrong name would show too late."""
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ImportFrom) and node.level == 2:
             for alias in node.names:
@@ -143,13 +141,13 @@ def test_what_the_nodes_import_of_the_engine_is_there(file):
 
 
 @every(PACK)
-def test_the_command_is_not_loaded_twice(file):
+def test_command_is_not_loaded_twice(file):
     """``python -m`` runs ``__main__`` under that name; importing it would load it again under its own."""
     assert not any("__main__" in name.split(".") for _, name in imports(file))
 
 
 def signatures(node: ast.AST, place: str = ""):
-    """(name, number of parameters besides self) of every function below a node."""
+    """Return (name, number of parameters besides self) of every function below a node."""
     for child in ast.iter_child_nodes(node):
         inside = place
         if isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
@@ -162,7 +160,7 @@ def signatures(node: ast.AST, place: str = ""):
 
 
 def test_signatures_stay_short():
-    """What needs more takes an object: what to write (RenderRequest), who hears of it (Observer)."""
+    """A function with more parameters takes an object, such as RenderRequest or Observer."""
     found = {}
     for file in PACK:
         place = file.relative_to(ROOT).as_posix().removeprefix("stereoreel/")
@@ -172,8 +170,8 @@ def test_signatures_stay_short():
     assert found.keys() == LONG_SIGNATURES.keys()
 
 
-def test_a_node_runs_in_comfyui_by_the_class_that_is_named_after_its_kind():
-    """A file under another name would never be looked for: its node would run as any stage does."""
+def test_node_files_are_named_after_their_kind():
+    """A file of another name would not be found, and its node would run as a plain stage."""
     from stereoreel.models import catalog
     from stereoreel.workflow.node_specs import NODES
 
@@ -193,7 +191,7 @@ SOCKETS = re.compile(r"(IMAGE|MASK|VIDEO|AUDIO|LATENT|FLOAT|INT|STRING|BOOLEAN|C
 
 
 def strings(file: Path):
-    """(line, text) of every string in a file, also the parts of f-strings; docstrings are left out."""
+    """Return (line, text) of every string in a file, with the parts of f-strings, without docstrings."""
     tree = parsed(file)
     documents = {
         id(node.body[0].value)
@@ -207,8 +205,8 @@ def strings(file: Path):
 
 
 @every([file for file in ENGINE if ROOT / "stereoreel" / "workflow" not in file.parents])
-def test_comfyuis_words_stand_in_the_workflow_room(file):
-    """Sentences may name ComfyUI to the user; what has no space in it is a path, a module or a type."""
+def test_only_the_workflow_room_knows_comfyuis_names(file):
+    """Sentences may name ComfyUI to the user; a string without a space is a path, a module or a type."""
     for line, text in strings(file):
         if " " not in text.strip():
             assert not FOLDERS.search(text), f"line {line}: {text!r} is a folder or a module of ComfyUI's"
@@ -228,7 +226,7 @@ NAMING_KINDS = {
 
 
 def named(node: ast.AST) -> list[ast.expr]:
-    """What a piece of source compares with, or looks up by."""
+    """Return what a piece of source compares with, or looks up by."""
     if isinstance(node, ast.Compare):
         sides = [node.left, *node.comparators]
         return [one for side in sides for one in getattr(side, "elts", [side])]
@@ -236,7 +234,7 @@ def named(node: ast.AST) -> list[ast.expr]:
 
 
 def kinds_asked_for(source: str, kinds: set[str]) -> set[tuple[int, str]]:
-    """(line, kind); depth is a socket's name as well, and counts where it is compared with a kind."""
+    """Return (line, kind); depth is also the name of a socket and counts if it is compared with a kind."""
     found = set()
     for node in ast.walk(ast.parse(source)):
         for one in named(node):
@@ -248,7 +246,7 @@ def kinds_asked_for(source: str, kinds: set[str]) -> set[tuple[int, str]]:
 
 
 @every(ENGINE)
-def test_a_kind_is_known_in_its_own_places_alone(file):
+def test_kinds_are_known_only_in_their_own_places(file):
     from stereoreel.models import catalog
     from stereoreel.workflow.node_specs import NODES
 
@@ -268,14 +266,14 @@ def test_a_kind_is_known_in_its_own_places_alone(file):
         'options["stereo"] = 2',
     ],
 )
-def test_asking_for_a_kind_by_name_is_seen(source):
+def test_kind_check_finds_violations(source):
     assert kinds_asked_for(source, {"depth", "vsr", "advise", "keep", "upscale", "stereo"})
     assert not kinds_asked_for(
         'ORDER = ("vsr", "depth"); made["depth"], {"depth": 1}, "depth" in made', {"depth", "vsr"}
     )
 
 
-def test_every_kind_has_its_stages_its_models_and_a_node():
+def test_every_kind_has_stages_models_and_a_node():
     from stereoreel.models import catalog
     from stereoreel.workflow.node_specs import NODES
 
@@ -287,7 +285,7 @@ def test_every_kind_has_its_stages_its_models_and_a_node():
     assert folders <= {file.stem for file in (ROOT / "models_config").glob("*.yaml")}
 
 
-def test_every_room_says_what_it_is_for():
+def test_every_room_has_a_docstring():
     folders = {
         path.name
         for path in (ROOT / "stereoreel").iterdir()
@@ -298,8 +296,8 @@ def test_every_room_says_what_it_is_for():
         assert ast.get_docstring(parsed(room))
 
 
-def test_no_module_imports_itself_by_way_of_others():
-    """Imports that run when a module is loaded; those inside functions and for type checkers do not."""
+def test_no_import_cycles():
+    """Consider imports that run when a module is loaded, not those inside functions or for type checkers."""
     names = {
         ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
         for file in ENGINE
@@ -320,7 +318,7 @@ def test_no_module_imports_itself_by_way_of_others():
 
 
 def remembered(module: ast.Module) -> list[str]:
-    """Module state: containers that begin empty, globals, and results that are cached by a path."""
+    """Return module state: containers that begin empty, globals, and results cached by a path."""
     kept = [node for node in module.body if isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value]
     found = [node for node in kept if EMPTY.fullmatch(ast.unparse(node.value))]
     for node in ast.walk(module):
@@ -334,7 +332,7 @@ def remembered(module: ast.Module) -> list[str]:
 
 
 @every(PACK)
-def test_no_module_remembers(file):
+def test_no_module_state(file):
     assert not remembered(parsed(file)), "let an object that has an owner keep it"
 
 
@@ -351,12 +349,12 @@ def test_no_module_remembers(file):
         "@functools.cache\ndef f(path: str | os.PathLike): pass",
     ],
 )
-def test_what_a_module_remembers_is_seen(code):
+def test_state_check_finds_violations(code):
     assert remembered(ast.parse(code))
 
 
 @every(PACK)
-def test_nothing_eats_a_cancel(file):
+def test_no_broad_except(file):
     """ComfyUI's cancel derives from Exception: a broad except would swallow it."""
     for node in ast.walk(parsed(file)):
         if isinstance(node, ast.ExceptHandler):
@@ -366,7 +364,7 @@ def test_nothing_eats_a_cancel(file):
             )
 
 
-def test_the_declarations_load_nothing_heavy():
+def test_declarations_load_nothing_heavy():
     code = (
         "import sys; from stereoreel.workflow.node_specs import NODES; [node.options for node in NODES];"
         "import stereoreel.core.pull, stereoreel.workflow.graph;"
@@ -377,8 +375,8 @@ def test_the_declarations_load_nothing_heavy():
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems bring their OpenGL")
-def test_no_library_of_a_desktop_is_needed(tmp_path):
-    """Small servers have no libGL: here a broken one is found first, so that whatever asks for it fails."""
+def test_no_desktop_library_is_needed(tmp_path):
+    """Small servers have no libGL: a broken one is found first, so that anything that loads it fails."""
     for name in ("libGL.so.1", "libGLX.so.0", "libEGL.so.1", "libX11.so.6"):
         (tmp_path / name).write_bytes(b"hidden")
     code = (

@@ -1,4 +1,4 @@
-"""The help pages' widget tables are those of the option declarations."""
+"""The help pages' widget tables match the option declarations."""
 
 import pytest
 

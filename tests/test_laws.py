@@ -1,4 +1,4 @@
-"""The laws of the design, for every stage and every model of the catalogue that runs without weights."""
+"""The laws of the design, for every stage and every model that needs no weights."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,7 +33,7 @@ every_model = pytest.mark.parametrize(
 
 @dataclass(frozen=True)
 class Luma:
-    """Depth for stages that need one: brightness."""
+    """Brightness as depth, for stages that need one."""
 
     label: str = "Luma"
     joint: bool = False
@@ -63,7 +63,7 @@ class Mirror(Luma):
 
 
 def outputs(kind, model, clip, **options):
-    """All outputs of a stage over a clip; Stereo gets a depth, and so does Interpolate."""
+    """Return all outputs of a stage over a clip; Stereo and Interpolate also get a depth."""
     inputs = [clip] if kind not in ("stereo", "interpolate") else [clip, apply(Luma(), clip)["clip"]]
     return apply(Plan(kind, {"model": model, **options}, kind), *inputs)
 
@@ -73,7 +73,7 @@ def run(kind, model, clip, **options):
 
 
 def all_frames(clips, host, chunk):
-    """Every output of a stage, from one pull."""
+    """Return every output of a stage, from one pull."""
     made = list(zip(*pull(list(clips.values()), host, chunk)))
     return [torch.cat(chunks, -4) for chunks in made]
 
@@ -126,7 +126,7 @@ def test_info_law(kind, model, cuts, tensor_clip, host):
 
 @every_model
 def test_memory_law(kind, model, tensor_clip, host):
-    """In one long shot a stage never reads more than a chunk and 64 frames ahead of what it has given."""
+    """In a long shot a stage reads at most a chunk and 64 frames ahead of its output."""
     clip = tensor_clip(scene(4).repeat(50, 1, 1, 1))
     made, worst = lookahead(clip, run(kind, model, clip), host, 5)
     assert made >= 200 and worst <= 5 + 64
@@ -146,13 +146,13 @@ def test_small_odd_and_single_frames_run(kind, model, count, size, tensor_clip, 
 
 
 @every_model
-def test_alpha_goes_through_stages_of_pictures(kind, model, tensor_clip, host):
+def test_alpha_passes_through_image_stages(kind, model, tensor_clip, host):
     clip = run(kind, model, tensor_clip(frames=3, channels=4))
     assert frames(clip, host).shape[-1] == (1 if kind == "depth" else 4)
 
 
 @every_model
-def test_a_pair_is_worked_on_after_stereo(kind, model, tensor_clip, host):
+def test_stages_process_a_pair_after_stereo(kind, model, tensor_clip, host):
     pair = run("stereo", "builtin", tensor_clip(scene(4)))
     if kind == "stereo":
         with pytest.raises(ValueError, match="already has two views"):
@@ -188,7 +188,7 @@ LEGAL = [
 
 
 @pytest.mark.parametrize("order", LEGAL, ids="-".join)
-def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host, monkeypatch):
+def test_order_law_every_order_with_matching_sockets_runs(order, tensor_clip, host, monkeypatch):
     monkeypatch.setattr(
         "stereoreel.media.open.open_file",
         lambda path, options, name, **more: tensor_clip(scene(5), cuts=(3,)),
@@ -210,7 +210,7 @@ def test_order_law_every_order_that_is_typed_right_runs(order, tensor_clip, host
     (("extract", "comfort", "encode"), "Unknown stage: comfort"),
     (("extract", "depth", "stereo", "depth", "encode"), "before stereo"),
 ])  # fmt: skip
-def test_order_law_a_nonsensical_order_is_refused_in_a_sentence(order, said):
+def test_order_law_impossible_orders_are_refused(order, said):
     with pytest.raises(ValueError, match=said):
         orders.api(order)
 

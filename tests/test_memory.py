@@ -1,4 +1,4 @@
-"""The memory law on the whole workflow: ten times the film, the same peak."""
+"""The memory law for the default workflow: a film ten times as long has the same peak."""
 
 import importlib.util
 import sys

@@ -1,4 +1,4 @@
-"""The pack as a package: a wheel holds all that the terminal needs, from any folder."""
+"""The package: a wheel contains all that the terminal needs, from any folder."""
 
 import os
 import re
@@ -46,20 +46,20 @@ def wheel(tmp_path_factory):
     return made
 
 
-def test_the_version_is_declared_once():
+def test_version_is_declared_once():
     declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M)[1]
     assert stereoreel.__version__ == declared
 
 
 def declared(name: str) -> str:
-    """The value of a key that pyproject.toml has once, as it is written."""
+    """Return the value of a key that occurs once in pyproject.toml."""
     [value] = re.findall(
         rf"^{re.escape(name)} = (.+?)(?:  #.*)?$", (ROOT / "pyproject.toml").read_text(encoding="utf-8"), re.M
     )
     return value
 
 
-def test_the_registry_knows_every_classifier():
+def test_registry_knows_every_classifier():
     known = {f"Operating System :: {name}" for name in SYSTEMS} | {
         f"Environment :: {name}" for name in ACCELERATORS
     }
@@ -70,7 +70,7 @@ def test_the_registry_knows_every_classifier():
 
 
 @pytest.mark.parametrize(("name", "ratio", "most"), [("Icon", 1, 400), ("Banner", 21 / 9, 2100)])
-def test_the_registry_takes_the_pictures(name, ratio, most):
+def test_registry_accepts_icon_and_banner(name, ratio, most):
     place = (
         declared(name)
         .strip('"')
@@ -86,15 +86,13 @@ def test_comfyui_brings_its_own_frontend():
     assert "frontend" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")
 
 
-def test_live_is_there_when_the_package_is():
+def test_live_is_an_attribute_of_the_package():
     code = "import stereoreel; print(stereoreel.live.Upscaler.__name__)"
-    assert (
-        subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True).stdout.strip()
-        == "Upscaler"
-    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert run.stdout.strip() == "Upscaler"
 
 
-def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
+def test_wheel_contains_engine_models_and_workflows(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if "dist-info" not in name}
     wanted = {path.relative_to(ROOT).as_posix() for path in (ROOT / "stereoreel").rglob("*.py")} | {
         "stereoreel/py.typed",
@@ -112,8 +110,8 @@ def test_a_wheel_holds_the_engine_its_models_and_its_workflows(wheel):
     }
 
 
-def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
-    """In an environment of its own, which sees the libraries of this one and nothing of the checkout."""
+def test_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
+    """Install into an environment that sees this one's libraries and nothing of the checkout."""
     place = tmp_path / "environment"
     venv.create(place)
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -165,8 +163,8 @@ def test_an_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     assert "python.mp4" in scripted.stdout and str(place) in scripted.stdout, scripted.stderr
 
 
-def test_a_bundled_workflow_is_found_by_its_name(tmp_path, monkeypatch):
-    """A file of that name in the current folder comes first; any other name is a path."""
+def test_bundled_workflow_is_found_by_name(tmp_path, monkeypatch):
+    """A file of that name in the current folder takes precedence; any other name is a path."""
     monkeypatch.chdir(tmp_path)
     assert find_workflow(Path("default")) == ROOT / "workflows" / "api" / "default.json"
     assert find_workflow(Path("no_such_workflow")) == Path("no_such_workflow")

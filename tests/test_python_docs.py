@@ -1,4 +1,4 @@
-"""Every Python snippet of the page for people who script, and of the README, runs as it stands."""
+"""Every Python snippet of docs/python.md and of the README runs as written."""
 
 import re
 from pathlib import Path
@@ -21,13 +21,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def run(page: str, **names) -> dict:
-    """The names that the snippets of a page leave, run one after the other."""
+    """Run the snippets of a page in turn; return the names that they define."""
     for number, code in enumerate(snippets(page), 1):
         exec(compile(code, f"{page}, snippet {number}", "exec"), names)  # noqa: S102 - our own page
     return names
 
 
-def test_the_page_for_people_who_script(folder, capsys):
+def test_python_page(folder, capsys):
     made = run("docs/python.md")
     assert sorted(path.name for path in (folder / "look").iterdir()) == [
         "clip.mkv", "mirrored.mp4", "pair.mp4", "pair_depth.mp4", "small.mp4", "steady.mp4",
@@ -39,7 +39,7 @@ def test_the_page_for_people_who_script(folder, capsys):
     assert "multiplier: int = 2" in said and "10 of 10 frames" in said
 
 
-def test_the_readme(folder):
+def test_readme(folder):
     shown = []
     run("README.md", generator=iter([torch.rand(1, 32, 48, 3), torch.rand(4, 32, 48, 3)]), show=shown.append)
     assert (folder / "sample_3d.mp4").is_file()

@@ -1,4 +1,4 @@
-"""The Python front: the nodes as functions, with the nodes' names, defaults, checks and frames."""
+"""The Python front: functions with the nodes' names, defaults, checks and frames."""
 
 import hashlib
 import inspect
@@ -43,20 +43,20 @@ def clip(film):
 
 
 def hashes(path):
-    """Of every decoded frame."""
+    """Return a hash of every decoded frame."""
     with av.open(str(path)) as file:
         return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in file.decode(video=0)]
 
 
 def in_a_new_python(code: str) -> str:
-    """What a program prints that inherits nothing of how the tests' own threads wait."""
+    """Return the output of a program that does not inherit how the tests' threads wait."""
     clean = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
     return subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=clean, capture_output=True, text=True, check=True
     ).stdout
 
 
-def test_the_import_starts_nothing_and_loads_no_torch():
+def test_import_starts_nothing_and_loads_no_torch():
     code = (
         "import os, sys, threading, json; before = dict(os.environ), threading.enumerate(), sys.path[:];"
         "import stereoreel; after = dict(os.environ), threading.enumerate(), sys.path[:];"
@@ -67,7 +67,7 @@ def test_the_import_starts_nothing_and_loads_no_torch():
     assert json.loads(in_a_new_python(code)) == [True, True, [], []]
 
 
-def test_the_front_sets_no_variable_either():
+def test_front_sets_no_variable():
     code = (
         "import os, torch; before = dict(os.environ);"
         "import stereoreel; stereoreel.open; print(before == dict(os.environ))"
@@ -75,7 +75,7 @@ def test_the_front_sets_no_variable_either():
     assert in_a_new_python(code).strip() == "True"
 
 
-def test_the_terminal_sets_how_threads_wait_before_torch_is_loaded():
+def test_terminal_sets_thread_waiting_before_torch_loads():
     code = (
         "import os, sys\n"
         "class Asked:\n"
@@ -87,7 +87,7 @@ def test_the_terminal_sets_how_threads_wait_before_torch_is_loaded():
     assert in_a_new_python(code).strip() == "PASSIVE"
 
 
-def test_every_public_name_is_there_and_documented():
+def test_every_public_name_is_documented():
     asked = {
         "open",
         "upscale",
@@ -107,7 +107,7 @@ def test_every_public_name_is_there_and_documented():
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_names_and_defaults_are_the_nodes(name):
+def test_names_and_defaults_match_the_nodes(name):
     function, node = getattr(stereoreel, name), BY_KIND[FUNCTIONS[name]]
     keywords = inspect.signature(function).parameters
     options = [option for option in node.options if option.name not in {"packed", *OWN.get(name, ())}]
@@ -121,7 +121,7 @@ def test_names_and_defaults_are_the_nodes(name):
     assert f"stereoreel.{name}(" in function.__doc__
 
 
-def test_the_frames_are_those_of_the_workflow(film, tmp_path):
+def test_frames_equal_those_of_the_workflow(film, tmp_path):
     settings = [
         "vsr.factor=1.5",
         "interpolate.multiplier=3",
@@ -159,14 +159,14 @@ def test_interpolate_moves_a_depth_along(clip):
     assert isinstance(stereoreel.interpolate(clip), stereoreel.Clip)
 
 
-def test_a_depth_found_elsewhere_runs_no_model(clip):
+def test_given_depth_runs_no_model(clip):
     given = stereoreel.from_tensor(torch.linspace(0, 1, 64).expand(12, 48, 64)[..., None], 25, cuts=False)
     seen = torch.cat(list(stereoreel.frames(stereoreel.depth(clip, depth=given), device="cpu")))
     assert seen.shape == (12, 48, 64, 1)
     assert seen[..., -8:, :].mean() > 0.8 > 0.2 > seen[..., :8, :].mean()
 
 
-def test_frames_come_a_chunk_at_a_time_and_may_be_changed(clip):
+def test_frames_arrive_in_chunks_and_may_be_changed(clip):
     chunks = list(stereoreel.frames(clip, chunk_frames=5, device="cpu"))
     assert [len(chunk) for chunk in chunks] == [5, 5, 2] and chunks[0].dtype == torch.float32
     before = chunks[1].clone()
@@ -174,7 +174,7 @@ def test_frames_come_a_chunk_at_a_time_and_may_be_changed(clip):
     assert torch.equal(chunks[1], before) and chunks[1].requires_grad_() is chunks[1]
 
 
-def test_closing_the_frames_stops_every_stage(clip):
+def test_closing_frames_stops_every_stage(clip):
     ended = []
 
     def watched(chunks):
@@ -190,7 +190,7 @@ def test_closing_the_frames_stops_every_stage(clip):
     assert ended == [True]
 
 
-def test_a_function_of_your_own_sees_each_shot_and_each_view(clip):
+def test_custom_function_receives_each_shot_and_view(clip):
     calls = []
 
     def darker(chunks):
@@ -220,13 +220,13 @@ def test_a_function_of_your_own_sees_each_shot_and_each_view(clip):
         (lambda chunks: (chunk.numpy() for chunk in chunks), "not ndarray"),
     ],
 )
-def test_a_function_of_your_own_keeps_count_and_size(stage, said, clip):
+def test_custom_function_keeps_count_and_size(stage, said, clip):
     with pytest.raises(ValueError, match=f"<lambda>: .*{said}"):
         list(stereoreel.frames(stereoreel.apply(clip, stage), device="cpu", chunk_frames=6))
 
 
 @pytest.mark.parametrize("kind", ["float", "uint8", "tensor"])
-def test_a_tensor_is_a_clip(kind):
+def test_tensor_as_a_clip(kind):
     images = moving(4)
     given = {"float": images / 255, "uint8": images, "tensor": torch.from_numpy(images).float() / 255}[kind]
     clip = stereoreel.from_tensor(given, 23.976)
@@ -243,7 +243,7 @@ def test_a_tensor_is_a_clip(kind):
     )
 
 
-def test_a_pair_goes_out_and_comes_back(clip):
+def test_pair_is_written_and_read_back(clip):
     pair = torch.cat(
         list(
             stereoreel.frames(stereoreel.stereo(clip, stereoreel.depth(clip, model="builtin")), device="cpu")
@@ -255,7 +255,7 @@ def test_a_pair_goes_out_and_comes_back(clip):
     assert torch.equal(torch.cat(list(stereoreel.frames(back, device="cpu")), 1), pair)
 
 
-def test_sound_of_a_tensor_and_of_another_clip(clip, tmp_path):
+def test_audio_of_a_tensor_and_of_another_clip(clip, tmp_path):
     images, tone = moving(10), 0.5 * torch.sin(torch.arange(9600) / 20).expand(2, -1)
     loud = stereoreel.from_tensor(images, 25, audio=(tone, 24000))
     [path] = stereoreel.write(
@@ -273,7 +273,7 @@ def test_sound_of_a_tensor_and_of_another_clip(clip, tmp_path):
     ("name", "codec"),
     [("a.mp4", "h264"), ("a.MOV", "prores"), ("a.mkv", "ffv1"), ("a.webp", "webp"), ("a.gif", "gif")],
 )
-def test_the_suffix_chooses_the_format(name, codec, clip, tmp_path):
+def test_suffix_selects_the_format(name, codec, clip, tmp_path):
     [path] = stereoreel.write(clip, tmp_path / name, device="cpu")
     assert path == tmp_path / name and path.stat().st_size
     if codec != "webp":  # FFmpeg cannot read animated ones
@@ -281,8 +281,8 @@ def test_the_suffix_chooses_the_format(name, codec, clip, tmp_path):
             assert file.streams.video[0].codec_context.name == codec
 
 
-def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
-    """``resume`` is the node's; here it is asked for."""
+def test_long_film_uses_units_and_resumes(clip, tmp_path):
+    """``resume`` is the node's; the function has it as an argument."""
     path, seen = tmp_path / "film.mkv", []
 
     def stop(done, total):
@@ -386,7 +386,7 @@ def test_a_long_film_is_made_in_units_and_resumes(clip, tmp_path):
         ),
     ],
 )
-def test_what_cannot_run_is_one_error_and_leaves_nothing(call, kind, said, clip, tmp_path, monkeypatch):
+def test_errors_leave_no_file(call, kind, said, clip, tmp_path, monkeypatch):
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
@@ -395,7 +395,7 @@ def test_what_cannot_run_is_one_error_and_leaves_nothing(call, kind, said, clip,
     assert not list(empty.iterdir())
 
 
-def test_a_source_and_a_finished_file_are_safe(clip, film, tmp_path):
+def test_source_and_finished_file_are_safe(clip, film, tmp_path):
     before = film.read_bytes()
     with pytest.raises(ValueError, match="is a file that this job reads"):
         stereoreel.write(clip, film, overwrite=True, device="cpu")

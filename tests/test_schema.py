@@ -1,7 +1,6 @@
-"""Ids, sockets and defaults are public: saved graphs hold them. A change here breaks somebody's workflow, so
-it must be meant.
+"""Ids, sockets, widgets and defaults are public, because saved graphs contain them.
 
-After a meant addition: python -m tests.test_schema
+A change breaks saved workflows. After a deliberate addition run: python -m tests.test_schema
 """
 
 import json
@@ -43,12 +42,12 @@ def schema() -> dict:
     }
 
 
-def test_the_public_schema_is_the_one_that_saved_graphs_know():
+def test_public_schema_is_unchanged():
     assert schema() == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.id)
-def test_every_node_and_widget_is_explained(node):
+def test_every_node_and_widget_has_a_description(node):
     page = (HELP / f"{node.id}.md").read_text(encoding="utf-8")
     assert node.text and page.startswith(f"# {node.name}\n")
     for option in node.options:
@@ -56,7 +55,7 @@ def test_every_node_and_widget_is_explained(node):
     assert all(socket.text for socket in (*node.inputs, *node.outputs))
 
 
-def test_option_names_and_sockets_of_a_node_never_clash():
+def test_option_and_socket_names_never_clash():
     for node in NODES:
         names = [socket.name for socket in node.inputs] + [option.name for option in node.options]
         assert len(names) == len(set(names)), node.id
@@ -81,7 +80,7 @@ NUMBER, WHOLE, SWITCH, CHOICE = (
         (SWITCH, "maybe", "true or false"),
     ],
 )
-def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
+def test_invalid_values_are_refused(option, given, said):
     with pytest.raises(ValueError, match=said):
         option.check(given)
 
@@ -96,14 +95,14 @@ def test_a_wrong_value_is_refused_in_a_sentence(option, given, said):
         (CHOICE, "y", "y"),
     ],
 )
-def test_words_from_the_terminal_are_understood(option, given, meant):
+def test_terminal_words_are_parsed(option, given, meant):
     value = option.check(given)
     assert value == meant and type(value) is type(meant)
 
 
 @pytest.mark.parametrize("node", NODES, ids=lambda node: node.id)
 def test_options_hold_the_values_of_the_widgets(node):
-    """As typed by the fields of their class, and unchangeable."""
+    """Options have the types of their class's fields and are immutable."""
     widgets = {option.name: option.default for option in node.options if option.name != "packed"}
     settings = build.settings_of(node, {})
     assert vars(settings) == widgets and settings == node.settings()
@@ -113,7 +112,7 @@ def test_options_hold_the_values_of_the_widgets(node):
         setattr(settings, next(iter(widgets)), None)
 
 
-def test_auto_takes_the_first_free_model_that_is_here_and_says_why(host):
+def test_auto_selects_the_first_free_installed_model_and_says_why(host):
     entry, reason = catalog.choose("depth", "auto", host)
     assert entry.name == "builtin" and "licence" in reason
     with pytest.raises(ValueError, match="Unknown depth model 'midas'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -32,7 +33,7 @@ class Headless:
         on_tick: Callable[[int, int], None] | None = None,
         file_cache: FileCache | None = None,
     ):
-        self.device = torch.device(device or best_device())
+        self.device = device_named(device or best_device())
         self.models = [Path(models)] if models else models_folders()
         self._on_tick = on_tick
         self.file_cache = file_cache or FileCache()
@@ -72,6 +73,23 @@ def models_folders() -> list[Path]:
     named = [Path(place) for place in os.environ.get(MODELS_VARIABLE, "").split(os.pathsep) if place]
     shared = [place for place in [enclosing_models()] if place]
     return [*named, *shared] if named else [*shared, Path.cwd() / "models"]
+
+
+def device_named(name: str | torch.device) -> torch.device:
+    """Return a device of this machine. Raise ValueError if there is none of that name."""
+    device = None
+    with suppress(RuntimeError):  # a word that is no device
+        device = torch.device(name)
+    counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    count = counts.get(device.type, 1) if device else 0  # other backends are left to torch
+    if device is None or (device.index or 0) >= count:
+        available = [
+            kind if place == 0 else f"{kind}:{place}"
+            for kind, count in counts.items()
+            for place in range(count)
+        ]
+        raise ValueError(f"Device '{name}' is not available. Available: {', '.join(available)}.")
+    return device
 
 
 def best_device() -> str:

@@ -23,6 +23,7 @@ from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample.clip import write_sample
+from stereoreel.stages.stereo.warp import CPU_BAND
 from tests.support.image_nets import Compact, RRDBNet, random_net, save
 from tests.support.media_files import write_video
 
@@ -52,14 +53,16 @@ class Pressed:
             raise Stop
 
 
-def film(channels: int = 3) -> Clip:
-    still = torch.rand(48, 64, channels, generator=torch.Generator().manual_seed(0))
+def film(channels: int = 3, height: int = 48, width: int = 64) -> Clip:
+    still = torch.rand(height, width, channels, generator=torch.Generator().manual_seed(0))
     frames = torch.stack([still.roll(shift, 1) for shift in range(FRAMES)])
     return Clip(TensorSource(frames, Fraction(25), cuts=False))
 
 
 def made_by(kind: str, host: Headless, model: str = "builtin") -> Clip:
-    inputs = (film(), film(1)) if kind == "stereo" else (film(),)
+    # stereo warps rows of many small frames at a time; these frames fill a band each
+    size = (CPU_BAND // 512, 512)
+    inputs = (film(3, *size), film(1, *size)) if kind == "stereo" else (film(),)
     return next(iter(apply(Plan(kind, {"model": model}, kind), *inputs).values()))
 
 
@@ -69,8 +72,17 @@ def run(clip: Clip, host: Headless) -> None:
             pass
 
 
+@pytest.fixture
+def one_thread():
+    """Compute on one thread, which cannot ask while others work."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth", "stereo"])
-def test_stages_ask_at_least_once_a_frame(kind, tmp_path):
+def test_stages_ask_at_least_once_a_frame(kind, tmp_path, one_thread):
     pressed = Pressed()
     host = Headless("cpu", tmp_path, pressed)
     run(made_by(kind, host), host)

@@ -148,6 +148,8 @@ def test_a_depth_video_is_written_beside(small, tmp_path):
     (["--set", "encode.format=ffv1"], ".mkv"),
     (["--set", "encode.fps=60"], "this VIDEO runs at 50.000 fps"),
     (["--set", "depth.clip=foo"], "takes a connection"),
+    (["--device", "foo"], "Device 'foo' is not available. Available: "),
+    (["--device", "cpu:1"], "Device 'cpu:1' is not available. Available: "),
 ])  # fmt: skip
 def test_what_cannot_run_is_told_in_one_sentence_and_leaves_nothing(changes, said, small, tmp_path, capsys):
     target = tmp_path / "out.mp4"

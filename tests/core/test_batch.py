@@ -17,7 +17,7 @@ def all_frames(source, host, chunk=3):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
 @pytest.mark.parametrize("channels", [1, 3, 4])
-def test_frames_come_as_they_are(host, dtype, channels):
+def test_frames_are_unchanged(host, dtype, channels):
     images = torch.rand(7, 6, 10, channels).to(dtype)
     before = images.clone()
     source = TensorSource(images, Fraction(24000, 1001), cuts=False)
@@ -36,25 +36,25 @@ def test_frames_come_as_they_are(host, dtype, channels):
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 7, 50])
-def test_chunks_have_at_most_the_frames_asked_for(host, chunk):
+def test_chunk_length_is_limited(host, chunk):
     sizes = [len(part) for part in TensorSource(torch.rand(7, 4, 4, 3), 25, cuts=False).chunks(host, chunk)]
     assert max(sizes) <= chunk and sum(sizes) == 7
 
 
 @pytest.mark.parametrize("shape", [(0, 4, 4, 3), (2, 4, 4, 2), (4, 4, 3), (1, 2, 4, 4, 3), (2, 0, 4, 3)])
-def test_other_shapes_are_refused(shape):
+def test_wrong_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="IMAGE batch"):
         TensorSource(torch.zeros(shape), 25)
 
 
-def test_whole_numbers_are_refused():
+def test_integer_frames_are_refused():
     with pytest.raises(ValueError, match="floats"):
         TensorSource(torch.zeros(1, 4, 4, 3, dtype=torch.uint8), 25)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
-def test_the_first_frame_that_is_not_finite_is_named(host, bad, dtype):
+def test_error_names_the_first_non_finite_frame(host, bad, dtype):
     images = torch.rand(9, 4, 4, 3).to(dtype)
     images[5, 1, 2, 0] = images[7] = bad
     with pytest.raises(ValueError, match=r"Depth: frame 5 .* NaN or infinity"):
@@ -78,7 +78,7 @@ def test_cuts_are_found():
     assert TensorSource(scenes, 25, cuts=False).info.cuts == ()
 
 
-def test_a_batch_that_fits_is_in_memory(tmp_path):
+def test_small_batch_stays_in_memory(tmp_path):
     made = new_batch((2, 4, 4, 3), torch.float16, tmp_path)
     assert made.shape == (2, 4, 4, 3) and made.dtype == torch.float16
     assert not list(tmp_path.iterdir())
@@ -86,7 +86,7 @@ def test_a_batch_that_fits_is_in_memory(tmp_path):
 
 @pytest.fixture
 def little_memory(monkeypatch, tmp_path):
-    """As on a machine with 1 KiB of memory; scratch on a disk."""
+    """Act as on a machine with 1 KiB of memory; scratch is on a disk."""
     if tensor_source.on_tmpfs(tmp_path):
         pytest.skip("temporary files lie in memory here")
     monkeypatch.delenv(tensor_source.SCRATCH_VARIABLE, raising=False)
@@ -95,7 +95,7 @@ def little_memory(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("fallocate", [True, False], ids=["fallocate", "zeros"])
-def test_a_batch_that_does_not_fit_lies_in_a_file_that_goes_away(little_memory, monkeypatch, fallocate):
+def test_large_batch_is_a_temporary_file(little_memory, monkeypatch, fallocate):
     if not fallocate:
         monkeypatch.delattr(os, "posix_fallocate", raising=False)
     made = new_batch((5, 64, 64, 3), torch.float32, little_memory / "scratch")
@@ -105,26 +105,26 @@ def test_a_batch_that_does_not_fit_lies_in_a_file_that_goes_away(little_memory, 
         assert not list((little_memory / "scratch").iterdir())
 
 
-def test_scratch_is_where_the_administrator_says(little_memory, monkeypatch):
+def test_scratch_folder_is_configurable(little_memory, monkeypatch):
     monkeypatch.setenv(tensor_source.SCRATCH_VARIABLE, str(little_memory / "fast"))
     new_batch((5, 64, 64, 3), torch.float32, little_memory / "temp")
     assert (little_memory / "fast").is_dir() and not (little_memory / "temp").exists()
 
 
-def test_a_disk_that_is_too_small_is_told_with_numbers(little_memory):
+def test_too_small_disk_error_has_numbers(little_memory):
     with pytest.raises(OSError, match=r"takes [\d.]+ GiB.*memory.*free.*STEREOREEL_SCRATCH"):
         new_batch((10**6, 1080, 1920, 3), torch.float32, little_memory)
     assert not list(little_memory.iterdir())
 
 
-def test_memory_pretending_to_be_a_disk_is_refused(little_memory):
+def test_tmpfs_is_refused(little_memory):
     if not os.path.isdir("/dev/shm") or not tensor_source.on_tmpfs("/dev/shm"):
         pytest.skip("no tmpfs here")
     with pytest.raises(OSError, match="tmpfs"):
         new_batch((5, 64, 64, 3), torch.float32, "/dev/shm")
 
 
-def test_a_disk_that_fills_up_while_allocating_leaves_nothing(little_memory, monkeypatch):
+def test_failed_allocation_leaves_no_file(little_memory, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 

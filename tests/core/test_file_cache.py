@@ -1,6 +1,4 @@
-"""What is known of files: found once, found again when they change, shared by whatever is given the same
-cache.
-"""
+"""The file cache: facts are found once, found again when a file changes, and shared."""
 
 import json
 from pathlib import Path
@@ -19,7 +17,7 @@ from tests.support.media_files import moving, write_video
 
 
 class Reader:
-    """Reads files through a cache, and counts how often."""
+    """Read files through a cache, and count how often."""
 
     def __init__(self, most: int = 128):
         self.files, self.reads = FileCache(most), 0
@@ -39,14 +37,14 @@ def path(tmp_path) -> Path:
     return path
 
 
-def test_a_file_is_read_once_under_all_its_names(path):
+def test_file_is_read_once_under_all_its_names(path):
     reader, folder = Reader(), path.with_name("folder")
     folder.mkdir()
     names = path, path, folder / ".." / path.name
     assert [reader.text(name) for name in names] == ["one"] * 3 and reader.reads == 1
 
 
-def test_a_changed_file_is_read_again(path):
+def test_changed_file_is_read_again(path):
     reader = Reader()
     reader.text(path)
     path.write_text("other")
@@ -56,7 +54,7 @@ def test_a_changed_file_is_read_again(path):
         reader.text(path)
 
 
-def test_only_the_files_used_last_are_remembered(path):
+def test_cache_keeps_the_latest_files(path):
     reader, paths = Reader(most=2), [path.with_name(f"{number}.txt") for number in range(3)]
     for one in paths:
         one.write_text(one.stem)
@@ -66,7 +64,7 @@ def test_only_the_files_used_last_are_remembered(path):
     assert reader.text(paths[1]) == "1" and reader.reads == 4
 
 
-def test_a_fact_found_elsewhere_is_taken(path):
+def test_known_facts_are_accepted(path):
     reader = Reader()
     assert not reader.files.knows(path, "text")
     reader.files.put(path, "text", "known")
@@ -80,7 +78,7 @@ def video(tmp_path) -> Path:
     )
 
 
-def test_a_video_is_read_and_searched_once(video):
+def test_video_is_probed_and_searched_once(video):
     files, ticks = FileCache(), []
     first = FileSource(video, files=files, tick=lambda done, total: ticks.append(done))
     assert not first.searched and first.info.cuts == (20,) and ticks
@@ -92,7 +90,7 @@ def test_a_video_is_read_and_searched_once(video):
     assert not FileSource(video).searched
 
 
-def test_cuts_written_down_are_known_to_the_next_job(video, tmp_path):
+def test_stored_cuts_are_known_to_the_next_job(video, tmp_path):
     source = FileSource(video)
     cuts.write(tmp_path / "job", [Clip(source)])
     files = FileCache()

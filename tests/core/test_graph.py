@@ -1,4 +1,4 @@
-"""Graphs: they stay as they were built, another one shares what is equal, and loaded stages serve several."""
+"""Graphs are immutable, copies share equal parts, and loaded stages serve several graphs."""
 
 from dataclasses import FrozenInstanceError, dataclass
 
@@ -15,7 +15,7 @@ from stereoreel.models.lazy_stage import Plan
 
 @dataclass(frozen=True)
 class Add(Weightless):
-    """Brighter frames; of two inputs, their sum."""
+    """Brighter frames; with two inputs, their sum."""
 
     amount: float
     label: str = "Add"
@@ -38,7 +38,7 @@ def level(clip: Clip, host) -> float:
 
 @pytest.fixture
 def diamond():
-    """A source of level 0, a stage of 0.1 that two others read, of 0.3 and 0.5, and one that adds these."""
+    """Return a source of level 0, a stage of 0.1, its two readers of 0.3 and 0.5, and their sum."""
     start = source()
     shared = apply(Add(0.1), start)["clip"]
     end = apply(Add(0.0), *(apply(Add(amount), shared)["clip"] for amount in (0.2, 0.4)))["clip"]
@@ -58,13 +58,13 @@ def test_a_clip_cannot_be_changed(diamond, name):
         setattr(diamond[-1], name, getattr(diamond[-1], name))
 
 
-def test_another_source_makes_another_graph_and_leaves_this_one(diamond, host):
+def test_replacing_a_source_makes_a_new_graph(diamond, host):
     start, _, end = diamond
     [other] = substituted([end], lambda maker: source(0.05).maker if maker is start.maker else maker)
     assert (level(other, host), level(end, host)) == (0.9, 0.8)
 
 
-def test_another_recipe_is_built_once_for_all_its_readers(diamond, host):
+def test_replaced_step_is_built_once_for_all_readers(diamond, host):
     _, shared, end = diamond
     asked = []
 
@@ -77,7 +77,7 @@ def test_another_recipe_is_built_once_for_all_its_readers(diamond, host):
     assert len(makers_of(made)) == len(makers_of([end])) == len(asked) == len({id(maker) for maker in asked})
 
 
-def test_what_only_a_replaced_step_needs_is_not_asked_about(diamond, host):
+def test_inputs_of_a_replaced_step_are_not_visited(diamond, host):
     start, shared, end = diamond
     asked = []
 
@@ -90,12 +90,12 @@ def test_what_only_a_replaced_step_needs_is_not_asked_about(diamond, host):
     assert level(made, host) == level(end, host) == 0.8
 
 
-def test_a_graph_in_which_nothing_is_replaced_is_the_same(diamond):
+def test_graph_without_replacements_is_the_same_object(diamond):
     end = diamond[-1]
     assert substituted([end], lambda maker: maker) == [end]
 
 
-def test_only_the_stages_used_last_stay_loaded():
+def test_latest_stages_stay_loaded():
     stages, loaded = StageCache(2), []
 
     def use(key: str) -> str:
@@ -106,7 +106,7 @@ def test_only_the_stages_used_last_stay_loaded():
     assert loaded == ["a", "b", "c", "b"] and stages.stages() == ["b", "a"]
 
 
-def test_two_steps_of_the_same_options_are_two_stages(host):
+def test_equal_steps_are_separate_stages(host):
     stages = StageCache()
     one, other = (Plan("upscale", {"model": "builtin"}, "Upscale") for _ in range(2))
     first = one.reused(stages).load(host)

@@ -1,6 +1,4 @@
-"""Some frames of a clip without the whole film: the same frames, for a fraction of the work, whatever the
-rate, cuts and windows.
-"""
+"""Excerpts: selected frames equal those of the full clip, for a fraction of the work."""
 
 from fractions import Fraction
 
@@ -26,14 +24,14 @@ def plan(kind, **given) -> Plan:
 
 
 def moving(tensor_clip, count, size=(48, 64), **facts) -> Clip:
-    """A texture that slides two pixels a frame."""
+    """Make a texture that slides two pixels a frame."""
     still = torch.rand(1, *size, 3, generator=torch.Generator().manual_seed(3))
     still = torch.nn.functional.avg_pool2d(still.movedim(-1, 1), 5, 1, 2).movedim(1, -1)
     return tensor_clip(torch.cat([still.roll(2 * shift, 2) for shift in range(count)]), **facts)
 
 
 def check(clip: Clip, host, numbers) -> None:
-    """The frames looked at are those of the whole."""
+    """Check that excerpt frames equal those of the full clip."""
     whole = frames(clip, host)
     seen = frames(peek([clip], numbers)[0], host)
     torch.testing.assert_close(seen, whole.index_select(-4, torch.tensor(numbers)), atol=0, rtol=0)
@@ -43,7 +41,7 @@ def test_samples_are_spread_over_a_clip():
     assert spread(200, 4) == [25, 75, 125, 175] and spread(3, 8) == [0, 1, 2] and spread(1, 8) == [0]
 
 
-def test_a_long_clip_costs_its_samples_only(tensor_clip, host):
+def test_cost_depends_on_samples_not_on_length(tensor_clip, host):
     stage = Counting(joint=True)
     clip = apply(stage, apply(plan("interpolate"), moving(tensor_clip, 300))["clip"])["clip"]
     seen = peek([clip], spread(clip.info.frames, 4))[0]
@@ -56,44 +54,44 @@ def test_a_long_clip_costs_its_samples_only(tensor_clip, host):
     {"multiplier": 2, "slow_motion": True}, {"multiplier": 2, "ending": "last frame"},
     {"multiplier": 4, "duplicates": "smooth"}, {"multiplier": 3, "schedule": "20-30: hold; 31-40: blend"},
 ], ids=str)  # fmt: skip
-def test_frames_in_between_are_those_of_the_whole_at_any_rate(given, tensor_clip, host):
+def test_interpolated_frames_equal_those_of_the_full_clip(given, tensor_clip, host):
     clip = apply(plan("interpolate", **given), moving(tensor_clip, 60, cuts=(17, 41)))["clip"]
     last = clip.info.frames - 1
     check(clip, host, sorted({0, 1, last // 3, last // 2, last // 2 + 1, last - 1, last}))
 
 
-def test_every_frame_at_once_is_the_whole(tensor_clip, host):
+def test_all_frames_equal_the_full_clip(tensor_clip, host):
     clip = apply(plan("interpolate", target_fps="40"), moving(tensor_clip, 20, cuts=(7,)))["clip"]
     check(clip, host, list(range(clip.info.frames)))
 
 
-def test_a_rate_that_varies(tensor_clip, host):
+def test_variable_rate(tensor_clip, host):
     clip = moving(tensor_clip, 30)
     steps = [Fraction(1, 25) if index % 3 else Fraction(1, 10) for index in range(30)]
     clip.maker.info = clip.info.replace(times=tuple(sum(steps[:index], Fraction(0)) for index in range(30)))
     check(apply(plan("interpolate", target_fps="30"), clip)["clip"], host, [0, 13, 27, 28, 35])
 
 
-def test_two_rates_one_behind_the_other_and_a_trim(tensor_clip, host):
+def test_two_rate_changes_and_a_trim(tensor_clip, host):
     clip = apply(plan("interpolate", target_fps="30"), moving(tensor_clip, 50, cuts=(20,)))["clip"]
     clip = apply(Trim(11, 47), clip)["clip"]
     clip = apply(plan("interpolate", target_fps="24000/1001"), clip)["clip"]
     check(clip, host, [0, 9, 10, 20, clip.info.frames - 1])
 
 
-def test_cuts_that_were_set_by_hand(tensor_clip, host):
+def test_manual_cuts(tensor_clip, host):
     node, clip = BY_ID["StereoReelInterpolate"], moving(tensor_clip, 40, cuts=(10,))
     for cuts in ("none", "25"):
         made = build.stage(node, {"clip": clip}, {"model": "builtin", "cuts": cuts}, "3")["clip"]
         check(made, host, [19, 20, 21, 49, 50])
 
 
-def test_a_loop_is_looked_at_but_for_its_seam(tensor_clip, host):
+def test_loop_without_its_seam(tensor_clip, host):
     clip = apply(plan("interpolate", loop=True), moving(tensor_clip, 40))["clip"]
     check(clip, host, [0, 1, 35, 78])
 
 
-def test_what_two_stages_share_is_computed_once_and_depth_is_that_of_its_frame(tensor_clip, host):
+def test_shared_input_is_computed_once_and_depth_matches_its_frame(tensor_clip, host):
     shared = Counting(joint=True)
     clip = apply(shared, moving(tensor_clip, 80))["clip"]
     depth = tensor_clip(torch.rand(80, 48, 64, 1, generator=torch.Generator().manual_seed(1)), cuts=(40, 52))
@@ -106,13 +104,13 @@ def test_what_two_stages_share_is_computed_once_and_depth_is_that_of_its_frame(t
 
 
 def test_inputs_of_different_rates_meet_at_the_right_frames(tensor_clip, host):
-    """A depth of the film's own rate twice over beside a clip that was interpolated to it."""
+    """Depth at twice the film's rate, next to a clip that was interpolated to that rate."""
     clip = apply(plan("interpolate", multiplier=2), moving(tensor_clip, 30, cuts=(11,)))["clip"]
     depth = tensor_clip(torch.rand(60, 48, 64, 1, generator=torch.Generator().manual_seed(1)))
     check(apply(plan("stereo", convergence_mode="fixed"), clip, depth)["clip"], host, [7, 21, 22, 23, 59])
 
 
-def test_stages_with_a_memory_see_frames_around_and_never_across_a_cut(tensor_clip, host):
+def test_stateful_stages_see_neighbours_but_not_across_a_cut(tensor_clip, host):
     clip = moving(tensor_clip, 60, cuts=(30,))
     depth = apply(plan("depth"), clip)["clip"]
     stereo = apply(plan("stereo", fill="inpaint"), apply(plan("vsr", factor=1.5), clip)["clip"], depth)[
@@ -125,12 +123,12 @@ def test_stages_with_a_memory_see_frames_around_and_never_across_a_cut(tensor_cl
     )
 
 
-def test_files_are_sought_in_not_read_through(tmp_path, host, real_clip):
+def test_files_are_seeked_not_read_through(tmp_path, host, real_clip):
     clip = Clip(FileSource(real_clip("bigbuckbunny.mp4"), start=1, duration=3, max_side=320))
     check(apply(plan("upscale", factor=1.5), clip)["clip"], host, [2, 40, clip.info.frames - 1])
 
 
-def test_a_file_that_ends_early_is_seen_to_its_end(tmp_path, host):
+def test_file_that_ends_early_is_sampled_to_its_end(tmp_path, host):
     path = tmp_path / "whole.mkv"
     write_video(path, np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8), Fraction(25))
     (tmp_path / "cut.mkv").write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
@@ -139,14 +137,14 @@ def test_a_file_that_ends_early_is_seen_to_its_end(tmp_path, host):
     assert len(frames(seen, host)) == 3
 
 
-def test_clips_of_different_lengths_and_frames_outside_are_refused(tensor_clip):
+def test_unequal_lengths_and_frames_out_of_range_are_refused(tensor_clip):
     with pytest.raises(ValueError, match="7 and 9 frames"):
         peek([tensor_clip(), tensor_clip(frames=9)], [0])
     with pytest.raises(ValueError, match="between 0 and 6"):
         peek([tensor_clip()], [7])
 
 
-def test_a_look_tells_frame_time_and_pictures(tensor_clip, host, tmp_path):
+def test_preview_has_frame_number_time_and_images(tensor_clip, host, tmp_path):
     pair = torch.cat([torch.full((50, 32, 48, 3), 0.25), torch.full((50, 32, 48, 3), 0.75)], 2)
     clip = apply(Split(), tensor_clip(pair))["clip"]
     depth = tensor_clip(torch.ones(50, 32, 48, 1))

@@ -1,6 +1,4 @@
-"""The pull: shared inputs once, agreeing chunks, two eyes, early ends, failures that name their stage, flat
-memory.
-"""
+"""The pull: shared inputs, agreeing chunks, two views, early ends, errors and flat memory."""
 
 import gc
 import weakref
@@ -17,7 +15,7 @@ from tests.support.counting import Counting
 
 
 class Late(Counting):
-    """Gives every frame back one chunk later, as a stage with look-ahead does."""
+    """Yield every frame one chunk later, as a stage with look-ahead does."""
 
     def __call__(self, shot, chunks):
         held = None
@@ -29,13 +27,13 @@ class Late(Counting):
             yield held
 
 
-def test_frames_come_through_in_order(tensor_clip, host):
+def test_frames_arrive_in_order(tensor_clip, host):
     images = torch.rand(23, 4, 6, 3)
     got = torch.cat([chunk for (chunk,) in pull(tensor_clip(images), host, chunk_frames=5)])
     assert torch.equal(got, images)
 
 
-def test_what_two_stages_share_is_computed_once(tensor_clip, host):
+def test_shared_input_is_computed_once(tensor_clip, host):
     shared = Counting(lambda chunk: chunk * 0.5)
     half = apply(shared, tensor_clip(frames=20))["clip"]
     late = apply(Late(None), half)["clip"]
@@ -45,7 +43,7 @@ def test_what_two_stages_share_is_computed_once(tensor_clip, host):
     torch.testing.assert_close(doubled, frames(tensor_clip(frames=20), host))
 
 
-def test_inputs_with_other_chunks_agree_frame_by_frame(tensor_clip, host):
+def test_inputs_with_different_chunks_agree_frame_by_frame(tensor_clip, host):
     cut = tensor_clip(frames=20, cuts=(3, 11))  # chunks end at cuts
     plain = tensor_clip(frames=20)
     seen = []
@@ -54,12 +52,12 @@ def test_inputs_with_other_chunks_agree_frame_by_frame(tensor_clip, host):
     assert all(one == other for one, other in seen) and sum(one for one, _ in seen) == 20
 
 
-def test_lengths_that_differ_are_refused_before_the_first_frame(tensor_clip):
+def test_unequal_lengths_are_refused_before_the_first_frame(tensor_clip):
     with pytest.raises(ValueError, match="12 and 9 frames"):
         apply(Counting(None, label="Add"), tensor_clip(frames=12), tensor_clip(frames=9))
 
 
-def test_an_input_that_ends_early_is_named_with_the_one_that_goes_on(tensor_clip, host):
+def test_early_end_error_names_both_inputs(tensor_clip, host):
     short = tensor_clip(frames=9)
     # it promises more than it has
     short.maker.label, short.maker.info = "Short", short.info.replace(frames=12)
@@ -70,13 +68,13 @@ def test_an_input_that_ends_early_is_named_with_the_one_that_goes_on(tensor_clip
         frames(clip, host, chunk_frames=4)
 
 
-def test_a_clip_whose_file_ends_early_ends_early(tensor_clip, host):
+def test_clip_ends_with_its_file(tensor_clip, host):
     clip = tensor_clip(frames=9)
     clip.maker.info = clip.info.replace(frames=12, cuts=(4, 10))
     assert len(frames(apply(Late(None), clip)["clip"], host, chunk_frames=2)) == 9
 
 
-def test_a_failure_names_the_stage_that_failed_not_the_one_that_pulled(tensor_clip, host):
+def test_error_names_the_failing_stage(tensor_clip, host):
     def fail(chunk):
         raise ValueError("the lens fell off")
 
@@ -87,10 +85,10 @@ def test_a_failure_names_the_stage_that_failed_not_the_one_that_pulled(tensor_cl
 
 
 class Cancelled(Exception):
-    """Like ComfyUI's, derives from Exception and has no message."""
+    """Derive from Exception and have no message, as ComfyUI's does."""
 
 
-def test_cancel_takes_effect_within_one_chunk_and_passes_as_it_is(tensor_clip, host):
+def test_cancel_takes_effect_within_one_chunk_and_is_not_wrapped(tensor_clip, host):
     stage = Counting(lambda chunk: chunk)
 
     def tick(done, total):
@@ -119,7 +117,7 @@ def test_closing_a_pull_stops_its_sources(tensor_clip, host):
     assert closed
 
 
-def test_each_eye_is_worked_on_by_itself(tensor_clip, host):
+def test_views_are_processed_independently(tensor_clip, host):
     pair = apply(Split(), tensor_clip(size=(8, 16)))["clip"]
     assert pair.info.views == 2 and pair.info.width == 8
     shapes = []
@@ -130,14 +128,14 @@ def test_each_eye_is_worked_on_by_itself(tensor_clip, host):
     assert torch.equal(made[0], left.flip(2)) and torch.equal(made[1], right.flip(2))
 
 
-def test_eyes_split_and_laid_side_by_side_are_the_same_picture(tensor_clip, host):
+def test_splitting_and_joining_views_is_lossless(tensor_clip, host):
     images = torch.rand(5, 6, 12, 3)
     pair = apply(Split(), tensor_clip(images))["clip"]
     assert torch.equal(frames(apply(SideBySide(), pair)["clip"], host), images)
     assert torch.equal(frames(apply(Eye(1), pair)["clip"], host), images[:, :, 6:])
 
 
-def test_a_stage_that_joins_views_sees_both(tensor_clip, host):
+def test_joint_stage_receives_both_views(tensor_clip, host):
     pair = apply(Split(), tensor_clip(size=(8, 16)))["clip"]
     stage = Counting(lambda chunk: chunk, joint=True)
     assert frames(apply(stage, pair)["clip"], host).shape == (2, 7, 8, 8, 3)
@@ -152,7 +150,7 @@ def test_trim_keeps_exactly_its_window(tensor_clip, host, start, stop):
         assert torch.equal(frames(clip, host, chunk_frames=2), images[start:stop])
 
 
-def test_a_window_of_a_varying_rate_keeps_its_own_mean_rate_and_sound(tensor_clip):
+def test_trimmed_variable_rate_keeps_its_mean_rate_and_audio(tensor_clip):
     clip = tensor_clip(frames=8)
     times = tuple(Fraction(place, 10) for place in (0, 1, 2, 3)) + tuple(
         Fraction(4, 10) + Fraction(place, 30) for place in range(4)
@@ -163,13 +161,13 @@ def test_a_window_of_a_varying_rate_keeps_its_own_mean_rate_and_sound(tensor_cli
     assert (fast.fps, fast.duration, fast.audio.start) == (30, Fraction(4, 30), Fraction(4, 10))
 
 
-def test_one_shot_is_made_of_many(tensor_clip, host):
+def test_shots_are_merged_into_one(tensor_clip, host):
     clip = apply(Uncut(), tensor_clip(frames=9, cuts=(2, 5)))["clip"]
     assert clip.info.shots == [(0, 9)]
     assert torch.equal(frames(clip, host, 2), frames(tensor_clip(frames=9), host))
 
 
-def test_frames_are_let_go_when_their_last_reader_has_them(tensor_clip, host):
+def test_frames_are_released_after_their_last_reader(tensor_clip, host):
     """Memory is O(chunk): of 200 chunks, only a handful are alive at any moment."""
     alive, most = weakref.WeakSet(), 0
 
@@ -194,7 +192,7 @@ def test_frames_are_let_go_when_their_last_reader_has_them(tensor_clip, host):
     assert 0 < most <= 8
 
 
-def test_the_byte_budget_cuts_large_frames_into_small_chunks(host):
+def test_byte_budget_limits_chunks(host):
     class Huge:
         label = "Huge"
 

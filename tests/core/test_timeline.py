@@ -1,4 +1,4 @@
-"""Time is exact: counts, positions and ownership of frames when a rate changes, by tables and by rule."""
+"""Exact time: frame counts, positions and ownership when the rate changes, by tables and by rule."""
 
 from fractions import Fraction
 
@@ -38,14 +38,14 @@ def info(frames: int, fps, **more) -> ClipInfo:
         (Fraction(2997, 100), Fraction(2997, 100)),
     ],
 )
-def test_a_rate_is_read_exactly(given, rate):
+def test_rate_is_parsed_exactly(given, rate):
     assert parse_fps(given) == rate
 
 
 @pytest.mark.parametrize(
     "given", ["", "fast", "0", "-24", "24/0", "1e9999999", "nan", "inf", float("nan"), "5000", "24/1/2", None]
 )
-def test_what_is_no_rate_is_refused_in_one_sentence(given):
+def test_invalid_rates_are_refused(given):
     with pytest.raises(ValueError, match=r"^A frame rate .*\.$"):
         parse_fps(given)
 
@@ -75,7 +75,7 @@ def test_what_is_no_rate_is_refused_in_one_sentence(given):
         (24, 72, [(0, 0), (0, "1/3"), (0, "2/3"), (1, 0)]),
     ],
 )
-def test_where_output_frames_lie(fps, fps_out, table):
+def test_positions_of_output_frames(fps, fps_out, table):
     clip = info(1000, fps)
     assert [position(j, 0, 1000, clip, Fraction(fps_out)) for j in range(len(table))] == [
         (i, Fraction(t)) for i, t in table
@@ -99,7 +99,7 @@ def test_where_output_frames_lie(fps, fps_out, table):
         (3600, FILM, 24, 3604),
     ],
 )
-def test_how_many_frames_there_are(frames, fps, fps_out, count):
+def test_frame_count(frames, fps, fps_out, count):
     assert output_count(info(frames, fps), Fraction(fps_out)) == count
 
 
@@ -110,7 +110,7 @@ def test_an_hour_keeps_every_exact_frame():
 
 
 @pytest.mark.parametrize("fps_out", [24, 25, 50, 60, 75, 8, 3])
-def test_shots_share_out_all_output_frames_and_stay_inside(fps_out):
+def test_shots_own_all_output_frames_and_stay_inside(fps_out):
     clip = info(97, 25, cuts=(1, 2, 9, 40, 96))
     owned = [output_range(*shot, clip, Fraction(fps_out)) for shot in clip.shots]
     assert [j for one in owned for j in one] == list(range(output_count(clip, Fraction(fps_out))))
@@ -118,7 +118,7 @@ def test_shots_share_out_all_output_frames_and_stay_inside(fps_out):
         assert all(start <= position(j, start, stop, clip, Fraction(fps_out))[0] < stop for j in one)
 
 
-def test_a_multiplier_gives_every_shot_its_frames_times_so_many():
+def test_multiplier_multiplies_the_frames_of_every_shot():
     clip = info(20, FILM, cuts=(3, 4, 11))
     assert [output_range(*shot, clip, FILM * 3) for shot in clip.shots] == [
         range(3 * a, 3 * b) for a, b in clip.shots
@@ -129,7 +129,7 @@ def test_a_multiplier_gives_every_shot_its_frames_times_so_many():
 UNEVEN = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 36))
 
 
-def test_a_varying_rate_is_resampled_on_its_true_times():
+def test_variable_rate_is_resampled_at_its_true_times():
     clip = info(6, 15, times=UNEVEN, cuts=(4,))
     assert [position(j, 0, 6, clip, Fraction(50)) for j in range(20)][:12] == [
         (0, 0),
@@ -160,7 +160,7 @@ def test_times_that_begin_late_or_outlast_the_mean_rate_still_fill_the_clip():
 @pytest.mark.parametrize("times", [None, UNEVEN])
 @pytest.mark.parametrize("fps_out", [2, 5, 7, 15, 24, 50, 60])
 @pytest.mark.parametrize("cuts", [(), (1,), (2, 5), (1, 2, 3, 4, 5)])
-def test_walking_a_shot_gives_what_the_rule_says(times, fps_out, cuts):
+def test_walk_follows_the_rule(times, fps_out, cuts):
     clip = info(6, 15, times=times, cuts=cuts)
     for start, stop in clip.shots:
         walked = [
@@ -174,7 +174,7 @@ def test_walking_a_shot_gives_what_the_rule_says(times, fps_out, cuts):
         ]
 
 
-def test_a_walk_reads_no_further_than_the_right_neighbour():
+def test_walk_reads_no_further_than_the_right_neighbour():
     taken = []
     walk = gaps(Shot(0, info(100, 25)), (taken.append(frame) or frame for frame in range(100)), Fraction(50))
     assert next(walk) == (0, 1, [0, Fraction(1, 2)])
@@ -196,10 +196,12 @@ LONG = 10_000  # frames
         (24, "23.976", 9_990, 9_990, 10, (9_998, "989/1000")),
     ],
 )
-def test_a_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, count, ended, exact, last):
-    """How many frames there are when the duration stays, and when the last frame ends the clip; how many of
-    them fall on a frame of the
-    source, and where the last one lies that does not hold the end."""
+def test_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, count, ended, exact, last):
+    """Compare with counts worked out by hand.
+
+    ``count`` is the number of frames if the duration stays, ``ended`` if the last frame ends the clip,
+    ``exact`` how many fall on a source frame, and ``last`` the position of the last one before the hold.
+    """
     clip = info(LONG, parse_fps(fps))
     kept, end = (
         describe(resolve(OPTIONS, {"target_fps": fps_out, "ending": ending}), clip)["clip"]
@@ -213,8 +215,8 @@ def test_a_long_clip_keeps_its_duration_and_every_exact_frame(fps, fps_out, coun
     assert sum(part == 0 for _, part in places) == exact and places[ended - 1] == (last[0], Fraction(last[1]))
 
 
-def test_a_long_clip_of_varying_rate_keeps_its_true_times():
-    """Frames last 2, 2 and 4 sixtieths in turn: at 60 fps there are 2, 2 and 4 steps between frames."""
+def test_long_variable_rate_clip_keeps_its_true_times():
+    """Frames last 2, 2 and 4 sixtieths in turn: at 60 fps there are 2, 2 and 4 steps between them."""
     times = tuple(Fraction(8 * (n // 3) + (0, 2, 4)[n % 3], 60) for n in range(LONG))
     end = 2 * times[-1] - times[-2]  # the last frame lasts as long as the one before it
     clip = info(LONG, LONG / end, times=times)
@@ -284,12 +286,12 @@ def test_slow_motion_plays_longer_at_the_same_rate(options, count, seconds):
         (16, [(0, 1, 0), (1, 2, "1/2")]),
     ],
 )
-def test_a_loop_moves_from_its_last_frame_to_its_first(fps_out, table):
+def test_loop_interpolates_from_its_last_frame_to_its_first(fps_out, table):
     assert around(info(3, 24), fps_out) == [(left, right, Fraction(t)) for left, right, t in table]
 
 
-def test_a_long_loop_has_no_seam():
-    """Every step is as long as any other, the one from the end to the beginning too."""
+def test_long_loop_has_no_seam():
+    """Check that all steps are equal, including the one from the end to the beginning."""
     walked = around(info(LONG, 25), 60)
     assert len(walked) == 24_000
     assert walked == [
@@ -298,7 +300,7 @@ def test_a_long_loop_has_no_seam():
 
 
 def around(clip: ClipInfo, fps_out: int) -> list[tuple[int, int, Fraction]]:
-    """Numbers of both frames, and the part of the way, of every output frame of a loop."""
+    """Return both frame numbers and the fraction between them, for every output frame of a loop."""
     moments = (
         Moment(number, torch.full((1, 1, 1, 3), number / clip.frames)) for number in range(clip.frames)
     )

@@ -1,8 +1,9 @@
-"""Makes a film in child processes that are killed at random moments: ``crash.py VIDEO OUTPUT KILLS SEED``;
-POSIX only.
+"""Render a film in child processes that are killed at random moments; POSIX only.
 
-A child is a fork, so that nothing is imported twice. Prints what the last one, which is let through, was
-told.
+    crash.py VIDEO OUTPUT KILLS SEED
+
+A child is a fork, so that nothing is imported twice. Prints the status and the messages of the last child,
+which is not killed.
 """
 
 import json
@@ -21,7 +22,7 @@ from tests.support.films import make
 
 
 def child(video: Path, path: Path, limit: int = 0) -> tuple[int, int]:
-    """A process that makes the film, and the pipe that closes when it ends."""
+    """Start a process that renders the film; return its id and a pipe that closes when it ends."""
     reading, writing = os.pipe()
     if pid := os.fork():
         os.close(writing)
@@ -42,8 +43,8 @@ def child(video: Path, path: Path, limit: int = 0) -> tuple[int, int]:
         os._exit(status)
 
 
-def told(pid: int, reading: int) -> tuple[int, list[str]]:
-    """How a child ended, and what it was told."""
+def outcome(pid: int, reading: int) -> tuple[int, list[str]]:
+    """Return a child's exit status and its messages."""
     with os.fdopen(reading, "rb") as pipe:
         said = pipe.read()
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), json.loads(said or b"[]")
@@ -52,17 +53,17 @@ def told(pid: int, reading: int) -> tuple[int, list[str]]:
 def main(video: Path, path: Path, kills: int, seed: int) -> None:
     begun = time.monotonic()
     whole = path.with_name(f"whole{path.suffix}")
-    assert told(*child(video, whole))[0] == 0
+    assert outcome(*child(video, whole))[0] == 0
     length, chance = time.monotonic() - begun, random.Random(seed)
     killed = 0
     while killed < kills:
         pid, reading = child(video, path)
         select.select([reading], [], [], chance.uniform(0, 0.6 * length))
         os.kill(pid, signal.SIGKILL)
-        killed += told(pid, reading)[0] == -signal.SIGKILL
-        if path.exists():  # it was done before: once more from the beginning
+        killed += outcome(pid, reading)[0] == -signal.SIGKILL
+        if path.exists():  # it finished before it was killed: start again
             path.unlink()
-    print(json.dumps(told(*child(video, path))))
+    print(json.dumps(outcome(*child(video, path))))
 
 
 if __name__ == "__main__":

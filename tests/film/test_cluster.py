@@ -1,4 +1,4 @@
-"""A film by many machines: two Ray nodes on this one, which the test starts, and what is lost on the way."""
+"""A film on several machines: two Ray nodes on this one, and the loss of workers and nodes."""
 
 import os
 import signal
@@ -46,7 +46,7 @@ def plan(video, tmp_path):
     }
 
 
-def test_a_worker_makes_units_from_a_plan_of_plain_values(plan, video, tmp_path):
+def test_worker_renders_units_from_a_plan_of_plain_values(plan, video, tmp_path):
     import json
 
     job = sink(video)
@@ -69,7 +69,7 @@ def test_a_worker_makes_units_from_a_plan_of_plain_values(plan, video, tmp_path)
         )
 
 
-def test_a_worker_keeps_what_keep_asks_for_where_folders_are_shared(plan, video, tmp_path):
+def test_worker_stores_kept_frames_in_a_shared_folder(plan, video, tmp_path):
     made = graph()
     made["5"] = {"class_type": "StereoReelKeep", "inputs": {"clip": ["2", 0], "folder": "kept"}}
     made["3"]["inputs"]["clip"] = made["3"]["inputs"]["depth"] = ["5", 0]
@@ -84,7 +84,7 @@ def test_a_worker_keeps_what_keep_asks_for_where_folders_are_shared(plan, video,
     assert not (tmp_path / "elsewhere").exists()
 
 
-def test_a_unit_comes_through_an_object_store_whole_and_leaves_nothing_there(plan, video, tmp_path):
+def test_unit_passes_through_an_object_store_and_is_removed_there(plan, video, tmp_path):
     import fsspec
 
     worker = Worker({**plan, "token": "not seen", "store": "memory://films/one"})
@@ -99,14 +99,14 @@ def test_a_unit_comes_through_an_object_store_whole_and_leaves_nothing_there(pla
     )
 
 
-def test_a_store_that_nothing_here_opens_is_refused_before_the_first_frame():
+def test_unsupported_store_is_refused_before_the_first_frame():
     with pytest.raises(ValueError, match="Cannot open nowhere://films"):
         Store("nowhere://films")
     with pytest.raises(ValueError, match="is not a URL"):
         Cluster("local", store="/mnt/films")
 
 
-def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):
+def test_mismatched_worker_is_refused(plan, tmp_path):
     with pytest.raises(
         ValueError,
         match=r"rejected: its torch is .*, expected 0.1\. Install the same versions, or use --mixed",
@@ -120,7 +120,7 @@ def test_a_worker_that_does_not_match_is_refused(plan, tmp_path):
 
 
 class Apart(Worker):
-    """A worker that does not see the job's folder."""
+    """A worker that cannot see the job's folder."""
 
     def __init__(self, plan):
         super().__init__({**plan, "token": ""})
@@ -128,7 +128,7 @@ class Apart(Worker):
 
 @pytest.fixture(scope="module")
 def nodes():
-    """Two nodes for every test; the last one takes one away."""
+    """Two nodes for all tests; the last test removes one."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install ray")
     if sys.platform == "win32":
         pytest.skip("Ray has no clusters on Windows")
@@ -149,14 +149,14 @@ def cluster(nodes):
         yield cluster
 
 
-def test_two_nodes_make_the_film_of_one(cluster, video, tmp_path):
+def test_two_nodes_equal_one(cluster, video, tmp_path):
     path = tmp_path / "film.mp4"
     wanted = run(video, tmp_path / "run.mp4")
     make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True)
     assert hashes(path) == wanted and facts(path) == facts(tmp_path / "run.mp4")
 
 
-def test_units_come_through_an_object_store_where_no_folder_is_shared(nodes, video, tmp_path):
+def test_units_pass_through_an_object_store_without_a_shared_folder(nodes, video, tmp_path):
     from ray import cloudpickle
 
     from stereoreel.film.cluster import Cluster
@@ -168,7 +168,7 @@ def test_units_come_through_an_object_store_where_no_folder_is_shared(nodes, vid
     assert hashes(path) == run(video, tmp_path / "run.mp4") and not list(store.glob("*"))
 
 
-def test_threads_of_workers_wait_as_those_of_the_head(nodes, monkeypatch):
+def test_worker_threads_wait_like_the_head(nodes, monkeypatch):
     import ray
 
     from stereoreel.film.cluster import Cluster
@@ -179,7 +179,7 @@ def test_threads_of_workers_wait_as_those_of_the_head(nodes, monkeypatch):
         assert ray.get(waiting) == "ACTIVE"
 
 
-def test_a_worker_that_dies_loses_its_unit_to_another(cluster, video, tmp_path):
+def test_unit_of_a_dead_worker_is_rescheduled(cluster, video, tmp_path):
     path, said, killed = tmp_path / "film.mp4", [], []
 
     def kill(figures):
@@ -200,7 +200,7 @@ def test_a_worker_that_dies_loses_its_unit_to_another(cluster, video, tmp_path):
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 
 
-def test_a_node_may_go(cluster, nodes, video, tmp_path):
+def test_node_may_leave(cluster, nodes, video, tmp_path):
     path, gone = tmp_path / "film.mp4", []
 
     def remove(figures):

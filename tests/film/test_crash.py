@@ -1,6 +1,4 @@
-"""Whatever ends a process in the middle of a film: the same command goes on, and the frames are those of an
-uninterrupted run.
-"""
+"""A film survives the end of its process: the same command resumes it, with equal frames."""
 
 import json
 import os
@@ -32,7 +30,7 @@ def python(*arguments) -> str:
     return done.stdout
 
 
-def test_a_film_that_is_killed_again_and_again_is_finished(video, tmp_path):
+def test_film_is_finished_after_repeated_kills(video, tmp_path):
     status, said = json.loads(python(HERE / "crash.py", video, tmp_path / "film.mp4", KILLS, 1))
     assert status == 0 and len(said) <= 1, said
     assert hashes(tmp_path / "film.mp4") == hashes(tmp_path / "whole.mp4")
@@ -40,17 +38,15 @@ def test_a_film_that_is_killed_again_and_again_is_finished(video, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_a_full_disk_keeps_what_is_finished(video, tmp_path):
-    """A limit on the size of files is a full disk to whoever writes; the third unit is the first that does
-    not fit.
-    """
+def test_full_disk_keeps_finished_units(video, tmp_path):
+    """Limit the size of files, which acts as a full disk; the third unit is the first that does not fit."""
     path = tmp_path / "film.mp4"
     sizes = [file.stat().st_size for file in _finished(video, tmp_path / "other.mp4")]
     limit = max(sizes[:2]) + 1
     assert max(sizes[2:]) > limit
     code = (
         f"import sys; sys.path.insert(0, {str(HERE.parents[1])!r}); from tests.film.crash import *;"
-        f"print(json.dumps(told(*child(Path({str(video)!r}), Path({str(path)!r}), {limit}))))"
+        f"print(json.dumps(outcome(*child(Path({str(video)!r}), Path({str(path)!r}), {limit}))))"
     )
     status, said = json.loads(python("-c", code))
     assert status == 1 and re.match(r"There is no room for .*00002\.0\.nut: ", said[-1])

@@ -1,4 +1,4 @@
-"""A film in units: what was finished stays finished, and its frames are those of an uninterrupted run."""
+"""A film in units: finished units are kept, and the frames equal those of an uninterrupted run."""
 
 import json
 from fractions import Fraction
@@ -23,7 +23,7 @@ FRAMES = 2 * sum(SHOTS)
 
 
 class Cancel(Exception):
-    """As ComfyUI's, which derives from Exception."""
+    """Derive from Exception, as ComfyUI's does."""
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def video(tmp_path_factory):
 
 
 def until(frames):
-    """A tick that cancels when so many frames are done."""
+    """Return a tick that cancels after this many frames."""
 
     def tick(done, total):
         if done >= frames:
@@ -51,7 +51,7 @@ def until(frames):
     ],
     ids=str,
 )
-def test_the_file_is_that_of_an_uninterrupted_run(video, tmp_path, encode):
+def test_file_equals_an_uninterrupted_run(video, tmp_path, encode):
     suffix = {"prores": ".mov", "ffv1": ".mkv"}.get(encode.get("format"), ".mp4")
     made, wanted = (tmp_path / f"{name}{suffix}" for name in ("film", "run"))
     frames = run(video, wanted, graph(**encode))
@@ -60,7 +60,7 @@ def test_the_file_is_that_of_an_uninterrupted_run(video, tmp_path, encode):
     assert facts(made) == facts(wanted)
 
 
-def test_what_was_cancelled_goes_on(video, tmp_path):
+def test_cancelled_film_resumes(video, tmp_path):
     path, said = tmp_path / "film.mp4", []
     frames = run(video, tmp_path / "run.mp4")
     with pytest.raises(Cancel):
@@ -79,12 +79,12 @@ def test_what_was_cancelled_goes_on(video, tmp_path):
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
 
 
-def test_nothing_is_left_of_a_finished_job(video, tmp_path):
+def test_finished_job_is_removed(video, tmp_path):
     make(video, tmp_path / "film.mp4")
     assert [file.name for file in tmp_path.iterdir()] == ["film.mp4"]
 
 
-def test_a_unit_that_fails_is_told_and_the_others_go_on(video, tmp_path, monkeypatch):
+def test_failed_unit_is_reported_and_the_others_continue(video, tmp_path, monkeypatch):
     path, said = tmp_path / "film.mp4", []
     real = interpolation.load
 
@@ -112,7 +112,7 @@ def test_a_unit_that_fails_is_told_and_the_others_go_on(video, tmp_path, monkeyp
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 
 
-def test_a_damaged_unit_is_made_again(video, tmp_path):
+def test_corrupt_unit_is_recomputed(video, tmp_path):
     path, said = tmp_path / "film.mp4", []
     make(video, path, keep=True)
     frames, units = hashes(path), sorted(job_folder(path).glob("*/units/*.nut"))
@@ -132,7 +132,7 @@ def test_a_damaged_unit_is_made_again(video, tmp_path):
     assert hashes(path) == frames
 
 
-def test_two_processes_do_not_work_on_one_film(video, tmp_path):
+def test_second_process_is_refused(video, tmp_path):
     path, refused = tmp_path / "film.mp4", []
 
     def tick(done, total):
@@ -147,7 +147,7 @@ def test_two_processes_do_not_work_on_one_film(video, tmp_path):
     assert refused and path.exists()
 
 
-def test_another_source_or_workflow_is_another_job(video, tmp_path):
+def test_source_and_workflow_identify_a_job(video, tmp_path):
     path, said = tmp_path / "film.mp4", []
     with pytest.raises(Cancel):
         make(video, path, tick=until(30))
@@ -162,14 +162,14 @@ def test_another_source_or_workflow_is_another_job(video, tmp_path):
     assert path.exists() and len(list(job_folder(path).glob("*/job.json"))) == 2  # of the other two
 
 
-def test_formats_that_cannot_be_joined_are_refused(video, tmp_path):
+def test_unjoinable_formats_are_refused(video, tmp_path):
     with pytest.raises(ValueError, match="size_mb to 0"):
         make(video, tmp_path / "film.mp4", graph(size_mb=2))
     with pytest.raises(ValueError, match="Choose another format"):
         make(video, tmp_path / "film.webp", graph(format="webp"))
 
 
-def test_depth_and_each_eye_in_files_of_their_own(video, tmp_path):
+def test_separate_depth_and_view_files(video, tmp_path):
     made = graph(layout="two_files")
     made["4"]["inputs"]["depth"] = ["2", 0]
     job = sink(video, made)
@@ -181,7 +181,7 @@ def test_depth_and_each_eye_in_files_of_their_own(video, tmp_path):
         assert facts(file) == facts(tmp_path / file.name.replace("film", "run"))
 
 
-def test_a_shot_that_is_split_is_the_same_in_one_go_and_in_units(video, tmp_path, monkeypatch):
+def test_split_shot_equals_an_uninterrupted_run(video, tmp_path, monkeypatch):
     monkeypatch.setattr(partition, "LONGEST", 16)
     monkeypatch.setattr(partition, "LEAD", 4)
     path = tmp_path / "film.mp4"
@@ -192,7 +192,7 @@ def test_a_shot_that_is_split_is_the_same_in_one_go_and_in_units(video, tmp_path
     assert len(list(job_folder(path).glob("*/units/*.nut"))) == 8
 
 
-def test_times_that_vary_stay_exact(tmp_path):
+def test_variable_times_stay_exact(tmp_path):
     times, random = [Fraction(0)], np.random.default_rng(0)
     for _ in range(29):
         times.append(times[-1] + Fraction(int(random.integers(1, 4)), 90))
@@ -210,7 +210,7 @@ def test_times_that_vary_stay_exact(tmp_path):
     assert facts(tmp_path / "made.mp4") == facts(tmp_path / "run.mp4")
 
 
-def test_only_long_films_from_files_are_made_in_units_without_being_told(video, monkeypatch, tensor_clip):
+def test_long_films_from_files_use_units_automatically(video, monkeypatch, tensor_clip):
     def asked(**given):
         job = sink(video, graph(**given))
         return resumes(job.clip, job.settings)
@@ -221,25 +221,20 @@ def test_only_long_films_from_files_are_made_in_units_without_being_told(video, 
     assert not resumes(tensor_clip(frames=60), sink(video).settings)
 
 
-def test_the_command(video, tmp_path, capsys):
+def test_command(video, tmp_path, capsys):
     path, metrics = tmp_path / "film.mp4", tmp_path / "film.prom"
     words = command(tmp_path, video, path)
     assert main([*words, "--plan"]) == 0
     assert capsys.readouterr().out.splitlines()[:2] == ["    0  frames 0 to 19", "    1  frames 20 to 27"]
     assert main([*words, "--json", "--metrics", str(metrics), "--keep-job"]) == 0
     figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [one["units"] for one in figures] == [
-        1,
-        2,
-        3,
-        4,
-        5,
-    ] and f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
+    assert [one["units"] for one in figures] == [1, 2, 3, 4, 5]
+    assert f"stereoreel_film_frames {FRAMES}\n" in metrics.read_text()
     assert main([*words, "--set", "encode.size_mb=3"]) == 1
     assert "Set size_mb to 0" in capsys.readouterr().err
 
 
-def test_the_journal_and_the_figures_can_be_read(video, tmp_path):
+def test_journal_and_figures(video, tmp_path):
     path, seen = tmp_path / "film.mp4", []
     make(video, path, keep=True, observer=Hearing(unit_done=lambda figures: seen.append(figures())))
     journal = next(job_folder(path).glob("*/journal.txt")).read_text().splitlines()

@@ -1,6 +1,4 @@
-"""What a film is known by stays the same from release to release, so that one begun before an update resumes
-after it.
-"""
+"""Job identities are stable across releases, so that a film resumes after an update."""
 
 from fractions import Fraction
 
@@ -24,7 +22,7 @@ def source() -> Clip:
 
 
 def every_stage(clip: Clip) -> list[Clip]:
-    """A graph of every kind, with options that are set and some that are not."""
+    """Return a graph of every kind, with some options set and others left at their defaults."""
 
     def node(name: str, inputs: dict, **options) -> dict:
         return build.stage(BY_ID[f"StereoReel{name}"], inputs, options, "1")
@@ -57,5 +55,5 @@ def test_digest_of_a_graph_is_stable(host):
 
 
 def test_digest_of_kept_frames_is_stable(host):
-    """It names their folder; no encoder has a part in it."""
+    """It names the folder of kept frames and does not depend on the encoder."""
     assert digest(described(every_stage(source()), Options(), host) | {"version": "any"}) == KEPT

@@ -1,4 +1,4 @@
-"""What is kept is not computed again, however what comes after it changes, and the frames are the same."""
+"""Keep Frames: stored frames are not recomputed when downstream options change, and are equal."""
 
 from dataclasses import dataclass
 
@@ -25,7 +25,7 @@ SEEN = []
 
 @dataclass(frozen=True)
 class Slow:
-    """Depth that takes long: every frame of it is counted."""
+    """Depth that is slow; every frame of it is counted."""
 
     strength: float = 1.0
     label: str = "Slow"
@@ -63,7 +63,7 @@ def video(tmp_path):
     return source(tmp_path / "in.mp4", sound=False)
 
 
-def test_another_divergence_computes_no_depth(video, tmp_path):
+def test_changed_divergence_computes_no_depth(video, tmp_path):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
 
     def make(**given):
@@ -80,7 +80,7 @@ def test_another_divergence_computes_no_depth(video, tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
-def test_frames_are_the_same_computed_and_kept(video, tmp_path):
+def test_kept_frames_equal_computed_ones(video, tmp_path):
     host, settings, wanted = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"}), []
     clip = pair(video, tmp_path / "kept")
     write(
@@ -93,7 +93,7 @@ def test_frames_are_the_same_computed_and_kept(video, tmp_path):
         assert hashes(tmp_path / name) == wanted
 
 
-def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
+def test_pairs_and_colours_are_stored_with_16_bits(tensor_clip, tmp_path):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
     images = torch.rand(12, 32, 64, 3)
     clips = tensor_clip(images, cuts=(5,)), tensor_clip(images.mean(-1, keepdim=True), cuts=(5,))
@@ -116,7 +116,7 @@ def test_pairs_and_colours_are_kept_to_16_bits(tensor_clip, tmp_path):
     ],
     ids=["truncated", "one byte", "empty"],
 )
-def test_corrupt_kept_frames_are_computed_again(video, tmp_path, damage):
+def test_corrupt_kept_frames_are_recomputed(video, tmp_path, damage):
     host, settings = Headless("cpu"), resolve(OPTIONS, {"speed": "fast"})
 
     def make(name):

@@ -1,6 +1,4 @@
-"""A film taken apart: the frames of every piece are those of the film made in one go, whatever the stages,
-cuts and rates.
-"""
+"""Units: the frames of each unit equal those of one pull, for all stages, cuts and rates."""
 
 from dataclasses import dataclass
 
@@ -23,7 +21,7 @@ def plan(kind, **given) -> Plan:
 
 @dataclass(frozen=True)
 class Trail:
-    """A running mean: what it gives depends on every frame of the shot before."""
+    """A running mean, which depends on every previous frame of the shot."""
 
     label: str = "Trail"
     nets = ()
@@ -47,7 +45,7 @@ class Trail:
 
 @pytest.fixture
 def film(tensor_clip):
-    """A texture that slides, and another one in every shot."""
+    """Make a texture that slides, a different one in every shot."""
 
     def make(count, cuts=(), size=(36, 48)):
         shots = []
@@ -65,7 +63,7 @@ def trail(clip):
 
 
 def check(clips, host, group) -> list[Unit]:
-    """Units cover the film, and each alone gives the frames that the whole pull gives."""
+    """Check that units cover the film and that each alone gives the frames of the full pull."""
     whole = [torch.cat(parts, -4) for parts in zip(*pull(clips, host))]
     found, stages = units(clips, group), StageCache()
     assert [unit.start for unit in found] == [0, *(unit.stop for unit in found[:-1])] and found[
@@ -88,7 +86,7 @@ def check(clips, host, group) -> list[Unit]:
     [{"multiplier": 2}, {"target_fps": "60"}, {"target_fps": "7"}, {"multiplier": 4, "duplicates": "smooth"}],
     ids=str,
 )
-def test_units_of_whole_shots_have_the_films_frames(given, film, host):
+def test_units_of_complete_shots_equal_the_pull(given, film, host):
     clip = apply(plan("interpolate", **given), film(40, (9, 11, 12, 30)))["clip"]
     found = check([clip, trail(clip)], host, group=1)
     assert len(found) == len([shot for shot in clip.info.shots if shot[0] < shot[1]])
@@ -106,13 +104,13 @@ def test_short_shots_share_a_unit(film):
     assert [(unit.start, unit.stop) for unit in units([clip], 1000)] == [(0, 40)]
 
 
-def test_depth_and_both_eyes(film, host):
+def test_depth_and_both_views(film, host):
     clip = film(8, (3,), size=(24, 32))
     depth = apply(plan("depth"), clip)["clip"]
     assert len(check([apply(plan("stereo"), clip, depth)["clip"], depth], host, group=1)) == 2
 
 
-def test_a_cut_that_a_stage_before_did_not_know_ends_no_unit(film, host):
+def test_cut_unknown_upstream_ends_no_unit(film, host):
     clip = film(30)
     assert len(units([apply(Recut("10"), trail(clip))["clip"]], 1)) == 1
     assert len(check([trail(apply(Recut("10"), clip)["clip"])], host, 1)) == 2
@@ -120,7 +118,7 @@ def test_a_cut_that_a_stage_before_did_not_know_ends_no_unit(film, host):
     assert len(units([forgotten], 1)) == 1
 
 
-def test_a_window_of_a_film_and_two_clips_with_other_cuts(film, host):
+def test_trimmed_film_and_two_clips_with_different_cuts(film, host):
     clip = apply(Trim(5, 33), film(40, (9, 11, 30)))["clip"]
     assert len(check([clip, trail(clip)], host, 1)) == 4
     joined = apply(plan("interpolate"), clip)["clip"]
@@ -128,7 +126,7 @@ def test_a_window_of_a_film_and_two_clips_with_other_cuts(film, host):
     assert len(units([joined, once], 1)) == 1
 
 
-def test_a_long_shot_is_split_alike_in_one_go_and_in_units(film, host, monkeypatch):
+def test_long_shot_is_split_alike_in_a_pull_and_in_units(film, host, monkeypatch):
     monkeypatch.setattr(partition, "LONGEST", 20)
     monkeypatch.setattr(partition, "LEAD", 4)
     clip = apply(plan("interpolate"), film(50, (4, 9, 44)))["clip"]
@@ -145,7 +143,7 @@ def test_a_long_shot_is_split_alike_in_one_go_and_in_units(film, host, monkeypat
     assert [(one.start, one.stop) for one in stretches(clips)] == [(0, 35), (35, 53), (53, 70), (70, 100)]
 
 
-def test_a_split_shot_is_seen_with_what_lies_around_its_part(film, host, monkeypatch):
+def test_part_of_a_split_shot_sees_its_surroundings(film, host, monkeypatch):
     clip = trail(film(200))
     whole = frames(clip, host)
     monkeypatch.setattr(partition, "LONGEST", 100)
@@ -154,7 +152,7 @@ def test_a_split_shot_is_seen_with_what_lies_around_its_part(film, host, monkeyp
     assert 0 < (split - whole)[100:].abs().max() < 0.9**partition.LEAD
 
 
-def test_a_loop_is_one_unit(film, monkeypatch):
+def test_loop_is_one_unit(film, monkeypatch):
     monkeypatch.setattr(partition, "LONGEST", 10)
     assert len(units([apply(plan("interpolate", loop=True), film(30))["clip"]], 1)) == 1
 

@@ -1,4 +1,4 @@
-"""Work side by side on the CPU's cores."""
+"""Parallel work on CPU cores."""
 
 import threading
 
@@ -16,13 +16,13 @@ def two_threads():
     torch.set_num_threads(before)
 
 
-def test_items_keep_their_order_and_each_is_alone_on_its_core(two_threads):
+def test_items_keep_their_order_and_use_one_core_each(two_threads):
     assert side_by_side(lambda item: (item, torch.get_num_threads()), range(5)) == [
         (item, 1) for item in range(5)
     ]
 
 
-def test_other_threads_keep_their_cores(two_threads):
+def test_other_threads_keep_their_setting(two_threads):
     side_by_side(str, range(2))
     seen = [torch.get_num_threads()]
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
@@ -31,7 +31,7 @@ def test_other_threads_keep_their_cores(two_threads):
     assert seen == [2, 2]
 
 
-def test_work_inside_work_does_not_wait_for_itself(two_threads):
+def test_nested_work_does_not_deadlock(two_threads):
     assert side_by_side(lambda item: side_by_side(str, range(item)), range(4)) == [
         [],
         ["0"],
@@ -50,12 +50,12 @@ def test_inference_mode_and_grad_mode_reach_the_workers(two_threads):
         assert side_by_side(modes, range(2)) == [(False, False)] * 2
 
 
-def test_an_error_is_the_caller_s(two_threads):
+def test_error_reaches_the_caller(two_threads):
     with pytest.raises(ZeroDivisionError):
         side_by_side(lambda item: 1 / item, range(3))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_spread_function_sees_every_picture_once(count, two_threads):
+def test_spread_function_sees_every_frame_once(count, two_threads):
     batch = torch.arange(count * 12.0).reshape(count, 3, 2, 2)
     assert torch.equal(Spread(lambda part: part * 2)(batch), batch * 2)

@@ -1,6 +1,4 @@
-"""Depth enlarged with its edges: scenes whose depth is known exactly, shrunk to what a network gives and
-brought back.
-"""
+"""Edge snapping: depth of known scenes, reduced to a model's size and upsampled again."""
 
 from dataclasses import replace
 
@@ -45,8 +43,9 @@ def right_eye(image, depth):
 
 @pytest.fixture(scope="module")
 def street():
-    """A street without what is thinner than two depth pixels, whose depth no enlarging brings back, and its
-    right eye.
+    """Return a street and its right view, without details thinner than two depth pixels.
+
+    No upsampling restores the depth of such details.
     """
     scene = scenes.street(1, WIDTH, HEIGHT, divergence=3.0)
     scene = replace(
@@ -55,7 +54,7 @@ def street():
     return scene.render(), scene.render(eye=-1.0).image, ~scene.holes(-1.0)
 
 
-def test_edges_come_back_where_bilinear_loses_them(street):
+def test_edges_are_restored_where_bilinear_loses_them(street):
     seen, truth, visible = street
     scores = {}
     for name, depth in {
@@ -68,7 +67,7 @@ def test_edges_come_back_where_bilinear_loses_them(street):
     assert scores["snapped"][0] > scores["exact"][0] - 1.4 and scores["snapped"][1] >= 0.95
 
 
-def test_soft_edges_of_a_real_network_become_clean_too(street):
+def test_soft_edges_become_sharp(street):
     seen, truth, visible = street
     depth = soft(shrunk(seen.depth))
     plain, snapped = bilinear(depth), snap(depth, seen.image)
@@ -79,7 +78,7 @@ def test_soft_edges_of_a_real_network_become_clean_too(street):
     )
 
 
-def test_a_displaced_edge_goes_to_where_the_picture_has_it():
+def test_displaced_edge_moves_to_the_edge_of_the_image():
     frame = torch.zeros(80, 160, 3)
     frame[:, :71] = torch.tensor([0.8, 0.5, 0.2])
     depth = torch.full((40, 80), 0.2)
@@ -90,13 +89,13 @@ def test_a_displaced_edge_goes_to_where_the_picture_has_it():
 
 
 @pytest.mark.parametrize("slope", [0.2, 0.9, 4.0], ids=["ground", "steep", "steeper than most edges"])
-def test_slopes_stay_as_they_are(slope):
+def test_slopes_are_unchanged(slope):
     y, x = torch.meshgrid(torch.linspace(0, 1, 50), torch.linspace(0, 1, 90), indexing="ij")
     for depth in (slope * y, slope * (x + y) / 2, slope * (1 - ((x - 0.5) ** 2 + (y - 0.5) ** 2))):
         assert torch.equal(snap(depth, torch.rand(104, 187, 3)), bilinear(depth, (104, 187)))
 
 
-def test_nothing_overshoots_and_nothing_floats_in_between(street):
+def test_no_overshoot_and_no_floating_pixels(street):
     seen, _, _ = street
     low = shrunk(seen.depth)
     snapped = snap(low, seen.image)
@@ -109,7 +108,7 @@ def test_nothing_overshoots_and_nothing_floats_in_between(street):
     assert torch.minimum((snapped - 0.2).abs(), (snapped - 0.7).abs()).max() < 1e-6
 
 
-def test_dilation_grows_what_is_near():
+def test_dilation_grows_near_objects():
     depth, frame = torch.full((30, 40), 0.2), torch.zeros(60, 80, 3)
     depth[10:20, 15:25], frame[20:40, 30:50] = 0.8, 1.0
     plain, grown = snap(depth, frame), snap(depth, frame, dilate=2)
@@ -119,10 +118,8 @@ def test_dilation_grows_what_is_near():
     )[1].tolist() == [41, 51]
 
 
-def test_all_pixels_at_once_as_on_a_gpu_gives_the_same(street, monkeypatch):
-    """On ``meta`` the way of a GPU is taken, which fails if anything waits for the device; inputs stay as
-    they were.
-    """
+def test_gpu_path_gives_the_same(street, monkeypatch):
+    """Take the GPU's path on ``meta``, which fails if anything waits for the device; inputs are unchanged."""
     seen, _, _ = street
     low = shrunk(seen.depth)
     before, snapped = (low.clone(), seen.image.clone()), snap(low, seen.image)

@@ -1,4 +1,4 @@
-"""Cuts: found between scenes, also in the same colours; not found in flashes, fades, noise and fast pans."""
+"""Cut detection: between scenes, also of equal colours; not in flashes, fades, noise and fast pans."""
 
 from functools import cache
 
@@ -16,7 +16,7 @@ WIDTH, HEIGHT, SCENES = 256, 144, 10
 
 @cache
 def scene(seed: int, speed: float = 1.0, frames: int = 2) -> torch.Tensor:
-    """A few frames of one scene whose camera trucks, pans and zooms."""
+    """Render a few frames of one scene with trucking, panning and zooming."""
     camera = Camera(truck=(6 * speed, 0), pan=((-1) ** seed * 7 * speed, 2 * speed), zoom=1 + 0.006 * speed)
     return street(seed, WIDTH, HEIGHT, camera=camera).clip(frames)[0]
 
@@ -28,7 +28,7 @@ def noisy(image: torch.Tensor, sigma: float, seed: int) -> torch.Tensor:
 
 
 def in_the_same_colors(image: torch.Tensor, palette: torch.Tensor) -> torch.Tensor:
-    """Another picture with exactly the values of ``palette``, ordered as its own."""
+    """Return another image with exactly the values of ``palette``, in the image's own order."""
     values = torch.empty(palette.numel())
     values[image.flatten().argsort()] = palette.flatten().sort().values
     return values.view_as(palette)
@@ -58,7 +58,7 @@ def pairs(make):
     return [tuple(thumbnail(torch.stack(pair))) for seed in range(SCENES) for pair in make(seed)]
 
 
-def test_every_cut_and_nothing_else_is_found_among_150_pairs_half_the_cuts_in_the_same_colors():
+def test_cuts_among_150_pairs_half_of_them_in_equal_colours():
     calm, cut = pairs(non_cuts), pairs(cuts)
     assert len(calm) == 90 and len(cut) == 60
     assert not any(is_cut(*pair) for pair in calm)
@@ -86,7 +86,7 @@ def test_single_flash_or_black_frame_gives_no_cut(gain, lift):
     assert find_cuts(thumbnail(frames)) == []
 
 
-def test_fade_through_black_is_one_cut_where_the_second_scene_comes_out_of_it():
+def test_fade_through_black_is_one_cut_at_the_second_scene():
     levels = torch.tensor([1, 0.6, 0.3, 0.1, 0, 0, 0, 0.1, 0.4, 0.7, 1])[:, None, None, None]
     frames = torch.cat([scene(1, 0.5, 6), scene(2, 0.5, 5)]) * levels
     assert find_cuts(thumbnail(frames)) in ([7], [8])
@@ -97,12 +97,12 @@ def test_noise_on_a_plain_dark_wall_is_no_cut():
     assert find_cuts(thumbnail(noisy(ramp, 0.04, 1))) == []
 
 
-def test_the_first_frame_of_each_shot_is_named():
+def test_cuts_are_first_frames_of_shots():
     frames = torch.cat([scene(7, 1.0, 5), scene(8, 2.0, 4), scene(9, 1.0, 1), scene(7, 1.0, 3)])
     assert find_cuts(thumbnail(frames)) == [5, 9, 10]
 
 
-def test_sensitivity_turns_detection_off_and_up():
+def test_sensitivity():
     pictures = thumbnail(torch.stack([scene(1)[0], scene(2)[0]]))
     assert find_cuts(pictures, sensitivity=0.0) == []
     assert find_cuts(pictures, sensitivity=0.5) == find_cuts(pictures, sensitivity=1.0) == [1]
@@ -125,7 +125,7 @@ def test_thumbnail_is_small_grey_and_works_for_depth():
 
 
 def film(path) -> list[np.ndarray]:
-    """Grey thumbnails of every frame, 320 pixels wide at most."""
+    """Return grey thumbnails of every frame, at most 320 pixels wide."""
     with av.open(str(path)) as container:
         frames = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
     shrink = min(1, 320 / frames[0].shape[1])

@@ -1,6 +1,4 @@
-"""BasicVSR's networks: the published ones by their tensors, and every formula against a plain one written
-down here.
-"""
+"""BasicVSR's networks: published tensors, and every formula against a plain implementation."""
 
 import math
 import sys
@@ -25,7 +23,7 @@ PUBLISHED = {  # width, blocks and kind, tensors, parameters
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_networks_are_told_apart_by_their_tensors(name):
+def test_published_networks_are_distinguished_by_their_tensors(name):
     make, tensors, parameters = PUBLISHED[name]
     with torch.device("meta"):
         net = make()
@@ -66,7 +64,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize("name", KEYS)
-def test_tensors_bear_the_published_names(name):
+def test_tensors_have_the_published_names(name):
     with torch.device("meta"):
         state = (
             basicvsr.BasicVSRPlusPlus() if name == "BasicVSR++" else basicvsr.RealBasicVSR()
@@ -74,7 +72,7 @@ def test_tensors_bear_the_published_names(name):
     assert {key: tuple(state[key].shape) for key in KEYS[name]} == KEYS[name]
 
 
-def test_the_averaged_weights_of_a_checkpoint_win():
+def test_averaged_weights_take_precedence():
     net, other = small("RealBasicVSR"), small("RealBasicVSR", seed=1)
     both = {**checkpoint(other)["state_dict"], **checkpoint(net, "generator_ema.")["state_dict"]}
     found = basicvsr.load(both)
@@ -93,7 +91,7 @@ def test_unknown_and_incomplete_tensors_are_refused():
 
 
 def at(image: torch.Tensor, row: float, column: float) -> torch.Tensor:
-    """``[C, H, W]`` between its pixels, nothing outside."""
+    """Sample ``[C, H, W]`` between its pixels; zero outside."""
     height, width = image.shape[1:]
     top, left, value = math.floor(row), math.floor(column), torch.zeros(image.shape[0])
     for r, c in ((top, left), (top, left + 1), (top + 1, left), (top + 1, left + 1)):
@@ -102,7 +100,7 @@ def at(image: torch.Tensor, row: float, column: float) -> torch.Tensor:
     return value
 
 
-def test_warping_reads_where_the_flow_leads():
+def test_warping_follows_the_flow():
     image, flow = torch.rand(1, 2, 5, 7), 6 * torch.rand(1, 2, 5, 7) - 3
     made = spynet.warp(image, flow)
     for row in range(5):
@@ -115,8 +113,8 @@ def test_warping_reads_where_the_flow_leads():
     assert torch.equal(shifted, image[..., -1:].expand_as(image))
 
 
-def test_flow_found_at_the_coarsest_size_grows_with_it_and_is_scaled_back():
-    """Pictures of 40x80 are looked at in 64x96: a pixel at the coarsest of six sizes is 32 there."""
+def test_coarse_flow_is_scaled_up_and_back():
+    """Frames of 40x80 are processed at 64x96: a pixel at the coarsest of six sizes is 32 there."""
     net = spynet.SPyNet((4, 4, 4, 4))
     for parameter in net.parameters():
         nn.init.zeros_(parameter)
@@ -128,7 +126,7 @@ def test_flow_found_at_the_coarsest_size_grows_with_it_and_is_scaled_back():
 
 
 def naive_deform(image, offset, mask, weight, bias):
-    """DCNv2, a pixel and a point at a time; ``[C, H, W]``."""
+    """Compute DCNv2 one pixel and one sampling point at a time; ``[C, H, W]``."""
     channels, height, width = image.shape
     groups = mask.shape[0] // 9
     made = bias[:, None, None].expand(-1, height, width).clone()
@@ -148,7 +146,7 @@ def naive_deform(image, offset, mask, weight, bias):
 
 
 @torch.no_grad()
-def test_deformable_convolution_is_torchvisions_and_the_naive_one():
+def test_deformable_convolution_equals_torchvision_and_the_naive_one():
     ops = pytest.importorskip("torchvision.ops")
     generator = torch.Generator().manual_seed(0)
     image, offset, mask, weight, bias = (
@@ -167,7 +165,7 @@ def test_deformable_convolution_is_torchvisions_and_the_naive_one():
     torch.testing.assert_close(sampled, by_operator, atol=1e-6, rtol=0)
 
 
-def test_torchvision_is_used_only_where_it_runs(monkeypatch):
+def test_torchvision_is_optional(monkeypatch):
     ops = pytest.importorskip("torchvision.ops")
     assert basicvsr._operator.__wrapped__("cpu") is ops.deform_conv2d
     monkeypatch.setitem(sys.modules, "torchvision.ops", None)
@@ -175,7 +173,7 @@ def test_torchvision_is_used_only_where_it_runs(monkeypatch):
 
 
 @torch.no_grad()
-def test_offsets_that_are_no_numbers_show_in_the_result_and_crash_nothing():
+def test_nan_offsets_propagate_without_a_crash():
     offset = torch.full((1, 36, 5, 6), torch.nan)
     given = (
         torch.ones(1, 4, 5, 6),
@@ -192,7 +190,7 @@ def test_offsets_that_are_no_numbers_show_in_the_result_and_crash_nothing():
 
 
 @torch.no_grad()
-def test_second_order_alignment_is_its_formula():
+def test_second_order_alignment_follows_its_formula():
     align, generator = small("BasicVSR++").deform_align["forward_1"], torch.Generator().manual_seed(1)
     current, last, before = torch.randn(3, 8, 5, 6, generator=generator)
     flow, earlier = 2 * torch.randn(2, 2, 5, 6, generator=generator)
@@ -240,8 +238,8 @@ def upsampled(net, fused, picture):
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["BasicVSR++", "BasicVSR++ of one size"])
-def test_basicvsr_plusplus_goes_back_and_forth_twice(kind):
-    """Each branch over all frames, with the features of all branches before, written out with indices."""
+def test_basicvsr_plusplus_propagates_twice_in_each_direction(kind):
+    """Write out each branch over all frames, with the features of all branches before."""
     net, size = small(kind), (64, 68) if kind == "BasicVSR++" else (256, 260)
     pictures = footage(4, *size).movedim(-1, 1)
     tiny = pictures if net.scale == 4 else functional.interpolate(pictures, scale_factor=0.25, mode="bicubic")
@@ -271,7 +269,7 @@ def test_basicvsr_plusplus_goes_back_and_forth_twice(kind):
 
 
 @torch.no_grad()
-def test_realbasicvsr_cleans_until_little_changes_and_goes_back_and_forth_once():
+def test_realbasicvsr_cleans_until_little_changes_and_propagates_once():
     net, dirty = small("RealBasicVSR"), footage(3, 64, 68).movedim(-1, 1)
     change = float(net.dirt(dirty).abs().mean()) * 255
     core, made = net.basicvsr, {}
@@ -309,7 +307,7 @@ def test_realbasicvsr_cleans_until_little_changes_and_goes_back_and_forth_once()
 
 @torch.no_grad()
 @pytest.mark.parametrize("kind", ["BasicVSR++", "BasicVSR++ of one size", "BasicVSR"])
-def test_enlarging_in_strips_changes_nothing(kind, monkeypatch):
+def test_upsampling_in_strips_changes_nothing(kind, monkeypatch):
     net, side = small(kind), 64
     features = [torch.randn(1, 8, side, side) for _ in range(5 if "++" in kind else 2)]
     picture = torch.rand(1, 3, side * 4 // net.scale, side * 4 // net.scale)

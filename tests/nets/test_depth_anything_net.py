@@ -1,6 +1,4 @@
-"""Depth Anything's network: any published file is known by its shapes, and gives what the published code
-gives.
-"""
+"""Depth Anything's network: published files are identified by their shapes and give the published results."""
 
 import re
 from dataclasses import replace
@@ -23,7 +21,7 @@ from tests.support.depth_nets import (
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_published_networks_are_known_by_their_shapes(name):
+def test_published_networks_are_identified_by_their_shapes(name):
     family, parameters, tensors = PUBLISHED[name]
     state = published(on_meta(family))
     buffers = sum(tensor.numel() for key, tensor in state.items() if key.endswith("pos_encoder.pe"))
@@ -31,7 +29,7 @@ def test_published_networks_are_known_by_their_shapes(name):
     assert detect(state) == family and load(state).family == family
 
 
-def test_the_names_are_the_published_ones():
+def test_names_are_the_published_ones():
     state = {
         key: tuple(tensor.shape) for key, tensor in published(on_meta(PUBLISHED["video small"][0])).items()
     }
@@ -65,7 +63,7 @@ def test_the_names_are_the_published_ones():
 
 
 @pytest.mark.parametrize("family", [TINY, replace(TINY, gated=True)], ids=["mlp", "gated"])
-def test_every_packing_loads_and_gives_the_same(family):
+def test_every_packing_gives_the_same(family):
     net, image = random_net(family), torch.rand(1, 3, 42, 56)
     state = published(net)
     expected = net(image)
@@ -99,7 +97,7 @@ def test_weights_keep_their_tensors():
     assert net.pretrained.cls_token.data_ptr() == state["pretrained.cls_token"].data_ptr()
 
 
-def test_first_version_looks_at_the_last_blocks_and_metric_ones_tell_metres():
+def test_first_version_reads_the_last_blocks_and_metric_ones_output_metres():
     state = published(random_net(TINY))
     assert detect(published(on_meta(SMALL)), first=True).taps == (8, 9, 10, 11)
     metres = load(state, max_depth=20.0)(torch.rand(1, 3, 42, 56))
@@ -126,7 +124,7 @@ def test_another_network_is_named(keys, found):
         load({key: torch.zeros(4, 4) for key in keys})
 
 
-def test_what_is_missing_is_named():
+def test_missing_tensors_are_named():
     state = published(on_meta(TINY))
     for key in ("pretrained.norm.weight", "depth_head.scratch.refinenet2.out_conv.bias"):
         with pytest.raises(ValueError, match=re.escape(key)):
@@ -137,7 +135,7 @@ def test_what_is_missing_is_named():
         load({name: tensor for name, tensor in state.items() if not name.startswith("depth_head.")})
 
 
-def test_a_video_network_without_its_temporal_parts_is_the_image_network():
+def test_video_network_without_temporal_layers_is_the_image_network():
     video = random_net(TINY_VIDEO)
     for module in video.head.motion_modules:
         module.temporal_transformer.proj_out.weight.zero_()
@@ -153,7 +151,7 @@ def test_a_video_network_without_its_temporal_parts_is_the_image_network():
     torch.testing.assert_close(video(clip)[0], image(clip[0]), atol=1e-6, rtol=1e-6)
 
 
-def test_frames_of_a_video_see_each_other_but_not_other_clips():
+def test_frames_attend_to_their_own_clip_only():
     net, clips = random_net(TINY_VIDEO), torch.rand(2, 6, 3, 28, 42)
     depth = net(clips)
     changed = clips.clone()
@@ -171,10 +169,8 @@ def test_encoding_frame_by_frame_changes_nothing():
     torch.testing.assert_close(net.decode(joined, 6), net(clip)[0], atol=1e-4, rtol=1e-4)
 
 
-def test_position_embeddings_are_stretched_as_in_the_published_code():
-    """Row ``i`` of ``n`` is read at ``(i + 0.5) * 37 / (n + 0.1) - 0.5``, by the cubic kernel whose slope at
-    1 is -0.75.
-    """
+def test_position_embeddings_are_interpolated_as_published():
+    """Read row ``i`` of ``n`` at ``(i + 0.5) * 37 / (n + 0.1) - 0.5`` by a cubic kernel of slope -0.75."""
 
     def kernel(t):
         t = t.abs()
@@ -214,17 +210,15 @@ def test_bfloat16_stays_close(family):
     assert (half - expected).abs().mean() < 0.03 * expected.std()
 
 
-def test_nothing_waits_for_the_device():
-    """On ``meta`` reading a value fails; a whole window of the large network at 518 lines of 16:9."""
+def test_forward_never_synchronises_with_the_device():
+    """Reading a value fails on ``meta``; a full window of the large network at 518 pixels of 16:9."""
     net = on_meta(PUBLISHED["video large"][0])
     assert net(torch.empty(1, 32, 3, 518, 924, device="meta")).shape == (1, 32, 1, 518, 924)
 
 
 @pytest.mark.parametrize("metric", [None, 80], ids=["relative", "metric"])
-def test_transformers_gives_the_same(metric):
-    """To 1e-5 where both take the position embedding as stored or alike; theirs is stretched without the
-    published 0.1.
-    """
+def test_equals_transformers(metric):
+    """Equal to 1e-5 if both read the position embedding alike; transformers' is stretched without the 0.1."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")
     backbone = transformers.Dinov2Config(
         hidden_size=128,
@@ -271,7 +265,7 @@ def test_transformers_gives_the_same(metric):
         assert difference(net, *size)[0] < 1e-5
 
 
-def test_clean_leaves_the_given_state_as_it_is():
+def test_clean_does_not_change_its_input():
     state = published(on_meta(TINY))
     before = dict(state)
     clean(state)

@@ -1,4 +1,4 @@
-"""FILM's network: published files load strictly, and one motion serves every time."""
+"""FILM's network: published files load strictly, and one motion serves all times."""
 
 import math
 
@@ -67,13 +67,13 @@ def test_names_shapes_and_size_of_the_published_file():
     ],
     ids=["conv", "ddp", "sequence"],
 )
-def test_a_file_is_known_by_its_shapes(packed):
+def test_file_is_identified_by_its_shapes(packed):
     state = {packed(key): tensor for key, tensor in on_meta(**NARROW).state_dict().items()}
     assert film_interpolation.detect(state) == (4, (4, 8, 8, 16))
     assert film_interpolation.load(state).state_dict().keys() == on_meta(**NARROW).state_dict().keys()
 
 
-def test_saved_and_loaded_again_is_the_same_network(tmp_path):
+def test_saved_network_loads_unchanged(tmp_path):
     net = random_net().half()
     torch.save(net.state_dict(), tmp_path / "film.pt")
     again = film_interpolation.load(torch.load(tmp_path / "film.pt", weights_only=True)).state_dict()
@@ -109,7 +109,7 @@ def test_sizes_that_do_not_divide_are_padded_by_the_caller():
 
 
 @torch.inference_mode()
-def test_one_pair_serves_many_times():
+def test_one_pair_gives_many_times():
     net, (first, second) = random_net(), pictures(2, 64, 128).split(1)
     times = torch.tensor([0.25, 0.5, 0.9])
     together = net.at(net.pair(first, second, net.encode(first), net.encode(second)), times)
@@ -121,7 +121,7 @@ def test_one_pair_serves_many_times():
 
 
 @torch.inference_mode()
-def test_a_batch_of_pairs_is_each_by_itself():
+def test_batch_equals_single_pairs():
     net, first, second, times = (
         random_net(),
         pictures(2, 64, 64, 1),
@@ -137,7 +137,7 @@ def test_a_batch_of_pairs_is_each_by_itself():
 
 
 @torch.inference_mode()
-def test_motion_both_ways_depends_on_the_order_only():
+def test_motion_in_both_directions_depends_only_on_order():
     net, (first, second) = random_net(), pictures(2, 64, 64).split(1)
     there, back = net.pair(first, second), net.pair(second, first)
     for one, other in zip(there.forward + there.backward, back.backward + back.forward):
@@ -149,10 +149,8 @@ def test_motion_both_ways_depends_on_the_order_only():
 
 
 @torch.inference_mode()
-def test_a_shift_is_followed_exactly_at_every_level():
-    """Predictors that see nothing and say a little at each level, which doubles from level to level, move the
-    picture by 4 pixels.
-    """
+def test_shift_is_exact_at_every_level():
+    """Blind predictors that add a little at each level, doubled from level to level, move by 4 pixels."""
     net = FILM(**NARROW).eval()
     for tensor in net.predict_flow.state_dict().values():
         tensor.zero_()

@@ -1,6 +1,4 @@
-"""FlashVSR's networks: the published tensors, what they compute by the specification's formulas, and streams
-that equal the whole.
-"""
+"""FlashVSR's networks: published tensors, the specification's formulas, and exact streaming."""
 
 import hashlib
 import math
@@ -18,17 +16,15 @@ def table(net):
         return {name: tuple(tensor.shape) for name, tensor in net().state_dict().items()}
 
 
-def test_the_transformer_has_the_published_tensors():
-    """The hash is that by which the original knows the 1.3B layout: of sorted names with and without their
-    shapes.
-    """
+def test_transformer_has_the_published_tensors():
+    """The original identifies the 1.3B layout by this hash of sorted names with and without shapes."""
     shapes = table(flashvsr.WanDiT)
     words = sorted([f"{name}:{'_'.join(map(str, shape))}" for name, shape in shapes.items()] + list(shapes))
     assert hashlib.md5(",".join(words).encode()).hexdigest() == "9269f8db9040a9d860eaca435be61814"
     assert len(shapes) == 825 and sum(map(math.prod, shapes.values())) == 1_418_996_800
 
 
-def test_the_projector_has_the_published_tensors():
+def test_projector_has_the_published_tensors():
     assert table(flashvsr_projector.Projector) == {
         "conv1.weight": (2048, 768, 4, 3, 3),
         "conv1.bias": (2048,),
@@ -41,7 +37,7 @@ def test_the_projector_has_the_published_tensors():
     }
 
 
-def test_the_decoders_have_the_published_tensors():
+def test_decoders_have_the_published_tensors():
     shapes = table(flashvsr_decoder.TCDecoder)
     assert len(shapes) == 66 and sum(map(math.prod, shapes.values())) == 45_338_371
     some = {
@@ -65,13 +61,13 @@ def test_the_decoders_have_the_published_tensors():
 @pytest.mark.parametrize(
     "load", [flashvsr.load, flashvsr_projector.load, flashvsr_decoder.load, wan_vae.load]
 )
-def test_another_network_is_refused_in_one_sentence(load):
+def test_other_networks_are_refused(load):
     with pytest.raises(ValueError, match=r"^[^.]+.*\.$"):
         load({"conv_first.weight": torch.zeros(3)})
 
 
 def by_the_formulas(state, prompt, noise, features):
-    """A first chunk with dense attention, written from the specification, heads and windows untouched."""
+    """Compute a first chunk with dense attention, from the specification, without heads or windows."""
 
     def linear(x, name):
         return F.linear(x, state[name + ".weight"], state[name + ".bias"])
@@ -128,7 +124,7 @@ def by_the_formulas(state, prompt, noise, features):
 
 
 @torch.inference_mode()
-def test_the_folded_transformer_computes_the_formulas():
+def test_folded_transformer_follows_the_formulas():
     torch.manual_seed(5)
     noise, features = torch.randn(6, 16, 16, 32), torch.randn(6, 8, 16, 256)
     net = tiny.folded()
@@ -143,7 +139,7 @@ def test_the_folded_transformer_computes_the_formulas():
     torch.testing.assert_close(made, wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_what_only_served_the_text_and_the_time_is_dropped():
+def test_unused_text_and_time_tensors_are_dropped():
     published = sum(tensor.numel() for tensor in tiny.dit_state().values())
     kept = sum(tensor.numel() for tensor in tiny.folded().state_dict().values())
     width = tiny.FAMILY.width
@@ -151,7 +147,7 @@ def test_what_only_served_the_text_and_the_time_is_dropped():
     assert kept < published - tiny.FAMILY.blocks * 2 * width * width
 
 
-def test_windows_are_pairs_of_frames_of_eight_by_eight_and_come_back():
+def test_windows_are_two_frames_of_eight_by_eight_and_invertible():
     frames, height, width = 4, 16, 24
     grid = torch.stack(
         torch.meshgrid(*(torch.arange(count) for count in (frames, height, width)), indexing="ij"), -1
@@ -178,7 +174,7 @@ def test_angles_are_exact_after_a_hundred_thousand_frames():
 
 
 def clips_by_conv3d(state, frames, causal):
-    """The projector clip by clip, as the specification tells it: [clips, h, w, channels]."""
+    """Compute the projector clip by clip, as specified: [clips, h, w, channels]."""
 
     def stage(x, history, number):
         x = torch.cat([history, x], 1)
@@ -202,7 +198,7 @@ def clips_by_conv3d(state, frames, causal):
 @pytest.mark.parametrize("stacked", [True, False])
 @pytest.mark.parametrize("causal", [True, False])
 @torch.inference_mode()
-def test_the_projector_streams_by_either_rule(causal, stacked):
+def test_projector_streams_by_either_rule(causal, stacked):
     torch.manual_seed(6)
     frames = torch.rand(25, 3, 32, 48) * 2 - 1
     net = tiny.projector(causal, stacked)
@@ -215,7 +211,7 @@ def test_the_projector_streams_by_either_rule(causal, stacked):
     torch.testing.assert_close(torch.cat(made), wanted, atol=1e-4, rtol=1e-4)
 
 
-def test_the_two_rules_differ():
+def test_rules_differ():
     frames = torch.rand(9, 3, 16, 16)
     with torch.inference_mode():
         assert not torch.allclose(
@@ -224,7 +220,7 @@ def test_the_two_rules_differ():
 
 
 def step_by_step(state, latents, frames):
-    """The tiny decoder one latent step after the other, without any of the ways in which ours saves work."""
+    """Run the tiny decoder one latent step after the other, without our optimisations."""
 
     def conv(x, name, bias=True):
         return F.conv2d(
@@ -264,7 +260,7 @@ def step_by_step(state, latents, frames):
 
 @pytest.mark.parametrize("joined", [False, True])
 @torch.inference_mode()
-def test_the_tiny_decoder_streams_and_equals_itself_step_by_step(joined):
+def test_tiny_decoder_streams_and_equals_single_steps(joined):
     torch.manual_seed(7)
     latents, frames = torch.randn(4, 16, 4, 6), torch.rand(13, 3, 32, 48) * 2 - 1
     net = flashvsr_decoder.load(tiny.decoder_state())
@@ -278,7 +274,7 @@ def test_the_tiny_decoder_streams_and_equals_itself_step_by_step(joined):
 
 
 @torch.inference_mode()
-def test_the_full_decoder_streams():
+def test_full_decoder_streams():
     torch.manual_seed(8)
     latents = torch.randn(4, 16, 4, 4)
     net = wan_vae.load(tiny.vae_state())

@@ -1,6 +1,4 @@
-"""RIFE's network: any published file is known by its shapes, and what it gives does not depend on how it is
-asked.
-"""
+"""RIFE's network: published files are identified by their shapes, and results are independent of batching."""
 
 import math
 from dataclasses import replace
@@ -44,7 +42,7 @@ def empty(family):
 
 
 def random_net(name, seed=0):
-    """Weights at a scale that gives flows of several pixels."""
+    """Return random weights at a scale that gives flows of several pixels."""
     torch.manual_seed(seed)
     net = empty(BY_NAME[name])
     for key, tensor in net.state_dict().items():
@@ -149,7 +147,7 @@ PACKED = {
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.names)
 @pytest.mark.parametrize("packed", PACKED)
-def test_a_file_is_known_by_its_shapes(family, packed):
+def test_file_is_identified_by_its_shapes(family, packed):
     state = {PACKED[packed](key): tensor for key, tensor in on_meta(family).state_dict().items()}
     extra = {
         "module.teacher.block0.weight": torch.empty(1, device="meta"),
@@ -159,7 +157,7 @@ def test_a_file_is_known_by_its_shapes(family, packed):
     assert rife.load({**state, **extra}).state_dict().keys() == on_meta(family).state_dict().keys()
 
 
-def test_saved_and_loaded_again_is_the_same_network(tmp_path):
+def test_saved_network_loads_unchanged(tmp_path):
     net = random_net("4.22.lite").half()
     torch.save(
         {"module." + key: tensor for key, tensor in net.state_dict().items()}, tmp_path / "flownet.pkl"
@@ -172,7 +170,7 @@ def test_saved_and_loaded_again_is_the_same_network(tmp_path):
     )
 
 
-def test_both_scale_lists_of_the_lite_version_can_be_had():
+def test_lite_version_has_two_scale_lists():
     state = on_meta(BY_NAME["4.25.lite"]).state_dict()
     assert (rife.detect(state).scales, rife.detect(state).multiple) == ((32, 16, 8, 4, 1), 128)
     other = rife.load(state, scales=rife.COARSE).family
@@ -232,8 +230,8 @@ def test_unknown_widths_and_missing_tensors_are_named():
         ("4.25.lite", 0.25, (1536, 2048)),
     ],
 )
-def test_padding_of_1080p_and_what_comes_out(name, scale, padded):
-    """On ``meta`` there are no values: nothing here may depend on them, as in a CUDA graph."""
+def test_padding_and_output_of_1080p(name, scale, padded):
+    """On ``meta`` there are no values, so nothing may depend on them, as in a CUDA graph."""
     net = on_meta(BY_NAME[name])
     left, right, top, bottom = rife.padding(1080, 1920, net.family, scale)
     assert (left, top) == (0, 0) and (1080 + bottom, 1920 + right) == padded
@@ -245,7 +243,7 @@ def test_padding_of_1080p_and_what_comes_out(name, scale, padded):
     assert rife.crop(made, 1080, 1920).flow.shape == (2, 4, 1080, 1920)
 
 
-def test_what_cannot_be_done_is_refused():
+def test_impossible_requests_are_refused():
     net, image = on_meta(BY_NAME["4.26"]), torch.empty(1, 3, 96, 128, device="meta")
     with pytest.raises(ValueError, match="divisible by 64, not 128x96"):
         net(image, image, torch.empty(1))
@@ -257,7 +255,7 @@ def test_what_cannot_be_done_is_refused():
 
 @pytest.mark.parametrize("name", LIGHT)
 @torch.inference_mode()
-def test_a_batch_of_pairs_and_times_is_each_by_itself(name):
+def test_batch_equals_single_pairs_and_times(name):
     net = random_net(name)
     first, second, times = pictures(3, 128, 128, 1), pictures(3, 128, 128, 2), torch.tensor([0.2, 0.5, 0.8])
     together = net(first, second, times, net.encode(first), net.encode(second))
@@ -273,10 +271,8 @@ def test_a_batch_of_pairs_and_times_is_each_by_itself(name):
     ("name", "scale"), [("4.6", 1.0), ("4.22.lite", 0.5), ("4.25.lite", 1.0), ("4.22.lite", 2.0)]
 )
 @torch.inference_mode()
-def test_the_short_way_between_scales_equals_the_long_one(name, scale):
-    """The published way: every block's result to full size, everything warped there, then shrunk for the next
-    block.
-    """
+def test_direct_rescaling_equals_the_published_order(name, scale):
+    """As published: every block's result at full size, warped there, then reduced for the next block."""
     net, family = random_net(name), BY_NAME[name]
     first, second = pictures(1, 256, 256, 1), pictures(1, 256, 256, 2)
     e0, e1, t = net.encode(first), net.encode(second), torch.full((1, 1, 256, 256), 0.37)
@@ -314,7 +310,7 @@ def test_the_short_way_between_scales_equals_the_long_one(name, scale):
 
 @pytest.mark.parametrize("name", ["4.6", "4.15.lite"])
 @torch.inference_mode()
-def test_an_ensemble_is_the_same_in_both_directions(name):
+def test_ensemble_is_symmetric(name):
     net, (first, second) = random_net(name), pictures(2, 64, 64).split(1)
     there = net(first, second, torch.tensor([0.3]), ensemble=True)
     back = net(second, first, torch.tensor([0.7]), ensemble=True)
@@ -324,8 +320,9 @@ def test_an_ensemble_is_the_same_in_both_directions(name):
 
 
 def moving(family, x, dtype=torch.float32):
-    """A network whose convolutions are all zero but for the bias of the first block: it moves everything by
-    ``x`` pixels, both ways.
+    """Return a network that moves everything by ``x`` pixels in both directions.
+
+    All convolutions are zero, except for the bias of the first block.
     """
     net = empty(family)
     for tensor in net.state_dict().values():
@@ -337,7 +334,7 @@ def moving(family, x, dtype=torch.float32):
 
 @pytest.mark.parametrize("name", ["4.6", "4.25"])
 @torch.inference_mode()
-def test_a_network_of_zeros_gives_the_mean(name):
+def test_zero_network_gives_the_mean(name):
     first, second = pictures(2, 64, 128).split(1)
     made = moving(BY_NAME[name], 0)(first, second, torch.tensor([0.2]))
     torch.testing.assert_close(made.image, (first + second) / 2, atol=1e-4, rtol=0)
@@ -347,7 +344,7 @@ def test_a_network_of_zeros_gives_the_mean(name):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 @torch.inference_mode()
 def test_half_precision_does_not_move_pixels(dtype):
-    """40.25 pixels at 1920 wide: a grid in half precision would be off by up to 3 pixels."""
+    """40.25 pixels at a width of 1920: a half-precision grid would be off by up to 3 pixels."""
     wide = pictures(1, 32, 2048, 3)
     first, second = wide[..., :1920].to(dtype), wide[..., 80:2000].to(dtype)
     made = moving(replace(BY_NAME["4.15.lite"], channels=(8, 8, 8, 8)), 40.25, dtype)(

@@ -1,6 +1,4 @@
-"""The pack's own sample: the depth is the scene's, the file is what players and the other tests expect, and
-the contact sheet shows it.
-"""
+"""The bundled sample: exact depth, a standard file, and its contact sheet."""
 
 import math
 from fractions import Fraction
@@ -21,7 +19,7 @@ SMALL = {"width": 160, "height": 68}
 
 @pytest.fixture(scope="module")
 def decoded(sample_file):
-    """All frames: small as RGB, and as they were decoded."""
+    """Return all frames: small as RGB, and as decoded."""
     with av.open(str(sample_file)) as container:
         frames = list(container.decode(video=0))
     small = [
@@ -35,13 +33,13 @@ def psnr(a, b):
     return -10 * math.log10((a - b).square().mean().item())
 
 
-def test_a_frame_has_the_same_bits_every_time():
+def test_rendering_is_bit_identical():
     first, second = sample.render(60, **SMALL), sample.render(60, **SMALL)
     assert all(torch.equal(a, b) for a, b in zip(first, second))
 
 
 @pytest.mark.parametrize("frame", [0, 49, 50, 99])
-def test_image_and_depth_lie_between_0_and_1_and_use_the_range(frame):
+def test_image_and_depth_use_the_range_from_0_to_1(frame):
     image, depth = sample.render(frame, **SMALL)
     assert image.shape == (68, 160, 3) and depth.shape == (68, 160, 1)
     assert 0 <= image.min() < 0.15 and 0.85 < image.max() <= 1
@@ -54,7 +52,7 @@ def test_depths_are_those_of_the_rendered_frames():
         assert torch.equal(depth, sample.render(frame, **SMALL)[1])
 
 
-def test_the_ground_is_as_far_as_trigonometry_says():
+def test_ground_depth_matches_trigonometry():
     _, camera = sample.view(70)
     depth = sample.render(70, **SMALL)[1][-1, 80, 0]
     below = math.atan(33.5 / (camera.focal * 160)) - camera.pitch
@@ -63,7 +61,7 @@ def test_the_ground_is_as_far_as_trigonometry_says():
 
 
 @pytest.mark.parametrize("frame", [5, 40, 55, 90])
-def test_no_ball_is_hidden_by_what_is_behind_it(frame):
+def test_nearer_balls_hide_farther_ones(frame):
     scene, camera = sample.view(frame)
     depth = sample.render(frame, **SMALL)[1][..., 0]
     right, up, forward = (torch.tensor(axis) for axis in camera.axes)
@@ -80,7 +78,7 @@ def test_no_ball_is_hidden_by_what_is_behind_it(frame):
 
 
 def test_the_truck_of_the_first_shot_moves_points_by_their_depth():
-    """The next frame is the other eye's view of this one: what moves is told by depth alone."""
+    """The next frame is the other view of this one, because only depth decides how far points move."""
     step = sample.view(11)[1].origin[0] - sample.view(10)[1].origin[0]
     image, depth = sample.render(11, **SMALL)
     other, other_depth = sample.render(10, **SMALL, eye=-step * sample.FOCAL * 160 / sample.NEAR)
@@ -89,7 +87,7 @@ def test_the_truck_of_the_first_shot_moves_points_by_their_depth():
 
 
 @pytest.mark.parametrize("frame", [20, 80])
-def test_depth_carries_one_eye_into_the_other(frame):
+def test_depth_warps_one_view_into_the_other(frame):
     eye = 12.0
     image, depth = sample.render(frame, 320, 136)
     right, right_depth = sample.render(frame, 320, 136, eye)
@@ -125,7 +123,7 @@ def test_the_file_is_four_seconds_of_bt709_with_stereo_sound(sample_file):
         assert abs(audio.duration * audio.time_base - 4) < Fraction(1024, 48000)
 
 
-def test_the_sound_is_clean_and_ends_softly(sample_file):
+def test_audio_is_clean_and_fades_out(sample_file):
     with av.open(str(sample_file)) as container:
         sound = torch.cat([torch.from_numpy(frame.to_ndarray()) for frame in container.decode(audio=0)], 1)
     assert abs(sound.shape[1] - 4 * 48000) <= 2048
@@ -155,14 +153,14 @@ def test_shipped_file_plays_the_rendered_sound(sample_file):
     assert psnr(heard[:, : melody.shape[1]], melody) > 40
 
 
-def test_there_is_one_cut_in_the_middle(decoded):
+def test_one_cut_in_the_middle(decoded):
     change = (decoded[0][1:] - decoded[0][:-1]).abs().mean((1, 2, 3))
     assert change.argmax() == sample.CUT - 1
     assert change[sample.CUT - 1] > 4 * change.topk(2).values[1]
     assert change.min() > 0.001  # the camera never stands still
 
 
-def test_a_cancelled_rendering_leaves_what_was_there(tmp_path):
+def test_cancelled_rendering_keeps_the_previous_file(tmp_path):
     def cancel(done, total):
         assert (done, total) in ((0, 0), (1, 100))  # asked while a frame is rendered, or told of one
         raise KeyboardInterrupt
@@ -175,7 +173,7 @@ def test_a_cancelled_rendering_leaves_what_was_there(tmp_path):
     assert torch.get_num_threads() == threads
 
 
-def test_a_contact_sheet_shows_every_picture():
+def test_contact_sheet_shows_every_frame():
     colors = [(200, 40, 40), (40, 200, 40), (40, 40, 200)]
     sizes = [(64, 27), (640, 272), (30, 300)]
     row = [
@@ -196,7 +194,7 @@ def test_frames_are_picked_evenly(total, count, frames):
 
 
 @pytest.mark.parametrize("channels, color", [(1, (128, 128, 128)), (3, (128, 0, 255)), (4, (128, 0, 255))])
-def test_a_frame_becomes_a_picture(channels, color):
+def test_frame_as_an_image(channels, color):
     frame = torch.tensor([0.5, 0.0, 1.0, 1.0])[:channels].expand(4, 6, channels)
     picture = to_image(frame)
     assert picture.size == (6, 4) and picture.getpixel((0, 0)) == color

@@ -1,6 +1,4 @@
-"""NVIDIA's effects as upscaler and interpolator, against a stand-in with the interface that NVIDIA documents;
-and the real ones where they run.
-"""
+"""NVIDIA's effects, against a stand-in with the documented interface, and the real ones if installed."""
 
 import gc
 import sys
@@ -65,28 +63,28 @@ def between(
 
 @pytest.mark.parametrize("factor", [1.0, 1.25, 2.0, 3.25, 4.0])
 @pytest.mark.parametrize(("width", "height"), [(36, 20), (33, 19), (64, 32), (9, 11)])
-def test_any_size_comes_out_to_the_pixel(nvvfx, host, factor, width, height):
+def test_output_size_is_exact(nvvfx, host, factor, width, height):
     frames = film(2, height, width)
     info = describe(resolve(OPTIONS, {"factor": factor}), shot(frames).info)
     made = enlarged(frames, host, factor=factor)
     assert made.shape == (2, info.height, info.width, 3) and made.min() >= 0 and made.max() <= 1
 
 
-def test_a_picture_keeps_its_place_where_the_effect_rounds_the_size(nvvfx, host):
+def test_position_is_kept_if_the_effect_rounds_the_size(nvvfx, host):
     ramp = torch.linspace(0, 1, 34)[None, None, :, None].expand(1, 18, 34, 3).contiguous()
     made = enlarged(ramp, host, factor=2.25)[0, 4:-4, 4:-4]
     assert nvvfx.journal[1] == ("ULTRA", (34, 18), (80, 48))
     assert (made - resize(ramp, 41, 77)[0, 4:-4, 4:-4]).mean().abs() < 0.1 / 77, "moved by a tenth of a pixel"
 
 
-def test_every_frame_is_its_own_though_the_package_writes_into_one_buffer(nvvfx, host):
+def test_frames_are_copied_out_of_the_shared_buffer(nvvfx, host):
     frames = film(height=24, width=40)
     expected = frames.repeat_interleave(2, 1).repeat_interleave(2, 2)
     assert torch.equal(enlarged(frames, host), expected)
     assert torch.equal(enlarged(frames, host, chunk=5), expected)
 
 
-def test_alpha_is_enlarged_beside_the_picture(nvvfx, host):
+def test_alpha_is_upscaled_separately(nvvfx, host):
     frames = film(height=24, width=40, channels=4)
     made = enlarged(frames, host)
     assert torch.equal(made[..., 3:], resize(frames[..., 3:], 48, 80)) and torch.equal(
@@ -95,7 +93,7 @@ def test_alpha_is_enlarged_beside_the_picture(nvvfx, host):
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_level_is_one_of_the_packages(nvvfx, host, level):
+def test_levels_exist_in_the_package(nvvfx, host, level):
     made = enlarged(film(1, 24, 40), host, level=level)
     name, source, asked = nvvfx.journal[1]
     assert made.shape == (1, 48, 80, 3)
@@ -103,29 +101,29 @@ def test_every_level_is_one_of_the_packages(nvvfx, host, level):
     assert asked == ((40, 24) if level.startswith(("denoise", "deblur")) else (80, 48))
 
 
-def test_one_effect_serves_the_film_and_is_closed_with_the_stage(nvvfx, host):
+def test_one_effect_per_stage_is_closed_with_it(nvvfx, host):
     enlarged(film(), host, chunk=1)
     gc.collect()
     assert [what for what, *_ in nvvfx.journal].count("made") == 1 and nvvfx.journal[-1] == ("closed", 0)
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"), [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
+    ("spoil", "said"), [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
 )
-def test_a_driver_that_fails_silently_is_told_at_the_first_frame(nvvfx, host, spoil, told):
+def test_silent_driver_failure_is_reported_at_the_first_frame(nvvfx, host, spoil, said):
     nvvfx.Effect.spoil = staticmethod(spoil)
     for run in (enlarged, between):
-        with pytest.raises(RuntimeError, match=f"{told}.*[Cc]hoose another model"):
+        with pytest.raises(RuntimeError, match=f"{said}.*[Cc]hoose another model"):
             run(film(), host)
 
 
-def test_a_film_may_begin_black(nvvfx, host):
+def test_film_may_begin_black(nvvfx, host):
     frames = film()
     frames[:2] = 0
     assert enlarged(frames, host)[:2].max() == 0 and between(frames, host)["clip"][1].max() == 0
 
 
-def test_an_effect_that_does_not_start_says_what_to_do(nvvfx, host):
+def test_failed_start_error_has_a_remedy(nvvfx, host):
     def load(self):
         raise RuntimeError("NVCV error -64\nat line 12")
 
@@ -137,19 +135,19 @@ def test_an_effect_that_does_not_start_says_what_to_do(nvvfx, host):
         enlarged(film(), host)
 
 
-def test_without_the_package_the_error_says_how_to_get_it(absent, host):
+def test_missing_package_error_says_how_to_install_it(absent, host):
     for module, options in ((resolution, OPTIONS), (generation, TIMES)):
         with pytest.raises(RuntimeError, match=r"package nvidia-vfx .*python -m pip install nvidia-vfx"):
             module.load(ENTRY, resolve(options, {}), host)
 
 
-def test_a_package_without_frame_generation_is_told_to_be_old(nvvfx, host):
+def test_package_without_frame_generation_is_too_old(nvvfx, host):
     del nvvfx.VideoFrameGeneration
     with pytest.raises(RuntimeError, match=r"needs nvidia-vfx 0\.2 or newer"):
         between(film(), host)
 
 
-def test_a_package_without_a_level_is_told_to_be_old(nvvfx, host):
+def test_package_without_a_level_is_too_old(nvvfx, host):
     nvvfx.VideoSuperRes.QualityLevel = IntEnum("QualityLevel", {"HIGH": 3})
     with pytest.raises(RuntimeError, match=r"This nvidia-vfx has no STREAMING_ULTRA\. Install a newer one"):
         enlarged(film(), host, level="streaming ultra")
@@ -163,7 +161,7 @@ def test_a_package_without_a_level_is_told_to_be_old(nvvfx, host):
         ({"target_fps": "40"}, [5 / 8, 1 / 4, 7 / 8, 1 / 2]),
     ],
 )
-def test_frames_are_made_at_the_times_that_are_asked_for(nvvfx, host, options, times):
+def test_frames_are_interpolated_at_the_requested_times(nvvfx, host, options, times):
     frames = film(4)
     made = between(frames, host, **options)
     asked = [fact[1] for fact in nvvfx.journal if fact[0] == "MEDIUM"]
@@ -178,12 +176,12 @@ def test_frames_do_not_depend_on_chunks(nvvfx, host):
     assert torch.equal(between(frames, host, chunk=1)["clip"], between(frames, host, chunk=6)["clip"])
 
 
-def test_fast_is_the_low_mode(nvvfx, host):
+def test_fast_uses_the_low_mode(nvvfx, host):
     between(film(2), host, quality="fast")
     assert any(fact[0] == "LOW" for fact in nvvfx.journal)
 
 
-def test_alpha_depth_and_both_eyes_come_along(nvvfx, host):
+def test_alpha_depth_and_both_views_follow(nvvfx, host):
     eyes, depth = torch.stack([film(3, 64, 96, 4), film(3, 64, 96, 4).flip(2)]), film(3, 64, 96, 1)
     made = between(eyes, host, depth)
     assert (
@@ -195,7 +193,7 @@ def test_alpha_depth_and_both_eyes_come_along(nvvfx, host):
     assert made["confidence"][:, 1].min() < 1, "noise cannot be trusted"
 
 
-def test_the_package_is_found_without_being_imported(nvvfx):
+def test_package_is_found_without_importing_it(nvvfx):
     from stereoreel.models.machine import installed
 
     assert "nvidia-vfx" in installed()
@@ -207,7 +205,7 @@ def test_the_package_is_found_without_being_imported(nvvfx):
     f"{'; '.join(catalog.lacking(catalog.models('vsr')['nvidia-rtx-vsr'], REAL))}",
 )
 @pytest.mark.parametrize("level", ["ultra", "denoise high"])
-def test_the_real_upscaler_makes_the_same_picture_only_sharper(level):
+def test_real_upscaler_gives_the_same_image_sharper(level):
     rows, columns = torch.meshgrid(torch.arange(180) / 9, torch.arange(320) / 11, indexing="ij")
     frames = (
         (0.5 + 0.4 * torch.sin(rows) * torch.cos(columns))[None, ..., None].expand(2, -1, -1, 3).contiguous()
@@ -221,7 +219,7 @@ def test_the_real_upscaler_makes_the_same_picture_only_sharper(level):
     reason=f"NVIDIA's frame generation does not run here: "
     f"{'; '.join(catalog.lacking(catalog.models('interpolate')['nvidia-rtx-frame-generation'], REAL))}",
 )
-def test_the_real_frame_generation_moves_a_bar_half_way():
+def test_real_frame_generation_moves_a_bar_half_way():
     frames = torch.full((2, 288, 512, 3), 0.3)
     frames[0, :, 200:240], frames[1, :, 208:248] = 0.9, 0.9
     made = between(frames, REAL)["clip"][1].float().cpu()

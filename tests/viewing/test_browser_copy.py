@@ -1,4 +1,4 @@
-"""What the canvas plays: the file itself if browsers decode it, else a small H.264 copy."""
+"""Playback on the canvas: the file itself if browsers decode it, otherwise a small H.264 copy."""
 
 from fractions import Fraction
 

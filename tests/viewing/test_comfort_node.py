@@ -1,6 +1,4 @@
-"""Comfort of a whole clip: by Stereo's own graph where there is one, by matching the pictures of any other
-pair.
-"""
+"""Comfort of a complete clip: from Stereo's own graph, or by matching for any other pair."""
 
 import json
 from fractions import Fraction
@@ -30,8 +28,9 @@ def measured(clip, host, **options):
 
 @pytest.fixture
 def stereo_pair(tensor_clip):
-    """A pair of ten frames: a quarter of the picture one depth in front of the rest, which lies on the
-    screen; 4 % of the width apart.
+    """Return a stereo pair of ten frames with 4 % divergence.
+
+    A quarter of the frame is in front, the rest on the zero-parallax plane.
     """
     depth = torch.zeros(10, 40, 200, 1)
     depth[:, :, 60:110] = 1
@@ -42,7 +41,7 @@ def stereo_pair(tensor_clip):
 
 
 @pytest.mark.parametrize("samples", [0, 3])
-def test_a_pair_from_stereo_is_measured_by_its_depth_with_stereos_settings(stereo_pair, host, samples):
+def test_pair_from_stereo_is_measured_by_its_depth_and_settings(stereo_pair, host, samples):
     found = measured(stereo_pair, host, samples=samples).figures
     assert found["frames"] == (samples or 10) and found["screen"] == "cinema"
     assert (
@@ -52,19 +51,19 @@ def test_a_pair_from_stereo_is_measured_by_its_depth_with_stereos_settings(stere
     )
 
 
-def test_another_screen_than_stereos_can_be_asked_for(stereo_pair, host):
+def test_screen_can_differ_from_stereos(stereo_pair, host):
     found = measured(stereo_pair, host, screen="phone").figures
     assert found["screen"] == "phone" and found["nearest"]["mm"] == pytest.approx(0.04 * 155)
     assert found["beyond_limit"]["front"] == 0.25  # 6.2 mm where 6.0 are comfortable
 
 
-def test_what_follows_stereo_changes_nothing_of_the_comfort(stereo_pair, host):
+def test_downstream_stages_do_not_change_comfort(stereo_pair, host):
     larger = apply(Plan("upscale", {"model": "builtin"}, "Upscale"), stereo_pair)["clip"]
     assert measured(larger, host).figures == measured(stereo_pair, host).figures
 
 
-def test_a_slice_of_a_pair_is_measured_and_not_the_whole(host, tensor_clip):
-    """The second half of this film lies on the screen; only its first half stands in front."""
+def test_trimmed_pair_is_measured_within_its_window(host, tensor_clip):
+    """The second half of this film is on the zero-parallax plane; only its first half is in front."""
     depth = torch.zeros(10, 40, 200, 1)
     depth[:5, :, 60:110] = 1
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, "screen": "cinema"}
@@ -90,15 +89,13 @@ def test_the_overlay_can_be_encoded_in_the_terminal(tmp_path):
 
 @pytest.fixture(scope="module")
 def street():
-    """A scene's two eyes, 2 % of the width apart from the nearest to the farthest, and the true parallax in
-    pixels of the left one.
-    """
+    """Return a scene's two views, 2 % apart from nearest to farthest, and the left one's true parallax."""
     scene = scenes.street(5, 640, 360, divergence=2.0, convergence=0.5)
     left, right = (scene.render(eye=eye) for eye in (0.5, -0.5))
     return left.image, right.image, 0.02 * 640 * (left.depth - 0.5)
 
 
-def test_matching_finds_the_parallax_of_a_pair_that_nobody_knows_the_depth_of(street):
+def test_matching_finds_the_parallax_of_a_pair_without_depth(street):
     left, right, truth = street
     found = matched(*(grayscale(eye[None])[0] for eye in (left, right)))
     known = ~found.isnan()
@@ -106,7 +103,7 @@ def test_matching_finds_the_parallax_of_a_pair_that_nobody_knows_the_depth_of(st
     assert known.float().mean() > 0.9 and error.median() < 0.3 and (error < 0.8).float().mean() > 0.93
 
 
-def test_a_pair_from_anywhere_is_measured_by_matching(street, host, tensor_clip):
+def test_foreign_pair_is_measured_by_matching(street, host, tensor_clip):
     left, right, truth = street
     pair = apply(Split("Pair"), tensor_clip(torch.cat([left, right], 1)[None]))["clip"]
     found = measured(pair, host)
@@ -118,19 +115,19 @@ def test_a_pair_from_anywhere_is_measured_by_matching(street, host, tensor_clip)
     assert 0 < found.figures["unknown"] < 0.1 and "matching" in found.text
 
 
-def test_a_clip_of_one_view_has_no_comfort(tensor_clip, host):
+def test_single_view_has_no_comfort(tensor_clip, host):
     with pytest.raises(ValueError, match="Connect Stereo's clip"):
         measured(tensor_clip(), host)
 
 
-def test_the_page_shows_the_worst_frame_above_the_histogram(stereo_pair, host):
+def test_page_shows_the_worst_frame_above_the_histogram(stereo_pair, host):
     page = measured(stereo_pair, host).image
     assert page.size == (1280, 1280 * 40 // 200 + 420)
     red, _, blue = page.getpixel((1280 * 85 // 200, 100))  # in the near quarter, which is beyond the limit
     assert red > 0.8 * 255 > 0.3 * 255 > blue
 
 
-def test_the_terminal_prints_the_findings_and_leaves_the_page(tmp_path, monkeypatch, capsys):
+def test_terminal_prints_findings_and_writes_the_page(tmp_path, monkeypatch, capsys):
     graph = api(("extract", "depth", "stereo", "encode"))
     graph["4"] = {"class_type": "StereoReelComfort", "inputs": {"clip": ["3", 0], "samples": 2}}
     (tmp_path / "graph.json").write_text(json.dumps(graph))

@@ -27,7 +27,7 @@ def sound(path: Path) -> list[bytes]:
         ("carphone_pristine.mp4", (176, 144), Fraction(30000, 1001), 120),
     ],
 )
-def test_a_real_clip_goes_through_every_order(order, name, size, fps, count, real_clip, tmp_path):
+def test_every_order_on_a_real_clip(order, name, size, fps, count, real_clip, tmp_path):
     source, target = real_clip(name), tmp_path / "out.mp4"
     arguments = [
         "--input",

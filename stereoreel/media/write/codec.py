@@ -48,12 +48,13 @@ class Rate(NamedTuple):
     """Target bits a second of the video.
 
     ``number`` is 1 for the first pass, in which the codec writes statistics to the file ``notes``, and 2 for
-    a second pass that reads them.
+    a second pass that reads them. ``reproducible`` asks for equal bytes in every run, which may be slower.
     """
 
     bits: int
     number: int = 0
     notes: str = ""
+    reproducible: bool = False
 
 
 def open_encoder(
@@ -122,6 +123,9 @@ def codec_options(
     elif rate.number and entry.passes:
         notes = re.sub(r"([\\':=])", r"\\\1", rate.notes)  # these separate the parameters
         _append(options, entry.passes, f"pass={rate.number}:stats={notes}")
+    if rate is not None and rate.reproducible:
+        for name, words in entry.reproducible.items():
+            _append(options, name, words)
     if entry.speeds:
         options[entry.speeds.option] = getattr(entry.speeds, settings.speed)
     if info.color.light and entry.light:

@@ -77,6 +77,7 @@ class Preset:
     narrowest: int = 0
     light: str | None = None
     passes: str | None = None
+    reproducible: Mapping[str, str] = field(default_factory=dict)
     fastest: int | None = None
     hardware: tuple[Preset, ...] = ()
     limits: Limits | None = None

@@ -4,6 +4,9 @@ The film is pulled once. It is encoded at a first estimate of the bit rate, and 
 high-quality copy. The first file shows how many bytes the audio and the container take, and x264 and x265
 record the complexity of each frame. The film is then encoded from the copy with the bits left for the video,
 and again if the size is missed, which happens with short films.
+
+SVT-AV1 keeps no statistics, and its rate control depends on the timing of its threads: the size of a short
+film varies by up to 5 % from run to run. The last tries therefore use one thread.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from .options import LEAST_RATE, EncodeOptions
 from .presets import Preset
 
 AIM, LEAST = 0.985, 0.97  # of the size: the target, and the accepted minimum
-TRIES = 5
+TRIES, REPRODUCIBLE = 6, 3  # encodes at most; of which the last ones give equal bytes in every run
 MOST_RATE = 2_000_000_000  # bits a second; most codecs count them in 32 bits
 EVERY = 16  # frames between two checks for Cancel
 STORED = {"nv12": "yuv420p", "p010le": "yuv420p10le"}  # x264's memory layout of the same values
@@ -38,12 +41,16 @@ COPY = {"preset": "superfast", "crf": "10"}  # x264's options: 50 dB, 14 GB an h
 
 
 class _Try(NamedTuple):
-    """A finished file, its target bits a second of video, its size in bytes, and the bytes of its video."""
+    """A finished file, its target bits a second of video, its size in bytes, and the bytes of its video.
+
+    ``reproducible`` if the same bits give the same bytes in every run.
+    """
 
     path: Path
     bits: int
     size: int
     picture: int
+    reproducible: bool
 
 
 class SizedWriter:
@@ -116,7 +123,8 @@ class SizedWriter:
             bits = self._possible(_guess(tries, room) if tries else room * 8 / self._duration)
             if any(bits == one.bits for one in tries) or _full(tries):
                 break
-            tries.append(self._encode_copy(bits))
+            late = len(tries) >= TRIES - REPRODUCIBLE
+            tries.append(self._encode_copy(bits, late and bool(self._entry.reproducible)))
         best = min(tries, key=lambda one: (one.size > self._wanted, abs(one.size - self._wanted)))
         if best.size > self._wanted:
             warnings.warn(
@@ -127,9 +135,9 @@ class SizedWriter:
             )
         return best.path
 
-    def _encode_copy(self, bits: int) -> _Try:
+    def _encode_copy(self, bits: int, reproducible: bool) -> _Try:
         """Encode the film again, from the high-quality copy."""
-        with self._writer(bits, 2) as writer, open_media(self._copy.path) as copy:
+        with self._writer(bits, 2, reproducible) as writer, open_media(self._copy.path) as copy:
             stream = copy.streams.video[0]
             stream.thread_type = "AUTO"
             for index, frame in enumerate(copy.decode(stream)):
@@ -146,9 +154,10 @@ class SizedWriter:
     def _possible(self, bits: float) -> int:
         return round(min(max(bits, LEAST_RATE / 2), self._entry.fastest or MOST_RATE))
 
-    def _writer(self, bits: int, number: int) -> Writer:
+    def _writer(self, bits: int, number: int, reproducible: bool = False) -> Writer:
         notes = self._folder / "notes"
-        rate = Rate(bits, number if self._two_passes and (number == 1 or notes.exists()) else 0, str(notes))
+        used = number if self._two_passes and (number == 1 or notes.exists()) else 0
+        rate = Rate(bits, used, str(notes), reproducible)
         path = self._folder / f"{rate.bits}-{number}"
         return Writer(
             path,
@@ -163,15 +172,18 @@ class SizedWriter:
 
 def _done(writer: Writer) -> _Try:
     assert writer.rate  # SizedWriter gives every writer one
-    return _Try(writer.path, writer.rate.bits, writer.path.stat().st_size, writer.coded)
+    rate = writer.rate
+    return _Try(writer.path, rate.bits, writer.path.stat().st_size, writer.coded, rate.reproducible)
 
 
 def _guess(tries: list[_Try], room: float) -> float:
     """Estimate the bits a second that make the video fill ``room`` bytes.
 
-    It follows from the two nearest tries, one on either side if possible.
+    It follows from the two nearest tries, one on either side if possible. Reproducible tries come first.
     """
-    nearest, *others = sorted(tries, key=lambda one: abs(math.log(one.picture / room)))
+    reliable = [one for one in tries if one.reproducible] or tries
+    nearest, *others = sorted(reliable, key=lambda one: abs(math.log(one.picture / room)))
+    others = others or [one for one in tries if one != nearest]
     other = min(others, key=lambda one: (one.picture > room) == (nearest.picture > room), default=nearest)
     steep = 1.0
     if other.bits != nearest.bits:

@@ -11,6 +11,7 @@ import sys
 import numpy as np
 from numba import njit
 
+from ...core import cancel
 from .warp import JOIN, Eye
 
 SURFACE, HALF, ONE, ZERO = np.float32(JOIN), np.float32(0.5), np.float32(1), np.float32(0)
@@ -26,6 +27,7 @@ def move_rows(bands: list[Eye]) -> None:
     """Warp the bands in order; float32 on the CPU."""
     nothing = np.empty((0, 0), np.int32)
     for eye in bands:
+        cancel.check()
         image, parallax = (np.ascontiguousarray(tensor.numpy()) for tensor in (eye.image, eye.parallax))
         source = nothing if eye.source is None else eye.source.numpy()
         _warp(image, parallax, eye.share, eye.left, eye.picture.numpy(), eye.holes.numpy(), source)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ...core import cancel
 from ...image.compute import side_by_side
 from ...image.huge_pages import empty
 from .gaps import fill_listed, fill_scanned
@@ -108,6 +109,7 @@ def move_rows(bands: list[Eye], wait: bool = True) -> None:
     scratch = Scratch(bands[0].holes.shape[0] * (bands[0].holes.shape[1] + 3), bands[0].image)
     fill, blend = (fill_listed, blend_channels) if wait else (fill_scanned, blend_pixels)
     for eye in bands:
+        cancel.check()
         height, width = eye.parallax.shape
         column = torch.arange(width, dtype=torch.float32, device=scratch.device)
         column = column.flip(0) if eye.left else column

@@ -1,6 +1,4 @@
-"""Depth without a network: right order of near and far where the camera travels, calm where nothing changes,
-the same however it is fed.
-"""
+"""Depth without a neural network: order under camera motion, stability, and independence of chunks."""
 
 from fractions import Fraction
 
@@ -15,14 +13,14 @@ from tests.support.scenes import street
 
 
 def noisy_still(frames: int, height: int = 96, width: int = 160) -> torch.Tensor:
-    """A camera that does not move, with sensor noise of 3/255."""
+    """Return frames of a camera that does not move, with sensor noise of 3/255."""
     picture = street(5, width, height).render(samples=2).image
     noise = torch.randn(frames, height, width, 3, generator=torch.Generator().manual_seed(1)) * 3 / 255
     return (picture + noise).clamp(0, 1)
 
 
 @pytest.mark.parametrize("move", MOVES)
-def test_a_travelling_camera_gives_the_order_of_depth(move):
+def test_camera_motion_gives_depth_order(move):
     scene = street(3, 256, 144, camera=MOVES[move])
     frames, truth = scene.clip(10)
     found = estimate(frames)
@@ -30,15 +28,16 @@ def test_a_travelling_camera_gives_the_order_of_depth(move):
         assert rank_correlation(found[index], truth[index]) > 0.8, f"frame {index}"
 
 
-def test_a_forward_camera_sees_depth_in_the_middle_too():
+def test_forward_motion_gives_depth_in_the_middle():
     frames, truth = walk(10)
     found = estimate(frames)
     assert rank_correlation(found[6], truth[6]) > 0.8
 
 
 def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor, torch.Tensor]:
-    """A camera that goes straight ahead towards a wall with cards in front of it, in perspective: frames and
-    true inverse depth.
+    """Return frames and true inverse depth of a camera that moves straight ahead.
+
+    It approaches a wall with cards in front of it, in perspective.
     """
     y, x = torch.meshgrid(
         torch.arange(height) - height / 2 + 0.5, torch.arange(width) - width / 2 + 0.5, indexing="ij"
@@ -63,7 +62,7 @@ def walk(count: int, height: int = 144, width: int = 256) -> tuple[torch.Tensor,
     return frames, truth
 
 
-def test_what_moves_in_front_of_a_still_camera_is_near():
+def test_moving_objects_are_near_for_a_still_camera():
     frames = street(5, 160, 96).render().image.repeat(12, 1, 1, 1)
     ball = (
         street(8)
@@ -77,14 +76,14 @@ def test_what_moves_in_front_of_a_still_camera_is_near():
     assert ball > found[20:44].mean() + 0.1
 
 
-def test_one_frame_is_nearer_below_and_invert_turns_it_round():
+def test_single_frame_is_nearer_below_and_invert_reverses_it():
     frame = noisy_still(1)
     found = estimate(frame)
     assert found[0, -20:].mean() > found[0, :20].mean() + 0.3
     torch.testing.assert_close(estimate(frame, invert=True), 1 - found)
 
 
-def test_noise_does_not_shake_the_depth_of_a_still_shot():
+def test_depth_of_a_noisy_still_shot_is_stable():
     found = estimate(noisy_still(20))[5:]
     # pixels of parallax at 1280 wide and a divergence of 2 %
     step = (found[1:] - found[:-1]).abs().max() * 0.02 * 1280
@@ -97,7 +96,7 @@ def test_depth_does_not_depend_on_chunks(chunk):
     assert torch.equal(estimate(frames, chunk), estimate(frames, 11))
 
 
-def test_depth_has_the_size_of_the_frames_and_leaves_them_alone():
+def test_depth_has_the_size_of_the_frames_and_does_not_change_them():
     for shape in [(1, 1, 1, 3), (2, 1, 9, 3), (3, 5, 2, 4), (12, 30, 40, 3), (2, 720, 1280, 3)]:
         frames = torch.rand(shape, generator=torch.Generator().manual_seed(4))
         kept = frames.clone()
@@ -111,8 +110,8 @@ def test_half_precision_frames_give_nearly_the_same_depth():
     torch.testing.assert_close(estimate(frames.half()), estimate(frames), atol=0.05, rtol=0)
 
 
-def test_depth_edges_lie_on_picture_edges():
-    """A large picture gets its edges from itself, not from the smaller one that motion was looked at with."""
+def test_depth_edges_align_with_image_edges():
+    """A large frame gives the edges, not the smaller one that the motion was estimated on."""
     from stereoreel.stages.depth.edges import upsample
 
     large = torch.zeros(40, 60)

@@ -1,4 +1,4 @@
-"""The Depth stage with networks: one scale over a shot, the frames' own edges, files as users have them."""
+"""The Depth stage with models: one scale per shot, edges of the frames, and users' files."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ FAST = {"resolution": "native", "precision": "fp32"}
 
 @pytest.fixture
 def put(tmp_path):
-    """Saves tensors as a file of the depth models folder; its name."""
+    """Return a function that saves tensors as a depth model file and returns its name."""
 
     def save(state, name="net.pth"):
         path = tmp_path / "models" / "depth" / name
@@ -31,7 +31,7 @@ def put(tmp_path):
 
 
 def moving(count, size=(28, 42), seed=0):
-    """A random picture that moves right by a pixel a frame."""
+    """Return a random image that moves right by a pixel a frame."""
     wide = torch.rand(size[0], size[1] + count, 3, generator=torch.Generator().manual_seed(seed))
     return torch.stack([wide[:, count - step : count - step + size[1]] for step in range(count)])
 
@@ -42,13 +42,13 @@ def depth_of(model, host, clip, **options):
 
 @pytest.mark.parametrize("family", [TINY, TINY_VIDEO], ids=["image", "video"])
 @pytest.mark.parametrize("chunk", [1, 5, 50])
-def test_depth_does_not_depend_on_how_frames_come(family, chunk, put, host, tensor_clip):
+def test_depth_does_not_depend_on_chunks(family, chunk, put, host, tensor_clip):
     clip = depth_of(put(published(random_net(family))), host, tensor_clip(moving(40), cuts=(37,)))
     assert torch.equal(frames(clip, host, chunk), frames(clip, host, 40))
 
 
 @pytest.mark.parametrize("family", [TINY, TINY_VIDEO], ids=["image", "video"])
-def test_a_shot_knows_nothing_of_the_one_before(family, put, host, tensor_clip):
+def test_shots_are_independent(family, put, host, tensor_clip):
     model, first, second = put(published(random_net(family))), moving(33), moving(4, seed=5)
     joined = frames(depth_of(model, host, tensor_clip(torch.cat([first, second]), cuts=(33,))), host)
     alone = frames(depth_of(model, host, tensor_clip(second)), host)
@@ -62,7 +62,7 @@ def test_a_stage_reads_at_most_a_window_ahead(family, put, host, tensor_clip):
     assert made == 100 and worst <= 4 + 32
 
 
-def test_the_values_are_the_network_s_in_the_first_frame_s_percentiles(put, host, tensor_clip):
+def test_values_are_scaled_by_percentiles_of_the_first_frame(put, host, tensor_clip):
     net, images = random_net(TINY), moving(1)
     made = frames(depth_of(put(published(net)), host, tensor_clip(images), edges="smooth"), host)[0, ..., 0]
     with torch.inference_mode():
@@ -72,7 +72,7 @@ def test_the_values_are_the_network_s_in_the_first_frame_s_percentiles(put, host
     torch.testing.assert_close(made, ((raw - low) / (high - low)).clamp(0, 1), atol=1e-5, rtol=0)
 
 
-def test_a_metric_network_s_near_is_white(put, host, tensor_clip):
+def test_near_is_white_for_metric_models(put, host, tensor_clip):
     net, images = random_net(TINY), moving(1)
     model = put(published(net))
     relative, metric = (
@@ -89,7 +89,7 @@ def test_invert_makes_near_black(put, host, tensor_clip):
     torch.testing.assert_close(white, 1 - black)
 
 
-def test_a_folder_of_transformers_is_the_same_network(put, host, tensor_clip):
+def test_transformers_folder_gives_the_same(put, host, tensor_clip):
     net, clip = random_net(TINY), tensor_clip(moving(2))
     original, theirs = put(published(net)), put(as_transformers(net), "theirs.pth")
     torch.testing.assert_close(
@@ -97,13 +97,13 @@ def test_a_folder_of_transformers_is_the_same_network(put, host, tensor_clip):
     )
 
 
-def test_another_network_s_file_is_refused_by_what_it_is(put, host, tensor_clip):
+def test_file_of_another_network_is_named(put, host, tensor_clip):
     model = put({"block0.conv0.0.0.weight": torch.zeros(1)})
     with pytest.raises(ValueError, match="frame interpolation network"):
         frames(depth_of(model, host, tensor_clip(frames=1)), host)
 
 
-def test_auto_takes_no_model_whose_licence_forbids_selling(put, host):
+def test_auto_selects_no_non_commercial_model(put, host):
     put({"x": torch.zeros(1)}, "depth_anything_v2_vitl.pth")
     assert catalog.pick("depth", "auto", host)[0].name == "builtin"
     put({"x": torch.zeros(1)}, "depth_anything_v2_vits.pth")
@@ -123,6 +123,6 @@ def test_auto_takes_no_model_whose_licence_forbids_selling(put, host):
         (TINY_VIDEO, 640, 480, "518", (518, 686)),
     ],
 )
-def test_a_network_sees_the_lines_asked_for(family, width, height, resolution, wanted):
+def test_model_input_has_the_requested_short_side(family, width, height, resolution, wanted):
     network = DepthAnything(random_net(family), resolve(OPTIONS, {"resolution": resolution}), False, CPU)
     assert network.size(ClipInfo(width, height, 25, 10)) == wanted

@@ -1,6 +1,4 @@
-"""Depth networks of transformers, tiny and random: right way round, of any picture, the same however it is
-fed; failures in a sentence.
-"""
+"""Depth models of transformers, tiny and random: orientation, any size, chunks, and errors."""
 
 import importlib
 import json
@@ -23,7 +21,7 @@ INFO = ClipInfo(90, 44, Fraction(25), len(FRAMES))
 
 @pytest.fixture(scope="module")
 def hugging():
-    """The package; tests that need it are skipped where it is not, or cannot be imported."""
+    """Return the package; skip if it is not installed or cannot be imported."""
     try:
         package = importlib.import_module("transformers")
         package.DPTForDepthEstimation  # noqa: B018 - this is what imports torch's side of it
@@ -33,8 +31,9 @@ def hugging():
 
 
 def tiny(hugging, family: str) -> torch.nn.Module:
-    """A network of that family, small, with the same random weights every time, large enough to tell depths
-    apart.
+    """Return a small network of this family.
+
+    Its random weights are always the same and large enough to distinguish depths.
     """
     net = untrained(hugging, family)
     draw = torch.Generator().manual_seed(5)
@@ -124,7 +123,7 @@ SIZES = {
 
 @pytest.fixture
 def stage(hugging, host):
-    """A stage of a family's network, from a folder saved and named as a user does."""
+    """Return a stage of a family's network, from a folder saved and named as by a user."""
 
     def make(family: str, **options):
         folder = host.folder("depth") / family
@@ -140,7 +139,7 @@ def depth(stage, chunk: int = 4, frames: torch.Tensor = FRAMES) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("family", SIZES)
-def test_a_folder_is_chosen_by_its_weights_and_sees_pictures_as_its_configuration_says(stage, host, family):
+def test_folder_is_chosen_by_its_weights_and_follows_its_configuration(stage, host, family):
     made = stage(family, resolution="384")
     assert catalog.own_files("depth", host) == [f"{family}/model.safetensors"]
     assert made.network.size(INFO) == SIZES[family]
@@ -162,8 +161,8 @@ def test_depth_does_not_depend_on_chunks(stage, family):
 
 
 @pytest.mark.parametrize("family", SIZES)
-def test_what_the_network_tells_becomes_inverse_depth(stage, hugging, family):
-    """Against transformers' own network and, for Depth Pro, its own conversion to metres."""
+def test_output_becomes_inverse_depth(stage, hugging, family):
+    """Compare with transformers' own network and, for Depth Pro, with its conversion to metres."""
     made, net = stage(family), tiny(hugging, family).eval()
     pictures = torch.rand(2, 3, *((70, 98) if "anything" in family else SIZES[family]))
     mean, deviation = (
@@ -185,7 +184,7 @@ def test_what_the_network_tells_becomes_inverse_depth(stage, hugging, family):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_the_folder_says_of_colours_counts(hugging, stage, host):
+def test_colour_normalisation_of_the_folder_is_used(hugging, stage, host):
     folder = host.folder("depth") / "dpt"
     folder.mkdir(parents=True)
     (folder / "preprocessor_config.json").write_text(
@@ -197,7 +196,7 @@ def test_what_the_folder_says_of_colours_counts(hugging, stage, host):
         torch.testing.assert_close(found, tiny(hugging, "dpt").eval()(pictures).predicted_depth)
 
 
-def test_a_dpt_that_tells_metres_is_inverted_when_told(stage):
+def test_metric_dpt_is_inverted_if_declared(stage):
     pictures = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         (metres,), (nearness,) = (
@@ -206,13 +205,13 @@ def test_a_dpt_that_tells_metres_is_inverted_when_told(stage):
     torch.testing.assert_close(nearness, 1 / (metres + loader.NEAREST))
 
 
-def test_resolution_counts_where_a_network_sees_any_size(stage):
+def test_resolution_applies_if_the_model_takes_any_size(stage):
     assert stage("depth_anything", resolution="392").network.size(INFO) == (392, 798)
     assert stage("depth_anything", resolution="native").network.size(INFO) == (42, 84)
     assert stage("dpt", resolution="392").network.size(INFO) == (64, 64)
 
 
-def test_half_precision_is_used_where_it_is_safe(stage):
+def test_half_precision_is_used_only_if_safe(stage):
     pictures = torch.rand(1, 3, 64, 64)
     with torch.inference_mode():
         (fine,), (coarse,) = (
@@ -224,10 +223,8 @@ def test_half_precision_is_used_where_it_is_safe(stage):
     assert {weight.dtype for weight in weights} == {torch.float32}, "its logarithms are not for float16"
 
 
-def test_no_processor_gives_depth_in_steps_by_itself(stage, monkeypatch):
-    """Of the 8 bits in which some processors compute fastest, a network that tells depth in its own type has
-    few left for near things.
-    """
+def test_auto_never_selects_a_dtype_that_quantises_depth(stage, monkeypatch):
+    """A network that outputs depth in its own dtype would have 8 bits, few of them for near objects."""
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
     pictures = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(4))
     with torch.inference_mode():
@@ -237,7 +234,7 @@ def test_no_processor_gives_depth_in_steps_by_itself(stage, monkeypatch):
     assert 5 * len(coarse.unique()) < len(fine.unique())
 
 
-def test_weights_that_no_dpt_uses_may_be_missing(hugging, stage, host):
+def test_unused_dpt_weights_may_be_missing(hugging, stage, host):
     """As in the published files."""
     whole = stage("dpt")
     net = tiny(hugging, "dpt")
@@ -256,7 +253,7 @@ def folder_of(host, **config):
     return folder
 
 
-def test_weights_that_are_not_whole_are_told(hugging, host):
+def test_incomplete_weights_error(hugging, host):
     folder_of(host)
     folder = host.folder("depth") / "midas"
     net = tiny(hugging, "dpt")
@@ -273,7 +270,7 @@ def test_weights_that_are_not_whole_are_told(hugging, host):
         catalog.load("depth", "midas/model.safetensors", host)
 
 
-def test_a_folder_of_something_else_is_refused(host):
+def test_other_folders_are_refused(host):
     folder = folder_of(host, model_type="bert")
     with pytest.raises(
         ValueError,
@@ -321,7 +318,7 @@ TORCHAUDIO = (
     ],
     ids=["absent", "no library", "torchaudio", "part missing", "old"],
 )
-def test_a_package_that_does_not_run_is_told_in_one_sentence(host, tmp_path, monkeypatch, code, said):
+def test_unusable_package_error(host, tmp_path, monkeypatch, code, said):
     folder_of(host, model_type="dpt")
     with ExitStack() as stack:
         patch = stack.enter_context(monkeypatch.context())

@@ -1,6 +1,4 @@
-"""Depth for people: near is bright, the histogram's bars and line stand where the numbers are, and nobody
-pays who does not look.
-"""
+"""Depth for viewers: colours, the histogram and its line; nothing is drawn unless it is read."""
 
 from fractions import Fraction
 
@@ -38,12 +36,12 @@ def run(view, depth: torch.Tensor, start: int = 0, chunk: int = 2) -> torch.Tens
 
 
 def histogram(depth: torch.Tensor, **options) -> torch.Tensor:
-    """The picture of one frame ``[H, W]``, as whole numbers."""
+    """Return the drawing for one frame ``[H, W]``, as integers."""
     return run(Histogram(ScreenPlane, **options), depth[None, ..., None])[0].mul(255).round().int()
 
 
 def two_levels(low: float, high: float, share: float) -> torch.Tensor:
-    """A frame of which ``share`` lies at ``high``."""
+    """Return a frame of which ``share`` is at ``high``."""
     frame = torch.full((40, 60), low)
     frame.view(-1)[: round(share * frame.numel())] = high
     return frame
@@ -54,7 +52,7 @@ def is_color(picture: torch.Tensor, color: tuple) -> torch.Tensor:
 
 
 def bars(picture: torch.Tensor) -> dict[int, int]:
-    """Heights in pixels by the place of the bar, of those that are there."""
+    """Return the heights in pixels of the bars that exist, by place."""
     plot = picture[TOP:BOTTOM, LEFT:RIGHT]
     drawn = (is_color(plot, BEHIND) | is_color(plot, BEFORE)).sum(0)
     # the line may hide a part of one
@@ -62,7 +60,7 @@ def bars(picture: torch.Tensor) -> dict[int, int]:
 
 
 def line(picture: torch.Tensor) -> float:
-    """The depth at which the plane is marked."""
+    """Return the depth at which the plane is marked."""
     place = (
         is_color(picture[TOP - 20 : BOTTOM - 1, LEFT - 2 : RIGHT + 2], INK).all(0).nonzero().float().mean()
         + LEFT
@@ -75,7 +73,7 @@ def words(depth: torch.Tensor) -> str:
     return views.measure(depth, ScreenPlane(25.0)).words()
 
 
-def test_nearer_is_brighter_everywhere_and_ends_warm():
+def test_colours_are_brighter_for_nearer_depth_and_end_warm():
     ramp = torch.linspace(0, 1, 1001).view(1, 1, -1, 1)
     colors = run(Colors(), ramp)[0, 0]
     light = colors @ LIGHT
@@ -84,14 +82,14 @@ def test_nearer_is_brighter_everywhere_and_ends_warm():
     assert colors.diff(dim=0).abs().max() < 0.01, "no steps in a smooth depth"
 
 
-def test_the_colours_are_opencv_s():
+def test_colours_are_opencvs():
     cv2 = pytest.importorskip("cv2")
     grey = torch.arange(256, dtype=torch.uint8).view(1, -1)
     expected = torch.from_numpy(cv2.applyColorMap(grey.numpy(), cv2.COLORMAP_INFERNO)[..., ::-1].copy())
     assert torch.equal(run(Colors(), grey[None, ..., None] / 255)[0].mul(255).round().byte(), expected)
 
 
-def test_colours_of_two_views_of_inverted_depth_and_of_no_number():
+def test_colours_of_two_views_inverted_depth_and_nan():
     depth = torch.rand(2, 6, 40, 60, 1)
     both = torch.cat(list(Colors()(Shot(0, SMALL), iter([depth]))), 1)
     assert both.shape == (2, 6, 40, 60, 3) and torch.equal(both[1], run(Colors(), depth[1]))
@@ -102,7 +100,7 @@ def test_colours_of_two_views_of_inverted_depth_and_of_no_number():
     assert colors.isfinite().all() and colors[0, 0, 0].max() < 0.1 and colors[0, 0, 1].min() > 0.5
 
 
-def test_bars_stand_where_the_depth_is_and_the_line_between_them():
+def test_bars_are_at_their_depth_and_the_line_between_them():
     picture = histogram(two_levels(0.2, 0.7, 0.36))
     found = bars(picture)
     assert list(found) == [int(0.2 * views.BARS), int(0.7 * views.BARS)]
@@ -115,12 +113,12 @@ def test_bars_stand_where_the_depth_is_and_the_line_between_them():
     ).nonzero().max() < column(0.45)
 
 
-def test_the_ends_of_the_range_are_drawn():
+def test_ends_of_the_range_are_drawn():
     assert list(bars(histogram(two_levels(0.0, 1.0, 0.5)))) == [0, views.BARS - 1]
     assert list(bars(histogram(torch.full((40, 60), 0.5)))) == [views.BARS // 2]
 
 
-def test_the_words_are_true():
+def test_captions_are_correct():
     frame = torch.linspace(0, 1, 2400).view(40, 60)
     assert words(frame) == "nearest 2 %: 0.98 · farthest 2 %: 0.02 · 50 % of the image in front of the screen"
     assert words(two_levels(0.25, 0.75, 0.1)).startswith("nearest 2 %: 0.75 · farthest 2 %: 0.25 · 10 % of")
@@ -129,7 +127,7 @@ def test_the_words_are_true():
     ), "a speck is not the near end"
 
 
-def test_what_holds_no_number_is_left_out_and_told():
+def test_nan_pixels_are_excluded_and_reported():
     frame = two_levels(0.2, 0.7, 0.36)
     frame = torch.cat([frame, torch.full_like(frame, float("nan"))])
     assert words(frame).endswith("36 % of the image in front of the screen · 50 % is unknown")
@@ -139,14 +137,14 @@ def test_what_holds_no_number_is_left_out_and_told():
     )
 
 
-def test_inverted_depth_reads_the_same():
+def test_inverted_depth_gives_the_same_histogram():
     frame = two_levels(0.21, 0.72, 0.36)
     one, other = histogram(frame), histogram(1 - frame, inverted=True)
     assert list(bars(one)) == list(bars(other)) and line(one) == pytest.approx(line(other), abs=0.002)
 
 
-def test_the_line_is_where_stereo_puts_the_screen(tensor_clip, host):
-    """Of a single level of depth that level is the screen; it follows slowly within a shot."""
+def test_line_marks_the_zero_parallax_plane(tensor_clip, host):
+    """With a single level of depth the plane is there; it moves slowly within a shot."""
     levels = torch.tensor([0.2, 0.2, 0.6, 0.6, 0.6, 0.6])
     depth = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous(), cuts=(2,))
     pictures = frames(apply(Histogram(ScreenPlane), depth)["clip"], host).mul(255).round().int()
@@ -162,7 +160,7 @@ def test_the_line_is_where_stereo_puts_the_screen(tensor_clip, host):
     ] < 0.3
 
 
-def test_pictures_do_not_depend_on_chunks_and_two_views_are_one():
+def test_views_do_not_depend_on_chunks_and_two_views_are_joined():
     depth = torch.rand(6, 40, 60, 1)
     view = Histogram(ScreenPlane)
     assert torch.equal(run(view, depth, chunk=1), run(view, depth, chunk=5))
@@ -171,13 +169,13 @@ def test_pictures_do_not_depend_on_chunks_and_two_views_are_one():
     assert bars(run(view, pair)[3].mul(255).round().int()) == bars(run(view, depth)[3].mul(255).round().int())
 
 
-def made(clip: Clip, **options) -> dict:
+def view_clips(clip: Clip, **options) -> dict:
     return build.stage(DEPTH, {"clip": clip}, {"model": "builtin", **options}, "5")
 
 
-def test_the_node_gives_both_and_its_depth_stays_as_it_was(tensor_clip, host):
+def test_node_outputs_both_views_and_unchanged_depth(tensor_clip, host):
     clip = tensor_clip(frames=6, cuts=(3,))
-    outputs = made(clip)
+    outputs = view_clips(clip)
     assert list(outputs) == [socket.name for socket in DEPTH.outputs] == ["depth", "colors", "histogram"]
     infos = {
         name: (one.info.width, one.info.height, one.info.channels, one.info.frames, one.info.cuts)
@@ -191,12 +189,12 @@ def test_the_node_gives_both_and_its_depth_stays_as_it_was(tensor_clip, host):
     alone = frames(outputs["depth"], host)
     together = [torch.cat(chunks) for chunks in zip(*pull(list(outputs.values()), host))]
     assert torch.equal(alone, together[0]) and torch.equal(together[1], run(Colors(), alone))
-    inverted = made(clip, invert="true")
+    inverted = view_clips(clip, invert="true")
     torch.testing.assert_close(frames(inverted["colors"], host), together[1], atol=3e-3, rtol=0)
 
 
-def test_the_depth_is_estimated_once_for_all_three(tensor_clip, host):
-    """The frames are read once, which they would not be by a second estimate."""
+def test_depth_is_estimated_once_for_all_outputs(tensor_clip, host):
+    """The frames are read once; a second estimate would read them again."""
     clip = tensor_clip(frames=6)
     read, source = [], clip.maker.chunks
 
@@ -206,26 +204,26 @@ def test_the_depth_is_estimated_once_for_all_three(tensor_clip, host):
             yield chunk
 
     clip.maker.chunks = counting
-    list(pull(list(made(clip).values()), host))
+    list(pull(list(view_clips(clip).values()), host))
     assert sum(read) == 6
 
 
-def test_nothing_is_drawn_that_nobody_reads(tensor_clip, host, monkeypatch):
+def test_unread_views_are_not_drawn(tensor_clip, host, monkeypatch):
     from PIL import ImageDraw
 
     def refuse(*given):
         raise AssertionError("a histogram was drawn")
 
     monkeypatch.setattr(ImageDraw, "Draw", refuse)
-    outputs = made(tensor_clip(frames=3))
+    outputs = view_clips(tensor_clip(frames=3))
     frames(outputs["depth"], host)
     frames(outputs["colors"], host)
     with pytest.raises(AssertionError, match="was drawn"):
         frames(outputs["histogram"], host)
 
 
-def test_the_sample_reads_right():
-    """The pillar in front is nearest and the sky farthest."""
+def test_depth_of_the_sample():
+    """The pillar in front is nearest, the sky farthest."""
     _, depth = sample.render(10, 160, 90)
     colors = run(Colors(), depth[None])[0]
     assert (

@@ -1,6 +1,4 @@
-"""Depth of a whole shot from windows of it: what the published loop over the clip gives, frame by frame and
-in constant memory.
-"""
+"""Depth in windows: the stream equals the published loop over the full clip, in constant memory."""
 
 import gc
 
@@ -17,7 +15,7 @@ KEY_FRAMES = [0, 12, 24, 25, 26, 27, 28, 29, 30, 31]
 
 
 class Drifting:
-    """Sees depth itself, but tells every window in a scale and shift of its own."""
+    """Output true depth, but every window in a scale and shift of its own."""
 
     def __init__(self, spread=0.5):
         self.spread, self.windows, self.encoded = spread, 0, 0
@@ -40,7 +38,7 @@ class Drifting:
 
 
 class Mixing:
-    """Every frame's depth depends on all the others and on their order."""
+    """Make every frame's depth depend on all others and on their order."""
 
     def encode(self, frames):
         return frames * 2, frames.mean((-2, -1))
@@ -64,7 +62,7 @@ def streamed(frames, network, chunk=5, **options):
 
 
 def whole_clip(frames, run):
-    """The published loop, over a list of all frames; ``run`` gives a window's depth."""
+    """Run the published loop over a list of all frames; ``run`` returns a window's depth."""
     count = len(frames)
     padded = list(frames) + [frames[-1]] * ((22 - count % 22) % 22 + 10)
     decided, before, anchors = [], None, None
@@ -87,7 +85,7 @@ def whole_clip(frames, run):
     return torch.stack(decided[:count]).float()
 
 
-def test_the_stream_is_the_loop_over_the_whole_clip_for_every_length():
+def test_stream_equals_the_loop_for_every_length():
     frames, network = shot(100), Mixing()
     for count in range(1, 101):
         made = streamed(frames[:count], network)
@@ -97,7 +95,7 @@ def test_the_stream_is_the_loop_over_the_whole_clip_for_every_length():
         )
 
 
-def test_a_video_network_gives_the_same_whether_frames_shared_by_windows_are_encoded_once_or_again():
+def test_frames_shared_by_windows_may_be_encoded_once():
     torch.manual_seed(0)
     net = DepthAnything(TINY_VIDEO).eval().requires_grad_(False)
     net.head.scratch.output_conv2[2].bias.fill_(0.5)  # random weights must not give zeros alone
@@ -108,7 +106,7 @@ def test_a_video_network_gives_the_same_whether_frames_shared_by_windows_are_enc
 
 
 @pytest.mark.parametrize("count", [10, 32, 33, 54, 100, 211])
-def test_windows_of_any_scale_and_shift_come_out_as_the_first(count):
+def test_windows_are_aligned_to_the_first(count):
     frames = shot(count)
     torch.testing.assert_close(streamed(frames, Drifting()), frames, atol=1e-4, rtol=0)
 
@@ -125,7 +123,7 @@ def test_depth_does_not_depend_on_chunks(chunk):
     assert torch.equal(streamed(frames, Mixing(), chunk), streamed(frames, Mixing(), 13))
 
 
-def test_frames_are_encoded_once_and_known_before_the_look_ahead_ends():
+def test_frames_are_encoded_once_and_output_before_the_look_ahead_ends():
     network, read, out = Drifting(), 0, 0
 
     def source():
@@ -152,20 +150,20 @@ def test_memory_does_not_grow_with_the_shot():
     assert peak(300) == peak(50)
 
 
-def test_a_shot_of_nothing_and_one_without_any_relief():
+def test_empty_shot_and_flat_shot():
     assert list(stream((), Mixing())) == []
     flat = streamed(torch.full((60, 4, 4), 0.7), Drifting(spread=0.2))
     assert torch.isfinite(flat).all() and (flat - 0.7).abs().max() < 1e-5
 
 
-def test_nothing_waits_for_the_device():
-    """On ``meta`` any question for a value fails."""
+def test_stream_never_synchronises_with_the_device():
+    """Reading a value fails on ``meta``."""
     frames = torch.empty(60, 8, 10, device="meta")
     assert streamed(frames, Mixing()).shape == frames.shape
     assert SteadyRange()(frames[:3]).shape == (3, 8, 10)
 
 
-def test_a_fit_never_turns_depth_inside_out():
+def test_alignment_never_reverses_depth():
     old = torch.rand(2, 8, 8)
     scale, shift = fit(1 - old, old)
     assert scale == 1 and abs((1 - old + shift).mean() - old.mean()) < 1e-6
@@ -180,8 +178,9 @@ def test_alignment_ignores_a_third_of_the_picture():
 
 
 def parallax_steps(depth):
-    """The largest change from one frame to the next, in pixels, of places that nothing crosses; 2 %
-    divergence at 1920.
+    """Return the largest change between frames, in pixels, where nothing crosses.
+
+    For 2 % divergence at a width of 1920.
     """
     return ((depth[1:] - depth[:-1]).abs()[:, 82:] * 0.02 * 1920).max().item()
 
@@ -189,14 +188,14 @@ def parallax_steps(depth):
 @pytest.mark.parametrize(
     "size", [(6, 8), (40, 40), (70, 60)], ids=["particle", "bird", "a third of the picture"]
 )
-def test_what_flies_past_does_not_move_the_scene(size):
+def test_passing_objects_do_not_move_the_scene(size):
     raw = flown_past(size)
     least, most = raw.flatten(1).min(1).values[:, None, None], raw.flatten(1).max(1).values[:, None, None]
     assert parallax_steps((raw - least) / (most - least)) > 10  # what most tools do
     assert parallax_steps(SteadyRange()(raw)) < 0.2
 
 
-def test_the_range_follows_a_scene_that_stays_changed():
+def test_range_follows_a_lasting_change():
     raw = torch.cat([flown_past((0, 0), 30), 3 * flown_past((0, 0), 1).expand(900, -1, -1)])
     steady = SteadyRange(aligned=True)(raw)
     assert steady[40].min() >= 0 and steady[40].max() == 1

@@ -1,6 +1,4 @@
-"""Interpolate: in-between frames near the exact ones, exact counts, originals untouched, and one motion for
-depth and both eyes.
-"""
+"""Interpolate: accuracy, exact counts, unchanged source frames, one motion for depth and both views."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -41,7 +39,7 @@ SCENES = {  # with the decibels that the middle frame must reach, about 2 below 
 
 @pytest.fixture(scope="module")
 def rendered():
-    """Images [3, H, W, 3] and depth [3, H, W, 1] of every scene at 0, one half and 1."""
+    """Return images [3, H, W, 3] and depth [3, H, W, 1] of every scene at 0, one half and 1."""
     made = {}
     for name, (view, _) in SCENES.items():
         views = [view.render(t, samples=2) for t in (0, 0.5, 1)]
@@ -53,9 +51,7 @@ def rendered():
 
 
 def run(images, depth=None, *, chunk=None, fps=25, start=0, info=None, **options) -> dict[str, torch.Tensor]:
-    """What the builtin stage makes of one shot, given in chunks of so many frames; each output joined along
-    time.
-    """
+    """Run the builtin stage on one shot in chunks; join each output along time."""
     clip = info or ClipInfo(
         images.shape[-2],
         images.shape[-3],
@@ -74,7 +70,7 @@ def inner(image: torch.Tensor) -> torch.Tensor:
 
 
 def naive(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Both frames warped half of their own flow and averaged: what projection has to beat."""
+    """Return the mean of both frames, each warped by half its flow, as a baseline."""
     luma = grayscale(torch.stack([first, second]))
     halves = [
         warp(image.numpy(), -0.5 * flow(*pair)) for image, pair in ((first, luma), (second, luma[::-1]))
@@ -83,7 +79,7 @@ def naive(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_the_middle_frame_is_near_the_exact_one(rendered, name):
+def test_middle_frame_is_near_the_exact_one(rendered, name):
     images, _ = rendered[name]
     reached = psnr(inner(run(images[::2])["clip"][1]), inner(images[1]))
     assert reached > SCENES[name][1]
@@ -103,7 +99,7 @@ def test_projection_beats_naive_warping_and_blending(rendered):
     assert over_blend > 15
 
 
-def test_fast_gives_up_little(rendered):
+def test_fast_loses_little(rendered):
     images, _ = rendered["walker"]
     assert (
         psnr(inner(run(images[::2], quality="fast")["clip"][1]), inner(images[1])) > SCENES["walker"][1] - 2
@@ -125,7 +121,7 @@ def test_depth_of_another_size_follows_the_same_motion(rendered):
     assert psnr(moved[1, 12:-12, 12:-12], small[1, 12:-12, 12:-12]) > 28
 
 
-def test_each_eye_is_what_it_would_be_alone_and_one_depth_goes_with_the_left(rendered):
+def test_views_are_independent_and_a_single_depth_follows_the_left(rendered):
     images, depth = rendered["walker"]
     other, _ = rendered["parallax"]
     both = run(torch.stack([images, other]), depth)
@@ -156,7 +152,7 @@ def noise(frames: int, height: int = 40, width: int = 56, channels: int = 3) -> 
         (60, {"target_fps": "24"}, 2, 5),
     ],
 )
-def test_source_frames_pass_untouched(fps, options, every, source):
+def test_source_frames_pass_unchanged(fps, options, every, source):
     images = noise(11)
     clip = run(images, fps=fps, **options)["clip"]
     assert torch.equal(clip[::every], images[::source][: len(clip[::every])])
@@ -170,7 +166,7 @@ def test_chunks_do_not_matter(chunk, options):
     assert all(torch.equal(whole[port], cut[port]) for port in ("clip", "depth"))
 
 
-def test_the_last_frame_is_held_for_the_rest_of_its_time():
+def test_last_frame_is_repeated_for_the_rest_of_its_time():
     images = noise(5)
     clip = run(images, multiplier=4)["clip"]
     assert len(clip) == 20
@@ -193,12 +189,12 @@ def test_no_frame_mixes_two_shots(tensor_clip, host, options):
         assert ((shot > 0.6) if index == 1 else (shot < 0.4)).all()
 
 
-def test_equal_neighbours_are_copied():
+def test_frames_between_equal_ones_are_copies():
     images = noise(1).expand(3, -1, -1, -1)
     assert torch.equal(run(images, multiplier=5)["clip"], noise(1).expand(15, -1, -1, -1))
 
 
-def test_a_varying_rate_becomes_constant():
+def test_variable_rate_becomes_constant():
     times = tuple(Fraction(n, 100) for n in (0, 4, 8, 20, 24, 36))
     info = ClipInfo(56, 40, Fraction(15), 6, times=times)
     images = noise(6)
@@ -229,7 +225,7 @@ def test_any_size_channels_and_precision(size, channels, dtype):
     )
 
 
-def test_a_shot_of_one_frame_is_held():
+def test_single_frame_is_repeated():
     assert torch.equal(run(noise(1), multiplier=3)["clip"], noise(1).expand(3, -1, -1, -1))
 
 
@@ -239,7 +235,7 @@ def described(options: dict, frames: int = 250, **more) -> dict[str, ClipInfo]:
     )
 
 
-def test_the_facts_of_the_clip_are_told_before_a_frame_is_made():
+def test_output_is_described_before_the_first_frame():
     sound = Soundtrack(Path("film.mp4"))
     doubled = described({}, audio=sound)["clip"]
     assert (doubled.fps, doubled.frames, doubled.cuts, doubled.audio) == (50, 500, (2, 200), sound)
@@ -250,7 +246,7 @@ def test_the_facts_of_the_clip_are_told_before_a_frame_is_made():
     assert both["depth"] == depth.replace(fps=Fraction(60), frames=600)
 
 
-def test_slow_motion_keeps_the_rate_and_warns_that_the_sound_goes():
+def test_slow_motion_keeps_the_rate_and_warns_about_audio():
     with pytest.warns(UserWarning, match="sound"):
         slow = described({"slow_motion": True, "multiplier": 4}, audio=Soundtrack(Path("film.mp4")))["clip"]
     assert (slow.fps, slow.frames, slow.audio) == (25, 1000, None)
@@ -269,7 +265,7 @@ def test_slow_motion_keeps_the_rate_and_warns_that_the_sound_goes():
         ({"quality": "best"}, 9),
     ],
 )
-def test_what_makes_no_sense_is_refused_in_one_sentence(options, frames):
+def test_invalid_options_are_refused(options, frames):
     with pytest.raises(ValueError, match=r"^[^.]*\S[^\n]*\.$"):
         described(options, frames)
 

@@ -1,4 +1,4 @@
-"""Comfort as numbers: limits worked out by hand, and what Stereo does to keep them."""
+"""Comfort: limits worked out by hand, and the options of Stereo that keep them."""
 
 import logging
 from fractions import Fraction
@@ -28,8 +28,9 @@ def settings(**options):
 
 
 def pair(frames, depth, chunk=None, **options):
-    """Both eyes and both masks of a shot handed over ``chunk`` frames at a time; the screen lies at depth 0
-    unless options say more.
+    """Return both views and masks of a shot passed in ``chunk`` frames at a time.
+
+    The convergence is 0, unless options say otherwise.
     """
     shot = Shot(0, ClipInfo(frames.shape[2], frames.shape[1], Fraction(25), len(frames), frames.shape[3]))
     stage, size = builtin.load(None, settings(**options), Headless("cpu")), chunk or len(frames)
@@ -52,7 +53,7 @@ def random_shot(frames=5, height=12, width=80):
     ("screen", "front", "behind"),
     [("phone", 5.99, 5.98), ("tv", 38.25, 38.22), ("cinema", 261.82, 63.0), ("vr headset", 34.94, 34.91)],
 )
-def test_limits_are_one_degree_and_never_make_the_eyes_turn_out(screen, front, behind):
+def test_limits_are_one_degree_and_never_diverge(screen, front, behind):
     screen = SCREENS[screen]
     assert screen.front * screen.width == pytest.approx(front, abs=0.02)
     assert screen.behind * screen.width == pytest.approx(behind, abs=0.02)
@@ -67,13 +68,13 @@ def test_one_parallax_in_every_unit():
     assert tv.degrees(0) == 0 and tv.degrees(-24.36) == pytest.approx(-0.6372, abs=0.001)
 
 
-def test_the_divergence_is_told_in_millimetres(caplog):
+def test_divergence_is_logged_in_millimetres(caplog):
     with caplog.at_level(logging.INFO):
         builtin.load(None, settings(divergence=2.0, screen="tv"), Headless("cpu"))
     assert "2 % is 24.4 mm" in caplog.text and "38.2 mm (3.1 %) in front" in caplog.text
 
 
-def test_the_soft_clamp_is_smooth_and_monotone_and_leaves_comfortable_parallax_alone():
+def test_soft_clamp_is_smooth_monotone_and_neutral_in_comfort():
     parallax = torch.linspace(-100, 100, 20001, dtype=torch.float64)
     bent = comfort.soft_clamp(parallax, 40.0, 20.0)
     assert -20 <= bent.min() < -19.99 and 39.5 < bent.max() <= 40
@@ -99,7 +100,7 @@ def test_foreground_scale_moves_relief_and_can_be_undone():
 
 
 @pytest.mark.parametrize("mode", ["fixed", "auto"])
-def test_what_lies_on_the_screen_stays_there_when_the_foreground_is_scaled(mode):
+def test_foreground_scale_keeps_the_zero_parallax_plane(mode):
     depth = torch.full((1, 20, 30, 1), 0.5)
     parallax = Parallax(settings(foreground_scale=1.5, convergence=0.5, convergence_mode=mode), 25.0)(
         depth, torch.zeros(1, 20, 30, 3)
@@ -114,7 +115,7 @@ def test_limit_keeps_a_strong_effect_comfortable_in_a_cinema():
     assert 261 < millimetres.max() <= 261.9 and -63.01 <= millimetres.min() < -62.9
 
 
-def test_limit_changes_nothing_that_is_comfortable():
+def test_limit_keeps_comfortable_parallax():
     frames, depth = random_shot()
     plain, limited = (
         pair(frames, depth, convergence=0.5, **more) for more in ({}, {"screen": "phone", "limit": True})
@@ -129,7 +130,7 @@ def test_limit_without_a_screen_is_refused():
 
 
 @pytest.mark.parametrize("view", ["both", "left", "right"])
-def test_protected_borders_show_the_source_and_nothing_tears(view):
+def test_protected_borders_show_the_source_without_tears(view):
     frames = torch.rand(1, 8, 300, 3)
     for depth in (0.0, 1.0):
         clip, *holes = pair(
@@ -140,7 +141,7 @@ def test_protected_borders_show_the_source_and_nothing_tears(view):
         assert not torch.equal(clip[0, :, :, 100:200], clip[1, :, :, 100:200])
 
 
-def test_a_border_fades_over_its_width_and_leaves_the_middle_alone():
+def test_border_fades_over_its_width():
     parallax = Parallax(settings(divergence=1.0, border=20.0), 25.0)(
         torch.ones(1, 1, 101, 1), torch.zeros(1, 1, 101, 3)
     )[0, 0]
@@ -148,7 +149,7 @@ def test_a_border_fades_over_its_width_and_leaves_the_middle_alone():
     assert torch.allclose(parallax[21:-21], torch.tensor(1.01)) and torch.equal(parallax, parallax.flip(0))
 
 
-def test_a_floating_window_covers_one_eye_as_wide_as_the_parallax_of_what_it_cuts_off():
+def test_floating_window_is_as_wide_as_the_parallax_at_the_border():
     frames, depth = torch.ones(1, 10, 100, 3), torch.zeros(1, 10, 100, 1)
     depth[:, :, :20] = 1.0  # stands 4 pixels before the screen and is cut off by the left border
     (left, right), *holes = pair(frames, depth, divergence=4.0, floating_window=True)
@@ -160,14 +161,14 @@ def test_a_floating_window_covers_one_eye_as_wide_as_the_parallax_of_what_it_cut
     assert swapped[1][:, :, :4].max() == 0 and swapped[0].min() == 1
 
 
-def test_no_bars_where_what_the_border_cuts_off_lies_behind_or_the_border_is_protected():
+def test_no_bars_for_far_objects_or_protected_borders():
     frames, depth = torch.ones(1, 10, 100, 3), torch.ones(1, 10, 100, 1)
     for options in ({"convergence": 1.0}, {"border": 10.0}):
         clip, *_ = pair(frames, depth, divergence=4.0, floating_window=True, **options)
         assert clip.min() == 1
 
 
-def test_bars_follow_without_jumping_and_leave_alpha_alone():
+def test_bars_move_smoothly_and_keep_alpha():
     frames, depth = torch.ones(40, 10, 100, 4), torch.zeros(40, 10, 100, 1)
     depth[10:, :, :20] = 1.0
     (left, _), *_ = pair(frames, depth, divergence=4.0, floating_window=True)
@@ -176,7 +177,7 @@ def test_bars_follow_without_jumping_and_leave_alpha_alone():
     assert left[..., 3].min() == 1
 
 
-def test_the_screen_plane_never_jumps_inside_a_shot():
+def test_zero_parallax_plane_moves_smoothly_within_a_shot():
     generator = torch.Generator().manual_seed(0)
     # flickers wildly
     depth = torch.rand(50, 1, 1, 1, generator=generator) * torch.rand(1, 20, 30, 1, generator=generator)
@@ -188,7 +189,7 @@ def test_the_screen_plane_never_jumps_inside_a_shot():
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
-def test_nothing_of_it_depends_on_chunks(chunk):
+def test_results_do_not_depend_on_chunks(chunk):
     frames, depth = random_shot()
     for options in ({}, EVERYTHING):
         whole, cut = (
@@ -199,7 +200,7 @@ def test_nothing_of_it_depends_on_chunks(chunk):
 
 
 @pytest.mark.parametrize("options", [EVERYTHING, {**EVERYTHING, "view": "left", "foreground_scale": -2.0}])
-def test_a_mirrored_scene_gives_mirrored_eyes_with_all_of_it_on(options):
+def test_mirrored_scene_gives_mirrored_views_with_all_options(options):
     frames, depth = random_shot()
     (left, right), *holes = pair(frames, depth, divergence=8.0, convergence=0.4, **options)
     options = {**options, "view": {"left": "right"}.get(options.get("view"), "both")}
@@ -212,7 +213,7 @@ def test_a_mirrored_scene_gives_mirrored_eyes_with_all_of_it_on(options):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5)])
-def test_the_smallest_pictures_work(size):
+def test_smallest_frames(size):
     for kind in (torch.float32, torch.float16):
         clip, *_ = pair(
             torch.rand(2, *size, 3).to(kind), torch.rand(2, *size, 1).to(kind), divergence=10.0, **EVERYTHING

@@ -1,6 +1,4 @@
-"""Interpolated stereo against the exactly rendered pair in between: each eye near its own picture, disparity
-kept, depth on its edges.
-"""
+"""Interpolated stereo against exact in-between pairs: each view, its disparity and depth edges."""
 
 from fractions import Fraction
 from typing import NamedTuple
@@ -25,8 +23,9 @@ EDGE = 0.1  # a step of depth from pixel to pixel that is an edge
 
 
 def pair_of(camera: Camera, box: tuple[float, float], ball: tuple[float, float]) -> Scene:
-    """A box and a ball before a slanted wall and the ground; disparity runs from 8 pixels behind the screen
-    to 13 before it.
+    """Return a scene with a box and a ball in front of a slanted wall and the ground.
+
+    Disparity runs from 8 pixels behind the screen to 13 in front of it.
     """
     layers = (
         Layer("plane", 0.15, Texture(1), (WIDTH / 2, HEIGHT / 2), slant=(0.05, 0)),
@@ -38,9 +37,10 @@ def pair_of(camera: Camera, box: tuple[float, float], ball: tuple[float, float])
 
 
 class Floor(NamedTuple):
-    """What a scene must reach, 1 or 2 dB below what it does: decibels of each eye, and how many the right one
-    loses when it has to move as
-    the left one does."""
+    """Minimum values for a scene, 1 or 2 dB below what is reached.
+
+    PSNR of each view, and how much the right one loses if it has to follow the left one's motion.
+    """
 
     eye: float
     shared: float
@@ -54,8 +54,9 @@ SCENES = {
 
 
 class Views(NamedTuple):
-    """Images ``[2, 3, H, W, 3]`` and depth ``[2, 3, H, W, 1]`` of both eyes at 0, one half and 1, and what is
-    made for one half.
+    """Images ``[2, 3, H, W, 3]`` and depth ``[2, 3, H, W, 1]`` of both views at 0, one half and 1.
+
+    Also the interpolated images and depth for one half.
     """
 
     images: Tensor
@@ -88,23 +89,23 @@ def inner(image: Tensor) -> Tensor:
 
 
 def disparity(left: Tensor, right: Tensor) -> np.ndarray:
-    """Disparity of each pixel of the left view to its match in the right ``[H, W, 2]``, without the rim."""
+    """Return the disparity of each pixel of the left view to its match ``[H, W, 2]``, without the border."""
     return inner(torch.from_numpy(flow(*grayscale(torch.stack([left, right]))))).numpy()
 
 
 def moved_as_the_left(images: Tensor) -> Tensor:
-    """The right eye by the motion and the weights of the left one."""
+    """Return the right view interpolated with the motion and the weights of the left one."""
     motion = project(measure(*grayscale(images[0, ::2]), "medium"), 0.5)
     return torch.from_numpy(compose(*images[1, ::2].numpy(), motion))
 
 
-def test_each_eye_is_near_its_exact_picture(views):
+def test_views_are_near_the_exact_ones(views):
     view, floor = views
     for eye in (0, 1):
         assert psnr(inner(view.made[eye]), inner(view.images[eye, 1])) > floor.eye
 
 
-def test_disparity_is_that_of_the_exact_pair(views):
+def test_disparity_equals_that_of_the_exact_pair(views):
     view, _ = views
     apart = np.abs(disparity(*view.made) - disparity(*view.images[:, 1]))[view.plain]
     sideways, upright = apart[:, 0], apart[:, 1]
@@ -112,7 +113,7 @@ def test_disparity_is_that_of_the_exact_pair(views):
     assert np.median(upright) < 0.03 and np.quantile(upright, 0.95) < 0.12
 
 
-def test_one_motion_for_both_eyes_would_put_objects_in_the_wrong_place(views):
+def test_one_motion_for_both_views_would_misplace_objects(views):
     view, floor = views
     own, shared = (
         psnr(inner(right), inner(view.images[1, 1]))
@@ -121,10 +122,8 @@ def test_one_motion_for_both_eyes_would_put_objects_in_the_wrong_place(views):
     assert own > shared + floor.shared
 
 
-def test_depth_stays_on_the_edges_of_its_eye(views):
-    """Within three pixels of every edge, depth is at least three times nearer to the exact one than a blend
-    is.
-    """
+def test_depth_edges_stay_on_those_of_their_view(views):
+    """Within three pixels of every edge, depth is at least three times nearer to the truth than a blend."""
     view, _ = views
     for eye in (0, 1):
         exact, blend = view.depth[eye, 1], view.depth[eye, ::2].mean(0)
@@ -136,7 +135,7 @@ def test_depth_stays_on_the_edges_of_its_eye(views):
 
 
 def edges(depth: Tensor) -> Tensor:
-    """True within three pixels of a step of depth ``[H, W, 1]``."""
+    """Return True within three pixels of a step of depth ``[H, W, 1]``."""
     flat = depth[..., 0]
     step = torch.zeros_like(flat)
     step[:, 1:] = flat.diff(dim=1).abs()

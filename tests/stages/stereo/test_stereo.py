@@ -1,4 +1,4 @@
-"""What a viewer sees in each eye, against scenes whose other eye is known exactly."""
+"""What each view shows, against scenes with exact left and right views."""
 
 from fractions import Fraction
 from functools import lru_cache
@@ -22,7 +22,7 @@ from tests.support import scenes
 
 @pytest.fixture(scope="module", autouse=True, params=["torch", "numba"])
 def way(request):
-    """Both ways of warping; what a viewer sees must hold for either."""
+    """Both warps; results must hold for either."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STEREOREEL_NUMBA", "1" if request.param == "numba" else "0")
         if request.param == "numba" and warp.compiled() is None:
@@ -36,7 +36,7 @@ def info(frames, **changes):
 
 
 def pair(frames, depth, chunk=None, **options):
-    """The stage's whole output for a shot handed over ``chunk`` frames at a time."""
+    """Return the stage's complete output for a shot passed in ``chunk`` frames at a time."""
     stage = builtin.load(None, resolve(stereo.OPTIONS, options), Headless("cpu"))
     size = chunk or len(frames)
     made = list(stage(Shot(0, info(frames)), iter(frames.split(size)), iter(depth.split(size))))
@@ -62,7 +62,7 @@ def random_pair(frames=3, height=20, width=57, channels=3, seed=0):
 
 
 def near_steps(depth, reach=8):
-    """Pixels within ``reach`` of a jump in depth."""
+    """Return the pixels within ``reach`` of a jump in depth."""
     jump = torch.zeros_like(depth)
     jump[:, 1:] = (depth[:, 1:] - depth[:, :-1]).abs() > 0.03
     jump[1:] = jump[1:].maximum(((depth[1:] - depth[:-1]).abs() > 0.03).float())
@@ -70,7 +70,7 @@ def near_steps(depth, reach=8):
 
 
 def backward_warp(image, disparity, sign):
-    """What most tools do: sample the frame through the source's own disparity."""
+    """Sample the frame through the source's own disparity, as most tools do."""
     height, width = disparity.shape
     x = (torch.arange(width) - sign * disparity) / (width - 1) * 2 - 1
     y = (torch.arange(height) / (height - 1) * 2 - 1)[:, None].expand_as(x)
@@ -82,8 +82,9 @@ def backward_warp(image, disparity, sign):
 
 @lru_cache
 def views(seed, width, height):
-    """The source's view of a street with parallax up to 3 % of the width, and of the left and the right eye
-    what is exact and what is hidden.
+    """Return the source view of a street, and for both views the exact image and the hidden pixels.
+
+    The parallax is up to 3 % of the width.
     """
     scene = scenes.street(seed, width, height, divergence=3.0, convergence=0.0)
     return (
@@ -98,8 +99,9 @@ def views(seed, width, height):
 
 @pytest.fixture(scope="module", params=[(1280, 720, 3), (1920, 1080, 1)], ids=["720p", "1080p"])
 def scores(request, way):
-    """Means over scenes with parallax up to 3 % of the width: dB where visible, dB near edges, IoU of holes,
-    dB of a backward warp.
+    """Return means over scenes with parallax up to 3 % of the width.
+
+    PSNR where visible, PSNR near edges, IoU of holes, PSNR of a backward warp.
     """
     width, height, scene_count = request.param
     rows = []
@@ -121,23 +123,23 @@ def scores(request, way):
     return torch.tensor(rows).mean(0).tolist()
 
 
-def test_what_both_views_show_is_at_least_42_db_exact(scores):
+def test_visible_pixels_reach_42_db(scores):
     assert scores[0] >= 42
 
 
-def test_edges_of_objects_are_at_least_32_db_exact(scores):
+def test_object_edges_reach_32_db(scores):
     assert scores[1] >= 32
 
 
-def test_hole_masks_mark_what_the_source_does_not_show(scores):
+def test_hole_masks_mark_disocclusions(scores):
     assert scores[2] >= 0.95
 
 
-def test_it_beats_backward_warping_by_12_db(scores):
+def test_beats_backward_warping_by_12_db(scores):
     assert scores[0] - scores[3] >= 12
 
 
-def test_a_smaller_depth_gets_the_edges_of_the_picture():
+def test_smaller_depth_is_snapped_to_image_edges():
     _, source, eyes = views(1, 640, 360)
     small = F.interpolate(source.depth[None, None], (180, 320), mode="area")[0, 0][None, ..., None]
     seen = {}
@@ -154,8 +156,8 @@ def test_a_smaller_depth_gets_the_edges_of_the_picture():
 
 
 @pytest.mark.parametrize("softened", [False, True])
-def test_edges_put_on_the_source_first_make_better_eyes_of_larger_frames(softened):
-    """As in the orders in which Depth comes before the upscaler; a network's depth is soft."""
+def test_snapping_at_source_size_improves_larger_views(softened):
+    """As in orders with Depth before the upscaler; a model's depth is soft."""
     _, large, eyes = views(1, 1280, 720)
     source = F.interpolate(large.image.movedim(-1, 0)[None], (360, 640), mode="area")[0].movedim(0, -1)
     depth = F.interpolate(large.depth[None, None], (172, 306), mode="area")
@@ -178,7 +180,7 @@ def test_edges_put_on_the_source_first_make_better_eyes_of_larger_frames(softene
     assert min(first - second for first, second in zip(*seen.values())) > 0.4
 
 
-def test_both_eyes_move_half_of_the_parallax_each():
+def test_each_view_moves_by_half_of_the_parallax():
     scene = scenes.street(5, 320, 180, divergence=6.0, convergence=0.4)
     source = scene.render()
     made = pair(source.image[None], source.depth[None, ..., None], **fixed(6.0, "both", 0.4))
@@ -188,7 +190,7 @@ def test_both_eyes_move_half_of_the_parallax_each():
 
 
 @pytest.mark.parametrize("options", [fixed(0.0), fixed(5.0, convergence=0.25), fixed(5.0, "left", 0.25)])
-def test_nothing_changes_by_a_bit_where_there_is_no_parallax(options):
+def test_zero_parallax_is_bit_identical(options):
     frames, depth = random_pair()
     depth = depth if options["divergence"] == 0 else torch.full_like(depth, 0.25)
     made = pair(frames, depth, **options)
@@ -198,7 +200,7 @@ def test_nothing_changes_by_a_bit_where_there_is_no_parallax(options):
 
 @pytest.mark.parametrize("shift", [1, 2, -2])
 @pytest.mark.parametrize("view", ["left", "right"])
-def test_a_flat_scene_shifts_by_whole_pixels_exactly(shift, view):
+def test_flat_scene_shifts_by_integer_pixels(shift, view):
     frames, _ = random_pair(width=64)
     # 4 pixels from depth 0 to 1
     made = pair(frames, torch.full((3, 20, 64, 1), 0.5 + shift / 4), **fixed(6.25, view, 0.5))
@@ -210,7 +212,7 @@ def test_a_flat_scene_shifts_by_whole_pixels_exactly(shift, view):
 
 
 @pytest.mark.parametrize("options", [fixed(7.3), fixed(4.1, convergence=0.5), {"divergence": 7.3}])
-def test_the_right_eye_of_a_mirrored_scene_is_the_mirrored_left_eye(options):
+def test_mirrored_scene_gives_mirrored_views(options):
     frames, depth = random_pair(width=101)
     made, mirrored = pair(frames, depth, **options), pair(frames.flip(2), depth.flip(2), **options)
     assert torch.equal(mirrored["clip"][1], made["clip"][0].flip(2))
@@ -220,14 +222,14 @@ def test_the_right_eye_of_a_mirrored_scene_is_the_mirrored_left_eye(options):
 @pytest.mark.parametrize("width", [1, 2, 3, 7])
 @pytest.mark.parametrize("parallax", [4.0, 5.3, 9.5])
 @pytest.mark.parametrize("background", [0.0, 0.3])
-def test_thin_bars_keep_their_width_in_both_eyes(width, parallax, background):
+def test_thin_bars_keep_their_width(width, parallax, background):
     frames, depth = torch.zeros(1, 4, 100, 3), torch.full((1, 4, 100, 1), background)
     frames[:, :, 50 : 50 + width], depth[:, :, 50 : 50 + width] = 1, 1
     made = pair(frames, depth, **fixed(parallax))
     assert (made["clip"] > 0.5).all(-1).sum(-1).eq(width).all()
 
 
-def test_gaps_take_the_background_not_the_object():
+def test_holes_are_filled_from_the_background():
     red, blue = torch.tensor([1.0, 0, 0]), torch.tensor([0, 0, 1.0])
     frames, depth = blue.expand(1, 8, 80, 3).clone(), torch.zeros(1, 8, 80, 1)
     frames[:, :, 30:50], depth[:, :, 30:50] = red, 1
@@ -237,7 +239,7 @@ def test_gaps_take_the_background_not_the_object():
         assert holes.sum() == 8 * 4 and torch.equal(made["clip"][eye][holes], blue.expand(32, 3))
 
 
-def test_surfaces_leaning_away_show_no_holes():
+def test_slanted_surfaces_have_no_holes():
     width = 200
     frames, _ = random_pair(1, 6, width)
     depth = (torch.arange(width) / width).expand(1, 6, width)[..., None]
@@ -248,7 +250,7 @@ def test_surfaces_leaning_away_show_no_holes():
 
 @pytest.mark.parametrize("chunk", [1, 2, 7])
 @pytest.mark.parametrize("size", [(24, 40), (18, 9001)])
-def test_the_bits_do_not_depend_on_chunks_and_repeat(chunk, size):
+def test_results_do_not_depend_on_chunks_and_are_repeatable(chunk, size):
     frames, depth = random_pair(7, *size)
     small = F.interpolate(depth.movedim(-1, 1), (12, 20)).movedim(1, -1)
     whole, cut = pair(frames, small), pair(frames, small, chunk)
@@ -257,7 +259,7 @@ def test_the_bits_do_not_depend_on_chunks_and_repeat(chunk, size):
 
 @pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (3, 2)])
 @pytest.mark.parametrize("view", ["both", "left", "right"])
-def test_the_smallest_pictures_work(size, view):
+def test_smallest_frames(size, view):
     frames, depth = random_pair(2, *size)
     made = pair(frames, depth, divergence=10.0, view=view)
     assert made["clip"].shape == (2, 2, *size, 3) and made["clip"].isfinite().all()
@@ -266,7 +268,7 @@ def test_the_smallest_pictures_work(size, view):
 
 
 @pytest.mark.parametrize("change", ["three channels", "half size", "alpha", "half precision"])
-def test_other_kinds_of_input_are_taken(change):
+def test_other_input_types_are_accepted(change):
     frames, depth = random_pair(2, 20, 60, 4 if change == "alpha" else 3)
     expected = pair(frames, depth, divergence=6.0)
     if change == "three channels":
@@ -285,7 +287,7 @@ def test_other_kinds_of_input_are_taken(change):
         torch.testing.assert_close(made["clip"].float(), expected["clip"], rtol=0, atol=1e-3)
 
 
-def test_depth_that_is_no_number_counts_as_far_or_as_near():
+def test_non_finite_depth_counts_as_far_or_near():
     frames, depth = random_pair(1)
     strange = depth.clone()
     strange[0, 2:5, 10:20], strange[0, 9:12, 10:20] = torch.nan, torch.inf
@@ -294,7 +296,7 @@ def test_depth_that_is_no_number_counts_as_far_or_as_near():
     assert torch.equal(pair(frames, strange, **fixed(6.0))["clip"], pair(frames, plain, **fixed(6.0))["clip"])
 
 
-def test_one_eye_may_keep_the_frames_and_the_eyes_may_be_exchanged():
+def test_one_view_may_be_the_source_and_views_may_be_swapped():
     frames, depth = random_pair()
     for index, view in enumerate(("left", "right")):
         made, swapped = (
@@ -307,7 +309,7 @@ def test_one_eye_may_keep_the_frames_and_the_eyes_may_be_exchanged():
         )
 
 
-def test_the_automatic_screen_plane_splits_the_parallax_and_moves_slowly():
+def test_automatic_convergence_splits_the_parallax_and_moves_slowly():
     depth = torch.full((60, 30, 40, 1), 0.2)
     depth[:, :, 10:20] = 0.8
     depth[30:, :, 20:] = 1.0  # something near comes in at once
@@ -316,7 +318,7 @@ def test_the_automatic_screen_plane_splits_the_parallax_and_moves_slowly():
     assert 0 < planes.diff().max() < 0.005 and planes[-1] > 0.53
 
 
-def test_a_bright_particle_does_not_move_the_screen_plane():
+def test_small_bright_spot_does_not_move_the_plane():
     depth = torch.full((10, 60, 80), 0.3)
     depth[:, 30:] = 0.6
     depth[4:6, 10:16, 10:16] = 1.0
@@ -324,7 +326,7 @@ def test_a_bright_particle_does_not_move_the_screen_plane():
     assert planes.max() - planes.min() < 1e-6
 
 
-def test_the_outputs_are_described_before_they_exist():
+def test_outputs_are_described_before_the_first_frame():
     clip = ClipInfo(64, 48, Fraction(25), 10, cuts=(4,), times=tuple(Fraction(i, 25) for i in range(10)))
     made = stereo.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1, width=32, height=24))
     assert made["clip"] == clip.replace(views=2)
@@ -339,7 +341,7 @@ def test_the_outputs_are_described_before_they_exist():
         ({}, {"views": 2}, "single-view"),
     ],
 )
-def test_wrong_inputs_are_refused_with_what_to_do(frames, depth, words):
+def test_wrong_inputs_are_refused_with_a_remedy(frames, depth, words):
     clip = ClipInfo(64, 48, Fraction(25), 10)
     with pytest.raises(ValueError, match=words):
         stereo.describe(

@@ -1,4 +1,4 @@
-"""What fills the holes, against scenes whose other eye is known exactly at every time."""
+"""Hole filling, against scenes with exact views at every time."""
 
 from fractions import Fraction
 
@@ -23,7 +23,7 @@ def stage(fill, **options):
 
 
 def pair(frames, depth, fill, chunk=None, **options):
-    """Clip and both masks of a shot handed over ``chunk`` frames at a time."""
+    """Return clip and both masks of a shot passed in ``chunk`` frames at a time."""
     shot = Shot(0, ClipInfo(frames.shape[2], frames.shape[1], Fraction(25), len(frames), frames.shape[3]))
     size = chunk or len(frames)
     made = list(stage(fill, **options)(shot, iter(frames.split(size)), iter(depth.split(size))))
@@ -31,7 +31,7 @@ def pair(frames, depth, fill, chunk=None, **options):
 
 
 def walker(frames=16):
-    """A still camera, a still wall, and a box that walks by 3 pixels a frame."""
+    """Return a scene of a still camera, a still wall and a box that moves by 3 pixels a frame."""
     wall = Layer("plane", 0.1, Texture(1), (WIDTH / 2, HEIGHT / 2))
     box = Layer("box", 0.8, Texture(2), (120, 90), (30, 50), velocity=(3.0, 0.0))
     scene = Scene(WIDTH, HEIGHT, (wall, box), divergence=3.0)
@@ -39,7 +39,7 @@ def walker(frames=16):
 
 
 def revealed(scene, eye, t, frames):
-    """Holes of an eye at a time whose points some frame within reach shows."""
+    """Return the holes of a view that a frame within reach shows."""
     shown = torch.zeros(HEIGHT, WIDTH, dtype=torch.bool)
     for other in range(max(0, t - REACH), min(frames, t + REACH + 1)):
         shown |= scene.trace(t, eye, other, 0.0)[2]
@@ -51,7 +51,7 @@ def revealed(scene, eye, t, frames):
     [Camera(truck=(3.0, 0.0)), Camera(truck=(-2.0, 0.5), pan=(1.5, 0.0), zoom=1.003)],
     ids=["truck", "all"],
 )
-def test_what_other_frames_show_is_filled_in_3_db_nearer_to_the_truth(camera):
+def test_temporal_fill_gains_3_db(camera):
     scene = street(2, WIDTH, HEIGHT, camera=camera, divergence=6.0)
     frames, depth = scene.clip(14)
     (stretched, *holes), (inpainted, *_) = (
@@ -77,14 +77,14 @@ def test_only_holes_change():
         assert torch.equal(clip[kept], plain[kept]) and not torch.equal(clip, plain)
 
 
-def test_nothing_is_taken_where_nothing_is_revealed():
+def test_nothing_is_filled_if_nothing_is_revealed():
     scene = street(3, WIDTH, HEIGHT, divergence=3.0)
     frames, depth = (part.expand(6, -1, -1, -1) for part in scene.clip(1))
     for inpainted, stretched in zip(pair(frames, depth, "inpaint"), pair(frames, depth, "stretch")):
         assert torch.equal(inpainted, stretched)
 
 
-def test_nothing_is_taken_from_frames_in_another_light():
+def test_frames_of_other_brightness_are_not_used():
     _, frames, depth = walker(4)
     lit = frames * 0.4 + torch.tensor([0.4, 0.0, 0.6, 0.2]).view(4, 1, 1, 1)
     for light, taken in ((frames, True), (lit, False)):
@@ -92,7 +92,7 @@ def test_nothing_is_taken_from_frames_in_another_light():
         assert torch.equal(inpainted, stretched) != taken
 
 
-def test_what_is_filled_in_stands_still_where_the_background_does():
+def test_fill_is_stable_on_a_still_background():
     _, frames, depth = walker(14)
     found = {}
     for fill in ("stretch", "inpaint"):
@@ -104,7 +104,7 @@ def test_what_is_filled_in_stands_still_where_the_background_does():
     assert found["inpaint"] < 0.01 < found["stretch"]
 
 
-def test_mixed_rows_streak_less_and_are_no_farther_from_the_truth():
+def test_blended_rows_streak_less_and_are_as_accurate():
     scene = street(2, WIDTH, HEIGHT, divergence=6.0)
     frames, depth = scene.clip(1)
     (stretched, *_), (blended, left, _) = (
@@ -117,7 +117,7 @@ def test_mixed_rows_streak_less_and_are_no_farther_from_the_truth():
     assert psnr(blended[0, 0], truth, hidden) > psnr(stretched[0, 0], truth, hidden)
 
 
-def test_mixed_rows_are_mirrored_in_a_mirrored_scene():
+def test_blended_rows_of_a_mirrored_scene_are_mirrored():
     _, frames, depth = walker(2)
     (left, _), *_ = pair(frames, depth, "blend")
     (_, right), *_ = pair(frames.flip(2), depth.flip(2), "blend")
@@ -136,7 +136,7 @@ def test_fills_do_not_depend_on_chunks(fill, chunk):
     assert all(torch.equal(*both) for both in zip(whole, cut))
 
 
-def test_no_more_frames_are_waited_for_than_declared():
+def test_latency_is_as_declared():
     frames, depth, taken = torch.rand(20, 30, 40, 3), torch.rand(20, 30, 40, 1), []
     counted = (taken.append(1) or frame for frame in frames.split(1))
     shot = Shot(0, ClipInfo(40, 30, Fraction(25), 20))
@@ -148,7 +148,7 @@ def test_no_more_frames_are_waited_for_than_declared():
 @pytest.mark.parametrize("size", [(1, 1), (5, 1), (1, 5), (20, 30)])
 @pytest.mark.parametrize("fill", ["blend", "inpaint"])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_the_smallest_pictures_work(size, fill, channels):
+def test_smallest_frames(size, fill, channels):
     frames, depth = torch.rand(3, *size, channels), torch.rand(3, *size, 1)
     clip, *_ = pair(frames.half(), depth.half(), fill, divergence=10.0)
     assert clip.shape == (2, 3, *size, channels) and clip.isfinite().all() and clip.dtype == torch.float16

@@ -1,4 +1,4 @@
-"""The overlay and figures of comfort, against scenes worked out by hand."""
+"""The comfort overlay and its figures, against scenes worked out by hand."""
 
 import json
 from fractions import Fraction
@@ -14,9 +14,7 @@ from stereoreel.stages.stereo import overlay
 
 
 def reported(depth, chunk=None, images=None, **options):
-    """The overlay's tally and pictures; the screen lies at depth 0 and the divergence is 4 % unless options
-    say more.
-    """
+    """Return the overlay's tally and images, for a convergence of 0 and 4 % divergence by default."""
     options = {"divergence": 4.0, "convergence_mode": "fixed", "convergence": 0.0, **options}
     stage = overlay.load(resolve(stereo.OPTIONS, options), Headless("cpu"))
     images = torch.full((*depth.shape[:3], 3), 0.5) if images is None else images
@@ -29,13 +27,13 @@ def reported(depth, chunk=None, images=None, **options):
 
 
 def quarter_near(frames=2, at=slice(30, 55)):
-    """A quarter of the columns at depth 1, the rest at 0: parallax 4 and 0 pixels of 100."""
+    """Return depth with a quarter of the columns at 1, the rest at 0: parallax 4 and 0 pixels of 100."""
     depth = torch.zeros(frames, 20, 100, 1)
     depth[:, :, at] = 1
     return depth
 
 
-def test_the_histogram_has_each_parallax_in_every_unit():
+def test_histogram_has_each_parallax_in_every_unit():
     tally, _ = reported(quarter_near(), screen="tv")
     none, near = tally.figures()["histogram"]
     assert (none["percent"], none["share"]) == (0.0, 0.75) and (near["percent"], near["share"]) == (4.0, 0.25)
@@ -58,12 +56,12 @@ def test_violations_are_shares_of_all_pixels(screen, convergence, front, behind)
     assert found["beyond_limit"] == {"front": front, "behind": behind}
 
 
-def test_a_limited_pair_violates_nothing():
+def test_limited_pair_has_no_violations():
     found = reported(quarter_near(), screen="cinema", convergence=0.5, limit=True)[0].figures()
     assert found["beyond_limit"] == {"front": 0, "behind": 0}
 
 
-def test_cut_off_borders_are_counted_in_frames_unless_a_window_floats():
+def test_border_violations_are_counted_unless_a_window_floats():
     depth = torch.cat([quarter_near(3, slice(0, 25)), quarter_near(1, slice(40, 65))])
     assert reported(depth)[0].figures()["frames_cut_off"] == {"left": 0.75, "right": 0}
     assert reported(depth.flip(2))[0].figures()["frames_cut_off"] == {"left": 0, "right": 0.75}
@@ -71,7 +69,7 @@ def test_cut_off_borders_are_counted_in_frames_unless_a_window_floats():
     assert reported(depth, border=12.0)[0].figures()["frames_cut_off"] == {"left": 0, "right": 0}
 
 
-def test_the_picture_shows_what_is_too_near_too_far_and_cut_off():
+def test_overlay_marks_violations():
     # 2 pixels either way
     _, (picture, *_) = reported(quarter_near(1, slice(0, 25)), screen="cinema", convergence=0.5)
     red, _, blue = picture[0, 10]  # comfortable: within 2.2 % in front
@@ -82,7 +80,7 @@ def test_the_picture_shows_what_is_too_near_too_far_and_cut_off():
     assert torch.equal(picture[19, 50], torch.ones(3))  # the screen's plane in the histogram
 
 
-def test_figures_go_into_json_and_into_words():
+def test_figures_as_json_and_text():
     tally, _ = reported(quarter_near(), screen="tv")
     json.dumps(tally.figures(), allow_nan=False)
     assert (
@@ -92,7 +90,7 @@ def test_figures_go_into_json_and_into_words():
 
 
 @pytest.mark.parametrize("chunk", [1, 2])
-def test_numbers_and_pictures_do_not_depend_on_chunks(chunk):
+def test_figures_and_images_do_not_depend_on_chunks(chunk):
     generator = torch.Generator().manual_seed(0)
     depth, images = (
         torch.rand(5, 6, 10, 1, generator=generator),
@@ -103,7 +101,7 @@ def test_numbers_and_pictures_do_not_depend_on_chunks(chunk):
     assert whole.figures() == cut.figures() and torch.equal(pictures, cut_pictures)
 
 
-def test_the_picture_is_described_before_it_exists():
+def test_overlay_is_described_before_the_first_frame():
     clip = ClipInfo(64, 48, Fraction(25), 10, channels=4)
     assert overlay.describe(resolve(stereo.OPTIONS, {}), clip, clip.replace(channels=1)) == {
         "clip": clip.replace(channels=3)

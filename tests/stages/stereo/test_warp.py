@@ -1,6 +1,4 @@
-"""The stereo warp's three ways: as torch's operations, as numba's machine code, and as a GPU runs it; a
-viewer cannot tell which it was.
-"""
+"""The stereo warp's three implementations, torch, numba and GPU, give equal results."""
 
 import os
 import shutil
@@ -19,8 +17,9 @@ SIZES = [(1, 1), (3, 2), (40, 7), (12, 1000), (90, 333)]
 
 
 def eye(size, left, channels=3, seed=0, strength=20.0, image_type=torch.float32):
-    """An eye to make of random colours; its parallax has steps, slants, ties and thin things, and moves some
-    pixels out of the picture.
+    """Return a view to render from random colours.
+
+    Its parallax has steps, slants, ties and thin objects, and moves some pixels out of the frame.
     """
     generator = torch.Generator().manual_seed(seed)
     coarse = torch.rand(1, 1, max(1, size[0] // 4), max(1, size[1] // 9), generator=generator)
@@ -43,8 +42,8 @@ def eye(size, left, channels=3, seed=0, strength=20.0, image_type=torch.float32)
     )
 
 
-def made(one, way):
-    """What is written for an eye."""
+def rendered(one, way):
+    """Return what is written for a view."""
     one = one._replace(
         **{name: torch.empty_like(getattr(one, name)) for name in ("picture", "holes", "source")}
     )
@@ -62,22 +61,22 @@ def numba_way():
 @pytest.mark.parametrize("left", [True, False])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("channels", [3, 4])
-def test_numba_gives_what_torch_gives(size, left, channels):
+def test_numba_equals_torch(size, left, channels):
     way = numba_way()
     for strength in (0.0, 7.3, 20.0, 300.0):
         one = eye(size, left, channels, strength=strength)
-        expected, found = made(one, warp.move_rows), made(one, way)
+        expected, found = rendered(one, warp.move_rows), rendered(one, way)
         assert torch.equal(found.holes, expected.holes) and torch.equal(found.source, expected.source)
         torch.testing.assert_close(found.picture, expected.picture, rtol=0, atol=1e-6)
 
 
-def test_numba_survives_parallax_that_is_no_number():
+def test_numba_accepts_non_finite_parallax():
     one = eye((30, 50), False)
     one.parallax[::3, 10:20], one.parallax[1::3, 5], one.parallax[2::3, 7] = torch.nan, torch.inf, -torch.inf
-    assert made(one, numba_way()).picture.isfinite().all()
+    assert rendered(one, numba_way()).picture.isfinite().all()
 
 
-def test_numba_needs_no_folder_to_keep_its_code_in(tmp_path):
+def test_numba_needs_no_cache_folder(tmp_path):
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
     program = (
         "import torch, sys; sys.path.insert(0, sys.argv[1]); import numba.core.caching as caching; "
@@ -96,8 +95,8 @@ def test_numba_needs_no_folder_to_keep_its_code_in(tmp_path):
     assert done.stdout.strip() == "stereoreel_stereo_compiled", done.stderr
 
 
-def test_what_numba_keeps_serves_the_terminal_and_comfyui(tmp_path):
-    """There the same file is a module of another name; what one has compiled, the other finds."""
+def test_numba_cache_is_shared_by_terminal_and_comfyui(tmp_path):
+    """The file is a module of another name in ComfyUI; each finds what the other has compiled."""
     pytest.importorskip("numba", reason="numba is not installed; it is optional")
     (tmp_path / "custom_nodes").mkdir()
     shutil.copytree(
@@ -129,18 +128,21 @@ def test_numba_can_be_switched_off(monkeypatch):
 @pytest.mark.parametrize("left", [True, False])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("image_type", [torch.float32, torch.float16])
-def test_the_way_of_a_gpu_gives_the_same(size, left, image_type):
+def test_gpu_path_gives_the_same(size, left, image_type):
     for strength in (0.0, 7.3, 20.0, 300.0):
         one = eye(size, left, strength=strength, image_type=image_type)
-        expected, found = made(one, warp.move_rows), made(one, lambda eyes: warp.move_rows(eyes, wait=False))
+        expected, found = (
+            rendered(one, warp.move_rows),
+            rendered(one, lambda eyes: warp.move_rows(eyes, wait=False)),
+        )
         assert torch.equal(found.holes, expected.holes) and torch.equal(found.source, expected.source)
         torch.testing.assert_close(
             found.picture, expected.picture, rtol=0, atol=1e-6 if image_type == torch.float32 else 1e-3
         )
 
 
-def test_a_gpu_is_asked_for_nothing():
-    """Tensors without values stand in: whatever needs one raises."""
+def test_gpu_path_never_synchronises():
+    """Tensors without values: reading one raises."""
     one = eye((20, 30), True)
     one = one._replace(
         **{name: part.to("meta") for name, part in one._asdict().items() if isinstance(part, torch.Tensor)}
@@ -152,7 +154,7 @@ def test_a_gpu_is_asked_for_nothing():
 
 @pytest.mark.parametrize("left", [True, False])
 @pytest.mark.parametrize("fill", [gaps.fill_listed, gaps.fill_scanned])
-def test_gaps_end_at_the_row_and_a_row_without_anything_shows_itself(fill, left):
+def test_holes_end_at_the_row_and_an_empty_row_shows_itself(fill, left):
     source = torch.tensor([[-1, 1, -1, -1], [-1, -1, -1, -1], [-1, -1, 10, 11]], dtype=torch.int32)
     column = torch.arange(4.0).flip(0) if left else torch.arange(4.0)
     fill(source, source < 0, column.expand(3, 4).contiguous(), column, left)
@@ -160,13 +162,13 @@ def test_gaps_end_at_the_row_and_a_row_without_anything_shows_itself(fill, left)
 
 
 @pytest.mark.parametrize("way", ["torch", "numba"])
-def test_bands_and_cores_leave_no_trace(way, monkeypatch):
+def test_result_does_not_depend_on_bands_and_threads(way, monkeypatch):
     monkeypatch.setenv("STEREOREEL_NUMBA", "0")
     if way == "numba":
         numba_way()
         monkeypatch.setenv("STEREOREEL_NUMBA", "1")
-    whole = made(eye((90, 333), True), warp.move)
+    whole = rendered(eye((90, 333), True), warp.move)
     for pixels in (1, 5000, 20000):
         monkeypatch.setattr(warp, "CPU_BAND", pixels)
-        cut = made(eye((90, 333), True), warp.move)
+        cut = rendered(eye((90, 333), True), warp.move)
         assert all(torch.equal(*parts) for parts in zip(whole[4:], cut[4:]))

@@ -1,4 +1,4 @@
-"""ESRGAN by Winograd's convolution equals the plain module."""
+"""ESRGAN with Winograd convolutions equals the plain module."""
 
 import pytest
 import spandrel
@@ -10,7 +10,7 @@ from tests.support.image_nets import Compact, RRDBNet, random_net
 
 
 def plain(kind: type, **sizes) -> nn.Module:
-    """The module as spandrel's loader gives it."""
+    """Return the module as spandrel's loader gives it."""
     return (
         spandrel.ModelLoader("cpu").load_from_state_dict(random_net(kind, **sizes).state_dict()).eval().model
     )
@@ -33,7 +33,7 @@ def test_esrgan_equals_the_plain_module(scale, size):
 
 
 @torch.inference_mode()
-def test_rounding_is_not_worse_than_twice_the_plain_module_s():
+def test_rounding_error_is_at_most_twice_the_plain_modules():
     net, frames = plain(RRDBNet, blocks=3), noise(1, 3, 40, 44)
     direct, fast = net(frames), faster(net)(frames)
     exact = net.double()(frames.double())
@@ -47,13 +47,13 @@ def test_a_frame_has_the_same_bits_in_any_batch():
 
 
 @torch.inference_mode()
-def test_one_frame_is_shared_by_the_cores():
+def test_one_frame_uses_all_cores():
     net, frames = plain(RRDBNet, scale=2, blocks=3), noise(1, 3, 150, 40)
     torch.testing.assert_close(faster(net)(frames), net(frames), rtol=0, atol=1e-5)
 
 
 @torch.inference_mode()
-def test_a_frame_too_large_for_the_buffers_is_made_of_strips_without_a_seam(monkeypatch):
+def test_large_frame_is_computed_in_strips_without_a_seam(monkeypatch):
     net, frames = plain(RRDBNet, scale=4, blocks=3), noise(1, 3, 150, 10)
     monkeypatch.setattr(winograd, "BUDGET", 0)
     monkeypatch.setattr(fast_networks, "TAIL_PIXELS", 0)
@@ -61,14 +61,14 @@ def test_a_frame_too_large_for_the_buffers_is_made_of_strips_without_a_seam(monk
 
 
 @torch.inference_mode()
-def test_a_pixel_of_one_frame_does_not_reach_the_next():
+def test_frames_of_a_batch_are_independent():
     net, frames = faster(plain(RRDBNet, scale=4)), noise(3, 3, 16, 16)
     alone = net(frames[1:2])
     frames[0], frames[2] = 0, 1
     assert torch.equal(net(frames)[1:2], alone)
 
 
-def test_other_networks_are_left_alone():
+def test_other_networks_are_unchanged():
     assert faster(nn.Sequential(nn.Conv2d(3, 3, 3))) is None
     net = plain(RRDBNet)
     net.model[1].sub[0].RDB2.conv1x1 = nn.Conv2d(16, 32, 1)  # as in ESRGAN+
@@ -79,5 +79,5 @@ def test_other_networks_are_left_alone():
 @pytest.mark.parametrize(
     ("dtype", "device"), [(torch.bfloat16, "cpu"), (torch.float16, "cuda"), (torch.float32, "cuda")]
 )
-def test_it_is_left_alone_where_the_plain_module_is_faster(dtype, device):
+def test_plain_module_is_used_if_faster(dtype, device):
     assert fast_networks.faster(plain(RRDBNet), dtype, torch.device(device)) is None

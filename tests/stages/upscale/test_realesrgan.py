@@ -1,6 +1,4 @@
-"""RealESRGAN and its kin: the numbers of the plain network, at any size, in tiles, in batches, and with work
-left undone.
-"""
+"""RealESRGAN and related models: the plain network's values at any size, in tiles and batches."""
 
 import logging
 from collections import Counter
@@ -48,8 +46,9 @@ def stage(path, **options):
 
 
 def plain(net, images):
-    """The network by itself on frames ``[T, H, W, 3]``, mirrored to a multiple of 4 where it unshuffles
-    pixels, as spandrel does.
+    """Run the network alone on frames ``[T, H, W, 3]``.
+
+    They are mirrored to a multiple of 4 if it unshuffles pixels, as spandrel does.
     """
     height, width = images.shape[1:3]
     multiple = 4 if getattr(net, "shuffle", 1) > 1 else 1
@@ -67,7 +66,7 @@ def run(made_stage, images, tensor_clip):
 @every_net
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
 @pytest.mark.parametrize("size", [(32, 48), (25, 31), (6, 9)])
-def test_equals_the_plain_network_at_every_size(name, suffix, size, tmp_path, tensor_clip):
+def test_equals_the_network_at_every_size(name, suffix, size, tmp_path, tensor_clip):
     net, path = make(name, tmp_path, suffix)
     images = torch.rand(2, *size, 3)
     made = run(stage(path, factor=max(1, net.scale)), images, tensor_clip)
@@ -113,7 +112,7 @@ def test_tiles_leave_no_seam(name, tmp_path, tensor_clip):
         (64, 4096, 30_000, 24, 8),
     ],
 )
-def test_tiles_are_equal_aligned_within_memory_and_overlap_enough(rows, columns, pixels, halo, multiple):
+def test_tiles_are_equal_aligned_and_overlap(rows, columns, pixels, halo, multiple):
     grid = tiles.grid(rows, columns, pixels, halo, multiple)
     assert grid.height * grid.width <= pixels or grid.height * grid.width <= (6 * halo) ** 2
     for starts, side, length in ((grid.tops, grid.height, rows), (grid.lefts, grid.width, columns)):
@@ -143,7 +142,7 @@ def test_tiles_are_equal_aligned_within_memory_and_overlap_enough(rows, columns,
     ],
 )
 @pytest.mark.parametrize("name", ["x2", "compact-x4", "x1"])
-def test_every_size_is_reached_exactly(name, options, size, tmp_path, tensor_clip, host):
+def test_output_size_is_exact(name, options, size, tmp_path, tensor_clip, host):
     net, _ = make(name, tmp_path)
     clip = tensor_clip(frames=2, size=(37, 54))
     made = apply(Plan("upscale", {"model": f"{name}.pth", "precision": "fp32", **options}, "Upscale"), clip)[
@@ -199,10 +198,8 @@ def test_equal_frames_are_computed_once(tmp_path, tensor_clip):
     torch.testing.assert_close(made, run(stage(path, reuse="off"), film, tensor_clip), atol=1e-5, rtol=0)
 
 
-def test_a_threshold_reuses_nearly_equal_frames_without_drift(tmp_path, tensor_clip):
-    """A film that brightens by a quarter of a step each frame: every fifth frame is more than one step from
-    the one last computed.
-    """
+def test_threshold_reuses_similar_frames_without_drift(tmp_path, tensor_clip):
+    """Brightness rises by a quarter of a step a frame: every fifth exceeds a step since the last computed."""
     _, path = make("x2", tmp_path)
     film = torch.full((16, 24, 24, 3), 0.5) + torch.arange(16).view(-1, 1, 1, 1) * 0.251 / 255
     used = stage(path, reuse_threshold=1.0)
@@ -210,7 +207,7 @@ def test_a_threshold_reuses_nearly_equal_frames_without_drift(tmp_path, tensor_c
     assert used.counts["frames computed"] == 4 and used.counts["frames reused"] == 12
 
 
-def test_still_tiles_are_kept_and_equal_a_full_computation(tmp_path, tensor_clip):
+def test_unchanged_tiles_are_reused_and_exact(tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
     film = torch.rand(1, 160, 224, 3).repeat(6, 1, 1, 1)
     film[3:, 20:30, 40:60] = 0.9
@@ -224,8 +221,8 @@ def test_still_tiles_are_kept_and_equal_a_full_computation(tmp_path, tensor_clip
     assert torch.equal(made[3][100:, 200:], made[2][100:, 200:]), "what stands still keeps its very bits"
 
 
-def test_out_of_memory_shrinks_and_goes_on_with_the_same_frames(tmp_path, tensor_clip, caplog):
-    """The network refuses what would not fit, as a device does; no frame is lost or made twice."""
+def test_out_of_memory_retries_with_smaller_tiles(tmp_path, tensor_clip, caplog):
+    """The network refuses large inputs, as a device does; no frame is lost or computed twice."""
     net, path = make("compact-x2", tmp_path)
     used = stage(path, batch=4)
     largest = []
@@ -243,7 +240,7 @@ def test_out_of_memory_shrinks_and_goes_on_with_the_same_frames(tmp_path, tensor
     assert "Out of memory" in caplog.text and sum(size > 9000 for size in largest) <= 6
 
 
-def test_memory_that_never_suffices_is_an_error(tmp_path, tensor_clip):
+def test_too_little_memory_is_an_error(tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
     used = stage(path)
 
@@ -256,9 +253,7 @@ def test_memory_that_never_suffices_is_an_error(tmp_path, tensor_clip):
 
 
 def broken(descriptor, fault, precise_too=False):
-    """A network whose half-precision form makes ``fault`` of bright pictures, as overflow does, and of black
-    ones.
-    """
+    """Return a network whose half-precision form makes ``fault`` of bright images, and of black ones."""
 
     def spoil(module, given, out):
         half = next(module.parameters()).dtype != torch.float32 or any(
@@ -275,7 +270,7 @@ def broken(descriptor, fault, precise_too=False):
 
 
 @pytest.mark.parametrize(("fault", "said"), [(float("nan"), "contains NaN"), (0.0, "is black")])
-def test_a_broken_picture_is_made_again_in_float32(fault, said, tmp_path, tensor_clip, caplog):
+def test_broken_frame_is_recomputed_in_float32(fault, said, tmp_path, tensor_clip, caplog):
     net, path = make("compact-x2", tmp_path)
     settings = resolve(OPTIONS, {"precision": "bf16", "batch": 2})
     used = spandrel.ImageUpscaler(ImageNetwork(broken(read(path), fault), CPU, "bf16"), settings)
@@ -291,10 +286,8 @@ def bright_second(images):
     return images
 
 
-@pytest.mark.parametrize(
-    ("fault", "said"), [(float("nan"), "frame 6 contains NaN"), (0.0, "frame 6 is black")]
-)
-def test_what_float32_does_not_mend_is_an_error_that_names_the_frame(fault, said, tmp_path, tensor_clip):
+@pytest.mark.parametrize(("fault", "said"), [(float("nan"), "frame 6 contains NaN"), (0.0, "frame 6 is black")])
+def test_frame_broken_in_float32_is_an_error(fault, said, tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
     used = spandrel.ImageUpscaler(
         ImageNetwork(broken(read(path), fault, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {"batch": 2})
@@ -303,7 +296,7 @@ def test_what_float32_does_not_mend_is_an_error_that_names_the_frame(fault, said
         list(used(Shot(5, tensor_clip().info), iter([bright_second(torch.rand(4, 24, 24, 3))])))
 
 
-def test_a_black_source_may_stay_black(tmp_path, tensor_clip):
+def test_black_source_may_stay_black(tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
     used = spandrel.ImageUpscaler(
         ImageNetwork(broken(read(path), 0.0, precise_too=True), CPU, "bf16"), resolve(OPTIONS, {})
@@ -311,7 +304,7 @@ def test_a_black_source_may_stay_black(tmp_path, tensor_clip):
     assert run(used, torch.zeros(1, 24, 24, 3), tensor_clip).max() == 0
 
 
-def test_a_mosaic_of_tiles_is_seen(tmp_path):
+def test_tile_mosaic_is_detected(tmp_path):
     _, path = make("compact-x2", tmp_path)
     network = ImageNetwork(read(path), CPU, "fp32")
     work = Work(network, Budget(network, tile=96))
@@ -325,7 +318,7 @@ def test_a_mosaic_of_tiles_is_seen(tmp_path):
         work(torch.rand(1, 3, 600, 600), [3])
 
 
-def test_a_network_of_another_scale_than_it_declares_is_an_error(tmp_path):
+def test_wrong_scale_is_an_error(tmp_path):
     _, path = make("compact-x2", tmp_path)
     descriptor = read(path)
     descriptor.scale = 3
@@ -338,9 +331,7 @@ def test_a_network_of_another_scale_than_it_declares_is_an_error(tmp_path):
 
 @every_net
 def test_half_precision_stays_close(name, tmp_path, tensor_clip):
-    """The first and last convolutions in float32 keep the picture itself exact: the error is that of the
-    invented detail only.
-    """
+    """First and last convolutions in float32 keep the image exact; only the synthesised detail differs."""
     _, path = make(name, tmp_path)
     images = torch.rand(1, 48, 64, 3)
     exact, half = (
@@ -379,7 +370,7 @@ def test_denoise_mixes_the_two_files_of_a_model(tmp_path, tensor_clip, host):
         ({"weight": torch.zeros(3)}, "spandrel does not support it"),
     ],
 )
-def test_files_that_are_no_upscaler_are_refused_in_a_sentence(content, said, tmp_path):
+def test_other_files_are_refused(content, said, tmp_path):
     path = tmp_path / "odd.pth"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path)
     with pytest.raises(ValueError, match=rf"odd\.pth.* {said}"):
@@ -391,15 +382,15 @@ class Evil:
         return (print, ("this must never run",))
 
 
-def test_a_pickle_with_code_in_it_is_refused(tmp_path, capsys):
+def test_pickle_with_code_is_refused(tmp_path, capsys):
     torch.save({"params": Evil()}, tmp_path / "evil.pth")
     with pytest.raises(ValueError, match="contains code"):
         read(tmp_path / "evil.pth")
     assert "never run" not in capsys.readouterr().out
 
 
-def test_both_eyes_stay_in_step_where_only_one_repeats_frames(tmp_path, tensor_clip, host):
-    """Repeated frames come in smaller chunks; the other eye's do not."""
+def test_views_stay_synchronous_if_one_repeats_frames(tmp_path, tensor_clip, host):
+    """Repeated frames arrive in smaller chunks; those of the other view do not."""
     net = random_net(RRDBNet, scale=2)
     (tmp_path / "models" / "upscale").mkdir(parents=True)
     save(net, tmp_path / "models" / "upscale" / "net.pth")

@@ -1,8 +1,7 @@
-"""The same pictures as the ``realesrgan`` package makes with the same weights: `pip install
-stereoreel[realesrgan]`, then `pytest -m reference`.
+"""Comparison with the ``realesrgan`` package and the same weights.
 
-That package is unmaintained and does not import beside today's torchvision without the shim below; nothing
-but this test needs it.
+``pip install stereoreel[realesrgan]``, then ``pytest -m reference``. The package is unmaintained; a current
+torchvision needs the shim below.
 """
 
 import sys
@@ -34,7 +33,7 @@ def package():
 
 
 def reference(package, net, path, images, tile=0):
-    """Frames ``[T, H, W, 3]`` by the package's own class, before it rounds them."""
+    """Return frames ``[T, H, W, 3]`` by the package's own class, before it rounds them."""
     if isinstance(net, RRDBNet):
         from basicsr.archs.rrdbnet_arch import RRDBNet as Theirs
 
@@ -74,10 +73,8 @@ def test_equals_the_realesrgan_package(package, kind, scale, tile, tmp_path, ten
     )
 
 
-def test_odd_sizes_differ_only_where_the_mirrored_rim_reaches(package, tmp_path, tensor_clip, host):
-    """The package mirrors an odd side up by one pixel for x2, spandrel and this pack up to a multiple of
-    four.
-    """
+def test_odd_sizes_differ_only_near_the_mirrored_border(package, tmp_path, tensor_clip, host):
+    """The package mirrors an odd side by a pixel for x2; spandrel and this pack to a multiple of four."""
     net = random_net(RRDBNet, scale=2)
     path = save(net, tmp_path / "models" / "upscale" / "net.pth")
     clip = tensor_clip(frames=1, size=(101, 131))

@@ -1,6 +1,4 @@
-"""The stabiliser of single-image upscalers: less flicker where they flicker, nothing lost anywhere, no
-ghosts, no lag.
-"""
+"""The stabiliser of single-image upscalers: less flicker, without loss, ghosts or lag."""
 
 import math
 from dataclasses import replace
@@ -31,7 +29,7 @@ from tests.support.scenes import Layer, Texture
 
 
 def background(name: str) -> torch.Tensor:
-    """Where nothing of the moving layer is ever seen."""
+    """Return where the moving layer is never visible."""
     return torch.stack(
         [SCENES[name].render(t).layer != len(SCENES[name].layers) - 1 for t in range(FRAMES)]
     ).all(0)
@@ -39,7 +37,7 @@ def background(name: str) -> torch.Tensor:
 
 @pytest.mark.parametrize("sigma", [1, 2])
 @pytest.mark.parametrize("name", ["still", "object"])
-def test_flicker_of_what_stands_still_is_at_least_halved(name, sigma):
+def test_flicker_of_still_parts_is_at_least_halved(name, sigma):
     where = background(name) if name == "object" else None
     plain = flicker(upscaled(name, sigma), where)
     assert plain > 3 / 255, "it flickers visibly"
@@ -48,7 +46,7 @@ def test_flicker_of_what_stands_still_is_at_least_halved(name, sigma):
 
 @pytest.mark.parametrize("sigma", [0, 2])
 @pytest.mark.parametrize("name", MOVING)
-def test_flicker_of_what_moves_falls_by_a_quarter_and_its_motion_stays_true(name, sigma):
+def test_flicker_of_moving_parts_falls_by_a_quarter(name, sigma):
     before, after = upscaled(name, sigma), steady(name, sigma)
     motion, inside = seen(name)
     rms = [math.sqrt(warping_error(frames, motion, inside)) for frames in (before, after)]
@@ -58,7 +56,7 @@ def test_flicker_of_what_moves_falls_by_a_quarter_and_its_motion_stays_true(name
 
 @pytest.mark.parametrize("sigma", [0, 2])
 @pytest.mark.parametrize("name", ALL)
-def test_steadiness_is_not_bought_with_fidelity_or_blur(name, sigma):
+def test_stabilising_costs_no_fidelity_or_sharpness(name, sigma):
     before, after = upscaled(name, sigma), steady(name, sigma)
     assert psnr(after, truth(name)) >= psnr(before, truth(name)) - 0.1
     assert sharpness(after, truth(name)) >= 0.97 * sharpness(before, truth(name))
@@ -66,7 +64,7 @@ def test_steadiness_is_not_bought_with_fidelity_or_blur(name, sigma):
 
 @pytest.mark.parametrize("sigma", [0, 2])
 @pytest.mark.parametrize("network", ["lanczos", "denoising", "sharpening"])
-def test_what_does_not_flicker_loses_nothing(network, sigma):
+def test_stable_upscalers_lose_nothing(network, sigma):
     for name in ("still", "creep", "zoom", "object", "fade"):
         before, after = upscaled(name, sigma, network), steady(name, sigma, network)
         assert psnr(after, truth(name)) >= psnr(before, truth(name)) - 0.1, name
@@ -77,8 +75,8 @@ def test_what_does_not_flicker_loses_nothing(network, sigma):
 
 @pytest.mark.parametrize("contrast", [4, 40, None])
 @pytest.mark.parametrize("speed", [3.0, 22.0])
-def test_no_ghost_is_left_behind_a_small_object(contrast, speed):
-    """Where it was one or two frames ago, the worst pixel is no worse than unsteadied."""
+def test_no_ghost_behind_a_small_object(contrast, speed):
+    """Where it was one or two frames ago, the worst pixel is no worse than without stabilisation."""
     texture = (
         Texture(77) if contrast is None else lambda u, v: torch.full((*u.shape, 3), 0.5 + contrast / 255)
     )
@@ -97,7 +95,7 @@ def test_no_ghost_is_left_behind_a_small_object(contrast, speed):
         )
 
 
-def test_brightness_does_not_lag_in_a_fade_nor_in_a_flash():
+def test_brightness_does_not_lag():
     for light in (torch.linspace(1, 0.3, FRAMES), torch.tensor([1, 1, 1, 0.6, 1, 1, 1, 1.0])):
         frames = truth("still") * light[:, None, None, None]
         small = resize(frames, HEIGHT // 2, WIDTH // 2, "area")
@@ -107,14 +105,14 @@ def test_brightness_does_not_lag_in_a_fade_nor_in_a_flash():
         assert ((coarse[0] - coarse[1]).mean((1, 2, 3)).abs() < 0.5 / 255).all()
 
 
-def test_a_cut_that_nobody_found_leaves_nothing_of_the_old_shot():
+def test_undetected_cut_leaves_no_ghost():
     cut = FRAMES // 2
     alone = steadied(source("cut", 1)[cut:], upscaled("cut", 1)[cut:])
     assert psnr(steady("cut", 1)[cut], truth("cut")[cut]) >= psnr(alone[0], truth("cut")[cut]) - 0.02
     assert (steady("cut", 1)[cut] - upscaled("cut", 1)[cut]).abs().quantile(0.999) < 6 / 255
 
 
-def test_a_repeated_frame_gives_the_result_before_it_and_a_film_that_stands_still_is_not_blurred():
+def test_repeated_frames_repeat_the_result_without_blur():
     small, large = source("pan", 1), upscaled("pan", 1)
     twice = steadied(small.repeat_interleave(2, 0), large.repeat_interleave(2, 0))
     assert twice[::2].equal(twice[1::2]) and twice[::2].equal(steady("pan", 1))
@@ -122,31 +120,31 @@ def test_a_repeated_frame_gives_the_result_before_it_and_a_film_that_stands_stil
     assert torch.allclose(steadied(held, large[:1].expand(4, -1, -1, -1))[3], large[0], atol=2e-5)
 
 
-def test_strength_zero_changes_nothing_and_more_is_steadier():
+def test_strength():
     small, large = source("still", 1), upscaled("still", 1)
     assert steadied(small, large, 0).equal(large)
     values = [flicker(steadied(small, large, strength)) for strength in (0, 0.3, 0.6, 1)]
     assert values == sorted(values, reverse=True) and values[2] < 0.75 * values[0]
 
 
-def test_the_first_frame_passes_and_inputs_are_left_alone():
+def test_first_frame_passes_and_inputs_are_unchanged():
     small, large = source("truck", 1).clone(), upscaled("truck", 1).clone()
     assert steadied(small, large)[0].equal(large[0])
     assert small.equal(source("truck", 1)) and large.equal(upscaled("truck", 1))
 
 
 def test_known_motion_is_used():
-    """The true motion serves at least as well as what is searched for."""
+    """True motion gives at least as good results as estimated motion."""
     small, large, step = source("truck", 0), upscaled("truck", 0), Steady()
     back = [SCENES["truck"].motion(t, t - 1)[0][::2, ::2].numpy() / 2 for t in range(1, FRAMES)]
-    told = torch.stack([step(*pair, motion) for *pair, motion in zip(small, large, [None, *back])])
+    given = torch.stack([step(*pair, motion) for *pair, motion in zip(small, large, [None, *back])])
     motion, inside = seen("truck")
-    assert warping_error(told, motion, inside) <= 1.02 * warping_error(steady("truck", 0), motion, inside)
-    assert psnr(told, truth("truck")) >= psnr(large, truth("truck"))
+    assert warping_error(given, motion, inside) <= 1.02 * warping_error(steady("truck", 0), motion, inside)
+    assert psnr(given, truth("truck")) >= psnr(large, truth("truck"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_half_precision_comes_out_as_it_came_in_and_is_steadied_in_full(dtype):
+def test_half_precision_is_stabilised_in_float32(dtype):
     small, large = source("still", 2)[..., :3].to(dtype), upscaled("still", 2).to(dtype)
     after = steadied(small, large)
     assert after.dtype == dtype
@@ -158,7 +156,7 @@ def test_half_precision_comes_out_as_it_came_in_and_is_steadied_in_full(dtype):
     "sizes",
     [((1, 1), (2, 2)), ((9, 7), (9, 7)), ((40, 30), (100, 75)), ((61, 48), (31, 20)), ((2, 64), (3, 90))],
 )
-def test_any_size_ratio_and_number_of_channels(sizes, channels):
+def test_any_ratio_and_channel_count(sizes, channels):
     random = torch.Generator().manual_seed(1)
     step = Steady()
     for _ in range(3):
@@ -169,7 +167,7 @@ def test_any_size_ratio_and_number_of_channels(sizes, channels):
         assert after.shape == large.shape and after.isfinite().all() and after.min() >= 0 and after.max() <= 1
 
 
-def test_a_large_source_is_reduced_to_find_its_motion(monkeypatch):
+def test_motion_of_a_large_source_is_estimated_at_a_smaller_size(monkeypatch):
     monkeypatch.setattr("stereoreel.stages.upscale.steady.SEEN_PIXELS", 60 * 100)
     after = steadied(source("pan", 1), upscaled("pan", 1))
     motion, inside = seen("pan")
@@ -177,8 +175,8 @@ def test_a_large_source_is_reduced_to_find_its_motion(monkeypatch):
     assert psnr(after, truth("pan")) >= psnr(upscaled("pan", 1), truth("pan"))
 
 
-def test_other_devices_than_the_cpu_compute_the_same(monkeypatch):
-    """OpenCV's kernels and torch's agree, but for the 32nds of a pixel at which OpenCV samples."""
+def test_torch_path_equals_opencv(monkeypatch):
+    """OpenCV's kernels and torch's agree, except for the 32nds of a pixel at which OpenCV samples."""
     monkeypatch.setattr("stereoreel.stages.upscale.filters._by_opencv", lambda image: False)
     for name in ("still", "zoom"):
         after = steadied(source(name, 1), upscaled(name, 1))

@@ -1,6 +1,4 @@
-"""The resizer and the builtin upscale stage: Pillow's Lanczos, any size, any number of channels, nothing that
-depends on the batch.
-"""
+"""Resizing and the builtin upscale stage: Pillow's Lanczos at any size, independent of the batch."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -48,7 +46,7 @@ def upscaled(frames: torch.Tensor, chunk: int, host, **options) -> torch.Tensor:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("method", ["lanczos", "bilinear"])
-def test_resize_is_pillows(size, method):
+def test_resize_equals_pillow(size, method):
     height, width, new_height, new_width = size
     frame = random_frames(height, width, 3)
     wanted = by_pillow(frame, new_height, new_width, getattr(Image, method.upper()))
@@ -57,7 +55,7 @@ def test_resize_is_pillows(size, method):
     )
 
 
-def test_area_is_the_mean_of_what_a_pixel_covers():
+def test_area_is_the_mean_of_the_covered_pixels():
     frames = random_frames(1, 12, 18, 3)
     torch.testing.assert_close(resize(frames, 4, 3, "area"), frames.view(1, 4, 3, 3, 6, 3).mean((2, 4)))
     halves = resize(torch.tensor([0.0, 0.6, 0.9]).view(1, 1, 3, 1), 1, 2, "area").flatten()
@@ -65,7 +63,7 @@ def test_area_is_the_mean_of_what_a_pixel_covers():
 
 
 @pytest.mark.parametrize("method", ["lanczos", "bilinear", "area"])
-def test_flat_stays_flat_and_equal_size_stays_equal(method):
+def test_flat_images_and_equal_sizes_are_unchanged(method):
     torch.testing.assert_close(
         resize(torch.full((1, 13, 17, 3), 0.3), 29, 11, method), torch.full((1, 29, 11, 3), 0.3)
     )
@@ -73,7 +71,7 @@ def test_flat_stays_flat_and_equal_size_stays_equal(method):
     assert resize(frames, 13, 17, method).equal(frames)
 
 
-def test_input_is_left_alone_and_output_stays_in_range():
+def test_input_is_unchanged_and_output_in_range():
     frames = (random_frames(2, 16, 16, 3) > 0.5).float()
     before = frames.clone()
     large = resize(frames, 40, 40)
@@ -82,7 +80,7 @@ def test_input_is_left_alone_and_output_stays_in_range():
     assert resize(frames, 16, 16).data_ptr() != frames.data_ptr()
 
 
-def test_half_precision_stays_half_precision():
+def test_half_precision_is_kept():
     frames = random_frames(1, 20, 20, 3).half()
     large = resize(frames, 40, 40)
     assert large.dtype == torch.float16
@@ -91,22 +89,22 @@ def test_half_precision_stays_half_precision():
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("size", [(45, 37), (1, 1), (17, 130)])
-def test_what_is_described_comes_out_the_same_bits_however_it_is_cut(host, channels, size):
+def test_output_is_as_described_and_independent_of_chunks(host, channels, size):
     frames = random_frames(7, *size, channels)
     info = ClipInfo(size[1], size[0], Fraction(25), 7, channels=channels)
     for factor in (1.0, 1.25, 2.0, 3.75):
-        told = describe(resolve(OPTIONS, {"factor": factor}), info)
+        expected = describe(resolve(OPTIONS, {"factor": factor}), info)
         whole = upscaled(frames, 7, host, factor=factor)
-        assert whole.shape == (7, told.height, told.width, channels)
+        assert whole.shape == (7, expected.height, expected.width, channels)
         assert all(upscaled(frames, chunk, host, factor=factor).equal(whole) for chunk in (1, 2))
 
 
 def test_sizes_are_rounded_to_the_nearest_pixel():
-    told = describe(resolve(OPTIONS, {"factor": 1.25}), ClipInfo(6, 2, Fraction(25), 1))
-    assert (told.width, told.height) == (8, 3)
+    expected = describe(resolve(OPTIONS, {"factor": 1.25}), ClipInfo(6, 2, Fraction(25), 1))
+    assert (expected.width, expected.height) == (8, 3)
 
 
-def test_mirroring_before_is_mirroring_after(host):
+def test_mirroring_commutes(host):
     frames = random_frames(1, 45, 37, 3)
     torch.testing.assert_close(
         upscaled(frames.flip(2), 1, host, factor=2.25), upscaled(frames, 1, host, factor=2.25).flip(2)
@@ -122,7 +120,7 @@ def test_channels_do_not_mix(host):
         )
 
 
-def test_impossible_requests_are_refused_in_words():
+def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="at least 1 pixel"):
         resize(torch.rand(1, 4, 4, 3), 0, 4)
     with pytest.raises(ValueError, match="method must be one of"):

@@ -1,6 +1,4 @@
-"""The VSR stage with BasicVSR's networks: windows that do not show, any chunks and sizes, files as they are
-published.
-"""
+"""VSR with BasicVSR models: invisible windows, any chunks and sizes, published files."""
 
 import pytest
 import torch
@@ -32,7 +30,7 @@ every_kind = pytest.mark.parametrize("kind", SMALL)
 
 @pytest.fixture
 def put(tmp_path):
-    """Saves a network as the file of a published model; the model's name."""
+    """Return a function that saves a network as a published model's file and returns the model's name."""
 
     def save(net, kind="BasicVSR++", prefix="generator.", contents=None):
         path = tmp_path / "models" / "vsr" / catalog.models("vsr")[MODEL[kind]].file
@@ -43,30 +41,30 @@ def put(tmp_path):
     return save
 
 
-def made(model, clip, host, chunk=None, **options):
+def enhanced(model, clip, host, chunk=None, **options):
     return frames(
         apply(Plan("vsr", {"model": model, "precision": "fp32", **options}, "VSR"), clip)["clip"], host, chunk
     )
 
 
 def ahead(monkeypatch, count):
-    """Windows that see fewer frames ahead, for short tests."""
+    """Use windows that look ahead by fewer frames, for short tests."""
     monkeypatch.setattr("stereoreel.stages.vsr.basicvsr.AHEAD", count)
 
 
 def alone(net, images):
-    """The network over the whole shot at once, ``[T, H', W', 3]`` in 0..1; frames of a size that it takes."""
+    """Run the network over the complete shot: ``[T, H', W', 3]`` in 0..1, for sizes that it takes."""
     with torch.inference_mode():
         return net(images.movedim(-1, 1)).movedim(1, -1).clamp(0, 1)
 
 
 @every_kind
-def test_published_files_give_the_networks_own_result(kind, put, host, tensor_clip):
+def test_published_files_give_the_networks_result(kind, put, host, tensor_clip):
     net = small(kind)
     scale, side = getattr(net, "scale", 4), getattr(net, "smallest", 64)
     images = footage(3, side, side + 4)
     for prefix in ("generator.", ""):
-        out = made(put(net, kind, prefix), tensor_clip(images), host, factor=float(scale))
+        out = enhanced(put(net, kind, prefix), tensor_clip(images), host, factor=float(scale))
         torch.testing.assert_close(out, alone(net, images), atol=1e-5, rtol=0)
 
 
@@ -78,7 +76,7 @@ def test_safetensors_run_too(tmp_path, host, tensor_clip):
     path.parent.mkdir(parents=True)
     save_file(net.state_dict(), path)
     torch.testing.assert_close(
-        made("realbasicvsr", tensor_clip(images), host, factor=4.0), alone(net, images), atol=1e-5, rtol=0
+        enhanced("realbasicvsr", tensor_clip(images), host, factor=4.0), alone(net, images), atol=1e-5, rtol=0
     )
 
 
@@ -93,7 +91,7 @@ def test_a_file_of_another_network_is_refused_by_name(contents, put, host, tenso
     with pytest.raises(
         ValueError, match=r"reds4\S+\.pth: (This is not a BasicVSR|BasicVSR\+\+ has)"
     ) as refused:
-        made(put(None, contents=contents), tensor_clip(footage(2)), host)
+        enhanced(put(None, contents=contents), tensor_clip(footage(2)), host)
     assert "\n" not in str(refused.value)
 
 
@@ -111,7 +109,7 @@ def test_a_file_of_another_network_is_refused_by_name(contents, put, host, tenso
     ],
 )
 @pytest.mark.parametrize("chunk", [1, 5, 20])
-def test_windows_are_cut_by_the_frames_numbers(size, seen, count, wanted, chunk):
+def test_windows_depend_on_frame_numbers(size, seen, count, wanted, chunk):
     numbers = torch.arange(count).view(count, 1, 1, 1)
     found = list(windows(iter(numbers.split(chunk)) if count else iter(()), size, seen))
     assert [(len(added), finished) for added, finished in found] == wanted
@@ -119,28 +117,26 @@ def test_windows_are_cut_by_the_frames_numbers(size, seen, count, wanted, chunk)
 
 
 @every_kind
-def test_windows_do_not_show(kind, put, host, tensor_clip, monkeypatch):
-    """Frames finished ``d`` frames before the end of what is seen differ from those of the whole shot by ever
-    less.
-    """
+def test_windows_are_invisible(kind, put, host, tensor_clip, monkeypatch):
+    """The error falls with the distance ``d`` from the end of what was visible."""
     net, side = small(kind), 256 if kind.endswith("size") else 64
     ahead(monkeypatch, 5)
     images = footage(11, side, side)
     whole, model = alone(net, images), put(net, kind)
-    out = made(model, tensor_clip(images), host, factor=float(getattr(net, "scale", 4)), window=4)
+    out = enhanced(model, tensor_clip(images), host, factor=float(getattr(net, "scale", 4)), window=4)
     worst = (out - whole).abs().amax((1, 2, 3))
     assert worst.max() < STEP and worst[0] <= worst[3]
     ahead(monkeypatch, 1)
     assert (
-        made(model, tensor_clip(images), host, factor=float(getattr(net, "scale", 4)), window=4) - whole
+        enhanced(model, tensor_clip(images), host, factor=float(getattr(net, "scale", 4)), window=4) - whole
     ).abs().max() > 2 * worst.max()
 
 
-def test_realbasicvsr_remembers_what_comes_before_exactly(put, host, tensor_clip, monkeypatch):
-    """Only what follows a window is cut off: the last window gives the very values of the whole shot."""
+def test_realbasicvsr_has_the_exact_past(put, host, tensor_clip, monkeypatch):
+    """Only the future of a window is cut off: the last window equals the complete shot."""
     net, images = small("RealBasicVSR"), footage(11, 64, 64)
     ahead(monkeypatch, 3)
-    out = made(put(net, "RealBasicVSR"), tensor_clip(images), host, factor=4.0, window=4)
+    out = enhanced(put(net, "RealBasicVSR"), tensor_clip(images), host, factor=4.0, window=4)
     torch.testing.assert_close(out[4:], alone(net, images)[4:], atol=1e-5, rtol=0)
 
 
@@ -149,17 +145,17 @@ def test_chunk_and_shot_laws(kind, put, host, tensor_clip, monkeypatch):
     ahead(monkeypatch, 2)
     model, images = put(small(kind), kind), torch.cat([footage(6), footage(2, seed=1)])
     cut = tensor_clip(images, cuts=(6,))
-    whole = made(model, cut, host, 8, window=3)
+    whole = enhanced(model, cut, host, 8, window=3)
     for chunk in (1, 4):
-        assert torch.equal(made(model, cut, host, chunk, window=3), whole)
-    assert torch.equal(whole[6:], made(model, tensor_clip(images[6:]), host, window=3))
-    assert torch.equal(whole[:6], made(model, tensor_clip(images[:6]), host, 3, window=3))
+        assert torch.equal(enhanced(model, cut, host, chunk, window=3), whole)
+    assert torch.equal(whole[6:], enhanced(model, tensor_clip(images[6:]), host, window=3))
+    assert torch.equal(whole[:6], enhanced(model, tensor_clip(images[:6]), host, 3, window=3))
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.75, 2.0, 4.0])
-def test_any_size_is_met_exactly_by_reducing_the_networks_result(factor, put, host, tensor_clip):
+def test_output_size_is_exact(factor, put, host, tensor_clip):
     net, images = small("BasicVSR"), footage(2, 70, 67)
-    out = made(put(net), tensor_clip(images), host, factor=factor)
+    out = enhanced(put(net), tensor_clip(images), host, factor=factor)
     width, height = scaled_size(67, 70, factor)
     assert out.shape == (2, height, width, 3)
     torch.testing.assert_close(
@@ -174,7 +170,7 @@ def test_any_size_is_met_exactly_by_reducing_the_networks_result(factor, put, ho
 @pytest.mark.parametrize(("count", "size"), [(1, (36, 52)), (2, (1, 1)), (3, (2, 67))])
 def test_small_odd_and_single_frames_run(kind, count, size, put, host, tensor_clip):
     clip = tensor_clip(frames=count, size=size)
-    out = made(put(small(kind), kind), clip, host, factor=3.25)
+    out = enhanced(put(small(kind), kind), clip, host, factor=3.25)
     assert (
         out.shape == (count, *(int(side * 3.25 + 0.5) for side in size), 3)
         and out.isfinite().all()
@@ -183,7 +179,7 @@ def test_small_odd_and_single_frames_run(kind, count, size, put, host, tensor_cl
     )
 
 
-def test_frames_that_are_too_small_are_mirrored_not_framed_in_black():
+def test_small_frames_are_padded_by_mirroring():
     image = torch.arange(12.0).view(1, 1, 3, 4)
     out = padded(image, 6, 6)
     assert torch.equal(out[0, 0, :, 0], torch.tensor([0.0, 4, 8, 4, 0, 0])) and torch.equal(
@@ -191,21 +187,23 @@ def test_frames_that_are_too_small_are_mirrored_not_framed_in_black():
     )
 
 
-def test_alpha_is_enlarged_beside(put, host, tensor_clip):
+def test_alpha_is_upscaled_separately(put, host, tensor_clip):
     images = torch.cat([footage(2), footage(2, seed=3)[..., :1]], -1)
-    out = made(put(small("BasicVSR")), tensor_clip(images), host)
+    out = enhanced(put(small("BasicVSR")), tensor_clip(images), host)
     assert torch.equal(out[..., 3:], resize(images[..., 3:], 72, 104))
-    assert torch.equal(out[..., :3], made(put(small("BasicVSR")), tensor_clip(images[..., :3]), host))
+    assert torch.equal(out[..., :3], enhanced(put(small("BasicVSR")), tensor_clip(images[..., :3]), host))
 
 
-def test_one_channel_is_worked_on_as_gray(put, host, tensor_clip):
+def test_one_channel_is_processed_as_grey(put, host, tensor_clip):
     model, gray = put(small("BasicVSR")), footage(2)[..., :1]
-    wanted = made(model, tensor_clip(gray.expand(-1, -1, -1, 3).contiguous()), host).mean(-1, keepdim=True)
-    torch.testing.assert_close(made(model, tensor_clip(gray), host), wanted, atol=1e-6, rtol=0)
+    wanted = enhanced(model, tensor_clip(gray.expand(-1, -1, -1, 3).contiguous()), host).mean(
+        -1, keepdim=True
+    )
+    torch.testing.assert_close(enhanced(model, tensor_clip(gray), host), wanted, atol=1e-6, rtol=0)
 
 
 def test_memory_law(put, host, tensor_clip):
-    """As shipped: what is read ahead does not grow with the shot."""
+    """With the shipped settings, look-ahead does not grow with the shot."""
     clip = tensor_clip(footage(1, 8, 8).repeat(130, 1, 1, 1))
     stage = apply(
         Plan("vsr", {"model": put(small("RealBasicVSR"), "RealBasicVSR"), "window": MOST}, "VSR"), clip
@@ -214,7 +212,7 @@ def test_memory_law(put, host, tensor_clip):
     assert count == 130 and worst <= 5 + MOST + AHEAD + 1 <= 5 + 64
 
 
-def test_larger_frames_get_shorter_windows_and_never_more_memory(tensor_clip):
+def test_larger_frames_use_shorter_windows(tensor_clip):
     stage = BasicVSRStage(basicvsr.BasicVSRPlusPlus(), resolve(OPTIONS, {}), torch.device("cpu"))
     infos = [
         tensor_clip(frames=1, size=size).info for size in ((120, 160), (270, 480), (540, 960), (1080, 1920))
@@ -228,16 +226,16 @@ def test_larger_frames_get_shorter_windows_and_never_more_memory(tensor_clip):
 
 
 @pytest.mark.parametrize("kind", ["BasicVSR++", "RealBasicVSR"])
-def test_features_may_wait_elsewhere(kind, put, host, tensor_clip):
+def test_features_may_be_offloaded(kind, put, host, tensor_clip):
     model, clip = put(small(kind), kind), tensor_clip(footage(5))
-    assert torch.equal(made(model, clip, host, offload="on"), made(model, clip, host, offload="off"))
+    assert torch.equal(enhanced(model, clip, host, offload="on"), enhanced(model, clip, host, offload="off"))
 
 
-def test_cleaning_runs_as_often_as_asked(put, host, tensor_clip, monkeypatch):
+def test_number_of_cleaning_passes(put, host, tensor_clip, monkeypatch):
     net, images = small("RealBasicVSR"), footage(4, 64, 64)
     model = put(net, "RealBasicVSR")
     results = {
-        passes: made(model, tensor_clip(images), host, factor=4.0, cleaning=passes)
+        passes: enhanced(model, tensor_clip(images), host, factor=4.0, cleaning=passes)
         for passes in ("1", "2", "3", "auto")
     }
     with torch.inference_mode():
@@ -251,13 +249,11 @@ def test_cleaning_runs_as_often_as_asked(put, host, tensor_clip, monkeypatch):
     # the network changes much, so that auto goes on
     assert change > 5 * STEP and torch.equal(results["auto"], results["3"])
     monkeypatch.setattr("stereoreel.stages.vsr.basicvsr_track.CLEAN", change * 1.01)
-    assert torch.equal(made(model, tensor_clip(images), host, factor=4.0, cleaning="auto"), results["1"])
+    assert torch.equal(enhanced(model, tensor_clip(images), host, factor=4.0, cleaning="auto"), results["1"])
 
 
-def test_automatic_cleaning_is_settled_on_the_first_frames_of_a_shot(put, host, tensor_clip, monkeypatch):
-    """A shot that gets dirtier later is cleaned evenly, in whatever chunks it comes; the next shot is judged
-    anew.
-    """
+def test_automatic_cleaning_is_decided_at_the_start_of_a_shot(put, host, tensor_clip, monkeypatch):
+    """A shot that gets noisier is cleaned evenly in any chunks; the next shot is judged separately."""
     net = small("RealBasicVSR")
     calm, wild = footage(6, 64, 64) * 0.1, footage(6, 64, 64, seed=1)
     with torch.inference_mode():
@@ -267,20 +263,22 @@ def test_automatic_cleaning_is_settled_on_the_first_frames_of_a_shot(put, host, 
     model, images = put(net, "RealBasicVSR"), torch.cat([calm, wild] if low < high else [wild, calm])
     given = dict(host=host, factor=4.0, window=4)
     assert torch.equal(
-        made(model, tensor_clip(images), **given, cleaning="auto"),
-        made(model, tensor_clip(images), **given, cleaning="1"),
+        enhanced(model, tensor_clip(images), **given, cleaning="auto"),
+        enhanced(model, tensor_clip(images), **given, cleaning="1"),
     )
-    apart = made(model, tensor_clip(images, cuts=(6,)), **given, cleaning="auto")
-    assert not torch.equal(apart[6:], made(model, tensor_clip(images, cuts=(6,)), **given, cleaning="1")[6:])
+    apart = enhanced(model, tensor_clip(images, cuts=(6,)), **given, cleaning="auto")
+    assert not torch.equal(
+        apart[6:], enhanced(model, tensor_clip(images, cuts=(6,)), **given, cleaning="1")[6:]
+    )
 
 
 @pytest.mark.parametrize("kind", ["BasicVSR++", "RealBasicVSR"])
 def test_half_precision_stays_near(kind, put, host, tensor_clip):
     model, clip = put(small(kind), kind), tensor_clip(footage(2, 64, 64))
-    assert (made(model, clip, host, precision="fp16") - made(model, clip, host)).abs().max() < STEP
+    assert (enhanced(model, clip, host, precision="fp16") - enhanced(model, clip, host)).abs().max() < STEP
 
 
-def test_where_half_precision_overflows_the_work_goes_on_in_float32(put, host, tensor_clip, caplog):
+def test_half_precision_overflow_continues_in_float32(put, host, tensor_clip, caplog):
     net = small("BasicVSR++")
     with torch.no_grad():
         one, two = net.upsample1.upsample_conv, net.upsample2.upsample_conv
@@ -288,18 +286,18 @@ def test_where_half_precision_overflows_the_work_goes_on_in_float32(put, host, t
             part.weight.mul_(times)
     model, clip = put(net), tensor_clip(footage(2, 64, 64))
     with caplog.at_level("WARNING"):
-        out = made(model, clip, host, precision="fp16")
+        out = enhanced(model, clip, host, precision="fp16")
     assert "frame 0 is not finite in half precision" in caplog.text and out.isfinite().all()
-    torch.testing.assert_close(out, made(model, clip, host), atol=0.02, rtol=0)
+    torch.testing.assert_close(out, enhanced(model, clip, host), atol=0.02, rtol=0)
 
 
-def test_broken_weights_are_told_by_frame(put, host, tensor_clip):
+def test_broken_weights_error_names_the_frame(put, host, tensor_clip):
     net = small("BasicVSR")
     net.conv_last.bias.data[0] = torch.nan
     with pytest.raises(RuntimeError, match="frame 0 is not finite, in float32 too"):
-        made(put(net), tensor_clip(footage(3)), host)
+        enhanced(put(net), tensor_clip(footage(3)), host)
 
 
-def test_networks_of_one_size_are_never_taken_by_auto(put, host):
+def test_auto_never_selects_fixed_size_networks(put, host):
     put(small("BasicVSR++ of one size"), "BasicVSR++ of one size")
     assert catalog.pick("vsr", "auto", host)[0].name == "builtin"

@@ -1,6 +1,4 @@
-"""The FlashVSR stage with few channels: exact counts and sizes, the laws, tiles, and ways to save that change
-nothing.
-"""
+"""The FlashVSR stage with few channels: counts, sizes, laws, tiles and exact savings."""
 
 from fractions import Fraction
 
@@ -43,7 +41,7 @@ def stage(**options):
 
 
 def film(count, height=30, width=44, channels=3, seed=0):
-    """Smooth noise that drifts."""
+    """Return smooth noise that drifts."""
     source = torch.Generator().manual_seed(seed)
     wide = torch.rand(1, channels, height // 4 + 3, width // 4 + 30, generator=source)
     wide = F.interpolate(wide, scale_factor=4, mode="bicubic").clamp(0, 1)[0].movedim(0, -1)
@@ -61,10 +59,8 @@ def run(clip, **options):
 
 
 @pytest.mark.parametrize("cut", [1, 5, 64])
-def test_any_number_of_frames_gives_as_many(cut):
-    """And the groups are the same however the shot arrives: those that the original would form, rounded up to
-    whole chunks.
-    """
+def test_frame_count_is_kept(cut):
+    """Groups are those of the original, rounded up to complete chunks, in any chunks of input."""
     for count in range(1, 201):
         shot = torch.arange(count).float().view(-1, 1, 1, 1)
         groups = list(stream.schedule(iter(shot.split(cut))))
@@ -83,7 +79,7 @@ def test_no_frames_give_none():
 @pytest.mark.parametrize(
     ("options", "cuts"), [({}, (1, 9)), ({"decoder": "full", "color": "wavelet"}, (9,))], ids=["tiny", "full"]
 )
-def test_same_bits_however_the_shot_is_cut(options, cuts, tensor_clip, host):
+def test_result_does_not_depend_on_chunks(options, cuts, tensor_clip, host):
     clip = tensor_clip(film(23))
     whole = frames(run(clip, **options), host, 23)
     assert whole.shape == (23, 60, 88, 3) and whole.std() > 0.02
@@ -100,11 +96,11 @@ def test_nothing_crosses_a_cut(tensor_clip, host):
 @pytest.mark.parametrize(
     ("size", "factor"), [((30, 44), 1.0), ((1, 1), 4.0), ((33, 57), 1.25), ((70, 100), 2.0)]
 )
-def test_any_size_and_factor_come_out_exactly(size, factor):
-    told = describe(resolve(OPTIONS, {"factor": factor}), ClipInfo(size[1], size[0], Fraction(25), 2))
+def test_output_size_is_exact(size, factor):
+    expected = describe(resolve(OPTIONS, {"factor": factor}), ClipInfo(size[1], size[0], Fraction(25), 2))
     made = enhanced(torch.rand(2, *size, 3), factor=factor)
     assert (
-        made.shape == (2, told.height, told.width, 3)
+        made.shape == (2, expected.height, expected.width, 3)
         and made.isfinite().all()
         and made.min() >= 0
         and made.max() <= 1
@@ -112,14 +108,14 @@ def test_any_size_and_factor_come_out_exactly(size, factor):
 
 
 def test_padding_leaves_no_border():
-    """A flat picture stays flat to its last row and column, with a network that adds nothing."""
+    """With a network that adds nothing, a flat frame stays flat to its last row and column."""
     flat = torch.full((3, 3, 61, 67), 0.8)
     assert stream.padded(flat).shape == (3, 3, 128, 128) and (stream.padded(flat) == 0.8).all()
     made = enhanced(torch.full((2, 30, 44, 3), 0.8))
     assert (made - 0.8).abs().max() < 0.15
 
 
-def test_enlarging_is_pillows_bicubic():
+def test_upscaling_equals_pillows_bicubic():
     from PIL import Image
 
     picture = torch.rand(17, 23, generator=torch.Generator().manual_seed(1))
@@ -130,7 +126,7 @@ def test_enlarging_is_pillows_bicubic():
     torch.testing.assert_close(made, wanted.clamp(0, 1), atol=1e-5, rtol=0)
 
 
-def test_alpha_is_enlarged_and_gray_stays_gray():
+def test_alpha_is_upscaled_and_grey_stays_grey():
     made = enhanced(film(3, channels=4))
     assert made.shape[-1] == 4
     assert made[..., 3:].equal(stream.enlarge(film(3, channels=4)[..., 3:], 60, 88, CPU).movedim(1, -1))
@@ -138,7 +134,7 @@ def test_alpha_is_enlarged_and_gray_stays_gray():
     assert enhanced(film(2, channels=1)).shape == (2, 60, 88, 1)
 
 
-def test_a_pair_of_eyes_is_worked_on_one_by_one(tensor_clip, host):
+def test_views_are_processed_independently(tensor_clip, host):
     pair = apply(
         Plan("stereo", {"model": "builtin"}, "Stereo"), tensor_clip(film(2)), tensor_clip(film(2, channels=1))
     )["clip"]
@@ -152,7 +148,7 @@ def test_no_more_is_read_ahead_than_the_first_group(tensor_clip, host):
     assert count == 60 and worst <= 25 + 4
 
 
-def test_no_more_frames_are_held_back_live_than_it_tells():
+def test_live_latency_is_as_declared():
     made, info, given, held = stage(factor=1.0), ClipInfo(8, 8, Fraction(25), 60), 0, []
 
     def source():
@@ -166,13 +162,13 @@ def test_no_more_frames_are_held_back_live_than_it_tells():
     assert given == 60 and max(held) == made.delay(info)
 
 
-def test_another_noise_is_another_picture_and_the_same_is_the_same():
+def test_noise_seed_determines_the_result():
     images = film(2)
     assert enhanced(images).equal(enhanced(images))
     assert not enhanced(images, noise=1).equal(enhanced(images))
 
 
-def test_noise_of_a_frame_does_not_depend_on_the_shots_length_or_tiles():
+def test_noise_depends_only_on_the_frame():
     made = stage()
     small = Denoiser(made.dit, 128, 128, plan.Plan("device", 3, 0, 0), made.options, CPU)
     torch.testing.assert_close(small.noise(0, 6)[4:], small.noise(4, 2), atol=0, rtol=0)
@@ -180,7 +176,7 @@ def test_noise_of_a_frame_does_not_depend_on_the_shots_length_or_tiles():
 
 
 @pytest.mark.parametrize("option", [{"attention": "gathered"}, {"store": "cpu"}, {"store": "device"}])
-def test_ways_to_save_time_or_memory_change_nothing(option):
+def test_savings_change_nothing(option):
     images = film(30)
     torch.testing.assert_close(
         enhanced(images, sparsity=0.5, **option),
@@ -190,7 +186,7 @@ def test_ways_to_save_time_or_memory_change_nothing(option):
     )
 
 
-def test_slots_in_eight_bits_change_little():
+def test_eight_bit_cache_changes_little():
     images = film(30)
     exact, eight = enhanced(images, color="none"), enhanced(images, color="none", store="int8")
     assert 0 < (exact - eight).abs().mean() < 0.01 * exact.std()
@@ -204,7 +200,7 @@ def test_half_precision_stays_near(precision, tensor_clip, host):
 
 
 def test_tiles_advance_together_and_leave_no_seam():
-    """If no token attends to another, a tile lacks nothing, and tiles give the whole frame's result."""
+    """Without attention between tokens a tile lacks nothing, so tiles equal the complete frame."""
     images = film(22, 20, 512)
     made = stage(factor=1.0, tile=384)
     whole = stage(factor=1.0)
@@ -219,7 +215,7 @@ def test_tiles_advance_together_and_leave_no_seam():
     torch.testing.assert_close(tiled, untiled, atol=1e-4, rtol=0)
 
 
-def test_the_plan_is_logged_in_one_line(caplog):
+def test_plan_is_logged_in_one_line(caplog):
     with caplog.at_level("INFO", "stereoreel.stages.vsr.flashvsr"):
         enhanced(film(1))
     (line,) = [record.message for record in caplog.records]
@@ -230,7 +226,7 @@ def test_the_plan_is_logged_in_one_line(caplog):
 
 
 class Hungry(torch.nn.Module):
-    """A projector that finds no memory at first."""
+    """A projector that runs out of memory at first."""
 
     def __init__(self, net, failures):
         super().__init__()
@@ -243,7 +239,7 @@ class Hungry(torch.nn.Module):
         return self.net(*given)
 
 
-def test_where_memory_runs_out_the_shot_goes_on_more_frugally(caplog):
+def test_out_of_memory_continues_with_a_smaller_plan(caplog):
     images = film(2)
     made = stage()
     made.projector = Hungry(made.projector, 1)
@@ -262,7 +258,7 @@ def test_where_memory_runs_out_the_shot_goes_on_more_frugally(caplog):
 @pytest.mark.parametrize(
     "options", [{}, {"attention": "gathered"}, {"store": "cpu"}, {"store": "int8"}, {"compile": True}]
 )
-def test_a_gpu_gives_the_pictures_of_the_cpu(options):
+def test_gpu_equals_cpu(options):
     images, device = film(40), torch.device("cuda")
     whole = enhanced(images, attention="dense", store=options.get("store", "auto"))
     net = flashvsr_decoder.load(tiny.decoder_state()).joined().to(device)

@@ -1,6 +1,4 @@
-"""FlashVSR's sparse attention: the mask by brute force, three ways that agree, and a ring that equals
-joining.
-"""
+"""FlashVSR's sparse attention: the mask by brute force, three equal paths, and the ring buffer."""
 
 import math
 
@@ -18,8 +16,9 @@ def random(*shape, seed=0, scale=1.0):
 
 
 def brute_force(q, k, rows, columns, reach, keep):
-    """The mask pair by pair: probabilities of a row over what is near, then one threshold for all pairs of a
-    query slot.
+    """Compute the mask pair by pair.
+
+    Probabilities of a row over its neighbourhood, then one threshold for all pairs of a query slot.
     """
     heads, slots, blocks, _ = q.shape
     seen = torch.zeros(heads, slots * blocks, k.shape[1] * blocks, dtype=torch.bool)
@@ -50,25 +49,25 @@ def brute_force(q, k, rows, columns, reach, keep):
 )
 @pytest.mark.parametrize(("slots", "keys"), [(3, 3), (1, 4)])
 @pytest.mark.parametrize("keep", [0, 7, 10**6])
-def test_the_mask_is_that_of_brute_force(rows, columns, reach, slots, keys, keep):
+def test_mask_equals_brute_force(rows, columns, reach, slots, keys, keep):
     q, k = random(2, slots, rows * columns, 128, scale=2), random(2, keys, rows * columns, 128, seed=1)
     near = attention.nearby(rows, columns, reach)
     assert attention.selected(q, k, near, keep).equal(brute_force(q, k, rows, columns, reach, keep))
 
 
-def test_a_flipped_aspect_has_a_mask_of_its_own():
+def test_mask_depends_on_the_aspect():
     assert not attention.nearby(2, 6, 3).equal(attention.nearby(6, 2, 3))
 
 
 @pytest.mark.parametrize(("height", "width"), [(768, 1280), (1152, 1920), (2176, 3840), (1024, 1024)])
 @pytest.mark.parametrize(("sparsity", "seen"), [(2.0, 120), (1.5, 90)])
-def test_a_query_block_sees_as_many_blocks_at_every_size(height, width, sparsity, seen):
+def test_visible_blocks_at_every_size(height, width, sparsity, seen):
     blocks = height * width // 16384
     assert seen - 1 <= attention.kept_blocks(height, width, sparsity) / blocks <= seen
 
 
 def hidden(q, k, v, seen):
-    """Attention over every token, what is not seen hidden; zeros where nothing is."""
+    """Return attention over every token with invisible ones masked; zeros where none is visible."""
     scores = q @ k.mT / math.sqrt(128)
     mask = seen.repeat_interleave(128, 1).repeat_interleave(128, 2)
     weights = scores.masked_fill(~mask, -torch.inf).softmax(-1).nan_to_num(0)
@@ -77,7 +76,7 @@ def hidden(q, k, v, seen):
 
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 1.0])
 @pytest.mark.parametrize("path", ["gathered", "dense"])
-def test_every_path_is_attention_over_the_blocks_seen(path, share):
+def test_every_path_attends_to_the_visible_blocks(path, share):
     q, (k, v) = random(2, 4 * 128, 128), random(2, 2, 7 * 128, 128, seed=1)
     seen = torch.rand(2, 4, 7, generator=torch.Generator().manual_seed(2)) < share
     seen[0, 1] = False
@@ -86,14 +85,14 @@ def test_every_path_is_attention_over_the_blocks_seen(path, share):
     assert not made[0, 128:256].any()
 
 
-def test_gathering_in_small_portions_changes_nothing(monkeypatch):
+def test_gathering_in_portions_changes_nothing(monkeypatch):
     q, (k, v) = random(2, 4 * 128, 128), random(2, 2, 7 * 128, 128, seed=1)
     seen = torch.rand(2, 4, 7, generator=torch.Generator().manual_seed(2)) < 0.5
     monkeypatch.setitem(attention.GATHERED_BYTES, "cpu", 1)
     torch.testing.assert_close(attention.gathered(q, k, v, seen), hidden(q, k, v, seen), atol=1e-5, rtol=1e-5)
 
 
-def test_auto_names_a_path_and_why():
+def test_auto_names_a_path_and_the_reason():
     small, large = (
         attention.choose("auto", CPU, blocks, 4, keep) for blocks, keep in ((1, 119), (500, 60_000))
     )
@@ -106,8 +105,8 @@ def test_auto_names_a_path_and_why():
     ("ratio", "after"),
     [(1.0, [2] * 4), (2.9, [2] * 4), (3.0, [3] * 4), (4.0, [3, 4, 4, 4]), (5.0, [3, 4, 5, 5])],
 )
-def test_as_many_slots_stay_as_in_the_original(ratio, after):
-    """Which lets go of one slot at most after each chunk."""
+def test_number_of_kept_slots(ratio, after):
+    """At most one slot is dropped after each chunk."""
     slots, seen = 0, []
     for index in range(4):
         slots += 3 if index == 0 else 1
@@ -118,7 +117,7 @@ def test_as_many_slots_stay_as_in_the_original(ratio, after):
 
 
 def joined(chunks, kept):
-    """What each chunk sees where slots are joined and the oldest cut off."""
+    """Return what each chunk sees if slots are joined and the oldest are cut off."""
     slots, made = [], []
     for chunk in chunks:
         slots += chunk.chunk(3 if chunk.shape[1] > 256 else 1, 1)
@@ -128,16 +127,14 @@ def joined(chunks, kept):
 
 
 def sorted_slots(x, like):
-    """Slots ``[heads, tokens, 128]`` in the order of those of ``like`` that they are nearest to, for a ring
-    has another.
-    """
+    """Return slots ``[heads, tokens, 128]`` in the order of ``like``, because a ring buffer reorders them."""
     slots, others = (one.unflatten(1, (-1, 256)).transpose(0, 1).flatten(1) for one in (x, like))
     return slots[torch.cdist(others, slots).argmin(1)]
 
 
 @pytest.mark.parametrize("store", ["device", "cpu", "int8"])
 @pytest.mark.parametrize("kept", [2, 3, 4])
-def test_a_ring_holds_what_joining_would(store, kept):
+def test_ring_buffer_equals_joining(store, kept):
     blocks, heads, windows = 3, 2, 2
     chunks = [
         random(blocks, 2, heads, (3 if index == 0 else 1) * windows * 128, 128, seed=index)

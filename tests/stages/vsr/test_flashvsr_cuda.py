@@ -1,6 +1,4 @@
-"""FlashVSR on a CUDA device that computes nothing: its streams, its graphs, what the computer would wait for,
-and what is compiled.
-"""
+"""FlashVSR on a simulated CUDA device: streams, graphs, synchronisation and compilation."""
 
 import gc
 import weakref
@@ -41,7 +39,7 @@ def stage(device, dtype=torch.float16, **options):
 
 
 def shot(made, groups, width=60, on_group=lambda: None):
-    """The stage over a shot that comes in groups as it works on them, each taken up as it comes out."""
+    """Yield the stage's output for a shot in groups, each taken when it is ready."""
 
     def frames():
         for count in groups:
@@ -55,36 +53,36 @@ def shot(made, groups, width=60, on_group=lambda: None):
 
 @pytest.fixture(scope="module")
 def played():
-    """A stage that has made a long and a short shot and is gone; what the device saw of it."""
-    told = SimpleNamespace(begun=[], taken=[], graphs=[], waits=[])
+    """Return what the device saw of a stage that processed a long and a short shot and is gone."""
+    seen = SimpleNamespace(begun=[], taken=[], graphs=[], waits=[])
     with pytest.MonkeyPatch.context() as patch, cuda.device(patch) as device:
         made, before = stage(device, color="none"), len(device.ops)
-        ahead, beside = made.ahead.stream, made.side.stream
+        ahead, side = made.ahead.stream, made.side.stream
 
         def now():
             return SimpleNamespace(
-                ahead=ahead.seen.copy(), beside=beside.seen.copy(), main=device.main.seen.copy()
+                ahead=ahead.seen.copy(), side=side.seen.copy(), main=device.main.seen.copy()
             )
 
-        for _ in shot(made, LONG, on_group=lambda: told.begun.append(now())):
-            told.taken.append(now())
-        told.graphs.append((device.recorded, device.replays))
-        list(shot(made, SHORT, on_group=lambda: told.waits.append(len(device.waits))))
-        told.graphs.append((device.recorded, device.replays))
-        told.waits.append(len(device.waits))
-        told.ops, told.ahead, told.beside = device.ops[before:], ahead, beside
+        for _ in shot(made, LONG, on_group=lambda: seen.begun.append(now())):
+            seen.taken.append(now())
+        seen.graphs.append((device.recorded, device.replays))
+        list(shot(made, SHORT, on_group=lambda: seen.waits.append(len(device.waits))))
+        seen.graphs.append((device.recorded, device.replays))
+        seen.waits.append(len(device.waits))
+        seen.ops, seen.ahead, seen.side = device.ops[before:], ahead, side
         remembered = weakref.ref(made.idle[0])
         gc.disable()
         try:
             del made
-            told.gone = remembered() is None
+            seen.gone = remembered() is None
             device.collect()
         finally:
             gc.enable()
-    return told
+    return seen
 
 
-def test_the_stand_in_sees_a_copy_that_is_waited_for(device):
+def test_simulation_detects_a_blocking_copy(device):
     torch.ones(3).to(cuda.CUDA, non_blocking=True)
     torch.empty(3, pin_memory=True).to(cuda.CUDA)
     assert len(device.waits) == 2
@@ -92,7 +90,7 @@ def test_the_stand_in_sees_a_copy_that_is_waited_for(device):
     assert len(device.waits) == 2
 
 
-def test_the_stand_in_sees_a_stream_that_outruns_another(device):
+def test_simulation_detects_a_race_of_streams(device):
     numbers, other = torch.ones(3, device=cuda.CUDA), cuda.Stream()
     with pytest.raises(AssertionError, match="does not wait"), device.on(other):
         numbers + 1
@@ -101,7 +99,7 @@ def test_the_stand_in_sees_a_stream_that_outruns_another(device):
         numbers + 1
 
 
-def test_the_stand_in_sees_memory_given_back_too_early(device):
+def test_simulation_detects_memory_freed_too_early(device):
     numbers, other = torch.ones(3, device=cuda.CUDA), cuda.Stream()
     other.wait_stream(device.main)
     with device.on(other):
@@ -111,7 +109,7 @@ def test_the_stand_in_sees_memory_given_back_too_early(device):
         device.collect()
 
 
-def test_the_stand_in_sees_two_devices_and_a_value_that_is_asked_for(device):
+def test_simulation_detects_mixed_devices_and_synchronisation(device):
     numbers = torch.ones(3, device=cuda.CUDA)
     with pytest.raises(RuntimeError, match="device"):
         numbers + torch.ones(3)
@@ -119,26 +117,26 @@ def test_the_stand_in_sees_two_devices_and_a_value_that_is_asked_for(device):
         numbers.sum().item()
 
 
-def test_who_takes_frames_waits_for_no_later_chunk(played):
+def test_frames_do_not_wait_for_later_chunks(played):
     for taken, later in zip(played.taken, played.begun[1:]):
         assert taken.ahead[played.ahead] > later.ahead[played.ahead] >= taken.main[played.ahead]
 
 
-def test_decoding_a_chunk_does_not_hold_up_the_next(played):
+def test_decoding_overlaps_with_the_next_chunk(played):
     for begun, taken in zip(played.begun[1:], played.taken):
-        assert taken.beside[played.beside] > begun.beside[played.beside] > taken.ahead[played.beside]
+        assert taken.side[played.side] > begun.side[played.side] > taken.ahead[played.side]
 
 
-def test_a_chunk_is_recorded_once_and_another_shot_replays_it(played):
+def test_chunk_is_recorded_once_and_replayed(played):
     assert played.graphs == [(1, 2), (1, 3)]
 
 
-def test_the_computer_waits_for_nothing_in_a_later_shot(played):
+def test_later_shots_never_synchronise(played):
     assert len(played.waits) == 3 and len(set(played.waits)) == 1
 
 
-def test_what_a_shot_remembers_goes_with_the_stage(played):
-    """At once, not when Python next looks for what holds itself: it is most of the memory."""
+def test_state_is_freed_with_the_stage(played):
+    """Immediately, not at the next garbage collection, because it is most of the memory."""
     assert played.gone
 
 
@@ -150,10 +148,8 @@ def test_every_convolution_takes_channels_last(played):
 @pytest.mark.parametrize(("dtype", "options"), [
     (torch.bfloat16, {"store": "cpu", "color": "wavelet"}), (torch.float32, {"store": "int8", "tile": 384}),
 ], ids=["cpu", "tiles"])  # fmt: skip
-def test_the_computer_waits_for_nothing_once_the_first_chunk_is_begun(device, dtype, options):
-    """And no stream outruns another, no two number types and no two devices meet: the device would have
-    raised.
-    """
+def test_no_synchronisation_after_the_first_chunk(device, dtype, options):
+    """The device raises if streams race, or if dtypes or devices are mixed."""
     waits = []
     made = list(
         shot(
@@ -167,17 +163,15 @@ def test_the_computer_waits_for_nothing_once_the_first_chunk_is_begun(device, dt
     assert device.waits[waits[1] :] == []
 
 
-def test_the_full_decoder_asks_for_no_copy(device):
+def test_full_decoder_needs_no_copy(device):
     with device.away():
         net = wan_vae.load(tiny.vae_state()).half()
     made, _ = device.moved(net)(torch.rand(1, 16, 8, 8, device=cuda.CUDA, dtype=torch.float16), None)
     assert made.shape == (1, 3, 64, 64) and not device.waits
 
 
-def test_every_steady_chunk_is_the_same_to_the_device(device):
-    """The same operations on the same memory with the same plain arguments, so that one may be recorded and
-    replayed for all.
-    """
+def test_steady_chunks_are_equal_for_the_device(device):
+    """Equal operations on equal memory with equal arguments, so that one recording serves all chunks."""
     made = stage(device)
     denoise = Denoiser(made.dit, 128, 256, plan.Plan("device", 3, 0, 0), made.options, cuda.CUDA)
     region, asked = denoise.regions[0], []
@@ -198,7 +192,7 @@ def test_every_steady_chunk_is_the_same_to_the_device(device):
     assert len(asked[1]) > 100 and asked[1] == asked[2] == asked[3] != asked[0]
 
 
-def test_where_a_graph_finds_no_memory_the_shot_goes_on_without_it(device, monkeypatch):
+def test_out_of_memory_in_a_graph_continues_without_it(device, monkeypatch):
     def none():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
@@ -206,7 +200,7 @@ def test_where_a_graph_finds_no_memory_the_shot_goes_on_without_it(device, monke
     assert sum(map(len, shot(stage(device, color="none"), SHORT))) == 26 and not device.replays
 
 
-def test_flex_attention_is_told_exactly_the_blocks_that_are_seen():
+def test_flex_attention_receives_exactly_the_visible_blocks():
     seen = torch.rand(2, 4, 7, generator=torch.Generator().manual_seed(2)) < 0.4
     seen[0, 1], seen[1, 2] = False, True
     pytest.importorskip("torch.nn.attention.flex_attention", reason="this torch has no FlexAttention")
@@ -220,7 +214,7 @@ def test_flex_attention_is_told_exactly_the_blocks_that_are_seen():
 
 
 @torch.inference_mode()
-def test_all_blocks_share_what_is_compiled_and_it_has_no_break():
+def test_blocks_share_one_compilation_without_graph_breaks():
     net, compiled = tiny.folded(), Counter()
 
     def counted(name, half):

@@ -1,6 +1,4 @@
-"""What FlashVSR decides before its first frame: memory plans, tiles, files and their versions; and how
-colours are given back.
-"""
+"""FlashVSR's decisions before the first frame: memory plans, tiles, files; and its colour correction."""
 
 import hashlib
 from types import SimpleNamespace
@@ -37,14 +35,14 @@ def host(models):
     return Headless("cpu", models=models)
 
 
-def test_adain_gives_every_channel_the_frames_mean_and_spread():
+def test_adain_matches_mean_and_deviation():
     made, wanted = torch.randn(2, 3, 20, 30) * 0.1 + 0.2, torch.randn(2, 3, 20, 30) * 0.2 - 0.1
     out = colors.corrected(made, wanted, "adain")
     torch.testing.assert_close(out.mean((2, 3)), wanted.mean((2, 3)), atol=1e-3, rtol=0)
     torch.testing.assert_close(out.std((2, 3)), wanted.std((2, 3)), atol=1e-2, rtol=0)
 
 
-def test_wavelet_takes_the_low_band_and_leaves_the_detail():
+def test_wavelet_replaces_only_the_low_band():
     rows = torch.arange(128.0)
     detail = 0.2 * (-1.0) ** torch.arange(128)
     wave = 0.5 * torch.sin(rows / 128 * torch.pi)
@@ -57,7 +55,7 @@ def test_wavelet_takes_the_low_band_and_leaves_the_detail():
 
 
 @pytest.mark.parametrize("method", ["adain", "wavelet"])
-def test_a_wrong_tint_is_taken_back(method):
+def test_tint_is_corrected(method):
     truth = torch.rand(1, 3, 96, 96, generator=torch.Generator().manual_seed(2)) - 0.5
     tinted = truth + torch.tensor([0.2, -0.1, 0.0]).view(1, 3, 1, 1)
     before, after = (
@@ -71,8 +69,8 @@ def made_for(height, width, free, **given):
     return plan.make(plan.Work(height, width, PUBLISHED, torch.bfloat16), free, given.pop("kept", 3), **given)
 
 
-def test_less_memory_leads_from_whole_frames_to_fewer_slots_to_other_places_to_tiles():
-    """1920x1152, by the GiB that are free."""
+def test_plan_by_free_memory():
+    """1920x1152, by the free GiB."""
     wanted = {
         None: ("device", 3, 0),
         48: ("device", 3, 0),
@@ -90,15 +88,15 @@ def test_less_memory_leads_from_whole_frames_to_fewer_slots_to_other_places_to_t
     assert made_for(1152, 1920, GIB).bytes < tiled.bytes
 
 
-def test_a_plan_holds_the_known_sizes_of_the_cache():
-    """Three slots of 1920x1152 are 8.90 GiB, and the chunk's own is a fourth."""
+def test_plan_has_the_known_cache_sizes():
+    """Three slots of 1920x1152 are 8.90 GiB; the chunk's own is a fourth."""
     three, two = (plan.Ring.bytes(30, 12, 1920 * 1152 // 16384, kept, 2)[0] for kept in (3, 2))
     assert three * 3 / 4 == pytest.approx(8.90 * GIB, rel=0.01) and two * 2 / 3 == pytest.approx(
         5.93 * GIB, rel=0.01
     )
 
 
-def test_what_is_asked_for_is_done_and_said():
+def test_explicit_options_are_used_and_reported():
     made = made_for(1152, 1920, 6 * GIB, store="int8", tile=1024)
     assert (made.store, made.kept, made.tile) == ("int8", 3, 1024)
     assert made.line(1152, 1920, 6 * GIB).startswith(
@@ -121,7 +119,7 @@ def test_tiles_cover_a_side_and_overlap(length, tile):
     )
 
 
-def test_weights_of_tiles_sum_to_one_and_the_frames_border_has_no_ramp():
+def test_tile_weights_sum_to_one_without_a_ramp_at_the_border():
     areas = [tuple(edge // 8 for edge in area) for area in plan.regions(1152, 1920, 768)]
     total, shares = torch.zeros(144, 240), plan.weights(areas, 144, 240)
     for (top, bottom, left, right), share in zip(areas, shares):
@@ -131,7 +129,7 @@ def test_weights_of_tiles_sum_to_one_and_the_frames_border_has_no_ramp():
     assert (shares[0][0, :30] == 1).all()
 
 
-def test_official_files_run_and_each_version_by_its_own_rule(host):
+def test_each_official_version_uses_its_own_rule(host):
     old, new = (
         catalog.load("vsr", name, host, precision="fp32") for name in ("flashvsr-v1", "flashvsr-v1.1")
     )
@@ -181,7 +179,7 @@ def entry(version, known):
     return SimpleNamespace(name="flashvsr-v1.1", params={"version": version, "known": known}, parts={})
 
 
-def test_a_mixed_set_is_refused_by_hash_and_by_name(tmp_path):
+def test_mixed_versions_are_refused(tmp_path):
     path = tmp_path / "LQ_proj_in.ckpt"
     path.write_bytes(b"of version 1")
     known = {hashlib.sha256(b"of version 1").hexdigest(): {"version": "1", "bytes": 12}}
@@ -195,7 +193,7 @@ def test_a_mixed_set_is_refused_by_hash_and_by_name(tmp_path):
         files.refuse_mixed(entry("1", known), {"dit": named}, FileCache())
 
 
-def test_no_code_in_a_file_is_run(tmp_path):
+def test_pickle_with_code_is_refused(tmp_path):
     import pickle
 
     tiny.save(tmp_path / "vsr")
@@ -205,6 +203,6 @@ def test_no_code_in_a_file_is_run(tmp_path):
         catalog.load("vsr", "flashvsr-v1.1", Headless("cpu", models=tmp_path))
 
 
-def test_load_makes_the_stage_of_an_entry(host):
+def test_load_returns_the_stage_of_an_entry(host):
     made, _ = catalog.choose("vsr", "flashvsr-v1", host)
     assert isinstance(load(made, resolve(OPTIONS, {"precision": "fp32"}), host), FlashVSR)

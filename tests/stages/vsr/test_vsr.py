@@ -1,6 +1,4 @@
-"""The builtin VSR stage: less noise and flicker than Lanczos frame by frame, nothing lost on a clean film, no
-ghosts, any chunks.
-"""
+"""The builtin VSR stage: less noise and flicker than Lanczos, without loss or ghosts, in any chunks."""
 
 from fractions import Fraction
 from types import SimpleNamespace
@@ -31,7 +29,7 @@ def test_every_frame_gains_at_the_ends_of_the_shot_too(host):
     assert min(gains) >= 2.5
 
 
-def test_flicker_of_what_stands_still_is_less_than_half(host):
+def test_flicker_of_still_parts_is_less_than_half(host):
     frames = noisy(small("still"))
     assert enhanced(frames, host).std(0).mean() <= 0.45 * lanczos(frames).std(0).mean()
 
@@ -55,7 +53,7 @@ def test_clean_real_footage_loses_nothing(host, real_clip):
     assert psnr(enhanced(noisy(seen), host), truth) >= psnr(lanczos(noisy(seen)), truth) + 2
 
 
-def test_thin_fast_bars_and_uncovered_ground_lose_nothing_in_mild_noise(host):
+def test_thin_fast_bars_and_disocclusions_lose_nothing_in_mild_noise(host):
     frames = noisy(small("fast"), 4 / 255)
     scene = street(list(MOVES).index("fast") + 1, 448, 256, camera=MOVES["fast"])
     bars = scene.render(3).layer >= 7
@@ -71,7 +69,7 @@ def test_black_bars_do_not_hide_the_noise(host):
     assert psnr(enhanced(frames, host), truth) >= psnr(lanczos(frames), truth) + 2
 
 
-def test_a_frame_unlike_its_neighbours_leaves_no_ghost_in_them(host):
+def test_odd_frame_leaves_no_ghost(host):
     frames = noisy(small("still"))
     frames[3] = noisy(small("zoom"))[3]
     better, plain = enhanced(frames, host), lanczos(frames)
@@ -79,7 +77,7 @@ def test_a_frame_unlike_its_neighbours_leaves_no_ghost_in_them(host):
     assert all(psnr(better[i], large("still")[i]) >= psnr(plain[i], large("still")[i]) + 2 for i in (2, 4))
 
 
-def test_repeated_frames_come_out_equal_and_count_once(host):
+def test_repeated_frames_are_equal_and_count_once(host):
     frames = noisy(small("pan")).repeat_interleave(2, 0)
     better = enhanced(frames, host, radius=2)
     assert psnr(better[1::2], large("pan")) >= psnr(lanczos(frames[1::2]), large("pan")) + 2
@@ -89,7 +87,7 @@ def test_repeated_frames_come_out_equal_and_count_once(host):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("radius", [1, 3])
-def test_same_bits_however_the_shot_is_cut(host, channels, radius):
+def test_result_does_not_depend_on_chunks(host, channels, radius):
     gray = noisy(small("truck"))[:, :48, :61]
     frames = torch.cat([gray, gray[..., :1]], -1)[..., :channels]
     before = frames.clone()
@@ -100,12 +98,17 @@ def test_same_bits_however_the_shot_is_cut(host, channels, radius):
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 40), (9, 9), (30, 23)])
 @pytest.mark.parametrize("frames", [1, 2, 5])
-def test_tiny_and_short_clips_keep_the_contract(host, size, frames):
-    told = describe(resolve(OPTIONS, {}), ClipInfo(size[1], size[0], Fraction(25), frames))
-    assert enhanced(torch.rand(frames, *size, 3), host, 1).shape == (frames, told.height, told.width, 3)
+def test_tiny_and_short_clips(host, size, frames):
+    expected = describe(resolve(OPTIONS, {}), ClipInfo(size[1], size[0], Fraction(25), frames))
+    assert enhanced(torch.rand(frames, *size, 3), host, 1).shape == (
+        frames,
+        expected.height,
+        expected.width,
+        3,
+    )
 
 
-def test_alpha_is_fused_with_its_picture(host):
+def test_alpha_is_denoised_with_its_image(host):
     matte = (small("still")[..., :1] > 0.5).float()
     frames = torch.cat([noisy(small("still")), noisy(matte, 0.05)], -1)
     assert (
@@ -114,14 +117,14 @@ def test_alpha_is_fused_with_its_picture(host):
     )
 
 
-def test_strength_zero_is_lanczos_and_one_half_lies_between(host):
+def test_strength(host):
     frames = noisy(small("pan"))
     assert enhanced(frames, host, strength=0).equal(lanczos(frames))
     results = [psnr(enhanced(frames, host, strength=strength), large("pan")) for strength in (0, 0.3, 1)]
     assert results == sorted(results)
 
 
-def test_only_as_many_frames_are_held_back_as_the_radius(host):
+def test_latency_equals_the_radius(host):
     stage, taken = load(SimpleNamespace(), resolve(OPTIONS, {"radius": 2}), host), []
 
     def source():
