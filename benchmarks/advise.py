@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import av
-from memory import film as texture
 
+from benchmarks.memory import film as texture
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported

@@ -87,7 +87,7 @@ class Press(NamedTuple):
 
 def sources(folder: Path) -> None:
     """Write what the phases work on: a long film, two workflows, a large network, a huge file of weights."""
-    from tests.support.image_nets import RRDBNet, random_net, save
+    from benchmarks.support.image_nets import RRDBNet, random_net, save
 
     looped(CLIP, folder / "long.mp4", 300)
     extract = {"class_type": "StereoReelExtract", "inputs": {"video": str(CLIP), "cuts": False}}

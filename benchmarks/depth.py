@@ -43,6 +43,9 @@ import torch.nn.functional as F
 from interpolate import peak
 from PIL import Image
 
+from benchmarks.support import scenes
+from benchmarks.support.depth_nets import PUBLISHED, random_net
+from benchmarks.support.depth_scenes import flown_past
 from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
@@ -54,9 +57,6 @@ from stereoreel.stages import depth, stereo
 from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage
 from stereoreel.stages.depth.windows import SteadyRange
 from stereoreel.stages.stereo import builtin
-from tests.support import scenes
-from tests.support.depth_nets import PUBLISHED, random_net
-from tests.support.depth_scenes import flown_past
 
 MODELS = {name.replace(" ", "-"): name for name in PUBLISHED}
 PUBLISHED_MS = {"video small": 7.5, "video large": 14.0}  # a frame, on an A100 in fp16, 32 at once, 518x518

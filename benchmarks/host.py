@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.comfy_server import ROOT, comfy
+from benchmarks.support.comfy_server import ROOT, comfy
 
 
 def ours(video: str, number: int) -> dict:

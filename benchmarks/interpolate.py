@@ -34,6 +34,7 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
@@ -47,7 +48,6 @@ from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.rife import RifeNetwork
 from stereoreel.stages.interpolate.stage import InterpolationStage
-from tests.support.scenes import Camera, Layer, Scene, Texture
 
 RIM = 48
 RESET = Path("/proc/self/clear_refs")

@@ -27,9 +27,9 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.live import Upscaler
 from stereoreel.models.headless import Headless
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 
 NETS = {
     "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),

@@ -49,13 +49,13 @@ from benchmarks.order_study.tables import (
 )
 from benchmarks.order_study.truth import DIVERGENCE, FACTOR, Truth
 from benchmarks.order_study.workshop import EXACT, Seen
+from benchmarks.support.depth_nets import PUBLISHED, on_meta
+from benchmarks.support.image_nets import Compact, RRDBNet
+from benchmarks.support.scenes import Camera, street
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.nets.rife import FAMILIES, RIFE
 from stereoreel.sample import clip as sample
-from tests.support.depth_nets import PUBLISHED, on_meta
-from tests.support.image_nets import Compact, RRDBNet
-from tests.support.scenes import Camera, street
 
 SIDE = 512  # of the pictures that operations are counted on
 SCORES = {

@@ -21,10 +21,10 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support import depth_scenes, vsr_scenes
+from benchmarks.support.scenes import street
 from stereoreel.analysis.metrics import psnr
 from stereoreel.models.headless import Headless
-from tests.support import depth_scenes, vsr_scenes
-from tests.support.scenes import street
 
 SEEDS = range(11, 19)  # not those that constants were chosen on
 SIGMAS = (10, 4, 0)  # of the noise, in levels of 255

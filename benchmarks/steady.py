@@ -1,12 +1,12 @@
-"""What `steady` does to two x2 networks that flicker, on exact scenes: flicker, warping error, motion,
-fidelity and sharpness; its time.
+"""Measure what the option `steady` does to two x2 networks that flicker, on scenes with exact truth.
 
     python benchmarks/steady.py [--quick] [--json]
 
-One network is constructed to flicker (tests/support/flicker_scenes.py), the other, of the kind that upscales
-video in
-real time (SRVGG, 16 features, 4 layers), is trained here on crops of other scenes with a noisy input: --quick
-for 8 seconds, else for a minute.
+The figures, without and with `steady`: flicker, warping error, motion error (tOF), PSNR, sharpness and
+gradients; then the time per frame next to Lanczos. The first network is built to flicker
+(`benchmarks/support/flicker_scenes.py`). The second, a small one of the kind used in real time (SRVGG, 16
+features, 4 layers), is trained here on noisy crops of other scenes: for a minute, or for 8 seconds with
+`--quick`.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ import torch  # isort: skip
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks.support import flicker_scenes as scenes
+from benchmarks.support.scenes import street
 from stereoreel.analysis import metrics
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
-from tests.support import flicker_scenes as scenes
-from tests.support.scenes import street
 
 SEEDS = range(21, 29)  # of the scenes to train on: none that is judged
 SIZES = ((128, 128), (720, 1280))  # of the source, for the time

@@ -34,6 +34,7 @@ passive_waiting()  # before torch is imported
 import torch  # isort: skip
 import torch.nn.functional as F
 
+from benchmarks.support.scenes import Rendered, Scene, street
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
@@ -42,7 +43,6 @@ from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
-from tests.support.scenes import Rendered, Scene, street
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
 DIVERGENCE = 6.0  # percent for both eyes, 3 for each

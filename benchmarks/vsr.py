@@ -30,14 +30,14 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
+from benchmarks.support.vsr_nets import footage, random_weights
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import Options, resolve
 from stereoreel.models.headless import Headless, best_device
 from stereoreel.nets import basicvsr as nets
 from stereoreel.stages import upscale, vsr
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
-from tests.support.vsr_nets import footage, random_weights
 
 SIZES = {"cpu": (96, 64, 12), "cuda": (480, 270, 90)}  # width, height, frames
 PEER = "realesrgan-x2plus"
