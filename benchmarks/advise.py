@@ -1,13 +1,13 @@
-"""What the advisor says a film will take, against what it takes: a short calibration, then all of a film
-several times as long.
+"""Compare the advisor's forecast of what a film costs with what it does cost.
 
     python benchmarks/advise.py                       three orders on a moving texture, 160 pixels wide
     python benchmarks/advise.py --quick               one order, a smaller and shorter film
     python benchmarks/advise.py --source FILE         a real film, repeated until it is long enough
 
-Calibration and film take turns, each in a process of its own. Ratios are predicted over real; on a machine
-that does other things too, "cores" (seconds of all cores) are more reliable than time. How many times as many
-frames the film has as were tried is reported; ten or more are a test.
+A short calibration run forecasts a film several times as long. Calibration and film alternate, each in its
+own process. Ratios are predicted over actual. On a machine with other load, "cores" (CPU seconds of all
+cores) is more reliable than time. The output states how many times longer the film is than the calibration;
+from ten times on, it is a real test.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 import av
-from memory import film as texture
 
+from benchmarks.memory import film as texture
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
@@ -39,7 +39,7 @@ FIGURES = {"time": "seconds", "cores": "work", "memory": "memory", "process": "p
 
 
 def looped(clip: Path, path: Path, frames: int, side: int) -> None:
-    """The first seconds of a clip over and over, ``side`` pixels wide, without sound."""
+    """Write the start of a clip repeatedly, ``side`` pixels wide, without audio."""
     with av.open(str(path), "w") as file:
         stream, number = file.add_stream("libx264", Fraction(25), options={"crf": "18"}), 0
         while number < frames:
@@ -58,7 +58,7 @@ def looped(clip: Path, path: Path, frames: int, side: int) -> None:
 
 
 def child(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
-    """The prediction, or the film itself, in this process."""
+    """Return the forecast, or the cost of the film itself, in this process."""
     from stereoreel.analysis.advisor.cost import predict
     from stereoreel.analysis.advisor.footprint import Footprint
     from stereoreel.media.write.render import write
@@ -84,19 +84,10 @@ def child(what: str, order: str, source: Path, seconds: float, settings: list[st
         }
 
 
-def apart(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
-    command = [
-        sys.executable,
-        __file__,
-        "--child",
-        what,
-        "--orders",
-        order,
-        "--source",
-        str(source),
-        "--seconds",
-        str(seconds),
-    ]
+def in_child(what: str, order: str, source: Path, seconds: float, settings: list[str]) -> dict:
+    """Return the result of ``child`` in a new process."""
+    command = [sys.executable, __file__, "--child", what, "--orders", order]
+    command += ["--source", str(source), "--seconds", str(seconds)]
     command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(
         command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True
@@ -105,11 +96,11 @@ def apart(what: str, order: str, source: Path, seconds: float, settings: list[st
 
 
 def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
-    """Predictions and films in turn; the ratio of every prediction to the films before and after it."""
+    """Alternate forecasts and films; return both and the ratio of each forecast to the film after it."""
     found: dict[str, list[dict]] = {"predicted": [], "real": []}
     for _ in range(options.rounds):
         for what, runs in found.items():
-            runs.append(apart(what, order, source, options.seconds, options.set))
+            runs.append(in_child(what, order, source, options.seconds, options.set))
     predicted, real = found["predicted"], found["real"]
     ratios = {
         name: [one[key] / other[key] for one, other in zip(predicted, real) if other[key]]
@@ -120,9 +111,9 @@ def compare(order: str, source: Path, options: argparse.Namespace) -> dict:
     ]
     summary = ", ".join(f"{name} {_range(values)}" for name, values in ratios.items() if values)
     longer = real[0]["frames"] / predicted[0]["measured"]
-    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as were tried in "
+    print(f"{order}: {real[0]['frames']} frames, {longer:.1f} times as many as the calibration processed in "
           f"{predicted[0]['took']:.1f} s; "
-          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over real: "
+          f"{real[0]['seconds']:.1f} s, {real[0]['process'] / 2**20:.0f} MiB; predicted over actual: "
           f"{summary}; "
           f"within the interval {sum(inside)} of {len(inside)}", flush=True)  # fmt: skip
     return {"order": order, "predicted": predicted, "real": real, "inside": sum(inside), "ratio": ratios}
@@ -137,15 +128,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--orders", nargs="+", default=ORDERS)
-    parser.add_argument("--source", type=Path)
-    parser.add_argument("--frames", type=int, default=800)
-    parser.add_argument("--side", type=int, default=160)
-    parser.add_argument("--seconds", type=float, default=10, help="of the calibration")
-    parser.add_argument("--rounds", type=int, default=2)
-    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--orders", nargs="+", default=ORDERS, help="names of bundled workflows")
+    parser.add_argument("--source", type=Path, help="a film; default: a moving texture")
+    parser.add_argument("--frames", type=int, default=800, help="length of the film; default: 800")
+    parser.add_argument("--side", type=int, default=160, help="width of the film; default: 160")
+    parser.add_argument("--seconds", type=float, default=10, help="length of the calibration; default: 10")
+    parser.add_argument("--rounds", type=int, default=2, help="runs of each order; default: 2")
+    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="a widget")
+    parser.add_argument("--quick", action="store_true", help="one order, a smaller and shorter film")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--child", choices=("predicted", "real"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
@@ -154,13 +145,8 @@ def main() -> None:
         )
         return
     if options.quick:
-        options.orders, options.frames, options.side, options.seconds, options.rounds = (
-            ["upscale_last"],
-            160,
-            96,
-            4,
-            1,
-        )
+        options.orders, options.frames, options.side = ["upscale_last"], 160, 96
+        options.seconds, options.rounds = 4, 1
     with tempfile.TemporaryDirectory() as name:
         source = Path(name) / "film.mp4"
         if options.source:

@@ -1,11 +1,12 @@
-"""How long the terminal takes to end after Ctrl-C while two busy loops load the cores, and what it leaves.
+"""Measure how fast the terminal ends after Ctrl-C while two busy loops load the cores, and what it leaves.
 
-    python benchmarks/cancel.py                  every phase, four presses each (a quarter of an hour)
+    python benchmarks/cancel.py                  every phase, four presses each (15 minutes)
     python benchmarks/cancel.py --quick          one press in each of a few phases
     python benchmarks/cancel.py --only import    the phases of that name
 
-Each press comes at a seeded moment after the phase's mark: the start of the process, or a file of some name.
-Latency runs from the signal to the end of the process. POSIX only.
+Each press comes at a random, seeded moment after the phase begins: at the start of the process, or when a
+file with a certain name appears. Latency runs from the signal to the end of the process. Needs POSIX and
+the clip bigbuckbunny.mp4 in the folder that STEREOREEL_CLIPS names (default: ../shared/clips).
 """
 
 from __future__ import annotations
@@ -29,9 +30,11 @@ import av
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-CLIP = ROOT.parent / "shared" / "clips" / "bigbuckbunny.mp4"  # 720p
+from benchmarks.support import CLIPS
+
+CLIP = CLIPS / "bigbuckbunny.mp4"  # 720p
 DEFAULT = str(ROOT / "workflows" / "api" / "default.json")
-BUSY, PATIENCE = 2, 180  # loops that load the cores; seconds until a mark or an end is given up
+BUSY, PATIENCE = 2, 180  # loops that load the cores; seconds to wait for a mark or an end
 HUGE = 6 << 30  # bytes of a file to hash; sparse
 SET = "--set"
 RUN = ("run", DEFAULT, "--input", "{clip}", "--output", "out.mp4")
@@ -40,15 +43,13 @@ ENCODE = ("run", "encode.json", "--output", "out.mp4")
 
 
 class Phase(NamedTuple):
-    """What to start, the file that marks the phase (empty: the start), and how many seconds later to
-    press.
-    """
+    """A command, the file that marks the phase (empty: the start), and when to press after it, in seconds."""
 
     name: str
     command: tuple[str, ...]
     mark: str = ""
     within: tuple[float, float] = (0, 10)
-    kept: tuple[str, ...] = ()  # what may be left besides the sources
+    kept: tuple[str, ...] = ()  # files that may remain, besides the sources
     quick: bool = False
 
 
@@ -78,16 +79,16 @@ class Press(NamedTuple):
     latency: float
     status: int
     left: list[str]
-    said: str
+    stderr: str
 
     @property
     def right(self) -> bool:
-        return self.status in (0, 130, 143) and not self.left and "Traceback" not in self.said
+        return self.status in (0, 130, 143) and not self.left and "Traceback" not in self.stderr
 
 
 def sources(folder: Path) -> None:
-    """Write what the phases work on: a long film, two workflows, a large network, a huge file of weights."""
-    from tests.support.image_nets import RRDBNet, random_net, save
+    """Write the inputs of the phases: a long film, two workflows, a large network, a huge weight file."""
+    from benchmarks.support.image_nets import RRDBNet, random_net, save
 
     looped(CLIP, folder / "long.mp4", 300)
     extract = {"class_type": "StereoReelExtract", "inputs": {"video": str(CLIP), "cuts": False}}
@@ -104,7 +105,7 @@ def sources(folder: Path) -> None:
 
 
 def looped(source: Path, target: Path, times: int) -> None:
-    """The picture of a film repeated without encoding it again."""
+    """Repeat the video stream of a film without encoding it again."""
     with av.open(str(source)) as film:
         packets = [packet for packet in film.demux(film.streams.video[0]) if packet.size]
         length = max(packet.pts for packet in packets) + packets[0].duration
@@ -118,11 +119,11 @@ def looped(source: Path, target: Path, times: int) -> None:
 
 
 def press(phase: Phase, folder: Path, number: signal.Signals, chance: random.Random) -> Press:
-    """Start the phase's command in a folder, send the signal, and see how it ends."""
+    """Start the phase's command in a folder, send the signal, and record how it ends."""
     known = listed(folder)
     command = [sys.executable, "-m", "stereoreel", *(word.format(clip=CLIP) for word in phase.command)]
-    with tempfile.TemporaryFile("w+") as said:
-        streams = {"stdout": subprocess.DEVNULL, "stderr": said}
+    with tempfile.TemporaryFile("w+") as errors:
+        streams = {"stdout": subprocess.DEVNULL, "stderr": errors}
         child = subprocess.Popen(command, cwd=folder, env=environment(), **streams)
         end = time.monotonic() + PATIENCE
         while phase.mark and not any(folder.glob(phase.mark)):
@@ -138,8 +139,8 @@ def press(phase: Phase, folder: Path, number: signal.Signals, chance: random.Ran
         except subprocess.TimeoutExpired:
             child.kill()
         latency = time.monotonic() - begun
-        said.seek(0)
-        text = said.read()
+        errors.seek(0)
+        text = errors.read()
     new = sorted(path.relative_to(folder) for path in listed(folder) - known)
     done = child.returncode == 0
     kept = (*phase.kept, "output")
@@ -159,7 +160,7 @@ def listed(folder: Path) -> set[Path]:
 
 
 def measured(phases: list[Phase], presses: int, seed: int, number: signal.Signals, show: bool) -> dict:
-    """Every phase pressed some times, while the cores are busy."""
+    """Press in every phase a number of times, while the cores are busy."""
     chance, found = random.Random(seed), {}
     signal.signal(number, signal.default_int_handler)  # children of a script's background job would ignore it
     with tempfile.TemporaryDirectory() as name:
@@ -174,7 +175,7 @@ def measured(phases: list[Phase], presses: int, seed: int, number: signal.Signal
             for loop in busy:
                 loop.kill()
     every = [one for some in found.values() for one in some]
-    wrong = [{**one._asdict(), "said": one.said[-2000:]} for one in every if not one.right]
+    wrong = [{**one._asdict(), "stderr": one.stderr[-2000:]} for one in every if not one.right]
     latencies = {name: [round(one.latency, 2) for one in some] for name, some in found.items()}
     seconds = [one.latency for one in every]
     return {"latency": latencies, "worst": max(seconds), "median": median(seconds), "wrong": wrong}
@@ -182,22 +183,22 @@ def measured(phases: list[Phase], presses: int, seed: int, number: signal.Signal
 
 def line(name: str, some: list[Press]) -> str:
     wrong = "".join(
-        f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, said\n{one.said[-1500:]}"
+        f"\n    after {one.after:.2f} s: status {one.status}, left {one.left}, printed\n{one.stderr[-1500:]}"
         for one in some
         if not one.right
     )
-    pressed = ", ".join(f"{one.latency:.2f}{'' if one.status else ' (was done)'}" for one in some)
+    pressed = ", ".join(f"{one.latency:.2f}{'' if one.status else ' (had finished)'}" for one in some)
     return f"{name:<14} {max(one.latency for one in some):6.2f} s at most: {pressed}{wrong}"
 
 
 def main() -> None:
     raw = argparse.RawDescriptionHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="one press in each of a few phases")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     parser.add_argument("--only", action="append", metavar="PHASE", help="a phase by name; repeatable")
-    parser.add_argument("--presses", type=int, help="how often in each phase; default: 4, 1 with --quick")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--presses", type=int, help="per phase; default: 4, with --quick 1")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments of the presses")
     parser.add_argument("--term", action="store_true", help="SIGTERM instead of Ctrl-C")
     options = parser.parse_args()
     wanted = options.only or [phase.name for phase in PHASES if phase.quick or not options.quick]

@@ -1,19 +1,21 @@
-"""Depth: time and memory of Depth Anything compared with transformers', what edge snap keeps of edges, and
-what keeps a still scene still.
+"""Measure depth: speed and memory of the networks, accuracy of edges, and temporal stability of the range.
 
-    python benchmarks/depth.py [--quick] [--json] [--nets | --edges | --steady] python benchmarks/depth.py
-    --nets [--model small video-small ...] [--lines 392 518 ...] [--frame 518x518 ...]
+    python benchmarks/depth.py [--quick] [--json] [--nets | --edges | --steady]
+    python benchmarks/depth.py --nets [--model small ...] [--lines 392 518 ...] [--frame 518x518 ...]
 
-nets: random weights, on which speed does not depend, the same for transformers where it can be imported.
-"network" is the network alone, "stage" goes from frames in the computer's memory to depth of their size ("on
-the GPU": from frames there); "model" and "pipeline" are transformers' ways to the same two ends, the pipeline
-from PIL pictures, one by one. A video network's "window" is 32 frames at once, as published; its stage is
-given as many frames as some windows decide. Runs are interleaved; "cores_ms" is the time of all processor
-cores together, which other programs disturb less; memory is what a first run adds. edges: exact depth of
-streets, shrunk to what a network of 518 lines sees of 1080 and brought back; also softened as a network's is.
-Bars thinner than two depth pixels, which no way brings back, are left out without --thin. steady: something
-near flies past in five frames while each frame's depth has a scale and shift of its own; 2 % divergence at
-1920 pixels.
+nets: Depth Anything with random weights, on which speed does not depend, next to transformers with the same
+weights, if it is installed. "network" is the network alone; "stage" goes from frames in system RAM to depth
+of their size ("on the GPU": from frames on the device). "model" and "pipeline" are the counterparts in
+transformers; the pipeline takes PIL images one by one. "window" is a video network on 32 frames, as
+published; its stage gets several windows of frames. "cores_ms" is the CPU time of all cores, which depends
+less on other load. Memory is what a first run adds. Runs are interleaved.
+
+edges: exact depth of rendered streets, downscaled from 1080 rows to the 518 of a model and upsampled again,
+also blurred as a network's output is. Bars thinner than two depth pixels, which no method restores, are
+left out without --thin.
+
+steady: a near object passes within five frames while each frame's depth has its own scale and shift.
+Parallax is measured at a divergence of 2 % and a width of 1920 pixels.
 """
 
 from __future__ import annotations
@@ -40,9 +42,12 @@ passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
 import torch.nn.functional as F
-from interpolate import peak
 from PIL import Image
 
+from benchmarks.interpolate import peak
+from benchmarks.support import scenes
+from benchmarks.support.depth_nets import PUBLISHED, random_net
+from benchmarks.support.depth_scenes import flown_past
 from stereoreel.analysis.depth_metrics import boundary_error, boundary_f1, edge_psnr, parallax_step
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
@@ -54,19 +59,19 @@ from stereoreel.stages import depth, stereo
 from stereoreel.stages.depth.depth_anything import DepthAnything, DepthStage
 from stereoreel.stages.depth.windows import SteadyRange
 from stereoreel.stages.stereo import builtin
-from tests.support import scenes
-from tests.support.depth_nets import PUBLISHED, random_net
-from tests.support.depth_scenes import flown_past
 
 MODELS = {name.replace(" ", "-"): name for name in PUBLISHED}
-PUBLISHED_MS = {"video small": 7.5, "video large": 14.0}  # a frame, on an A100 in fp16, 32 at once, 518x518
-# of a clip, for networks of pictures and of video: the most that one window decides, and four
+PUBLISHED_MS = {
+    "video small": 7.5,
+    "video large": 14.0,
+}  # per frame: A100, fp16, 32 at a time, 518x518
+# of a clip, for image and for video networks: at most what one window decides, and four windows
 FRAMES = {"cpu": (2, 25), "cuda": (32, 91)}
 SIZES = {"cpu": ["518x518"], "cuda": ["518x518", "1920x1080"]}
 LOW = 518 / 1080
 DIVERGENCE = 3.0
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-ENLARGED = {
+UPSAMPLED = {
     "bilinear": lambda low, image: F.interpolate(low, image.shape[:2], mode="bilinear", align_corners=False)[
         0, 0
     ],
@@ -76,17 +81,17 @@ finish = torch.cuda.synchronize if DEVICE.type == "cuda" else torch.cpu.synchron
 
 
 def missing() -> str:
-    """Why there is no transformers to compare with; empty where there is."""
+    """Return why transformers cannot be imported; empty if it can."""
     try:
         from transformers import DepthAnythingForDepthEstimation, pipeline  # noqa: F401
-    # the latter where a package it uses is of another build than torch
+    # RuntimeError: one of its packages was built for another torch
     except (ImportError, RuntimeError) as error:
         return str(error).splitlines()[0]
     return ""
 
 
 def peer(family: depth_anything.Family, lines: int):
-    """Our network of random weights, transformers' of the same, and its pipeline."""
+    """Return our network with random weights, transformers' with the same, and its pipeline."""
     from transformers import (
         DepthAnythingConfig,
         DepthAnythingForDepthEstimation,
@@ -114,7 +119,7 @@ def peer(family: depth_anything.Family, lines: int):
             head_hidden_size=family.last,
         )
     )
-    # as they are made almost nothing of a picture reaches the output
+    # as initialised, almost nothing of the image reaches the output
     for name, tensor in model.named_parameters():
         if tensor.dim() > 1 and "embeddings" not in name:
             tensor.normal_(0, tensor[0].numel() ** -0.5)
@@ -131,13 +136,13 @@ def peer(family: depth_anything.Family, lines: int):
 
 
 def networks(name: str, lines: int, size: str, frames: int | None, rounds: int, alone: bool) -> dict:
-    """Milliseconds a frame and MiB of every way for one model at one resolution."""
+    """Return milliseconds per frame and MiB of every way, for one model at one resolution."""
     family, (width, height) = PUBLISHED[name][0], map(int, size.split("x"))
     video = family.frames > 0
     frames = frames or FRAMES[DEVICE.type][video]
     net, model, pipe = (random_net(family), None, None) if video or alone else peer(family, lines)
     options = resolve(depth.OPTIONS, {})
-    options.resolution = str(lines)  # any number of lines, not only those that are offered
+    options.resolution = str(lines)  # any side, not only the choices of the widget
     shot = Shot(0, ClipInfo(width, height, Fraction(25), frames))
     network = DepthAnything(net, options, False, DEVICE)
     stage = DepthStage(network, options, DEVICE)
@@ -145,19 +150,19 @@ def networks(name: str, lines: int, size: str, frames: int | None, rounds: int, 
     images = torch.rand(frames, height, width, 3, generator=torch.Generator().manual_seed(0))
     seen = torch.rand(32 if video else frames, 3, *network.size(shot.info)).to(DEVICE)
     parts = seen.split(8 if DEVICE.type == "cuda" else 1)
-    ways = {"stage": (lambda: [len(made) for made in stage(shot, images.split(8))], frames)}
+    ways = {"stage": (lambda: [len(maps) for maps in stage(shot, images.split(8))], frames)}
     if DEVICE.type == "cuda":
         near = images.to(DEVICE)
-        ways["stage, on the GPU"] = lambda: [len(made) for made in stage(shot, near.split(8))], frames
+        ways["stage, on the GPU"] = lambda: [len(maps) for maps in stage(shot, near.split(8))], frames
     ways |= (
         {"window": (lambda: net(seen[None]), 32)}
         if video
         else {"network": (lambda: [net(part) for part in parts], frames)}
     )
     if model is not None:
-        pictures = [Image.fromarray(image.mul(255).to(torch.uint8).numpy()) for image in images]
+        stills = [Image.fromarray(image.mul(255).to(torch.uint8).numpy()) for image in images]
         ways["model"] = lambda: [model(part.to(model.dtype)).predicted_depth for part in parts], frames
-        ways["pipeline"] = lambda: [pipe(picture) for picture in pictures], frames
+        ways["pipeline"] = lambda: [pipe(still) for still in stills], frames
     found = interleaved(ways, rounds)
     return {
         "seen": f"{seen.shape[-1]}x{seen.shape[-2]}",
@@ -172,9 +177,7 @@ def networks(name: str, lines: int, size: str, frames: int | None, rounds: int, 
 
 
 def interleaved(ways: dict[str, tuple[Callable, int]], rounds: int) -> dict[str, dict[str, float]]:
-    """Of every way, which does so many frames: milliseconds a frame, the least and the median, those of all
-    cores, and MiB.
-    """
+    """Run the ways in turn; return milliseconds per frame (minimum, median, CPU time) and MiB of each."""
     memory, times = {name: peak(way) for name, (way, _) in ways.items()}, {name: [] for name in ways}
     for name, (way, frames) in [*ways.items()] * rounds:
         finish()
@@ -196,7 +199,7 @@ def interleaved(ways: dict[str, tuple[Callable, int]], rounds: int) -> dict[str,
 
 
 def edges(height: int, streets: int, thin: bool) -> dict[str, dict[str, float]]:
-    """Means over streets of how near depth, and the eye made of it, come to the exact ones."""
+    """Return the mean accuracy over streets of each depth map and of the view rendered from it."""
     width, rows = height * 16 // 9, {}
     for seed in range(1, streets + 1):
         scene = scenes.street(seed, width, height, divergence=DIVERGENCE)
@@ -216,18 +219,18 @@ def edges(height: int, streets: int, thin: bool) -> dict[str, dict[str, float]]:
         ways |= {
             name + kind: partial(way, given, source.image)
             for kind, given in (("", low), (" of soft depth", soft))
-            for name, way in ENLARGED.items()
+            for name, way in UPSAMPLED.items()
         }
         for name, way in ways.items():
-            made, milliseconds = way(), min(repeat(way, number=1, repeat=5)) * 1e3
-            eye = right_eye(source.image, made)
-            accuracy, completeness = boundary_error(made, source.depth)
+            result, milliseconds = way(), min(repeat(way, number=1, repeat=5)) * 1e3
+            view = right_view(source.image, result)
+            accuracy, completeness = boundary_error(result, source.depth)
             rows.setdefault(name, []).append(
                 {
-                    "psnr_db": psnr(eye, truth.image, visible),
-                    "edge_db": edge_psnr(eye, truth.image, disparity, visible),
-                    "f1": boundary_f1(made, source.depth),
-                    "f1_1px": boundary_f1(made, source.depth, 1),
+                    "psnr_db": psnr(view, truth.image, visible),
+                    "edge_db": edge_psnr(view, truth.image, disparity, visible),
+                    "f1": boundary_f1(result, source.depth),
+                    "f1_1px": boundary_f1(result, source.depth, 1),
                     "accuracy_px": accuracy,
                     "completeness_px": completeness,
                     "ms": milliseconds,
@@ -239,7 +242,7 @@ def edges(height: int, streets: int, thin: bool) -> dict[str, dict[str, float]]:
     }
 
 
-def right_eye(image: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
+def right_view(image: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
     options = {"divergence": DIVERGENCE, "view": "right", "convergence": 0.0, "convergence_mode": "fixed"}
     stage = builtin.load(None, resolve(stereo.OPTIONS, options), Headless("cpu"))
     shot = Shot(0, ClipInfo(near.shape[1], near.shape[0], Fraction(25), 1))
@@ -247,12 +250,12 @@ def right_eye(image: torch.Tensor, near: torch.Tensor) -> torch.Tensor:
 
 
 def steady() -> dict[str, dict[str, float]]:
-    """The largest step of parallax of what stands still, in pixels, under each way to a range."""
+    """Return the largest step of parallax of still objects, in pixels, for each way to find the range."""
     found = {}
-    for what, size in {
+    for passing, size in {
         "particle": (6, 8),
         "bird": (40, 40),
-        "a third of the picture": (70, 60),
+        "a third of the frame": (70, 60),
         "nothing": (0, 0),
     }.items():
         raw = flown_past(size)
@@ -260,15 +263,17 @@ def steady() -> dict[str, dict[str, float]]:
         still[82:] = True
         ends = torch.stack(raw.flatten(1).aminmax(dim=1))
         slow = list(accumulate(ends.T, lambda mean, new: 0.75 * mean + 0.25 * new))
-        shares = raw.flatten(1).quantile(torch.tensor([0.02, 0.98]), 1)
-        for name, (low, high) in {"min and max of each "
-                                  "frame": ends, "their moving mean (0.75)": torch.stack(slow, 1),
-                                  "2 and 98 % of each frame": shares}.items():  # fmt: skip
+        ranges = {
+            "min and max of each frame": ends,
+            "their moving mean (0.75)": torch.stack(slow, 1),
+            "2 and 98 % of each frame": raw.flatten(1).quantile(torch.tensor([0.02, 0.98]), 1),
+        }
+        for name, (low, high) in ranges.items():
             low, high = low[:, None, None], high[:, None, None]
-            found.setdefault(name, {})[what] = parallax_step(
+            found.setdefault(name, {})[passing] = parallax_step(
                 ((raw - low) / (high - low)).clamp(0, 1), 1920, 2.0, still
             )
-        found.setdefault("SteadyRange", {})[what] = parallax_step(SteadyRange()(raw), 1920, 2.0, still)
+        found.setdefault("SteadyRange", {})[passing] = parallax_step(SteadyRange()(raw), 1920, 2.0, still)
     return found
 
 
@@ -282,27 +287,35 @@ def main() -> None:
             action="append_const",
             dest="parts",
             const=part,
-            help="only this part and those also named",
+            help="run only this part; repeatable",
         )
-    parser.add_argument("--model", nargs="+", choices=MODELS, default=["small", "video-small"])
+    parser.add_argument(
+        "--model",
+        nargs="+",
+        choices=MODELS,
+        default=["small", "video-small"],
+        help="default: small video-small",
+    )
     parser.add_argument(
         "--lines",
         nargs="+",
         type=int,
         default=[392, 518],
-        help="the short side that a network sees, multiples of 14",
+        help="short side of the model input, a multiple of 14; default: 392 518",
     )
     parser.add_argument("--frame", nargs="+", default=SIZES[DEVICE.type], help="size of the frames")
-    parser.add_argument("--frames", type=int, help="of the clip; default 2, 25 for video, on a GPU 32 and 91")
-    parser.add_argument("--rounds", type=int, default=2 if DEVICE.type == "cpu" else 7)
-    parser.add_argument("--height", type=int, default=1080, help="of the streets")
-    parser.add_argument("--thin", action="store_true", help="keep the streets' thin bars")
+    parser.add_argument("--frames", type=int, help="per clip; default: 2, video 25; on a GPU 32 and 91")
+    parser.add_argument(
+        "--rounds", type=int, default=2 if DEVICE.type == "cpu" else 7, help="runs of each way"
+    )
+    parser.add_argument("--height", type=int, default=1080, help="of the rendered streets; default: 1080")
+    parser.add_argument("--thin", action="store_true", help="include bars thinner than two depth pixels")
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="252 lines, 112 and few frames for video, one round; one street of 540 lines",
+        help="smaller and fewer frames, one round, one street of 540 rows",
     )
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     torch.set_grad_enabled(False)
     torch.manual_seed(0)
@@ -310,16 +323,16 @@ def main() -> None:
     if "steady" in parts:
         figures["steady"] = steady()
         table(
-            "largest step of parallax of what stands still, in pixels, while this flies past",
+            "largest step of parallax of still objects, in pixels, while an object passes",
             figures["steady"],
         )
     if "edges" in parts:
         height, streets = (540, 1) if options.quick else (options.height, 3)
         figures["edges"] = edges(height, streets, options.thin)
-        table(f"edges at {height} lines, depth from {round(height * LOW)}", figures["edges"])
+        table(f"edges at {height} rows, depth upsampled from {round(height * LOW)}", figures["edges"])
     if "nets" in parts:
         if reason := missing():
-            print(f"transformers is not there to compare with: {reason}")
+            print(f"No comparison with transformers: {reason}")
         figures["nets"] = {
             key: found
             for model in options.model
@@ -330,6 +343,7 @@ def main() -> None:
 
 
 def at_all_sizes(model: str, options, alone: bool) -> dict[str, dict]:
+    """Measure one model at every frame size and resolution; ``alone``: without transformers."""
     name, found = MODELS[model], {}
     video = "video" in name
     lines, sizes, frames, rounds = options.lines, options.frame, options.frames, options.rounds
@@ -337,14 +351,14 @@ def at_all_sizes(model: str, options, alone: bool) -> dict[str, dict]:
         lines, sizes, frames, rounds = [112 if video else 252], ["320x320"], 12 if video else 2, 1
     for size, count in product(sizes, lines):
         one = found[f"{model} {size} {count}"] = networks(name, count, size, frames, rounds, alone)
-        table(f"{model}, {one['frames']} frames of {size} seen as {one['seen']}, {DEVICE}", one["ways"])
+        table(f"{model}, {one['frames']} frames of {size}, model input {one['seen']}, {DEVICE}", one["ways"])
         if one["ratio"]:
             print(
-                "    speed of ours over transformers':",
+                "    our speed over that of transformers:",
                 {way: round(ratio, 2) for way, ratio in one["ratio"].items()},
             )
         if name in PUBLISHED_MS and DEVICE.type == "cuda":
-            print(f"    published: {PUBLISHED_MS[name]} ms a frame on an A100, windows of 518x518")
+            print(f"    published: {PUBLISHED_MS[name]} ms per frame on an A100, windows of 518x518")
     return found
 
 

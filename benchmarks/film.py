@@ -1,13 +1,12 @@
-"""What it costs to make a film in units, and what a second worker brings.
+"""Measure what rendering a film in units costs, and what a second worker gains.
 
-python benchmarks/film.py                     the default workflow, 900 frames of 320x180 python
-benchmarks/film.py --quick             the same with 300 frames and without depth, no cluster python
-benchmarks/film.py --waiting           two Ray workers over one, on a stage that waits 150 ms a frame as for a
-graphics card python benchmarks/film.py --long 10000        memory, open files, times and sound of a long film
-through the default workflow, 96x64 python benchmarks/film.py --index             how fast cuts are found in
-720p
+    python benchmarks/film.py                   the default workflow, 900 frames of 320x180
+    python benchmarks/film.py --quick           300 frames, without depth
+    python benchmarks/film.py --waiting         one and two Ray workers; each frame waits 150 ms, as for a GPU
+    python benchmarks/film.py --long 10000      memory, open files, timestamps and audio of a long film, 96x64
+    python benchmarks/film.py --index           speed of cut detection in 720p
 
-``run`` and ``film`` take turns. ``--figures FILE`` keeps what benchmarks/scale_sim.py reads.
+`run` and `film` alternate. `--figures FILE` writes the input of benchmarks/scale_sim.py.
 """
 
 from __future__ import annotations
@@ -25,14 +24,13 @@ from statistics import median
 from zlib import crc32
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
-
-from memory import film as write_source
+sys.path.insert(0, str(ROOT))
 
 from stereoreel.cli import passive_waiting
 
 passive_waiting()  # before torch is imported
 
+from benchmarks.memory import film as write_source
 from stereoreel.core.meter import Meter, resident
 from stereoreel.film import FilmSettings, film, job_folder
 from stereoreel.film.worker import Worker
@@ -43,7 +41,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 
 DEFAULT = ROOT / "workflows" / "api" / "default.json"
-WAIT = 0.15  # seconds a frame
+WAIT = 0.15  # seconds per frame
 CHEAP = {
     "1": {"class_type": "StereoReelExtract", "inputs": {"video": ""}},
     "2": {"class_type": "StereoReelRealESRGAN", "inputs": {"clip": ["1", 0], "model": "builtin"}},
@@ -60,7 +58,7 @@ CHEAP = {
 
 
 class Waiting(Worker):
-    """A worker that waits for its frames, as if another machine computed them."""
+    """A worker that waits for its frames, as for a GPU."""
 
     def make(self, number: int, unit: list[int]):
         time.sleep(WAIT * (unit[1] - unit[0]))
@@ -68,7 +66,7 @@ class Waiting(Worker):
 
 
 class AfterUnits(Observer):
-    """Calls a function with the figures after each unit."""
+    """Call a function with the figures after each unit."""
 
     def __init__(self, measure: Callable[[Callable[[], dict]], None]):
         self.unit_done = measure
@@ -79,7 +77,7 @@ def sink(graph: dict, source: Path) -> workflow.Output:
 
 
 def once(graph: dict, source: Path, target: Path, units: bool) -> tuple[float, float, Meter, int]:
-    """Seconds, seconds of all cores, costs and bytes of one run."""
+    """Return the seconds, CPU seconds, costs and bytes of one run."""
     target.unlink(missing_ok=True)
     job, meter, begun, worked = sink(graph, source), Meter(), time.perf_counter(), time.process_time()
     make = film if units else write
@@ -88,7 +86,7 @@ def once(graph: dict, source: Path, target: Path, units: bool) -> tuple[float, f
 
 
 def units_against_run(graph: dict, source: Path, folder: Path, rounds: int) -> dict:
-    """Interleaved; and what a scale model needs to know."""
+    """Alternate ``run`` and ``film``; return the times of both and the figures for ``scale_sim.py``."""
     times, cores, frames = {False: [], True: []}, {False: [], True: []}, sink(graph, source).clip.info.frames
     for _ in range(rounds):
         for units in (False, True):
@@ -114,7 +112,7 @@ def units_against_run(graph: dict, source: Path, folder: Path, rounds: int) -> d
 
 
 def workers(source: Path, folder: Path, rounds: int) -> dict:
-    """One worker and two on the same film; the cluster is there already when the clock begins."""
+    """Compare one and two workers on the same film, from the moment all of them are at work."""
     from stereoreel.film.cluster import Cluster
 
     found = {}
@@ -136,7 +134,7 @@ def workers(source: Path, folder: Path, rounds: int) -> dict:
                     )
                 ),
             )
-        begun, at_first, _ = next(one for one in first if one[2] == count)  # each is at work
+        begun, at_first, _ = next(one for one in first if one[2] == count)  # all are at work
         ended, all_of_it, _ = first[-1]
         found.setdefault(count, []).append((all_of_it - at_first) / (ended - begun))
     best = {count: max(rates) for count, rates in found.items()}
@@ -144,7 +142,7 @@ def workers(source: Path, folder: Path, rounds: int) -> dict:
 
 
 def long(frames: int, folder: Path) -> dict:
-    """Resident memory and open files over a long film; whether picture and sound are where they belong."""
+    """Return resident memory and open files over a long film, and whether video and audio are exact."""
     source, target, seen = folder / "long.mp4", folder / "out.mp4", []
     write_source(source, frames, 96, 64, sound=True)
     job = sink(workflow.override(workflow.read(DEFAULT), ["encode.speed=fast"]), source)
@@ -155,11 +153,8 @@ def long(frames: int, folder: Path) -> dict:
     exact = shown == [Fraction(number) / job.clip.info.fps for number in range(job.clip.info.frames)]
     before, after = packets(source, "audio"), packets(target, "audio")
     off = max(abs(one - other) for (one, _), (other, _) in zip(before, after))
-    whole, early, late = (
-        [one for _, one in before] == [one for _, one in after],
-        seen[len(seen) // 10],
-        seen[-1],
-    )
+    intact = [one for _, one in before] == [one for _, one in after]
+    early, late = seen[len(seen) // 10], seen[-1]
     return {
         "frames": job.clip.info.frames,
         "units": len(seen),
@@ -168,7 +163,7 @@ def long(frames: int, folder: Path) -> dict:
         "files_early": early[1],
         "files_late": late[1],
         "times_exact": exact,
-        "sound_whole": whole,
+        "sound_whole": intact,
         "sound_off_ms": float(1000 * off),
         "job_left": job_folder(target).exists(),
         "ratio": {"memory late over early": late[0] / early[0]},
@@ -176,7 +171,7 @@ def long(frames: int, folder: Path) -> dict:
 
 
 def packets(path: Path, kind: str) -> list[tuple[Fraction, int]]:
-    """When each packet is shown or heard, and what stands for its bytes."""
+    """Return the time and a checksum of each packet."""
     import av
 
     with av.open(str(path)) as file:
@@ -185,9 +180,7 @@ def packets(path: Path, kind: str) -> list[tuple[Fraction, int]]:
 
 
 def index(folder: Path) -> dict:
-    """Frames of 1280x720 a second in which cuts are found, and milliseconds of all cores for each; the best
-    of three.
-    """
+    """Return the frames of 720p per second of cut detection, and its CPU milliseconds; the best of three."""
     from stereoreel.media.read import cuts
     from stereoreel.media.read.probe import probe
 
@@ -206,12 +199,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--waiting", action="store_true")
-    parser.add_argument("--long", type=int, metavar="FRAMES")
-    parser.add_argument("--index", action="store_true")
-    parser.add_argument("--figures", type=Path)
+    parser.add_argument("--quick", action="store_true", help="shorter, and without depth")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
+    parser.add_argument("--waiting", action="store_true", help="compare two Ray workers with one")
+    parser.add_argument("--long", type=int, metavar="FRAMES", help="check a film of this length")
+    parser.add_argument("--index", action="store_true", help="measure cut detection")
+    parser.add_argument("--figures", type=Path, help="also write the result to this file")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

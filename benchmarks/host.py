@@ -1,10 +1,10 @@
-"""In a real ComfyUI: load a video, enlarge it twice with Lanczos, save it. Ours against core's own nodes,
-same file, same server.
+"""Compare our nodes with ComfyUI's own in a real ComfyUI: load a video, upscale it x2 with Lanczos, save it.
 
     python benchmarks/host.py COMFYUI [--video clip.mp4] [--quick] [--json]
 
-COMFYUI_PYTHON names the Python that runs it. Each graph runs in a server of its own, so that peaks do not
-mix; runs are interleaved.
+COMFYUI is the folder of a ComfyUI; the environment variable COMFYUI_PYTHON names the Python that runs it.
+The default video is bigbuckbunny.mp4 in the folder that STEREOREEL_CLIPS names (default: ../shared/clips).
+Each graph runs in its own server, so that peaks of memory do not mix. Runs are interleaved.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from tests.support.comfy_server import ROOT, comfy
+from benchmarks.support import CLIPS
+from benchmarks.support.comfy_server import comfy
 
 
 def ours(video: str, number: int) -> dict:
@@ -67,7 +68,7 @@ def core(video: str, number: int) -> dict:
 
 
 def measure(folder: Path, video: Path, graph) -> tuple[float, float]:
-    """Seconds of one run, and GiB by which the server's peak memory grew."""
+    """Return the seconds of one run, and the GiB by which the server's peak memory grew."""
     with tempfile.TemporaryDirectory() as base, comfy(folder, Path(base)) as server:
         shutil.copy(video, Path(base) / "input" / "clip.mp4")
         before, begin = server.memory(), time.perf_counter()
@@ -82,11 +83,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("comfyui", type=Path)
-    parser.add_argument("--video", type=Path, default=ROOT.parent / "shared" / "clips" / "bigbuckbunny.mp4")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--quick", action="store_true", help="one run of each")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("comfyui", type=Path, help="folder of a ComfyUI")
+    parser.add_argument(
+        "--video",
+        type=Path,
+        default=CLIPS / "bigbuckbunny.mp4",
+        help="default: CLIPS/bigbuckbunny.mp4",
+    )
+    parser.add_argument("--runs", type=int, default=3, help="of each graph; default: 3")
+    parser.add_argument("--quick", action="store_true", help="one run of each graph")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     results: dict[str, list[tuple[float, float]]] = {"StereoReel": [], "core": []}
     for _ in range(1 if options.quick else options.runs):

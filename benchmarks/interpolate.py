@@ -1,14 +1,13 @@
-"""How fast Interpolate makes frames, and how near builtin's come to the exact ones: each way against a plain
-way to the same end.
+"""Measure the speed of Interpolate, and the accuracy of builtin, next to plain ways to the same result.
 
-python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...] COMFYUI=path
-python benchmarks/interpolate.py         with ComfyUI's own Frame Interpolate node as well (0.20 or newer)
+    python benchmarks/interpolate.py [--quick] [--json] [--size 256x144 ...] [--version 4.25 ...]
+    COMFYUI=path python benchmarks/interpolate.py    also with ComfyUI's own node (0.20 or newer)
 
-builtin, 720p: the peer is OpenCV's dense inverse search both ways, each frame warped its part of the way and
-the two averaged. Networks: RIFE with random weights, on which speed does not depend. The peer "loop" is the
-same network, pair by pair and time by time, both frames encoded every time, all frames kept; "stage" gives
-its frames away as they come. ComfyUI's node keeps encodings and makes all frames of a pair together. Runs are
-interleaved; memory is what a run adds, and on a GPU what it allocates.
+builtin, 720p: the peer is OpenCV's dense inverse search in both directions; each frame is warped part of
+the way, and the two are averaged. RIFE has random weights, on which speed does not depend. "loop" is the
+same network pair by pair and time by time: it encodes both frames every time and keeps all frames. "stage"
+is ours and yields frames as they come. ComfyUI's node reuses encodings and computes all frames of a pair
+together. Runs are interleaved. Memory is what a run adds; on a GPU, what it allocates.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
@@ -47,7 +47,6 @@ from stereoreel.stages.interpolate import OPTIONS
 from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.rife import RifeNetwork
 from stereoreel.stages.interpolate.stage import InterpolationStage
-from tests.support.scenes import Camera, Layer, Scene, Texture
 
 RIM = 48
 RESET = Path("/proc/self/clear_refs")
@@ -55,9 +54,7 @@ SIZES = {"cpu": ["256x144"], "cuda": ["1280x720", "1920x1080"]}
 
 
 def rendered(width: int, height: int, samples: int) -> torch.Tensor:
-    """A walker before a wall, with a panning camera, at times 0, one half and 1; ``samples`` squared a
-    pixel.
-    """
+    """Render a walker in front of a wall at times 0, 0.5 and 1, with ``samples`` squared per pixel."""
     walker = Layer(
         "ellipse", 0.8, Texture(2), (width / 2, height / 2), (height / 4, height / 3), velocity=(15.3, 4.7)
     )
@@ -78,13 +75,11 @@ def builtin(pair: torch.Tensor, quality: str) -> torch.Tensor:
 
 def frames_of(stage: InterpolationStage, images: torch.Tensor):
     info = ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))
-    yield from (made["clip"][0] for made in stage(Shot(0, info), images.split(1)))
+    yield from (outputs["clip"][0] for outputs in stage(Shot(0, info), images.split(1)))
 
 
 def interleaved(ways: dict[str, Callable], rounds: int, frames: int = 1) -> dict[str, dict[str, float]]:
-    """Seconds and processor seconds a frame of every way, the least and the median; the first round warms up.
-    And what a run adds.
-    """
+    """Run the ways in turn; return time per frame, CPU time and added memory. The first round warms up."""
     seconds, processor = ({name: [] for name in ways} for _ in range(2))
     for _ in range(rounds + 1):
         for name, way in ways.items():
@@ -107,14 +102,14 @@ def interleaved(ways: dict[str, Callable], rounds: int, frames: int = 1) -> dict
 
 
 def peak(way: Callable) -> float:
-    """MiB that a run adds: of resident memory, or of what is allocated on the GPU."""
+    """Return the MiB that a run adds: resident memory, or memory allocated on the GPU."""
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()
         way()
         return (torch.cuda.max_memory_allocated() - before) / 2**20
     if RESET.exists():
-        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # what earlier runs freed goes back to the system
+        getattr(ctypes.CDLL(None), "malloc_trim", int)(0)  # return the memory that earlier runs freed
         RESET.write_text("5")  # resets the high-water mark
     before = resident("VmRSS")
     way()
@@ -122,7 +117,7 @@ def peak(way: Callable) -> float:
 
 
 def flows(rounds: int, samples: int) -> dict:
-    """builtin's qualities against naive warping, 1280x720: seconds a frame and decibels."""
+    """Compare the qualities of builtin with naive warping in 720p: seconds per frame and PSNR."""
     first, exact, second = (
         part[RIM:-RIM, RIM:-RIM] if index == 1 else part
         for index, part in enumerate(rendered(1280, 720, samples))
@@ -147,14 +142,12 @@ def flows(rounds: int, samples: int) -> dict:
 
 
 def networks(version: str, size: str, multiplier: int, rounds: int, sources: int) -> dict:
-    """One RIFE through the stage, by a plain loop, and by ComfyUI's node where there is one: synthesised
-    frames a second.
-    """
+    """Compare one RIFE in our stage, in a plain loop and, if present, in ComfyUI's node."""
     width, height = map(int, size.split("x"))
     images = torch.rand(sources, height, width, 3, generator=torch.Generator().manual_seed(0))
     net = rife.RIFE(next(one for one in rife.FAMILIES if version in one.names.split(", "))).eval()
     ways = {}
-    if "COMFYUI" in os.environ and len(net.family.channels) == 5:  # its node knows no other
+    if "COMFYUI" in os.environ and len(net.family.channels) == 5:  # its node supports no other
         ways["core"] = core(net, images, multiplier)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = resolve(OPTIONS, {"multiplier": multiplier, "ending": "last frame"})
@@ -179,25 +172,25 @@ def networks(version: str, size: str, multiplier: int, rounds: int, sources: int
 def loop(
     network: RifeNetwork, images: torch.Tensor, multiplier: int, device: torch.device
 ) -> list[torch.Tensor]:
-    """Every frame of the clip by the same network, the common way."""
+    """Interpolate pair by pair with the same network, as most packs do."""
     sides = rife.padding(*images.shape[1:3], network.net.family)
-    made = []
+    frames = []
     for pair in zip(images, images[1:]):
         first, second = (
             torch.nn.functional.pad(image.movedim(-1, 0)[None].to(device), sides) for image in pair
         )
-        made.append(pair[0])
+        frames.append(pair[0])
         for step in range(1, multiplier):
             between = rife.crop(
                 network.net(first, second, torch.tensor([step / multiplier], device=device)),
                 *images.shape[1:3],
             )
-            made.append(between.image[0].movedim(0, -1).clamp(0, 1).cpu())
-    return [*made, images[-1]]
+            frames.append(between.image[0].movedim(0, -1).clamp(0, 1).cpu())
+    return [*frames, images[-1]]
 
 
 def core(net: rife.RIFE, images: torch.Tensor, multiplier: int) -> Callable:
-    """ComfyUI's loader and node with the same weights; they report their progress on standard error."""
+    """Return ComfyUI's node with the same weights; it reports its progress on standard error."""
     if os.environ["COMFYUI"] not in sys.path:
         sys.path.insert(0, os.environ["COMFYUI"])
     arguments, sys.argv = sys.argv, sys.argv[:1]  # ComfyUI reads the command line
@@ -216,14 +209,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--runs", type=int, default=15, help="of each builtin way; networks get a third")
-    parser.add_argument("--frames", type=int, default=5, help="source frames for the networks")
+    parser.add_argument("--runs", type=int, default=15, help="of builtin; RIFE gets a third; default: 15")
+    parser.add_argument("--frames", type=int, default=5, help="source frames for RIFE; default: 5")
     parser.add_argument(
-        "--size", nargs="+", help="for the networks; default 256x144, on a GPU 720p and 1080p"
+        "--size", nargs="+", help="frames for RIFE; default: 256x144, on a GPU 720p and 1080p"
     )
-    parser.add_argument("--version", nargs="+", default=["4.25", "4.15.lite"])
-    parser.add_argument("--quick", action="store_true", help="few runs, three source frames, hard edges")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--version", nargs="+", default=["4.25", "4.15.lite"], help="of RIFE")
+    parser.add_argument("--quick", action="store_true", help="few runs, three source frames, aliased edges")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.runs, arguments.frames = 4, 3
@@ -239,7 +232,7 @@ def main() -> None:
                 )
                 report(name, figures[name])
     if "COMFYUI" not in os.environ:
-        print("ComfyUI's own node: not named, see --help")
+        print("Set COMFYUI to compare with ComfyUI's own node; see --help.")
     figures["ratio"] = {name: found.pop("ratio") for name, found in figures.items()}
     figures["peak_mib"] = resident("VmHWM") / 2**20
     if arguments.json:
@@ -251,7 +244,7 @@ def report(name: str, figures: dict) -> None:
     for way, found in figures.items():
         if isinstance(found, dict) and way != "ratio":
             print(f"    {way:14s}", *(f"{key} {value:.3f}" for key, value in found.items()))
-    print("    time, ours / naive:" if "builtin" in name else "    speed of the stage over:",
+    print("    time, ours over naive:" if "builtin" in name else "    speed of the stage over that of:",
           {way: round(ratio, 2) for way, ratio in figures["ratio"].items()},
           f"frames differ by {figures['apart']:.1e}" if "apart" in figures else "")  # fmt: skip
 

@@ -1,11 +1,11 @@
-"""A generator and an upscaler in one process, live: frames a second, latency, first frame and jitter, beside
-the sum of both run in turn.
+"""Measure a generator and a live upscaler in one process, next to running both one after the other.
 
     python benchmarks/live.py [--quick] [--json] [--device cuda] [--second cpu] [--size 512]
 
-The generator is a stand-in that really computes: convolutions over its last frame, as often as a frame shall
-take. It delivers bursts. In step, a push waits for its own frames; beside, they are due one burst later and
-both work at once, each on its own CUDA stream (or device).
+The figures: frame rate, latency, first frame and jitter. The generator stands in for a video model: it
+computes convolutions over its last frame for a given time and delivers bursts. "synchronous": a push waits
+for its own frames. "asynchronous": they are due one burst later, and both work at the same time, each on
+its own CUDA stream or device.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.live import Upscaler
 from stereoreel.models.headless import Headless
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 
 NETS = {
     "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),
@@ -41,16 +41,14 @@ COLUMNS = ("fps", "best", "p50", "p99", "first", "jitter")
 
 
 class Generator:
-    """Bursts ``[T, H, W, 3]`` on a device; ``rounds`` of convolutions make a frame take about
-    ``milliseconds``.
-    """
+    """Bursts ``[T, H, W, 3]`` on a device, by as many convolutions as take ``milliseconds`` per frame."""
 
     def __init__(self, device: str, size: int, burst: int, milliseconds: float):
         torch.manual_seed(0)
         self.device, self.burst, self.rounds = torch.device(device), burst, 1
         self.weight = torch.randn(32, 32, 3, 3, device=device) / 17
         self.state = torch.rand(1, 32, size, size, device=device)
-        for tries in (5, 2):  # once more with many rounds, because one may be inconclusive
+        for tries in (5, 2):  # again with many rounds, because a single one may be too short
             took = min(self.timed() for _ in range(tries)) / self.rounds
             self.rounds = max(1, round(milliseconds / 1000 * burst / took))
 
@@ -67,16 +65,14 @@ class Generator:
                     torch.nn.functional.conv2d(self.state, self.weight, padding=1) + self.state
                 )
             frames.append(self.state[0, :3].movedim(0, -1) * 0.5 + 0.5)
-        made = torch.stack(frames)
-        if made.is_cuda:
-            torch.cuda.current_stream(made.device).synchronize()  # so that it is known when they were there
-        return made
+        burst = torch.stack(frames)
+        if burst.is_cuda:
+            torch.cuda.current_stream(burst.device).synchronize()  # makes the time of arrival exact
+        return burst
 
 
 class Loop:
-    """One stream from the generator through an upscaler; ``run`` adds bursts, each taken to the computer's
-    memory as a viewer would.
-    """
+    """One stream from the generator through an upscaler to system RAM, as for a viewer."""
 
     def __init__(self, generator: Generator, upscaler: Upscaler):
         self.generator, self.upscaler = generator, upscaler
@@ -85,19 +81,19 @@ class Loop:
         self.first = math.nan
 
     def run(self, bursts: int) -> None:
-        arrivals, given, begin = [], 0, time.perf_counter()
+        arrivals, count, begin = [], 0, time.perf_counter()
         for number in range(bursts + 1):
             if number < bursts:
                 frames = self.generator()
                 arrivals += [time.perf_counter()] * len(frames)
             filled = self.upscaler.figures.filled
-            made = (self.upscaler.push(frames) if number < bursts else self.upscaler.flush()).cpu()
-            made, now = made[self.upscaler.figures.filled - filled :], time.perf_counter()
-            if len(made) and not given and math.isnan(self.first):
+            results = (self.upscaler.push(frames) if number < bursts else self.upscaler.flush()).cpu()
+            results, now = results[self.upscaler.figures.filled - filled :], time.perf_counter()
+            if len(results) and not count and math.isnan(self.first):
                 self.first = 1000 * (now - arrivals[0])
-            self.late += [1000 * (now - arrival) for arrival in arrivals[given : given + len(made)]]
-            given += len(made)
-        self.rates.append(given / (time.perf_counter() - begin))
+            self.late += [1000 * (now - arrival) for arrival in arrivals[count : count + len(results)]]
+            count += len(results)
+        self.rates.append(count / (time.perf_counter() - begin))
 
     def figures(self) -> dict:
         late, steps = sorted(self.late), [abs(b - a) for a, b in zip(self.late, self.late[1:])]
@@ -113,21 +109,21 @@ class Loop:
 
 
 def upscalers(name: str, folder: Path, devices: list[str], burst: int) -> dict[str, Upscaler]:
-    """In step and beside, on the generator's device and, where there is one, on a second."""
+    """Return synchronous and asynchronous upscalers on the generator's device and on a second one, if any."""
     if NETS[name]:
         kind, sizes = NETS[name]
         file = save(random_net(kind, **sizes), folder / "upscale" / f"{name}.pth")
     model, given = (file.name, {"reuse": "off"}) if NETS[name] else ("builtin", {})
     found = {}
     for place, device in zip(("same device", "second device"), devices):
-        for way in ("in step", "beside"):
-            later = dict(constant=True, beside=True, delay=burst) if way == "beside" else {}
+        for way in ("synchronous", "asynchronous"):
+            later = dict(constant=True, beside=True, delay=burst) if way == "asynchronous" else {}
             found[f"{place}, {way}"] = Upscaler(model, host=Headless(device, models=folder), **later, **given)
     return found
 
 
 def alone(work, frames: int, rounds: int) -> float:
-    """Milliseconds a frame, the best of some rounds."""
+    """Return milliseconds per frame, the best of some rounds."""
     took = []
     for _ in range(rounds):
         begin = time.perf_counter()
@@ -146,7 +142,7 @@ def measured(name: str, size: int, burst: int, bursts: int, rounds: int, options
         loop.run(1)
         loop.rates.clear()
         loop.late.clear()
-    plain, frames = loops["same device, in step"].upscaler, generator()
+    plain, frames = loops["same device, synchronous"].upscaler, generator()
     row = {"size": size, "burst": burst, "generator": alone(generator, burst, rounds)}
     row["upscaler"] = alone(lambda: plain.push(frames).cpu(), burst, rounds)
     for _ in range(rounds):
@@ -167,7 +163,7 @@ def show(name: str, row: dict) -> None:
     print(
         f"\n{name}, {row['size']}x{row['size']} in bursts of {row['burst']}: generator "
         f"{row['generator']:.1f} + upscaler {row['upscaler']:.1f} = "
-        f"{serial['ms']:.1f} ms a frame, in turn {serial['fps']:.1f} fps"
+        f"{serial['ms']:.1f} ms per frame, one after the other {serial['fps']:.1f} fps"
     )
     print(
         f"{'':28}"
@@ -189,19 +185,22 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one round of fewer and smaller bursts")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument(
-        "--device", default="cpu", help="of the generator, and of the upscaler in the first rows"
+        "--device", default="cpu", help="of the generator and the first upscalers; default: cpu"
     )
     parser.add_argument(
         "--second",
         nargs="*",
         default=None,
-        help="another device for the upscaler; a second GPU is taken by itself",
+        help="another device for the upscaler; a second GPU is used automatically",
     )
     parser.add_argument(
-        "--size", type=int, default=0, help="side of the generator's frames; 512 on a GPU, 128 on a CPU"
+        "--size",
+        type=int,
+        default=0,
+        help="of the generator's frames; default: 128, on a GPU 512",
     )
     parser.add_argument(
-        "--generator", type=float, default=40.0, help="milliseconds that a frame of the generator takes"
+        "--generator", type=float, default=40.0, help="milliseconds per frame of the generator; default: 40"
     )
     options = parser.parse_args()
     torch.set_grad_enabled(False)
@@ -224,7 +223,7 @@ def main() -> None:
             rows[name] = measured(name, *setting, options, Path(folder))
             show(name, rows[name])
     if not options.second:
-        print("\nno second device: name one with --second")
+        print("\nOne device only; name another one with --second.")
     if options.json:
         found = {
             f"{name}, {way}": (figures, row)

@@ -1,6 +1,6 @@
-"""Peak memory of the default workflow against the length of the film: it must not grow.
+"""Measure the peak memory of a workflow for a short and a long film; it must not grow.
 
-python benchmarks/memory.py                  2000 frames of 720p (long)
+python benchmarks/memory.py                  100 and 2000 frames of 720p (takes long)
 python benchmarks/memory.py --quick          30 and 90 frames of 320x180
 """
 
@@ -30,11 +30,11 @@ sys.exit(code)
 """
 
 
-RATE = 48_000  # samples a second
+RATE = 48_000  # audio samples per second
 
 
 def film(path: Path, frames: int, width: int, height: int, sound: bool = False) -> None:
-    """A moving texture with a cut every hundred frames, and a click at each cut where there is sound."""
+    """Write a moving texture with a cut every hundred frames and, with ``sound``, a click at each cut."""
     random = np.random.default_rng(0)
     with av.open(str(path), "w") as file:
         stream = file.add_stream("libx264", Fraction(25), options={"preset": "ultrafast"})
@@ -58,7 +58,7 @@ def film(path: Path, frames: int, width: int, height: int, sound: bool = False) 
 
 
 def _click(number: int) -> av.AudioFrame:
-    """A frame's worth of sound."""
+    """Return the audio of one frame."""
     samples = np.zeros((1, RATE // 25), np.float32)
     if number % 100 == 0:
         samples[0, :480] = np.sin(np.arange(480) / 6) * 0.8
@@ -68,20 +68,10 @@ def _click(number: int) -> av.AudioFrame:
 
 
 def peak(workflow: Path, source: Path, target: Path, settings: tuple[str, ...] = ()) -> tuple[int, float]:
-    """Bytes of resident memory at their highest, and seconds, of one run in a process of its own."""
+    """Return the peak of resident memory in bytes and the seconds of one run in its own process."""
     begin = time.perf_counter()
-    command = [
-        sys.executable,
-        "-c",
-        CHILD,
-        "run",
-        str(workflow),
-        "--input",
-        str(source),
-        "--output",
-        str(target),
-        "--overwrite",
-    ]
+    command = [sys.executable, "-c", CHILD, "run", str(workflow)]
+    command += ["--input", str(source), "--output", str(target), "--overwrite"]
     command += [word for setting in settings for word in ("--set", setting)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
     return int(done.stdout.split("PEAK")[1]), time.perf_counter() - begin
@@ -91,12 +81,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--frames", type=int, nargs="+", default=[100, 2000])
-    parser.add_argument("--size", default="1280x720")
-    parser.add_argument("--workflow", default="default")
-    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--frames", type=int, nargs="+", default=[100, 2000], help="default: 100 2000")
+    parser.add_argument("--size", default="1280x720", help="of the frames; default: 1280x720")
+    parser.add_argument("--workflow", default="default", help="name of a bundled workflow")
+    parser.add_argument("--set", action="append", default=[], metavar="KIND.OPTION=VALUE", help="a widget")
+    parser.add_argument("--quick", action="store_true", help="short, small films")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     options = parser.parse_args()
     if options.quick:
         options.frames, options.size = [30, 90], "320x180"

@@ -49,15 +49,15 @@ from benchmarks.order_study.tables import (
 )
 from benchmarks.order_study.truth import DIVERGENCE, FACTOR, Truth
 from benchmarks.order_study.workshop import EXACT, Seen
+from benchmarks.support.depth_nets import PUBLISHED, on_meta
+from benchmarks.support.image_nets import Compact, RRDBNet
+from benchmarks.support.scenes import Camera, street
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.nets.rife import FAMILIES, RIFE
 from stereoreel.sample import clip as sample
-from tests.support.depth_nets import PUBLISHED, on_meta
-from tests.support.image_nets import Compact, RRDBNet
-from tests.support.scenes import Camera, street
 
-SIDE = 512  # of the pictures that operations are counted on
+SIDE = 512  # of the frames for which operations are counted
 SCORES = {
     "f1": 3,
     "f1_1px": 3,
@@ -74,9 +74,9 @@ SCORES = {
     "rivalry": 2,
 }  # and their digits
 LINES = {"720p": (1280, 720), "1080p": (1920, 1080)}
-NETWORK = (518, 1036)  # lines that depth networks see
+NETWORK = (518, 1036)  # short sides of the input of a depth model
 FRAMES = 4  # of a source
-# of the frames that come out: two of the source's times and two between, away from both ends
+# of the output frames: two at source times and two in between, away from both ends
 SCORED = slice(2, 6)
 MOVES = (
     Camera(truck=(4.0, 0.0)),
@@ -89,7 +89,7 @@ TRACED = (6, 66, 30, 86, 18, 76, 42, 56)  # frames of the sample with which shot
 
 @dataclass(frozen=True)
 class Extent:
-    """How much is measured. ``sources`` by the name of the source's size."""
+    """How much is measured; ``sources`` by the name of their size."""
 
     scale: int
     streets: int
@@ -106,7 +106,7 @@ FULL = Extent(4, 8, 4, {size: tuple(SOURCES) for size in LINES})
 
 
 def source_size(extent: Extent, name: str) -> tuple[int, int]:
-    """Width and height, even, of what stands for 720p or 1080p."""
+    """Return the even width and height that stand for 720p or 1080p."""
     return tuple(2 * round(side / extent.scale / 2 + 0.01) for side in LINES[name])
 
 
@@ -121,9 +121,7 @@ def scene_names(extent: Extent) -> list[str]:
 
 
 def truth_of(name: str, width: int, height: int, seed: int, frames: int) -> Truth:
-    """A shot of ``2 * frames`` frames; the numbered streets differ by seed, the traced shots are the
-    sample's.
-    """
+    """Return a shot of ``2 * frames`` frames: a street, which depends on the seed, or one of the sample."""
     kind, number = name.split()
     if kind == "traced":
         return truth(
@@ -161,7 +159,7 @@ def truth(name: str, frames: int, view) -> Truth:
 
 
 def one_scene(extent: Extent, name: str, size: str, seed: int, models: str) -> tuple[list[Row], dict]:
-    """All rows of a scene at one size, and how its resizing to a network's lines aliases."""
+    """Return all rows of a scene at one size, and the aliasing of its resizing to a model's input."""
     host = Headless("cpu" if models == "builtin" else None)
     width, height = source_size(extent, size)
     shot = truth_of(name, FACTOR * width, FACTOR * height, seed, extent.frames)
@@ -170,17 +168,17 @@ def one_scene(extent: Extent, name: str, size: str, seed: int, models: str) -> t
 
 
 def planned(extent: Extent, size: str, seed: int, models: str, host: Headless) -> Plan:
-    lines = network_lines(extent)
-    depths = [Seen(model, some) for model in chosen("depth", models, host) for some in lines]
+    sides = network_lines(extent)
+    depths = [Seen(model, side) for model in chosen("depth", models, host) for side in sides]
     upscalers = [(kind, model) for kind in ("vsr", "upscale") for model in chosen(kind, models, host)]
-    depths += [Seen(EXACT, lines[0]), Seen(EXACT, None)]
+    depths += [Seen(EXACT, sides[0]), Seen(EXACT, None)]
     return Plan(
         extent.sources[size], tuple(upscalers), tuple(depths), chosen("interpolate", models, host)[0], seed
     )
 
 
 def chosen(kind: str, models: str, host: Headless) -> list[str]:
-    """The best learned model that is here, and builtin."""
+    """Return the best learned model whose weights are present, and builtin."""
     learned = [
         name
         for name, entry in catalog.models(kind).items()
@@ -192,8 +190,9 @@ def chosen(kind: str, models: str, host: Headless) -> list[str]:
 def experiment(
     extent: Extent, seed: int, models: str = "all", workers: int | None = None
 ) -> tuple[list[Row], dict]:
-    """Rows of all scenes, in the same order however many work at once, and what resizing does, by scene and
-    size.
+    """Return the rows of all scenes, and the effect of resizing by scene and size.
+
+    The order of the rows does not depend on ``workers``.
     """
     tasks = [
         (extent, name, size, seed, models)
@@ -213,14 +212,14 @@ def experiment(
 
 
 def one_core() -> None:
-    """Scenes are worked on side by side, each on a core of its own."""
+    """Use one core, because scenes are processed in parallel."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     torch.set_grad_enabled(False)
 
 
 def setting_of(extent: Extent, rows: Rows) -> Setting:
-    """What the tables need to know of the rows."""
+    """Return what the tables need about the rows."""
     seen: dict[str, list[str]] = {}
     for depth in rows.values("depth"):
         seen.setdefault(depth.rsplit(" ", 1)[0], []).append(depth)
@@ -243,8 +242,9 @@ def setting_of(extent: Extent, rows: Rows) -> Setting:
 
 
 def operations(rows: Rows, lines: int) -> dict[str, float]:
-    """Costs as counts, which are the same everywhere: of depth at 4K over 1080p, and of interpolating first
-    over upscaling first.
+    """Return ratios of costs that are counted, not timed.
+
+    They are depth at 4K over 1080p, and interpolating first over upscaling first.
     """
     pixels = [rows.where(order=order, lines=lines)[0].pixels for order in (AFTER, DEFAULT)]
     before, after = (
@@ -256,7 +256,7 @@ def operations(rows: Rows, lines: int) -> dict[str, float]:
 
 @cache
 def network_operations() -> dict[str, float]:
-    """Those of networks, in multiplications, counted without computing anything."""
+    """Return the ratios for networks, in operations counted on tensors without data."""
     depth = on_meta(PUBLISHED["small"][0])
     small, large = (counted(depth, (1, 3, *side)) for side in ((1078, 1918), (2156, 3836)))
     with torch.device("meta"):
@@ -278,14 +278,14 @@ def network_operations() -> dict[str, float]:
 
 
 def counted(net: torch.nn.Module, *shapes: tuple[int, ...]) -> int:
-    """Operations of a network on tensors of these shapes."""
+    """Return the operations of a network on tensors of these shapes."""
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         net.eval()(*(torch.empty(shape, device="meta") for shape in shapes))
     return counter.get_total_flops()
 
 
 def tables(extent: Extent, rows: Rows, sizes: dict) -> dict[str, str]:
-    """Every table that is the same for the same seed, by title."""
+    """Return every table that depends on the seed only, by title."""
     setting = setting_of(extent, rows)
     size, plan = (f"{setting.small} and {setting.large} pixels high", ", ".join(setting.guesses))
     return {
@@ -308,11 +308,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--small", "--quick", action="store_true", help="the small setting (default)")
-    parser.add_argument("--full", action="store_true")
+    parser.add_argument("--full", action="store_true", help="larger frames, more sources and scenes")
     parser.add_argument("--json", type=Path, help="write all rows and tables to this file")
     parser.add_argument("--rows", type=Path, help="print the tables of such a file instead of measuring")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--models", choices=("all", "builtin"), default="all")
+    parser.add_argument("--seed", type=int, default=1, help="of the scenes and the noise; default: 1")
+    parser.add_argument("--models", choices=("all", "builtin"), default="all", help="default: all")
     parser.add_argument("--scale", type=int, help="divisor of all sizes (default: 8, with --full 4)")
     parser.add_argument("--jobs", type=int, help="scenes processed in parallel (default: one per core)")
     options = parser.parse_args()

@@ -1,7 +1,9 @@
-"""What the builtin VSR and depth reach on exact synthetic scenes: decibels over Lanczos, flicker, rank
-correlation, time per frame.
+"""Measure the quality of builtin VSR and builtin depth on synthetic scenes with exact truth.
 
-python benchmarks/quality.py [--quick] [--json]
+    python benchmarks/quality.py [--quick] [--json]
+
+VSR: PSNR over Lanczos frame by frame, remaining flicker. Depth: rank correlation with the truth. Both: time
+per frame.
 """
 
 from __future__ import annotations
@@ -21,19 +23,17 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support import depth_scenes, vsr_scenes
+from benchmarks.support.scenes import street
 from stereoreel.analysis.metrics import psnr
 from stereoreel.models.headless import Headless
-from tests.support import depth_scenes, vsr_scenes
-from tests.support.scenes import street
 
-SEEDS = range(11, 19)  # not those that constants were chosen on
+SEEDS = range(11, 19)  # other ones than those that constants were tuned on
 SIGMAS = (10, 4, 0)  # of the noise, in levels of 255
 
 
 def vsr(moves: list[str]) -> dict:
-    """Gain over frame-by-frame Lanczos in dB by move and noise, the part of the flicker that stays, and
-    seconds per frame of both.
-    """
+    """Return the gain over Lanczos in dB by move and noise, the remaining flicker, and seconds per frame."""
     host, gains, seconds = Headless("cpu"), {}, {"vsr": [], "lanczos": []}
     for move in moves:
         truth = vsr_scenes.large(move)
@@ -58,8 +58,9 @@ def vsr(moves: list[str]) -> dict:
 
 
 def depth(seeds: list[int], moves: list[str]) -> dict:
-    """Spearman's rank correlation with the true depth by move (mean and worst of the seeds; frames 0, 4 and
-    9), and seconds per frame.
+    """Return the rank correlation with the true depth by move, and seconds per frame.
+
+    The correlation is Spearman's, of frames 0, 4 and 9: the mean and the worst of the seeds.
     """
     rows, seconds = {}, []
     for move in moves:
@@ -94,17 +95,16 @@ def main() -> None:
     times = upscaling["seconds_median"]
     ratio = times["vsr"] / times["lanczos"]
     print(
-        f"vsr    flicker that stays at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of "
-        "Lanczos"
+        f"vsr    remaining flicker at noise 10: {upscaling['flicker']}; {ratio:.1f} times the time of Lanczos"
     )
-    guessing = depth(list(SEEDS)[:count], list(depth_scenes.MOVES)[:count])
-    for move, row in guessing["rank_correlation"].items():
+    estimated = depth(list(SEEDS)[:count], list(depth_scenes.MOVES)[:count])
+    for move, row in estimated["rank_correlation"].items():
         print(f"depth  {move:<18}  rank correlation: mean {row['mean']}, worst scene {row['worst']}")
-    print(f"depth  {1000 * guessing['seconds_median']:.0f} ms a frame at 320x192")
+    print(f"depth  {1000 * estimated['seconds_median']:.0f} ms per frame at 320x192")
     if options.json:
         print(
             json.dumps(
-                {"vsr": upscaling, "depth": guessing, "ratio": {"vsr_over_lanczos_time": round(ratio, 2)}}
+                {"vsr": upscaling, "depth": estimated, "ratio": {"vsr_over_lanczos_time": round(ratio, 2)}}
             )
         )
 

@@ -1,12 +1,11 @@
-"""RealESRGAN x2plus: this pack against the route of ComfyUI's own "Upscale Image (using Model)" node, same
-weights, same frames.
+"""Compare RealESRGAN x2plus in this pack with the algorithm of ComfyUI's "Upscale Image (using Model)" node.
 
-python benchmarks/realesrgan.py [--quick] [--json] COMFYUI=path python benchmarks/realesrgan.py         with
-ComfyUI's own tiled_scale; without, spandrel frame by frame in float32
+    python benchmarks/realesrgan.py [--quick] [--json]     the peer: spandrel frame by frame in float32
+    COMFYUI=path python benchmarks/realesrgan.py           the peer: ComfyUI's own tiled_scale
 
-Weights are random: speed does not depend on them. Runs are interleaved; memory is that of processes of their
-own. On a GPU the picture is 512x512 and the arithmetic limit (2.35 TFLOP a frame) is printed next to the
-figures.
+Both use the same weights and frames. Weights are random: speed does not depend on them. Runs are
+interleaved; memory is measured in separate processes. On a GPU, frames are 512x512, and the arithmetic
+limit (2.35 TFLOP per frame) is printed next to the figures.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
@@ -39,18 +39,17 @@ from stereoreel.models.headless import Headless
 from stereoreel.stages.upscale import OPTIONS
 from stereoreel.stages.upscale.network import ImageNetwork, read
 from stereoreel.stages.upscale.spandrel import ImageUpscaler
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 
 NETS = {
     "x2plus": (RRDBNet, dict(scale=2, width=64, blocks=23)),
     "compact": (Compact, dict(scale=4, width=64, layers=16)),
 }
-TERA = {"x2plus": 2.35 / 512**2, "compact": 0.325 / 512**2}  # TFLOP a pixel
+TERA = {"x2plus": 2.35 / 512**2, "compact": 0.325 / 512**2}  # TFLOP per pixel
 DENSE = 790  # TFLOP/s that an H100 or H200 reaches in dense bfloat16 products
 
 
 def core(path: Path, device: torch.device) -> tuple[str, Callable]:
-    """The peer: every frame by itself, float32, tiles of 512 blended on the CPU, the whole clip at once."""
+    """Return the peer: frame by frame in float32, tiles of 512 blended on the CPU, all frames kept."""
     import spandrel
 
     model = spandrel.ModelLoader(device).load_from_file(path).eval()
@@ -58,8 +57,10 @@ def core(path: Path, device: torch.device) -> tuple[str, Callable]:
     if not folder:
 
         def frame_by_frame(images):
-            made = torch.cat([model(image[None].movedim(-1, 1).to(device).float()).cpu() for image in images])
-            return torch.clamp(made.movedim(1, -1), 0, 1)
+            frames = torch.cat(
+                [model(image[None].movedim(-1, 1).to(device).float()).cpu() for image in images]
+            )
+            return torch.clamp(frames.movedim(1, -1), 0, 1)
 
         return "spandrel, frame by frame", frame_by_frame
     sys.path.insert(0, folder)
@@ -69,7 +70,7 @@ def core(path: Path, device: torch.device) -> tuple[str, Callable]:
     sys.argv = arguments
 
     def upscale_image_with_model(images):
-        made = tiled_scale(
+        frames = tiled_scale(
             images.movedim(-1, -3).to(device),
             lambda a: model(a.float()),
             512,
@@ -78,13 +79,13 @@ def core(path: Path, device: torch.device) -> tuple[str, Callable]:
             model.scale,
             output_device="cpu",
         )
-        return torch.clamp(made.movedim(-3, -1), 0, 1)
+        return torch.clamp(frames.movedim(-3, -1), 0, 1)
 
     return "ComfyUI core", upscale_image_with_model
 
 
 def ours(path: Path, device: torch.device, **given) -> Callable:
-    """Frames in the computer's memory through the stage and back; ``keep`` decides what becomes of them."""
+    """Return a run of our stage from system RAM and back; its argument ``keep`` collects the frames."""
     options = resolve(OPTIONS, {"reuse": "off", **given})
     stage = ImageUpscaler(ImageNetwork(read(path), device, options.precision, options.compile), options)
     Headless(device).place(stage.nets, 0)
@@ -102,7 +103,7 @@ def ours(path: Path, device: torch.device, **given) -> Callable:
 
 
 def interleaved(ways: dict[str, Callable], images: torch.Tensor, rounds: int) -> dict[str, dict[str, float]]:
-    """Seconds a frame of every way, the least and the median; the first round warms up."""
+    """Run the ways in turn; return seconds per frame, minimum and median. The first round warms up."""
     seconds = {name: [] for name in ways}
     for _ in range(rounds + 1):
         for name, way in ways.items():
@@ -118,19 +119,9 @@ def interleaved(ways: dict[str, Callable], images: torch.Tensor, rounds: int) ->
 
 
 def peak(which: str, path: Path, frames: int, side: int) -> float:
-    """MiB of resident memory that a clip adds, in a process of its own."""
-    command = [
-        sys.executable,
-        __file__,
-        "--peak",
-        which,
-        "--weights",
-        str(path),
-        "--frames",
-        str(frames),
-        "--side",
-        str(side),
-    ]
+    """Return the MiB of resident memory that a clip adds, in its own process."""
+    command = [sys.executable, __file__, "--peak", which, "--weights", str(path)]
+    command += ["--frames", str(frames), "--side", str(side)]
     return float(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.split()[-1])
 
 
@@ -152,13 +143,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--net", choices=NETS, default="x2plus")
-    parser.add_argument("--side", type=int, help="pixels; default 128, and 512 on a GPU")
-    parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--compile", action="store_true", help="also through torch.compile")
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--net", choices=NETS, default="x2plus", help="default: x2plus")
+    parser.add_argument("--side", type=int, help="of the frames; default: 128, on a GPU 512")
+    parser.add_argument("--frames", type=int, default=8, help="default: 8")
+    parser.add_argument("--rounds", type=int, default=5, help="default: 5")
+    parser.add_argument("--compile", action="store_true", help="also with torch.compile")
+    parser.add_argument("--quick", action="store_true", help="one round of two frames")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--peak", choices=("core", "ours"), help=argparse.SUPPRESS)
     parser.add_argument("--weights", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -187,7 +178,7 @@ def main() -> None:
         if device.type == "cpu":
             lengths = (8, 32) if options.quick else (32, 256)
             kind, sizes = NETS["compact"]
-            # what a clip holds does not depend on the network
+            # what a clip takes does not depend on the network
             small = save(random_net(kind, **sizes), Path(folder) / "compact.pth")
             figures["peak_mib"] = {
                 which: [peak(which, small, frames, 64) for frames in lengths] for which in ("core", "ours")
@@ -204,8 +195,8 @@ def main() -> None:
 def report(figures: dict, peer: str, net: str, side: int, device: torch.device) -> None:
     ratios = {name: figures[peer]["min_s"] / found["min_s"] for name, found in figures.items()}
     print(
-        f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where "
-        "nothing else is said"
+        f"{net}, {side}x{side}, {device}, "
+        f"{str(number_type('auto', device)).removeprefix('torch.')} unless stated otherwise"
     )
     for name, ratio in ratios.items():
         found = figures[name]

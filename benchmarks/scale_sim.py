@@ -1,13 +1,13 @@
-"""How long a film takes on 1 to 1,000 workers: a simulation of the units, driven by measured costs.
+"""Simulate how long a film takes on 1 to 1,000 workers, from measured costs.
 
-    python benchmarks/scale_sim.py                           a two-hour film with the figures below
-    python benchmarks/scale_sim.py --figures costs.json      with what benchmarks/film.py --figures measured
-    python benchmarks/scale_sim.py --seconds 1.2 --unit 60   1.2 s a frame, smaller units
+    python benchmarks/scale_sim.py                           a two-hour film, 0.5 s per frame
+    python benchmarks/scale_sim.py --figures costs.json      with the output of benchmarks/film.py --figures
+    python benchmarks/scale_sim.py --seconds 1.2 --unit 60   1.2 s per frame, smaller units
 
-Shots have the lengths of films, units follow stereoreel/core/partition.py, every worker takes the next unit
-when it has made one. Workers start, load, are of unequal speed, are now and then slow for one unit
-(stragglers), and die; long units come first, and when none is left the idle make again what is late. The head
-looks for cuts first, receives every segment over one link, and joins at the end.
+Shots have lengths like those of films, and units follow stereoreel/core/partition.py. Each worker takes the
+next unit when it has finished one. Workers start, load models, differ in speed, are sometimes slow for a
+unit (stragglers), and die. Long units come first; when none is left, idle workers recompute late ones. The
+head detects cuts first, receives every segment over one link, and joins them at the end.
 """
 
 from __future__ import annotations
@@ -30,30 +30,26 @@ CREWS = (1, 2, 4, 10, 20, 40, 100, 200, 400, 1000)
 
 @dataclass(frozen=True)
 class Costs:
-    """Seconds, bytes and chances; rates are those of one worker."""
+    """Seconds, bytes and probabilities; rates are those of one worker."""
 
-    frame: float = 0.5  # seconds a frame of the finished film, all stages
-    bytes: float = 60_000  # of a finished frame
-    index: float = 300.0  # frames of the source a second in which cuts are found, on the head
+    frame: float = 0.5  # seconds per frame of the finished film, all stages
+    bytes: float = 60_000  # per finished frame
+    index: float = 300.0  # source frames per second of cut detection, on the head
     start: float = 30.0  # seconds until a worker has loaded its models
-    # seconds a unit takes in addition to its frames: seeking, opening the encoder, the first frames of a
-    # stage
-    unit: float = 1.5
-    link: float = 100e6  # bytes a second that the head receives
-    join: float = 300e6  # bytes a second of joining
-    spread: float = 0.1  # of the workers' speeds
-    straggler: float = 0.01  # share of units that take SLOW times as long
+    unit: float = 1.5  # seconds per unit besides its frames: seeking, opening the encoder, warm-up of stages
+    link: float = 100e6  # bytes per second that the head receives
+    join: float = 300e6  # bytes per second of joining
+    spread: float = 0.1  # standard deviation of the workers' speeds
+    straggler: float = 0.01  # fraction of units that take SLOW times as long
     hours: float = 200.0  # mean time until a worker dies
 
 
-SLOW, BACK = 4.0, 60.0  # times; seconds until a dead worker is replaced
+SLOW, BACK = 4.0, 60.0  # factor of a straggler; seconds until a dead worker is replaced
 TRIES = 5  # the median is reported
 
 
 def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
-    """Where the shots of a film begin and end: lognormal lengths with a median of 2.5 s and a mean of 4, now
-    and then a long take.
-    """
+    """Return the edges of a film's shots: lognormal lengths, median 2.5 s, mean 4 s, some long takes."""
     edges = [0]
     while edges[-1] < frames:
         seconds = chance.lognormvariate(math.log(2.5), 0.97)
@@ -62,14 +58,15 @@ def shots(frames: int, fps: float, chance: random.Random) -> list[int]:
 
 
 def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, again: bool = True) -> dict:
-    """Seconds until the last unit is at the head, and where they went; ``again``: who is idle makes a unit
-    that is late once more.
+    """Return the seconds until the head has the last unit, and how they were spent.
+
+    With ``again``, idle workers recompute late units.
     """
     speed = [max(0.3, chance.gauss(1, costs.spread)) for _ in range(crew)]
     free = [(costs.start * chance.uniform(0.8, 1.2), worker) for worker in range(crew)]
     heapq.heapify(free)
     waiting = sorted(range(len(units)), key=lambda number: units[number].frames)
-    done: dict[int, float] = {}  # when the first copy of a unit is made
+    done: dict[int, float] = {}  # when the first copy of a unit is complete
     copies = [0] * len(units)
     busy, lost, slow = 0.0, 0, 0
     while free:
@@ -108,11 +105,11 @@ def simulate(units: list[Unit], costs: Costs, crew: int, chance: random.Random, 
 def plan(
     costs: Costs, frames: int, fps: float, rate: float, group: int, seed: int, again: bool = True
 ) -> list[dict]:
-    """A film of ``frames`` source frames, its rate multiplied by ``rate``, for every crew."""
+    """Simulate a film of ``frames`` source frames, its rate multiplied by ``rate``, with every crew."""
     chance = random.Random(seed)
     units = cover([round(edge * rate) for edge in shots(frames, fps, chance)], group, LEAD)
     serial = frames / costs.index + units[-1].stop * costs.bytes / costs.join
-    # of mean speed, no mishap
+    # one worker of mean speed, without failures
     alone = serial + costs.start + sum(costs.unit + (unit.last - unit.first) * costs.frame for unit in units)
     rows = []
     for crew in CREWS:
@@ -137,7 +134,7 @@ def plan(
 
 
 def measured(path: Path) -> dict:
-    """What benchmarks/film.py wrote down, in the words of ``Costs``."""
+    """Return the figures of benchmarks/film.py as fields of ``Costs``."""
     found = json.loads(path.read_text(encoding="utf-8"))
     return {"frame": sum(found["seconds_per_frame"].values()), "bytes": found["bytes_per_frame"]}
 
@@ -146,22 +143,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--figures", type=Path)
-    parser.add_argument("--seconds", type=float, help="a frame of the finished film, on one worker")
-    parser.add_argument("--bytes", type=float, help="a frame of the finished film")
-    parser.add_argument("--frames", type=int, default=172_800, help="of the source; default: two hours at 24")
-    parser.add_argument("--fps", type=float, default=24)
-    parser.add_argument("--rate", type=float, default=2, help="frames of the film to one of the source")
-    parser.add_argument("--unit", type=int, default=GROUP)
-    parser.add_argument("--link", type=float, help="bytes a second that the head receives")
-    parser.add_argument("--straggler", type=float)
-    parser.add_argument("--hours", type=float, help="mean time until a worker dies")
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--figures", type=Path, help="output of benchmarks/film.py --figures")
+    parser.add_argument("--seconds", type=float, help="per frame of the finished film, on one worker")
+    parser.add_argument("--bytes", type=float, help="per frame of the finished film")
+    parser.add_argument("--frames", type=int, default=172_800, help="of the source; default: 172800")
+    parser.add_argument("--fps", type=float, default=24, help="of the source; default: 24")
+    parser.add_argument("--rate", type=float, default=2, help="output frames per source frame; default: 2")
+    parser.add_argument("--unit", type=int, default=GROUP, help=f"frames of short shots; default: {GROUP}")
+    parser.add_argument("--link", type=float, help="bytes per second that the head receives")
+    parser.add_argument("--straggler", type=float, help="fraction of slow units; default: 0.01")
+    parser.add_argument("--hours", type=float, help="mean time until a worker dies; default: 200")
+    parser.add_argument("--seed", type=int, default=1, help="default: 1")
     parser.add_argument(
         "--no-again", action="store_true", help="do not recompute late units on another worker"
     )
-    parser.add_argument("--quick", action="store_true", help="no difference: it is quick")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--quick", action="store_true", help="no effect: the simulation takes seconds")
+    parser.add_argument("--json", action="store_true", help="print one line of JSON")
     options = parser.parse_args()
     given = measured(options.figures) if options.figures else {}
     given |= {
@@ -191,8 +188,8 @@ def main() -> None:
         )
         return
     print(
-        f"{costs.frame:.3f} s a frame, {rows[0]['units']} units, {rows[0]['serial_hours']:.2f} h on the "
-        "head alone (cuts, join)"
+        f"{costs.frame:.3f} s per frame, {rows[0]['units']} units, "
+        f"{rows[0]['serial_hours']:.2f} h on the head alone (cuts, joining)"
     )
     print(f"{'workers':>8}{'hours':>10}{'speed-up':>10}{'efficiency':>12}{'busy':>8}{'lost':>6}{'slow':>6}")
     for row in rows:

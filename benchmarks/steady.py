@@ -1,12 +1,12 @@
-"""What `steady` does to two x2 networks that flicker, on exact scenes: flicker, warping error, motion,
-fidelity and sharpness; its time.
+"""Measure what the option `steady` does to two x2 networks that flicker, on scenes with exact truth.
 
     python benchmarks/steady.py [--quick] [--json]
 
-One network is constructed to flicker (tests/support/flicker_scenes.py), the other, of the kind that upscales
-video in
-real time (SRVGG, 16 features, 4 layers), is trained here on crops of other scenes with a noisy input: --quick
-for 8 seconds, else for a minute.
+The figures, without and with `steady`: flicker, warping error, motion error (tOF), PSNR, sharpness and
+gradients; then the time per frame next to Lanczos. The first network is built to flicker
+(`benchmarks/support/flicker_scenes.py`). The second, a small one of the kind used in real time (SRVGG, 16
+features, 4 layers), is trained here on noisy crops of other scenes: for a minute, or for 8 seconds with
+`--quick`.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ import torch  # isort: skip
 import torch.nn.functional as F
 from torch import nn
 
+from benchmarks.support import flicker_scenes as scenes
+from benchmarks.support.scenes import street
 from stereoreel.analysis import metrics
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
-from tests.support import flicker_scenes as scenes
-from tests.support.scenes import street
 
-SEEDS = range(21, 29)  # of the scenes to train on: none that is judged
+SEEDS = range(21, 29)  # of the scenes to train on: none of the measured ones
 SIZES = ((128, 128), (720, 1280))  # of the source, for the time
 COLUMNS = ("flicker", "warping", "tof", "psnr", "sharpness", "gradients")
 
@@ -55,9 +55,7 @@ class Small(nn.Module):
 
 
 def trained(seconds: float) -> Small:
-    """A network that gives the gradients of its scenes back, out of noise of 0 to 2 levels: sharp, so that
-    noise becomes texture.
-    """
+    """Train a network to restore the gradients of noisy scenes: sharp, so that noise becomes texture."""
     torch.manual_seed(1)
     truth = torch.stack([street(seed, 320, 192).clip(1)[0][0] for seed in SEEDS]).movedim(-1, 1)
     net, end = Small(), time.perf_counter() + seconds
@@ -69,18 +67,16 @@ def trained(seconds: float) -> Small:
                 [truth[i, :, 2 * y : 2 * y + 64, 2 * x : 2 * x + 64] for i, y, x in zip(which, top, left)]
             )
             small = F.avg_pool2d(large, 2)
-            made = net(small + 2 / 255 * torch.rand(8, 1, 1, 1) * torch.randn_like(small))
-            edges = sum((made.diff(dim=axis) - large.diff(dim=axis)).abs().mean() for axis in (2, 3))
+            output = net(small + 2 / 255 * torch.rand(8, 1, 1, 1) * torch.randn_like(small))
+            edges = sum((output.diff(dim=axis) - large.diff(dim=axis)).abs().mean() for axis in (2, 3))
             optimizer.zero_grad()
-            ((made - large).abs().mean() + edges).backward()
+            ((output - large).abs().mean() + edges).backward()
             optimizer.step()
     return net
 
 
-def judged(name: str, frames: torch.Tensor) -> dict:
-    """The figures of one film; what a scene has no meaning for is left out. Flicker, warping error and
-    gradients in levels of 255.
-    """
+def figures(name: str, frames: torch.Tensor) -> dict:
+    """Return the figures that apply to a scene; flicker, warping error and gradients in levels of 255."""
     truth, row = scenes.truth(name), {}
     if name in ("still", "object"):
         row["flicker"] = 255 * metrics.flicker(frames, scenes.background(name) if name == "object" else None)
@@ -95,19 +91,17 @@ def judged(name: str, frames: torch.Tensor) -> dict:
 
 
 def compared(network, sigma: float, names: list[str], strength: float) -> dict:
-    """By scene: the figures without and with."""
+    """Return the figures without and with ``steady``, by scene."""
     rows = {}
     for name in names:
         small = scenes.source(name, sigma)
         large = network(small)
-        rows[name] = [judged(name, frames) for frames in (large, scenes.steadied(small, large, strength))]
+        rows[name] = [figures(name, frames) for frames in (large, scenes.steadied(small, large, strength))]
     return rows
 
 
 def times(frames: int) -> dict:
-    """Milliseconds a frame of Steady, min and median, compared with Lanczos to the same size, in the same
-    run, one after the other.
-    """
+    """Return milliseconds per frame of Steady and of Lanczos to the same size, measured in turn."""
     found = {}
     for height, width in SIZES:
         wide = resize(torch.rand(1, height // 8, width // 8 + frames, 3), height, width + 8 * frames)[0]
@@ -139,10 +133,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "--quick", action="store_true", help="three scenes, one level of noise, a shorter training"
+        "--quick", action="store_true", help="three scenes, one noise level, a shorter training"
     )
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--strength", type=float, default=1.0)
+    parser.add_argument("--strength", type=float, default=1.0, help="the option `steady`; default: 1")
     options = parser.parse_args()
     torch.set_grad_enabled(False)
     net = trained(8 if options.quick else 60)
@@ -159,7 +153,7 @@ def main() -> None:
     spent = times(5 if options.quick else 12)
     for size, who in spent.items():
         print(
-            f"\n{size} x2: {who['steady']['min']:.1f} ms a frame (median {who['steady']['median']:.1f}); "
+            f"\n{size} x2: {who['steady']['min']:.1f} ms per frame (median {who['steady']['median']:.1f}); "
             f"Lanczos {who['lanczos']['min']:.1f} ms"
         )
     if options.json:

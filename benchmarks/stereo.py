@@ -1,14 +1,13 @@
-"""How long both eyes of a frame take and how near they come to the exact ones: ours beside the ways that
-other tools go.
+"""Measure Stereo Pair: time for both views of a frame, and accuracy, next to the methods of other tools.
 
     python benchmarks/stereo.py [--quick] [--json] [--device cuda]
 
-torch, numba: ours, the second where numba is installed. snap, smooth: ours with a depth of half the size, its
-edges put on the picture's or not. naive: ``grid_sample`` through the source's own disparity. remap: the same
-by OpenCV. rows: a loop over rows in numpy, far pixels copied before near ones, gaps from the left neighbour,
-which is how common packs work. Runs are interleaved; ms are for both eyes of a frame. dB: where the source
-shows what the eye sees, and within 8 pixels of steps in depth; IoU: of the holes' masks. Last: both eyes
-packed as Dubois' anaglyph, compared with the plain formula.
+torch, numba: ours; the second if numba is installed. snap, smooth: ours with depth of half the size, its
+edges aligned with the image or only interpolated. naive: `grid_sample` by the source's own disparity.
+remap: the same with OpenCV. rows: a loop over rows in numpy, far pixels first, holes filled from the left
+neighbour, as in common packs. Runs are interleaved. dB: PSNR where the source shows what the view sees, and
+of these pixels within 8 of a depth edge. IoU: of the hole masks. Last: both views packed as a Dubois
+anaglyph, by our tables and by the plain formula.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ passive_waiting()  # before torch is imported
 import torch  # isort: skip
 import torch.nn.functional as F
 
+from benchmarks.support.scenes import Rendered, Scene, street
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
@@ -42,12 +42,11 @@ from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
-from tests.support.scenes import Rendered, Scene, street
 
 SIZES = {"720p": (1280, 720), "1080p": (1920, 1080), "2160p": (3840, 2160)}
-DIVERGENCE = 6.0  # percent for both eyes, 3 for each
+DIVERGENCE = 6.0  # percent, half of it per view
 EYES = (0.5, -0.5)
-NEAR = 8  # pixels from a step in depth
+NEAR = 8  # pixels from a depth edge
 
 
 def ours(
@@ -69,6 +68,7 @@ def ours(
 
 
 def naive(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """Return both views by backward warping with the source's disparity."""
     height, width = depth.shape[1:3]
     x, y = (
         torch.arange(width, device=image.device),
@@ -86,6 +86,7 @@ def naive(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
 
 
 def remap(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """Return the same as ``naive``, by OpenCV."""
     import cv2
     import numpy as np
 
@@ -100,13 +101,14 @@ def remap(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
 
 
 def rows(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
+    """Return both views by forward warping row by row, far pixels first."""
     import numpy as np
 
     pixels, near = image[0].numpy(), depth[0, ..., 0].numpy()
-    width, made = pixels.shape[1], np.zeros((2, *pixels.shape), np.float32)
+    width, views = pixels.shape[1], np.zeros((2, *pixels.shape), np.float32)
     columns = np.arange(width)
-    for eye, picture in zip(EYES, made):
-        for line, depths, out in zip(pixels, near, picture):
+    for eye, view in zip(EYES, views):
+        for line, depths, out in zip(pixels, near, view):
             order = np.argsort(depths, kind="stable")
             target = np.rint(order + eye * DIVERGENCE / 100 * width * depths[order]).astype(int)
             inside = (target >= 0) & (target < width)
@@ -114,7 +116,7 @@ def rows(image: torch.Tensor, depth: torch.Tensor) -> torch.Tensor:
             source[target[inside]] = order[inside]
             known = np.maximum.accumulate(np.where(source >= 0, columns, 0))
             out[:] = line[source[known].clip(0)]
-    return torch.from_numpy(made)[:, None]
+    return torch.from_numpy(views)[:, None]
 
 
 def formula(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
@@ -127,7 +129,8 @@ def formula(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 def timed(ways: dict[str, Callable], rounds: int, device: torch.device) -> dict[str, dict[str, float]]:
-    """Milliseconds and processor milliseconds of every way, the runs taking turns; the first round warms up.
+    """Run the ways in turn; return milliseconds and CPU milliseconds. The first round warms up.
+
     A GPU gets 20 runs in a row.
     """
     wall, busy = ({name: [] for name in ways} for _ in range(2))
@@ -152,17 +155,17 @@ def timed(ways: dict[str, Callable], rounds: int, device: torch.device) -> dict[
 
 
 def exact(
-    scene: Scene, view: Rendered, pictures: dict[str, torch.Tensor], holes: list[torch.Tensor]
+    scene: Scene, view: Rendered, pairs: dict[str, torch.Tensor], holes: list[torch.Tensor]
 ) -> dict[str, dict[str, float]]:
-    """dB of each way's two eyes against rendered ones, and how well our masks of holes fit."""
-    scores = {name: {"visible_db": [], "edges_db": []} for name in pictures}
+    """Return the PSNR of both views against rendered ones, and the accuracy of our hole masks."""
+    scores = {name: {"visible_db": [], "edges_db": []} for name in pairs}
     overlap = []
     for index, eye in enumerate(EYES):
         truth, hidden = scene.render(eye=eye), scene.holes(eye)
         close = ~hidden & near_steps(truth.depth)
-        for name, made in pictures.items():
-            scores[name]["visible_db"].append(psnr(made[index, 0].cpu(), truth.image, ~hidden))
-            scores[name]["edges_db"].append(psnr(made[index, 0].cpu(), truth.image, close))
+        for name, pair in pairs.items():
+            scores[name]["visible_db"].append(psnr(pair[index, 0].cpu(), truth.image, ~hidden))
+            scores[name]["edges_db"].append(psnr(pair[index, 0].cpu(), truth.image, close))
         marked = holes[index][0, ..., 0].cpu() > 0.5
         overlap.append(((marked & hidden).sum() / (marked | hidden).sum()).item())
     means = {
@@ -181,7 +184,7 @@ def near_steps(depth: torch.Tensor) -> torch.Tensor:
 
 
 def measure(host: Headless, name: str, rounds: int) -> dict[str, dict[str, float]]:
-    """Every way at one size: times, and dB on the same scene."""
+    """Return times and PSNR of every way at one size."""
     scene = street(1, *SIZES[name], divergence=DIVERGENCE, convergence=0.0)
     view = scene.render()
     image, depth = view.image[None].to(host.device), view.depth[None, ..., None].to(host.device)
@@ -196,40 +199,38 @@ def measure(host: Headless, name: str, rounds: int) -> dict[str, dict[str, float
     slow = {}
     if host.device.type == "cpu":
         ways["remap"], slow["rows"] = lambda: remap(image, depth), lambda: rows(image, depth)
-    eyes = ways["torch"]()
-    anaglyphs = {"dubois": lambda: dubois(*eyes), "formula": lambda: formula(*eyes)}
+    pair = ways["torch"]()
+    anaglyphs = {"dubois": lambda: dubois(*pair), "formula": lambda: formula(*pair)}
     with torch.inference_mode():
         figures = (
             timed(ways, rounds, host.device)
             | timed(slow, 1, host.device)
             | timed(anaglyphs, max(1, rounds // 4), host.device)
         )
-        if name != "2160p":  # its scene takes longer to render than all else here
-            made = own["torch"]()
+        if name != "2160p":  # its scene takes longer to render than everything else
+            outputs = own["torch"]()
             scores = exact(
                 scene,
                 view,
                 {way: run() for way, run in (ways | slow).items()},
-                [made["left_holes"], made["right_holes"]],
+                [outputs["left_holes"], outputs["right_holes"]],
             )
             figures = {way: found | scores.get(way, {}) for way, found in figures.items()}
     return figures
 
 
 def memory(host: Headless, width: int, height: int) -> float:
-    """MiB that both eyes of one frame take beyond the frame and its depth, the two pictures included; for a
-    process of its own.
-    """
+    """Return the MiB that a stereo pair adds to its frame and depth; run it in its own process."""
     image = torch.rand(1, height, width, 3, device=host.device)
     depth = torch.rand(1, height, 1, 1, device=host.device).repeat(1, 1, width, 1)
     before = peak(host)
     with torch.inference_mode():
-        made = ours(host, image, depth)()
-    return (peak(host) - before) / 2**20 if made else 0.0
+        outputs = ours(host, image, depth)()
+    return (peak(host) - before) / 2**20 if outputs else 0.0
 
 
 def peak(host: Headless) -> int:
-    """The most bytes this process (or the GPU) has held so far; 0 if the system does not report it."""
+    """Return the peak of this process or of the GPU in bytes; 0 if the system does not report it."""
     if host.device.type == "cuda":
         return torch.cuda.max_memory_allocated()
     status = Path("/proc/self/status")  # getrusage would return the parent's peak, if that is higher
@@ -238,9 +239,7 @@ def peak(host: Headless) -> int:
 
 
 def ratios(figures: dict[str, dict[str, float]]) -> dict[str, float]:
-    """How many times as long as ours the other ways take: by our fastest way, and Dubois' formula by our
-    tables.
-    """
+    """Return the times of the other ways over our fastest, and of Dubois' formula over our tables."""
     own = min(figures[way]["min_ms"] for way in ("torch", "numba") if way in figures)
     return {
         way: row["min_ms"] / (figures["dubois"]["min_ms"] if way == "formula" else own)
@@ -255,7 +254,7 @@ def main() -> None:
     )
     parser.add_argument("--quick", action="store_true", help="up to 1080p, few rounds")
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", default="cpu", help="such as cuda; default: cpu")
     parser.add_argument("--memory", choices=SIZES, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     host = Headless(arguments.device)

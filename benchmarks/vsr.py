@@ -1,11 +1,11 @@
-"""All upscalers on the same clip to twice the size: frames a second, how long the first frame takes, memory.
+"""Compare all upscalers on the same clip to twice the size: frame rate, time to the first frame, memory.
 
     python benchmarks/vsr.py [--quick] [--json]
     python benchmarks/vsr.py --device cuda [--models realbasicvsr flashvsr] [--size 480x270] [--frames 60]
 
-Weights are random and of the published sizes: speed does not depend on them. Every run is a process of its
-own, and the models take turns; memory is what a run adds to a process that holds the network and has worked
-on two frames. FlashVSR (2.9 GB) is only run where it is named, or on a GPU.
+Weights are random and of the published sizes: speed does not depend on them. Every run is a separate
+process, and the models alternate. Memory is what a run adds to a process that has loaded the network and
+processed two frames. FlashVSR (2.9 GB) runs only on a GPU or if it is named.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from stereoreel.cli import passive_waiting
 passive_waiting()  # before torch is imported
 
 import torch  # isort: skip
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
+from benchmarks.support.vsr_nets import footage, random_weights
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import Options, resolve
 from stereoreel.models.headless import Headless, best_device
 from stereoreel.nets import basicvsr as nets
 from stereoreel.stages import upscale, vsr
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
-from tests.support.vsr_nets import footage, random_weights
 
 SIZES = {"cpu": (96, 64, 12), "cuda": (480, 270, 90)}  # width, height, frames
 PEER = "realesrgan-x2plus"
@@ -92,21 +92,16 @@ UPSCALE = {
 
 
 def measured(stage, images: torch.Tensor, device: torch.device) -> dict[str, float]:
-    """Seconds to the first frame and to the last, of frames in the computer's memory that come back there in
-    8 bits.
-    """
-    shot, count, first = (
-        Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images))),
-        0,
-        0.0,
-    )
+    """Return the time to the first frame and the rate, from system RAM and back to it in 8 bits."""
+    shot = Shot(0, ClipInfo(images.shape[2], images.shape[1], Fraction(25), len(images)))
+    count, first = 0, 0.0
     begin = time.perf_counter()
     for chunk in stage(shot, iter(images.split(CHUNK))):
         chunk.mul(255).add_(0.5).to(torch.uint8).cpu()
         first = first or time.perf_counter() - begin
         count += len(chunk)
     if count != len(images):
-        raise RuntimeError(f"{count} frames came of {len(images)}.")
+        raise RuntimeError(f"{count} frames came out; {len(images)} are expected.")
     return {"first_s": first, "fps": count / (time.perf_counter() - begin)}
 
 
@@ -130,12 +125,12 @@ def memory(device: torch.device, peak: bool = False) -> int:
             torch.cuda.reset_peak_memory_stats(device)
         return torch.cuda.max_memory_allocated(device) if peak else torch.cuda.memory_allocated(device)
     if not peak:
-        Path("/proc/self/clear_refs").write_text("5")  # the highest so far is what there is now
+        Path("/proc/self/clear_refs").write_text("5")  # resets the high-water mark
     return resident("VmHWM" if peak else "VmRSS")
 
 
 def turns(names: list[str], options: argparse.Namespace) -> Iterator[tuple[str, dict[str, float]]]:
-    """Every model in every round, each in a process of its own."""
+    """Run every model in every round, each in its own process."""
     given = ["--device", str(options.device), "--size", options.size, "--frames", str(options.frames)]
     for _ in range(options.rounds):
         for name in names:
@@ -153,12 +148,14 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", type=torch.device, default=torch.device(best_device()))
-    parser.add_argument("--models", nargs="+", choices=[*VSR, *UPSCALE])
-    parser.add_argument("--size", help="of the frames that go in, such as 480x270")
-    parser.add_argument("--frames", type=int)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument(
+        "--models", nargs="+", choices=[*VSR, *UPSCALE], help="default: all; FlashVSR on a GPU"
+    )
+    parser.add_argument("--size", help="of the input; default: 96x64, on a GPU 480x270")
+    parser.add_argument("--frames", type=int, help="default: 12, on a GPU 90")
+    parser.add_argument("--rounds", type=int, default=3, help="default: 3")
+    parser.add_argument("--quick", action="store_true", help="one round of 3 frames of 64x64, on a CPU")
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     options = parser.parse_args()
     width, height, frames = SIZES.get(options.device.type, SIZES["cpu"])

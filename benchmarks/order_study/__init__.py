@@ -1,3 +1,1 @@
-"""An experiment on the order of stages: every order over rendered scenes whose frames, depth and eyes are
-known, and what that says.
-"""
+"""The study of orders: all orders of stages over scenes with exact truth, and verdicts on claims."""

@@ -1,6 +1,4 @@
-"""One scene of the experiment on orders: all sources, upscalers, depths and orders, each combination one row
-of scores.
-"""
+"""One scene of the study: all sources, upscalers, depths and orders, with one row of scores for each."""
 
 from __future__ import annotations
 
@@ -27,9 +25,9 @@ FULL = Seen(EXACT, None)
 
 @dataclass(frozen=True)
 class Plan:
-    """What is crossed with what. ``depths`` are made of the frames of the first upscaler; of the others' only
-    exact depth at full size.
+    """The combinations of a scene.
 
+    ``depths`` are combined with the first upscaler; the others get exact depth at full size only.
     Upscalers are pairs of a kind and a model.
     """
 
@@ -42,9 +40,7 @@ class Plan:
 
 @dataclass
 class Row:
-    """One order of one combination: its scores, and what its stages took, kind by kind, in seconds and in
-    pixels.
-    """
+    """One order of one combination: its scores, and the seconds and pixels of its stages by kind."""
 
     scene: str
     lines: int  # of the source
@@ -58,7 +54,7 @@ class Row:
 
 
 def cells(truth: Truth, plan: Plan, host: Host) -> list[Row]:
-    """Every combination for one truth."""
+    """Return the rows of every combination for one scene."""
     places, lines, rows = Places(truth), truth.size[0] // FACTOR, []
     for number, name in enumerate(plan.sources):
         source = kept(SOURCES[name](truth.source(), 1000 * plan.seed + number), name)
@@ -84,7 +80,7 @@ def cells(truth: Truth, plan: Plan, host: Host) -> list[Row]:
 def one(
     shop: Workshop, places: Places, source: Clip, order: str, kind: str, model: str, plan: Plan
 ) -> tuple[str, dict, dict, dict]:
-    """An order's name, scores, seconds and pixels."""
+    """Return an order's name, scores, seconds and pixels."""
     shop.used.clear()
     options = {
         kind: {"model": model, "factor": float(FACTOR)},
@@ -93,27 +89,29 @@ def one(
     }
     if smooth := order == SMOOTH:
         options["stereo"] = {**STEREO, "edges": "smooth"}
-    made = trial("depth from source" if smooth else order, source, options, kind, shop.make)
+    result = trial("depth from source" if smooth else order, source, options, kind, shop.make)
     truth = shop.truth
-    depth = all_frames(made.depth) if smooth else shop.met(made.depth, made.frames)
+    depth = all_frames(result.depth) if smooth else shop.depth_in_stereo(result.depth, result.frames)
     scores = shop.scored(
         depth, lambda: depth_scores(depth[truth.scored][..., 0], truth.depth[truth.scored][..., 0])
     )
     if not shop.seen.exact:
-        scores |= shop.scored(shop.told, lambda: seen_scores(shop))
-    scores |= frame_scores(all_frames(made.frames), truth) | view_scores(all_frames(made.pair), truth, places)
+        scores |= shop.scored(shop.predicted, lambda: seen_scores(shop))
+    scores |= frame_scores(all_frames(result.frames), truth) | view_scores(
+        all_frames(result.pair), truth, places
+    )
     return order, scores, by_kind(shop.used, "seconds"), by_kind(shop.used, "pixels")
 
 
 def seen_scores(shop: Workshop) -> dict[str, float]:
-    """Of the last depth as the model told it, at its own lines: what it made of its input, whatever becomes
-    of it later.
-    """
-    told, all_times = shop.told, len(shop.truth.frames)
-    every = all_times // len(told)
+    """Return the scores of the depth model's last output, at its own size."""
+    predicted, all_times = shop.predicted, len(shop.truth.frames)
+    every = all_times // len(predicted)
     scored = slice(shop.truth.scored.start // every, shop.truth.scored.stop // every)
-    truth = shop.truth.depth_on(*told.shape[1:], every)
-    return {f"seen_{name}": value for name, value in depth_scores(told[scored], truth[scored], False).items()}
+    truth = shop.truth.depth_on(*predicted.shape[1:], every)
+    return {
+        f"seen_{name}": value for name, value in depth_scores(predicted[scored], truth[scored], False).items()
+    }
 
 
 def by_kind(costs: Sequence[Cost], what: str) -> dict[str, float]:
@@ -124,11 +122,10 @@ def by_kind(costs: Sequence[Cost], what: str) -> dict[str, float]:
 
 
 def resizing(truth: Truth, lines: int, model: str, host: Host) -> dict[str, float]:
-    """How a model of fixed lines is given a clean source and its Lanczos enlargement, with and without
-    antialiasing.
+    """Compare a clean source with its Lanczos upscaling, both resized to a model's input size.
 
-    Decibels between both inputs, and how much better depth becomes by enlarging first: what an A/B of that
-    kind measures.
+    Return, with and without antialiasing, the PSNR between both inputs and the gain in depth: what an A/B
+    test of upscaling before depth would measure.
     """
     source = kept(SOURCES["clean"](truth.source(), 0), "source")
     shop = Workshop(truth, host)
@@ -137,12 +134,12 @@ def resizing(truth: Truth, lines: int, model: str, host: Host) -> dict[str, floa
     )["clip"]
     found = {}
     for antialiased in (True, False):
-        shop.seen, inputs, told = Seen(model, lines, antialiased), [], []
+        shop.seen, inputs, scores = Seen(model, lines, antialiased), [], []
         for clip in (source, large):
             shop.make(BY_KIND["depth"], {"clip": clip}, {}, "")
             inputs.append(shop.shown(all_frames(clip)))
-            told.append(seen_scores(shop))
-        first, second = told
+            scores.append(seen_scores(shop))
+        first, second = scores
         changes = {f"{key}_change": second[f"seen_{key}"] - first[f"seen_{key}"] for key in ("f1", "rank")}
         measured = {"db": psnr(*inputs), "f1": first["seen_f1"], **changes}
         found |= {

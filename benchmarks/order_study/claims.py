@@ -1,6 +1,6 @@
 """Ten claims about the order of stages and one about both views: measurement and verdict for each.
 
-A gain counts from ``EDGES``, ``DECIBELS`` or ``LEVELS`` on; these were set before anything was measured.
+A gain counts from ``EDGES``, ``DECIBELS`` or ``LEVELS`` on. These thresholds were set before measuring.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from .cells import SMOOTH
 from .contrasts import Rows, both, judged, vanishing, verdict
 from .effects import Effect
 
-EDGES = 2.0  # percent of boundary F1: the least gain, or loss, that is called one
-DECIBELS = 0.1  # the same for pictures
-LEVELS = 0.1  # the same for flicker and for what the eyes disagree by, in levels of 255
+EDGES = 2.0  # percent of boundary F1: the least change that counts
+DECIBELS = 0.1  # the same for frames and views
+LEVELS = 0.1  # the same for flicker and rivalry, in levels of 255
 AFTER, SOURCE, DEFAULT, LAST, FIRST = (
     "upscale before depth",
     "depth from source",
@@ -28,26 +28,24 @@ AFTER, SOURCE, DEFAULT, LAST, FIRST = (
 
 @dataclass(frozen=True)
 class Setting:
-    """What the rows hold: the lines of the sources (that stand for 720 and 1080), the names of depths and
-    upscalers, costs in operations.
-    """
+    """What the rows contain: source sizes, names of depths and upscalers, costs in operations."""
 
-    small: int
-    large: int
-    guesses: tuple[str, ...]  # a model's depths, by ``str(Seen)``
-    perfect: str  # exact depth as such a model's lines would show it
+    small: int  # height of the sources that stand for 720p
+    large: int  # for 1080p
+    guesses: tuple[str, ...]  # depths of a model, by ``str(Seen)``
+    perfect: str  # exact depth at the size of such a model's output
     full: str  # exact depth
     upscaler: str
-    single: str  # the upscaler that sees one frame
+    single: str  # the single-image upscaler
     # ratios: "4K: ..." of depth at 4K over 1080p, "first: ..." of interpolating first over last
     operations: Mapping[str, float]
     frames: int = 1  # of the rows' sources
-    a_second: float = 1.0  # by what to multiply the rows' pixels for a second of true size
+    a_second: float = 1.0  # factor from the rows' pixels to those of a second at true size
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A claim as people make it, what was measured, the verdict, and what that does not reach."""
+    """A common claim, the measurements, the verdict and its limits."""
 
     letter: str
     claim: str
@@ -57,7 +55,7 @@ class Outcome:
 
 
 def outcomes(rows: Rows, setting: Setting) -> list[Outcome]:
-    """One for each claim, (a) to (j), and one for both eyes."""
+    """Return one outcome per claim, (a) to (j), and one on upscaling each view."""
     return [make(rows, setting) for make in CLAIMS]
 
 
@@ -71,7 +69,7 @@ def format_effects(effects: Mapping[str, Effect], unit: str, digits: int = 1) ->
 def seen(
     rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE
 ) -> dict[str, Effect]:
-    """Gain, in percent, in the depth edges that the model outputs at its own size: only its input differs."""
+    """Return the gain in percent in the depth edges of the model output: only the input differs."""
     return {
         f"{source} {lines} predicted by {depth}": rows.gain(
             "seen_f1", {"order": of}, {"order": over}, True,
@@ -83,7 +81,7 @@ def seen(
 def wired(
     rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str = AFTER, over: str = SOURCE
 ) -> dict[str, Effect]:
-    """The same for the depth that Stereo receives from a perfect model: the effect of edge position."""
+    """Return the same for depth of a perfect model as Stereo receives it: the effect of edge position."""
     how = " (smooth)" if SMOOTH in (of, over) else ""
     return {
         f"{source} {lines} in Stereo{how}": rows.gain(
@@ -93,10 +91,10 @@ def wired(
     }  # fmt: skip
 
 
-def pictures(
+def views(
     rows: Rows, setting: Setting, sources: tuple[str, ...], lines: int, of: str, over: str
 ) -> dict[str, Effect]:
-    """Gain in dB of both eyes near depth edges, with depth of the models."""
+    """Return the gain in dB of both views near depth edges, with depth of the models."""
     return {
         f"{source} {lines}": rows.gain(
             "edges",
@@ -112,7 +110,7 @@ def pictures(
 
 
 def bad(rows: Rows) -> tuple[str, ...]:
-    """The noisy and the compressed sources."""
+    """Return the noisy and the compressed sources."""
     return tuple(source for source in rows.values("source") if source.startswith(("noise", "crf")))
 
 
@@ -129,9 +127,9 @@ def upscaling_first(rows: Rows, setting: Setting) -> Outcome:
 
 
 def edges_by_upscaling(rows: Rows, setting: Setting, lines: int) -> dict[str, Effect]:
-    """For a clean source: in the model output, and in Stereo's depth for both ways of upsampling it."""
-    by_place, enlarged = (wired(rows, setting, ("clean",), lines, over=order) for order in (SOURCE, SMOOTH))
-    return seen(rows, setting, ("clean",), lines) | by_place | enlarged
+    """Return the gain for a clean source: in the model output, and in Stereo for both ways of upsampling."""
+    by_place, upsampled = (wired(rows, setting, ("clean",), lines, over=order) for order in (SOURCE, SMOOTH))
+    return seen(rows, setting, ("clean",), lines) | by_place | upsampled
 
 
 def gain_vanishes(rows: Rows, setting: Setting) -> Outcome:
@@ -241,8 +239,8 @@ def flicker(rows: Rows, setting: Setting) -> Outcome:
         format_effects(less, " levels more", 2),
         str(judged(less, LEVELS)),
         "builtin only: Lanczos frame by frame against motion-compensated fusion; "
-        "detail that networks hallucinate depends on their weights, and pixelation was not "
-        "measured",
+        "detail that networks hallucinate depends on their weights, "
+        "and pixelation was not measured",
     )
 
 
@@ -260,9 +258,8 @@ def contradiction(rows: Rows, setting: Setting) -> Outcome:
     edges = edges_by_upscaling(rows, setting, setting.large)
     return Outcome(
         "i",
-        'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", yet the gain '
-        '"vanishes" when the '
-        "source is sharp.",
+        'The sources contradict themselves: upscaling a clean 1080p before depth "is helpful", '
+        'yet the gain "vanishes" when the source is sharp.',
         format_effects(edges, " %"),
         f"helpful? {judged(edges, EDGES)}",
         "both can be true only of different things: the position of edges in large frames, "
@@ -273,7 +270,7 @@ def contradiction(rows: Rows, setting: Setting) -> Outcome:
 def source_resolves(rows: Rows, setting: Setting) -> Outcome:
     edges, eyes = ({f"{what}: {order}, {name}": effect for order in (SOURCE, FIRST)
                     for name, effect in of(rows, setting, bad(rows), setting.small, order, DEFAULT).items()}
-                   for what, of in (("edges", seen), ("eyes", pictures)))  # fmt: skip
+                   for what, of in (("edges", seen), ("eyes", views)))  # fmt: skip
     return Outcome(
         "j",
         "A noisy source is cleaned first by the default, yet upscaling a noisy 720p before depth can hurt: "
@@ -284,7 +281,7 @@ def source_resolves(rows: Rows, setting: Setting) -> Outcome:
     )
 
 
-def each_eye(rows: Rows, setting: Setting) -> Outcome:
+def each_view(rows: Rows, setting: Setting) -> Outcome:
     apart = {
         f"over {order}: {source} {setting.small} by {upscaler}": rows.gain(
             "rivalry",
@@ -312,5 +309,5 @@ def each_eye(rows: Rows, setting: Setting) -> Outcome:
 
 CLAIMS: tuple[Callable[[Rows, Setting], Outcome], ...] = (
     upscaling_first, gain_vanishes, hurts, cost_of_depth, interpolating_first, default_is_best, flicker,
-    unknown_for_nvidia, contradiction, source_resolves, each_eye,
+    unknown_for_nvidia, contradiction, source_resolves, each_view,
 )  # fmt: skip

@@ -1,6 +1,4 @@
-"""Differences between rows of the experiment that differ in one thing only, a scene at a time, and what they
-say of a claim.
-"""
+"""Differences between rows that differ in one thing only, scene by scene, and verdicts from them."""
 
 from __future__ import annotations
 
@@ -20,9 +18,10 @@ KEY = ("scene", "lines", "source", "upscaler", "depth", "order")
 
 @dataclass(frozen=True)
 class Verdict:
-    """``yes``, ``no`` and ``open`` name the conditions in which the claim holds, does not, or is not decided.
-    ``word`` is ``DEPENDS`` where there are some of the first two, ``SUPPORTED`` or ``REFUTED`` where there
-    are only such, else ``OPEN``.
+    """The conditions in which a claim holds (``yes``), fails (``no``) or is undecided (``open``).
+
+    ``word`` is ``DEPENDS`` if there are some of the first two, ``SUPPORTED`` or ``REFUTED`` if there are only
+    such, else ``OPEN``.
     """
 
     word: str
@@ -38,22 +37,21 @@ class Verdict:
 
 
 def judged(effects: Mapping[str, Effect], least: float) -> Verdict:
-    """Whether a gain of at least ``least`` is there, in every condition that was measured.
+    """Return whether every measured condition has a gain of at least ``least``.
 
-    It is where the mean reaches ``least`` and the whole interval lies above 0; it is not where the whole
-    interval lies below ``least``.
+    Yes: the mean reaches ``least``, and the interval lies above 0. No: the interval lies below ``least``.
     """
     return verdict({name: _gain(effect, least) for name, effect in effects.items()})
 
 
 def vanishing(effects: Mapping[str, Effect], least: float) -> Verdict:
-    """Whether there is no gain of ``least``: the same, the other way round."""
+    """Return whether the gain is less than ``least``: the opposite of ``judged``."""
     answers = {name: _gain(effect, least) for name, effect in effects.items()}
     return verdict({name: None if answer is None else not answer for name, answer in answers.items()})
 
 
 def both(*verdicts: Verdict) -> Verdict:
-    """One verdict on several kinds of evidence."""
+    """Return one verdict on several kinds of evidence."""
     answers = {
         name: answer
         for verdict in verdicts
@@ -72,7 +70,7 @@ def _gain(effect: Effect, least: float) -> bool | None:
 
 
 def verdict(answers: Mapping[str, bool | None]) -> Verdict:
-    """One word for the answers under all conditions; None is no answer."""
+    """Return the verdict for the answers under all conditions; None is undecided."""
     yes, no, unknown = (
         tuple(name for name, answer in answers.items() if answer is wanted) for wanted in (True, False, None)
     )
@@ -81,14 +79,14 @@ def verdict(answers: Mapping[str, bool | None]) -> Verdict:
 
 
 class Rows:
-    """The rows of an experiment, and the means and differences of them."""
+    """The rows of a study, their means and their differences."""
 
     def __init__(self, rows: Iterable[Row], seed: int = 0):
         self.rows, self.seed = list(rows), seed
         self._by_key = {_key(row): row for row in self.rows}
 
     def where(self, **wanted) -> list[Row]:
-        """Those with these values; a tuple allows any of its members."""
+        """Return the rows with these values; a tuple allows any of its members."""
         return [
             row
             for row in self.rows
@@ -96,22 +94,21 @@ class Rows:
         ]
 
     def values(self, name: str) -> list:
-        """All values of a column, in the order of their appearance."""
+        """Return all values of a column, in order of appearance."""
         return list(dict.fromkeys(getattr(row, name) for row in self.rows))
 
     def mean(self, score: str, **wanted) -> Effect:
-        """Of a score, over scenes."""
+        """Return the mean of a score over scenes."""
         scenes = defaultdict(list)
         for row in self.where(**wanted):
             scenes[row.scene].append(row.scores.get(score, math.nan))
         return self._effect([float(np.mean(some)) for some in scenes.values()], f"{score} {wanted}")
 
     def gain(self, score: str, of: Mapping, over: Mapping, relative: bool = False, **wanted) -> Effect:
-        """How much more of a score rows with the values ``of`` have than those with ``over`` that are equal
-        otherwise; paired, a mean a scene.
+        """Return the gain in a score of rows with the values ``of`` over otherwise equal rows with ``over``.
 
-        ``relative`` gives percent of the latter's mean over scenes, so that a scene in which it is next to
-        nothing does not rule.
+        Rows are paired, with one mean per scene. ``relative`` returns percent of the mean of ``over`` across
+        scenes, so that a scene in which it is almost zero does not dominate.
         """
         scenes = defaultdict(list)
         for row in self.where(**{**wanted, **of}):

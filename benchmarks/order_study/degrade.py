@@ -1,8 +1,7 @@
-"""Sources as they come: exact frames made soft, noisy, compressed, or like those of a generator that works in
-blocks.
+"""Degraded sources: exact frames blurred, noisy, compressed, or like those of a block-wise generator.
 
-Frames are ``[T, H, W, 3]`` in 0..1 and leave in steps of 8 bits, as a file has them. Equal seeds give equal
-bits.
+Frames are ``[T, H, W, 3]`` in 0..1 and are returned in steps of 8 bits, as in a file. Equal seeds give
+equal bits.
 """
 
 from __future__ import annotations
@@ -19,10 +18,10 @@ from torch import Tensor
 
 from stereoreel.media import colour
 
-BLOCK = 2  # frames that the stand-in for a generator makes at once; real ones make 3 to 16, of longer shots
-STRENGTH = 8 / 255  # of the texture that it invents, where the picture has as much texture as on average
-BOIL = 0.2  # the share of that texture, by amplitude, which is new in every frame rather than in every block
-DRIFT = 0.01  # by how much a block may be lighter or darker as a whole
+BLOCK = 2  # frames per block of the simulated generator; real ones have 3 to 16, of longer shots
+STRENGTH = 8 / 255  # of the synthetic texture, where the frame has average texture
+BOIL = 0.2  # fraction of its amplitude that is new in every frame instead of every block
+DRIFT = 0.01  # most by which a block may be lighter or darker
 
 
 def eight_bit(frames: Tensor) -> Tensor:
@@ -30,25 +29,26 @@ def eight_bit(frames: Tensor) -> Tensor:
 
 
 def blurred(frames: Tensor, sigma: float) -> Tensor:
-    """Seen through a Gaussian of ``sigma`` pixels."""
+    """Return the frames blurred by a Gaussian of ``sigma`` pixels."""
     return eight_bit(_gaussian(frames, sigma))
 
 
 def noisy(frames: Tensor, sigma: float, seed: int = 0) -> Tensor:
-    """With white noise of ``sigma`` levels of 255, new in every frame and channel."""
+    """Return the frames with white noise of ``sigma`` levels of 255, new in every frame and channel."""
     noise = torch.randn(frames.shape, generator=torch.Generator().manual_seed(seed))
     return eight_bit(frames + noise * (sigma / 255))
 
 
 def compressed(frames: Tensor, crf: int) -> Tensor:
-    """Through H.264 at a constant rate factor (libx264, medium, 4:2:0, BT.709) and back; both sides must be
-    even.
+    """Return the frames after H.264 at a constant rate factor (libx264, medium, 4:2:0, BT.709).
+
+    Width and height must be even.
     """
     return decoded(encoded(frames, crf))
 
 
 def encoded(frames: Tensor, crf: int) -> bytes:
-    """A Matroska file of the frames at 25 fps."""
+    """Return a Matroska file of the frames at 25 fps."""
     memory = io.BytesIO()
     with av.open(memory, "w", format="matroska") as file:
         stream = file.add_stream(
@@ -56,8 +56,8 @@ def encoded(frames: Tensor, crf: int) -> bytes:
         )
         stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
         colour.tag(stream.codec_context, colour.BT709)
-        for number, picture in enumerate(frames):
-            frame = av.VideoFrame.from_ndarray((picture * 255).round().byte().numpy(), "rgb24")
+        for number, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray((image * 255).round().byte().numpy(), "rgb24")
             frame = frame.reformat(format="yuv420p", **colour.from_rgb(colour.BT709))
             frame.pts, frame.time_base = number, Fraction(1, 25)
             colour.tag(frame, colour.BT709)
@@ -68,41 +68,40 @@ def encoded(frames: Tensor, crf: int) -> bytes:
 
 def decoded(file: bytes) -> Tensor:
     with av.open(io.BytesIO(file)) as container:
-        pictures = [
+        images = [
             frame.reformat(format="rgb24", **colour.to_rgb(colour.BT709, False)).to_ndarray()
             for frame in container.decode(video=0)
         ]
-    return torch.stack([torch.from_numpy(picture) for picture in pictures]).float() / 255
+    return torch.stack([torch.from_numpy(image) for image in images]).float() / 255
 
 
 def generated(frames: Tensor, seed: int = 0, block: int = BLOCK) -> Tensor:
-    """Like a generator's: fine texture that is hallucinated again in every block of frames, where the picture
-    has texture, and hardly moves within.
+    """Return frames like a generator's: fine texture is synthesised again in every block of frames.
 
-    It stands for what shows at the seams of generated video, flicker of texture and of lightness; it has no
-    other fault of a generator.
+    It appears where the frame has texture, and hardly changes within a block. This imitates the flicker of
+    texture and lightness at the seams of generated video, and no other fault of a generator.
     """
     random = torch.Generator().manual_seed(seed)
     shape = (1, *frames.shape[1:3], 1)
     where = _texture(frames)
-    made = []
+    results = []
     for number, frame in enumerate(frames):
         if number % block == 0:
-            invented, light = _fine(shape, random), 1 + DRIFT * (2 * torch.rand((), generator=random) - 1)
-        mixed = math.sqrt(1 - BOIL**2) * invented + BOIL * _fine(shape, random)
-        made.append(frame * light + STRENGTH * where[number] * mixed[0])
-    return eight_bit(torch.stack(made))
+            texture, light = _fine(shape, random), 1 + DRIFT * (2 * torch.rand((), generator=random) - 1)
+        mixed = math.sqrt(1 - BOIL**2) * texture + BOIL * _fine(shape, random)
+        results.append(frame * light + STRENGTH * where[number] * mixed[0])
+    return eight_bit(torch.stack(results))
 
 
 def _texture(frames: Tensor) -> Tensor:
-    """How much fine texture is around each pixel ``[T, H, W, 1]``: 1 on average, at most 2."""
+    """Return the amount of fine texture around each pixel ``[T, H, W, 1]``: 1 on average, at most 2."""
     luma = frames.mean(-1, keepdim=True)
     detail = _gaussian((luma - _gaussian(luma, 1.5)).square(), 3).clamp(min=0).sqrt()
     return (detail / detail.mean().clamp(min=1e-6)).clamp(max=2)
 
 
 def _fine(shape: tuple[int, ...], random: torch.Generator) -> Tensor:
-    """Noise of wavelengths of a few pixels, of variance 1."""
+    """Return noise with wavelengths of a few pixels and variance 1."""
     white = torch.randn(shape, generator=random)
     band = _gaussian(white, 0.6) - _gaussian(white, 1.5)
     return band / band.std()

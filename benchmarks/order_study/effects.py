@@ -1,4 +1,4 @@
-"""How sure a difference is: means over scenes with bootstrap intervals, the same for the same seed."""
+"""Significance of differences: means over scenes with bootstrap intervals, equal for equal seeds."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class Effect:
 def mean_effect(
     values: Sequence[float], seed: int = 0, name: str = "", resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Effect:
-    """The mean of one value a scene, with an expanded percentile bootstrap interval.
+    """Return the mean of one value per scene, with an expanded percentile bootstrap interval.
 
     Plain percentile intervals of few values are too narrow. Here the percentiles are those at which the
     interval of a normal mean has Student's width (Hesterberg, "What teachers should know about the
-    bootstrap", 2015). Values that are not finite are left out; of one value the interval is unbounded.
-    ``name`` keeps the random numbers of different effects apart.
+    bootstrap", 2015). Values that are not finite are left out. The interval of a single value is unbounded.
+    ``name`` gives different effects different random numbers.
     """
     kept = np.array([value for value in values if math.isfinite(value)], np.float64)
     count = len(kept)
@@ -52,8 +52,9 @@ def mean_effect(
 
 
 def student(freedom: int, share: float) -> float:
-    """The quantile of Student's t, by the sum over ``t = sqrt(n) tan(angle)``, whose density is ``cos(angle)
-    ** (n - 1)``.
+    """Return the quantile of Student's t.
+
+    It is a sum over ``t = sqrt(n) tan(angle)``, which has the density ``cos(angle) ** (n - 1)``.
     """
     angle = np.linspace(-math.pi / 2, math.pi / 2, 20001)
     density = np.cos(angle).clip(0) ** (freedom - 1)

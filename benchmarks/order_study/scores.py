@@ -1,4 +1,4 @@
-"""What an order made, measured against the truth: depth, frames, both eyes, and how they hang together."""
+"""Scores of an order against the truth: depth, frames, both views, and their agreement."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from stereoreel.image.resize import resize
 
 from .truth import DIVERGENCE, Truth
 
-GRID = 64  # samples a side that ranks are compared by
-SAME = 1.0  # pixels of parallax by which two depths of one point may differ
+GRID = 64  # samples per side at which ranks are compared
+SAME = 1.0  # pixels of parallax by which two depths of the same point may differ
 
 HIGHER = {
     "f1": True,
@@ -33,21 +33,22 @@ HIGHER = {
     "flicker": False,
     "rivalry": False,
 }
-"""The scores, and whether more is better. Depth: boundary F1 exactly and within a pixel, boundary accuracy
-and completeness in pixels, Spearman's rank correlation, root mean square error and its change from frame to
-frame, both in percent of the truth's range. Pictures: PSNR in dB of the frames Stereo gets, of those in
-between alone, of both eyes, and of these in a band of 8 pixels around depth edges; both where the one view
-shows what they see. ``flicker``: how much the error of an eye changes from frame to frame, root mean square
-in levels of 255. ``rivalry``: how much the errors of both eyes differ at points that both see, in the same
-unit."""
+"""The scores, and whether higher is better.
+
+Depth: boundary F1, exact and within a pixel; boundary accuracy and completeness in pixels; Spearman's rank
+correlation; RMS error and its change from frame to frame, both in percent of the truth's range.
+
+Frames and views: PSNR in dB of the frames that Stereo receives, of the interpolated ones alone, of both
+views, and of both views within 8 pixels of depth edges; the last two where the input view shows what they
+see. ``flicker``: change of a view's error from frame to frame, RMS in levels of 255. ``rivalry``: difference
+between the errors of both views at the same points, in the same unit."""
 
 
 def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[str, float]:
-    """Of maps ``[T, h, w]`` in the truth's scale, at any size; they are brought to the truth's by bilinear
-    interpolation, as Stereo does.
+    """Return the scores of depth maps ``[T, h, w]`` in the truth's scale, at any size.
 
-    The costly ones are of the first and the last map; that with tolerance, if it is wanted, of the first
-    alone.
+    They are resized to the truth's size by bilinear interpolation, as in Stereo. The expensive scores use the
+    first and the last map; the one with tolerance (``tolerant``) uses the first only.
     """
     if depth.shape != truth.shape:
         depth = resize(depth[..., None], *truth.shape[1:], method="bilinear")[..., 0]
@@ -67,8 +68,9 @@ def depth_scores(depth: Tensor, truth: Tensor, tolerant: bool = True) -> dict[st
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's, of two maps ``[T, H, W]``, each frame by itself, on a grid; equal values share their mean
-    rank.
+    """Return Spearman's rank correlation of two maps ``[T, H, W]``, the mean over frames, on a grid.
+
+    Equal values share their mean rank.
     """
     return float(
         np.mean(
@@ -89,18 +91,16 @@ def _ranks(image: Tensor) -> np.ndarray:
 
 
 def frame_scores(frames: Tensor, truth: Truth) -> dict[str, float]:
-    """Of the frames ``[2N, H, W, 3]`` that Stereo gets; nothing where they have another size than the
-    truth.
-    """
+    """Return the scores of the frames ``[2N, H, W, 3]`` that Stereo receives; NaN at another size."""
     if frames.shape != truth.frames.shape:
         return {"frames": math.nan, "between": math.nan}
-    made, true = frames[truth.scored], truth.frames[truth.scored]
+    scored, true = frames[truth.scored], truth.frames[truth.scored]
     odd = slice(1 - truth.scored.start % 2, None, 2)
-    return {"frames": psnr(made, true), "between": psnr(made[odd], true[odd])}
+    return {"frames": psnr(scored, true), "between": psnr(scored[odd], true[odd])}
 
 
 def view_scores(pair: Tensor, truth: Truth, places: Places) -> dict[str, float]:
-    """Of both eyes ``[2, 2N, H, W, 3]``."""
+    """Return the scores of both views ``[2, 2N, H, W, 3]``."""
     error = pair[:, truth.scored] - truth.eyes
     square, change = (
         error.square().mean(-1).double(),
@@ -119,9 +119,7 @@ def _decibels(square: Tensor) -> float:
 
 
 class Places:
-    """Where in the eyes of a truth the one view shows what they see (``visible``), where depth jumps nearby,
-    and what both eyes see.
-    """
+    """Masks of both views: what the input view shows too, the same near depth edges, and what both show."""
 
     def __init__(self, truth: Truth):
         width = truth.size[1]
@@ -134,7 +132,7 @@ class Places:
         self.motion = torch.stack([-shift * left, torch.zeros_like(left)], -1).numpy()
 
     def rivalry(self, error: Tensor) -> float:
-        """Root mean square difference of the eyes' errors at the same points."""
+        """Return the RMS difference between the errors of both views at the same points."""
         total, count = 0.0, 0
         for left, right, way, where in zip(*error, self.motion, self.shared):
             apart = left - torch.from_numpy(warp(right.numpy(), way, cubic=False)).view(right.shape)
@@ -144,8 +142,9 @@ class Places:
 
 
 def _shown(depth: Tensor, other: Tensor, shift: float) -> Tensor:
-    """True where a point of one view ``[T, H, W]``, ``shift * depth`` pixels further left in another, has its
-    depth there.
+    """Return True where a point of one view ``[T, H, W]`` is visible in another one.
+
+    There it is ``shift * depth`` pixels further left and must have the same depth.
     """
     width = depth.shape[-1]
     column = torch.arange(width) - shift * depth

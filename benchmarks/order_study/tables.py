@@ -1,6 +1,4 @@
-"""The experiment's tables, in Markdown: claims, which order suits which source, costs, and what resizing
-alone does.
-"""
+"""The tables of the study in Markdown: claims, the best order for each source, costs, effects of resizing."""
 
 from __future__ import annotations
 
@@ -34,7 +32,7 @@ def claims_table(outcomes: Iterable[Outcome]) -> str:
 
 
 def answer_table(rows: Rows, setting: Setting, depth: Sequence[str], score: str = "edges") -> str:
-    """The mean score of each source by order, the best order, and those it does not clearly beat."""
+    """Return the mean score of each source by order, the best order, and those it does not clearly beat."""
     lines = []
     for size in (setting.small, setting.large):
         for source in rows.values("source"):
@@ -56,7 +54,7 @@ def _by_order(rows: Rows, score: str, where: Mapping) -> list[str]:
 
 
 def _no_better(rows: Rows, score: str, best: str, other: str, where: Mapping) -> bool:
-    """Whether ``best`` is not clearly better, by what counts as a gain."""
+    """Return whether ``best`` is not clearly better."""
     gain = rows.gain(score, {"order": best}, {"order": other}, **where)
     return judged({"": gain}, DECIBELS).word != SUPPORTED
 
@@ -69,7 +67,7 @@ def scores_table(
     source: Sequence[str],
     lines: int,
 ) -> str:
-    """All scores by order, of one set of conditions; numbers behind the names are digits."""
+    """Return all scores by order for one set of conditions; ``scores`` gives the digits of each."""
     where = {"source": tuple(source), "lines": lines, "depth": tuple(depth), "upscaler": setting.upscaler}
     orders = [order for order in (*COMPARED, SMOOTH) if rows.where(**where, order=order)]
     return table(
@@ -92,9 +90,7 @@ def _number(value: float, digits: int) -> str:
 
 
 def pixels_table(rows: Rows, setting: Setting) -> str:
-    """Millions of pixels that each stage takes in and gives out, by order, for one second of a source of 720p
-    at 25 fps.
-    """
+    """Return the millions of input and output pixels of each stage, for one second of 720p at 25 fps."""
     lines = []
     for order in COMPARED:
         row = rows.where(
@@ -115,9 +111,7 @@ def pixels_table(rows: Rows, setting: Setting) -> str:
 
 
 def seconds_table(rows: Rows, setting: Setting) -> str:
-    """Milliseconds of each stage for one source frame, as measured; the median of all rows at the smaller
-    size.
-    """
+    """Return the measured milliseconds of each stage per source frame: the median at the smaller size."""
     lines = []
     for order in COMPARED:
         some = rows.where(
@@ -141,7 +135,7 @@ def seconds_table(rows: Rows, setting: Setting) -> str:
 
 
 def resizing_table(found: Mapping[str, Mapping[str, float]]) -> str:
-    """What a model with a fixed input size receives from a source and from its upscaled copy, by size."""
+    """Compare the input that a model receives from a source and from its upscaled copy, by size."""
     lines = []
     for size in dict.fromkeys(name.split(", ")[1] for name in found):
         some = [values for name, values in found.items() if name.endswith(size)]

@@ -1,4 +1,4 @@
-"""A shot whose truth is known, and clips that are kept in memory."""
+"""A shot with exact truth, and clips in memory."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from stereoreel.image.resize import resize
 
 FPS = Fraction(25)
 FACTOR = 2  # of size and of rate, from the source to the truth
-DIVERGENCE = 3.0  # percent of the width, between both eyes
+DIVERGENCE = 3.0  # percent of the width, between both views
 
 
 @dataclass(frozen=True)
 class Truth:
-    """A shot as it should come out: ``frames`` ``[2N, H, W, 3]``, ``depth`` ``[2N, H, W, 1]``; of the frames
-    ``scored`` also both eyes ``[2, n, H, W, 3]`` and their depths ``[2, n, H, W]``. The left eye sees depth 1
-    ``DIVERGENCE / 2`` percent of the width further right.
+    """The exact result for a shot: ``frames`` ``[2N, H, W, 3]`` and ``depth`` ``[2N, H, W, 1]``.
+
+    The frames in ``scored`` also have both views, ``eyes`` ``[2, n, H, W, 3]``, and their depths
+    ``[2, n, H, W]``. In the left view, depth 1 is ``DIVERGENCE / 2`` percent of the width further right.
     """
 
     name: str
@@ -38,23 +39,21 @@ class Truth:
         return tuple(self.frames.shape[1:3])
 
     def source(self) -> Tensor:
-        """Every second frame at half the size, each pixel the mean of four."""
+        """Return every second frame at half the size; each pixel is the mean of four."""
         height, width = self.size
         return resize(self.frames[::FACTOR], height // FACTOR, width // FACTOR, "area")
 
     def depth_at(self, height: int, width: int, every: int = 1) -> Tensor:
-        """The depth ``[T, height, width]`` of all frames, or of those of the source: means of what each pixel
-        covers.
-        """
+        """Return the depth ``[T, height, width]`` of every ``every``-th frame, averaged over each pixel."""
         return resize(self.depth[::every], height, width, "area")[..., 0]
 
     def depth_on(self, height: int, width: int, every: int = 1) -> Tensor:
-        """The same at the pixels' centres, so that edges are sharp."""
+        """Return the same at the centres of pixels, with sharp edges."""
         return F.interpolate(self.depth[::every].movedim(-1, 1), (height, width), mode="nearest-exact")[:, 0]
 
 
 class Kept:
-    """Frames that are known as a source, of one or two views; one shot."""
+    """A source of frames in memory, with one or two views; one shot."""
 
     def __init__(self, frames: Tensor, info: ClipInfo, label: str):
         self.frames, self.info, self.label = frames, info.replace(cuts=()), label
@@ -69,18 +68,18 @@ class Kept:
 
 
 def kept(frames: Tensor, label: str, fps: Fraction = FPS) -> Clip:
-    """A tensor as a clip without cuts."""
+    """Return a tensor as a clip without cuts."""
     views = 2 if frames.ndim == 5 else 1
     count, height, width, channels = frames.shape[-4:]
     return Clip(Kept(frames, ClipInfo(width, height, fps, count, channels=channels, views=views), label))
 
 
 def all_frames(clip: Clip) -> Tensor:
-    """The frames of a kept clip."""
+    """Return the frames of a kept clip."""
     return clip.maker.frames
 
 
 def area(clip: Clip) -> int:
-    """Pixels of all frames of a clip."""
+    """Return the number of pixels of all frames of a clip."""
     info = clip.info
     return info.width * info.height * info.frames * info.views

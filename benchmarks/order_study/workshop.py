@@ -1,9 +1,8 @@
-"""Orders of stages over footage whose truth is known: every order made of the same parts, each part made
-once.
+"""Orders of stages over footage with exact truth; stages that orders share are computed once.
 
-Depth is held at one number of lines for all orders: the frames are brought to it with antialiasing, whatever
-their size, the model sees those, what it says is fitted to the truth by one scale and shift a shot, and its
-edges are then put on the frames' own.
+Depth has the same input size in all orders: frames are resized to it with antialiasing, whatever their
+size. The model's output is fitted to the truth by one scale and one shift per shot; then its edges are
+aligned with those of the frames.
 """
 
 from __future__ import annotations
@@ -29,13 +28,14 @@ from stereoreel.workflow.orders import BY_KIND
 from .truth import DIVERGENCE, Truth, all_frames, area, kept
 
 STEREO = {"divergence": DIVERGENCE, "convergence_mode": "fixed", "convergence": 0.0}
-EXACT = "exact"  # the depth model that knows the truth
+EXACT = "exact"  # the depth model that returns the truth
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What depth is made with: ``model`` by name, or ``EXACT``, and the ``lines`` of the picture that it
-    sees; None: the frame's own.
+    """How depth is computed: the name of the ``model`` or ``EXACT``, and its input height ``lines``.
+
+    None is the height of the frame.
     """
 
     model: str
@@ -52,9 +52,7 @@ class Seen:
 
 @dataclass
 class Cost:
-    """What making one stage took: seconds, which no two runs agree on, and pixels taken in and given out,
-    which all do.
-    """
+    """The cost of a stage: seconds, which vary from run to run, and input and output pixels, which do not."""
 
     kind: str
     seconds: float
@@ -62,37 +60,36 @@ class Cost:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a stage gave, the clips that it was given (held, for they are known by identity), its cost, and
-    what a depth model told.
+class Computed:
+    """The result of a stage: its clips, its cost, and what a depth model predicted.
+
+    The inputs are kept alive because results are looked up by their identity.
     """
 
     clips: dict[str, Clip]
     inputs: dict[str, Clip]
     cost: Cost
-    told: Tensor | None
+    predicted: Tensor | None
 
 
 @dataclass
 class Workshop:
-    """Makes the stages of orders over one source, each once however many orders have it. Give its ``make`` to
-    ``trial``.
-    """
+    """Compute the stages of orders over one source, each only once; pass its ``make`` to ``trial``."""
 
     truth: Truth
     host: Host
     seen: Seen = Seen(EXACT, None)
-    made: dict[tuple, Made] = field(default_factory=dict)
-    used: list[Cost] = field(default_factory=list)  # since it was last emptied
-    # by identity, with the tensor, so that no other gets it
+    computed: dict[tuple, Computed] = field(default_factory=dict)
+    used: list[Cost] = field(default_factory=list)  # until the caller clears it
+    # by identity; keeping the tensor keeps its identity unique
     scores: dict[int, tuple[Tensor, dict[str, float]]] = field(default_factory=dict)
-    # depth at the size of frames, by the identity of both
-    meetings: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    # by the depth model when it was last asked, ``[T, h, w]`` at the lines that it saw, in the truth's scale
-    told: Tensor | None = None
+    # depth at the size of the frames, by the identity of both
+    snapped: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    # the depth model's last output ``[T, h, w]`` at its input size, in the truth's scale
+    predicted: Tensor | None = None
 
     def make(self, node: Node, inputs: Mapping[str, Clip], options: Mapping, number: str) -> dict[str, Clip]:
-        """As ``build.stage``, with all frames computed and kept."""
+        """Return the same as ``build.stage``, with all frames computed and kept."""
         clips = {socket: clip for socket, clip in inputs.items() if clip is not None}
         key = (
             node.kind,
@@ -100,54 +97,54 @@ class Workshop:
             tuple(sorted(options.items())),
             self.seen if node.kind == "depth" else None,
         )
-        if key not in self.made:
-            begin, told = time.perf_counter(), None
+        if key not in self.computed:
+            begin, predicted = time.perf_counter(), None
             if node.kind == "depth":
-                depth, told = self._depth(clips["clip"], options.get("edges") != "smooth")
-                made = {"depth": depth}
+                depth, predicted = self._depth(clips["clip"], options.get("edges") != "smooth")
+                results = {"depth": depth}
             else:
-                made = self._pulled(stage(node, clips, options, number), clips)
-            pixels = sum(area(clip) for clip in (*clips.values(), *made.values()))
-            self.made[key] = Made(made, clips, Cost(node.kind, time.perf_counter() - begin, pixels), told)
-        known = self.made[key]
+                results = self._pulled(stage(node, clips, options, number), clips)
+            pixels = sum(area(clip) for clip in (*clips.values(), *results.values()))
+            cost = Cost(node.kind, time.perf_counter() - begin, pixels)
+            self.computed[key] = Computed(results, clips, cost, predicted)
+        known = self.computed[key]
         self.used.append(known.cost)
-        self.told = self.told if known.told is None else known.told
+        self.predicted = self.predicted if known.predicted is None else known.predicted
         return known.clips
 
     def scored(self, depth: Tensor, score: Callable[[], dict[str, float]]) -> dict[str, float]:
-        """The scores of a tensor, found once."""
+        """Return the scores of a tensor, computed once."""
         if id(depth) not in self.scores:
             self.scores[id(depth)] = depth, score()
         return self.scores[id(depth)][1].copy()
 
-    def met(self, depth: Clip, frames: Clip) -> Tensor:
-        """Depth as Stereo has it, ``[T, H, W, 1]``: where it is smaller than the frames its edges are put on
-        theirs.
-        """
-        small, pictures = all_frames(depth), all_frames(frames)
-        if small.shape[1:3] == pictures.shape[1:3]:
+    def depth_in_stereo(self, depth: Clip, frames: Clip) -> Tensor:
+        """Return depth as Stereo uses it, ``[T, H, W, 1]``: smaller maps get their edges from the frames."""
+        small, images = all_frames(depth), all_frames(frames)
+        if small.shape[1:3] == images.shape[1:3]:
             return small
-        key = id(small), id(pictures)
-        if key not in self.meetings:
-            self.meetings[key] = torch.stack([snap(*pair) for pair in zip(small[..., 0], pictures)])[
-                ..., None
-            ]
-        return self.meetings[key]
+        key = id(small), id(images)
+        if key not in self.snapped:
+            maps = [snap(*pair) for pair in zip(small[..., 0], images)]
+            self.snapped[key] = torch.stack(maps)[..., None]
+        return self.snapped[key]
 
-    def _pulled(self, made: Mapping, inputs: Mapping[str, Clip]) -> dict[str, Clip]:
+    def _pulled(self, outputs: Mapping, inputs: Mapping[str, Clip]) -> dict[str, Clip]:
         ports = [
             port
             for port in ("clip", "depth")
-            if isinstance(made.get(port), Clip) and (port == "clip" or port in inputs)
+            if isinstance(outputs.get(port), Clip) and (port == "clip" or port in inputs)
         ]
-        chunks = zip(*pull([made[port] for port in ports], self.host))
+        chunks = zip(*pull([outputs[port] for port in ports], self.host))
         return {
-            port: kept(torch.cat(some, TIME), port, made[port].info.fps) for port, some in zip(ports, chunks)
+            port: kept(torch.cat(some, TIME), port, outputs[port].info.fps)
+            for port, some in zip(ports, chunks)
         }
 
     def _depth(self, clip: Clip, snapped: bool) -> tuple[Clip, Tensor]:
-        """Depth of a clip at its size, as it is held here, and at the lines that the model sees; ``snapped``:
-        its edges on the frames'.
+        """Return depth at the size of the clip and at the model's input size.
+
+        With ``snapped``, the edges of the first are aligned with those of the frames.
         """
         frames = all_frames(clip)
         size = self._size(frames)
@@ -162,7 +159,7 @@ class Workshop:
         return kept(depth, "depth", clip.info.fps), low
 
     def shown(self, frames: Tensor) -> Tensor:
-        """Frames as the depth model sees them."""
+        """Return the frames at the input size of the depth model."""
         if self.seen.antialiased:
             return resize(frames, *self._size(frames), method="bilinear")
         return F.interpolate(
@@ -176,16 +173,13 @@ class Workshop:
 
     def _guess(self, frames: Tensor) -> Tensor:
         options = {"model": self.seen.model, "resolution": "native", "edges": "smooth"}
-        made = stage(
-            BY_KIND["depth"], {"clip": kept(self.shown(frames), "frames as depth sees them")}, options, ""
-        )["depth"]
-        return torch.cat([chunk for (chunk,) in pull(made, self.host)])[..., 0]
+        inputs = {"clip": kept(self.shown(frames), "input of the depth model")}
+        depth = stage(BY_KIND["depth"], inputs, options, "")["depth"]
+        return torch.cat([chunk for (chunk,) in pull(depth, self.host)])[..., 0]
 
 
 def aligned(depth: Tensor, truth: Tensor) -> Tensor:
-    """Depth of a shot brought to the truth's scale and shift by least squares over all of its pixels, in
-    0..1.
-    """
+    """Return the depth of a shot with the truth's scale and shift, by least squares, clamped to 0..1."""
     given, wanted = depth.double().flatten(), truth.double().flatten()
     centred = given - given.mean()
     slope = (centred * (wanted - wanted.mean())).sum() / centred.square().sum().clamp(min=1e-12)

@@ -9,6 +9,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.support.depth_scenes import flown_past
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture, street
 from stereoreel.analysis.depth_metrics import (
     boundary_error,
     boundary_f1,
@@ -20,8 +22,6 @@ from stereoreel.analysis.depth_metrics import (
     temporal_alignment_error,
 )
 from stereoreel.stages.depth.windows import SteadyRange
-from tests.support.depth_scenes import flown_past
-from tests.support.scenes import Camera, Layer, Scene, Texture, street
 
 NARROW = np.linspace(1.05, 1.25, 10)
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.support.scenes import Camera, street
 from stereoreel.analysis.metrics import (
     flicker,
     gradient_energy,
@@ -18,7 +19,6 @@ from stereoreel.analysis.metrics import (
     warping_error,
 )
 from stereoreel.image.resize import resize
-from tests.support.scenes import Camera, street
 
 
 def random(*shape: int, seed: int = 3) -> torch.Tensor:

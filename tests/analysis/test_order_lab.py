@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.support.image_nets import RRDBNet, random_net, save
 from stereoreel.analysis.metrics import gradient_energy
 from stereoreel.analysis.order_lab.figures import recommended, workflow_of
 from stereoreel.analysis.order_lab.lab import Lab, measure
@@ -39,7 +40,6 @@ from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.orders import COMPARED
-from tests.support.image_nets import RRDBNet, random_net, save
 from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[2]

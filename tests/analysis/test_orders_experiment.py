@@ -86,7 +86,7 @@ def test_depth_of_every_order_sees_equally_many_lines(shot, host):
     seen = {}
     for order in COMPARED:
         trial(order, kept(shot.source(), "source"), {"stereo": STEREO}, "upscale", shop.make)
-        seen[order] = shop.told.shape[1:]
+        seen[order] = shop.predicted.shape[1:]
     assert set(seen.values()) == {(30, 50)}
 
 
@@ -94,7 +94,7 @@ def test_what_orders_share_is_made_once(shot, host):
     shop, source = Workshop(shot, host), kept(shot.source(), "source")
     for order in COMPARED:
         trial(order, source, {"stereo": STEREO}, "upscale", shop.make)
-    kinds = [key[0] for key in shop.made]
+    kinds = [key[0] for key in shop.computed]
     # the source, its enlargement, and that with either depth
     assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
@@ -108,7 +108,8 @@ def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):
     assert small.shape[1] < frames.shape[1]
     parallax = Parallax(resolve(stereo.OPTIONS, STEREO), 25.0)(small, frames)
     torch.testing.assert_close(
-        parallax / (STEREO["divergence"] / 100 * frames.shape[2]), shop.met(made.depth, made.frames)[..., 0]
+        parallax / (STEREO["divergence"] / 100 * frames.shape[2]),
+        shop.depth_in_stereo(made.depth, made.frames)[..., 0],
     )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.core import cancel
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.files import sha256
@@ -24,7 +25,6 @@ from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.sample.clip import write_sample
 from stereoreel.stages.stereo.warp import CPU_BAND
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 from tests.support.media_files import write_video
 
 FRAMES = 12

@@ -10,6 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net
+from benchmarks.support.vsr_nets import checkpoint
+from benchmarks.support.vsr_nets import small as small_vsr
 from stereoreel.cli.main import main
 from stereoreel.models import catalog, weights
 from stereoreel.models.catalog import Entry
@@ -17,9 +20,6 @@ from stereoreel.models.intact import fault
 from stereoreel.nets import depth_anything, film_interpolation, rife
 from tests.support import flashvsr_nets
 from tests.support.bad_weights import contents, saved, state, strange
-from tests.support.image_nets import Compact, RRDBNet, random_net
-from tests.support.vsr_nets import checkpoint
-from tests.support.vsr_nets import small as small_vsr
 from tests.support.weights_shop import TINY, publish, whole
 
 ARCHS = {  # every module that opens a file of weights

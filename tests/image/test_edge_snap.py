@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.support import scenes
 from stereoreel.analysis.depth_metrics import boundary_f1
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
@@ -15,7 +16,6 @@ from stereoreel.image.edge_snap import snap
 from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin
-from tests.support import scenes
 
 HEIGHT, WIDTH, LOW = 540, 960, 259  # the ratio of 1080 lines to the 518 that networks see
 

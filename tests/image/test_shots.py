@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.support.scenes import Camera, street
 from stereoreel.image.cut_detection import CutDetector, find_cuts, is_cut, score, thumbnail
-from tests.support.scenes import Camera, street
 
 WIDTH, HEIGHT, SCENES = 256, 144, 10
 

@@ -8,16 +8,16 @@ from itertools import cycle
 import pytest
 import torch
 
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
+from benchmarks.support.vsr_nets import checkpoint, small
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import pull
 from stereoreel.live import Session
 from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from tests.support import flashvsr_nets
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 from tests.support.moving_texture import scene
 from tests.support.rife_nets import network as rife
-from tests.support.vsr_nets import checkpoint, small
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -11,12 +11,12 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
+from benchmarks.support.image_nets import Compact, random_net, save
 from stereoreel.core.meter import resident
 from stereoreel.image.resize import resize
 from stereoreel.live import PostProcessor, Session, Sessions, Upscaler
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
-from tests.support.image_nets import Compact, random_net, save
 from tests.support.moving_texture import scene
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from benchmarks.support.vsr_nets import checkpoint, footage, small
 from stereoreel.nets import basicvsr, spynet
 from stereoreel.nets.basicvsr import BRANCHES, Memory
-from tests.support.vsr_nets import checkpoint, footage, small
 
 PUBLISHED = {  # width, blocks and kind, tensors, parameters
     "BasicVSR++ REDS4 and Vimeo": (lambda: basicvsr.BasicVSRPlusPlus(64, 7), 274, 7_322_927),

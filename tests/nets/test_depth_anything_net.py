@@ -6,9 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stereoreel.nets import depth_anything
-from stereoreel.nets.depth_anything import clean, detect, load
-from tests.support.depth_nets import (
+from benchmarks.support.depth_nets import (
     PUBLISHED,
     SMALL,
     TINY,
@@ -18,6 +16,8 @@ from tests.support.depth_nets import (
     published,
     random_net,
 )
+from stereoreel.nets import depth_anything
+from stereoreel.nets.depth_anything import clean, detect, load
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

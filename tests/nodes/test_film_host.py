@@ -15,7 +15,7 @@ if not os.environ.get("COMFYUI"):
 import requests
 import websocket
 
-from tests.support.comfy_server import comfy, follow
+from benchmarks.support.comfy_server import comfy, follow
 from tests.support.films import SHOTS, facts, graph, run, source
 
 FRAMES = 2 * sum(SHOTS) * 12

@@ -29,14 +29,14 @@ import requests
 import torch
 from PIL import Image
 
+from benchmarks.support.comfy_server import ROOT as PACK
+from benchmarks.support.comfy_server import comfy, follow
+from benchmarks.support.depth_nets import TINY_VIDEO, published
+from benchmarks.support.depth_nets import random_net as random_net_of_depth
+from benchmarks.support.image_nets import RRDBNet, random_net
 from stereoreel.nets import rife
 from stereoreel.workflow.orders import BUNDLED
 from tests.support import browser, flashvsr_nets
-from tests.support.comfy_server import ROOT as PACK
-from tests.support.comfy_server import comfy, follow
-from tests.support.depth_nets import TINY_VIDEO, published
-from tests.support.depth_nets import random_net as random_net_of_depth
-from tests.support.image_nets import RRDBNet, random_net
 from tests.support.media_files import write_video
 from tests.support.object_info import CORE, object_info
 

@@ -20,9 +20,9 @@ import requests
 import torch
 from PIL import Image
 
+from benchmarks.support.comfy_server import ROOT, comfy
+from benchmarks.support.image_nets import RRDBNet, random_net, save
 from stereoreel.workflow.node_specs import BY_ID
-from tests.support.comfy_server import ROOT, comfy
-from tests.support.image_nets import RRDBNet, random_net, save
 from tests.support.moving_texture import scene
 
 PROMPTS = 60

@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
+from benchmarks.support.comfy_server import ROOT, comfy
 from tests.support import browser
-from tests.support.comfy_server import ROOT, comfy
 
 PLAYING = """type => {
     const node = app.graph._nodes.find(node => node.type === type)

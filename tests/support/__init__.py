@@ -1,1 +1,1 @@
-"""Shared by tests and benchmarks: media files, scenes, random networks, servers; not in the wheel."""
+"""What tests share: media files, browsers, stand-ins for packages and servers; not in the wheel."""

@@ -8,6 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
+from benchmarks.support import scenes
 from stereoreel.cli.main import main
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
@@ -18,7 +19,6 @@ from stereoreel.stages.stereo.matching import matched
 from stereoreel.viewing import comfort
 from stereoreel.workflow.graph import Assembly
 from stereoreel.workflow.orders import api
-from tests.support import scenes
 from tests.support.media_files import write_video
 
 

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.support.scenes import Camera, street
 from stereoreel.analysis.advisor.measure import measure
 from stereoreel.core.clip import Clip, apply
 from stereoreel.media.read.decode import FileSource
 from tests.support.counting import Counting
 from tests.support.media_files import lose, write_video
-from tests.support.scenes import Camera, street
 
 
 def opened(path):

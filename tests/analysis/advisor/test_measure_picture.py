@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.support.scenes import Camera, street
 from stereoreel.analysis.advisor.blocks import STRONG
 from stereoreel.analysis.advisor.measure import measure
 from stereoreel.analysis.advisor.windows import Window
@@ -13,7 +14,6 @@ from stereoreel.core.clip import Clip
 from stereoreel.image.resize import resize
 from stereoreel.media.read.decode import FileSource
 from tests.support.media_files import write_video
-from tests.support.scenes import Camera, street
 
 
 def footage(real_clip, count=1, half=False):

@@ -5,11 +5,11 @@ from fractions import Fraction
 import pytest
 import torch
 
+from benchmarks.support.depth_scenes import MOVES, estimate, rank_correlation
+from benchmarks.support.scenes import street
 from stereoreel.core.clip import ClipInfo
 from stereoreel.core.options import resolve
 from stereoreel.stages import depth
-from tests.support.depth_scenes import MOVES, estimate, rank_correlation
-from tests.support.scenes import street
 
 
 def noisy_still(frames: int, height: int = 96, width: int = 160) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from benchmarks.support.depth_nets import TINY, TINY_VIDEO, as_transformers, published, random_net
 from stereoreel.core.clip import ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
@@ -10,7 +11,6 @@ from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.depth import OPTIONS
 from stereoreel.stages.depth.depth_anything import DepthAnything
-from tests.support.depth_nets import TINY, TINY_VIDEO, as_transformers, published, random_net
 from tests.support.lookahead import lookahead
 
 CPU = torch.device("cpu")

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmarks.support.depth_scenes import flown_past
 from stereoreel.nets.depth_anything import DepthAnything, Family
 from stereoreel.stages.depth.windows import AHEAD, SteadyRange, align, fit, stream
-from tests.support.depth_scenes import flown_past
 
 TINY_VIDEO = Family(64, 4, 128, False, 37, 32, (16, 32, 32, 64), 32, 32, (0, 1, 2, 3))
 KEY_FRAMES = [0, 12, 24, 25, 26, 27, 28, 29, 30, 31]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
 from stereoreel.core.options import resolve
@@ -15,7 +16,6 @@ from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.interpolate import OPTIONS, describe
-from tests.support.scenes import Camera, Layer, Scene, Texture
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
@@ -15,7 +16,6 @@ from stereoreel.stages.interpolate.networks import NetworkInterpolator
 from stereoreel.stages.interpolate.rife import RifeNetwork
 from stereoreel.stages.interpolate.stage import InterpolationStage
 from tests.support.rife_nets import network
-from tests.support.scenes import Camera, Layer, Scene, Texture
 
 SIZE = (44, 70)  # divides by nothing
 

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.image.flow import flow, grayscale
 from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate.projection import compose, measure, project
-from tests.support.scenes import Camera, Layer, Scene, Texture
 
 WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
 EYES = (-0.5, 0.5)

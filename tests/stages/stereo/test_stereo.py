@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.support import scenes
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot, apply
 from stereoreel.core.options import resolve
@@ -17,7 +18,6 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin, warp
 from stereoreel.stages.stereo.parallax import ScreenPlane
-from tests.support import scenes
 
 
 @pytest.fixture(scope="module", autouse=True, params=["torch", "numba"])

@@ -5,6 +5,7 @@ from fractions import Fraction
 import pytest
 import torch
 
+from benchmarks.support.scenes import Camera, Layer, Scene, Texture, street
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
@@ -12,7 +13,6 @@ from stereoreel.models.headless import Headless
 from stereoreel.stages import stereo
 from stereoreel.stages.stereo import builtin
 from stereoreel.stages.stereo.temporal import REACH
-from tests.support.scenes import Camera, Layer, Scene, Texture, street
 
 WIDTH, HEIGHT = 320, 180
 

@@ -5,8 +5,8 @@ import spandrel
 import torch
 from torch import nn
 
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net
 from stereoreel.stages.upscale import fast_networks, winograd
-from tests.support.image_nets import Compact, RRDBNet, random_net
 
 
 def plain(kind: type, **sizes) -> nn.Module:

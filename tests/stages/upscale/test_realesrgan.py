@@ -8,6 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
@@ -18,7 +19,6 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.upscale import OPTIONS, spandrel
 from stereoreel.stages.upscale.network import ImageNetwork, read
 from stereoreel.stages.upscale.work import Budget, Work
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 from tests.support.lookahead import lookahead
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names

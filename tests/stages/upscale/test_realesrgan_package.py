@@ -10,10 +10,10 @@ from types import ModuleType
 import pytest
 import torch
 
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.core.clip import apply
 from stereoreel.core.pull import frames
 from stereoreel.models.lazy_stage import Plan
-from tests.support.image_nets import Compact, RRDBNet, random_net, save
 
 pytestmark = pytest.mark.reference
 

@@ -6,10 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
-from stereoreel.image.resize import resize
-from stereoreel.stages.upscale.steady import Steady
-from tests.support.flicker_scenes import (
+from benchmarks.support.flicker_scenes import (
     ALL,
     BALL,
     FRAMES,
@@ -25,7 +22,10 @@ from tests.support.flicker_scenes import (
     truth,
     upscaled,
 )
-from tests.support.scenes import Layer, Texture
+from benchmarks.support.scenes import Layer, Texture
+from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
+from stereoreel.image.resize import resize
+from stereoreel.stages.upscale.steady import Steady
 
 
 def background(name: str) -> torch.Tensor:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from benchmarks.support.vsr_nets import SMALL, checkpoint, footage, small
 from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
@@ -14,7 +15,6 @@ from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.basicvsr import AHEAD, MOST, BasicVSRStage, padded
 from stereoreel.stages.vsr.basicvsr_track import windows
 from tests.support.lookahead import lookahead
-from tests.support.vsr_nets import SMALL, checkpoint, footage, small
 
 pytestmark = pytest.mark.usefixtures("stand_ins")  # small networks under the published files' names
 

@@ -6,14 +6,14 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from benchmarks.support.scenes import street
+from benchmarks.support.vsr_scenes import MOVES, enhanced, lanczos, large, noisy, small
 from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
 from stereoreel.stages.vsr import OPTIONS, describe
 from stereoreel.stages.vsr.builtin import load
-from tests.support.scenes import street
-from tests.support.vsr_scenes import MOVES, enhanced, lanczos, large, noisy, small
 
 
 @pytest.mark.parametrize("move", MOVES)

@@ -7,9 +7,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from benchmarks.support.scenes import Camera, Layer, Texture, street
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
-from tests.support.scenes import Camera, Layer, Texture, street
 
 WIDTH, HEIGHT, FRAMES = 320, 192, 8
 SCENES = {

@@ -5,12 +5,12 @@ from fractions import Fraction
 import numpy as np
 import torch
 
+from benchmarks.support.scenes import Camera
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.models.headless import Headless
 from stereoreel.stages import depth
 from stereoreel.stages.depth import builtin
-from tests.support.scenes import Camera
 
 
 def flown_past(size, count=60, height=90, width=160):

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 
 import torch
 
+from benchmarks.support.scenes import Camera, street
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.image.resize import resize
 from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.builtin import load
-from tests.support.scenes import Camera, street
 
 NOISE = 10 / 255
 MOVES = {

@@ -1,12 +1,13 @@
-"""The icon and the banner that the Comfy Registry shows, made of the pack's own sample.
+"""Render the icon and the banner for the Comfy Registry from the pack's own sample.
 
-    python benchmarks/registry_pictures.py        writes docs/icon.png (400x400) and docs/banner.jpg (21:9)
+    python tools/registry_images.py        writes docs/icon.png (400x400) and docs/banner.jpg (21:9)
 
-From left to right a frame, its depth and its red-cyan anaglyph: what the pack makes of a video.
+From left to right: a frame, its depth (banner only) and its red-cyan anaglyph.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -20,13 +21,14 @@ from torch import Tensor
 from stereoreel.media.layouts.anaglyph import dubois
 from stereoreel.sample.clip import render
 
-SLANT = 0.12  # of the height: how far a seam leans
-SEAM = 0.006  # of the width
+SLANT = 0.12  # lean of a seam, as a fraction of the height
+SEAM = 0.006  # width of a seam, as a fraction of the width
 
 
 def views(frame: int, width: int, height: int, eye: float) -> list[Tensor]:
-    """The image, its depth as grey and its anaglyph of a frame, each ``[H, W, 3]`` in 0..1; the eyes are
-    ``eye`` pixels apart at depth 1.
+    """Return a frame, its depth in grey and its anaglyph, each ``[H, W, 3]`` in 0..1.
+
+    The parallax at depth 1 is ``eye`` pixels.
     """
     image, depth = render(frame, width, height)
     left, right = (render(frame, width, height, side * eye / 2)[0] for side in (-1, 1))
@@ -38,30 +40,33 @@ def views(frame: int, width: int, height: int, eye: float) -> list[Tensor]:
     return [image, (depth / depth.max()).expand(-1, -1, 3), dubois(left, right)[0]]
 
 
-def joined(pictures: list[Tensor], places: list[float]) -> Tensor:
-    """The pictures from left to right, with slanted white seams at these shares of the width."""
-    height, width, _ = pictures[0].shape
+def joined(images: list[Tensor], places: list[float]) -> Tensor:
+    """Join images from left to right, with slanted white seams at these fractions of the width."""
+    height, width, _ = images[0].shape
     across = (torch.arange(width) + 0.5)[None] + (torch.linspace(-1, 1, height) * SLANT * height)[:, None]
-    out = pictures[0]
-    for picture, place in zip(pictures[1:], places):
+    out = images[0]
+    for image, place in zip(images[1:], places):
         away = (across - place * width)[..., None]
-        out = torch.lerp(out, picture, (away + 0.5).clamp(0, 1))
+        out = torch.lerp(out, image, (away + 0.5).clamp(0, 1))
         out = torch.lerp(torch.ones_like(out), out, (away.abs() - SEAM * width / 2 + 0.5).clamp(0, 1))
     return out
 
 
-def saved(picture: Tensor, path: Path, **how) -> None:
-    Image.fromarray((picture.clamp(0, 1) * 255).round().byte().numpy()).save(path, **how)
+def saved(image: Tensor, path: Path, **how) -> None:
+    Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(path, **how)
 
 
 def main() -> None:
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     saved(
         joined(views(40, 1260, 540, 36), [0.36, 0.62]),
         ROOT / "docs" / "banner.jpg",
         quality=88,
         optimize=True,
     )
-    whole = [picture[:400, 165:565] for picture in views(92, 940, 400, 30)]
+    whole = [image[:400, 165:565] for image in views(92, 940, 400, 30)]
     saved(joined([whole[0], whole[2]], [0.5]), ROOT / "docs" / "icon.png", optimize=True)
 
 
