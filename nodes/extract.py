@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
@@ -21,6 +22,8 @@ from ._schema import DeclaredNode
 
 
 class ExtractNode(DeclaredNode):
+    JUDGED = ("video", "clip")
+
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """Require the list of videos, because the canvas gives only required widgets an upload button."""
@@ -46,16 +49,11 @@ class ExtractNode(DeclaredNode):
         return io.NodeOutput(LazyVideo(clip), made["fps"])
 
     @classmethod
-    def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:
-        if video in (SAMPLE, None) or clip is None:  # None: comes from another node
-            return True
-        try:
-            return (
-                find(video).is_file()
-                or f"There is no video {video} in ComfyUI's input folder. Choose or upload one."
-            )
-        except (PermissionError, ValueError) as error:
-            return str(error)
+    def judge(cls, given: Mapping) -> None:
+        video = given.get("video", SAMPLE)
+        if video in (SAMPLE, None) or "clip" in given or find(video).is_file():
+            return
+        raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
 
     @classmethod
     def fingerprint_inputs(cls, video: str | None = SAMPLE, **others) -> str:
