@@ -9,8 +9,9 @@ from aiohttp import web
 
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
-from ..stereoreel.media.open import SAMPLE
+from ..stereoreel.media.open import SAMPLE, one_frame
 from ..stereoreel.media.paths import confine
+from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
@@ -46,6 +47,8 @@ class ExtractNode(DeclaredNode):
             videos = Videos(find, tick=host.tick, files=host.file_cache)
             made = build.stage(cls.NODE, inputs, options, node_id, videos)
             clip = build.clips_in(made)["clip"]
+        if isinstance(clip.maker, FileSource) and (said := one_frame(clip.maker.facts)):
+            PromptServer.instance.send_progress_text(said, node_id)
         return io.NodeOutput(LazyVideo(clip), made["fps"])
 
     @classmethod

@@ -16,6 +16,7 @@ if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
 import numpy as np
+from PIL import Image
 
 from tests.support.comfy_server import ROOT, comfy
 from tests.support.media_files import write_video
@@ -30,6 +31,7 @@ def server(tmp_path_factory):
     (base / "input").mkdir()
     frames = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3), np.uint8)
     write_video(base / "input" / "small.mp4", frames, Fraction(25))
+    Image.fromarray(frames[0]).save(base / "input" / "photo.jpg")
     with comfy(Path(os.environ["COMFYUI"]).resolve(), base) as running:
         yield running
 
@@ -81,3 +83,15 @@ def test_encode_writes_into_the_temp_folder(server):
     assert entry["type"] == "temp" and shown["view"] == entry
     file = server.base / "temp" / entry["subfolder"] / entry["filename"]
     assert file.is_file() and set((server.base / "output").rglob("*.mp4")) == before
+
+
+def test_an_image_says_on_the_node_that_it_becomes_one_frame(server):
+    seen: list[dict | bytes] = []
+    graph = {
+        "1": {"class_type": "StereoReelExtract", "inputs": {"video": "photo.jpg"}},
+        "2": {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "filename_prefix": "photo"}},
+    }
+    history = server.run(graph, on_message=seen.append)
+    assert history["status"]["status_str"] == "success", history["status"]
+    said = b"photo.jpg is an image, so the clip has one frame"
+    assert any(isinstance(message, bytes) and said in message for message in seen)
