@@ -7,10 +7,10 @@ node sends its own events, which web/result.js draws.
 from __future__ import annotations
 
 import base64
-import io
 import logging
 import time
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
@@ -23,7 +23,7 @@ from ..stereoreel.media.layouts.layout import pack
 from ..stereoreel.media.write.observer import Observer
 from ..stereoreel.media.write.options import EncodeOptions
 from ..stereoreel.viewing.browser_copy import IMAGES, browser_copy, playable, summary
-from ._comfy import PromptServer, folder_paths, get_progress_state, model_management
+from ._comfy import PromptServer, get_progress_state, io, model_management
 from ._host import ComfyHost, scratch
 
 log = logging.getLogger(__name__)
@@ -79,22 +79,26 @@ class EncodeView(Observer):
         pixels = (frame.float().clamp(0, 1) * 255).round().to("cpu").numpy().astype(np.uint8)
         image = Image.fromarray(np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels)
         image.thumbnail((SIDE, SIDE))
-        file = io.BytesIO()
+        file = BytesIO()
         image.save(file, "JPEG", quality=85)
         return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
-    def finished(self, paths: Sequence[Path]) -> list[dict]:
-        """Return the finished files for the ui output: what to show of each, and a line of facts."""
+    def finished(self, paths: Sequence[Path], root: Path, kind: io.FolderType) -> list[dict]:
+        """Return the finished files for the ui output: what to show of each, and a line of facts.
+
+        They are below ``root``, which /view calls ``kind``.
+        """
         return [
             {"workflow": self.workflow, "text": f"done: {summary(path)}", "name": path.name}
-            | {"media": "image" if path.suffix.lower() in IMAGES else "video", "view": self._view(path)}
+            | {"media": "image" if path.suffix.lower() in IMAGES else "video"}
+            | {"view": self._view(path, root, kind)}
             for path in paths
         ]
 
-    def _view(self, path: Path) -> dict[str, str] | None:
+    def _view(self, path: Path, root: Path, kind: io.FolderType) -> dict[str, str] | None:
         """Return the parameters of /view for the file or, if browsers cannot play it, for a small copy."""
         if playable(path):
-            return _address(path, Path(folder_paths.get_output_directory()), "output")
+            return _address(path, root, kind.value)
         self.send("making a small copy for the canvas")
         folder = scratch() / COPIES
         folder.mkdir(exist_ok=True)

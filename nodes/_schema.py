@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping
+from inspect import Parameter, Signature
+
 from ..stereoreel.core import cancel
 from ..stereoreel.core.options import Option
+from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Node, Socket
 from ._comfy import io
 from ._host import ComfyHost
@@ -18,13 +22,35 @@ def node_class(node: Node, base: type[io.ComfyNode]) -> type:
         with cancel.heard(ComfyHost().tick):
             return base.execute.__func__(cls, **inputs)
 
-    return type(node.id, (base,), {"NODE": node, "execute": classmethod(execute)})
+    members = {"NODE": node, "execute": classmethod(execute)}
+    if names := (*base.JUDGED, *node.settings.judged):
+        members["validate_inputs"] = classmethod(_validation(names))
+    return type(node.id, (base,), members)
+
+
+def _validation(names: Iterable[str]) -> Callable:
+    """Return a ``validate_inputs`` that judges these inputs when a prompt is queued.
+
+    ComfyUI passes it the inputs in its signature, and shows what it returns once for each of them.
+    """
+
+    def validate(cls: type[DeclaredNode], **given) -> bool | str:
+        try:
+            cls.judge(given)
+        except (OSError, ValueError) as error:
+            return str(error)
+        return True
+
+    parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in ("cls", *names)]
+    vars(validate)["__signature__"] = Signature(parameters)  # which inspect reads
+    return validate
 
 
 class DeclaredNode(io.ComfyNode):
     """A ComfyUI node whose schema is a declaration."""
 
     NODE: Node
+    JUDGED: tuple[str, ...] = ()  # inputs that ``judge`` reads, besides the options' own
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -46,6 +72,16 @@ class DeclaredNode(io.ComfyNode):
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=node.output_node,
         )
+
+    @classmethod
+    def judge(cls, given: Mapping) -> None:
+        """Raise ValueError or OSError if the run would fail because of these inputs.
+
+        None stands for an input that another node computes.
+        """
+        options = {option.name for option in cls.NODE.options}
+        known = {name: value for name, value in given.items() if name in options and value is not None}
+        build.settings_of(cls.NODE, known)
 
     @classmethod
     def widget(cls, option: Option) -> io.Input:

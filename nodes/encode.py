@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..stereoreel.core.clip import Samples
@@ -10,18 +11,20 @@ from ..stereoreel.film import FilmSettings, film, resumes
 from ..stereoreel.media.layouts.layout import file_tag
 from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
-from ..stereoreel.media.write.options import extension
+from ..stereoreel.media.write.options import EncodeOptions, check_depth, extension
 from ..stereoreel.media.write.render import free_path, write
 from ..stereoreel.media.write.request import RenderRequest
 from ..stereoreel.workflow import build
 from ._comfy import VideoFromFile, args, folder_paths, io, ui
 from ._encode_view import KEY, EncodeView
-from ._host import ComfyHost
+from ._host import ComfyHost, scratch
 from ._images import as_clip, as_depth
 from ._schema import DeclaredNode
 
 
 class EncodeNode(DeclaredNode):
+    JUDGED = ("filename_prefix", "layout", "depth")
+
     @classmethod
     def execute(
         cls, clip, depth=None, fps=None, audio=None, packed: str = "mono", **options
@@ -30,7 +33,8 @@ class EncodeNode(DeclaredNode):
         settings = build.settings_of(cls.NODE, options)
         frames = as_clip(clip, name, fps=fps, packed=packed)
         depths = as_depth(depth, clip, name, packed)
-        output = Path(folder_paths.get_output_directory())
+        kind = io.FolderType.temp if settings.save_to_temp else io.FolderType.output
+        output = scratch() if settings.save_to_temp else Path(folder_paths.get_output_directory())
         confine_prefix(settings.filename_prefix, output)
         tag = file_tag(settings.layout, frames.info.views)
         path = free_path(output, settings.filename_prefix, tag, extension(settings))
@@ -46,21 +50,19 @@ class EncodeNode(DeclaredNode):
         else:
             paths = write(request, host, watch)
         path = paths[0]
-        shown = ui.PreviewVideo([cls._result(file, output) for file in paths]).as_dict()
+        shown = ui.PreviewVideo([cls._result(file, output, kind) for file in paths]).as_dict()
         if path.suffix == ".gif":  # the canvas takes animated results other than WebP for videos
             del shown["animated"]
-        shown[KEY] = watch.finished(paths)
+        shown[KEY] = watch.finished(paths, output, kind)
         return io.NodeOutput(VideoFromFile(str(path)), ui=shown)
 
     @classmethod
-    def validate_inputs(cls, filename_prefix: str | None = "video/StereoReel") -> bool | str:
-        if filename_prefix is None:  # comes from another node; checked at execution
-            return True
-        try:
-            confine_prefix(filename_prefix, Path(folder_paths.get_output_directory()))
-        except (PermissionError, ValueError) as error:
-            return str(error)
-        return True
+    def judge(cls, given: Mapping) -> None:
+        super().judge({name: value for name, value in given.items() if name != "depth"})
+        if (prefix := given.get("filename_prefix")) is not None:
+            confine_prefix(prefix, Path(folder_paths.get_output_directory()))
+        if (layout := given.get("layout")) is not None:
+            check_depth(EncodeOptions(layout=layout), "depth" in given)
 
     @classmethod
     def _metadata(cls) -> dict[str, str]:
@@ -74,6 +76,6 @@ class EncodeNode(DeclaredNode):
         return {key: json.dumps(value) for key, value in notes.items()}
 
     @staticmethod
-    def _result(file: Path, output: Path) -> ui.SavedResult:
-        folder = file.parent.relative_to(output)
-        return ui.SavedResult(file.name, "" if folder == Path() else folder.as_posix(), io.FolderType.output)
+    def _result(file: Path, root: Path, kind: io.FolderType) -> ui.SavedResult:
+        folder = file.parent.relative_to(root)
+        return ui.SavedResult(file.name, "" if folder == Path() else folder.as_posix(), kind)

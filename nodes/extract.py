@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from aiohttp import web
 
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
-from ..stereoreel.media.open import SAMPLE
+from ..stereoreel.media.open import SAMPLE, one_frame
 from ..stereoreel.media.paths import confine
+from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
@@ -21,6 +23,8 @@ from ._schema import DeclaredNode
 
 
 class ExtractNode(DeclaredNode):
+    JUDGED = ("video", "clip")
+
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """Require the list of videos, because the canvas gives only required widgets an upload button."""
@@ -43,19 +47,16 @@ class ExtractNode(DeclaredNode):
             videos = Videos(find, tick=host.tick, files=host.file_cache)
             made = build.stage(cls.NODE, inputs, options, node_id, videos)
             clip = build.clips_in(made)["clip"]
+        if isinstance(clip.maker, FileSource) and (said := one_frame(clip.maker.facts)):
+            PromptServer.instance.send_progress_text(said, node_id)
         return io.NodeOutput(LazyVideo(clip), made["fps"])
 
     @classmethod
-    def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:
-        if video in (SAMPLE, None) or clip is None:  # None: comes from another node
-            return True
-        try:
-            return (
-                find(video).is_file()
-                or f"There is no video {video} in ComfyUI's input folder. Choose or upload one."
-            )
-        except (PermissionError, ValueError) as error:
-            return str(error)
+    def judge(cls, given: Mapping) -> None:
+        video = given.get("video", SAMPLE)
+        if video in (SAMPLE, None) or "clip" in given or find(video).is_file():
+            return
+        raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
 
     @classmethod
     def fingerprint_inputs(cls, video: str | None = SAMPLE, **others) -> str:

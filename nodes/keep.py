@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..stereoreel.core.error_context import naming
@@ -15,6 +16,8 @@ from ._schema import DeclaredNode
 
 
 class KeepNode(DeclaredNode):
+    JUDGED = ("folder",)
+
     @classmethod
     def execute(cls, clip, packed: str = "mono", **options) -> io.NodeOutput:
         node_id = str(cls.hidden.unique_id)
@@ -26,3 +29,8 @@ class KeepNode(DeclaredNode):
         if isinstance(clip, VideoInput):
             return io.NodeOutput(LazyVideo(made))
         return io.NodeOutput(as_batches({"clip": made}, ComfyHost())["clip"])
+
+    @classmethod
+    def judge(cls, given: Mapping) -> None:
+        if (folder := given.get("folder")) is not None:
+            confine_prefix(folder, Path(folder_paths.get_output_directory()))

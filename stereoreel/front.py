@@ -251,7 +251,7 @@ def apply(clip: Clip, stage: Callable[[Iterator[Tensor]], Iterable[Tensor]]) -> 
     return graph.apply(Own(stage, getattr(stage, "__name__", type(stage).__name__)), clip)["clip"]
 
 
-@_keywords("encode", "filename_prefix", "format")
+@_keywords("encode", "filename_prefix", "format", "save_to_temp")
 def write(
     clip: Clip,
     path: str | os.PathLike,

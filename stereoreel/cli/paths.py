@@ -15,6 +15,7 @@ from ..sample import FILE
 from ..workflow.graph import Output
 
 WORKFLOWS = data("workflows")
+OUTPUT = Path("output")  # where files go that no argument names
 
 
 def find_workflow(path: Path) -> Path:
@@ -39,12 +40,12 @@ def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
 
     found: list[Path] = []
     written: list[Path] = []
-    read, folder = [options.workflow], Path("output")
+    read = [options.workflow]
     for job in jobs:
         prefix, suffix = job.settings.filename_prefix, extension(job.settings)
         tag = file_tag(job.settings.layout, job.clip.info.views)
-        confine_prefix(prefix, folder)
-        path = options.output or free_path(folder, prefix, tag, suffix, written)
+        confine_prefix(prefix, OUTPUT)
+        path = options.output or free_path(_folder(job), prefix, tag, suffix, written)
         check_output(path, suffix)
         request = RenderRequest(job.clip, path, job.settings, depth=job.depth)
         written += request.paths
@@ -52,6 +53,16 @@ def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
         found.append(path)
     refuse_harm(written, read, options.overwrite)
     return found
+
+
+def _folder(job: Output[EncodeOptions]) -> Path:
+    """Return the folder for a file without ``--output``; raise ValueError if only ComfyUI has it."""
+    if job.settings.save_to_temp:
+        raise ValueError(
+            f"{job.name}: save_to_temp needs ComfyUI's temp folder. Name the file with --output, or add "
+            "--set encode.save_to_temp=false."
+        )
+    return OUTPUT
 
 
 def check_output(path: Path, suffix: str) -> None:

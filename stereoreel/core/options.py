@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from math import isfinite, log10
 from numbers import Real
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 LONGEST_SHOWN = 60  # characters of a value in a message
@@ -129,9 +129,15 @@ def shown(value) -> str:
 class Options:
     """The options of a stage or a node, declared as fields created by ``option`` and held as values.
 
-    ``resolve`` creates the instances, ``options_of`` describes the fields for the canvas, the terminal and
-    the help pages, and ``dataclasses.replace`` changes a value.
+    ``resolve`` creates the instances, ``options_of`` describes the fields for the canvas, the terminal and the
+    help pages, and ``dataclasses.replace`` changes a value. ``judged`` names those that the canvas checks
+    with ``check`` when a prompt is queued; it shows an error next to each of them.
     """
+
+    judged: ClassVar[tuple[str, ...]] = ()
+
+    def check(self) -> None:
+        """Raise ValueError if these values cannot work, whatever the clip is."""
 
 
 Value = TypeVar("Value", bool, int, float, str)
@@ -204,8 +210,8 @@ def agree(first: Options, second: Options, *names: str) -> bool:
 def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None = None) -> Made:
     """Return the options with their given or default values.
 
-    Raise ValueError if one does not exist or does not fit. ``declared`` replaces the declarations of the
-    class if the choices are known only at run time.
+    Raise ValueError if one does not exist, does not fit or is refused by ``Options.check``. ``declared``
+    replaces the declarations of the class if the choices are known only at run time.
     """
     if declared is None:
         declared = options_of(made)  # type: ignore[arg-type]  # mypy seeks a class's hash in its instances
@@ -214,4 +220,6 @@ def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None 
         known = ", ".join(one.name for one in declared)
         named = ", ".join(sorted(map(one_line, unknown)))
         raise ValueError(f"Unknown option {named}. Available: {known}.")
-    return made(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})
+    settings = made(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})
+    settings.check()
+    return settings

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 
 from ..image.resize import fitted_size, resize
 from .clip import ClipInfo, Shot, Soundtrack
+from .error_context import naming
 from .host import Host
 from .options import shown
 
 EARLY = Fraction(1, 1000)  # seconds by which a typed or rounded time may exceed its frame's
+AUTO_CUTS = ("auto", "")  # of an option cuts: those that the clip has
 
 
 Itself = TypeVar("Itself")
@@ -61,14 +63,8 @@ class Recut(Weightless):
     label: str = "Cuts"
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
-        if self.cuts.strip() == "none":
-            return clip.replace(cuts=())
-        try:
-            cuts = tuple(sorted({int(word) for word in self.cuts.replace(",", " ").split()}))
-        except ValueError:
-            raise ValueError(
-                f"{self.label}: cuts must be auto, none, or frames such as 48, 120, not {shown(self.cuts)}."
-            ) from None
+        with naming(self.label):
+            cuts = parse_cuts(self.cuts)
         if cuts and not 0 < cuts[0] <= cuts[-1] < clip.frames:
             raise ValueError(
                 f"{self.label}: cuts must be between frame 1 and {clip.frames - 1} of this clip, not at "
@@ -78,6 +74,18 @@ class Recut(Weightless):
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         yield from chunks
+
+
+def parse_cuts(written: str) -> tuple[int, ...]:
+    """Return the frames of ``48, 120``, in order, or none of ``none``; raise ValueError for anything else."""
+    if written.strip() == "none":
+        return ()
+    try:
+        return tuple(sorted({int(word) for word in written.replace(",", " ").split()}))
+    except ValueError:
+        raise ValueError(
+            f"cuts must be auto, none, or frames such as 48, 120, not {shown(written)}."
+        ) from None
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
 PLACES = ("path", "source", "stage")  # names, which are not part of the identity
-NOT_THE_FRAMES = ("download", "filename_prefix", "resume")  # options that change no frame
+NOT_THE_FRAMES = ("download", "filename_prefix", "resume", "save_to_temp")  # options that change no frame
 
 
 def described(

@@ -129,7 +129,7 @@ def resumes(clip: Clip, settings: EncodeOptions) -> bool:
     """Whether the option ``resume`` asks for units."""
     if settings.resume != "auto":
         return settings.resume == "on"
-    if settings.size_mb or preset(settings).limits or clip.info.frames <= LONG:
+    if settings.save_to_temp or settings.size_mb or preset(settings).limits or clip.info.frames <= LONG:
         return False
     return all(isinstance(maker, (Step, FileSource)) for maker in makers_of([clip]))
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option
 from ..core.transforms import Fit, Trim, Uncut, frame_at
+
+if TYPE_CHECKING:
+    from .read.probe import FileFacts
+
+log = logging.getLogger(__name__)
 
 SAMPLE = "sample"
 
@@ -67,7 +74,18 @@ def open_file(
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
     )  # fmt: skip
     source.label = name
+    if said := one_frame(source.facts):
+        log.warning(said)
     return Clip(source)
+
+
+def one_frame(facts: FileFacts) -> str:
+    """Say that a file is an image and becomes a clip of one frame; empty for any other file."""
+    from .read.container import is_image
+
+    if facts.frames > 1 or not is_image(facts.path):
+        return ""
+    return f"{facts.path.name} is an image, so the clip has one frame. Choose a video for more."
 
 
 def from_clip(

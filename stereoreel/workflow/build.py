@@ -9,7 +9,7 @@ from typing import Any
 from ..core.clip import Clip, Step, apply
 from ..core.options import shown
 from ..core.timeline import parse_fps
-from ..core.transforms import Recut
+from ..core.transforms import AUTO_CUTS, Recut
 from ..models.lazy_stage import Plan
 from .node import Call, Node, Outputs, Videos, label
 
@@ -52,7 +52,7 @@ def clips_of(call: Call) -> list[Clip]:
     check_rate(call.clip(), call.rate)
     cuts = getattr(call.settings, "cuts", "auto")
     clips = [call.clip(socket) for socket in ("clip", "depth") if call.inputs.get(socket) is not None]
-    if cuts.strip() not in ("auto", ""):
+    if cuts.strip() not in AUTO_CUTS:
         clips[0] = apply(Recut(cuts, call.name), clips[0])["clip"]
     return clips
 

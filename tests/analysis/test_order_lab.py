@@ -39,7 +39,7 @@ from stereoreel.core.tensor_source import TensorSource
 from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
-from stereoreel.workflow.orders import COMPARED
+from stereoreel.workflow.orders import BUNDLED, COMPARED
 from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,14 +114,39 @@ def test_orders_are_named_or_spelled_out():
     }
 
 
+@pytest.mark.parametrize("text", ["default, clean_source", "Default; CLEAN SOURCE;", "clean-source, default"])
+def test_orders_may_be_named_like_bundled_workflows_in_any_case(text):
+    assert compared(text, "upscale") == {
+        "default": ("upscale", "interpolate", "depth", "stereo"),
+        "clean source": ("interpolate", "upscale", "depth", "stereo"),
+    }
+
+
+def test_every_bundled_order_has_a_name():
+    for name in BUNDLED:
+        found = compared(f"{name}; depth, stereo", "vsr")
+        assert name.replace("_", " ") in found and len(found) == 2
+
+
+def test_an_order_that_is_named_twice_counts_once():
+    assert list(compared("all, clean_source; Depth First; depth, vsr, interpolate, stereo", "vsr")) == list(
+        COMPARED
+    )
+
+
 @pytest.mark.parametrize(
     ("orders", "said"),
     [
-        ("default", "at least two orders"),
+        ("default", "at least two different orders"),
+        ("clean_source; upscale before depth", "at least two different orders"),
         ("default; stereo, depth", "Put depth somewhere before stereo"),
         ("default; depth, vsr", "Put stereo after depth"),
-        ("default; sideways", "no stage or order called sideways"),
-        ("default; comfort, depth, stereo", "called comfort"),
+        (
+            "default; sideways",
+            "Unknown order or stage 'sideways'. Orders: default; clean source; upscale last",
+        ),
+        ("default; comfort, depth, stereo", "Unknown order or stage 'comfort'"),
+        ("default, depth, stereo", "'depth' is a stage, not an order. Separate orders of stages"),
     ],
 )
 def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):

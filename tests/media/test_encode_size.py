@@ -145,8 +145,8 @@ def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
     ],
 )
 def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path, host, film, given, said):
-    chosen = settings(**{"size_mb": 1, **given})
     with pytest.raises(ValueError, match=said):
+        chosen = settings(**{"size_mb": 1, **given})
         hearing = Hearing(chunk=lambda _: pytest.fail("a frame was computed"))
         write(RenderRequest(film, tmp_path / f"film{extension(chosen)}", chosen), host, hearing)
     with pytest.raises(ValueError, match="hevc does not support frames of 16 x 16"):

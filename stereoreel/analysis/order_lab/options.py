@@ -7,11 +7,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ...core.options import ModelOptions, Options, field_of, option
+from ...core.options import ModelOptions, Options, field_of, option, shown
 from ...models import catalog
-from ...workflow.orders import UPSCALERS
+from ...workflow.orders import BUNDLED, COMPARED, UPSCALERS, check, makes_pair
 
-ANY_UPSCALER = "upscaler"  # in an order: the one that is chosen
+ALL, ANY_UPSCALER = "all", "upscaler"  # all of COMPARED; in an order: the upscaler that is chosen
 
 
 def _like(kind: str, name: str, text: str = ""):
@@ -27,8 +27,8 @@ class OrderLabOptions(Options):
     orders: str = option(
         "all",
         "all compares: default; upscale before depth; interpolate after depth; upscale last; depth "
-        "from source; depth first. Or name some of them, and orders of your own such as interpolate, depth, "
-        "stereo, upscale; with semicolons between them.",
+        "from source; depth first. Or name some of them or bundled workflows, such as default, clean_source. "
+        "Separate orders of your own with semicolons: default; interpolate, depth, stereo, upscale.",
     )
     upscaler: str = option(
         "vsr",
@@ -68,6 +68,12 @@ class OrderLabOptions(Options):
         "", "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true."
     )
 
+    judged = ("orders", "settings")
+
+    def check(self) -> None:
+        compared(self.orders, self.upscaler)
+        stage_options(self)
+
 
 OPTIONS = OrderLabOptions
 
@@ -106,44 +112,63 @@ def _check(kind: str, settings: ModelOptions) -> None:
 
 
 def compared(text: str, upscaler: str) -> dict[str, tuple[str, ...]]:
-    """The orders that a text names, as kinds by name; ValueError says what to change where it names none, or
-    one that cannot run.
-    """
-    from ...workflow.orders import COMPARED
+    """Return the orders that a text names, as kinds by name; raise ValueError if one cannot run.
 
-    found: dict[str, tuple[str, ...]] = {}
-    for entry in filter(None, map(str.strip, text.split(";"))):
-        words = [word.strip() for word in entry.split(",")]
-        if entry == "all":
-            found |= COMPARED
-        elif all(_named(word) in COMPARED for word in words):
-            found |= {_named(word): COMPARED[_named(word)] for word in words}
-        else:
-            kinds = tuple(words[words[0] == "extract" : len(words) - (words[-1] == "encode")])
-            found[", ".join(kinds)] = kinds
-    found = {
-        name: tuple(upscaler if kind == ANY_UPSCALER else kind for kind in kinds)
-        for name, kinds in found.items()
-    }
-    for kinds in found.values():
-        _check_order(kinds, COMPARED)
+    Semicolons separate entries. An entry is a list of names, or an order of kinds. Letter case, and the
+    choice between spaces, hyphens and underscores in names, do not matter. An order counts once, under its
+    first name.
+    """
+    found: dict[tuple[str, ...], str] = {}
+    for entry in text.split(";"):
+        for name, kinds in _orders(entry).items():
+            found.setdefault(tuple(upscaler if kind == ANY_UPSCALER else kind for kind in kinds), name)
+    for kinds in found:
+        _check_order(kinds)
     if len(found) < 2:
-        raise ValueError("Name at least two orders to compare, such as default; upscale last.")
+        raise ValueError("Name at least two different orders to compare, such as default; upscale last.")
+    return {name: kinds for kinds, name in found.items()}
+
+
+def _orders(entry: str) -> dict[str, tuple[str, ...]]:
+    """Return the orders of one entry, by name."""
+    known = named_orders()
+    words = [_named(word) for word in entry.split(",") if word.strip()]
+    kinds = tuple(words[words[:1] == ["extract"] : len(words) - (words[-1:] == ["encode"])])
+    if kinds and set(kinds) <= {ANY_UPSCALER, *catalog.KINDS}:
+        return {", ".join(kinds): kinds}
+    found: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        if word != ALL and word not in known:
+            raise ValueError(_unknown(word, known))
+        found |= COMPARED if word == ALL else {word: known[word]}
     return found
 
 
-def _named(word: str) -> str:
-    return " ".join(word.replace("_", " ").split())
+def named_orders() -> dict[str, tuple[str, ...]]:
+    """Return the orders that have a name: those worth comparing, and those of the bundled workflows."""
+    bundled = {
+        _named(name): tuple(ANY_UPSCALER if kind in UPSCALERS else kind for kind in order[1:-1])
+        for name, (order, _) in BUNDLED.items()
+    }
+    return {**bundled, **COMPARED}
 
 
-def _check_order(kinds: tuple[str, ...], known: Iterable[str]) -> None:
-    from ...workflow.orders import check, makes_pair
-
-    if unknown := [kind for kind in kinds if kind not in catalog.KINDS]:
-        raise ValueError(
-            f"There is no stage or order called {', '.join(unknown)}; orders are {'; '.join(known)}; "
-            f"stages are {', '.join((ANY_UPSCALER, *catalog.KINDS))}."
+def _unknown(word: str, known: Iterable[str]) -> str:
+    if word in catalog.KINDS:
+        return (
+            f"{shown(word)} is a stage, not an order. Separate orders of stages from the names of orders "
+            "with semicolons: default; depth, stereo, upscale."
         )
+    stages = ", ".join((ANY_UPSCALER, *catalog.KINDS))
+    return f"Unknown order or stage {shown(word)}. Orders: {'; '.join(known)}. Stages: {stages}."
+
+
+def _named(word: str) -> str:
+    """Return a name as orders and kinds are called: ``Clean_Source`` is ``clean source``."""
+    return " ".join(word.replace("_", " ").replace("-", " ").lower().split())
+
+
+def _check_order(kinds: tuple[str, ...]) -> None:
     check(("extract", *kinds, "encode"))
     if not any(map(makes_pair, kinds)):
         raise ValueError(

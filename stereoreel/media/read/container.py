@@ -57,6 +57,9 @@ FORMATS = (
     "aiff",
     "caf",
 )
+JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")  # names for which FFmpeg would try the excluded image2
+STILL = ("_pipe", "gif", "apng", "jpegxl_anim")  # ends of the names of image formats
+STILL_SUFFIXES = (".avif", ".heic", ".heif")  # images in a video container
 REPLACES_TAGS = 19  # the first PyAV that always replaces text that is not UTF-8
 SAFE = {"format_whitelist": ",".join(FORMATS), "protocol_whitelist": "file"}
 
@@ -71,11 +74,18 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
     try:
         # Options of the container only: PyAV before 18 crashes on stream options if FLV and MPEG find their
         # streams late.
+        kind = "jpeg_pipe" if path.suffix.lower() in JPEG else None
         if int(av.__version__.split(".")[0]) >= REPLACES_TAGS:
-            return av.open(name, container_options=dict(SAFE))
-        return av.open(name, container_options=dict(SAFE), metadata_errors="replace")
+            return av.open(name, format=kind, container_options=dict(SAFE))
+        return av.open(name, format=kind, container_options=dict(SAFE), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError):
         raise ValueError(
             f"{path.name} is not a readable video: it is corrupt, incomplete, or another type of file. "
             "Choose another file, or convert it first."
         ) from None
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is of an image format, which may be animated."""
+    with open_media(path) as file:
+        return file.format.name.endswith(STILL) or path.suffix.lower() in STILL_SUFFIXES

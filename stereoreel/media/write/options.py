@@ -99,6 +99,27 @@ class EncodeOptions(Options):
         choices=("auto", "on", "off"),
         advanced=True,
     )
+    save_to_temp: bool = option(
+        False,
+        "Write the file into ComfyUI's temp folder, which is emptied when ComfyUI starts, instead of the "
+        "output folder. For trying settings.",
+        advanced=True,
+    )
+
+    judged = ("format", "size_mb")
+
+    def check(self) -> None:
+        entry = preset(self)
+        if self.size_mb and (entry.crf is None or entry.limits):
+            known = ", ".join(name for name, other in presets().items() if other.crf and not other.limits)
+            raise ValueError(
+                f"{self.format} does not support a target size. Choose one of {known}, or set size_mb to 0."
+            )
+        if self.save_to_temp and self.resume == "on":
+            raise ValueError(
+                "resume keeps its units next to the file, but ComfyUI empties its temp folder when it "
+                "starts. Switch off save_to_temp or resume."
+            )
 
 
 OPTIONS = EncodeOptions
@@ -106,20 +127,20 @@ OPTIONS = EncodeOptions
 
 def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None) -> None:
     """Raise ValueError if such a clip cannot be written with these settings."""
-    entry = preset(settings)
-    if settings.layout in WITH_DEPTH and depth is None:
-        raise ValueError(
-            f"The layout {settings.layout} shows depth next to the frame. "
-            "Connect a depth clip to the depth input."
-        )
-    if settings.size_mb and (entry.crf is None or entry.limits):
-        known = ", ".join(name for name, other in presets().items() if other.crf and not other.limits)
-        raise ValueError(
-            f"{settings.format} does not support a target size. Choose one of {known}, or set size_mb to 0."
-        )
+    settings.check()
+    check_depth(settings, depth is not None)
     least = float(info.duration) * LEAST_RATE / 8e6
     if 0 < settings.size_mb < least:
         raise ValueError(
             f"{settings.size_mb:g} MB is too small for {float(info.duration):.0f} seconds. "
             f"Set size_mb to {least:.2g} or more."
+        )
+
+
+def check_depth(settings: EncodeOptions, connected: bool) -> None:
+    """Raise ValueError if the layout needs a depth clip and none is connected."""
+    if settings.layout in WITH_DEPTH and not connected:
+        raise ValueError(
+            f"The layout {settings.layout} shows depth next to the frame. "
+            "Connect a depth clip to the depth input."
         )

@@ -13,6 +13,7 @@ from fractions import Fraction
 from ...core.clip import ClipInfo
 from ...core.options import DOWNLOAD, LIVE, LIVE_MODE, ModelOptions, field_of, option
 from ...core.timeline import output_count, output_edge, parse_fps
+from ...core.transforms import AUTO_CUTS, parse_cuts
 from ...image.compute import PRECISIONS
 from .pairs import Schedule
 
@@ -110,9 +111,29 @@ class InterpolateOptions(ModelOptions):
     live: str = field_of(LIVE)
     live_mode: str = field_of(LIVE_MODE)
 
+    judged = ("target_fps", "schedule", "cuts")
+
+    def check(self) -> None:
+        if self.target_fps.strip():
+            try:
+                parse_fps(self.target_fps)
+            except ValueError as error:
+                raise ValueError(f"target_fps: {error}") from None
+        elif self.slow_motion and self.multiplier == 1:
+            raise ValueError(SLOWER)
+        Schedule(self.schedule)
+        if self.cuts.strip() not in AUTO_CUTS:
+            parse_cuts(self.cuts)
+        if self.loop and self.ending != "keep duration":
+            raise ValueError(LOOPS)
+
 
 OPTIONS = InterpolateOptions
 MOST_FPS = 480  # highest rate of displays
+SLOWER = "Slow motion needs a multiplier of at least 2, or a target fps above the clip's own."
+LOOPS = (
+    "A loop needs a clip of a single shot (set cuts to none if it is one) and ending set to keep duration."
+)
 
 
 def target_fps(options: InterpolateOptions, info: ClipInfo) -> Fraction:
@@ -137,9 +158,7 @@ def describe(
     """
     fps = target_fps(options, frames)
     if options.slow_motion and fps <= frames.fps:
-        raise ValueError(
-            "Slow motion needs a multiplier of at least 2, or a target fps above the clip's own."
-        )
+        raise ValueError(SLOWER)
     if not options.slow_motion and fps > MOST_FPS and fps > frames.fps:
         raise ValueError(
             f"A rate of {float(fps):g} fps would make {output_count(frames, fps)} frames of {frames.frames}. "
@@ -147,10 +166,7 @@ def describe(
         )
     Schedule(options.schedule)
     if options.loop and (frames.cuts or options.ending != "keep duration"):
-        raise ValueError(
-            "A loop needs a clip of a single shot (set cuts to none if it is one) and ending set to keep "
-            "duration."
-        )
+        raise ValueError(LOOPS)
     count = ending(options, frames)
     if count < 1:
         raise ValueError(

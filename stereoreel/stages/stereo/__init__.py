@@ -91,6 +91,12 @@ class StereoOptions(ModelOptions):
         advanced=True,
     )
 
+    judged = ("limit", "screen")
+
+    def check(self) -> None:
+        if self.limit and self.screen == "none":
+            raise ValueError("Stereo's limit needs a screen; choose one for screen, or switch limit off.")
+
 
 OPTIONS = StereoOptions
 FAITHFUL = False  # its output shows the scene at other positions
@@ -112,8 +118,7 @@ def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[
     Raise ValueError if the frames are a stereo pair or a depth map, the depth has two views, or a limit is
     set without a screen.
     """
-    if options.limit and options.screen == "none":
-        raise ValueError("Stereo's limit needs a screen. Choose one for screen, or switch limit off.")
+    options.check()
     if frames.views == 2:
         raise ValueError("Input already has two views. Connect a clip from upstream of the first Stereo.")
     if frames.channels == 1:
