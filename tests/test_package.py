@@ -14,6 +14,7 @@ from PIL import Image
 
 import stereoreel
 from stereoreel.cli.paths import find_workflow
+from stereoreel.workflow.templates import TITLES
 
 ROOT = Path(__file__).resolve().parents[1]
 # What https://docs.comfy.org/registry/specifications documents.
@@ -98,8 +99,8 @@ def test_wheel_contains_engine_models_and_workflows(wheel):
         "stereoreel/py.typed",
         "stereoreel/sample/sample.mp4",
     }
-    for folder in ("models_config", "workflows"):
-        data = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".json")]
+    for folder in ("models_config", "workflows", "subgraphs"):
+        data = [path for path in (ROOT / folder).rglob("*") if path.suffix in (".yaml", ".json", ".jpg")]
         wanted |= {f"stereoreel/{path.relative_to(ROOT).as_posix()}" for path in data}
     assert names == wanted
     metadata = next(name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA"))
@@ -166,7 +167,9 @@ def test_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
 def test_bundled_workflow_is_found_by_name(tmp_path, monkeypatch):
     """A file of that name in the current folder takes precedence; any other name is a path."""
     monkeypatch.chdir(tmp_path)
-    assert find_workflow(Path("default")) == ROOT / "workflows" / "api" / "default.json"
+    for name, title in TITLES.items():
+        api = ROOT / "workflows" / "api" / f"{name}.json"
+        assert find_workflow(Path(name)) == find_workflow(Path(title)) == api and api.is_file()
     assert find_workflow(Path("no_such_workflow")) == Path("no_such_workflow")
     (tmp_path / "default").write_text("{}")
     assert find_workflow(Path("default")) == Path("default")

@@ -16,14 +16,15 @@ from ..core.meter import Meter, in_words
 from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
+from ..workflow import blueprints, orders
 from ..workflow import graph as workflow
-from ..workflow import orders
 from ..workflow.litegraph import render
 from ..workflow.node_specs import NODES
+from ..workflow.templates import canvas_file
 from . import advise, film, models
 from . import orders as order_lab
 from .interrupt import CtrlC
-from .paths import WORKFLOWS, find_video, find_workflow, output_files
+from .paths import SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
 from .progress import ByteBar, FrameBar
 
 
@@ -90,7 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     fetch.set_defaults(run=_fetch)
 
     flows = commands.add_parser(
-        "workflows", help="list the bundled workflows and render their canvas files, or write another order"
+        "workflows",
+        help="render the canvas files of the bundled workflows, and the blueprints, or write another order",
     )
     flows.add_argument(
         "--order", help="such as extract,interpolate,upscale,depth,stereo,encode (vsr is the other upscaler)"
@@ -202,8 +204,11 @@ def _workflows(options) -> int:
     else:
         api = sorted((WORKFLOWS / "api").glob("*.json"))
         files = {
-            (options.folder or WORKFLOWS) / file.name: render(workflow.read(file), file.stem) for file in api
+            (options.folder or WORKFLOWS) / canvas_file(file.stem): render(workflow.read(file), file.stem)
+            for file in api
         }
+        if options.folder is None:
+            files |= {SUBGRAPHS / f"{title}.json": graph for title, graph in blueprints.render_all().items()}
     own = not options.order and options.folder is None  # the pack's own files, rendered again
     refuse_harm(files, [] if options.order else api, options.overwrite or own)
     for path, graph in files.items():

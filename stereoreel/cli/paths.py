@@ -13,14 +13,16 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..sample import FILE
 from ..workflow.graph import Output
+from ..workflow.templates import TITLES
 
-WORKFLOWS = data("workflows")
+WORKFLOWS, SUBGRAPHS = data("workflows"), data("subgraphs")
 OUTPUT = Path("output")  # where files go that no argument names
 
 
 def find_workflow(path: Path) -> Path:
-    """Return the workflow file that a command runs: a path, or a bundled one by name, such as ``default``."""
+    """Return the workflow file that a command runs: a path, or a bundled one by its name or its title."""
     bundled = {file.stem: file for file in (WORKFLOWS / "api").glob("*.json")}
+    bundled |= {title: bundled[name] for name, title in TITLES.items() if name in bundled}
     return bundled[str(path)] if str(path) in bundled and not path.exists() else path
 
 

@@ -308,11 +308,14 @@ def test_a_lock_that_cannot_be_opened_takes_its_number(folder):
 
 
 def test_the_workflows_that_are_read_are_not_written_over(tmp_path, capsys, monkeypatch):
+    """A workflow without a title, such as one that a user added, would have its canvas file there."""
+    api = tmp_path / "workflows" / "api"
     shutil.copytree(ROOT / "workflows", tmp_path / "workflows")
+    shutil.copy(api / "default.json", api / "mine.json")
     monkeypatch.setattr("stereoreel.cli.main.WORKFLOWS", tmp_path / "workflows")
-    before = {path.name: path.read_bytes() for path in (tmp_path / "workflows" / "api").iterdir()}
-    assert main(["workflows", "--folder", str(tmp_path / "workflows" / "api"), "--overwrite"]) == 1
-    assert {path.name: path.read_bytes() for path in (tmp_path / "workflows" / "api").iterdir()} == before
+    before = {path.name: path.read_bytes() for path in api.iterdir()}
+    assert main(["workflows", "--folder", str(api), "--overwrite"]) == 1
+    assert {path.name: path.read_bytes() for path in api.iterdir()} == before
 
 
 def test_where_disks_know_no_locks_and_no_hard_links_it_works_as_well(folder, video, monkeypatch):

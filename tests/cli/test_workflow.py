@@ -19,6 +19,7 @@ from stereoreel.cli.main import main
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
 from stereoreel.workflow.node_specs import NODES
+from stereoreel.workflow.templates import canvas_file
 from tests.support.media_files import write_video
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -178,7 +179,7 @@ def test_the_source_is_never_the_output(small, capsys):
 
 
 def test_a_canvas_file_is_told_from_an_api_file(capsys):
-    assert main(["run", str(ROOT / "workflows" / "default.json")]) == 1
+    assert main(["run", str(ROOT / "workflows" / canvas_file("default"))]) == 1
     assert "Export (API)" in capsys.readouterr().err
 
 

@@ -2,18 +2,13 @@
 API file holds.
 """
 
-import json
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 
 from stereoreel.workflow import graph as workflow
-from stereoreel.workflow.litegraph import render
 from tests.support import browser
-
-ROOT = Path(__file__).resolve().parents[2]
-API = sorted((ROOT / "workflows" / "api").glob("*.json"))
+from tests.support.bundled import API, shown
 
 pytestmark = pytest.mark.canvas
 
@@ -25,19 +20,16 @@ def plain(graph: dict) -> dict:
     }
 
 
-@pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
-def test_the_canvas_queues_what_the_api_file_holds(page, file):
-    shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))
-    assert browser.prompt_of(page, shown, file.stem) == plain(workflow.read(file))
+@pytest.mark.parametrize("name", API)
+def test_the_canvas_queues_what_the_api_file_holds(page, name):
+    assert browser.prompt_of(page, shown(name), name) == plain(workflow.read(API[name]))
     assert browser.faults(page) == []
 
 
-@pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
-def test_no_node_lies_over_another(page, file):
+@pytest.mark.parametrize("name", API)
+def test_no_node_lies_over_another(page, name):
     """At the size that the canvas gives them, with their titles and a little air."""
-    browser.prompt_of(
-        page, json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8")), file.stem
-    )
+    browser.prompt_of(page, shown(name), name)
     boxes = page.evaluate("""() => app.graph._nodes.map(
         ({ title, pos: [left, top], size: [width, height] }) =>
             ({ title, left, top: top - 40, right: left + width, bottom: top + height }))""")
@@ -66,9 +58,3 @@ def test_a_link_dragged_the_other_way_round_is_taken(page):
     }""")
     # the last two would bring a VIDEO to CreateVideo's images
     assert links == [True, True, True, True, False, False]
-
-
-@pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
-def test_the_canvas_files_are_rendered_from_the_api_files(file):
-    shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))
-    assert shown == render(workflow.read(file), file.stem), "run: python -m stereoreel workflows"

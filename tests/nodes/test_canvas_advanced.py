@@ -2,16 +2,13 @@
 changed one.
 """
 
-import json
-from pathlib import Path
-
 import pytest
 
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support import browser
+from tests.support.bundled import API, shown
 
-ROOT = Path(__file__).resolve().parents[2]
 VSR = "app.graph._nodes.find(node => node.type === 'StereoReelVSR')"
 VISIBLE = f"""() => {{
     const node = {VSR}
@@ -25,7 +22,7 @@ pytestmark = pytest.mark.canvas
 
 @pytest.fixture
 def default():
-    return json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))
+    return shown("default")
 
 
 def press(page):
@@ -47,7 +44,7 @@ def test_advanced_widgets_wait_behind_a_button(page, default):
 
 
 def test_what_is_hidden_is_queued_all_the_same(page, default):
-    api = workflow.read(ROOT / "workflows" / "api" / "default.json")
+    api = workflow.read(API["default"])
     assert browser.prompt_of(page, default, "default")["2"]["inputs"] == api["2"]["inputs"]
 
 

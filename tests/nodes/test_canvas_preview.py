@@ -4,7 +4,6 @@ eyes would see.
 
 import io
 import json
-from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
 import numpy as np
@@ -13,10 +12,8 @@ import torch
 from PIL import Image
 
 from stereoreel.media.layouts.anaglyph import dubois
-from tests.support import browser
+from tests.support import browser, bundled
 
-ROOT = Path(__file__).resolve().parents[2]
-NAMES = sorted(file.stem for file in (ROOT / "workflows").glob("*.json"))
 WIDTH, HEIGHT, BAR = 96, 64, slice(40, 48)
 FLAT = {"left": (200, 60, 30), "right": (40, 120, 220), "depth": (252, 255, 164)}
 NOISE = {
@@ -228,7 +225,7 @@ def press(page, kind: str) -> dict:
 
 def load(page, name: str) -> dict:
     """A bundled workflow on the canvas; what its canvas file holds."""
-    held = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
+    held = bundled.shown(name)
     page.evaluate(
         "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }", [held, name]
     )
@@ -306,7 +303,7 @@ def test_what_cannot_be_looked_at_is_told_in_a_sentence(page):
     page.refuses = None
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", bundled.API)
 def test_a_workflow_is_saved_as_it_was_whatever_is_shown(name, page):
     held, before = load(page, name), page.evaluate("async () => (await app.graphToPrompt()).output")
     kinds = ("StereoReelStereo", "StereoReelEncode", "StereoReelPreview")

@@ -2,15 +2,14 @@
 
 import base64
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
 from stereoreel.workflow import graph as workflow
+from tests.support.bundled import API, shown
 from tests.support.encoded_files import encode
 
-WORKFLOWS = Path(__file__).resolve().parents[2] / "workflows"
 TYPES = {".webp": "image/webp", ".mp4": "video/mp4", ".mov": "video/quicktime"}
 DROP = """async ([data, name, type]) => {
     app.graph.clear()
@@ -30,13 +29,12 @@ pytestmark = pytest.mark.canvas
     ids=lambda given: given["format"],
 )
 def test_a_dropped_file_opens_its_workflow(page, tmp_path, given):
-    shown = json.loads((WORKFLOWS / "default.json").read_text(encoding="utf-8"))
     notes = {
-        "workflow": json.dumps(shown),
-        "prompt": json.dumps(workflow.read(WORKFLOWS / "api" / "default.json")),
+        "workflow": json.dumps(shown("default")),
+        "prompt": json.dumps(workflow.read(API["default"])),
     }
     path = encode(tmp_path, torch.rand(3, 64, 64, 3), metadata=notes, **given)
     data = base64.b64encode(path.read_bytes()).decode()
     assert page.evaluate(DROP, [data, path.name, TYPES[path.suffix]]) == [
-        node["type"] for node in shown["nodes"]
+        node["type"] for node in shown("default")["nodes"]
     ]

@@ -36,7 +36,8 @@ from benchmarks.support.depth_nets import random_net as random_net_of_depth
 from benchmarks.support.image_nets import RRDBNet, random_net
 from stereoreel.nets import rife
 from stereoreel.workflow.orders import BUNDLED
-from tests.support import browser, flashvsr_nets
+from stereoreel.workflow.templates import TITLES
+from tests.support import browser, bundled, flashvsr_nets
 from tests.support.media_files import write_video
 from tests.support.object_info import CORE, object_info
 
@@ -106,7 +107,7 @@ def test_help_pages_and_templates_are_served(server):
     )
     assert page.ok and page.text.startswith("# Encode Video")
     templates = server.get("/workflow_templates")
-    assert set(next(names for pack, names in templates.items() if "stereo" in pack)) >= set(API)
+    assert set(next(names for pack, names in templates.items() if "stereo" in pack)) == set(TITLES.values())
 
 
 @pytest.mark.parametrize("name", FILMS)
@@ -294,7 +295,7 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
     if reason := browser.missing():
         pytest.skip(reason)
     with browser.canvas(f"http://{server.address}") as page:
-        shown = json.loads((PACK / "workflows" / "look.json").read_text(encoding="utf-8"))
+        shown = bundled.shown("look")
         shown["nodes"][0]["widgets_values"][0] = "small.mp4"
         browser.prompt_of(page, shown, "look")
         page.evaluate("""() => {
@@ -653,12 +654,11 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(server):
 @pytest.mark.parametrize("name", API)
 def test_the_real_canvas_queues_the_api_file(server, name):
     with browser.canvas(f"http://{server.address}") as page:
-        shown = json.loads((PACK / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
         graph = {
             node_id: {"class_type": node["class_type"], "inputs": node["inputs"]}
             for node_id, node in API[name].items()
         }
-        queued = browser.prompt_of(page, shown, name)
+        queued = browser.prompt_of(page, bundled.shown(name), name)
         for node_id, node in queued.items():  # a newer ComfyUI's own nodes have widgets more
             if not node["class_type"].startswith("StereoReel"):
                 node["inputs"] = {

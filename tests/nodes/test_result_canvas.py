@@ -4,7 +4,6 @@
 Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder for pictures of the pages.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -16,6 +15,7 @@ if not os.environ.get("COMFYUI"):
 
 from benchmarks.support.comfy_server import ROOT, comfy
 from tests.support import browser
+from tests.support.bundled import shown
 
 PLAYING = """type => {
     const node = app.graph._nodes.find(node => node.type === type)
@@ -48,8 +48,7 @@ def page(server, request):
     server.post("/settings/Comfy.TutorialCompleted", True)  # else the templates open over the page
     server.post("/settings/Comfy.VueNodes.Enabled", request.param)
     with browser.canvas(f"http://{server.address}") as page:
-        shown = json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))
-        browser.prompt_of(page, shown, "default")
+        browser.prompt_of(page, shown("default"), "default")
         assert page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") == request.param
         yield page
         assert page.evaluate("window.complaints") == []
