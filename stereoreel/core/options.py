@@ -129,9 +129,9 @@ def shown(value) -> str:
 class Options:
     """The options of a stage or a node, declared as fields created by ``option`` and held as values.
 
-    ``resolve`` creates the instances, ``options_of`` describes the fields for the canvas, the terminal and the
-    help pages, and ``dataclasses.replace`` changes a value. ``judged`` names those that the canvas checks
-    with ``check`` when a prompt is queued; it shows an error next to each of them.
+    ``resolve`` creates the instances, ``options_of`` describes the fields for the canvas, the terminal and
+    the help pages, and ``dataclasses.replace`` changes a value. ``judged`` names the fields that the canvas
+    checks with ``check`` when a prompt is queued; it shows an error next to each of them.
     """
 
     judged: ClassVar[tuple[str, ...]] = ()

@@ -29,7 +29,6 @@ import requests
 import torch
 from PIL import Image
 
-from benchmarks.support.comfy_server import ROOT as PACK
 from benchmarks.support.comfy_server import comfy, follow
 from benchmarks.support.depth_nets import TINY_VIDEO, published
 from benchmarks.support.depth_nets import random_net as random_net_of_depth

@@ -18,7 +18,7 @@ if not os.environ.get("COMFYUI"):
 import numpy as np
 from PIL import Image
 
-from tests.support.comfy_server import ROOT, comfy
+from benchmarks.support.comfy_server import ROOT, comfy
 from tests.support.media_files import write_video
 
 DEFAULT = json.loads((ROOT / "workflows" / "api" / "default.json").read_text(encoding="utf-8"))

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import ROOT, comfy
+from benchmarks.support.comfy_server import comfy
 from tests.support import browser
 from tests.support.bundled import shown
 

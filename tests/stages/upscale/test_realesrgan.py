@@ -286,7 +286,9 @@ def bright_second(images):
     return images
 
 
-@pytest.mark.parametrize(("fault", "said"), [(float("nan"), "frame 6 contains NaN"), (0.0, "frame 6 is black")])
+@pytest.mark.parametrize(
+    ("fault", "said"), [(float("nan"), "frame 6 contains NaN"), (0.0, "frame 6 is black")]
+)
 def test_frame_broken_in_float32_is_an_error(fault, said, tmp_path, tensor_clip):
     _, path = make("compact-x2", tmp_path)
     used = spandrel.ImageUpscaler(
