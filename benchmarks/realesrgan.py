@@ -34,7 +34,7 @@ import torch  # isort: skip
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
-from stereoreel.image.compute import number_type
+from stereoreel.image.compute import resolve_dtype
 from stereoreel.models.headless import Headless
 from stereoreel.stages.upscale import OPTIONS
 from stereoreel.stages.upscale.network import ImageNetwork, read
@@ -176,7 +176,7 @@ def main() -> None:
         ways = {peer: way, "ours": ours(path, device)}
         if not options.quick:
             ways["ours, batch 1"] = ours(path, device, batch=1)
-        if number_type("auto", device) != torch.float32:
+        if resolve_dtype("auto", device) != torch.float32:
             ways["ours, fp32"] = ours(path, device, precision="fp32")
         if device.type == "cuda":
             ways["ours, batch 4"] = ours(path, device, batch=4)
@@ -204,7 +204,7 @@ def main() -> None:
 def report(figures: dict, peer: str, net: str, side: int, device: torch.device) -> None:
     ratios = {name: figures[peer]["min_s"] / found["min_s"] for name, found in figures.items()}
     print(
-        f"{net}, {side}x{side}, {device}, {str(number_type('auto', device)).removeprefix('torch.')} where "
+        f"{net}, {side}x{side}, {device}, {str(resolve_dtype('auto', device)).removeprefix('torch.')} where "
         "nothing else is said"
     )
     for name, ratio in ratios.items():

@@ -41,9 +41,9 @@ class ExtractNode(DeclaredNode):
         with naming(name):
             inputs = {} if clip is None else {"clip": as_clip(clip, name)}
             videos = Videos(find, tick=host.tick, files=host.file_cache)
-            made = build.stage(cls.NODE, inputs, options, node_id, videos)
-            clip = build.clips_in(made)["clip"]
-        return io.NodeOutput(LazyVideo(clip), made["fps"])
+            result = build.stage(cls.NODE, inputs, options, node_id, videos)
+            clip = build.clips_in(result)["clip"]
+        return io.NodeOutput(LazyVideo(clip), result["fps"])
 
     @classmethod
     def validate_inputs(cls, video: str | None = SAMPLE, clip=False) -> bool | str:

@@ -21,7 +21,7 @@ class PreviewNode(DeclaredNode):
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
         settings = build.settings_of(cls.NODE, options)
         frames, depths = as_clip(clip, name, packed=packed), as_depth(depth, clip, name, packed)
-        stem, made = uuid4().hex[:12], []
+        stem, result = uuid4().hex[:12], []
         with naming(name):
             for look in looks(frames, depths, settings.samples, settings.width, ComfyHost()):
                 paths = save(look, scratch() / FOLDER, stem)
@@ -29,7 +29,7 @@ class PreviewNode(DeclaredNode):
                     eye: {"filename": path.name, "subfolder": FOLDER, "type": "temp"}
                     for eye, path in paths.items()
                 }
-                made.append(
+                result.append(
                     {"frame": look.frame, "frames": frames.info.frames, "seconds": look.seconds, **pictures}
                 )
-        return io.NodeOutput(ui={"stereoreel": made})
+        return io.NodeOutput(ui={"stereoreel": result})

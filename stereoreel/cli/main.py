@@ -12,7 +12,7 @@ from .. import __version__
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
 from ..core.files import plain_error, refuse_harm, save_text
-from ..core.meter import Meter, in_words
+from ..core.meter import Meter, format_counts
 from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
@@ -148,7 +148,7 @@ def costs(meter: Meter) -> str:
         memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
         each = 1000 * cost.seconds / max(1, cost.frames)
         numbers = f"{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}"
-        lines.append(f"{label:<34}{numbers}  {in_words(cost.counts)}".rstrip())
+        lines.append(f"{label:<34}{numbers}  {format_counts(cost.counts)}".rstrip())
     return "\n".join(lines)
 
 

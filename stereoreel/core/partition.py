@@ -18,7 +18,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .clip import Clip, ClipInfo, Shot, Stage, Step, seekable
-from .excerpt import Rebuilt, Spans, frames_needed, joined_spans, makers_of, plain_facts
+from .excerpt import Rebuilt, Spans, frames_needed, makers_of, merge_spans, plain_facts
 from .per_eye import TIME
 from .stage_cache import StageCache
 from .transforms import Recut, Uncut, Weightless
@@ -83,7 +83,7 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
     return found
 
 
-def stretches(clips: Sequence[Clip]) -> list[Unit]:
+def merged_units(clips: Sequence[Clip]) -> list[Unit]:
     """Return the units as one machine computes them: consecutive ones that discard no frame are merged."""
     found: list[Unit] = []
     for unit in units(clips):
@@ -100,13 +100,13 @@ def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None)
     ``stages`` keeps the loaded stages, and so their networks, from one excerpt of the same clips to the next.
     """
     wanted = [(unit.first, unit.last)]
-    made = Rebuilt(clips, wanted, _needed, stages)
-    return [Clip(Step.over(_Window(unit.start, unit.stop), made.clip(clip, wanted))) for clip in clips]
+    result = Rebuilt(clips, wanted, _needed, stages)
+    return [Clip(Step.over(_Window(unit.start, unit.stop), result.clip(clip, wanted))) for clip in clips]
 
 
 def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     """Yield the clips in the pieces that successive pulls compute: one, unless a shot is split."""
-    found = stretches(clips) if clips[0].info.frames > LONGEST else []
+    found = merged_units(clips) if clips[0].info.frames > LONGEST else []
     if len(found) < 2:
         yield list(clips)
         return
@@ -152,7 +152,7 @@ def _after(step: Step, allowed: set[int] | None) -> set[int] | None:
     before, after = step.inputs[0].info.cuts, next(iter(step.infos.values())).cuts
     if len(before) != len(after):
         return set()
-    return {made for cut, made in zip(before, after) if allowed is None or cut in allowed}
+    return {result for cut, result in zip(before, after) if allowed is None or cut in allowed}
 
 
 def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
@@ -163,19 +163,19 @@ def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
 
 def _needed(step: Step, spans: Spans) -> Spans:
     """Return the input frames a stage needs; a span that starts or ends with a shot needs only that shot."""
-    info, made = step.inputs[0].info, next(iter(step.infos.values()))
+    info, result = step.inputs[0].info, next(iter(step.infos.values()))
     found = []
     for start, stop in spans:
         [(first, last)] = frames_needed(step, [(start, stop)])
-        if len(info.cuts) == len(made.cuts):
-            after = bisect_right(made.cuts, start)  # the shot after empty ones begins at this frame
-            if start == 0 or (after and made.cuts[after - 1] == start):
+        if len(info.cuts) == len(result.cuts):
+            after = bisect_right(result.cuts, start)  # the shot after empty ones begins at this frame
+            if start == 0 or (after and result.cuts[after - 1] == start):
                 first = info.cuts[after - 1] if after else 0
-            before = bisect_left(made.cuts, stop)
-            if stop == made.frames or (before < len(made.cuts) and made.cuts[before] == stop):
+            before = bisect_left(result.cuts, stop)
+            if stop == result.frames or (before < len(result.cuts) and result.cuts[before] == stop):
                 last = info.cuts[before] if before < len(info.cuts) else info.frames
         found.append((first, last))
-    return joined_spans(found)
+    return merge_spans(found)
 
 
 @dataclass(frozen=True)

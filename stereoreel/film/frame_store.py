@@ -45,7 +45,7 @@ def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
     ]
 
 
-class Shelf:
+class FrameStore:
     """Kept frames of clips in folders below ``root``; ``used`` inserts them into an excerpt of the clips."""
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
@@ -71,7 +71,7 @@ class Shelf:
             log.warning("%s was corrupt, so its frames are computed again.", file)
             file.unlink()
         if file.is_file():
-            return Kept(file, info, maker.label)
+            return StoredFrames(file, info, maker.label)
         return replace(maker, recipe=_Keeping(file, maker.label))
 
 
@@ -99,7 +99,7 @@ def _facts(file: Path) -> dict:
     return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
-class Kept:
+class StoredFrames:
     """Kept frames as a source; raises ValueError if the file is corrupt."""
 
     def __init__(self, file: Path, info: ClipInfo, label: str):

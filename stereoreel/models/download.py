@@ -24,7 +24,7 @@ from .. import __version__
 from ..core.files import sha256, sync, sync_folder
 from . import hub
 from .intact import fault, first_line
-from .weights import File, checked, megabytes
+from .weights import File, megabytes, safe_name
 
 Tick = Callable[[int, int], None]
 BLOCK = 1 << 20  # most bytes received at a time
@@ -61,7 +61,7 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
     contents, ConnectionError for the connection, and OSError for the disk.
     """
     tick = tick or (lambda done, total: None)
-    target = Path(folder) / checked(file.file)
+    target = Path(folder) / safe_name(file.file)
     with _writing(file, target.parent):
         _check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -115,9 +115,9 @@ class Block(nn.Module):
 class Head(nn.Module):
     """The published tensors of the last layer."""
 
-    def __init__(self, width: int, made: int):
+    def __init__(self, width: int, outputs: int):
         super().__init__()
-        self.head = nn.Linear(width, made)
+        self.head = nn.Linear(width, outputs)
         self.modulation = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
 
 
@@ -241,8 +241,8 @@ class FoldedDiT(nn.Module):
                 ),
             )
         gain, shift, weight, bias = self.head
-        made = F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias)
-        return noise - pixels(unwindowed(made, frames, height // PATCH, width // PATCH))
+        result = F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias)
+        return noise - pixels(unwindowed(result, frames, height // PATCH, width // PATCH))
 
 
 def project(
@@ -379,9 +379,9 @@ def tokens(latents: Tensor) -> Tensor:
     return F.pixel_unshuffle(latents, PATCH).movedim(1, -1)
 
 
-def pixels(made: Tensor) -> Tensor:
+def pixels(tokens_out: Tensor) -> Tensor:
     """Return the head's output ``[T, H / 2, W / 2, (row, column, channel)]`` as latents ``[T, C, H, W]``."""
-    return rearrange(made, "t h w (row column c) -> t c (h row) (w column)", row=PATCH, column=PATCH)
+    return rearrange(tokens_out, "t h w (row column c) -> t c (h row) (w column)", row=PATCH, column=PATCH)
 
 
 def windowed(x: Tensor) -> Tensor:

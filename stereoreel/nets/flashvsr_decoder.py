@@ -65,10 +65,10 @@ class Grow(nn.Module):
         self.conv, self.times = nn.Conv2d(width, width * times, 1, bias=False), times
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.conv(x)
+        result = self.conv(x)
         if self.times == 1:
-            return made
-        steps = rearrange(made, "t (times c) h w -> (t times) h w c", times=self.times)  # in one copy
+            return result
+        steps = rearrange(result, "t (times c) h w -> (t times) h w c", times=self.times)  # in one copy
         return steps.movedim(-1, 1)
 
 
@@ -98,15 +98,15 @@ class Enlarged(nn.Module):
         height, width = x.shape[-2:]
         parts = F.conv2d(x, self.weight, padding=1).unflatten(1, (2, 2, -1))
         shape = len(x), parts.shape[3], 2 * height, 2 * width
-        made = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         for row in (0, 1):
             for column in (0, 1):
                 part, place = (
                     parts[:, row, column, :, row : row + height, column : column + width],
-                    made[:, :, row::2, column::2],
+                    result[:, :, row::2, column::2],
                 )
                 place.copy_(part.clamp_min_(0) if self.relu else part)
-        return made
+        return result
 
 
 class Limit(nn.Module):

@@ -483,8 +483,8 @@ def _total(tensors: Iterable[Tensor]) -> Tensor:
 
 def _reversed(x: Tensor, encoded: int) -> Tensor:
     """Return the same input with first and second exchanged."""
-    img0, img1, e0, e1, t, rest = x.split([3, 3, encoded, encoded, 1, x.shape[1] - 7 - 2 * encoded], 1)
-    return torch.cat([img1, img0, e1, e0, 1 - t, -rest[:, :1], rest[:, 3:5], rest[:, 1:3]], 1)
+    img0, img1, e0, e1, t, others = x.split([3, 3, encoded, encoded, 1, x.shape[1] - 7 - 2 * encoded], 1)
+    return torch.cat([img1, img0, e1, e0, 1 - t, -others[:, :1], others[:, 3:5], others[:, 1:3]], 1)
 
 
 def _averaged(out: Tensor, back: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ def load(state: Mapping[str, Tensor]) -> WanDecoder:
 class Causal(nn.Conv3d):
     """A convolution over each frame and the two before; ``history`` holds its last input, under its name."""
 
-    def __init__(self, made_of: int, made: int, size: tuple[int, int, int]):
-        super().__init__(made_of, made, size, padding=(0, size[1] // 2, size[2] // 2))
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int, int]):
+        super().__init__(inputs, outputs, size, padding=(0, size[1] // 2, size[2] // 2))
         self.name = ""
 
     # unlike Conv3d it also takes its history
@@ -74,22 +74,22 @@ class Norm(nn.Module):
 class Residual(nn.Module):
     """Two causal convolutions and a shortcut."""
 
-    def __init__(self, made_of: int, made: int):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.residual = nn.Sequential(
-            Norm(made_of),
+            Norm(inputs),
             nn.SiLU(),
-            Causal(made_of, made, (3, 3, 3)),
-            Norm(made),
+            Causal(inputs, outputs, (3, 3, 3)),
+            Norm(outputs),
             nn.SiLU(),
             nn.Dropout(0.0),
-            Causal(made, made, (3, 3, 3)),
+            Causal(outputs, outputs, (3, 3, 3)),
         )
-        self.shortcut = Causal(made_of, made, (1, 1, 1)) if made_of != made else None
+        self.shortcut = Causal(inputs, outputs, (1, 1, 1)) if inputs != outputs else None
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        made = through(self.residual, x, history)
-        return made + (x if self.shortcut is None else self.shortcut(x, history))
+        result = through(self.residual, x, history)
+        return result + (x if self.shortcut is None else self.shortcut(x, history))
 
 
 class Attention(nn.Module):
@@ -167,14 +167,14 @@ class WanDecoder(nn.Module):
 
         At the start of a stream (no history) they are three fewer.
         """
-        made, history = [], dict(history or {})
+        result, history = [], dict(history or {})
         for latent in latents.split(1):
             x = self.conv2((latent * self.scale + self.mean).transpose(0, 1)[None])
             x = self.decoder.conv1(x, history)
             for layers in (self.decoder.middle, self.decoder.upsamples, self.decoder.head):
                 x = through(layers, x, history)
-            made.append(x[0].transpose(0, 1))
-        return torch.cat(made).clamp(-1, 1), history
+            result.append(x[0].transpose(0, 1))
+        return torch.cat(result).clamp(-1, 1), history
 
 
 def through(layers: nn.Sequential, x: Tensor, history: History) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..core.clip import Clip, apply
-from ..core.excerpt import peek, spread
+from ..core.excerpt import evenly_spaced, select_frames
 from ..core.host import Host
 from ..core.options import Options, option
 from ..core.pull import pull
@@ -57,8 +57,8 @@ class Look(NamedTuple):
 
 def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> Iterator[Look]:
     """Yield ``count`` evenly spaced frames of a clip; right and depth are absent if the clip has none."""
-    numbers = spread(clip.info.frames, count)
-    seen, *depths = peek([clip] if depth is None else [clip, depth], numbers)
+    numbers = evenly_spaced(clip.info.frames, count)
+    seen, *depths = select_frames([clip] if depth is None else [clip, depth], numbers)
     eyes: dict[str, int | None] = {"left": 0, "right": 1} if clip.info.views == 2 else {"left": None}
     views = {
         name: seen if eye is None else apply(Eye(eye, "Look"), seen)["clip"] for name, eye in eyes.items()
@@ -68,8 +68,8 @@ def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> 
         views["depth"] = apply(Colors(label="Look"), one)["clip"]
     small = [apply(Fit(side, "Look"), view)["clip"] for view in views.values()]
     with closing(pull(small, host, chunk_frames=1)) as chunks:
-        for number, made in zip(numbers, chunks):
-            pictures = {name: picture(chunk[0]) for name, chunk in zip(views, made)}
+        for number, result in zip(numbers, chunks):
+            pictures = {name: picture(chunk[0]) for name, chunk in zip(views, result)}
             yield Look(number, float(clip.info.time(number) - clip.info.time(0)), pictures)
 
 

@@ -220,6 +220,6 @@ def _node(
 def _note(node_id: int, text: str, number: int) -> dict:
     return {
         "id": node_id, "type": "MarkdownNote", "pos": [0, 0], "size": [720, 140], "flags": {},
-        "order": number, "mode": 0, "inputs": [], "outputs": [], "title": "Purpose",
+        "order": number, "mode": 0, "inputs": [], "outputs": [], "title": "What this is for",
         "properties": {}, "widgets_values": [text], "color": "#432", "bgcolor": "#653",
     }  # fmt: skip

@@ -9,7 +9,7 @@ import torch
 
 from stereoreel.core import partition
 from stereoreel.core.clip import apply
-from stereoreel.core.partition import Unit, excerpt, stretches, units
+from stereoreel.core.partition import Unit, excerpt, merged_units, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.stage_cache import StageCache
 from stereoreel.core.transforms import Recut, Trim, Uncut
@@ -142,7 +142,7 @@ def test_a_long_shot_is_split_alike_in_one_go_and_in_units(film, host, monkeypat
         (70, 88, 66, 88),
         (88, 100, 88, 100),
     ]
-    assert [(one.start, one.stop) for one in stretches(clips)] == [(0, 35), (35, 53), (53, 70), (70, 100)]
+    assert [(one.start, one.stop) for one in merged_units(clips)] == [(0, 35), (35, 53), (53, 70), (70, 100)]
 
 
 def test_a_split_shot_is_seen_with_what_lies_around_its_part(film, host, monkeypatch):

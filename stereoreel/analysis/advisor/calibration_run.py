@@ -13,7 +13,7 @@ import av
 import av.error
 from torch import Tensor
 
-from ...core import excerpt as peek
+from ...core import excerpt
 from ...core.clip import Clip, ClipInfo, apply
 from ...core.host import Host
 from ...core.meter import Meter
@@ -78,7 +78,7 @@ class Run:
 def run(
     clips: Sequence[Clip],
     settings: EncodeOptions,
-    wanted: peek.Spans,
+    wanted: excerpt.Spans,
     host: Host,
     stages: StageCache,
     until: float,

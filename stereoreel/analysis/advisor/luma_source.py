@@ -25,14 +25,14 @@ class Planes(NamedTuple):
     """One frame ``[H, W]`` in its own codes; levels of 255 are ``(code - black) * gain``.
 
     ``noise`` is the plane for measuring noise: luma of a file, green of RGB (of independent noise in R, G and
-    B, luma keeps 3/4). ``held``: the frame could not be decoded, and another one is repeated.
+    B, luma keeps 3/4). ``repeated``: the frame could not be decoded, and another one is repeated.
     """
 
     luma: np.ndarray
     noise: np.ndarray
     black: float = 0.0
     gain: float = 1.0
-    held: bool = False
+    repeated: bool = False
 
 
 class LumaSource:
@@ -62,8 +62,8 @@ class LumaSource:
             with closing(frames):
                 for number, frame in enumerate(frames, first):
                     if any(start <= number < end for start, end in run):
-                        held = bool(times) and frame.pts != times[self.first + number]
-                        yield self._luma(frame)._replace(held=held)
+                        repeated = bool(times) and frame.pts != times[self.first + number]
+                        yield self._luma(frame)._replace(repeated=repeated)
 
     def _runs(self, spans: Spans) -> list[Spans]:
         runs: list[Spans] = []

@@ -67,7 +67,7 @@ def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measu
     seen = damaged = 0
     for run in windows(clip, host, places(info.frames, max(1, samples), max(1, window))):
         seen += len(run.luma) - run.own
-        damaged += len(run.held)
+        damaged += len(run.repeated)
         families.add(run)
     return Measured(info, families.findings(info, known), seen, damaged)
 

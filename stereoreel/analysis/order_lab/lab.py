@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ...core.clip import Clip, ClipInfo
-from ...core.excerpt import spread
+from ...core.excerpt import evenly_spaced
 from ...core.host import Host
 from ...core.stage_cache import StageCache
 from ...core.timeline import position
@@ -67,7 +67,7 @@ class Lab:
         self.size = _common([end.info for end in ends.values()])
         self.models = {plan.kind: plan.choose(host)[0].name for plan in plans(*ends.values())}
         self.windows = windows(clip.info, settings.shots, settings.frames, settings.sampling)
-        self.timed = [self.windows[place] for place in spread(len(self.windows), TIMED)]
+        self.timed = [self.windows[place] for place in evenly_spaced(len(self.windows), TIMED)]
         self.stages: StageCache = StageCache()
         self.samples: dict[str, dict[str, list[list[float]]]] = {
             name: defaultdict(list) for name in self.orders

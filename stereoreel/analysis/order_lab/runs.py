@@ -21,7 +21,7 @@ from ...core.transforms import Trim
 from ...image.resize import resize
 from ...models.lazy_stage import KeptPlan, Plan, plans
 from ...stages.stereo.parallax import Parallax
-from ...viewing.compare import Held
+from ...viewing.compare import RepeatFrames
 from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .stages import shared
@@ -139,7 +139,7 @@ class Order:
         """Return an upstream clip at the final rate and length; frames of a slower one are repeated."""
         info = self.pair.info
         if clip.info.frames != info.frames:
-            clip = apply(Held(info.fps), clip)["clip"]
+            clip = apply(RepeatFrames(info.fps), clip)["clip"]
         return clip if clip.info.frames == info.frames else apply(Trim(0, info.frames), clip)["clip"]
 
 

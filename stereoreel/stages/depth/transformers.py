@@ -134,7 +134,7 @@ def _network(path: Path, name: str) -> nn.Module:
 
     folder = path.parent
     try:
-        made = getattr(import_module("transformers"), name)
+        result = getattr(import_module("transformers"), name)
     except AttributeError:
         raise RuntimeError(
             f"{folder.name} needs a newer transformers with {name}. Run "
@@ -148,7 +148,7 @@ def _network(path: Path, name: str) -> nn.Module:
             "Download its config.json and model.safetensors again."
         )
     try:
-        net, loaded = made.from_pretrained(
+        net, loaded = result.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except ImportError as error:

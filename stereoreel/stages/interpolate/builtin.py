@@ -16,7 +16,7 @@ from ...image.flow import grayscale
 from . import InterpolateOptions
 from .pairs import Due, Moment
 from .projection import Between, Motion, compose, disagreement, measure, project
-from .stage import LOST, SURE, InterpolationStage, Made
+from .stage import LOST, SURE, Interpolated, InterpolationStage
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
@@ -33,17 +33,17 @@ class FlowInterpolator:
     def together(self, info: ClipInfo) -> int:
         return 1
 
-    def make(self, wanted: list[Due]) -> list[Made]:
+    def make(self, wanted: list[Due]) -> list[Interpolated]:
         return [self._one(one) for one in wanted]
 
-    def _one(self, one: Due) -> Made:
+    def _one(self, one: Due) -> Interpolated:
         betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
         left, right = _views(one.left), _views(one.right)
         chunks = {
             port: _chunk(left[port], right[port], betweens, tensor, port == "clip")
             for port, tensor in one.left.chunks.items()
         }
-        return Made(chunks, _trust(betweens, one.left.chunks["clip"]))
+        return Interpolated(chunks, _trust(betweens, one.left.chunks["clip"]))
 
     def _motions(self, left: Moment, right: Moment) -> list[Motion]:
         """Return each view's motion, measured once for all times between two frames."""

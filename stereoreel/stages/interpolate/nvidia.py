@@ -18,7 +18,7 @@ from ..nvidia_vfx import Effect, effects, level, planes
 from . import InterpolateOptions
 from .builtin import FlowInterpolator
 from .pairs import Due, Moment
-from .stage import InterpolationStage, Made, trusted
+from .stage import Interpolated, InterpolationStage, trusted
 
 NAME = "NVIDIA Video Frame Generation"
 MODES = {"fast": "LOW", "medium": "MEDIUM"}
@@ -51,10 +51,10 @@ class GenerationInterpolator:
     def memory(self, info: ClipInfo) -> int:
         return WORKING * info.width * info.height
 
-    def make(self, wanted: list[Due]) -> list[Made]:
+    def make(self, wanted: list[Due]) -> list[Interpolated]:
         return [self._one(one) for one in wanted]
 
-    def _one(self, one: Due) -> Made:
+    def _one(self, one: Due) -> Interpolated:
         like = one.left.chunks["clip"]
         views = zip(self._known(one.left), self._known(one.right))
         pictures = (
@@ -65,9 +65,9 @@ class GenerationInterpolator:
             alpha = torch.lerp(like[..., 3:], one.right.chunks["clip"][..., 3:], float(one.t))
             picture = torch.cat([picture, alpha.to(picture)], -1)
         if "depth" not in one.left.chunks and self.options.uncertain == "keep":
-            return Made({"clip": picture}, trusted(picture, 1))
+            return Interpolated({"clip": picture}, trusted(picture, 1))
         moved = self.motion.make([one])[0]
-        return Made({**moved.chunks, "clip": picture}, moved.trust)
+        return Interpolated({**moved.chunks, "clip": picture}, moved.trust)
 
     def _known(self, moment: Moment) -> list[Tensor]:
         """Return each view of a source frame as effect input, computed once for all frames around it."""

@@ -95,16 +95,16 @@ def looped(moments: Iterable[Moment]) -> Iterator[Moment]:
 def stretched(moments: Iterable[Moment]) -> Iterator[Moment]:
     """Yield the moments, each repeated one with its ``stretch``; looks at most ``LONGEST`` ahead."""
     run: list[Moment] = []  # the frames that repeat the first of them
-    held: Moment | None = None  # repeated for so long that it is a hold
+    static: Moment | None = None  # repeated for so long that it is a hold
     for moment in moments:
-        if held is not None and repeats(moment, held):
+        if static is not None and repeats(moment, static):
             yield moment
             continue
-        held = None
+        static = None
         if run and repeats(moment, run[0]):
             run.append(moment)
             if len(run) > LONGEST:
-                held = run[0]
+                static = run[0]
                 yield from run
                 run = []
             continue

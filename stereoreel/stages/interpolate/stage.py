@@ -22,7 +22,7 @@ WAIT = 8  # most copies to buffer while a batch fills
 SURE, LOST = 0.04, 0.2
 
 
-class Made(NamedTuple):
+class Interpolated(NamedTuple):
     """A model's output: chunks of one frame by port, and its confidence ``[(2,) 1, H, W, 1]``, 0..1."""
 
     chunks: dict[str, Tensor]
@@ -37,7 +37,7 @@ class Interpolator(Protocol):
 
     def together(self, info: ClipInfo) -> int: ...
 
-    def make(self, wanted: list[Due]) -> list[Made]: ...
+    def make(self, wanted: list[Due]) -> list[Interpolated]: ...
 
 
 class InterpolationStage:
@@ -109,7 +109,7 @@ class InterpolationStage:
             else:
                 yield self._mended(one, next(moved))
 
-    def _moved(self, wanted: list[Due]) -> list[Made]:
+    def _moved(self, wanted: list[Due]) -> list[Interpolated]:
         """Run the model, in halves if memory does not suffice for all at a time."""
         if not wanted:
             return []
@@ -122,20 +122,20 @@ class InterpolationStage:
         half = len(wanted) // 2
         return self._moved(wanted[:half]) + self._moved(wanted[half:])
 
-    def _mended(self, one: Due, made: Made) -> dict[str, Tensor]:
+    def _mended(self, one: Due, result: Interpolated) -> dict[str, Tensor]:
         """Return the model's frame; by the option ``uncertain``, uncertain areas are held or blended."""
         if self.options.uncertain == "keep":
-            return {**made.chunks, "confidence": made.trust}
+            return {**result.chunks, "confidence": result.trust}
         instead = (
             blended(one)
             if self.options.uncertain == "blend"
             else (one.left if 2 * one.t < 1 else one.right).chunks
         )
         mended = {
-            port: torch.lerp(instead[port].to(chunk), chunk, fitted(made.trust, chunk))
-            for port, chunk in made.chunks.items()
+            port: torch.lerp(instead[port].to(chunk), chunk, fitted(result.trust, chunk))
+            for port, chunk in result.chunks.items()
         }
-        return {**mended, "confidence": made.trust}
+        return {**mended, "confidence": result.trust}
 
 
 def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
@@ -189,5 +189,5 @@ def fitted(trust: Tensor, like: Tensor) -> Tensor:
     if trust.shape[-3:-1] == like.shape[-3:-1]:
         return trust.to(like)
     flat = trust.reshape(-1, *trust.shape[-3:]).movedim(-1, 1)
-    made = torch.nn.functional.interpolate(flat.float(), like.shape[-3:-1], mode="bilinear").movedim(1, -1)
-    return made.reshape(*like.shape[:-1], 1).to(like)
+    result = torch.nn.functional.interpolate(flat.float(), like.shape[-3:-1], mode="bilinear").movedim(1, -1)
+    return result.reshape(*like.shape[:-1], 1).to(like)

@@ -89,14 +89,14 @@ class ForwardWarp:
         count, height, width, channels = images.shape
         clip = empty(images, 2, count, height, width, channels)
         holes = empty(images, 2, count, height, width, 1)
-        frames, parallax, made = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
+        frames, parallax, views = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
         for eye, share in enumerate(SHARES[self.options.view]):
             place = 1 - eye if self.options.swap_eyes else eye
             if share == 0:
                 clip[place], holes[place] = images, 0
                 continue
             source = parallax.new_empty(parallax.shape, dtype=torch.int32) if gaps else None
-            made[place] = Eye(
+            views[place] = Eye(
                 frames,
                 parallax,
                 share,
@@ -105,12 +105,15 @@ class ForwardWarp:
                 holes[place].view_as(parallax),
                 source,
             )
-        move([*made.values()])
+        move([*views.values()])
         nothing = parallax.new_empty(0, dtype=torch.int64)
         return (
             clip,
             holes,
-            [gap(made[place]) if place in made else (nothing, nothing, nothing.float()) for place in range(2)]
+            [
+                gap(views[place]) if place in views else (nothing, nothing, nothing.float())
+                for place in range(2)
+            ]
             if gaps
             else [],
         )

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...image.compute import side_by_side
+from ...image.compute import parallel_map
 from .winograd import Chain, Field, Product, Step
 
 TAIL_PIXELS = 2**19  # output pixels of a strip of the upsampling tail
@@ -139,7 +139,7 @@ class FastESRGAN(nn.Module):
             output = self.tail(self.upsample(features[:, :, low : top + rows + TAIL_HALO]))
             return output[:, :, factor * (top - low) : factor * (top - low + rows)]
 
-        return torch.cat(side_by_side(strip, range(0, height, rows)), 2)
+        return torch.cat(parallel_map(strip, range(0, height, rows)), 2)
 
 
 def _each(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ...image.compute import Graphs, Spread, halved, number_type
+from ...image.compute import Graphs, Spread, half_precision, resolve_dtype
 from ...models import weights
 from ...nets.strict import Unfit
 from .fast_networks import faster
@@ -127,7 +127,7 @@ class ImageNetwork:
         self.device, self.exact = device, descriptor
         self._grey = descriptor.input_channels == 1
         self._chain = descriptor.architecture.id in CHAINS
-        self.dtype = self._supported_dtype(number_type(precision, device))
+        self.dtype = self._supported_dtype(resolve_dtype(precision, device))
         # bytes that one input pixel needs
         self.pixel_memory = ALIVE * largest_activation(descriptor) * self.dtype.itemsize
         self._net, self._work = self._prepare()
@@ -149,7 +149,7 @@ class ImageNetwork:
         if self.dtype == torch.float32:
             return self.exact.model.to(memory_format=torch.channels_last), self.exact
         copied = copy.deepcopy(self.exact)  # the exact one stays in memory, in case half precision fails
-        net = halved(copied.model, self.dtype) if self._chain else copied.model.to(self.dtype)
+        net = half_precision(copied.model, self.dtype) if self._chain else copied.model.to(self.dtype)
         return net.to(memory_format=torch.channels_last), copied
 
     def _eager(self, images: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...image import tiles
-from ...image.compute import free_memory, is_out_of_memory, together
+from ...image.compute import batch_size, free_memory, is_out_of_memory
 from .guard import check_size, faults, seam_fault
 from .network import ImageNetwork
 
@@ -40,7 +40,7 @@ class Budget:
 
     def together(self, height: int, width: int, most: int = 0) -> int:
         """Return how many images or tiles make a batch; ``most`` fixes the number if memory allows."""
-        wanted = most or together(self.network.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
+        wanted = most or batch_size(self.network.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
         return max(1, wanted if self.tile else min(wanted, self.pixels // (height * width)))
 
     def shrink(self, used: int) -> bool:

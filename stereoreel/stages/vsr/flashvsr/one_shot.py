@@ -46,10 +46,10 @@ class OneShot:
     def _shown(self, due: int, dtype: torch.dtype, latents: Tensor, inputs: Tensor, images: Tensor) -> Tensor:
         return self.finished(self.decode(latents, inputs)[:due], images[:due]).to(dtype)
 
-    def finished(self, made: Tensor, images: Tensor) -> Tensor:
+    def finished(self, result: Tensor, images: Tensor) -> Tensor:
         """Return decoded frames ``[T, H, W, C]``, cropped, with colours and alpha of the upscaled source."""
         height, width = images.shape[-2:]
-        out = corrected(made[:, :, :height, :width], three(images) * 2 - 1, self.color).add_(1).div_(2)
+        out = corrected(result[:, :, :height, :width], three(images) * 2 - 1, self.color).add_(1).div_(2)
         if images.shape[1] < 3:
             out = out.mean(1, keepdim=True)
         if images.shape[1] > 3:

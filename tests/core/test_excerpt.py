@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from stereoreel.core.clip import Clip, apply
-from stereoreel.core.excerpt import peek, spread
+from stereoreel.core.excerpt import evenly_spaced, select_frames
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, Split, Trim
 from stereoreel.media.read.decode import FileSource
@@ -35,18 +35,22 @@ def moving(tensor_clip, count, size=(48, 64), **facts) -> Clip:
 def check(clip: Clip, host, numbers) -> None:
     """The frames looked at are those of the whole."""
     whole = frames(clip, host)
-    seen = frames(peek([clip], numbers)[0], host)
+    seen = frames(select_frames([clip], numbers)[0], host)
     torch.testing.assert_close(seen, whole.index_select(-4, torch.tensor(numbers)), atol=0, rtol=0)
 
 
 def test_samples_are_spread_over_a_clip():
-    assert spread(200, 4) == [25, 75, 125, 175] and spread(3, 8) == [0, 1, 2] and spread(1, 8) == [0]
+    assert (
+        evenly_spaced(200, 4) == [25, 75, 125, 175]
+        and evenly_spaced(3, 8) == [0, 1, 2]
+        and evenly_spaced(1, 8) == [0]
+    )
 
 
 def test_a_long_clip_costs_its_samples_only(tensor_clip, host):
     stage = Counting(joint=True)
     clip = apply(stage, apply(plan("interpolate"), moving(tensor_clip, 300))["clip"])["clip"]
-    seen = peek([clip], spread(clip.info.frames, 4))[0]
+    seen = select_frames([clip], evenly_spaced(clip.info.frames, 4))[0]
     assert seen.info.frames == 4 and len(frames(seen, host)) == 4
     assert stage.seen == 4
 
@@ -101,7 +105,9 @@ def test_what_two_stages_share_is_computed_once_and_depth_is_that_of_its_frame(t
     stereo = apply(plan("stereo", convergence_mode="fixed"), clip, depth)
     check(stereo["clip"], host, [3, 40, 41, 79])
     shared.seen = 0
-    seen = peek([apply(Eye(0), stereo["clip"])["clip"], stereo["right_holes"], depth], [3, 40, 41, 79])
+    seen = select_frames(
+        [apply(Eye(0), stereo["clip"])["clip"], stereo["right_holes"], depth], [3, 40, 41, 79]
+    )
     assert sum(len(chunk) for chunks in pull(seen, host) for chunk in chunks) == 3 * 4 and shared.seen == 4
 
 
@@ -118,10 +124,13 @@ def test_stages_with_a_memory_see_frames_around_and_never_across_a_cut(tensor_cl
     stereo = apply(plan("stereo", fill="inpaint"), apply(plan("vsr", factor=1.5), clip)["clip"], depth)[
         "clip"
     ]
-    assert frames(peek([stereo], [0, 29, 30, 59])[0], host).shape == (2, 4, 72, 96, 3)
+    assert frames(select_frames([stereo], [0, 29, 30, 59])[0], host).shape == (2, 4, 72, 96, 3)
     alone = apply(plan("depth"), apply(Trim(30, 60), clip)["clip"])["clip"]
     torch.testing.assert_close(
-        frames(peek([depth], [30])[0], host), frames(peek([alone], [0])[0], host), atol=0, rtol=0
+        frames(select_frames([depth], [30])[0], host),
+        frames(select_frames([alone], [0])[0], host),
+        atol=0,
+        rtol=0,
     )
 
 
@@ -135,15 +144,15 @@ def test_a_file_that_ends_early_is_seen_to_its_end(tmp_path, host):
     write_video(path, np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8), Fraction(25))
     (tmp_path / "cut.mkv").write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     clip = Clip(FileSource(tmp_path / "cut.mkv", cuts=False))
-    seen = peek([apply(plan("depth"), clip)["clip"]], spread(clip.info.frames, 3))[0]
+    seen = select_frames([apply(plan("depth"), clip)["clip"]], evenly_spaced(clip.info.frames, 3))[0]
     assert len(frames(seen, host)) == 3
 
 
 def test_clips_of_different_lengths_and_frames_outside_are_refused(tensor_clip):
     with pytest.raises(ValueError, match="7 and 9 frames"):
-        peek([tensor_clip(), tensor_clip(frames=9)], [0])
+        select_frames([tensor_clip(), tensor_clip(frames=9)], [0])
     with pytest.raises(ValueError, match="between 0 and 6"):
-        peek([tensor_clip()], [7])
+        select_frames([tensor_clip()], [7])
 
 
 def test_a_look_tells_frame_time_and_pictures(tensor_clip, host, tmp_path):
