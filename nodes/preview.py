@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.viewing.preview import looks, save
+from ..stereoreel.viewing.preview import preview_frames, save
 from ..stereoreel.workflow import build
 from ._comfy import io
 from ._host import ComfyHost, scratch
@@ -23,7 +23,7 @@ class PreviewNode(DeclaredNode):
         frames, depths = as_clip(clip, name, packed=packed), as_depth(depth, clip, name, packed)
         stem, result = uuid4().hex[:12], []
         with naming(name):
-            for look in looks(frames, depths, settings.samples, settings.width, ComfyHost()):
+            for look in preview_frames(frames, depths, settings.samples, settings.width, ComfyHost()):
                 paths = save(look, scratch() / FOLDER, stem)
                 pictures = {
                     eye: {"filename": path.name, "subfolder": FOLDER, "type": "temp"}

@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options) -> int:
     from ..media.write.render import write
     from ..media.write.request import RenderRequest
-    from .reports import look
+    from .reports import save_node_report
 
     options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
@@ -137,7 +137,7 @@ def _run(options) -> int:
             print(costs(meter))
     for job in assembly.looks:
         host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
-        print(look(job, Path("output"), host))
+        print(save_node_report(job, Path("output"), host))
     return 0
 
 

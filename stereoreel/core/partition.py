@@ -57,7 +57,7 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
         )
         else 0
     )
-    return cover([0, *_clean(clips), frames], group, lead)
+    return cover([0, *_common_cuts(clips), frames], group, lead)
 
 
 def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Unit]:
@@ -126,22 +126,24 @@ def _divisible(clips: Sequence[Clip]) -> bool:
     )
 
 
-def _clean(clips: Sequence[Clip]) -> list[int]:
+def _common_cuts(clips: Sequence[Clip]) -> list[int]:
     """Return where all the clips, and everything they depend on, have a cut."""
     known: dict[int, set[int] | None] = {}  # by maker; None: everywhere, because it is a source
     for maker in makers_of(clips):
-        known[id(maker)] = _after(maker, _all(known, maker.inputs)) if isinstance(maker, Step) else None
-    found = _all(known, clips)
+        known[id(maker)] = (
+            _after(maker, _intersection_of(known, maker.inputs)) if isinstance(maker, Step) else None
+        )
+    found = _intersection_of(known, clips)
     if found is None:  # nothing between sources and clips remembers anything
         found = set(clips[0].info.cuts)
     return sorted(cut for cut in found if 0 < cut < clips[0].info.frames)
 
 
-def _all(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:
+def _intersection_of(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:
     """Return where all of some clips may be divided."""
     found: set[int] | None = None
     for clip in clips:
-        found = _both(found, known[id(clip.maker)])
+        found = _intersection(found, known[id(clip.maker)])
     return found
 
 
@@ -155,7 +157,7 @@ def _after(step: Step, allowed: set[int] | None) -> set[int] | None:
     return {result for cut, result in zip(before, after) if allowed is None or cut in allowed}
 
 
-def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
+def _intersection(one: set[int] | None, other: set[int] | None) -> set[int] | None:
     if one is None or other is None:
         return other if one is None else one
     return one & other

@@ -22,7 +22,7 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
 from . import cuts
-from .collect import arrived
+from .collect import receive
 from .identity import environment
 from .job import Job, UnitRecord
 from .store import Store
@@ -106,7 +106,7 @@ class Cluster:
             return
         save_text(job.folder / "token", plan["token"], replace=True)
         actor = self._ray.remote(**self._needs())(self._worker)
-        crew = _Crew(
+        crew = _WorkerPool(
             self._ray,
             job,
             actor,
@@ -134,7 +134,7 @@ class Cluster:
         return {"num_gpus": gpus, "num_cpus": 1}
 
 
-class _Crew:
+class _WorkerPool:
     """The actors that compute a job's units."""
 
     def __init__(self, ray, job: Job, actor, plan: dict, size: int):
@@ -180,7 +180,7 @@ class _Crew:
         self._idle.extend([worker] * (1 if number is not None else 1 + WAITING))
         if number in left:
             facts, files, place = result
-            yield number, arrived(facts, files, place, self._job.place)
+            yield number, receive(facts, files, place, self._job.place)
 
     def _give(self, waiting: deque, left: set[int]) -> None:
         """Assign a unit to every worker that can accept one.

@@ -12,7 +12,7 @@ from .job import UnitRecord
 from .store import Store
 
 
-def arrived(facts: dict, files: Sequence[bytes], place: str, target: Path) -> UnitRecord:
+def receive(facts: dict, files: Sequence[bytes], place: str, target: Path) -> UnitRecord:
     """Put a unit's files into ``target``, each under its name when it is complete.
 
     ``place`` is the folder or URL that holds them; if it is empty, they are in ``files``.

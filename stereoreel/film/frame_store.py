@@ -46,7 +46,7 @@ def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
 
 
 class FrameStore:
-    """Kept frames of clips in folders below ``root``; ``used`` inserts them into an excerpt of the clips."""
+    """Kept frames of clips in folders below ``root``; ``applied_to`` inserts them into an excerpt."""
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
         self._files: dict[int, Path] = {}
@@ -56,7 +56,7 @@ class FrameStore:
                 made_of = described(maker.inputs, Options(), host, known)
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
-    def used(self, parts: Sequence[Clip]) -> list[Clip]:
+    def applied_to(self, parts: Sequence[Clip]) -> list[Clip]:
         """Return the excerpt, reading frames that are kept and recording frames that are not."""
         return substituted(parts, self._kept)
 

@@ -203,7 +203,7 @@ class Job:
             self._names(number),
             len(self.identity["clips"]),
         )
-        if result and all(_whole(self.place / file["name"], file) for file in result.files):
+        if result and all(_is_intact(self.place / file["name"], file) for file in result.files):
             return result
         self.report(f"Unit {number} is corrupt on disk and is recomputed.")
         self._record(number).unlink()
@@ -335,7 +335,7 @@ def _remove(folder: Path, pattern: str) -> None:
         folder.rmdir()
 
 
-def _whole(path: Path, facts: dict) -> bool:
+def _is_intact(path: Path, facts: dict) -> bool:
     return path.is_file() and path.stat().st_size == facts["bytes"] and sha256(path) == facts["sha256"]
 
 

@@ -56,7 +56,7 @@ class Maker:
             watch,
         )
         self._stages: StageCache = StageCache()
-        self._shelf = FrameStore(self.clips, host, kept) if kept else None
+        self._store = FrameStore(self.clips, host, kept) if kept else None
 
     def make(self, number: int, unit: Unit, folder: Path, tick: Callable[[int], None]) -> UnitRecord:
         """Write the unit's segments into ``folder``.
@@ -65,8 +65,8 @@ class Maker:
         """
         begun, before = time.monotonic(), _spent(self.meter)
         parts = excerpt(self.clips, unit, self._stages)
-        if self._shelf:
-            parts = self._shelf.used(parts)
+        if self._store:
+            parts = self._store.applied_to(parts)
         files = [
             (file, folder / segment_name(number, place))
             for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))

@@ -153,7 +153,7 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> l
     count = min(len(items), threads)
     # workers that wait for workers would deadlock
     if count < 2 or threading.current_thread().name.startswith(WORKERS):
-        return [_asked(function, item) for item in items]
+        return [_with_cancel(function, item) for item in items]
     # threads do not inherit these
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
@@ -161,7 +161,7 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> l
 
     def run_alone(item: Item) -> Result:
         with torch.inference_mode(inference), torch.set_grad_enabled(grad), cancel.stopped_by(over):
-            return _asked(function, item)
+            return _with_cancel(function, item)
 
     pool = _workers(count, threads)
     futures = [pool.submit(run_alone, item) for item in items]
@@ -174,7 +174,7 @@ def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> l
             future.cancel()
 
 
-def _asked(function: Callable[[Item], Result], item: Item) -> Result:
+def _with_cancel(function: Callable[[Item], Result], item: Item) -> Result:
     cancel.check()
     return function(item)
 

@@ -110,7 +110,7 @@ class LiveStage:
         It begins a shot if none is running.
         """
         if self.thread is None:
-            self.thread = StageThread(_over(self.stage, self.infos, start), stream)
+            self.thread = StageThread(_runner(self.stage, self.infos, start), stream)
         most = frames_at_once(self.host.device, self.infos, self.outputs.values())
         self.thread.feed(zip(*(chunk.split(most, TIME) for chunk in chunks)))
 
@@ -134,7 +134,7 @@ class LiveStage:
             self.thread.close()
         self.thread = None
 
-    def filled(self, inputs: tuple[Tensor, ...], numbers: list[int]) -> dict[str, Tensor]:
+    def stand_ins(self, inputs: tuple[Tensor, ...], numbers: list[int]) -> dict[str, Tensor]:
         """Return stand-ins for results: resized input frames of these numbers, with no confidence."""
         sources, result = dict(zip(("clip", "depth"), inputs)), {}
         for port, info in self.outputs.items():
@@ -149,7 +149,7 @@ class LiveStage:
             result[port] = resize(frames, info.height, info.width).view(_shape(info, len(numbers)))
         return result
 
-    def nothing(self, like: Tensor) -> dict[str, Tensor]:
+    def empty(self, like: Tensor) -> dict[str, Tensor]:
         return {port: like.new_empty(*_shape(info, 0)) for port, info in self.outputs.items()}
 
 
@@ -157,7 +157,7 @@ def _shape(info: ClipInfo, count: int) -> tuple[int, ...]:
     return (*((2,) if info.views == 2 else ()), count, info.height, info.width, info.channels)
 
 
-def _over(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
+def _runner(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
     """Return a function that runs the stage on one shot; a single-view stage runs on each view alone."""
 
     def work(chunks: Iterable[tuple[Tensor, ...]], drained: Callable[[], bool]) -> Iterator[Chunk]:

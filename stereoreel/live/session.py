@@ -21,7 +21,7 @@ from ..core.per_eye import TIME
 from ..core.stage_cache import StageCache
 from ..image.cut_detection import CutDetector, thumbnail
 from ..models.lazy_stage import Plan
-from .frames import arrived
+from .frames import to_device
 from .latency import Figures, Numbers
 from .live_stage import LiveStage, info_of, key_of
 from .output_queue import OutputQueue, joined
@@ -89,7 +89,7 @@ class Session:
         now = self.clock()
         with ExitStack() as undo:
             undo.callback(self.drop)
-            inputs = tuple(arrived(frames, self.host.device, plan.label) for frames in inputs)
+            inputs = tuple(to_device(frames, self.host.device, plan.label) for frames in inputs)
             stage = self._arrange(plan, inputs, Fraction(fps), (mode, delay), now)
             due = self._feed(stage, inputs, cuts, now)
             stands_in = min(self._outputs.pending, due) if mode == CONSTANT else 0
@@ -229,7 +229,7 @@ class Session:
             last = inputs[0].shape[TIME] - 1
             pieces.insert(
                 0,
-                stage.filled(inputs, [min(last, int(number / stage.rate)) for number in range(filled)]),
+                stage.stand_ins(inputs, [min(last, int(number / stage.rate)) for number in range(filled)]),
             )
         self.numbers.give(arrivals, filled, self.clock())
-        return joined(pieces) or stage.nothing(inputs[0])
+        return joined(pieces) or stage.empty(inputs[0])

@@ -252,7 +252,7 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
     if name := locate(part, entry.kind, host):
         return host.weights(entry.kind, name)
     if wrong := corrupt_file(part, entry.kind, host):
-        raise ValueError(_spoilt(entry, part, *wrong, host))
+        raise ValueError(_corrupt(entry, part, *wrong, host))
     if not download or not part.url:
         raise FileNotFoundError(_missing(entry, part, host))
     from .download import fetch
@@ -279,7 +279,7 @@ def _missing(entry: Entry, part: File, host: Host) -> str:
     return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}. {get}."
 
 
-def _spoilt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str:
+def _corrupt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str:
     if not part.url:
         return f"{path} {wrong}. Replace or delete it."
     own = path.name == Path(part.file).name

@@ -65,13 +65,13 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
     with _writing(file, target.parent):
         _check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file, target, tick):
+    with _exclusive(file, target, tick):
         if target.is_file() and (found := _found(file, target, tick, force)):
             return found
         file, handlers = hub.located(file, target.parent)
         _check_address(file.url, file)
         part = target.with_name(f"{target.name}.part")
-        digest = _whole(_opener(handlers), file, part, tick)
+        digest = _download_verified(_opener(handlers), file, part, tick)
         if not force and os.path.lexists(target):
             raise ValueError(f"{target} appeared during the download. Fetch with --force to replace it.")
         with _writing(file, target.parent):
@@ -119,7 +119,7 @@ def _opened(part: Path, flags: int) -> BinaryIO:
 
 
 @contextmanager
-def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
+def _exclusive(file: File, target: Path, tick: Tick) -> Iterator[None]:
     """Allow one download of a file at a time, also among processes; those that wait then find the file.
 
     The system's file lock ends with its process. A lock that consists of a file's existence, or a ``.part``
@@ -174,7 +174,7 @@ def _bad_address(url: str) -> str | None:
     return None if host and port != 0 else "which names no server"
 
 
-def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
+def _download_verified(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
     """Download and verify the complete file in ``part``; return its hash.
 
     A kept part that does not fit is downloaded again once.

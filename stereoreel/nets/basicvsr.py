@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .spynet import WIDTHS, SPyNet, grid, sample, warp
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 GENERATORS = ("generator_ema.", "generator.")  # prefixes of the network in mmcv's checkpoints, best first
@@ -477,7 +477,7 @@ def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasic
     state = clean(state)
     with torch.device("meta"):
         name, net = _network(state)
-    return filled(net, {key: tensor.float() for key, tensor in state.items()}, name)
+    return load_strict(net, {key: tensor.float() for key, tensor in state.items()}, name)
 
 
 def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | BasicVSR | RealBasicVSR]:

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 HEAD = 128  # channels of one attention head
 SIDE = 8  # tokens along a window's row and column
@@ -72,7 +72,7 @@ def load(state: Mapping[str, Tensor]) -> WanDiT:
     family = detect(state)
     with torch.device("meta"):
         net = WanDiT(family)
-    return filled(net, state, "FlashVSR's diffusion transformer")
+    return load_strict(net, state, "FlashVSR's diffusion transformer")
 
 
 class RMSNorm(nn.Module):
@@ -272,7 +272,8 @@ def placed(
     """Split and rotate the product that holds queries, keys and values ``[tokens, 3 width]``."""
     q, k, v = joined.chunk(3, -1)
     q, k = (
-        turn(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin) for one, norm in ((q, norm_q), (k, norm_k))
+        rotate(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin)
+        for one, norm in ((q, norm_q), (k, norm_k))
     )
     return q, k, rearrange(v, "n (heads d) -> heads n d", d=HEAD)
 
@@ -318,7 +319,7 @@ def finish(
     return x + F.linear(inner, down, down_bias)
 
 
-def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Apply the rotary embedding to ``[tokens, width]``; return ``[heads, tokens, 128]``.
 
     Heads hold first the even, then the odd channels.

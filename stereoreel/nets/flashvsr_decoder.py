@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import load_strict
 
 STEP = 4  # frames of a latent step
 SQUARE = 8  # pixels of a latent one, along a row and a column
@@ -38,7 +38,7 @@ def load(state: Mapping[str, Tensor]) -> TCDecoder:
     ]
     with torch.device("meta"):
         net = TCDecoder(*widths)
-    return filled(net, state, "FlashVSR's TCDecoder")
+    return load_strict(net, state, "FlashVSR's TCDecoder")
 
 
 class Memory(nn.Module):
@@ -72,7 +72,7 @@ class Grow(nn.Module):
         return steps.movedim(-1, 1)
 
 
-class Enlarged(nn.Module):
+class FusedUpsample(nn.Module):
     """Double the size by repetition, then apply a 3x3 convolution, both as one 2x2 convolution.
 
     It outputs the four pixels that each one becomes: the same numbers for 4/9 of the multiplications, without
@@ -137,7 +137,7 @@ class TCDecoder(nn.Module):
         for place in (10, 16, 22):
             convolution = self.decoder[place]
             assert isinstance(convolution, nn.Conv2d)
-            self.decoder[place] = Enlarged(convolution, relu=place == 22)
+            self.decoder[place] = FusedUpsample(convolution, relu=place == 22)
         self.enlarge = self.decoder[23] = nn.Identity()
         return self
 

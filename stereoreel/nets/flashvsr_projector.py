@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import load_strict
 
 SQUARE = 16  # pixels of a token, along a row and a column
 CLIP = 4  # frames of a latent step
@@ -32,7 +32,7 @@ def load(state: Mapping[str, Tensor]) -> Projector:
     ]
     with torch.device("meta"):
         net = Projector(*shapes)
-    return filled(net, state, "FlashVSR's projector")
+    return load_strict(net, state, "FlashVSR's projector")
 
 
 class Norm(nn.Module):

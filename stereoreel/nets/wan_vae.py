@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import load_strict
 
 LATENTS = 16
 MEAN = (-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
@@ -39,7 +39,7 @@ def load(state: Mapping[str, Tensor]) -> WanDecoder:
     head = state.get("decoder.head.0.gamma")
     with torch.device("meta"):
         net = WanDecoder(len(head) if head is not None else 1)
-    return filled(net, state, "Wan 2.1's video decoder")
+    return load_strict(net, state, "Wan 2.1's video decoder")
 
 
 class Causal(nn.Conv3d):
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         return x + self.proj(seen).transpose(0, 1)[None]
 
 
-class Enlarge(nn.Module):
+class Resample(nn.Module):
     """Double the size, halve the channels.
 
     With ``time`` it also outputs two frames for each, except the first of a stream.
@@ -141,7 +141,7 @@ class Decoder(nn.Module):
         for place, channels in enumerate((wide, wide, 2 * base, base)):
             layers += [Residual(last if number == 0 else channels, channels) for number in range(3)]
             if place < 3:
-                layers.append(Enlarge(channels, time=place < 2))
+                layers.append(Resample(channels, time=place < 2))
             last = channels // 2
         self.upsamples = nn.Sequential(*layers)
         self.head = nn.Sequential(Norm(base), nn.SiLU(), Causal(base, 3, (3, 3, 3)))
@@ -159,7 +159,7 @@ class WanDecoder(nn.Module):
                 name, torch.tensor(numbers, device="cpu").view(1, -1, 1, 1), persistent=False
             )
         for name, module in self.named_modules():
-            if isinstance(module, Causal | Enlarge):
+            if isinstance(module, Causal | Resample):
                 module.name = name
 
     def forward(self, latents: Tensor, history: History | None) -> tuple[Tensor, History]:
@@ -180,5 +180,5 @@ class WanDecoder(nn.Module):
 def through(layers: nn.Sequential, x: Tensor, history: History) -> Tensor:
     """Apply layers one after the other; those with memory get the history."""
     for layer in layers:
-        x = layer(x, history) if isinstance(layer, Causal | Residual | Attention | Enlarge) else layer(x)
+        x = layer(x, history) if isinstance(layer, Causal | Residual | Attention | Resample) else layer(x)
     return x

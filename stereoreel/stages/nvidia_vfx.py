@@ -70,7 +70,7 @@ class Effect:
             ) from error
         weakref.finalize(self, self.effect.close).atexit = False
 
-    def picture(self, method: str, *given: Tensor | float) -> Tensor:
+    def run(self, method: str, *given: Tensor | float) -> Tensor:
         """Run the effect on images ``[3, H, W]``, float32, 0..1; raise RuntimeError if the result is broken.
 
         A result is broken if it is black or not finite.

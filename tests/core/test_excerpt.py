@@ -14,7 +14,7 @@ from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, Split, Trim
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.viewing.preview import looks, save
+from stereoreel.viewing.preview import preview_frames, save
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support.counting import Counting
@@ -159,7 +159,7 @@ def test_a_look_tells_frame_time_and_pictures(tensor_clip, host, tmp_path):
     pair = torch.cat([torch.full((50, 32, 48, 3), 0.25), torch.full((50, 32, 48, 3), 0.75)], 2)
     clip = apply(Split(), tensor_clip(pair))["clip"]
     depth = tensor_clip(torch.ones(50, 32, 48, 1))
-    made = list(looks(clip, depth, 5, 24, host))
+    made = list(preview_frames(clip, depth, 5, 24, host))
     assert [(look.frame, look.seconds) for look in made] == [
         (5, 0.2),
         (15, 0.6),
@@ -175,4 +175,4 @@ def test_a_look_tells_frame_time_and_pictures(tensor_clip, host, tmp_path):
     assert [path.name for path in save(made[1], tmp_path, "look").values()] == [
         f"look_000015_{name}.jpg" for name in ("left", "right", "depth")
     ]
-    assert set(next(looks(Clip(clip.maker.inputs[0].maker), None, 1, 64, host)).pictures) == {"left"}
+    assert set(next(preview_frames(Clip(clip.maker.inputs[0].maker), None, 1, 64, host)).pictures) == {"left"}

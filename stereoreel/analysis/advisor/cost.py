@@ -21,7 +21,7 @@ from ...workflow.graph import Output
 from .calibration_run import Run, run
 from .excerpts import least, spans
 from .extrapolate import ENCODE, predicted, rates_of, recompute_factor, relative_uncertainty, size_of
-from .footprint import Footprint, growth, unfilled
+from .footprint import Footprint, growth, missing_chunk_bytes
 
 REPORTED = 0.1  # of all cores
 # memory of a long film relative to a short one: heap fragmentation grows for some hundred frames (2
@@ -102,7 +102,7 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
         runs.append(run(clips, job.settings, wanted, watched, stages, begun + 1.5 * seconds))
     memory, gpu = footprint.peak, footprint.gpu
     if whole > runs[-1].frames:
-        of_sources, of_stages = unfilled(clips, runs[-1].meter)
+        of_sources, of_stages = missing_chunk_bytes(clips, runs[-1].meter)
         memory += of_sources + (0 if gpu else of_stages)
         gpu += of_stages if gpu else 0
         memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)

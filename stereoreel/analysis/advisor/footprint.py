@@ -53,7 +53,7 @@ class Footprint:
         return torch.cuda.max_memory_allocated(self._device) - self._gpu if self._device.type == "cuda" else 0
 
 
-def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
+def missing_chunk_bytes(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
     """Return the bytes by which a film's chunks exceed those of excerpts: of sources, and of stages.
 
     Excerpts end before a chunk is full. The result is twice what one chunk lacks, because one chunk is still

@@ -40,7 +40,7 @@ class LumaSource:
 
     def __init__(self, source: FileSource):
         self.facts, self.first = source.facts, source.first
-        self.info, self.searched = quiet(source)
+        self.info, self.searched = facts_without_search(source)
 
     @classmethod
     def of(cls, clip: Clip) -> LumaSource | None:
@@ -101,7 +101,7 @@ class LumaSource:
         return Planes(luma, luma, 16.0 * unit, 255 / 219 / unit)
 
 
-def quiet(source: FileSource) -> tuple[ClipInfo, bool]:
+def facts_without_search(source: FileSource) -> tuple[ClipInfo, bool]:
     """Return a file clip's facts without searching for cuts, and whether its cuts are known already."""
     if source.sensitivity is None:
         return source.info, False

@@ -73,7 +73,7 @@ class Window:
         return int(self.carried)
 
 
-def places(frames: int, samples: int, window: int) -> Spans:
+def sample_spans(frames: int, samples: int, window: int) -> Spans:
     """Return ``samples`` spans of ``window`` frames in the middles of equal parts of a clip.
 
     Return all of a clip that is hardly longer than they are.

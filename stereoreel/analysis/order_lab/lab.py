@@ -38,7 +38,7 @@ def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[s
     """
     lab = Lab(clip, settings, host, given)
     for window in lab.windows:
-        lab.look(window)
+        lab.measure(window)
         if window in lab.timed:
             lab.time(window)
     return lab.report()
@@ -78,7 +78,7 @@ class Lab:
         whole = sum(end.info.frames for end in ends.values()) * runs / max(1, clip.info.frames)
         self.host = LabHost(host, self.stages, max(1, round(whole)))
 
-    def look(self, window: Window) -> None:
+    def measure(self, window: Window) -> None:
         """Measure every order over a window, and keep the crops that differ most."""
         part, size = part_of(self.clip, window), self.size
         moments = _moments(part.info, size.fps)
@@ -92,7 +92,7 @@ class Lab:
         for name, kinds in self.orders.items():
             order = self._order(kinds, part, STRAIGHT)
             tally = Tally(reference, moments, order.stereo_settings.divergence)
-            frames = enumerate(order.look(self.host, size.height, size.width))
+            frames = enumerate(order.frames(self.host, size.height, size.width))
             for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
                 tally.see(number, seen)
                 if number in kept:

@@ -104,7 +104,7 @@ class Order:
             and step.infos["clip"].views > step.inputs[0].info.views
         )
 
-    def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
+    def frames(self, host: Host, height: int, width: int) -> Iterator[Seen]:
         """Yield every frame, at a size; the order must be built with ``STRAIGHT`` options for Stereo."""
         given = self.stereo.inputs[0].info
         parallax_of = Parallax(self.stereo_settings, float(given.fps))

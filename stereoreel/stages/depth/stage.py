@@ -96,7 +96,7 @@ def depth_type(precision: str, device: torch.device) -> torch.dtype:
     )
 
 
-def depth_together(device: torch.device, height: int, width: int, most: int) -> int:
+def depth_batch_size(device: torch.device, height: int, width: int, most: int) -> int:
     """Return the batch size of a depth model."""
     return batch_size(device, height * width, BATCH_PIXELS, most)
 

@@ -14,7 +14,7 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.flow import grayscale
 from . import InterpolateOptions
-from .pairs import Due, Moment
+from .pairs import Moment, OutputFrame
 from .projection import Between, Motion, compose, disagreement, measure, project
 from .stage import LOST, SURE, Interpolated, InterpolationStage
 
@@ -30,13 +30,13 @@ class FlowInterpolator:
         self.nets: list[nn.Module] = []
         self.quality = quality
 
-    def together(self, info: ClipInfo) -> int:
+    def batch_size(self, info: ClipInfo) -> int:
         return 1
 
-    def make(self, wanted: list[Due]) -> list[Interpolated]:
+    def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
         return [self._one(one) for one in wanted]
 
-    def _one(self, one: Due) -> Interpolated:
+    def _one(self, one: OutputFrame) -> Interpolated:
         betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
         left, right = _views(one.left), _views(one.right)
         chunks = {

@@ -12,7 +12,7 @@ from ...core.clip import ClipInfo
 from ...image.compute import batch_size
 from ...nets.rife import Between, blend
 from . import InterpolateOptions
-from .pairs import Due, Moment
+from .pairs import Moment, OutputFrame
 from .stage import Interpolated, trust
 
 BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy
@@ -41,7 +41,7 @@ class NetworkInterpolator:
     def __init__(self, network: Network, device: torch.device, options: InterpolateOptions):
         self.network, self.device, self.options, self.nets = network, device, options, network.nets
 
-    def together(self, info: ClipInfo) -> int:
+    def batch_size(self, info: ClipInfo) -> int:
         if self.options.batch:
             return self.options.batch
         return batch_size(self.device, info.width * info.height * info.views, BATCH_PIXELS, MOST_TOGETHER)
@@ -53,7 +53,7 @@ class NetworkInterpolator:
             * info.width
             * info.height
             * info.views
-            * self.together(info)
+            * self.batch_size(info)
         )
 
     def forget(self) -> None:
@@ -61,7 +61,7 @@ class NetworkInterpolator:
         if hasattr(self.network, "forget"):
             self.network.forget()
 
-    def make(self, wanted: list[Due]) -> list[Interpolated]:
+    def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
         """Compute all views of all frames in one batch, the views of a frame next to each other."""
         first, second = (
             [eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right")
@@ -78,7 +78,7 @@ class NetworkInterpolator:
             moment.kept["known"] = [self.network.encode(picture) for picture in pictures.split(1)]
         return moment.kept["known"]
 
-    def _finished(self, one: Due, between: Between) -> Interpolated:
+    def _finished(self, one: OutputFrame, between: Between) -> Interpolated:
         """Return the frame as chunks; alpha and depth use the motion and the mask of the image."""
         like = one.left.chunks["clip"]
         trusted = trust(between.first, between.second, between.mask)

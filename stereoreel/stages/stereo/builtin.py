@@ -50,14 +50,13 @@ class ForwardWarp:
     ) -> Iterator[dict[str, Tensor]]:
         window = FloatingWindow(float(shot.info.fps))
         depth = checked(depth)
-        for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(
-            shot, frames, depth
-        ):
+        render = self.with_neighbours if self.options.fill == "inpaint" else self.per_frame
+        for clip, holes, parallax in render(shot, frames, depth):
             if self.options.floating_window:
                 draw(clip, holes, window(parallax), self.options.swap_eyes)
             yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
 
-    def alone(
+    def per_frame(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield clip, holes and parallax of every chunk, each frame independently."""
@@ -70,7 +69,7 @@ class ForwardWarp:
                 soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
             yield clip, holes, parallax
 
-    def remembered(
+    def with_neighbours(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the same one frame at a time, with holes filled from neighbouring frames."""

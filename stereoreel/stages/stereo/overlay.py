@@ -118,7 +118,7 @@ class Tally:
         }
         for side, count in beyond.items():
             self.beyond[side] += count
-        farthest, nearest = ends(known)
+        farthest, nearest = extremes(known)
         self.nearest, self.farthest = max(self.nearest, nearest), min(self.farthest, farthest)
         return sum(beyond.values()) / percent.numel(), max(nearest, -farthest)
 
@@ -182,7 +182,7 @@ def _format(units: dict[str, float]) -> str:
     )
 
 
-def ends(values: Tensor) -> tuple[float, float]:
+def extremes(values: Tensor) -> tuple[float, float]:
     """Return the smallest and the largest of many values, without the outermost ``STRAY`` on either side."""
     seen = values[:: max(1, values.numel() // SAMPLES)].sort().values
     stray = int(STRAY * (seen.numel() - 1))

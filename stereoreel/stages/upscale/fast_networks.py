@@ -18,7 +18,7 @@ TAIL_PIXELS = 2**19  # output pixels of a strip of the upsampling tail
 TAIL_HALO = 2  # rows, before upsampling, that the tail's convolutions reach
 
 
-def faster(net: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module | None:
+def optimised(net: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module | None:
     """Return the same function of images ``[N, C, H, W]``, or None if it would not be faster than ``net``.
 
     Only this function decides: an ESRGAN as spandrel builds it, in float32, on a CPU. Measured on two cores

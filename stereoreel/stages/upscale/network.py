@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from ...image.compute import Graphs, Spread, half_precision, resolve_dtype
 from ...models import weights
 from ...nets.strict import Unfit
-from .fast_networks import faster
+from .fast_networks import optimised
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -49,7 +49,7 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
         state = mixed(state, weights.read(softer), share, f"{path.name} and {softer.name}")
     with weights.loading(path):
         try:
-            with Modest(state):
+            with SizeLimit(state):
                 state = spandrel.canonicalize_state_dict(state)
                 found = spandrel.ModelLoader("cpu").load_from_state_dict(state)
         except spandrel.UnsupportedModelError:
@@ -79,7 +79,7 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
     }
 
 
-class Modest(TorchDispatchMode):
+class SizeLimit(TorchDispatchMode):
     """Context that refuses to build a model much larger than the tensors in its file.
 
     spandrel reads the sizes from a few tensors and allocates the rest before it compares them. A crafted file
@@ -143,7 +143,7 @@ class ImageNetwork:
 
     def _prepare(self) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
         """Return the module to place on the device, and the function of images that uses it."""
-        if fast := faster(self.exact.model, self.dtype, self.device):
+        if fast := optimised(self.exact.model, self.dtype, self.device):
             self.pixel_memory /= 4  # it runs in strips
             return fast, lambda images: fast(images).clamp_(0, 1)
         if self.dtype == torch.float32:
