@@ -40,7 +40,7 @@ from benchmarks.support.flashvsr_arithmetic import DENSE, arithmetic, show
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import options_of, resolve
-from stereoreel.image.compute import number_type
+from stereoreel.image.compute import resolve_dtype
 from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
 from stereoreel.stages.vsr import OPTIONS
 from stereoreel.stages.vsr.flashvsr import FlashVSR
@@ -60,7 +60,7 @@ def build(options: argparse.Namespace, factor: float, device: torch.device) -> F
         name: getattr(options, name) for name in ("store", "attention", "compile", "tile", "color", "history")
     }
     settings = resolve(OPTIONS, {**given, "factor": factor})
-    dtype = number_type("auto", device)
+    dtype = resolve_dtype("auto", device)
     with torch.device(device):
         torch.manual_seed(0)
         dit = flashvsr.WanDiT(family).folded(torch.randn(1, 512, family.text), dtype).eval()

@@ -38,7 +38,7 @@ from stereoreel.analysis.metrics import psnr
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
-from stereoreel.image.compute import number_type
+from stereoreel.image.compute import resolve_dtype
 from stereoreel.image.flow import flow, grayscale, warp
 from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
@@ -151,7 +151,7 @@ def networks(version: str, size: str, multiplier: int, rounds: int, sources: int
         ways["core"] = core(net, images, multiplier)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     options = resolve(OPTIONS, {"multiplier": multiplier, "ending": "last frame"})
-    network = RifeNetwork(net, options, number_type("auto", device))
+    network = RifeNetwork(net, options, resolve_dtype("auto", device))
     stage = InterpolationStage(NetworkInterpolator(network, device, options), options)
     Headless(device).place(stage.nets, 0)
     ways = {

@@ -34,7 +34,7 @@ from benchmarks.support.image_nets import Compact, RRDBNet, random_net, save
 from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.meter import resident
 from stereoreel.core.options import resolve
-from stereoreel.image.compute import number_type
+from stereoreel.image.compute import resolve_dtype
 from stereoreel.models.headless import Headless
 from stereoreel.stages.upscale import OPTIONS
 from stereoreel.stages.upscale.network import ImageNetwork, read
@@ -167,7 +167,7 @@ def main() -> None:
         ways = {peer: way, "ours": ours(path, device)}
         if not options.quick:
             ways["ours, batch 1"] = ours(path, device, batch=1)
-        if number_type("auto", device) != torch.float32:
+        if resolve_dtype("auto", device) != torch.float32:
             ways["ours, fp32"] = ours(path, device, precision="fp32")
         if device.type == "cuda":
             ways["ours, batch 4"] = ours(path, device, batch=4)
@@ -196,7 +196,7 @@ def report(figures: dict, peer: str, net: str, side: int, device: torch.device) 
     ratios = {name: figures[peer]["min_s"] / found["min_s"] for name, found in figures.items()}
     print(
         f"{net}, {side}x{side}, {device}, "
-        f"{str(number_type('auto', device)).removeprefix('torch.')} unless stated otherwise"
+        f"{str(resolve_dtype('auto', device)).removeprefix('torch.')} unless stated otherwise"
     )
     for name, ratio in ratios.items():
         found = figures[name]

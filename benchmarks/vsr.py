@@ -57,11 +57,11 @@ def recurrent(net: type, options: Options, device: torch.device):
 
 
 def flash(options: Options, device: torch.device):
-    from stereoreel.image.compute import number_type
+    from stereoreel.image.compute import resolve_dtype
     from stereoreel.nets import flashvsr, flashvsr_decoder, flashvsr_projector
     from stereoreel.stages.vsr.flashvsr import FlashVSR
 
-    dtype = number_type(options.precision, device)
+    dtype = resolve_dtype(options.precision, device)
     with torch.device(device):
         dit = flashvsr.WanDiT().folded(torch.randn(1, 512, 4096), dtype).eval()
         projector = flashvsr_projector.Projector().to(dtype).stacked()

@@ -30,7 +30,7 @@ class ComfyHost:
         self._bar: ProgressBar | None = None
 
     def weights(self, kind: str, file: str) -> Path:
-        file = weights.checked(file)
+        file = weights.safe_name(file)
         for folder in folders(kind):
             if folder in folder_paths.folder_names_and_paths and (
                 path := folder_paths.get_full_path(folder, file)

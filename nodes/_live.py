@@ -97,7 +97,7 @@ def run(
             (options["live"].strip(), node_id), model_management.throw_exception_if_processing_interrupted
         ) as session,
     ):
-        made = session.push(
+        result = session.push(
             plan,
             *inputs,
             fps=rate,
@@ -109,7 +109,7 @@ def run(
             session.shown = time.monotonic()
             PromptServer.instance.send_progress_text(figures, node_id)
     types = {socket.name: socket.type for socket in node.outputs}
-    outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in made.items()}
+    outputs: dict = {port: _batch(chunk, types[port] == MASKS) for port, chunk in result.items()}
     facts = {"fps": float(session.fps), "cuts": format_cuts(session.cuts)}
     return outputs | {socket: fact for socket, fact in facts.items() if socket in types}, figures
 

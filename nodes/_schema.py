@@ -19,7 +19,7 @@ def node_class(node: Node, base: type[io.ComfyNode]) -> type:
     """Return the V3 class of a declaration; Stop interrupts anything it does while it executes."""
 
     def execute(cls, **inputs) -> io.NodeOutput:
-        with cancel.heard(ComfyHost().tick):
+        with cancel.polling(ComfyHost().tick):
             return base.execute.__func__(cls, **inputs)
 
     members = {"NODE": node, "execute": classmethod(execute)}
@@ -86,11 +86,11 @@ class DeclaredNode(io.ComfyNode):
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """Return an option's widget; optional, so that prompts saved before the widget existed still run."""
-        made = _widget(option)
+        result = _widget(option)
         if option.advanced:
             # 0.3.64 accepts neither extra_dict nor advanced as an argument
-            made.extra_dict = {**(made.extra_dict or {}), "advanced": True}
-        return made
+            result.extra_dict = {**(result.extra_dict or {}), "advanced": True}
+        return result
 
 
 def _widget(option: Option) -> io.Input:

@@ -42,15 +42,15 @@ class StageNode(DeclaredNode):
             "depth": as_depth(depth, clip, name, packed),
         }
         with naming(name):
-            made = dict(build.stage(node, inputs, options, node_id))
-            if plan := build.plan_of(made):
+            result = dict(build.stage(node, inputs, options, node_id))
+            if plan := build.plan_of(result):
                 # missing weights are reported or downloaded now, not when the clip is pulled
                 _, reason = plan.choose(ComfyHost())
                 cls._show(reason)
-        clips = build.clips_in(made)
+        clips = build.clips_in(result)
         if isinstance(clip, VideoInput):
-            return cls._outputs({**made, **{port: LazyVideo(value) for port, value in clips.items()}})
-        return cls._outputs({**made, **cls._batches(clips, name, options)})
+            return cls._outputs({**result, **{port: LazyVideo(value) for port, value in clips.items()}})
+        return cls._outputs({**result, **cls._batches(clips, name, options)})
 
     @classmethod
     def _show(cls, reason: str) -> None:
@@ -67,8 +67,8 @@ class StageNode(DeclaredNode):
         return as_batches(computed, ComfyHost(), masks)
 
     @classmethod
-    def _outputs(cls, made: Mapping, shown: dict | None = None) -> io.NodeOutput:
-        return io.NodeOutput(*(made.get(socket.name) for socket in cls.NODE.outputs), ui=shown)
+    def _outputs(cls, outputs: Mapping, shown: dict | None = None) -> io.NodeOutput:
+        return io.NodeOutput(*(outputs.get(socket.name) for socket in cls.NODE.outputs), ui=shown)
 
     @classmethod
     def fingerprint_inputs(cls, model: str | None = "auto", download: bool | None = False, **others) -> str:

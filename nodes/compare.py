@@ -24,7 +24,7 @@ class CompareNode(DeclaredNode):
             for socket, value in {"clip": clip, "other": other}.items()
         }
         with naming(name):
-            made = build.clips_in(build.stage(cls.NODE, inputs, options, node_id))["clip"]
+            result = build.clips_in(build.stage(cls.NODE, inputs, options, node_id))["clip"]
         if isinstance(clip, VideoInput):
-            return io.NodeOutput(LazyVideo(made))
-        return io.NodeOutput(as_batches({"clip": made}, ComfyHost())["clip"])
+            return io.NodeOutput(LazyVideo(result))
+        return io.NodeOutput(as_batches({"clip": result}, ComfyHost())["clip"])

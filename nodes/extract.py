@@ -45,11 +45,11 @@ class ExtractNode(DeclaredNode):
         with naming(name):
             inputs = {} if clip is None else {"clip": as_clip(clip, name)}
             videos = Videos(find, tick=host.tick, files=host.file_cache)
-            made = build.stage(cls.NODE, inputs, options, node_id, videos)
-            clip = build.clips_in(made)["clip"]
+            result = build.stage(cls.NODE, inputs, options, node_id, videos)
+            clip = build.clips_in(result)["clip"]
         if isinstance(clip.maker, FileSource) and (said := one_frame(clip.maker.facts)):
             PromptServer.instance.send_progress_text(said, node_id)
-        return io.NodeOutput(LazyVideo(clip), made["fps"])
+        return io.NodeOutput(LazyVideo(clip), result["fps"])
 
     @classmethod
     def judge(cls, given: Mapping) -> None:

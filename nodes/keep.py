@@ -25,10 +25,10 @@ class KeepNode(DeclaredNode):
         frames = as_clip(clip, name, packed=packed)
         with naming(name):
             confine_prefix(options.get("folder", "kept"), Path(folder_paths.get_output_directory()))
-            made = build.clips_in(build.stage(cls.NODE, {"clip": frames}, options, node_id))["clip"]
+            result = build.clips_in(build.stage(cls.NODE, {"clip": frames}, options, node_id))["clip"]
         if isinstance(clip, VideoInput):
-            return io.NodeOutput(LazyVideo(made))
-        return io.NodeOutput(as_batches({"clip": made}, ComfyHost())["clip"])
+            return io.NodeOutput(LazyVideo(result))
+        return io.NodeOutput(as_batches({"clip": result}, ComfyHost())["clip"])
 
     @classmethod
     def judge(cls, given: Mapping) -> None:

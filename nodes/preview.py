@@ -5,7 +5,7 @@ from __future__ import annotations
 from uuid import uuid4
 
 from ..stereoreel.core.error_context import naming
-from ..stereoreel.viewing.preview import looks, save
+from ..stereoreel.viewing.preview import preview_frames, save
 from ..stereoreel.workflow import build
 from ._comfy import io
 from ._host import ComfyHost, scratch
@@ -21,15 +21,15 @@ class PreviewNode(DeclaredNode):
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
         settings = build.settings_of(cls.NODE, options)
         frames, depths = as_clip(clip, name, packed=packed), as_depth(depth, clip, name, packed)
-        stem, made = uuid4().hex[:12], []
+        stem, result = uuid4().hex[:12], []
         with naming(name):
-            for look in looks(frames, depths, settings.samples, settings.width, ComfyHost()):
+            for look in preview_frames(frames, depths, settings.samples, settings.width, ComfyHost()):
                 paths = save(look, scratch() / FOLDER, stem)
                 pictures = {
                     eye: {"filename": path.name, "subfolder": FOLDER, "type": "temp"}
                     for eye, path in paths.items()
                 }
-                made.append(
+                result.append(
                     {"frame": look.frame, "frames": frames.info.frames, "seconds": look.seconds, **pictures}
                 )
-        return io.NodeOutput(ui={"stereoreel": made})
+        return io.NodeOutput(ui={"stereoreel": result})

@@ -157,8 +157,8 @@ def interpolate(clip: Clip, *, depth: Clip | None = None, **options) -> Clip | t
 
     Return a clip, or with ``depth``, which is warped by the same motion, the clip and the depth.
     """
-    made = _stage("interpolate", {"clip": clip, "depth": depth}, options)
-    return made["clip"] if depth is None else (made["clip"], made["depth"])
+    result = _stage("interpolate", {"clip": clip, "depth": depth}, options)
+    return result["clip"] if depth is None else (result["clip"], result["depth"])
 
 
 @_keywords("depth")
@@ -211,7 +211,7 @@ class Own(Weightless):
         return clip
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        taken = made = 0
+        taken = result = 0
 
         def given() -> Iterator[Tensor]:
             nonlocal taken
@@ -224,12 +224,12 @@ class Own(Weightless):
             if not isinstance(chunk, Tensor) or chunk.ndim != 4 or chunk.shape[1:] != size:
                 got = list(chunk.shape) if isinstance(chunk, Tensor) else type(chunk).__name__
                 raise ValueError(f"yield tensors [T, {', '.join(map(str, size))}], not {got}.")
-            made += len(chunk)
+            result += len(chunk)
             yield chunk
         deque(read, 0)  # counts the frames that the function did not take
-        if made != taken:
+        if result != taken:
             raise ValueError(
-                f"{made} frames were yielded for {taken} taken. Yield as many as the function takes."
+                f"{result} frames were yielded for {taken} taken. Yield as many as the function takes."
             )
 
 

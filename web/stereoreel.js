@@ -44,26 +44,26 @@ async function look(node) {
         const { output, workflow } = await app.graphToPrompt();
         const { key, prompt } = partial(output, keyOf(output, node));
         waiting.set(key, { node, player });
-        player.tell(WAITING);
+        player.status(WAITING);
         const { prompt_id } = await api.queuePrompt(-1, { output: prompt, workflow });
         player.prompt = prompt_id;
-        if (player.told === WAITING && latest[0] === prompt_id) player.tell(latest[1]); // the event may arrive before the response
+        if (player.text === WAITING && latest[0] === prompt_id) player.status(latest[1]); // the event may arrive before the response
     } catch (error) {
-        player.tell(reason(error));
+        player.status(reason(error));
     }
 }
 
 function news(prompt, text) {
     latest = [prompt, text];
-    for (const { player } of waiting.values()) if (player.prompt === prompt) player.tell(text);
+    for (const { player } of waiting.values()) if (player.prompt === prompt) player.status(text);
 }
 
 const asking = (key) => waiting.get(String(key ?? ""));
 
 function listen() {
     api.addEventListener("execution_start", ({ detail }) => news(detail?.prompt_id, "computing upstream nodes …"));
-    api.addEventListener("executing", ({ detail }) => asking(detail)?.player.tell("computing frames …"));
-    api.addEventListener("progress", ({ detail }) => asking(detail?.node)?.player.tell(`${detail.value} of ${detail.max} frames`, detail.value / detail.max));
+    api.addEventListener("executing", ({ detail }) => asking(detail)?.player.status("computing frames …"));
+    api.addEventListener("progress", ({ detail }) => asking(detail?.node)?.player.status(`${detail.value} of ${detail.max} frames`, detail.value / detail.max));
     api.addEventListener("executed", ({ detail }) => {
         const asked = asking(detail?.node);
         if (asked && detail.output?.stereoreel) show(asked.node, detail.output.stereoreel);

@@ -39,7 +39,7 @@ def boundary_f1(depth: Tensor, truth: Tensor, tolerance: int = 0) -> float:
     for ratio in np.linspace(*RATIOS).tolist():
         found, true = _occlusions(depth, ratio), _occlusions(truth, ratio)
         hits = [
-            (one & _grown(other, tolerance)).sum().item()
+            (one & _dilated(other, tolerance)).sum().item()
             for pair in zip(found, true)
             for one, other in (pair, pair[::-1])
         ]
@@ -109,7 +109,7 @@ def edge_band(disparity: Tensor, reach: int = 8, step: float = 1.0) -> Tensor:
         size = disparity.shape[axis] - 1
         steps = (disparity.narrow(axis, 1, size) - disparity.narrow(axis, 0, size)).abs() > step
         jump.narrow(axis, 1, size).logical_or_(steps)
-    return _grown(jump, reach)
+    return _dilated(jump, reach)
 
 
 def edge_psnr(
@@ -144,7 +144,7 @@ def temporal_alignment_error(
     for first in range(len(depth) - 1):
         for here, there in ((first, first + 1), (first + 1, first)):
             way = torch.linalg.inv(poses[there]) @ poses[here]
-            error = _carried(depth[[here, there]], where[[here, there]], intrinsics, way)
+            error = _reprojection_errors(depth[[here, there]], where[[here, there]], intrinsics, way)
             errors += [error.mean()] if len(error) else []
     return torch.stack(errors).mean().item() if errors else math.nan
 
@@ -165,9 +165,9 @@ def flow_consistency(
         weight = _inside(way) if visible is None else _inside(way) * visible[t].cpu()
         if frames is not None:
             weight *= torch.exp(
-                -PHOTOMETRIC * (frames[t].cpu() - _moved(frames[t + 1], way)).double().square().sum(-1)
+                -PHOTOMETRIC * (frames[t].cpu() - _warped(frames[t + 1], way)).double().square().sum(-1)
             )
-        total += (weight * (depth[t].cpu() - _moved(depth[t + 1], way)).abs()).sum().item()
+        total += (weight * (depth[t].cpu() - _warped(depth[t + 1], way)).abs()).sum().item()
         weights += weight.sum().item()
     return total / weights if weights else math.nan
 
@@ -194,7 +194,7 @@ def _occlusions(depth: Tensor, ratio: float) -> list[Tensor]:
     return [one > ratio * other for pair in pairs for one, other in (pair, pair[::-1])]
 
 
-def _grown(mask: Tensor, reach: int) -> Tensor:
+def _dilated(mask: Tensor, reach: int) -> Tensor:
     """Return True within ``reach`` pixels, in a square, of a mask ``[..., H, W]``."""
     if not reach:
         return mask
@@ -202,7 +202,7 @@ def _grown(mask: Tensor, reach: int) -> Tensor:
     return (planes > 0).view(mask.shape)
 
 
-def _carried(depth: Tensor, where: Tensor, intrinsics: Tensor, way: Tensor) -> Tensor:
+def _reprojection_errors(depth: Tensor, where: Tensor, intrinsics: Tensor, way: Tensor) -> Tensor:
     """Return relative errors ``[n]`` of one frame's points against the depth of another, at their targets.
 
     Both frames are ``[2, H, W]``.
@@ -231,6 +231,6 @@ def _inside(way: np.ndarray) -> Tensor:
     return torch.from_numpy(((ends >= 0) & (ends <= last)).all(0).astype(np.float64))
 
 
-def _moved(image: Tensor, way: np.ndarray) -> Tensor:
+def _warped(image: Tensor, way: np.ndarray) -> Tensor:
     """Sample an image ``[H, W]`` or ``[H, W, C]`` along motion, bilinear."""
     return torch.from_numpy(warp(image.float().cpu().numpy(), way, cubic=False)).view(image.shape)

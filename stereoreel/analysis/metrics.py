@@ -82,7 +82,7 @@ def warping_error(frames: Tensor, motion: np.ndarray | None = None, visible: Ten
         motion = estimate_motion(frames)
     if visible is None:
         back = estimate_motion(frames.flip(0))[::-1]
-        visible = torch.from_numpy(np.stack([_unbroken(*pair) for pair in zip(motion, back)]))
+        visible = torch.from_numpy(np.stack([_reliable(*pair) for pair in zip(motion, back)]))
     total, count = 0.0, 0
     for here, there, way, seen in zip(frames[:-1], frames[1:], motion, visible):
         moved = torch.from_numpy(warp(there.float().cpu().numpy(), way)).view(here.shape)
@@ -147,7 +147,7 @@ def _gradients(frames: Tensor) -> tuple[Tensor, Tensor]:
     return frames[:, 1:, 1:] - frames[:, 1:, :-1], frames[:, 1:, 1:] - frames[:, :-1, 1:]
 
 
-def _unbroken(motion: np.ndarray, back: np.ndarray) -> np.ndarray:
+def _reliable(motion: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Return True ``[H, W]`` where motion is consistent and far from motion boundaries.
 
     After Ruder et al., 2016.

@@ -42,9 +42,9 @@ def trial(
         if makes_pair(kind) and depth is not None:
             pair_inputs = clip, depth
         inputs = {"clip": clip, **({"depth": depth} if takes_depth else {})}
-        made = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))
-        clip = made.get("clip", clip)
-        depth = made.get("depth", depth)
+        result = make(BY_KIND[kind], inputs, (options or {}).get(kind, {}), str(number))
+        clip = result.get("clip", clip)
+        depth = result.get("depth", depth)
     if pair_inputs is None:
         raise ValueError(
             "This order has no stereo, so there is no stereo pair to compare. Put stereo after depth."

@@ -11,7 +11,7 @@ from ..core.files import refuse_harm
 from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
-from .reports import show
+from .reports import print_report
 
 
 def declare(commands) -> None:
@@ -62,5 +62,5 @@ def _on_clip(options) -> int:
     with naming("Advise"):
         report = advisor.report(clip, settings, host, "Advise", options.clip.name)
         paths = report.save(folder, FILES[0], options.overwrite)
-    show(report, paths, options.clip, options.json)
+    print_report(report, paths, options.clip, options.json)
     return 0

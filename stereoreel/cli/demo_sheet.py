@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from ..core.clip import ClipInfo
-from ..core.excerpt import spread
+from ..core.excerpt import evenly_spaced
 from ..image.contact_sheet import contact_sheet, to_image
 from ..media.layouts.layout import pack
 from ..media.read.decode import FileSource
@@ -26,7 +26,7 @@ class ChainSheet(Observer):
 
     def __init__(self, source: Path, info: ClipInfo, title: str):
         self._source, self._info, self._title = source, info, title
-        self._wanted, self._seen = spread(info.frames, MOMENTS), 0
+        self._wanted, self._seen = evenly_spaced(info.frames, MOMENTS), 0
         self._rows: dict[int, list[tuple[str, Image.Image]]] = {}
 
     def chunk(self, chunks: tuple[Tensor, ...]) -> None:

@@ -12,7 +12,7 @@ from .. import __version__
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
 from ..core.files import plain_error, refuse_harm, save_text
-from ..core.meter import Meter, in_words
+from ..core.meter import Meter, format_counts
 from ..media.paths import check_name
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
@@ -111,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options) -> int:
     from ..media.write.render import write
     from ..media.write.request import RenderRequest
-    from .reports import look
+    from .reports import save_node_report
 
     options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
@@ -139,7 +139,7 @@ def _run(options) -> int:
             print(costs(meter))
     for job in assembly.looks:
         host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
-        print(look(job, Path("output"), host))
+        print(save_node_report(job, Path("output"), host))
     return 0
 
 
@@ -150,7 +150,7 @@ def costs(meter: Meter) -> str:
         memory = f"{cost.memory / 2**20:.0f}" if cost.memory else "-"
         each = 1000 * cost.seconds / max(1, cost.frames)
         numbers = f"{cost.frames:>8}{cost.seconds:>9.1f}{each:>10.0f}{memory:>10}"
-        lines.append(f"{label:<34}{numbers}  {in_words(cost.counts)}".rstrip())
+        lines.append(f"{label:<34}{numbers}  {format_counts(cost.counts)}".rstrip())
     return "\n".join(lines)
 
 

@@ -9,7 +9,7 @@ from ..core.host import Host
 from ..models import catalog
 from ..models.catalog import Entry
 from ..models.intact import fault
-from ..models.weights import File, found, locate, megabytes, spoilt
+from ..models.weights import File, corrupt_file, find_file, locate, megabytes
 from .progress import ByteBar
 
 
@@ -29,7 +29,7 @@ def fetchable(host: Host) -> Iterator[str]:
     """Yield a line for every file that can be downloaded."""
     for entry in _entries():
         for role, part in entry.parts.items():
-            absent = "corrupt" if spoilt(part, entry.kind, host) else "missing"
+            absent = "corrupt" if corrupt_file(part, entry.kind, host) else "missing"
             place = "here" if locate(part, entry.kind, host) else absent
             optional = f" (optional part {role})" if part.optional else ""
             yield f"{entry.name:<40}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
@@ -37,7 +37,7 @@ def fetchable(host: Host) -> Iterator[str]:
 
 def _own(kind: str, file: str, host: Host) -> str:
     """Return the line of a custom checkpoint."""
-    path = found(host, kind, file)
+    path = find_file(host, kind, file)
     if path is None:
         return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a broken link"
     entry, _ = catalog.pick(kind, file, host)
@@ -60,7 +60,9 @@ def _state(entry: Entry, host: Host) -> str:
     if not entry.parts:
         return "no weights needed"
     if bad := list(
-        filter(None, (spoilt(part, entry.kind, host) for part in entry.parts.values() if not part.optional))
+        filter(
+            None, (corrupt_file(part, entry.kind, host) for part in entry.parts.values() if not part.optional)
+        )
     ):
         faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
         return f"corrupt: {faults}. Delete it, or run `python -m stereoreel fetch {entry.name} --force`"
@@ -106,7 +108,11 @@ def _fetched(entry: Entry, part: File, host: Host, folder: Path | None, force: b
         if not same and not force:
             return f"{path} exists and holds the same weights"
         place = path.parents[part.file.count("/")] if same else place
-    elif not folder and (wrong := spoilt(part, entry.kind, host)) and wrong[0].name == Path(part.file).name:
+    elif (
+        not folder
+        and (wrong := corrupt_file(part, entry.kind, host))
+        and wrong[0].name == Path(part.file).name
+    ):
         place = wrong[0].parents[part.file.count("/")]  # a copy in another folder would not be found first
     with ByteBar(part.file) as bar:
         done = fetch(part, place, bar.tick, force)

@@ -18,7 +18,7 @@ from ..media.write.render import free_path
 from ..models.headless import Headless
 from ..viewing.report import Report
 from .progress import FrameBar
-from .reports import show
+from .reports import print_report
 
 FILES = ("sheet.png", "report.txt", "figures.json")  # and the workflow, named after the order
 
@@ -83,7 +83,7 @@ def run(options) -> int:
     paths[1:1] = [
         save_text(path, f"{json.dumps(report.figures, indent=2)}\n", options.overwrite) for path in figures
     ]
-    show(report, paths, options.clip, options.json == "-")
+    print_report(report, paths, options.clip, options.json == "-")
     return 0
 
 

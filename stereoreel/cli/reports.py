@@ -13,7 +13,7 @@ from ..viewing.report import Report
 from ..workflow.graph import Output
 
 
-def look(job: Output, folder: Path, host: Host) -> str:
+def save_node_report(job: Output, folder: Path, host: Host) -> str:
     """Run a node of ``Assembly.looks``, save its image in ``folder`` and return the lines to print."""
     depth = {"depth": job.depth} if job.depth else {}
     with naming(job.name):
@@ -22,7 +22,7 @@ def look(job: Output, folder: Path, host: Host) -> str:
     return "\n".join(filter(None, (report.text, str(path))))
 
 
-def show(report: Report, paths: Sequence[Path], video: Path, as_json: bool) -> None:
+def print_report(report: Report, paths: Sequence[Path], video: Path, as_json: bool) -> None:
     """Print a command's report, its files and how to run the last one, a workflow; or only its figures."""
     if as_json:
         print(json.dumps(report.figures, indent=2))

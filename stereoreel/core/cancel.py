@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 
 @contextmanager
-def heard(tick: Tick | None) -> Iterator[None]:
+def polling(tick: Tick | None) -> Iterator[None]:
     """While entered, ``check`` on this thread calls ``tick(0, 0)`` every ``OFTEN`` seconds.
 
     The tick may raise to cancel; None changes nothing.
@@ -72,7 +72,7 @@ def check() -> None:
         ask()
 
 
-def finished(futures: Sequence[Future]) -> None:
+def wait_all(futures: Sequence[Future]) -> None:
     """Wait until all have ended or one has failed, and keep polling meanwhile."""
     pause = None if _ask.get() is None else OFTEN
     while True:
@@ -82,7 +82,7 @@ def finished(futures: Sequence[Future]) -> None:
         check()
 
 
-def result(future: Future):
-    """Return the result of a future; polls like ``finished``."""
-    finished([future])
+def wait_result(future: Future):
+    """Return the result of a future; polls like ``wait_all``."""
+    wait_all([future])
     return future.result()

@@ -25,24 +25,24 @@ from .transforms import Recut, Uncut, Weightless
 Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
 
 
-def spread(frames: int, count: int) -> list[int]:
+def evenly_spaced(frames: int, count: int) -> list[int]:
     """Return ``count`` frames of a clip in the middles of equal parts, or all if it has no more."""
     count = min(count, frames)
     return [(2 * place + 1) * frames // (2 * count) for place in range(count)]
 
 
-def peek(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
+def select_frames(clips: Sequence[Clip], frames: Iterable[int]) -> list[Clip]:
     """Return clips of the given frames, in order; nothing is computed yet, and common inputs stay shared.
 
     Frames of stages without memory equal those of a full pull. Raise ValueError if the clips' lengths differ.
     """
     check_lengths("This excerpt", clips)
-    wanted = joined_spans((frame, frame + 1) for frame in frames)
+    wanted = merge_spans((frame, frame + 1) for frame in frames)
     if not wanted or wanted[0][0] < 0 or wanted[-1][1] > clips[0].info.frames:
         raise ValueError(f"Choose frames between 0 and {clips[0].info.frames - 1}.")
-    made = Rebuilt(clips, wanted)
+    result = Rebuilt(clips, wanted)
     return [
-        Clip(Step.over(_Pick(wanted, clip.maker.label, alone=True), made.clip(clip, wanted)))
+        Clip(Step.over(_Pick(wanted, clip.maker.label, alone=True), result.clip(clip, wanted)))
         for clip in clips
     ]
 
@@ -79,7 +79,7 @@ def plain_facts(info: ClipInfo, **changes) -> dict:
     }
 
 
-def joined_spans(spans: Iterable[tuple[int, int]]) -> Spans:
+def merge_spans(spans: Iterable[tuple[int, int]]) -> Spans:
     merged: Spans = []
     for start, stop in sorted(spans):
         if merged and start <= merged[-1][1]:
@@ -106,7 +106,7 @@ class Rebuilt:
         label: str = "",
     ):
         needed, self._label = needed or frames_needed, label
-        self.made: dict[int, Source | Step] = {}
+        self.rebuilt: dict[int, Source | Step] = {}
         self.picked: dict[tuple, Clip] = {}
         makers = makers_of(clips)
         demand: dict[int, Spans] = {id(clip.maker): wanted for clip in clips}
@@ -115,24 +115,24 @@ class Rebuilt:
             if isinstance(maker, Step):
                 needs[id(maker)] = need = needed(maker, demand[id(maker)])
                 for source in maker.inputs:
-                    demand[id(source.maker)] = joined_spans([*demand.get(id(source.maker), ()), *need])
+                    demand[id(source.maker)] = merge_spans([*demand.get(id(source.maker), ()), *need])
         for maker in makers:
             if isinstance(maker, Step):
                 inputs = (self.clip(source, needs[id(maker)]) for source in maker.inputs)
                 recipe = _plain(maker)
                 reused = getattr(recipe, "reused", None) if stages is not None else None
-                self.made[id(maker)] = Step.over(reused(stages) if reused else recipe, *inputs)
+                self.rebuilt[id(maker)] = Step.over(reused(stages) if reused else recipe, *inputs)
             else:
-                self.made[id(maker)] = _Parts(maker, demand[id(maker)])
+                self.rebuilt[id(maker)] = _Parts(maker, demand[id(maker)])
 
     def clip(self, clip: Clip, spans: Spans) -> Clip:
         """Return the substitute of a clip, trimmed to exactly these spans; equal requests share it."""
         key = id(clip.maker), clip.port, tuple(spans)
         if key not in self.picked:
-            made = Clip(self.made[id(clip.maker)], clip.port)
-            exact = spans_of(made.info) == spans
+            result = Clip(self.rebuilt[id(clip.maker)], clip.port)
+            exact = spans_of(result.info) == spans
             pick = _Pick(spans, self._label or clip.maker.label)
-            self.picked[key] = made if exact else Clip(Step.over(pick, made))
+            self.picked[key] = result if exact else Clip(Step.over(pick, result))
         return self.picked[key]
 
 
@@ -146,30 +146,30 @@ def frames_needed(step: Step, spans: Spans) -> Spans:
 
     These are the neighbours, and the stage's context within their shot.
     """
-    info, made = step.inputs[0].info, next(iter(step.infos.values()))
+    info, result = step.inputs[0].info, next(iter(step.infos.values()))
     before, after = getattr(step.recipe, "context", (0, 0))
     # a frame stands up to half an output frame before the shot that owns it
-    before += info.frames // (2 * made.frames)
+    before += info.frames // (2 * result.frames)
     found = []
     for start, stop in (_between(step, *span) for span in spans):
         first, last = (bisect_right(info.cuts, frame) for frame in (start, stop - 1))
         begin = info.cuts[first - 1] if first else 0
         end = info.cuts[last] if last < len(info.cuts) else info.frames
         found.append((max(begin, start - before), min(end, stop + after)))
-    return joined_spans(found)
+    return merge_spans(found)
 
 
 def _between(step: Step, start: int, stop: int) -> tuple[int, int]:
     """Return the input frames of the output frames ``[start, stop)``, from where the stage maps a cut."""
     infos = [clip.info for clip in step.inputs]
-    first, made = infos[0].replace(audio=None), next(iter(step.infos.values()))
-    if (made.frames, made.fps, made.times) == (first.frames, first.fps, first.times):
+    first, result = infos[0].replace(audio=None), next(iter(step.infos.values()))
+    if (result.frames, result.fps, result.times) == (first.frames, first.fps, first.times):
         return start, stop
     recipe = _plain(step)
 
     def edge(frame: int) -> int:
         if not 0 < frame < first.frames:
-            return made.frames if frame else 0
+            return result.frames if frame else 0
         described = recipe.describe(first.replace(cuts=(frame,)), *infos[1:])
         return (described if isinstance(described, ClipInfo) else next(iter(described.values()))).cuts[0]
 
@@ -190,7 +190,7 @@ def _plain(step: Step) -> Recipe:
 
 
 def spans_of(info: ClipInfo) -> Spans:
-    return joined_spans(shot for shot in info.shots if shot[0] < shot[1])
+    return merge_spans(shot for shot in info.shots if shot[0] < shot[1])
 
 
 class _Parts:

@@ -38,7 +38,7 @@ NO_HARD_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, err
 PART = r"\.[0-9a-f]{8}\.part"  # suffix of the part file
 SAFELY = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 BLOCK = 1 << 22  # bytes hashed at a time
-HELD = b"\0\nprocess "  # how the text of a held lock begins; its first byte is what Windows locks
+LOCK_PREFIX = b"\0\nprocess "  # how the text of a held lock begins; its first byte is what Windows locks
 
 
 class PartFile:
@@ -66,20 +66,20 @@ class PartFile:
             raise
         return part
 
-    def publish(self, made: Path | None = None) -> Path:
-        """Rename ``made`` (by default the part) to the final name, synced to disk; return that name.
+    def publish(self, source: Path | None = None) -> Path:
+        """Rename ``source`` (by default the part) to the final name, synced to disk; return that name.
 
         Without ``replace``, if another file has appeared under that name, that file stays and this one gets
         the next free number.
         """
-        made = made or self.part
-        if made is None:
-            raise ValueError(f"{self.path} was not created; call create first.")
+        source = source or self.part
+        if source is None:
+            raise ValueError(f"{self.path} was not created. Call create first.")
         with plain_errors(self.path):
-            sync(made)
+            sync(source)
             if self.replace:
-                os.replace(made, self.path)
-            elif (place := _move_to_free(made, self.path)) != self.path:
+                os.replace(source, self.path)
+            elif (place := _move_to_free(source, self.path)) != self.path:
                 log.warning("%s appeared meanwhile and is kept; this file is %s.", self.path, place)
                 self.path = place
         with suppress(OSError):  # the file is complete under its name, which no later failure takes back
@@ -183,12 +183,12 @@ class Lock:
         file.seek(0)
         self.notes = file.read().decode("utf-8", "replace").splitlines()[2:]
         file.truncate(0)
-        file.write(HELD + f"{os.getpid()} on {socket.gethostname()}\n".encode())
+        file.write(LOCK_PREFIX + f"{os.getpid()} on {socket.gethostname()}\n".encode())
 
     def note(self, line: str) -> None:
         """Leave a line for the next holder, in case this process is killed."""
         if self._file is None:
-            raise ValueError(f"The lock {self.path} is not held; enter it first.")
+            raise ValueError(f"The lock {self.path} is not held. Enter it first.")
         with plain_errors(self.path):
             self._file.write(f"{line}\n".encode())
 
@@ -211,7 +211,9 @@ class Lock:
         )
         shy = os.name == "nt"  # there a byte that another process has locked cannot be read
         file.seek(1 if shy else 0)
-        if not HELD[1 if shy else 0 :].startswith(file.read(len(HELD))[: len(HELD) - shy]):
+        if not LOCK_PREFIX[1 if shy else 0 :].startswith(
+            file.read(len(LOCK_PREFIX))[: len(LOCK_PREFIX) - shy]
+        ):
             file.close()
             raise FileExistsError(
                 f"{self.path} is not a lock of StereoReel. Move it away, or choose another output."
@@ -224,7 +226,7 @@ class Lock:
         except OSError as error:
             if error.errno in NO_LOCKS:
                 return
-            file.seek(len(HELD) - len("process "))
+            file.seek(len(LOCK_PREFIX) - len("process "))
             holder = (file.read().decode("utf-8", "replace").splitlines() or ["another process"])[0]
             raise BlockingIOError(
                 f"{self._what} is in use by {holder}. Wait for it, stop it, or choose another output."
@@ -302,33 +304,33 @@ def sync_folder(folder: Path) -> None:
         os.close(number)
 
 
-def _move_to_free(made: Path, path: Path) -> Path:
+def _move_to_free(source: Path, path: Path) -> Path:
     numbered = (path.with_name(f"{path.stem}_{number}{path.suffix}") for number in count(2))
     for place in chain([path], numbered):
         try:
-            _move_new(made, place)
+            _move_new(source, place)
             return place
         except FileExistsError:
             continue
     raise AssertionError  # numbers do not end
 
 
-def _move_new(made: Path, place: Path) -> None:
+def _move_new(source: Path, place: Path) -> None:
     """Rename to a name that is free. Raise FileExistsError if it is taken."""
     if os.name == "nt":
-        os.rename(made, place)  # never replaces
+        os.rename(source, place)  # never replaces
         return
     try:
-        os.link(made, place, follow_symlinks=False)
+        os.link(source, place, follow_symlinks=False)
     except OSError as error:
         if error.errno not in NO_HARD_LINKS:
             raise
         if os.path.lexists(place):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(place)) from None
-        os.rename(made, place)
+        os.rename(source, place)
     else:
         with suppress(OSError):  # it then has both names, and the old one is removed with the part
-            os.unlink(made)
+            os.unlink(source)
 
 
 def _remove_part(part: Path) -> None:
@@ -373,8 +375,8 @@ def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
     """Raise IsADirectoryError if a file to be written has the name of a folder to be made or its parent."""
     for target in targets:
         for folder in folders:
-            file, made = (Path(os.path.normcase(os.path.realpath(path))) for path in (target, folder))
-            if file == made or file in made.parents:
+            file, result = (Path(os.path.normcase(os.path.realpath(path))) for path in (target, folder))
+            if file == result or file in result.parents:
                 raise IsADirectoryError(
                     f"{target} would be both a file and a folder, because {folder} is a folder of this "
                     "job. Choose another name for one of them."

@@ -68,7 +68,7 @@ class Meter:
         """Store and log a stage's counts."""
         if counts:
             self._cost(label).counts.update(counts)
-            log.info("%s: %s", label, in_words(counts))
+            log.info("%s: %s", label, format_counts(counts))
 
     def _cost(self, label: str) -> Cost:
         return self.costs.setdefault(label, Cost())
@@ -87,7 +87,7 @@ class Meter:
         self._since = time.perf_counter()
 
 
-def in_words(counts: Mapping[str, int]) -> str:
+def format_counts(counts: Mapping[str, int]) -> str:
     """Return a stage's counts as ``12 tiles, 3 frames``, without zeros."""
     return ", ".join(f"{count} {what}" for what, count in counts.items() if count)
 

@@ -141,7 +141,7 @@ class Options:
 
 
 Value = TypeVar("Value", bool, int, float, str)
-Made = TypeVar("Made", bound=Options)
+OptionsType = TypeVar("OptionsType", bound=Options)
 
 
 def option(
@@ -165,9 +165,9 @@ def field_of(declared: Option):
 
 
 @cache
-def options_of(made: type[Options]) -> tuple[Option, ...]:
+def options_of(declaring: type[Options]) -> tuple[Option, ...]:
     """Return the declarations of a class of options, in the order of its fields."""
-    return tuple(replace(one.metadata["option"], name=one.name) for one in fields(made))
+    return tuple(replace(one.metadata["option"], name=one.name) for one in fields(declaring))
 
 
 DOWNLOAD = Option(
@@ -207,19 +207,21 @@ def agree(first: Options, second: Options, *names: str) -> bool:
     return all(getattr(first, name) == getattr(second, name) for name in names)
 
 
-def resolve(made: type[Made], given: Mapping, declared: Iterable[Option] | None = None) -> Made:
+def resolve(
+    settings: type[OptionsType], given: Mapping, declared: Iterable[Option] | None = None
+) -> OptionsType:
     """Return the options with their given or default values.
 
     Raise ValueError if one does not exist, does not fit or is refused by ``Options.check``. ``declared``
     replaces the declarations of the class if the choices are known only at run time.
     """
     if declared is None:
-        declared = options_of(made)  # type: ignore[arg-type]  # mypy seeks a class's hash in its instances
+        declared = options_of(settings)  # type: ignore[arg-type]  # mypy seeks a class's hash in its instances
     declared = tuple(declared)
     if unknown := set(given) - {one.name for one in declared}:
         known = ", ".join(one.name for one in declared)
         named = ", ".join(sorted(map(one_line, unknown)))
         raise ValueError(f"Unknown option {named}. Available: {known}.")
-    settings = made(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})
-    settings.check()
-    return settings
+    resolved = settings(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})
+    resolved.check()
+    return resolved

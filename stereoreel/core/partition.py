@@ -18,7 +18,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from .clip import Clip, ClipInfo, Shot, Stage, Step, seekable
-from .excerpt import Rebuilt, Spans, frames_needed, joined_spans, makers_of, plain_facts
+from .excerpt import Rebuilt, Spans, frames_needed, makers_of, merge_spans, plain_facts
 from .per_eye import TIME
 from .stage_cache import StageCache
 from .transforms import Recut, Uncut, Weightless
@@ -57,7 +57,7 @@ def units(clips: Sequence[Clip], group: int = GROUP) -> list[Unit]:
         )
         else 0
     )
-    return cover([0, *_clean(clips), frames], group, lead)
+    return cover([0, *_common_cuts(clips), frames], group, lead)
 
 
 def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Unit]:
@@ -83,7 +83,7 @@ def cover(edges: Sequence[int], group: int = GROUP, lead: int = LEAD) -> list[Un
     return found
 
 
-def stretches(clips: Sequence[Clip]) -> list[Unit]:
+def merged_units(clips: Sequence[Clip]) -> list[Unit]:
     """Return the units as one machine computes them: consecutive ones that discard no frame are merged."""
     found: list[Unit] = []
     for unit in units(clips):
@@ -100,13 +100,13 @@ def excerpt(clips: Sequence[Clip], unit: Unit, stages: StageCache | None = None)
     ``stages`` keeps the loaded stages, and so their networks, from one excerpt of the same clips to the next.
     """
     wanted = [(unit.first, unit.last)]
-    made = Rebuilt(clips, wanted, _needed, stages)
-    return [Clip(Step.over(_Window(unit.start, unit.stop), made.clip(clip, wanted))) for clip in clips]
+    result = Rebuilt(clips, wanted, _needed, stages)
+    return [Clip(Step.over(_Window(unit.start, unit.stop), result.clip(clip, wanted))) for clip in clips]
 
 
 def pieces(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
     """Yield the clips in the pieces that successive pulls compute: one, unless a shot is split."""
-    found = stretches(clips) if clips[0].info.frames > LONGEST else []
+    found = merged_units(clips) if clips[0].info.frames > LONGEST else []
     if len(found) < 2:
         yield list(clips)
         return
@@ -126,22 +126,24 @@ def _divisible(clips: Sequence[Clip]) -> bool:
     )
 
 
-def _clean(clips: Sequence[Clip]) -> list[int]:
+def _common_cuts(clips: Sequence[Clip]) -> list[int]:
     """Return where all the clips, and everything they depend on, have a cut."""
     known: dict[int, set[int] | None] = {}  # by maker; None: everywhere, because it is a source
     for maker in makers_of(clips):
-        known[id(maker)] = _after(maker, _all(known, maker.inputs)) if isinstance(maker, Step) else None
-    found = _all(known, clips)
+        known[id(maker)] = (
+            _after(maker, _intersection_of(known, maker.inputs)) if isinstance(maker, Step) else None
+        )
+    found = _intersection_of(known, clips)
     if found is None:  # nothing between sources and clips remembers anything
         found = set(clips[0].info.cuts)
     return sorted(cut for cut in found if 0 < cut < clips[0].info.frames)
 
 
-def _all(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:
+def _intersection_of(known: dict[int, set[int] | None], clips: Iterable[Clip]) -> set[int] | None:
     """Return where all of some clips may be divided."""
     found: set[int] | None = None
     for clip in clips:
-        found = _both(found, known[id(clip.maker)])
+        found = _intersection(found, known[id(clip.maker)])
     return found
 
 
@@ -152,10 +154,10 @@ def _after(step: Step, allowed: set[int] | None) -> set[int] | None:
     before, after = step.inputs[0].info.cuts, next(iter(step.infos.values())).cuts
     if len(before) != len(after):
         return set()
-    return {made for cut, made in zip(before, after) if allowed is None or cut in allowed}
+    return {result for cut, result in zip(before, after) if allowed is None or cut in allowed}
 
 
-def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
+def _intersection(one: set[int] | None, other: set[int] | None) -> set[int] | None:
     if one is None or other is None:
         return other if one is None else one
     return one & other
@@ -163,19 +165,19 @@ def _both(one: set[int] | None, other: set[int] | None) -> set[int] | None:
 
 def _needed(step: Step, spans: Spans) -> Spans:
     """Return the input frames a stage needs; a span that starts or ends with a shot needs only that shot."""
-    info, made = step.inputs[0].info, next(iter(step.infos.values()))
+    info, result = step.inputs[0].info, next(iter(step.infos.values()))
     found = []
     for start, stop in spans:
         [(first, last)] = frames_needed(step, [(start, stop)])
-        if len(info.cuts) == len(made.cuts):
-            after = bisect_right(made.cuts, start)  # the shot after empty ones begins at this frame
-            if start == 0 or (after and made.cuts[after - 1] == start):
+        if len(info.cuts) == len(result.cuts):
+            after = bisect_right(result.cuts, start)  # the shot after empty ones begins at this frame
+            if start == 0 or (after and result.cuts[after - 1] == start):
                 first = info.cuts[after - 1] if after else 0
-            before = bisect_left(made.cuts, stop)
-            if stop == made.frames or (before < len(made.cuts) and made.cuts[before] == stop):
+            before = bisect_left(result.cuts, stop)
+            if stop == result.frames or (before < len(result.cuts) and result.cuts[before] == stop):
                 last = info.cuts[before] if before < len(info.cuts) else info.frames
         found.append((first, last))
-    return joined_spans(found)
+    return merge_spans(found)
 
 
 @dataclass(frozen=True)

@@ -35,21 +35,23 @@ def fan_out(
     return [way(queue, *pick) for queue, pick in zip(queues, picks)]
 
 
-def both(left: Iterator[Chunk], right: Iterator[Chunk]) -> Iterator[dict[str, Tensor]]:
+def merge_views(left: Iterator[Chunk], right: Iterator[Chunk]) -> Iterator[dict[str, Tensor]]:
     """Yield the outputs of both views as two-view chunks, split wherever one of them ends a chunk."""
-    held: list[dict[str, Tensor]] = [{}, {}]
+    pending: list[dict[str, Tensor]] = [{}, {}]
     while True:
         for eye, chunks in enumerate((left, right)):
-            held[eye] = held[eye] or ports(next(chunks, {}))
-        if not all(held):
-            assert not any(held), "a stage returned more frames for one view than for the other"
+            pending[eye] = pending[eye] or ports(next(chunks, {}))
+        if not all(pending):
+            assert not any(pending), "a stage returned more frames for one view than for the other"
             return
-        count = min(chunk.shape[TIME] for one in held for chunk in one.values())
-        yield {port: torch.stack([one[port].narrow(TIME, 0, count) for one in held]) for port in held[0]}
-        held = [_rest(one, count) for one in held]
+        count = min(chunk.shape[TIME] for one in pending for chunk in one.values())
+        yield {
+            port: torch.stack([one[port].narrow(TIME, 0, count) for one in pending]) for port in pending[0]
+        }
+        pending = [_remaining(one, count) for one in pending]
 
 
-def _rest(given: dict[str, Tensor], count: int) -> dict[str, Tensor]:
+def _remaining(given: dict[str, Tensor], count: int) -> dict[str, Tensor]:
     """Return what remains of chunks after their first ``count`` frames; nothing if they end there."""
-    rest = {port: chunk.narrow(TIME, count, chunk.shape[TIME] - count) for port, chunk in given.items()}
-    return rest if all(chunk.shape[TIME] for chunk in rest.values()) else {}
+    remaining = {port: chunk.narrow(TIME, count, chunk.shape[TIME] - count) for port, chunk in given.items()}
+    return remaining if all(chunk.shape[TIME] for chunk in remaining.values()) else {}

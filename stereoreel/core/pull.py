@@ -23,7 +23,7 @@ from .error_context import naming
 from .host import Host
 from .meter import Meter
 from .partition import pieces
-from .per_eye import TIME, both, fan_out, ports
+from .per_eye import TIME, fan_out, merge_views, ports
 
 # of float32: what a stage may read or return at a time
 CHUNK_BYTES = {"cpu": 64 << 20, "cuda": 512 << 20}
@@ -58,7 +58,7 @@ def pull(
         try:
             readers = [run.reader(clip) for clip in piece]
             run.place()
-            for chunks in together(
+            for chunks in read_in_step(
                 readers, piece[0].info.frames, run.most([reader.info for reader in readers]), "This pull"
             ):
                 done += chunks[0].shape[TIME]
@@ -111,7 +111,7 @@ class _Run:
     def place(self) -> None:
         producers = list(self.producers.values())
         self.deep = self.levels > DEEP
-        with cancel.heard(self.tick):
+        with cancel.polling(self.tick):
             for producer in producers:
                 producer.load()
         nets = [net for producer in producers if producer.stage for net in producer.stage.nets]
@@ -157,7 +157,7 @@ class _Reader:
         return self.waiting[0].shape[TIME] if self.waiting else 0
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         return sum(chunk.shape[TIME] for chunk in self.waiting)
 
     def read(self, most: int) -> Tensor | None:
@@ -186,7 +186,9 @@ class _Reader:
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, TIME)
 
 
-def together(readers: Sequence[_Reader], frames: int, most: int, label: str) -> Iterator[tuple[Tensor, ...]]:
+def read_in_step(
+    readers: Sequence[_Reader], frames: int, most: int, label: str
+) -> Iterator[tuple[Tensor, ...]]:
     """Yield the next ``frames`` frames of all readers in agreeing slices of at most ``most``.
 
     Yield fewer if the first reader ends early.
@@ -240,7 +242,7 @@ class _Producer:
         """Return the producer of an input that holds no chunk yet, or less of it than the first one."""
         due = 1
         for reader in self.inputs:
-            if reader.held < due and not reader.producer.ended:
+            if reader.buffered < due and not reader.producer.ended:
                 return reader.producer
             due = min(self.most, self.inputs[0].ready)
         return None
@@ -248,15 +250,15 @@ class _Producer:
     def make(self) -> bool:
         self.run.host.tick(*self.run.done)
         turn = self.run.meter.turn(self.label)
-        with naming(self.label), turn, torch.inference_mode(), cancel.heard(self.run.tick):
+        with naming(self.label), turn, torch.inference_mode(), cancel.polling(self.run.tick):
             chunk = next(self.work, None) if self.work else None
         if chunk is None:
             self.ended = True
             return False
-        made = ports(chunk)
+        result = ports(chunk)
         for reader in self.readers:
-            reader.waiting.append(made[reader.clip.port])
-        self.run.meter.count(self.label, next(iter(made.values())).shape[TIME], self.most)
+            reader.waiting.append(result[reader.clip.port])
+        self.run.meter.count(self.label, next(iter(result.values())).shape[TIME], self.most)
         return True
 
     def _shots(self, stage: Stage) -> Generator[Tensor | dict[str, Tensor], None, None]:
@@ -265,7 +267,7 @@ class _Producer:
         for start, stop in info.shots:
             if start == stop:
                 continue
-            chunks = together(self.inputs, stop - start, self.most, self.label)
+            chunks = read_in_step(self.inputs, stop - start, self.most, self.label)
             yield from self._one_shot(stage, Shot(start, info), chunks)
 
     def _one_shot(
@@ -282,7 +284,7 @@ class _Producer:
         ]
         ways = fan_out(chunks, picks)
         left, right = ways[: len(self.inputs)], ways[len(self.inputs) :]
-        yield from both(stage(shot, *left), stage(shot, *right))
+        yield from merge_views(stage(shot, *left), stage(shot, *right))
 
     def close(self) -> None:
         if self.work is not None:

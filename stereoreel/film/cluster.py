@@ -22,9 +22,9 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
 from . import cuts
-from .collect import arrived
+from .collect import receive
 from .identity import environment
-from .job import Job, Made
+from .job import Job, UnitRecord
 from .store import Store
 from .worker import Worker, code
 from .worker_bundle import packed, pinned
@@ -101,12 +101,12 @@ class Cluster:
 
         return begin
 
-    def _work(self, job: Job, missing: list[int], plan: dict) -> Iterator[tuple[int, Made | Exception]]:
+    def _work(self, job: Job, missing: list[int], plan: dict) -> Iterator[tuple[int, UnitRecord | Exception]]:
         if not missing:
             return
         save_text(job.folder / "token", plan["token"], replace=True)
         actor = self._ray.remote(**self._needs())(self._worker)
-        crew = _Crew(
+        crew = _WorkerPool(
             self._ray,
             job,
             actor,
@@ -134,7 +134,7 @@ class Cluster:
         return {"num_gpus": gpus, "num_cpus": 1}
 
 
-class _Crew:
+class _WorkerPool:
     """The actors that compute a job's units."""
 
     def __init__(self, ray, job: Job, actor, plan: dict, size: int):
@@ -147,7 +147,7 @@ class _Crew:
         for _ in range(size):
             self._hire()
 
-    def work(self, missing: Sequence[int]) -> Iterator[tuple[int, Made | Exception]]:
+    def work(self, missing: Sequence[int]) -> Iterator[tuple[int, UnitRecord | Exception]]:
         """Yield units as they are finished; the longest start first, so that none is late at the end."""
         waiting = deque(sorted(missing, key=lambda number: -self._job.units[number].frames))
         left = set(missing)
@@ -159,16 +159,16 @@ class _Crew:
                 )
             [ready], _ = self._ray.wait(list(self._at), num_returns=1)
             worker, number = self._at.pop(ready)
-            for found, made in self._result(ready, worker, number, waiting, left):
+            for found, result in self._result(ready, worker, number, waiting, left):
                 left.discard(found)
-                yield found, made
+                yield found, result
 
     def _result(
         self, ready, worker, number: int | None, waiting: deque, left: set[int]
-    ) -> Iterator[tuple[int, Made | Exception]]:
+    ) -> Iterator[tuple[int, UnitRecord | Exception]]:
         """Yield the units that one finished task produced."""
         try:
-            made = self._ray.get(ready)
+            result = self._ray.get(ready)
         except self._ray.exceptions.RayActorError as error:
             yield from self._dead(worker, number, error, waiting, left)
             return
@@ -179,8 +179,8 @@ class _Crew:
             return
         self._idle.extend([worker] * (1 if number is not None else 1 + WAITING))
         if number in left:
-            facts, files, place = made
-            yield number, arrived(facts, files, place, self._job.place)
+            facts, files, place = result
+            yield number, receive(facts, files, place, self._job.place)
 
     def _give(self, waiting: deque, left: set[int]) -> None:
         """Assign a unit to every worker that can accept one.

@@ -8,18 +8,18 @@ from functools import partial
 from pathlib import Path
 
 from ..core.files import save
-from .job import Made
+from .job import UnitRecord
 from .store import Store
 
 
-def arrived(facts: dict, files: Sequence[bytes], place: str, target: Path) -> Made:
+def receive(facts: dict, files: Sequence[bytes], place: str, target: Path) -> UnitRecord:
     """Put a unit's files into ``target``, each under its name when it is complete.
 
     ``place`` is the folder or URL that holds them; if it is empty, they are in ``files``.
     """
-    made = Made(**facts)
+    result = UnitRecord(**facts)
     store = Store(place) if "://" in place else None
-    for number, file in enumerate(made.files):
+    for number, file in enumerate(result.files):
         name = file["name"]
         if store:
             save(target / name, partial(store.get, name), replace=True)
@@ -31,7 +31,7 @@ def arrived(facts: dict, files: Sequence[bytes], place: str, target: Path) -> Ma
         store.forget()
     elif place:
         os.rmdir(place)
-    return made
+    return result
 
 
 def _write(content: bytes, path: Path) -> None:

@@ -45,8 +45,8 @@ def kept_folders(clips: Sequence[Clip], root: Path) -> list[Path]:
     ]
 
 
-class Shelf:
-    """Kept frames of clips in folders below ``root``; ``used`` inserts them into an excerpt of the clips."""
+class FrameStore:
+    """Kept frames of clips in folders below ``root``; ``applied_to`` inserts them into an excerpt."""
 
     def __init__(self, clips: Sequence[Clip], host: Host, root: Path):
         self._files: dict[int, Path] = {}
@@ -56,7 +56,7 @@ class Shelf:
                 made_of = described(maker.inputs, Options(), host, known)
                 self._files[id(maker.recipe)] = confine_prefix(maker.recipe.root, root) / digest(made_of)
 
-    def used(self, parts: Sequence[Clip]) -> list[Clip]:
+    def applied_to(self, parts: Sequence[Clip]) -> list[Clip]:
         """Return the excerpt, reading frames that are kept and recording frames that are not."""
         return substituted(parts, self._kept)
 
@@ -71,7 +71,7 @@ class Shelf:
             log.warning("%s was corrupt, so its frames are computed again.", file)
             file.unlink()
         if file.is_file():
-            return Kept(file, info, maker.label)
+            return StoredFrames(file, info, maker.label)
         return replace(maker, recipe=_Keeping(file, maker.label))
 
 
@@ -99,7 +99,7 @@ def _facts(file: Path) -> dict:
     return {"bytes": file.stat().st_size, "sha256": sha256(file)}
 
 
-class Kept:
+class StoredFrames:
     """Kept frames as a source; raises ValueError if the file is corrupt."""
 
     def __init__(self, file: Path, info: ClipInfo, label: str):

@@ -13,7 +13,7 @@ import av
 import torch
 
 from .. import __version__
-from ..core import excerpt as peek
+from ..core import excerpt
 from ..core.clip import Clip, Source, Step
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
@@ -39,7 +39,7 @@ def described(
     description of each maker between calls on the same graph.
     """
     known = {} if known is None else known
-    makers = peek.makers_of(clips)
+    makers = excerpt.makers_of(clips)
     number = {id(maker): place for place, maker in enumerate(makers)}
 
     def inputs(used: Sequence[Clip]) -> list:
@@ -71,8 +71,8 @@ def claim(identity: dict) -> str:
 
 
 def _short(identity: dict, counts: Callable[[str, dict], bool]) -> str:
-    made = [{name: value for name, value in one.items() if counts(name, one)} for one in identity["made"]]
-    return _hash(json.dumps({**identity, "made": made}, sort_keys=True).encode())[:12]
+    result = [{name: value for name, value in one.items() if counts(name, one)} for one in identity["made"]]
+    return _hash(json.dumps({**identity, "made": result}, sort_keys=True).encode())[:12]
 
 
 def environment(host: Host) -> dict:

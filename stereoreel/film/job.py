@@ -37,7 +37,7 @@ OF_UNIT = rf"\d{{5,}}\.(json|\d+\.nut)({PART})?"
 OF_WORKER = r"unit-\w{8}"  # the folder of a unit that a worker is computing
 
 
-class Made(NamedTuple):
+class UnitRecord(NamedTuple):
     """The record of a finished unit; ``frames`` are the hashes of each frame of each clip."""
 
     unit: Unit
@@ -67,7 +67,7 @@ class Job:
         self.root, self.identity, self.name = Path(root), identity, digest(identity)
         self._files = files
         self.folder, self.units, self._notes, self._say = self.root / self.name, list(units), notes, say
-        self.made: dict[int, Made] = {}
+        self.records: dict[int, UnitRecord] = {}
         self._lock, self._over = Lock(self.folder / "lock"), False
 
     def __enter__(self) -> Job:
@@ -105,17 +105,17 @@ class Job:
         return self.folder / "units"
 
     def missing(self) -> list[int]:
-        return [number for number in range(len(self.units)) if number not in self.made]
+        return [number for number in range(len(self.units)) if number not in self.records]
 
-    def finished(self, number: int, made: Made) -> None:
+    def finished(self, number: int, record: UnitRecord) -> None:
         """Record a unit whose files exist; from now on it is recomputed only if it is corrupt."""
-        save_text(self._record(number), json.dumps(made._asdict()), replace=True)
-        self.made[number] = made
-        size = sum(file["bytes"] for file in made.files)
-        by = f" by {made.worker}" if made.worker else ""
+        save_text(self._record(number), json.dumps(record._asdict()), replace=True)
+        self.records[number] = record
+        size = sum(file["bytes"] for file in record.files)
+        by = f" by {record.worker}" if record.worker else ""
         self.note(
-            f"unit {number} (frames {made.unit.start} to {made.unit.stop - 1}) "
-            f"made in {made.seconds:.1f} s{by}, {size} bytes"
+            f"unit {number} (frames {record.unit.start} to {record.unit.stop - 1}) "
+            f"made in {record.seconds:.1f} s{by}, {size} bytes"
         )
 
     def note(self, line: str) -> None:
@@ -171,10 +171,10 @@ class Job:
             self.units = [Unit(*unit) for unit in facts["units"]]
         self.place.mkdir(exist_ok=True)
         for number in range(len(self.units)):
-            if self._record(number).is_file() and (made := self._checked(number)):
-                self.made[number] = made
+            if self._record(number).is_file() and (result := self._checked(number)):
+                self.records[number] = result
         self._sweep()
-        self.report(f"Resuming: {len(self.made)} of {len(self.units)} units are complete.")
+        self.report(f"Resuming: {len(self.records)} of {len(self.units)} units are complete.")
         if facts.get("environment") != self._notes.get("environment"):
             self.report(
                 "The machine or a library has changed. Frames from here on may differ in their last bits."
@@ -195,24 +195,24 @@ class Job:
         same = _digest(facts.get("identity")) == self.name
         return facts if same and _tile(facts.get("units"), self.units[-1].stop) else None
 
-    def _checked(self, number: int) -> Made | None:
+    def _checked(self, number: int) -> UnitRecord | None:
         """Return a finished unit if its files are unchanged; otherwise report it and return None."""
-        made = _made(
+        result = _made(
             read_json(self._record(number)),
             self.units[number],
             self._names(number),
             len(self.identity["clips"]),
         )
-        if made and all(_whole(self.place / file["name"], file) for file in made.files):
-            return made
+        if result and all(_is_intact(self.place / file["name"], file) for file in result.files):
+            return result
         self.report(f"Unit {number} is corrupt on disk and is recomputed.")
         self._record(number).unlink()
         return None
 
     def _sweep(self) -> None:
         """Remove the files of unfinished units that an earlier process left."""
-        kept = {file["name"] for made in self.made.values() for file in made.files} | {
-            self._record(number).name for number in self.made
+        kept = {file["name"] for result in self.records.values() for file in result.files} | {
+            self._record(number).name for number in self.records
         }
         for path in self.place.iterdir():
             if re.fullmatch(OF_WORKER, path.name) and path.is_dir() and not path.is_symlink():
@@ -301,26 +301,28 @@ def _what_changed(old: dict, new: dict) -> str:
         return "something"
 
 
-def _made(facts, unit: Unit, wanted: list[str], clips: int) -> Made | None:
+def _made(facts, unit: Unit, wanted: list[str], clips: int) -> UnitRecord | None:
     """Return the record of a unit read from a file; None if it is corrupt or of another unit."""
-    if not isinstance(facts, dict) or not set(Made._fields[:-1]) <= set(facts) <= set(Made._fields):
+    if not isinstance(facts, dict) or not set(UnitRecord._fields[:-1]) <= set(facts) <= set(
+        UnitRecord._fields
+    ):
         return None
     try:
-        made = Made(**{**facts, "unit": Unit(*facts["unit"])})
-        names = [file["name"] for file in made.files]
-        known = all(type(file["bytes"]) is int and type(file["sha256"]) is str for file in made.files)
+        result = UnitRecord(**{**facts, "unit": Unit(*facts["unit"])})
+        names = [file["name"] for file in result.files]
+        known = all(type(file["bytes"]) is int and type(file["sha256"]) is str for file in result.files)
         known = known and all(
-            type(file["ahead"]) is int and 0 <= file["ahead"] <= unit.frames for file in made.files
+            type(file["ahead"]) is int and 0 <= file["ahead"] <= unit.frames for file in result.files
         )
-        whole = len(made.frames) == clips and all(len(hashes) == unit.frames for hashes in made.frames)
+        whole = len(result.frames) == clips and all(len(hashes) == unit.frames for hashes in result.frames)
         spent, seconds = (
-            {label: [float(one) for one in cost] for label, cost in made.costs.items()},
-            float(made.seconds),
+            {label: [float(one) for one in cost] for label, cost in result.costs.items()},
+            float(result.seconds),
         )
     except (TypeError, KeyError, ValueError, AttributeError):
         return None
-    right = made.unit == unit and names == wanted
-    return made._replace(costs=spent, seconds=seconds) if right and known and whole else None
+    right = result.unit == unit and names == wanted
+    return result._replace(costs=spent, seconds=seconds) if right and known and whole else None
 
 
 def _remove(folder: Path, pattern: str) -> None:
@@ -333,7 +335,7 @@ def _remove(folder: Path, pattern: str) -> None:
         folder.rmdir()
 
 
-def _whole(path: Path, facts: dict) -> bool:
+def _is_intact(path: Path, facts: dict) -> bool:
     return path.is_file() and path.stat().st_size == facts["bytes"] and sha256(path) == facts["sha256"]
 
 

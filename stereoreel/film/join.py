@@ -36,7 +36,7 @@ def join(job: Job, request: RenderRequest, outputs: Mapping[Path, OutputFile], h
     for place, file in reversed(list(enumerate(request.files))):  # the clip's file is completed last
         if (output := outputs.get(file.path)) is None:
             continue
-        ahead = max(made.files[place]["ahead"] for made in job.made.values())
+        ahead = max(result.files[place]["ahead"] for result in job.records.values())
         marks = {**(request.metadata or {}), CLAIM: mark(job.identity, place)}
         info, audio = request.info(file), request.sound(file)
         with Joined(output, info, file.settings, ahead=ahead, audio=audio, metadata=marks) as joined:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from ..core.files import save_text
-from .job import Job, Made
+from .job import Job, UnitRecord
 
 METRICS = "# TYPE stereoreel_film_"  # the beginning of a Prometheus file
 RECENT = 20  # units over which the rate is averaged
@@ -20,32 +20,32 @@ class Progress:
 
     def __init__(self, job: Job):
         self.job, self._begun = job, time.monotonic()
-        self.before = sum(made.unit.frames for made in job.made.values())
+        self.before = sum(result.unit.frames for result in job.records.values())
         self._times: list[tuple[float, int]] = [(self._begun, 0)]
         self.workers: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # frames, seconds
         self.failed = 0
 
-    def unit(self, made: Made) -> None:
-        self._times = [*self._times[-RECENT:], (time.monotonic(), self._times[-1][1] + made.unit.frames)]
-        worker = self.workers[made.worker or "here"]
-        worker[0] += made.unit.frames
-        worker[1] += made.seconds
+    def unit(self, record: UnitRecord) -> None:
+        self._times = [*self._times[-RECENT:], (time.monotonic(), self._times[-1][1] + record.unit.frames)]
+        worker = self.workers[record.worker or "here"]
+        worker[0] += record.unit.frames
+        worker[1] += record.seconds
 
     def figures(self) -> dict:
         """Return plain numbers; ``fps`` and ``seconds_left`` are based on the last units."""
-        made, total = self.job.made.values(), self.job.units[-1].stop
+        records, total = self.job.records.values(), self.job.units[-1].stop
         done, size = (
-            sum(one.unit.frames for one in made),
-            sum(file["bytes"] for one in made for file in one.files),
+            sum(one.unit.frames for one in records),
+            sum(file["bytes"] for one in records for file in one.files),
         )
         (then, first), (now, last) = self._times[0], self._times[-1]
         rate = (last - first) / (now - then) if now > then else 0.0
         stages: dict[str, list[float]] = {}
-        for one in made:
+        for one in records:
             for label, spent in one.costs.items():
                 stages[label] = [a + b for a, b in zip(stages.get(label, [0.0, 0.0]), spent)]
         return {
-            "units": len(self.job.made),
+            "units": len(self.job.records),
             "units_total": len(self.job.units),
             "units_failed": self.failed,
             "frames": done,

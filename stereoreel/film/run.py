@@ -19,7 +19,7 @@ from ..media.write.observer import Observer
 from ..media.write.options import EncodeOptions, preset
 from ..media.write.request import RenderRequest, files_read
 from . import cuts
-from .compute import Crew, alone, compute_missing
+from .compute import Crew, compute_missing, in_process
 from .finished import already, finished
 from .frame_store import kept_folders
 from .identity import described, environment
@@ -69,7 +69,7 @@ def film(
     root, kept, paths = how.folder or job_folder(request.path), how.kept or request.path.parent, request.paths
     request.check()
     joinable(request.settings)
-    with cancel.heard(host.tick):  # weights of gigabytes are hashed
+    with cancel.polling(host.tick):  # weights of gigabytes are hashed
         identity = described(request.clips, request.settings, host)
     own = finished(request, identity)
     _refuse_harm(request, host, own, [root, *kept_folders(request.clips, kept)])
@@ -81,7 +81,7 @@ def film(
     notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
     cuts.write(root, request.clips)
     units_of = units(request.clips, how.group)
-    with cancel.heard(host.tick), Job(root, identity, units_of, notes, observer.say, len(paths)) as job:
+    with cancel.polling(host.tick), Job(root, identity, units_of, notes, observer.say, len(paths)) as job:
         if done:
             observer.say(already(paths, root))
         else:
@@ -98,7 +98,7 @@ def _write(
     """Compute the units that a job lacks and join the files that are missing; return the paths of all."""
     with ExitStack() as locks:
         outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
-        observer.skipped(sum(made.unit.frames for made in job.made.values()))
+        observer.skipped(sum(result.unit.frames for result in job.records.values()))
         compute_missing(job, crew, observer)
         paths = join(job, request, outputs, host)
     job.note(f"complete: {', '.join(map(str, paths))}")
@@ -110,7 +110,7 @@ def _crew(
 ) -> Crew:
     if crew:
         return crew(request.clips, request.settings, kept)
-    return alone(Maker(request.clips, request.settings, host, meter, observer.chunk, kept), host)
+    return in_process(Maker(request.clips, request.settings, host, meter, observer.chunk, kept), host)
 
 
 def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folders: Sequence[Path]) -> None:

@@ -25,9 +25,9 @@ from ..media.write.encode import Writer
 from ..media.write.hardware import chosen
 from ..media.write.options import EncodeOptions
 from ..media.write.request import files_of, timed
-from .frame_store import Shelf
+from .frame_store import FrameStore
 from .identity import bits
-from .job import Made, segment_name
+from .job import UnitRecord, segment_name
 from .join import delay, order, segment_entry
 
 Watch = Callable[[tuple[Tensor, ...]], None]
@@ -56,17 +56,17 @@ class Maker:
             watch,
         )
         self._stages: StageCache = StageCache()
-        self._shelf = Shelf(self.clips, host, kept) if kept else None
+        self._store = FrameStore(self.clips, host, kept) if kept else None
 
-    def make(self, number: int, unit: Unit, folder: Path, tick: Callable[[int], None]) -> Made:
+    def make(self, number: int, unit: Unit, folder: Path, tick: Callable[[int], None]) -> UnitRecord:
         """Write the unit's segments into ``folder``.
 
         ``tick`` receives the number of its finished frames after every chunk, and may raise to cancel.
         """
         begun, before = time.monotonic(), _spent(self.meter)
         parts = excerpt(self.clips, unit, self._stages)
-        if self._shelf:
-            parts = self._shelf.used(parts)
+        if self._store:
+            parts = self._store.applied_to(parts)
         files = [
             (file, folder / segment_name(number, place))
             for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))
@@ -92,7 +92,7 @@ class Maker:
             label: [now - before.get(label, [0, 0])[place] for place, now in enumerate(spent)]
             for label, spent in _spent(self.meter).items()
         }
-        return Made(
+        return UnitRecord(
             unit, [_facts(path, unit) for _, path in files], hashes.found, time.monotonic() - begun, costs
         )
 

@@ -66,8 +66,8 @@ class Worker:
         """
         folder = tempfile.mkdtemp(prefix="unit-", dir=self._shared)
         try:
-            made = self._maker.make(number, Unit(*unit), Path(folder), _no_tick)
-            paths = [Path(folder) / file["name"] for file in made.files]
+            result = self._maker.make(number, Unit(*unit), Path(folder), _no_tick)
+            paths = [Path(folder) / file["name"] for file in result.files]
             place = (
                 folder if self._shared else self._store.put(paths, Path(folder).name) if self._store else ""
             )
@@ -75,7 +75,7 @@ class Worker:
         finally:
             if not self._shared:
                 shutil.rmtree(folder, ignore_errors=True)
-        return {**made._asdict(), "worker": self.name}, files, place
+        return {**result._asdict(), "worker": self.name}, files, place
 
 
 def _no_tick(done: int) -> None:

@@ -18,12 +18,12 @@ from ..workflow.node_specs import BY_ID
 def pinned(graph: Graph, clips: Sequence[Clip], host: Headless) -> Graph:
     """Return the workflow with ``auto`` replaced by the model that it selects on this machine."""
     chosen = {plan.label: plan.choose(host)[0].name for plan in plans(*clips)}
-    made = {}
+    result = {}
     for node_id, node in graph.items():
         declared = BY_ID[node["class_type"]]
         name = chosen.get(f"{declared.name} (node {node_id})") if declared.kind in KINDS else None
-        made[node_id] = {**node, "inputs": {**node["inputs"], **({"model": name} if name else {})}}
-    return made
+        result[node_id] = {**node, "inputs": {**node["inputs"], **({"model": name} if name else {})}}
+    return result
 
 
 def packed(folder: Path) -> Path:

@@ -21,12 +21,12 @@ from ..core import cancel
 TYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 PRECISIONS = ("auto", *TYPES)
 Item = TypeVar("Item")
-Made = TypeVar("Made")
+Result = TypeVar("Result")
 WORKERS = "stereoreel-compute"
 GRAPHS = 4  # shapes to keep launches for; a clip has one or two, and each holds its own working memory
 
 
-def number_type(precision: str, device: torch.device) -> torch.dtype:
+def resolve_dtype(precision: str, device: torch.device) -> torch.dtype:
     """Resolve ``auto``: bfloat16 if the hardware computes in it, else float16 on a GPU, else float32."""
     if precision != "auto":
         return TYPES[precision]
@@ -48,7 +48,7 @@ def cpu_computes_bfloat16() -> bool:
     return any(question() for question in asked if question)
 
 
-def halved(net: nn.Module, dtype: torch.dtype) -> nn.Module:
+def half_precision(net: nn.Module, dtype: torch.dtype) -> nn.Module:
     """Convert the middle of a network to ``dtype``; its first and last convolutions stay in float32.
 
     It takes and returns float32. For networks that are a chain of convolutions with skips around them;
@@ -84,12 +84,12 @@ class Graphs:
                 self.recorded.popitem(last=False)
             self.recorded[key] = self._record(first.device, given)
         self.recorded.move_to_end(key)
-        graph, own, made = self.recorded[key]
+        graph, own, result = self.recorded[key]
         for mine, theirs in zip(own, given):
             if isinstance(mine, Tensor) and isinstance(theirs, Tensor):
                 mine.copy_(theirs)
         graph.replay()
-        return made.clone() if isinstance(made, Tensor) else tuple(tensor.clone() for tensor in made)
+        return result.clone() if isinstance(result, Tensor) else tuple(tensor.clone() for tensor in result)
 
     def _record(
         self, device: torch.device, given: tuple
@@ -106,15 +106,15 @@ class Graphs:
         # On a stream of this device: torch's own belongs to the device that was current first. The work of
         # other threads is not recorded.
         with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
-            made = self.run(*own)
-        return graph, own, made
+            result = self.run(*own)
+        return graph, own, result
 
     def forget(self) -> None:
         """Release all recorded graphs and their memory."""
         self.recorded.clear()
 
 
-def together(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:
+def batch_size(device: torch.device, pixels: int, enough: Mapping[str, int], most: int) -> int:
     """Return how many images of ``pixels`` make a batch.
 
     ``enough`` pixels keep a type of device busy, and a CPU wants one image per core.
@@ -138,11 +138,11 @@ class Spread:
             return self.run(first, *others)
         given = (first, *others)
         parts = zip(*(one.tensor_split(count) if isinstance(one, Tensor) else [one] * count for one in given))
-        made = side_by_side(lambda part: self.run(*part), parts)
-        return torch.cat(made) if isinstance(made[0], Tensor) else tuple(map(torch.cat, zip(*made)))
+        result = parallel_map(lambda part: self.run(*part), parts)
+        return torch.cat(result) if isinstance(result[0], Tensor) else tuple(map(torch.cat, zip(*result)))
 
 
-def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> list[Made]:
+def parallel_map(function: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """Return ``function`` of every item, in order, several computed concurrently; for work on the CPU.
 
     An operation shared among cores ends when the last one has done its share, thousands of times per image;
@@ -153,20 +153,20 @@ def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> lis
     count = min(len(items), threads)
     # workers that wait for workers would deadlock
     if count < 2 or threading.current_thread().name.startswith(WORKERS):
-        return [_asked(function, item) for item in items]
+        return [_with_cancel(function, item) for item in items]
     # threads do not inherit these
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     over = threading.Event()
 
-    def alone(item: Item) -> Made:
+    def run_alone(item: Item) -> Result:
         with torch.inference_mode(inference), torch.set_grad_enabled(grad), cancel.stopped_by(over):
-            return _asked(function, item)
+            return _with_cancel(function, item)
 
     pool = _workers(count, threads)
-    futures = [pool.submit(alone, item) for item in items]
+    futures = [pool.submit(run_alone, item) for item in items]
     try:
-        cancel.finished(futures)
+        cancel.wait_all(futures)
         return [future.result() for future in futures]
     finally:
         over.set()
@@ -174,7 +174,7 @@ def side_by_side(function: Callable[[Item], Made], items: Iterable[Item]) -> lis
             future.cancel()
 
 
-def _asked(function: Callable[[Item], Made], item: Item) -> Made:
+def _with_cancel(function: Callable[[Item], Result], item: Item) -> Result:
     cancel.check()
     return function(item)
 

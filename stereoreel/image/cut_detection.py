@@ -39,11 +39,11 @@ class CutDetector:
 
     def feed(self, gray: np.ndarray) -> bool:
         """Whether the next thumbnail, uint8 ``[h, w]``, begins a new shot; the first frame does not."""
-        small = tiny(gray)
+        small = reduced(gray)
         if small.std() < FAINT:
             return False
         last, self._last = self._last, (gray.copy(), small)
-        return last is not None and differ(last[1], small) and parted(last[0], gray, self.sensitivity)
+        return last is not None and differ(last[1], small) and is_new_shot(last[0], gray, self.sensitivity)
 
 
 def find_cuts(thumbnails: Iterable[np.ndarray], sensitivity: float = 0.5) -> list[int]:
@@ -72,7 +72,7 @@ def thumbnail(frames: Tensor) -> np.ndarray:
 
 def is_cut(previous: np.ndarray, current: np.ndarray, sensitivity: float = 0.5) -> bool:
     """Whether ``current`` begins a new shot after ``previous``; both uint8 ``[h, w]`` of one size."""
-    return differ(tiny(previous), tiny(current)) and parted(previous, current, sensitivity)
+    return differ(reduced(previous), reduced(current)) and is_new_shot(previous, current, sensitivity)
 
 
 def differ(first: np.ndarray, second: np.ndarray) -> bool:
@@ -80,12 +80,12 @@ def differ(first: np.ndarray, second: np.ndarray) -> bool:
     return 1 - correlation(first, second, faint=2.0) >= GATE
 
 
-def parted(first: np.ndarray, second: np.ndarray, sensitivity: float) -> bool:
+def is_new_shot(first: np.ndarray, second: np.ndarray, sensitivity: float) -> bool:
     """Whether two frames that differ belong to two shots."""
     return score(first, second) > 4 ** (0.5 - sensitivity)
 
 
-def tiny(image: np.ndarray) -> np.ndarray:
+def reduced(image: np.ndarray) -> np.ndarray:
     """Return the frame at 32x32, float; a side shorter than that keeps its size."""
     import cv2
 
@@ -98,7 +98,7 @@ def score(first: np.ndarray, second: np.ndarray) -> float:
 
     Both signs must show: motion that disagrees, and images that do not correlate.
     """
-    first, second = (calm(image) for image in same_light(first, second))
+    first, second = (denoised(image) for image in match_exposure(first, second))
     found = structure(first, second)
     # a whip pan exceeds the range of optical flow unless its shift is removed first
     if found > 0.5 and min(first.shape) >= SMALLEST:
@@ -111,10 +111,10 @@ def structure(first: np.ndarray, second: np.ndarray) -> float:
     if min(first.shape) < SMALLEST:
         return (1 - correlation(first, second)) / PLAIN_UNLIKE
     there, back = flow(first, second, "fast"), flow(second, first, "fast")
-    return min(lost(there, back) / LOST, unlike(first, second, there, back) / UNLIKE)
+    return min(inconsistency(there, back) / LOST, decorrelation(first, second, there, back) / UNLIKE)
 
 
-def calm(image: np.ndarray) -> np.ndarray:
+def denoised(image: np.ndarray) -> np.ndarray:
     """Blur the frame slightly: noise, which no motion explains, must not look like a change of scene."""
     import cv2
 
@@ -140,24 +140,24 @@ def overlap(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarr
     )
 
 
-def lost(there: np.ndarray, back: np.ndarray) -> float:
+def inconsistency(there: np.ndarray, back: np.ndarray) -> float:
     """Return the share of pixels that do not return to where they started, of those inside the frame."""
-    inside = stays(there)
+    inside = inside_frame(there)
     if not inside.any():
         return 1.0
     return float((np.linalg.norm(there + warp(back, there, cubic=False), axis=-1) > ASTRAY)[inside].mean())
 
 
-def unlike(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.ndarray) -> float:
+def decorrelation(first: np.ndarray, second: np.ndarray, there: np.ndarray, back: np.ndarray) -> float:
     """Return 1 - correlation after compensation, in the better direction, of pixels inside the frame."""
     pairs = (
-        (first, warp(second, there, cubic=False), stays(there)),
-        (second, warp(first, back, cubic=False), stays(back)),
+        (first, warp(second, there, cubic=False), inside_frame(there)),
+        (second, warp(first, back, cubic=False), inside_frame(back)),
     )
     return 1 - max(correlation(one[inside], other[inside]) for one, other, inside in pairs)
 
 
-def stays(motion: np.ndarray) -> np.ndarray:
+def inside_frame(motion: np.ndarray) -> np.ndarray:
     """Return a mask ``[H, W]`` of the pixels that motion leaves inside the frame."""
     height, width = motion.shape[:2]
     rows, columns = np.indices((height, width), dtype=np.float32)
@@ -165,7 +165,7 @@ def stays(motion: np.ndarray) -> np.ndarray:
     return (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
 
 
-def same_light(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def match_exposure(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return both frames in the light of the one that is clipped more, stretched to full contrast.
 
     A flash then affects both in the same way.

@@ -35,7 +35,7 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     frame = frame[..., :3].float()
     depth = depth.to(frame.device, torch.float32)
     near, far, edge = _sides(depth, step)
-    row, column = places(edge)
+    row, column = mask_indices(edge)
     colors = frame.new_zeros(*depth.shape, 6)
     shrunk = _shrunk(frame, depth.shape)
     for some in zip(row.split(TOGETHER), column.split(TOGETHER)):
@@ -43,7 +43,7 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     large = F.interpolate(depth[None, None], frame.shape[:2], mode="bilinear", align_corners=False)[0, 0]
     rows, columns = (_nearest(size, grown, frame.device) for size, grown in zip(depth.shape, frame.shape))
     edge = edge.index_select(0, rows).index_select(1, columns)
-    row, column = places(edge)
+    row, column = mask_indices(edge)
     there, own, ramp = (rows[row], columns[column]), frame[row, column], large[row, column]
     by_near, by_far = ((own - color).square().sum(-1) for color in colors[there].split(3, -1))
     likeness = (by_far - by_near) / (by_far + by_near + 3 * COLOR**2)
@@ -53,18 +53,18 @@ def snap(depth: Tensor, frame: Tensor, dilate: int = 0, step: float = STEP) -> T
     return _largest(large, dilate) if dilate else large
 
 
-def places(where: Tensor) -> tuple[Tensor, Tensor]:
+def mask_indices(where: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows and columns of a mask.
 
     On a GPU, return those of all pixels, because counting them would make the host wait.
     """
     if where.device.type != "cpu":
-        return everywhere(where)
+        return all_indices(where)
     rows, columns = where.nonzero(as_tuple=True)
     return rows, columns
 
 
-def everywhere(where: Tensor) -> tuple[Tensor, Tensor]:
+def all_indices(where: Tensor) -> tuple[Tensor, Tensor]:
     """Return rows and columns of all pixels."""
     place = torch.arange(where.numel(), device=where.device)
     return place // where.shape[1], place % where.shape[1]

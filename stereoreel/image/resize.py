@@ -103,8 +103,8 @@ class _Axis:
         whole = self.target // size
         bands = image[self.taken[:whole].flatten()].view(whole, -1, image.shape[1])
         torch.bmm(self.blocks[:whole], bands, out=out[: whole * size].view(whole, size, -1))
-        if rest := self.target - whole * size:
-            out[whole * size :] = self.blocks[-1, :rest] @ image[self.taken[-1]]
+        if remaining := self.target - whole * size:
+            out[whole * size :] = self.blocks[-1, :remaining] @ image[self.taken[-1]]
         return out
 
     def horizontal(self, image: Tensor) -> Tensor:

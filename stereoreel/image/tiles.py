@@ -86,7 +86,7 @@ def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) 
     They sum to 1 everywhere, and only seams between tiles are sloped.
     """
     place = torch.arange(size * scale, device=device) + 0.5
-    made = []
+    result = []
     for index, start in enumerate(starts):
         weight = torch.ones_like(place)
         if index:
@@ -100,8 +100,8 @@ def ramps(starts: tuple[int, ...], size: int, scale: int, device: torch.device) 
                     scale,
                 )
             )
-        made.append(weight)
-    return made
+        result.append(weight)
+    return result
 
 
 def _slope(place: Tensor, overlap: int, scale: int) -> Tensor:

@@ -63,7 +63,7 @@ def _name(value) -> str:
     return "None" if value is None else type(value).__name__
 
 
-def arrived(frames: Tensor, device: torch.device, label: str) -> Tensor:
+def to_device(frames: Tensor, device: torch.device, label: str) -> Tensor:
     """Copy frames ``[T, H, W, C]`` or ``[2, T, H, W, C]`` to the device as float32 in 0..1.
 
     8-bit values are taken as 0..255. Raise ValueError for another shape, and in system RAM for NaN or

@@ -13,7 +13,7 @@ from torch import Tensor
 from ..core.clip import ClipInfo, Shot, Stage
 from ..core.error_context import naming
 from ..core.host import Host
-from ..core.per_eye import TIME, Chunk, both, fan_out
+from ..core.per_eye import TIME, Chunk, fan_out, merge_views
 from ..core.pull import chunk_bytes, frames_at_once
 from ..core.timeline import output_edge
 from ..image.resize import resize
@@ -38,7 +38,7 @@ def key_of(plan: Plan) -> tuple:
     )
 
 
-class Line:
+class LiveStage:
     """A loaded stage and its input clips.
 
     ``delay`` is how many input frames it buffers at most, ``rate`` the outputs per frame.
@@ -51,7 +51,7 @@ class Line:
             )
         self.label, self.key, self.stage, self.infos, self.host = plan.label, key_of(plan), stage, infos, host
         described = plan.describe(*infos)
-        self.made: Mapping[str, ClipInfo] = (
+        self.outputs: Mapping[str, ClipInfo] = (
             described if isinstance(described, Mapping) else {"clip": described}
         )
         rate = getattr(module(plan.kind), "target_fps", None)
@@ -59,12 +59,12 @@ class Line:
         self.rate = self.fps / infos[0].fps
         self.delay: int = stage.delay(infos[0]) if hasattr(stage, "delay") else 0
         self.remembers: bool = getattr(stage, "remembers", True)
-        self.strand: StageThread | None = None
+        self.thread: StageThread | None = None
         self._places: list[int] | None = None
         self._placed: object = None  # ComfyUI tracks what it placed weakly: this reference keeps it
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """The outputs that are pending before the first one is certain."""
         return math.ceil(self.delay * self.rate)
 
@@ -86,7 +86,7 @@ class Line:
         before, self._places = self._places, places
         return before not in (None, places)
 
-    def for_frames(self, plan: Plan, infos: tuple[ClipInfo, ...]) -> Line | None:
+    def for_frames(self, plan: Plan, infos: tuple[ClipInfo, ...]) -> LiveStage | None:
         """Return a stage for other frames or options with these networks; None if the options need others."""
         stage: Stage | None = self.stage
         if key_of(plan) != self.key:
@@ -94,9 +94,9 @@ class Line:
             stage = retuned(plan.settings) if retuned else None
         if not stage:
             return None
-        line = Line(plan, stage, infos, self.host)
-        line._places = self._places
-        return line
+        adapted = LiveStage(plan, stage, infos, self.host)
+        adapted._places = self._places
+        return adapted
 
     def forget(self) -> None:
         """Stop, and release what was recorded."""
@@ -109,55 +109,55 @@ class Line:
 
         It begins a shot if none is running.
         """
-        if self.strand is None:
-            self.strand = StageThread(_over(self.stage, self.infos, start), stream)
-        most = frames_at_once(self.host.device, self.infos, self.made.values())
-        self.strand.feed(zip(*(chunk.split(most, TIME) for chunk in chunks)))
+        if self.thread is None:
+            self.thread = StageThread(_runner(self.stage, self.infos, start), stream)
+        most = frames_at_once(self.host.device, self.infos, self.outputs.values())
+        self.thread.feed(zip(*(chunk.split(most, TIME) for chunk in chunks)))
 
     @property
     def waiting(self) -> int:
         """The chunks that wait for the stage or are being processed."""
-        return self.strand.waiting if self.strand else 0
+        return self.thread.waiting if self.thread else 0
 
     def ready(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
         with naming(self.label):
-            yield from self.strand.made(wait) if self.strand else ()
+            yield from self.thread.outputs(wait) if self.thread else ()
 
     def finish(self) -> Iterator[dict[str, Tensor]]:
         """Yield the pending results of the shot; the next frame begins another."""
         with naming(self.label):
-            yield from self.strand.rest() if self.strand else ()
-        self.strand = None
+            yield from self.thread.drain() if self.thread else ()
+        self.thread = None
 
     def close(self) -> None:
-        if self.strand:
-            self.strand.close()
-        self.strand = None
+        if self.thread:
+            self.thread.close()
+        self.thread = None
 
-    def filled(self, inputs: tuple[Tensor, ...], numbers: list[int]) -> dict[str, Tensor]:
+    def stand_ins(self, inputs: tuple[Tensor, ...], numbers: list[int]) -> dict[str, Tensor]:
         """Return stand-ins for results: resized input frames of these numbers, with no confidence."""
-        sources, made = dict(zip(("clip", "depth"), inputs)), {}
-        for port, info in self.made.items():
+        sources, result = dict(zip(("clip", "depth"), inputs)), {}
+        for port, info in self.outputs.items():
             if port not in sources:
-                made[port] = sources["clip"].new_zeros(*_shape(info, len(numbers)))
+                result[port] = sources["clip"].new_zeros(*_shape(info, len(numbers)))
                 continue
             frames = (
                 sources[port]
                 .index_select(TIME, torch.tensor(numbers, device=sources[port].device))
                 .flatten(0, -4)
             )
-            made[port] = resize(frames, info.height, info.width).view(_shape(info, len(numbers)))
-        return made
+            result[port] = resize(frames, info.height, info.width).view(_shape(info, len(numbers)))
+        return result
 
-    def nothing(self, like: Tensor) -> dict[str, Tensor]:
-        return {port: like.new_empty(*_shape(info, 0)) for port, info in self.made.items()}
+    def empty(self, like: Tensor) -> dict[str, Tensor]:
+        return {port: like.new_empty(*_shape(info, 0)) for port, info in self.outputs.items()}
 
 
 def _shape(info: ClipInfo, count: int) -> tuple[int, ...]:
     return (*((2,) if info.views == 2 else ()), count, info.height, info.width, info.channels)
 
 
-def _over(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
+def _runner(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
     """Return a function that runs the stage on one shot; a single-view stage runs on each view alone."""
 
     def work(chunks: Iterable[tuple[Tensor, ...]], drained: Callable[[], bool]) -> Iterator[Chunk]:
@@ -168,6 +168,6 @@ def _over(stage: Stage, infos: tuple[ClipInfo, ...], start: int) -> Callable:
             (place, eye if info.views == 2 else None) for eye in (0, 1) for place, info in enumerate(infos)
         ]
         ways = fan_out(iter(chunks), picks)
-        return both(stage(shot, *ways[: len(infos)]), stage(shot, *ways[len(infos) :]))
+        return merge_views(stage(shot, *ways[: len(infos)]), stage(shot, *ways[len(infos) :]))
 
     return work

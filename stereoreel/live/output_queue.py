@@ -11,16 +11,16 @@ from ..core.per_eye import TIME
 
 
 class OutputQueue:
-    """A queue of frames by port; ``count`` are in it, ``owed`` stand-ins come before them."""
+    """A queue of frames by port; ``count`` are in it, ``pending`` stand-ins come before them."""
 
     def __init__(self):
-        self.count = self.owed = 0
-        self._made: deque[dict[str, Tensor]] = deque()
+        self.count = self.pending = 0
+        self._results: deque[dict[str, Tensor]] = deque()
         self._arrivals: deque[list] = deque()  # [results not output yet, arrival of their frame]
 
-    def put(self, made: dict[str, Tensor]) -> None:
-        self._made.append(made)
-        self.count += made["clip"].shape[TIME]
+    def put(self, result: dict[str, Tensor]) -> None:
+        self._results.append(result)
+        self.count += result["clip"].shape[TIME]
 
     def expect(self, count: int, arrival: float) -> None:
         """Announce ``count`` results of frames that arrive now."""
@@ -36,14 +36,14 @@ class OutputQueue:
         """Return the next ``count`` frames, in pieces, and the arrivals of their sources."""
         pieces, left = [], count
         while left:
-            made = self._made.popleft()
-            here = made["clip"].shape[TIME]
+            result = self._results.popleft()
+            here = result["clip"].shape[TIME]
             if here > left:
-                self._made.appendleft(
-                    {port: chunk.narrow(TIME, left, here - left) for port, chunk in made.items()}
+                self._results.appendleft(
+                    {port: chunk.narrow(TIME, left, here - left) for port, chunk in result.items()}
                 )
-                made = {port: chunk.narrow(TIME, 0, left) for port, chunk in made.items()}
-            pieces.append(made)
+                result = {port: chunk.narrow(TIME, 0, left) for port, chunk in result.items()}
+            pieces.append(result)
             left -= min(here, left)
         self.count -= count
         return pieces, self._out(count)
@@ -62,9 +62,9 @@ class OutputQueue:
     def clear(self) -> int:
         """Drop everything; return how many results are lost."""
         lost = self.expected
-        self._made.clear()
+        self._results.clear()
         self._arrivals.clear()
-        self.count = self.owed = 0
+        self.count = self.pending = 0
         return lost
 
 

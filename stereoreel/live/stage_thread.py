@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ..core.per_eye import Chunk, ports
 
-END, STOP, HUNGRY = object(), object(), object()  # no more frames; stop now; the work needs input
+END, STOP, NEEDS_INPUT = object(), object(), object()  # no more frames; stop now; the work needs input
 
 
 class StageThread:
@@ -38,18 +38,18 @@ class StageThread:
     ):
         self._orders: SimpleQueue = SimpleQueue()
         self._news: SimpleQueue = SimpleQueue()
-        self._fed, self._eaten, self.ended = 0, -1, False  # it needs input once before it is fed
+        self._fed, self._consumed, self.ended = 0, -1, False  # it needs input once before it is fed
         self._stop, self._stream = threading.Event(), stream
         # no reference to this object, so that it can be freed
         given = (work, self._orders, self._news, self._stop, stream)
         self._thread = threading.Thread(target=_work, args=given, name="stereoreel-live", daemon=True)
         self._thread.start()
-        weakref.finalize(self, _leave, self._stop, self._orders)
+        weakref.finalize(self, _request_stop, self._stop, self._orders)
 
     @property
     def waiting(self) -> int:
         """The number of chunks that are not processed yet, including the current one."""
-        return self._fed - self._eaten
+        return self._fed - self._consumed
 
     def feed(self, chunks: Iterable[tuple[Tensor, ...]]) -> None:
         """Pass chunks that are available together: after the last of them no more are available."""
@@ -63,7 +63,7 @@ class StageThread:
         self._fed += 1
         self._orders.put(END)
 
-    def made(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
+    def outputs(self, wait: bool = True) -> Iterator[dict[str, Tensor]]:
         """Yield results until the work needs input (or, without ``wait``, is busy); raise what it raised."""
         while not self.ended and (self.waiting or not wait):
             try:
@@ -73,21 +73,21 @@ class StageThread:
             if isinstance(news, BaseException):
                 self.ended = True
                 raise news
-            if news is HUNGRY:
-                self._eaten += 1
+            if news is NEEDS_INPUT:
+                self._consumed += 1
             elif news is END:
                 self.ended = True
             else:
-                yield _taken(*news)
+                yield _on_current_stream(*news)
 
-    def rest(self) -> Iterator[dict[str, Tensor]]:
+    def drain(self) -> Iterator[dict[str, Tensor]]:
         """Yield everything to the end: the flush."""
         self.finish()
-        yield from self.made()
+        yield from self.outputs()
 
     def close(self) -> None:
         """Stop; return when the thread has ended, within the time of one chunk."""
-        _leave(self._stop, self._orders)
+        _request_stop(self._stop, self._orders)
         self._thread.join()
         self.ended = True
 
@@ -114,9 +114,9 @@ def _work(
 ) -> None:
     with _ErrorRelay(news), torch.cuda.stream(stream) if stream else nullcontext(), torch.inference_mode():
         feed = _Feed(orders, news, stream)
-        for made in work(feed, lambda: feed.last):
-            news.put((ports(made), _mark(stream, own=True)))
-            del made
+        for result in work(feed, lambda: feed.last):
+            news.put((ports(result), _mark(stream, own=True)))
+            del result
             if stop.is_set():
                 return
 
@@ -132,7 +132,7 @@ class _Feed:
 
     def __next__(self) -> tuple[Tensor, ...]:
         if not self.over:
-            self.news.put(HUNGRY)
+            self.news.put(NEEDS_INPUT)
             order = self.orders.get()
             self.over = order is END
         if self.over:  # a stage may request again
@@ -147,7 +147,7 @@ class _Feed:
         return chunk
 
 
-def _leave(stop: threading.Event, orders: SimpleQueue) -> None:
+def _request_stop(stop: threading.Event, orders: SimpleQueue) -> None:
     stop.set()
     orders.put(STOP)
 
@@ -159,12 +159,12 @@ def _mark(stream: torch.cuda.Stream | None, own: bool = False) -> torch.cuda.Eve
     return (stream if own else torch.cuda.current_stream(stream.device)).record_event()
 
 
-def _taken(made: dict[str, Tensor], mark: torch.cuda.Event | None) -> dict[str, Tensor]:
+def _on_current_stream(result: dict[str, Tensor], mark: torch.cuda.Event | None) -> dict[str, Tensor]:
     """Return the work's results, for use on the current stream."""
     if mark:
-        for tensor in made.values():
+        for tensor in result.values():
             if tensor.is_cuda:
                 here = torch.cuda.current_stream(tensor.device)
                 here.wait_event(mark)
                 tensor.record_stream(here)
-    return made
+    return result

@@ -67,8 +67,8 @@ class Upscaler:
 
     def flush(self) -> Tensor:
         """Return all pending results, when the generator has ended or pauses."""
-        made = self._session.flush()
-        return self._back(made["clip"]) if made else torch.empty(0)
+        result = self._session.flush()
+        return self._back(result["clip"]) if result else torch.empty(0)
 
     def change(self, **options) -> None:
         """Set options (also ``model``) from the next push on."""
@@ -98,16 +98,18 @@ class Upscaler:
     def __exit__(self, *error) -> None:
         self.close()
 
-    def _back(self, made: Tensor) -> Tensor:
+    def _back(self, result: Tensor) -> Tensor:
         """Return a tensor on the device of the input frames.
 
         If that is the CPU, it goes through pinned memory, with one synchronisation.
         """
-        if made.is_cuda and self._home is not None and self._home.type == "cpu":
-            here = torch.empty(made.shape, dtype=made.dtype, pin_memory=True).copy_(made, non_blocking=True)
-            torch.cuda.current_stream(made.device).synchronize()
-            return here
-        return made.to(self._home, non_blocking=True)
+        if result.is_cuda and self._home is not None and self._home.type == "cpu":
+            pinned = torch.empty(result.shape, dtype=result.dtype, pin_memory=True).copy_(
+                result, non_blocking=True
+            )
+            torch.cuda.current_stream(result.device).synchronize()
+            return pinned
+        return result.to(self._home, non_blocking=True)
 
 
 class PostProcessor:

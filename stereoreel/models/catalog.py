@@ -19,7 +19,7 @@ from ..core.places import data
 from . import policy
 from .headless import Headless
 from .machine import described, unmet
-from .weights import File, checked, found, is_weights, locate, spoilt
+from .weights import File, corrupt_file, find_file, is_weights, locate, safe_name
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
     if entry is None or not entry.commercial or lacking(entry, host):
         return []
     needed = [part for part in entry.parts.values() if not part.optional]
-    faults = [spoilt(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
+    faults = [corrupt_file(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
     known = [found for found in faults if found]
     if not known or len(known) < len(faults):
         return []
@@ -209,7 +209,7 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
         return False
     fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
     needed = [part for part in entry.parts.values() if not part.optional]
-    broken = any(spoilt(part, entry.kind, host) for part in needed)  # it is replaced only on request
+    broken = any(corrupt_file(part, entry.kind, host) for part in needed)  # it is replaced only on request
     return present(entry, host) or (fetchable and not broken and not lacking(entry, host))
 
 
@@ -224,8 +224,8 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
         if any(name in (part.file, *part.also) for part in entry.parts.values()):
             return entry
     any_file = _catalogue(kind).get(ANY)
-    if any_file and is_weights(name) and found(host, kind, name):
-        return replace(any_file, name=name, parts={MAIN: File(checked(name))})
+    if any_file and is_weights(name) and find_file(host, kind, name):
+        return replace(any_file, name=name, parts={MAIN: File(safe_name(name))})
     known = ", ".join((*names(kind), *own_files(kind, host)))
     own = f", or a custom checkpoint in {host.folder(kind)}" if any_file else ""
     raise ValueError(f"Unknown {kind} model '{one_line(name)}'. Available: {known}{own}.")
@@ -251,8 +251,8 @@ def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:
     part = entry.parts[role]
     if name := locate(part, entry.kind, host):
         return host.weights(entry.kind, name)
-    if wrong := spoilt(part, entry.kind, host):
-        raise ValueError(_spoilt(entry, part, *wrong, host))
+    if wrong := corrupt_file(part, entry.kind, host):
+        raise ValueError(_corrupt(entry, part, *wrong, host))
     if not download or not part.url:
         raise FileNotFoundError(_missing(entry, part, host))
     from .download import fetch
@@ -279,7 +279,7 @@ def _missing(entry: Entry, part: File, host: Host) -> str:
     return f"{entry.name} needs {part.file} ({part.size}, licence {entry.license}) in {folder}. {get}."
 
 
-def _spoilt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str:
+def _corrupt(entry: Entry, part: File, path: Path, wrong: str, host: Host) -> str:
     if not part.url:
         return f"{path} {wrong}. Replace or delete it."
     own = path.name == Path(part.file).name

@@ -24,7 +24,7 @@ from .. import __version__
 from ..core.files import sha256, sync, sync_folder
 from . import hub
 from .intact import fault, first_line
-from .weights import File, checked, megabytes
+from .weights import File, megabytes, safe_name
 
 Tick = Callable[[int, int], None]
 BLOCK = 1 << 20  # most bytes received at a time
@@ -61,17 +61,17 @@ def fetch(file: File, folder: Path, tick: Tick | None = None, force: bool = Fals
     contents, ConnectionError for the connection, and OSError for the disk.
     """
     tick = tick or (lambda done, total: None)
-    target = Path(folder) / checked(file.file)
+    target = Path(folder) / safe_name(file.file)
     with _writing(file, target.parent):
         _check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(file, target, tick):
+    with _exclusive(file, target, tick):
         if target.is_file() and (found := _found(file, target, tick, force)):
             return found
         file, handlers = hub.located(file, target.parent)
         _check_address(file.url, file)
         part = target.with_name(f"{target.name}.part")
-        digest = _whole(_opener(handlers), file, part, tick)
+        digest = _download_verified(_opener(handlers), file, part, tick)
         if not force and os.path.lexists(target):
             raise ValueError(f"{target} appeared during the download. Fetch with --force to replace it.")
         with _writing(file, target.parent):
@@ -119,7 +119,7 @@ def _opened(part: Path, flags: int) -> BinaryIO:
 
 
 @contextmanager
-def _alone(file: File, target: Path, tick: Tick) -> Iterator[None]:
+def _exclusive(file: File, target: Path, tick: Tick) -> Iterator[None]:
     """Allow one download of a file at a time, also among processes; those that wait then find the file.
 
     The system's file lock ends with its process. A lock that consists of a file's existence, or a ``.part``
@@ -174,7 +174,7 @@ def _bad_address(url: str) -> str | None:
     return None if host and port != 0 else "which names no server"
 
 
-def _whole(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
+def _download_verified(opener: request.OpenerDirector, file: File, part: Path, tick: Tick) -> str:
     """Download and verify the complete file in ``part``; return its hash.
 
     A kept part that does not fit is downloaded again once.

@@ -39,7 +39,7 @@ class Headless:
         self.file_cache = file_cache or FileCache()
 
     def weights(self, kind: str, file: str) -> Path:
-        file = weights.checked(file)
+        file = weights.safe_name(file)
         for folder in self._within(folders(kind)):
             if (folder / file).is_file():
                 return folder / file

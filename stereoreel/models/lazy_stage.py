@@ -13,7 +13,7 @@ from ..core.host import Host
 from ..core.stage_cache import StageCache
 from . import catalog
 from .catalog import Entry
-from .weights import found
+from .weights import find_file
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +68,7 @@ class Plan:
         """Return the paths of the weights that run."""
         with naming(self.label):
             entry, _ = self.choose(host)
-        places = [place for part in entry.parts.values() if (place := found(host, self.kind, part.file))]
+        places = [place for part in entry.parts.values() if (place := find_file(host, self.kind, part.file))]
         return [file for place in places for file in (place.iterdir() if place.is_dir() else [place])]
 
     def load(self, host: Host) -> Stage:

@@ -87,7 +87,7 @@ def megabytes(count: int) -> str:
     return f"{count / 1e6:.{0 if count >= 1e7 else 1}f} MB"
 
 
-def checked(name: str) -> str:
+def safe_name(name: str) -> str:
     """Return a name below a folder of weights, with forward slashes, or raise ValueError if it leads out."""
     path = PureWindowsPath(name)  # knows either slash, and drives
     if not path.name or path.drive or path.root or ".." in path.parts or "\0" in name:
@@ -122,29 +122,29 @@ def locate(file: File, kind: str, host: Host) -> str | None:
     This is its own, that of another format, or its own in a subfolder.
     """
     for name in (file.file, *file.also):
-        path = found(host, kind, name)
+        path = find_file(host, kind, name)
         if path and not fault(path, file if name == file.file else None, host.file_cache):
             return name
     if file.bytes:  # in a subfolder another file may have that name, so the size must agree as well
         for name in host.files(kind):
-            path = found(host, kind, name) if name.rsplit("/", 1)[-1] == file.file else None
+            path = find_file(host, kind, name) if name.rsplit("/", 1)[-1] == file.file else None
             if path and not fault(path, file, host.file_cache):
                 return name
     return None
 
 
-def spoilt(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
+def corrupt_file(file: File, kind: str, host: Host) -> tuple[Path, str] | None:
     """Return an incomplete file under one of the names and its fault; None if a complete one exists too."""
     if locate(file, kind, host):
         return None
     for name in (file.file, *file.also):
-        path = found(host, kind, name)
+        path = find_file(host, kind, name)
         if path and (wrong := fault(path, file if name == file.file else None, host.file_cache)):
             return path, wrong
     return None
 
 
-def found(host: Host, kind: str, name: str) -> Path | None:
+def find_file(host: Host, kind: str, name: str) -> Path | None:
     """Return where a host has a file, complete or not."""
     try:
         return host.weights(kind, name)

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .spynet import WIDTHS, SPyNet, grid, sample, warp
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 BRANCHES = ("backward_1", "forward_1", "backward_2", "forward_2")
 GENERATORS = ("generator_ema.", "generator.")  # prefixes of the network in mmcv's checkpoints, best first
@@ -184,13 +184,13 @@ def deform_by_sampling(image: Tensor, offset: Tensor, mask: Tensor, weight: Tens
     parts = image.float().reshape(count * groups, channels // groups, height, width)
     offset = offset.reshape(count * groups, POINTS, 2, height, width).flip(2)
     mask = mask.reshape(count * groups, POINTS, 1, height, width)
-    own, made = grid(height, width, image.device), bias.view(1, -1, 1, 1)
+    own, result = grid(height, width, image.device), bias.view(1, -1, 1, 1)
     for point in range(POINTS):
         row, column = divmod(point, 3)
         places = own + offset[:, point] + own.new_tensor([column - 1, row - 1]).view(2, 1, 1)
         sampled = (sample(parts, places) * mask[:, point]).reshape(count, channels, height, width)
-        made = made + F.conv2d(sampled.to(weight.dtype), weight[:, :, row, column, None, None])
-    return made
+        result = result + F.conv2d(sampled.to(weight.dtype), weight[:, :, row, column, None, None])
+    return result
 
 
 class Restorer(nn.Module):
@@ -273,18 +273,18 @@ class Restorer(nn.Module):
                 min(height, top + rows + self.halo),
                 min(height, top + rows),
             )
-            made = self._enlarged(joined[..., first:last, :], picture[..., first * ratio : last * ratio, :])
-            strips.append(made[..., (top - first) * 4 : (bottom - first) * 4, :])
+            result = self._enlarged(joined[..., first:last, :], picture[..., first * ratio : last * ratio, :])
+            strips.append(result[..., (top - first) * 4 : (bottom - first) * 4, :])
         return torch.cat(strips, -2)
 
     def _enlarged(self, features: Tensor, picture: Tensor) -> Tensor:
-        made = lrelu(self.upsample2(lrelu(self.upsample1(self.fuse(features)))))
+        result = lrelu(self.upsample2(lrelu(self.upsample1(self.fuse(features)))))
         base = (
             F.interpolate(picture, scale_factor=4, mode="bilinear", align_corners=False)
             if self.scale == 4
             else picture
         )
-        return self.conv_last(lrelu(self.conv_hr(made)).float()) + base
+        return self.conv_last(lrelu(self.conv_hr(result)).float()) + base
 
 
 class BasicVSRPlusPlus(Restorer):
@@ -477,7 +477,7 @@ def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasic
     state = clean(state)
     with torch.device("meta"):
         name, net = _network(state)
-    return filled(net, {key: tensor.float() for key, tensor in state.items()}, name)
+    return load_strict(net, {key: tensor.float() for key, tensor in state.items()}, name)
 
 
 def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | BasicVSR | RealBasicVSR]:

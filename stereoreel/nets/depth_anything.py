@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 TEMPORAL = "head.motion_modules.0.temporal_transformer"
 PATCH = 14  # side of the encoder's image patches, in pixels
@@ -211,7 +211,7 @@ def load(state: Mapping[str, Tensor], max_depth: float | None = None, first: boo
     cleaned = clean(state)
     with torch.device("meta"):
         net = DepthAnything(detect(cleaned, max_depth, first))
-    return filled(net, cleaned, net.family.name)
+    return load_strict(net, cleaned, net.family.name)
 
 
 class Norm(nn.LayerNorm):

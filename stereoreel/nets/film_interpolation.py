@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 # of the pyramid for motion, and of its part that the decoder reads
 LEVELS, FUSED = 7, 5
@@ -63,7 +63,7 @@ def load(state: Mapping[str, Tensor]) -> FILM:
     cleaned = clean(state)
     with torch.device("meta"):
         net = FILM(*detect(cleaned))
-    return filled(net, cleaned, "FILM")
+    return load_strict(net, cleaned, "FILM")
 
 
 def padding(height: int, width: int) -> tuple[int, int, int, int]:

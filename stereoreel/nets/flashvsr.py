@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 HEAD = 128  # channels of one attention head
 SIDE = 8  # tokens along a window's row and column
@@ -72,7 +72,7 @@ def load(state: Mapping[str, Tensor]) -> WanDiT:
     family = detect(state)
     with torch.device("meta"):
         net = WanDiT(family)
-    return filled(net, state, "FlashVSR's diffusion transformer")
+    return load_strict(net, state, "FlashVSR's diffusion transformer")
 
 
 class RMSNorm(nn.Module):
@@ -115,9 +115,9 @@ class Block(nn.Module):
 class Head(nn.Module):
     """The published tensors of the last layer."""
 
-    def __init__(self, width: int, made: int):
+    def __init__(self, width: int, outputs: int):
         super().__init__()
-        self.head = nn.Linear(width, made)
+        self.head = nn.Linear(width, outputs)
         self.modulation = nn.Parameter(torch.randn(1, 2, width) / width**0.5)
 
 
@@ -241,8 +241,8 @@ class FoldedDiT(nn.Module):
                 ),
             )
         gain, shift, weight, bias = self.head
-        made = F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias)
-        return noise - pixels(unwindowed(made, frames, height // PATCH, width // PATCH))
+        result = F.linear(F.layer_norm(x, gain.shape, gain, shift, EPSILON), weight, bias)
+        return noise - pixels(unwindowed(result, frames, height // PATCH, width // PATCH))
 
 
 def project(
@@ -272,7 +272,8 @@ def placed(
     """Split and rotate the product that holds queries, keys and values ``[tokens, 3 width]``."""
     q, k, v = joined.chunk(3, -1)
     q, k = (
-        turn(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin) for one, norm in ((q, norm_q), (k, norm_k))
+        rotate(F.rms_norm(one, norm.shape, norm, EPSILON), cos, sin)
+        for one, norm in ((q, norm_q), (k, norm_k))
     )
     return q, k, rearrange(v, "n (heads d) -> heads n d", d=HEAD)
 
@@ -318,7 +319,7 @@ def finish(
     return x + F.linear(inner, down, down_bias)
 
 
-def turn(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Apply the rotary embedding to ``[tokens, width]``; return ``[heads, tokens, 128]``.
 
     Heads hold first the even, then the odd channels.
@@ -379,9 +380,9 @@ def tokens(latents: Tensor) -> Tensor:
     return F.pixel_unshuffle(latents, PATCH).movedim(1, -1)
 
 
-def pixels(made: Tensor) -> Tensor:
+def pixels(tokens_out: Tensor) -> Tensor:
     """Return the head's output ``[T, H / 2, W / 2, (row, column, channel)]`` as latents ``[T, C, H, W]``."""
-    return rearrange(made, "t h w (row column c) -> t c (h row) (w column)", row=PATCH, column=PATCH)
+    return rearrange(tokens_out, "t h w (row column c) -> t c (h row) (w column)", row=PATCH, column=PATCH)
 
 
 def windowed(x: Tensor) -> Tensor:

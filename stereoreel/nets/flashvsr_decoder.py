@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import load_strict
 
 STEP = 4  # frames of a latent step
 SQUARE = 8  # pixels of a latent one, along a row and a column
@@ -38,7 +38,7 @@ def load(state: Mapping[str, Tensor]) -> TCDecoder:
     ]
     with torch.device("meta"):
         net = TCDecoder(*widths)
-    return filled(net, state, "FlashVSR's TCDecoder")
+    return load_strict(net, state, "FlashVSR's TCDecoder")
 
 
 class Memory(nn.Module):
@@ -65,14 +65,14 @@ class Grow(nn.Module):
         self.conv, self.times = nn.Conv2d(width, width * times, 1, bias=False), times
 
     def forward(self, x: Tensor) -> Tensor:
-        made = self.conv(x)
+        result = self.conv(x)
         if self.times == 1:
-            return made
-        steps = rearrange(made, "t (times c) h w -> (t times) h w c", times=self.times)  # in one copy
+            return result
+        steps = rearrange(result, "t (times c) h w -> (t times) h w c", times=self.times)  # in one copy
         return steps.movedim(-1, 1)
 
 
-class Enlarged(nn.Module):
+class FusedUpsample(nn.Module):
     """Double the size by repetition, then apply a 3x3 convolution, both as one 2x2 convolution.
 
     It outputs the four pixels that each one becomes: the same numbers for 4/9 of the multiplications, without
@@ -98,15 +98,15 @@ class Enlarged(nn.Module):
         height, width = x.shape[-2:]
         parts = F.conv2d(x, self.weight, padding=1).unflatten(1, (2, 2, -1))
         shape = len(x), parts.shape[3], 2 * height, 2 * width
-        made = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+        result = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
         for row in (0, 1):
             for column in (0, 1):
                 part, place = (
                     parts[:, row, column, :, row : row + height, column : column + width],
-                    made[:, :, row::2, column::2],
+                    result[:, :, row::2, column::2],
                 )
                 place.copy_(part.clamp_min_(0) if self.relu else part)
-        return made
+        return result
 
 
 class Limit(nn.Module):
@@ -137,7 +137,7 @@ class TCDecoder(nn.Module):
         for place in (10, 16, 22):
             convolution = self.decoder[place]
             assert isinstance(convolution, nn.Conv2d)
-            self.decoder[place] = Enlarged(convolution, relu=place == 22)
+            self.decoder[place] = FusedUpsample(convolution, relu=place == 22)
         self.enlarge = self.decoder[23] = nn.Identity()
         return self
 

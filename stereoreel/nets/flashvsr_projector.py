@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import load_strict
 
 SQUARE = 16  # pixels of a token, along a row and a column
 CLIP = 4  # frames of a latent step
@@ -32,7 +32,7 @@ def load(state: Mapping[str, Tensor]) -> Projector:
     ]
     with torch.device("meta"):
         net = Projector(*shapes)
-    return filled(net, state, "FlashVSR's projector")
+    return load_strict(net, state, "FlashVSR's projector")
 
 
 class Norm(nn.Module):
@@ -115,8 +115,8 @@ def convolved(conv: nn.Conv3d | nn.Conv2d, x: Tensor, length: int | None = None)
     parts = x.unflatten(0, (-1, length or len(x)))
     count = (parts.shape[1] - TAPS) // STRIDE + 1
     if isinstance(conv, nn.Conv3d):
-        made = F.conv3d(parts.movedim(-1, 1), conv.weight, conv.bias, (STRIDE, 1, 1))
-        return rearrange(made, "clips c t h w -> (clips t) h w c")
+        result = F.conv3d(parts.movedim(-1, 1), conv.weight, conv.bias, (STRIDE, 1, 1))
+        return rearrange(result, "clips c t h w -> (clips t) h w c")
     windows = torch.cat(
         [parts[:, tap : tap + STRIDE * (count - 1) + 1 : STRIDE] for tap in range(TAPS)], -1
     ).flatten(0, 1)

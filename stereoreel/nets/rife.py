@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .strict import Unfit, filled
+from .strict import Unfit, load_strict
 
 USER_SCALES = (0.25, 0.5, 1.0, 2.0, 4.0)
 COARSE, FINE = (16, 8, 4, 2, 1), (8, 4, 2, 1)
@@ -178,7 +178,7 @@ def load(state: Mapping[str, Tensor], scales: tuple[int, ...] | None = None) -> 
     cleaned = clean(state)
     with torch.device("meta"):
         net = RIFE(detect(cleaned, scales))
-    return filled(net, cleaned, f"RIFE {net.family.names}")
+    return load_strict(net, cleaned, f"RIFE {net.family.names}")
 
 
 class Between(NamedTuple):
@@ -351,7 +351,7 @@ class RIFE(nn.Module):
             self.block0.lastconv.get_parameter("0.weight").dtype,
             [coarse / scale for coarse in self.family.scales],
         )
-        walk = _Walk(img0, img1, t, e0, e1)
+        walk = _Refinement(img0, img1, t, e0, e1)
         for index, at in enumerate(scales):
             block, handed = (
                 getattr(self, f"block{index}"),
@@ -377,7 +377,7 @@ class RIFE(nn.Module):
             raise ValueError(f"RIFE {family.names} has no ensemble. Use a version up to 4.20, or 4.24.")
 
 
-class _Walk:
+class _Refinement:
     """State from coarse to fine: the outputs of the blocks, each at its own scale, and the next input.
 
     ``at`` is a scale: the pixels of the image that one of the block's represents.
@@ -483,8 +483,8 @@ def _total(tensors: Iterable[Tensor]) -> Tensor:
 
 def _reversed(x: Tensor, encoded: int) -> Tensor:
     """Return the same input with first and second exchanged."""
-    img0, img1, e0, e1, t, rest = x.split([3, 3, encoded, encoded, 1, x.shape[1] - 7 - 2 * encoded], 1)
-    return torch.cat([img1, img0, e1, e0, 1 - t, -rest[:, :1], rest[:, 3:5], rest[:, 1:3]], 1)
+    img0, img1, e0, e1, t, others = x.split([3, 3, encoded, encoded, 1, x.shape[1] - 7 - 2 * encoded], 1)
+    return torch.cat([img1, img0, e1, e0, 1 - t, -others[:, :1], others[:, 3:5], others[:, 1:3]], 1)
 
 
 def _averaged(out: Tensor, back: Tensor) -> Tensor:

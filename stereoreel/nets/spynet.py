@@ -53,8 +53,8 @@ class Convolution(nn.Module):
         self.conv, self.rectified = nn.Conv2d(inputs, outputs, 7, padding=3), rectified
 
     def forward(self, image: Tensor) -> Tensor:
-        made = self.conv(image)
-        return made.relu_() if self.rectified else made
+        result = self.conv(image)
+        return result.relu_() if self.rectified else result
 
 
 class Level(nn.Module):

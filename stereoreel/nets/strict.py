@@ -14,7 +14,7 @@ class Unfit(ValueError):
     """A checkpoint that fits no supported network, in one sentence for the user."""
 
 
-def filled(net: Net, state: Mapping[str, Tensor], name: str) -> Net:
+def load_strict(net: Net, state: Mapping[str, Tensor], name: str) -> Net:
     """Return ``net``, created on the meta device, with these tensors unchanged, ready for inference.
 
     Dtype and device stay too. Raise Unfit, which calls the network ``name``, if a tensor is missing, unknown

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from .strict import filled
+from .strict import load_strict
 
 LATENTS = 16
 MEAN = (-0.7571, -0.7089, -0.9113, 0.1075, -0.1745, 0.9653, -0.1517, 1.5508,
@@ -39,14 +39,14 @@ def load(state: Mapping[str, Tensor]) -> WanDecoder:
     head = state.get("decoder.head.0.gamma")
     with torch.device("meta"):
         net = WanDecoder(len(head) if head is not None else 1)
-    return filled(net, state, "Wan 2.1's video decoder")
+    return load_strict(net, state, "Wan 2.1's video decoder")
 
 
 class Causal(nn.Conv3d):
     """A convolution over each frame and the two before; ``history`` holds its last input, under its name."""
 
-    def __init__(self, made_of: int, made: int, size: tuple[int, int, int]):
-        super().__init__(made_of, made, size, padding=(0, size[1] // 2, size[2] // 2))
+    def __init__(self, inputs: int, outputs: int, size: tuple[int, int, int]):
+        super().__init__(inputs, outputs, size, padding=(0, size[1] // 2, size[2] // 2))
         self.name = ""
 
     # unlike Conv3d it also takes its history
@@ -74,22 +74,22 @@ class Norm(nn.Module):
 class Residual(nn.Module):
     """Two causal convolutions and a shortcut."""
 
-    def __init__(self, made_of: int, made: int):
+    def __init__(self, inputs: int, outputs: int):
         super().__init__()
         self.residual = nn.Sequential(
-            Norm(made_of),
+            Norm(inputs),
             nn.SiLU(),
-            Causal(made_of, made, (3, 3, 3)),
-            Norm(made),
+            Causal(inputs, outputs, (3, 3, 3)),
+            Norm(outputs),
             nn.SiLU(),
             nn.Dropout(0.0),
-            Causal(made, made, (3, 3, 3)),
+            Causal(outputs, outputs, (3, 3, 3)),
         )
-        self.shortcut = Causal(made_of, made, (1, 1, 1)) if made_of != made else None
+        self.shortcut = Causal(inputs, outputs, (1, 1, 1)) if inputs != outputs else None
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        made = through(self.residual, x, history)
-        return made + (x if self.shortcut is None else self.shortcut(x, history))
+        result = through(self.residual, x, history)
+        return result + (x if self.shortcut is None else self.shortcut(x, history))
 
 
 class Attention(nn.Module):
@@ -107,7 +107,7 @@ class Attention(nn.Module):
         return x + self.proj(seen).transpose(0, 1)[None]
 
 
-class Enlarge(nn.Module):
+class Resample(nn.Module):
     """Double the size, halve the channels.
 
     With ``time`` it also outputs two frames for each, except the first of a stream.
@@ -141,7 +141,7 @@ class Decoder(nn.Module):
         for place, channels in enumerate((wide, wide, 2 * base, base)):
             layers += [Residual(last if number == 0 else channels, channels) for number in range(3)]
             if place < 3:
-                layers.append(Enlarge(channels, time=place < 2))
+                layers.append(Resample(channels, time=place < 2))
             last = channels // 2
         self.upsamples = nn.Sequential(*layers)
         self.head = nn.Sequential(Norm(base), nn.SiLU(), Causal(base, 3, (3, 3, 3)))
@@ -159,7 +159,7 @@ class WanDecoder(nn.Module):
                 name, torch.tensor(numbers, device="cpu").view(1, -1, 1, 1), persistent=False
             )
         for name, module in self.named_modules():
-            if isinstance(module, Causal | Enlarge):
+            if isinstance(module, Causal | Resample):
                 module.name = name
 
     def forward(self, latents: Tensor, history: History | None) -> tuple[Tensor, History]:
@@ -167,18 +167,18 @@ class WanDecoder(nn.Module):
 
         At the start of a stream (no history) they are three fewer.
         """
-        made, history = [], dict(history or {})
+        result, history = [], dict(history or {})
         for latent in latents.split(1):
             x = self.conv2((latent * self.scale + self.mean).transpose(0, 1)[None])
             x = self.decoder.conv1(x, history)
             for layers in (self.decoder.middle, self.decoder.upsamples, self.decoder.head):
                 x = through(layers, x, history)
-            made.append(x[0].transpose(0, 1))
-        return torch.cat(made).clamp(-1, 1), history
+            result.append(x[0].transpose(0, 1))
+        return torch.cat(result).clamp(-1, 1), history
 
 
 def through(layers: nn.Sequential, x: Tensor, history: History) -> Tensor:
     """Apply layers one after the other; those with memory get the history."""
     for layer in layers:
-        x = layer(x, history) if isinstance(layer, Causal | Residual | Attention | Enlarge) else layer(x)
+        x = layer(x, history) if isinstance(layer, Causal | Residual | Attention | Resample) else layer(x)
     return x

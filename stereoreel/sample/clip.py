@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..core import cancel
 from ..core.files import save
-from ..image.compute import side_by_side
+from ..image.compute import parallel_map
 from ..media import colour
 from . import tracer
 from .materials import Material
@@ -63,7 +63,7 @@ def write_sample(path: str | Path, tick: Callable[[int, int], None] | None = Non
     def fill(part: Path) -> None:
         options = {"movflags": "+faststart"}
         with (
-            cancel.heard(tick),
+            cancel.polling(tick),
             closing(_pictures()) as pictures,
             av.open(str(part), "w", format="mp4", options=options) as file,
         ):
@@ -101,7 +101,7 @@ def _pictures() -> Generator[Tensor, None, None]:
     """Yield every frame's image, in order; several are computed at a time, each on one core."""
     together = 2 * min(8, torch.get_num_threads())
     for start in range(0, FRAMES, together):
-        yield from side_by_side(lambda frame: render(frame)[0], range(start, min(FRAMES, start + together)))
+        yield from parallel_map(lambda frame: render(frame)[0], range(start, min(FRAMES, start + together)))
 
 
 def melody() -> Tensor:

@@ -70,27 +70,27 @@ class Effect:
             ) from error
         weakref.finalize(self, self.effect.close).atexit = False
 
-    def picture(self, method: str, *given: Tensor | float) -> Tensor:
+    def run(self, method: str, *given: Tensor | float) -> Tensor:
         """Run the effect on images ``[3, H, W]``, float32, 0..1; raise RuntimeError if the result is broken.
 
         A result is broken if it is black or not finite.
         """
         with self._here():
             stream = torch.cuda.current_stream(self.device).cuda_stream if self.device.type == "cuda" else 0
-            made = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
-        if not bool(made.isfinite().all()):
+            result = torch.from_dlpack(getattr(self.effect, method)(*given, stream_ptr=stream).image).clone()
+        if not bool(result.isfinite().all()):
             raise RuntimeError(
                 f"{self.name} returned NaN or infinity. Update NVIDIA's driver and nvidia-vfx, or choose "
                 "another model."
             )
         if not self.proven and all(bool(one.amax() >= LIT) for one in given if isinstance(one, Tensor)):
-            if bool(made.amax() <= BLACK):
+            if bool(result.amax() <= BLACK):
                 raise RuntimeError(
                     f"{self.name} returned a black frame; some drivers fail silently this way. Update "
                     "NVIDIA's driver and nvidia-vfx, run on another GPU, or choose another model."
                 )
             self.proven = True
-        return made
+        return result
 
     def _here(self):
         return torch.cuda.device(self.device) if self.device.type == "cuda" else nullcontext()

@@ -10,7 +10,7 @@ from contextlib import closing
 from dataclasses import dataclass
 
 from ..core.clip import Clip, ClipInfo, Step, apply
-from ..core.excerpt import peek, spread
+from ..core.excerpt import evenly_spaced, select_frames
 from ..core.host import Host
 from ..core.options import Options, option
 from ..core.pull import pull
@@ -49,23 +49,23 @@ OPTIONS = ComfortOptions
 
 @dataclass
 class _Measuring:
-    """An overlay as a stage of the graph; ``made`` is the overlay of the latest pull."""
+    """An overlay as a stage of the graph; ``latest`` is the overlay of the latest pull."""
 
     label: str
     screen: str | None
     settings: StereoOptions | None  # Stereo's; None: the views are matched
-    made: ComfortOverlay | MatchedOverlay | None = None
+    latest: ComfortOverlay | MatchedOverlay | None = None
 
     def describe(self, frames: ClipInfo, *depth: ClipInfo) -> dict[str, ClipInfo]:
         return {"clip": frames.replace(channels=3, views=1)}
 
     def load(self, host: Host) -> ComfortOverlay | MatchedOverlay:
-        self.made = (
+        self.latest = (
             ComfortOverlay(self.settings, host.device, self.screen)
             if self.settings
             else MatchedOverlay(self.screen or "none", host.device)
         )
-        return self.made
+        return self.latest
 
 
 def overlay(clip: Clip, settings: ComfortOptions, label: str) -> Clip:
@@ -97,19 +97,19 @@ def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Repo
     _check(clip)
     seen, recipe = _overlay(clip, settings, label)
     if settings.samples:
-        [seen] = peek([seen], spread(seen.info.frames, settings.samples))
+        [seen] = select_frames([seen], evenly_spaced(seen.info.frames, settings.samples))
     with closing(pull(seen, host)) as chunks:
         for _ in chunks:
             pass
-    made = recipe.made
-    assert made and made.worst is not None  # the pull has loaded it and drawn every frame
-    tally = made.tally
+    result = recipe.latest
+    assert result and result.worst is not None  # the pull has loaded it and drawn every frame
+    tally = result.tally
     how = (
         ""
         if recipe.settings
         else "\nMeasured by matching the two views, because Stereo did not make them in this graph."
     )
-    return Report("comfort", tally.text() + how, tally.figures(), page(tally, made.worst))
+    return Report("comfort", tally.text() + how, tally.figures(), page(tally, result.worst))
 
 
 def _stereo_of(clip: Clip) -> tuple[Sequence[Clip], StereoOptions | None]:

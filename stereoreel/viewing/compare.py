@@ -70,7 +70,7 @@ def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Cl
         )
     fps = max(first.fps, second.fps)
     clips = [
-        one if (one.info.fps, one.info.times) == (fps, None) else apply(Held(fps, label), one)["clip"]
+        one if (one.info.fps, one.info.times) == (fps, None) else apply(RepeatFrames(fps, label), one)["clip"]
         for one in (clip, other)
     ]
     frames = min(one.info.frames for one in clips)
@@ -81,7 +81,7 @@ def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Cl
 
 
 @dataclass(frozen=True)
-class Held(Weightless):
+class RepeatFrames(Weightless):
     """The same frames at a higher rate, each repeated until the next."""
 
     fps: Fraction
@@ -159,11 +159,11 @@ def split(first: Tensor, second: Tensor, place: float) -> Tensor:
     """Join the left part of a frame ``[H, W, 3]`` and the right part of another at a white line."""
     width = first.shape[1]
     column = round(place * width)
-    made = torch.cat([first[:, :column], second[:, column:]], 1)
+    result = torch.cat([first[:, :column], second[:, column:]], 1)
     half = max(1, round(LINE * width)) / 2
     if 0 < column < width:
-        made[:, max(0, math.ceil(column - half)) : math.ceil(column + half)] = 1
-    return made
+        result[:, max(0, math.ceil(column - half)) : math.ceil(column + half)] = 1
+    return result
 
 
 def labelled(frames: Tensor, text: str, side: str) -> Tensor:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..core.clip import Clip, apply
-from ..core.excerpt import peek, spread
+from ..core.excerpt import evenly_spaced, select_frames
 from ..core.host import Host
 from ..core.options import Options, option
 from ..core.pull import pull
@@ -47,7 +47,7 @@ class PreviewOptions(Options):
 OPTIONS = PreviewOptions
 
 
-class Look(NamedTuple):
+class PreviewFrame(NamedTuple):
     """A frame of a clip: number, time, and images ``[H, W, 3]`` uint8 by name: left, right, depth."""
 
     frame: int
@@ -55,10 +55,12 @@ class Look(NamedTuple):
     pictures: dict[str, np.ndarray]
 
 
-def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> Iterator[Look]:
+def preview_frames(
+    clip: Clip, depth: Clip | None, count: int, side: int, host: Host
+) -> Iterator[PreviewFrame]:
     """Yield ``count`` evenly spaced frames of a clip; right and depth are absent if the clip has none."""
-    numbers = spread(clip.info.frames, count)
-    seen, *depths = peek([clip] if depth is None else [clip, depth], numbers)
+    numbers = evenly_spaced(clip.info.frames, count)
+    seen, *depths = select_frames([clip] if depth is None else [clip, depth], numbers)
     eyes: dict[str, int | None] = {"left": 0, "right": 1} if clip.info.views == 2 else {"left": None}
     views = {
         name: seen if eye is None else apply(Eye(eye, "Look"), seen)["clip"] for name, eye in eyes.items()
@@ -68,9 +70,9 @@ def looks(clip: Clip, depth: Clip | None, count: int, side: int, host: Host) -> 
         views["depth"] = apply(Colors(label="Look"), one)["clip"]
     small = [apply(Fit(side, "Look"), view)["clip"] for view in views.values()]
     with closing(pull(small, host, chunk_frames=1)) as chunks:
-        for number, made in zip(numbers, chunks):
-            pictures = {name: picture(chunk[0]) for name, chunk in zip(views, made)}
-            yield Look(number, float(clip.info.time(number) - clip.info.time(0)), pictures)
+        for number, result in zip(numbers, chunks):
+            pictures = {name: picture(chunk[0]) for name, chunk in zip(views, result)}
+            yield PreviewFrame(number, float(clip.info.time(number) - clip.info.time(0)), pictures)
 
 
 def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: Clip | None = None) -> Report:
@@ -80,7 +82,7 @@ def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: 
     from ..image.contact_sheet import contact_sheet
 
     rows = []
-    for look in looks(clip, depth, settings.samples, settings.width, host):
+    for look in preview_frames(clip, depth, settings.samples, settings.width, host):
         pictures = dict(look.pictures)
         if "right" in pictures:
             eyes = (torch.from_numpy(pictures[eye])[None] / 255 for eye in ("left", "right"))
@@ -97,7 +99,7 @@ def picture(frame: Tensor) -> np.ndarray:
     return frame.expand(*frame.shape[:2], 3).cpu().numpy()
 
 
-def save(look: Look, folder: Path, stem: str) -> dict[str, Path]:
+def save(look: PreviewFrame, folder: Path, stem: str) -> dict[str, Path]:
     """Write JPEG files ``<stem>_<frame>_<name>.jpg``, chroma not subsampled; return their paths by name."""
     from PIL import Image
 

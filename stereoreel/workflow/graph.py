@@ -122,14 +122,14 @@ class Assembly:
     def _follow(self, node_id: str, name: str, link: Link) -> Clip | float | str:
         source = self.nodes[link.node]
         output = source.outputs[link.slot].name
-        made = self._made[link.node].get(output)
-        if made is None:
+        result = self._made[link.node].get(output)
+        if result is None:
             title, other = build.label(self.nodes[node_id], node_id), build.label(source, link.node)
             raise ValueError(
                 f"{title}: {name} is connected to {other}, which has no {output} "
                 "output: its own input is not connected, or it needs ComfyUI."
             )
-        return made
+        return result
 
     def _output(self, node_id: str) -> Output:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)

@@ -15,7 +15,7 @@ from stereoreel.core.files import sha256
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import pull
 from stereoreel.core.tensor_source import TensorSource
-from stereoreel.image.compute import side_by_side
+from stereoreel.image.compute import parallel_map
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.prefetch import ahead
 from stereoreel.media.write.encode import Writer
@@ -161,7 +161,7 @@ def test_rendering_the_sample_is_cancelled_within_its_first_frames(tmp_path):
 def test_hashing_is_cancelled(tmp_path):
     with open(tmp_path / "huge", "wb") as file:
         file.truncate(1 << 40)  # sparse; hours of hashing
-    with cancel.heard(Pressed(3)), pytest.raises(Stop):
+    with cancel.polling(Pressed(3)), pytest.raises(Stop):
         sha256(tmp_path / "huge")
 
 
@@ -177,8 +177,8 @@ def test_pieces_side_by_side_stop_with_the_one_who_waits(monkeypatch):
         finally:
             ended.release()
 
-    with cancel.heard(Pressed(5)), pytest.raises(Stop):
-        side_by_side(endless, range(100))
+    with cancel.polling(Pressed(5)), pytest.raises(Stop):
+        parallel_map(endless, range(100))
     for _ in begun:
         assert ended.acquire(timeout=60)
     assert len(begun) <= 4
@@ -205,7 +205,7 @@ def test_a_file_that_is_being_completed_is_cancelled(format, tmp_path):
     """Its encoder still holds frames, and all of the file is to be moved for its index."""
     pressed, settings = Pressed(), resolve(OPTIONS, {"format": format})
     made = Writer(tmp_path / "film.mp4", film().info, settings)
-    with pytest.raises(Stop), cancel.heard(pressed), made as writer:
+    with pytest.raises(Stop), cancel.polling(pressed), made as writer:
         for _ in range(4):
             writer.write(torch.rand(FRAMES, 240, 320, 3))
         pressed.last = 0

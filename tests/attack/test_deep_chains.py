@@ -188,7 +188,7 @@ def test_graphs_are_walked_however_deep_they_are(tensor_clip, host):
     found = partition.units([clip], group=10)
     assert [unit.start for unit in found] == [0, 9, 20]
     assert len(makers_of(partition.excerpt([clip], found[1]))) > LONG
-    assert len(makers_of(excerpt.peek([clip], [4, 25]))) > LONG
+    assert len(makers_of(excerpt.select_frames([clip], [4, 25]))) > LONG
 
 
 def test_a_chain_that_is_not_deep_reads_no_further_than_it_needs(tensor_clip, host):

@@ -255,7 +255,7 @@ def test_parts_that_are_not_ours_stay(folder, video, size_mb):
     os.symlink("thesis.txt", "out.mp4.part")
     Path("out.mp4.0badf00d.part").write_text("mine")
     Path(".out.mp4.lock").write_bytes(
-        files.HELD + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n"
+        files.LOCK_PREFIX + b"1 on a\nthesis.txt\n../out.mp4.0badf00d.part\nx.mp4.12345678.part\n"
     )
     job = sink(video, json.loads(Path("graph.json").read_text()))
     settings = replace(job.settings, size_mb=float(size_mb))
@@ -297,7 +297,7 @@ def test_a_lock_that_was_taken_away_is_not_removed_from_the_next_holder(folder):
     lock = Path(".out.mp4.lock")
     with files.OutputFile(Path("out.mp4")):
         lock.unlink()
-        lock.write_bytes(files.HELD + b"7 on another computer\n")  # as the next holder's
+        lock.write_bytes(files.LOCK_PREFIX + b"7 on another computer\n")  # as the next holder's
     assert lock.exists()
 
 

@@ -9,7 +9,7 @@ from stereoreel.core.clip import ClipInfo, Shot
 from stereoreel.core.options import resolve
 from stereoreel.core.timeline import gaps, output_count, output_edge, output_range, parse_fps, position
 from stereoreel.stages.interpolate import OPTIONS, describe
-from stereoreel.stages.interpolate.pairs import Moment, Schedule, due
+from stereoreel.stages.interpolate.pairs import Moment, Schedule, output_frames
 
 FILM, NTSC60 = Fraction(24000, 1001), Fraction(60000, 1001)
 
@@ -304,6 +304,6 @@ def around(clip: ClipInfo, fps_out: int) -> list[tuple[int, int, Fraction]]:
     moments = (
         Moment(number, torch.full((1, 1, 1, 3), number / clip.frames)) for number in range(clip.frames)
     )
-    walked = due(Shot(0, clip), moments, Fraction(fps_out), Schedule(""), smooth=False, loop=True)
+    walked = output_frames(Shot(0, clip), moments, Fraction(fps_out), Schedule(""), smooth=False, loop=True)
     count = output_count(clip, Fraction(fps_out))
     return [(one.left.number, one.right.number, one.t) for one in list(walked)[:count]]

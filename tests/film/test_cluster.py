@@ -11,7 +11,7 @@ from stereoreel.core.files import sha256
 from stereoreel.core.partition import units
 from stereoreel.film import cuts, job_folder
 from stereoreel.film.cluster import Cluster
-from stereoreel.film.collect import arrived
+from stereoreel.film.collect import receive
 from stereoreel.film.identity import described, environment
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
@@ -92,7 +92,7 @@ def test_unit_passes_through_an_object_store_and_is_removed_there(plan, video, t
     made = worker.make(0, list(units([sink(video).clip], 8)[0]))
     store = fsspec.filesystem("memory")
     assert not made[1] and len(store.find("/films/one")) == 1
-    kept = arrived(*made, tmp_path / "job")
+    kept = receive(*made, tmp_path / "job")
     assert [file.name for file in (tmp_path / "job").iterdir()] == [kept.files[0]["name"]]
     assert sha256(tmp_path / "job" / kept.files[0]["name"]) == kept.files[0]["sha256"] and not store.find(
         "/films/one"

@@ -7,7 +7,7 @@ import torch
 
 from stereoreel.core import partition
 from stereoreel.core.clip import apply
-from stereoreel.core.partition import Unit, excerpt, stretches, units
+from stereoreel.core.partition import Unit, excerpt, merged_units, units
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.stage_cache import StageCache
 from stereoreel.core.transforms import Recut, Trim, Uncut
@@ -140,7 +140,7 @@ def test_long_shot_is_split_alike_in_a_pull_and_in_units(film, host, monkeypatch
         (70, 88, 66, 88),
         (88, 100, 88, 100),
     ]
-    assert [(one.start, one.stop) for one in stretches(clips)] == [(0, 35), (35, 53), (53, 70), (70, 100)]
+    assert [(one.start, one.stop) for one in merged_units(clips)] == [(0, 35), (35, 53), (53, 70), (70, 100)]
 
 
 def test_part_of_a_split_shot_sees_its_surroundings(film, host, monkeypatch):

@@ -5,7 +5,7 @@ import threading
 import pytest
 import torch
 
-from stereoreel.image.compute import Spread, side_by_side
+from stereoreel.image.compute import Spread, parallel_map
 
 
 @pytest.fixture
@@ -17,13 +17,13 @@ def two_threads():
 
 
 def test_items_keep_their_order_and_use_one_core_each(two_threads):
-    assert side_by_side(lambda item: (item, torch.get_num_threads()), range(5)) == [
+    assert parallel_map(lambda item: (item, torch.get_num_threads()), range(5)) == [
         (item, 1) for item in range(5)
     ]
 
 
 def test_other_threads_keep_their_setting(two_threads):
-    side_by_side(str, range(2))
+    parallel_map(str, range(2))
     seen = [torch.get_num_threads()]
     later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
     later.start()
@@ -32,7 +32,7 @@ def test_other_threads_keep_their_setting(two_threads):
 
 
 def test_nested_work_does_not_deadlock(two_threads):
-    assert side_by_side(lambda item: side_by_side(str, range(item)), range(4)) == [
+    assert parallel_map(lambda item: parallel_map(str, range(item)), range(4)) == [
         [],
         ["0"],
         ["0", "1"],
@@ -45,14 +45,14 @@ def test_inference_mode_and_grad_mode_reach_the_workers(two_threads):
         return torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     with torch.inference_mode():
-        assert side_by_side(modes, range(2)) == [(True, False)] * 2
+        assert parallel_map(modes, range(2)) == [(True, False)] * 2
     with torch.no_grad():
-        assert side_by_side(modes, range(2)) == [(False, False)] * 2
+        assert parallel_map(modes, range(2)) == [(False, False)] * 2
 
 
 def test_error_reaches_the_caller(two_threads):
     with pytest.raises(ZeroDivisionError):
-        side_by_side(lambda item: 1 / item, range(3))
+        parallel_map(lambda item: 1 / item, range(3))
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

@@ -123,7 +123,7 @@ def test_gpu_path_gives_the_same(street, monkeypatch):
     seen, _, _ = street
     low = shrunk(seen.depth)
     before, snapped = (low.clone(), seen.image.clone()), snap(low, seen.image)
-    monkeypatch.setattr(edge_snap, "places", edge_snap.everywhere)
+    monkeypatch.setattr(edge_snap, "mask_indices", edge_snap.all_indices)
     assert torch.equal(snap(low, seen.image), snapped)
     assert torch.equal(low, before[0]) and torch.equal(seen.image, before[1])
     assert snap(low.to("meta"), seen.image.to("meta")).shape == (HEIGHT, WIDTH)

@@ -131,7 +131,7 @@ def test_every_file_of_the_catalogue_can_be_fetched_and_found():
             assert entry.file == next((part.file for part in entry.parts.values()), None)
             for part in entry.parts.values():
                 assert (
-                    weights.checked(part.file) == part.file
+                    weights.safe_name(part.file) == part.file
                     and weights.is_weights(part.file)
                     and isinstance(part.also, tuple)
                 )

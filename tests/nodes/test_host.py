@@ -301,7 +301,7 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
             window.seen = app.graph._nodes.find(node => node.type === 'StereoReelStereo');
                          seen.widgets.find(widget => widget.name === 'Preview').callback() }""")
         page.wait_for_function("seen.stereoreel?.loaded.filter(Boolean).length == 8", timeout=120_000)
-        assert page.evaluate("[seen.stereoreel.told, seen.stereoreel.where.textContent]") == [
+        assert page.evaluate("[seen.stereoreel.text, seen.stereoreel.where.textContent]") == [
             "",
             "frame 1 of 20 · 0.04 s",
         ]

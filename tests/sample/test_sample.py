@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from stereoreel.core.excerpt import spread
+from stereoreel.core.excerpt import evenly_spaced
 from stereoreel.image.contact_sheet import BACKGROUND, contact_sheet, to_image
 from stereoreel.media import colour
 from stereoreel.sample import clip as sample
@@ -190,7 +190,7 @@ def test_contact_sheet_shows_every_frame():
 
 @pytest.mark.parametrize("total, count, frames", [(100, 4, [12, 37, 62, 87]), (3, 4, [0, 1, 2]), (1, 1, [0])])
 def test_frames_are_picked_evenly(total, count, frames):
-    assert spread(total, count) == frames
+    assert evenly_spaced(total, count) == frames
 
 
 @pytest.mark.parametrize("channels, color", [(1, (128, 128, 128)), (3, (128, 0, 255)), (4, (128, 0, 255))])

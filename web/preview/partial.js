@@ -39,6 +39,6 @@ export function partial(output, key) {
 export function reason(error) {
     const response = error?.response ?? {};
     const [first] = Object.values(response.node_errors ?? {}).flatMap((node) => node.errors ?? []);
-    const told = first ?? (typeof response.error === "object" ? response.error : null);
-    return told ? [told.message, told.details].filter(Boolean).join(": ") : error?.message ?? String(error);
+    const cause = first ?? (typeof response.error === "object" ? response.error : null);
+    return cause ? [cause.message, cause.details].filter(Boolean).join(": ") : error?.message ?? String(error);
 }

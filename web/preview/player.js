@@ -24,14 +24,14 @@ function make(name, facts = {}, ...children) {
     return element;
 }
 
-function slider(label, title, facts, told, changed) {
-    const input = make("input", { type: "range", ...facts, oninput: () => tell() });
+function slider(label, title, facts, format, changed) {
+    const input = make("input", { type: "range", ...facts, oninput: () => update() });
     const output = make("output");
-    const tell = () => {
-        output.textContent = told(input.valueAsNumber);
+    const update = () => {
+        output.textContent = format(input.valueAsNumber);
         changed?.(input.valueAsNumber);
     };
-    output.textContent = told(input.valueAsNumber);
+    output.textContent = format(input.valueAsNumber);
     return Object.assign(make("label", { title }, label, input, output), { input });
 }
 
@@ -72,8 +72,8 @@ export class Player {
     }
 
     /** Show a line over the image, and the progress, 0..1. */
-    tell(text, share = 0) {
-        this.told = text;
+    status(text, share = 0) {
+        this.text = text;
         Object.assign(this.note, { textContent: text, hidden: !text });
         this.share.style.width = `${100 * share}%`;
     }
@@ -81,7 +81,7 @@ export class Player {
     /** Show samples: `{frame, frames, seconds, left, right?, depth?}`, images as ComfyUI files. */
     async show(samples) {
         const asked = ++this.asked;
-        this.tell("");
+        this.status("");
         Object.assign(this, { samples, loaded: [], at: Math.min(this.at, samples.length - 1) });
         this.scrub.max = samples.length - 1;
         const [first] = samples;
@@ -92,7 +92,7 @@ export class Player {
         for (const at of nearest) {
             const loaded = await this.load(samples[at]).catch(() => null);
             if (asked !== this.asked) return;
-            if (!loaded) return this.tell("These images no longer exist. Preview again.");
+            if (!loaded) return this.status("These images no longer exist. Preview again.");
             this.loaded[at] = loaded;
             if (at === this.at) this.fits(loaded.left);
         }
@@ -169,6 +169,6 @@ export class Player {
 
     async enter() {
         const next = () => this.go((this.at + 1) % this.samples.length);
-        await enter(() => ({ pictures: this.loaded[this.at], view: this.looks }), next).catch((error) => this.tell(`The headset: ${error.message}`));
+        await enter(() => ({ pictures: this.loaded[this.at], view: this.looks }), next).catch((error) => this.status(`The headset: ${error.message}`));
     }
 }

@@ -47,7 +47,7 @@ class Blocks:
         for image in window.luma[window.own :: 4]:
             if min(image.shape) >= 3 * BLOCK:
                 half = BLOCK // 2
-                self.more.append(_vanished(image) - _vanished(image[half:-half, half:-half]))
+                self.more.append(_zero_share(image) - _zero_share(image[half:-half, half:-half]))
 
     def findings(self, info: ClipInfo) -> dict[str, Finding]:
         if not self.more or not self.total.all():
@@ -73,7 +73,7 @@ class Blocks:
         }
 
 
-def _vanished(image: np.ndarray) -> float:
+def _zero_share(image: np.ndarray) -> float:
     """Return the share of cosine coefficients of 8x8 blocks that are nearly 0.
 
     The first row and column of each block are excluded.

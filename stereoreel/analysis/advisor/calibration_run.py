@@ -13,7 +13,7 @@ import av
 import av.error
 from torch import Tensor
 
-from ...core import excerpt as peek
+from ...core import excerpt
 from ...core.clip import Clip, ClipInfo, apply
 from ...core.host import Host
 from ...core.meter import Meter
@@ -78,7 +78,7 @@ class Run:
 def run(
     clips: Sequence[Clip],
     settings: EncodeOptions,
-    wanted: peek.Spans,
+    wanted: excerpt.Spans,
     host: Host,
     stages: StageCache,
     until: float,
@@ -98,7 +98,7 @@ def run(
         paths = write(request, host, clock, meter=found.meter)
         found.frames = clock.frames
         found.seconds, found.work = time.perf_counter() - begun, time.process_time() - worked
-        found.others = _others(idle, found)
+        found.others = _other_load(idle, found)
         found.files = [_file(path) for path in paths]
     found.late, found.info = (
         excerpts.late,
@@ -133,7 +133,7 @@ def _idle() -> float | None:
     return (int(idle) + int(waiting)) / os.sysconf("SC_CLK_TCK")
 
 
-def _others(before: float | None, run: Run) -> float:
+def _other_load(before: float | None, run: Run) -> float:
     """Return the fraction of all cores that was neither idle nor used by this process."""
     cores, now = (os.cpu_count() or 1) * run.seconds, _idle()
     if before is None or now is None or not cores:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
-from ...core import excerpt as peek
+from ...core import excerpt
 from ...core.clip import Clip, ClipInfo, Stage, apply
 from ...core.host import Host
 from ...core.stage_cache import StageCache
@@ -20,8 +20,8 @@ from ...media.write.options import EncodeOptions
 from ...workflow.graph import Output
 from .calibration_run import Run, run
 from .excerpts import least, spans
-from .extrapolate import ENCODE, again_of, doubt_of, predicted, rates_of, size_of
-from .footprint import Footprint, growth, unfilled
+from .extrapolate import ENCODE, predicted, rates_of, recompute_factor, relative_uncertainty, size_of
+from .footprint import Footprint, growth, missing_chunk_bytes
 
 REPORTED = 0.1  # of all cores
 # memory of a long film relative to a short one: heap fragmentation grows for some hundred frames (2
@@ -102,7 +102,7 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
         runs.append(run(clips, job.settings, wanted, watched, stages, begun + 1.5 * seconds))
     memory, gpu = footprint.peak, footprint.gpu
     if whole > runs[-1].frames:
-        of_sources, of_stages = unfilled(clips, runs[-1].meter)
+        of_sources, of_stages = missing_chunk_bytes(clips, runs[-1].meter)
         memory += of_sources + (0 if gpu else of_stages)
         gpu += of_stages if gpu else 0
         memory += growth(clips, job.settings, runs[-1].frames, watched, time.monotonic() + seconds / 4)
@@ -110,7 +110,7 @@ def predict(job: Output[EncodeOptions], host: Host, seconds: float = 20) -> Cost
     return _extrapolated(clips, job.settings, runs, memory, gpu)
 
 
-def _first(info: ClipInfo) -> peek.Spans:
+def _first(info: ClipInfo) -> excerpt.Spans:
     return spans(info, info.frames) if info.frames <= 2 * FIRST else [spans(info, 2 * FIRST)[0]]
 
 
@@ -160,16 +160,16 @@ def _extrapolated(
     whole, first = clips[0].info.frames, runs[0]
     main = max(runs[1:] or runs, key=lambda run: run.frames)
     rates = rates_of(clips, main)
-    again = again_of(clips)
+    repetition = recompute_factor(clips)
     waits = main.filling / main.frames  # the encoder's seconds per frame after all is computed
     share = 1.0 if settings.size_mb else main.busy
     once = max(0.0, first.seconds - first.filling - first.late - predicted(clips, first, rates))
-    pace = again * sum(rates.values())
+    pace = repetition * sum(rates.values())
     likely, low, high = (
         once + pace * whole + waits * (main.frames + part * (whole - main.frames))
         for part in (share, 0.0, 1.0)
     )
-    doubt = doubt_of(main, whole)
+    doubt = relative_uncertainty(main, whole)
     rates[ENCODE] = rates.get(ENCODE, 0.0) + share * waits
     return Cost(
         frames=whole,
@@ -181,7 +181,7 @@ def _extrapolated(
             size_of(clips[0].info, settings, main, file, first, small)
             for file, small in zip(main.files, first.files)
         ),
-        stages={label: 1000 * again * seconds for label, seconds in rates.items()},
+        stages={label: 1000 * repetition * seconds for label, seconds in rates.items()},
         fixed=once,
         gpu=gpu,
         work=likely * main.work / max(main.seconds, 1e-6),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ...core import excerpt as peek
+from ...core import excerpt
 from ...core import transforms as views
 from ...core.clip import Clip, ClipInfo, SeekableSource, Shot, Source, Step, seekable, substituted
 from ...core.host import Host
@@ -26,11 +26,11 @@ MOST = 8  # excerpts
 
 def least(clips: Sequence[Clip], device: torch.device) -> int:
     """Return the frames of an excerpt that fills two chunks, and so needs as much memory as a film."""
-    largest = max(info.frame_bytes for maker in peek.makers_of(clips) for info in peek.infos_of(maker))
+    largest = max(info.frame_bytes for maker in excerpt.makers_of(clips) for info in excerpt.infos_of(maker))
     return max(LEAST, min(ENOUGH, 2 * chunk_bytes(device) // largest))
 
 
-def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:
+def spans(info: ClipInfo, frames: int, each: int = LEAST) -> excerpt.Spans:
     """Return about ``frames`` frames of a clip in excerpts of at least ``each``, each within a shot.
 
     They are spread over the clip; all of it if that is not much more. There are at least two, shorter ones if
@@ -38,11 +38,13 @@ def spans(info: ClipInfo, frames: int, each: int = LEAST) -> peek.Spans:
     """
     if frames > 0.8 * info.frames:
         return [(0, info.frames)]
-    found: peek.Spans = []
+    found: excerpt.Spans = []
     count = max(2, min(MOST, frames // each))
     while True:
         length, before = -(-frames // count), sum(stop - start for start, stop in found)
-        found = peek.joined_spans(_around(info, place, length) for place in peek.spread(info.frames, count))
+        found = excerpt.merge_spans(
+            _around(info, place, length) for place in excerpt.evenly_spaced(info.frames, count)
+        )
         have = sum(stop - start for start, stop in found)
         if have >= 0.75 * frames or have <= before or count >= info.frames:
             return found
@@ -64,11 +66,11 @@ class Excerpts:
     """
 
     def __init__(
-        self, clips: Sequence[Clip], wanted: peek.Spans, stages: StageCache, until: float = math.inf
+        self, clips: Sequence[Clip], wanted: excerpt.Spans, stages: StageCache, until: float = math.inf
     ):
         self.late = 0.0
         timed = substituted(clips, self._waited)
-        rebuilt = peek.Rebuilt(timed, wanted, _needed, stages, JOINT)
+        rebuilt = excerpt.Rebuilt(timed, wanted, _needed, stages, JOINT)
         joined = (_Joined(tuple(wanted), math.inf if place else until) for place in range(len(timed)))
         self.clips = [
             Clip(Step.over(recipe, rebuilt.clip(clip, wanted))) for recipe, clip in zip(joined, timed)
@@ -82,14 +84,14 @@ class Excerpts:
         return self.clips[0].info
 
 
-def _needed(step: Step, wanted: peek.Spans) -> peek.Spans:
+def _needed(step: Step, wanted: excerpt.Spans) -> excerpt.Spans:
     """Return the frames that a stage needs for some of its output.
 
     Depth gets no context, because each extra frame costs it as much as a wanted one, a dozen each time.
     """
     if isinstance(step.recipe, Plan) and step.recipe.kind == "depth":
         return wanted
-    return peek.frames_needed(step, wanted)
+    return excerpt.frames_needed(step, wanted)
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,9 @@ class _Joined(views.Weightless):
         for start, stop in self.wanted:
             cuts |= {frames + cut - start for cut in (start, *clip.cuts) if start <= cut < stop}
             frames += stop - start
-        return ClipInfo(**peek.plain_facts(clip, frames=frames, cuts=tuple(sorted(cuts - {0})), times=None))
+        return ClipInfo(
+            **excerpt.plain_facts(clip, frames=frames, cuts=tuple(sorted(cuts - {0})), times=None)
+        )
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         if shot.start > self.wanted[0][0] and time.monotonic() > self.until:

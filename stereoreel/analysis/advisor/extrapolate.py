@@ -6,9 +6,9 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from ...core import excerpt as peek
+from ...core import excerpt
 from ...core.clip import Clip, ClipInfo, Step
-from ...core.partition import LONGEST, stretches
+from ...core.partition import LONGEST, merged_units
 from ...media.write.options import EncodeOptions, preset
 from .calibration_run import File, Run
 
@@ -20,8 +20,8 @@ DOUBT = 0.15  # of the time: a machine's own variation from one minute to the ne
 def frames_by_stage(clips: Sequence[Clip]) -> dict[str, int]:
     """Return how many frames each stage computes for the complete film."""
     found = {ENCODE: clips[0].info.frames}
-    for maker in peek.makers_of(clips):
-        found[maker.label] = found.get(maker.label, 0) + peek.infos_of(maker)[0].frames
+    for maker in excerpt.makers_of(clips):
+        found[maker.label] = found.get(maker.label, 0) + excerpt.infos_of(maker)[0].frames
     return found
 
 
@@ -32,7 +32,7 @@ def rates_of(clips: Sequence[Clip], run: Run) -> dict[str, float]:
     """
     whole, sources = (
         frames_by_stage(clips),
-        {maker.label for maker in peek.makers_of(clips) if not isinstance(maker, Step)},
+        {maker.label for maker in excerpt.makers_of(clips) if not isinstance(maker, Step)},
     )
     waited = sum(run.meter.costs[label].seconds for label in sources if label in run.meter.costs)
     punctual = max(0.0, 1 - run.late / waited) if waited else 1.0
@@ -57,13 +57,13 @@ def predicted(clips: Sequence[Clip], run: Run, rates: dict[str, float]) -> float
     )
 
 
-def again_of(clips: Sequence[Clip]) -> float:
+def recompute_factor(clips: Sequence[Clip]) -> float:
     """Return how often a frame is computed: parts of a long shot overlap, so some are computed twice."""
-    made = stretches(clips) if clips[0].info.frames > LONGEST else []
-    return sum(unit.last - unit.first for unit in made) / clips[0].info.frames if made else 1.0
+    units = merged_units(clips) if clips[0].info.frames > LONGEST else []
+    return sum(unit.last - unit.first for unit in units) / clips[0].info.frames if units else 1.0
 
 
-def doubt_of(run: Run, whole: int) -> float:
+def relative_uncertainty(run: Run, whole: int) -> float:
     """Return the relative uncertainty of the time: variation of the excerpts, and of machines in general."""
     if run.frames == whole:
         return DOUBT

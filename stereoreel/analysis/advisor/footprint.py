@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...core import excerpt as peek
+from ...core import excerpt
 from ...core.clip import Clip, ClipInfo, Step
 from ...core.host import Host
 from ...core.meter import Cost, Meter, give_back, reset_peak, resident
@@ -53,7 +53,7 @@ class Footprint:
         return torch.cuda.max_memory_allocated(self._device) - self._gpu if self._device.type == "cuda" else 0
 
 
-def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
+def missing_chunk_bytes(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
     """Return the bytes by which a film's chunks exceed those of excerpts: of sources, and of stages.
 
     Excerpts end before a chunk is full. The result is twice what one chunk lacks, because one chunk is still
@@ -62,14 +62,14 @@ def unfilled(clips: Sequence[Clip], meter: Meter) -> tuple[int, int]:
     """
     sources = stages = 0
     chunks: dict[int, tuple[int, int]] = {}  # by maker: frames that it computed at a time, and that it will
-    for maker in peek.makers_of(clips):
+    for maker in excerpt.makers_of(clips):
         cost = meter.costs.get(maker.label, Cost())
-        made, full = cost.chunk, min(cost.most, peek.infos_of(maker)[0].frames)
+        length, full = cost.chunk, min(cost.most, excerpt.infos_of(maker)[0].frames)
         if isinstance(maker, Step):
             given, given_full = chunks[id(maker.inputs[0].maker)]
-            full = min(full, given_full) if made >= given else made
-        chunks[id(maker)] = made, max(made, full)
-        lacking = 2 * max(0, full - made) * sum(info.frame_bytes for info in peek.infos_of(maker))
+            full = min(full, given_full) if length >= given else length
+        chunks[id(maker)] = length, max(length, full)
+        lacking = 2 * max(0, full - length) * sum(info.frame_bytes for info in excerpt.infos_of(maker))
         if not isinstance(maker, Step):
             sources += lacking
         elif not isinstance(maker.recipe, Weightless):  # those pass on what they get

@@ -34,7 +34,7 @@ def _response(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @functools.lru_cache(maxsize=512)
-def passed(name: str, ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
+def passband(name: str, ratio: float, count: int) -> tuple[np.ndarray, np.ndarray]:
     """Return source frequencies and passed log power for an image upscaled by ``1 / ratio``.
 
     Both are for ``count`` frequencies from 0 to 1/2: the source's frequency, 0..1/2, that appears there, and

@@ -25,14 +25,14 @@ class Planes(NamedTuple):
     """One frame ``[H, W]`` in its own codes; levels of 255 are ``(code - black) * gain``.
 
     ``noise`` is the plane for measuring noise: luma of a file, green of RGB (of independent noise in R, G and
-    B, luma keeps 3/4). ``held``: the frame could not be decoded, and another one is repeated.
+    B, luma keeps 3/4). ``repeated``: the frame could not be decoded, and another one is repeated.
     """
 
     luma: np.ndarray
     noise: np.ndarray
     black: float = 0.0
     gain: float = 1.0
-    held: bool = False
+    repeated: bool = False
 
 
 class LumaSource:
@@ -40,7 +40,7 @@ class LumaSource:
 
     def __init__(self, source: FileSource):
         self.facts, self.first = source.facts, source.first
-        self.info, self.searched = quiet(source)
+        self.info, self.searched = facts_without_search(source)
 
     @classmethod
     def of(cls, clip: Clip) -> LumaSource | None:
@@ -62,8 +62,8 @@ class LumaSource:
             with closing(frames):
                 for number, frame in enumerate(frames, first):
                     if any(start <= number < end for start, end in run):
-                        held = bool(times) and frame.pts != times[self.first + number]
-                        yield self._luma(frame)._replace(held=held)
+                        repeated = bool(times) and frame.pts != times[self.first + number]
+                        yield self._luma(frame)._replace(repeated=repeated)
 
     def _runs(self, spans: Spans) -> list[Spans]:
         runs: list[Spans] = []
@@ -101,7 +101,7 @@ class LumaSource:
         return Planes(luma, luma, 16.0 * unit, 255 / 219 / unit)
 
 
-def quiet(source: FileSource) -> tuple[ClipInfo, bool]:
+def facts_without_search(source: FileSource) -> tuple[ClipInfo, bool]:
     """Return a file clip's facts without searching for cuts, and whether its cuts are known already."""
     if source.sensitivity is None:
         return source.info, False

@@ -19,7 +19,7 @@ from .motion import Cuts, Motion
 from .noise import Noise
 from .repeats import Repeats
 from .spectrum import Spectrum
-from .windows import Window, places, windows
+from .windows import Window, sample_spans, windows
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def measure(clip: Clip, host: Host, samples: int = 12, window: int = 8) -> Measu
     known = bool(info.cuts) or (source is not None and source.searched)
     families = _Families()
     seen = damaged = 0
-    for run in windows(clip, host, places(info.frames, max(1, samples), max(1, window))):
+    for run in windows(clip, host, sample_spans(info.frames, max(1, samples), max(1, window))):
         seen += len(run.luma) - run.own
-        damaged += len(run.held)
+        damaged += len(run.repeated)
         families.add(run)
     return Measured(info, families.findings(info, known), seen, damaged)
 

@@ -110,8 +110,8 @@ def _piece(lines: np.ndarray, origin: int) -> tuple[int, np.ndarray]:
 def _residual(name: str, ratio: float, start: int, piece: np.ndarray) -> float:
     """Return the part of the piece's energy that the kernel cannot reproduce, per free dimension."""
     base = _basis(name, ratio, start, piece.shape[1])
-    made = torch.from_numpy(piece) @ base
-    return (float(np.square(piece).sum()) - made.square().sum().item()) / max(
+    result = torch.from_numpy(piece) @ base
+    return (float(np.square(piece).sum()) - result.square().sum().item()) / max(
         1, piece.shape[1] - base.shape[1]
     )
 

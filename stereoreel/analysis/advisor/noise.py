@@ -109,10 +109,10 @@ def _least(patches: np.ndarray) -> float:
     centred = torch.from_numpy(patches - patches.mean(0))
     values = torch.linalg.eigvalsh((centred.T @ centred).double() / (len(patches) - 1)).numpy()[::-1]
     for dropped in range(len(values) - 1):
-        rest = values[dropped:]
-        if rest.mean() <= np.median(rest):
+        remaining = values[dropped:]
+        if remaining.mean() <= np.median(remaining):
             break
-    return math.sqrt(max(0.0, float(rest.mean())))
+    return math.sqrt(max(0.0, float(remaining.mean())))
 
 
 def _threshold(sigma: float) -> float:

@@ -7,7 +7,7 @@ from contextlib import closing
 from PIL import Image, ImageDraw, ImageFont
 
 from ...core.clip import Clip
-from ...core.excerpt import peek, spread
+from ...core.excerpt import evenly_spaced, select_frames
 from ...core.host import Host
 from ...core.pull import pull
 from ...image.contact_sheet import BACKGROUND, GUTTER, INK, MARGIN, QUIET, to_image
@@ -44,7 +44,7 @@ def page(advice: Advice, clip: Clip, host: Host) -> Image.Image:
 
 
 def _frames(clip: Clip, host: Host) -> list[Image.Image]:
-    [seen] = peek([clip], spread(clip.info.frames, FRAMES))
+    [seen] = select_frames([clip], evenly_spaced(clip.info.frames, FRAMES))
     with closing(pull(seen, host, chunk_frames=1)) as chunks:
         return [to_image(chunk.reshape(-1, *chunk.shape[-3:])[0]) for [chunk] in chunks]
 

@@ -43,7 +43,9 @@ class Repeats:
         moving = [change for change, *pair in pairs if change > EXACT and _happens(change, *pair)]
         if not moving:
             decoded = [
-                change for number, change in enumerate(changes, window.start + 1) if number not in window.held
+                change
+                for number, change in enumerate(changes, window.start + 1)
+                if number not in window.repeated
             ]
             self.still += len(decoded)
             self.exact += sum(change <= EXACT for change in decoded)
@@ -53,7 +55,7 @@ class Repeats:
         self.pairs.update(
             (number, repeat)
             for number, repeat in enumerate(repeats, window.start + 1)
-            if number not in window.held
+            if number not in window.repeated
         )
         return repeats
 

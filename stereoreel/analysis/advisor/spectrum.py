@@ -8,7 +8,7 @@ import numpy as np
 
 from ...core.clip import ClipInfo
 from .finding import Finding
-from .kernels import KERNELS, passed
+from .kernels import KERNELS, passband
 from .native_resolution import DIP, NativeResolution
 from .windows import Window
 
@@ -79,7 +79,7 @@ class Spectrum:
         if best != native and errors[best] < BETTER * errors.get(native, math.inf):
             return best[1], False, True
         softest = min(_limit(fit[native][1]) if native in fit else 1.0 for fit in fits)
-        return softest, softest > ENLARGED and _clear(self.power, sigma) > OPEN, False
+        return softest, softest > ENLARGED and _visible_share(self.power, sigma) > OPEN, False
 
 
 def _describe(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Finding:
@@ -125,7 +125,7 @@ def _power(lines: np.ndarray) -> np.ndarray:
     return total / len(starts)
 
 
-def _clear(power: list[list[np.ndarray]], sigma: float) -> float:
+def _visible_share(power: list[list[np.ndarray]], sigma: float) -> float:
     """Return the share of frequencies at which the image exceeds its noise."""
     return float(np.mean([np.mean(np.mean(some, 0) > 1.2 * (sigma**2 + ROUNDING)) for some in power]))
 
@@ -142,7 +142,7 @@ def _fit(power: np.ndarray, sigma: float) -> dict[tuple[str, float], tuple[float
     clear = power[used] > (1 + 2 * FAINT) * floor
     found = {}
     for name, ratio in [("", 1.0), *((name, ratio) for name in KERNELS for ratio in RATIOS if ratio < 1)]:
-        source, gain = (part[used] for part in passed(name, float(ratio), count))
+        source, gain = (part[used] for part in passband(name, float(ratio), count))
         some = clear & (gain > -11)
         if np.count_nonzero(some) >= 6:
             parts = np.stack([np.ones_like(source), -np.log(source), -np.square(source)], 1)

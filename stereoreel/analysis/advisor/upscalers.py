@@ -8,7 +8,7 @@ from ...core.host import Host
 from ...models import catalog, policy
 from ...models.catalog import Entry
 from ...models.machine import described
-from ...models.weights import megabytes, spoilt
+from ...models.weights import corrupt_file, megabytes
 from ...workflow.orders import BY_KIND
 
 
@@ -67,5 +67,5 @@ def _weights(entry: Entry, host: Host) -> Iterator[str]:
             else ""
         )
         files = parts[0].file if len(parts) == 1 else f"{len(parts)} files"
-        force = " --force" if any(spoilt(part, entry.kind, host) for part in parts) else ""
+        force = " --force" if any(corrupt_file(part, entry.kind, host) for part in parts) else ""
         yield f"{files} ({entry.license}{size}). Run `python -m stereoreel fetch {entry.name}{force}`"

@@ -104,9 +104,11 @@ class _Found:
             "flicker": (FLICKERING, "flicker"),
         }
         self.dirt = " and ".join(word for name, (limit, word) in limits.items() if self.has(name, limit))
-        held = findings["resolution"]
+        resolution = findings["resolution"]
         self.lines = (
-            max(16, round(held.value)) if held.sure and held.value <= TRUE_SIZE * info.height else info.height
+            max(16, round(resolution.value))
+            if resolution.sure and resolution.value <= TRUE_SIZE * info.height
+            else info.height
         )
 
     def has(self, name: str, least: float) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 from torch import Tensor
 
 from ...core.clip import Clip
-from ...core.excerpt import Spans, peek, spread
+from ...core.excerpt import Spans, evenly_spaced, select_frames
 from ...core.host import Host
 from ...core.pull import pull
 from ...image.flow import flow
@@ -38,8 +38,8 @@ class Window:
 
     ``luma`` and ``noise`` ``[T, h, w]`` are a part of the frames as coded, from ``origin`` (y, x), aligned to
     blocks of 16, of the ``full`` height and width; ``small`` ``[T, h', w']`` is all of the frames, reduced to
-    ``scale`` of their size. ``carried``: the first frame was the last window's last. ``held`` are the numbers
-    of frames that could not be decoded and repeat the previous one.
+    ``scale`` of their size. ``carried``: the first frame was the last window's last. ``repeated`` are the
+    numbers of frames that could not be decoded and repeat the previous one.
     """
 
     start: int
@@ -50,7 +50,7 @@ class Window:
     scale: float
     origin: tuple[int, int]
     full: tuple[int, int]
-    held: frozenset[int] = frozenset()
+    repeated: frozenset[int] = frozenset()
 
     @functools.cached_property
     def gray(self) -> np.ndarray:
@@ -73,14 +73,16 @@ class Window:
         return int(self.carried)
 
 
-def places(frames: int, samples: int, window: int) -> Spans:
+def sample_spans(frames: int, samples: int, window: int) -> Spans:
     """Return ``samples`` spans of ``window`` frames in the middles of equal parts of a clip.
 
     Return all of a clip that is hardly longer than they are.
     """
     if frames <= WHOLE * samples * window:
         return [(start, min(start + window, frames)) for start in range(0, frames, window)]
-    return [(middle - window // 2, middle - window // 2 + window) for middle in spread(frames, samples)]
+    return [
+        (middle - window // 2, middle - window // 2 + window) for middle in evenly_spaced(frames, samples)
+    ]
 
 
 def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
@@ -91,10 +93,10 @@ def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
         for index, (start, stop) in enumerate(spans):
             carried = last if index and spans[index - 1][1] == start else None
             shown = [] if carried is None else [_parts(carried, index)]
-            held: set[int] = set()
+            repeated: set[int] = set()
             for number, last in enumerate(islice(frames, stop - start), start):
                 shown.append(_parts(last, index))
-                held |= {number} if last.held else set()
+                repeated |= {number} if last.repeated else set()
             if last is None or len(shown) == (carried is not None):
                 return  # a file that ends early
             luma, noise, small = (np.stack(part) for part in zip(*shown))
@@ -109,14 +111,14 @@ def windows(clip: Clip, host: Host, spans: Spans) -> Iterator[Window]:
                 small.shape[2] / full[1],
                 origin,
                 full,
-                frozenset(held),
+                frozenset(repeated),
             )
             host.tick(index + 1, len(spans))
 
 
 def _pulled(clip: Clip, host: Host, spans: Spans) -> Generator[Planes, None, None]:
     """Yield the frames of a clip without a file (its left view), a chunk in memory at a time."""
-    (part,) = peek([clip], [frame for span in spans for frame in range(*span)])
+    (part,) = select_frames([clip], [frame for span in spans for frame in range(*span)])
     with closing(pull(part, host)) as chunks:
         for (chunk,) in chunks:
             for frame in chunk[0] if chunk.ndim == 5 else chunk:

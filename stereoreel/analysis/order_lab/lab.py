@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from ...core.clip import Clip, ClipInfo
-from ...core.excerpt import spread
+from ...core.excerpt import evenly_spaced
 from ...core.host import Host
 from ...core.stage_cache import StageCache
 from ...core.timeline import position
@@ -38,7 +38,7 @@ def measure(clip: Clip, settings: OrderLabOptions, host: Host, given: Sequence[s
     """
     lab = Lab(clip, settings, host, given)
     for window in lab.windows:
-        lab.look(window)
+        lab.measure(window)
         if window in lab.timed:
             lab.time(window)
     return lab.report()
@@ -67,7 +67,7 @@ class Lab:
         self.size = _common([end.info for end in ends.values()])
         self.models = {plan.kind: plan.choose(host)[0].name for plan in plans(*ends.values())}
         self.windows = windows(clip.info, settings.shots, settings.frames, settings.sampling)
-        self.timed = [self.windows[place] for place in spread(len(self.windows), TIMED)]
+        self.timed = [self.windows[place] for place in evenly_spaced(len(self.windows), TIMED)]
         self.stages: StageCache = StageCache()
         self.samples: dict[str, dict[str, list[list[float]]]] = {
             name: defaultdict(list) for name in self.orders
@@ -78,7 +78,7 @@ class Lab:
         whole = sum(end.info.frames for end in ends.values()) * runs / max(1, clip.info.frames)
         self.host = LabHost(host, self.stages, max(1, round(whole)))
 
-    def look(self, window: Window) -> None:
+    def measure(self, window: Window) -> None:
         """Measure every order over a window, and keep the crops that differ most."""
         part, size = part_of(self.clip, window), self.size
         moments = _moments(part.info, size.fps)
@@ -92,7 +92,7 @@ class Lab:
         for name, kinds in self.orders.items():
             order = self._order(kinds, part, STRAIGHT)
             tally = Tally(reference, moments, order.stereo_settings.divergence)
-            frames = enumerate(order.look(self.host, size.height, size.width))
+            frames = enumerate(order.frames(self.host, size.height, size.width))
             for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
                 tally.see(number, seen)
                 if number in kept:

@@ -78,7 +78,7 @@ class Reference:
         """
         if first == second or not self._flows:
             return None
-        (here, part), (there, rest) = first, second
+        (here, part), (there, end_fraction) = first, second
         rows, columns = np.indices(self._flows[0].shape[:2], dtype=np.float32)
         grid = np.stack([columns, rows], -1)
         place, seen = grid, np.ones(grid.shape[:2], np.float32)
@@ -89,9 +89,9 @@ class Reference:
         for frame in range(here, there):
             seen = np.minimum(seen, _at(self._seen[frame], place - grid))
             place = place + _at(self._flows[frame], place - grid)
-        if rest:
+        if end_fraction:
             seen = np.minimum(seen, _at(self._seen[there], place - grid))
-            place = place + float(rest) * _at(self._flows[there], place - grid)
+            place = place + float(end_fraction) * _at(self._flows[there], place - grid)
         return self._grown(place - grid, seen)
 
     def _grown(self, motion: np.ndarray, seen: np.ndarray) -> tuple[np.ndarray, Tensor]:

@@ -21,7 +21,7 @@ from ...core.transforms import Trim
 from ...image.resize import resize
 from ...models.lazy_stage import KeptPlan, Plan, plans
 from ...stages.stereo.parallax import Parallax
-from ...viewing.compare import Held
+from ...viewing.compare import RepeatFrames
 from ..trial import trial
 from .cost import Cost, DeviceMeter
 from .stages import shared
@@ -104,7 +104,7 @@ class Order:
             and step.infos["clip"].views > step.inputs[0].info.views
         )
 
-    def look(self, host: Host, height: int, width: int) -> Iterator[Seen]:
+    def frames(self, host: Host, height: int, width: int) -> Iterator[Seen]:
         """Yield every frame, at a size; the order must be built with ``STRAIGHT`` options for Stereo."""
         given = self.stereo.inputs[0].info
         parallax_of = Parallax(self.stereo_settings, float(given.fps))
@@ -139,7 +139,7 @@ class Order:
         """Return an upstream clip at the final rate and length; frames of a slower one are repeated."""
         info = self.pair.info
         if clip.info.frames != info.frames:
-            clip = apply(Held(info.fps), clip)["clip"]
+            clip = apply(RepeatFrames(info.fps), clip)["clip"]
         return clip if clip.info.frames == info.frames else apply(Trim(0, info.frames), clip)["clip"]
 
 

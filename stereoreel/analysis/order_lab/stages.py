@@ -21,8 +21,8 @@ def shared(clip: Clip, stages: StageCache) -> Clip:
             key = plan.kind, repr(sorted(plan.given.items()))
             kept[id(maker)] = replace(maker, recipe=KeptPlan(plan, stages, (*key, nth[key])))
             nth[key] += 1
-    [made] = substituted([clip], lambda maker: kept.get(id(maker), maker))
-    return made
+    [result] = substituted([clip], lambda maker: kept.get(id(maker), maker))
+    return result
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ...image.compute import side_by_side
+from ...image.compute import parallel_map
 from ...image.huge_pages import empty
 
 Matrix = tuple[tuple[float, float, float], ...]
@@ -59,7 +59,7 @@ def _mixed(left: Tensor, right: Tensor, matrices: tuple[Matrix, Matrix], tables:
             band = [tensor[start : start + step] for tensor in (*eyes, flat)]
             _mix_band(band[:2], weights, tables, light[:, : len(band[0])], index[:, : len(band[0])], band[2])
 
-    side_by_side(share, range(cores)) if on_cpu else share(0)
+    parallel_map(share, range(cores)) if on_cpu else share(0)
     return picture
 
 

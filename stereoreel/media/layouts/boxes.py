@@ -68,12 +68,12 @@ def read_stereo(path: str | os.PathLike) -> Stereo | None:
 
 def stereo_boxes(stereo: Stereo) -> bytes:
     """Return the encoded boxes."""
-    made = make(b"st3d", bytes(4) + bytes([ARRANGEMENTS.index(stereo.arrangement)]))
+    result = make(b"st3d", bytes(4) + bytes([ARRANGEMENTS.index(stereo.arrangement)]))
     if stereo.vr180:
         # no rotation; equirectangular
         projection = make(b"prhd", bytes(4 + 12)) + make(b"equi", bytes(4) + HALF)
-        made += make(b"sv3d", make(b"svhd", bytes(4) + b"StereoReel\0") + make(b"proj", projection))
-    return made
+        result += make(b"sv3d", make(b"svhd", bytes(4) + b"StereoReel\0") + make(b"proj", projection))
+    return result
 
 
 def marked(index: Box, body: bytes, stereo: Stereo, first: int) -> bytes:

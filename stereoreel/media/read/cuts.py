@@ -38,7 +38,7 @@ def index_cuts(
     """
     cuts: list[int] = []
     detector, total = CutDetector(sensitivity), window[1] - window[0]
-    with cancel.heard(tick), closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
+    with cancel.polling(tick), closing(ahead(_groups(thumbnails(facts, *window)))) as groups:
         for index, gray in enumerate(chain.from_iterable(groups)):
             if detector.feed(gray) and index:
                 cuts.append(index)

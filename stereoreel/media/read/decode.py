@@ -57,7 +57,7 @@ class FileSource:
         files: FileCache | None = None,
     ):
         self.files = files or FileCache()
-        with cancel.heard(tick):
+        with cancel.polling(tick):
             self.facts = probe(path, self.files)
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))

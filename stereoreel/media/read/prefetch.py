@@ -28,7 +28,7 @@ def ahead(items: Generator[Item, None, None], count: int = 2) -> Generator[Item,
     with ThreadPoolExecutor(1, thread_name_prefix="stereoreel-ahead") as worker:
         waiting = deque(worker.submit(following) for _ in range(count))
         try:
-            while (item := cancel.result(waiting[0])) is not end:
+            while (item := cancel.wait_result(waiting[0])) is not end:
                 waiting.popleft()
                 waiting.append(worker.submit(following))
                 yield item

@@ -167,7 +167,7 @@ class Writer:
 
     def _result(self, future: Future) -> None:
         with self._plain_errors():
-            cancel.result(future)
+            cancel.wait_result(future)
 
     @contextlib.contextmanager
     def _plain_errors(self) -> Iterator[None]:

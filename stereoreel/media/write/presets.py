@@ -94,19 +94,19 @@ def presets() -> dict[str, Preset]:
 
 def preset_of(entry: Mapping) -> Preset:
     """Return a preset from its YAML entry; its hardware encoders write the same type of file."""
-    made = {
+    result = {
         **entry,
         "audio_copy": tuple(entry.get("audio_copy", ())),
         "subtitles": tuple(entry.get("subtitles", ())),
     }
     for name, kind in {"speeds": Speeds, "audio": Sound, "limits": Limits}.items():
         if name in entry:
-            made[name] = kind(**entry[name])
+            result[name] = kind(**entry[name])
     if "crf" in entry:
-        made["crf"] = _quality(**entry["crf"])
+        result["crf"] = _quality(**entry["crf"])
     shared = {name: entry[name] for name in OF_THE_FILE if name in entry}
-    made["hardware"] = tuple(preset_of({**shared, **card}) for card in entry.get("hardware", ()))
-    return Preset(**made)
+    result["hardware"] = tuple(preset_of({**shared, **card}) for card in entry.get("hardware", ()))
+    return Preset(**result)
 
 
 def _quality(option: str | list[str], **more) -> Quality:

@@ -49,7 +49,7 @@ def write(
     refuse_harm(request.paths, files_read([*clips, *also], host, request.audio), request.overwrite)
     observer, meter = observer or Observer(), meter or Meter()
     with ExitStack() as open_files:
-        open_files.enter_context(cancel.heard(host.tick))
+        open_files.enter_context(cancel.polling(host.tick))
         outputs = [open_files.enter_context(OutputFile(file.path, request.overwrite)) for file in files]
         writers: list[Writer | SizedWriter] = []
         for file, output in reversed(list(zip(files, outputs))):  # the clip's file is completed first

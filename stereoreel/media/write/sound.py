@@ -63,7 +63,7 @@ class EncodedTrack:
 
     def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
         """Return the encoded packets that one source packet completes, with ``start`` of its file at 0."""
-        made: list[av.Packet] = []
+        result: list[av.Packet] = []
         try:
             for frame in packet.decode():
                 if not isinstance(frame, av.AudioFrame):
@@ -71,10 +71,10 @@ class EncodedTrack:
                 for piece in self._steady(frame):
                     if not make_finite(piece):
                         self._warn()
-                    made += self._encode(piece, start)
+                    result += self._encode(piece, start)
         except av.error.FFmpegError:
             self._warn()
-        return made
+        return result
 
     def _warn(self) -> None:
         if not self._corrupt:

@@ -20,7 +20,7 @@ from ...models import weights
 from ...nets import depth_anything
 from ...nets.depth_anything import PATCH
 from . import DepthOptions
-from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
+from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 from .windows import stream
 
 # largest distances in the training of the published metric models (Hypersim, Virtual KITTI)
@@ -94,4 +94,4 @@ class DepthAnything:
         return self.net.decode(features, frames)
 
     def _together(self, height: int, width: int) -> int:
-        return depth_together(self.device, height, width, MOST_TOGETHER)
+        return depth_batch_size(self.device, height, width, MOST_TOGETHER)

@@ -129,10 +129,10 @@ def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence
     right = way @ camera.travel >= 0 if way is not None else is_right_way_round(depth, motion, guess)
     if not right:
         depth, along, camera = -depth, -along, camera._replace(travel=-camera.travel)
-    rest = unexplained(motion.flow, fit_turn(motion.flow, motion.trust))
-    still = stillness(along, across, rest, motion.trust)
-    travels = travelling(rest, still, motion.trust)
-    moves = rest**4 / (rest**4 + (4 * (NOISE + float(np.median(rest)))) ** 4)
+    residual = unexplained(motion.flow, fit_turn(motion.flow, motion.trust))
+    still = stillness(along, across, residual, motion.trust)
+    travels = travelling(residual, still, motion.trust)
+    moves = residual**4 / (residual**4 + (4 * (NOISE + float(np.median(residual)))) ** 4)
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
     depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
@@ -140,24 +140,24 @@ def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence
     return Evidence(depth, known, alone, travels, camera.travel)
 
 
-def stillness(along: np.ndarray, across: np.ndarray, rest: np.ndarray, trust: np.ndarray) -> np.ndarray:
+def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust: np.ndarray) -> np.ndarray:
     """Return 0..1 ``[h, w]``: whether a pixel moves like a still object, along the arrows.
 
     If a large part of the frame moves against the arrows, the camera's turn is wrong, not the objects, and
     the sign is ignored.
     """
-    slack = np.maximum(4 * NOISE, 0.15 * rest)
+    slack = np.maximum(4 * NOISE, 0.15 * residual)
     share = (trust * (along < -slack)).sum() / (trust.sum() + 1e-6)
     against = np.maximum(-along, 0) * np.clip((0.35 - share) / 0.1, 0, 1)
     return 1 / (1 + (np.maximum(across, against) / slack) ** 4)
 
 
-def travelling(rest: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:
+def travelling(residual: np.ndarray, still: np.ndarray, trust: np.ndarray) -> float:
     """Return 0..1: whether the camera travels.
 
     Then much of the frame moves in a way that no turn explains, and nearly all of that along the arrows.
     """
-    moving = trust * (rest > 5 * NOISE)
+    moving = trust * (residual > 5 * NOISE)
     share = moving.sum() / (trust.sum() + 1e-6)
     agree = (moving * still).sum() / (moving.sum() + 1e-6)
     return float(np.clip((share - 0.1) / 0.15, 0, 1) * np.clip((agree - 0.6) / 0.15, 0, 1))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.clip import ClipInfo, Shot
-from ...image.compute import number_type, together
+from ...image.compute import batch_size, resolve_dtype
 from ...image.edge_snap import snap
 from ...image.resize import resize
 from . import DepthOptions
@@ -91,12 +91,14 @@ def finished(depth: Tensor, frame: Tensor, options: DepthOptions) -> Tensor:
 
 def depth_type(precision: str, device: torch.device) -> torch.dtype:
     """Like ``resolve_dtype``, but ``auto`` is float16 on a GPU: bfloat16's 8 bits cause steps in depth."""
-    return torch.float16 if precision == "auto" and device.type == "cuda" else number_type(precision, device)
+    return (
+        torch.float16 if precision == "auto" and device.type == "cuda" else resolve_dtype(precision, device)
+    )
 
 
-def depth_together(device: torch.device, height: int, width: int, most: int) -> int:
+def depth_batch_size(device: torch.device, height: int, width: int, most: int) -> int:
     """Return the batch size of a depth model."""
-    return together(device, height * width, BATCH_PIXELS, most)
+    return batch_size(device, height * width, BATCH_PIXELS, most)
 
 
 def batches(pictures: Iterable[Tensor], together: int) -> Iterator[Tensor]:

@@ -22,7 +22,7 @@ from ...core.host import Host
 from ...models.intact import fault, first_line
 from ...models.weights import BREAKS
 from . import DepthOptions
-from .stage import NEAREST, DepthStage, batches, depth_together, depth_type
+from .stage import NEAREST, DepthStage, batches, depth_batch_size, depth_type
 
 HALF, IMAGENET = ((0.5,) * 3, (0.5,) * 3), ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 MOST_TOGETHER = 8
@@ -134,7 +134,7 @@ def _network(path: Path, name: str) -> nn.Module:
 
     folder = path.parent
     try:
-        made = getattr(import_module("transformers"), name)
+        result = getattr(import_module("transformers"), name)
     except AttributeError:
         raise RuntimeError(
             f"{folder.name} needs a newer transformers with {name}. Run "
@@ -148,7 +148,7 @@ def _network(path: Path, name: str) -> nn.Module:
             "Download its config.json and model.safetensors again."
         )
     try:
-        net, loaded = made.from_pretrained(
+        net, loaded = result.from_pretrained(
             folder, local_files_only=True, use_safetensors=True, output_loading_info=True
         )
     except ImportError as error:
@@ -256,7 +256,7 @@ class Network:
                 yield 1 / (found.clamp(min=0) + NEAREST) if self.metric else found
 
     def _together(self, height: int, width: int) -> int:
-        return depth_together(self.device, height, width, MOST_TOGETHER)
+        return depth_batch_size(self.device, height, width, MOST_TOGETHER)
 
 
 def _pair(size: int | list[int]) -> tuple[int, int]:

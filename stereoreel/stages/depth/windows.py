@@ -59,8 +59,8 @@ def stream(
         done += len(depth)
         yield depth
         window.advance()
-    if seam.held is not None and done < seen:
-        yield seam.held[: seen - done]
+    if seam.pending is not None and done < seen:
+        yield seam.pending[: seen - done]
 
 
 def _batches(chunks: Iterable[Tensor], most: int) -> Iterator[Tensor]:
@@ -121,24 +121,24 @@ class _Seam:
 
     def __init__(self, metric: bool):
         self.metric = metric
-        self.held: Tensor | None = None  # the last frames, which the next window fades into
+        self.pending: Tensor | None = None  # the last frames, which the next window fades into
         self.shared: Tensor | None = None  # depth of the first frames that the next window repeats
 
     def add(self, depth: Tensor) -> Tensor:
         """Take a window's depth ``[32, ...]``; return the frames that are final."""
         depth = depth.float()
-        if self.held is None or self.shared is None:
+        if self.pending is None or self.shared is None:
             self.shared = torch.cat([depth[:1], depth[KEPT[1]][None]])
         else:
             if not self.metric:
                 scale, shift = fit(depth[:SHARED], self.shared)
                 depth = (depth * scale + shift).clamp(min=0)
-            fading = torch.linspace(0, 1, len(self.held), device=depth.device)
+            fading = torch.linspace(0, 1, len(self.pending), device=depth.device)
             fading = fading.view(-1, *[1] * (depth.dim() - 1))
-            faded = torch.lerp(self.held, depth[SHARED : len(KEPT)], fading)
+            faded = torch.lerp(self.pending, depth[SHARED : len(KEPT)], fading)
             self.shared = torch.cat([self.shared[:1], depth[KEPT[1]][None]])
             depth = torch.cat([faded, depth[len(KEPT) :]])
-        final, self.held = depth[: SHARED - len(KEPT)], depth[SHARED - len(KEPT) :].clone()
+        final, self.pending = depth[: SHARED - len(KEPT)], depth[SHARED - len(KEPT) :].clone()
         return final
 
 

@@ -14,9 +14,9 @@ from ...core.clip import ClipInfo
 from ...core.host import Host
 from ...image.flow import grayscale
 from . import InterpolateOptions
-from .pairs import Due, Moment
+from .pairs import Moment, OutputFrame
 from .projection import Between, Motion, compose, disagreement, measure, project
-from .stage import LOST, SURE, InterpolationStage, Made
+from .stage import LOST, SURE, Interpolated, InterpolationStage
 
 
 def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
@@ -30,20 +30,20 @@ class FlowInterpolator:
         self.nets: list[nn.Module] = []
         self.quality = quality
 
-    def together(self, info: ClipInfo) -> int:
+    def batch_size(self, info: ClipInfo) -> int:
         return 1
 
-    def make(self, wanted: list[Due]) -> list[Made]:
+    def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
         return [self._one(one) for one in wanted]
 
-    def _one(self, one: Due) -> Made:
+    def _one(self, one: OutputFrame) -> Interpolated:
         betweens = [project(motion, float(one.t)) for motion in self._motions(one.left, one.right)]
         left, right = _views(one.left), _views(one.right)
         chunks = {
             port: _chunk(left[port], right[port], betweens, tensor, port == "clip")
             for port, tensor in one.left.chunks.items()
         }
-        return Made(chunks, _trust(betweens, one.left.chunks["clip"]))
+        return Interpolated(chunks, _trust(betweens, one.left.chunks["clip"]))
 
     def _motions(self, left: Moment, right: Moment) -> list[Motion]:
         """Return each view's motion, measured once for all times between two frames."""

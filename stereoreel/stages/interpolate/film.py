@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.host import Host
-from ...image.compute import number_type
+from ...image.compute import resolve_dtype
 from ...models import weights
 from ...nets import film_interpolation, rife
 from . import InterpolateOptions
@@ -23,7 +23,7 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
     state = weights.read(path)
     with weights.loading(path):
         net = film_interpolation.load({key: tensor.float() for key, tensor in state.items()})
-    network = FilmNetwork(net, number_type(options.precision, host.device))
+    network = FilmNetwork(net, resolve_dtype(options.precision, host.device))
     return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
 
 
@@ -41,8 +41,8 @@ class FilmNetwork:
         return {"image": image, "encoding": self.net.encode(image), "size": (height, width), "mark": object()}
 
     def between(self, first: list[dict], second: list[dict], times: Tensor) -> rife.Between:
-        made = [self.net.at(self._pair(*pair), time[None]) for *pair, time in zip(first, second, times)]
-        together = rife.Between(*(torch.cat(parts) for parts in zip(*made)))
+        result = [self.net.at(self._pair(*pair), time[None]) for *pair, time in zip(first, second, times)]
+        together = rife.Between(*(torch.cat(parts) for parts in zip(*result)))
         return rife.crop(together, *first[0]["size"])
 
     def _pair(self, first: dict, second: dict) -> film_interpolation.Pair:

@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ...core.clip import ClipInfo
-from ...image.compute import together
+from ...image.compute import batch_size
 from ...nets.rife import Between, blend
 from . import InterpolateOptions
-from .pairs import Due, Moment
-from .stage import Made, trust
+from .pairs import Moment, OutputFrame
+from .stage import Interpolated, trust
 
 BATCH_PIXELS = {"cpu": 1 << 16, "cuda": 8 << 20}  # four frames of 1080p keep a large GPU busy
 MOST_TOGETHER = 16
@@ -41,10 +41,10 @@ class NetworkInterpolator:
     def __init__(self, network: Network, device: torch.device, options: InterpolateOptions):
         self.network, self.device, self.options, self.nets = network, device, options, network.nets
 
-    def together(self, info: ClipInfo) -> int:
+    def batch_size(self, info: ClipInfo) -> int:
         if self.options.batch:
             return self.options.batch
-        return together(self.device, info.width * info.height * info.views, BATCH_PIXELS, MOST_TOGETHER)
+        return batch_size(self.device, info.width * info.height * info.views, BATCH_PIXELS, MOST_TOGETHER)
 
     def memory(self, info: ClipInfo) -> int:
         return (
@@ -53,7 +53,7 @@ class NetworkInterpolator:
             * info.width
             * info.height
             * info.views
-            * self.together(info)
+            * self.batch_size(info)
         )
 
     def forget(self) -> None:
@@ -61,7 +61,7 @@ class NetworkInterpolator:
         if hasattr(self.network, "forget"):
             self.network.forget()
 
-    def make(self, wanted: list[Due]) -> list[Made]:
+    def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
         """Compute all views of all frames in one batch, the views of a frame next to each other."""
         first, second = (
             [eye for one in wanted for eye in self._known(getattr(one, side))] for side in ("left", "right")
@@ -78,7 +78,7 @@ class NetworkInterpolator:
             moment.kept["known"] = [self.network.encode(picture) for picture in pictures.split(1)]
         return moment.kept["known"]
 
-    def _finished(self, one: Due, between: Between) -> Made:
+    def _finished(self, one: OutputFrame, between: Between) -> Interpolated:
         """Return the frame as chunks; alpha and depth use the motion and the mask of the image."""
         like = one.left.chunks["clip"]
         trusted = trust(between.first, between.second, between.mask)
@@ -86,13 +86,13 @@ class NetworkInterpolator:
         if like.shape[-1] > 3:
             others = (flat(side.chunks["clip"])[:, 3:].to(self.device) for side in (one.left, one.right))
             pictures = torch.cat([pictures, blend(between, *others).to(pictures)], 1)
-        made = {"clip": unflat(pictures, like)}
+        result = {"clip": unflat(pictures, like)}
         if "depth" in one.left.chunks:
             first, second = (flat(side.chunks["depth"]).to(self.device) for side in (one.left, one.right))
-            made["depth"] = unflat(
+            result["depth"] = unflat(
                 blend(part(between, 0, len(first)), first, second), one.left.chunks["depth"]
             )
-        return Made(made, unflat(trusted, like))
+        return Interpolated(result, unflat(trusted, like))
 
 
 def part(between: Between, start: int, count: int) -> Between:

@@ -17,8 +17,8 @@ from ...core.host import Host
 from ..nvidia_vfx import Effect, effects, level, planes
 from . import InterpolateOptions
 from .builtin import FlowInterpolator
-from .pairs import Due, Moment
-from .stage import InterpolationStage, Made, trusted
+from .pairs import Moment, OutputFrame
+from .stage import Interpolated, InterpolationStage, trusted
 
 NAME = "NVIDIA Video Frame Generation"
 MODES = {"fast": "LOW", "medium": "MEDIUM"}
@@ -45,16 +45,16 @@ class GenerationInterpolator:
         self.motion = FlowInterpolator(options.quality)
         self.effect: tuple[tuple[int, int], Effect] | None = None  # with its input size
 
-    def together(self, info: ClipInfo) -> int:
+    def batch_size(self, info: ClipInfo) -> int:
         return 1
 
     def memory(self, info: ClipInfo) -> int:
         return WORKING * info.width * info.height
 
-    def make(self, wanted: list[Due]) -> list[Made]:
+    def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]:
         return [self._one(one) for one in wanted]
 
-    def _one(self, one: Due) -> Made:
+    def _one(self, one: OutputFrame) -> Interpolated:
         like = one.left.chunks["clip"]
         views = zip(self._known(one.left), self._known(one.right))
         pictures = (
@@ -65,9 +65,9 @@ class GenerationInterpolator:
             alpha = torch.lerp(like[..., 3:], one.right.chunks["clip"][..., 3:], float(one.t))
             picture = torch.cat([picture, alpha.to(picture)], -1)
         if "depth" not in one.left.chunks and self.options.uncertain == "keep":
-            return Made({"clip": picture}, trusted(picture, 1))
-        moved = self.motion.make([one])[0]
-        return Made({**moved.chunks, "clip": picture}, moved.trust)
+            return Interpolated({"clip": picture}, trusted(picture, 1))
+        moved = self.motion.interpolate([one])[0]
+        return Interpolated({**moved.chunks, "clip": picture}, moved.trust)
 
     def _known(self, moment: Moment) -> list[Tensor]:
         """Return each view of a source frame as effect input, computed once for all frames around it."""
@@ -88,4 +88,4 @@ class GenerationInterpolator:
                 wanted,
                 Effect(NAME, self.device, begin, input_width=wanted[0], input_height=wanted[1]),
             )
-        return self.effect[1].picture("run_at_timestep", first, second, time)
+        return self.effect[1].run("run_at_timestep", first, second, time)

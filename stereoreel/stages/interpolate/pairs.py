@@ -44,7 +44,7 @@ class Stretch(NamedTuple):
     length: int
 
 
-class Due(NamedTuple):
+class OutputFrame(NamedTuple):
     """An output frame: at ``t`` of the way from ``left`` to ``right``; a copy of ``left`` if t is 0."""
 
     left: Moment
@@ -54,9 +54,9 @@ class Due(NamedTuple):
     last: bool = False  # of those that the available frames allow
 
 
-def due(
+def output_frames(
     shot: Shot, moments: Iterable[Moment], fps: Fraction, schedule: Schedule, smooth: bool, loop: bool
-) -> Iterator[Due]:
+) -> Iterator[OutputFrame]:
     """Yield all output frames of a shot, in order; with ``loop`` the last source frame leads to the first."""
     if loop:
         info = shot.info
@@ -70,7 +70,7 @@ def due(
             yield _placed(left, right, t, schedule.steps(left.number))._replace(last=last)
 
 
-def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) -> Due:
+def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) -> OutputFrame:
     if right is None or not (stretch := left.stretch):
         right = right or left
     else:
@@ -79,7 +79,7 @@ def _placed(left: Moment, right: Moment | None, t: Fraction, steps: int | None) 
         t = Fraction(int(t * steps), steps)
     if t and torch.equal(left.chunks["clip"], right.chunks["clip"]):
         t = Fraction(0)
-    return Due(left, right, t, blend=steps == BLEND)
+    return OutputFrame(left, right, t, blend=steps == BLEND)
 
 
 def looped(moments: Iterable[Moment]) -> Iterator[Moment]:
@@ -95,16 +95,16 @@ def looped(moments: Iterable[Moment]) -> Iterator[Moment]:
 def stretched(moments: Iterable[Moment]) -> Iterator[Moment]:
     """Yield the moments, each repeated one with its ``stretch``; looks at most ``LONGEST`` ahead."""
     run: list[Moment] = []  # the frames that repeat the first of them
-    held: Moment | None = None  # repeated for so long that it is a hold
+    static: Moment | None = None  # repeated for so long that it is a hold
     for moment in moments:
-        if held is not None and repeats(moment, held):
+        if static is not None and repeats(moment, static):
             yield moment
             continue
-        held = None
+        static = None
         if run and repeats(moment, run[0]):
             run.append(moment)
             if len(run) > LONGEST:
-                held = run[0]
+                static = run[0]
                 yield from run
                 run = []
             continue

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...core.host import Host
-from ...image.compute import Graphs, number_type
+from ...image.compute import Graphs, resolve_dtype
 from ...models import weights
 from ...nets import rife
 from . import InterpolateOptions
@@ -32,7 +32,7 @@ def load(entry, options: InterpolateOptions, host: Host) -> InterpolationStage:
             f"RIFE {net.family.names} has no ensemble. Switch ensemble off, or use a version up to 4.20, or "
             "4.24."
         )
-    network = RifeNetwork(net, options, number_type(options.precision, host.device))
+    network = RifeNetwork(net, options, resolve_dtype(options.precision, host.device))
     return InterpolationStage(NetworkInterpolator(network, host.device, options), options)
 
 

@@ -15,14 +15,14 @@ from ...core.options import agree
 from ...core.timeline import output_edge
 from ...image.compute import is_out_of_memory
 from . import InterpolateOptions, ending, target_fps
-from .pairs import LONGEST, Due, Moment, Schedule, due
+from .pairs import LONGEST, Moment, OutputFrame, Schedule, output_frames
 
 WAIT = 8  # most copies to buffer while a batch fills
 # difference of the two warped images for full confidence, and for none
 SURE, LOST = 0.04, 0.2
 
 
-class Made(NamedTuple):
+class Interpolated(NamedTuple):
     """A model's output: chunks of one frame by port, and its confidence ``[(2,) 1, H, W, 1]``, 0..1."""
 
     chunks: dict[str, Tensor]
@@ -30,14 +30,14 @@ class Made(NamedTuple):
 
 
 class Interpolator(Protocol):
-    """An interpolation model. ``together`` returns its batch size for a clip."""
+    """An interpolation model. ``batch_size`` returns its batch size for a clip."""
 
     @property
     def nets(self) -> list[nn.Module]: ...
 
-    def together(self, info: ClipInfo) -> int: ...
+    def batch_size(self, info: ClipInfo) -> int: ...
 
-    def make(self, wanted: list[Due]) -> list[Made]: ...
+    def interpolate(self, wanted: list[OutputFrame]) -> list[Interpolated]: ...
 
 
 class InterpolationStage:
@@ -86,7 +86,7 @@ class InterpolationStage:
         self, shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None = None
     ) -> Iterator[dict[str, Tensor]]:
         fps = target_fps(self.options, shot.info)
-        wanted = due(
+        wanted = output_frames(
             shot,
             moments(shot, frames, depth),
             fps,
@@ -95,47 +95,47 @@ class InterpolationStage:
             self.options.loop,
         )
         own = ending(self.options, shot.info) - output_edge(shot.start, shot.info, fps)
-        together = self.interpolator.together(shot.info)
+        together = self.interpolator.batch_size(shot.info)
         for group in groups(islice(wanted, max(0, own)), together):
-            yield from self._made(group)
+            yield from self._computed(group)
 
-    def _made(self, group: list[Due]) -> Iterator[dict[str, Tensor]]:
-        moved = iter(self._moved([one for one in group if one.t and not one.blend]))
+    def _computed(self, group: list[OutputFrame]) -> Iterator[dict[str, Tensor]]:
+        moved = iter(self._interpolated([one for one in group if one.t and not one.blend]))
         for one in group:
             if not one.t:
                 yield {**one.left.chunks, "confidence": trusted(one.left.chunks["clip"], 1)}
             elif one.blend:
                 yield {**blended(one), "confidence": trusted(one.left.chunks["clip"], 0)}
             else:
-                yield self._mended(one, next(moved))
+                yield self._with_fallback(one, next(moved))
 
-    def _moved(self, wanted: list[Due]) -> list[Made]:
+    def _interpolated(self, wanted: list[OutputFrame]) -> list[Interpolated]:
         """Run the model, in halves if memory does not suffice for all at a time."""
         if not wanted:
             return []
         try:
-            return self.interpolator.make(wanted)
+            return self.interpolator.interpolate(wanted)
         except RuntimeError as error:
             if not is_out_of_memory(error) or len(wanted) == 1:
                 raise
         # outside the handler, which keeps the allocations of the failed attempt alive
         half = len(wanted) // 2
-        return self._moved(wanted[:half]) + self._moved(wanted[half:])
+        return self._interpolated(wanted[:half]) + self._interpolated(wanted[half:])
 
-    def _mended(self, one: Due, made: Made) -> dict[str, Tensor]:
+    def _with_fallback(self, one: OutputFrame, result: Interpolated) -> dict[str, Tensor]:
         """Return the model's frame; by the option ``uncertain``, uncertain areas are held or blended."""
         if self.options.uncertain == "keep":
-            return {**made.chunks, "confidence": made.trust}
+            return {**result.chunks, "confidence": result.trust}
         instead = (
             blended(one)
             if self.options.uncertain == "blend"
             else (one.left if 2 * one.t < 1 else one.right).chunks
         )
         mended = {
-            port: torch.lerp(instead[port].to(chunk), chunk, fitted(made.trust, chunk))
-            for port, chunk in made.chunks.items()
+            port: torch.lerp(instead[port].to(chunk), chunk, fitted(result.trust, chunk))
+            for port, chunk in result.chunks.items()
         }
-        return {**mended, "confidence": made.trust}
+        return {**mended, "confidence": result.trust}
 
 
 def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None) -> Iterator[Moment]:
@@ -150,7 +150,7 @@ def moments(shot: Shot, frames: Iterable[Tensor], depth: Iterable[Tensor] | None
             number += 1
 
 
-def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
+def groups(wanted: Iterable[OutputFrame], together: int) -> Iterator[list[OutputFrame]]:
     """Yield the frames in batches with ``together`` to compute; buffer up to WAIT copies between them."""
     group, count = [], 0
     for one in wanted:
@@ -163,7 +163,7 @@ def groups(wanted: Iterable[Due], together: int) -> Iterator[list[Due]]:
         yield group
 
 
-def blended(one: Due) -> dict[str, Tensor]:
+def blended(one: OutputFrame) -> dict[str, Tensor]:
     """Return both frames mixed."""
     return {
         port: torch.lerp(chunk, one.right.chunks[port], float(one.t))
@@ -189,5 +189,5 @@ def fitted(trust: Tensor, like: Tensor) -> Tensor:
     if trust.shape[-3:-1] == like.shape[-3:-1]:
         return trust.to(like)
     flat = trust.reshape(-1, *trust.shape[-3:]).movedim(-1, 1)
-    made = torch.nn.functional.interpolate(flat.float(), like.shape[-3:-1], mode="bilinear").movedim(1, -1)
-    return made.reshape(*like.shape[:-1], 1).to(like)
+    result = torch.nn.functional.interpolate(flat.float(), like.shape[-3:-1], mode="bilinear").movedim(1, -1)
+    return result.reshape(*like.shape[:-1], 1).to(like)

@@ -50,14 +50,13 @@ class ForwardWarp:
     ) -> Iterator[dict[str, Tensor]]:
         window = FloatingWindow(float(shot.info.fps))
         depth = checked(depth)
-        for clip, holes, parallax in (self.remembered if self.options.fill == "inpaint" else self.alone)(
-            shot, frames, depth
-        ):
+        render = self.with_neighbours if self.options.fill == "inpaint" else self.per_frame
+        for clip, holes, parallax in render(shot, frames, depth):
             if self.options.floating_window:
                 draw(clip, holes, window(parallax), self.options.swap_eyes)
             yield {"clip": clip, "left_holes": holes[0], "right_holes": holes[1]}
 
-    def alone(
+    def per_frame(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield clip, holes and parallax of every chunk, each frame independently."""
@@ -70,7 +69,7 @@ class ForwardWarp:
                 soften(clip[place], holes[place], target, (column - source % images.shape[2]).abs())
             yield clip, holes, parallax
 
-    def remembered(
+    def with_neighbours(
         self, shot: Shot, frames: Iterator[Tensor], depth: Iterator[Tensor]
     ) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield the same one frame at a time, with holes filled from neighbouring frames."""
@@ -89,14 +88,14 @@ class ForwardWarp:
         count, height, width, channels = images.shape
         clip = empty(images, 2, count, height, width, channels)
         holes = empty(images, 2, count, height, width, 1)
-        frames, parallax, made = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
+        frames, parallax, views = images.reshape(-1, width, channels), parallax.reshape(-1, width), {}
         for eye, share in enumerate(SHARES[self.options.view]):
             place = 1 - eye if self.options.swap_eyes else eye
             if share == 0:
                 clip[place], holes[place] = images, 0
                 continue
             source = parallax.new_empty(parallax.shape, dtype=torch.int32) if gaps else None
-            made[place] = Eye(
+            views[place] = Eye(
                 frames,
                 parallax,
                 share,
@@ -105,12 +104,15 @@ class ForwardWarp:
                 holes[place].view_as(parallax),
                 source,
             )
-        move([*made.values()])
+        move([*views.values()])
         nothing = parallax.new_empty(0, dtype=torch.int64)
         return (
             clip,
             holes,
-            [gap(made[place]) if place in made else (nothing, nothing, nothing.float()) for place in range(2)]
+            [
+                gap(views[place]) if place in views else (nothing, nothing, nothing.float())
+                for place in range(2)
+            ]
             if gaps
             else [],
         )

@@ -118,7 +118,7 @@ class Tally:
         }
         for side, count in beyond.items():
             self.beyond[side] += count
-        farthest, nearest = ends(known)
+        farthest, nearest = extremes(known)
         self.nearest, self.farthest = max(self.nearest, nearest), min(self.farthest, farthest)
         return sum(beyond.values()) / percent.numel(), max(nearest, -farthest)
 
@@ -182,7 +182,7 @@ def _format(units: dict[str, float]) -> str:
     )
 
 
-def ends(values: Tensor) -> tuple[float, float]:
+def extremes(values: Tensor) -> tuple[float, float]:
     """Return the smallest and the largest of many values, without the outermost ``STRAY`` on either side."""
     seen = values[:: max(1, values.numel() // SAMPLES)].sort().values
     stray = int(STRAY * (seen.numel() - 1))
@@ -197,16 +197,16 @@ def bins(percent: Tensor) -> Tensor:
 def tint(images: Tensor, parallax: Tensor, borders: Tensor, screen: Screen) -> Tensor:
     """Return grey frames, tinted in front of and behind the screen, strongly beyond limits, with borders."""
     width = parallax.shape[2]
-    made = images[..., :3].float().mean(-1, keepdim=True).repeat(1, 1, 1, 3)
+    result = images[..., :3].float().mean(-1, keepdim=True).repeat(1, 1, 1, 3)
     known = parallax.nan_to_num(0)
     for color, share in ((FRONT, known / (screen.front * width)), (BEHIND, -known / (screen.behind * width))):
         mix = torch.where(share > 1, STRONG, share.clamp(0, 1) * FAINT)[..., None]
-        made += (made.new_tensor(color) - made) * mix
+        result += (result.new_tensor(color) - result) * mix
     edge = max(1, round(0.01 * width))
     for index, columns in enumerate((slice(0, edge), slice(width - edge, width))):
         cut = (borders[:, index] > CUT_OFF / 100 * width)[:, None, None, None]
-        made[:, :, columns] = torch.where(cut, made.new_tensor(BORDER), made[:, :, columns])
-    return made.to(images.dtype)
+        result[:, :, columns] = torch.where(cut, result.new_tensor(BORDER), result[:, :, columns])
+    return result.to(images.dtype)
 
 
 def plot(frame: Tensor, percent: Tensor, screen: Screen) -> None:

@@ -106,7 +106,11 @@ def fill(picture: Tensor, gap: Gap, line: deque[Moment], at: int) -> None:
                 continue
             motion = line[place if way > 0 else place + 1].motion
             assert motion is not None  # only the shot's first frame has none
-            ways[way] = moved(ways[way], depth, motion) if way > 0 else returned(ways[way], depth, motion)
+            ways[way] = (
+                one_frame_later(ways[way], depth, motion)
+                if way > 0
+                else one_frame_earlier(ways[way], depth, motion)
+            )
             if far in LOOKS and target.numel():
                 found, colors = look(line[place], ways[way], depth, color)
                 picture[target[found]] = colors.to(picture.dtype)
@@ -183,13 +187,13 @@ def terms(points: Tensor, depth: Tensor) -> Tensor:
     return torch.cat([flat, flat * depth[..., None]], -1)
 
 
-def moved(points: Tensor, depth: Tensor, motion: Tensor) -> Tensor:
+def one_frame_later(points: Tensor, depth: Tensor, motion: Tensor) -> Tensor:
     """Return the positions of points ``[2, N, 2]`` one frame later."""
     return points + terms(points, depth.expand(points.shape[:-1])) @ motion
 
 
-def returned(points: Tensor, depth: Tensor, motion: Tensor) -> Tensor:
-    """Return the positions of points one frame earlier: the inverse of ``moved``."""
+def one_frame_earlier(points: Tensor, depth: Tensor, motion: Tensor) -> Tensor:
+    """Return the positions of points one frame earlier: the inverse of ``one_frame_later``."""
     before = points
     for _ in range(3):
         before = points - terms(before, depth.expand(points.shape[:-1])) @ motion

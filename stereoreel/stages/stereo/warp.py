@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ...core import cancel
-from ...image.compute import side_by_side
+from ...image.compute import parallel_map
 from ...image.huge_pages import empty
 from .gaps import fill_listed, fill_scanned
 
@@ -77,7 +77,7 @@ def move(eyes: list[Eye]) -> None:
         return move_rows(bands, wait=False)
     work = (compiled() if image.dtype == torch.float32 else None) or move_rows
     cores = min(torch.get_num_threads(), len(bands))
-    side_by_side(
+    parallel_map(
         work, [bands[core * len(bands) // cores : (core + 1) * len(bands) // cores] for core in range(cores)]
     )
 

@@ -11,14 +11,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...image.compute import side_by_side
+from ...image.compute import parallel_map
 from .winograd import Chain, Field, Product, Step
 
 TAIL_PIXELS = 2**19  # output pixels of a strip of the upsampling tail
 TAIL_HALO = 2  # rows, before upsampling, that the tail's convolutions reach
 
 
-def faster(net: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module | None:
+def optimised(net: nn.Module, dtype: torch.dtype, device: torch.device) -> nn.Module | None:
     """Return the same function of images ``[N, C, H, W]``, or None if it would not be faster than ``net``.
 
     Only this function decides: an ESRGAN as spandrel builds it, in float32, on a CPU. Measured on two cores
@@ -139,7 +139,7 @@ class FastESRGAN(nn.Module):
             output = self.tail(self.upsample(features[:, :, low : top + rows + TAIL_HALO]))
             return output[:, :, factor * (top - low) : factor * (top - low + rows)]
 
-        return torch.cat(side_by_side(strip, range(0, height, rows)), 2)
+        return torch.cat(parallel_map(strip, range(0, height, rows)), 2)
 
 
 def _each(function: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:

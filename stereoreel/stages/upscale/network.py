@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from ...image.compute import Graphs, Spread, halved, number_type
+from ...image.compute import Graphs, Spread, half_precision, resolve_dtype
 from ...models import weights
 from ...nets.strict import Unfit
-from .fast_networks import faster
+from .fast_networks import optimised
 
 if TYPE_CHECKING:
     from spandrel import ImageModelDescriptor
@@ -49,7 +49,7 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
         state = mixed(state, weights.read(softer), share, f"{path.name} and {softer.name}")
     with weights.loading(path):
         try:
-            with Modest(state):
+            with SizeLimit(state):
                 state = spandrel.canonicalize_state_dict(state)
                 found = spandrel.ModelLoader("cpu").load_from_state_dict(state)
         except spandrel.UnsupportedModelError:
@@ -79,7 +79,7 @@ def mixed(first: dict, second: dict, share: float, names: str = "The two files t
     }
 
 
-class Modest(TorchDispatchMode):
+class SizeLimit(TorchDispatchMode):
     """Context that refuses to build a model much larger than the tensors in its file.
 
     spandrel reads the sizes from a few tensors and allocates the rest before it compares them. A crafted file
@@ -127,7 +127,7 @@ class ImageNetwork:
         self.device, self.exact = device, descriptor
         self._grey = descriptor.input_channels == 1
         self._chain = descriptor.architecture.id in CHAINS
-        self.dtype = self._supported_dtype(number_type(precision, device))
+        self.dtype = self._supported_dtype(resolve_dtype(precision, device))
         # bytes that one input pixel needs
         self.pixel_memory = ALIVE * largest_activation(descriptor) * self.dtype.itemsize
         self._net, self._work = self._prepare()
@@ -143,13 +143,13 @@ class ImageNetwork:
 
     def _prepare(self) -> tuple[nn.Module, Callable[[Tensor], Tensor]]:
         """Return the module to place on the device, and the function of images that uses it."""
-        if fast := faster(self.exact.model, self.dtype, self.device):
+        if fast := optimised(self.exact.model, self.dtype, self.device):
             self.pixel_memory /= 4  # it runs in strips
             return fast, lambda images: fast(images).clamp_(0, 1)
         if self.dtype == torch.float32:
             return self.exact.model.to(memory_format=torch.channels_last), self.exact
         copied = copy.deepcopy(self.exact)  # the exact one stays in memory, in case half precision fails
-        net = halved(copied.model, self.dtype) if self._chain else copied.model.to(self.dtype)
+        net = half_precision(copied.model, self.dtype) if self._chain else copied.model.to(self.dtype)
         return net.to(memory_format=torch.channels_last), copied
 
     def _eager(self, images: Tensor) -> Tensor:

@@ -71,7 +71,7 @@ class ImageUpscaler:
         pixels = frames.width * frames.height
         return int(
             self.network.pixel_memory
-            * min(pixels * self.budget.together(frames.height, frames.width), self.budget.pixels or pixels)
+            * min(pixels * self.budget.batch_size(frames.height, frames.width), self.budget.pixels or pixels)
         )
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -88,7 +88,7 @@ class ImageUpscaler:
         )
         steady = Steady(self.options.steady) if self.options.steady else None
         last = first[:0]  # replaced by the first result: the first frame is never a repeated one
-        together = self.budget.together(first.shape[1], first.shape[2], self.options.batch)
+        together = self.budget.batch_size(first.shape[1], first.shape[2], self.options.batch)
         reusing = None if self.options.reuse == "off" else threshold
         for group in groups(chain([first], frames), together, reusing, shot.drained):
             self.counts["frames computed"] += len(group.numbers)

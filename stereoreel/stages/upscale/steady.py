@@ -87,12 +87,12 @@ class Steady:
         change = seen.color - moved
         apart = energy(change)
         noise = self._learn(torch.minimum(difference_noise(apart, seen.color), texture_noise(seen.color)))
-        trend = coarse_change(change, believe(apart, noise))
+        trend = coarse_change(change, visibility(apart, noise))
         past = warp(past, motion_at(way, way.shape, height, width)) if way.any() else past
         trend = at(trend, height, width)
         past = torch.addcmul(trend, past, gain, out=trend)
         still = ~way.any(-1, keepdim=True)
-        share = trusted(apart, noise, flicker(past, now, apart.shape), still) * torch.where(
+        share = past_trust(apart, noise, flicker(past, now, apart.shape), still) * torch.where(
             still, KEPT, CARRIED
         )
         return confined(past, now, RANGE).sub_(now).mul_(at(self.strength * share, height, width)).add_(now)
@@ -143,7 +143,7 @@ def brightening(before: Tensor, now: Tensor) -> Tensor:
     return torch.where((ratio - 1).abs() < 0.004, 1.0, ratio)
 
 
-def believe(apart: Tensor, variance: Tensor) -> Tensor:
+def visibility(apart: Tensor, variance: Tensor) -> Tensor:
     """Return the confidence, 0..1, that each point is still visible.
 
     Noise alone gives a mean square difference of twice its variance. A patch reveals small excess. A single
@@ -154,14 +154,14 @@ def believe(apart: Tensor, variance: Tensor) -> Tensor:
     return 1 / (1 + excess.square())
 
 
-def trusted(apart: Tensor, noise: Tensor, changed: Tensor, still: Tensor) -> Tensor:
+def past_trust(apart: Tensor, noise: Tensor, changed: Tensor, still: Tensor) -> Tensor:
     """Return the trust in the past, 0..1.
 
     It falls where the past may be occluded, and by the part of the change that the source explains. In still
     areas noise explains nothing, so it is averaged away too. Elsewhere an invisibly small change is not worth
     a blur.
     """
-    visible = believe(apart, torch.maximum(noise, INVENTED * changed))
+    visible = visibility(apart, torch.maximum(noise, INVENTED * changed))
     own = coarse(torch.where(still, apart - 2 * noise, apart + 2 * FLOOR)).clamp_(min=0)
     explained = own / coarse(changed).clamp(min=1e-9)
     return visible * at(1 - explained, *apart.shape[:2]).clamp_(0, 1)

@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from ...image.compute import side_by_side
+from ...image.compute import parallel_map
 
 POINTS = (Fraction(0), Fraction(3, 4), Fraction(-3, 4), Fraction(3, 2), Fraction(-3, 2))  # and infinity
 TILE = 4  # outputs of a tile along each axis
@@ -245,7 +245,7 @@ class Chain(nn.Module):
     def _strips(self, image: Tensor, rows: int) -> Tensor:
         for first in range(0, len(self.steps), self.together):
             strip = partial(self._strip, self.steps[first : first + self.together], image, rows)
-            image = torch.cat(side_by_side(strip, range(0, image.shape[1], rows)), 1)
+            image = torch.cat(parallel_map(strip, range(0, image.shape[1], rows)), 1)
         return image
 
     def _strip(self, steps: list[Step], image: Tensor, rows: int, top: int) -> Tensor:

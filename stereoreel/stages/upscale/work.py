@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...image import tiles
-from ...image.compute import free_memory, is_out_of_memory, together
+from ...image.compute import batch_size, free_memory, is_out_of_memory
 from .guard import check_size, faults, seam_fault
 from .network import ImageNetwork
 
@@ -38,9 +38,9 @@ class Budget:
             memory = CPU_MEMORY if free is None else int(GPU_SHARE * free)
             self.pixels = max(SMALLEST, int(memory / self.network.pixel_memory))
 
-    def together(self, height: int, width: int, most: int = 0) -> int:
+    def batch_size(self, height: int, width: int, most: int = 0) -> int:
         """Return how many images or tiles make a batch; ``most`` fixes the number if memory allows."""
-        wanted = most or together(self.network.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
+        wanted = most or batch_size(self.network.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
         return max(1, wanted if self.tile else min(wanted, self.pixels // (height * width)))
 
     def shrink(self, used: int) -> bool:
@@ -107,14 +107,14 @@ class Work:
 
     def _used(self, images: Tensor) -> int:
         height, width = images.shape[-2:]
-        return min(self.budget.pixels, self.budget.together(height, width, self.batch) * height * width)
+        return min(self.budget.pixels, self.budget.batch_size(height, width, self.batch) * height * width)
 
     def _cut(self, images: Tensor) -> tuple[Tensor, dict[int, str]]:
         height, width = images.shape[-2:]
         if height * width <= self.budget.pixels or not self.network.tileable:
-            return self._batches(images, self.budget.together(height, width, self.batch)), {}
+            return self._batches(images, self.budget.batch_size(height, width, self.batch)), {}
         grid = tiles.grid(height, width, self.budget.pixels, self.halo(), self.network.needs.multiple_of)
-        together, outputs, wrong = self.budget.together(grid.height, grid.width, self.batch), [], {}
+        together, outputs, wrong = self.budget.batch_size(grid.height, grid.width, self.batch), [], {}
         for index, image in enumerate(images):
             pieces = self._batches(grid.cut(image), together)
             if fault := seam_fault(grid.disagreement(pieces, self.network.scale)):

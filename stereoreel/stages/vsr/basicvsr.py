@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from ...core.options import agree
-from ...image.compute import free_memory, number_type, together
+from ...image.compute import batch_size, free_memory, resolve_dtype
 from ...image.resize import resize, scaled_size
 from ...models import weights
 from ...nets import basicvsr
@@ -52,7 +52,9 @@ def load(entry, options: VSROptions, host: Host) -> BasicVSRStage:
 
 def feature_type(precision: str, device: torch.device) -> torch.dtype:
     """Return the dtype; ``auto`` is float16 on a GPU: long-lived state needs more than bfloat16."""
-    return torch.float16 if precision == "auto" and device.type == "cuda" else number_type(precision, device)
+    return (
+        torch.float16 if precision == "auto" and device.type == "cuda" else resolve_dtype(precision, device)
+    )
 
 
 class BasicVSRStage:
@@ -150,7 +152,7 @@ class BasicVSRStage:
     def _batches(self, frames: list[Tensor]) -> list[Tensor]:
         """Return frames as images ``[n, 3, H, W]``, padded for the model; the batch depends on size only."""
         height, width = self._padded(*frames[0].shape[:2])
-        size = together(self.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
+        size = batch_size(self.device, height * width, BATCH_PIXELS, MOST_TOGETHER)
         images = [
             padded(colors(frame[None]).to(self.device).float().movedim(-1, 1), height, width)
             for frame in frames

@@ -24,15 +24,15 @@ def windows(chunks: Iterable[Tensor], size: int, ahead: int) -> Iterator[tuple[l
     most ``size + ahead``. At most ``size + ahead + 1`` frames are read before the first is completed.
     """
     added: list[Tensor] = []
-    held = 0  # frames read by the previous window and not completed
+    pending = 0  # frames read by the previous window and not completed
     for chunk in chunks:
         for frame in chunk:
-            if held + len(added) == size + ahead:  # one more frame exists, so this is not the end
+            if pending + len(added) == size + ahead:  # one more frame exists, so this is not the end
                 yield added, size
-                added, held = [], ahead
+                added, pending = [], ahead
             added.append(frame)
-    if held + len(added):
-        yield added, held + len(added)
+    if pending + len(added):
+        yield added, pending + len(added)
 
 
 class Track:

@@ -55,7 +55,7 @@ class RTXStage:
         wide, tall = scaled_size(width, height, self.options.factor)
         same = self.options.level.startswith(SAME_SIZE)
         effect = self._effect((width, height) if same else (size(width, wide), size(height, tall)))
-        picture = effect.picture("run", planes(frame, self.device)).movedim(0, -1)[None].clamp(0, 1)
+        picture = effect.run("run", planes(frame, self.device)).movedim(0, -1)[None].clamp(0, 1)
         if picture.shape[1:3] != (tall, wide):
             picture = resize(picture, tall, wide)
         if frame.shape[-1] == 4:

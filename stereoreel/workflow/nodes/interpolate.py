@@ -7,8 +7,8 @@ from ..node import CLIP_IN, CLIP_OUT, DEPTHS, FPS_IN, FPS_OUT, FRAMES, MASKS, Ca
 
 def build(call: Call) -> Outputs:
     clips = clips_of(call)
-    made = apply(call.plan, *clips)
-    return {**made, "fps": float(made["clip"].info.fps), "cuts": format_cuts(clips[0].info.cuts)}
+    result = apply(call.plan, *clips)
+    return {**result, "fps": float(result["clip"].info.fps), "cuts": format_cuts(clips[0].info.cuts)}
 
 
 NODE = Node(

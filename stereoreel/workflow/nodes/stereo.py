@@ -10,11 +10,11 @@ HOLES = "disocclusions, which the source does not show (white). Optional input f
 
 
 def build(call: Call) -> Outputs:
-    made = model(call)
+    result = model(call)
     eyes = {
-        name: apply(Eye(eye, call.name), made["clip"])["clip"] for eye, name in enumerate(("left", "right"))
+        name: apply(Eye(eye, call.name), result["clip"])["clip"] for eye, name in enumerate(("left", "right"))
     }
-    return {**made, **eyes}
+    return {**result, **eyes}
 
 
 def misplaced(order: tuple[str, ...]) -> str | None:

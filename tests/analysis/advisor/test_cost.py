@@ -12,7 +12,7 @@ import torch
 
 from stereoreel.analysis.advisor.cost import predict
 from stereoreel.analysis.advisor.excerpts import spans
-from stereoreel.analysis.advisor.footprint import growth, unfilled
+from stereoreel.analysis.advisor.footprint import growth, missing_chunk_bytes
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.meter import Meter
 from stereoreel.core.options import resolve
@@ -175,7 +175,9 @@ def test_chunks_that_an_excerpt_does_not_fill_are_in_the_memory(tensor_clip, hos
     def lacking(excerpt, film):
         meter = Meter()
         list(pull(graph(excerpt), host, meter=meter))
-        return [made / (2 * graph(film)[0].info.frame_bytes) for made in unfilled(graph(film), meter)]
+        return [
+            made / (2 * graph(film)[0].info.frame_bytes) for made in missing_chunk_bytes(graph(film), meter)
+        ]
 
     # of the source, and of the one stage that follows it; a view holds nothing of its own
     assert lacking(8, 200) == [MOST_FRAMES - 8] * 2

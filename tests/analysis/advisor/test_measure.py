@@ -164,10 +164,10 @@ def test_the_720p_clip_is_540_lines_at_24_frames_a_second(real_clip, host):
 def test_every_25th_frame_of_the_720p_clip_repeats(real_clip, host):
     from stereoreel.analysis.advisor.motion import Cuts
     from stereoreel.analysis.advisor.repeats import Repeats
-    from stereoreel.analysis.advisor.windows import places, windows
+    from stereoreel.analysis.advisor.windows import sample_spans, windows
 
     clip, repeats, cuts = opened(real_clip("bigbuckbunny.mp4")), Repeats(), Cuts()
-    for window in windows(clip, host, places(132, 20, 8)):
+    for window in windows(clip, host, sample_spans(132, 20, 8)):
         repeats.add(window)
         cuts.add(window)
     found = repeats.findings(clip.info)["duplicates"]

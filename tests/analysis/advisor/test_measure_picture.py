@@ -9,7 +9,7 @@ from benchmarks.support.scenes import Camera, street
 from stereoreel.analysis.advisor.blocks import STRONG
 from stereoreel.analysis.advisor.measure import measure
 from stereoreel.analysis.advisor.windows import Window
-from stereoreel.analysis.advisor.windows import places as places_of
+from stereoreel.analysis.advisor.windows import sample_spans as places_of
 from stereoreel.core.clip import Clip
 from stereoreel.image.resize import resize
 from stereoreel.media.read.decode import FileSource

@@ -17,7 +17,7 @@ def plain(kind: type, **sizes) -> nn.Module:
 
 
 def faster(net: nn.Module) -> nn.Module | None:
-    return fast_networks.faster(net, torch.float32, torch.device("cpu"))
+    return fast_networks.optimised(net, torch.float32, torch.device("cpu"))
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -80,4 +80,4 @@ def test_other_networks_are_unchanged():
     ("dtype", "device"), [(torch.bfloat16, "cpu"), (torch.float16, "cuda"), (torch.float32, "cuda")]
 )
 def test_plain_module_is_used_if_faster(dtype, device):
-    assert fast_networks.faster(plain(RRDBNet), dtype, torch.device(device)) is None
+    assert fast_networks.optimised(plain(RRDBNet), dtype, torch.device(device)) is None

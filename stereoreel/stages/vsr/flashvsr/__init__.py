@@ -17,7 +17,7 @@ from torch import Tensor
 from ....core.clip import ClipInfo, Shot
 from ....core.host import Host
 from ....core.options import agree
-from ....image.compute import free_memory, number_type
+from ....image.compute import free_memory, resolve_dtype
 from ....image.resize import scaled_size
 from ....nets.flashvsr import placed
 from .. import VSROptions
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 def load(entry, options: VSROptions, host: Host) -> FlashVSR:
     """Return the stage of a set of files."""
-    dtype = number_type(options.precision, host.device)
+    dtype = resolve_dtype(options.precision, host.device)
     dit, projector, decoder = networks(entry, host, dtype, options.decoder)
     return FlashVSR(dit, projector, decoder, options, host.device)
 
@@ -162,10 +162,10 @@ class FlashVSR:
         if (height, width) not in self.plans:
             free = free_memory(self.device)
             free = None if free is None else free // views
-            self.plans[height, width] = made = self._fitted(height, width, free)
-            area = plan.regions(height, width, made.tile)[0]
-            path, why = attention.path(self.options, self.device, *area, made.kept + 1)
-            log.info("%s; attention: %s (%s)", made.line(height, width, free), path, why)
+            self.plans[height, width] = output = self._fitted(height, width, free)
+            area = plan.regions(height, width, output.tile)[0]
+            path, why = attention.path(self.options, self.device, *area, output.kept + 1)
+            log.info("%s; attention: %s (%s)", output.line(height, width, free), path, why)
         return self.plans[height, width]
 
     def _fitted(self, height: int, width: int, free: int | None) -> plan.Plan:

@@ -77,8 +77,8 @@ def dense(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     mask = (seen | empty[..., None]).repeat_interleave(WINDOW, -1)[:, :, None]
     shape = (len(q), seen.shape[1], -1, HEAD)
     keys, values = (one[:, None].expand(shape) for one in (k, v))
-    made = F.scaled_dot_product_attention(q.unflatten(1, (-1, WINDOW)), keys, values, mask)
-    return made.masked_fill(empty[..., None, None], 0).flatten(1, 2)
+    result = F.scaled_dot_product_attention(q.unflatten(1, (-1, WINDOW)), keys, values, mask)
+    return result.masked_fill(empty[..., None, None], 0).flatten(1, 2)
 
 
 def gathered(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
     order = counts.argsort(descending=True, stable=True)
     first = torch.argsort(~seen.flatten(0, 1), stable=True, dim=-1)  # in each row, selected blocks come first
     keys, values, queries = (one.unflatten(1, (-1, WINDOW)) for one in (k, v, q))
-    made = torch.zeros_like(queries).flatten(0, 1)
+    result = torch.zeros_like(queries).flatten(0, 1)
     sizes = counts[order].tolist()
     budget = GATHERED_BYTES.get(q.device.type, GATHERED_BYTES["cpu"]) // (
         2 * WINDOW * HEAD * q.element_size()
@@ -107,9 +107,9 @@ def gathered(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:
             )[:, None, None]
         some_keys, some_values = (one[head[:, None], places].flatten(1, 2)[:, None] for one in (keys, values))
         some_queries = queries.flatten(0, 1)[rows][:, None]
-        made[rows] = F.scaled_dot_product_attention(some_queries, some_keys, some_values, mask)[:, 0]
+        result[rows] = F.scaled_dot_product_attention(some_queries, some_keys, some_values, mask)[:, 0]
         at = stop
-    return made.view(heads, -1, HEAD)
+    return result.view(heads, -1, HEAD)
 
 
 def flex(q: Tensor, k: Tensor, v: Tensor, seen: Tensor) -> Tensor:

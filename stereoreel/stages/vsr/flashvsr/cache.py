@@ -65,15 +65,15 @@ class Ring:
 
         Keys and values are ``[heads, tokens, 128]``.
         """
-        made = []
+        result = []
         for ring, own in ((self.keys, k), (self.values, v), (self.means, means(k))):
             own = own.unflatten(1, (len(self.slots.written), -1))
             if len(self.slots.written) == 1:
                 ring[block].index_copy_(1, self.place, own)
             else:
                 ring[block][:, : len(self.slots.written)].copy_(own)
-            made.append(ring[block][:, : self.slots.seen])
-        return made[0].flatten(1, 2), made[1].flatten(1, 2), made[2]
+            result.append(ring[block][:, : self.slots.seen])
+        return result[0].flatten(1, 2), result[1].flatten(1, 2), result[2]
 
 
 class Packed:

@@ -10,16 +10,16 @@ LEVELS = 5  # of the wavelet: detail up to 2**5 pixels comes from the model
 SIDES, MIDDLE = 0.25, 0.5  # of the kernel 1 2 1
 
 
-def corrected(made: Tensor, frames: Tensor, method: str) -> Tensor:
+def corrected(images: Tensor, frames: Tensor, method: str) -> Tensor:
     """Return images ``[T, 3, H, W]`` in -1..1 with the colours of ``frames``, of the same shape.
 
     Computed in float32, one frame at a time.
     """
     if method == "none":
-        return made.float().clamp(-1, 1)
+        return images.float().clamp(-1, 1)
     work = {"adain": adain, "wavelet": wavelet}[method]
-    out = torch.empty_like(made, dtype=torch.float32)
-    for target, image, frame in zip(out, made.split(1), frames.split(1)):
+    out = torch.empty_like(images, dtype=torch.float32)
+    for target, image, frame in zip(out, images.split(1), frames.split(1)):
         target.copy_(work(image.float(), frame.float())[0].clamp_(-1, 1))
     return out
 

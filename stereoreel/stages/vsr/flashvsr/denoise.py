@@ -68,21 +68,21 @@ class Denoiser:
         net: FoldedDiT,
         height: int,
         width: int,
-        made: plan.Plan,
+        layout: plan.Plan,
         options: VSROptions,
         device: torch.device,
     ):
         self.size = (height, width)
         self.net, self.device, self.seed = net, device, options.noise
         self.height, self.width = height // LATENT, width // LATENT
-        areas = plan.regions(height, width, made.tile)
-        latent = plan.regions(height, width, made.tile, LATENT)
+        areas = plan.regions(height, width, layout.tile)
+        latent = plan.regions(height, width, layout.tile, LATENT)
         shares: Sequence[Tensor | None] = [None]
         if len(areas) > 1:
             shares = plan.weights(latent, self.height, self.width)
         top, bottom, left, right = areas[0]
         near = attention.nearby((bottom - top) // 128, (right - left) // 128, options.local_range).to(device)
-        path, _ = attention.path(options, device, *areas[0], made.kept + 1)
+        path, _ = attention.path(options, device, *areas[0], layout.kept + 1)
         self.chunk = Chunk(
             net,
             attention.attention(path),
@@ -91,17 +91,17 @@ class Denoiser:
         )
         # gathering reads the number of keys from the device, and every tile's graph would need its own memory
         self.recordable = device.type == "cuda" and path != "gathered" and len(areas) == 1
-        self.regions = [self._region_of(place, share, made) for place, share in zip(latent, shares)]
+        self.regions = [self._region_of(place, share, layout) for place, share in zip(latent, shares)]
 
-    def _region_of(self, place: plan.Area, share: Tensor | None, made: plan.Plan) -> Region:
+    def _region_of(self, place: plan.Area, share: Tensor | None, layout: plan.Plan) -> Region:
         height, width = (place[1] - place[0]) // PATCH, (place[3] - place[2]) // PATCH
         family, weight = self.net.family, None if share is None else share.to(self.device)
         own = cache(
-            made.store,
+            layout.store,
             family.blocks,
             family.heads,
             height * width // SIDE**2,
-            made.kept,
+            layout.kept,
             self.net.dtype,
             self.device,
         )
@@ -119,11 +119,11 @@ class Denoiser:
         """
         # pinned, because the copy would synchronise otherwise
         shape, pinned = (self.net.family.channels, self.height, self.width), self.device.type == "cuda"
-        made = torch.empty(frames, *shape, dtype=self.net.dtype, pin_memory=pinned)
-        for number, one in enumerate(made, first):
+        result = torch.empty(frames, *shape, dtype=self.net.dtype, pin_memory=pinned)
+        for number, one in enumerate(result, first):
             source = torch.Generator().manual_seed((self.seed * 1_000_003 + number) & 0xFFFFFFFF)
             one.copy_(torch.randn(shape, generator=source))
-        return made.to(self.device, non_blocking=True)
+        return result.to(self.device, non_blocking=True)
 
     def __call__(self, index: int, features: Tensor) -> Tensor:
         """Return a chunk's latents ``[frames, C, h, w]`` from features ``[frames, h / 2, w / 2, width]``."""

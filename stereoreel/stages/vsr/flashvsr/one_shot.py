@@ -41,15 +41,15 @@ class OneShot:
 
     def seen(self, images: Tensor) -> Tensor:
         """Return three channels in -1..1, padded, in the models' dtype."""
-        return padded(three(images) * 2 - 1).to(self.denoise.net.dtype)
+        return padded(rgb(images) * 2 - 1).to(self.denoise.net.dtype)
 
     def _shown(self, due: int, dtype: torch.dtype, latents: Tensor, inputs: Tensor, images: Tensor) -> Tensor:
         return self.finished(self.decode(latents, inputs)[:due], images[:due]).to(dtype)
 
-    def finished(self, made: Tensor, images: Tensor) -> Tensor:
+    def finished(self, result: Tensor, images: Tensor) -> Tensor:
         """Return decoded frames ``[T, H, W, C]``, cropped, with colours and alpha of the upscaled source."""
         height, width = images.shape[-2:]
-        out = corrected(made[:, :, :height, :width], three(images) * 2 - 1, self.color).add_(1).div_(2)
+        out = corrected(result[:, :, :height, :width], rgb(images) * 2 - 1, self.color).add_(1).div_(2)
         if images.shape[1] < 3:
             out = out.mean(1, keepdim=True)
         if images.shape[1] > 3:
@@ -57,6 +57,6 @@ class OneShot:
         return out.movedim(1, -1).contiguous()
 
 
-def three(images: Tensor) -> Tensor:
+def rgb(images: Tensor) -> Tensor:
     """Return the colour channels; a single one three times."""
     return images[:, :3].expand(-1, 3, -1, -1) if images.shape[1] < 3 else images[:, :3]

@@ -52,11 +52,11 @@ class Projection:
 
     def __call__(self, frames: Tensor) -> Tensor:
         """Return the features of a group of upscaled frames, eight at a time, the shot's first one extra."""
-        made, alone = [], len(frames) % STEP  # a shot's first frame is a clip of its own
+        output, alone = [], len(frames) % STEP  # a shot's first frame is a clip of its own
         for part in frames.split([alone + STEP, *[STEP] * (len(frames) // STEP - 1)]):
             feature, self.history = self.net(part, self.history)
-            made.append(feature)
-        return torch.cat(made)
+            output.append(feature)
+        return torch.cat(output)
 
 
 class Decoding:
@@ -68,7 +68,7 @@ class Decoding:
     def __call__(self, latents: Tensor, frames: Tensor) -> Tensor:
         """Decode a chunk's latents, with their upscaled frames, to images ``[T, 3, H, W]`` in -1..1."""
         together = 1 if frames.shape[-2] * frames.shape[-1] > LARGE else LATENTS
-        made, at = [], 0
+        output, at = [], 0
         for part in latents.split(together):
             if not self.conditioned:
                 pictures, self.history = self.net(part, self.history)
@@ -76,8 +76,8 @@ class Decoding:
                 count = 4 * len(part) - (3 if self.history is None else 0)
                 pictures, self.history = self.net(part, frames[at : at + count], self.history)
                 pictures, at = pictures * 2 - 1, at + count
-            made.append(pictures)
-        return torch.cat(made)
+            output.append(pictures)
+        return torch.cat(output)
 
 
 class SideStream:
@@ -102,15 +102,15 @@ class SideStream:
     def __call__(self, work: Callable[..., Tensor], *given: Tensor) -> Callable[[], Tensor]:
         """Start ``work`` on tensors; return a function for the result, which waits on the device only."""
         with self.taking(*given):
-            made = work(*given)
+            output = work(*given)
             done = self.stream.record_event() if self.stream else None
 
         def result() -> Tensor:
             if done is not None:
                 current = torch.cuda.current_stream(self.device)
                 current.wait_event(done)
-                made.record_stream(current)
-            return made
+                output.record_stream(current)
+            return output
 
         return result
 

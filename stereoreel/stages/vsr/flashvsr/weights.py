@@ -30,14 +30,14 @@ TOGETHER = {  # the parts of a combined file, by the prefixes of their tensors
 }
 
 
-def held(entry, host: Host, role: str) -> Path:
+def part_path(entry, host: Host, role: str) -> Path:
     """Return the path of one part of a model: its own file or the combined one."""
     return host.weights(entry.kind, entry.parts[role].file if role in entry.parts else entry.file)
 
 
 def read(entry, host: Host, role: str) -> dict[str, Tensor]:
     """Return the tensors of one part of a model, from its own file or the combined one."""
-    whole = weights.read(held(entry, host, role), bare="prompt" if role == "prompt" else None)
+    whole = weights.read(part_path(entry, host, role), bare="prompt" if role == "prompt" else None)
     if role in entry.parts:
         return whole
     own = TOGETHER.get(role)
@@ -55,18 +55,18 @@ def networks(entry, host: Host, dtype: torch.dtype, decoder: str) -> tuple:
     parts = {role: part.file for role, part in entry.parts.items() if role in ("dit", "projector", "weights")}
     paths = {role: host.weights(entry.kind, file) for role, file in parts.items()}
     refuse_mixed(entry, paths, host.file_cache)
-    with weights.loading(held(entry, host, "projector")):
+    with weights.loading(part_path(entry, host, "projector")):
         projector = flashvsr_projector.load(read(entry, host, "projector")).to(dtype).stacked()
     projector.causal = str(entry.params["version"]) != "1"
-    made = _decoder(entry, host, dtype, "vae" if decoder == "full" else "decoder")
-    with weights.loading(held(entry, host, "dit")):
+    result = _decoder(entry, host, dtype, "vae" if decoder == "full" else "decoder")
+    with weights.loading(part_path(entry, host, "dit")):
         dit = flashvsr.load(read(entry, host, "dit"))
-    with weights.loading(held(entry, host, "prompt")):
-        return dit.folded(_prompt(entry, host), dtype).eval(), projector, made
+    with weights.loading(part_path(entry, host, "prompt")):
+        return dit.folded(_prompt(entry, host), dtype).eval(), projector, result
 
 
 def _decoder(entry, host: Host, dtype: torch.dtype, role: str):
-    with weights.loading(held(entry, host, role)):
+    with weights.loading(part_path(entry, host, role)):
         tensors = read(entry, host, role)
         if role == "vae":
             return wan_vae.load(tensors).to(dtype)

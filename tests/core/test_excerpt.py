@@ -7,12 +7,12 @@ import pytest
 import torch
 
 from stereoreel.core.clip import Clip, apply
-from stereoreel.core.excerpt import peek, spread
+from stereoreel.core.excerpt import evenly_spaced, select_frames
 from stereoreel.core.pull import frames, pull
 from stereoreel.core.transforms import Eye, Split, Trim
 from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
-from stereoreel.viewing.preview import looks, save
+from stereoreel.viewing.preview import preview_frames, save
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support.counting import Counting
@@ -33,18 +33,22 @@ def moving(tensor_clip, count, size=(48, 64), **facts) -> Clip:
 def check(clip: Clip, host, numbers) -> None:
     """Check that excerpt frames equal those of the full clip."""
     whole = frames(clip, host)
-    seen = frames(peek([clip], numbers)[0], host)
+    seen = frames(select_frames([clip], numbers)[0], host)
     torch.testing.assert_close(seen, whole.index_select(-4, torch.tensor(numbers)), atol=0, rtol=0)
 
 
 def test_samples_are_spread_over_a_clip():
-    assert spread(200, 4) == [25, 75, 125, 175] and spread(3, 8) == [0, 1, 2] and spread(1, 8) == [0]
+    assert (
+        evenly_spaced(200, 4) == [25, 75, 125, 175]
+        and evenly_spaced(3, 8) == [0, 1, 2]
+        and evenly_spaced(1, 8) == [0]
+    )
 
 
 def test_cost_depends_on_samples_not_on_length(tensor_clip, host):
     stage = Counting(joint=True)
     clip = apply(stage, apply(plan("interpolate"), moving(tensor_clip, 300))["clip"])["clip"]
-    seen = peek([clip], spread(clip.info.frames, 4))[0]
+    seen = select_frames([clip], evenly_spaced(clip.info.frames, 4))[0]
     assert seen.info.frames == 4 and len(frames(seen, host)) == 4
     assert stage.seen == 4
 
@@ -99,7 +103,9 @@ def test_shared_input_is_computed_once_and_depth_matches_its_frame(tensor_clip, 
     stereo = apply(plan("stereo", convergence_mode="fixed"), clip, depth)
     check(stereo["clip"], host, [3, 40, 41, 79])
     shared.seen = 0
-    seen = peek([apply(Eye(0), stereo["clip"])["clip"], stereo["right_holes"], depth], [3, 40, 41, 79])
+    seen = select_frames(
+        [apply(Eye(0), stereo["clip"])["clip"], stereo["right_holes"], depth], [3, 40, 41, 79]
+    )
     assert sum(len(chunk) for chunks in pull(seen, host) for chunk in chunks) == 3 * 4 and shared.seen == 4
 
 
@@ -116,10 +122,13 @@ def test_stateful_stages_see_neighbours_but_not_across_a_cut(tensor_clip, host):
     stereo = apply(plan("stereo", fill="inpaint"), apply(plan("vsr", factor=1.5), clip)["clip"], depth)[
         "clip"
     ]
-    assert frames(peek([stereo], [0, 29, 30, 59])[0], host).shape == (2, 4, 72, 96, 3)
+    assert frames(select_frames([stereo], [0, 29, 30, 59])[0], host).shape == (2, 4, 72, 96, 3)
     alone = apply(plan("depth"), apply(Trim(30, 60), clip)["clip"])["clip"]
     torch.testing.assert_close(
-        frames(peek([depth], [30])[0], host), frames(peek([alone], [0])[0], host), atol=0, rtol=0
+        frames(select_frames([depth], [30])[0], host),
+        frames(select_frames([alone], [0])[0], host),
+        atol=0,
+        rtol=0,
     )
 
 
@@ -133,22 +142,22 @@ def test_file_that_ends_early_is_sampled_to_its_end(tmp_path, host):
     write_video(path, np.random.default_rng(0).integers(0, 255, (60, 48, 64, 3), np.uint8), Fraction(25))
     (tmp_path / "cut.mkv").write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     clip = Clip(FileSource(tmp_path / "cut.mkv", cuts=False))
-    seen = peek([apply(plan("depth"), clip)["clip"]], spread(clip.info.frames, 3))[0]
+    seen = select_frames([apply(plan("depth"), clip)["clip"]], evenly_spaced(clip.info.frames, 3))[0]
     assert len(frames(seen, host)) == 3
 
 
 def test_unequal_lengths_and_frames_out_of_range_are_refused(tensor_clip):
     with pytest.raises(ValueError, match="7 and 9 frames"):
-        peek([tensor_clip(), tensor_clip(frames=9)], [0])
+        select_frames([tensor_clip(), tensor_clip(frames=9)], [0])
     with pytest.raises(ValueError, match="between 0 and 6"):
-        peek([tensor_clip()], [7])
+        select_frames([tensor_clip()], [7])
 
 
 def test_preview_has_frame_number_time_and_images(tensor_clip, host, tmp_path):
     pair = torch.cat([torch.full((50, 32, 48, 3), 0.25), torch.full((50, 32, 48, 3), 0.75)], 2)
     clip = apply(Split(), tensor_clip(pair))["clip"]
     depth = tensor_clip(torch.ones(50, 32, 48, 1))
-    made = list(looks(clip, depth, 5, 24, host))
+    made = list(preview_frames(clip, depth, 5, 24, host))
     assert [(look.frame, look.seconds) for look in made] == [
         (5, 0.2),
         (15, 0.6),
@@ -164,4 +173,4 @@ def test_preview_has_frame_number_time_and_images(tensor_clip, host, tmp_path):
     assert [path.name for path in save(made[1], tmp_path, "look").values()] == [
         f"look_000015_{name}.jpg" for name in ("left", "right", "depth")
     ]
-    assert set(next(looks(Clip(clip.maker.inputs[0].maker), None, 1, 64, host)).pictures) == {"left"}
+    assert set(next(preview_frames(Clip(clip.maker.inputs[0].maker), None, 1, 64, host)).pictures) == {"left"}
