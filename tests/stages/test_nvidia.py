@@ -108,7 +108,7 @@ def test_one_effect_per_stage_is_closed_with_it(nvvfx, host):
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"), [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
+    ("spoil", "said"), [(torch.zeros_like, "black frame"), (lambda made: made / 0, "NaN or infinity")]
 )
 def test_silent_driver_failure_is_reported_at_the_first_frame(nvvfx, host, spoil, said):
     nvvfx.Effect.spoil = staticmethod(spoil)
