@@ -1,6 +1,4 @@
-"""Every bundled workflow on ComfyUI's true canvas: no missing node, no red widget, and the prompt that the
-API file holds.
-"""
+"""Bundled workflows on ComfyUI's real canvas: no missing nodes or red widgets, and the API file's prompt."""
 
 import json
 from itertools import combinations
@@ -26,15 +24,15 @@ def plain(graph: dict) -> dict:
 
 
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
-def test_the_canvas_queues_what_the_api_file_holds(page, file):
+def test_canvas_queues_the_api_file(page, file):
     shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))
     assert browser.prompt_of(page, shown, file.stem) == plain(workflow.read(file))
     assert browser.faults(page) == []
 
 
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
-def test_no_node_lies_over_another(page, file):
-    """At the size that the canvas gives them, with their titles and a little air."""
+def test_nodes_do_not_overlap(page, file):
+    """At the canvas's sizes, with titles and a small margin."""
     browser.prompt_of(
         page, json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8")), file.stem
     )
@@ -51,8 +49,8 @@ def meet(one: dict, other: dict) -> bool:
     )
 
 
-def test_a_link_dragged_the_other_way_round_is_taken(page):
-    """The union socket takes and gives both IMAGE and VIDEO, but never a VIDEO to an IMAGE socket."""
+def test_links_can_be_dragged_backwards(page):
+    """The union socket accepts and gives IMAGE and VIDEO, but never a VIDEO to an IMAGE socket."""
     links = page.evaluate("""() => {
         app.graph.clear()
         const add = type => { const node = LiteGraph.createNode(type); app.graph.add(node); return node }
@@ -69,6 +67,6 @@ def test_a_link_dragged_the_other_way_round_is_taken(page):
 
 
 @pytest.mark.parametrize("file", API, ids=lambda file: file.stem)
-def test_the_canvas_files_are_rendered_from_the_api_files(file):
+def test_canvas_files_are_rendered_from_api_files(file):
     shown = json.loads((ROOT / "workflows" / file.name).read_text(encoding="utf-8"))
     assert shown == render(workflow.read(file), file.stem), "run: python -m stereoreel workflows"
