@@ -1,9 +1,8 @@
-"""Try the pack in one command: run the default workflow on the sample or a clip, then show the result and
-its cost.
+"""Run the default workflow on the sample or a clip, and show the result and its cost.
 
     python demo.py [clip.mp4]
 
-Writes to output/: the stereoscopic video, a contact sheet and a table of time and memory per stage.
+Writes to output/: the stereoscopic video, a contact sheet, and a table of time and memory per stage.
 """
 
 import sys
@@ -53,5 +52,5 @@ if __name__ == "__main__":
         with CtrlC() as ctrl_c:
             main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, ctrl_c)
     except KeyboardInterrupt as error:
-        print("cancelled; no half-written video was left behind", file=sys.stderr)
+        print("Cancelled. No partial video was left.", file=sys.stderr)
         leave(getattr(error, "status", 130))

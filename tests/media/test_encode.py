@@ -190,7 +190,7 @@ def test_missing_audio_is_an_error(tmp_path):
 @pytest.mark.skipif(sys.platform == "win32", reason="a file's size cannot be limited there")
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1", "webp"])
 def test_full_disk_is_named_and_leaves_no_file(tmp_path, name):
-    run = f"""
+    script = f"""
 import resource, sys
 from fractions import Fraction
 from pathlib import Path
@@ -209,7 +209,9 @@ except OSError as error:
     print(error)
 """
     target = tmp_path / f"film{extension(settings(format=name))}"
-    run = subprocess.run([sys.executable, "-c", run, str(target)], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=True
+    )
     assert run.stdout.startswith(f"There is no room for {target}: the disk is full")
     assert os.listdir(tmp_path) == []
 
