@@ -172,7 +172,7 @@ class Scene:
         return ~self.trace(t, eye, t, source_eye)[2]
 
     def motion(self, t: float, to_t: float) -> tuple[Tensor, Tensor]:
-        """Return the flow ``[H, W, 2]`` (x, y) from one time to another, and where the point stays visible."""
+        """Return the flow ``[H, W, 2]`` (x, y) from one time to another, and where points stay visible."""
         x, y = self.pixels()
         to_x, to_y, visible = self.trace(t, 0.0, to_t, 0.0)
         return torch.stack([to_x - x, to_y - y], -1).float(), visible
