@@ -93,7 +93,7 @@ def test_shared_steps_are_computed_once(shot, host):
     for order in COMPARED:
         trial(order, source, {"stereo": STEREO}, "upscale", shop.make)
     kinds = [key[0] for key in shop.made]
-    # the source, its enlargement, and that with either depth
+    # the source, the upscaled source, and that with either depth
     assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
     assert kinds.count("depth") == 5  # that of the interpolated source serves two orders

@@ -169,7 +169,7 @@ def test_audio_a_year_later_takes_no_memory(tmp_path):
         audio=[(tone(0.4), 48000, "flac", "stereo"), (tone(0.4), 48000, "flac", "stereo", 10**7)],
     )
     source = FileSource(path, cuts=False)
-    wild = path.with_name("wild.mkv")  # the second sound's packets, in the first one's track
+    wild = path.with_name("wild.mkv")  # packets of the second audio stream, in the first one's track
     with av.open(str(path)) as old, av.open(str(wild), "w") as new:
         video, sound = (
             new.add_stream_from_template(stream, opaque=True)

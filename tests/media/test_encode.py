@@ -79,7 +79,7 @@ def test_odd_sizes_grow_to_even_by_repeating_the_edge(tmp_path, name):
     halved = VideoFormat(presets()[name].pix_fmt, 16, 16)  # what shares chroma samples in twos
     assert (width, height) == (65 + (halved.chroma_width(16) < 16), 27 + (halved.chroma_height(16) < 16))
     assert np.abs(written[:, :27, :65] - frames.numpy()).mean() * 255 < 6
-    # not black, whose distance is about 100
+    # not black, which would differ by about 100
     assert np.abs(written[:, :, -1] - written[:, :, 64]).mean() * 255 < 8
 
 

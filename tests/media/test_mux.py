@@ -90,7 +90,7 @@ def test_window_copies_the_packets_heard_in_it(tmp_path):
     (after,) = packets(encode(tmp_path, gray(25), audio=Soundtrack(source, Fraction(1, 2), Fraction(1))))
     inside = [data for begin, end, data in before if end > Fraction(1, 2) and begin < Fraction(3, 2)]
     assert [data for *_, data in after][-len(inside) :] == inside
-    # the one before, for the codec to start from; players do not sound it
+    # the one before, for the codec to start from; players do not output it
     assert len(after) <= len(inside) + 1
 
 
@@ -112,7 +112,7 @@ def test_samples_become_a_track(tmp_path, name):
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_samples_keep_their_channels_apart(tmp_path, channels):
     wave = torch.zeros(channels, 24000)
-    wave[channels - 1] = torch.from_numpy(tone(0.5)[0])  # the last one alone sounds
+    wave[channels - 1] = torch.from_numpy(tone(0.5)[0])  # only the last one is audible
     with av.open(str(encode(tmp_path, gray(12), format="ffv1", audio=Samples(wave, 48000)))) as container:
         sound = np.concatenate(
             [frame.to_ndarray().reshape(-1, channels) for frame in container.decode(audio=0)]

@@ -57,7 +57,7 @@ def test_graph_resumes_after_cancel_and_kill(tmp_path):
             stop_at(server, made, 700, server.process.kill)
             server.get("/system_stats")
     assert set(kept) < set(units(base))
-    (base / "custom_nodes" / "stereo-reel").unlink()  # made again by the next start
+    (base / "custom_nodes" / "stereo-reel").unlink()  # recreated by the next start
     with comfy(host, base) as server:
         before, seen = len(units(base)), []
         history = server.run(made, on_message=lambda message: seen.append(message))

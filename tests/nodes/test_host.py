@@ -39,7 +39,7 @@ from tests.support.image_nets import RRDBNet, random_net
 from tests.support.media_files import write_video
 from tests.support.object_info import CORE, object_info
 
-USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes whose files are the user's
+USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes that read the user's files
 FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films
 FAMILY = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
 

@@ -172,7 +172,7 @@ def _open(address: str, opened: ExitStack):
     page.add_init_script(QUIET)
     page.goto(address)
     page.wait_for_function("!!window.LiteGraph?.registered_node_types['StereoReelEncode']", timeout=90_000)
-    # What it opens by itself, and finds missing in that, would come in the way of what a test opens.
+    # What it opens automatically, with its missing files, would disturb what a test opens.
     page.wait_for_function("!!window.app?.extensionManager?.workflow?.activeWorkflow", timeout=90_000)
     page.wait_for_load_state("networkidle", timeout=90_000)
     return page

@@ -105,7 +105,7 @@ class Device(TorchDispatchMode):
             self.place(out, kwargs.get("pin_memory", False)) for out in outs if key(out) not in self.places
         ]
         view = outs and not changed and not new and all(key(out) in held for out in outs)
-        # what the computer does by itself is no stream's work
+        # the host's own work belongs to no stream
         if not view and any(one.is_cuda for one in (*given, *outs)):
             used = [(self.place(one), *reach(one), any(one is other for other in changed)) for one in given]
             self.use([*used, *((place, 0, math.inf, True) for place in new)])
@@ -157,7 +157,7 @@ class Device(TorchDispatchMode):
         at = key(tensor)
         if at not in self.places:
             self.places[at] = Place(self.current, StorageWeakRef(tensor.untyped_storage()), pinned)
-            self.places[at].stays = self.recording is not None  # a graph's memory is nobody else's
+            self.places[at].stays = self.recording is not None  # a graph's memory is not shared
         return self.places[at]
 
     def use(self, uses):

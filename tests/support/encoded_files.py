@@ -104,7 +104,7 @@ def heard(path, track=0):
             samples = samples / (np.iinfo(samples.dtype).max if samples.dtype.kind == "i" else 1)
             begin = round((frame.pts * Fraction(frame.time_base) - start) * stream.rate)
             if abs(begin - end) < stream.rate * 0.002:
-                begin = end  # a player does not tear sound apart because a container counts milliseconds
+                begin = end  # players do not split audio because a container counts milliseconds
             end = begin + len(samples)
             samples = samples[max(0, -begin) :]
             line[max(0, begin) : max(0, begin) + len(samples)] = samples

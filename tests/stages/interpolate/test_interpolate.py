@@ -17,7 +17,7 @@ from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.interpolate import OPTIONS, describe
 from tests.support.scenes import Camera, Layer, Scene, Texture
 
-WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
+WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the border is in neither frame
 
 
 def scene(camera: Camera, *moving: Layer) -> Scene:
