@@ -20,7 +20,7 @@ PYTHON = FOLDER / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 
 
 def enter(requirements: str) -> None:
-    """Restart in ``.venv`` with these requirements and torch installed; an existing torch is reused."""
+    """Restart in ``.venv`` with these requirements and torch; an installed torch is reused."""
     if Path(sys.prefix).resolve() == FOLDER.resolve():
         return
     if sys.version_info < (3, 10):

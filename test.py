@@ -1,4 +1,4 @@
-"""Run the tests in an environment made for them; other arguments go to pytest.
+"""Run the tests in their own environment; other arguments are passed to pytest.
 
 python test.py                     everything that needs no ComfyUI, in a process per core, at most 4
 python test.py -n 0 tests/core     one folder in one process, for a debugger

@@ -41,12 +41,10 @@ HEAVY = {"cv2", "transformers", "spandrel", "ray", "torchvision", "scipy", "PIL"
 
 MOST_PARAMETERS = 7
 LONG_SIGNATURES = {  # and why they may be longer
-    "core/options.py:option": "declares a widget, whose facts are keywords with defaults",
-    "front.py:write": "the public function of the Python front, whose settings are keywords with defaults",
-    "live/upscaler.py:Upscaler.__init__": "the public class of the live scope, whose settings are keywords "
-    "with defaults",
-    "media/read/decode.py:FileSource.__init__": "the public source of a file, whose settings are keywords "
-    "with defaults",
+    "core/options.py:option": "declares a widget; its properties are keywords with defaults",
+    "front.py:write": "a public function; settings are keywords with defaults",
+    "live/upscaler.py:Upscaler.__init__": "a public class; settings are keywords with defaults",
+    "media/read/decode.py:FileSource.__init__": "a public source; settings are keywords with defaults",
     "nets/flashvsr.py:project": "compiled on its own, so that its weights are arguments and not a module's",
     "nets/flashvsr.py:finish": "as project",
 }

@@ -155,8 +155,8 @@ def test_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     assert done.returncode == 0 and done.stdout.splitlines()[-1] == "pair.mp4", done.stderr
     script = (
         "import stereoreel; clip = stereoreel.open('sample', duration=0.1, max_side=160);"
-        "print(stereoreel.write(stereoreel.stereo(clip, stereoreel.depth(clip)), 'python.mp4', "
-        "device='cpu'), stereoreel.__file__)"
+        "pair = stereoreel.stereo(clip, stereoreel.depth(clip));"
+        "print(stereoreel.write(pair, 'python.mp4', device='cpu'), stereoreel.__file__)"
     )
     scripted = subprocess.run(
         [python, "-c", script], cwd=tmp_path / "elsewhere", env=clean, capture_output=True, text=True

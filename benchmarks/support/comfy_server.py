@@ -1,6 +1,4 @@
-"""A real ComfyUI for tests: started on a free loopback port with this pack linked in under a dashed name,
-driven over HTTP.
-"""
+"""A real ComfyUI for tests, on a free loopback port with this pack linked in, used over HTTP."""
 
 import json
 import os
@@ -21,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Server:
-    """A running ComfyUI: ``base`` holds its input and output folders, ``log`` what it printed."""
+    """A running ComfyUI: ``base`` contains its input and output folders, ``log`` its output."""
 
     def __init__(self, base: Path, port: int, process: subprocess.Popen, log: Path):
         self.base, self.process, self.log = base, process, log
@@ -42,7 +40,7 @@ class Server:
         return answer.json()["prompt_id"]
 
     def run(self, graph: dict, *, on_message=None) -> dict:
-        """Queue a prompt, follow it to its end, and give its history."""
+        """Queue a prompt, wait for its end, and return its history."""
         with self._listening() as ears:
             prompt = self.queue(graph)
             for message in follow(ears, prompt):
@@ -51,8 +49,9 @@ class Server:
         return self.history(prompt)
 
     def history(self, prompt: str, patience: float = 10) -> dict:
-        """What became of a prompt; ComfyUI writes it down a moment after it says that it ended. ``patience``
-        is in seconds.
+        """Return a prompt's history, waiting up to ``patience`` seconds.
+
+        ComfyUI stores it a moment after it reports the end.
         """
         for _ in range(int(10 * patience)):
             if found := self.get(f"/history/{prompt}"):
@@ -69,13 +68,13 @@ class Server:
             ears.close()
 
     def memory(self) -> int:
-        """Bytes of resident memory at their highest so far."""
+        """Return the peak resident memory in bytes."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM"))
 
 
 def follow(ears: websocket.WebSocket, prompt: str):
-    """Messages of a prompt until it has ended; binary ones (previews, progress text) as bytes."""
+    """Yield the messages of a prompt until it ends; binary ones (previews, progress text) as bytes."""
     while True:
         message = ears.recv()
         if isinstance(message, bytes):
@@ -93,7 +92,7 @@ def follow(ears: websocket.WebSocket, prompt: str):
 
 @contextmanager
 def comfy(folder: Path, base: Path, name: str = "stereo-reel"):
-    """ComfyUI from ``folder`` with everything it writes below ``base``; the pack is linked as ``name``."""
+    """Start ComfyUI from ``folder`` with all its files below ``base``; the pack is linked as ``name``."""
     for place in ("custom_nodes", "input", "output", "temp", "models", "user"):
         (base / place).mkdir(parents=True, exist_ok=True)
     link(ROOT, base / "custom_nodes" / name)
@@ -139,7 +138,7 @@ def link(pack: Path, place: Path) -> None:
 
 
 def python_of(folder: Path) -> str:
-    """The Python that runs this ComfyUI: the one named, its own environment's, or ours."""
+    """Return the Python for this ComfyUI: the one named, its own environment's, or ours."""
     if named := os.environ.get("COMFYUI_PYTHON"):
         return named
     places = [

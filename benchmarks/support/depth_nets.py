@@ -1,4 +1,4 @@
-"""Depth Anything's network families, with random weights and under the published names."""
+"""Depth Anything's networks with random weights and the published names."""
 
 import re
 from dataclasses import replace
@@ -31,7 +31,7 @@ def on_meta(family):
 
 
 def random_net(family, seed=0):
-    """Weights at which all layers matter, and depth is mostly above zero."""
+    """Return weights for which all layers matter and depth is mostly above zero."""
     torch.manual_seed(seed)
     net = on_meta(family).to_empty(device="cpu")
     for key, tensor in net.state_dict().items():
@@ -47,7 +47,7 @@ def random_net(family, seed=0):
 
 
 def published(net):
-    """The state dict as published: with the tensors that nothing reads."""
+    """Return the state dict as published, including tensors that are never read."""
     state = net.state_dict()
     head = "head" if net.family.frames else "depth_head"
     unused = {
@@ -61,7 +61,7 @@ def published(net):
 
 
 def as_transformers(net):
-    """The state dict under the names of a folder of Hugging Face's transformers (4.x)."""
+    """Return the state dict with the names of a Hugging Face model directory (transformers 4.x)."""
     names = {
         r"pretrained\.(cls_token|mask_token)": r"backbone.embeddings.\1",
         r"pretrained\.pos_embed": "backbone.embeddings.position_embeddings",

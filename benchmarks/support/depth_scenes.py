@@ -1,4 +1,4 @@
-"""Scenes whose depth is known, and how near an estimate comes to it."""
+"""Scenes with known depth, and the accuracy of estimates."""
 
 from fractions import Fraction
 
@@ -14,8 +14,9 @@ from stereoreel.stages.depth import builtin
 
 
 def flown_past(size, count=60, height=90, width=160):
-    """Raw depth ``[T, H, W]`` with a scale and shift of its own per frame, and something near that crosses in
-    five frames.
+    """Return raw depth ``[T, H, W]`` with a scale and shift of its own per frame.
+
+    A near object crosses it in five frames.
     """
     random = torch.Generator().manual_seed(1)
     y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
@@ -31,14 +32,14 @@ def flown_past(size, count=60, height=90, width=160):
 
 
 def estimate(frames: torch.Tensor, chunk: int = 4, **options) -> torch.Tensor:
-    """Depth ``[T, H, W, 1]`` of one shot, fed in chunks."""
+    """Estimate the depth ``[T, H, W, 1]`` of one shot, passed in chunks."""
     stage = builtin.load(None, resolve(depth.OPTIONS, options), Headless("cpu"))
     info = ClipInfo(frames.shape[2], frames.shape[1], Fraction(25), len(frames))
     return torch.cat(list(stage(Shot(0, info), iter(frames.split(chunk)))))
 
 
 def ranks(values: torch.Tensor) -> np.ndarray:
-    """Ranks with ties sharing their mean."""
+    """Return ranks; ties share their mean."""
     _, place, count = np.unique(values.numpy().round(6).ravel(), return_inverse=True, return_counts=True)
     last = np.cumsum(count)
     return (last - (count - 1) / 2)[place.ravel()]

@@ -1,4 +1,4 @@
-"""Scenes whose flicker is known, and upscalers that flicker or do not."""
+"""Scenes with known flicker, and upscalers with and without flicker."""
 
 from dataclasses import replace
 from functools import cache
@@ -28,10 +28,10 @@ ALL = (*SCENES, "fade", "cut")
 
 @cache
 def truth(name: str) -> torch.Tensor:
-    """Exact frames at the size to be reached."""
+    """Return exact frames at the target size."""
     if name == "fade":
         return street(8, WIDTH, HEIGHT).clip(1)[0] * torch.linspace(1, 0.3, FRAMES)[:, None, None, None]
-    if name == "cut":  # one that nobody found
+    if name == "cut":  # an undetected one
         return torch.cat(
             [street(seed, WIDTH, HEIGHT).clip(1)[0].expand(FRAMES // 2, -1, -1, -1) for seed in (9, 10)]
         )
@@ -40,7 +40,7 @@ def truth(name: str) -> torch.Tensor:
 
 @cache
 def source(name: str, sigma: float) -> torch.Tensor:
-    """What a camera of half the size sees, with its noise, in levels of 255."""
+    """Return what a camera of half the size records, with its noise, in levels of 255."""
     frames = resize(truth(name), HEIGHT // 2, WIDTH // 2, "area")
     noise = torch.randn(frames.shape, generator=torch.Generator().manual_seed(7))
     return (frames + sigma / 255 * noise).clamp(0, 1)
@@ -48,7 +48,7 @@ def source(name: str, sigma: float) -> torch.Tensor:
 
 @cache
 def seen(name: str) -> tuple[np.ndarray, torch.Tensor]:
-    """True motion to each next frame, and what stays visible and is no outline, which resampling loses."""
+    """Return the true motion to each next frame, and the visible pixels away from outlines."""
     motion, inside = [], []
     for t in range(FRAMES - 1):
         way, visible = SCENES[name].motion(t, t + 1)
@@ -71,21 +71,22 @@ def lanczos(frames: torch.Tensor) -> torch.Tensor:
 
 
 def flickering(frames: torch.Tensor, amplitude: float = 6 / 255, gain: float = 255.0) -> torch.Tensor:
-    """A x2 network that invents texture as real ones do: of a high gain, so that a level of noise in the
-    source makes it another one.
+    """Upscale by 2 with synthesised texture, as real networks do.
+
+    The high gain lets one level of noise in the source change the texture.
     """
     invented = torch.sin(gain * F.conv2d(F.pad(frames.movedim(-1, 1), (1, 1, 1, 1), "replicate"), filters()))
     return (lanczos(frames) + amplitude * F.pixel_shuffle(invented, 2).movedim(1, -1)).clamp(0, 1)
 
 
 def denoising(frames: torch.Tensor) -> torch.Tensor:
-    """An upscaler that leaves no noise to be steadied."""
+    """Upscale without noise that could be stabilised."""
     smooth = F.avg_pool2d(frames.movedim(-1, 1), 3, 1, 1, count_include_pad=False)
     return lanczos(smooth.movedim(1, -1))
 
 
 def sharpening(frames: torch.Tensor) -> torch.Tensor:
-    """An upscaler that changes by more than its source does and yet does not flicker."""
+    """Upscale with stronger changes than the source's, but without flicker."""
     return (1.8 * lanczos(frames) - 0.8 * denoising(frames)).clamp(0, 1)
 
 

@@ -1,6 +1,4 @@
-"""Small upscalers with random weights, written independently with the names of the published checkpoints, and
-saved as such.
-"""
+"""Small upscalers with random weights, written independently with the published names."""
 
 from pathlib import Path
 
@@ -72,7 +70,7 @@ class Compact(nn.Module):
 
 
 def random_net(kind: type, seed: int = 0, **sizes) -> nn.Module:
-    """A network whose pictures are neither black nor white: noise about middle gray, different everywhere."""
+    """Return a network that outputs noise about mid-grey, different everywhere."""
     torch.manual_seed(seed)
     net = kind(**sizes).eval()
     if kind is RRDBNet:
@@ -83,7 +81,7 @@ def random_net(kind: type, seed: int = 0, **sizes) -> nn.Module:
 
 
 def save(net: nn.Module, path: Path) -> Path:
-    """As the official files are: under ``params_ema`` (``params`` for Compact), or safetensors by suffix."""
+    """Save like the official files: in ``params_ema`` (``params`` for Compact), or safetensors by suffix."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".safetensors":
         from safetensors.torch import save_file

@@ -1,13 +1,12 @@
-"""Synthetic scenes whose every view is exact: layered slanted planes with analytic textures, seen from any
-time and either eye.
+"""Synthetic scenes with exact views: layered slanted planes with analytic textures.
 
-A pixel's colour at (x, y) comes from the nearest layer whose shape holds the point that maps there, so the
-other eye, the frame in between, the depth, the motion and what is hidden from where are all known without any
-resampling. Pixel centres lie at whole coordinates; an eye moves a point by ``eye * divergence / 100 * width *
-(depth - convergence)`` pixels.
+A pixel's colour at (x, y) comes from the nearest layer that contains the point that maps there. So the other
+view, in-between frames, depth, motion and disocclusions are known without resampling. Pixel centres are at
+integer coordinates; a view moves a point by ``eye * divergence / 100 * width * (depth - convergence)``
+pixels.
 
-The ray tracer of the sample cannot take their place: its highlights, reflections and haze change with the
-viewpoint, so that a point that both eyes see differs by 39 to 48 dB there, and by nothing here.
+The ray tracer of the sample cannot replace them: its highlights, reflections and haze change with the
+viewpoint, so that a point visible in both views differs by 39 to 48 dB there, and not at all here.
 """
 
 from __future__ import annotations
@@ -22,9 +21,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Texture:
-    """A smooth random pattern in RGB: sinusoids with wavelengths of 5 to 160 pixels, longer ones stronger;
-    about 0.05..0.95.
-    """
+    """A smooth random RGB pattern: sinusoids of 5 to 160 pixels, longer ones stronger; 0.05..0.95."""
 
     seed: int
     finest: float = 5.0
@@ -32,7 +29,7 @@ class Texture:
     waves: int = 3  # per octave
 
     def __call__(self, u: Tensor, v: Tensor) -> Tensor:
-        """Colour ``[..., 3]`` at any points."""
+        """Return colour ``[..., 3]`` at any points."""
         cycles, phase, mix, base = self._waves()
         color = u.new_empty(*u.shape, 3, dtype=torch.float32)
         for some_u, some_v, out in zip(
@@ -57,8 +54,7 @@ class Texture:
 
 @dataclass(frozen=True)
 class Layer:
-    """A flat piece of the scene; ``shape`` is "plane" (no edge), "ground" (all below ``center``), "box",
-    "ellipse".
+    """A flat layer; ``shape`` is "plane" (no edge), "ground" (all below ``center``), "box" or "ellipse".
 
     ``depth`` is inverse depth at the centre (near = 1), ``slant`` its change over one frame width and one
     frame height. ``center`` and half sizes ``radius`` are in pixels at time 0, ``angle`` in radians,
@@ -75,9 +71,7 @@ class Layer:
     velocity: tuple[float, float] = (0.0, 0.0)
 
     def frame(self) -> Tensor:
-        """3x3 map from the layer's points to its own axes, in which a box is -1..1 by -1..1 and an ellipse
-        the unit circle.
-        """
+        """Return the 3x3 map to the layer's own axes: a box is -1..1 there, an ellipse the unit circle."""
         cos, sin = math.cos(self.angle), math.sin(self.angle)
         turn = torch.tensor([[cos, sin, 0], [-sin, cos, 0], [0, 0, 1]], dtype=torch.float64)
         scale = [1 / radius if radius else 1.0 for radius in self.radius]
@@ -86,14 +80,14 @@ class Layer:
         return torch.diag(torch.tensor([*scale, 1.0], dtype=torch.float64)) @ turn @ move
 
     def plane(self, width: int, height: int) -> Tensor:
-        """``[3]``: inverse depth as a function of the layer's points (u, v, 1)."""
+        """Return ``[3]``: inverse depth as a function of the layer's points (u, v, 1)."""
         per_x, per_y = self.slant[0] / width, self.slant[1] / height
         return torch.tensor(
             [per_x, per_y, self.depth - per_x * self.center[0] - per_y * self.center[1]], dtype=torch.float64
         )
 
     def holds(self, across: Tensor, along: Tensor) -> Tensor:
-        """True where the shape contains the point, given in its own axes."""
+        """Return True where the shape contains the point, given in its own axes."""
         if self.shape == "ground":
             return along >= 0
         if self.shape == "ellipse":
@@ -103,9 +97,11 @@ class Layer:
 
 @dataclass(frozen=True)
 class Camera:
-    """What moves all layers, per frame: ``truck`` shifts depth 1 by so many pixels and depth 0 not at all
-    (parallax),
-    ``pan`` shifts everything, ``zoom`` scales about the middle."""
+    """Motion of all layers, per frame.
+
+    ``truck`` shifts depth 1 by this many pixels and depth 0 not at all (parallax), ``pan`` shifts everything,
+    ``zoom`` scales about the centre.
+    """
 
     truck: tuple[float, float] = (0.0, 0.0)
     pan: tuple[float, float] = (0.0, 0.0)
@@ -114,9 +110,7 @@ class Camera:
 
 @dataclass(frozen=True)
 class Rendered:
-    """One view: ``image`` [H, W, 3], ``depth`` [H, W] (0..1, near = 1), ``layer`` [H, W] (index into the
-    scene's layers).
-    """
+    """A view: ``image`` [H, W, 3], ``depth`` [H, W] (0..1, near = 1), ``layer`` [H, W] (its index)."""
 
     image: Tensor
     depth: Tensor
@@ -125,7 +119,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Scene:
-    """Layers seen by a camera; the nearest layer at a point is the one that shows."""
+    """Layers seen by a camera; the nearest layer at a point is visible."""
 
     width: int
     height: int
@@ -135,9 +129,7 @@ class Scene:
     convergence: float = 0.0
 
     def render(self, t: float = 0.0, eye: float = 0.0, samples: int = 1) -> Rendered:
-        """The exact view; ``samples`` > 1 averages that many sub-pixels squared (colour only, edges become
-        soft).
-        """
+        """Return the exact view; ``samples`` > 1 averages that many sub-pixels squared (colour only)."""
         depth, layer = _view(self, t, eye)
         if samples == 1:
             return Rendered(self._paint(layer, *self.pixels(), t, eye), depth.float(), layer.clone())
@@ -147,20 +139,18 @@ class Scene:
         return Rendered(image, depth.float(), layer.clone())
 
     def clip(self, frames: int, step: float = 1.0) -> tuple[Tensor, Tensor]:
-        """Images ``[T, H, W, 3]`` and depth ``[T, H, W, 1]`` at times 0, step, 2 step ..."""
+        """Return images ``[T, H, W, 3]`` and depth ``[T, H, W, 1]`` at times 0, step, 2 step ..."""
         views = [self.render(index * step) for index in range(frames)]
         return torch.stack([view.image for view in views]), torch.stack([view.depth for view in views])[
             ..., None
         ]
 
     def disparity(self, depth: Tensor) -> Tensor:
-        """Pixels by which an eye at 1 moves points of this depth."""
+        """Return the shift in pixels of points of this depth for an eye at 1."""
         return self.divergence / 100 * self.width * (depth - self.convergence)
 
     def trace(self, t: float, eye: float, to_t: float, to_eye: float) -> tuple[Tensor, Tensor, Tensor]:
-        """For every pixel of one view, where in another view its point lies: x, y ``[H, W]``, and whether it
-        can be seen there.
-        """
+        """Return x, y ``[H, W]`` of every pixel's point in another view, and if it is visible there."""
         x, y = self.pixels()
         _, layer = _view(self, t, eye)
         there_x, there_y = torch.empty(layer.shape, dtype=x.dtype), torch.empty(layer.shape, dtype=x.dtype)
@@ -178,19 +168,17 @@ class Scene:
         return there_x, there_y, inside & (seen == layer)
 
     def holes(self, eye: float, t: float = 0.0, source_eye: float = 0.0) -> Tensor:
-        """True ``[H, W]`` for the pixels of an eye that nothing in the source view shows (hidden or outside
-        the frame).
-        """
+        """Return True ``[H, W]`` for pixels of a view that are hidden or outside in the source."""
         return ~self.trace(t, eye, t, source_eye)[2]
 
     def motion(self, t: float, to_t: float) -> tuple[Tensor, Tensor]:
-        """Flow ``[H, W, 2]`` (x, y) from one time to another, and where the point stays visible."""
+        """Return the flow ``[H, W, 2]`` (x, y) from one time to another, and where points stay visible."""
         x, y = self.pixels()
         to_x, to_y, visible = self.trace(t, 0.0, to_t, 0.0)
         return torch.stack([to_x - x, to_y - y], -1).float(), visible
 
     def pixels(self) -> tuple[Tensor, Tensor]:
-        """x and y ``[H, W]`` of every pixel."""
+        """Return x and y ``[H, W]`` of every pixel."""
         rows, columns = (
             torch.arange(self.height, dtype=torch.float64),
             torch.arange(self.width, dtype=torch.float64),
@@ -198,7 +186,7 @@ class Scene:
         return columns[None].expand(self.height, -1), rows[:, None].expand(-1, self.width)
 
     def look(self, x: Tensor, y: Tensor, t: float, eye: float) -> tuple[Tensor, Tensor]:
-        """Depth and layer index at any points of a view; outside all layers the depth is 0, the index -1."""
+        """Return depth and layer index at any points of a view; outside all layers 0 and -1."""
         nearest, owner = torch.tensor(-math.inf, dtype=torch.float64), torch.tensor(-1, dtype=torch.int16)
         for index, layer in enumerate(self.layers):
             inverse = self._inverse(index, t, eye)
@@ -210,7 +198,7 @@ class Scene:
         return nearest.clamp(min=0), owner.to(torch.int16)
 
     def color(self, x: Tensor, y: Tensor, t: float, eye: float) -> Tensor:
-        """Colour ``[..., 3]`` at any points of a view."""
+        """Return colour ``[..., 3]`` at any points of a view."""
         return self._paint(self.look(x, y, t, eye)[1], x, y, t, eye)
 
     def _paint(self, owner: Tensor, x: Tensor, y: Tensor, t: float, eye: float) -> Tensor:
@@ -225,7 +213,7 @@ class Scene:
         return torch.linalg.inv(self._matrix(index, t, eye))
 
     def _matrix(self, index: int, t: float, eye: float) -> Tensor:
-        """3x3 affine map from a layer's own points (where they are at time 0) to pixels of a view."""
+        """Return the 3x3 affine map from a layer's own points (at time 0) to pixels of a view."""
         layer, camera = self.layers[index], self.camera
         depth = layer.plane(self.width, self.height)
         matrix = torch.eye(3, dtype=torch.float64)
@@ -243,7 +231,7 @@ class Scene:
 
 @lru_cache(maxsize=4)
 def _view(scene: Scene, t: float, eye: float) -> tuple[Tensor, Tensor]:
-    """Depth and layer index of every pixel; a view's picture, holes and motion all start from it."""
+    """Return depth and layer index of every pixel, the base of a view's image, holes and motion."""
     depth, owner = scene.look(*scene.pixels(), t, eye)
     return depth, owner
 
@@ -254,8 +242,7 @@ def _affine(row: Tensor, x: Tensor, y: Tensor) -> Tensor:
 
 
 def street(seed: int, width: int = 320, height: int = 192, **view) -> Scene:
-    """A far wall, the ground in front of it, and ellipses, boxes, and thin upright and slanted bars standing
-    at several depths.
+    """Return a far wall, the ground, and ellipses, boxes and thin bars at several depths.
 
     ``view`` are fields of Scene: camera, divergence, convergence.
     """

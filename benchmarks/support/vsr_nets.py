@@ -1,6 +1,4 @@
-"""Small BasicVSR, BasicVSR++ and RealBasicVSR networks with random weights that see motion, and footage for
-them.
-"""
+"""Small BasicVSR, BasicVSR++ and RealBasicVSR networks with random weights, and footage for them."""
 
 import torch
 from torch.nn.functional import interpolate
@@ -18,7 +16,7 @@ SMALL = {
 
 @torch.no_grad()
 def random_weights(net: torch.nn.Module, seed: int = 0) -> torch.nn.Module:
-    """Weights with which features neither die nor explode over a shot, and flow is some pixels long."""
+    """Return weights that keep features bounded over a shot, with flow of some pixels."""
     generator = torch.Generator().manual_seed(seed)
     for name, parameter in net.named_parameters():
         spread = (1.6 / parameter[0].numel()) ** 0.5 if parameter.dim() > 1 else 0.02
@@ -38,7 +36,7 @@ def small(kind: str, seed: int = 0) -> torch.nn.Module:
 
 
 def checkpoint(net: torch.nn.Module, prefix: str = "generator.") -> dict:
-    """The file that mmcv writes of a network in training."""
+    """Return the checkpoint that mmcv writes during training."""
     state = {prefix + key: tensor for key, tensor in net.state_dict().items()}
     state |= {
         "step_counter": torch.zeros(1),
@@ -49,7 +47,7 @@ def checkpoint(net: torch.nn.Module, prefix: str = "generator.") -> dict:
 
 
 def footage(frames: int, height: int = 36, width: int = 52, seed: int = 0) -> torch.Tensor:
-    """Smooth texture that moves two pixels a frame, ``[T, H, W, 3]``."""
+    """Return smooth texture ``[T, H, W, 3]`` that moves two pixels a frame."""
     generator = torch.Generator().manual_seed(seed)
     wide = width + 2 * frames
     wall = interpolate(

@@ -1,4 +1,4 @@
-"""Noisy scenes at half their true size, and what the builtin VSR stage makes of them."""
+"""Noisy scenes at half their true size, and the builtin VSR stage's result."""
 
 from fractions import Fraction
 from functools import cache
@@ -25,7 +25,7 @@ MOVES = {
 
 @cache
 def large(move: str, frames: int = 6) -> torch.Tensor:
-    """A scene with thin bars and occlusions at twice the size that the stage gets to see."""
+    """Return a scene with thin bars and occlusions at twice the stage's input size."""
     return street(list(MOVES).index(move) + 1, 448, 256, camera=MOVES[move]).clip(frames)[0]
 
 

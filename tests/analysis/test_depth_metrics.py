@@ -1,6 +1,4 @@
-"""What the depth metrics of the laboratory measure: values worked out by hand, what may not matter to them,
-and that worse is worse.
-"""
+"""Depth metrics: values worked out by hand, invariances, and that worse depth scores worse."""
 
 import math
 
@@ -27,14 +25,14 @@ NARROW = np.linspace(1.05, 1.25, 10)
 
 
 def step(column, near=0.8, far=0.4, size=(40, 60)):
-    """Depth that jumps where ``column`` begins."""
+    """Return depth that jumps at ``column``."""
     depth = torch.full(size, near)
     depth[:, column:] = far
     return depth
 
 
 def test_boundary_f1_by_hand():
-    """Of two true edges one is found; a step of 1.1 counts at the thresholds below it only."""
+    """Of two true edges one is found; a step of 1.1 counts only at thresholds below it."""
     truth = step(20)
     truth[:, 40:] = 0.1
     assert boundary_f1(step(20), truth) == pytest.approx(2 / 3)
@@ -44,14 +42,14 @@ def test_boundary_f1_by_hand():
     assert boundary_f1(step(20, 0.4, 0.8), step(20)) == 0  # near and far exchanged
 
 
-def test_boundary_f1_of_what_is_not_there():
+def test_boundary_f1_without_edges():
     flat = torch.full((20, 20), 0.5)
     assert math.isnan(boundary_f1(flat, flat)) and math.isnan(boundary_f1(flat * 0, flat))
     assert boundary_f1(flat, step(10, size=(20, 20))) == boundary_f1(step(10, size=(20, 20)), flat) == 0
     assert boundary_f1(step(20), step(20, 0.44)) < 1  # thresholds at which nothing should be found count too
 
 
-def test_boundary_f1_knows_ratios_not_scales_and_takes_distance_for_its_inverse():
+def test_boundary_f1_is_scale_invariant_and_accepts_distance():
     exact = street(2, 192, 108).render().depth.clamp(min=0.05)
     soft = F.avg_pool2d(exact[None, None], 3, 1, 1, count_include_pad=False)[0, 0]
     expected = boundary_f1(soft, exact)
@@ -62,7 +60,7 @@ def test_boundary_f1_knows_ratios_not_scales_and_takes_distance_for_its_inverse(
     assert expected < pooled < 1
 
 
-def test_an_edge_one_pixel_off_is_wrong_but_tolerable():
+def test_edge_one_pixel_off_is_tolerated():
     truth = step(20)
     for off in (19, 21):
         assert boundary_f1(step(off), truth) == 0 and boundary_f1(step(off), truth, tolerance=1) == 1
@@ -71,14 +69,14 @@ def test_an_edge_one_pixel_off_is_wrong_but_tolerable():
 
 
 @pytest.mark.parametrize("off", [0, 1, 3, 7])
-def test_boundary_error_is_how_far_an_edge_is_off(off):
+def test_boundary_error_is_the_displacement(off):
     assert boundary_error(step(20 + off), step(20)) == pytest.approx((off, off))
     # neither scale nor shift matters
     assert boundary_error(5 - 3 * step(20 + off), step(20)) == pytest.approx((off, off))
 
 
-def test_boundary_error_tells_false_edges_from_missing_ones():
-    """Found edges far from all true ones do not count, missing ones count 10 pixels each."""
+def test_boundary_error_of_false_and_missing_edges():
+    """Edges far from all true ones do not count; missing ones count 10 pixels each."""
     both, one = step(30), step(30)
     both[:, :12] = 1.2
     assert canny(both)[5].nonzero()[0].tolist() in ([11, 29], [12, 30])
@@ -88,7 +86,7 @@ def test_boundary_error_tells_false_edges_from_missing_ones():
     assert all(map(math.isnan, boundary_error(one, torch.ones(40, 60))))
 
 
-def test_psnr_near_edges_sees_what_happens_there_only():
+def test_psnr_near_edges_is_local():
     disparity = step(20, 8.0, 3.0)
     band = edge_band(disparity, 4)
     assert band[0].nonzero()[:, 0].tolist() == list(range(16, 25))
@@ -105,7 +103,7 @@ def test_psnr_near_edges_sees_what_happens_there_only():
 
 
 def travelling(depth, frames=4, pixels=6.0):
-    """A camera that moves sideways past a street: distance, what is no outline, intrinsics, poses."""
+    """Return distance, non-outline pixels, intrinsics and poses of a camera moving sideways past a street."""
     scene = street(3, 160, 96, camera=Camera(truck=(-pixels, 0.0)))
     views = [scene.render(t) for t in range(frames)]
     layers = torch.stack([view.layer for view in views]).float()[:, None]
@@ -118,7 +116,7 @@ def travelling(depth, frames=4, pixels=6.0):
     return torch.stack([depth(1 / view.depth, t) for t, view in enumerate(views)]), intrinsics, poses, inside
 
 
-def test_alignment_error_of_a_still_scene_is_zero_and_of_a_jumping_scale_its_jump():
+def test_alignment_error_of_a_still_scene_and_of_a_jump():
     *given, inside = travelling(lambda distance, t: distance)
     assert temporal_alignment_error(*given, inside) < 1e-4
     assert 1e-4 < temporal_alignment_error(*given) < 0.03  # outlines are read between two surfaces
@@ -131,9 +129,10 @@ def test_alignment_error_of_a_still_scene_is_zero_and_of_a_jumping_scale_its_jum
     assert temporal_alignment_error(*given[:2], wrong, inside) > 0.01
 
 
-def test_alignment_error_along_the_line_of_sight_and_of_nothing():
-    """A wall that the camera approaches by a tenth: unchanged depth is wrong by the tenth; what is unknown or
-    behind is left out.
+def test_alignment_error_of_forward_motion():
+    """The camera approaches a wall by a tenth, so unchanged depth is wrong by a tenth.
+
+    Unknown pixels and those behind the camera are excluded.
     """
     wall, intrinsics, poses = (
         torch.full((2, 20, 30), 5.0),
@@ -152,8 +151,9 @@ def test_alignment_error_along_the_line_of_sight_and_of_nothing():
 
 
 def test_flow_consistency_follows_known_motion():
-    """Depth that moves along with its layers is consistent; what changes by a is off by a; without the motion
-    it is not consistent.
+    """Depth that moves with its layers is consistent; a change by a is an error of a.
+
+    Without the motion it is not consistent.
     """
     walker = Layer("ellipse", 0.8, Texture(2), (70, 50), (30, 30), velocity=(3.0, 1.0))
     scene = Scene(160, 96, (Layer("plane", 0.2, Texture(1), (80, 48)), walker), Camera(pan=(2.0, -1.0)))
@@ -163,14 +163,14 @@ def test_flow_consistency_follows_known_motion():
     motion, visible = np.stack([way.numpy() for way, _ in pairs]), torch.stack([seen for _, seen in pairs])
     assert flow_consistency(depth, motion, visible=visible) < 1e-6
     assert flow_consistency(depth, motion, frames, visible) < 1e-6
-    # colours tell most of what is hidden
+    # colours reveal most of what is hidden
     assert flow_consistency(depth, motion, frames) < flow_consistency(depth, motion)
     assert flow_consistency(depth, 0 * motion, visible=visible) > 0.01
     jumping = depth + torch.tensor([0, 0.03, 0])[:, None, None]
     assert flow_consistency(jumping, motion, visible=visible) == pytest.approx(0.03, abs=1e-6)
 
 
-def test_flow_consistency_weighs_by_colour_as_published():
+def test_flow_consistency_is_weighted_by_colour():
     depth, frames = torch.zeros(2, 4, 4), torch.zeros(2, 4, 4, 3)
     depth[1, :2], frames[1, :2] = 0.5, 0.1
     weight = math.exp(-50 * 0.03)
@@ -193,7 +193,7 @@ def test_parallax_step_by_hand():
     assert math.isnan(parallax_step(depth[:1])) and math.isnan(parallax_step(depth, where=away & ~away))
 
 
-def test_a_particle_moves_a_scene_by_pixels_unless_the_range_is_steady():
+def test_small_bright_spot_moves_depth_unless_the_range_is_stable():
     raw = flown_past((6, 8))
     still = torch.zeros(raw.shape[1:], dtype=torch.bool)
     still[82:] = True

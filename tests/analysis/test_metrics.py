@@ -1,4 +1,4 @@
-"""What the metrics of the laboratory measure: values worked out by hand, and that worse is worse."""
+"""Image metrics: values worked out by hand, and that worse frames score worse."""
 
 import math
 
@@ -26,8 +26,9 @@ def random(*shape: int, seed: int = 3) -> torch.Tensor:
 
 
 def moving(camera: Camera, frames: int = 4):
-    """Exact frames, motion to the next frame, and what stays visible and is no outline, which no resampling
-    follows.
+    """Return exact frames, motion to the next frame, and the visible pixels away from outlines.
+
+    No resampling reproduces outlines.
     """
     scene = street(3, 160, 96, camera=camera)
     pairs = [scene.motion(t, t + 1) for t in range(frames - 1)]
@@ -36,7 +37,7 @@ def moving(camera: Camera, frames: int = 4):
 
 
 def outline(layer: torch.Tensor) -> torch.Tensor:
-    """True within two pixels of where one layer meets another."""
+    """Return True within two pixels of the border between layers."""
     layer = layer.float()[None, None]
     return (F.max_pool2d(layer, 5, 1, 2) != -F.max_pool2d(-layer, 5, 1, 2))[0, 0]
 
@@ -61,7 +62,7 @@ def test_psnr_by_hand():
 
 
 def test_flicker_by_hand():
-    """A pixel that alternates between two values a apart deviates by a / 2."""
+    """A pixel that alternates between two values at distance a deviates by a / 2."""
     frames = torch.full((6, 8, 8, 3), 0.5)
     frames[::2] += 0.04
     assert flicker(frames) == pytest.approx(0.02)
@@ -72,7 +73,7 @@ def test_flicker_by_hand():
     assert flicker(frames) == pytest.approx(0.02 / math.sqrt(2))
 
 
-def test_still_is_what_the_source_never_changes_and_its_neighbours_do_not():
+def test_still_pixels_and_neighbours_never_change():
     source = torch.full((3, 12, 12, 3), 0.5)
     source[1, 2, 2, 1] += 0.1
     where = still(source, 24, 24)
@@ -80,7 +81,7 @@ def test_still_is_what_the_source_never_changes_and_its_neighbours_do_not():
     assert where[12:, 12:].all() and where.shape == (24, 24)
 
 
-def test_static_flicker_of_lanczos_is_one_and_grows_with_what_an_upscaler_adds():
+def test_static_flicker_is_relative_to_lanczos():
     source = 0.3 + 0.4 * random(1, 16, 16, 3) + 0.004 * random(8, 16, 16, 3, seed=4)
     plain = resize(source, 32, 32)
     noise = random(8, 32, 32, 3, seed=5) - 0.5
@@ -92,7 +93,7 @@ def test_static_flicker_of_lanczos_is_one_and_grows_with_what_an_upscaler_adds()
 
 
 def test_warping_error_by_hand():
-    """An image shifted by whole pixels fits itself; a step of brightness by a is an error of a squared."""
+    """An image shifted by whole pixels fits; a brightness step of a is an error of a squared."""
     wide = random(20, 30, 3)
     frames = torch.stack([wide[:, 4 - t : 24 - t] for t in range(4)])
     motion = np.zeros((3, 20, 20, 2), np.float32)
@@ -107,7 +108,7 @@ def test_warping_error_by_hand():
 
 
 @pytest.mark.parametrize("camera", [Camera(pan=(3.3, 1.2)), Camera(truck=(6.0, 0.0)), Camera(zoom=1.02)])
-def test_warping_error_of_a_perfect_moving_scene_is_near_zero_and_flicker_raises_it(camera):
+def test_warping_error_of_an_exact_scene_and_with_flicker(camera):
     frames, motion, visible = moving(camera)
     noise = random(*frames.shape) - 0.5
     given = [warping_error(frames + amount * noise, motion, visible) for amount in (0, 0.05, 0.1)]
@@ -128,7 +129,7 @@ def test_tof_is_the_difference_of_motion():
     )
 
 
-def test_sharpness_is_one_for_the_truth_less_for_blur_and_blind_to_noise():
+def test_sharpness_falls_with_blur_and_ignores_noise():
     truth = moving(Camera())[0]
     assert sharpness(truth, truth) == pytest.approx(1) and sharpness(
         0.25 + truth / 2, truth

@@ -1,6 +1,4 @@
-"""The order lab: fair places, figures worked out by hand, answers that are no surer than they may be, and
-files in the terminal.
-"""
+"""The order lab: fair samples, figures worked out by hand, honest confidence, and files in the terminal."""
 
 import json
 import math
@@ -56,7 +54,7 @@ def texture(height, width, seed=0):
 
 
 def sliding(count=24, height=48, width=64, step=2, still=16):
-    """A texture that moves to the left by ``step`` pixels a frame; the upper ``still`` rows stand."""
+    """Return a texture that moves left by ``step`` pixels a frame; the upper ``still`` rows do not move."""
     wide = texture(height, width + step * count)
     moving = torch.stack([wide[:, step * number : step * number + width] for number in range(count)])
     moving[:, :still] = wide[:still, :width]
@@ -78,7 +76,7 @@ def found(clip):
 # Places
 
 
-def test_places_lie_in_equal_parts_and_never_across_a_cut():
+def test_places_are_evenly_spread_and_never_across_a_cut():
     info = ClipInfo(64, 48, Fraction(25), 100, cuts=(24, 50, 52, 80))
     for sampling in range(20):
         chosen = windows(info, 4, 10, sampling)
@@ -89,14 +87,14 @@ def test_places_lie_in_equal_parts_and_never_across_a_cut():
     assert windows(info, 4, 10, 1) == windows(info, 4, 10, 1) != windows(info, 4, 10, 2)
 
 
-def test_a_short_clip_is_tried_at_fewer_places_and_a_place_in_a_short_shot_is_shorter():
+def test_short_clips_have_fewer_places_and_short_shots_shorter_ones():
     assert windows(ClipInfo(64, 48, Fraction(25), 7), 5, 10) == [(0, 7)]
     assert windows(ClipInfo(64, 48, Fraction(25), 12, cuts=(2, 9)), 1, 10) == [(2, 9)]
     with pytest.raises(ValueError, match=r"no motion to judge the orders by\. Choose another clip"):
         windows(ClipInfo(64, 48, Fraction(25), 3, cuts=(1, 2)), 1, 2)
 
 
-def test_every_order_gets_exactly_the_frames_of_its_place(clip, host):
+def test_every_order_receives_exactly_its_frames(clip, host):
     part = part_of(clip, (12, 17))
     assert part.info.cuts == () and torch.equal(frames(part, host), sliding()[12:17])
 
@@ -149,7 +147,7 @@ def test_an_order_that_is_named_twice_counts_once():
         ("default, depth, stereo", "'depth' is a stage, not an order. Separate orders of stages"),
     ],
 )
-def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):
+def test_invalid_orders_are_refused_before_the_first_frame(clip, orders, said):
     with pytest.raises(ValueError, match=said):
         Lab(clip, settings(orders=orders), Headless("cpu"))
 
@@ -163,12 +161,12 @@ def test_nonsense_is_refused_before_the_first_frame(clip, orders, said):
         ("vsr.factor=9", "between 1.0 and 4.0"),
     ],
 )
-def test_an_option_that_makes_no_sense_is_refused(given, said):
+def test_invalid_options_are_refused(given, said):
     with pytest.raises(ValueError, match=said):
         stage_options(settings(settings=given))
 
 
-def test_more_options_of_stages_are_set_by_kind():
+def test_stage_options_are_set_by_kind():
     options = stage_options(
         settings(factor=3.0, settings="stereo.divergence=3; depth.edges=smooth"), ["vsr.factor=1.5"]
     )
@@ -179,7 +177,7 @@ def test_more_options_of_stages_are_set_by_kind():
 # Figures by hand
 
 
-def test_depth_edges_are_as_far_from_the_pictures_as_they_were_moved():
+def test_edge_distance_is_the_displacement():
     picture, depth = torch.zeros(2, 40, 80)
     picture[:, 40:] = 1
     for moved, near in ((0, 1), (5, 0)):
@@ -194,7 +192,7 @@ def test_depth_edges_are_as_far_from_the_pictures_as_they_were_moved():
     assert moved > NEAR
 
 
-def test_a_depth_edge_where_the_picture_has_none_costs_the_reach_and_no_edge_is_no_answer():
+def test_edge_distance_without_matching_edges():
     depth = torch.zeros(40, 80)
     flat = edge_distance(torch.zeros(40, 80))
     assert math.isnan(edge_alignment(depth, flat)[0])
@@ -202,7 +200,7 @@ def test_a_depth_edge_where_the_picture_has_none_costs_the_reach_and_no_edge_is_
     assert edge_alignment(depth, flat)[:2] == (10, 0)
 
 
-def test_noise_is_detail_that_does_not_last():
+def test_noise_is_not_lasting_detail():
     picture = texture(64, 96)
     noise = 0.1 * torch.randn(2, 64, 96, 3, generator=torch.Generator().manual_seed(1))
     still, everywhere = np.zeros((64, 96, 2), np.float32), torch.ones(64, 96, dtype=torch.bool)
@@ -217,10 +215,8 @@ def test_noise_is_detail_that_does_not_last():
     assert math.isnan(lasting_detail(picture, picture, still, ~everywhere))
 
 
-def test_eyes_that_agree_differ_by_nothing_and_what_only_one_sees_does_not_count():
-    """A box 6 pixels in front of a wall; behind it on the right of the left eye's box the right eye sees
-    nothing of the wall.
-    """
+def test_view_difference_ignores_disocclusions():
+    """A box 6 pixels in front of a wall hides part of it from the right view."""
     wall, box = texture(32, 80), texture(32, 80, 1)
     left, right, parallax = wall.clone(), wall.clone(), torch.zeros(32, 80)
     left[8:24, 30:50], parallax[8:24, 30:50] = box[8:24, 30:50], 6
@@ -230,13 +226,13 @@ def test_eyes_that_agree_differ_by_nothing_and_what_only_one_sees_does_not_count
     assert eye_difference(left, right, parallax - 2) > 0.05
 
 
-def test_relief_leaves_out_strays():
+def test_relief_ignores_outliers():
     depth = torch.linspace(0.2, 0.7, 10000).view(100, 100).clone()
     depth[0, 0], depth[-1, -1] = 0, 1
     assert relief(depth) == pytest.approx(0.48, abs=0.005)
 
 
-def test_the_sources_motion_is_found_at_the_size_of_the_result_and_for_moments_in_between(host, tensor_clip):
+def test_source_motion_is_scaled_to_the_result_and_interpolated(host, tensor_clip):
     reference = Reference(tensor_clip(sliding(4, 96, 128, still=32)), 192, 256, host)
     inner = np.s_[100:180, 40:200]
     for end, wanted in (((1, 0), -4), ((0, Fraction(1, 2)), -2), ((2, 0), -8)):
@@ -256,7 +252,7 @@ def test_the_sources_motion_is_found_at_the_size_of_the_result_and_for_moments_i
 # Certainty
 
 
-def test_the_interval_of_a_mean_holds_it_and_shrinks_with_more_places():
+def test_interval_contains_the_mean_and_shrinks_with_more_places():
     random = np.random.default_rng(0)
     samples = [list(5 + random.normal(0, 1) + random.normal(0, 0.2, 10)) for _ in range(20)]
     few, many = mean(samples[:4], 0), mean(samples, 0)
@@ -265,15 +261,15 @@ def test_the_interval_of_a_mean_holds_it_and_shrinks_with_more_places():
     assert mean([[math.nan, 2.0], [math.nan]], 0) == (2, 2, 2) and math.isnan(mean([[math.nan]], 0).mean)
 
 
-def test_a_difference_is_taken_moment_by_moment():
-    """Places differ by far more than the orders do."""
+def test_differences_are_paired():
+    """Places differ by far more than orders do."""
     samples = [[place * 10.0 + moment for moment in range(5)] for place in range(5)]
     apart = difference([[value + 0.1 for value in place] for place in samples], samples, 0)
     assert apart == pytest.approx((0.1, 0.1, 0.1))
 
 
 def judged(places=5, seconds=None, **changes):
-    """A verdict on orders that agree in everything except what ``changes`` says: a factor for each figure."""
+    """Return a verdict on orders that agree except in ``changes``, a factor for each figure."""
     random = np.random.default_rng(0)
     base = {one.name: random.uniform(4, 6, (places, 8)) for one in MEASURES}
     figures = {
@@ -286,7 +282,7 @@ def judged(places=5, seconds=None, **changes):
     )
 
 
-def test_an_order_that_is_better_than_all_is_sure_only_at_enough_places():
+def test_best_order_is_certain_only_with_enough_places():
     better = {"flicker": 0.8, "sharpness": 1.2}
     for shots, sure in ((5, SURE), (4, LIKELY)):
         verdict = judged(shots, {"a": 9}, a=better, b={}, c={})
@@ -299,17 +295,17 @@ def test_an_order_that_is_better_than_all_is_sure_only_at_enough_places():
     )
 
 
-def test_orders_that_agree_are_a_toss_up_and_the_cheapest_is_taken():
+def test_equal_orders_are_decided_by_cost():
     verdict = judged(5, {"b": 0.5}, a={}, b={"flicker": 1.01}, c={"holes": 3, "relief": 0.5, "gradients": 2})
     assert (verdict.order, verdict.sure) == ("b", EVEN) and "2.0 times as fast" in verdict.text
 
 
-def test_an_order_that_is_better_in_one_and_worse_in_another_is_even():
+def test_mixed_results_are_even():
     verdict = judged(5, {"c": 0.5}, a={"flicker": 0.8, "sharpness": 0.8}, b={}, c={"parallax jitter": 2})
     assert (verdict.order, verdict.sure) == ("a", LIKELY) and "does not beat b" in verdict.text
 
 
-def test_a_flat_depth_is_told():
+def test_flat_depth_is_reported():
     assert "flatter" in judged(5, a={"parallax jitter": 0.5, "relief": 0.5}, b={}, c={}).text
 
 
@@ -330,18 +326,18 @@ def test_every_order_reports_every_figure(found):
     assert all(f"{one.name}, {one.unit}" in found.text for one in MEASURES)
 
 
-def test_places_of_the_lab_keep_clear_of_the_cut(found):
+def test_places_of_the_lab_avoid_the_cut(found):
     assert found.figures["places"] == [[5, 8], [17, 20]]
 
 
-def test_upscaling_each_eye_by_itself_parts_them(found):
+def test_upscaling_views_independently_makes_them_differ(found):
     apart = {name: order["quality"]["eye difference"] for name, order in found.figures["orders"].items()}
     last = apart.pop("upscale last")
     assert all(last["low"] > other["high"] for other in apart.values())
 
 
-def test_an_upscaler_that_spoils_the_picture_spoils_the_depth_made_behind_it_only(clip, host):
-    """Its network has random weights."""
+def test_bad_upscaler_spoils_only_depth_downstream_of_it(clip, host):
+    """The network has random weights."""
     save(random_net(RRDBNet), host.models[0] / "upscale_models" / "noise.pth")
     chosen = settings(
         upscaler="upscale",
@@ -356,7 +352,7 @@ def test_an_upscaler_that_spoils_the_picture_spoils_the_depth_made_behind_it_onl
     assert "edge distance" in figures["recommended"]["against"]["upscale, depth, stereo"]["better"]
 
 
-def test_the_recommendation_can_be_loaded(found):
+def test_recommendation_can_be_loaded(found):
     graph = workflow_of(found.figures, "film.mp4")
     kinds = [node.kind for node in workflow.declared(graph).values()]
     assert recommended(found.figures) == tuple(kinds) and found.figures["recommended"]["order"] in COMPARED
@@ -368,10 +364,10 @@ def test_the_recommendation_can_be_loaded(found):
     )
 
 
-def test_the_same_sampling_gives_the_same_figures(clip):
+def test_equal_sampling_gives_equal_figures(clip):
     def quality(sampling):
         chosen = settings(
-            orders="vsr, depth, stereo; depth, stereo, vsr", shots=1, frames=3, sampling=sampling
+            orders="depth, stereo, upscale; upscale, depth, stereo", shots=1, frames=2, sampling=sampling
         )
         figures = measure(clip, chosen, Headless("cpu")).figures
         return figures["places"], {name: order["quality"] for name, order in figures["orders"].items()}
@@ -380,7 +376,7 @@ def test_the_same_sampling_gives_the_same_figures(clip):
     assert quality(7) == first and quality(8) != first
 
 
-def test_orders_of_other_sizes_and_rates_are_seen_at_the_largest_size_and_the_lowest_rate(clip):
+def test_orders_are_compared_at_the_largest_size_and_lowest_rate(clip):
     chosen = settings(orders="depth, stereo; default; depth, stereo, interpolate, upscale", shots=1, frames=3)
     figures = measure(clip, chosen, Headless("cpu")).figures
     assert (figures["width"], figures["height"], figures["fps"]) == (128, 96, 25)
@@ -389,7 +385,7 @@ def test_orders_of_other_sizes_and_rates_are_seen_at_the_largest_size_and_the_lo
 
 
 def kept(frame=0):
-    """Three orders that agree but in a corner of one's depth."""
+    """Return three orders that agree except in a corner of one's depth."""
     picture, depth = (255 * texture(200, 320)).byte(), torch.full((200, 320), 100, dtype=torch.uint8)
     other = depth.clone()
     other[150:, 260:] = 200
@@ -403,7 +399,7 @@ def test_crops_show_where_orders_differ():
     assert (place.depths["c"] == 200).sum() == 60 * 50 and (place.depths["a"] == 100).all()
 
 
-def test_what_is_kept_for_the_sheet_does_not_grow_with_the_clip():
+def test_memory_of_the_sheet_is_bounded():
     gallery = Gallery()
     for shot in range(9):
         gallery.add(place for moment in (0, 1) for place in places(kept(10 * shot + moment)))
@@ -417,7 +413,7 @@ def test_what_is_kept_for_the_sheet_does_not_grow_with_the_clip():
     )
 
 
-def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypatch, capsys):
+def test_terminal_writes_all_files_and_a_workflow_that_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "small.mp4", (255 * sliding(8)).round().byte().numpy(), Fraction(25))
     words = [
@@ -453,7 +449,7 @@ def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypa
     assert "Put depth somewhere before stereo" in capsys.readouterr().err
 
 
-def test_the_bundled_workflow_runs_in_the_terminal(tmp_path, monkeypatch, capsys):
+def test_bundled_workflow_runs_in_the_terminal(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "small.mp4", (255 * sliding(4)).round().byte().numpy(), Fraction(25))
     bundled = workflow.read(ROOT / "workflows" / "api" / "order_lab.json")

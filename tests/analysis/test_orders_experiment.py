@@ -1,6 +1,4 @@
-"""The experiment on orders: sources made worse as they say, depth held at equal lines, fair pairs, verdicts
-that can come out either way.
-"""
+"""The order study: degraded sources, equal depth input, paired gains, and verdicts that can go either way."""
 
 import sys
 from dataclasses import replace
@@ -48,7 +46,7 @@ def measured(extent: orders.Extent) -> tuple[list[Row], dict]:
         return orders.one_scene(extent, "street 1", "720p", 1, "builtin")
 
 
-def test_the_same_seed_prints_the_same_tables(tiny):
+def test_equal_seed_prints_equal_tables(tiny):
     rows, found = tiny
     again, found_again = measured(replace(TINY, sources={"720p": ("clean",)}))
     tables = orders.tables(TINY, Rows(again, 1), {"street 1, 720p": found_again})
@@ -58,7 +56,7 @@ def test_the_same_seed_prints_the_same_tables(tiny):
     assert "nan" not in tables["Both views near depth edges, dB, depth by builtin 26"]
 
 
-def test_another_seed_shows_another_scene(shot):
+def test_seed_selects_the_scene(shot):
     other = orders.truth_of("street 1", 160, 96, 4, 4)
     assert not other.frames.equal(shot.frames)
 
@@ -71,7 +69,7 @@ def test_every_claim_gets_a_row_and_a_verdict(tiny):
     assert made[7].verdict == "cannot be decided here"
 
 
-def test_every_order_has_scores_that_are_numbers(tiny):
+def test_every_order_has_finite_scores(tiny):
     for row in tiny[0]:
         missing = {name for name, value in row.scores.items() if value != value}
         assert missing <= {"frames", "between"} and (not missing or row.order == "upscale last"), (
@@ -81,7 +79,7 @@ def test_every_order_has_scores_that_are_numbers(tiny):
         )
 
 
-def test_depth_of_every_order_sees_equally_many_lines(shot, host):
+def test_depth_input_of_every_order_has_the_same_height(shot, host):
     shop = Workshop(shot, host, Seen("builtin", 30))
     seen = {}
     for order in COMPARED:
@@ -90,18 +88,18 @@ def test_depth_of_every_order_sees_equally_many_lines(shot, host):
     assert set(seen.values()) == {(30, 50)}
 
 
-def test_what_orders_share_is_made_once(shot, host):
+def test_shared_steps_are_computed_once(shot, host):
     shop, source = Workshop(shot, host), kept(shot.source(), "source")
     for order in COMPARED:
         trial(order, source, {"stereo": STEREO}, "upscale", shop.make)
     kinds = [key[0] for key in shop.computed]
-    # the source, its enlargement, and that with either depth
+    # the source, the upscaled source, and that with either depth
     assert kinds.count("interpolate") == 4 and kinds.count("stereo") == 6
     assert kinds.count("upscale") == 3  # the source, the interpolated source, and a pair
     assert kinds.count("depth") == 5  # that of the interpolated source serves two orders
 
 
-def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):
+def test_smaller_depth_is_scored_as_stereo_uses_it(shot, host):
     shop = Workshop(shot, host, Seen(EXACT, None))
     made = trial("depth first", kept(shot.source(), "source"), {"stereo": STEREO}, "upscale", shop.make)
     frames, small = all_frames(made.frames), all_frames(made.depth)
@@ -113,7 +111,7 @@ def test_a_smaller_depth_is_scored_as_stereo_has_it(shot, host):
     )
 
 
-def test_the_exact_eyes_are_those_that_stereo_makes_of_the_truth(shot, host):
+def test_exact_views_are_stereos_of_the_true_depth(shot, host):
     shop = Workshop(shot, host, Seen(EXACT, None))
     frames = kept(shot.frames, "truth")
     depth = shop.make(BY_KIND["depth"], {"clip": frames}, {}, "")["depth"]
@@ -132,7 +130,7 @@ def test_the_exact_eyes_are_those_that_stereo_makes_of_the_truth(shot, host):
     assert 0.85 < places.visible.float().mean() < 1
 
 
-def test_noise_has_the_sigma_that_it_says():
+def test_noise_has_the_stated_sigma():
     gray = torch.full((3, 90, 160, 3), 0.5)
     for sigma in (10, 25):
         assert (255 * (degrade.noisy(gray, sigma, 1) - gray)).std().item() == pytest.approx(sigma, rel=0.02)
@@ -141,7 +139,7 @@ def test_noise_has_the_sigma_that_it_says():
     ).equal(degrade.noisy(gray, 10, 1))
 
 
-def test_a_blurred_edge_has_the_width_that_it_says():
+def test_blurred_edge_has_the_stated_width():
     edge = torch.zeros(1, 40, 80, 3)
     edge[:, :, 40:] = 1
     slope = degrade.blurred(edge, 1.5)[0, 20, :, 0].diff()
@@ -150,7 +148,7 @@ def test_a_blurred_edge_has_the_width_that_it_says():
     assert ((slope * (place - centre).square()).sum().sqrt()).item() == pytest.approx(1.5, abs=0.05)
 
 
-def test_a_higher_crf_is_a_smaller_file_and_a_worse_picture(shot):
+def test_higher_crf_gives_a_smaller_file_and_a_worse_image(shot):
     source = degrade.eight_bit(shot.source())
     sizes = [len(degrade.encoded(source, crf)) for crf in (18, 28, 35, 45)]
     errors = [(degrade.compressed(source, crf) - source).square().mean().item() for crf in (18, 28, 35, 45)]
@@ -158,13 +156,13 @@ def test_a_higher_crf_is_a_smaller_file_and_a_worse_picture(shot):
     assert degrade.compressed(source, 28).equal(degrade.compressed(source, 28))
 
 
-def test_generated_texture_changes_at_the_seams_of_blocks(shot):
+def test_generated_texture_changes_at_block_borders(shot):
     still = shot.frames[:1].expand(8, -1, -1, -1)
     step = degrade.generated(still, 5, block=4).diff(dim=0).square().mean((1, 2, 3)).sqrt()
     assert step[3] > 3 * step[[0, 1, 2, 4, 5, 6]].max()
 
 
-def test_intervals_hold_the_true_mean_about_as_often_as_they_say():
+def test_interval_coverage():
     values = torch.randn(300, 6, generator=torch.Generator().manual_seed(2)).tolist()
     held = [(effect := mean_effect(some, resamples=500)).low <= 0 <= effect.high for some in values]
     assert 0.92 <= sum(held) / len(held) <= 0.99
@@ -191,13 +189,13 @@ def test_verdicts_on_a_claimed_gain_of_two(effects, word):
     assert judged(effects, 2).word == word
 
 
-def test_what_vanishes_is_the_other_way_round_and_verdicts_add_up():
+def test_vanishing_effects_and_combined_verdicts():
     none, some = {"a": Effect(0.2, -1, 1, 6)}, {"b": Effect(3, 1, 5, 6)}
     assert vanishing(none, 2).word == SUPPORTED and vanishing(some, 2).word == REFUTED
     assert str(both(judged(none, 2), judged(some, 2))) == "depends: holds for b; fails for a"
 
 
-def test_gains_are_paired_by_all_that_is_equal():
+def test_gains_are_paired_by_equal_conditions():
     def row(scene, source, order, value):
         return Row(scene, 90, source, "vsr builtin", "builtin 65", order, {"f1": value})
 

@@ -1,11 +1,11 @@
-"""Runs a command again and again in forks of one process, the N-th file operation of each spoilt; see
-faulty_io.c. POSIX only.
+"""Run a command repeatedly in forks, with the N-th file operation of each failing; POSIX only.
 
     crash_law.py FOLDER COMMAND MODE [N ...]
 
     COMMAND: run, film or fetch; MODE: once, full, kill or torn; no N: count them
 
-Prints one line of JSON: how many operations an unspoilt run does, and everything that went wrong.
+See faulty_io.c. Prints one line of JSON: the number of operations of an undisturbed run, and all faults
+found.
 """
 
 import ctypes
@@ -38,9 +38,7 @@ FOREIGN = ("thesis.txt", "film.mkv.0badf00d.part", "film.mkv.job.txt")
 
 
 class Scene:
-    """A folder in which a command is run: its source, files that are none of ours, and what the command
-    makes.
-    """
+    """A folder for a command: its source, foreign files, and what the command writes."""
 
     def __init__(self, folder: Path, command: str):
         self.template, self.work, self.command = folder / "template", folder / "work", command
@@ -52,7 +50,7 @@ class Scene:
         for file in self.template.iterdir():
             shutil.copy(file, self.work)
         for name in FOREIGN:
-            (self.work / name).write_text(f"{name} is somebody's")
+            (self.work / name).write_text(f"{name} is foreign")
 
     def run(self) -> int:
         if self.command == "fetch":
@@ -68,11 +66,11 @@ class Scene:
         return main([self.command, str(self.work / "graph.json"), *inputs, *more])
 
     def harm(self) -> list[str]:
-        """What was done to files that are none of ours."""
+        """Return what was done to foreign files."""
         found = [
             f"{name} was changed"
             for name in FOREIGN
-            if (self.work / name).read_text() != f"{name} is somebody's"
+            if (self.work / name).read_text() != f"{name} is foreign"
         ]
         same = all(
             (self.work / file.name).read_bytes() == file.read_bytes() for file in self.template.iterdir()
@@ -80,7 +78,7 @@ class Scene:
         return found + ([] if same else ["an input was changed"])
 
     def left(self) -> list[str]:
-        """What is there that was not, but for what the command makes."""
+        """Return new files that are not the command's output."""
         known = {*FOREIGN, *(file.name for file in self.template.iterdir()), self.made.name}
         return sorted(
             str(path.relative_to(self.work))
@@ -90,9 +88,7 @@ class Scene:
 
 
 def forked(scene: Scene, number: int, mode: int) -> tuple[int, int, str]:
-    """Run the command in a fork: its exit status (negative: the signal that ended it), its operations, what
-    it said.
-    """
+    """Run the command in a fork; return its exit status (negative: a signal), operations and output."""
     reading, writing = os.pipe()
     if not (pid := os.fork()):
         os.close(reading)
@@ -114,7 +110,7 @@ def forked(scene: Scene, number: int, mode: int) -> tuple[int, int, str]:
 
 
 def content(path: Path) -> str:
-    """The hash of a file's decoded frames, or of its bytes if it is no video."""
+    """Return the hash of a file's decoded frames, or of its bytes if it is no video."""
     state = hashlib.sha256()
     if path.suffix != ".mkv":
         return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,4 +1,4 @@
-"""Run the media fuzz: workers that take case after case, and a new one where a case ends its worker.
+"""Run the media fuzz in worker processes; a case that ends its worker is followed by a new one.
 
 ``python -m tests.attack.media_fuzz FIRST:LAST`` (in the repository's root) prints what came of a
 range.
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Result(NamedTuple):
-    """The outcome of a case: frames, sentence, or worse; ``words`` are the sentence's or the finding's."""
+    """The outcome of a case: frames, sentence, or a fault; ``words`` describe the sentence or the fault."""
 
     number: int
     container: str
@@ -37,7 +37,7 @@ class Result(NamedTuple):
 
 
 def fuzz(numbers: Sequence[int], folder: Path) -> Iterator[Result]:
-    """The results of the cases, in order; ``folder`` is empty and the worker's own."""
+    """Return the results of the cases, in order; ``folder`` is empty and the worker's own."""
     seeds, work = folder / "seeds", folder / "work"
     for place in (seeds, work):
         place.mkdir()
@@ -52,7 +52,7 @@ def fuzz(numbers: Sequence[int], folder: Path) -> Iterator[Result]:
 
 
 def _one_worker(numbers: Sequence[int], seeds: Path, work: Path) -> Iterator[Result]:
-    """The results of the cases until the worker ends; at least one."""
+    """Return the results of the cases until the worker ends; at least one."""
     paths = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     command = [sys.executable, "-m", "tests.attack.media_worker", str(seeds), str(work), *map(str, numbers)]
     with tempfile.TemporaryFile("w+") as errors:
@@ -89,7 +89,7 @@ def _one_worker(numbers: Sequence[int], seeds: Path, work: Path) -> Iterator[Res
 
 
 def table(results: Sequence[Result]) -> str:
-    """Frames, sentences and worse by container; what could not be made is not counted."""
+    """Count frames, sentences and faults by container, without cases that could not be generated."""
     counts: dict[str, Counter] = defaultdict(Counter)
     for one in results:
         counts[one.container][one.outcome] += 1

@@ -1,4 +1,4 @@
-"""Damage media files as disks, networks, bad writers and attackers do; a mutant's number makes it again."""
+"""Damage media files as disks, networks, bad writers and attackers do; a number reproduces its mutant."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ Y4M_WORDS = (
 
 
 class Element(NamedTuple):
-    """A box, chunk, packet or page: its kind, where its size stands and how, its body, and its checksum."""
+    """A box, chunk, packet or page: its type, the place of its size, its body, and its checksum."""
 
     kind: str
     size_at: int
@@ -60,7 +60,7 @@ class Element(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """Case ``number``: a damaged file, what was done to it, and the container it began as."""
+    """Case ``number``: a damaged file, the damage, and the original container."""
 
     number: int
     container: str
@@ -69,8 +69,9 @@ class Mutant(NamedTuple):
 
 
 def make_mutant(number: int, seeds: dict[str, list[Path]], folder: Path) -> Mutant:
-    """Case ``number``, written into ``folder``: containers and mutators in turn, the rest as the number
-    seeds.
+    """Write case ``number`` into ``folder``.
+
+    Containers and mutators take turns; the number seeds the rest.
     """
     rng = np.random.default_rng([SEED, number])
     container, name = nature(number)
@@ -86,7 +87,7 @@ def make_mutant(number: int, seeds: dict[str, list[Path]], folder: Path) -> Muta
 
 
 def nature(number: int) -> tuple[str, str]:
-    """The container and the mutator of a case."""
+    """Return the container and the mutator of a case."""
     return CONTAINERS[number % len(CONTAINERS)], list(MUTATORS)[number // len(CONTAINERS) % len(MUTATORS)]
 
 
@@ -111,7 +112,7 @@ class _Case(NamedTuple):
         )
 
     def element(self, data: bytearray) -> Element | None:
-        """One element: a kind by chance, then one of it, so that rare headers are hit as often as frames."""
+        """Return an element of a random type, so that rare headers are hit as often as frames."""
         found = list(elements(self.container, bytes(data)))
         if not found:
             return None
@@ -215,7 +216,7 @@ def sizes(case: _Case, data: bytearray) -> bytearray:
 
 
 def fields(case: _Case, data: bytearray) -> bytearray:
-    """A number in an element's body becomes an extreme one."""
+    """Set a number in an element's body to an extreme value."""
     one = case.element(data)
     if one is None or one.stop <= one.body:
         return head_flips(case, data)
@@ -228,7 +229,7 @@ def fields(case: _Case, data: bytearray) -> bytearray:
 
 
 def known_numbers(case: _Case, data: bytearray) -> bytearray:
-    """A size, rate or count that a header states becomes an extreme one."""
+    """Set a size, rate or count in a header to an extreme value."""
     places = []
     for value in KNOWN:
         for width, order in ((2, "big"), (2, "little"), (4, "big"), (4, "little")):
@@ -248,7 +249,7 @@ def known_numbers(case: _Case, data: bytearray) -> bytearray:
 
 
 def dimensions(case: _Case, data: bytearray) -> bytearray:
-    """Width and height that stand next to each other become others."""
+    """Change width and height that are stored next to each other."""
     places = []
     for width, order in ((1, "big"), (2, "big"), (2, "little"), (4, "big"), (4, "little")):
         wide, high, at = (64).to_bytes(width, order), (48).to_bytes(width, order), -1
@@ -268,7 +269,7 @@ def dimensions(case: _Case, data: bytearray) -> bytearray:
 
 
 def moved_elements(case: _Case, data: bytearray) -> bytearray:
-    """An element is lost, comes twice, or changes places with another."""
+    """Delete an element, duplicate it, or swap it with another."""
     one, other = case.element(data), case.element(data)
     if one is None or other is None:
         return duplicated(case, data)
@@ -284,7 +285,7 @@ def moved_elements(case: _Case, data: bytearray) -> bytearray:
 
 
 def tags(case: _Case, data: bytearray) -> bytearray:
-    """Text that is none: not UTF-8, with zeros, with control characters."""
+    """Insert invalid text: not UTF-8, with zeros, with control characters."""
     wanted = case.pick(
         (
             TITLE.encode(),
@@ -310,7 +311,7 @@ def tags(case: _Case, data: bytearray) -> bytearray:
 
 
 def words(case: _Case, data: bytearray) -> bytearray:
-    """In the text header of YUV4MPEG a word becomes another; elsewhere a codec's name does."""
+    """Replace a word in the text header of YUV4MPEG, or a codec's name elsewhere."""
     if case.container == "y4m":
         head, _, rest = bytes(data).partition(b"\n")
         parts = head.split(b" ")
@@ -332,7 +333,7 @@ def words(case: _Case, data: bytearray) -> bytearray:
 
 
 def times(case: _Case, data: bytearray) -> bytearray:
-    """The same packets under times that no clock has: huge, negative, backwards, all alike, none."""
+    """Rewrite the same packets with invalid times: huge, negative, backwards, all equal, none."""
     source, target = case.folder / f"plain{case.seed.suffix}", case.folder / f"times{case.seed.suffix}"
     source.write_bytes(data)
     with suppress(av.error.FFmpegError, ValueError, OverflowError, MemoryError, RuntimeError):
@@ -413,13 +414,13 @@ MUTATORS: dict[str, Callable[[_Case, bytearray], bytearray]] = {
 
 
 def elements(container: str, data: bytes) -> Iterator[Element]:
-    """What a file of a container is made of; nonsense ends the list."""
+    """Return the elements of a file of a container; nonsense ends the list."""
     with suppress(struct.error, IndexError, RecursionError):
         yield from LISTED.get(container, _slices)(data)
 
 
 def mended(case: _Case, data: bytearray, one: Element) -> bytearray:
-    """Checksums made right again three times out of four, so that a reader looks at what they cover."""
+    """Repair checksums in three of four cases, so that a reader gets to what they cover."""
     if case.below(4) == 0 or one.stop > len(data):
         return data
     if one.checksum == "ogg":
@@ -449,7 +450,7 @@ def _table() -> list[int]:
 
 
 def crc(data: bytes, value: int = 0) -> int:
-    """The checksum of Ogg, NUT and (from all ones on) MPEG-TS."""
+    """Return the checksum of Ogg, NUT and (starting from all ones) MPEG-TS."""
     table = _table()
     for byte in data:
         value = (value << 8 ^ table[value >> 24 ^ byte]) & 0xFFFFFFFF

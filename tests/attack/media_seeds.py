@@ -1,6 +1,4 @@
-"""Small whole files of every container, which the media fuzz damages: with sound, text and chapters where
-they fit.
-"""
+"""Small valid files of every container for the media fuzz, with audio, text and chapters if supported."""
 
 from __future__ import annotations
 
@@ -94,7 +92,7 @@ CONTAINERS = (
 
 
 def make_seeds(folder: Path) -> dict[str, list[Path]]:
-    """Write them all into ``folder``: the seeds of each container, the same bytes every time."""
+    """Write the seeds of each container into ``folder``, the same bytes every time."""
     seeds: dict[str, list[Path]] = {name: [] for name in CONTAINERS}
     for name, (suffix, codec, pix_fmt, options, sound, more) in KINDS.items():
         path = folder / f"{name.replace(' ', '_')}{suffix}"

@@ -1,8 +1,7 @@
-"""Open, decode and write damaged files in a process of its own, which a mutant may crash, stop or fill.
+"""Open, decode and write damaged files in a separate process, which a mutant may crash, stop or fill.
 
-``python -m tests.attack.media_worker SEEDS FOLDER NUMBER …`` prints lines of JSON: what each case came to is
-its
-outcome, frames, a sentence, or what was worse.
+``python -m tests.attack.media_worker SEEDS FOLDER NUMBER …`` prints a line of JSON for each case: frames, a
+sentence, or a fault.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ class Worse(Exception):
 
 
 class Logged(logging.Handler):
-    """Keeps what the pack logs."""
+    """Keep what the pack logs."""
 
     def __init__(self):
         super().__init__(logging.INFO)
@@ -75,7 +74,7 @@ class Logged(logging.Handler):
 
 
 def drive(path: Path, folder: Path) -> None:
-    """Everything that is done with a file that somebody opens; raises what they would see."""
+    """Do everything that can be done with an opened file; raise what a user would see."""
     facts = probe(path)
     check(
         facts.width > 0 and facts.height > 0 and facts.fps > 0 and facts.duration > 0 and facts.frames > 0,
@@ -109,7 +108,7 @@ def drive(path: Path, folder: Path) -> None:
 
 
 def written(clip: Clip, path: Path, format: str) -> int:
-    """How many frames were written into a file, sound and text with them; the file holds as many."""
+    """Write the frames into a file, with audio and text; return how many, which the file confirms."""
     settings = resolve(options.OPTIONS, {"format": format, "speed": "fast"})
     path, count, info = path.with_suffix(options.extension(settings)), 0, clip.info
 
@@ -137,7 +136,10 @@ def pulled(clip: Clip) -> None:
 
 
 def agreed(clip: Clip, count: int) -> int:
-    """The count, which is what the info declares, unless a warning has said that the file ends early."""
+    """Return the count, after a comparison with the declared one.
+
+    They may differ if a warning has said that the file ends early.
+    """
     check(count > 0, "no frame and no error")
     check(
         count == clip.info.frames or clip.maker._warned,
@@ -156,7 +158,7 @@ def plain(text: str) -> bool:
 
 
 def outcome(mutant: Mutant, folder: Path, logged: Logged) -> tuple[str, str]:
-    """``frames``, ``sentence`` or ``worse``, and the words."""
+    """Return ``frames``, ``sentence`` or ``worse``, and a description."""
     logged.texts.clear()
     found, words = "frames", ""
     with warnings.catch_warnings(record=True) as seen:
@@ -187,7 +189,7 @@ def outcome(mutant: Mutant, folder: Path, logged: Logged) -> tuple[str, str]:
 
 
 def traces(folder: Path) -> dict[str, object]:
-    """What a case must leave as it was."""
+    """Return what a case must leave unchanged."""
     files = {}
     for number in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else ():
         with suppress(OSError):
@@ -256,7 +258,7 @@ def main(seeds: Path, folder: Path, numbers: list[int]) -> None:
 
 
 def warm_up(seeds: dict[str, list[Path]], folder: Path) -> None:
-    """Start what stays for the process's life, such as pools of threads: it is no leak."""
+    """Start what lasts for the process's life, such as thread pools, so that it does not count as a leak."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for paths in seeds.values():

@@ -1,4 +1,4 @@
-"""Whatever is fed in: a result, or one sentence that says what to do, and nothing half-written."""
+"""Bad input gives a result or one clear error, and no partial file."""
 
 import sys
 from fractions import Fraction
@@ -58,14 +58,14 @@ def no_video(folder: Path, what: str) -> Path:
 
 
 @pytest.mark.parametrize("what", ["missing", "text", "empty", "sound", "playlist"])
-def test_what_is_no_video_is_refused_in_a_sentence(what, tmp_path, capsys):
+def test_other_files_are_refused(what, tmp_path, capsys):
     assert run(no_video(tmp_path, what), tmp_path / "out.mp4") == 1
     error = capsys.readouterr().err.strip()
     assert error.startswith("error: ") and f"{what}.mp4" in error and "\n" not in error
     assert not list(tmp_path.glob("out*"))
 
 
-def test_a_package_that_was_not_installed_is_told_with_what_installs_it(tmp_path, monkeypatch, capsys):
+def test_missing_package_error_names_the_command(tmp_path, monkeypatch, capsys):
     write_video(tmp_path / "in.mkv", pictures(3, 32, 32), Fraction(25), "ffv1", "bgr0")
     monkeypatch.setitem(sys.modules, "cv2", None)
     assert run(tmp_path / "in.mkv", tmp_path / "out.mp4") == 1
@@ -79,7 +79,7 @@ def test_a_package_that_was_not_installed_is_told_with_what_installs_it(tmp_path
 
 
 @pytest.mark.parametrize(("count", "width", "height"), [(1, 48, 32), (3, 33, 21), (2, 1, 1), (2, 2, 3)])
-def test_odd_tiny_and_single_frames_come_out_whole(count, width, height, tmp_path):
+def test_odd_tiny_and_single_frames(count, width, height, tmp_path):
     write_video(tmp_path / "in.mkv", pictures(count, width, height), Fraction(25), "ffv1", "bgr0")
     assert run(tmp_path / "in.mkv", tmp_path / "out.mkv", "encode.format=ffv1") == 0
     with av.open(str(tmp_path / "out.mkv")) as file:
@@ -87,7 +87,7 @@ def test_odd_tiny_and_single_frames_come_out_whole(count, width, height, tmp_pat
         assert sum(1 for _ in file.decode(video=0)) == 2 * count
 
 
-def test_a_frame_too_wide_for_the_codec_is_told_before_the_work(tmp_path, capsys):
+def test_too_wide_frames_are_refused_before_the_first(tmp_path, capsys):
     write_video(tmp_path / "wide.mkv", pictures(1, 16384, 8), Fraction(25), "ffv1", "bgr0")
     assert run(tmp_path / "wide.mkv", tmp_path / "out.mp4", "vsr.factor=2") == 1
     error = capsys.readouterr().err
@@ -104,7 +104,7 @@ def test_a_frame_too_wide_for_the_codec_is_told_before_the_work(tmp_path, capsys
     )
 
 
-def test_a_truncated_file_gives_the_frames_it_has_and_a_warning(tmp_path):
+def test_truncated_file_gives_its_frames_and_a_warning(tmp_path):
     write_video(
         tmp_path / "in.mp4", pictures(30, 64, 48), Fraction(25), container_options={"movflags": "faststart"}
     )
@@ -115,7 +115,7 @@ def test_a_truncated_file_gives_the_frames_it_has_and_a_warning(tmp_path):
         assert 0 < sum(1 for _ in file.decode(video=0)) < 60
 
 
-def test_depth_of_another_size_is_fitted(tensor_clip, host):
+def test_depth_of_another_size_is_resized(tensor_clip, host):
     stereo = Plan("stereo", {}, "Stereo")
     small = tensor_clip(torch.full((3, 5, 9, 1), 0.4))
     whole = tensor_clip(torch.full((3, 32, 48, 1), 0.4))
@@ -123,13 +123,13 @@ def test_depth_of_another_size_is_fitted(tensor_clip, host):
     torch.testing.assert_close(*made)
 
 
-def test_depth_of_another_length_is_refused_with_both_lengths(tensor_clip):
+def test_unequal_length_error_names_both_lengths(tensor_clip):
     with pytest.raises(ValueError, match=r"Stereo.*7 and 5 frames"):
         apply(Plan("stereo", {}, "Stereo"), tensor_clip(frames=7), tensor_clip(frames=5, channels=1))
 
 
 @pytest.mark.parametrize("poison", [float("nan"), float("inf")])
-def test_a_frame_with_nan_is_named(poison, tensor_clip, host):
+def test_non_finite_frame_is_named(poison, tensor_clip, host):
     images = torch.rand(6, 8, 8, 3)
     images[4, 2, 2, 1] = poison
     with pytest.raises(ValueError, match="frame 4"):

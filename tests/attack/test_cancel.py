@@ -1,4 +1,4 @@
-"""Stop on the canvas: long work asks often whether it is still wanted, and what runs in threads ends too."""
+"""Cancel on the canvas: long work checks often, and helper threads end too."""
 
 import threading
 from contextlib import closing
@@ -31,24 +31,24 @@ FRAMES = 12
 
 
 class Stop(Exception):
-    """ComfyUI's interrupt derives from Exception, as this does."""
+    """Derive from Exception, as ComfyUI's interrupt does."""
 
 
 @pytest.fixture(autouse=True)
 def always_asked(monkeypatch):
-    """Every question is put to the host, however soon it follows the one before."""
+    """Ask the host at every check, however soon after the previous one."""
     monkeypatch.setattr(cancel, "OFTEN", 0)
 
 
 class Pressed:
-    """A host's tick: counts what it is asked, and raises from the ``last`` question on."""
+    """A tick that counts questions and raises from the ``last`` question on."""
 
     def __init__(self, last: float = float("inf")):
-        self.asked, self.last, self.told = 0, last, 0
+        self.asked, self.last, self.done = 0, last, 0
 
     def __call__(self, done: int, total: int) -> None:
         self.asked += 1
-        self.told = max(self.told, done)
+        self.done = max(self.done, done)
         if self.asked >= self.last:
             raise Stop
 
@@ -82,7 +82,7 @@ def one_thread():
 
 
 @pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth", "stereo"])
-def test_stages_ask_at_least_once_a_frame(kind, tmp_path, one_thread):
+def test_stages_check_at_least_once_a_frame(kind, tmp_path, one_thread):
     pressed = Pressed()
     host = Headless("cpu", tmp_path, pressed)
     run(made_by(kind, host), host)
@@ -93,7 +93,7 @@ NETS = [(Compact, {"layers": 4}), (RRDBNet, {"blocks": 2})]
 
 
 @pytest.mark.parametrize("net", NETS, ids=["compact", "esrgan"])
-def test_networks_ask_before_every_layer_and_stop(net, tmp_path):
+def test_networks_check_before_every_layer_and_stop(net, tmp_path):
     (tmp_path / "upscale").mkdir()
     save(random_net(net[0], **net[1]), tmp_path / "upscale" / "net.safetensors")
     every = Pressed()
@@ -104,10 +104,10 @@ def test_networks_ask_before_every_layer_and_stop(net, tmp_path):
     host = Headless("cpu", tmp_path, pressed)
     with pytest.raises(Stop):
         run(made_by("upscale", host, "net.safetensors"), host)
-    assert pressed.asked == pressed.last  # nothing goes on behind it
+    assert pressed.asked == pressed.last  # nothing continues after it
 
 
-def test_layers_of_a_network_ask_nobody_once_a_pull_is_over(tmp_path):
+def test_no_hooks_remain_after_a_pull(tmp_path):
     (tmp_path / "upscale").mkdir()
     save(random_net(Compact), tmp_path / "upscale" / "net.safetensors")
     stage = catalog.load("upscale", "net.safetensors", Headless("cpu", tmp_path))
@@ -138,24 +138,24 @@ def long(tmp_path):
     return tmp_path / "long.mp4"
 
 
-def test_counting_the_frames_of_a_file_is_cancelled(long):
+def test_counting_frames_is_cancelled(long):
     with pytest.raises(Stop):
         FileSource(long, cuts=False, tick=Pressed(2))
 
 
-def test_looking_for_cuts_is_cancelled_before_the_first_frames_are_there(long):
+def test_cut_search_is_cancelled_early(long):
     pressed = Pressed(10)
     FileSource(long, cuts=False)  # counted: what follows is the search alone
     with pytest.raises(Stop):
         print(FileSource(long, tick=pressed).info)
-    assert pressed.told <= 16
+    assert pressed.done <= 16
 
 
-def test_rendering_the_sample_is_cancelled_within_its_first_frames(tmp_path):
+def test_rendering_the_sample_is_cancelled_early(tmp_path):
     pressed = Pressed(1)
     with pytest.raises(Stop):
         write_sample(tmp_path / "sample.mp4", pressed)
-    assert pressed.told <= 1 and not list(tmp_path.iterdir())
+    assert pressed.done <= 1 and not list(tmp_path.iterdir())
 
 
 def test_hashing_is_cancelled(tmp_path):
@@ -165,7 +165,7 @@ def test_hashing_is_cancelled(tmp_path):
         sha256(tmp_path / "huge")
 
 
-def test_pieces_side_by_side_stop_with_the_one_who_waits(monkeypatch):
+def test_parallel_work_stops_with_its_caller(monkeypatch):
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     begun, ended = [], threading.Semaphore(0)
 
@@ -184,7 +184,7 @@ def test_pieces_side_by_side_stop_with_the_one_who_waits(monkeypatch):
     assert len(begun) <= 4
 
 
-def test_a_thread_ahead_stops_in_the_middle_of_an_item():
+def test_prefetch_thread_stops_within_an_item():
     closed = []
 
     def items():
@@ -201,8 +201,8 @@ def test_a_thread_ahead_stops_in_the_middle_of_an_item():
 
 
 @pytest.mark.parametrize("format", ["h264", "hevc", "av1"])
-def test_a_file_that_is_being_completed_is_cancelled(format, tmp_path):
-    """Its encoder still holds frames, and all of the file is to be moved for its index."""
+def test_completing_a_file_is_cancelled(format, tmp_path):
+    """The encoder still holds frames, and the complete file has to be moved for its index."""
     pressed, settings = Pressed(), resolve(OPTIONS, {"format": format})
     made = Writer(tmp_path / "film.mp4", film().info, settings)
     with pytest.raises(Stop), cancel.polling(pressed), made as writer:

@@ -1,9 +1,8 @@
-"""Whatever operation on a file fails, and wherever the process is killed: nothing of the user's is touched,
-and the same command completes.
+"""Any file operation may fail, and the process may be killed anywhere, without harm to the user's files.
 
-Every operation of a whole run, film and fetch is spoilt in turn, as SQLite's tests do: some of them in the
-suite, all of them with STEREOREEL_ATTACK=all. Between two operations nothing changes on the disk, so that
-these are all the moments there are.
+The same command then completes. As in SQLite's tests, every operation of a complete run, film and fetch fails
+in turn: some of them in the suite, all with STEREOREEL_ATTACK=all. Nothing changes on the disk between two
+operations, so these are all the possible moments.
 """
 
 import json
@@ -73,7 +72,7 @@ def law(faulty, folder, command, mode, numbers=()) -> dict:
 
 @pytest.mark.parametrize("mode", ["once", "full", "kill", "torn"])
 @pytest.mark.parametrize("command", ["run", "film", "fetch"])
-def test_nothing_is_lost_wherever_it_fails(faulty, films, fetches, command, mode):
+def test_no_file_is_lost_at_any_failure(faulty, films, fetches, command, mode):
     folder = fetches if command == "fetch" else films
     count = law(faulty, folder, command, mode)["operations"]
     assert count > 5

@@ -1,4 +1,4 @@
-"""One damaged thing in a file costs that thing, and no more: not the film, and not memory."""
+"""Damage in a media file costs only the damaged part: not the film, and not memory."""
 
 import logging
 import struct
@@ -26,7 +26,7 @@ HOUR = 3600
 
 
 def copied(path, host, **chosen):
-    """The file that a whole clip becomes."""
+    """Write a complete clip; return the file."""
     target = path.with_name("out.mkv" if chosen.get("format") == "ffv1" else "out.mp4")
     write(RenderRequest(Clip(FileSource(path, cuts=False)), target, settings(**chosen)), host)
     return target
@@ -44,12 +44,12 @@ def overwrite(path, at: int, data: bytes) -> None:
 
 
 def sounds(path) -> list[tuple[int, int]]:
-    """Where the packets of the first sound lie in a file: place and size."""
+    """Return the places and sizes of the packets of the first audio stream in a file."""
     return places(path, "audio")
 
 
 def places(path, kind: str) -> list[tuple[int, int]]:
-    """Where the packets of the first stream of a kind lie; some demuxers point at what stands before one."""
+    """Return the places of the packets of a type's first stream; some demuxers point at the header before."""
     content = path.read_bytes()
     with av.open(str(path)) as file:
         return [
@@ -65,7 +65,7 @@ def spoil(path, frames, fill: bytes = b"\0") -> None:
         overwrite(path, at, fill * size)
 
 
-def test_an_avi_that_counts_frames_it_dropped_is_whole(tmp_path, host):
+def test_avi_with_dropped_frames_is_complete(tmp_path, host):
     path = write_video(
         tmp_path / "in.avi",
         moving(10),
@@ -84,7 +84,7 @@ def test_an_avi_that_counts_frames_it_dropped_is_whole(tmp_path, host):
     ("name", "codec", "pix_fmt"),
     [("in.mkv", "ffv1", "bgr0"), ("in.mp4", "libx264", "yuv420p"), ("in.nut", "ffv1", "bgr0")],
 )
-def test_a_time_beyond_all_sense_loses_the_times_and_no_frame(last, name, codec, pix_fmt, tmp_path, host):
+def test_absurd_timestamp_costs_the_times_and_no_frame(last, name, codec, pix_fmt, tmp_path, host):
     times = [Fraction(i, 25) for i in range(7)] + [Fraction(last)]
     try:
         path = write_video(tmp_path / name, moving(8), 25, codec, pix_fmt, times=times)
@@ -95,7 +95,7 @@ def test_a_time_beyond_all_sense_loses_the_times_and_no_frame(last, name, codec,
     assert pictures(copied(path, host)) == 8
 
 
-def test_a_picture_that_stands_for_an_hour_is_written_with_its_times(tmp_path, host):
+def test_frame_of_an_hour_keeps_its_times(tmp_path, host):
     times = [Fraction(i, 30000) * 1001 for i in range(9)] + [
         Fraction(1001 * 9, 30000) + HOUR * Fraction(19, 10)
     ]
@@ -106,21 +106,21 @@ def test_a_picture_that_stands_for_an_hour_is_written_with_its_times(tmp_path, h
 
 
 @pytest.mark.parametrize("step", [Fraction(1, 90_000), Fraction(1, 900_000), Fraction(1, 7)])
-def test_a_clock_counts_what_a_container_can(step, host):
+def test_clock_fits_the_container(step, host):
     times = tuple(i * step for i in range(9)) + (HOUR * 2 + Fraction(1, 7),)
     clock = Clock(ClipInfo(64, 48, Fraction(25), 10, times=times))
     assert 16 * HOUR * 2 / clock.unit < 1 << 31
     assert clock.seconds(clock.tick(9)) == pytest.approx(times[-1], abs=0.001 * 10)
 
 
-def test_a_good_frame_before_a_damaged_end_is_not_lost(tmp_path, host):
+def test_last_good_frame_is_kept(tmp_path, host):
     path = write_video(tmp_path / "in.mp4", moving(4), 25, options={"g": "4", "bf": "2"})
     spoil(path, [1, 2, 3], b"\xff")
     with pytest.warns(UserWarning, match="could not be decoded"):
         assert len(frames(Clip(FileSource(path, cuts=False)), host)) == 4
 
 
-def test_a_file_of_which_no_frame_can_be_decoded_is_named(tmp_path, host):
+def test_file_without_decodable_frames_is_named(tmp_path, host):
     path = write_video(tmp_path / "in.mkv", moving(6), 25, "mjpeg", "yuvj420p")
     source = FileSource(path, cuts=False)
     spoil(path, range(6))
@@ -128,7 +128,7 @@ def test_a_file_of_which_no_frame_can_be_decoded_is_named(tmp_path, host):
         frames(Clip(source), host)
 
 
-def test_a_part_of_a_film_that_is_gone_is_no_error(tmp_path, host):
+def test_missing_part_of_a_film_is_no_error(tmp_path, host):
     path = write_video(tmp_path / "in.mkv", moving(40), 25, "mjpeg", "yuvj420p")
     source, late = FileSource(path, cuts=False), FileSource(path, start=Fraction(12, 25), cuts=False)
     spoil(path, range(10, 40))
@@ -140,7 +140,7 @@ def test_a_part_of_a_film_that_is_gone_is_no_error(tmp_path, host):
 
 @pytest.mark.parametrize("format", ["h264", "ffv1"])
 @pytest.mark.parametrize("damaged", [5, 100])
-def test_packets_of_sound_that_no_container_takes_are_left_out(format, damaged, tmp_path, host, caplog):
+def test_invalid_audio_packets_are_dropped(format, damaged, tmp_path, host, caplog):
     path = write_video(tmp_path / "in.mkv", moving(10), 25, audio=[(tone(0.4), 48000, "aac", "stereo")])
     kept = sounds(path)
     for at, size in kept[:damaged]:
@@ -151,7 +151,7 @@ def test_packets_of_sound_that_no_container_takes_are_left_out(format, damaged, 
     assert "Corrupt audio packets of in.mkv were dropped." in caplog.text
 
 
-def test_a_wild_time_in_the_middle_does_not_end_the_sound(tmp_path, host):
+def test_wild_timestamp_does_not_end_the_audio(tmp_path, host):
     path = write_video(tmp_path / "in.mkv", moving(50), 25, audio=[(tone(2), 48000, "aac", "stereo")])
     content, whole = path.read_bytes(), len(sounds(path))
     blocks = [one for one in elements("mkv", content) if one.kind == "a3" and content[one.body] == 0x82]
@@ -159,7 +159,7 @@ def test_a_wild_time_in_the_middle_does_not_end_the_sound(tmp_path, host):
     assert len(packets(copied(path, host))[0]) == whole - 1
 
 
-def test_sound_that_says_it_is_heard_in_a_year_takes_no_memory(tmp_path):
+def test_audio_a_year_later_takes_no_memory(tmp_path):
     path = write_video(
         tmp_path / "in.mkv",
         moving(10),
@@ -169,7 +169,7 @@ def test_sound_that_says_it_is_heard_in_a_year_takes_no_memory(tmp_path):
         audio=[(tone(0.4), 48000, "flac", "stereo"), (tone(0.4), 48000, "flac", "stereo", 10**7)],
     )
     source = FileSource(path, cuts=False)
-    wild = path.with_name("wild.mkv")  # the second sound's packets, in the first one's track
+    wild = path.with_name("wild.mkv")  # packets of the second audio stream, in the first one's track
     with av.open(str(path)) as old, av.open(str(wild), "w") as new:
         video, sound = (
             new.add_stream_from_template(stream, opaque=True)
@@ -184,7 +184,7 @@ def test_sound_that_says_it_is_heard_in_a_year_takes_no_memory(tmp_path):
     assert torch.equal(waveform[..., : rate // 4], read_audio(source.info.audio)[0][..., : rate // 4])
 
 
-def test_sound_that_changes_midway_goes_on(tmp_path, host):
+def test_audio_that_changes_midway_continues(tmp_path, host):
     parts = [
         write_video(
             tmp_path / f"{rate}.ts",
@@ -205,7 +205,7 @@ def test_sound_that_changes_midway_goes_on(tmp_path, host):
     assert pictures(copied(path, host)) == source.info.frames
 
 
-def test_a_stream_that_begins_midway_is_no_damage(tmp_path, host):
+def test_late_stream_is_not_damage(tmp_path, host):
     silent = write_video(tmp_path / "silent.mpg", moving(20), 25, "mpeg1video").read_bytes()
     heard = write_video(
         tmp_path / "heard.mpg", moving(20), 25, "mpeg1video", audio=[(tone(0.8), 48000, "mp2", "stereo")]
@@ -226,7 +226,7 @@ def test_a_stream_that_begins_midway_is_no_damage(tmp_path, host):
     [b"\0\2\0\x10\0\0\0\0\xbb\x80\0\0", b"\0\0\0\0\0\0\0\0\0\0\0\0", b"\xff" * 12],
     ids=["true", "zero", "huge"],
 )
-def test_a_header_that_lies_about_the_sound_costs_the_sound_alone(codec, numbers, format, tmp_path, host):
+def test_wrong_audio_header_costs_only_the_audio(codec, numbers, format, tmp_path, host):
     path = write_video(
         tmp_path / "in.mov",
         moving(6),
@@ -243,7 +243,7 @@ def test_a_header_that_lies_about_the_sound_costs_the_sound_alone(codec, numbers
     assert pictures(copied(path, host, format=format)) == 6
 
 
-def test_not_a_number_in_the_sound_costs_a_piece_of_it(tmp_path, host):
+def test_nan_in_the_audio_costs_a_piece_of_it(tmp_path, host):
     path = write_video(tmp_path / "in.mkv", moving(50), 25, audio=[(tone(2), 48000, "pcm_f32le", "stereo")])
     pieces = sounds(path)
     at, size = pieces[len(pieces) // 2]
@@ -253,7 +253,7 @@ def test_not_a_number_in_the_sound_costs_a_piece_of_it(tmp_path, host):
     assert len(packets(target)[0]) > 85  # of 94
 
 
-def test_samples_that_are_no_numbers_are_silent(tmp_path, host):
+def test_non_finite_samples_are_silent(tmp_path, host):
     path = write_video(tmp_path / "in.mkv", moving(10), 25, "ffv1", "bgr0")
     waveform = torch.from_numpy(tone(0.4))
     waveform[:, 5000] = float("nan")
@@ -268,7 +268,7 @@ def test_samples_that_are_no_numbers_are_silent(tmp_path, host):
 @pytest.mark.parametrize(
     "too_much", [lambda: torch.empty(1 << 50), lambda: np.empty(1 << 55)], ids=["torch", "numpy"]
 )
-def test_frames_that_do_not_fit_in_memory_are_named_with_their_size(too_much, tmp_path):
+def test_too_large_frames_error_names_their_size(too_much, tmp_path):
     facts = probe(write_video(tmp_path / "in.mkv", moving(1), 25, "ffv1", "bgr0"))
     with (
         pytest.raises(
@@ -279,7 +279,7 @@ def test_frames_that_do_not_fit_in_memory_are_named_with_their_size(too_much, tm
         too_much()
 
 
-def test_another_error_stays_what_it_is(tmp_path):
+def test_other_errors_are_not_changed(tmp_path):
     facts = probe(write_video(tmp_path / "in.mkv", moving(1), 25, "ffv1", "bgr0"))
     with pytest.raises(RuntimeError, match="size of tensor"), in_memory(facts):
         torch.ones(2) + torch.ones(3)

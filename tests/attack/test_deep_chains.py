@@ -1,4 +1,4 @@
-"""Chains of thousands of nodes: built, run, made in units and drawn, as short ones are."""
+"""Chains of thousands of nodes are built, run, split into units and drawn like short ones."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ CHEAP = {
 
 
 def chain(count: int, *kinds: str) -> dict:
-    """Extract, ``count`` nodes of these kinds in turn, Encode; the last node comes first in the file."""
+    """Return Extract, ``count`` nodes of these kinds in turn, and Encode, which is first in the file."""
     graph = {"0": {"class_type": "StereoReelExtract", "inputs": {}}}
     for number, kind in zip(range(1, count + 1), itertools.cycle(kinds)):
         graph[str(number)] = {"class_type": kind, "inputs": {**CHEAP[kind], "clip": [str(number - 1), 0]}}
@@ -57,7 +57,7 @@ def pictures(path) -> np.ndarray:
 
 
 @pytest.mark.parametrize("command", ["run", "film"])
-def test_two_thousand_nodes_run_and_give_the_frames_of_one(command, video, tmp_path):
+def test_two_thousand_nodes_give_the_frames_of_one(command, video, tmp_path):
     for count in (LONG, 1):
         (tmp_path / f"{count}.json").write_text(
             json.dumps(chain(count, "StereoReelRealESRGAN", "StereoReelCompare", "StereoReelInterpolate"))
@@ -83,7 +83,7 @@ def test_a_cycle_of_two_thousand_nodes_raises(video):
         ("StereoReelInterpolate", {"multiplier": 16, "slow_motion": True}, "more than"),
     ],
 )
-def test_sizes_that_grow_without_end_are_refused_at_the_node(kind, changes, said, video):
+def test_exploding_sizes_are_refused_at_the_node(kind, changes, said, video):
     graph = chain(LONG, kind)
     for number in range(1, LONG + 1):
         graph[str(number)]["inputs"] |= changes
@@ -91,7 +91,7 @@ def test_sizes_that_grow_without_end_are_refused_at_the_node(kind, changes, said
         workflow.Assembly(graph, lambda name: video)
 
 
-def test_the_canvas_form_of_two_thousand_nodes():
+def test_canvas_file_of_two_thousand_nodes():
     shown = litegraph.render(
         {
             str(int(key) + 1) if key.isdigit() else "9999": {
@@ -112,7 +112,7 @@ def test_the_canvas_form_of_two_thousand_nodes():
 
 
 class Late(Counting):
-    """Gives every chunk when the next one has come, as stages with look-ahead do."""
+    """Yield every chunk when the next one has arrived, as stages with look-ahead do."""
 
     def __call__(self, shot, chunks):
         held = None
@@ -125,7 +125,7 @@ class Late(Counting):
 
 
 def long(clip, stage, count=LONG):
-    """``stage`` makes the next clip from the newest one, the one before it, and the first."""
+    """Build a chain; ``stage`` gets the newest clip, the one before it, and the first."""
     before = first = clip
     for _ in range(count):
         before, clip = clip, stage(clip, before, first)
@@ -150,13 +150,13 @@ STAGES = {
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize("chunk", [1, 3, None])
-def test_frames_come_through_any_long_chain(stage, chunk, tensor_clip, host):
+def test_frames_pass_through_long_chains(stage, chunk, tensor_clip, host):
     images = torch.rand(7, 2, 4, 3)
     clip = long(tensor_clip(images, cuts=(3,)), STAGES[stage], 400)
     assert torch.equal(frames(clip, host, chunk), images) or stage == "compare"
 
 
-def test_what_is_deep_computes_every_frame_once_and_hears_a_cancel(tensor_clip, host):
+def test_deep_chain_computes_every_frame_once_and_can_be_cancelled(tensor_clip, host):
     stages = []
 
     def counted(newest, before, first):
@@ -173,7 +173,7 @@ def test_what_is_deep_computes_every_frame_once_and_hears_a_cancel(tensor_clip, 
         frames(clip, host, 2)
 
 
-def test_a_failure_deep_down_names_its_stage(tensor_clip, host):
+def test_deep_failure_names_its_stage(tensor_clip, host):
     def fail(chunk):
         raise ValueError("the lens fell off")
 
@@ -182,7 +182,7 @@ def test_a_failure_deep_down_names_its_stage(tensor_clip, host):
         frames(long(bad, STAGES["plain"]), host)
 
 
-def test_graphs_are_walked_however_deep_they_are(tensor_clip, host):
+def test_deep_graphs_are_walked(tensor_clip, host):
     clip = long(tensor_clip(frames=30, cuts=(9, 20)), lambda newest, *others: apply(UPSCALE, newest)["clip"])
     assert len(makers_of([clip])) == LONG + 1 and len(list(plans(clip))) == LONG
     found = partition.units([clip], group=10)
@@ -191,7 +191,7 @@ def test_graphs_are_walked_however_deep_they_are(tensor_clip, host):
     assert len(makers_of(excerpt.select_frames([clip], [4, 25]))) > LONG
 
 
-def test_a_chain_that_is_not_deep_reads_no_further_than_it_needs(tensor_clip, host):
+def test_short_chain_reads_no_further_than_needed(tensor_clip, host):
     from tests.support.lookahead import lookahead
 
     source = tensor_clip(frames=20)

@@ -1,6 +1,4 @@
-"""Servers that lie, never end or lead elsewhere, and folders that hold traps: `fetch` ends in one sentence
-and harms no file.
-"""
+"""`fetch` against hostile servers and prepared folders: one clear error, and no file harmed."""
 
 import errno
 import hashlib
@@ -28,7 +26,10 @@ def no_proxies(monkeypatch):
 
 @contextmanager
 def served(answer):
-    """A server on loopback of which ``answer(handler, begin)`` gives every answer, and what it was asked."""
+    """Run a loopback server; ``answer(handler, begin)`` gives every answer.
+
+    Yield its address and a list of the requests.
+    """
     asked: list[str | None] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -82,13 +83,13 @@ KNOWN = {
 
 
 @pytest.mark.parametrize("known", KNOWN)
-def test_a_body_without_end_is_cut_at_the_size_that_is_known(known, tmp_path, monkeypatch):
+def test_endless_body_is_cut_at_the_known_size(known, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "MOST", 4_000_000)
     sent = []
 
     def answer(handler, begin):
         head(handler)
-        for _ in range(2000):  # 128 MB if nobody minds
+        for _ in range(2000):  # 128 MB if it is not cut
             handler.wfile.write(CONTENTS[:65536])
             sent.append(65536)
 
@@ -101,7 +102,7 @@ def test_a_body_without_end_is_cut_at_the_size_that_is_known(known, tmp_path, mo
 @pytest.mark.parametrize(
     "length", ["-1", "-5000", "many", "0x10", "1e3", "5, 5", "", "9" * 30, "9" * 5000, str(1 << 62), "0"]
 )
-def test_a_length_that_is_none_is_refused(length, known, tmp_path):
+def test_invalid_length_is_refused(length, known, tmp_path):
     def answer(handler, begin):
         head(handler, Content_Length=length)
         handler.wfile.write(CONTENTS)
@@ -112,7 +113,7 @@ def test_a_length_that_is_none_is_refused(length, known, tmp_path):
 
 
 @pytest.mark.parametrize("length", [len(CONTENTS) - 1, len(CONTENTS) + 1, 5])
-def test_a_length_that_is_not_the_catalogues_is_refused_before_anything_is_written(length, tmp_path):
+def test_wrong_length_is_refused_before_writing(length, tmp_path):
     def answer(handler, begin):
         head(handler, Content_Length=length)
         handler.wfile.write(CONTENTS)
@@ -122,7 +123,7 @@ def test_a_length_that_is_not_the_catalogues_is_refused_before_anything_is_writt
         assert len(asked) == 1
 
 
-def test_no_length_at_all_is_no_fault(tmp_path):
+def test_missing_length_is_accepted(tmp_path):
     def answer(handler, begin):
         head(handler)
         handler.wfile.write(CONTENTS)
@@ -132,7 +133,7 @@ def test_no_length_at_all_is_no_fault(tmp_path):
             assert download.fetch(file(url, **facts), tmp_path / str(number)).path.read_bytes() == CONTENTS
 
 
-def test_pieces_are_put_together_and_broken_ones_are_a_sentence(tmp_path):
+def test_chunked_transfer_and_its_errors(tmp_path):
     def answer(handler, begin, size=b"%x"):
         handler.protocol_version = "HTTP/1.1"
         head(handler, Transfer_Encoding="chunked")
@@ -169,14 +170,14 @@ REDIRECTS = [
 
 @pytest.mark.parametrize("target", REDIRECTS)
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_a_redirect_to_nonsense_is_a_sentence(target, status, tmp_path):
+def test_invalid_redirect_error(target, status, tmp_path):
     with served(lambda handler, begin: head(handler, status, Location=target)) as (url, asked):
         failed(url, tmp_path, ConnectionError)
         assert len(asked) <= download.HOPS + 1
     assert names(tmp_path) == []
 
 
-def test_redirects_in_a_circle_or_without_end_are_given_up(tmp_path):
+def test_endless_redirects_are_abandoned(tmp_path):
     with served(lambda handler, begin: head(handler, 302, Location="/net.pth")) as (url, asked):
         assert "redirects more than 10 times" in failed(url, tmp_path, ConnectionError)
         assert len(asked) == download.HOPS + 1
@@ -186,7 +187,7 @@ def test_redirects_in_a_circle_or_without_end_are_given_up(tmp_path):
         assert "redirects without a target" in failed(url, tmp_path, ConnectionError)
 
 
-def test_encryption_is_not_given_up_on_the_way():
+def test_redirect_from_https_to_http_is_refused():
     with pytest.raises(download._Broken, match="not encrypted"):
         download._redirected("https://weights.example/net.pth", "http://weights.example/net.pth")
     assert (
@@ -195,7 +196,7 @@ def test_encryption_is_not_given_up_on_the_way():
     )
 
 
-def test_the_body_of_a_redirect_is_not_read(tmp_path):
+def test_body_of_a_redirect_is_not_read(tmp_path):
     sent = []
 
     def answer(handler, begin):
@@ -213,7 +214,7 @@ def test_the_body_of_a_redirect_is_not_read(tmp_path):
 
 
 @pytest.mark.parametrize("known", ["hash and size", "hash"])
-def test_a_byte_a_connection_is_given_up_and_what_came_is_kept(known, tmp_path):
+def test_one_byte_per_connection_is_abandoned_and_the_part_kept(known, tmp_path):
     def answer(handler, begin):
         head(
             handler,
@@ -233,7 +234,7 @@ def test_a_byte_a_connection_is_given_up_and_what_came_is_kept(known, tmp_path):
 
 
 @pytest.mark.parametrize("short", [True, False], ids=["short parts", "broken parts"])
-def test_a_server_that_breaks_often_and_brings_something_each_time_ends(short, tmp_path):
+def test_frequent_breaks_with_progress_complete(short, tmp_path):
     step = 30_000  # a hundred connections
 
     def answer(handler, begin):
@@ -251,7 +252,7 @@ def test_a_server_that_breaks_often_and_brings_something_each_time_ends(short, t
         assert len(asked) == -(-len(CONTENTS) // step)
 
 
-def test_drops_on_one_connection_are_given_up(tmp_path, monkeypatch):
+def test_slow_drip_is_abandoned(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "PATIENCE", 0.2)
     done = threading.Event()
 
@@ -286,7 +287,7 @@ def test_drops_on_one_connection_are_given_up(tmp_path, monkeypatch):
         "compressed zip",
     ],
 )
-def test_what_is_no_checkpoint_is_refused_if_nothing_else_is_known(case, tmp_path):
+def test_not_a_checkpoint_is_refused_without_a_hash(case, tmp_path):
     def answer(handler, begin):
         head(handler)
         handler.wfile.write(contents()[case])
@@ -309,7 +310,7 @@ RANGES = {
 
 
 @pytest.mark.parametrize("lie", RANGES)
-def test_an_answer_with_another_part_begins_again(lie, tmp_path):
+def test_wrong_range_restarts(lie, tmp_path):
     def answer(handler, begin):
         if not begin:
             head(handler, Content_Length=len(CONTENTS))
@@ -324,20 +325,20 @@ def test_an_answer_with_another_part_begins_again(lie, tmp_path):
     assert asked == ["bytes=1000-", None]
 
 
-def test_a_part_that_nobody_asked_for_is_a_sentence(tmp_path):
+def test_unrequested_range_error(tmp_path):
     with served(lambda handler, begin: head(handler, 206, Content_Range="bytes 0-1/2")) as (url, asked):
         failed(url, tmp_path, ConnectionError)
         assert len(asked) == 1
 
 
 @pytest.mark.parametrize("status", [201, 204, 205, 300, 304, 400, 401, 403, 404, 416, 429, 500, 503])
-def test_other_answers_are_a_sentence(status, tmp_path):
+def test_other_status_errors(status, tmp_path):
     with served(lambda handler, begin: head(handler, status)) as (url, asked):
         assert str(status) in failed(url, tmp_path, ConnectionError)
         assert len(asked) == 1
 
 
-def test_a_compressed_answer_is_refused(tmp_path):
+def test_compressed_answer_is_refused(tmp_path):
     with served(
         lambda handler, begin: head(handler, Content_Encoding="gzip", Content_Length=len(CONTENTS))
     ) as (url, _):
@@ -354,7 +355,7 @@ def test_a_compressed_answer_is_refused(tmp_path):
         b"HTTP/1.1 200 " + b"x" * 70_000,
     ],
 )
-def test_what_is_no_http_is_a_sentence(raw, tmp_path):
+def test_not_http_error(raw, tmp_path):
     def answer(handler, begin):
         handler.wfile.write(raw)
         handler.close_connection = True
@@ -378,7 +379,7 @@ def test_what_is_no_http_is_a_sentence(raw, tmp_path):
         "http://127.0.0.1:1/a b\nc",
     ],
 )
-def test_an_address_that_is_none_is_a_sentence(url, tmp_path):
+def test_invalid_address_error(url, tmp_path):
     with pytest.raises((ValueError, ConnectionError)) as error:
         download.fetch(file(url), tmp_path)
     assert "net.pth" in str(error.value) and names(tmp_path) == []
@@ -403,7 +404,7 @@ linked = pytest.mark.skipif(os.name == "nt", reason="Windows needs a right to ma
 @linked
 @pytest.mark.parametrize("trap", ["link", "link to nothing", "hard link", "folder", "pipe"])
 @pytest.mark.parametrize("known", KNOWN)
-def test_a_part_that_is_a_trap_is_refused_and_nothing_behind_it_changes(trap, known, tmp_path):
+def test_planted_part_is_refused_and_its_target_unchanged(trap, known, tmp_path):
     precious, part = tmp_path / "thesis.txt", tmp_path / "models" / "net.pth.part"
     precious.write_text("years")
     part.parent.mkdir()
@@ -424,7 +425,7 @@ def test_a_part_that_is_a_trap_is_refused_and_nothing_behind_it_changes(trap, kn
 
 
 @linked
-def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
+def test_lock_that_is_a_link_is_not_followed(tmp_path):
     (tmp_path / "thesis.txt").write_text("years")
     (tmp_path / ".net.pth.lock").symlink_to(tmp_path / "thesis.txt")
     with served(plain) as (url, _), pytest.raises(OSError, match=r"net\.pth cannot be written") as error:
@@ -433,7 +434,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path):
 
 
 @linked
-def test_a_target_that_is_a_folder_or_a_link_to_nothing_is_refused_before_the_transfer(tmp_path):
+def test_target_that_is_a_folder_or_dangling_link_is_refused(tmp_path):
     (tmp_path / "a" / "net.pth").mkdir(parents=True)
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "net.pth").symlink_to(tmp_path / "gone")
@@ -445,7 +446,7 @@ def test_a_target_that_is_a_folder_or_a_link_to_nothing_is_refused_before_the_tr
         assert not asked and not (tmp_path / "gone").exists()
 
 
-def test_a_file_that_comes_under_the_name_meanwhile_is_kept_unless_forced(tmp_path):
+def test_file_created_meanwhile_is_kept_unless_forced(tmp_path):
     def tick(done, total):
         if done:
             (tmp_path / "net.pth").write_bytes(b"someone else's")
@@ -457,7 +458,7 @@ def test_a_file_that_comes_under_the_name_meanwhile_is_kept_unless_forced(tmp_pa
         assert download.fetch(file(url), tmp_path, force=True).path.read_bytes() == CONTENTS
 
 
-def test_an_empty_file_of_which_nothing_is_known_is_not_taken_for_the_right_one(tmp_path):
+def test_empty_file_is_not_accepted(tmp_path):
     (tmp_path / "net.pth").touch()
     with served(plain) as (url, asked):
         with pytest.raises(ValueError, match=r"it is empty\. Fetch with --force"):
@@ -470,7 +471,7 @@ def test_an_empty_file_of_which_nothing_is_known_is_not_taken_for_the_right_one(
 
 
 @linked
-def test_force_replaces_a_link_and_not_what_it_leads_to(tmp_path):
+def test_force_replaces_a_link_and_not_its_target(tmp_path):
     (tmp_path / "other.pth").write_bytes(TINY)
     (tmp_path / "net.pth").symlink_to(tmp_path / "other.pth")
     with served(plain) as (url, _):
@@ -478,7 +479,7 @@ def test_force_replaces_a_link_and_not_what_it_leads_to(tmp_path):
     assert (tmp_path / "other.pth").read_bytes() == TINY and (tmp_path / "net.pth").read_bytes() == CONTENTS
 
 
-def test_a_folder_that_is_a_file_is_a_sentence(tmp_path):
+def test_folder_that_is_a_file_error(tmp_path):
     (tmp_path / "models").write_text("a file")
     with pytest.raises(OSError, match=r"net\.pth cannot be written to .*models") as error:
         download.fetch(file("http://127.0.0.1:1/net.pth"), tmp_path / "models")
@@ -487,9 +488,7 @@ def test_a_folder_that_is_a_file_is_a_sentence(tmp_path):
 
 @pytest.mark.parametrize("number", range(1, 4))
 @pytest.mark.parametrize("call", ["fsync", "replace", "ftruncate", "open"])
-def test_a_disk_that_fails_leaves_no_file_under_the_name_and_the_same_command_completes(
-    call, number, tmp_path, monkeypatch
-):
+def test_disk_failure_leaves_no_file_and_the_same_command_completes(call, number, tmp_path, monkeypatch):
     """The N-th call fails as on a full disk."""
     real, seen = getattr(os, call), []
 
@@ -511,8 +510,8 @@ def test_a_disk_that_fails_leaves_no_file_under_the_name_and_the_same_command_co
     assert names(tmp_path) == ["net.pth"]
 
 
-def test_a_disk_that_takes_no_more_is_a_sentence_and_what_came_is_kept(tmp_path):
-    """A true refusal by the system, in the middle of a write."""
+def test_full_disk_error_keeps_the_part(tmp_path):
+    """The system refuses in the middle of a write."""
     resource = pytest.importorskip("resource")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     with served(plain) as (url, _):
@@ -528,7 +527,7 @@ def test_a_disk_that_takes_no_more_is_a_sentence_and_what_came_is_kept(tmp_path)
         assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS
 
 
-def test_a_cancel_at_any_moment_leaves_a_part_that_is_gone_on_with(tmp_path, monkeypatch):
+def test_cancel_at_any_moment_leaves_a_resumable_part(tmp_path, monkeypatch):
     monkeypatch.setattr(download, "BLOCK", 100_000)  # a tick for each, however they arrive
     for stop in (0, 1, 2, 3):
         moments = []
@@ -548,8 +547,8 @@ def test_a_cancel_at_any_moment_leaves_a_part_that_is_gone_on_with(tmp_path, mon
         assert asked[1:] in ([f"bytes={kept}-"], [])
 
 
-def test_a_part_is_kept_when_another_page_answers_for_the_server(tmp_path):
-    """A hotel's login page must not cost the gigabytes that have come."""
+def test_part_is_kept_if_a_login_page_answers(tmp_path):
+    """A hotel's login page must not cost gigabytes of downloaded data."""
     (tmp_path / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
 
     def answer(handler, begin):
@@ -561,7 +560,7 @@ def test_a_part_is_kept_when_another_page_answers_for_the_server(tmp_path):
     assert (tmp_path / "net.pth.part").read_bytes() == CONTENTS[:2_000_000]
 
 
-def test_a_part_longer_than_the_file_is_not_built_upon(tmp_path):
+def test_part_longer_than_the_file_is_not_resumed(tmp_path):
     (tmp_path / "net.pth.part").write_bytes(whole(len(CONTENTS) + 5))
     with served(plain) as (url, asked):
         assert download.fetch(file(url), tmp_path).path.read_bytes() == CONTENTS

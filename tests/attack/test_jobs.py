@@ -1,4 +1,4 @@
-"""A job removes only what it made, and whatever happens to its files, the same command completes the film."""
+"""A job removes only its own files, and after any damage the same command completes the film."""
 
 import json
 import os
@@ -21,19 +21,19 @@ def video(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def wanted(video, tmp_path_factory):
-    """The frames of an uninterrupted film."""
+    """Return the frames of an uninterrupted film."""
     path = tmp_path_factory.mktemp("wanted") / "film.mp4"
     make(video, path, keep=True)
     return hashes(path)
 
 
 class Cancel(Exception):
-    """As ComfyUI's, which derives from Exception."""
+    """Derive from Exception, as ComfyUI's does."""
 
 
 @pytest.fixture(scope="module")
 def interrupted(video, tmp_path_factory):
-    """A job that was cancelled when two of its five units were finished; to be copied."""
+    """Return a job cancelled after two of its five units, to be copied."""
     path = tmp_path_factory.mktemp("interrupted") / "film.mp4"
 
     def tick(done, total):
@@ -65,7 +65,7 @@ def tree(folder: Path) -> dict[str, bytes]:
 @pytest.mark.parametrize(
     "foreign", ["thesis.txt", "sub/thesis.txt", "cuts.json", "units/00000.json", "0badf00d0bad/thesis.txt"]
 )
-def test_a_folder_that_holds_something_else_is_refused(video, tmp_path, foreign):
+def test_other_folder_is_refused(video, tmp_path, foreign):
     job = tmp_path / "out"
     (job / foreign).parent.mkdir(parents=True)
     (job / foreign).write_text("[]")
@@ -75,7 +75,7 @@ def test_a_folder_that_holds_something_else_is_refused(video, tmp_path, foreign)
 
 
 @pytest.mark.parametrize("what", ["file", "link to a file", "dangling link"])
-def test_a_job_that_is_no_folder_is_refused(video, tmp_path, what):
+def test_job_that_is_no_folder_is_refused(video, tmp_path, what):
     (tmp_path / "thesis.txt").write_text("mine")
     job = tmp_path / "out"
     if what == "file":
@@ -87,7 +87,7 @@ def test_a_job_that_is_no_folder_is_refused(video, tmp_path, what):
     assert tree(tmp_path)["thesis.txt"] == b"mine" and not (tmp_path / "nowhere").exists()
 
 
-def test_what_someone_put_into_a_job_stays(path, video, wanted):
+def test_foreign_files_in_a_job_are_kept(path, video, wanted):
     """The film itself may be there too."""
     job = job_folder(path)
     [identity] = job.glob("*/")
@@ -135,7 +135,7 @@ def test_links_in_a_job_are_not_followed(path, video, which, tmp_path):
     assert tree(album) == before
 
 
-def test_nothing_is_left_of_a_job_in_a_folder_that_was_empty(video, tmp_path):
+def test_finished_job_empties_its_folder(video, tmp_path):
     (tmp_path / "out").mkdir()
     make(video, tmp_path / "out" / "film.mp4", folder=tmp_path / "out")
     assert os.listdir(tmp_path / "out") == ["film.mp4"]
@@ -145,7 +145,7 @@ def test_nothing_is_left_of_a_job_in_a_folder_that_was_empty(video, tmp_path):
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["finished", "killed between completion and exit"])
-def test_the_same_command_finds_its_film_complete(video, tmp_path, capsys, monkeypatch, killed):
+def test_same_command_recognises_its_film(video, tmp_path, capsys, monkeypatch, killed):
     film = tmp_path / "film.mp4"
     if killed:
         monkeypatch.setattr("stereoreel.film.job.Job.forget", lambda job: None)
@@ -162,7 +162,7 @@ def test_the_same_command_finds_its_film_complete(video, tmp_path, capsys, monke
 
 
 @pytest.mark.parametrize("change", ["option", "source", "truncated", "another film"])
-def test_another_film_is_not_taken_for_it(video, tmp_path, capsys, change):
+def test_other_film_is_not_recognised(video, tmp_path, capsys, change):
     film, words = tmp_path / "film.mp4", command(tmp_path, video, tmp_path / "film.mp4")
     assert main(words) == 0
     if change == "option":
@@ -183,7 +183,7 @@ def test_another_film_is_not_taken_for_it(video, tmp_path, capsys, change):
     assert main([*words, "--overwrite"]) == 0 and film.read_bytes() != before
 
 
-def test_a_film_of_two_files_is_complete_only_when_both_are(video, tmp_path, capsys):
+def test_film_of_two_files_is_complete_with_both(video, tmp_path, capsys):
     words = [*command(tmp_path, video, tmp_path / "film_L.mp4"), "--set", "encode.layout=two_files"]
     assert main(words) == 0 and main(words) == 0
     assert "already complete" in capsys.readouterr().err
@@ -191,7 +191,7 @@ def test_a_film_of_two_files_is_complete_only_when_both_are(video, tmp_path, cap
     assert main(words) == 0 and (tmp_path / "film_R.mp4").exists()
 
 
-def test_the_claim_is_a_tag_of_the_file(video, tmp_path):
+def test_claim_is_a_tag_of_the_file(video, tmp_path):
     import av
 
     make(video, tmp_path / "film.mp4")
@@ -201,8 +201,8 @@ def test_the_claim_is_a_tag_of_the_file(video, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
 @pytest.mark.parametrize("lost", [50, 2000])
-def test_a_film_that_was_cut_off_is_not_complete(video, tmp_path, suffix, lost):
-    """All its frames may be there, and its sound or its index not."""
+def test_truncated_film_is_not_complete(video, tmp_path, suffix, lost):
+    """Its frames may be complete, but not its audio or its index."""
     film, made = tmp_path / f"film{suffix}", graph(format="h264" if suffix == ".mp4" else "ffv1")
     make(video, film, made)
     os.truncate(film, film.stat().st_size - lost)
@@ -212,7 +212,7 @@ def test_a_film_that_was_cut_off_is_not_complete(video, tmp_path, suffix, lost):
     assert film.read_bytes() == before
 
 
-def test_the_second_file_of_a_film_is_no_other_films(video, tmp_path):
+def test_second_file_belongs_to_its_film(video, tmp_path):
     two = graph(layout="two_files")
     make(video, tmp_path / "m.mp4", two)
     before = (tmp_path / "m_R.mp4").read_bytes()
@@ -221,7 +221,7 @@ def test_the_second_file_of_a_film_is_no_other_films(video, tmp_path):
     assert (tmp_path / "m_R.mp4").read_bytes() == before
 
 
-def test_what_is_there_of_a_film_is_not_written_again(video, tmp_path):
+def test_existing_files_of_a_film_are_not_rewritten(video, tmp_path):
     two = graph(layout="two_files")
     make(video, tmp_path / "m.mp4", two)
     before = (tmp_path / "m.mp4").stat().st_mtime_ns
@@ -231,7 +231,7 @@ def test_what_is_there_of_a_film_is_not_written_again(video, tmp_path):
 
 
 @pytest.mark.parametrize("job", ["film.mp4", "film.mp4/job", "film_depth.mp4"])
-def test_an_output_is_no_folder_of_the_job(video, tmp_path, job):
+def test_output_inside_the_job_is_refused(video, tmp_path, job):
     made = graph()
     made["4"]["inputs"]["depth"] = ["2", 0]
     with pytest.raises(IsADirectoryError, match="would be both a file and a folder"):
@@ -239,7 +239,7 @@ def test_an_output_is_no_folder_of_the_job(video, tmp_path, job):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_journal_that_is_a_link_is_not_followed(path, video, wanted, tmp_path):
+def test_journal_that_is_a_link_is_not_followed(path, video, wanted, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     [journal] = job_folder(path).glob("*/journal.txt")
     journal.unlink()
@@ -273,7 +273,7 @@ DAMAGE = {
     "file",
     ["cuts.json", "*/job.json", "*/units/00000.json", "*/units/00000.0.nut", "*/journal.txt", MARK, "*/lock"],
 )
-def test_a_damaged_job_goes_on(path, video, wanted, file, damage):
+def test_corrupt_job_resumes(path, video, wanted, file, damage):
     [spoilt] = job_folder(path).glob(file)
     spoilt.write_bytes(DAMAGE[damage](spoilt.read_bytes()))
     if file == "*/lock" and damage not in ("empty", "truncated"):
@@ -308,7 +308,7 @@ def changed(record: Path, **changes) -> None:
     ],
     ids=str,
 )
-def test_a_manifest_that_does_not_fit_is_written_again(path, video, wanted, changes):
+def test_wrong_manifest_is_rewritten(path, video, wanted, changes):
     [manifest] = job_folder(path).glob("*/job.json")
     changed(manifest, **changes)
     if "format" in changes:
@@ -341,7 +341,7 @@ def test_a_manifest_that_does_not_fit_is_written_again(path, video, wanted, chan
     ],
     ids=str,
 )
-def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, tmp_path):
+def test_wrong_record_is_recomputed(path, video, wanted, changes, tmp_path):
     (tmp_path / "thesis.txt").write_text("mine")
     [record] = job_folder(path).glob("*/units/00000.json")
     changed(record, **changes)
@@ -363,7 +363,7 @@ def test_a_record_that_does_not_fit_is_made_again(path, video, wanted, changes, 
         lambda files: files[::-1],
     ],
 )
-def test_a_record_with_other_files_is_made_again(video, tmp_path, files):
+def test_record_with_other_files_is_recomputed(video, tmp_path, files):
     path, made = tmp_path / "film_L.mp4", graph(layout="two_files")
     make(video, path, made, keep=True)
     [record] = job_folder(path).glob("*/units/00000.json")
@@ -374,7 +374,7 @@ def test_a_record_with_other_files_is_made_again(video, tmp_path, files):
     assert said[0].startswith("Unit 0 ") and path.exists()
 
 
-def test_another_job_that_is_damaged_stops_no_film(path, video):
+def test_other_corrupt_job_is_ignored(path, video):
     [manifest] = job_folder(path).glob("*/job.json")
     facts = json.loads(manifest.read_text())
     del facts["identity"]["encode"]
@@ -384,7 +384,7 @@ def test_another_job_that_is_damaged_stops_no_film(path, video):
     assert path.exists()
 
 
-def test_the_record_of_another_unit_is_made_again(path, video, wanted):
+def test_record_of_another_unit_is_recomputed(path, video, wanted):
     one, other = sorted(job_folder(path).glob("*/units/0000?.json"))
     other.write_bytes(one.read_bytes())
     said = []
@@ -395,8 +395,8 @@ def test_the_record_of_another_unit_is_made_again(path, video, wanted):
 @pytest.mark.parametrize(
     "places", [[3, 2], [0, 5], [-1], [10**30], ["x"], [1.5], [True], "abc", None, [99999]]
 )
-def test_cuts_that_cannot_be_are_looked_for_again(video, tmp_path, places):
-    """Cuts are found in the source here, so that what was written down matters."""
+def test_impossible_cuts_are_detected_again(video, tmp_path, places):
+    """Cuts are detected in the source, so that the stored ones matter."""
     made = graph()
     made["1"]["inputs"]["cuts"] = True
     del made["2"]["inputs"]["cuts"]

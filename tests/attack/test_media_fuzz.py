@@ -1,7 +1,7 @@
-"""A damaged file gives the frames that it declares, or one sentence: never a crash, a hang, a leak, or words
-of a library.
+"""A damaged file gives its declared frames or one clear error, without a crash, hang or leak.
 
-``pytest --fuzz=5000`` runs that many mutants, ``--fuzz=812:813`` one of them again.
+The error contains no library's own words. ``pytest --fuzz=5000`` runs that many mutants, ``--fuzz=812:813``
+repeats one.
 """
 
 from tests.attack.media_fuzz import fuzz, table
@@ -11,7 +11,7 @@ from tests.attack.media_seeds import CONTAINERS
 SHORT = len(CONTAINERS) * len(MUTATORS)
 
 
-def test_mutants_of_every_container_give_frames_or_a_sentence(request, tmp_path):
+def test_mutants_give_frames_or_an_error(request, tmp_path):
     first, last = numbers(request.config.getoption("--fuzz"))
     results = list(fuzz(range(first, last), tmp_path))
     print(table(results))
@@ -23,6 +23,6 @@ def test_mutants_of_every_container_give_frames_or_a_sentence(request, tmp_path)
 
 
 def numbers(words: str) -> tuple[int, int]:
-    """The first case, and the one after the last."""
+    """Return the first case, and the one after the last."""
     first, _, last = (words or str(SHORT)).rpartition(":")
     return int(first or 0), int(last)

@@ -1,4 +1,4 @@
-"""No command writes over a file that it reads, that exists, or that another process is writing."""
+"""No command overwrites a file that it reads, that exists, or that another process writes."""
 
 import json
 import os
@@ -30,7 +30,7 @@ def video(tmp_path_factory):
 
 @pytest.fixture
 def folder(video, tmp_path, monkeypatch):
-    """The current folder: a source, a workflow that names it, and nothing else."""
+    """Enter a folder with a source and a workflow that names it, and nothing else."""
     monkeypatch.chdir(tmp_path)
     shutil.copy(video, SOURCE)
     made = graph(format="h264")
@@ -46,7 +46,7 @@ def encode(**options) -> None:
 
 
 def everything() -> dict[str, bytes | str]:
-    """Every file, link and folder below here."""
+    """Return every file, link and folder below the current folder."""
     return {
         str(path): os.readlink(path)
         if path.is_symlink()
@@ -58,7 +58,7 @@ def everything() -> dict[str, bytes | str]:
 
 
 def refused(capsys, *command: str) -> str:
-    """The sentence with which a command is refused, after which everything is as it was."""
+    """Return the error with which a command is refused, after a check that nothing has changed."""
     before = everything()
     assert main([*command, "--device", "cpu"]) == 1
     assert everything() == before
@@ -73,7 +73,7 @@ COMMANDS = [("run",), ("run", "--overwrite"), ("film",), ("film", "--overwrite")
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("given", [True, False], ids=["--input", "named by the workflow"])
 @pytest.mark.parametrize("way", ["name", "other path", "link", "hard link", "link to folder"])
-def test_the_source_is_never_an_output(folder, capsys, command, given, way):
+def test_source_is_never_an_output(folder, capsys, command, given, way):
     os.mkdir("sub")
     match way:
         case "name":
@@ -101,7 +101,7 @@ def test_the_source_is_never_an_output(folder, capsys, command, given, way):
         ({}, "m_depth.mp4", "m.mp4"),
     ],
 )
-def test_nor_are_the_files_next_to_it(folder, capsys, command, options, source_name, output):
+def test_files_next_to_the_source_are_never_outputs(folder, capsys, command, options, source_name, output):
     encode(depth=["2", 0], **options)
     os.rename(SOURCE, source_name)
     said = refused(capsys, command[0], "graph.json", "--input", source_name, "--output", output, *command[1:])
@@ -110,7 +110,7 @@ def test_nor_are_the_files_next_to_it(folder, capsys, command, options, source_n
 
 @pytest.mark.parametrize("command", [("run",), ("film",)], ids=" ".join)
 @pytest.mark.parametrize("what", ["file", "empty file", "link", "dangling link", "pipe", "depth"])
-def test_an_output_that_exists_is_kept(folder, capsys, command, what):
+def test_existing_output_is_kept(folder, capsys, command, what):
     match what:
         case "file" | "empty file":
             Path("out.mp4").write_text("mine" if what == "file" else "")
@@ -134,7 +134,7 @@ def test_an_output_that_exists_is_kept(folder, capsys, command, what):
 
 @pytest.mark.parametrize("command", ["run", "film"])
 @pytest.mark.parametrize("link", [False, True])
-def test_overwrite_replaces_the_name_and_never_what_a_link_leads_to(folder, command, link):
+def test_overwrite_replaces_a_link_and_not_its_target(folder, command, link):
     Path("thesis.txt").write_text("mine")
     if link:
         os.symlink("thesis.txt", "out.mp4")
@@ -171,13 +171,13 @@ def test_overwrite_replaces_the_name_and_never_what_a_link_leads_to(folder, comm
         ("x" * 300 + ".mp4", "is too long"),
     ],
 )
-def test_an_impossible_output_is_refused_before_any_work(folder, capsys, command, output, said):
+def test_impossible_output_is_refused_before_any_work(folder, capsys, command, output, said):
     os.mkdir("out"), os.mkdir("out.mp4")
     Path("thesis.txt").write_text("mine")
     assert said in refused(capsys, command, "graph.json", "--input", SOURCE, "--output", output)
 
 
-def test_a_number_is_free_only_if_all_its_names_are(folder, capsys):
+def test_number_is_free_if_all_its_names_are(folder, capsys):
     made = json.loads(Path("graph.json").read_text())
     made["5"] = {**made["4"], "inputs": {**made["4"]["inputs"], "filename_prefix": "movie"}}
     os.mkdir("output"), os.rename(SOURCE, "output/movie_00001_LRF_Full_SBS_depth.mp4")
@@ -190,7 +190,7 @@ def test_a_number_is_free_only_if_all_its_names_are(folder, capsys):
 @pytest.mark.parametrize(
     "metrics", [SOURCE, "graph.json", "out.mp4", "thesis.txt", "dangling", "out.mp4.job", "m" * 250]
 )
-def test_metrics_replace_nothing_but_metrics(folder, capsys, metrics):
+def test_metrics_replace_only_metrics(folder, capsys, metrics):
     Path("thesis.txt").write_text("mine")
     os.symlink("nowhere", "dangling")
     refused(capsys, "film", "graph.json", "--input", SOURCE, "--output", "out.mp4", "--metrics", metrics)
@@ -220,8 +220,8 @@ def test_other_commands_keep_what_exists(folder, capsys, command):
 # Two processes
 
 
-def test_two_runs_do_not_write_one_output(folder, video):
-    """The second is refused while the first works, whose file holds its own frames."""
+def test_two_runs_never_share_an_output(folder, video):
+    """The second is refused while the first works; the file has the first one's frames."""
     job, refusals = sink(video, json.loads(Path("graph.json").read_text())), []
 
     def second(chunks):
@@ -238,7 +238,7 @@ def test_two_runs_do_not_write_one_output(folder, video):
     assert refusals and sorted(os.listdir()) == sorted([SOURCE, "graph.json", "out.mp4"])
 
 
-def test_a_file_that_appears_meanwhile_is_kept(folder, video, caplog):
+def test_file_created_meanwhile_is_kept(folder, video, caplog):
     job = sink(video, json.loads(Path("graph.json").read_text()))
     hearing = Hearing(chunk=lambda chunks: Path("out.mp4").write_text("mine"))
     written = write(RenderRequest(job.clip, Path("out.mp4"), job.settings), Headless("cpu"), hearing)
@@ -247,10 +247,8 @@ def test_a_file_that_appears_meanwhile_is_kept(folder, video, caplog):
 
 
 @pytest.mark.parametrize("size_mb", [0, 0.05])
-def test_parts_that_are_not_ours_stay(folder, video, size_mb):
-    """A link where the part used to be is not followed, and parts of that pattern which no lock names are not
-    removed.
-    """
+def test_foreign_parts_are_kept(folder, video, size_mb):
+    """A link in place of the part is not followed, and parts that no lock names are not removed."""
     Path("thesis.txt").write_text("mine")
     os.symlink("thesis.txt", "out.mp4.part")
     Path("out.mp4.0badf00d.part").write_text("mine")
@@ -266,22 +264,22 @@ def test_parts_that_are_not_ours_stay(folder, video, size_mb):
     assert Path("out.mp4.part").is_symlink() and not Path(".out.mp4.lock").exists()
 
 
-def test_a_lock_that_is_none_of_ours_is_left_alone(folder, capsys):
+def test_foreign_lock_is_kept(folder, capsys):
     Path(".out.mp4.lock").write_text("my notes")
     assert "is not a lock of StereoReel" in refused(
         capsys, "run", "graph.json", "--input", SOURCE, "--output", "out.mp4"
     )
 
 
-def test_a_lock_that_is_a_link_is_not_followed(folder, capsys):
+def test_lock_that_is_a_link_is_not_followed(folder, capsys):
     Path("thesis.txt").write_text("")
     os.symlink("thesis.txt", ".out.mp4.lock")
     refused(capsys, "run", "graph.json", "--input", SOURCE, "--output", "out.mp4")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
-def test_what_a_killed_process_left_is_removed_by_the_next(folder):
-    """The lock names the part, and only that one goes."""
+def test_part_of_a_killed_process_is_removed(folder):
+    """The lock names the part, and only that one is removed."""
     code = (
         "import os, signal; from pathlib import Path; from stereoreel.core.files import OutputFile\n"
         "with OutputFile(Path('out.mp4')) as output: output.create(); os.kill(os.getpid(), signal.SIGKILL)"
@@ -293,7 +291,7 @@ def test_what_a_killed_process_left_is_removed_by_the_next(folder):
     assert not part.exists() and Path("out.mp4.0badf00d.part").exists() and not Path(".out.mp4.lock").exists()
 
 
-def test_a_lock_that_was_taken_away_is_not_removed_from_the_next_holder(folder):
+def test_lock_of_the_next_holder_is_not_removed(folder):
     lock = Path(".out.mp4.lock")
     with files.OutputFile(Path("out.mp4")):
         lock.unlink()
@@ -301,13 +299,13 @@ def test_a_lock_that_was_taken_away_is_not_removed_from_the_next_holder(folder):
     assert lock.exists()
 
 
-def test_a_lock_that_cannot_be_opened_takes_its_number(folder):
+def test_unreadable_lock_occupies_its_number(folder):
     os.makedirs("output/video/.StereoReel_00001_LRF_Full_SBS.mp4.lock")
     assert main(["run", "graph.json", "--input", SOURCE, "--device", "cpu"]) == 0
     assert os.path.exists("output/video/StereoReel_00002_LRF_Full_SBS.mp4")
 
 
-def test_the_workflows_that_are_read_are_not_written_over(tmp_path, capsys, monkeypatch):
+def test_workflows_that_are_read_are_not_overwritten(tmp_path, capsys, monkeypatch):
     """A workflow without a title, such as one that a user added, would have its canvas file there."""
     api = tmp_path / "workflows" / "api"
     shutil.copytree(ROOT / "workflows", tmp_path / "workflows")
@@ -318,8 +316,8 @@ def test_the_workflows_that_are_read_are_not_written_over(tmp_path, capsys, monk
     assert {path.name: path.read_bytes() for path in api.iterdir()} == before
 
 
-def test_where_disks_know_no_locks_and_no_hard_links_it_works_as_well(folder, video, monkeypatch):
-    """Some network disks and FAT: the system says so, and names are still never shared."""
+def test_disks_without_locks_and_hard_links(folder, video, monkeypatch):
+    """As on some network disks and FAT: the system says so, and names are still never shared."""
 
     def refuse(*arguments, **more):
         raise OSError(next(iter(files.NO_HARD_LINKS)), "not supported")
@@ -333,8 +331,8 @@ def test_where_disks_know_no_locks_and_no_hard_links_it_works_as_well(folder, vi
     assert Path("new.mp4").read_text() == "mine"
 
 
-def test_a_writer_replaces_only_when_it_is_complete(folder, video):
-    """The low level, for files of our own: yesterday's file is there until the moment when today's is."""
+def test_writer_replaces_the_file_when_complete(folder, video):
+    """The low level, for our own files: the old file stays until the new one is complete."""
     job = sink(video, json.loads(Path("graph.json").read_text()))
     Path("unit.mp4").write_text("yesterday's")
     with pytest.raises(ValueError, match="no frame"), Writer(Path("unit.mp4"), job.clip.info, job.settings):

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM at any moment: the right status, one line, nothing half-written, no source touched."""
+"""Ctrl-C and SIGTERM at any moment: the right status, one line, no partial file, no source changed."""
 
 import hashlib
 import os
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals 
 
 @pytest.fixture(autouse=True)
 def heard():
-    """Children hear the signals, even where these tests are a script's background job."""
+    """Enable the signals in children, even if the tests run as a script's background job."""
     before = {number: signal.signal(number, signal.default_int_handler) for number in ENDS}
     yield
     for number, handler in before.items():
@@ -42,7 +42,7 @@ def source(tmp_path_factory) -> Path:
 
 
 class Child:
-    """The terminal's command in a folder of its own; its standard error goes to a file."""
+    """The terminal's command in its own folder; standard error goes to a file."""
 
     def __init__(self, folder: Path, *words: str, python: tuple[str, ...] = (), ignoring: int | None = None):
         self.said = folder.parent / f"{folder.name}.said"
@@ -60,7 +60,7 @@ class Child:
         return self.said.read_text(encoding="utf-8", errors="replace")
 
     def has_imported(self, module: str) -> bool:
-        """Python reports each import as it ends, if it was started with ``-X importtime``."""
+        """Python reports each finished import if started with ``-X importtime``."""
         return any(line.rpartition("|")[2].strip() == module for line in self.text.splitlines())
 
     def until(self, reached) -> None:
@@ -70,10 +70,9 @@ class Child:
             time.sleep(0.01)
 
     def ends(self, *numbers: int) -> str:
-        """The signals one after the other; what it said before it ended as it should.
+        """Send the signals in turn; return the output, after a check of the exit status.
 
-        Of signals that are pending together Python handles the lowest number first, so that each status is
-        right.
+        Python handles pending signals in numerical order, lowest first, so each status is right.
         """
         for number in numbers:
             self.process.send_signal(number)
@@ -99,7 +98,7 @@ def names(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("number", ENDS)
 @pytest.mark.parametrize("package", ["torch._C", "torch.nn.modules", "torch"])
-def test_during_imports_it_ends_in_one_line(folder, number, package):
+def test_signal_during_imports_ends_in_one_line(folder, number, package):
     child = Child(folder, "nodes", python=("-X", "importtime"))
     child.until(lambda: child.has_imported(package))
     last = [line for line in child.ends(number).splitlines() if "import time:" not in line]
@@ -110,7 +109,7 @@ PRESSES = [(signal.SIGINT,), (signal.SIGTERM,), (signal.SIGINT,) * 3, (signal.SI
 
 
 @pytest.mark.parametrize("numbers", PRESSES)
-def test_a_run_leaves_nothing(folder, source, numbers):
+def test_run_leaves_no_file(folder, source, numbers):
     before = hashlib.sha256(source.read_bytes()).hexdigest()
     child = Child(folder, *run_of(source))
     child.until(lambda: any(".part" in name for name in names(folder)))
@@ -119,7 +118,7 @@ def test_a_run_leaves_nothing(folder, source, numbers):
 
 
 @pytest.mark.parametrize("number", ENDS)
-def test_a_file_of_a_given_size_leaves_no_folder(folder, source, number):
+def test_sized_file_leaves_no_folder(folder, source, number):
     child = Child(folder, *run_of(source), "--set", "encode.size_mb=1")
     child.until(lambda: any(".part" in name for name in names(folder)))
     child.ends(number)
@@ -127,7 +126,7 @@ def test_a_file_of_a_given_size_leaves_no_folder(folder, source, number):
 
 
 @pytest.mark.parametrize("number", ENDS)
-def test_a_film_keeps_no_half_unit(folder, source, number):
+def test_film_keeps_no_partial_unit(folder, source, number):
     child = Child(folder, "film", DEFAULT, "--input", source, "--output", "out.mp4")
     child.until(lambda: any(".part" in name for name in names(folder / "out.mp4.job")))
     child.ends(number)
@@ -140,7 +139,7 @@ REPORTS = [("orders", "stereoreel.analysis.order_lab.lab"), ("advise", "stereore
 
 @pytest.mark.parametrize("number", ENDS)
 @pytest.mark.parametrize("command, imported", REPORTS)
-def test_reports_are_whole_or_not_there(folder, source, command, imported, number):
+def test_reports_are_complete_or_absent(folder, source, command, imported, number):
     child = Child(folder, command, source, "--output", "found", python=("-X", "importtime"))
     child.until(lambda: child.has_imported(imported))
     assert "cancelled" in child.ends(number)
@@ -148,7 +147,7 @@ def test_reports_are_whole_or_not_there(folder, source, command, imported, numbe
 
 
 @pytest.mark.parametrize("number", ENDS)
-def test_a_file_being_hashed_for_fetch_stays(folder, number):
+def test_file_being_hashed_is_kept(folder, number):
     (folder / "huge").mkdir()
     with open(folder / "huge" / "RealESRGAN_x2plus.pth", "wb") as file:
         file.truncate(64 << 30)  # sparse; minutes of hashing
@@ -159,14 +158,14 @@ def test_a_file_being_hashed_for_fetch_stays(folder, number):
 
 
 @pytest.mark.parametrize("number", [*ENDS, signal.SIGHUP] if hasattr(signal, "SIGHUP") else ENDS)
-def test_what_a_process_was_started_to_ignore_stays_ignored(folder, source, number):
+def test_ignored_signals_stay_ignored(folder, source, number):
     child = Child(folder, *run_of(source), "--set", "extract.duration=0.1", ignoring=number)
     child.until(lambda: any(".part" in name for name in names(folder)))
     child.process.send_signal(number)
     assert child.process.wait(120) == 0 and names(folder) == ["out.mp4"]
 
 
-def test_a_second_press_does_not_stop_the_cleaning():
+def test_second_signal_does_not_stop_clean_up():
     cleaned = []
     with pytest.raises(Cancelled) as ended, CtrlC():
         try:
@@ -177,7 +176,7 @@ def test_a_second_press_does_not_stop_the_cleaning():
     assert cleaned and ended.value.status == 143
 
 
-def test_a_second_press_does_not_stop_a_generator_that_closes():
+def test_second_signal_does_not_stop_a_closing_generator():
     cleaned = []
 
     def frames():
@@ -197,7 +196,7 @@ def test_a_second_press_does_not_stop_a_generator_that_closes():
     assert cleaned
 
 
-def test_a_press_that_was_swallowed_is_heard_the_second_time():
+def test_swallowed_signal_works_the_second_time():
     with CtrlC():
         with suppress(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)

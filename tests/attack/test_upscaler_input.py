@@ -1,4 +1,4 @@
-"""Input of an upscaler: arrays, tensors and lists of frames work; anything else is named."""
+"""Input of Upscaler.push: arrays, tensors and lists of frames work; errors name anything else."""
 
 import numpy as np
 import pytest
@@ -33,13 +33,13 @@ TAKEN = {
 
 
 @pytest.mark.parametrize("what", TAKEN)
-def test_frames_of_any_usual_kind_give_what_a_tensor_gives(what, upscaler):
+def test_all_frame_types_equal_a_tensor(what, upscaler):
     wanted = upscaler.push(torch.from_numpy(FRAMES))
     made = upscaler.push(TAKEN[what])
     assert isinstance(made, torch.Tensor) and torch.equal(made, wanted) and not made.requires_grad
 
 
-def test_bytes_are_taken_as_0_to_255_and_an_array_is_left_as_it_was(upscaler):
+def test_uint8_is_0_to_255_and_arrays_are_unchanged(upscaler):
     before = BYTES.copy()
     assert torch.equal(upscaler.push(BYTES), upscaler.push(torch.from_numpy(BYTES).float() / 255))
     assert torch.equal(upscaler.push([BYTES[0], BYTES[1]]), upscaler.push(BYTES)) and np.array_equal(
@@ -76,7 +76,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("what", REFUSED)
-def test_anything_else_is_named_in_a_sentence_and_the_next_push_works(what, upscaler):
+def test_other_input_is_refused_and_the_next_push_works(what, upscaler):
     frames, kind, said = REFUSED[what]
     with pytest.raises(kind, match=said) as caught:
         upscaler.push(frames)
@@ -84,11 +84,11 @@ def test_anything_else_is_named_in_a_sentence_and_the_next_push_works(what, upsc
     assert upscaler.push(FRAMES).shape == (2, 16, 24, 3)
 
 
-def test_a_push_of_no_frames_gives_none(upscaler):
+def test_empty_push(upscaler):
     assert upscaler.push(FRAMES[:0]).shape == (0, 16, 24, 3)
 
 
-def test_a_post_processor_takes_the_same():
+def test_post_processor_accepts_the_same():
     processor = PostProcessor("cpu", model="builtin")
     assert processor(list(FRAMES))["video"].shape == (2, 16, 24, 3)
     with pytest.raises(TypeError, match="not None"):

@@ -1,6 +1,4 @@
-"""Damaged and hostile files of weights: one sentence that names the file, from every kind's loader; and never
-taken by `auto`.
-"""
+"""Corrupt and hostile weight files: one error that names the file, and never selected by `auto`."""
 
 import json
 import os
@@ -65,7 +63,7 @@ def refused(error, name: str = "net.") -> str:
 
 
 @pytest.mark.parametrize("case", contents())
-def test_every_loader_refuses_a_bad_file_in_one_sentence(case, tmp_path, host):
+def test_every_loader_refuses_bad_files(case, tmp_path, host):
     for suffix in (".pth", ".safetensors"):
         for kind, arch in LOADERS:
             put(tmp_path, kind, f"net{suffix}", contents()[case])
@@ -76,7 +74,7 @@ def test_every_loader_refuses_a_bad_file_in_one_sentence(case, tmp_path, host):
 
 
 @pytest.mark.parametrize("case", [case for case in contents() if case.startswith("code in")])
-def test_code_is_refused_by_name_and_not_called_damage(case, tmp_path, host):
+def test_code_is_named_and_not_called_corruption(case, tmp_path, host):
     put(tmp_path, "upscale", "net.pth", contents()[case])
     with pytest.raises(ValueError) as error:
         load("upscale", "spandrel", "net.pth", host)
@@ -84,13 +82,13 @@ def test_code_is_refused_by_name_and_not_called_damage(case, tmp_path, host):
     assert "contains code" in said and ".system" in said and "gain" not in said
 
 
-def test_an_archive_that_unpacks_to_more_than_itself_is_refused_by_what_it_declares(tmp_path, host):
+def test_archive_bomb_is_refused_by_its_declared_size(tmp_path, host):
     for case in ("compressed zip", "zip that declares more than it holds"):
         path = put(tmp_path, "upscale", "net.pth", contents()[case])
         assert "unpack to" in fault(path)
 
 
-def test_what_is_no_plain_file_is_refused(tmp_path):
+def test_special_files_are_refused(tmp_path):
     (tmp_path / "folder.pth").mkdir()
     assert fault(tmp_path / "folder.pth") == "is a folder, not a file"
     assert "cannot be read" in fault(tmp_path / "gone.pth")
@@ -101,7 +99,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path):
 @pytest.mark.skipif(
     os.name == "nt", reason="Windows needs a right to make links, and has no pipes in folders"
 )
-def test_links_in_a_circle_and_pipes_end_in_a_sentence(tmp_path, capsys):
+def test_link_loops_and_pipes_are_refused(tmp_path, capsys):
     folder = tmp_path / "models" / "upscale"
     folder.mkdir(parents=True)
     (folder / "one.pth").symlink_to(folder / "two.pth")
@@ -116,7 +114,7 @@ def test_links_in_a_circle_and_pipes_end_in_a_sentence(tmp_path, capsys):
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root reads everything")
-def test_a_file_that_may_not_be_read_is_refused(tmp_path):
+def test_unreadable_file_is_refused(tmp_path):
     path = put(tmp_path, "upscale", "net.pth", TINY)
     path.chmod(0)
     with pytest.raises(ValueError, match=r"net\.pth cannot be read \(Permission denied\)"):
@@ -124,7 +122,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path):
 
 
 def tiny() -> dict:
-    """Small random networks of every kind, as their files have them."""
+    """Return small random networks of every kind, as their files contain them."""
     family = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
     return {
         "compact": ("upscale", "spandrel", random_net(Compact).state_dict()),
@@ -147,7 +145,7 @@ def nets():
 
 
 @pytest.mark.parametrize("name", ["compact", "esrgan", "basicvsr++", "realbasicvsr", "rife", "film", "depth"])
-def test_strange_tensors_load_or_are_refused_in_one_sentence(name, nets, tmp_path, host):
+def test_odd_tensors_load_or_are_refused(name, nets, tmp_path, host):
     kind, arch, net = nets[name]
     ends = {"loaded": 0, "refused": 0}
     put(tmp_path, kind, "net.pth", saved(net))
@@ -164,7 +162,7 @@ def test_strange_tensors_load_or_are_refused_in_one_sentence(name, nets, tmp_pat
 
 
 @pytest.mark.parametrize("role", ["dit", "projector", "decoder", "prompt", "vae"])
-def test_strange_parts_of_flashvsr_are_refused_with_their_own_names(role, tmp_path, host, stand_ins):
+def test_odd_parts_of_flashvsr_are_refused_by_name(role, tmp_path, host, stand_ins):
     flashvsr_nets.save(tmp_path / "models" / "vsr", vae=True)
     part = catalog.models("vsr")["flashvsr-v1.1"].parts[role].file
     path = tmp_path / "models" / "vsr" / part
@@ -181,8 +179,8 @@ def test_strange_parts_of_flashvsr_are_refused_with_their_own_names(role, tmp_pa
         refused(error, path.name)
 
 
-def test_a_network_much_larger_than_its_file_is_never_made(tmp_path, host):
-    """Two thin tensors say that the layer between them is 200,000 wide: 1.4 TB."""
+def test_network_larger_than_its_file_is_never_built(tmp_path, host):
+    """Two thin tensors declare that the layer between them is 200,000 wide: 1.4 TB."""
     net = random_net(Compact).state_dict()
     net["body.0.weight"] = torch.zeros(200_000, 3, 1, 1)
     net["body.0.bias"] = torch.zeros(200_000)
@@ -208,7 +206,7 @@ OFFICIAL = {
     [("upscale", "realesr-general-x4v3"), ("interpolate", "rife-4.25"), ("vsr", "basicvsr-plusplus-reds4")],
     ids=str,
 )
-def test_auto_passes_over_a_file_that_is_not_complete_and_the_list_says_why(
+def test_auto_skips_incomplete_files_and_the_list_says_why(
     harm, kind_and_name, tmp_path, host, monkeypatch, capsys
 ):
     kind, name = kind_and_name
@@ -238,7 +236,7 @@ def test_auto_passes_over_a_file_that_is_not_complete_and_the_list_says_why(
     )
 
 
-def test_what_auto_passes_over_is_in_the_reason_and_a_warning(tmp_path, host, monkeypatch, caplog):
+def test_skipped_files_are_in_the_reason_and_a_warning(tmp_path, host, monkeypatch, caplog):
     publish(monkeypatch, "upscale", "realesr-general-x4v3", whole(5000))
     path = put(tmp_path, "upscale", "realesr-general-x4v3.pth", b"")
     catalog.load("upscale", "builtin", host)
@@ -263,7 +261,7 @@ def test_what_auto_passes_over_is_in_the_reason_and_a_warning(tmp_path, host, mo
         "TorchScript",
     ],
 )
-def test_other_packings_and_own_files_are_held_to_their_own_structure(case, name, tmp_path, host, capsys):
+def test_other_packings_and_user_files_are_checked_by_structure(case, name, tmp_path, host, capsys):
     path = put(tmp_path, "upscale", name, contents()[case])
     assert catalog.choose("upscale", "auto", host)[0].name == "builtin"
     with pytest.raises(ValueError) as error:
@@ -273,7 +271,7 @@ def test_other_packings_and_own_files_are_held_to_their_own_structure(case, name
     assert f"corrupt: {path}" in capsys.readouterr().out
 
 
-def test_a_complete_file_of_another_name_serves_for_a_damaged_one(tmp_path, host, monkeypatch):
+def test_complete_file_of_another_name_replaces_a_corrupt_one(tmp_path, host, monkeypatch):
     publish(monkeypatch, "upscale", "realesrgan-x2plus", whole(5000))
     put(tmp_path, "upscale", "RealESRGAN_x2plus.pth", whole(5000)[:-1])
     other = put(tmp_path, "upscale", "RealESRGAN_x2plus.safetensors", TINY)
@@ -285,7 +283,7 @@ def test_a_complete_file_of_another_name_serves_for_a_damaged_one(tmp_path, host
     assert host.weights("upscale", entry.file) == other
 
 
-def test_a_mended_file_is_seen_without_a_new_start(tmp_path, host, monkeypatch):
+def test_repaired_file_is_found_without_a_restart(tmp_path, host, monkeypatch):
     publish(monkeypatch, "upscale", "realesrgan-x2plus", whole(5000))
     path = put(tmp_path, "upscale", "RealESRGAN_x2plus.pth", whole(5000)[:-1] + b"!")
     assert not catalog.present(catalog.models("upscale")["realesrgan-x2plus"], host)
@@ -295,7 +293,7 @@ def test_a_mended_file_is_seen_without_a_new_start(tmp_path, host, monkeypatch):
     assert catalog.present(catalog.models("upscale")["realesrgan-x2plus"], host)
 
 
-def test_a_checkpoint_is_still_one_in_every_format(tmp_path):
+def test_checkpoints_are_accepted_in_every_format(tmp_path):
     for made in (
         saved(state()),
         saved(state(), _use_new_zipfile_serialization=False),
@@ -331,7 +329,7 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("case", CONFIGS)
-def test_a_folder_that_asks_for_nonsense_is_refused_before_its_network_is_made(case, tmp_path, host):
+def test_invalid_configuration_is_refused_before_building(case, tmp_path, host):
     config, colors, said = CONFIGS[case]
     path = put(tmp_path, "depth", "midas/model.safetensors", TINY)
     path.with_name("config.json").write_text(json.dumps(config), encoding="utf-8")
@@ -341,7 +339,7 @@ def test_a_folder_that_asks_for_nonsense_is_refused_before_its_network_is_made(c
         catalog.load("depth", "midas/model.safetensors", host)
 
 
-def test_a_configuration_that_is_nested_too_deeply_is_refused(tmp_path, host):
+def test_too_deeply_nested_configuration_is_refused(tmp_path, host):
     path = put(tmp_path, "depth", "midas/model.safetensors", TINY)
     path.with_name("config.json").write_text("[" * 100_000, encoding="utf-8")
     with pytest.raises(ValueError, match=r"config\.json is corrupt"):

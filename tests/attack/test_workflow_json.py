@@ -1,4 +1,4 @@
-"""Odd workflow files: each runs, or is refused in one sentence of ours that names the node and the input."""
+"""Odd workflow files run, or are refused with one error that names the node and the input."""
 
 import copy
 import json
@@ -69,7 +69,7 @@ def sentence(said: str) -> None:
 
 
 def refused(graph, video) -> str:
-    """Why a graph cannot be built, which must be a sentence."""
+    """Return the error for a graph that cannot be built."""
     with pytest.raises((ValueError, OSError)) as caught:
         workflow.Assembly(graph, lambda name: video)
     sentence(str(caught.value))
@@ -148,7 +148,7 @@ LINKS = [
 @pytest.mark.parametrize(
     ("node", "name", "value"), VALUES, ids=[f"{name}-{number}" for number, (_, name, _) in enumerate(VALUES)]
 )
-def test_a_value_that_does_not_fit_is_named(node, name, value, graph, video):
+def test_wrong_value_is_named(node, name, value, graph, video):
     graph[node]["inputs"][name] = value
     said = refused(graph, video)
     assert f"(node {node})" in said and (name in said or name in ("fps", "target_fps", "model", "video")), (
@@ -160,13 +160,13 @@ def test_a_value_that_does_not_fit_is_named(node, name, value, graph, video):
 @pytest.mark.parametrize(
     ("node", "name"), [("3", "clip"), ("4", "depth"), ("4", "divergence"), ("2", "cuts")]
 )
-def test_a_link_that_does_not_fit_is_named(link, node, name, graph, video):
+def test_wrong_link_is_named(link, node, name, graph, video):
     graph[node]["inputs"][name] = link
     said = refused(graph, video)
     assert (f"(node {node})" in said and name in said) or ("cycle" in said and link in (["5", 0], ["2", 4]))
 
 
-def test_types_of_sockets_are_told_apart(graph, video):
+def test_socket_types_are_distinguished(graph, video):
     graph["3"]["inputs"]["clip"] = ["1", 1]
     assert "clip takes IMAGE or VIDEO, but output fps of Extract Video (node 1) is FLOAT" in refused(
         graph, video
@@ -175,14 +175,14 @@ def test_types_of_sockets_are_told_apart(graph, video):
     assert "output cuts of Interpolate Frames (node 2) is STRING" in refused(graph, video)
 
 
-def test_links_that_fit_still_run(graph, video):
+def test_valid_links_run(graph, video):
     graph["2"]["inputs"]["fps"] = ["1", 1]
     graph["4"]["inputs"]["clip"] = [2, 0]  # numbers as ids are understood
     graph["5"]["inputs"] |= {"depth": ["4", 3], "crf": "20", "stereo_tags": 1}
     assert workflow.Assembly(graph, lambda name: video).sinks[0].clip.info.frames == 10
 
 
-def test_values_are_refused_before_a_file_is_opened(graph):
+def test_values_are_checked_before_a_file_is_opened(graph):
     graph["5"]["inputs"]["crf"] = []
     with pytest.raises(ValueError, match=r"Encode Video \(node 5\): crf"):
         workflow.Assembly(graph, lambda name: pytest.fail("a file was opened"))
@@ -207,33 +207,33 @@ NODES = [
 
 
 @pytest.mark.parametrize("node", NODES, ids=range(len(NODES)))
-def test_what_is_no_node_is_named(node, graph, video):
+def test_invalid_node_is_named(node, graph, video):
     graph["3"] = node
     said = refused(graph, video)
     assert "node 3" in said or "These nodes need ComfyUI" in said
 
 
 @pytest.mark.parametrize("whole", [None, 5, [], [{}], "x", {}, True, 1.5])
-def test_what_is_no_graph_is_refused(whole, video):
+def test_other_json_is_refused(whole, video):
     refused(whole, video)
     with pytest.raises(ValueError, match="API-format"):
         workflow.override(whole, [])
 
 
 @pytest.mark.parametrize("name", ["", " ", "a\nb", "a\0b", "\ud800", "x" * 1000])
-def test_a_node_id_that_breaks_messages_is_refused(name, graph, video):
+def test_unprintable_node_id_is_refused(name, graph, video):
     graph[name] = graph["3"]
     refused(graph, video)
 
 
 @pytest.mark.parametrize("meta", [None, [], 5, "x", {"title": []}, {"note": None}])
-def test_notes_on_a_node_do_not_matter(meta, graph, video):
+def test_node_metadata_is_ignored(meta, graph, video):
     for node in graph.values():
         node["_meta"] = meta
     assert workflow.Assembly(graph, lambda name: video).sinks
 
 
-def test_strange_but_good_ids_run(graph, video):
+def test_odd_but_valid_ids_run(graph, video):
     renamed = {f"a.b:{node_id} é": copy.deepcopy(node) for node_id, node in graph.items()}
     for node in renamed.values():
         node["inputs"] = {
@@ -278,7 +278,7 @@ FILES = {
 
 @pytest.mark.parametrize("what", FILES)
 @pytest.mark.parametrize("command", ["run", "film"])
-def test_a_file_that_is_no_workflow_is_refused_in_a_sentence(what, command, tmp_path, capsys):
+def test_other_files_are_refused(what, command, tmp_path, capsys):
     content, said = FILES[what]
     (tmp_path / "graph.json").write_bytes(content)
     assert main([command, str(tmp_path / "graph.json"), "--output", str(tmp_path / "out.mp4")]) == 1
@@ -291,12 +291,12 @@ def test_a_file_that_is_no_workflow_is_refused_in_a_sentence(what, command, tmp_
     )
 
 
-def test_a_byte_order_mark_is_no_reason_to_refuse(graph, tmp_path):
+def test_byte_order_mark_is_accepted(graph, tmp_path):
     (tmp_path / "graph.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(graph).encode())
     assert workflow.read(tmp_path / "graph.json") == graph
 
 
-def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
+def test_endless_file_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr("stereoreel.workflow.check.LARGEST", 1000)
     (tmp_path / "graph.json").write_bytes(b" " * 1001)
     with pytest.raises(ValueError, match="larger than"):
@@ -337,9 +337,7 @@ def test_a_file_that_never_ends_is_refused(tmp_path, monkeypatch):
         (["{keep}", "--set", "keep.folder=a\0b"], "NUL"),
     ],
 )
-def test_odd_words_on_the_command_line_are_refused_in_a_sentence(
-    arguments, said, video, tmp_path, monkeypatch, capsys
-):
+def test_odd_command_line_arguments_are_refused(arguments, said, video, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     known = {"{folder}": str(tmp_path), "{default}": str(API["default"]), "{keep}": str(API["keep_depth"])}
     arguments = [known.get(word, word) for word in arguments]
@@ -388,7 +386,10 @@ ODD = [
 
 
 def mutated(graph, chance: random.Random):
-    """A graph with up to four changes anywhere: something deleted, replaced, renamed or duplicated."""
+    """Return a graph with up to four changes anywhere.
+
+    Something is deleted, replaced, renamed or duplicated.
+    """
     graph = copy.deepcopy(graph)
     for _ in range(chance.randint(1, 4)):
         inner, depth = graph, chance.randint(0, 3)
@@ -415,8 +416,8 @@ def mutated(graph, chance: random.Random):
 
 
 @pytest.mark.parametrize("name", API)
-def test_any_mutation_is_built_or_refused_in_a_sentence(name, video):
-    """Seeded; each mutant also goes through a file, where JSON can hold it."""
+def test_mutated_graphs_are_built_or_refused(name, video):
+    """Seeded; each mutant is also written to a file if JSON can hold it."""
     original, chance, built = json.loads(API[name].read_text(encoding="utf-8")), random.Random(name), 0
     for _ in range(150):
         graph = mutated(original, chance)
@@ -429,7 +430,7 @@ def test_any_mutation_is_built_or_refused_in_a_sentence(name, video):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_any_damaged_file_is_read_or_refused_in_a_sentence(seed, tmp_path):
+def test_damaged_files_are_read_or_refused(seed, tmp_path):
     chance, path = random.Random(seed), tmp_path / "graph.json"
     for _ in range(60):
         content = bytearray(API[chance.choice(list(API))].read_bytes())

@@ -1,4 +1,4 @@
-"""Workflows in the terminal: the bundled files, overrides, lists, clean cancel, refusals in one sentence."""
+"""Workflows in the terminal: bundled files, overrides, lists, cancellation and errors."""
 
 import json
 import os
@@ -29,7 +29,7 @@ DEFAULT = str(API["default"])
 
 @pytest.fixture
 def small(tmp_path):
-    """Ten frames of 48x32 that move, at 25 fps."""
+    """Write ten moving frames of 48x32 at 25 fps."""
     still = np.random.default_rng(0).integers(0, 255, (32, 48, 3), np.uint8)
     return (
         write_video(
@@ -46,7 +46,7 @@ def facts(path):
 
 
 @pytest.mark.parametrize("name", orders.BUNDLED)
-def test_bundled_workflows_have_the_order_of_their_name(name):
+def test_bundled_workflows_match_their_names(name):
     order, note = orders.BUNDLED[name]
     assert workflow.read(API[name]) == orders.api(order, note)
 
@@ -57,15 +57,13 @@ def test_every_node_is_in_a_bundled_workflow():
 
 
 @pytest.mark.parametrize("name", orders.BUNDLED)
-def test_a_bundled_workflow_doubles_size_and_rate_and_packs_two_eyes(name, small, tmp_path):
+def test_bundled_workflow_doubles_size_and_rate_and_packs_views(name, small, tmp_path):
     target = tmp_path / "out.mp4"
     assert main(["run", str(API[name]), "--input", str(small), "--output", str(target)]) == 0
     assert facts(target) == (192, 64, Fraction(50), 20)
 
 
-def test_the_name_comes_from_the_prefix_and_the_layout_and_is_never_reused(
-    small, tmp_path, monkeypatch, capsys
-):
+def test_output_name_is_prefix_and_layout_and_never_reused(small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert (
@@ -89,7 +87,7 @@ def test_the_name_comes_from_the_prefix_and_the_layout_and_is_never_reused(
     ]
 
 
-def test_options_are_set_by_kind_or_by_node(small, tmp_path):
+def test_options_are_set_by_kind_or_node(small, tmp_path):
     target = tmp_path / "out.mkv"
     settings = [
         "encode.format=ffv1",
@@ -115,7 +113,7 @@ def test_options_are_set_by_kind_or_by_node(small, tmp_path):
     assert facts(target) == (96, 32, Fraction(25), 10)
 
 
-def test_a_depth_video_is_written_beside(small, tmp_path):
+def test_depth_video_is_written_too(small, tmp_path):
     graph = workflow.read(API["default"])
     graph["6"]["inputs"]["depth"] = ["4", 0]
     (tmp_path / "graph.json").write_text(json.dumps(graph))
@@ -152,7 +150,7 @@ def test_a_depth_video_is_written_beside(small, tmp_path):
     (["--device", "foo"], "Device 'foo' is not available. Available: "),
     (["--device", "cpu:1"], "Device 'cpu:1' is not available. Available: "),
 ])  # fmt: skip
-def test_what_cannot_run_is_told_in_one_sentence_and_leaves_nothing(changes, said, small, tmp_path, capsys):
+def test_errors_are_one_line_and_leave_no_file(changes, said, small, tmp_path, capsys):
     target = tmp_path / "out.mp4"
     assert main(["run", DEFAULT, "--input", str(small), "--output", str(target), *changes]) == 1
     error = capsys.readouterr().err
@@ -160,25 +158,25 @@ def test_what_cannot_run_is_told_in_one_sentence_and_leaves_nothing(changes, sai
     assert not list(tmp_path.glob("out*"))
 
 
-def test_an_option_of_two_nodes_of_one_kind_is_asked_for_by_id(capsys, tmp_path):
+def test_ambiguous_option_needs_a_node_id(capsys, tmp_path):
     graph = orders.api(("extract", "upscale", "upscale", "encode"))
     (tmp_path / "graph.json").write_text(json.dumps(graph))
     assert main(["run", str(tmp_path / "graph.json"), "--set", "upscale.factor=1"]) == 1
     assert "Name one by its id" in capsys.readouterr().err
 
 
-def test_nodes_that_only_comfyui_has_are_named(capsys):
+def test_comfyui_only_nodes_are_named(capsys):
     assert main(["run", str(API["image_batch"])]) == 1
     assert "CreateVideo, GetVideoComponents, SaveVideo" in capsys.readouterr().err
 
 
-def test_the_source_is_never_the_output(small, capsys):
+def test_source_is_never_the_output(small, capsys):
     before = small.read_bytes()
     assert main(["run", DEFAULT, "--input", str(small), "--output", str(small)]) == 1
     assert "is a file that this job reads" in capsys.readouterr().err and small.read_bytes() == before
 
 
-def test_a_canvas_file_is_told_from_an_api_file(capsys):
+def test_canvas_file_is_refused(capsys):
     assert main(["run", str(ROOT / "workflows" / canvas_file("default"))]) == 1
     assert "Export (API)" in capsys.readouterr().err
 
@@ -193,7 +191,7 @@ def test_cycle_and_dangling_link_raise():
         workflow.Assembly(graph, Path)
 
 
-def test_any_legal_order_is_written_for_canvas_and_api(tmp_path):
+def test_order_is_written_for_canvas_and_api(tmp_path):
     assert (
         main(["workflows", "--order", "extract,depth,interpolate,stereo,encode", "--folder", str(tmp_path)])
         == 0
@@ -207,18 +205,18 @@ def test_any_legal_order_is_written_for_canvas_and_api(tmp_path):
 @pytest.mark.parametrize("command", ["nodes", "models"])
 def test_lists_name_everything(command, capsys):
     assert main([command]) == 0
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     names = (
         [node.id for node in NODES]
         if command == "nodes"
         else ["upscale.model=builtin", "depth.model=builtin", "(auto)"]
     )
-    assert all(name in told for name in names)
+    assert all(name in printed for name in names)
 
 
 @pytest.fixture
 def terminal():
-    """Ctrl-C is heard, here and in children, even where these tests are a script's background job."""
+    """Enable Ctrl-C, here and in children, even if the tests run as a script's background job."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -253,14 +251,14 @@ def test_ctrl_c_leaves_nothing(terminal, tmp_path):
 
 
 class Deaf:
-    """Its destructor is interrupted, which Python cannot pass on."""
+    """An object with an interrupted destructor, which Python cannot propagate."""
 
     def __del__(self):
         signal.raise_signal(signal.SIGINT)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_a_ctrl_c_that_python_dropped_is_raised_again(terminal):
+def test_ctrl_c_dropped_by_python_is_raised_again(terminal):
     with CtrlC() as ctrl_c:
         ctrl_c.check()
         deaf = Deaf()
@@ -270,8 +268,8 @@ def test_a_ctrl_c_that_python_dropped_is_raised_again(terminal):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_a_background_job_of_a_script_is_deaf_to_ctrl_c(terminal):
-    """A shell starts it with the signal ignored, because what is typed is meant for the job in front."""
+def test_background_job_ignores_ctrl_c(terminal):
+    """A shell starts it with the signal ignored, because the keys are for the foreground job."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with CtrlC() as ctrl_c:
         signal.raise_signal(signal.SIGINT)
@@ -279,10 +277,8 @@ def test_a_background_job_of_a_script_is_deaf_to_ctrl_c(terminal):
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def test_a_ctrl_c_in_source_text_ends_as_any_other(terminal):
-    """A named tuple is made from source text, and so is a dataclass; Python remembers a plain
-    KeyboardInterrupt there.
-    """
+def test_ctrl_c_while_compiling_text(terminal):
+    """Named tuples and dataclasses are compiled from text; Python remembers a KeyboardInterrupt there."""
     text = """
 import signal, sys
 from stereoreel.cli.interrupt import CtrlC
@@ -295,7 +291,7 @@ except KeyboardInterrupt:
     assert subprocess.run([sys.executable, "-c", text], cwd=ROOT).returncode == 130
 
 
-def test_a_preview_becomes_a_sheet_and_needs_no_video(small, tmp_path, monkeypatch, capsys):
+def test_preview_writes_a_sheet_and_no_video(small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         assert (

@@ -159,7 +159,7 @@ def test_source_and_workflow_identify_a_job(video, tmp_path):
     assert any("crf of the encoder changed" in line for line in said[1:])
     make(video, path, said=said)
     assert said[-1] == "Resuming: 2 of 5 units are complete."
-    assert path.exists() and len(list(job_folder(path).glob("*/job.json"))) == 2  # of the other two
+    assert path.exists() and len(list(job_folder(path).glob("*/job.json"))) == 2  # those of the other two
 
 
 def test_unjoinable_formats_are_refused(video, tmp_path):

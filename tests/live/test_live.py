@@ -1,6 +1,4 @@
-"""Live is the whole film, only later: the same frames whatever is pushed together, for every stage that a
-live session runs.
-"""
+"""Live equals the full film, delayed: equal frames for any pushes and every live stage."""
 
 from fractions import Fraction
 from itertools import cycle
@@ -76,7 +74,7 @@ def plan(stage: str, **options) -> Plan:
 
 
 def pushes(frames, sizes):
-    """The film in pieces, their sizes over and over."""
+    """Split the film into pieces of these sizes, repeated."""
     start = 0
     for size in cycle(sizes):
         if start >= len(frames):
@@ -86,7 +84,7 @@ def pushes(frames, sizes):
 
 
 def live(session, what, frames, sizes, **given):
-    """What each push gave, and the flush."""
+    """Return the output of each push, and of the flush."""
     made = [session.push(what, piece, **given)["clip"] for piece in pushes(frames, sizes)]
     return made, session.flush()["clip"]
 
@@ -97,10 +95,8 @@ def offline(what, frames, host, tensor_clip, cuts=()):
 
 
 @every_stage
-def test_live_equals_offline_bit_by_bit(stage, host, tensor_clip):
-    """As ready the film itself; with a constant delay what is due at each push, and the film behind the
-    stand-ins.
-    """
+def test_live_is_bit_identical_to_offline(stage, host, tensor_clip):
+    """As soon as ready it is the film; with a constant delay the film follows the placeholders."""
     frames, cuts = scene(21), (8, 17)
     whole = offline(plan(stage), frames, host, tensor_clip, cuts)
     for name, sizes in PUSHES.items():
@@ -118,7 +114,7 @@ def test_live_equals_offline_bit_by_bit(stage, host, tensor_clip):
 
 
 def results(stage: str, count: int) -> int:
-    """How many results belong to the first ``count`` frames at 24 a second."""
+    """Return how many results belong to the first ``count`` frames at 24 a second."""
     _, options = STAGES[stage]
     if options.get("target_fps"):
         return int(count * Fraction(options["target_fps"]) / 24 + Fraction(1, 2))
@@ -126,7 +122,7 @@ def results(stage: str, count: int) -> int:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_networks_that_look_ahead_come_as_late_as_they_say(name, host, tensor_clip, monkeypatch):
+def test_latency_of_models_with_look_ahead_is_as_declared(name, host, tensor_clip, monkeypatch):
     monkeypatch.setattr("stereoreel.stages.vsr.basicvsr.AHEAD", AHEAD)
     kind, options, count, delay = NETWORKS[name]
     what, frames, times = Plan(kind, options, name), scene(count), options.get("multiplier", 1)
@@ -139,9 +135,10 @@ def test_networks_that_look_ahead_come_as_late_as_they_say(name, host, tensor_cl
         torch.testing.assert_close(torch.cat([*made, rest])[times * delay :], whole, rtol=0, atol=2e-6)
 
 
-def test_a_burst_as_a_batch_differs_by_rounding_at_most(host, tensor_clip):
-    """ESRGAN on a CPU shares a lone picture among the cores and gives each core pictures of a batch, unless
-    batch is 1.
+def test_burst_differs_at_most_by_rounding(host, tensor_clip):
+    """On a CPU, ESRGAN shares a single frame among cores and gives each core frames of a batch.
+
+    Unless the batch is 1.
     """
     what, frames = Plan("upscale", {"model": "RealESRGAN_x2plus.pth"}, "esrgan"), scene(13)
     whole = offline(what, frames, host, tensor_clip)
@@ -151,7 +148,7 @@ def test_a_burst_as_a_batch_differs_by_rounding_at_most(host, tensor_clip):
 
 
 @every_stage
-def test_a_stage_holds_back_no_more_than_it_says(stage, host):
+def test_latency_is_as_declared(stage, host):
     session = Session(host)
     given = 0
     for number, frame in enumerate(scene(20).split(1), 1):
@@ -160,7 +157,7 @@ def test_a_stage_holds_back_no_more_than_it_says(stage, host):
 
 
 @every_stage
-def test_the_first_frames_are_plain_resizes_of_themselves(stage, host):
+def test_first_frames_are_plain_resizes(stage, host):
     session, frames = Session(host), scene(3)
     made = session.push(plan(stage), frames)["clip"]
     filled = session.figures.filled
@@ -174,7 +171,7 @@ def test_the_first_frames_are_plain_resizes_of_themselves(stage, host):
         assert session.delay == 0
 
 
-def test_cuts_are_found_as_the_film_would_find_them(host):
+def test_cuts_equal_those_of_the_film(host):
     from stereoreel.core.clip import Clip
     from stereoreel.core.tensor_source import TensorSource
 
@@ -188,7 +185,7 @@ def test_cuts_are_found_as_the_film_would_find_them(host):
         assert torch.equal(torch.cat([*made, rest]), torch.cat(whole))
 
 
-def test_a_pair_and_its_depth_come_out_as_from_the_film(host, tensor_clip):
+def test_pair_and_depth_equal_those_of_the_film(host, tensor_clip):
     pair = torch.stack([scene(11), scene(11, seed=1)])
     session = Session(host)
     made = [
@@ -200,7 +197,7 @@ def test_a_pair_and_its_depth_come_out_as_from_the_film(host, tensor_clip):
         assert torch.equal(made[eye], offline(plan("fusion"), pair[eye], host, tensor_clip))
 
 
-def test_depth_moves_with_its_frames(host, tensor_clip):
+def test_depth_is_interpolated_with_its_frames(host, tensor_clip):
     frames, depth = scene(9), scene(9, seed=5)[..., :1]
     clips = apply(plan("motion"), tensor_clip(frames, fps=24), tensor_clip(depth, fps=24))
     whole = [
@@ -216,7 +213,7 @@ def test_depth_moves_with_its_frames(host, tensor_clip):
         assert torch.equal(torch.cat([one[port] for one in made]), wanted)
 
 
-def test_every_entry_that_holds_frames_back_says_so():
+def test_models_declare_their_latency():
     for kind in ("vsr", "interpolate"):
         for entry in catalog.models(kind).values():
             assert bool(entry.delay) != (entry.arch == "nvidia"), entry.name

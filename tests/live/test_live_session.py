@@ -1,6 +1,4 @@
-"""What a live session does when the stream is not a plain one, and when several streams, threads and hosts
-want it.
-"""
+"""Live sessions with irregular streams, and with several streams, threads and hosts."""
 
 import sys
 import threading
@@ -24,7 +22,7 @@ FUSION, LANCZOS = Plan("vsr", {"model": "builtin"}, "VSR"), Plan("upscale", {"mo
 
 
 class Clock:
-    """Seconds that pass only when they are told to."""
+    """Advance only when set."""
 
     def __init__(self):
         self.now = 0.0
@@ -34,7 +32,7 @@ class Clock:
 
 
 def film(session, plan, frames, size=1, **given):
-    """All results of a stream, the stand-ins of its start left out."""
+    """Return all results of a stream, without the placeholders at its start."""
     filled = session.figures.filled
     made = [session.push(plan, piece, **given)["clip"] for piece in frames.split(size)]
     return torch.cat([*made, session.flush()["clip"]])[session.figures.filled - filled :]
@@ -44,7 +42,7 @@ def plain(frames, factor=2):
     return resize(frames, frames.shape[1] * factor, frames.shape[2] * factor)
 
 
-def test_streams_that_take_turns_do_not_mix(host):
+def test_interleaved_streams_do_not_mix(host):
     frames = [scene(8), 1 - scene(8, seed=4)]
     sessions, made = [Session(host), Session(host)], ([], [])
     for number in range(8):
@@ -55,7 +53,7 @@ def test_streams_that_take_turns_do_not_mix(host):
         assert torch.equal(whole, film(Session(host), FUSION, frames[which], 8))
 
 
-def test_frames_of_another_size_start_afresh(host):
+def test_changed_size_restarts_the_session(host):
     session, small = Session(host), scene(5)[:, :20, :30]
     session.push(FUSION, scene(7))
     first = session.push(FUSION, small[:1])["clip"]
@@ -64,7 +62,7 @@ def test_frames_of_another_size_start_afresh(host):
     assert torch.equal(torch.cat([first, again])[2:], film(Session(host), FUSION, small))
 
 
-def test_after_a_gap_the_film_is_another_one(host):
+def test_gap_restarts_the_session(host):
     clock = Clock()
     session = Session(host, gap=5, clock=clock)
     session.push(FUSION, scene(4))
@@ -82,10 +80,8 @@ def test_after_a_gap_the_film_is_another_one(host):
     ("change", "filled"),
     [({"strength": 0.3}, 0), ({"radius": 3}, 1), ({"radius": 1}, 0), ({"factor": 3.0}, 2)],
 )
-def test_a_change_on_the_way_costs_at_most_one_fill(change, filled, host):
-    """The frames before the change come out as they would have; those after it as from a film that begins
-    there.
-    """
+def test_changed_options_cost_at_most_one_refill(change, filled, host):
+    """Frames before the change are unaffected; those after it equal a film that begins there."""
     session, frames, other = Session(host), scene(12), Plan("vsr", {"model": "builtin", **change}, "VSR")
     made = [session.push(FUSION, frames[:6], cuts="none")["clip"]]
     made += [session.push(other, frame, cuts="none")["clip"] for frame in frames[6:].split(1)]
@@ -98,7 +94,7 @@ def test_a_change_on_the_way_costs_at_most_one_fill(change, filled, host):
         assert all(any(torch.equal(one, other) for other in known) for one in before[:4])
 
 
-def test_models_may_change_on_the_way_and_back_without_loading_again(tmp_path):
+def test_switching_models_does_not_reload_them(tmp_path):
     host = Headless("cpu", models=tmp_path)
     file = save(random_net(Compact, scale=2), tmp_path / "upscale" / "compact.pth")
     network, session, frames = Plan("upscale", {"model": "compact.pth"}, "Upscale"), Session(host), scene(3)
@@ -108,7 +104,7 @@ def test_models_may_change_on_the_way_and_back_without_loading_again(tmp_path):
     assert torch.equal(session.push(network, frames)["clip"], first)
 
 
-def test_size_factor_and_strength_change_without_reading_the_network_again(tmp_path):
+def test_size_factor_and_strength_change_without_reloading(tmp_path):
     host = Headless("cpu", models=tmp_path)
     file = save(random_net(Compact, scale=2), tmp_path / "upscale" / "compact.pth")
     session, frames, wanted = Session(host), scene(3), [(1.5, 0.0), (2.0, 0.7), (3.0, 0.2)]
@@ -124,10 +120,8 @@ def test_size_factor_and_strength_change_without_reading_the_network_again(tmp_p
     assert session.figures.filled == session.figures.dropped == 0
 
 
-def test_networks_that_were_sent_away_and_brought_back_go_on(tmp_path):
-    """A host that places networks elsewhere at every fifth push: no frame is wrong, and what was on its way
-    is counted.
-    """
+def test_offloaded_networks_resume(tmp_path):
+    """The host moves networks at every fifth push: no frame is wrong, and pending ones are counted."""
 
     class Roaming(Headless):
         pushes = 0
@@ -149,7 +143,7 @@ def test_networks_that_were_sent_away_and_brought_back_go_on(tmp_path):
     assert torch.equal(torch.cat(again), torch.cat(made)) and session.figures.dropped == 0
 
 
-def test_a_push_that_fails_leaves_a_session_that_starts_afresh(host):
+def test_failed_push_restarts_the_session(host):
     session = Session(host)
     session.push(FUSION, scene(4))
     with pytest.raises(ValueError, match="VSR: the frames contain NaN"):
@@ -172,7 +166,7 @@ def test_cancel_takes_effect_within_a_chunk_and_leaves_no_thread(tmp_path):
     assert threading.active_count() == before
 
 
-def test_a_session_that_nobody_closes_ends_its_thread(host):
+def test_unclosed_session_ends_its_thread(host):
     session = Session(host)
     session.push(FUSION, scene(3))
     (thread,) = [thread for thread in threading.enumerate() if thread.name == "stereoreel-live"]
@@ -181,7 +175,7 @@ def test_a_session_that_nobody_closes_ends_its_thread(host):
     assert not thread.is_alive()
 
 
-def test_the_pushed_frames_may_be_overwritten_and_are_not_changed(host):
+def test_pushed_frames_are_copied_and_unchanged(host):
     session, buffer, frames = Session(host), torch.empty(1, 36, 52, 3), scene(6)
     made = []
     for frame in frames.split(1):
@@ -192,12 +186,12 @@ def test_the_pushed_frames_may_be_overwritten_and_are_not_changed(host):
     assert torch.equal(torch.cat([*made, session.flush()["clip"]])[2:], film(Session(host), FUSION, frames))
 
 
-def test_a_loop_is_refused_in_a_sentence(host):
+def test_loop_is_refused(host):
     with pytest.raises(ValueError, match="Turn one of them off"):
         Session(host).push(Plan("interpolate", {"model": "builtin", "loop": True}, "Interpolate"), scene(2))
 
 
-def test_a_thousand_pushes_take_no_more_memory(host):
+def test_memory_of_a_thousand_pushes(host):
     session, frames = Session(host), torch.rand(10, 1, 20, 24, 3)
     for number in range(1300):
         session.push(FUSION if number % 200 < 20 else LANCZOS, frames[number % 10])
@@ -207,7 +201,7 @@ def test_a_thousand_pushes_take_no_more_memory(host):
     assert len(session.push(LANCZOS, frames[0])["clip"]) == 1
 
 
-def test_what_nobody_uses_is_closed_after_its_time_and_only_so_many_are_kept(host):
+def test_idle_sessions_are_closed_and_their_number_is_limited(host):
     clock = Clock()
     sessions = Sessions(lambda: Session(host), most=2, idle=300, clock=clock)
     for name in ("a", "b", "c"):
@@ -224,7 +218,7 @@ def test_what_nobody_uses_is_closed_after_its_time_and_only_so_many_are_kept(hos
     sessions.close_all()
 
 
-def test_where_all_sessions_are_in_use_one_more_is_refused(host):
+def test_session_is_refused_if_all_are_in_use(host):
     sessions = Sessions(lambda: Session(host), most=1)
     with (
         sessions.use("a"),
@@ -235,7 +229,7 @@ def test_where_all_sessions_are_in_use_one_more_is_refused(host):
     sessions.close_all()
 
 
-def test_who_comes_second_waits_and_may_be_cancelled(host):
+def test_second_user_waits_and_can_be_cancelled(host):
     sessions, order, inside, go = Sessions(lambda: Session(host)), [], threading.Event(), threading.Event()
 
     def first():
@@ -259,7 +253,7 @@ def test_who_comes_second_waits_and_may_be_cancelled(host):
     sessions.close_all()
 
 
-def test_the_upscaler_gives_what_a_stage_gives_and_tells_how_late(host):
+def test_upscaler_equals_a_stage_and_reports_its_latency(host):
     frames = scene(9)
     with Upscaler("builtin", kind="vsr", host=host, factor=2) as upscaler:
         made = [upscaler.push(piece) for piece in (frames[:1], frames[1:4], frames[4:])]
@@ -269,7 +263,7 @@ def test_the_upscaler_gives_what_a_stage_gives_and_tells_how_late(host):
         assert upscaler.push((255 * frames[:5]).byte()).shape == (3, 108, 156, 3)
 
 
-def test_beside_the_frames_are_the_same_and_come_when_they_are_due(host):
+def test_asynchronous_frames_are_equal_and_on_time(host):
     frames = scene(24)
     whole = film(Session(host), FUSION, frames)
     with Upscaler("builtin", kind="vsr", host=host, constant=True, beside=True, delay=4) as upscaler:
@@ -281,7 +275,7 @@ def test_beside_the_frames_are_the_same_and_come_when_they_are_due(host):
         assert torch.equal(torch.cat([*made, upscaler.flush()]), whole)
 
 
-def test_a_post_processor_takes_what_streaming_applications_hand_over():
+def test_post_processor_accepts_frames_of_streaming_applications():
     post = PostProcessor("cpu", model="builtin", factor=2)
     frames = (255 * scene(3)).byte()
     made = post(video=list(frames.split(1)))["video"]
@@ -291,8 +285,8 @@ def test_a_post_processor_takes_what_streaming_applications_hand_over():
 
 
 def test_scope_finds_a_post_processor_at_the_entry_point(monkeypatch):
-    """With a stand-in for Scope's own modules: what it asks of a pipeline, and the form of its frames."""
-    tell, config = ModuleType("scope"), type("BasePipelineConfig", (), {})
+    """A stand-in for Scope's modules: what it requires of a pipeline, and the form of its frames."""
+    scope, config = ModuleType("scope"), type("BasePipelineConfig", (), {})
     parts = {
         "pipelines.base_schema": {
             "BasePipelineConfig": config,
@@ -304,7 +298,7 @@ def test_scope_finds_a_post_processor_at_the_entry_point(monkeypatch):
         "core": {},
         "pipelines": {},
     }
-    monkeypatch.setitem(sys.modules, "scope", tell)
+    monkeypatch.setitem(sys.modules, "scope", scope)
     monkeypatch.setitem(sys.modules, "pydantic", SimpleNamespace(Field=lambda default, **facts: default))
     for name, contents in parts.items():
         module = ModuleType(name)

@@ -1,4 +1,4 @@
-"""Red-cyan pictures by tables are those of the formula."""
+"""Red-cyan anaglyphs by tables equal the formula."""
 
 import pytest
 import torch
@@ -7,7 +7,7 @@ from stereoreel.media.layouts.anaglyph import DUBOIS, dubois
 
 
 def exact(left, right):
-    """Dubois' mixture in double precision, the sRGB curve by its formula."""
+    """Compute Dubois' mixture in double precision, with the sRGB curve by its formula."""
 
     def linear(color):
         return torch.where(color <= 0.04045, color / 12.92, ((color + 0.055) / 1.055) ** 2.4)
@@ -23,7 +23,7 @@ def test_dubois_is_within_a_fifth_of_an_8_bit_level_of_the_formula(brightest):
     assert (dubois(*eyes) - exact(*eyes)).abs().max() < 0.2 / 255
 
 
-def test_colours_out_of_range_are_clipped_and_what_is_no_number_is_black():
+def test_out_of_range_colours_are_clipped_and_nan_is_black():
     strange, plain = (
         torch.tensor([[[[1.5, torch.inf, 7e9]]], [[[-1, -torch.inf, torch.nan]]]]),
         torch.tensor([[[[1.0, 1, 1]]], [[[0.0, 0, 0]]]]),

@@ -1,6 +1,4 @@
-"""The boxes that say where the eyes are: read back by our own parser and by FFmpeg, and nothing else in the
-file disturbed.
-"""
+"""Stereo boxes in MP4: read back by our parser and by FFmpeg, with the rest of the file unchanged."""
 
 import json
 import shutil
@@ -38,7 +36,7 @@ def film(path, faststart=False, codec="libx264", pix_fmt="yuv420p", frames=12):
 
 
 def everything(path):
-    """Every packet of every stream with its times, in the file's order, and every frame."""
+    """Return every packet of every stream with its times, in the file's order, and every frame."""
     with av.open(str(path)) as container:
         coded = [
             (packet.stream_index, packet.pts, packet.dts, packet.duration, bytes(packet))
@@ -50,7 +48,7 @@ def everything(path):
 
 
 def side_data(path):
-    """What FFmpeg makes of the boxes: the arrangement, and what is cut off the sphere at each side."""
+    """Return FFmpeg's reading of the boxes: the arrangement, and the crop of the sphere at each side."""
     with av.open(str(path)) as container:
         found = next(container.decode(video=0)).side_data
         arrangement = struct.unpack_from("=i", bytes(found["STEREO3D"]))[0] if "STEREO3D" in found else None
@@ -69,7 +67,7 @@ def side_data(path):
         ("prores_ks", "mov", "yuv422p10le"),
     ],
 )
-def test_players_see_them_and_every_packet_stays_as_it_was(
+def test_players_read_them_and_packets_are_unchanged(
     tmp_path, codec, suffix, pix_fmt, stereo, arrangement, faststart
 ):
     path = film(tmp_path / f"film.{suffix}", faststart, codec, pix_fmt, frames=4)
@@ -77,14 +75,14 @@ def test_players_see_them_and_every_packet_stays_as_it_was(
     before = everything(path)
     write_stereo(path, stereo)
     assert read_stereo(path) == stereo
-    told, sphere = side_data(path)
-    assert told == arrangement
+    stereo_type, sphere = side_data(path)
+    assert stereo_type == arrangement
     # Equirectangular tile (2), not turned, cut off at left, top, right, bottom as FFmpeg counts.
     assert sphere == ((2, 0, 0, 0, 0x40000000, 0, 0x40000000, 0) if stereo.vr180 else None)
     assert everything(path) == before
 
 
-def test_the_index_comes_first_and_no_byte_is_left_over(tmp_path):
+def test_index_is_first_without_unused_bytes(tmp_path):
     for faststart in (False, True):
         path = film(tmp_path / "film.mp4", faststart)
         size = path.stat().st_size
@@ -95,7 +93,7 @@ def test_the_index_comes_first_and_no_byte_is_left_over(tmp_path):
         assert found[-1].stop == path.stat().st_size == size + len(stereo_boxes(SBS))
 
 
-def test_marking_again_replaces_what_was_said(tmp_path):
+def test_marking_again_replaces_the_boxes(tmp_path):
     path = film(tmp_path / "film.mp4")
     before = everything(path)
     write_stereo(path, SBS)
@@ -106,7 +104,7 @@ def test_marking_again_replaces_what_was_said(tmp_path):
     assert path.read_bytes() == once
 
 
-def test_the_boxes_have_the_bytes_of_the_specification():
+def test_boxes_have_the_specified_bytes():
     assert stereo_boxes(TB) == bytes.fromhex("0000000d 73743364 00000000 01")
     assert stereo_boxes(SBS) == bytes.fromhex("0000000d 73743364 00000000 02")
     svhd = bytes.fromhex("00000017 73766864 00000000") + b"StereoReel\0"
@@ -120,7 +118,7 @@ def test_the_boxes_have_the_bytes_of_the_specification():
 
 
 def index_of(frames_at, kind=b"stco"):
-    """The body of a film's index that says that frames are at these places."""
+    """Return the body of an index with frames at these places."""
     table = (
         struct.pack(">II", 0, len(frames_at))
         + np.array(frames_at, ">u4" if kind == b"stco" else ">u8").tobytes()
@@ -134,7 +132,7 @@ def index_of(frames_at, kind=b"stco"):
 
 
 def big(path, frames_at, size, kind=b"stco"):
-    """A file with a hole of ``size`` bytes, and words where its index, at the end, places frames."""
+    """Write a file with a hole of ``size`` bytes, with words where its index, at the end, places frames."""
     with open(path, "wb") as file:
         file.write(atoms.make(b"ftyp", b"isom0000") + struct.pack(">I4sQ", 1, b"mdat", size))
         for number, at in enumerate(frames_at):
@@ -147,7 +145,7 @@ def big(path, frames_at, size, kind=b"stco"):
 
 
 def frames_of(path):
-    """What stands where the index says that frames are, and the kind of table that says it."""
+    """Return the bytes at the places of the index, and the type of table that names them."""
     with open(path, "rb") as file:
         index = next(box for box in atoms.scan(file) if box.kind == b"moov")
         inside = atoms.read(file, index)
@@ -163,7 +161,7 @@ def frames_of(path):
 
 
 @pytest.mark.parametrize("kind", [b"stco", b"co64"])
-def test_frames_are_found_after_blocks_larger_than_one_were_moved(tmp_path, kind, monkeypatch):
+def test_index_is_correct_after_moving_several_blocks(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(atoms, "BLOCK", 1000)
     path = big(tmp_path / "film.mp4", (100, 90_000), 100_003, kind=kind)
     write_stereo(path, SBS)
@@ -176,7 +174,7 @@ def test_frames_are_found_after_blocks_larger_than_one_were_moved(tmp_path, kind
 @pytest.mark.parametrize(
     "kind, last, wide", [(b"stco", 2**32 - 2000, False), (b"stco", 2**32 - 20, True), (b"co64", 2**40, True)]
 )
-def test_places_that_cross_four_gigabytes_become_64_bits_wide(kind, last, wide):
+def test_offsets_beyond_4_gib_use_64_bits(kind, last, wide):
     body = index_of((100, last), kind)
     new = marked(atoms.Box(b"moov", last + 1000, last + 1008, last + 1008 + len(body)), body, SBS, first=16)
     assert len(new) == 8 + len(body) + len(stereo_boxes(SBS)) + (8 if wide and kind == b"stco" else 0)
@@ -184,7 +182,7 @@ def test_places_that_cross_four_gigabytes_become_64_bits_wide(kind, last, wide):
     assert struct.unpack(">QQ" if wide else ">II", table) == (100 + len(new), last + len(new))
 
 
-def test_a_large_film_is_not_taken_into_memory(tmp_path):
+def test_large_file_is_not_loaded_into_memory(tmp_path):
     path = big(tmp_path / "film.mp4", (100, 100_000_000), 2**27)
     tracemalloc.start()
     write_stereo(path, SBS)
@@ -197,7 +195,7 @@ def test_a_large_film_is_not_taken_into_memory(tmp_path):
 # What is refused
 
 
-def test_what_is_no_whole_mp4_is_refused_and_stays_as_it_was(tmp_path):
+def test_incomplete_mp4_is_refused_and_unchanged(tmp_path):
     noise = tmp_path / "noise.mp4"
     noise.write_bytes(b"no box at all, only words")
     pieces = write_video(
@@ -215,7 +213,7 @@ def test_what_is_no_whole_mp4_is_refused_and_stays_as_it_was(tmp_path):
         assert read_stereo(path) is None
 
 
-def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
+def test_truncated_file_is_read_to_its_end(tmp_path):
     path = film(tmp_path / "film.mp4", faststart=True)
     write_stereo(path, VR180)
     data = path.read_bytes()
@@ -240,19 +238,19 @@ def test_a_file_that_breaks_off_is_read_as_far_as_it_goes(tmp_path):
         ("prores", "anaglyph", None),
         ("h264", "left", None),
         ("h264", "checkerboard", None),
-        # whose stream says so: FFmpeg 9 stops at frames that are told twice
+        # the stream says so itself: FFmpeg 9 stops at frames that are marked twice
         ("h264", "half_sbs", None),
         ("h264_444", "half_tb", None),
     ],
 )
-def test_the_encoder_says_what_the_layout_is(tmp_path, name, layout, stereo):
+def test_encoder_marks_the_layout(tmp_path, name, layout, stereo):
     path = encode(tmp_path, torch.rand(2, 2, 48, 64, 3), format=name, layout=layout)
     assert read_stereo(path) == stereo
     assert 0 < path.read_bytes().index(b"moov") < path.read_bytes().index(b"mdat")
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc", "prores"])
-def test_saying_it_changes_no_packet_of_picture_or_sound(tmp_path, name):
+def test_marking_changes_no_video_or_audio_packet(tmp_path, name):
     source = film(tmp_path / "source.mp4")
     pair = torch.rand(2, 12, 48, 64, 3)
     made = [
@@ -268,7 +266,7 @@ def test_saying_it_changes_no_packet_of_picture_or_sound(tmp_path, name):
 
 
 @pytest.mark.skipif(not shutil.which("ffprobe"), reason="there is no ffprobe")
-def test_ffprobe_names_them(tmp_path):
+def test_ffprobe_reads_them(tmp_path):
     path = encode(tmp_path, torch.rand(2, 2, 48, 64, 3), layout="vr180")
     run = subprocess.run(
         ["ffprobe", "-v", "error", "-show_streams", "-of", "json", str(path)],
@@ -276,13 +274,13 @@ def test_ffprobe_names_them(tmp_path):
         text=True,
         check=True,
     )
-    told = {data["side_data_type"]: data for data in json.loads(run.stdout)["streams"][0]["side_data_list"]}
-    assert told["Stereo 3D"]["type"] == "side by side"
-    assert told["Spherical Mapping"]["projection"] == "tiled equirectangular"
+    listed = {data["side_data_type"]: data for data in json.loads(run.stdout)["streams"][0]["side_data_list"]}
+    assert listed["Stereo 3D"]["type"] == "side by side"
+    assert listed["Spherical Mapping"]["projection"] == "tiled equirectangular"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file's size cannot be limited there")
-def test_a_disk_that_is_full_at_the_very_end_leaves_nothing(tmp_path):
+def test_disk_full_at_the_end_leaves_no_file(tmp_path):
     import resource
 
     pair = torch.rand(2, 4, 48, 64, 3)

@@ -1,6 +1,4 @@
-"""What Extract reads from files: exact frames, times, colours, turns and sound; and what it does with damaged
-ones.
-"""
+"""Reading files: exact frames, times, colours, rotation and audio, and corrupt files."""
 
 import threading
 import warnings
@@ -31,7 +29,7 @@ def frames_of(path, host, chunk=7, **options):
 
 
 def patches(height=96):
-    """One frame of 27 flat patches, each 32 pixels wide."""
+    """Return one frame of 27 flat patches, each 32 pixels wide."""
     return np.repeat(np.broadcast_to(PATCHES[None], (height, 27, 3)), 32, axis=1)[None]
 
 
@@ -57,7 +55,7 @@ def test_colours_follow_the_tags(tmp_path, host, tags, full, pix_fmt):
     ("height", "matrix", "expected"),
     [(720, 1, colour.BT709), (480, 6, colour.BT601_525), (576, 6, colour.BT601_625)],
 )
-def test_untagged_files_are_709_from_720_lines_on(tmp_path, host, height, matrix, expected):
+def test_untagged_files_are_bt709_from_720_pixels_on(tmp_path, host, height, matrix, expected):
     path = write_video(
         tmp_path / "a.mkv", patches(height), codec="ffv1", matrix=matrix, options={"slices": "4"}
     )
@@ -104,7 +102,7 @@ def test_rgb_and_alpha(tmp_path, host):
 
 
 @pytest.mark.parametrize("degrees", [90, 180, 270])
-def test_rotation_is_honoured(tmp_path, host, degrees):
+def test_rotation_is_applied(tmp_path, host, degrees):
     picture = np.full((3, 48, 64, 3), 60, np.uint8)
     picture[:, :24, :32] = (230, 40, 40)  # red where the file's frames begin
     path = write_video(tmp_path / "a.mp4", picture, pix_fmt="yuv444p", options={"qp": "4"})
@@ -135,7 +133,7 @@ def test_short_matroska_files_keep_the_exact_rate(tmp_path, count):
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-def test_varying_rate_keeps_its_times(tmp_path, host, suffix):
+def test_variable_rate_keeps_its_times(tmp_path, host, suffix):
     times = [Fraction(n, 1000) for n in (0, 40, 80, 160, 200, 330, 370, 410, 500, 540)]
     path = write_video(
         tmp_path / f"a.{suffix}", ramp(10), times=times, full=True, options={"bf": "0", "qp": "1"}
@@ -146,7 +144,7 @@ def test_varying_rate_keeps_its_times(tmp_path, host, suffix):
     assert [index_of(image) for image in images] == list(range(10))
 
 
-def test_mean_of_a_varying_rate_snaps_to_a_standard_one(tmp_path):
+def test_mean_of_a_variable_rate_snaps_to_a_standard_rate(tmp_path):
     jitter = [0 if i in (0, 60) else (-1) ** i * Fraction(7, 1000) for i in range(61)]
     times = [Fraction(i, 30) + late for i, late in enumerate(jitter)]
     info = FileSource(write_video(tmp_path / "a.mp4", ramp(61), times=times), cuts=False).info
@@ -158,7 +156,7 @@ def test_mean_of_a_varying_rate_snaps_to_a_standard_one(tmp_path):
 @pytest.mark.parametrize(
     ("start", "duration"), [(0, 0), (0.4, 0), (1.0, 0.52), (0.04, 0.04), (1.96, 1), (1.333, 0.2)]
 )
-def test_a_window_is_a_slice_of_the_whole(tmp_path, host, suffix, start, duration):
+def test_window_is_a_slice_of_the_file(tmp_path, host, suffix, start, duration):
     path = write_video(tmp_path / f"a.{suffix}", moving(60), 25, options={"g": "12", "bf": "3"})
     whole, _ = frames_of(path, host, 60)
     images, info = frames_of(path, host, 5, start=start, duration=duration)
@@ -169,7 +167,7 @@ def test_a_window_is_a_slice_of_the_whole(tmp_path, host, suffix, start, duratio
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 100])
-def test_chunks_do_not_change_the_frames(tmp_path, host, chunk):
+def test_frames_do_not_depend_on_chunks(tmp_path, host, chunk):
     path = write_video(tmp_path / "a.mp4", moving(13), 25)
     sizes = [len(block) for block in FileSource(path, cuts=False).chunks(host, chunk)]
     assert max(sizes) <= chunk
@@ -205,7 +203,7 @@ def test_odd_tiny_and_wide_sizes(tmp_path, host, width, height):
     assert [index_of(image) for image in images] == [0, 1, 2]
 
 
-def test_squeezed_pictures_are_widened(tmp_path, host):
+def test_anamorphic_frames_are_widened(tmp_path, host):
     path = write_video(tmp_path / "a.mp4", ramp(2, 144, 96), sar=Fraction(4, 3))
     images, info = frames_of(path, host)
     assert (info.width, info.height) == (192, 96) == (images.shape[2], images.shape[1])
@@ -228,7 +226,7 @@ def test_interlaced_frames_are_deinterlaced_one_for_one(tmp_path, host):
     assert torch.equal(later, images[5:])
 
 
-def test_a_truncated_file_yields_what_it_has_and_one_warning(tmp_path, host):
+def test_truncated_file_gives_its_frames_and_one_warning(tmp_path, host):
     for suffix, options in (("mp4", {"movflags": "faststart"}), ("mkv", {}), ("ts", {})):
         path = write_video(
             tmp_path / f"a.{suffix}",
@@ -247,7 +245,7 @@ def test_a_truncated_file_yields_what_it_has_and_one_warning(tmp_path, host):
         assert len(caught) == 1 and "ends early" in str(caught[0].message)
 
 
-def test_damage_inside_holds_frames_and_keeps_the_count(tmp_path, host):
+def test_corrupt_frames_are_repeated_and_the_count_is_kept(tmp_path, host):
     path = write_video(tmp_path / "a.mp4", moving(60, 128, 96), 25, options={"g": "10", "bf": "2"})
     whole, _ = frames_of(path, host, 60)
     spoil(path, 0.4, 4000)
@@ -261,7 +259,7 @@ def test_damage_inside_holds_frames_and_keeps_the_count(tmp_path, host):
 @pytest.mark.parametrize(
     ("lost", "shown"), [((5,), [0, 1, 2, 3, 4, 4, 6, 7, 8, 9]), ((2, 3, 9), [0, 1, 1, 1, 4, 5, 6, 7, 8, 8])]
 )
-def test_a_damaged_frame_shows_the_one_before(tmp_path, host, lost, shown):
+def test_corrupt_frame_shows_the_previous_one(tmp_path, host, lost, shown):
     path = write_video(tmp_path / "a.mov", ramp(10), codec="png", pix_fmt="rgb24")
     lose(path, lost)
     with pytest.warns(UserWarning, match=f"corrupt: {len(lost)} of 10"):
@@ -279,7 +277,7 @@ def test_closing_early_leaves_no_thread(tmp_path, host):
     assert threading.active_count() == before
 
 
-def test_a_file_that_vanishes_is_an_error_where_it_is_pulled(tmp_path, host):
+def test_deleted_file_is_an_error_when_pulled(tmp_path, host):
     path = write_video(tmp_path / "a.mp4", ramp(5))
     source = FileSource(path, cuts=False)
     path.unlink()
@@ -287,7 +285,7 @@ def test_a_file_that_vanishes_is_an_error_where_it_is_pulled(tmp_path, host):
         list(source.chunks(host, 2))
 
 
-def test_a_rewritten_file_is_probed_again(tmp_path):
+def test_rewritten_file_is_probed_again(tmp_path):
     path = tmp_path / "a.mp4"
     assert probe(write_video(path, ramp(5))).frames == 5
     assert probe(write_video(path, ramp(9))).frames == 9
@@ -298,14 +296,14 @@ def test_one_frame(tmp_path, host):
     assert info.frames == len(images) == 1 and info.cuts == ()
 
 
-def test_a_gif(tmp_path, host):
+def test_gif(tmp_path, host):
     path = write_video(tmp_path / "a.gif", ramp(6), 10, codec="gif", pix_fmt="gray")
     images, info = frames_of(path, host)
     assert (info.frames, info.fps) == (6, 10)
     assert [index_of(image) for image in images] == list(range(6))
 
 
-def test_the_start_of_the_picture_is_the_origin(tmp_path, host):
+def test_first_frame_is_the_origin_of_time(tmp_path, host):
     path = write_video(
         tmp_path / "a.mkv",
         ramp(20),
@@ -331,21 +329,21 @@ def test_audio_windows_are_exact_to_the_sample(tmp_path, suffix):
     assert torch.allclose(waveform[0], torch.from_numpy(whole[:, 57600 : 57600 + 23040]), atol=1e-4)
 
 
-def test_late_sound_begins_with_silence(tmp_path):
+def test_late_audio_begins_with_silence(tmp_path):
     path = write_video(tmp_path / "a.mov", ramp(50), 25, audio=[(tone(1), 48000, "pcm_s16le", "stereo", 0.5)])
     waveform, _ = read_audio(FileSource(path, cuts=False).info.audio)
     assert not waveform[..., :24000].any() and waveform.shape[-1] == 72000
     assert torch.allclose(waveform[0, :, 24000:], torch.from_numpy(tone(1)), atol=1e-4)
 
 
-def test_aac_windows_equal_slices_of_the_whole(tmp_path):
+def test_aac_windows_equal_slices_of_the_file(tmp_path):
     path = write_video(tmp_path / "a.mp4", ramp(75), 25, audio=[(tone(3), 44100, "aac", "stereo")])
     whole, _ = read_audio(Soundtrack(path))
     part, _ = read_audio(Soundtrack(path, Fraction(2), Fraction(1, 2)))
     assert part.shape[-1] == 22050 and torch.allclose(part, whole[..., 88200:110250], atol=1e-5)
 
 
-def test_no_sound_is_none(tmp_path):
+def test_missing_audio_is_none(tmp_path):
     path = write_video(tmp_path / "a.mp4", ramp(5))
     assert FileSource(path, cuts=False).info.audio is None and read_audio(Soundtrack(path)) is None
 
@@ -357,9 +355,9 @@ def test_cuts_are_found_and_counted_from_the_window(tmp_path):
         np.roll(moving(20, 160, 96), 40, 1)[..., ::-1] // 3,
     ]
     path = write_video(tmp_path / "a.mp4", np.concatenate(scenes), 25)
-    told = []
-    source = FileSource(path, tick=lambda done, total: told.append((done, total)))
-    assert source.info.cuts == (20, 40) and told[0] == (0, 60)
+    ticks = []
+    source = FileSource(path, tick=lambda done, total: ticks.append((done, total)))
+    assert source.info.cuts == (20, 40) and ticks[0] == (0, 60)
     assert FileSource(path, start=0.4, duration=1).info.cuts == (10,)
     assert FileSource(path, cuts=False).info.cuts == ()
 
@@ -380,7 +378,7 @@ def test_real_clips(real_clip, host):
     )
 
 
-def test_what_is_no_video_is_refused_in_one_sentence(tmp_path):
+def test_other_files_are_refused(tmp_path):
     (tmp_path / "text.mp4").write_text("not a video")
     (tmp_path / "empty.mp4").write_bytes(b"")
     (tmp_path / "folder.mp4").mkdir()

@@ -1,6 +1,4 @@
-"""Files that the encoder writes, read back: size, rate, frames, metadata; and what a failure leaves
-(nothing).
-"""
+"""Encoded files, read back: size, rate, frames, metadata; and that failures leave no file."""
 
 import os
 import re
@@ -61,10 +59,10 @@ with Writer(Path(sys.argv[1]), ClipInfo(64, 64, Fraction(25), 30), settings) as 
 
 @pytest.mark.skipif(
     not hasattr(os, "sched_getscheduler") or not os.path.exists("/proc/self/task"),
-    reason="threads are not told here",
+    reason="this system does not list threads",
 )
 def test_av1_leaves_no_thread_under_the_real_time_scheduler(tmp_path):
-    """SVT-AV1 asks for it where it may, which is where it is run by root; elsewhere this cannot fail."""
+    """SVT-AV1 requests it if permitted, which is only as root, so elsewhere this cannot fail."""
     path = tmp_path / f"film{extension(settings(format='av1'))}"
     made = subprocess.run(
         [sys.executable, "-c", PRIORITIES, str(path), "av1"], capture_output=True, text=True, check=True
@@ -81,11 +79,11 @@ def test_odd_sizes_grow_to_even_by_repeating_the_edge(tmp_path, name):
     halved = VideoFormat(presets()[name].pix_fmt, 16, 16)  # what shares chroma samples in twos
     assert (width, height) == (65 + (halved.chroma_width(16) < 16), 27 + (halved.chroma_height(16) < 16))
     assert np.abs(written[:, :27, :65] - frames.numpy()).mean() * 255 < 6
-    # not black, whose distance is about 100
+    # not black, which would differ by about 100
     assert np.abs(written[:, :, -1] - written[:, :, 64]).mean() * 255 < 8
 
 
-def test_depth_is_written_gray_and_alpha_is_left_out(tmp_path):
+def test_depth_is_grey_and_alpha_is_dropped(tmp_path):
     depth = (torch.arange(64) / 63).expand(2, 48, 64)[..., None]
     frames = read(encode(tmp_path, depth, format="ffv1"))[1]
     assert np.abs(frames - depth.numpy()).max() <= 0.51 / 1023
@@ -94,7 +92,7 @@ def test_depth_is_written_gray_and_alpha_is_left_out(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["h264", "ffv1"])
-def test_a_varying_rate_keeps_its_times(tmp_path, name):
+def test_variable_rate_keeps_its_times(tmp_path, name):
     times = tuple(Fraction(tick, 90_000) for tick in (0, 3003, 6006, 15015, 18018, 18018, 45000))
     info = ClipInfo(64, 48, 7 / Fraction(48003, 90_000), 7, times=times)
     found = read(encode(tmp_path, gray(7), info=info, format=name))[0]["times"]
@@ -102,7 +100,7 @@ def test_a_varying_rate_keeps_its_times(tmp_path, name):
     assert max(abs(a - b) for a, b in zip(found, times)) <= Fraction(1, 900)
 
 
-def test_one_frame_makes_a_film_of_one_frame(tmp_path):
+def test_single_frame(tmp_path):
     facts, frames = read(encode(tmp_path, gray(1), Fraction(24000, 1001)))
     assert len(frames) == 1 and abs(facts["duration"] - Fraction(1001, 24000)) < Fraction(1, 10**6)
 
@@ -114,7 +112,7 @@ def test_quality_and_speed_reach_the_codec(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
-def test_metadata_can_be_read_again(tmp_path, name):
+def test_metadata_is_read_back(tmp_path, name):
     workflow = '{"1": {"class_type": "Ümlaut"}}'
     metadata = read(encode(tmp_path, gray(2), format=name, metadata={"prompt": workflow, "workflow": "{}"}))[
         0
@@ -123,7 +121,7 @@ def test_metadata_can_be_read_again(tmp_path, name):
     assert (found["prompt"], found["workflow"]) == (workflow, "{}")
 
 
-def test_the_index_comes_first_so_that_a_film_plays_while_it_loads(tmp_path):
+def test_index_is_first(tmp_path):
     data = encode(tmp_path, gray(5)).read_bytes()
     assert 0 < data.index(b"moov") < data.index(b"mdat")
 
@@ -133,7 +131,7 @@ def test_the_index_comes_first_so_that_a_film_plays_while_it_loads(tmp_path):
 
 @pytest.mark.parametrize("failure", [RuntimeError, KeyboardInterrupt, GeneratorExit])
 @pytest.mark.parametrize("name", ["h264", "ffv1"])
-def test_a_failure_leaves_nothing_and_spares_the_file_that_was_there(tmp_path, name, failure):
+def test_failure_leaves_no_file_and_keeps_the_previous_one(tmp_path, name, failure):
     path = tmp_path / f"film{extension(settings(format=name))}"
     path.write_text("the film of yesterday")
     with (
@@ -149,7 +147,7 @@ def test_a_failure_leaves_nothing_and_spares_the_file_that_was_there(tmp_path, n
     assert path.read_text() == "the film of yesterday"
 
 
-def test_the_final_name_appears_when_the_film_is_whole(tmp_path):
+def test_final_name_appears_when_the_file_is_complete(tmp_path):
     path = tmp_path / "new" / "film.mp4"
     with Writer(path, ClipInfo(64, 48, Fraction(25), 10), settings()) as writer:
         writer.write(gray(10))
@@ -157,7 +155,7 @@ def test_the_final_name_appears_when_the_film_is_whole(tmp_path):
     assert os.listdir(path.parent) == ["film.mp4"]
 
 
-def test_no_frames_is_an_error_and_no_file(tmp_path):
+def test_no_frames_is_an_error(tmp_path):
     with (
         pytest.raises(ValueError, match="no frame"),
         Writer(tmp_path / "film.mp4", ClipInfo(64, 48, Fraction(25), 0), settings()),
@@ -166,7 +164,7 @@ def test_no_frames_is_an_error_and_no_file(tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_frames_too_large_for_the_codec_are_refused_before_the_first(tmp_path):
+def test_too_large_frames_are_refused_before_the_first(tmp_path):
     info = ClipInfo(16386, 16, Fraction(25), 1)
     with (
         pytest.raises(ValueError, match=r"h264 does not support frames of 16386 x 16.*hevc"),
@@ -183,7 +181,7 @@ def test_narrow_frames_do_not_reach_x265(tmp_path, width):
     assert os.listdir(tmp_path) == []
 
 
-def test_missing_sound_is_an_error_and_no_file(tmp_path):
+def test_missing_audio_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"gone\.mp4"):
         encode(tmp_path, gray(2), audio=Soundtrack(tmp_path / "gone.mp4"))
     assert os.listdir(tmp_path) == []
@@ -191,8 +189,8 @@ def test_missing_sound_is_an_error_and_no_file(tmp_path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a file's size cannot be limited there")
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1", "webp"])
-def test_a_full_disk_is_named_and_leaves_nothing(tmp_path, name):
-    run = f"""
+def test_full_disk_is_named_and_leaves_no_file(tmp_path, name):
+    script = f"""
 import resource, sys
 from fractions import Fraction
 from pathlib import Path
@@ -211,10 +209,10 @@ except OSError as error:
     print(error)
 """
     target = tmp_path / f"film{extension(settings(format=name))}"
-    told = subprocess.run(
-        [sys.executable, "-c", run, str(target)], capture_output=True, text=True, check=True
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(target)], capture_output=True, text=True, check=True
     )
-    assert told.stdout.startswith(f"There is no room for {target}: the disk is full")
+    assert run.stdout.startswith(f"There is no room for {target}: the disk is full")
     assert os.listdir(tmp_path) == []
 
 
@@ -222,7 +220,7 @@ except OSError as error:
 
 
 @pytest.mark.parametrize("name", presets())
-def test_presets_name_what_this_build_has(name):
+def test_presets_exist_in_this_build(name):
     entry = preset(settings(format=name))
     assert entry.pix_fmt in [known.name for known in av.Codec(entry.codec, "w").video_formats]
     assert entry.audio is None or av.Codec(entry.audio.codec, "w")

@@ -1,6 +1,4 @@
-"""Colours of encoded files: the codes that the standards give, the tags that say which, and how far they come
-back.
-"""
+"""Colours of encoded files: standard codes, their tags, and the accuracy when read back."""
 
 from fractions import Fraction
 
@@ -30,7 +28,7 @@ FORMATS = tuple(name for name, entry in presets().items() if not entry.limits)
     ids=["709", "601-525", "601-625", "2020"],
 )
 @pytest.mark.parametrize("name", FORMATS)
-def test_flat_patches_come_back_within_2_of_255_and_the_tags_say_how(tmp_path, name, color):
+def test_flat_patches_within_2_of_255_and_correct_tags(tmp_path, name, color):
     if color.matrix == 9 and name != "ffv1" and int(av.__version__.split(".")[0]) < KNOWS_2020:
         pytest.skip(f"PyAV {av.__version__} has no BT.2020 matrix; a warning says so")
     levels = torch.tensor([0, 64, 191, 255]) / 255
@@ -50,7 +48,7 @@ def test_flat_patches_come_back_within_2_of_255_and_the_tags_say_how(tmp_path, n
 
 @pytest.mark.parametrize("color", [Color(), Color(6, 6, 6), Color(9, 14, 9)], ids=["709", "601", "2020"])
 @pytest.mark.parametrize("name", FORMATS)
-def test_colour_bars_come_back_within_one_level(tmp_path, host, name, color):
+def test_colour_bars_within_one_level(tmp_path, host, name, color):
     if color.matrix == 9 and name != "ffv1" and int(av.__version__.split(".")[0]) < KNOWS_2020:
         pytest.skip(f"PyAV {av.__version__} has no BT.2020 matrix; a warning says so")
     # 100 % and 75 %
@@ -63,7 +61,7 @@ def test_colour_bars_come_back_within_one_level(tmp_path, host, name, color):
 
 @pytest.mark.parametrize("pix_fmt, bits", [("yuv444p", 8), ("yuv444p10le", 10)])
 @pytest.mark.parametrize("matrix", [1, 6, 9])
-def test_the_encoder_is_given_the_codes_of_the_standard(matrix, pix_fmt, bits):
+def test_encoder_receives_standard_codes(matrix, pix_fmt, bits):
     if matrix == 9 and int(av.__version__.split(".")[0]) < KNOWS_2020:
         pytest.skip(f"PyAV {av.__version__} has no BT.2020 matrix; a warning says so")
     levels = torch.tensor([0, 64, 128, 191, 255])
@@ -82,7 +80,7 @@ def test_the_encoder_is_given_the_codes_of_the_standard(matrix, pix_fmt, bits):
 
 @pytest.mark.parametrize("transfer", [16, 18], ids=["PQ", "HLG"])
 @pytest.mark.parametrize("name", ["hevc", "av1", "prores", "hevc_444", "ffv1"])
-def test_ten_bit_hdr_keeps_its_levels_and_says_what_it_is(tmp_path, host, name, transfer):
+def test_ten_bit_hdr_keeps_its_levels_and_tags(tmp_path, host, name, transfer):
     if int(av.__version__.split(".")[0]) < KNOWS_2020:
         pytest.skip(f"PyAV {av.__version__} has no BT.2020 matrix; a warning says so")
     gray = np.repeat(np.linspace(0, 255, 16).astype(np.uint8), 16)[None, None, :, None]
@@ -143,7 +141,7 @@ def near(light, wanted):
 
 @pytest.mark.parametrize("name", ["hevc", "hevc_444", "av1"])
 @pytest.mark.parametrize("given", [{}, {"size_mb": 0.05}], ids=["quality", "size"])
-def test_the_screen_and_the_levels_of_hdr10_pass(tmp_path, host, name, given):
+def test_hdr10_display_and_light_levels_are_kept(tmp_path, host, name, given):
     clip = Clip(FileSource(hdr(tmp_path / "source.mp4"), cuts=False))
     assert clip.info.color == Color(9, 16, 9, DISPLAY_P3)
     (path,) = write(
@@ -154,14 +152,14 @@ def test_the_screen_and_the_levels_of_hdr10_pass(tmp_path, host, name, given):
 
 
 @pytest.mark.parametrize("name", ["hevc", "av1"])
-def test_levels_without_a_screen_pass_alone(tmp_path, host, name):
+def test_light_levels_without_a_display_are_kept(tmp_path, host, name):
     clip = Clip(FileSource(hdr(tmp_path / "source.mp4", "max-cll=1203,401"), cuts=False))
     (path,) = write(RenderRequest(clip, tmp_path / "film.mp4", settings(format=name, speed="fast")), host)
     assert FileSource(path, cuts=False).info.color.light == Light(levels=(1203, 401))
 
 
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
-def test_formats_without_such_metadata_say_the_rest(tmp_path, host, name):
+def test_formats_without_hdr10_metadata_keep_the_tags(tmp_path, host, name):
     clip = Clip(FileSource(hdr(tmp_path / "source.mp4"), cuts=False))
     (path,) = write(
         RenderRequest(clip, tmp_path / f"film{extension(settings(format=name))}", settings(format=name)), host

@@ -1,6 +1,4 @@
-"""Encoders in graphics cards: this machine need have none, so what is shown is that their words are right and
-that the fallback works.
-"""
+"""Hardware encoders, without the hardware: their options are valid, and the fallback works."""
 
 import logging
 import sys
@@ -32,7 +30,7 @@ def ids(value):
 
 
 def opening(name, entry, options):
-    """What FFmpeg says to these options: it reads them all before it looks for a graphics card."""
+    """Return FFmpeg's answer to these options, which it reads before it looks for a graphics card."""
     context = av.CodecContext.create(entry.codec, "w")
     configure(context, entry, Pictures((640, 480), INFO.color, entry.pix_fmt), Clock(INFO), None)
     context.options = options
@@ -46,21 +44,21 @@ def opening(name, entry, options):
 @pytest.mark.parametrize("speed", ["fast", "balanced", "best"])
 @pytest.mark.parametrize("crf", [-1, 0, 63])
 @pytest.mark.parametrize("name, entry", HERE, ids=ids)
-def test_every_value_is_one_that_the_encoder_knows(name, entry, crf, speed):
+def test_encoder_knows_every_value(name, entry, crf, speed):
     for rate in (None, Rate(1_000_000)):
         options = codec_options(INFO, settings(format=name, crf=crf, speed=speed), entry, rate)
         assert not isinstance(opening(name, entry, options), av.error.ArgumentError), options
 
 
 @pytest.mark.parametrize("name, entry", HERE, ids=ids)
-def test_every_option_is_one_that_the_encoder_has(name, entry):
+def test_encoder_has_every_option(name, entry):
     for rate in (None, Rate(1_000_000)):
         for option in codec_options(INFO, settings(format=name), entry, rate):
             assert isinstance(opening(name, entry, {option: "nonsense"}), av.error.ArgumentError), option
 
 
 @pytest.mark.parametrize("name, entry", HERE, ids=ids)
-def test_every_encoder_takes_the_pictures_that_it_is_given(name, entry):
+def test_encoder_accepts_its_pixel_format(name, entry):
     codec = av.Codec(entry.codec, "w")
     assert entry.pix_fmt in [known.name for known in codec.video_formats]
     software = av.video.format.VideoFormat(preset(settings(format=name)).pix_fmt)
@@ -73,7 +71,7 @@ def test_every_encoder_takes_the_pictures_that_it_is_given(name, entry):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="which encoders a build has differs")
-def test_the_wheels_for_linux_have_those_of_nvidia_intel_and_amd():
+def test_linux_wheels_include_nvidia_intel_and_amd():
     if int(av.__version__.split(".")[0]) < 18:
         pytest.skip(f"PyAV {av.__version__} has fewer")
     assert {entry.codec for _, entry in HERE} == {
@@ -81,7 +79,7 @@ def test_the_wheels_for_linux_have_those_of_nvidia_intel_and_amd():
     }
 
 
-def test_a_better_quality_is_a_better_quality_in_every_encoders_words():
+def test_quality_scale_of_every_encoder():
     for name, entry in ENTRIES:
         for option in ("qp_i", "cq", "global_quality"):
             values = [
@@ -96,7 +94,7 @@ def test_a_better_quality_is_a_better_quality_in_every_encoders_words():
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc", "av1", "prores", "h264_444"])
-def test_without_a_card_the_software_encodes_and_a_line_says_so(tmp_path, caplog, name):
+def test_software_fallback_is_logged(tmp_path, caplog, name):
     if any(
         not cards.refusal(INFO, settings(format=name), entry, (640, 480))
         for entry in presets()[name].hardware
@@ -106,12 +104,12 @@ def test_without_a_card_the_software_encodes_and_a_line_says_so(tmp_path, caplog
         asked = encode(
             tmp_path, gray(5, 64, 64), format=name, hardware=True, audio=Samples(gray(1)[0, :1, :, 0], 8000)
         )
-    (told,) = (record.getMessage() for record in caplog.records)
-    assert told.startswith(f"No hardware encoder for {name} (") and told.endswith(
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message.startswith(f"No hardware encoder for {name} (") and message.endswith(
         f"); using {presets()[name].codec}."
     )
-    assert "\n" not in told
-    assert all(f"{entry.codec}: " in told for entry in presets()[name].hardware)
+    assert "\n" not in message
+    assert all(f"{entry.codec}: " in message for entry in presets()[name].hardware)
     assert len(read(asked)[1]) == 5 and packets(asked)[0]
     with caplog.at_level(logging.INFO):
         plain = asked.rename(tmp_path / "asked").read_bytes()
@@ -125,8 +123,9 @@ def test_without_a_card_the_software_encodes_and_a_line_says_so(tmp_path, caplog
 
 @pytest.fixture
 def card(monkeypatch):
-    """A preset whose first encoder is missing, whose second refuses the frames, and whose third opens:
-    software that stands for a card.
+    """Provide a preset whose third encoder opens, software that stands in for a card.
+
+    The first encoder is missing and the second refuses the frames.
     """
     plain = replace(presets()["h264"], crf=None, speeds=None, passes=None, pix_fmt="nv12")
     cards = (
@@ -138,7 +137,7 @@ def card(monkeypatch):
     monkeypatch.setitem(presets(), "h264", entry)
 
 
-def test_the_first_encoder_that_opens_is_taken(tmp_path, caplog, card):
+def test_first_working_encoder_is_used(tmp_path, caplog, card):
     entry = cards.chosen(INFO, settings(hardware=True), (640, 480))
     assert codec_options(INFO, settings(hardware=True), entry) == {"qmin": "20", "qmax": "20"}
     with caplog.at_level(logging.INFO):
@@ -150,7 +149,7 @@ def test_the_first_encoder_that_opens_is_taken(tmp_path, caplog, card):
 
 
 @pytest.mark.parametrize("name, pix_fmt", [("h264", "nv12"), ("hevc", "p010le")])
-def test_the_cards_order_of_numbers_holds_the_same_colours(name, pix_fmt):
+def test_hardware_pixel_format_holds_the_same_colours(name, pix_fmt):
     picture = torch.rand(48, 64, 3, generator=torch.Generator().manual_seed(1))
     planes = []
     for form in (presets()[name].pix_fmt, pix_fmt):

@@ -1,6 +1,4 @@
-"""Small pictures that loop, eyes that take turns, and depth beside the picture: what such files show, and for
-how long.
-"""
+"""Looping previews, wiggle images, and RGB with depth: contents and duration."""
 
 import logging
 import os
@@ -28,7 +26,7 @@ TICK = {"webp": 1, "gif": 10}  # milliseconds that the format counts in
 
 
 def looped(path):
-    """How often it is shown (0: for ever), every picture ``[H, W, 3]``, 0..1, and its milliseconds."""
+    """Return the loop count (0: for ever), every frame ``[H, W, 3]`` in 0..1, and its milliseconds."""
     with Image.open(path) as image:
         pictures = [
             (np.array(picture.convert("RGB")) / 255, picture.info["duration"])
@@ -54,7 +52,7 @@ def pair(frames=24, height=48, width=64):
         (Fraction(12), 5),
     ],
 )
-def test_a_preview_lasts_as_long_as_the_film(tmp_path, name, fps, frames):
+def test_preview_lasts_as_long_as_the_film(tmp_path, name, fps, frames):
     levels = [67 * frame % 200 + 20 for frame in range(frames)]
     film = (torch.tensor(levels) / 255)[:, None, None, None].expand(-1, 48, 64, 3)
     loop, pictures, shown = looped(encode(tmp_path, film, fps, format=name))
@@ -72,7 +70,7 @@ def test_a_preview_lasts_as_long_as_the_film(tmp_path, name, fps, frames):
 
 
 @pytest.mark.parametrize("name", PREVIEWS)
-def test_colours_of_a_preview_are_those_of_the_film(tmp_path, name):
+def test_colours_of_a_preview(tmp_path, name):
     patches = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 1, 1], [0, 0, 0], [0.25, 0.5, 0.75]])
     picture = patches[None, None].repeat_interleave(32, 2).expand(2, 48, -1, -1)
     _, pictures, _ = looped(encode(tmp_path, picture, 5, format=name, crf=0))
@@ -81,7 +79,7 @@ def test_colours_of_a_preview_are_those_of_the_film(tmp_path, name):
 
 @pytest.mark.parametrize("name, side", [("webp", 640), ("gif", 480)])
 @pytest.mark.parametrize("layout", ["wiggle", "full_sbs"])
-def test_a_preview_is_small(tmp_path, name, side, layout):
+def test_preview_is_small(tmp_path, name, side, layout):
     frames = torch.rand(2, 1, 100, 2000, 1).expand(-1, -1, -1, -1, 3)
     with Image.open(encode(tmp_path, frames, format=name, layout=layout)) as image:
         assert image.size == output_size(
@@ -91,7 +89,7 @@ def test_a_preview_is_small(tmp_path, name, side, layout):
 
 
 @pytest.mark.parametrize("name", PREVIEWS)
-def test_a_preview_ends_after_ten_seconds_and_nothing_more_is_computed(tmp_path, host, tensor_clip, name):
+def test_preview_and_work_end_after_ten_seconds(tmp_path, host, tensor_clip, name):
     seen = []
     clip = tensor_clip(torch.rand(40, 1, 1, 1).expand(-1, 16, 16, 3), fps=2)
     path = tmp_path / f"film.{name}"
@@ -105,7 +103,7 @@ def test_a_preview_ends_after_ten_seconds_and_nothing_more_is_computed(tmp_path,
 
 
 @pytest.mark.parametrize("name", PREVIEWS)
-def test_a_varying_rate_keeps_its_times(tmp_path, name):
+def test_variable_rate_keeps_its_times(tmp_path, name):
     times = tuple(Fraction(tick, 1000) for tick in (0, 100, 400, 500, 900))
     info = ClipInfo(64, 48, 5 / Fraction(1000, 1000), 5, times=times)
     assert looped(encode(tmp_path, torch.from_numpy(ramp(50)[::10]) / 255, info=info, format=name))[2][
@@ -114,13 +112,13 @@ def test_a_varying_rate_keeps_its_times(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", PREVIEWS)
-def test_one_picture_is_a_preview_too(tmp_path, name):
+def test_preview_of_a_single_frame(tmp_path, name):
     with Image.open(encode(tmp_path, gray(1), format=name, metadata={"workflow": "{}"})) as image:
         assert image.size == (64, 48) and np.abs(np.array(image.convert("RGB")) - 8.0).max() <= 2
 
 
 @pytest.mark.parametrize("name", PREVIEWS)
-def test_sound_and_text_are_left_out_without_a_word(tmp_path, caplog, name):
+def test_audio_and_text_are_dropped_silently(tmp_path, caplog, name):
     source = write_video(
         tmp_path / "source.mkv",
         ramp(50),
@@ -135,14 +133,14 @@ def test_sound_and_text_are_left_out_without_a_word(tmp_path, caplog, name):
 
 
 @pytest.mark.parametrize("frames", [1, 5])
-def test_the_canvas_finds_its_workflow_in_a_webp(tmp_path, frames):
+def test_workflow_in_a_webp(tmp_path, frames):
     notes = {"workflow": '{"nodes": ["\\u00dc"]}', "prompt": '{"1": 2}', "extra": "7"}
     with Image.open(encode(tmp_path, torch.rand(frames, 48, 64, 3), format="webp", metadata=notes)) as image:
         assert image.n_frames == frames
         assert dict(text.split(":", 1) for text in image.getexif().values()) == notes
 
 
-def test_a_failed_preview_leaves_nothing(tmp_path):
+def test_failed_preview_leaves_no_file(tmp_path):
     with (
         pytest.raises(KeyboardInterrupt),
         Writer(tmp_path / "film.webp", ClipInfo(64, 48, Fraction(25), 30), settings(format="webp")) as writer,
@@ -157,7 +155,7 @@ def test_a_failed_preview_leaves_nothing(tmp_path):
 
 @pytest.mark.parametrize("name", ["h264", "ffv1", "webp", "gif"])
 @pytest.mark.parametrize("fps", [8, 24, 50])
-def test_a_wiggle_shows_each_eye_for_about_an_eighth_of_a_second(tmp_path, name, fps):
+def test_wiggle_shows_each_view_for_an_eighth_of_a_second(tmp_path, name, fps):
     path = encode(tmp_path, pair(2 * fps), fps, format=name, layout="wiggle")
     if name in PREVIEWS:
         _, pictures, shown = looped(path)
@@ -177,12 +175,12 @@ def test_a_wiggle_shows_each_eye_for_about_an_eighth_of_a_second(tmp_path, name,
     assert 0.1 <= lengths.min() <= lengths.max() <= 0.2
 
 
-# Depth beside the picture
+# Image and depth side by side
 
 
 @pytest.mark.parametrize("layout, width", [("rgbd", 128), ("half_rgbd", 64)])
 @pytest.mark.parametrize("views", [1, 2])
-def test_rgbd_is_one_file_with_the_picture_and_its_depth(tmp_path, host, tensor_clip, layout, width, views):
+def test_rgbd_is_one_file_with_image_and_depth(tmp_path, host, tensor_clip, layout, width, views):
     frames = torch.cat((torch.full((7, 48, 64, 3), 0.25), torch.full((7, 48, 64, 3), 0.9)), 2)
     clip = apply(Split(), tensor_clip(frames))["clip"] if views == 2 else tensor_clip(frames[:, :, :64])
     depth = tensor_clip((torch.arange(7) / 7)[:, None, None, None].expand(-1, 24, 32, 1))
@@ -198,7 +196,7 @@ def test_rgbd_is_one_file_with_the_picture_and_its_depth(tmp_path, host, tensor_
     assert np.abs(found[:, :, width // 2 :] - (np.arange(7) / 7)[:, None, None, None]).max() < 1e-3
 
 
-def test_rgbd_keeps_the_sound_and_says_what_it_lacks(tmp_path, host, tensor_clip):
+def test_rgbd_keeps_audio_and_names_missing_inputs(tmp_path, host, tensor_clip):
     source = write_video(tmp_path / "source.mp4", ramp(7), 25, audio=[(tone(0.3), 48000, "aac", "stereo")])
     clip = tensor_clip(torch.rand(7, 48, 64, 3))
     clip.maker.info = clip.info.replace(audio=Soundtrack(source))

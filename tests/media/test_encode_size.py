@@ -1,6 +1,4 @@
-"""Films of a given size: how near they come, and that sound, text, time and colour are those of any other
-film.
-"""
+"""Files of a given size: accuracy, and unchanged audio, text, time and colour."""
 
 import os
 from fractions import Fraction
@@ -29,7 +27,7 @@ def film(tensor_clip):
 
 
 def pictures():
-    """Forty frames that move, easy ones first and hard ones then, with noise that no codec foresees."""
+    """Return forty moving frames, simple ones first, with unpredictable noise that grows."""
     frames = torch.from_numpy(moving(40, 192, 128)) / 255
     noise = torch.rand(frames.shape, generator=torch.Generator().manual_seed(1)) - 0.5
     return (frames + noise * torch.linspace(0, 0.4, 40)[:, None, None, None]).clamp(0, 1)
@@ -44,9 +42,7 @@ def with_sound(clip: Clip, source) -> Clip:
     "name, megabytes",
     [("h264", 0.1), ("h264", 0.3), ("h264_444", 0.2), ("hevc", 0.08), ("hevc", 0.25), ("av1", 0.3)],
 )
-def test_the_file_is_at_most_three_percent_smaller_than_asked_and_no_larger(
-    tmp_path, host, film, name, megabytes
-):
+def test_size_is_within_three_percent_and_no_larger(tmp_path, host, film, name, megabytes):
     (path,) = write(
         RenderRequest(film, tmp_path / "film.mp4", settings(format=name, size_mb=megabytes, speed="fast")),
         host,
@@ -70,7 +66,7 @@ def test_av1_is_reproducible_if_asked(tmp_path, film):
     assert len(set(files)) == 1
 
 
-def test_the_sound_counts_and_is_copied_and_so_is_everything_else(tmp_path, host, film):
+def test_audio_counts_and_all_streams_are_copied(tmp_path, host, film):
     source = write_video(
         tmp_path / "source.mp4",
         moving(40),
@@ -91,7 +87,7 @@ def test_the_sound_counts_and_is_copied_and_so_is_everything_else(tmp_path, host
     assert read(path)[0]["metadata"]["prompt"] == "{}"
 
 
-def test_two_eyes_are_marked_and_the_depth_beside_them_keeps_its_quality(tmp_path, host, film, tensor_clip):
+def test_views_are_marked_and_the_depth_file_keeps_its_quality(tmp_path, host, film, tensor_clip):
     pair = apply(Split(), film)["clip"]
     depth = tensor_clip(torch.rand(40, 16, 16, 1))
     chosen = settings(size_mb=0.1, speed="fast", layout="full_tb")
@@ -103,7 +99,7 @@ def test_two_eyes_are_marked_and_the_depth_beside_them_keeps_its_quality(tmp_pat
     assert far.read_bytes() == alone.read_bytes()
 
 
-def test_a_varying_rate_keeps_its_times(tmp_path, host):
+def test_variable_rate_keeps_its_times(tmp_path, host):
     times = tuple(Fraction(tick, 90_000) for tick in (0, 3003, 6006, 15015, 18018, 22022, 45000))
     info = ClipInfo(64, 48, 7 / Fraction(48003, 90_000), 7, times=times)
     with SizedWriter(tmp_path / "film.mp4", info, settings(size_mb=0.05), tick=lambda *_: None) as writer:
@@ -111,7 +107,7 @@ def test_a_varying_rate_keeps_its_times(tmp_path, host):
     assert read(tmp_path / "film.mp4")[0]["times"] == list(times)
 
 
-def test_more_room_than_the_film_can_fill_is_left(tmp_path, host, tensor_clip):
+def test_unneeded_size_is_not_filled(tmp_path, host, tensor_clip):
     (path,) = write(
         RenderRequest(
             tensor_clip(torch.full((10, 48, 64, 3), 0.5)),
@@ -123,7 +119,7 @@ def test_more_room_than_the_film_can_fill_is_left(tmp_path, host, tensor_clip):
     assert path.stat().st_size < 5e6 and len(read(path)[1]) == 10
 
 
-def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
+def test_audio_larger_than_the_size_is_kept_with_a_warning(tmp_path, host, film):
     sound = Samples(torch.rand(8, 48000 * 2) - 0.5, 48000)
     with pytest.warns(
         UserWarning,
@@ -144,7 +140,7 @@ def test_sound_that_leaves_no_room_is_kept_and_told(tmp_path, host, film):
         ({"size_mb": 0.001}, "Set size_mb to 0.006 or more"),
     ],
 )
-def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path, host, film, given, said):
+def test_impossible_sizes_are_refused_before_the_first_frame(tmp_path, host, film, given, said):
     with pytest.raises(ValueError, match=said):
         chosen = settings(**{"size_mb": 1, **given})
         hearing = Hearing(chunk=lambda _: pytest.fail("a frame was computed"))
@@ -158,7 +154,7 @@ def test_what_cannot_be_is_refused_before_the_first_frame(tmp_path, host, film, 
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["while pulling", "while encoding again"])
-def test_cancelling_leaves_nothing(tmp_path, host, film, late):
+def test_cancel_leaves_no_file(tmp_path, host, film, late):
     class Stopped(Exception):
         pass
 
@@ -175,8 +171,8 @@ def test_cancelling_leaves_nothing(tmp_path, host, film, late):
     assert os.listdir(tmp_path) == []
 
 
-def test_the_fine_copy_costs_no_quality_that_can_be_seen(tmp_path, host, film):
-    """A file of a size is as near the film as one of the same size by quality alone."""
+def test_intermediate_copy_costs_no_visible_quality(tmp_path, host, film):
+    """A sized file is as accurate as one of the same size by constant quality."""
     (path,) = write(RenderRequest(film, tmp_path / "film.mp4", settings(crf=26)), host)
     (sized,) = write(
         RenderRequest(film, tmp_path / "sized.mp4", settings(size_mb=path.stat().st_size / 1e6)), host

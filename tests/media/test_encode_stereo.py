@@ -1,4 +1,4 @@
-"""Two eyes in a file: their size and order, and what the file says of them where its format can."""
+"""Two views in files: size, order, and the metadata of each format."""
 
 import os
 
@@ -30,7 +30,7 @@ from tests.support.hearing import Hearing
         ("vr180", (224, 112)),
     ],
 )
-def test_layouts_have_their_size_and_their_eyes(tmp_path, layout, size):
+def test_layouts_have_their_size_and_views(tmp_path, layout, size):
     pair = torch.stack((torch.full((3, 48, 64, 3), 0.25), torch.full((3, 48, 64, 3), 0.75)))
     frames = read(encode(tmp_path, pair, layout=layout))[1]
     assert (frames.shape[2], frames.shape[1]) == size
@@ -43,7 +43,7 @@ def test_layouts_have_their_size_and_their_eyes(tmp_path, layout, size):
 
 
 @pytest.mark.parametrize(
-    "name, layout, told",
+    "name, layout, marked",
     [
         ("h264", "half_sbs", True),
         ("hevc", "half_tb", True),
@@ -56,10 +56,10 @@ def test_layouts_have_their_size_and_their_eyes(tmp_path, layout, size):
         ("ffv1", "left", False),
     ],
 )
-def test_the_file_says_that_it_is_stereoscopic_where_it_can(tmp_path, name, layout, told):
+def test_stereo_metadata(tmp_path, name, layout, marked):
     pair = torch.rand(2, 2, 48, 64, 3)
     facts = read(encode(tmp_path, pair, format=name, layout=layout))[0]
-    assert (facts["stereo"], facts["vr180"]) == (told, layout == "vr180")
+    assert (facts["stereo"], facts["vr180"]) == (marked, layout == "vr180")
     assert not read(encode(tmp_path, pair, format=name, layout=layout, stereo_tags=False))[0]["stereo"]
     assert not read(encode(tmp_path, pair[0], format=name, layout=layout))[0]["stereo"]
 
@@ -80,7 +80,7 @@ def test_the_file_says_that_it_is_stereoscopic_where_it_can(tmp_path, name, layo
         ("vr180", 1),
     ],
 )
-def test_matroska_holds_the_number_of_its_stereo_mode(tmp_path, layout, code):
+def test_matroska_stereo_mode(tmp_path, layout, code):
     data = encode(tmp_path, torch.rand(2, 1, 48, 64, 3), format="ffv1", layout=layout).read_bytes()
     at = data.index(b"\x53\xb8\x81")  # StereoMode, one byte
     assert data[at + 3] == code
@@ -90,7 +90,7 @@ def test_matroska_holds_the_number_of_its_stereo_mode(tmp_path, layout, code):
 @pytest.mark.parametrize(
     "layout, arrangement", [("half_sbs", 3), ("half_tb", 4), ("full_sbs", None), ("checkerboard", None)]
 )
-def test_only_half_layouts_tell_televisions_to_unpack_them(tmp_path, name, layout, arrangement):
+def test_only_half_layouts_have_frame_packing(tmp_path, name, layout, arrangement):
     with av.open(str(encode(tmp_path, torch.rand(2, 1, 48, 64, 3), format=name, layout=layout))) as container:
         packet = bytes(next(container.demux(video=0)))
     found, at = None, 0
@@ -109,14 +109,14 @@ def test_only_half_layouts_tell_televisions_to_unpack_them(tmp_path, name, layou
 
 @pytest.fixture
 def pair(tensor_clip):
-    """A clip whose left eye is darker than its right one."""
+    """Return a clip with a darker left view."""
     return apply(
         Split(),
         tensor_clip(torch.cat((torch.full((7, 48, 64, 3), 0.25), torch.full((7, 48, 64, 3), 0.75)), 2)),
     )["clip"]
 
 
-def test_each_eye_gets_a_file_of_its_own_with_the_sound(tmp_path, host, pair):
+def test_each_view_has_its_own_file_with_audio(tmp_path, host, pair):
     chosen = settings(layout="two_files")
     path = free_path(tmp_path, "film", file_tag("two_files"), ".mp4")
     sound = Samples(torch.rand(1, 4000), 8000)
@@ -133,7 +133,7 @@ def test_each_eye_gets_a_file_of_its_own_with_the_sound(tmp_path, host, pair):
         assert packets(file)[0]
 
 
-def test_a_depth_goes_beside_two_files_and_one_view_needs_only_one(tmp_path, host, pair, tensor_clip):
+def test_depth_with_two_files_and_with_one_view(tmp_path, host, pair, tensor_clip):
     chosen = settings(layout="two_files", format="ffv1")
     depth = tensor_clip(torch.rand(7, 48, 64, 1))
     paths = write(RenderRequest(pair, tmp_path / "film.mkv", chosen, depth=depth), host)
@@ -146,12 +146,12 @@ def test_a_depth_goes_beside_two_files_and_one_view_needs_only_one(tmp_path, hos
     ] == ["flat.mkv"]
 
 
-def test_a_right_eye_that_is_there_already_is_not_overwritten(tmp_path):
+def test_existing_right_view_is_not_overwritten(tmp_path):
     (tmp_path / "film_00001_R.mp4").touch()
     assert free_path(tmp_path, "film", "_L", ".mp4").name == "film_00002_L.mp4"
 
 
-def test_cancelling_leaves_neither_eye(tmp_path, host, pair):
+def test_cancel_leaves_neither_view(tmp_path, host, pair):
     def watch(chunks):
         raise KeyboardInterrupt
 

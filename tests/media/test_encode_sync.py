@@ -1,4 +1,4 @@
-"""Sound and picture of a long film: a flash and a click of one moment are still one at its end."""
+"""Audio and video of a long film stay synchronous to the end."""
 
 from fractions import Fraction
 
@@ -17,7 +17,7 @@ FLASHES = (1, 2500, 5000, 7500, 9990)
 
 
 def clicks():
-    """Seven minutes of silence with a short tone whenever a flash is shown."""
+    """Return seven minutes of silence with a short tone at every flash."""
     line = np.zeros(round(FRAMES / RATE * HERTZ), np.float32)
     for frame in FLASHES:
         begin = round(frame / RATE * HERTZ)
@@ -27,7 +27,7 @@ def clicks():
 
 @pytest.fixture(scope="module")
 def with_clicks(tmp_path_factory):
-    """A file whose sound is copied; its picture is of no matter."""
+    """Write a file to copy the audio from; its video does not matter."""
     path = tmp_path_factory.mktemp("sound") / "clicks.mp4"
     with Writer(
         path, ClipInfo(16, 16, Fraction(1), 418), settings(speed="fast"), audio=Samples(clicks(), HERTZ)
@@ -37,7 +37,7 @@ def with_clicks(tmp_path_factory):
 
 
 def moments(path):
-    """When the bright frames are shown, and when the loud samples sound, in seconds from the first frame."""
+    """Return the times of bright frames and of loud samples, in seconds from the first frame."""
     with av.open(str(path)) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
         start, shown, heard, count = video.start_time * Fraction(video.time_base), [], [], 0
@@ -55,7 +55,7 @@ def moments(path):
 
 
 @pytest.mark.parametrize("name, copied", [("h264", True), ("ffv1", False)], ids=["copied", "from samples"])
-def test_ten_thousand_frames_stay_with_their_sound(tmp_path, with_clicks, name, copied):
+def test_ten_thousand_frames_stay_synchronous(tmp_path, with_clicks, name, copied):
     chosen = settings(format=name, speed="fast")
     path = tmp_path / f"film{extension(chosen)}"
     audio = Soundtrack(with_clicks) if copied else Samples(clicks(), HERTZ)

@@ -1,4 +1,4 @@
-"""Two eyes in one frame: what each layout puts where, and the numbers of the halves and of the anaglyph."""
+"""Two views in one frame: the positions in each layout, half layouts and anaglyphs."""
 
 import math
 from fractions import Fraction
@@ -17,7 +17,7 @@ def eyes(height=4, width=6, frames=2):
     return torch.rand(2, frames, height, width, 3, generator=torch.Generator().manual_seed(1))
 
 
-def test_full_layouts_put_left_first_and_touch_no_pixel():
+def test_full_layouts_are_left_first_and_lossless():
     left, right = pair = eyes()
     assert torch.equal(pack(pair, "full_sbs"), torch.cat((left, right), 2))
     assert torch.equal(pack(pair, "full_tb"), torch.cat((left, right), 1))
@@ -25,7 +25,7 @@ def test_full_layouts_put_left_first_and_touch_no_pixel():
     assert torch.equal(pack(pair, "right"), right)
 
 
-def test_cross_eyed_puts_the_right_eye_on_the_left():
+def test_cross_eyed_is_right_first():
     left, right = pair = eyes()
     assert torch.equal(pack(pair, "cross_eyed"), torch.cat((right, left), 2))
 
@@ -38,7 +38,7 @@ def test_cross_eyed_puts_the_right_eye_on_the_left():
         ("checkerboard", ["LrLrL", "rLrLr", "LrLrL"]),
     ],
 )
-def test_interlaced_layouts_begin_with_the_left_eye_and_move_no_pixel(layout, picture):
+def test_interlaced_layouts_begin_with_the_left_view(layout, picture):
     left, right = pair = eyes(3, 5)
     packed = pack(pair, layout)
     for y, row in enumerate(picture):
@@ -46,7 +46,7 @@ def test_interlaced_layouts_begin_with_the_left_eye_and_move_no_pixel(layout, pi
             assert torch.equal(packed[:, y, x], (left if eye == "L" else right)[:, y, x])
 
 
-def test_wiggle_shows_the_eyes_in_turn():
+def test_wiggle_alternates_views():
     left, right = pair = eyes()
     assert [
         torch.equal(pack(pair, "wiggle", turn=turn), eye) for turn, eye in enumerate((left, right, left))
@@ -54,7 +54,7 @@ def test_wiggle_shows_the_eyes_in_turn():
 
 
 @pytest.mark.parametrize("depth_size", [(4, 6), (2, 3), (1, 1)])
-def test_rgbd_has_the_picture_on_the_left_and_gray_depth_on_the_right(depth_size):
+def test_rgbd_has_the_image_left_and_grey_depth_right(depth_size):
     left, _ = pair = eyes()
     depth = torch.full((2, *depth_size, 1), 0.25)
     for picture in (left, pair):  # of a pair, the left eye
@@ -66,7 +66,7 @@ def test_rgbd_has_the_picture_on_the_left_and_gray_depth_on_the_right(depth_size
     )
 
 
-def test_rgbd_puts_every_depth_beside_its_own_place():
+def test_rgbd_depth_is_aligned_with_the_image():
     depth = torch.rand(2, 4, 6, 1)
     assert torch.equal(
         pack(eyes(), "rgbd", depth=torch.stack((depth, 1 - depth)))[:, :, 6:], depth.expand(-1, -1, -1, 3)
@@ -75,12 +75,12 @@ def test_rgbd_puts_every_depth_beside_its_own_place():
         pack(eyes(), "rgbd")
 
 
-def test_mv_hevc_says_what_to_use_instead():
+def test_mv_hevc_error_names_an_alternative():
     with pytest.raises(ValueError, match=r"full_sbs in hevc.*spatial"):
         packed_size(ClipInfo(64, 48, Fraction(25), 2, views=2), "mv_hevc")
 
 
-def test_half_layouts_average_neighbours_so_that_no_detail_aliases():
+def test_half_layouts_average_neighbours():
     stripes = torch.zeros(2, 1, 4, 4, 3)
     # columns 1 0 1 0: any filter but the mean of two gives stripes or one flat end of the scale
     stripes[0, :, :, ::2] = 1
@@ -91,14 +91,14 @@ def test_half_layouts_average_neighbours_so_that_no_detail_aliases():
 
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (1, 1)])
 @pytest.mark.parametrize("layout", MADE)
-def test_packed_size_is_told_before_the_first_frame(layout, size):
+def test_packed_size_is_described_before_the_first_frame(layout, size):
     packed = pack(eyes(*size), layout, depth=torch.rand(2, 3, 3, 1))
     info = ClipInfo(size[1], size[0], Fraction(25), 2, views=2)
     assert (packed.shape[2], packed.shape[1]) == packed_size(info, layout)
     assert packed.shape[0] == 2 and packed.shape[3] == 3
 
 
-def test_anaglyph_has_dubois_colours_mixed_in_linear_light():
+def test_dubois_anaglyph_is_mixed_in_linear_light():
     white, black = torch.ones(1, 1, 1, 3), torch.zeros(1, 1, 1, 3)
     # Linear light: rows of the left matrix add up to 1.05, -0.148, -0.115; of the right to -0.05, 1.147,
     # 1.115; clamped to 0..1.
@@ -110,7 +110,7 @@ def test_anaglyph_has_dubois_colours_mixed_in_linear_light():
     assert (red, green, blue) == pytest.approx((0, 0.53264, 0.52575), abs=1e-4)
 
 
-def test_anaglyph_of_equal_gray_eyes_stays_gray():
+def test_anaglyph_of_equal_grey_views_is_grey():
     gray = torch.full((2, 1, 2, 2, 3), 0.6)
     assert (pack(gray, "anaglyph") - 0.6).abs().max() < 0.002  # the matrices' rows add up to 1 within 0.001
 
@@ -126,7 +126,7 @@ def test_anaglyph_of_equal_gray_eyes_stays_gray():
         ),
     ],
 )
-def test_classic_anaglyphs_are_the_published_mixtures(layout, wanted):
+def test_classic_anaglyphs_use_the_published_mixtures(layout, wanted):
     pair = torch.tensor([[0.2, 0.4, 0.6], [0.9, 0.7, 0.5]]).reshape(2, 1, 1, 1, 3)
     assert pack(pair, layout).flatten().tolist() == pytest.approx(wanted, abs=1e-6)
 
@@ -136,7 +136,7 @@ def test_classic_anaglyphs_are_the_published_mixtures(layout, wanted):
 
 @pytest.mark.parametrize("field", [60.0, 90.0, 120.0])
 @pytest.mark.parametrize("size", [(64, 64), (48, 96), (97, 51)])
-def test_a_half_sphere_shows_every_direction_as_the_lens_saw_it(size, field):
+def test_half_sphere_keeps_directions(size, field):
     height, width = size
     y, x = torch.meshgrid(torch.arange(height).float(), torch.arange(width).float(), indexing="ij")
     side = sphere_side(width, field)
@@ -152,16 +152,16 @@ def test_a_half_sphere_shows_every_direction_as_the_lens_saw_it(size, field):
                 width / 2 + focal * ray[0] / ray[2] - 0.5,
                 height / 2 + focal * ray[1] / ray[2] - 0.5,
             )
-            told = sphere[row, column].tolist()
+            direction = sphere[row, column].tolist()
             if 0 <= across <= width - 1 and 0 <= down <= height - 1:
-                assert told == pytest.approx((across / width, down / height, 1), abs=2e-4)
+                assert direction == pytest.approx((across / width, down / height, 1), abs=2e-4)
                 seen += 1
             elif not (-1 < across < width and -1 < down < height):
-                assert told == [0, 0, 0]
+                assert direction == [0, 0, 0]
     assert seen > 10
 
 
-def test_a_half_sphere_keeps_the_detail_in_its_middle_up_to_what_headsets_decode():
+def test_half_sphere_keeps_central_detail_up_to_the_decoders_limit():
     # half of pi times the width, in steps of 16
     assert [sphere_side(width) for width in (1920, 960, 2)] == [3024, 1520, 16]
     assert sphere_side(3840) == sphere_side(7680) == 4096
@@ -169,13 +169,13 @@ def test_a_half_sphere_keeps_the_detail_in_its_middle_up_to_what_headsets_decode
     assert packed_size(ClipInfo(1920, 1080, Fraction(25), 1, views=2), "vr180") == (6048, 3024)
 
 
-def test_a_picture_finer_than_its_half_sphere_does_not_alias(monkeypatch):
+def test_fine_frame_in_a_half_sphere_does_not_alias(monkeypatch):
     monkeypatch.setattr("stereoreel.media.layouts.vr180.LARGEST", 64)
     stripes = (torch.arange(512) % 2).float()[None, None, :, None].expand(1, 256, 512, 3)
     assert (half_sphere(stripes)[0, 28:36, 28:36] - 0.5).abs().max() < 0.1
 
 
-def test_a_clip_with_one_view_is_packed_as_it_is():
+def test_single_view_is_packed_unchanged():
     mono = eyes()[0]
     for layout in set(LAYOUTS) - set(WITH_DEPTH):
         assert pack(mono, layout) is mono
@@ -188,7 +188,7 @@ def test_depth_and_alpha_channels_survive_packing():
         assert pack(torch.rand(2, 3, 4, 6, channels), "anaglyph").shape == (3, 4, 6, 3)
 
 
-def test_every_layout_has_a_tag_of_its_own():
+def test_layout_tags_are_unique():
     assert len({file_tag(layout) for layout in LAYOUTS}) == len(LAYOUTS)
     assert file_tag("full_sbs") == "_LRF_Full_SBS"
     assert [file_tag(layout, views=1) for layout in ("full_sbs", "wiggle", "rgbd", "half_rgbd")] == [

@@ -1,6 +1,4 @@
-"""Sound, subtitles and chapters beside an encoded picture: copied byte for byte where they can be, in time,
-and no longer than it.
-"""
+"""Audio, subtitles and chapters of encoded files: copied exactly if possible, in time, and no longer."""
 
 import logging
 from fractions import Fraction
@@ -20,7 +18,7 @@ def film(path, audio, frames=50, **more):
 
 
 @pytest.mark.parametrize("name", ["h264", "hevc", "av1", "prores", "ffv1"])
-def test_sound_is_copied_byte_for_byte_all_tracks_and_channels(tmp_path, name):
+def test_audio_of_all_tracks_is_copied_exactly(tmp_path, name):
     source = film(
         tmp_path / "source.mp4",
         [
@@ -48,7 +46,7 @@ def test_sound_is_copied_byte_for_byte_all_tracks_and_channels(tmp_path, name):
     ],
 )
 @pytest.mark.parametrize("start", [Fraction(0), Fraction(1, 2)])
-def test_sound_stays_with_its_picture(tmp_path, name, codec, suffix, start):
+def test_audio_stays_synchronous(tmp_path, name, codec, suffix, start):
     clicks = np.zeros((2, 96000), np.float32)
     moments = [28800, 67200, 86400]  # 0.6, 1.4 and 1.8 s
     for moment in moments:
@@ -64,7 +62,7 @@ def test_sound_stays_with_its_picture(tmp_path, name, codec, suffix, start):
 
 
 @pytest.mark.parametrize("name, codec", [("h264", "aac"), ("prores", "pcm_s24le"), ("ffv1", "opus")])
-def test_what_a_container_cannot_hold_is_encoded_with_its_channels_and_rate(tmp_path, name, codec):
+def test_unsupported_audio_is_encoded_with_its_channels_and_rate(tmp_path, name, codec):
     source = film(tmp_path / "source.mkv", [(tone(2, channels=6), 48000, "libopus", "5.1")])
     result = encode(tmp_path, gray(50), format=name, audio=Soundtrack(source))
     with av.open(str(result)) as container:
@@ -79,24 +77,24 @@ def test_what_a_container_cannot_hold_is_encoded_with_its_channels_and_rate(tmp_
 
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
 @pytest.mark.parametrize("codec", ["aac", "flac"])
-def test_sound_ends_with_the_picture(tmp_path, name, codec):
+def test_audio_ends_with_the_video(tmp_path, name, codec):
     source = film(tmp_path / "source.mkv", [(tone(2), 48000, codec, "stereo")])
     (track,) = packets(encode(tmp_path, gray(20), format=name, audio=Soundtrack(source)))
     packet = Fraction(4608, 48000)  # the largest packet of FLAC
     assert Fraction(4, 5) - Fraction(1, 1000) <= max(end for _, end, _ in track) < Fraction(4, 5) + packet
 
 
-def test_a_window_takes_the_packets_that_are_heard_in_it(tmp_path):
+def test_window_copies_the_packets_heard_in_it(tmp_path):
     source = film(tmp_path / "source.mp4", [(tone(2), 48000, "aac", "stereo")])
     (before,) = packets(source)
     (after,) = packets(encode(tmp_path, gray(25), audio=Soundtrack(source, Fraction(1, 2), Fraction(1))))
     inside = [data for begin, end, data in before if end > Fraction(1, 2) and begin < Fraction(3, 2)]
     assert [data for *_, data in after][-len(inside) :] == inside
-    # the one before, for the codec to start from; players do not sound it
+    # the one before, for the codec to start from; players do not output it
     assert len(after) <= len(inside) + 1
 
 
-def test_sound_that_starts_late_starts_late(tmp_path):
+def test_late_audio_stays_late(tmp_path):
     source = film(tmp_path / "source.mp4", [(tone(1.5), 48000, "aac", "stereo", 0.5)])
     for name in ("h264", "ffv1"):
         line = heard(encode(tmp_path, gray(50), format=name, audio=Soundtrack(source)))
@@ -114,7 +112,7 @@ def test_samples_become_a_track(tmp_path, name):
 @pytest.mark.parametrize("channels", range(1, 9))
 def test_samples_keep_their_channels_apart(tmp_path, channels):
     wave = torch.zeros(channels, 24000)
-    wave[channels - 1] = torch.from_numpy(tone(0.5)[0])  # the last one alone sounds
+    wave[channels - 1] = torch.from_numpy(tone(0.5)[0])  # only the last one is audible
     with av.open(str(encode(tmp_path, gray(12), format="ffv1", audio=Samples(wave, 48000)))) as container:
         sound = np.concatenate(
             [frame.to_ndarray().reshape(-1, channels) for frame in container.decode(audio=0)]
@@ -122,7 +120,7 @@ def test_samples_keep_their_channels_apart(tmp_path, channels):
     assert [np.abs(line).max() > 1000 for line in sound.T] == [False] * (channels - 1) + [True]
 
 
-def test_no_sound_is_no_track(tmp_path):
+def test_no_audio_gives_no_track(tmp_path):
     source = film(tmp_path / "source.mp4", ())
     for audio in (None, Soundtrack(source)):
         assert packets(encode(tmp_path, gray(5), audio=audio)) == []
@@ -152,7 +150,7 @@ def test_subtitles_and_chapters_move_with_the_window(tmp_path, suffix, name):
     assert found == [(0, "two"), (Fraction(1, 2), "three")]
 
 
-def test_text_that_a_container_cannot_hold_is_left_out_with_a_word(tmp_path, caplog):
+def test_unsupported_subtitles_are_dropped_with_a_warning(tmp_path, caplog):
     source = film(
         tmp_path / "source.mkv", [(tone(2), 48000, "aac", "stereo")], subtitles=[(0.1, 0.3, "line")]
     )

@@ -1,6 +1,4 @@
-"""Weights are fetched whole and verified or not at all: by the terminal, and by a graph whose ``download`` is
-on.
-"""
+"""Weights are downloaded completely and verified, or not at all, by the terminal and by ``download``."""
 
 import hashlib
 import json
@@ -20,7 +18,7 @@ from tests.support.weights_shop import CONTENTS, MODEL, TINY, names, offered, se
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
-    """This project may lie in a ComfyUI whose own models must not be seen here."""
+    """Hide the models of a ComfyUI that contains this checkout."""
     monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
 
 
@@ -35,8 +33,9 @@ def shop(monkeypatch):
 
 @pytest.fixture
 def stocked(shop, monkeypatch):
-    """A catalogue with one upscaler's weights, on the loopback server; they are none, so builtin's module
-    runs it.
+    """Provide a catalogue with one upscaler's weights on a loopback server.
+
+    They are dummies, so the builtin module runs.
     """
     entry = replace(
         catalog.models("upscale")[MODEL],
@@ -51,21 +50,25 @@ def stocked(shop, monkeypatch):
     return shop
 
 
-def test_a_file_is_fetched_whole_with_progress_and_nothing_else_is_left(shop, tmp_path):
-    told = []
-    done = download.fetch(offered(shop), tmp_path / "new" / "folder", lambda *at: told.append(at))
+def test_file_is_downloaded_with_progress(shop, tmp_path):
+    progress = []
+    done = download.fetch(offered(shop), tmp_path / "new" / "folder", lambda *at: progress.append(at))
     assert done.path.read_bytes() == CONTENTS and done.verified and not done.found
     assert names(done.path.parent) == ["net.pth"]
-    assert told == sorted(told) and told[0][0] < len(CONTENTS) and told[-1] == (len(CONTENTS), len(CONTENTS))
+    assert (
+        progress == sorted(progress)
+        and progress[0][0] < len(CONTENTS)
+        and progress[-1] == (len(CONTENTS), len(CONTENTS))
+    )
 
 
-def test_a_file_that_is_there_and_right_is_not_fetched_again(shop, tmp_path):
+def test_verified_file_is_not_downloaded_again(shop, tmp_path):
     (tmp_path / "net.pth").write_bytes(CONTENTS)
     done = download.fetch(offered(shop), tmp_path)
     assert done.found and done.verified and shop.asked == []
 
 
-def test_another_file_under_the_name_is_kept_unless_forced(shop, tmp_path):
+def test_other_file_of_that_name_is_kept_unless_forced(shop, tmp_path):
     (tmp_path / "net.pth").write_bytes(b"something else")
     with pytest.raises(ValueError, match="--force") as error:
         download.fetch(offered(shop), tmp_path)
@@ -76,21 +79,21 @@ def test_another_file_under_the_name_is_kept_unless_forced(shop, tmp_path):
     assert download.fetch(offered(shop), tmp_path, force=True).path.read_bytes() == CONTENTS
 
 
-def test_a_transfer_that_breaks_goes_on_where_it_stopped(shop, tmp_path):
+def test_broken_transfer_resumes(shop, tmp_path):
     shop.cuts = [1_000_000, 5]
     assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
     assert [asked for _, asked in shop.asked] == [None, "bytes=1000000-", "bytes=1000005-"]
 
 
 @pytest.mark.parametrize("sizes", [True, False])
-def test_a_part_from_before_is_gone_on_with(shop, tmp_path, sizes):
+def test_earlier_part_is_resumed(shop, tmp_path, sizes):
     shop.sizes = sizes
     (tmp_path / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
     assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
     assert shop.asked == [("/net.pth", "bytes=2000000-")] and names(tmp_path) == ["net.pth"]
 
 
-def test_a_server_without_ranges_starts_anew(shop, tmp_path):
+def test_server_without_ranges_restarts(shop, tmp_path):
     shop.ranges = False
     (tmp_path / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
     assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
@@ -99,19 +102,19 @@ def test_a_server_without_ranges_starts_anew(shop, tmp_path):
 
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("kept", [CONTENTS, CONTENTS + b"and more"], ids=["whole", "longer"])
-def test_a_part_that_is_whole_or_longer_ends_right(shop, tmp_path, kept, known):
+def test_complete_or_longer_part(shop, tmp_path, kept, known):
     (tmp_path / "net.pth.part").write_bytes(kept)
     file = offered(shop) if known else offered(shop, bytes=None)
     assert download.fetch(file, tmp_path).path.read_bytes() == CONTENTS
 
 
-def test_a_part_of_another_version_is_thrown_away_once(shop, tmp_path):
+def test_part_of_another_version_is_discarded_once(shop, tmp_path):
     (tmp_path / "net.pth.part").write_bytes(b"x" * 2_000_000)
     assert download.fetch(offered(shop), tmp_path).path.read_bytes() == CONTENTS
     assert [asked for _, asked in shop.asked] == ["bytes=2000000-", None]
 
 
-def test_other_contents_are_refused_with_both_hashes_and_thrown_away(shop, tmp_path):
+def test_wrong_contents_are_refused_with_both_hashes_and_deleted(shop, tmp_path):
     shop.files["/net.pth"] = other = CONTENTS[:-1] + b"!"
     with pytest.raises(ValueError, match=r"net\.pth from .* failed verification") as error:
         download.fetch(offered(shop), tmp_path)
@@ -121,7 +124,7 @@ def test_other_contents_are_refused_with_both_hashes_and_thrown_away(shop, tmp_p
     assert names(tmp_path) == [] and len(shop.asked) == 1
 
 
-def test_without_a_known_hash_the_size_is_held_to_and_no_part_is_trusted(shop, tmp_path):
+def test_without_a_hash_the_size_is_checked_and_no_part_is_trusted(shop, tmp_path):
     (tmp_path / "net.pth.part").write_bytes(b"x" * 2_000_000)
     done = download.fetch(offered(shop, sha256=None), tmp_path)
     assert (
@@ -159,7 +162,7 @@ def test_no_redirect_leads_to_another_protocol(shop, tmp_path, target):
     assert names(tmp_path) == []
 
 
-def test_a_server_that_is_away_or_has_no_such_file_is_told_in_a_sentence(shop, tmp_path):
+def test_unreachable_server_and_missing_file_errors(shop, tmp_path):
     with pytest.raises(ConnectionError, match="answers 404"):
         download.fetch(offered(shop, url=f"{shop.address}/gone.pth"), tmp_path)
     with serving() as other:
@@ -168,7 +171,7 @@ def test_a_server_that_is_away_or_has_no_such_file_is_told_in_a_sentence(shop, t
         download.fetch(offered(shop, url=f"{closed}/net.pth"), tmp_path)
 
 
-def test_a_server_that_brings_nothing_more_is_given_up_and_the_part_kept(shop, tmp_path):
+def test_stalled_transfer_is_abandoned_and_the_part_kept(shop, tmp_path):
     shop.cuts = [700_000, 0]
     with pytest.raises(ConnectionError, match="ended after 700000 of 3072007"):
         download.fetch(offered(shop), tmp_path)
@@ -180,7 +183,7 @@ class Cancelled(Exception):
     pass
 
 
-def test_a_cancel_keeps_what_has_come(shop, tmp_path):
+def test_cancel_keeps_the_part(shop, tmp_path):
     def tick(done, total):
         if done > 1_000_000:
             raise Cancelled
@@ -193,7 +196,7 @@ def test_a_cancel_keeps_what_has_come(shop, tmp_path):
     assert shop.asked[-1] == ("/net.pth", f"bytes={kept}-")
 
 
-def test_two_fetchers_of_one_file_fetch_it_once(shop, tmp_path):
+def test_concurrent_downloads_transfer_once(shop, tmp_path):
     shop.door, done, waiting = threading.Event(), [], threading.Event()
 
     def one():
@@ -218,14 +221,14 @@ def test_two_fetchers_of_one_file_fetch_it_once(shop, tmp_path):
     )
 
 
-def test_a_full_disk_is_told_before_the_transfer(shop, tmp_path, monkeypatch):
+def test_full_disk_error_before_the_transfer(shop, tmp_path, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1_000_000}))
     with pytest.raises(OSError, match=r"1\.0 MB left and net\.pth needs 3\.1 MB"):
         download.fetch(offered(shop), tmp_path)
 
 
 @pytest.mark.parametrize("model", ["auto", MODEL])
-def test_download_fetches_what_is_missing_and_says_so(stocked, host, caplog, model):
+def test_download_option_downloads_and_logs(stocked, host, caplog, model):
     ticks = []
     host.tick = lambda done, total: ticks.append(done)
     plan = Plan("upscale", {"model": model, "download": True}, "Upscale")
@@ -237,14 +240,14 @@ def test_download_fetches_what_is_missing_and_says_so(stocked, host, caplog, mod
     assert plan.choose(host)[0].name == MODEL and len(stocked.asked) == 1
 
 
-def test_without_download_nothing_is_asked_of_anybody(stocked, host):
+def test_without_download_no_request_is_sent(stocked, host):
     assert Plan("upscale", {}, "Upscale").choose(host)[0].name == "builtin"
     with pytest.raises(FileNotFoundError, match="turn download on"):
         Plan("upscale", {"model": MODEL}, "Upscale").choose(host)
     assert stocked.asked == []
 
 
-def test_what_would_run_is_told_without_fetching(stocked, host):
+def test_choice_is_reported_without_downloading(stocked, host):
     assert catalog.pick("upscale", "auto", host, download=True)[0].name == MODEL and stocked.asked == []
 
 
@@ -265,7 +268,7 @@ def test_fetch_in_the_terminal(stocked, tmp_path, monkeypatch, capsys):
     )
 
 
-def test_a_run_fetches_what_it_is_allowed_to(stocked, tmp_path, monkeypatch, tensor_clip):
+def test_run_downloads_if_permitted(stocked, tmp_path, monkeypatch, tensor_clip):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     monkeypatch.setattr("stereoreel.media.open.open_file", lambda path, options, name, **more: tensor_clip())
     (tmp_path / "graph.json").write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
@@ -283,7 +286,7 @@ def test_a_run_fetches_what_it_is_allowed_to(stocked, tmp_path, monkeypatch, ten
     assert (tmp_path / "models" / "upscale" / "net.pth").read_bytes() == CONTENTS and len(stocked.asked) == 1
 
 
-def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(
+def test_all_parts_includes_optional_files_and_reports_an_unknown_hash(
     stocked, tmp_path, monkeypatch, capsys
 ):
     entry = catalog.models("upscale")[MODEL]
@@ -299,7 +302,7 @@ def test_all_parts_include_the_optional_ones_and_an_unknown_hash_is_admitted(
     assert names(tmp_path / "upscale") == ["more.pth", "net.pth"]
 
 
-def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, capsys):
+def test_other_packing_is_not_downloaded_again(shop, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     (tmp_path / "upscale").mkdir()
     (tmp_path / "upscale" / "RealESRGAN_x2plus.safetensors").write_bytes(TINY)
@@ -314,7 +317,7 @@ def test_a_second_packing_is_not_fetched_again(shop, tmp_path, monkeypatch, caps
         ([MODEL, "nothing"], "no weights to download for nothing"),
     ],
 )
-def test_what_cannot_be_fetched_is_told_before_anything_is(
+def test_unavailable_names_are_refused_before_any_download(
     stocked, tmp_path, monkeypatch, capsys, words, said
 ):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
@@ -323,7 +326,7 @@ def test_what_cannot_be_fetched_is_told_before_anything_is(
     assert said in error and error.count("\n") == 1 and stocked.asked == []
 
 
-def test_ctrl_c_says_that_the_part_is_kept(stocked, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_reports_the_kept_part(stocked, tmp_path, monkeypatch, capsys):
     def tick(bar, done, total):
         raise KeyboardInterrupt
 

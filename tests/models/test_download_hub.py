@@ -1,6 +1,4 @@
-"""A file of the Hugging Face Hub is downloaded by the user's settings of huggingface_hub, with the guarantees
-of any other.
-"""
+"""Downloads from the Hugging Face Hub: huggingface_hub's settings, with the same guarantees."""
 
 import hashlib
 import json
@@ -29,7 +27,7 @@ print("huggingface_hub" in sys.modules)
 
 @pytest.fixture
 def hub():
-    """A mirror of the Hub that keeps its files on a second server, its store."""
+    """Serve a mirror of the Hub that keeps its files on a second server, its store."""
     with serving() as hub, serving() as store:
         hub.files, hub.store = {}, store
         hub.redirects[HUB_PATH] = f"{store.address}/net.pth?signed=1"
@@ -37,8 +35,9 @@ def hub():
 
 
 def fetched(folder: Path, url: str = f"https://huggingface.co{HUB_PATH}", **settings: str) -> str:
-    """What a process prints that fetches CONTENTS under these environment variables: its error, and whether
-    it loaded the library.
+    """Download CONTENTS in a process with these environment variables.
+
+    Return its error, and whether it loaded the library.
     """
     clean = {
         name: value
@@ -64,7 +63,7 @@ def fetched(folder: Path, url: str = f"https://huggingface.co{HUB_PATH}", **sett
     return done.stdout.strip()
 
 
-def test_a_hub_file_comes_from_the_users_mirror_and_only_the_mirror_sees_the_token(hub, tmp_path):
+def test_mirror_is_used_and_only_it_sees_the_token(hub, tmp_path):
     assert fetched(tmp_path / "models", HF_ENDPOINT=hub.address, HF_TOKEN="hf_secret") == "True"
     assert (tmp_path / "models" / "net.pth").read_bytes() == CONTENTS and names(tmp_path / "models") == [
         "net.pth"
@@ -73,7 +72,7 @@ def test_a_hub_file_comes_from_the_users_mirror_and_only_the_mirror_sees_the_tok
     assert hub.store.asked == [("/net.pth?signed=1", None)] and hub.store.tokens == [None]
 
 
-def test_a_hub_file_resumes_and_goes_through_the_proxy(hub, tmp_path):
+def test_hub_file_resumes_and_uses_the_proxy(hub, tmp_path):
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "net.pth.part").write_bytes(CONTENTS[:2_000_000])
     hub.files, hub.redirects = {"/net.pth": CONTENTS}, {HUB_PATH: "http://store.invalid/net.pth"}
@@ -87,7 +86,7 @@ def test_a_hub_file_resumes_and_goes_through_the_proxy(hub, tmp_path):
     assert hub.tokens == ["Bearer hf_secret", None]
 
 
-def test_other_contents_of_a_mirror_are_refused_and_the_mirror_is_named(hub, tmp_path):
+def test_wrong_contents_of_a_mirror_are_refused_by_name(hub, tmp_path):
     hub.store.files["/net.pth"] = CONTENTS[:-1] + b"!"
     said = fetched(tmp_path / "models", HF_ENDPOINT=hub.address)
     assert (
@@ -96,7 +95,7 @@ def test_other_contents_of_a_mirror_are_refused_and_the_mirror_is_named(hub, tmp
     )
 
 
-def test_a_hub_that_may_not_be_asked_is_not(hub, tmp_path):
+def test_offline_hub_is_not_contacted(hub, tmp_path):
     said = fetched(tmp_path / "models", HF_ENDPOINT=hub.address, HF_HUB_OFFLINE="1")
     assert said.startswith(
         "ConnectionError net.pth is on the Hugging Face Hub, and HF_HUB_OFFLINE is set. Unset it, or put "
@@ -105,7 +104,7 @@ def test_a_hub_that_may_not_be_asked_is_not(hub, tmp_path):
     assert hub.asked == [] and names(tmp_path / "models") == []
 
 
-def test_other_servers_get_no_token_and_need_no_library(hub, tmp_path):
+def test_other_servers_receive_no_token_and_need_no_library(hub, tmp_path):
     settings = {"HF_ENDPOINT": "http://mirror.invalid", "HF_TOKEN": "hf_secret", "HF_HUB_OFFLINE": "1"}
     assert fetched(tmp_path / "models", f"{hub.store.address}/net.pth", **settings) == "False"
     assert hub.store.tokens == [None] and (tmp_path / "models" / "net.pth").read_bytes() == CONTENTS

@@ -1,6 +1,4 @@
-"""Which upscaler is taken on which machine: the rows of the policy, what `auto` makes of them, and what the
-terminal advises.
-"""
+"""Upscaler policy: its rows, what `auto` selects on each machine, and the terminal's advice."""
 
 import pytest
 import torch
@@ -28,7 +26,7 @@ LAPTOP = Machine("Darwin")
 
 
 def taken(machine: Machine, aim: str, *missing: str, kind: str | None = None) -> str:
-    """What is taken where every weight is here but the ``missing`` ones, as kind/model."""
+    """Return the choice if all weights but the ``missing`` ones are installed, as kind/model."""
 
     def able(kind: str, model: str) -> bool:
         return model not in missing and not unmet(catalog.models(kind)[model].needs, machine)
@@ -66,27 +64,27 @@ def test_each_machine_gets_its_upscaler(machine, aim, model):
 @pytest.mark.parametrize(
     "changed", [{"packages": {}}, {"driver": "570.86"}, {"driver": "550.120"}, {"system": "Darwin"}]
 )
-def test_nvidias_upscaler_is_left_out_where_package_driver_or_system_does_not_fit(changed):
+def test_nvidias_upscaler_needs_package_driver_and_system(changed):
     machine = Machine(**{"system": "Linux", **RTX_4070, "packages": VFX, **changed})
     assert taken(machine, "quality") == "upscale/realesrgan-x2plus"
     assert taken(machine, "live") == "upscale/realesr-general-x4v3"
 
 
-def test_flashvsr_on_a_consumers_gpu_wants_the_sparse_path():
+def test_flashvsr_on_a_consumer_gpu_uses_the_sparse_path():
     dense = Machine("Windows", **RTX_5090)
     assert taken(dense, "quality") == "upscale/realesrgan-x2plus"
     assert taken(Machine("Windows", **RTX_5090, packages=VFX), "quality") == "vsr/nvidia-rtx-vsr"
     assert taken(Machine("Windows", **RTX_5090, packages=VFX | TRITON), "quality") == "vsr/flashvsr-v1.1"
 
 
-def test_the_next_row_is_taken_where_weights_are_missing():
+def test_next_row_is_used_if_weights_are_missing():
     assert taken(H100, "quality", "flashvsr-v1.1") == "vsr/flashvsr-v1.1-single"
     assert taken(H100, "quality", "flashvsr-v1.1", "flashvsr-v1.1-single") == "upscale/realesrgan-x2plus"
     assert taken(LAPTOP, "quality", "realesr-general-x4v3") == "vsr/builtin"
     assert taken(T1000, "live", "realesr-general-x4v3") == "upscale/builtin"
 
 
-def test_within_a_kind_the_other_kinds_rows_do_not_count():
+def test_rows_of_other_kinds_are_ignored():
     assert taken(H100, "live", kind="vsr") == "vsr/builtin"
     assert taken(H100, "quality", kind="upscale") == "upscale/realesrgan-x2plus"
     assert taken(RADEON, "quality", kind="vsr") == "vsr/realbasicvsr"
@@ -94,7 +92,7 @@ def test_within_a_kind_the_other_kinds_rows_do_not_count():
 
 
 @pytest.mark.parametrize("number", range(len(policy.rows())))
-def test_every_row_names_models_there_are_of_which_any_use_is_allowed(number):
+def test_rows_name_existing_models_of_any_use(number):
     row = policy.rows()[number]
     entries = [catalog.models(row.kind).get(model) for model in row.models]
     assert all(entries), f"{row.kind} has no {row.models}"
@@ -104,7 +102,7 @@ def test_every_row_names_models_there_are_of_which_any_use_is_allowed(number):
 
 
 @pytest.mark.parametrize("number", range(len(policy.rows())))
-def test_every_row_is_the_answer_for_some_machine(number):
+def test_every_row_is_reachable(number):
     row = policy.rows()[number]
     machines = (WINDOWS, LINUX, H100, H200, CLOUD_5090, T1000, RADEON, LAPTOP)
     chosen = [
@@ -131,12 +129,12 @@ def test_every_row_is_the_answer_for_some_machine(number):
         ("", True),
     ],
 )
-def test_a_driver_must_be_the_branchs_least_version_or_newer(driver, right):
+def test_minimum_driver_of_each_branch(driver, right):
     needs = {"driver": {"Linux": ["570.190", "580.82", "590.44"]}}
     assert bool(unmet(needs, Machine("Linux", driver=driver))) != right
 
 
-def test_what_a_machine_lacks_is_told_with_what_to_do():
+def test_missing_requirements_are_reported_with_a_remedy():
     needs = catalog.models("vsr")["nvidia-rtx-vsr"].needs
     assert unmet(needs, WINDOWS) == []
     [package] = unmet(needs, Machine("Windows", **RTX_4070))
@@ -162,7 +160,7 @@ def put(folder, kind, entry):
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_auto_follows_the_policy_then_the_catalogues_order(tmp_path):
+def test_auto_follows_the_policy_then_the_catalogue(tmp_path):
     host = Headless("cpu", models=tmp_path)
     assert catalog.pick("vsr", "auto", host)[1].startswith("builtin: with a small GPU or none")
     put(tmp_path, "upscale", catalog.models("upscale")["realesrgan-x2plus"])
@@ -176,11 +174,11 @@ def test_auto_follows_the_policy_then_the_catalogues_order(tmp_path):
     assert catalog.pick("upscale", "realesrgan-x2plus", host)[0].name == "realesrgan-x2plus"
 
 
-def test_auto_never_fetches_gigabytes_for_a_machine_that_they_do_not_suit(tmp_path):
+def test_auto_never_downloads_unsuitable_models(tmp_path):
     assert catalog.pick("vsr", "auto", Headless("cpu", models=tmp_path), download=True)[0].name == "builtin"
 
 
-def test_auto_leaves_out_what_this_machine_lacks(tmp_path):
+def test_auto_skips_models_with_missing_requirements(tmp_path):
     host = Headless("cpu", models=tmp_path)
     assert not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], host)
     assert catalog.pick("interpolate", "auto", host)[0].name == "builtin"
@@ -191,11 +189,11 @@ def test_auto_leaves_out_what_this_machine_lacks(tmp_path):
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_advice_names_what_is_taken_what_is_missing_and_the_command(tmp_path, monkeypatch, capsys):
+def test_advice_names_the_choice_missing_files_and_the_command(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["advise", "--device", "cpu"]) == 0
-    told = capsys.readouterr().out
-    quality, live = told.split("\nquality: ")[1].split("\nlive: ")
+    printed = capsys.readouterr().out
+    quality, live = printed.split("\nquality: ")[1].split("\nlive: ")
     assert (
         "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
     )

@@ -1,6 +1,4 @@
-"""Weights: found where users have them, told in words where they are missing, read safely and loaded
-strictly.
-"""
+"""Weights: found in users' folders, clear errors if missing, read safely and loaded strictly."""
 
 import json
 import os
@@ -27,7 +25,7 @@ from tests.support.weights_shop import MODEL, TINY, names, publish, whole
 
 @pytest.fixture(autouse=True)
 def nowhere_else(monkeypatch):
-    """This project may lie in a ComfyUI whose own models must not be seen here."""
+    """Hide the models of a ComfyUI that contains this checkout."""
     monkeypatch.setattr("stereoreel.models.headless.enclosing_models", lambda: None)
 
 
@@ -48,7 +46,7 @@ BAD = [
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_name_that_leads_out_of_the_folders_is_refused(host, tmp_path, name):
+def test_name_leaving_the_folders_is_refused(host, tmp_path, name):
     (tmp_path / "net.pth").touch()
     with pytest.raises(ValueError, match="is outside the models folder"):
         host.weights("upscale", name)
@@ -65,7 +63,7 @@ def put(host, kind: str, name: str, contents: bytes = TINY):
     return path
 
 
-def test_files_are_found_in_our_folders_and_comfyuis_and_below(host):
+def test_files_are_found_in_all_folders_and_subfolders(host):
     assert host.files("upscale") == []
     for folder, name in [
         ("upscale", "a.pth"),
@@ -82,7 +80,7 @@ def test_files_are_found_in_our_folders_and_comfyuis_and_below(host):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows needs a right to make links")
-def test_linked_folders_are_followed_and_circles_end(host, tmp_path):
+def test_linked_folders_are_followed_without_endless_loops(host, tmp_path):
     (tmp_path / "disk").mkdir()
     (tmp_path / "disk" / "far.pth").touch()
     put(host, "upscale", "near.pth")
@@ -92,7 +90,7 @@ def test_linked_folders_are_followed_and_circles_end(host, tmp_path):
     assert host.weights("upscale", "disk/far.pth").is_file()
 
 
-def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
+def test_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
     comfy = tmp_path / "ComfyUI"
     assert enclosing_models(comfy / "custom_nodes" / "pack") == comfy / "models"
     assert enclosing_models(tmp_path / "elsewhere" / "pack") is None
@@ -117,7 +115,7 @@ def test_a_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
 
 # The catalogue
 
-# whose files no public list of hashes names: fetch says so, and tells the hash it got
+# their files are on no public list of hashes: fetch says so, and prints the hash
 AUTHORS = (
     "https://huggingface.co/depth-anything/",
     "https://huggingface.co/JunhaoZhuang/",
@@ -125,7 +123,7 @@ AUTHORS = (
 )
 
 
-def test_every_file_of_the_catalogue_can_be_fetched_and_found():
+def test_every_catalogue_file_has_a_source_and_a_name():
     for kind in catalog.KINDS:
         for entry in catalog.models(kind).values():
             assert entry.file == next((part.file for part in entry.parts.values()), None)
@@ -145,7 +143,7 @@ def test_every_file_of_the_catalogue_can_be_fetched_and_found():
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_auto_never_downloads_unless_asked_and_says_what_it_takes(host):
+def test_auto_downloads_only_if_asked_and_reports_its_choice(host):
     assert choose("upscale", "auto", host)[0].name == "builtin"
     put(host, "upscale_models", "realesr-animevideov3.pth")
     entry, reason = choose("upscale", "auto", host)
@@ -156,13 +154,13 @@ def test_auto_never_downloads_unless_asked_and_says_what_it_takes(host):
 
 @pytest.mark.usefixtures("stand_ins")
 @pytest.mark.parametrize("name", ["RealESRGAN_x2plus.pth", "RealESRGAN_x2plus.safetensors"])
-def test_a_model_is_found_under_its_names_and_the_entry_says_which(host, name):
+def test_model_is_found_under_each_of_its_names(host, name):
     path = put(host, "upscale_models", name)
     entry, _ = choose("upscale", MODEL, host)
     assert host.weights("upscale", entry.file) == path
 
 
-def test_a_model_is_found_in_a_subfolder_by_name_and_size(host, monkeypatch):
+def test_model_is_found_in_a_subfolder_by_name_and_size(host, monkeypatch):
     publish(monkeypatch, "upscale", "realesr-animevideov3", whole(5000))
     path = put(host, "upscale_models", "esrgan/realesr-animevideov3.pth")
     with pytest.raises(FileNotFoundError):
@@ -172,7 +170,7 @@ def test_a_model_is_found_in_a_subfolder_by_name_and_size(host, monkeypatch):
     assert host.weights("upscale", entry.file) == path
 
 
-def test_missing_weights_are_told_in_one_sentence(host, tmp_path):
+def test_missing_weights_error(host, tmp_path):
     with pytest.raises(FileNotFoundError) as error:
         choose("upscale", MODEL, host)
     said = str(error.value)
@@ -191,7 +189,7 @@ def test_missing_weights_are_told_in_one_sentence(host, tmp_path):
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_an_optional_part_is_not_asked_for_until_it_is_needed(host):
+def test_optional_part_is_required_only_when_needed(host):
     put(host, "upscale", "realesr-general-x4v3.pth")
     entry, _ = choose("upscale", "realesr-general-x4v3", host)
     with pytest.raises(FileNotFoundError, match="--all-parts"):
@@ -201,7 +199,7 @@ def test_an_optional_part_is_not_asked_for_until_it_is_needed(host):
 
 
 @pytest.mark.usefixtures("stand_ins")
-def test_a_file_of_the_users_is_a_model(host):
+def test_user_file_is_a_model(host):
     put(host, "upscale_models", "4x_foo.pth")
     put(host, "upscale_models", "sub/bar.safetensors")
     put(host, "upscale_models", "RealESRGAN_x4plus.pth")
@@ -221,7 +219,7 @@ def test_a_file_of_the_users_is_a_model(host):
 
 
 @pytest.mark.parametrize("name", ["5x_foo.pth", "notes.txt", "midas"])
-def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
+def test_unknown_name_error_lists_the_choices(host, name):
     put(host, "upscale_models", "4x_foo.pth")
     put(host, "upscale_models", "notes.txt")
     with pytest.raises(
@@ -231,7 +229,7 @@ def test_a_name_that_is_nothing_is_told_with_the_choices(host, name):
         choose("upscale", name, host)
 
 
-def test_files_in_a_folder_that_flashvsrs_packs_made_are_found_and_other_models_are_not_listed(host):
+def test_flashvsr_folders_of_other_packs_are_found(host):
     own, others = host.models[0] / "FlashVSR-v1.1", host.models[0] / "checkpoints"
     for folder in (own, others):
         folder.mkdir(parents=True)
@@ -240,7 +238,7 @@ def test_files_in_a_folder_that_flashvsrs_packs_made_are_found_and_other_models_
     assert host.files("vsr") == []
 
 
-def test_kinds_that_run_no_foreign_files_refuse_them(host):
+def test_kinds_without_custom_files_refuse_them(host):
     put(host, "stereo", "mine.pth")
     with pytest.raises(ValueError, match=r"Unknown stereo model 'mine\.pth'"):
         choose("stereo", "mine.pth", host)
@@ -249,25 +247,25 @@ def test_kinds_that_run_no_foreign_files_refuse_them(host):
     assert catalog.own_files("stereo", host) == []
 
 
-def test_a_choice_that_is_open_takes_other_words():
+def test_open_choice_accepts_other_values():
     model, *_ = catalog.options("upscale")
     assert model.check("4x_foo.pth") == "4x_foo.pth" and "4x_foo.pth" not in model.choices
 
 
 @pytest.mark.parametrize("kind", ["upscale", "vsr", "interpolate", "depth"])
-def test_nothing_is_fetched_unless_it_is_asked_for(kind):
+def test_download_is_off_by_default(kind):
     [download] = [option for option in catalog.options(kind) if option.name == "download"]
     assert download.default is False
 
 
-def test_the_plans_of_a_graph_are_told_once_each_sources_first(tensor_clip):
+def test_plans_of_a_graph_are_listed_once_upstream_first(tensor_clip):
     first = apply(Plan("upscale", {}, "first"), tensor_clip())["clip"]
     depth = apply(Plan("depth", {}, "second"), first)["clip"]
     pair = apply(Plan("stereo", {}, "third"), first, depth)["clip"]
     assert [plan.label for plan in plans(pair, depth)] == ["first", "second", "third"]
 
 
-def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypatch, capsys):
+def test_listing_shows_installed_models_and_user_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     (tmp_path / "upscale_models").mkdir()
     publish(monkeypatch, "upscale", "realesr-general-x4v3", whole(1_600_000))
@@ -285,11 +283,11 @@ def test_the_lists_tell_what_is_here_and_whose_files_they_are(tmp_path, monkeypa
     )
     assert all(word in lines["upscale.model=4x_foo.pth"] for word in ("see its source", "1.6 MB", "here"))
     assert main(["fetch", "--list"]) == 0
-    told = capsys.readouterr().out
-    assert "RealESRGAN_x2plus.pth" in told and "optional part wdn" in told
+    printed = capsys.readouterr().out
+    assert "RealESRGAN_x2plus.pth" in printed and "optional part wdn" in printed
 
 
-def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monkeypatch, capsys):
+def test_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path / "models"))
     graph = tmp_path / "graph.json"
     graph.write_text(json.dumps(orders.api(("extract", "upscale", "encode"))))
@@ -311,7 +309,7 @@ def test_a_run_with_missing_weights_fails_before_the_first_frame(tmp_path, monke
 
 
 class UnreadClip:
-    """A source that must not be read."""
+    """A source that fails if it is read."""
 
     label = "Extract"
 
@@ -336,7 +334,7 @@ def saved(path, contents, **options):
 
 
 @pytest.mark.parametrize("wrap", ["", "params_ema", "params", "state_dict", "module", "state_dict/module"])
-def test_a_checkpoint_is_read_however_it_is_wrapped(tmp_path, wrap):
+def test_checkpoint_wrappers_are_removed(tmp_path, wrap):
     state = wrapped = small().state_dict()
     for key in reversed(wrap.split("/") if wrap else []):
         wrapped = {key: wrapped, "epoch": 7}
@@ -349,7 +347,7 @@ def test_averaged_weights_are_preferred(tmp_path):
     assert read(saved(tmp_path / "net.pth", both))["a"].equal(torch.ones(2))
 
 
-def test_the_format_is_told_by_contents_and_not_by_the_ending(tmp_path):
+def test_format_is_detected_by_contents(tmp_path):
     state = {"a": torch.rand(3, 5), "b": torch.rand(2).half()}
     save_file(state, tmp_path / "tensors.pth")
     saved(tmp_path / "new.safetensors", state)
@@ -367,7 +365,7 @@ class Harmful:
 
 
 @pytest.mark.parametrize("save", ["save", "old save", "pickle", "module"])
-def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
+def test_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
     monkeypatch.chdir(tmp_path)
     held = {"params": {"a": torch.rand(2)}, "harm": Harmful()}
     if save == "pickle":
@@ -385,7 +383,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path, monkeypatch, save):
 
 @pytest.mark.parametrize("kind", ["zip", "old", "safetensors"])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
-def test_a_truncated_file_is_told_in_a_sentence(tmp_path, kind, share):
+def test_truncated_file_error(tmp_path, kind, share):
     state, path = {"a": torch.rand(100, 100), "b": torch.rand(50)}, tmp_path / "net.pth"
     save_file(state, path) if kind == "safetensors" else saved(
         path, state, _use_new_zipfile_serialization=kind == "zip"
@@ -397,7 +395,7 @@ def test_a_truncated_file_is_told_in_a_sentence(tmp_path, kind, share):
     assert "\n" not in str(error.value)
 
 
-def test_an_old_file_may_end_at_any_byte_of_its_pickle(tmp_path):
+def test_legacy_file_truncated_anywhere(tmp_path):
     path = tmp_path / "net.pth"
     saved(path, {"a": torch.rand(3), "b": torch.rand(2)}, _use_new_zipfile_serialization=False)
     whole = path.read_bytes()
@@ -415,19 +413,19 @@ NO_CHECKPOINTS = [
 
 
 @pytest.mark.parametrize("contents", NO_CHECKPOINTS)
-def test_what_is_no_checkpoint_is_told_in_a_sentence(tmp_path, contents):
+def test_not_a_checkpoint_error(tmp_path, contents):
     (tmp_path / "net.pth").write_bytes(contents)
     with pytest.raises(ValueError, match=r"net\.pth"):
         read(tmp_path / "net.pth")
 
 
 @pytest.mark.parametrize("contents", [{"epoch": 3}, {}, [1, 2], {"params": {}}, 5], ids=str)
-def test_a_checkpoint_without_weights_is_told(tmp_path, contents):
+def test_checkpoint_without_weights_error(tmp_path, contents):
     with pytest.raises(ValueError, match="contains no named weights"):
         read(saved(tmp_path / "net.pth", contents))
 
 
-def test_a_checkpoint_that_holds_itself_ends(tmp_path):
+def test_recursive_checkpoint_terminates(tmp_path):
     circle = {}
     circle["params"] = circle
     with pytest.raises(ValueError, match="contains no named weights"):

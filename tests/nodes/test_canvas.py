@@ -1,6 +1,4 @@
-"""Every bundled workflow on ComfyUI's true canvas: no missing node, no red widget, and the prompt that the
-API file holds.
-"""
+"""Bundled workflows on ComfyUI's real canvas: no missing nodes or red widgets, and the API file's prompt."""
 
 from itertools import combinations
 
@@ -21,14 +19,14 @@ def plain(graph: dict) -> dict:
 
 
 @pytest.mark.parametrize("name", API)
-def test_the_canvas_queues_what_the_api_file_holds(page, name):
+def test_canvas_queues_the_api_file(page, name):
     assert browser.prompt_of(page, shown(name), name) == plain(workflow.read(API[name]))
     assert browser.faults(page) == []
 
 
 @pytest.mark.parametrize("name", API)
-def test_no_node_lies_over_another(page, name):
-    """At the size that the canvas gives them, with their titles and a little air."""
+def test_nodes_do_not_overlap(page, name):
+    """At the canvas's sizes, with titles and a small margin."""
     browser.prompt_of(page, shown(name), name)
     boxes = page.evaluate("""() => app.graph._nodes.map(
         ({ title, pos: [left, top], size: [width, height] }) =>
@@ -43,8 +41,8 @@ def meet(one: dict, other: dict) -> bool:
     )
 
 
-def test_a_link_dragged_the_other_way_round_is_taken(page):
-    """The union socket takes and gives both IMAGE and VIDEO, but never a VIDEO to an IMAGE socket."""
+def test_links_can_be_dragged_backwards(page):
+    """The union socket accepts and gives IMAGE and VIDEO, but never a VIDEO to an IMAGE socket."""
     links = page.evaluate("""() => {
         app.graph.clear()
         const add = type => { const node = LiteGraph.createNode(type); app.graph.add(node); return node }

@@ -1,6 +1,4 @@
-"""Advanced widgets on ComfyUI's true canvas: behind a button, queued all the same, and shown where somebody
-changed one.
-"""
+"""Advanced widgets on ComfyUI's real canvas: hidden, still queued, and shown if changed."""
 
 import pytest
 
@@ -32,7 +30,7 @@ def press(page):
     )
 
 
-def test_advanced_widgets_wait_behind_a_button(page, default):
+def test_advanced_widgets_are_behind_a_button(page, default):
     browser.prompt_of(page, default, "default")
     assert [name for name in page.evaluate(VISIBLE) if name in ALL] == PLAIN
     before = page.evaluate(f"() => {VSR}.size[1]")
@@ -43,19 +41,19 @@ def test_advanced_widgets_wait_behind_a_button(page, default):
     assert [name for name in page.evaluate(VISIBLE) if name in ALL] == PLAIN
 
 
-def test_what_is_hidden_is_queued_all_the_same(page, default):
+def test_hidden_widgets_are_queued(page, default):
     api = workflow.read(API["default"])
     assert browser.prompt_of(page, default, "default")["2"]["inputs"] == api["2"]["inputs"]
 
 
-def test_a_changed_widget_is_shown_when_its_workflow_opens(page, default):
+def test_changed_widget_is_shown_when_its_workflow_opens(page, default):
     [node] = [node for node in default["nodes"] if node["type"] == "StereoReelVSR"]
     node["widgets_values"][ALL.index("window")] = 24
     assert browser.prompt_of(page, default, "changed")["2"]["inputs"]["window"] == 24
     assert "window" in page.evaluate(VISIBLE)
 
 
-def test_a_widget_that_takes_its_value_from_another_node_keeps_it(page, default):
+def test_linked_widget_keeps_its_link(page, default):
     browser.prompt_of(page, default, "default")
     press(page)
     linked = page.evaluate(f"""() => {{

@@ -1,6 +1,4 @@
-"""The preview on ComfyUI's true canvas: what each way to look draws, what the buttons queue, what a headset's
-eyes would see.
-"""
+"""The preview on ComfyUI's real canvas: its modes, what the buttons queue, and the headset's views."""
 
 import io
 import json
@@ -27,7 +25,7 @@ pytestmark = pytest.mark.canvas
 
 
 def picture(name: str) -> np.ndarray:
-    """What the files of the test show: ``flat_left``, ``bar_right``, ``noise_depth``, ``dark_left``."""
+    """Return an image file: ``flat_left``, ``bar_right``, ``noise_depth``, ``dark_left``."""
     kind, eye = name.split("_")
     if kind == "noise":
         return NOISE[eye]
@@ -79,8 +77,9 @@ def _queue(route, page):
 
 @pytest.fixture
 def player(page):
-    """A Preview Stereo node that shows samples; ``player(kinds)`` makes it, and gives a function that runs a
-    script on it.
+    """Return ``make(kinds)``, which adds a Preview Stereo node that shows samples.
+
+    ``make`` returns a function that runs a script on the node.
     """
 
     def make(*samples):
@@ -106,8 +105,8 @@ def player(page):
 
 
 PIXELS = (
-    "const { width, height } = player.canvas; return [width, [...player.context.getImageData(0, 0, "
-    "width, height).data]]"
+    "const { width, height } = player.canvas;"
+    "return [width, [...player.context.getImageData(0, 0, width, height).data]]"
 )
 
 
@@ -120,7 +119,7 @@ def near(image: np.ndarray, color, levels: int = 1) -> bool:
     return bool(np.abs(image.astype(int) - np.array(color)).max() <= levels)
 
 
-def test_every_way_to_look_draws_its_pixels(player):
+def test_every_mode_draws_its_pixels(player):
     run = player(sample("flat"))
     assert near(shown(run, "player.choose('left')"), FLAT["left"]) and near(
         shown(run, "player.choose('right')"), FLAT["right"]
@@ -134,15 +133,15 @@ def test_every_way_to_look_draws_its_pixels(player):
     )
 
 
-def test_depth_lies_over_the_picture_as_far_as_asked(player):
+def test_depth_overlay_has_the_chosen_opacity(player):
     run = player(sample("flat"))
     for share in (0, 0.5, 1):
         expected = np.array(FLAT["left"]) * (1 - share) + np.array(FLAT["depth"]) * share
         assert near(shown(run, f"player.depth.input.value = {share}; player.draw()"), expected)
 
 
-def test_shift_moves_the_eyes_against_each_other(player):
-    """Above 0 the left eye's picture goes right and the right eye's left, which brings the scene forward."""
+def test_shift_moves_the_views(player):
+    """A positive shift moves the left view right and the right view left, which moves the scene nearer."""
     run = player(sample("bar"))
     for eye, step in (("left", 1), ("right", -1)):
         moved = shown(run, f"player.choose('{eye}'); player.shift.input.value = 5; player.draw()")[3]
@@ -151,7 +150,7 @@ def test_shift_moves_the_eyes_against_each_other(player):
 
 
 @pytest.mark.parametrize("way", ["webgl", "plain"])
-def test_the_anaglyph_is_the_encoders(way, player):
+def test_anaglyph_equals_the_encoders(way, player):
     run = player(sample("noise"))
     if way == "webgl":
         made = shown(run, "player.choose('anaglyph')")
@@ -166,7 +165,7 @@ def test_the_anaglyph_is_the_encoders(way, player):
     assert near(made, wanted, levels=3)
 
 
-def test_without_webgl_the_pictures_are_the_same(player):
+def test_images_are_equal_without_webgl(player):
     run = player(sample("bar"))
     # by two pixels
     views = [
@@ -175,22 +174,22 @@ def test_without_webgl_the_pictures_are_the_same(player):
     for view in views:
         with_it = shown(
             run,
-            f"const {{ paint }} = await import('{PAINTER}'); paint(player.context, player.loaded[0], "
-            f"{json.dumps(view)})",
+            f"const {{ paint }} = await import('{PAINTER}');"
+            f"paint(player.context, player.loaded[0], {json.dumps(view)})",
         )
         without = shown(
             run,
-            f"const {{ plainly }} = await import('{PAINTER}'); plainly(player.context, player.loaded[0], "
-            f"{json.dumps(view)})",
+            f"const {{ plainly }} = await import('{PAINTER}');"
+            f"plainly(player.context, player.loaded[0], {json.dumps(view)})",
         )
         assert near(with_it, without.astype(int), levels=3)
 
 
-def test_the_bar_walks_through_the_samples(player):
+def test_slider_steps_through_the_samples(player):
     run = player(sample("flat", 12), sample("dark", 37), sample("flat", 62))
     walk = (
-        "player.choose('left'); player.scrub.value = given; player.scrub.dispatchEvent(new "
-        "Event('input')); return player.where.textContent"
+        "player.choose('left'); player.scrub.value = given;"
+        "player.scrub.dispatchEvent(new Event('input')); return player.where.textContent"
     )
     assert run(walk, 1) == "frame 37 of 200 · 1.48 s"
     assert near(shown(run), np.array(FLAT["left"]) // 2)
@@ -198,7 +197,7 @@ def test_the_bar_walks_through_the_samples(player):
     assert near(shown(run), FLAT["left"])
 
 
-def test_a_clip_of_one_view_offers_no_second_eye(player):
+def test_single_view_offers_no_right_view(player):
     run = player(sample("flat", eyes=("left",)))
     assert run("return [player.view, player.buttons.wiggle.disabled, player.buttons.right.disabled]") == [
         "left",
@@ -210,7 +209,7 @@ def test_a_clip_of_one_view_offers_no_second_eye(player):
 
 
 def press(page, kind: str) -> dict:
-    """Press a node's Preview button; what was queued."""
+    """Press a node's Preview button; return what is queued."""
     page.queued.clear()
     page.evaluate(
         """kind => { window.seen = app.graph._nodes.find(node => node.type === kind);
@@ -224,7 +223,7 @@ def press(page, kind: str) -> dict:
 
 
 def load(page, name: str) -> dict:
-    """A bundled workflow on the canvas; what its canvas file holds."""
+    """Open a bundled workflow on the canvas; return the contents of its file."""
     held = bundled.shown(name)
     page.evaluate(
         "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }", [held, name]
@@ -246,7 +245,7 @@ def plain(prompt: dict) -> dict:
         ("StereoReelEncode", "6", {"clip": ["5", 0], "packed": "mono"}),
     ],
 )
-def test_the_button_queues_what_leads_to_its_node_and_a_preview(kind, number, inputs, page):
+def test_button_queues_the_upstream_nodes_and_a_preview(kind, number, inputs, page):
     load(page, "default")
     whole = page.evaluate("async () => (await app.graphToPrompt()).output")
     queued = press(page, kind)
@@ -255,7 +254,7 @@ def test_the_button_queues_what_leads_to_its_node_and_a_preview(kind, number, in
     assert plain(queued["prompt"]) == plain(expected) and queued["front"] is True
 
 
-def test_the_result_is_shown_under_the_node_that_asked(page):
+def test_result_is_shown_under_its_node(page):
     load(page, "default")
     press(page, "StereoReelStereo")
     page.evaluate(SEND, ["progress", {"node": "5.preview", "value": 3, "max": 8}])
@@ -275,12 +274,12 @@ def test_the_result_is_shown_under_the_node_that_asked(page):
     load(page, "clean_source")
     load(page, "default")
     page.wait_for_function(
-        "app.graph._nodes.find(node => node.type === "
-        "'StereoReelStereo').stereoreel?.loaded.filter(Boolean).length == 2"
+        "app.graph._nodes.find(node => node.type === 'StereoReelStereo')"
+        ".stereoreel?.loaded.filter(Boolean).length == 2"
     )
 
 
-def test_a_run_that_fails_is_told_in_the_picture(page):
+def test_failed_run_is_shown_in_the_preview(page):
     load(page, "default")
     press(page, "StereoReelEncode")
     for prompt, text in (("1", "Estimate Depth: no weights."), ("2", "another's")):
@@ -288,7 +287,7 @@ def test_a_run_that_fails_is_told_in_the_picture(page):
     assert page.evaluate("seen.stereoreel.note.textContent") == "Estimate Depth: no weights."
 
 
-def test_what_cannot_be_looked_at_is_told_in_a_sentence(page):
+def test_message_for_nodes_without_a_preview(page):
     load(page, "default")
     page.evaluate("app.graph._nodes.find(node => node.type === 'StereoReelStereo').disconnectInput(1)")
     assert press(page, "StereoReelStereo") is None
@@ -304,7 +303,7 @@ def test_what_cannot_be_looked_at_is_told_in_a_sentence(page):
 
 
 @pytest.mark.parametrize("name", bundled.API)
-def test_a_workflow_is_saved_as_it_was_whatever_is_shown(name, page):
+def test_preview_does_not_change_the_saved_workflow(name, page):
     held, before = load(page, name), page.evaluate("async () => (await app.graphToPrompt()).output")
     kinds = ("StereoReelStereo", "StereoReelEncode", "StereoReelPreview")
     page.evaluate(
@@ -327,8 +326,8 @@ def test_a_workflow_is_saved_as_it_was_whatever_is_shown(name, page):
     assert page.evaluate("async () => (await app.graphToPrompt()).output") == before
 
 
-def test_each_eye_of_a_headset_sees_its_own_picture_on_a_screen(player):
-    """The drawing of two views, read back from WebGL; a headset itself is not there."""
+def test_headset_shows_each_view_on_a_screen(player):
+    """Two views are read back from WebGL, without a headset."""
     run = player(sample("flat"))
     pixels = run(f"""
         const {{ Painter }} = await import('{PAINTER}'), {{ drawEyes }} = await import('{HEADSET}');
@@ -373,8 +372,8 @@ Object.defineProperty(navigator, 'xr', {
 """
 
 
-def test_the_headset_button_comes_and_the_trigger_walks_on(page, player):
-    """A stand-in for the browser's device: that the session begins, draws, listens and ends."""
+def test_headset_button_and_trigger(page, player):
+    """A stand-in for the browser's device: the session begins, draws, listens and ends."""
     page.evaluate(f"() => {{ {FAKE} }}")
     run = player(sample("flat", 12), sample("dark", 37))
     page.wait_for_function("!seen.stereoreel.vr.hidden")

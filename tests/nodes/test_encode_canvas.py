@@ -1,4 +1,4 @@
-"""A file dropped on ComfyUI's true canvas opens the workflow that made it."""
+"""A file dropped on ComfyUI's real canvas opens the workflow that created it."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.canvas
     [{"format": "webp"}, {"format": "h264"}, {"format": "prores"}, {"format": "hevc"}],
     ids=lambda given: given["format"],
 )
-def test_a_dropped_file_opens_its_workflow(page, tmp_path, given):
+def test_dropped_file_opens_its_workflow(page, tmp_path, given):
     notes = {
         "workflow": json.dumps(shown("default")),
         "prompt": json.dumps(workflow.read(API["default"])),

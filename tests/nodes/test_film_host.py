@@ -1,6 +1,4 @@
-"""A film in units in a real ComfyUI: cancelled, killed, and queued again. Run with ``make test-host
-COMFYUI=path``.
-"""
+"""A film in units in a real ComfyUI: cancelled, killed and queued again (``make test-host COMFYUI=path``)."""
 
 import json
 import os
@@ -26,24 +24,24 @@ def units(base: Path) -> list[str]:
 
 
 def stop_at(server, made: dict, frames: int, stop) -> str:
-    """Queue, and call ``stop`` when so many frames are done; how the prompt ended."""
+    """Queue a prompt, call ``stop`` after this many frames, and return how the prompt ended."""
     ears = server.listen()
     prompt = server.queue(made)
     try:
         for message in follow(ears, prompt):
-            told = message if isinstance(message, dict) else {"type": "", "data": {}}
+            event = message if isinstance(message, dict) else {"type": "", "data": {}}
             if (
-                told["type"] == "progress"
-                and told["data"].get("node") == "4"
-                and told["data"]["value"] >= frames
+                event["type"] == "progress"
+                and event["data"].get("node") == "4"
+                and event["data"]["value"] >= frames
             ):
                 stop()
-        return told["type"]
+        return event["type"]
     finally:
         ears.close()
 
 
-def test_the_same_graph_goes_on_after_a_cancel_and_after_a_kill(tmp_path):
+def test_graph_resumes_after_cancel_and_kill(tmp_path):
     base, host = tmp_path / "comfy", Path(os.environ["COMFYUI"]).resolve()
     (base / "input").mkdir(parents=True)
     video = source(base / "input" / "film.mp4", SHOTS * 12)
@@ -59,7 +57,7 @@ def test_the_same_graph_goes_on_after_a_cancel_and_after_a_kill(tmp_path):
             stop_at(server, made, 700, server.process.kill)
             server.get("/system_stats")
     assert set(kept) < set(units(base))
-    (base / "custom_nodes" / "stereo-reel").unlink()  # made again by the next start
+    (base / "custom_nodes" / "stereo-reel").unlink()  # recreated by the next start
     with comfy(host, base) as server:
         before, seen = len(units(base)), []
         history = server.run(made, on_message=lambda message: seen.append(message))

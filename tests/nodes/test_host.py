@@ -1,5 +1,4 @@
-"""The pack in a real ComfyUI: every bundled workflow over HTTP, core nodes before and behind ours, cancel,
-bad prompts, the canvas.
+"""The pack in a real ComfyUI: bundled workflows over HTTP, core nodes, cancel, bad prompts, the canvas.
 
 Run with ``make test-host COMFYUI=path``.
 """
@@ -40,7 +39,7 @@ from tests.support import browser, bundled, flashvsr_nets
 from tests.support.media_files import write_video
 from tests.support.object_info import CORE, object_info
 
-USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes whose files are the user's
+USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes that read the user's files
 FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films
 FAMILY = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
 
@@ -62,7 +61,7 @@ def facts(path: Path):
 
 
 def files(history: dict, server) -> list[Path]:
-    """What a prompt saved, by its history."""
+    """Return what a prompt saved, by its history."""
     saved = [entry for output in history["outputs"].values() for entry in output.get("images", [])]
     return [server.base / entry["type"] / entry["subfolder"] / entry["filename"] for entry in saved]
 
@@ -72,22 +71,24 @@ def leftovers(server) -> list[Path]:
 
 
 def small(name: str) -> dict:
-    """A bundled workflow on a small clip."""
+    """Return a bundled workflow on a small clip."""
     graph = copy.deepcopy(API[name])
     graph["1"]["inputs"]["video"] = "small.mp4"
     return graph
 
 
-def test_the_pack_loads_without_a_word_of_complaint(server):
-    told = [line for line in server.log.read_text().splitlines() if re.search("stereo.?reel", line, re.I)]
-    assert any("custom_nodes" in line for line in told), "ComfyUI lists the packs it loaded, with their times"
-    assert not [line for line in told if re.search("warn|error|fail|traceback", line, re.I)]
+def test_pack_loads_without_warnings(server):
+    reported = [line for line in server.log.read_text().splitlines() if re.search("stereo.?reel", line, re.I)]
+    assert any("custom_nodes" in line for line in reported), (
+        "ComfyUI lists the packs it loaded, with their times"
+    )
+    assert not [line for line in reported if re.search("warn|error|fail|traceback", line, re.I)]
 
 
-def test_the_server_tells_the_declarations(server):
-    told = server.get("/object_info")
+def test_server_has_the_declarations(server):
+    reported = server.get("/object_info")
     for name, ours in object_info().items():
-        theirs = told[name]
+        theirs = reported[name]
         if name in CORE:
             continue
         assert theirs["output"] == ours["output"] and theirs["output_name"] == ours["output_name"]
@@ -110,7 +111,7 @@ def test_help_pages_and_templates_are_served(server):
 
 
 @pytest.mark.parametrize("name", FILMS)
-def test_every_bundled_workflow_runs_as_it_is(server, name):
+def test_bundled_workflow_runs_unchanged(server, name):
     seen = []
     history = server.run(API[name], on_message=seen.append)
     assert history["status"]["status_str"] == "success", history["status"]
@@ -123,14 +124,14 @@ def test_every_bundled_workflow_runs_as_it_is(server, name):
     assert not leftovers(server)
 
 
-def test_two_upscalers_are_compared_in_one_picture(server):
+def test_two_upscalers_are_compared_in_one_image(server):
     history = server.run(small("compare_upscalers"))
     assert history["status"]["status_str"] == "success", history["status"]
     (file,) = files(history, server)
     assert facts(file)[:4] == (192, 128, Fraction(25), 20)
 
 
-def test_comfort_is_told_and_shown(server):
+def test_comfort_is_reported_and_shown(server):
     graph = small("comfort")
     graph["5"] = {"class_type": "PreviewAny", "inputs": {"source": ["4", 1]}}
     history = server.run(graph)
@@ -141,7 +142,7 @@ def test_comfort_is_told_and_shown(server):
     assert Image.open(page).width == 1280
 
 
-def test_the_advisors_page_opens_the_workflow_that_it_recommends(server):
+def test_advisors_page_opens_the_recommended_workflow(server):
     graph = API["advise"] | {
         "2": {
             **API["advise"]["2"],
@@ -161,7 +162,7 @@ def test_the_advisors_page_opens_the_workflow_that_it_recommends(server):
     assert server.run(recommended)["status"]["status_str"] == "success"
 
 
-def test_orders_are_compared_and_the_sheet_is_shown(server):
+def test_order_lab_shows_its_sheet(server):
     graph = small("order_lab")
     graph["2"]["inputs"] |= {"shots": 2, "frames": 3, "orders": "default; upscale last"}
     history = server.run(graph)
@@ -176,8 +177,8 @@ def test_orders_are_compared_and_the_sheet_is_shown(server):
     assert "needs a depth map" in str(server.run(graph)["status"])
 
 
-def test_holes_go_through_nodes_for_masks_and_come_back_between_the_other_pixels(server):
-    """The bundled workflow, with one colour painted where its checkpoint would paint."""
+def test_holes_pass_through_mask_nodes_and_return(server):
+    """The bundled workflow, with a flat colour where its checkpoint would paint."""
     graph = copy.deepcopy(API["inpaint_holes"])
     graph["1"]["inputs"] |= {"duration": 0.2, "max_side": 320}
     for node in ("6", "7", "8", "9", "10", "11"):
@@ -198,17 +199,17 @@ def test_holes_go_through_nodes_for_masks_and_come_back_between_the_other_pixels
     assert painted[:, 320:].any() and not painted[:, :320].any()
 
 
-def test_only_the_checkpoint_of_the_inpainting_workflow_is_missing(server):
+def test_inpainting_workflow_lacks_only_its_checkpoint(server):
     answer = server.post("/prompt", {"prompt": API["inpaint_holes"]}).json()
     found = {
         (node, error["extra_info"]["input_name"])
-        for node, told in answer["node_errors"].items()
-        for error in told["errors"]
+        for node, reported in answer["node_errors"].items()
+        for error in reported["errors"]
     }
     assert found == {("6", "ckpt_name")}
 
 
-def test_a_core_upscaler_works_between_our_nodes(server):
+def test_core_upscaler_between_our_nodes(server):
     """The bundled workflow, with a small network under the name of its checkpoint."""
     path = server.base / "models" / "upscale_models" / "RealESRGAN_x2plus.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -221,9 +222,9 @@ def test_a_core_upscaler_works_between_our_nodes(server):
 
 
 @pytest.mark.parametrize(
-    ("node", "told"), [("StereoReelVSR", b"builtin: "), ("StereoReelRealESRGAN", b"builtin: ")]
+    ("node", "reported"), [("StereoReelVSR", b"builtin: "), ("StereoReelRealESRGAN", b"builtin: ")]
 )
-def test_an_upscalers_node_shows_what_was_chosen_and_why(server, node, told):
+def test_upscaler_nodes_show_the_choice_and_reason(server, node, reported):
     seen = []
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
@@ -234,10 +235,10 @@ def test_an_upscalers_node_shows_what_was_chosen_and_why(server, node, told):
         },
     }
     server.run(graph, on_message=seen.append)
-    assert [message for message in seen if isinstance(message, bytes) and message.partition(told)[2]]
+    assert [message for message in seen if isinstance(message, bytes) and message.partition(reported)[2]]
 
 
-def test_encoder_sends_progress_the_newest_frame_and_the_result(server):
+def test_encoder_sends_progress_latest_frame_and_result(server):
     seen = []
     history = server.run(small("default"), on_message=seen.append)
     events = [one["data"] for one in seen if isinstance(one, dict) and one["type"] == "stereoreel.encode"]
@@ -251,7 +252,7 @@ def test_encoder_sends_progress_the_newest_frame_and_the_result(server):
     assert shown["view"]["filename"] == shown["name"] == file.name and shown["text"].endswith(file.name)
 
 
-def test_video_into_an_image_socket_says_what_to_do(server):
+def test_video_into_an_image_socket_error_has_a_remedy(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {"class_type": "StereoReelDepth", "inputs": {"clip": ["1", 0]}},
@@ -264,7 +265,7 @@ def test_video_into_an_image_socket_says_what_to_do(server):
     assert "put Get Video Components between" in str(server.run(graph)["status"])
 
 
-def test_bypassed_depth_is_noticed(server):
+def test_bypassed_depth_is_refused(server):
     graph = small("default")
     graph["5"]["inputs"]["depth"] = graph["5"]["inputs"]["clip"]
     assert "do not bypass that node" in str(server.run(graph)["status"])
@@ -279,10 +280,8 @@ def test_bypassed_depth_is_noticed(server):
     assert "do not bypass that node" in str(server.run(graph)["status"])
 
 
-def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
-    """The bundled workflow over HTTP; then the same by Stereo's button on the real canvas, whose pictures are
-    the film's.
-    """
+def test_preview_shows_frames_of_the_film_also_by_button(server):
+    """The bundled workflow over HTTP, then by Stereo's button on the real canvas, with the film's frames."""
     history = server.run(small("look"))
     assert history["status"]["status_str"] == "success", history["status"]
     made = history["outputs"]["4"]["stereoreel"]
@@ -299,7 +298,8 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
         browser.prompt_of(page, shown, "look")
         page.evaluate("""() => {
             window.seen = app.graph._nodes.find(node => node.type === 'StereoReelStereo');
-                         seen.widgets.find(widget => widget.name === 'Preview').callback() }""")
+            seen.widgets.find(widget => widget.name === 'Preview').callback();
+        }""")
         page.wait_for_function("seen.stereoreel?.loaded.filter(Boolean).length == 8", timeout=120_000)
         assert page.evaluate("[seen.stereoreel.text, seen.stereoreel.where.textContent]") == [
             "",
@@ -308,7 +308,7 @@ def test_a_preview_shows_frames_of_the_film_and_a_button_asks_for_it(server):
         assert page.evaluate("window.complaints") == []
 
 
-def test_core_nodes_before_and_behind_ours(server):
+def test_core_nodes_upstream_and_downstream(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {
@@ -331,10 +331,8 @@ def test_core_nodes_before_and_behind_ours(server):
     assert sum(path.suffix == ".png" for path in saved) == 20
 
 
-def test_networks_of_the_users_run_where_comfyui_places_them(server):
-    """Random weights put where users keep theirs, listed, chosen by their file's name, run lazily and on a
-    batch.
-    """
+def test_user_models_run_where_comfyui_places_them(server):
+    """Random weights in the users' folders: listed, chosen by file name, run lazily and on a batch."""
     weights = {
         "upscale_models/sub/mine_x2.pth": random_net(RRDBNet, scale=2),
         "frame_interpolation/rife415.pth": rife.RIFE(FAMILY),
@@ -343,10 +341,10 @@ def test_networks_of_the_users_run_where_comfyui_places_them(server):
         path = server.base / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path)
-    told = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]["input"]["optional"][
+    reported = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]["input"]["optional"][
         "model"
     ]
-    assert "sub/mine_x2.pth" in str(told)
+    assert "sub/mine_x2.pth" in str(reported)
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {
@@ -374,7 +372,7 @@ def test_networks_of_the_users_run_where_comfyui_places_them(server):
 
 
 def _save_flashvsr(folder: Path) -> None:
-    """Under the names of other packings, of unpublished size: a published one must be that file."""
+    """Save under names of other packings and unpublished sizes; a published one must be that file."""
     flashvsr_nets.save(folder)
     made = (folder / "FlashVSR-v1.1").rename(folder / "FlashVSR")
     for old, new in [
@@ -384,8 +382,8 @@ def _save_flashvsr(folder: Path) -> None:
         (made / old).rename(made / new)
 
 
-def test_flashvsr_runs_on_a_video_and_on_a_batch_and_makes_the_same(server):
-    """With few channels, in files that are laid out as the published ones are."""
+def test_flashvsr_gives_equal_results_for_video_and_batch(server):
+    """With few channels, in files laid out as the published ones."""
     _save_flashvsr(server.base / "models" / "vsr")
     options = {"model": "flashvsr-v1.1", "factor": 2.0}
     graph = {
@@ -407,10 +405,8 @@ def test_flashvsr_runs_on_a_video_and_on_a_batch_and_makes_the_same(server):
     assert video.shape == (128, 192, 3) and video.std() > 1 and abs(video - batch).max() <= 1
 
 
-def test_a_depth_network_runs_and_is_looked_at(server):
-    """A tiny Video Depth Anything on a VIDEO, its colours saved; and on a batch, whose histogram is a VIDEO
-    that is drawn when saved.
-    """
+def test_depth_model_and_its_views(server):
+    """A tiny Video Depth Anything: colours of a VIDEO saved, and the histogram of a batch as a VIDEO."""
     path = server.base / "models" / "depthanything" / "tiny.pth"
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.save(published(random_net_of_depth(TINY_VIDEO)), path)
@@ -443,7 +439,7 @@ def test_a_depth_network_runs_and_is_looked_at(server):
     assert Image.open(saved["given"]).size == (96, 64)
 
 
-def test_missing_weights_are_told_in_a_sentence_before_anything_runs(server):
+def test_missing_weights_error_before_anything_runs(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {
@@ -462,7 +458,7 @@ def test_missing_weights_are_told_in_a_sentence_before_anything_runs(server):
     assert "python -m stereoreel fetch realesrgan-x4plus" in error["exception_message"]
 
 
-def test_a_slice_of_a_lazy_video_is_that_slice(server):
+def test_slice_of_a_lazy_video(server):
     if "Video Slice" not in server.get("/object_info"):
         pytest.skip("this ComfyUI has no Video Slice node")
     graph = {
@@ -484,7 +480,7 @@ def test_a_slice_of_a_lazy_video_is_that_slice(server):
     assert facts(file) == (96, 64, Fraction(50), 20, 0)
 
 
-def test_a_core_slice_before_us_is_decoded_as_that_slice(server):
+def test_core_slice_upstream_is_decoded_as_that_slice(server):
     if "Video Slice" not in server.get("/object_info"):
         pytest.skip("this ComfyUI has no Video Slice node")
     graph = {
@@ -500,7 +496,7 @@ def test_a_core_slice_before_us_is_decoded_as_that_slice(server):
     assert facts(file) == (192, 128, Fraction(25), 10, 0)
 
 
-def test_an_uploaded_video_is_taken(server):
+def test_uploaded_video(server):
     with (server.base / "input" / "small.mp4").open("rb") as file:
         answer = requests.post(
             f"http://{server.address}/upload/image", files={"image": ("sent.mp4", file)}, timeout=60
@@ -510,14 +506,14 @@ def test_an_uploaded_video_is_taken(server):
     assert server.run(graph)["status"]["status_str"] == "success"
 
 
-def test_a_depth_video_is_written_in_the_same_pass(server):
+def test_depth_video_is_written_in_the_same_pass(server):
     graph = small("default")
     graph["6"]["inputs"]["depth"] = ["4", 0]
     made = files(server.run(graph), server)
     assert [facts(file)[:4] for file in made] == [(384, 128, Fraction(50), 40), (192, 128, Fraction(50), 40)]
 
 
-def test_cancel_leaves_nothing_and_the_queue_goes_on(server):
+def test_cancel_leaves_no_file_and_the_queue_continues(server):
     before = set(server.base.glob("output/**/*.mp4"))
     ears = server.listen()
     prompt = server.queue(
@@ -530,7 +526,7 @@ def test_cancel_leaves_nothing_and_the_queue_goes_on(server):
             isinstance(message, dict) and message["type"] == "progress" and message["data"].get("node") == "6"
         )
         if writing and message["data"]["value"] > 0:
-            assert leftovers(server), "the file in the making stands beside its final name"
+            assert leftovers(server), "the temporary file is next to the final one"
             server.post("/interrupt")
         ended.append(message)
     ears.close()
@@ -543,7 +539,7 @@ def extracted(**options) -> dict:
     return {"class_type": "StereoReelExtract", "inputs": {"video": "small.mp4", **options}}
 
 
-def test_a_widget_may_come_from_another_node(server):
+def test_widget_linked_to_another_node(server):
     graph = {
         "1": extracted(),
         "2": {"class_type": "PrimitiveString", "inputs": {"value": "linked/name"}},
@@ -553,7 +549,7 @@ def test_a_widget_may_come_from_another_node(server):
     assert file.parent.name == "linked" and facts(file)[:2] == (96, 64)
 
 
-def test_a_widget_from_another_node_cannot_lead_out_of_the_output_folder(server):
+def test_linked_prefix_cannot_leave_the_output_folder(server):
     graph = {
         "1": extracted(),
         "2": {"class_type": "PrimitiveString", "inputs": {"value": "../../escaped"}},
@@ -564,9 +560,7 @@ def test_a_widget_from_another_node_cannot_lead_out_of_the_output_folder(server)
 
 
 def test_image_batches_masks_and_pairs(server):
-    """IMAGE frames, a MASK as depth, a pair enlarged as a pair, holes as MASK, and a rate handed on to the
-    encoder.
-    """
+    """IMAGE frames, a MASK as depth, a pair upscaled as a pair, holes as MASK, and the encoder's rate."""
     graph = {
         "1": extracted(duration=0.2),
         "2": {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}},
@@ -593,7 +587,7 @@ def test_image_batches_masks_and_pairs(server):
     assert [facts(path)[:4] for path in videos] == [(192, 128, Fraction(25), 5), (96, 64, Fraction(25), 5)]
 
 
-def test_a_clip_that_is_connected_is_used_instead_of_the_list(server):
+def test_connected_clip_replaces_the_list(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {
@@ -615,15 +609,15 @@ def test_a_clip_that_is_connected_is_used_instead_of_the_list(server):
         ("2", "factor", 9.0, "bigger than max"),
     ],
 )
-def test_a_bad_prompt_is_refused_with_a_reason(server, node, option, value, said):
+def test_bad_prompt_is_refused_with_a_reason(server, node, option, value, said):
     graph = copy.deepcopy(API["default"])
     graph[node]["inputs"][option] = value
     answer = server.post("/prompt", {"prompt": graph})
     assert answer.status_code == 400 and said.lower() in answer.text.lower()
 
 
-def test_a_choice_that_does_not_exist_is_refused_by_the_server_or_by_the_node(server):
-    """0.3.64 does not compare such values with the list; then our own check does, before the first frame."""
+def test_unknown_choice_is_refused_by_server_or_node(server):
+    """ComfyUI 0.3.64 does not compare with the list; our own check does, before the first frame."""
     graph = small("default")
     graph["2"]["inputs"]["model"] = "no-such-model"
     answer = server.post("/prompt", {"prompt": graph})
@@ -636,7 +630,7 @@ def test_a_choice_that_does_not_exist_is_refused_by_the_server_or_by_the_node(se
     )
 
 
-def test_a_value_of_the_wrong_type_is_refused_by_name(server):
+def test_value_of_the_wrong_type_is_refused_by_name(server):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {
@@ -651,7 +645,7 @@ def test_a_value_of_the_wrong_type_is_refused_by_name(server):
 
 @pytest.mark.canvas
 @pytest.mark.parametrize("name", API)
-def test_the_real_canvas_queues_the_api_file(server, name):
+def test_real_canvas_queues_the_api_file(server, name):
     with browser.canvas(f"http://{server.address}") as page:
         graph = {
             node_id: {"class_type": node["class_type"], "inputs": node["inputs"]}

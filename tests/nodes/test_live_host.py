@@ -1,5 +1,4 @@
-"""Live sessions in a real ComfyUI: the bundled graph again and again, and frames swapped in and out as
-tensors.
+"""Live sessions in a real ComfyUI: the bundled graph repeatedly, and frames exchanged as tensors.
 
 Run with ``make test-host COMFYUI=path``.
 """
@@ -54,7 +53,7 @@ def take(server) -> torch.Tensor:
 
 
 def swap(node: str, **options) -> dict:
-    """The graph of a host that runs one prompt a frame: tensor in, one of our nodes, tensor out."""
+    """Return the graph of a host with a prompt per frame: tensor in, one of our nodes, tensor out."""
     given = {option.name: option.default for option in BY_ID[node].options} | {"model": "builtin"} | options
     return {
         "1": {"class_type": "TestLoadTensor", "inputs": {}},
@@ -74,7 +73,7 @@ def sessions(server) -> dict:
     return {one["live"]: one for one in server.get("/stereoreel/live")}
 
 
-def test_the_bundled_graph_is_executed_every_time_it_is_queued(server):
+def test_bundled_graph_is_executed_every_time(server):
     graph = json.loads((ROOT / "workflows" / "api" / "live_upscale.json").read_text(encoding="utf-8"))
     prompts = [server.queue(graph) for _ in range(PROMPTS)]
     server.history(prompts[-1], 300)
@@ -90,7 +89,7 @@ def test_the_bundled_graph_is_executed_every_time_it_is_queued(server):
 @pytest.mark.parametrize(
     ("node", "times", "delay"), [("StereoReelVSR", 1, 2), ("StereoReelInterpolate", 2, 1)]
 )
-def test_a_frame_a_prompt_gives_the_film_one_for_one(server, node, times, delay):
+def test_one_frame_per_prompt_gives_the_film(server, node, times, delay):
     films = {"left": scene(20), "right": 1 - scene(20, seed=3)}
     given = {"cuts": "none"} if times > 1 else {}
     whole = {name: through(server, swap(node, **given), film) for name, film in films.items()}
@@ -105,10 +104,8 @@ def test_a_frame_a_prompt_gives_the_film_one_for_one(server, node, times, delay)
     assert not {"left", "right"} & set(sessions(server))
 
 
-def test_a_network_is_placed_at_every_prompt(server):
-    """Random weights; a steady film, so that what is remembered shows. Between prompts ComfyUI sends every
-    model away.
-    """
+def test_networks_are_placed_at_every_prompt(server):
+    """Random weights and a still film, so that state shows; ComfyUI unloads all models between prompts."""
     save(random_net(RRDBNet, width=8), server.base / "models" / "upscale_models" / "small_x2.pth")
     given, frames = {"model": "small_x2.pth", "steady": 0.5, "batch": 1}, scene(6)
     whole, made = through(server, swap("StereoReelRealESRGAN", **given), frames), []
@@ -120,7 +117,7 @@ def test_a_network_is_placed_at_every_prompt(server):
     assert sessions(server)["network"]["dropped"] == 0
 
 
-def test_a_burst_and_another_factor_on_the_way(server):
+def test_burst_and_changed_factor(server):
     frames = scene(24)
     assert through(server, swap("StereoReelVSR", live="burst"), frames[:12]).shape == (12, 72, 104, 3)
     assert through(server, swap("StereoReelVSR", live="burst", factor=3.0), frames[12:]).shape == (
@@ -138,7 +135,7 @@ def test_a_burst_and_another_factor_on_the_way(server):
     assert sessions(server)["burst"]["filled"] == 4
 
 
-def test_a_video_with_a_session_is_refused_in_a_sentence(server):
+def test_video_with_a_session_is_refused(server):
     graph = swap("StereoReelVSR", live="camera")
     graph["4"] = {"class_type": "CreateVideo", "inputs": {"images": ["1", 0], "fps": 24}}
     graph["2"]["inputs"]["clip"] = ["4", 0]

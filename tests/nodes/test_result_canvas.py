@@ -1,5 +1,4 @@
-"""A real canvas plays the sample before a run and the finished video after it, in classic nodes and Nodes
-2.0.
+"""The real canvas plays the sample before a run and the finished video after it, in both node styles.
 
 Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder for pictures of the pages.
 """
@@ -44,7 +43,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
 def page(server, request):
-    """The default template, set to few frames, in one of both node styles."""
+    """Open the default template, set to few frames, in one of both node styles."""
     server.post("/settings/Comfy.TutorialCompleted", True)  # else the templates open over the page
     server.post("/settings/Comfy.VueNodes.Enabled", request.param)
     with browser.canvas(f"http://{server.address}") as page:
@@ -77,7 +76,7 @@ def look(page, request, name: str):
 
 
 def run(page):
-    """Queue what is open, and wait for the end."""
+    """Queue the open workflow and wait for its end."""
     page.evaluate("""() => { window.ended = null
         for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
             app.api.addEventListener(name, event => {
@@ -134,7 +133,7 @@ def test_animated_images_are_shown(page, request):
 
 
 def test_video_into_image_socket_is_refused(page, request):
-    """A batch may go there; the toast names the node to put between."""
+    """A batch is accepted there; the message names the node to insert."""
     linked = page.evaluate("""() => {
         const stereo = app.graph._nodes.find(node => node.type === 'StereoReelStereo')
         const sink = LiteGraph.createNode('PreviewImage'), batch = LiteGraph.createNode('StereoReelDepth')

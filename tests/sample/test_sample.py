@@ -162,7 +162,7 @@ def test_one_cut_in_the_middle(decoded):
 
 def test_cancelled_rendering_keeps_the_previous_file(tmp_path):
     def cancel(done, total):
-        assert (done, total) in ((0, 0), (1, 100))  # asked while a frame is rendered, or told of one
+        assert (done, total) in ((0, 0), (1, 100))  # while a frame is rendered, or after it
         raise KeyboardInterrupt
 
     (tmp_path / "sample.mp4").touch()

@@ -201,8 +201,8 @@ def test_package_is_found_without_importing_it(nvvfx):
 
 @pytest.mark.skipif(
     not catalog.present(catalog.models("vsr")["nvidia-rtx-vsr"], REAL),
-    reason=f"NVIDIA's effects do not run here: "
-    f"{'; '.join(catalog.lacking(catalog.models('vsr')['nvidia-rtx-vsr'], REAL))}",
+    reason="NVIDIA's effects do not run here: "
+    + "; ".join(catalog.lacking(catalog.models("vsr")["nvidia-rtx-vsr"], REAL)),
 )
 @pytest.mark.parametrize("level", ["ultra", "denoise high"])
 def test_real_upscaler_gives_the_same_image_sharper(level):
@@ -216,8 +216,8 @@ def test_real_upscaler_gives_the_same_image_sharper(level):
 
 @pytest.mark.skipif(
     not catalog.present(catalog.models("interpolate")["nvidia-rtx-frame-generation"], REAL),
-    reason=f"NVIDIA's frame generation does not run here: "
-    f"{'; '.join(catalog.lacking(catalog.models('interpolate')['nvidia-rtx-frame-generation'], REAL))}",
+    reason="NVIDIA's frame generation does not run here: "
+    + "; ".join(catalog.lacking(catalog.models("interpolate")["nvidia-rtx-frame-generation"], REAL)),
 )
 def test_real_frame_generation_moves_a_bar_half_way():
     frames = torch.full((2, 288, 512, 3), 0.3)

@@ -1,4 +1,4 @@
-"""Damaged and hostile files of weights by name, each made by a function of a path."""
+"""Corrupt and hostile weight files by name, each written by a function of a path."""
 
 import functools
 import io
@@ -67,7 +67,7 @@ def patched(contents: bytes, old: bytes, new: bytes) -> bytes:
 
 @functools.cache
 def contents() -> dict[str, bytes]:
-    """Everything that is bytes alone; none of it may be opened as a network."""
+    """Return files of raw bytes; none of them may open as a network."""
     one, zip_, old = whole(400), saved(state()), saved(state(), _use_new_zipfile_serialization=False)
     small = {"a": entry([4], 0, 16)}
     data = bytes(16)
@@ -156,14 +156,14 @@ def circle() -> dict:
 
 
 def _claims(zip_: bytes) -> tuple[bytes, bytes]:
-    """The central record of the pickle, and one that says it holds two gigabytes."""
+    """Return the pickle's central record, and one that declares two gigabytes."""
     begin = zip_.index(b"PK\x01\x02")
     record = zip_[begin : begin + 46]
     return record, record[:20] + struct.pack("<II", 2 << 30, 2 << 30) + record[28:]
 
 
 def strange(state: dict, seed: int) -> dict:
-    """A state dict with some of its tensors changed as no trainer would, by a seeded choice."""
+    """Change some tensors of a state dict at random, as no trainer would."""
     generator = torch.Generator().manual_seed(seed)
 
     def pick(count: int) -> int:

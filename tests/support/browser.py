@@ -1,6 +1,4 @@
-"""A real canvas for tests: ComfyUI's frontend in headless Chromium, served by a test server or by a real
-ComfyUI.
-"""
+"""A real canvas for tests: ComfyUI's frontend in headless Chromium, with a test server or ComfyUI."""
 
 import importlib.util
 import json
@@ -45,7 +43,7 @@ WEB, SERVED = ROOT / "web", "/extensions/stereo-reel/"
 
 
 def missing() -> str:
-    """Why no canvas can be had here; empty where it can."""
+    """Return why no canvas is available, or an empty string."""
     if not chromium():
         return "Chromium is not installed"
     for module in ("playwright", "comfyui_frontend_package"):
@@ -59,7 +57,7 @@ def chromium() -> str | None:
 
 
 class _Frontend(SimpleHTTPRequestHandler):
-    """The frontend's files, the pack's own, and the four endpoints without which it does not start."""
+    """The frontend's files, the pack's own, and the four endpoints that it needs to start."""
 
     answers = {
         "/object_info": object_info,
@@ -98,7 +96,7 @@ class _Frontend(SimpleHTTPRequestHandler):
 
 @contextmanager
 def frontend_server():
-    """The address of a test server with the pack's declarations."""
+    """Start a test server with the pack's declarations; yield its address."""
     import comfyui_frontend_package
 
     static = Path(comfyui_frontend_package.__file__).parent / "static"
@@ -113,10 +111,9 @@ def frontend_server():
 
 @contextmanager
 def killed_after(seconds: float):
-    """Ends a browser that hangs, so that the test fails instead of waiting for ever: a page's scripts have no
-    time limit of their own.
+    """End a browser that hangs, because a page's scripts have no time limit, so that the test fails.
 
-    Where that does not help, its driver is ended too.
+    If that does not help, its driver is ended too.
     """
     done = threading.Event()
 
@@ -138,8 +135,9 @@ def killed_after(seconds: float):
 
 @contextmanager
 def canvas(address: str):
-    """A page on which ``window.app`` is ready and the pack's nodes are known. Where a browser hangs while it
-    starts, another is tried.
+    """Open a page with ``window.app`` ready and the pack's nodes known.
+
+    A browser that hangs while it starts is replaced.
     """
     if reason := missing():
         pytest.skip(reason)
@@ -174,14 +172,14 @@ def _open(address: str, opened: ExitStack):
     page.add_init_script(QUIET)
     page.goto(address)
     page.wait_for_function("!!window.LiteGraph?.registered_node_types['StereoReelEncode']", timeout=90_000)
-    # What it opens by itself, and finds missing in that, would come in the way of what a test opens.
+    # What it opens automatically, with its missing files, would disturb what a test opens.
     page.wait_for_function("!!window.app?.extensionManager?.workflow?.activeWorkflow", timeout=90_000)
     page.wait_for_load_state("networkidle", timeout=90_000)
     return page
 
 
 def prompt_of(page, workflow: dict, name: str) -> dict:
-    """What the canvas would queue for a workflow: ``{id: {class_type, inputs}}``."""
+    """Return what the canvas would queue for a workflow: ``{id: {class_type, inputs}}``."""
     page.evaluate(
         "async ([workflow, name]) => { await app.loadGraphData(workflow, true, true, name) }",
         [workflow, name],
@@ -194,7 +192,7 @@ def prompt_of(page, workflow: dict, name: str) -> dict:
 
 
 def faults(page) -> list[str]:
-    """Nodes that the canvas does not know or marks red, and values that a dropdown does not offer."""
+    """Return unknown or red nodes, and values that a dropdown does not offer."""
     return page.evaluate("""() => app.graph._nodes.flatMap(node => [
         ...(node.has_errors || !LiteGraph.registered_node_types[node.type] ? [`${node.type} is marked`] : []),
         ...(node.widgets ?? []).filter(widget =>

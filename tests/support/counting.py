@@ -1,4 +1,4 @@
-"""A stage for tests that counts what it sees."""
+"""A stage that counts the frames it receives."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,10 +1,8 @@
-"""A CUDA device that computes nothing: torch's fake tensors on it, and streams, events and graphs that keep
-account of who waits for whom.
+"""A simulated CUDA device: fake tensors, with streams, events and graphs that track synchronisation.
 
-``Device`` notes every operation. It raises where one stream uses what another has not done yet, where memory
-is given back while another stream may still use it, where tensors of the computer and the device are mixed or
-of two number types, and where a value is asked for; ``waits`` lists the copies for which the computer would
-wait.
+``Device`` records every operation. It raises if a stream uses what another has not finished, if memory is
+freed while another stream may still use it, if devices or dtypes are mixed, or if a value is read. ``waits``
+lists the copies that would block.
 """
 
 import math
@@ -24,7 +22,7 @@ CUDA = torch.device("cuda", 0)
 
 
 class Stream:
-    """What it has done, and for how much of every stream it has waited."""
+    """How far it has got, and how far it has waited for every other stream."""
 
     def __init__(self, device=None):
         self.seen = Counter()
@@ -44,9 +42,7 @@ class Stream:
 
 
 class Place:
-    """A piece of memory: whose it is, when each stream used which part of it last, and which streams it is
-    known to serve.
-    """
+    """A piece of memory: its owner, the last use of each part by each stream, and the streams it serves."""
 
     def __init__(self, owner, weak, pinned=False):
         self.owner, self.weak, self.pinned, self.stays = owner, weak, pinned, False
@@ -54,9 +50,7 @@ class Place:
 
 
 class Op(NamedTuple):
-    """What was asked for: tensors as (device, shape, strides, type), other arguments, and the memory that was
-    there before.
-    """
+    """An operation: tensors as (device, shape, strides, dtype), other arguments, and existing memory."""
 
     name: str
     given: list
@@ -66,7 +60,7 @@ class Op(NamedTuple):
 
 
 class Graph:
-    """What was asked for while it was recorded: the streams' account of it, again at every replay."""
+    """Operations recorded for it, accounted for again at every replay."""
 
     def __init__(self, device):
         self.device, self.uses = device, []
@@ -111,7 +105,7 @@ class Device(TorchDispatchMode):
             self.place(out, kwargs.get("pin_memory", False)) for out in outs if key(out) not in self.places
         ]
         view = outs and not changed and not new and all(key(out) in held for out in outs)
-        # what the computer does by itself is no stream's work
+        # the host's own work belongs to no stream
         if not view and any(one.is_cuda for one in (*given, *outs)):
             used = [(self.place(one), *reach(one), any(one is other for other in changed)) for one in given]
             self.use([*used, *((place, 0, math.inf, True) for place in new)])
@@ -121,7 +115,7 @@ class Device(TorchDispatchMode):
         return made
 
     def moved(self, net):
-        """A network with its tensors here, laid out as they were; they stay."""
+        """Return a network with its tensors on this device and their layout unchanged; they stay."""
         for part in net.modules():
             for some in (part._parameters, part._buffers):
                 for name, one in some.items():
@@ -155,7 +149,7 @@ class Device(TorchDispatchMode):
 
     @contextmanager
     def away(self):
-        """Work of the computer's own, with tensors that are real."""
+        """Enter for the host's own work with real tensors."""
         with _disable_current_modes():
             yield
 
@@ -163,7 +157,7 @@ class Device(TorchDispatchMode):
         at = key(tensor)
         if at not in self.places:
             self.places[at] = Place(self.current, StorageWeakRef(tensor.untyped_storage()), pinned)
-            self.places[at].stays = self.recording is not None  # a graph's memory is nobody else's
+            self.places[at].stays = self.recording is not None  # a graph's memory is not shared
         return self.places[at]
 
     def use(self, uses):
@@ -173,7 +167,7 @@ class Device(TorchDispatchMode):
             self.recording.append(uses)
 
     def touch(self, uses):
-        """An operation that reads, or writes, parts of places from one number to another."""
+        """Record an operation that reads or writes parts of places."""
         now = self.current.step()
         for place, begin, end, writes in uses:
             for (stream, other, last, wrote), when in place.used.items():
@@ -183,7 +177,7 @@ class Device(TorchDispatchMode):
             place.used[self.current, begin, end, writes] = now
 
     def collect(self):
-        """Places that nobody holds any more go back to their owners, who may use them again at once."""
+        """Return unreferenced places to their owners, which may reuse them immediately."""
         for at in [at for at, place in self.places.items() if not place.stays and place.weak.expired()]:
             place = self.places.pop(at)
             if place.pinned:  # torch sees to it
@@ -211,16 +205,16 @@ class Device(TorchDispatchMode):
 
 @cache
 def writes(function):
-    """Which arguments an operation changes."""
+    """Return the arguments that an operation changes."""
     return [
-        (at, told.name)
-        for at, told in enumerate(function._schema.arguments)
-        if told.alias_info and told.alias_info.is_write
+        (at, argument.name)
+        for at, argument in enumerate(function._schema.arguments)
+        if argument.alias_info and argument.alias_info.is_write
     ]
 
 
 def reach(tensor):
-    """The first number of its memory that a tensor has, and the one after its last."""
+    """Return the first element of its memory that a tensor has, and the one after its last."""
     begin = tensor.storage_offset()
     return begin, begin + 1 + sum(
         (size - 1) * stride for size, stride in zip(tensor.shape, tensor.stride())
@@ -233,7 +227,7 @@ def key(tensor):
 
 @contextmanager
 def device(monkeypatch):
-    """The stand-in in the place of torch's CUDA, for a GPU of generation 9 with 80 GB."""
+    """Replace torch's CUDA by the simulation of a GPU of generation 9 with 80 GB."""
     made = Device()
     answers = {
         "Stream": Stream,

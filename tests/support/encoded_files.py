@@ -1,4 +1,4 @@
-"""Encodes what a test made, and reads back what the file holds."""
+"""Encode frames and read files back."""
 
 from fractions import Fraction
 
@@ -22,7 +22,7 @@ def settings(**given):
 
 
 def encode(folder, frames, fps=25, *, info=None, audio=None, metadata=None, **given):
-    """The file that ``frames`` [N, H, W, C] or [2, N, H, W, C] become, three frames to a chunk."""
+    """Write ``frames`` [N, H, W, C] or [2, N, H, W, C], three to a chunk; return the file."""
     chosen = settings(**given)
     *_, count, height, width, channels = frames.shape
     info = info or ClipInfo(width, height, Fraction(fps), count, channels=channels, views=frames.ndim - 3)
@@ -38,7 +38,7 @@ def gray(frames=10, height=48, width=64):
 
 
 def read(path, color=BT709):
-    """Facts and frames ``[N, H, W, 3]``, 0..1."""
+    """Return facts and frames ``[N, H, W, 3]`` in 0..1."""
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         frames = list(container.decode(stream))
@@ -51,8 +51,8 @@ def read(path, color=BT709):
             "tag": context.codec_tag,
             "color": (context.color_primaries, context.color_trc, context.colorspace, context.color_range),
             "frame_color": tuple(
-                getattr(frames[0], tag, told)
-                for tag, told in (  # PyAV 17 on
+                getattr(frames[0], tag, default)
+                for tag, default in (  # PyAV 17 on
                     ("color_primaries", context.color_primaries),
                     ("color_trc", context.color_trc),
                     ("colorspace", 0),
@@ -78,7 +78,7 @@ def rgb(frame, color):
 
 
 def packets(path, kind="audio"):
-    """Of every stream of a kind: (begin, end, bytes) of each packet, in seconds from the first frame."""
+    """Return (begin, end, bytes) of every packet of a type's streams, in seconds from the first frame."""
     with av.open(str(path)) as container:
         start = container.streams.video[0].start_time * Fraction(container.streams.video[0].time_base)
         found = {stream.index: [] for stream in container.streams if stream.type == kind}
@@ -93,7 +93,7 @@ def packets(path, kind="audio"):
 
 
 def heard(path, track=0):
-    """What is heard from the first picture on: mono samples, with silence where nothing is."""
+    """Return mono samples from the first frame on, with silence in gaps."""
     with av.open(str(path)) as container:
         start = container.streams.video[0].start_time * Fraction(container.streams.video[0].time_base)
         stream = container.streams.audio[track]
@@ -104,7 +104,7 @@ def heard(path, track=0):
             samples = samples / (np.iinfo(samples.dtype).max if samples.dtype.kind == "i" else 1)
             begin = round((frame.pts * Fraction(frame.time_base) - start) * stream.rate)
             if abs(begin - end) < stream.rate * 0.002:
-                begin = end  # a player does not tear sound apart because a container counts milliseconds
+                begin = end  # players do not split audio because a container counts milliseconds
             end = begin + len(samples)
             samples = samples[max(0, -begin) :]
             line[max(0, begin) : max(0, begin) + len(samples)] = samples
@@ -112,9 +112,7 @@ def heard(path, track=0):
 
 
 def alike(wanted, found, rate=48000):
-    """The best correlation of two sounds within 1.5 ms: Matroska counts milliseconds, on the way in and on
-    the way out.
-    """
+    """Return the best correlation of two signals within 1.5 ms, because Matroska counts milliseconds."""
     reach = round(rate * 0.0015)
     inner = wanted[reach:-reach]
     return max(

@@ -1,4 +1,4 @@
-"""Small films, with all that goes with one, and everything that can be told of a file."""
+"""Small films with audio, text and chapters, and all facts of a file."""
 
 import json
 from fractions import Fraction
@@ -20,7 +20,7 @@ CUTS = "10, 14, 26, 33"
 
 
 def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
-    """A texture that slides, another one in every shot, with sound, subtitles and chapters.
+    """Write a sliding texture, a different one in every shot, with audio, subtitles and chapters.
 
     Grey but for a tile here and there, because ``graph`` takes its frames for a depth too.
     """
@@ -39,7 +39,7 @@ def source(path: Path, shots=SHOTS, seed=0, sound=True) -> Path:
 
 
 def graph(**encode) -> dict:
-    """Every frame through a stage that doubles the rate, and one that makes a pair of eyes of it."""
+    """Return a graph with a stage that doubles the rate and one that renders a stereo pair."""
     return {
         "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},
         "2": {
@@ -55,7 +55,7 @@ def graph(**encode) -> dict:
 
 
 def command(folder: Path, video: Path, path: Path) -> list[str]:
-    """The terminal's film of ``graph``, which is written into ``folder``, in units of about one shot."""
+    """Return the terminal's command for a film of ``graph`` in units of about one shot."""
     workflow_file = folder / "graph.json"
     workflow_file.write_text(json.dumps(graph()))
     files = [str(workflow_file), "--input", str(video), "--output", str(path)]
@@ -74,7 +74,7 @@ def request(video: Path, path: Path, made: dict | None = None) -> RenderRequest:
 def make(
     video: Path, path: Path, made: dict | None = None, *, tick=None, said=None, observer=None, **how
 ) -> list[Path]:
-    """The film of a workflow, in units of about one shot."""
+    """Render the film of a workflow, in units of about one shot."""
     observer = observer or Hearing()
     observer.say = (lambda line: None) if said is None else said.append
     return film(
@@ -83,7 +83,7 @@ def make(
 
 
 def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
-    """The same without units; the hash of every frame before it was encoded."""
+    """Render the same without units; return the hash of every frame before encoding."""
     from stereoreel.film.segment import frame_hashes
 
     found = []
@@ -96,10 +96,10 @@ def run(video: Path, path: Path, made: dict | None = None) -> list[str]:
 
 
 def facts(path: Path) -> dict:
-    """What a file says, and every packet of its sound and text."""
+    """Return what a file states, and every packet of its audio and text."""
     with av.open(str(path)) as container:
         picture = container.streams.video[0]
-        told = {
+        found = {
             "frames": [frame.pts * Fraction(frame.time_base) for frame in container.decode(picture)],
             "rate": picture.average_rate,
             "duration": container.duration,
@@ -116,17 +116,17 @@ def facts(path: Path) -> dict:
         }
     with av.open(str(path)) as container:
         kinds = next(container.decode(video=0)).side_data  # or the data itself, before PyAV 19
-        told["first frame"] = sorted(getattr(kind, "type", kind).name for kind in kinds)
+        found["first frame"] = sorted(getattr(kind, "type", kind).name for kind in kinds)
     with av.open(str(path)) as container:
-        told["others"] = [
+        found["others"] = [
             (packet.stream_index, packet.pts, packet.duration, bytes(packet))
             for packet in container.demux()
             if packet.stream.type != "video" and packet.size
         ]
-    return told
+    return found
 
 
 def hashes(path) -> list[str]:
-    """The frames of a finished job, before they were encoded."""
+    """Return the hashes of a finished job's frames before encoding."""
     records = sorted(job_folder(path).glob("*/units/*.json"))
     return [one for record in records for one in json.loads(record.read_text())["frames"][0]]

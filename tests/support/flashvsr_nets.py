@@ -1,4 +1,4 @@
-"""FlashVSR with few channels and random weights, saved as the official files are."""
+"""FlashVSR with few channels and random weights, saved like the official files."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ PROJECTOR, DECODER, VAE = (24, 32, 256), (16, 12, 8, 8), 2
 
 
 def random_state(net: torch.nn.Module, seed: int = 0) -> dict[str, Tensor]:
-    """Weights that keep what goes through about as large as it was; norms about one."""
+    """Return weights that keep the signal's magnitude; norms are about one."""
     torch.manual_seed(seed)
     state = {}
     for name, tensor in net.state_dict().items():
@@ -60,7 +60,7 @@ def projector(causal: bool = True, stacked: bool = True) -> flashvsr_projector.P
 
 
 def save(folder: Path, version: str = "1.1", vae: bool = False) -> None:
-    """The official files of a version below a folder of weights."""
+    """Write the official files of a version below a weights folder."""
     from safetensors.torch import save_file
 
     place = folder / {"1.1": "FlashVSR-v1.1", "1": "FlashVSR"}[version]

@@ -1,6 +1,4 @@
-"""A custom node pack for tests: frames come into a running ComfyUI and leave it as tensors, as in hosts that
-run one prompt a frame.
-"""
+"""A custom node pack that passes tensors into and out of ComfyUI, as hosts with a prompt per frame do."""
 
 import queue
 

@@ -1,10 +1,10 @@
-"""An observer made of functions, for tests that want to hear of a run."""
+"""An observer made of functions."""
 
 from stereoreel.media.write.observer import Observer
 
 
 class Hearing(Observer):
-    """Calls ``chunk``, ``say``, ``skipped`` and ``unit_done`` where they are given."""
+    """Call ``chunk``, ``say``, ``skipped`` and ``unit_done`` if given."""
 
     def __init__(self, **given):
         assert set(given) <= {"chunk", "say", "skipped", "unit_done"}

@@ -1,12 +1,10 @@
-"""How far a stage reads ahead of what it has given."""
+"""How far a stage reads ahead of its output."""
 
 from stereoreel.core.pull import pull
 
 
 def lookahead(source, made, host, chunk: int) -> tuple[int, int]:
-    """Frames that the clip ``made`` of ``source`` gave in all, and the most that had been read of ``source``
-    beyond those given.
-    """
+    """Return the frames that ``made`` gave, and the most frames of ``source`` read ahead of its output."""
     read, given = 0, source.maker.chunks
 
     def chunks(host, count):

@@ -1,4 +1,4 @@
-"""Writes the media that tests read: every pixel, tag, timestamp and sound is chosen by the test."""
+"""Write media files with chosen pixels, tags, timestamps and audio."""
 
 from __future__ import annotations
 
@@ -20,20 +20,18 @@ SOUND_TICK, SUBTITLE_TICK = 1024, Fraction(1, 1000)
 
 
 def ramp(frames: int, width: int = 64, height: int = 48, channels: int = 3) -> np.ndarray:
-    """Flat frames ``[N, H, W, C]`` uint8 whose grey level tells their index: frame i has level 8 + 2 i (up to
-    120 frames).
-    """
+    """Return flat frames ``[N, H, W, C]`` uint8; frame i has level 8 + 2 i (up to 120 frames)."""
     levels = (8 + 2 * np.arange(frames)).astype(np.uint8)
     return np.broadcast_to(levels[:, None, None, None], (frames, height, width, channels)).copy()
 
 
 def index_of(frame) -> int:
-    """Which frame of ``ramp`` this is, from its mean; ``frame`` is float 0..1."""
+    """Return the number of a frame of ``ramp`` from its mean; ``frame`` is float 0..1."""
     return round((float(frame.mean()) * 255 - 8) / 2)
 
 
 def moving(frames: int, width: int = 64, height: int = 48) -> np.ndarray:
-    """Textured frames that slide two pixels a frame: ``[N, H, W, 3]`` uint8."""
+    """Return textured frames ``[N, H, W, 3]`` uint8 that slide two pixels a frame."""
     y, x = np.mgrid[0:height, 0 : width + 2 * frames]
     picture = np.stack(
         [128 + 100 * np.sin(x / 5), 128 + 100 * np.cos(y / 7 + x / 11), 128 + 100 * np.sin((x + y) / 9)], -1
@@ -42,7 +40,7 @@ def moving(frames: int, width: int = 64, height: int = 48) -> np.ndarray:
 
 
 def to_yuv(rgb: np.ndarray, matrix: int = 1, full: bool = False, bits: int = 8) -> np.ndarray:
-    """Exact ITU-T H.273 conversion of uint8 RGB to Y, Cb, Cr codes (rounded, ``bits`` deep)."""
+    """Convert uint8 RGB to Y, Cb, Cr codes exactly by ITU-T H.273 (rounded, ``bits`` deep)."""
     red_weight, blue_weight = WEIGHTS[matrix]
     red, green, blue = np.moveaxis(rgb / 255, -1, 0)
     luma = red_weight * red + (1 - red_weight - blue_weight) * green + blue_weight * blue
@@ -56,7 +54,7 @@ def to_yuv(rgb: np.ndarray, matrix: int = 1, full: bool = False, bits: int = 8) 
 
 
 def video_frame(rgb: np.ndarray, pix_fmt: str, matrix: int, full: bool) -> av.VideoFrame:
-    """One frame in ``pix_fmt``; YUV by exact arithmetic, anything else by swscale."""
+    """Return a frame in ``pix_fmt``; YUV by exact arithmetic, anything else by swscale."""
     height, width = rgb.shape[:2]
     if pix_fmt not in PLANAR:
         layout = "rgba" if rgb.shape[-1] == 4 else "rgb24"
@@ -97,13 +95,13 @@ def write_video(
     chapters: Sequence[tuple] = (),
     container_options: dict[str, str] | None = None,
 ) -> Path:
-    """Write ``frames`` ``[N, H, W, 3 or 4]`` uint8 and what goes with them; the container follows the file's
-    name.
+    """Write ``frames`` ``[N, H, W, 3 or 4]`` uint8; the file name selects the container.
 
     ``matrix`` is the matrix really used, ``color`` = (primaries, transfer, matrix) and ``full`` the tags
-    written (None: untagged, limited range). ``times`` are seconds of each frame where the rate varies;
-    ``start`` shifts the video. ``audio`` holds ``(waveform [C, N] float, rate, codec, layout)`` or with a
-    fifth item, its start in seconds; ``subtitles`` and ``chapters`` hold ``(start, end, text)`` in seconds.
+    written (None: untagged, limited range). ``times`` are seconds of each frame for a variable rate;
+    ``start`` shifts the video. ``audio`` holds ``(waveform [C, N] float, rate, codec, layout)``, with a start
+    in seconds as an optional fifth item; ``subtitles`` and ``chapters`` hold ``(start, end, text)`` in
+    seconds.
     """
     path, fps = Path(path), Fraction(fps)
     with av.open(str(path), "w", options=container_options or {}) as container, kept_scheduling():
@@ -187,7 +185,7 @@ def _subtitle_packet(stream, suffix, begin, end, text):
 
 
 def tone(seconds: float, rate: int = 48000, channels: int = 2) -> np.ndarray:
-    """``[C, N]`` float32: a different sine in each channel."""
+    """Return ``[C, N]`` float32: a different sine in each channel."""
     time = np.arange(round(seconds * rate)) / rate
     return np.stack([0.5 * np.sin(2 * np.pi * 220 * (c + 1) * time) for c in range(channels)]).astype(
         np.float32
@@ -195,9 +193,7 @@ def tone(seconds: float, rate: int = 48000, channels: int = 2) -> np.ndarray:
 
 
 def turn(path: Path, degrees: int) -> None:
-    """Set the display rotation of an MP4 or MOV file's tracks: a player turns the picture ``degrees``
-    clockwise.
-    """
+    """Set the display rotation of an MP4 or MOV file's tracks, clockwise by ``degrees``."""
     cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[degrees]
     matrix = struct.pack(">9i", cosine << 16, sine << 16, 0, -sine << 16, cosine << 16, 0, 0, 0, 1 << 30)
     plain = struct.pack(">9i", 1 << 16, 0, 0, 0, 1 << 16, 0, 0, 0, 1 << 30)
@@ -217,7 +213,7 @@ def spoil(path: Path, begin: float, length: int, seed: int = 0) -> None:
 
 
 def lose(path: Path, frames: Sequence[int]) -> None:
-    """Overwrite the packets of some frames with zeros, in a file in which each frame is coded by itself."""
+    """Overwrite the packets of some frames with zeros, in a file of independently coded frames."""
     with av.open(str(path)) as container:
         places = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
     data = bytearray(path.read_bytes())
@@ -233,6 +229,6 @@ def truncate(path: Path, keep: float) -> None:
 
 
 def read_planes(path: Path) -> list[np.ndarray]:
-    """Every frame's raw array as the decoder gives it, without any colour conversion."""
+    """Return every frame's raw array as decoded, without colour conversion."""
     with av.open(str(path)) as container:
         return [frame.to_ndarray() for frame in container.decode(video=0)]

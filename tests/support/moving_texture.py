@@ -6,7 +6,7 @@ HEIGHT, WIDTH = 36, 52
 
 
 def scene(count: int, seed: int = 0) -> torch.Tensor:
-    """Smooth texture that moves and a square that moves the other way: ``[count, H, W, 3]``."""
+    """Return smooth texture and a square that move in opposite directions: ``[count, H, W, 3]``."""
     torch.manual_seed(seed)
     waves = torch.rand(6, 4)
     rows, columns = torch.meshgrid(torch.arange(HEIGHT) / 7, torch.arange(WIDTH) / 7, indexing="ij")

@@ -1,8 +1,7 @@
-"""A package with the interface that NVIDIA documents for nvidia-vfx, on any device: pictures are repeated and
-mixed, not enhanced.
+"""A stand-in with nvidia-vfx's documented interface, on any device: it repeats and mixes frames.
 
-It is as strict as the documents: sizes and ``load`` come first, pictures are float32 ``[3, H, W]`` and
-contiguous, a result lies in a buffer that the next run overwrites, and arguments have the documented names.
+It is as strict as the documentation: sizes and ``load`` come first, frames are float32 ``[3, H, W]`` and
+contiguous, a result is in a buffer that the next run overwrites, and arguments have the documented names.
 """
 
 from enum import IntEnum
@@ -59,7 +58,7 @@ class Effect:
 
 
 def package() -> ModuleType:
-    """A fresh module; ``journal`` tells what was made and closed, ``spoil`` what becomes of every result."""
+    """Return a new module; ``journal`` records creation and closing, ``spoil`` changes every result."""
     module = ModuleType("nvvfx")
     module.journal, base = [], type("Effect", (Effect,), {})
     base.journal = module.journal

@@ -1,4 +1,4 @@
-"""The pack's nodes as ComfyUI's ``/object_info`` would tell them, from the declarations alone."""
+"""The pack's nodes as in ComfyUI's ``/object_info``, from the declarations alone."""
 
 from stereoreel.core.options import Option
 from stereoreel.workflow.node import Node

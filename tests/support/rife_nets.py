@@ -6,7 +6,7 @@ from stereoreel.nets import rife
 
 
 def network(names="4.15.lite", seed=0):
-    """Random weights whose flows are several pixels."""
+    """Return random weights with flows of several pixels."""
     torch.manual_seed(seed)
     family = next(one for one in rife.FAMILIES if names in one.names.split(", "))
     net = rife.RIFE(family).eval()

@@ -1,4 +1,4 @@
-"""A server of weights on loopback that knows ranges and can misbehave."""
+"""A loopback server of weights that supports ranges and can misbehave."""
 
 import hashlib
 import json
@@ -14,13 +14,13 @@ from stereoreel.models.weights import File
 
 
 def safetensors(tensors: dict, data: bytes, length: int | None = None) -> bytes:
-    """A file of these header entries and bytes; its header says that it is ``length`` long, or the truth."""
+    """Return a file with these header entries and bytes; its header states ``length``, or the true length."""
     header = json.dumps(tensors).encode()
     return struct.pack("<Q", len(header) if length is None else length) + header + data
 
 
 def whole(count: int) -> bytes:
-    """A complete checkpoint of ``count`` bytes of weights, all different from their neighbours."""
+    """Return a complete checkpoint of ``count`` bytes of weights, all different from their neighbours."""
     data = (bytes(range(256)) * (count // 256 + 1))[:count]
     return safetensors({"weight": {"dtype": "U8", "shape": [count], "data_offsets": [0, count]}}, data)
 
@@ -33,7 +33,7 @@ MODEL = "realesrgan-x2plus"
 
 
 class Shop:
-    """A server on loopback: what it offers, what it was asked, and how it misbehaves."""
+    """A loopback server: its files, its requests, and its faults."""
 
     def __init__(self):
         self.files, self.ranges, self.cuts, self.sizes, self.asked = (
@@ -107,7 +107,7 @@ def names(folder) -> list[str]:
 
 
 def publish(monkeypatch, kind: str, name: str, contents: bytes, role: str = "weights") -> None:
-    """Let the catalogue say that a model's file has these contents."""
+    """Declare a model's file with these contents in the catalogue."""
     catalogue = {kind: catalog._catalogue(kind) for kind in catalog.KINDS}
     entry = catalogue[kind][name]
     part = replace(entry.parts[role], bytes=len(contents), sha256=hashlib.sha256(contents).hexdigest())

@@ -1,4 +1,4 @@
-"""What a film will take is extrapolated from a few excerpts: in proportion, in bounds, without a trace."""
+"""The forecast of a film's cost, extrapolated from excerpts: proportion, bounds and clean-up."""
 
 import tempfile
 import time
@@ -34,7 +34,7 @@ def job(clip, depth=None, **settings):
 
 @pytest.fixture
 def clock(monkeypatch):
-    """A clock that stands still until a stage turns it."""
+    """Provide a clock that advances only when a stage turns it."""
     now = SimpleNamespace(seconds=1000.0)
     for name in ("perf_counter", "monotonic", "process_time"):
         monkeypatch.setattr(time, name, lambda: now.seconds)
@@ -43,7 +43,7 @@ def clock(monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where temporary files go."""
+    """Redirect temporary files."""
     place = tmp_path / "temporary"
     place.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(place))
@@ -51,7 +51,7 @@ def folder(tmp_path, monkeypatch):
 
 
 class Laborious(Counting):
-    """10 ms a frame, and half a second for the very first."""
+    """Take 10 ms a frame, and half a second for the first."""
 
     def __init__(self, clock, each=0.01, first=0.5, label="Labour"):
         super().__init__(label=label)
@@ -65,13 +65,13 @@ class Laborious(Counting):
 
 
 @pytest.mark.parametrize("frames", [1, 7, 100, 1000])
-def test_time_is_in_proportion_and_what_happens_once_is_counted_once(frames, clock, tensor_clip, host):
+def test_time_is_proportional_and_one_off_work_counts_once(frames, clock, tensor_clip, host):
     stage = Laborious(clock)
     cost = predict(
         job(apply(stage, tensor_clip(frames=frames, cuts=range(60, frames, 60)))["clip"]), host, seconds=2
     )
     assert cost.seconds == pytest.approx(0.5 + 0.01 * frames, rel=0.01)
-    if frames > 8:  # a film that is made whole at once needs no telling apart
+    if frames > 8:  # a film that is rendered at once needs no distinction
         assert cost.fixed == pytest.approx(0.5, rel=0.01)
         assert cost.stages["Labour"] == pytest.approx(10, rel=0.01)
     assert cost.seconds_low < cost.seconds < cost.seconds_high
@@ -79,14 +79,14 @@ def test_time_is_in_proportion_and_what_happens_once_is_counted_once(frames, clo
     assert clock.seconds - 1000 < 3
 
 
-def test_a_stage_that_is_read_by_two_clips_is_paid_once(clock, tensor_clip, host):
+def test_shared_stage_counts_once(clock, tensor_clip, host):
     stage = Laborious(clock, first=0)
     shared = apply(stage, tensor_clip(frames=300))["clip"]
     depth = apply(Counting(work=lambda chunk: chunk[..., :1], label="Depth"), shared)["clip"]
     assert predict(job(shared, depth), host, seconds=1).seconds == pytest.approx(3, rel=0.01)
 
 
-def test_shots_that_cost_more_widen_the_interval(clock, tensor_clip, host):
+def test_uneven_shots_widen_the_interval(clock, tensor_clip, host):
     frames = torch.zeros(800, 32, 48, 3)
     frames[400:] = 1
 
@@ -103,7 +103,7 @@ def test_shots_that_cost_more_widen_the_interval(clock, tensor_clip, host):
     assert uneven.seconds_high / uneven.seconds > 1.1 * even.seconds_high / even.seconds
 
 
-def test_excerpts_lie_within_shots_and_are_spread_over_the_film(tensor_clip):
+def test_excerpts_are_within_shots_and_spread(tensor_clip):
     cuts = (5, 6, 90, 300, 310, 320, 500)
     info = tensor_clip(frames=600, cuts=cuts).info
     for frames in (2, 10, 60, 200, 400):
@@ -116,7 +116,7 @@ def test_excerpts_lie_within_shots_and_are_spread_over_the_film(tensor_clip):
     assert spans(info, 590) == [(0, 600)]
 
 
-def test_no_stage_sees_two_shots_at_once(tensor_clip, host):
+def test_stages_see_one_shot_at_a_time(tensor_clip, host):
     cuts = tuple(range(9, 400, 9))
     shots = torch.bucketize(torch.arange(400), torch.tensor(cuts), right=True)
     images = (shots / 255).view(-1, 1, 1, 1).expand(-1, 32, 48, 3)
@@ -133,7 +133,7 @@ def test_no_stage_sees_two_shots_at_once(tensor_clip, host):
     assert len(seen) > 2 and all(len(shots) == 1 for shots in seen)
 
 
-def test_what_a_stage_holds_is_in_the_memory(tensor_clip, host):
+def test_memory_includes_what_a_stage_holds(tensor_clip, host):
     def hold(megabytes):
         def work(chunk):
             return chunk + torch.ones(megabytes * 250_000)[-1] * 0
@@ -146,7 +146,7 @@ def test_what_a_stage_holds_is_in_the_memory(tensor_clip, host):
     assert hold(400) - hold(1) == pytest.approx(400e6, rel=0.15)
 
 
-def test_frames_that_an_encoder_looks_ahead_are_in_the_memory(tensor_clip, host):
+def test_memory_includes_the_encoders_look_ahead(tensor_clip, host):
     if not Path("/proc/self/status").exists():
         pytest.skip("memory is read from /proc")
     clip = tensor_clip(torch.zeros(1, 1, 1, 3).expand(500, 360, 640, 3))
@@ -160,14 +160,14 @@ def test_frames_that_an_encoder_looks_ahead_are_in_the_memory(tensor_clip, host)
 
 
 class Singly(Counting):
-    """Gives frames one by one, however they come."""
+    """Yield frames one by one, however they arrive."""
 
     def __call__(self, shot, chunks):
         for chunk in chunks:
             yield from chunk.split(1)
 
 
-def test_chunks_that_an_excerpt_does_not_fill_are_in_the_memory(tensor_clip, host):
+def test_memory_includes_full_chunks(tensor_clip, host):
     def graph(frames):
         enlarged = apply(Counting(lambda chunk: chunk, label="Whole"), tensor_clip(frames=frames))["clip"]
         return [apply(Singly(label="One by one"), apply(Trim(0, frames), enlarged)["clip"])["clip"]]
@@ -186,7 +186,7 @@ def test_chunks_that_an_excerpt_does_not_fill_are_in_the_memory(tensor_clip, hos
 
 
 @pytest.mark.parametrize("repeats", [1, 20])
-def test_disk_of_a_clip_that_repeats(repeats, tmp_path, tensor_clip, host):
+def test_disk_of_a_repeating_clip(repeats, tmp_path, tensor_clip, host):
     images = torch.from_numpy(moving(40, 96, 64)).float() / 255
     clip = tensor_clip(images.repeat(repeats, 1, 1, 1), cuts=range(40, 40 * repeats, 40))
     cost = predict(job(clip), host, seconds=0.5)
@@ -194,7 +194,7 @@ def test_disk_of_a_clip_that_repeats(repeats, tmp_path, tensor_clip, host):
     assert cost.disk == pytest.approx((tmp_path / "whole.mp4").stat().st_size, rel=0.25)
 
 
-def test_a_file_with_sound(tmp_path, host):
+def test_file_with_audio(tmp_path, host):
     shots = [moving(30, 96, 64)[:, :, :: -1 if number % 2 else 1] for number in range(60)]
     sound = 0.3 * np.random.default_rng(0).standard_normal((2, 1800 * 1920))
     path = write_video(
@@ -207,12 +207,12 @@ def test_a_file_with_sound(tmp_path, host):
     assert cost.disk == pytest.approx((tmp_path / "whole.mp4").stat().st_size, rel=0.25)
 
 
-def test_a_size_that_was_asked_for_is_the_size(tensor_clip, host):
+def test_requested_size_is_forecast(tensor_clip, host):
     assert predict(job(tensor_clip(frames=200), size_mb=1), host, seconds=0.5).disk == 1_000_000
 
 
 @pytest.mark.parametrize("layout", ["full_sbs", "two_files", "rgbd"])
-def test_layouts_and_a_depth_video_count_with_all_their_files(layout, tensor_clip, tmp_path, host):
+def test_disk_includes_all_files(layout, tensor_clip, tmp_path, host):
     class Pair(Counting):
         def describe(self, clip):
             return clip.replace(views=2)
@@ -230,7 +230,7 @@ def test_layouts_and_a_depth_video_count_with_all_their_files(layout, tensor_cli
     assert cost.disk == pytest.approx(sum(path.stat().st_size for path in files), rel=0.25)
 
 
-def test_nothing_is_left_behind(folder, tensor_clip, host):
+def test_no_file_is_left(folder, tensor_clip, host):
     predict(job(tensor_clip(frames=50)), host, seconds=0.2)
     assert not list(folder.iterdir())
 
@@ -240,7 +240,7 @@ class Cancelled(Exception):
 
 
 @pytest.mark.parametrize("after", [1, 5, 12])
-def test_cancel_is_heard_and_leaves_nothing(after, folder, tensor_clip, tmp_path):
+def test_cancel_leaves_no_file(after, folder, tensor_clip, tmp_path):
     ticks = []
 
     def tick(done, total):
@@ -255,7 +255,7 @@ def test_cancel_is_heard_and_leaves_nothing(after, folder, tensor_clip, tmp_path
     assert all(done <= total for done, total in ticks)
 
 
-def test_it_is_told_in_words_and_numbers(clock, tensor_clip, host):
+def test_forecast_as_text_and_figures(clock, tensor_clip, host):
     cost = predict(job(apply(Laborious(clock, first=0.2), tensor_clip(frames=1000))["clip"]), host, seconds=2)
     assert (
         "about 10 s (" in cost.text()

@@ -1,6 +1,4 @@
-"""What the advisor measures by itself is true: of footage whose faults are chosen here, and of the real
-clips.
-"""
+"""What the advisor measures is true, for synthetic faults and for the real clips."""
 
 import functools
 import json
@@ -24,7 +22,7 @@ def opened(path):
 
 @functools.cache
 def shown(seconds_apart=1.0, frames=16, speed=3.0):
-    """A moving street as uint8 ``[N, H, W, 3]``."""
+    """Return a moving street as uint8 ``[N, H, W, 3]``."""
     scene = street(3, 256, 160, camera=Camera(pan=(speed, 0), truck=(speed, 0)))
     return (scene.clip(frames, seconds_apart)[0].numpy() * 255 + 0.5).astype(np.uint8)
 
@@ -34,14 +32,14 @@ def as_clip(tensor_clip, frames, **facts):
 
 
 def weave(fields, first):
-    """Frames made of two fields of different times; ``first`` 0: the top field is shown first."""
+    """Weave frames from two fields of different times; with ``first`` 0 the top field comes first."""
     early, late = fields[0::2].copy(), fields[1::2]
     early[:, 1 - first :: 2] = late[:, 1 - first :: 2]
     return early
 
 
 @pytest.mark.parametrize(("first", "name"), [(0, "top"), (1, "bottom")])
-def test_interlacing_is_exact_and_names_the_first_field(first, name, tensor_clip, host):
+def test_interlacing_names_the_first_field(first, name, tensor_clip, host):
     found = measure(as_clip(tensor_clip, weave(shown(0.5, 32), first)), host).findings["interlaced"]
     assert found.value == 1 and f"{name} field first" in found.text
 
@@ -54,7 +52,7 @@ def test_progressive_material_with_fine_stripes_is_not_interlaced(tensor_clip, h
         assert found.value == 0 and found.sure
 
 
-def test_a_files_interlacing_is_measured_as_coded(tmp_path, host):
+def test_interlacing_of_a_file_is_measured_as_coded(tmp_path, host):
     path = write_video(
         tmp_path / "woven.mkv", weave(shown(0.5, 24), 0), options={"x264-params": "tff=1:crf=18"}
     )
@@ -89,7 +87,7 @@ def test_repeated_frames_are_counted_exactly(cadence, share, rate, coded, tensor
     assert found.value == float(share) and f"{rate} " in found.text
 
 
-def test_frames_that_cannot_be_decoded_are_told_and_are_no_repeats(tmp_path, host):
+def test_undecodable_frames_are_reported_and_not_counted_as_repeats(tmp_path, host):
     path = write_video(tmp_path / "damaged.mov", shown(1.0, 24), 25, codec="png", pix_fmt="rgb24")
     lose(path, range(5, 24, 4))
     found = measure(opened(path), host)
@@ -97,7 +95,7 @@ def test_frames_that_cannot_be_decoded_are_told_and_are_no_repeats(tmp_path, hos
     assert found.findings["duplicates"].value == 0 and found.findings["duplicates"].sure
 
 
-def test_a_still_picture_is_called_that(tensor_clip, host):
+def test_still_image_is_recognised(tensor_clip, host):
     still = np.repeat(shown(frames=1), 10, 0).astype(np.float32)
     noisy = np.clip(still + np.random.default_rng(0).normal(0, 4, still.shape), 0, 255)
     for frames in (still, noisy):
@@ -105,7 +103,7 @@ def test_a_still_picture_is_called_that(tensor_clip, host):
         assert found.value == 0 and not found.sure and "still" in found.text
 
 
-def test_motion_is_in_the_clips_pixels(tensor_clip, host):
+def test_motion_is_in_pixels_of_the_clip(tensor_clip, host):
     scene = street(3, 768, 96, camera=Camera(pan=(6, 0)))
     found = measure(tensor_clip(scene.clip(5)[0]), host).findings
     assert found["motion"].value == pytest.approx(6, rel=0.1) and found[
@@ -113,7 +111,7 @@ def test_motion_is_in_the_clips_pixels(tensor_clip, host):
     ].value == pytest.approx(6, rel=0.2)
 
 
-def test_flicker_is_found_and_noise_and_motion_are_not_flicker(tensor_clip, host):
+def test_flicker_is_distinguished_from_noise_and_motion(tensor_clip, host):
     steady = shown(frames=12, speed=2).astype(np.float32)
     random = np.random.default_rng(0)
     pumping = steady + 6 * (-1.0) ** np.arange(12)[:, None, None, None]
@@ -125,7 +123,7 @@ def test_flicker_is_found_and_noise_and_motion_are_not_flicker(tensor_clip, host
     assert values[0] < 1 and values[1] < 1.5 and values[2] == pytest.approx(12, rel=0.25) and values[3] > 4
 
 
-def test_cuts_are_those_the_clip_knows_or_are_estimated(tensor_clip, host):
+def test_cuts_are_taken_from_the_clip_or_estimated(tensor_clip, host):
     two = np.concatenate([shown(frames=6), shown(frames=6)[:, ::-1, ::-1]])
     found = [
         measure(as_clip(tensor_clip, two, fps=Fraction(6), cuts=cuts), host).findings["cuts"]
@@ -141,40 +139,40 @@ def test_small_and_short_clips_are_measured(size, tensor_clip, host):
     json.dumps(measured.figures(), allow_nan=False)
 
 
-def test_no_more_is_decoded_than_is_sampled(tensor_clip, host):
+def test_only_samples_are_decoded(tensor_clip, host):
     counting = Counting()
     clip = apply(counting, tensor_clip(frames=200))["clip"]
     measured = measure(clip, host, samples=4, window=5)
     assert measured.seen == counting.seen == 20
 
 
-def test_a_file_is_not_searched_for_cuts(tmp_path, host):
+def test_file_is_not_searched_for_cuts(tmp_path, host):
     source = FileSource(
         write_video(tmp_path / "short.mp4", shown(frames=8)), tick=lambda done, total: pytest.fail("searched")
     )
     assert measure(Clip(source), host).seen == 8
 
 
-def test_the_720p_clip_is_540_lines_at_24_frames_a_second(real_clip, host):
-    found = measure(opened(real_clip("bigbuckbunny.mp4")), host, samples=6).findings
+def test_720p_clip_has_540_lines(measured_clip):
+    found = measured_clip("bigbuckbunny.mp4").findings
     assert found["noise"].value < 1 and found["interlaced"].value == 0 and found["flicker"].value < 1
     assert found["resolution"].value == pytest.approx(540, rel=0.1) and "540" in found["resolution"].text
 
 
-def test_every_25th_frame_of_the_720p_clip_repeats(real_clip, host):
+def test_every_25th_frame_of_the_720p_clip_is_repeated(real_clip, host):
     from stereoreel.analysis.advisor.motion import Cuts
     from stereoreel.analysis.advisor.repeats import Repeats
     from stereoreel.analysis.advisor.windows import sample_spans, windows
 
     clip, repeats, cuts = opened(real_clip("bigbuckbunny.mp4")), Repeats(), Cuts()
-    for window in windows(clip, host, sample_spans(132, 20, 8)):
+    for window in windows(clip, host, sample_spans(132, 20, 4)):
         repeats.add(window)
         cuts.add(window)
     found = repeats.findings(clip.info)["duplicates"]
     assert found.value == 1 / 25 and "24 frames a second" in found.text and cuts.found == 0
 
 
-def test_the_tiny_clip_is_native_and_slightly_noisy(real_clip, host):
-    found = measure(opened(real_clip("carphone_pristine.mp4")), host, samples=6).findings
+def test_small_clip_is_native_and_slightly_noisy(measured_clip):
+    found = measured_clip("carphone_pristine.mp4").findings
     assert 0.3 < found["noise"].value < 2 and found["resolution"].value == 144
     assert found["interlaced"].value == 0 and found["duplicates"].value == 0

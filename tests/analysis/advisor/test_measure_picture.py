@@ -1,4 +1,4 @@
-"""Noise, blockiness and resolution are measured right where the truth is chosen here."""
+"""Noise, blockiness and resolution are measured correctly where the truth is known."""
 
 import av
 import numpy as np
@@ -17,7 +17,7 @@ from tests.support.media_files import write_video
 
 
 def footage(real_clip, count=1, half=False):
-    """Frames of the real 720p clip, float ``[N, H, W, 3]`` in 0..1; ``half`` its size, where it is sharp."""
+    """Return frames of the real 720p clip ``[N, H, W, 3]`` in 0..1; ``half`` its size, where it is sharp."""
     with av.open(str(real_clip("bigbuckbunny.mp4"))) as container:
         frames = [
             frame.to_ndarray(format="rgb24") for _, frame in zip(range(count), container.decode(video=0))
@@ -37,7 +37,7 @@ def scene(height, count=1):
 
 @pytest.mark.parametrize("sigma", [2, 5, 10, 25])
 @pytest.mark.parametrize("real", [False, True])
-def test_noise_is_right_within_a_tenth(sigma, real, real_clip, tensor_clip, host):
+def test_noise_is_within_a_tenth(sigma, real, real_clip, tensor_clip, host):
     frames = footage(real_clip, 4) if real else torch.stack([street(3, 480, 270).render().image] * 4)
     noisy = frames + sigma / 255 * torch.randn(frames.shape, generator=torch.Generator().manual_seed(sigma))
     noise = sigma_of(tensor_clip(rounded(noisy)), host)
@@ -45,7 +45,7 @@ def test_noise_is_right_within_a_tenth(sigma, real, real_clip, tensor_clip, host
 
 
 def sigma_of(clip, host):
-    """The noise alone, without the other measures."""
+    """Measure only the noise."""
     from stereoreel.analysis.advisor.noise import Noise
     from stereoreel.analysis.advisor.windows import windows
 
@@ -55,7 +55,7 @@ def sigma_of(clip, host):
     return noise.sigma
 
 
-def test_texture_is_not_noise_and_white_is_not_measured(real_clip, tensor_clip, host):
+def test_texture_is_no_noise_and_white_is_excluded(real_clip, tensor_clip, host):
     assert sigma_of(tensor_clip(footage(real_clip)), host) < 1
     assert sigma_of(tensor_clip(rounded(scene(270))), host) < 1
     dark = torch.zeros(2, 128, 256, 3)
@@ -64,7 +64,7 @@ def test_texture_is_not_noise_and_white_is_not_measured(real_clip, tensor_clip, 
     assert sigma_of(tensor_clip(noisy), host) == pytest.approx(5, rel=0.1)
 
 
-def test_less_noise_is_left_by_a_coder(tmp_path, host):
+def test_compression_reduces_the_noise(tmp_path, host):
     frames = torch.stack([street(3, 320, 192).render().image] * 6)
     noisy = frames + 10 / 255 * torch.randn(frames.shape, generator=torch.Generator().manual_seed(0))
     codes = (rounded(noisy).numpy() * 255).astype(np.uint8)
@@ -148,7 +148,7 @@ def resolution(clip, host):
 @pytest.mark.parametrize("how", KINDS)
 @pytest.mark.parametrize("share", [1, 0.75, 2 / 3, 0.5, 0.375, 0.25])
 @pytest.mark.parametrize("real", [False, True])
-def test_resolution_is_right_within_a_tenth(how, share, real, real_clip, tensor_clip, host):
+def test_resolution_is_within_a_tenth(how, share, real, real_clip, tensor_clip, host):
     full = footage(real_clip, half=True) if real else scene(288)
     height, width = full.shape[1:3]
     small = (
@@ -161,14 +161,14 @@ def test_resolution_is_right_within_a_tenth(how, share, real, real_clip, tensor_
     assert f"{round(share * height)} lines" in found.text
 
 
-def test_noise_does_not_hide_the_resolution(real_clip, tensor_clip, host):
+def test_resolution_of_noisy_frames(real_clip, tensor_clip, host):
     full = footage(real_clip, half=True)
     half = enlarged(resize(full, 180, 320, "area"), 360, 640, "bicubic")
     noisy = rounded(half + 4 / 255 * torch.randn(half.shape, generator=torch.Generator().manual_seed(0)))
     assert resolution(tensor_clip(noisy), host).value == pytest.approx(180, rel=0.1)
 
 
-def test_a_soft_native_picture_is_not_called_enlarged(real_clip, tensor_clip, host):
+def test_soft_native_image_is_not_called_upscaled(real_clip, tensor_clip, host):
     import cv2
 
     soft = torch.from_numpy(cv2.GaussianBlur(footage(real_clip, half=True)[0].numpy(), (0, 0), 1.0))[None]
@@ -176,20 +176,20 @@ def test_a_soft_native_picture_is_not_called_enlarged(real_clip, tensor_clip, ho
     assert found.value < 330 and "soft" in found.text
 
 
-def test_a_picture_that_was_only_widened_keeps_its_lines(real_clip, tensor_clip, host):
+def test_widened_image_keeps_its_height(real_clip, tensor_clip, host):
     full = footage(real_clip, half=True)
     wide = enlarged(resize(full, 360, 480, "area"), 360, 640, "bicubic")
     assert resolution(tensor_clip(wide), host).value == 360
 
 
-def test_a_window_of_a_large_clip_takes_little_memory(tensor_clip, host):
+def test_large_clip_takes_little_memory(tensor_clip, host):
     from stereoreel.analysis.advisor.windows import CROP, windows
 
     for window in windows(tensor_clip(torch.zeros(2, 2160, 3840, 3)), host, [(0, 2)]):
         assert isinstance(window, Window) and window.luma.shape == (2, CROP[1], CROP[0])
 
 
-def test_everything_at_once_on_a_file(tmp_path, host):
+def test_all_measures_of_a_file(tmp_path, host):
     codes = (scene(180, 8) * 255).round().numpy().astype(np.uint8)
     found = measure(coded(tmp_path / "all.mp4", codes, {"crf": "20"}), host).findings
     assert set(found) == {

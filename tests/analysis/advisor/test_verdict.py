@@ -1,4 +1,4 @@
-"""What is advised for footage of every kind, and that the advice is a workflow that runs."""
+"""Advice for all kinds of footage, and that the advised workflow runs."""
 
 import json
 from fractions import Fraction
@@ -13,10 +13,9 @@ from stereoreel.analysis.advisor.finding import Finding
 from stereoreel.analysis.advisor.measure import measure
 from stereoreel.analysis.advisor.verdict import verdict
 from stereoreel.cli.main import main
-from stereoreel.core.clip import Clip, ClipInfo, apply
+from stereoreel.core.clip import ClipInfo, apply
 from stereoreel.core.options import resolve
 from stereoreel.media import open as extract
-from stereoreel.media.read.decode import FileSource
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import graph as workflow
 from stereoreel.workflow import orders
@@ -48,7 +47,7 @@ def value_of(found, what):
     return next(choice.value for choice in found.choices if choice.what == what)
 
 
-def test_a_clean_source_is_upscaled_directly_before_depth(host):
+def test_clean_source_is_upscaled_directly_before_depth(host):
     found = advised(host)
     assert found.order == "upscale before depth" and found.alternative.value == "upscale last"
     assert found.kinds.index("interpolate") < found.kinds.index("vsr") == found.kinds.index("depth") - 1
@@ -62,15 +61,13 @@ def test_a_clean_source_is_upscaled_directly_before_depth(host):
         ({"flicker": 5.0}, "flicker", "upscale last"),
     ],
 )
-def test_a_source_that_must_be_cleaned_is_cleaned_first_by_an_upscaler_that_sees_neighbours(
-    host, dirt, word, other
-):
+def test_dirty_source_is_cleaned_first_by_vsr(host, dirt, word, other):
     found = advised(host, **dirt)
     assert found.order == "default" and found.kinds[0] == "vsr" and found.alternative.value == other
     assert all(word in why for why in (found.choices[0].why, found.alternative.why))
 
 
-def test_a_file_that_was_enlarged_is_shrunk_to_what_it_holds(host):
+def test_upscaled_file_is_reduced_to_its_native_size(host):
     found = advised(host, resolution=540.0)
     assert found.options["extract"] == {"max_side": 960} and "540" in next(
         choice.why for choice in found.choices if choice.what == "size"
@@ -78,21 +75,21 @@ def test_a_file_that_was_enlarged_is_shrunk_to_what_it_holds(host):
     assert "extract" not in advised(host, resolution=1000.0).options
 
 
-def test_what_is_not_sure_decides_nothing(host):
+def test_uncertain_findings_decide_nothing(host):
     unsure = {
-        "resolution": Finding(300.0, "lines", "Cannot be told.", False),
-        "noise": Finding(9.0, "levels", "Cannot be told.", False),
+        "resolution": Finding(300.0, "lines", "Cannot be determined.", False),
+        "noise": Finding(9.0, "levels", "Cannot be determined.", False),
     }
     found = verdict(HD, {**{name: Finding(value, "", "") for name, value in CLEAN.items()}, **unsure}, host)
     assert found.order == "upscale before depth" and "extract" not in found.options
 
 
-def test_4k_is_not_enlarged(host):
+def test_4k_is_not_upscaled(host):
     found = advised(host, ClipInfo(3840, 2160, Fraction(25), 100), resolution=2160.0)
     assert found.options["vsr"] == {"factor": 1.0}
 
 
-def test_smooth_film_is_not_interpolated_and_repeats_are_moved_past(host):
+def test_smooth_film_is_not_interpolated_and_repeats_are_skipped(host):
     fast = HD.replace(fps=Fraction(60))
     assert (
         "interpolate" not in advised(host, fast).kinds
@@ -101,7 +98,7 @@ def test_smooth_film_is_not_interpolated_and_repeats_are_moved_past(host):
     assert advised(host, fast, duplicates=0.5).options["interpolate"]["duplicates"] == "smooth"
 
 
-def test_large_motion_is_looked_for_at_half_the_size(host):
+def test_large_motion_is_estimated_at_half_size(host):
     assert advised(host, large_motion=90.0).options["interpolate"]["scale"] == "0.5"
     assert "scale" not in advised(host).options.get("interpolate", {})
 
@@ -115,7 +112,7 @@ def test_large_motion_is_looked_for_at_half_the_size(host):
     [HD, HD.replace(width=176, height=144), HD.replace(width=7680, height=4320, fps=Fraction(60))],
     ids=str,
 )
-def test_every_advice_is_an_order_with_options_there_are(host, info, found):
+def test_advice_is_a_valid_order_with_valid_options(host, info, found):
     made = advised(host, info, **{"resolution": float(info.height), **found})
     graph = orders.api(("extract", *made.kinds, "encode"))
     for node in graph.values():
@@ -128,20 +125,17 @@ def test_every_advice_is_an_order_with_options_there_are(host, info, found):
 
 
 @pytest.mark.parametrize("name, lines", [("bigbuckbunny.mp4", 540), ("carphone_pristine.mp4", 144)])
-def test_real_clips_are_called_what_they_are(name, lines, host, real_clip):
-    """Both are clean; one holds fewer lines than it has, and repeats a frame a second because it was made for
-    24 frames a second.
-    """
-    clip = Clip(FileSource(real_clip(name), cuts=False))
-    measured = measure(clip, host, samples=3)
+def test_real_clips_are_recognised(name, lines, host, measured_clip):
+    """Both are clean. One was upscaled, and repeats a frame a second because it was made for 24 fps."""
+    measured = measured_clip(name)
     found = verdict(measured.info, measured.findings, host)
     assert (
         found.order == "upscale before depth" and abs(measured.findings["resolution"].value / lines - 1) < 0.1
     )
-    assert ("extract" in found.options) == (lines < clip.info.height)
+    assert ("extract" in found.options) == (lines < measured.info.height)
 
 
-def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(real_clip, tmp_path, capsys):
+def test_terminal_writes_page_report_and_a_workflow_that_runs(real_clip, tmp_path, capsys):
     folder = tmp_path / "advice"
     clip = str(real_clip("carphone_pristine.mp4"))
     assert (
@@ -161,8 +155,10 @@ def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(re
         )
         == 0
     )
-    told = capsys.readouterr().out
-    assert "176x144" in told and "Recommended: extract → " in told and "Cost: On this machine" in told
+    printed = capsys.readouterr().out
+    assert (
+        "176x144" in printed and "Recommended: extract → " in printed and "Cost: On this machine" in printed
+    )
     figures = json.loads((folder / "advice.json").read_text())
     assert set(CLEAN) <= set(figures["source"]["findings"]) and figures["cost"]["seconds"] > 0
     shown = Image.open(folder / "advice.png")
@@ -188,7 +184,7 @@ def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(re
     )
 
 
-def test_the_workflow_opens_what_was_measured(real_clip, host):
+def test_workflow_opens_what_was_measured(real_clip, host):
     clip = extract.open_file(
         real_clip("carphone_pristine.mp4"),
         resolve(extract.OPTIONS, {"start": 1, "duration": 1, "max_side": 88}),
@@ -203,7 +199,7 @@ def test_the_workflow_opens_what_was_measured(real_clip, host):
     )
 
 
-def test_a_pair_of_eyes_is_refused(tensor_clip, host):
+def test_stereo_pair_is_refused(tensor_clip, host):
     eyes = apply(Plan("stereo", {"model": "builtin"}, "stereo"), tensor_clip(), tensor_clip(channels=1))[
         "clip"
     ]
@@ -211,19 +207,19 @@ def test_a_pair_of_eyes_is_refused(tensor_clip, host):
         advise(eyes, resolve(OPTIONS, {}), host, "a pair")
 
 
-def test_reasons_are_true_where_no_frames_are_put_between(host):
+def test_reasons_are_correct_without_interpolation(host):
     found = advised(host, HD.replace(fps=Fraction(60)))
     assert "quarter" not in found.choices[0].why and found.alternative.value == "upscale last"
 
 
-def test_black_frames_are_no_obstacle(tensor_clip, host):
+def test_black_frames(tensor_clip, host):
     images = torch.zeros(24, 48, 64, 3)
     images[12:] = torch.rand(12, 48, 64, 3, generator=torch.Generator().manual_seed(0))
     for clip in (tensor_clip(images), tensor_clip(images[:12]), tensor_clip(torch.rand(3, 8, 8, 3))):
         assert set(CLEAN) <= set(measure(clip, host, samples=3).findings)
 
 
-def test_figures_can_be_printed_for_machines(real_clip, tmp_path, capsys):
+def test_figures_as_json(real_clip, tmp_path, capsys):
     main(
         [
             "advise",
@@ -240,6 +236,6 @@ def test_figures_can_be_printed_for_machines(real_clip, tmp_path, capsys):
     assert json.loads(capsys.readouterr().out)["cost"] is None
 
 
-def test_a_missing_file_is_told_in_one_sentence(tmp_path, capsys):
+def test_missing_file_error(tmp_path, capsys):
     assert main(["advise", str(tmp_path / "no.mp4")]) == 1
     assert "There is no file" in capsys.readouterr().err

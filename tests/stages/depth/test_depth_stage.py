@@ -79,7 +79,7 @@ def test_near_is_white_for_metric_models(put, host, tensor_clip):
         frames(depth_of(model, host, tensor_clip(images), metric=metric), host).flatten()
         for metric in ("no", "indoor")
     )
-    # what the one calls near, the other tells as many metres
+    # the metric network outputs, in metres, what the relative one calls near
     assert torch.corrcoef(torch.stack([relative, metric]))[0, 1] < -0.5
 
 

@@ -171,13 +171,13 @@ def test_output_becomes_inverse_depth(stage, hugging, family):
     )
     with torch.inference_mode():
         (found,) = made.network.inverse_depth(iter([pictures]))
-        told = net((pictures - mean) / deviation)
+        output = net((pictures - mean) / deviation)
     if family == "depth_pro":
-        size = tuple(told.predicted_depth.shape[-2:])
-        metres = hugging.DepthProImageProcessor().post_process_depth_estimation(told, [size] * 2)
+        size = tuple(output.predicted_depth.shape[-2:])
+        metres = hugging.DepthProImageProcessor().post_process_depth_estimation(output, [size] * 2)
         expected = torch.stack([1 / (one["predicted_depth"] + loader.NEAREST) for one in metres])
     else:
-        expected = told.predicted_depth
+        expected = output.predicted_depth
         expected = (
             1 / (expected + loader.NEAREST) if family in ("zoedepth", "depth_anything_metric") else expected
         )
@@ -289,8 +289,8 @@ def __getattr__(name):
     raise {outer} from {inner}
 """
 TORCHAUDIO = (
-    'RuntimeError("Detected that PyTorch and TorchAudio were compiled with different CUDA '
-    'versions.\\nPyTorch has 13.2")'
+    'RuntimeError("Detected that PyTorch and TorchAudio were compiled with different CUDA versions.'
+    '\\nPyTorch has 13.2")'
 )
 
 

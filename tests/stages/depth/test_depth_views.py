@@ -149,7 +149,7 @@ def test_line_marks_the_zero_parallax_plane(tensor_clip, host):
     depth = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous(), cuts=(2,))
     pictures = frames(apply(Histogram(ScreenPlane), depth)["clip"], host).mul(255).round().int()
     assert [round(line(picture), 2) for picture in pictures] == [0.2, 0.2, 0.6, 0.6, 0.6, 0.6], (
-        "a new shot starts afresh"
+        "each shot starts from its own plane"
     )
     drifting = tensor_clip(levels.view(-1, 1, 1, 1).expand(-1, 40, 60, 1).contiguous())
     pictures = frames(apply(Histogram(ScreenPlane), drifting)["clip"], host).mul(255).round().int()

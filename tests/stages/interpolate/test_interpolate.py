@@ -17,7 +17,7 @@ from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.interpolate import OPTIONS, describe
 
-WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
+WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the border is in neither frame
 
 
 def scene(camera: Camera, *moving: Layer) -> Scene:

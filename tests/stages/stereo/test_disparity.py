@@ -17,7 +17,7 @@ from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate.projection import compose, measure, project
 
-WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the rim is in neither frame
+WIDTH, HEIGHT, RIM = 320, 192, 24  # what enters at the border is in neither frame
 EYES = (-0.5, 0.5)
 EDGE = 0.1  # a step of depth from pixel to pixel that is an edge
 
@@ -63,8 +63,7 @@ class Views(NamedTuple):
     depth: Tensor
     made: Tensor
     made_depth: Tensor
-    # pixels of the left eye at one half whose point every one of the six pictures shows, and so their
-    # surroundings
+    # pixels of the left view at one half that all six images show, with their surroundings
     plain: np.ndarray
 
 

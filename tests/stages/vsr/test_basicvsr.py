@@ -246,7 +246,7 @@ def test_number_of_cleaning_passes(put, host, tensor_clip, monkeypatch):
                 results[passes], net.basicvsr(pictures).movedim(1, -1).clamp(0, 1), atol=1e-5, rtol=0
             )
         change = float(net.dirt(images.movedim(-1, 1)).abs().mean())
-    # the network changes much, so that auto goes on
+    # the network changes much, so that auto continues
     assert change > 5 * STEP and torch.equal(results["auto"], results["3"])
     monkeypatch.setattr("stereoreel.stages.vsr.basicvsr_track.CLEAN", change * 1.01)
     assert torch.equal(enhanced(model, tensor_clip(images), host, factor=4.0, cleaning="auto"), results["1"])
