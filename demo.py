@@ -1,9 +1,8 @@
-"""Try the pack in one command: run the default workflow on the sample or a clip, then show the result and
-its cost.
+"""Run the default workflow on the sample or a clip, and report its cost.
 
     python demo.py [clip.mp4]
 
-Writes to output/: the stereoscopic video, a contact sheet and a table of time and memory per stage.
+Writes to output/: the stereoscopic video, a contact sheet, and a table of time and memory per stage.
 """
 
 import sys
