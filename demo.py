@@ -1,8 +1,9 @@
-"""Run the default workflow on the sample or a clip, and report its cost.
+"""Try the pack in one command: run the default workflow on the sample or a clip, then show the result and
+its cost.
 
     python demo.py [clip.mp4]
 
-Writes to output/: the stereoscopic video, a contact sheet, and a table of time and memory per stage.
+Writes to output/: the stereoscopic video, a contact sheet and a table of time and memory per stage.
 """
 
 import sys
