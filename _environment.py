@@ -1,4 +1,4 @@
-"""The Python environment of demo.py and test.py, created in the pack's folder if it is missing."""
+"""The Python environment of demo.py, check.py and test.py, created in the pack's folder if it is missing."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _make() -> None:
     """Create the environment completely or not at all; it can import this Python's torch."""
     if importlib.util.find_spec("ensurepip") is None:
         sys.exit("This Python cannot create environments. On Debian and Ubuntu, install python3-venv.")
-    print("making .venv ...", flush=True)
+    print("creating .venv ...", flush=True)
     complete = False
     try:
         venv.create(FOLDER, with_pip=True)
@@ -88,6 +88,6 @@ def _install(requirements: Path) -> None:
     ):
         sys.exit(
             "pip could not install the requirements; see its message above. "
-            "To install offline, point PIP_FIND_LINKS at a folder of wheels."
+            "To install offline, point PIP_FIND_LINKS at a directory of wheels."
         )
     stamp.write_text(mark)

@@ -2,12 +2,12 @@
 
     python benchmarks/orders.py [--full] [--json FILE] [--seed N]
 
-Scenes with exact depth, second view and intermediate frames are degraded like real sources and sent through
-every order of ``COMPARED``. The small setting (the default, also ``--quick`` and ``--small``) works at one
+Scenes with exact depth, second view and intermediate frames are degraded like real sources and processed in
+every order of the order lab. The small setting (the default, also ``--quick`` and ``--small``) works at one
 eighth of true size: 160x90 stands for 720p, an input of 65 pixels for a depth model's 518. ``--full`` works
 at one quarter, with more sources and scenes; ``--scale 1`` is true size. The same seed prints equal tables.
-Times follow separately, because they vary from run to run. For each model type, the best learned model whose
-weights are present and whose licence allows any use takes part, and the claims are judged by it;
+Times follow separately, because they vary from run to run. For each model type, the best learned model with
+its weights present and a licence that allows any use takes part, and the claims are judged by it;
 ``--models builtin`` leaves it out.
 """
 
@@ -178,7 +178,7 @@ def planned(extent: Extent, size: str, seed: int, models: str, host: Headless) -
 
 
 def chosen(kind: str, models: str, host: Headless) -> list[str]:
-    """Return the best learned model whose weights are present, and builtin."""
+    """Return the best learned model with its weights present, and builtin."""
     learned = [
         name
         for name, entry in catalog.models(kind).items()

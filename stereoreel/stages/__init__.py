@@ -8,4 +8,4 @@ The facts of a kind are declared in its ``__init__`` only:
   ``target_fps(options, info)``, the output rate; ``live_options(device)``, the defaults of a live session.
 """
 
-KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")  # the folders here, in the order of lists
+KINDS = ("upscale", "vsr", "interpolate", "depth", "stereo")  # folders here, in display order
