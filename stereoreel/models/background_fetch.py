@@ -84,6 +84,7 @@ class BackgroundFetch:
             host = self._host_of(self._tick)
             for role, part in entry.parts.items():
                 if not part.optional:
+                    self._sent = 0.0
                     self._report(file=part.file, done=0, total=part.bytes or 0)
                     catalog.obtain(entry, role, host, download=True)
             end, text = DONE, ""
@@ -98,12 +99,13 @@ class BackgroundFetch:
     def _tick(self, done: int, total: int) -> None:
         if self._cancel.is_set():
             raise Cancelled
-        if total and (time.monotonic() - self._sent >= OFTEN or done == total):
+        if total and ((now := time.monotonic()) - self._sent >= OFTEN or done == total):
+            self._sent = now
             self._report(done=done, total=total)
 
     def _report(self, **changes) -> None:
         assert self.progress is not None
-        self.progress, self._sent = replace(self.progress, **changes), time.monotonic()
+        self.progress = replace(self.progress, **changes)
         self._notify(self.progress)
 
 
