@@ -45,6 +45,11 @@ def _matters(node: Node, option: Option, inputs: Mapping[str, Any], arch: str) -
     return text in values if values else value != other.default
 
 
+def lines(node: Node, inputs: Mapping[str, Any]) -> list[Option]:
+    """Return the options that choose a model; the node has a line for each, which says what runs."""
+    return [option for option in node.options if _kind(node, option) and _matters(node, option, inputs, "")]
+
+
 def arch_of(node: Node, inputs: Mapping[str, Any], fresh: str = FRESH) -> str:
     """Return the arch that runs, ``fresh`` for auto; empty if the node has no model."""
     instead = _instead(node)

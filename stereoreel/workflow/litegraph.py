@@ -7,6 +7,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from ..core.options import Option
+from . import first_glance
 from .node import FRAMES
 from .node_specs import BY_ID
 
@@ -85,6 +86,7 @@ CORE = {
 }
 # pixels: between columns, between nodes, top of the first row, how far below it depth nodes are placed
 COLUMN, APART, TOP, BELOW = 400, 80, 220, 150
+LINE = 86  # pixels: the line that says which model runs, with its button
 DEPTH = ("depth", FRAMES)  # the first output of a node that computes depth and passes no clip on
 TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 
@@ -157,13 +159,13 @@ def _columns(graph: Mapping[str, dict]) -> dict[str, int]:
 
 
 def _height(entry: dict) -> int:
-    """Return the height of a new node in pixels: advanced widgets are hidden unless one was changed."""
+    """Return the height of a node in pixels, as it opens."""
     sockets, widgets, outputs = _sockets(entry["class_type"])
     node = BY_ID.get(entry["class_type"])
-    advanced = [option for option in node.options if option.advanced] if node else []
-    changed = any(entry["inputs"].get(option.name, option.default) != option.default for option in advanced)
-    rows = len(widgets) + ("video" in widgets) + bool(advanced) - (0 if changed else len(advanced))
-    return 44 + 20 * max(len(sockets), len(outputs)) + 25 * rows
+    rows = len(first_glance.visible(node, entry["inputs"])) if node else len(widgets)
+    rows += ("video" in widgets) + bool(node and any(option.advanced for option in node.options))
+    lines = LINE * len(first_glance.lines(node, entry["inputs"])) if node else 0
+    return 44 + 20 * max(len(sockets), len(outputs)) + 25 * rows + lines
 
 
 def _sockets(class_type: str) -> tuple[list[tuple[str, str]], dict[str, str], list[tuple[str, str]]]:

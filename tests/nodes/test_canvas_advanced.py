@@ -128,12 +128,16 @@ def test_a_number_that_stands_for_a_word_reads_as_the_word(page, default):
 
 
 def test_a_widget_that_takes_its_value_from_another_node_keeps_it(page, default):
+    """It stays, folded or not, even when the model no longer goes by it."""
     browser.prompt_of(page, default, "default")
+    choose(page, model="flashvsr-v1.1")
     press(page)
     linked = page.evaluate(f"""() => {{
         const node = ({NODE})('{VSR.id}'), source = ({NODE})('StereoReelExtract')
-        return !!source.connect(1, node, node.inputs.findIndex(input => input.widget?.name === 'radius'))
+        return !!source.connect(1, node, node.inputs.findIndex(input => input.widget?.name === 'sparsity'))
     }}""")
     press(page)
+    assert "sparsity" in visible(page) and "local_range" not in visible(page)
+    choose(page, model="auto")
     queued = page.evaluate("async () => (await app.graphToPrompt()).output")
-    assert linked and queued["2"]["inputs"]["radius"] == ["1", 1] and "radius" in visible(page)
+    assert linked and queued["2"]["inputs"]["sparsity"] == ["1", 1] and "sparsity" in visible(page)
