@@ -21,7 +21,8 @@ OPEN = ["model", "packed", "factor", "strength", "radius", "download", "live"]  
 NODE = "type => app.graph._nodes.find(node => node.type === type)"
 VISIBLE = f"""type => {{
     const node = ({NODE})(type)
-    return node.widgets.filter(widget => node.isWidgetVisible(widget)).map(widget => widget.name)
+    const row = node.isWidgetRowVisible ?? node.isWidgetVisible // a connected widget leaves its row
+    return node.widgets.filter(widget => row.call(node, widget)).map(widget => widget.name)
 }}"""
 SWITCH = "widget => /advanced/.test(widget.label ?? widget.name)"
 
