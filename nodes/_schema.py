@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..stereoreel.core import cancel
 from ..stereoreel.core.options import Option
+from ..stereoreel.workflow.first_glance import facts
 from ..stereoreel.workflow.node import Node, Socket
 from ._comfy import io
 from ._host import ComfyHost
@@ -51,9 +52,8 @@ class DeclaredNode(io.ComfyNode):
     def widget(cls, option: Option) -> io.Input:
         """Return an option's widget; optional, so that prompts saved before the widget existed still run."""
         made = _widget(option)
-        if option.advanced:
-            # 0.3.64 accepts neither extra_dict nor advanced as an argument
-            made.extra_dict = {**(made.extra_dict or {}), "advanced": True}
+        # 0.3.64 accepts neither extra_dict nor advanced as an argument
+        made.extra_dict = {**(made.extra_dict or {}), **facts(cls.NODE, option)}
         return made
 
 

@@ -3,8 +3,8 @@
     python tools/thumbnails.py                  write workflows/*.jpg
     python tools/thumbnails.py start look       only these
 
-A thumbnail is square, shows frames that its workflow computes, and names the order of the stages if that is the
-point of the workflow. ComfyUI's own nodes are left out, since the terminal has none of them.
+A thumbnail is square and shows frames that its workflow computes, and the order of the stages where that is
+the point. ComfyUI's own nodes are left out, since the terminal has none of them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from torch import Tensor
 
 from stereoreel.core.clip import Clip, apply
@@ -149,7 +149,8 @@ def cards(images: list[Image.Image]) -> Image.Image:
     step = (SIDE - side - 2 * GAP) // (len(images) - 1)
     for number, image in enumerate(images):
         place = GAP + number * step
-        shade = image.point(lambda value, last=len(images) - 1 - number: int(value * 0.72**last))
+        light = 0.72 ** (len(images) - 1 - number)
+        shade = ImageEnhance.Brightness(image).enhance(light)
         whole.paste(Image.new("RGB", (side + 4, side + 4), INK), (place - 2, place - 2))
         whole.paste(crop(shade, side, side), (place, place))
     return whole

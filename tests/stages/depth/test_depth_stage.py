@@ -103,6 +103,7 @@ def test_another_network_s_file_is_refused_by_what_it_is(put, host, tensor_clip)
         frames(depth_of(model, host, tensor_clip(frames=1)), host)
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_auto_takes_no_model_whose_licence_forbids_selling(put, host):
     put({"x": torch.zeros(1)}, "depth_anything_v2_vitl.pth")
     assert catalog.pick("depth", "auto", host)[0].name == "builtin"
