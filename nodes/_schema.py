@@ -8,6 +8,7 @@ from inspect import Parameter, Signature
 from ..stereoreel.core import cancel
 from ..stereoreel.core.options import Option
 from ..stereoreel.workflow import build
+from ..stereoreel.workflow.first_glance import facts
 from ..stereoreel.workflow.node import Node, Socket
 from ._comfy import io
 from ._host import ComfyHost
@@ -87,9 +88,8 @@ class DeclaredNode(io.ComfyNode):
     def widget(cls, option: Option) -> io.Input:
         """Return an option's widget; optional, so that prompts saved before the widget existed still run."""
         result = _widget(option)
-        if option.advanced:
-            # 0.3.64 accepts neither extra_dict nor advanced as an argument
-            result.extra_dict = {**(result.extra_dict or {}), "advanced": True}
+        # 0.3.64 accepts neither extra_dict nor advanced as an argument
+        result.extra_dict = {**(result.extra_dict or {}), **facts(cls.NODE, option)}
         return result
 
 

@@ -15,10 +15,11 @@ from ..stereoreel.models.weights import locate
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import MASKS
 from . import _live
-from ._comfy import PromptServer, VideoInput, io, ui
+from ._comfy import VideoInput, io, ui
 from ._host import ComfyHost
 from ._images import as_batches, as_clip, as_depth
 from ._lazy_video import LazyVideo
+from ._models import ran
 from ._schema import DeclaredNode
 
 
@@ -45,18 +46,12 @@ class StageNode(DeclaredNode):
             result = dict(build.stage(node, inputs, options, node_id))
             if plan := build.plan_of(result):
                 # missing weights are reported or downloaded now, not when the clip is pulled
-                _, reason = plan.choose(ComfyHost())
-                cls._show(reason)
+                workflow = ((cls.hidden.extra_pnginfo or {}).get("workflow") or {}).get("id")
+                ran(node_id, workflow, *plan.choose(ComfyHost()))
         clips = build.clips_in(result)
         if isinstance(clip, VideoInput):
             return cls._outputs({**result, **{port: LazyVideo(value) for port, value in clips.items()}})
         return cls._outputs({**result, **cls._batches(clips, name, options)})
-
-    @classmethod
-    def _show(cls, reason: str) -> None:
-        """Show on the node which upscaler was selected and why."""
-        if cls.NODE.kind in policy.kinds():
-            PromptServer.instance.send_progress_text(reason, str(cls.hidden.unique_id))
 
     @classmethod
     def _batches(cls, clips: dict[str, Clip], name: str, options: Mapping) -> dict:

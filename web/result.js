@@ -2,20 +2,14 @@
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { nodeOf, root } from "./node/place.js";
 import { screenOf } from "./preview/screen.js";
 
 const ENCODE = "StereoReelEncode", EVENT = "stereoreel.encode", KEY = "stereoreel_encode";
 const states = new Map(); // workflow and execution id of a node -> what it shows, even while another workflow is open
 
-const root = () => app.rootGraph ?? app.graph;
-
-/** The node of an execution id: `5`, or `12:5` for node 5 of the subgraph that node 12 is. */
-function nodeOf(id) {
-    let graph = root(), node = null;
-    for (const part of String(id).split(":")) {
-        node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part);
-        graph = node?.subgraph;
-    }
+function encodeOf(id) {
+    const node = nodeOf(id);
     return node?.type === ENCODE ? node : null;
 }
 
@@ -30,7 +24,7 @@ function draw(node, state) {
 function keep(workflow, id, state) {
     const known = workflow ?? root()?.id;
     states.set(`${known}/${id}`, { workflow: known, id: String(id), ...state });
-    const node = known === root()?.id && nodeOf(id);
+    const node = known === root()?.id && encodeOf(id);
     if (node) draw(node, state);
 }
 
@@ -68,7 +62,7 @@ app.registerExtension({
     },
     afterConfigureGraph() {
         for (const state of states.values()) {
-            const node = state.workflow === root()?.id && nodeOf(state.id);
+            const node = state.workflow === root()?.id && encodeOf(state.id);
             if (node) draw(node, state);
         }
     },

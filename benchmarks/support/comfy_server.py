@@ -91,11 +91,11 @@ def follow(ears: websocket.WebSocket, prompt: str):
 
 
 @contextmanager
-def comfy(folder: Path, base: Path, name: str = "stereo-reel"):
-    """Start ComfyUI from ``folder`` with all its files below ``base``; the pack is linked as ``name``."""
+def comfy(folder: Path, base: Path, name: str = "stereo-reel", pack: Path = ROOT):
+    """Start ComfyUI from ``folder`` with all its files below ``base``; ``pack`` is linked as ``name``."""
     for place in ("custom_nodes", "input", "output", "temp", "models", "user"):
         (base / place).mkdir(parents=True, exist_ok=True)
-    link(ROOT, base / "custom_nodes" / name)
+    link(pack, base / "custom_nodes" / name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

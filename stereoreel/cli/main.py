@@ -82,6 +82,12 @@ def _parser() -> argparse.ArgumentParser:
     film.declare(commands)
     fetch = commands.add_parser("fetch", help="download the weights of models")
     fetch.add_argument("names", nargs="*", metavar="NAME", help="such as realesrgan-x2plus")
+    fetch.add_argument(
+        "--recommended",
+        action="store_true",
+        help="download the model of each type that suits this machine best; every licence permits any use. "
+        "With --list, show the models, their sizes and licences only",
+    )
     fetch.add_argument("--list", action="store_true", help="list the files that can be downloaded")
     fetch.add_argument(
         "--folder", type=Path, help="download folder; default: the folder of this kind of model"
@@ -175,13 +181,19 @@ def _models(options) -> int:
 
 
 def _fetch(options) -> int:
-    host = Headless("cpu")
-    if not options.names and not options.list:
-        raise ValueError("Name the models to fetch. python -m stereoreel fetch --list shows them.")
-    if options.list:
+    host, names = Headless("cpu"), list(options.names)
+    if options.recommended:
+        chosen = models.recommended(Headless())
+        print("\n".join(models.recommendations(chosen, host)))
+        names += [] if options.list else [entry.name for entry in chosen if entry.parts]
+    elif not names and not options.list:
+        raise ValueError(
+            "Name the models to fetch, or use --recommended. python -m stereoreel fetch --list shows them."
+        )
+    elif options.list:
         print("\n".join(models.fetchable(host)))
     try:
-        models.fetch_all(options.names, host, options.folder, options.all_parts, options.force)
+        models.fetch_all(names, host, options.folder, options.all_parts, options.force)
     except KeyboardInterrupt as error:
         print(
             "cancelled; the partial download is kept in a .part file, and the same command resumes it",

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ..core.host import Host
-from ..models import catalog
+from ..models import catalog, overview
 from ..models.catalog import Entry
 from ..models.intact import fault
-from ..models.weights import File, corrupt_file, find_file, locate, megabytes
+from ..models.weights import File, corrupt_file, find_file, locate, megabytes, total_size
 from .progress import ByteBar
 
 
@@ -35,6 +35,24 @@ def fetchable(host: Host) -> Iterator[str]:
             yield f"{entry.name:<40}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
 
 
+def recommended(host: Host) -> list[Entry]:
+    """Return the recommended model of each kind that has a choice, on the machine of ``host``."""
+    return [overview.recommended(kind, host) for kind in catalog.KINDS if len(catalog.models(kind)) > 1]
+
+
+def recommendations(entries: Sequence[Entry], host: Host) -> Iterator[str]:
+    """Yield a line for each recommended model, with its size and licence, and one for what is to come."""
+    pending = []
+    for entry in entries:
+        missing = catalog.missing(entry, host)
+        pending += missing
+        state = "to download" if missing else "here" if entry.parts else "needs no weights"
+        facts = f"{entry.license:<14}{_sizes(entry):<14}" if entry.parts else " " * 28
+        yield f"{entry.kind:<14}{entry.title or entry.name:<32}{facts}{state}"
+    if pending:
+        yield f"to download in all: {total_size(pending)}"
+
+
 def _own(kind: str, file: str, host: Host) -> str:
     """Return the line of a custom checkpoint."""
     path = find_file(host, kind, file)
@@ -50,8 +68,8 @@ def _address(entry: Entry) -> str:
 
 
 def _sizes(entry: Entry) -> str:
-    known = [part.bytes for part in entry.parts.values() if part.bytes and not part.optional]
-    return megabytes(sum(known)) if known else ""
+    known = [part for part in entry.parts.values() if part.bytes and not part.optional]
+    return total_size(known) if known else ""
 
 
 def _state(entry: Entry, host: Host) -> str:

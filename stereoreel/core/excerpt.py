@@ -118,7 +118,7 @@ class Rebuilt:
                     demand[id(source.maker)] = merge_spans([*demand.get(id(source.maker), ()), *need])
         for maker in makers:
             if isinstance(maker, Step):
-                inputs = (self.clip(source, needs[id(maker)]) for source in maker.inputs)
+                inputs = _cut_alike([self.clip(source, needs[id(maker)]) for source in maker.inputs])
                 recipe = _plain(maker)
                 reused = getattr(recipe, "reused", None) if stages is not None else None
                 self.rebuilt[id(maker)] = Step.over(reused(stages) if reused else recipe, *inputs)
@@ -134,6 +134,21 @@ class Rebuilt:
             pick = _Pick(spans, self._label or clip.maker.label)
             self.picked[key] = result if exact else Clip(Step.over(pick, result))
         return self.picked[key]
+
+
+def _cut_alike(clips: Sequence[Clip]) -> list[Clip]:
+    """The inputs of a stage, all cut where the first is: its cuts are those of everything the stage makes."""
+    first, *others = clips
+    cuts = first.info.cuts
+    return [
+        first,
+        *(
+            clip
+            if clip.info.cuts == cuts or clip.info.frames != first.info.frames
+            else Clip(Step.over(_Cuts(cuts, clip.maker.label), clip))
+            for clip in others
+        ),
+    ]
 
 
 def infos_of(maker: Source | Step) -> list[ClipInfo]:

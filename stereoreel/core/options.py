@@ -13,6 +13,7 @@ YES, NO = ("true", "on", "yes", "1"), ("false", "off", "no", "0")
 LONGEST_SHOWN = 60  # characters of a value in a message
 LONGEST_LINE = 1000  # characters of a path in a message
 HUGE = 10**LONGEST_SHOWN
+Only = tuple[str, tuple[str, ...]]  # another option, and the values of it with which an option has an effect
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,10 @@ class Option:
 
     The default's type is the option's type. ``choices`` closes a string, unless it is ``open``: then they are
     suggestions, and the code that uses the value checks it. ``low``, ``high`` and ``step`` bound a number.
-    The canvas shows ``advanced`` ones only on request.
+    The canvas shows ``advanced`` ones only on request, and one with ``only`` if the option that it names has
+    one of its values; without values, if that option is not at its default. The value of ``model`` is the
+    arch that runs, or ``given`` if a connected socket replaces the model. ``word`` is what the canvas shows
+    instead of the default, such as auto for -1.
     """
 
     name: str
@@ -33,6 +37,8 @@ class Option:
     choices: tuple[str, ...] = ()
     open: bool = False
     advanced: bool = False
+    only: Only | None = None
+    word: str = ""
 
     def check(self, value):
         """Return the value in the option's type. Raise ValueError if it does not fit."""
@@ -154,9 +160,11 @@ def option(
     choices: tuple[str, ...] = (),
     open: bool = False,
     advanced: bool = False,
+    only: Only | None = None,
+    word: str = "",
 ) -> Value:
     """Declare a field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
-    return field_of(Option("", default, text, low, high, step, choices, open, advanced))
+    return field_of(Option("", default, text, low, high, step, choices, open, advanced, only, word))
 
 
 def field_of(declared: Option):
@@ -174,6 +182,7 @@ DOWNLOAD = Option(
     "download",
     False,
     "Download missing weights at run time. `auto` then also considers models not yet downloaded.",
+    advanced=True,
 )
 LIVE = Option(
     "live",
@@ -188,7 +197,7 @@ LIVE_MODE = Option(
     "Output of a live run. `constant delay`: one output per input; plain resizes until the model catches "
     "up. `as ready`: the frames that are finished, possibly none.",
     choices=("constant delay", "as ready"),
-    advanced=True,
+    only=("live", ()),
 )
 
 
@@ -198,7 +207,8 @@ class ModelOptions(Options):
 
     model: str = option(
         "auto",
-        "Model to run. `auto` selects the best one with its weights present; `builtin` needs none.",
+        "Model to run. `auto` selects the best one whose weights are here, or else `builtin`, which needs "
+        "none.",
     )
 
 

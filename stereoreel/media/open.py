@@ -32,7 +32,12 @@ class ExtractOptions(Options):
     )
     start: float = option(0.0, "Start time, in seconds.", low=0.0, high=1e6, step=0.001)
     duration: float = option(
-        0.0, "Duration in seconds; 0 takes everything up to the end.", low=0.0, high=1e6, step=0.001
+        0.0,
+        "Duration in seconds; 0 takes everything up to the end.",
+        low=0.0,
+        high=1e6,
+        step=0.001,
+        word="to the end",
     )
     max_side: int = option(
         0,
@@ -40,14 +45,19 @@ class ExtractOptions(Options):
         low=0,
         high=16384,
         step=2,
+        word="original",
     )
-    cuts: bool = option(True, "Detect cuts first, so that no stage blends or smooths frames across them.")
+    cuts: bool = option(
+        True, "Detect cuts first, so that no stage blends or smooths frames across them.", advanced=True
+    )
     sensitivity: float = option(
         0.5,
         "Sensitivity of the cut detection in a file: higher finds more cuts.",
         low=0.0,
         high=1.0,
         step=0.05,
+        advanced=True,
+        only=("cuts", ("true",)),
     )
 
 

@@ -42,6 +42,8 @@ class Entry:
     kind: str
     arch: str
     text: str = ""
+    title: str = ""  # its name as its authors write it; empty for ``name``
+    brief: str = ""  # what it does without weights, in a few words; empty if it needs weights
     license: str = "Apache-2.0"
     parts: dict[str, File] = field(default_factory=dict)
     params: dict = field(default_factory=dict)
@@ -100,6 +102,12 @@ def own_files(kind: str, host: Host) -> list[str]:
     return [name for name in host.files(kind) if name not in known]
 
 
+def own_arch(kind: str) -> str:
+    """The arch that runs a custom checkpoint; empty if the kind runs none."""
+    entry = _catalogue(kind).get(ANY)
+    return entry.arch if entry else ""
+
+
 def module(kind: str) -> ModuleType:
     """What a kind says of itself; ValueError for a kind there is not."""
     _catalogue(kind)
@@ -115,7 +123,8 @@ def options(kind: str) -> tuple[Option, ...]:
         text += " Your own files in the models folder can be chosen as well."
     if bound := [entry.name for entry in models(kind).values() if not entry.commercial]:
         text += f" Not for commercial use, and never selected by auto: {', '.join(bound)}."
-    return (replace(model, text=text, choices=names(kind), open=any_file), *others)
+    alone = len(models(kind)) == 1 and not any_file
+    return (replace(model, text=text, choices=names(kind), open=any_file, advanced=alone), *others)
 
 
 def settings_of(kind: str, given: Mapping) -> ModelOptions:
@@ -170,15 +179,20 @@ def pick(
         return models(kind)[model], _with(f"{model}: {row.why}", over)
     for entry in models(kind).values():
         if able(kind, entry.name):
-            weights = (
-                "with its weights present" if present(entry, host) else "with weights that can be downloaded"
-            )
-            licence = f"a licence ({entry.license}) that allows any use"
-            reason = f"{entry.name}: the best {kind} model {weights} and {licence}"
-            return entry, _with(reason, over)
+            return entry, _with(f"{entry.name}: {_why(entry, host)}", over)
     raise ValueError(
         f"No {kind} model can run on this machine, because its catalogue has no entry without weights."
     )
+
+
+def _why(entry: Entry, host: Host) -> str:
+    """Return why ``auto`` selects the first model that it may use."""
+    if len(models(entry.kind)) == 1:
+        return f"the only {entry.kind} model"
+    if not entry.parts:
+        return f"{entry.brief}; no {entry.kind} weights with a licence that allows any use are present"
+    weights = "with its weights present" if present(entry, host) else "with weights that can be downloaded"
+    return f"the best {entry.kind} model {weights} and a licence ({entry.license}) that allows any use"
 
 
 def _with(reason: str, over: list[str]) -> str:

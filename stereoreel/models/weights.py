@@ -9,7 +9,7 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -85,6 +85,15 @@ class File:
 def megabytes(count: int) -> str:
     """Format bytes for people: ``67 MB``, ``2.5 MB``."""
     return f"{count / 1e6:.{0 if count >= 1e7 else 1}f} MB"
+
+
+def total_size(files: Iterable[File]) -> str:
+    """Return the size of several files for people: ``6252 MB or more`` if some are unknown."""
+    sizes = [file.bytes for file in files]
+    known = sum(size for size in sizes if size)
+    if not known:
+        return "size unknown"
+    return megabytes(known) + (" or more" if None in sizes else "")
 
 
 def safe_name(name: str) -> str:

@@ -31,7 +31,12 @@ class CompareOptions(Options):
         choices=("split", "side by side", "above", "difference"),
     )
     position: float = option(
-        0.5, "Position of the split, as a fraction of the width.", low=0.0, high=1.0, step=0.01
+        0.5,
+        "Position of the split, as a fraction of the width.",
+        low=0.0,
+        high=1.0,
+        step=0.01,
+        only=("mode", ("split",)),
     )
     sweep: float = option(
         0.0,
@@ -39,10 +44,19 @@ class CompareOptions(Options):
         low=0.0,
         high=60.0,
         step=0.5,
+        only=("mode", ("split",)),
+        word="off",
     )
     label: str = option("A", "Label of the first clip; empty: none.")
     other_label: str = option("B", "Label of the second clip; empty: none.")
-    gain: float = option(4.0, "Factor by which the difference is multiplied.", low=1.0, high=100.0, step=1.0)
+    gain: float = option(
+        4.0,
+        "Factor by which the difference is multiplied.",
+        low=1.0,
+        high=100.0,
+        step=1.0,
+        only=("mode", ("difference",)),
+    )
 
 
 OPTIONS = CompareOptions

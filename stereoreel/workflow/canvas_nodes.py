@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..core.options import Option
+from . import first_glance
 from .node_specs import BY_ID
 
 # The core nodes that bundled workflows use: input sockets, widgets, outputs.
@@ -82,6 +83,7 @@ TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 WIDTH, TITLE = 330, 30  # of every node, and the height of its title bar, which is above its position
 # Pixels in Nodes 2.0, the taller of the two node styles: an empty node, a row of sockets, a widget, a button.
 EMPTY, ROW, WIDGET, BUTTON = 54, 22, 33, 30
+LINE = 86  # which model runs, with its button
 # What the pack's own scripts add: the player of the source, the result or samples, and their buttons.
 ADDED = {
     "StereoReelExtract": 175,
@@ -109,11 +111,12 @@ def _type(option: Option) -> str:
 
 
 def height(entry: dict) -> int:
-    """Return the height of a node in pixels: advanced widgets are hidden unless one was changed."""
+    """Return the height of a node in pixels, as it opens."""
     inputs, widgets, outputs = sockets(entry["class_type"])
     node = BY_ID.get(entry["class_type"])
-    advanced = [option for option in node.options if option.advanced] if node else []
-    changed = any(entry["inputs"].get(option.name, option.default) != option.default for option in advanced)
-    shown = len(widgets) - (0 if changed else len(advanced))
-    buttons = BUTTON * bool(advanced) + ADDED.get(entry["class_type"], 0)
-    return EMPTY + ROW * max(len(inputs), len(outputs)) + WIDGET * shown + buttons
+    shown, added = len(widgets), 0
+    if node:
+        shown, lines = (len(of(node, entry["inputs"])) for of in (first_glance.visible, first_glance.lines))
+        added = LINE * lines + BUTTON * any(option.advanced for option in node.options)
+    added += ADDED.get(entry["class_type"], 0)
+    return EMPTY + ROW * max(len(inputs), len(outputs)) + WIDGET * shown + added

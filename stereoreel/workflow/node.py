@@ -147,6 +147,7 @@ PACKED = Option(
     "Layout of an IMAGE batch: one view per image, or left and right views side by side. "
     "Ignored for VIDEO input.",
     choices=("mono", "full SBS"),
+    advanced=True,
 )
 
 

@@ -132,6 +132,15 @@ def test_stateful_stages_see_neighbours_but_not_across_a_cut(tensor_clip, host):
     )
 
 
+def test_inputs_that_look_around_differently_are_cut_alike(tensor_clip, host):
+    """Depth of the source moves along with the upscaled frames, as in the order depth first."""
+    clip = moving(tensor_clip, 60, cuts=(30,))
+    depth, large = apply(plan("depth"), clip)["clip"], apply(plan("vsr", factor=1.5), clip)["clip"]
+    between = apply(plan("interpolate"), large, depth)
+    stereo = apply(plan("stereo"), between["clip"], between["depth"])["clip"]
+    assert frames(select_frames([stereo], [7, 41, 90])[0], host).shape == (2, 3, 72, 96, 3)
+
+
 def test_files_are_seeked_not_read_through(tmp_path, host, real_clip):
     clip = Clip(FileSource(real_clip("bigbuckbunny.mp4"), start=1, duration=3, max_side=320))
     check(apply(plan("upscale", factor=1.5), clip)["clip"], host, [2, 40, clip.info.frames - 1])

@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from stereoreel.models.headless import Headless
+from stereoreel.models.overview import overview
 from tests.support.object_info import object_info
 
 FLAGS = [
@@ -40,6 +42,7 @@ window.addEventListener('unhandledrejection', event => complain(String(event.rea
 """
 ROOT = Path(__file__).resolve().parents[2]
 WEB, SERVED = ROOT / "web", "/extensions/stereo-reel/"
+NOWHERE = ROOT / "no models"  # a folder that does not exist
 
 
 def missing() -> str:
@@ -57,7 +60,7 @@ def chromium() -> str | None:
 
 
 class _Frontend(SimpleHTTPRequestHandler):
-    """The frontend's files, the pack's own, and the four endpoints that it needs to start."""
+    """The frontend's files, the pack's own, the endpoints of its start, and models without weights."""
 
     answers = {
         "/object_info": object_info,
@@ -66,6 +69,7 @@ class _Frontend(SimpleHTTPRequestHandler):
             "Comfy.Workflow.ShowMissingModelsWarning": False,
         },
         "/users": lambda: {"storage": "server", "migrated": True},
+        "/stereoreel/models": lambda: {"kinds": overview(Headless("cpu", models=NOWHERE)), "fetch": None},
         "/extensions": lambda: [SERVED + file.relative_to(WEB).as_posix() for file in WEB.rglob("*.js")],
     }
 

@@ -1,6 +1,7 @@
 """The pack's nodes as in ComfyUI's ``/object_info``, from the declarations alone."""
 
 from stereoreel.core.options import Option
+from stereoreel.workflow import first_glance
 from stereoreel.workflow.node import Node
 from stereoreel.workflow.node_specs import NODES
 
@@ -17,7 +18,7 @@ def _node(node: Node) -> dict:
         socket.name: [socket.type, {"tooltip": socket.text}] for socket in node.inputs if socket.optional
     }
     for option in node.options:
-        (required if option.name == "video" else optional)[option.name] = _widget(option)
+        (required if option.name == "video" else optional)[option.name] = _widget(node, option)
     return {
         "input": {"required": required, "optional": optional},
         "input_order": {"required": list(required), "optional": list(optional)},
@@ -34,10 +35,8 @@ def _node(node: Node) -> dict:
     }
 
 
-def _widget(option: Option) -> list:
-    facts = {"default": option.default, "tooltip": option.text} | (
-        {"advanced": True} if option.advanced else {}
-    )
+def _widget(node: Node, option: Option) -> list:
+    facts = {"default": option.default, "tooltip": option.text, **first_glance.facts(node, option)}
     if option.name == "video":
         return ["COMBO", facts | {"options": [option.default], "video_upload": True}]
     if option.choices:

@@ -46,6 +46,7 @@ class Shop:
         self.redirects: dict[str, str] = {}
         self.tokens: list[str | None] = []  # what each request was signed with
         self.door = None  # an event that answers wait for
+        self.pause: tuple[int, threading.Event] | None = None  # after so many bytes, until the event
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         asked = handler.headers.get("Range")
@@ -72,7 +73,13 @@ class Shop:
         handler.end_headers()
         if self.door:
             self.door.wait(20)
-        handler.wfile.write(whole[begin:][: self.cuts.pop(0) if self.cuts else None])
+        answer = whole[begin:][: self.cuts.pop(0) if self.cuts else None]
+        if self.pause:
+            first, event = self.pause
+            handler.wfile.write(answer[:first])
+            event.wait(20)
+            answer = answer[first:]
+        handler.wfile.write(answer)
 
 
 @contextmanager

@@ -7,17 +7,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from ...core.options import ModelOptions, Options, field_of, option, shown
+from ...core.options import ModelOptions, Only, Options, field_of, option, shown
 from ...models import catalog
 from ...workflow.orders import BUNDLED, COMPARED, UPSCALERS, check, makes_pair
 
 ALL, ANY_UPSCALER = "all", "upscaler"  # all of COMPARED; in an order: the upscaler that is chosen
 
 
-def _like(kind: str, name: str, text: str = ""):
-    """A field that is declared as a stage's option is."""
+def _like(kind: str, name: str, text: str = "", only: Only | None = None):
+    """An advanced field that is declared as a stage's option is."""
     declared = next(option for option in catalog.options(kind) if option.name == name)
-    return field_of(replace(declared, text=text or declared.text, advanced=False))
+    return field_of(replace(declared, text=text or declared.text, advanced=True, only=only))
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,12 @@ class OrderLabOptions(Options):
         "Which upscaler the orders have: Video Super Resolution, or RealESRGAN Upscale.",
         choices=UPSCALERS,
     )
-    vsr_model: str = _like("vsr", "model", "The model of Video Super Resolution; as there.")
-    upscale_model: str = _like("upscale", "model", "The model of RealESRGAN Upscale; as there.")
+    vsr_model: str = _like(
+        "vsr", "model", "The model of Video Super Resolution; as there.", ("upscaler", ("vsr",))
+    )
+    upscale_model: str = _like(
+        "upscale", "model", "The model of RealESRGAN Upscale; as there.", ("upscaler", ("upscale",))
+    )
     interpolate_model: str = _like("interpolate", "model", "The model of Interpolate Frames; as there.")
     depth_model: str = _like("depth", "model", "The model of Estimate Depth; as there.")
     factor: float = _like("vsr", "factor")
@@ -63,9 +67,12 @@ class OrderLabOptions(Options):
         low=0,
         high=2**31 - 1,
         step=1,
+        advanced=True,
     )
     settings: str = option(
-        "", "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true."
+        "",
+        "More options of stages, such as stereo.divergence=3; depth.edges=smooth; vsr.download=true.",
+        advanced=True,
     )
 
     judged = ("orders", "settings")

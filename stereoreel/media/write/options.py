@@ -56,16 +56,19 @@ class EncodeOptions(Options):
         "the format's default. prores, ffv1 and gif have a fixed quality.",
         low=-1,
         high=63,
+        word="auto",
     )
     speed: str = option(
         "balanced",
         "Encoder speed: best makes smaller files and takes longer. prores, ffv1 and gif have one speed.",
         choices=("fast", "balanced", "best"),
+        advanced=True,
     )
     stereo_tags: bool = option(
         True,
         "Mark the file as stereoscopic in its metadata, if the format supports it: side by side, top-bottom "
         "and vr180 in mp4 and mov, every single-file layout in ffv1. The file name always has a tag.",
+        advanced=True,
     )
     vr180_field: float = option(
         FIELD,
@@ -74,7 +77,7 @@ class EncodeOptions(Options):
         low=30,
         high=150,
         step=5,
-        advanced=True,
+        only=("layout", ("vr180",)),
     )
     size_mb: float = option(
         0.0,
@@ -83,6 +86,8 @@ class EncodeOptions(Options):
         low=0,
         high=1e6,
         step=1,
+        advanced=True,
+        word="off",
     )
     hardware: bool = option(
         False,

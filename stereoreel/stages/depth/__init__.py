@@ -6,6 +6,12 @@ from ...core.clip import ClipInfo
 from ...core.options import DOWNLOAD, ModelOptions, field_of, option
 from ...image.compute import PRECISIONS
 
+# the archs that read an option, as its ``only``
+BUILTIN = ("model", ("builtin",))
+GIVEN = ("model", ("given",))
+NETWORKS = ("model", ("depth_anything", "checkpoint"))
+SNAPPED = ("model", ("depth_anything", "checkpoint", "given"))
+
 
 @dataclass(frozen=True)
 class DepthOptions(ModelOptions):
@@ -17,9 +23,12 @@ class DepthOptions(ModelOptions):
         low=0.0,
         high=1.0,
         step=0.05,
+        only=BUILTIN,
     )
     invert: bool = option(
-        False, "Output far white and near black, for tools that expect it; Stereo expects near white."
+        False,
+        "Output far white and near black, for tools that expect it; Stereo expects near white.",
+        advanced=True,
     )
     near_ground: float = option(
         0.5,
@@ -29,6 +38,7 @@ class DepthOptions(ModelOptions):
         low=0.0,
         high=1.0,
         step=0.05,
+        only=BUILTIN,
     )
     download: bool = field_of(DOWNLOAD)
     resolution: str = option(
@@ -37,12 +47,15 @@ class DepthOptions(ModelOptions):
         "at 518. 392 takes about half the time, 700 twice, 1036 five times. Above 518 many frames get "
         "worse, not better.",
         choices=("384", "392", "518", "700", "1036", "native"),
+        only=NETWORKS,
     )
     edges: str = option(
         "snap",
         "Upsampling of the model's depth to frame size: `snap` aligns depth edges with image edges, so "
         "nothing floats between an object and its background; `smooth` only interpolates.",
         choices=("snap", "smooth"),
+        advanced=True,
+        only=SNAPPED,
     )
     dilate: int = option(
         0,
@@ -50,6 +63,8 @@ class DepthOptions(ModelOptions):
         low=0,
         high=16,
         step=1,
+        advanced=True,
+        only=SNAPPED,
     )
     given: str = option(
         "near white",
@@ -57,6 +72,7 @@ class DepthOptions(ModelOptions):
         "maps; the linear ones are distance, as rendered by ComfyUI's own Depth Anything 3. Ignored for "
         "geometry, which has a known encoding.",
         choices=("near white", "near black", "linear, near white", "linear, near black"),
+        only=GIVEN,
     )
     metric: str = option(
         "auto",
@@ -64,6 +80,7 @@ class DepthOptions(ModelOptions):
         "or `outdoor` (up to 80 m).",
         choices=("auto", "no", "indoor", "outdoor"),
         advanced=True,
+        only=NETWORKS,
     )
     precision: str = option(
         "auto",
@@ -71,6 +88,7 @@ class DepthOptions(ModelOptions):
         "model directories, whose depth would have steps; fp32 otherwise.",
         choices=PRECISIONS,
         advanced=True,
+        only=NETWORKS,
     )
 
 

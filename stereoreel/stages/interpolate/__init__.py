@@ -17,6 +17,11 @@ from ...core.transforms import AUTO_CUTS, parse_cuts
 from ...image.compute import PRECISIONS
 from .pairs import Schedule
 
+# the archs that read an option, as its ``only``
+BY_FLOW = ("model", ("builtin", "nvidia"))
+RIFE = ("model", ("rife", "checkpoint"))
+NETWORKS = ("model", ("rife", "film", "checkpoint"))
+
 
 @dataclass(frozen=True)
 class InterpolateOptions(ModelOptions):
@@ -38,6 +43,8 @@ class InterpolateOptions(ModelOptions):
         "Precision of builtin's optical flow; `fast` takes about two thirds of the time and loses up to "
         "1.5 dB. Also sets the mode of NVIDIA's frame generation.",
         choices=("fast", "medium"),
+        advanced=True,
+        only=BY_FLOW,
     )
     ending: str = option(
         "keep duration",
@@ -55,6 +62,7 @@ class InterpolateOptions(ModelOptions):
         "keep",
         "Repeated frames (animation, telecine): keep them, or interpolate smoothly across them.",
         choices=("keep", "smooth"),
+        advanced=True,
     )
     schedule: str = option(
         "",
@@ -80,18 +88,21 @@ class InterpolateOptions(ModelOptions):
         "Scale of RIFE's motion search; smaller is faster and finds larger motion. `auto`: half for 4K.",
         choices=("auto", "1", "0.5", "0.25", "2"),
         advanced=True,
+        only=RIFE,
     )
     ensemble: bool = option(
         False,
         "Also run RIFE on each pair in reverse: twice the time, slightly better. Versions up to 4.20, and "
         "4.24.",
         advanced=True,
+        only=RIFE,
     )
     lite_scales: str = option(
         "32 16 8 4 1",
         "Scales of RIFE 4.25.lite, on which its ports disagree. Other versions ignore it.",
         choices=("32 16 8 4 1", "16 8 4 2 1"),
         advanced=True,
+        only=RIFE,
     )
     batch: int = option(
         0,
@@ -100,12 +111,15 @@ class InterpolateOptions(ModelOptions):
         high=32,
         step=1,
         advanced=True,
+        only=NETWORKS,
+        word="auto",
     )
     precision: str = option(
         "auto",
         "Dtype of the model's convolutions. Optical flow and sampling always use float32.",
         choices=PRECISIONS,
         advanced=True,
+        only=NETWORKS,
     )
     download: bool = field_of(DOWNLOAD)
     live: str = field_of(LIVE)

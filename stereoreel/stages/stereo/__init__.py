@@ -33,14 +33,18 @@ class StereoOptions(ModelOptions):
         low=0.0,
         high=1.0,
         step=0.01,
+        only=("convergence_mode", ("fixed",)),
     )
     view: str = option(
         "both",
         "Views to render: `both` move by half each; `left` renders the left one and keeps the frames as "
         "the right view; `right` renders the right one and keeps the frames as the left view.",
         choices=("both", "left", "right"),
+        advanced=True,
     )
-    swap_eyes: bool = option(False, "Swap the two views (and their hole masks), for cross-eyed viewing.")
+    swap_eyes: bool = option(
+        False, "Swap the two views (and their hole masks), for cross-eyed viewing.", advanced=True
+    )
     screen: str = option(
         "none",
         "Intended screen: logs the divergence in millimetres for this screen, and `limit` keeps within its "
@@ -51,6 +55,7 @@ class StereoOptions(ModelOptions):
         False,
         "Compress parallax that would strain the eyes on the selected screen to its comfortable range; "
         "other parallax stays unchanged.",
+        only=("screen", ()),
     )
     foreground_scale: float = option(
         0.0,

@@ -9,12 +9,17 @@ from ...core.options import DOWNLOAD, LIVE, LIVE_MODE, ModelOptions, field_of, o
 from ...image.compute import PRECISIONS
 from ...image.resize import scaled_size
 
+# the archs that read an option, as its ``only``
+NETWORKS = ("model", ("spandrel",))
+
 
 @dataclass(frozen=True)
 class UpscaleOptions(ModelOptions):
     """Options of an image upscaler."""
 
-    factor: float = option(2.0, "Scale of the width and height.", low=1.0, high=4.0, step=0.25)
+    factor: float = option(
+        2.0, "Scale of the width and height.", low=1.0, high=4.0, step=0.25, only=("fit", ("factor",))
+    )
     fit: str = option(
         "factor",
         "Set the output size by `factor`, or by the width, height or short side in `pixels`. The "
@@ -27,6 +32,7 @@ class UpscaleOptions(ModelOptions):
         low=16,
         high=16384,
         step=2,
+        only=("fit", ("width", "height", "short side")),
     )
     steady: float = option(
         0.0,
@@ -35,6 +41,7 @@ class UpscaleOptions(ModelOptions):
         low=0.0,
         high=1.0,
         step=0.05,
+        only=NETWORKS,
     )
     denoise: float = option(
         1.0,
@@ -44,12 +51,15 @@ class UpscaleOptions(ModelOptions):
         high=1.0,
         step=0.05,
         advanced=True,
+        only=NETWORKS,
     )
     reuse: str = option(
         "frames",
         "Reuse results for frames equal to the previous one; `tiles` also reuses tiles in which "
         "nothing changed.",
         choices=("off", "frames", "tiles"),
+        advanced=True,
+        only=NETWORKS,
     )
     reuse_threshold: float = option(
         0.0,
@@ -58,6 +68,7 @@ class UpscaleOptions(ModelOptions):
         high=16.0,
         step=0.25,
         advanced=True,
+        only=NETWORKS,
     )
     tile: int = option(
         0,
@@ -66,6 +77,8 @@ class UpscaleOptions(ModelOptions):
         high=4096,
         step=16,
         advanced=True,
+        only=NETWORKS,
+        word="auto",
     )
     batch: int = option(
         0,
@@ -74,18 +87,22 @@ class UpscaleOptions(ModelOptions):
         high=16,
         step=1,
         advanced=True,
+        only=NETWORKS,
+        word="auto",
     )
     precision: str = option(
         "auto",
         "Model dtype. `auto` uses bf16 or fp16 if the device computes in it, and fp32 if they fail.",
         choices=PRECISIONS,
         advanced=True,
+        only=NETWORKS,
     )
     compile: bool = option(
         False,
         "Compile the model with torch.compile: the first frame takes a minute, the rest are somewhat "
         "faster. Requires a compiler that torch can use.",
         advanced=True,
+        only=NETWORKS,
     )
     download: bool = field_of(DOWNLOAD)
     live: str = field_of(LIVE)

@@ -17,6 +17,13 @@ LEVELS = (
     "bicubic",
 )
 
+# the archs that read an option, as its ``only``
+BUILTIN = ("model", ("builtin",))
+FLASHVSR = ("model", ("flashvsr",))
+BASICVSR = ("model", ("basicvsr",))
+NETWORKS = ("model", ("basicvsr", "flashvsr"))
+NVIDIA = ("model", ("nvidia",))
+
 
 @dataclass(frozen=True)
 class VSROptions(ModelOptions):
@@ -29,6 +36,7 @@ class VSROptions(ModelOptions):
         low=0.0,
         high=1.0,
         step=0.05,
+        only=BUILTIN,
     )
     radius: int = option(
         2,
@@ -36,6 +44,8 @@ class VSROptions(ModelOptions):
         low=1,
         high=3,
         step=1,
+        advanced=True,
+        only=BUILTIN,
     )
     download: bool = field_of(DOWNLOAD)
     precision: str = option(
@@ -43,6 +53,7 @@ class VSROptions(ModelOptions):
         "Model dtype. Optical flow and sampling always use float32.",
         choices=PRECISIONS,
         advanced=True,
+        only=NETWORKS,
     )
     cleaning: str = option(
         "1",
@@ -50,6 +61,7 @@ class VSROptions(ModelOptions):
         "source; `auto`: up to 3, measured on the first frames of each shot.",
         choices=("1", "2", "3", "auto"),
         advanced=True,
+        only=BASICVSR,
     )
     window: int = option(
         0,
@@ -59,6 +71,8 @@ class VSROptions(ModelOptions):
         high=48,
         step=1,
         advanced=True,
+        only=BASICVSR,
+        word="auto",
     )
     offload: str = option(
         "auto",
@@ -66,18 +80,21 @@ class VSROptions(ModelOptions):
         "`auto`: if the GPU has too little.",
         choices=("auto", "on", "off"),
         advanced=True,
+        only=BASICVSR,
     )
     decoder: str = option(
         "tiny",
         "FlashVSR's decoder: `tiny` is fast and also reads the source frames; `full` is Wan 2.1's and "
         "needs its own file.",
         choices=("tiny", "full"),
+        only=FLASHVSR,
     )
     color: str = option(
         "adain",
         "Colour correction of FlashVSR to match the source: `adain` by each channel's mean and "
         "deviation, `wavelet` by its low band, or `none`.",
         choices=("adain", "wavelet", "none"),
+        only=FLASHVSR,
     )
     noise: int = option(
         0,
@@ -85,6 +102,8 @@ class VSROptions(ModelOptions):
         low=0,
         high=2**31 - 1,
         step=1,
+        advanced=True,
+        only=FLASHVSR,
     )
     sparsity: float = option(
         2.0,
@@ -93,6 +112,7 @@ class VSROptions(ModelOptions):
         high=4.0,
         step=0.25,
         advanced=True,
+        only=FLASHVSR,
     )
     local_range: int = option(
         11,
@@ -102,6 +122,7 @@ class VSROptions(ModelOptions):
         high=31,
         step=2,
         advanced=True,
+        only=FLASHVSR,
     )
     history: int = option(
         3,
@@ -110,6 +131,7 @@ class VSROptions(ModelOptions):
         high=8,
         step=1,
         advanced=True,
+        only=FLASHVSR,
     )
     store: str = option(
         "auto",
@@ -117,6 +139,7 @@ class VSROptions(ModelOptions):
         "system RAM (`cpu`); `auto`: as memory allows.",
         choices=("auto", "device", "int8", "cpu"),
         advanced=True,
+        only=FLASHVSR,
     )
     tile: int = option(
         0,
@@ -126,6 +149,8 @@ class VSROptions(ModelOptions):
         high=8192,
         step=128,
         advanced=True,
+        only=FLASHVSR,
+        word="auto",
     )
     attention: str = option(
         "auto",
@@ -133,18 +158,21 @@ class VSROptions(ModelOptions):
         "available.",
         choices=("auto", "flex", "gathered", "dense"),
         advanced=True,
+        only=FLASHVSR,
     )
     compile: bool = option(
         False,
         "Compile FlashVSR's blocks with torch.compile: the first frames take a minute, the rest are "
         "faster. Requires a compiler that torch can use.",
         advanced=True,
+        only=FLASHVSR,
     )
     level: str = option(
         "ultra",
         "Mode of NVIDIA RTX VSR: `low` to `ultra` for compressed film, `highbitrate` for clean film; "
         "`denoise` and `deblur` keep the frame size, and Lanczos upscales the result.",
         choices=LEVELS,
+        only=NVIDIA,
     )
     live: str = field_of(LIVE)
     live_mode: str = field_of(LIVE_MODE)

@@ -103,6 +103,7 @@ def test_file_of_another_network_is_named(put, host, tensor_clip):
         frames(depth_of(model, host, tensor_clip(frames=1)), host)
 
 
+@pytest.mark.usefixtures("stand_ins")
 def test_auto_selects_no_non_commercial_model(put, host):
     put({"x": torch.zeros(1)}, "depth_anything_v2_vitl.pth")
     assert catalog.pick("depth", "auto", host)[0].name == "builtin"
