@@ -132,7 +132,7 @@ def test_an_effect_that_does_not_start_says_what_to_do(nvvfx, host):
     nvvfx.Effect.load = load
     with pytest.raises(
         RuntimeError,
-        match=r"NVIDIA RTX Video Super Resolution does not start on this machine \(NVCV error -64\); update",
+        match=r"NVIDIA RTX Video Super Resolution does not start on this machine \(NVCV error -64\)\. Update",
     ):
         enlarged(film(), host)
 
