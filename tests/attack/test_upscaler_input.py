@@ -70,8 +70,8 @@ REFUSED = {
     "three views": (np.zeros((3, 2, 8, 8, 3)), ValueError, r"not \[3, 2"),
     "NaN": (NAN, ValueError, "NaN"),
     "infinity": (FRAMES * np.inf, ValueError, "NaN or infinity"),
-    "two sizes": ([FRAMES[0], FRAMES[1, :4]], ValueError, "of one kind"),
-    "two dtypes": ([FRAMES[0], BYTES[1]], ValueError, "of one kind"),
+    "two sizes": ([FRAMES[0], FRAMES[1, :4]], ValueError, "of one form"),
+    "two dtypes": ([FRAMES[0], BYTES[1]], ValueError, "of one form"),
 }
 
 

@@ -223,7 +223,7 @@ def test_concurrent_downloads_transfer_once(shop, tmp_path):
 
 def test_full_disk_error_before_the_transfer(shop, tmp_path, monkeypatch):
     monkeypatch.setattr(download.shutil, "disk_usage", lambda folder: type("Usage", (), {"free": 1_000_000}))
-    with pytest.raises(OSError, match=r"1\.0 MB left and net\.pth needs 3\.1 MB"):
+    with pytest.raises(OSError, match=r"1\.0 MB free and net\.pth needs 3\.1 MB"):
         download.fetch(offered(shop), tmp_path)
 
 
@@ -242,7 +242,7 @@ def test_download_option_downloads_and_logs(stocked, host, caplog, model):
 
 def test_without_download_no_request_is_sent(stocked, host):
     assert Plan("upscale", {}, "Upscale").choose(host)[0].name == "builtin"
-    with pytest.raises(FileNotFoundError, match="turn download on"):
+    with pytest.raises(FileNotFoundError, match="Turn download on"):
         Plan("upscale", {"model": MODEL}, "Upscale").choose(host)
     assert stocked.asked == []
 
@@ -255,8 +255,8 @@ def test_fetch_in_the_terminal(stocked, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("STEREOREEL_MODELS", str(tmp_path))
     assert main(["fetch", MODEL]) == 0
     assert (tmp_path / "upscale" / "net.pth").read_bytes() == CONTENTS
-    assert "is here now (licence BSD-3-Clause), SHA-256 verified" in capsys.readouterr().out
-    assert main(["fetch", MODEL]) == 0 and "was here already" in capsys.readouterr().out
+    assert "was downloaded (licence BSD-3-Clause), SHA-256 verified" in capsys.readouterr().out
+    assert main(["fetch", MODEL]) == 0 and "existed already" in capsys.readouterr().out
     assert (
         main(["fetch", MODEL, "--folder", str(tmp_path / "mine")]) == 0
         and (tmp_path / "mine" / "net.pth").is_file()

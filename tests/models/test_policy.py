@@ -144,7 +144,7 @@ def test_missing_requirements_are_reported_with_a_remedy():
     assert "0.2 or newer; this is 0.1.0.1" in old
     assert "Windows or Linux (this is Darwin)" in unmet(needs, LAPTOP)[0]
     [tensorless] = unmet(needs, Machine("Windows", "NVIDIA GeForce GTX 1660", (7, 5), 6 * GB, "580.90", VFX))
-    assert "another GPU than NVIDIA GeForce GTX 1660" in tensorless
+    assert "a GPU other than NVIDIA GeForce GTX 1660" in tensorless
 
 
 def test_this_machine_is_described():
@@ -195,7 +195,7 @@ def test_advice_names_the_choice_missing_files_and_the_command(tmp_path, monkeyp
     printed = capsys.readouterr().out
     quality, live = printed.split("\nquality: ")[1].split("\nlive: ")
     assert (
-        "run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
+        "Run `python -m stereoreel fetch realesr-general-x4v3`" in quality and "vsr.model=builtin" in quality
     )
     assert "upscale.model=builtin" in live and "missing" not in live.split("model: auto selects")[0]
     put(tmp_path, "upscale", catalog.models("upscale")["realesr-general-x4v3"])

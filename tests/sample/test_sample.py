@@ -184,7 +184,7 @@ def test_contact_sheet_shows_every_frame():
     assert sheet.width == 600
     found = {color for _, color in sheet.getcolors(1 << 20)}
     assert found >= {BACKGROUND, *colors}
-    with pytest.raises(ValueError, match="needs a picture"):
+    with pytest.raises(ValueError, match="has no images"):
         contact_sheet([], "Title")
 
 

@@ -130,7 +130,7 @@ def test_failed_start_error_has_a_remedy(nvvfx, host):
     nvvfx.Effect.load = load
     with pytest.raises(
         RuntimeError,
-        match=r"NVIDIA RTX Video Super Resolution does not start on this machine \(NVCV error -64\); update",
+        match=r"NVIDIA RTX Video Super Resolution does not start on this machine \(NVCV error -64\)\. Update",
     ):
         enlarged(film(), host)
 

@@ -259,7 +259,7 @@ def test_incomplete_weights_error(hugging, host):
     net = tiny(hugging, "dpt")
     state = {key: value for key, value in net.state_dict().items() if "embeddings" not in key}
     net.save_pretrained(folder, state_dict=state)
-    with pytest.raises(ValueError, match=r"lacks weights of its model \(dpt\.embeddings.* more\); download"):
+    with pytest.raises(ValueError, match=r"lacks weights of its model \(dpt\.embeddings.* more\)\. Download"):
         catalog.load("depth", "midas/model.safetensors", host)
     (folder / "model.safetensors").write_bytes(b"damaged")
     with (
@@ -308,7 +308,7 @@ TORCHAUDIO = (
         ),
         (
             BROKEN.format(outer="ModuleNotFoundError('Could not import module DPT')", inner=TORCHAUDIO),
-            r"\(Detected that .* CUDA versions\); update",
+            r"\(Detected that .* CUDA versions\)\. Update",
         ),
         (
             BROKEN.format(outer="RuntimeError('Failed to import')", inner="ImportError('no torchvision')"),

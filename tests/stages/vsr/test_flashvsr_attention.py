@@ -97,7 +97,7 @@ def test_auto_names_a_path_and_the_reason():
         attention.choose("auto", CPU, blocks, 4, keep) for blocks, keep in ((1, 119), (500, 60_000))
     )
     assert small == ("dense", "100% of the blocks are selected") and large[0] == "gathered"
-    with pytest.raises(ValueError, match="choose auto"):
+    with pytest.raises(ValueError, match="Choose auto"):
         attention.choose("flex", CPU, 60, 4, 100)
 
 
