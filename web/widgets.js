@@ -55,10 +55,12 @@ function hide(widget, hidden) {
     return changed;
 }
 
-function promote(widget, advanced) {
-    if (!widget.options || Boolean(widget.options.advanced) === advanced) return false;
-    widget.options.advanced = advanced;
-    return true;
+/** What the host's own switch in Nodes 2.0 folds; `widget.advanced` keeps its space out of the node's size. */
+function fold(widget, advanced) {
+    const changed = Boolean(widget.options?.advanced) !== advanced;
+    if (widget.options) widget.options.advanced = advanced;
+    widget.advanced = advanced && drawnByVue();
+    return changed;
 }
 
 /** Show the widgets that matter: the plain ones, those that were changed, and the others while the switch is on. */
@@ -71,7 +73,7 @@ function arrange(node) {
         const tied = linked(node, name), counts = tied || matters(node, facts, name), special = advanced && !tied && widget.value === usual;
         more ||= special && counts;
         changed = hide(widget, !counts || (special && !open && !vue)) || changed;
-        changed = promote(widget, special && counts) || changed; // Nodes 2.0 fold these themselves
+        changed = fold(widget, special && counts) || changed;
     }
     button.label = say(node.showAdvanced ? "hideAdvanced" : "showAdvanced");
     changed = hide(button, vue || always() || !more) || changed;
@@ -121,6 +123,7 @@ function runOf(node) {
     return [...ran.keys()].find((key) => key.startsWith(open) && nodeOf(key.slice(open.length)) === node);
 }
 
+const downloads = () => [...allNodes()].some((node) => node.stereoreelWidgets && widgetOf(node, "download")?.value === true);
 const refreshAll = () => { for (const node of allNodes()) refresh(node); };
 
 function equip(node, facts) {
@@ -166,7 +169,7 @@ app.registerExtension({
             const shown = (workflow ?? root()?.id) === root()?.id && nodeOf(node);
             if (shown) refresh(shown);
         });
-        api.addEventListener("execution_success", () => catalogue.load()); // a run may have downloaded weights
+        api.addEventListener("execution_success", () => downloads() && catalogue.load()); // weights that the run brought
         for (const setting of [ALWAYS, VUE]) app.ui?.settings?.addEventListener?.(`${setting}.change`, () => requestAnimationFrame(refreshAll));
     },
     beforeRegisterNodeDef(type, definition) {
