@@ -63,7 +63,7 @@ function fold(widget, advanced) {
     return changed;
 }
 
-/** Show the widgets that matter: the plain ones, those that were changed, and the others while the switch is on. */
+/** Show the widgets that matter: the plain ones, those that were changed, and the others while the switch is on. Whether that changes anything. */
 function arrange(node) {
     const { facts, button } = node.stereoreelWidgets, vue = drawnByVue(), open = node.showAdvanced || always();
     let changed = false, more = false;
@@ -76,8 +76,7 @@ function arrange(node) {
         changed = fold(widget, special && counts) || changed;
     }
     button.label = say(node.showAdvanced ? "hideAdvanced" : "showAdvanced");
-    changed = hide(button, vue || always() || !more) || changed;
-    if (changed) redraw(node);
+    return hide(button, vue || always() || !more) || changed;
 }
 
 /** Nodes 2.0 read the widgets' options again when the list of widgets changes. */
@@ -101,14 +100,18 @@ function spell(widget, usual, text) {
             get: () => (widget.value === usual && !widget.computedDisabled ? text : drawn.call(widget)),
         });
     }
-    return () => (widget.label = drawnByVue() && widget.value === usual ? say("worded", { label, word: text }) : label);
+    return () => {
+        const before = widget.label;
+        widget.label = drawnByVue() && widget.value === usual ? say("worded", { label, word: text }) : label;
+        return widget.label !== before;
+    };
 }
 
 function refresh(node) {
     const state = node.stereoreelWidgets;
     if (!state) return;
-    for (const speak of state.words) speak();
-    arrange(node);
+    const spoke = state.words.map((speak) => speak()).includes(true);
+    if (arrange(node) || spoke) redraw(node);
     const last = ran.get(runOf(node)), shown = [...models(node, state.facts)];
     state.lines.forEach((line, at) => {
         const one = shown[at];
@@ -137,7 +140,7 @@ function equip(node, facts) {
     node.toggleAdvanced = () => {
         node.showAdvanced = !node.showAdvanced;
         arrange(node);
-        fit(node);
+        redraw(node);
     };
     for (const [name, { usual, word: text, kind }] of facts) {
         const widget = widgetOf(node, name);
@@ -181,6 +184,11 @@ app.registerExtension({
             if (facts.size) equip(this, facts);
             return made;
         };
+    },
+    /** The Preview button comes last, whichever script has added its widgets first. */
+    nodeCreated(node) {
+        const at = node.stereoreelWidgets ? node.widgets.findIndex(({ type, name }) => type === "button" && name === "Preview") : -1;
+        if (at >= 0 && at < node.widgets.length - 1) node.widgets.push(...node.widgets.splice(at, 1));
     },
     refreshComboInNodes: () => catalogue.load(),
     afterConfigureGraph: refreshAll,

@@ -127,13 +127,20 @@ def test_live_workflow_opens_with_what_it_needs(page, request):
 def test_number_that_stands_for_a_word_says_so(page, request):
     """As the value in classic nodes, as part of the label in Nodes 2.0."""
     opened(page, "default")
-    crf = page.evaluate(
-        f"""type => {{ const node = {NODE}
-            return LiteGraph.vueNodesMode ? document.querySelector(`[data-node-id="${{node.id}}"]`).innerText
-                : node.widgets.find(one => one.name === 'crf')._displayValue }}""",
+    written = f"""type => {{ const node = {NODE}
+        return LiteGraph.vueNodesMode ? document.querySelector(`[data-node-id="${{node.id}}"]`).innerText
+            : node.widgets.find(one => one.name === 'crf')._displayValue }}"""
+    crf = page.evaluate(written, "StereoReelEncode")
+    assert "crf: auto" in crf if "nodes_2" in request.node.name else crf == "auto"
+    page.evaluate(
+        f"""type => {{ const widget = {NODE}.widgets.find(one => one.name === 'crf')
+            widget.value = 20
+            widget.callback?.(20) }}""",
         "StereoReelEncode",
     )
-    assert "crf: auto" in crf if "nodes_2" in request.node.name else crf == "auto"
+    page.wait_for_timeout(700)
+    crf = page.evaluate(written, "StereoReelEncode")
+    assert "crf: auto" not in crf and crf != "auto"
 
 
 def test_style_can_be_switched_while_a_workflow_is_open(page):
