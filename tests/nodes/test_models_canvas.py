@@ -5,6 +5,7 @@ names a folder for pictures of the pages.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import threading
