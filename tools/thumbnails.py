@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -37,6 +37,7 @@ from stereoreel.workflow.templates import TITLES
 
 WORKFLOWS = ROOT / "workflows"
 SIDE, GAP, QUALITY = 512, 6, 84
+SMALL = "extract.max_side=320"  # for tiles
 BEACH, SQUARE = 0.9, 0.3  # moments of the sample's two shots, as shares of its length
 CHIPS = {
     "vsr": "upscale",
@@ -64,10 +65,11 @@ def graph_of(name: str) -> workflow.Graph:
 
 def _above(graph: workflow.Graph, ours: workflow.Graph, value):
     """Return the link of an input to one of our nodes; None if it has none, or comes as audio or a rate."""
-    while isinstance(value, list) and value[0] not in ours:
-        links = [one for one in graph[value[0]]["inputs"].values() if isinstance(one, list)]
-        value = links[0] if links and value[1] == 0 else None
-    return value
+    if not isinstance(value, list) or value[0] in ours:
+        return value
+    links = [one for one in graph[value[0]]["inputs"].values() if isinstance(one, list)]
+    found = (_above(graph, ours, link) for link in links if value[1] == 0)
+    return next((link for link in found if link), None)
 
 
 class Result:
@@ -170,7 +172,11 @@ def inset(whole: Image.Image, small: Image.Image) -> Image.Image:
 
 def chips(image: Image.Image, name: str) -> Image.Image:
     """Draw the order of the stages of a bundled order along the lower edge."""
-    kinds = [kind for kind in BUNDLED[name][0] if kind in CHIPS]
+    return labelled(image, [kind for kind in BUNDLED[name][0] if kind in CHIPS])
+
+
+def labelled(image: Image.Image, kinds: list[str], texts: Mapping[str, str] = CHIPS) -> Image.Image:
+    """Draw kinds of stages along the lower edge, in the colours of their groups on the canvas."""
     bar = Image.new("RGB", (SIDE, 62), SHADE)
     image.paste(Image.blend(image.crop((0, SIDE - 62, SIDE, SIDE)), bar, 0.8), (0, SIDE - 62))
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(21)
@@ -179,7 +185,7 @@ def chips(image: Image.Image, name: str) -> Image.Image:
         left = 2 * GAP + number * (width + GAP)
         box = (left, SIDE - 50, left + width, SIDE - 12)
         draw.rounded_rectangle(box, 10, fill=COLORS[part(BY_KIND[kind].id)])
-        draw.text((left + width / 2, SIDE - 31), CHIPS[kind], SHADE, font, anchor="mm")
+        draw.text((left + width / 2, SIDE - 31), texts[kind], SHADE, font, anchor="mm")
     return image
 
 
@@ -218,7 +224,7 @@ def _depth_from_source(name: str) -> Image.Image:
 
 def _batch(name: str) -> Image.Image:
     moments = [0.05, 0.2, 0.35, 0.55, 0.65, 0.75, 0.82, 0.9, 0.98]
-    return grid([anaglyph(pair) for pair in Result(name).frames(*moments)], 3)
+    return grid([anaglyph(pair) for pair in Result(name, SMALL).frames(*moments)], 3)
 
 
 def _look(name: str) -> Image.Image:
@@ -242,8 +248,9 @@ def _keep(name: str) -> Image.Image:
 
 
 def _compare(name: str) -> Image.Image:
-    [frame] = Result(name, "extract.duration=0", "compare.sweep=0").frames(0.6)
-    return crop(to_image(frame))
+    [frame] = Result(name, "extract.duration=0", "compare.sweep=0", "extract.max_side=320").frames(0.6)
+    names = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
+    return labelled(crop(to_image(frame)), list(names), names)
 
 
 def _live(name: str) -> Image.Image:

@@ -10,7 +10,7 @@ from .canvas_nodes import WIDTH, height, sockets
 from .layout import COLORS, Layout, arrange
 from .node import FRAMES
 
-LETTERS, LINE = 44, 19  # of the note: letters in a line, and its height in pixels
+LETTERS, LINE, SPACE = 38, 25, 32  # of the note: letters in a line, its height, and pixels between paragraphs
 
 
 def render(graph: Mapping[str, dict], name: str) -> dict:
@@ -107,8 +107,9 @@ def _note_of(graph: Mapping[str, dict]) -> str:
 
 
 def _note_height(text: str) -> int:
-    lines = sum(2 + len(line) // LETTERS for line in text.split("\n\n"))
-    return 30 + lines * LINE
+    paragraphs = text.split("\n\n")
+    lines = sum(1 + len(line) // LETTERS for line in paragraphs)
+    return 2 * LINE + lines * LINE + (len(paragraphs) - 1) * SPACE
 
 
 def _note(node_id: int, text: str, layout: Layout, number: int) -> dict:

@@ -1,0 +1,204 @@
+"""A user's first minutes on a real canvas: the template browser, each template, the first run, blueprints.
+
+In classic nodes and Nodes 2.0. Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a
+folder for pictures of the pages.
+"""
+
+import os
+from itertools import combinations
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.host, pytest.mark.canvas]
+if not os.environ.get("COMFYUI"):
+    pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
+
+import requests
+
+from stereoreel.workflow.blueprints import CHAINS
+from stereoreel.workflow.templates import TITLES
+from tests.nodes.test_canvas import meet
+from tests.nodes.test_result_canvas import PLAYING, RUN, WRONG
+from tests.support import browser
+from tests.support.bundled import shown
+from tests.support.comfy_server import comfy
+
+WINDOW, ZOOM = {"width": 1600, "height": 1000}, 0.75
+FOREIGN = {"inpaint_holes", "core_upscaler", "live_upscale"}  # name files of the user
+CARDS = "() => [...document.querySelectorAll('[data-testid^=template-workflow-]')]"
+BOXES = """() => app.graph._nodes.map(({ id, type, pos: [left, top], size: [width, height] }) => {
+    const high = document.querySelector(`[data-node-id="${id}"]`)?.offsetHeight ?? height + 30
+    return { title: `${type} ${id}`, left, top: top - 30, right: left + width, bottom: top - 30 + high }
+})"""
+TOASTS = "() => [...document.querySelectorAll('.p-toast-message-error')].map(toast => toast.innerText)"
+COMMAND = "name => app.extensionManager.command.execute(name)"
+ENDED = """() => { window.ended = null
+    for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
+        app.api.addEventListener(name, event => {
+            window.ended ??= [name, event.detail?.exception_message ?? '']
+        }, { once: true }) }"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["classic", "nodes_2"])
+def page(server, request):
+    server.post("/settings/Comfy.TutorialCompleted", True)  # else the browser of templates opens by itself
+    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
+    with browser.canvas(f"http://{server.address}") as page:
+        page.set_viewport_size(WINDOW)
+        assert page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") == request.param
+        yield page
+        assert page.evaluate("window.complaints") == []
+
+
+def browse(page) -> None:
+    """Open the template browser at this pack."""
+    page.evaluate(COMMAND, "Comfy.BrowseTemplates")
+    page.get_by_text("StereoReel", exact=True).first.click(timeout=30_000)
+    page.wait_for_function(
+        f"count => ({CARDS})().length === count", arg=len(TITLES), timeout=30_000
+    )  # and no template of another pack
+
+
+def choose(page, title: str) -> None:
+    browse(page)
+    page.get_by_test_id(f"template-workflow-{title}").click()
+    page.wait_for_function(
+        "title => app.extensionManager.workflow.activeWorkflow?.filename.startsWith(title)", arg=title
+    )
+    page.wait_for_function(
+        "count => app.graph._nodes.length === count", arg=len(shown(_name(title))["nodes"]), timeout=30_000
+    )
+
+
+def _name(title: str) -> str:
+    return next(name for name, one in TITLES.items() if one == title)
+
+
+def look(page, request, name: str) -> None:
+    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
+        style = "nodes_2" if page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") else "classic"
+        page.wait_for_timeout(500)
+        page.screenshot(path=str(Path(folder) / f"{name}_{style}.png"))
+
+
+def run(page) -> None:
+    page.evaluate(ENDED)
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended", timeout=240_000)
+    assert page.evaluate("() => window.ended") == ["execution_success", ""]
+
+
+def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbnails(page, server, request):
+    browse(page)
+    cards = [
+        card.removeprefix("template-workflow-")
+        for card in page.evaluate(f"() => ({CARDS})().map(card => card.dataset.testid)")
+    ]
+    assert cards == sorted(TITLES.values())
+    page.wait_for_function(
+        f"""() => ({CARDS})().every(card => {{
+            card.scrollIntoView()
+            const image = card.querySelector('img')
+            return image?.complete && image.naturalWidth > 0 && image.src.includes('stereo-reel')
+        }})""",
+        timeout=60_000,
+    )
+    look(page, request, "templates")
+    page.keyboard.press("Escape")
+    for title in TITLES.values():
+        answer = requests.get(
+            f"http://{server.address}/api/workflow_templates/stereo-reel/{title}.jpg", timeout=60
+        )
+        assert answer.ok and answer.headers["Content-Type"] == "image/jpeg"
+
+
+@pytest.mark.parametrize("name", TITLES)
+def test_each_template_opens_without_an_error_and_with_its_nodes_apart(page, request, name):
+    choose(page, TITLES[name])
+    page.wait_for_timeout(1500)
+    page.evaluate(COMMAND, "Comfy.Canvas.FitView")
+    page.wait_for_timeout(700)
+    look(page, request, name)
+    boxes = page.evaluate(BOXES)
+    assert [(one["title"], other["title"]) for one, other in combinations(boxes, 2) if meet(one, other)] == []
+    assert page.evaluate(WRONG) == "" and page.evaluate(TOASTS) == []
+    if name not in FOREIGN:
+        assert browser.faults(page) == []
+    if name == "default":
+        assert page.evaluate("() => app.canvas.ds.scale") >= ZOOM
+
+
+def test_the_first_workflow_runs_and_plays(page, request):
+    choose(page, TITLES["start"])
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    look(page, request, "start_after")
+    assert page.evaluate(WRONG) == "" and page.evaluate(TOASTS) == []
+
+
+# Blueprints
+
+PLACE = """title => {
+    const stores = document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s
+    const node = stores.get('subgraph').subgraphBlueprints.find(one => one.display_name === title)
+    if (!node) return null
+    const { nodes, definitions } = stores.get('subgraph').getBlueprint(node.name)
+    app.canvas._deserializeItems({ nodes, subgraphs: definitions.subgraphs }, { position: [500, 100] })
+    return [node.category, node.description]
+}"""
+WIRE = """title => {
+    const find = test => app.graph._nodes.find(test)
+    const make = kind => LiteGraph.createNode(`StereoReel${kind}`)
+    const extract = make('Extract'), encode = make('Encode')
+    extract.pos = [0, 100]; encode.pos = [1000, 100]
+    app.graph.add(extract); app.graph.add(encode)
+    const chain = find(node => node.subgraph)
+    const set = (node, name, value) => { node.widgets.find(one => one.name === name).value = value }
+    set(extract, 'duration', 0.2); set(extract, 'max_side', 160)
+    return [!!extract.connect(0, chain, 0), !!chain.connect(0, encode, 0)]
+}"""
+
+
+def test_blueprints_are_listed(server):
+    names = [
+        one["name"] for one in server.get("/global_subgraphs").values() if "stereo-reel" in str(one["info"])
+    ]
+    assert sorted(names) == sorted(CHAINS)
+
+
+@pytest.mark.parametrize("title", CHAINS)
+def test_a_blueprint_is_placed_shows_its_widgets_and_runs(page, request, title):
+    chain = CHAINS[title]
+    page.evaluate("() => app.graph.clear()")
+    category, text = page.evaluate(PLACE, title)
+    assert "StereoReel" in category and text == chain.text
+    assert page.evaluate(WIRE, title) == [True, True]
+    widgets = page.evaluate("() => app.graph._nodes.find(node => node.subgraph).widgets.map(one => one.name)")
+    assert widgets == list(chain.widgets)
+    page.evaluate(
+        """names => { for (const name of names)
+        app.graph._nodes.find(node => node.subgraph).widgets.find(one => one.name === name).value = 1 }""",
+        list(chain.widgets),
+    )
+    queued = page.evaluate("async () => (await app.graphToPrompt()).output")
+    inner = [
+        node
+        for node in queued.values()
+        if node["class_type"] not in ("StereoReelExtract", "StereoReelEncode")
+    ]
+    assert len(inner) == len(chain.order)
+    values = {
+        name: node["inputs"][name] for name in chain.widgets for node in inner if name in node["inputs"]
+    }
+    assert values == dict.fromkeys(chain.widgets, 1)
+    run(page)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    look(page, request, f"blueprint_{len(chain.order)}_{chain.order[0]}")
+    assert page.evaluate(TOASTS) == []
