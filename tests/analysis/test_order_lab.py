@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from stereoreel.analysis.metrics import gradient_energy
+from stereoreel.analysis.order_lab.agreement import Agreement, Flip, scales
 from stereoreel.analysis.order_lab.figures import recommended, workflow_of
 from stereoreel.analysis.order_lab.lab import Lab, measure
 from stereoreel.analysis.order_lab.measures import (
@@ -35,6 +36,7 @@ from stereoreel.core.clip import Clip, ClipInfo
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.tensor_source import TensorSource
+from stereoreel.image.page import ACCENT
 from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
@@ -272,7 +274,7 @@ def test_a_difference_is_taken_moment_by_moment():
     assert apart == pytest.approx((0.1, 0.1, 0.1))
 
 
-def judged(places=5, seconds=None, **changes):
+def judged(places=5, seconds=None, flips=(), **changes):
     """A verdict on orders that agree in everything except what ``changes`` says: a factor for each figure."""
     random = np.random.default_rng(0)
     base = {one.name: random.uniform(4, 6, (places, 8)) for one in MEASURES}
@@ -281,9 +283,8 @@ def judged(places=5, seconds=None, **changes):
         for order, changed in changes.items()
     }
     means = {order: {name: mean(samples, 0) for name, samples in of.items()} for order, of in figures.items()}
-    return judge(
-        figures, means, {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}, places, 0
-    )
+    times = {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}
+    return judge(figures, means, times, places, 0, flips)
 
 
 def test_an_order_that_is_better_than_all_is_sure_only_at_enough_places():
@@ -313,6 +314,74 @@ def test_a_flat_depth_is_told():
     assert "flatter" in judged(5, a={"parallax jitter": 0.5, "relief": 0.5}, b={}, c={}).text
 
 
+def flip(*orders, places=((3, 6),), deeper=None):
+    return Flip(orders, places, deeper)
+
+
+def test_an_order_is_never_recommended_across_a_reversal_in_silence():
+    better = {"flicker": 0.8, "sharpness": 1.2}
+    alone = judged(5, a=better, b={}, c={})
+    assert alone.sure == SURE and not alone.warnings
+    verdict = judged(5, flips=[flip("a", "b")], a=better, b={}, c={})
+    assert (verdict.order, verdict.sure) == ("a", LIKELY)
+    assert (
+        "Warning: near and far are reversed at 1 of 5 excerpts (frames 3-5). There b contradicts a"
+        in verdict.text
+    )
+    assert verdict.reversed_at(4) == {"b"} and verdict.reversed_at(6) == set()
+
+
+def test_a_reversal_between_other_orders_is_reported_too():
+    verdict = judged(5, flips=[flip("b", "c")], a={"flicker": 0.8, "sharpness": 1.2}, b={}, c={})
+    assert (verdict.order, verdict.sure) == ("a", SURE)
+    assert "near and far are reversed between b and c at 1 of 5 excerpts" in verdict.text
+
+
+def test_an_order_that_most_others_contradict_is_not_taken_from_equals():
+    flips = [flip("a", "b"), flip("a", "c")]
+    assert judged(5, {"a": 0.5}, a={}, b={}, c={}).order == "a"
+    verdict = judged(5, {"a": 0.5}, flips=flips, a={}, b={}, c={})
+    assert verdict.order == "b" and "There a contradicts b" in verdict.text
+
+
+def test_another_scale_of_depth_is_reported():
+    deep = [flip("a", "b", deeper=2.5)]
+    verdict = judged(5, flips=deep, a={"flicker": 0.8, "sharpness": 1.2}, b={}, c={})
+    assert (
+        verdict.sure == SURE
+        and "the depth of a has 2.5 times the relief of b at 1 of 5 excerpts" in verdict.text
+    )
+
+
+# Agreement
+
+
+def test_reversed_depth_is_found_frame_by_frame():
+    agreement = Agreement(["a", "b", "c"])
+    ramp = torch.linspace(0.2, 0.8, 120).expand(80, 120)
+    for other in (ramp, 1 - ramp, ramp, torch.full_like(ramp, 0.5)):
+        for moment in range(4):
+            agreement.see("a", moment, ramp + 0.01 * moment)
+            agreement.see("b", moment, 0.5 * ramp)
+            agreement.see("c", moment, ramp if moment < 2 else other)
+        agreement.finish()
+    places = [(0, 2), (10, 12), (20, 22), (30, 32)]
+    assert [(one.orders, one.places) for one in agreement.reversed(places)] == [
+        (("a", "c"), ((10, 12),)),
+        (("b", "c"), ((10, 12),)),
+    ]
+    assert agreement.correlations["a", "b"][0] == pytest.approx([1] * 4)
+    assert agreement.correlations["a", "c"][1] == pytest.approx([1, 1, -1, -1])
+    assert len(agreement.correlations["a", "c"][3]) == 2  # a flat map has neither near nor far
+
+
+def test_another_scale_is_found_excerpt_by_excerpt():
+    relief = {"a": [[4.0, 4.0], [4.0]], "b": [[1.0, 2.0], [3.0]], "c": [[4.1], [4.1]]}
+    found = list(scales(relief, [(0, 2), (10, 12)]))
+    assert [(one.orders, one.places) for one in found] == [(("a", "b"), ((0, 2),)), (("c", "b"), ((0, 2),))]
+    assert found[0].deeper == pytest.approx(4 / 1.5)
+
+
 # The lab
 
 
@@ -328,6 +397,13 @@ def test_every_order_reports_every_figure(found):
         ("vsr", "interpolate", "depth", "stereo"), "builtin"
     )
     assert all(f"{one.name}, {one.unit}" in found.text for one in MEASURES)
+
+
+def test_the_sheet_holds_the_verdict_and_is_as_wide_as_a_page(found):
+    assert found.image.width == 1600 and found.figures["recommended"]["warnings"] is not None
+    colors = {color for _, color in found.image.getcolors(1 << 24)}
+    assert ACCENT in colors
+    assert len(found.figures["depth"]["correlation"]) == 15  # pairs of six orders
 
 
 def test_places_of_the_lab_keep_clear_of_the_cut(found):
@@ -444,7 +520,7 @@ def test_the_terminal_writes_everything_and_its_workflow_runs(tmp_path, monkeypa
     assert json.loads((folder / "figures.json").read_text()) == figures and figures["places"] == [[1, 3]]
     assert (
         "Recommended: " in (folder / "report.txt").read_text()
-        and Image.open(folder / "sheet.png").width == 2400
+        and Image.open(folder / "sheet.png").width == 1600
     )
     [graph] = folder.glob("*.api.json")
     assert figures["recommended"]["order"].replace(", ", "_") == graph.name.removesuffix(".api.json")
