@@ -12,6 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
+import stereoreel
 from stereoreel.analysis.metrics import gradient_energy
 from stereoreel.analysis.order_lab.agreement import Agreement, Flip, scales
 from stereoreel.analysis.order_lab.figures import recommended, workflow_of
@@ -462,6 +463,16 @@ def test_orders_of_other_sizes_and_rates_are_seen_at_the_largest_size_and_the_lo
     assert (figures["width"], figures["height"], figures["fps"]) == (128, 96, 25)
     sharpness = {name: order["quality"]["sharpness"]["mean"] for name, order in figures["orders"].items()}
     assert sharpness["depth, stereo"] == pytest.approx(sharpness["default"], rel=0.2)
+
+
+def test_a_reversal_in_real_footage_is_reported(real_clip):
+    """Motion alone does not say which of two surfaces is in front; here two orders guess differently."""
+    chosen = settings(orders="interpolate after depth; upscale last", shots=2, frames=3)
+    report = measure(stereoreel.open(real_clip("carphone_pristine.mp4")), chosen, Headless("cpu"))
+    [found] = [one for one in report.figures["depth"]["contradictions"] if one["deeper"] is None]
+    assert found["orders"] == ("interpolate after depth", "upscale last") and len(found["places"]) == 1
+    assert "near and far are reversed at 1 of 2 excerpts" in report.text
+    assert report.figures["recommended"]["warnings"]
 
 
 def kept(frame=0):

@@ -66,8 +66,8 @@ class Blocks:
         value = 1 - math.exp(-(grid + LOST * flat) / SOFT)
         meaning = (
             "no block compression shows" if value < 0.05 else "compression is light" if value < LIGHT
-            else "compression took detail and left some "
-                 "blocks" if value < STRONG else "strong block compression, which an upscaler enlarges"
+            else "compression removed detail and left some "
+                 "blocks" if value < STRONG else "strong block compression, which an upscaler amplifies"
         )  # fmt: skip
         return {
             "blockiness": Finding(

@@ -56,9 +56,9 @@ class Cost:
         """For people: how long, how much memory, how large, and which stage takes longest."""
         rate = self.frames / self.seconds if self.seconds else math.inf
         parts = [
-            f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to "
+            f"On this machine, the workflow takes about {_span(self.seconds)} ({_span(self.seconds_low)} to "
             f"{_span(self.seconds_high)}) "
-            f"for {self.frames} frames, {_number(rate)} a second."
+            f"for {self.frames} frames, {_number(rate)} frames per second."
         ]
         needs = [f"{_bytes(self.memory)} of memory"] * (self.memory > 0) + [
             f"{_bytes(self.gpu)} of the GPU's"
@@ -71,7 +71,7 @@ class Cost:
         if self.others > REPORTED:
             parts.append(
                 f"Other programs used {100 * self.others:.0f} % of this machine's cores meanwhile; "
-                "without them it is faster."
+                "it is faster without them."
             )
         return " ".join(parts)
 

@@ -37,10 +37,10 @@ class Measured:
     def text(self) -> str:
         """The clip's facts in a line."""
         info = self.info
-        damaged = f", {self.damaged} of them damaged (they show the one before)" if self.damaged else ""
+        damaged = f", {self.damaged} of them corrupt (they repeat the previous frame)" if self.damaged else ""
         return (
             f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.seen} "
-            f"looked at{damaged}"
+            f"sampled{damaged}"
         )
 
     def figures(self) -> dict:

@@ -49,11 +49,11 @@ class Motion:
             }
         typical, large = float(np.median(self.typical)), float(np.percentile(self.large, 95))
         word = "calm" if large < CALM else "fast" if large > FAST else "moderate"
-        moves = f"Half of the picture moves by {typical:.1f} pixels or more from frame to frame"
+        moves = f"Half of the pixels move by {typical:.1f} pixels or more from frame to frame"
         meaning = {
-            "calm": "new frames in between are easy and gain little",
+            "calm": "interpolation is easy and gains little",
             "moderate": "well within reach of interpolation",
-            "fast": "frames in between are a real gain, and are hard where things move this far",
+            "fast": "interpolation gains much, and is hard for motion this large",
         }[word]
         return {
             "motion": Finding(typical, "pixels a frame", f"{moves}."),
@@ -97,12 +97,12 @@ class Cuts:
             return {"cuts": Finding(0.0, "a minute", "One frame is too few to find cuts.", False)}
         rate, sure = 60 * self.found / seconds, seconds >= ENOUGH or self.pairs >= info.frames - 1
         text = (
-            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds that were looked at, which "
-            f"makes about {rate:.1f} a minute"
+            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds sampled, about {rate:.1f} a "
+            "minute"
         )
         return {
             "cuts": Finding(
-                rate, "a minute", text + ("." if sure else "; cuts in between are not seen."), sure
+                rate, "a minute", text + ("." if sure else "; cuts between the samples are not seen."), sure
             )
         }
 

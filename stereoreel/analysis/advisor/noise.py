@@ -48,7 +48,7 @@ class Noise:
                 "noise": Finding(
                     0.0,
                     "levels",
-                    "The noise cannot be measured: nothing in the picture lies between black and white.",
+                    "The noise cannot be measured: every pixel is black or white.",
                     False,
                 )
             }
@@ -58,7 +58,7 @@ class Noise:
             if sigma < VISIBLE
             else "visible noise"
             if sigma < STRONG
-            else "strong noise, which most upscalers would enlarge"
+            else "strong noise, which most upscalers amplify"
         )
         return {
             "noise": Finding(

@@ -28,9 +28,10 @@ FEW, MANY = 450, 1400  # lines of a picture from which fewer and more than those
 COMBED = 0.1  # share of combed frames from which a remark is worth it
 
 
-FIELDS = ("A file that says it is interlaced is joined to whole frames while it is read, and nothing has to "
-          "be set; any other stays combed: "
-          "deinterlace it first.")  # fmt: skip
+FIELDS = (
+    "A file that is marked as interlaced is deinterlaced while it is read. Any other file stays combed: "
+    "deinterlace it first."
+)
 
 
 class Choice(NamedTuple):
@@ -77,7 +78,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
     _interpolation(found, kinds, advice)
     if found.has("flicker", FLICKERING) and entry.kind == "upscale":
         advice.take(
-            Choice("steady", "1", "what the upscaler invents is held still along the motion"),
+            Choice("steady", "1", "keeps the detail that the upscaler invents temporally stable"),
             "upscale",
             steady=1.0,
         )
@@ -133,12 +134,12 @@ class _Advice:
 def _why(dirt: str, alike: bool) -> str:
     """``alike``: motion is found on frames of one size in any order, or not at all."""
     if dirt:
-        return f"there is {dirt}: the upscaler cleans first, and everything after it sees clean frames"
+        return f"the source has {dirt}, so the upscaler cleans the frames before any other stage sees them"
     if alike:
-        return "the source is clean: depth still sees the frames at their finished size"
+        return "the source is clean, and depth still sees the frames at their final size"
     return (
-        "the source is clean: motion is found on a quarter of the pixels, and depth still sees the large "
-        "frames"
+        "the source is clean, so motion is estimated on a quarter of the pixels, and depth still sees the "
+        "upscaled frames"
     )
 
 
@@ -148,7 +149,7 @@ def _upscaler(dirt: str, host: Host) -> tuple[catalog.Entry, Choice]:
     why = reason.partition(": ")[2]
     if dirt and entry.kind == "upscale":
         entry, _ = catalog.pick("vsr", "auto", host)
-        why = f"it looks at neighbouring frames, which is what takes {dirt} away"
+        why = f"it combines neighbouring frames, which removes {dirt}"
     return entry, Choice("upscaler", f"{entry.kind}.model={entry.name}", why)
 
 
@@ -160,9 +161,9 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
         advice.take(
             Choice(
                 "size",
-                f"shrink to {side} pixels first",
-                f"the file has {info.height} lines and holds about {found.lines}: nothing is "
-                "lost, every stage is faster, and the upscaler works on what it was made for",
+                f"downscale to {side} pixels first",
+                f"the frames are {info.height} pixels high but hold detail for about {found.lines}, so "
+                "nothing is lost and every stage is faster",
             ),
             "extract",
             max_side=side,
@@ -172,7 +173,7 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
             Choice(
                 "factor",
                 "1",
-                f"{info.width}x{info.height} is as large as any screen; the upscaler only cleans",
+                f"{info.width}x{info.height} fills any screen, so the upscaler only cleans",
             ),
             kind,
             factor=1.0,
@@ -184,19 +185,19 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
 def _depth(lines: float, host: Host, advice: _Advice) -> None:
     """How many lines depth should see of frames that hold so many."""
     if lines < FEW:
-        value, why = "392", "the picture that depth sees holds no more"
+        value, why = "392", "the frames hold no more detail"
     elif host.device.type == "cpu":
         value, why = "392", f"half the time of {TRAINED} on a CPU"
     elif lines >= MANY:
         value, why = (
             "700",
-            f"the picture holds more than the {TRAINED} lines that networks were trained at; further above "
-            "most of them get worse",
+            f"the frames hold more detail than the {TRAINED} pixels that models were trained at; most get "
+            "worse with more than this",
         )
     else:
-        value, why = str(TRAINED), "what networks were trained at; more helps few pictures"
+        value, why = str(TRAINED), "the size that models were trained at; few images gain from more"
     if catalog.pick("depth", "auto", host)[0].name == "builtin":
-        why = f"{why} (a network's; builtin, which is what is here, has no such setting)"
+        why = f"{why} (for a model with weights; builtin, which runs here, ignores it)"
     advice.take(
         Choice("depth resolution", value, why),
         "depth",
@@ -210,13 +211,13 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
     if rate >= SMOOTH_RATE and not repeats:
         kinds.remove("interpolate")
         advice.take(
-            Choice("interpolation", "none", f"{float(rate):.4g} frames a second are smooth as they are"),
+            Choice("interpolation", "none", f"{float(rate):.4g} fps is smooth already"),
             "interpolate",
         )
         return
     if rate >= SMOOTH_RATE:
         advice.take(
-            Choice("interpolation", "same rate", "only to move past what repeats"),
+            Choice("interpolation", "same rate", "only to smooth over repeated frames"),
             "interpolate",
             multiplier=1,
         )
@@ -225,7 +226,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
             Choice(
                 "interpolation",
                 "twice the rate",
-                f"{float(rate):.4g} frames a second become {float(2 * rate):.4g}",
+                f"{float(rate):.4g} fps becomes {float(2 * rate):.4g} fps",
             ),
             "interpolate",
         )
@@ -235,8 +236,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         )
     if found.has("large_motion", FAST):
         why = (
-            f"motion of {found['large_motion'].value:.0f} pixels a frame is found more surely at half the "
-            "size"
+            f"motion of {found['large_motion'].value:.0f} pixels a frame is found more reliably at half size"
         )
         advice.take(Choice("interpolation scale", "0.5", why), "interpolate", scale="0.5")
     else:
@@ -244,7 +244,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
             Choice(
                 "interpolation scale",
                 "auto",
-                "motion is small enough to be found at full size, and at half for 4K",
+                "the motion is small enough for full size (half for 4K)",
             ),
             "interpolate",
         )
@@ -255,26 +255,26 @@ def _alternative(found: _Found, light: bool) -> Choice:
         return Choice(
             "order",
             "upscale last",
-            "on texture that flickers it measured 0.3 dB better with builtin depth (docs/orders.md); each "
-            "eye is enlarged by itself",
+            "it measured 0.3 dB better on flickering texture with builtin depth (docs/orders.md); each view "
+            "is upscaled independently",
         )
     if found.dirt:
         return Choice(
             "order",
             "depth first",
-            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler "
-            f"makes of {found.dirt} cannot confuse depth, which reads the source",
+            "it halves the depth computation and measured within 0.25 dB or better; depth reads the source, "
+            f"so what the upscaler makes of {found.dirt} cannot confuse it",
         )
     if light:
         return Choice(
             "order",
             "upscale last",
-            "the least work with an upscaler as light as this: every other stage works at source size, and "
-            "each eye is enlarged by itself",
+            "the least computation with such a light upscaler: every other stage runs at source size, and "
+            "each view is upscaled independently",
         )
     return Choice(
         "order",
         "default",
-        "less work where the upscaler is a network, as here: it gets half the frames, before others are put "
-        "between",
+        "less computation with a neural upscaler, as here: it gets only the source frames, not the "
+        "interpolated ones",
     )

@@ -93,7 +93,7 @@ def test_frames_that_cannot_be_decoded_are_told_and_are_no_repeats(tmp_path, hos
     path = write_video(tmp_path / "damaged.mov", shown(1.0, 24), 25, codec="png", pix_fmt="rgb24")
     lose(path, range(5, 24, 4))
     found = measure(opened(path), host)
-    assert found.damaged == 5 and "24 looked at, 5 of them damaged" in found.text()
+    assert found.damaged == 5 and "24 sampled, 5 of them corrupt" in found.text()
     assert found.findings["duplicates"].value == 0 and found.findings["duplicates"].sure
 
 
@@ -171,7 +171,7 @@ def test_every_25th_frame_of_the_720p_clip_repeats(real_clip, host):
         repeats.add(window)
         cuts.add(window)
     found = repeats.findings(clip.info)["duplicates"]
-    assert found.value == 1 / 25 and "24 frames a second" in found.text and cuts.found == 0
+    assert found.value == 1 / 25 and "true rate is 24 fps" in found.text and cuts.found == 0
 
 
 def test_the_tiny_clip_is_native_and_slightly_noisy(real_clip, host):
