@@ -91,14 +91,17 @@ class EncodeView(Observer):
         return [
             {"workflow": self.workflow, "text": f"done: {summary(path)}", "name": path.name}
             | {"media": "image" if path.suffix.lower() in IMAGES else "video"}
-            | {"view": self._view(path, root, kind)}
+            | self._view(path, root, kind)
             for path in paths
         ]
 
-    def _view(self, path: Path, root: Path, kind: io.FolderType) -> dict[str, str] | None:
-        """Return the parameters of /view for the file or, if browsers cannot play it, for a small copy."""
+    def _view(self, path: Path, root: Path, kind: io.FolderType) -> dict:
+        """Return the parameters of /view for the file or, if browsers cannot play it, for a small copy.
+
+        A page that is reloaded recognises the file by its ``bytes``.
+        """
         if playable(path):
-            return _address(path, root, kind.value)
+            return {"view": _address(path, root, kind.value), "bytes": path.stat().st_size}
         self.send("making a small copy for the canvas")
         folder = scratch() / COPIES
         folder.mkdir(exist_ok=True)
@@ -106,8 +109,8 @@ class EncodeView(Observer):
             copy = browser_copy(path, folder / f"{uuid4().hex[:12]}.mp4", _Quiet())
         except (OSError, ValueError, av.FFmpegError) as error:  # the video itself is complete
             log.warning(f"No copy of {path.name} for the canvas: {error}")
-            return None
-        return _address(copy, scratch(), "temp")
+            return {"view": None}
+        return {"view": _address(copy, scratch(), "temp"), "bytes": copy.stat().st_size}
 
 
 class _Quiet(ComfyHost):

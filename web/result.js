@@ -1,34 +1,70 @@
-/** Encode Video shows the newest frame while it runs and plays the finished video afterwards. */
+/** Encode Video shows the newest frame while it runs and plays the finished video afterwards, also after a reload of the page. */
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
-import { nodeOf, root } from "./node/place.js";
+import { existing, finished, store, stored, viewOf } from "./preview/kept.js";
 import { screenOf } from "./preview/screen.js";
 
 const ENCODE = "StereoReelEncode", EVENT = "stereoreel.encode", KEY = "stereoreel_encode";
 const states = new Map(); // workflow and execution id of a node -> what it shows, even while another workflow is open
 
-function encodeOf(id) {
-    const node = nodeOf(id);
+const keyOf = ({ workflow, id }) => `${workflow}/${id}`;
+const root = () => app.rootGraph ?? app.graph;
+
+/** The node of an execution id: `5`, or `12:5` for node 5 of the subgraph that node 12 is. */
+function nodeOf(id) {
+    let graph = root(), node = null;
+    for (const part of String(id).split(":")) {
+        node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part);
+        graph = node?.subgraph;
+    }
     return node?.type === ENCODE ? node : null;
 }
 
 function draw(node, state) {
     const screen = screenOf(node);
-    if (state.files) return screen.play(state.files);
+    if (state.files) return screen.play(state.files.map((file) => ({ ...file, address: file.view && api.apiURL(viewOf(file, { t: Date.now() })) })));
     if (state.picture) screen.live(state.picture);
     else if (state.begins) screen.clear();
     screen.say(state.text);
 }
 
-function keep(workflow, id, state) {
-    const known = workflow ?? root()?.id;
-    states.set(`${known}/${id}`, { workflow: known, id: String(id), ...state });
-    const node = known === root()?.id && encodeOf(id);
+function show(state) {
+    const node = state.workflow === root()?.id && nodeOf(state.id);
     if (node) draw(node, state);
 }
 
-const address = (file) => file.view && api.apiURL(`/view?${new URLSearchParams({ ...file.view, t: Date.now() })}`);
+function keep(workflow, id, facts) {
+    const state = { workflow: workflow ?? root()?.id, id: String(id), ...facts };
+    states.set(keyOf(state), state);
+    if (state.files) store(keyOf(state), state.files);
+    show(state);
+}
+
+/** Show again what a node showed before its workflow was closed or the page reloaded; a file that is gone is not shown. */
+async function again(state) {
+    if (state.files) state.files = await existing(state.files);
+    if (states.get(keyOf(state)) !== state) return; // a run has begun meanwhile
+    if (state.files?.length === 0) states.delete(keyOf(state));
+    else show(state);
+}
+
+/** Show again all that is known of the open workflow. */
+function recall() {
+    const workflow = root()?.id;
+    for (const [key, files] of Object.entries(stored())) {
+        const id = key.slice(`${workflow}/`.length), state = { workflow, id, files };
+        if (keyOf(state) === key && !states.has(key)) states.set(key, state);
+    }
+    for (const state of [...states.values()]) if (state.workflow === workflow) again(state);
+}
+
+/** Take in what finished while the page was away: the newest result of each node, if it is another than the one that is kept. */
+async function catchUp() {
+    const newest = new Map((await finished(KEY)).map(([id, files]) => [keyOf({ workflow: files[0].workflow, id }), { id, files }]));
+    for (const [key, { id, files }] of newest)
+        if (files[0].workflow && JSON.stringify(stored()[key]) !== JSON.stringify(files)) keep(files[0].workflow, id, { files });
+}
 
 function live({ detail }) {
     const { workflow, node, text, picture } = detail;
@@ -40,7 +76,7 @@ function live({ detail }) {
 function executed({ detail }) {
     const made = detail?.output?.[KEY];
     if (!made?.length) return;
-    keep(made[0].workflow, detail.display_node ?? detail.node, { files: made.map((file) => ({ ...file, address: address(file) })) });
+    keep(made[0].workflow, detail.display_node ?? detail.node, { files: made });
 }
 
 /** A run that ends early keeps its last frame and shows the reason. */
@@ -56,14 +92,11 @@ app.registerExtension({
         api.addEventListener("executed", executed);
         api.addEventListener("execution_error", () => ended("The run failed."));
         api.addEventListener("execution_interrupted", () => ended("Cancelled."));
+        api.addEventListener("reconnected", catchUp);
+        catchUp();
     },
     nodeCreated(node) {
         if (node.comfyClass === ENCODE) screenOf(node).say("The video appears here after the run.");
     },
-    afterConfigureGraph() {
-        for (const state of states.values()) {
-            const node = state.workflow === root()?.id && encodeOf(state.id);
-            if (node) draw(node, state);
-        }
-    },
+    afterConfigureGraph: recall,
 });

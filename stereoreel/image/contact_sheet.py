@@ -1,18 +1,13 @@
-"""Contact sheets: labelled images in a grid that shows a chain of stages at a glance."""
+"""Contact sheets: captioned pictures in a tidy grid, to see a complete chain of stages at a glance."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from torch import Tensor
 
-BACKGROUND, INK, QUIET = (30, 31, 33), (236, 236, 232), (160, 162, 166)
-MARGIN, GUTTER, GAP = 28, 12, 6  # pixels: around the sheet, between images, from image to label
-TITLE, LABEL = 28, 16  # letter sizes in pixels
-TALLEST = 1.25  # largest ratio of height to width of an image's cell
-
-Row = Sequence[tuple[str, Image.Image]]
+from .page import BACKGROUND, TITLE, WIDTH, Page, Row, even_columns
 
 
 def to_image(frame: Tensor) -> Image.Image:
@@ -26,55 +21,13 @@ def to_image(frame: Tensor) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", picture.size, BACKGROUND), picture).convert("RGB")
 
 
-def contact_sheet(rows: Sequence[Row], title: str, width: int = 2400) -> Image.Image:
-    """Arrange images of any size in columns of one width, each above its label.
-
-    Raise ValueError if there is no image.
-    """
-    columns = max((len(row) for row in rows), default=0)
-    if not columns:
-        raise ValueError("The contact sheet has no images. Pass at least one row with an image.")
-    cell = (width - 2 * MARGIN - (columns - 1) * GUTTER) // columns
-    if cell < 1:
-        raise ValueError(f"{columns} columns do not fit into {width} pixels. Choose a larger width.")
-    heights = [max((_fitted(picture, cell)[1] for _, picture in row), default=0) for row in rows]
-    caption = GAP + round(1.4 * LABEL)
-    top = MARGIN + round(1.3 * TITLE) + GUTTER
-    sheet = Image.new(
-        "RGB",
-        (width, top + sum(height + caption + GUTTER for height in heights) - GUTTER + MARGIN),
-        BACKGROUND,
-    )
-    draw = ImageDraw.Draw(sheet)
-    _text(draw, (MARGIN, MARGIN), title, TITLE, INK, width - 2 * MARGIN)
-    for row, height in zip(rows, heights):
-        for column, (label, picture) in enumerate(row):
-            left = MARGIN + column * (cell + GUTTER)
-            small = picture.convert("RGB").resize(_fitted(picture, cell), Image.Resampling.LANCZOS)
-            sheet.paste(small, (left + (cell - small.width) // 2, top + (height - small.height) // 2))
-            _text(draw, (left, top + height + GAP), label, LABEL, QUIET, cell)
-        top += height + caption + GUTTER
-    return sheet
-
-
-def _fitted(picture: Image.Image, cell: int) -> tuple[int, int]:
-    """Return the size that fills a cell's width, or its height if the image is very tall."""
-    scale = min(cell / picture.width, TALLEST * cell / picture.height)
-    return max(1, round(picture.width * scale)), max(1, round(picture.height * scale))
-
-
-def _text(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    text: str,
-    size: int,
-    color: tuple[int, int, int],
-    room: int,
-) -> None:
-    """Write one line, truncated with dots if there is no room."""
-    font = ImageFont.load_default(size)
-    if draw.textlength(text, font) > room:
-        while text and draw.textlength(text + "...", font) > room:
-            text = text[:-1]
-        text = text.rstrip() + "..."
-    draw.text(place, text, color, font)
+def contact_sheet(rows: Sequence[Row], title: str, width: int = WIDTH) -> Image.Image:
+    """Draw rows of pictures of any size below a title; raise ValueError if there is no picture."""
+    if not any(rows):
+        raise ValueError("A contact sheet needs a picture. Give it at least one row with one.")
+    page = Page(width)
+    page.write(title, TITLE)
+    columns = even_columns(max(map(len, rows)))
+    for row in filter(None, rows):
+        page.pictures(row, columns)
+    return page.finished()

@@ -24,6 +24,7 @@ from ..stages.stereo.overlay import ComfortOverlay
 from .report import Report
 
 AS_STEREO = "as Stereo says"
+MATCHED = "Measured by matching the two views, because Stereo did not make them in this graph."
 
 
 @dataclass(frozen=True)
@@ -104,12 +105,9 @@ def report(clip: Clip, settings: ComfortOptions, host: Host, label: str) -> Repo
     result = recipe.latest
     assert result and result.worst is not None  # the pull has loaded it and drawn every frame
     tally = result.tally
-    how = (
-        ""
-        if recipe.settings
-        else "\nMeasured by matching the two views, because Stereo did not make them in this graph."
-    )
-    return Report("comfort", tally.text() + how, tally.figures(), page(tally, result.worst))
+    how = "" if recipe.settings else MATCHED
+    text = "\n".join(filter(None, (tally.text(), how)))
+    return Report("comfort", text, tally.figures(), page(tally, result.worst, how))
 
 
 def _stereo_of(clip: Clip) -> tuple[Sequence[Clip], StereoOptions | None]:

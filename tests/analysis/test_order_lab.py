@@ -10,8 +10,10 @@ import pytest
 import torch
 from PIL import Image
 
+import stereoreel
 from benchmarks.support.image_nets import RRDBNet, random_net, save
 from stereoreel.analysis.metrics import gradient_energy
+from stereoreel.analysis.order_lab.agreement import Agreement, Flip, scales
 from stereoreel.analysis.order_lab.figures import recommended, workflow_of
 from stereoreel.analysis.order_lab.lab import Lab, measure
 from stereoreel.analysis.order_lab.measures import (
@@ -34,6 +36,7 @@ from stereoreel.core.clip import Clip, ClipInfo
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames
 from stereoreel.core.tensor_source import TensorSource
+from stereoreel.image.page import ACCENT
 from stereoreel.image.resize import resize
 from stereoreel.models.headless import Headless
 from stereoreel.workflow import graph as workflow
@@ -268,8 +271,8 @@ def test_differences_are_paired():
     assert apart == pytest.approx((0.1, 0.1, 0.1))
 
 
-def judged(places=5, seconds=None, **changes):
-    """Return a verdict on orders that agree except in ``changes``, a factor for each figure."""
+def judged(places=5, seconds=None, flips=(), **changes):
+    """A verdict on orders that agree in everything except what ``changes`` says: a factor for each figure."""
     random = np.random.default_rng(0)
     base = {one.name: random.uniform(4, 6, (places, 8)) for one in MEASURES}
     figures = {
@@ -277,9 +280,8 @@ def judged(places=5, seconds=None, **changes):
         for order, changed in changes.items()
     }
     means = {order: {name: mean(samples, 0) for name, samples in of.items()} for order, of in figures.items()}
-    return judge(
-        figures, means, {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}, places, 0
-    )
+    times = {order: [(seconds or {}).get(order, 1.0)] * places for order in figures}
+    return judge(figures, means, times, places, 0, flips)
 
 
 def test_best_order_is_certain_only_with_enough_places():
@@ -309,6 +311,74 @@ def test_flat_depth_is_reported():
     assert "flatter" in judged(5, a={"parallax jitter": 0.5, "relief": 0.5}, b={}, c={}).text
 
 
+def flip(*orders, places=((3, 6),), deeper=None):
+    return Flip(orders, places, deeper)
+
+
+def test_an_order_is_never_recommended_across_a_reversal_in_silence():
+    better = {"flicker": 0.8, "sharpness": 1.2}
+    alone = judged(5, a=better, b={}, c={})
+    assert alone.sure == SURE and not alone.warnings
+    verdict = judged(5, flips=[flip("a", "b")], a=better, b={}, c={})
+    assert (verdict.order, verdict.sure) == ("a", LIKELY)
+    assert (
+        "Warning: near and far are reversed at 1 of 5 excerpts (frames 3-5). There b contradicts a"
+        in verdict.text
+    )
+    assert verdict.reversed_at(4) == {"b"} and verdict.reversed_at(6) == set()
+
+
+def test_a_reversal_between_other_orders_is_reported_too():
+    verdict = judged(5, flips=[flip("b", "c")], a={"flicker": 0.8, "sharpness": 1.2}, b={}, c={})
+    assert (verdict.order, verdict.sure) == ("a", SURE)
+    assert "near and far are reversed between b and c at 1 of 5 excerpts" in verdict.text
+
+
+def test_an_order_that_most_others_contradict_is_not_taken_from_equals():
+    flips = [flip("a", "b"), flip("a", "c")]
+    assert judged(5, {"a": 0.5}, a={}, b={}, c={}).order == "a"
+    verdict = judged(5, {"a": 0.5}, flips=flips, a={}, b={}, c={})
+    assert verdict.order == "b" and "There a contradicts b" in verdict.text
+
+
+def test_another_scale_of_depth_is_reported():
+    deep = [flip("a", "b", deeper=2.5)]
+    verdict = judged(5, flips=deep, a={"flicker": 0.8, "sharpness": 1.2}, b={}, c={})
+    assert (
+        verdict.sure == SURE
+        and "the depth of a has 2.5 times the relief of b at 1 of 5 excerpts" in verdict.text
+    )
+
+
+# Agreement
+
+
+def test_reversed_depth_is_found_frame_by_frame():
+    agreement = Agreement(["a", "b", "c"])
+    ramp = torch.linspace(0.2, 0.8, 120).expand(80, 120)
+    for other in (ramp, 1 - ramp, ramp, torch.full_like(ramp, 0.5)):
+        for moment in range(4):
+            agreement.see("a", moment, ramp + 0.01 * moment)
+            agreement.see("b", moment, 0.5 * ramp)
+            agreement.see("c", moment, ramp if moment < 2 else other)
+        agreement.finish()
+    places = [(0, 2), (10, 12), (20, 22), (30, 32)]
+    assert [(one.orders, one.places) for one in agreement.reversed(places)] == [
+        (("a", "c"), ((10, 12),)),
+        (("b", "c"), ((10, 12),)),
+    ]
+    assert agreement.correlations["a", "b"][0] == pytest.approx([1] * 4)
+    assert agreement.correlations["a", "c"][1] == pytest.approx([1, 1, -1, -1])
+    assert len(agreement.correlations["a", "c"][3]) == 2  # a flat map has neither near nor far
+
+
+def test_another_scale_is_found_excerpt_by_excerpt():
+    relief = {"a": [[4.0, 4.0], [4.0]], "b": [[1.0, 2.0], [3.0]], "c": [[4.1], [4.1]]}
+    found = list(scales(relief, [(0, 2), (10, 12)]))
+    assert [(one.orders, one.places) for one in found] == [(("a", "b"), ((0, 2),)), (("c", "b"), ((0, 2),))]
+    assert found[0].deeper == pytest.approx(4 / 1.5)
+
+
 # The lab
 
 
@@ -326,7 +396,14 @@ def test_every_order_reports_every_figure(found):
     assert all(f"{one.name}, {one.unit}" in found.text for one in MEASURES)
 
 
-def test_places_of_the_lab_avoid_the_cut(found):
+def test_the_sheet_holds_the_verdict_and_is_as_wide_as_a_page(found):
+    assert found.image.width == 1600 and found.figures["recommended"]["warnings"] is not None
+    colors = {color for _, color in found.image.getcolors(1 << 24)}
+    assert ACCENT in colors
+    assert len(found.figures["depth"]["correlation"]) == 15  # pairs of six orders
+
+
+def test_places_of_the_lab_keep_clear_of_the_cut(found):
     assert found.figures["places"] == [[5, 8], [17, 20]]
 
 
@@ -382,6 +459,16 @@ def test_orders_are_compared_at_the_largest_size_and_lowest_rate(clip):
     assert (figures["width"], figures["height"], figures["fps"]) == (128, 96, 25)
     sharpness = {name: order["quality"]["sharpness"]["mean"] for name, order in figures["orders"].items()}
     assert sharpness["depth, stereo"] == pytest.approx(sharpness["default"], rel=0.2)
+
+
+def test_a_reversal_in_real_footage_is_reported(real_clip):
+    """Motion alone does not say which of two surfaces is in front; here two orders guess differently."""
+    chosen = settings(orders="interpolate after depth; upscale last", shots=2, frames=3)
+    report = measure(stereoreel.open(real_clip("carphone_pristine.mp4")), chosen, Headless("cpu"))
+    [found] = [one for one in report.figures["depth"]["contradictions"] if one["deeper"] is None]
+    assert found["orders"] == ("interpolate after depth", "upscale last") and len(found["places"]) == 1
+    assert "near and far are reversed at 1 of 2 excerpts" in report.text
+    assert report.figures["recommended"]["warnings"]
 
 
 def kept(frame=0):
@@ -440,7 +527,7 @@ def test_terminal_writes_all_files_and_a_workflow_that_runs(tmp_path, monkeypatc
     assert json.loads((folder / "figures.json").read_text()) == figures and figures["places"] == [[1, 3]]
     assert (
         "Recommended: " in (folder / "report.txt").read_text()
-        and Image.open(folder / "sheet.png").width == 2400
+        and Image.open(folder / "sheet.png").width == 1600
     )
     [graph] = folder.glob("*.api.json")
     assert figures["recommended"]["order"].replace(", ", "_") == graph.name.removesuffix(".api.json")

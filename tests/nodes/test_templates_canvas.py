@@ -16,13 +16,13 @@ if not os.environ.get("COMFYUI"):
 
 import requests
 
+from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow.blueprints import CHAINS
 from stereoreel.workflow.templates import TITLES
 from tests.nodes.test_canvas import meet
 from tests.nodes.test_result_canvas import PLAYING, RUN, WRONG
 from tests.support import browser
 from tests.support.bundled import shown
-from tests.support.comfy_server import comfy
 
 WINDOW, ZOOM = {"width": 1600, "height": 1000}, 0.75
 FOREIGN = {"inpaint_holes", "core_upscaler", "live_upscale"}  # name files of the user

@@ -13,10 +13,10 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
+from benchmarks.support.comfy_server import ROOT, comfy
 from stereoreel.workflow import first_glance
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support import browser
-from tests.support.comfy_server import ROOT, comfy
 
 NODE = "app.graph._nodes.find(node => node.type === type)"
 # The options that a node shows: as drawn by the canvas, or as rows of the page.

@@ -14,8 +14,10 @@ from stereoreel.core.clip import apply
 from stereoreel.core.options import resolve
 from stereoreel.core.transforms import Split, Trim
 from stereoreel.image.flow import grayscale
+from stereoreel.image.page import ACCENT
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.stages.stereo.matching import matched
+from stereoreel.stages.stereo.overlay import BEHIND, BORDER, FAINT, FRONT, STRONG
 from stereoreel.viewing import comfort
 from stereoreel.workflow.graph import Assembly
 from stereoreel.workflow.orders import api
@@ -120,11 +122,54 @@ def test_single_view_has_no_comfort(tensor_clip, host):
         measured(tensor_clip(), host)
 
 
-def test_page_shows_the_worst_frame_above_the_histogram(stereo_pair, host):
+def test_the_page_shows_verdict_legend_worst_frame_and_histogram(stereo_pair, host):
     page = measured(stereo_pair, host).image
-    assert page.size == (1280, 1280 * 40 // 200 + 420)
-    red, _, blue = page.getpixel((1280 * 85 // 200, 100))  # in the near quarter, which is beyond the limit
-    assert red > 0.8 * 255 > 0.3 * 255 > blue
+    assert page.width == 1600
+    colors = {color for _, color in page.getcolors(1 << 24)}
+    tints = [mixed(tint, share) for tint in (FRONT, BEHIND) for share in (FAINT, STRONG)]
+    assert colors >= {ACCENT, *tints, mixed(BORDER, 1)}  # the verdict, and the legend
+    column = 28 + 1544 * 85 // 200  # in the near quarter, which is beyond the limit
+    strong = [y for y in range(page.height) if page.getpixel((column, y)) == mixed(FRONT, STRONG)]
+    assert len(strong) > 200  # of the frame's 309 rows
+
+
+def mixed(color, share):
+    return tuple(round(255 * (0.5 + (value - 0.5) * share)) for value in color)
+
+
+@pytest.mark.parametrize(
+    ("screen", "said"),
+    [
+        ("tv", "Too strong for a tv screen: 25.0 % of the pixels are beyond its limits. Reduce the parallax "
+               "to about 78 % of what it is"),
+        ("cinema", "Reduce the parallax to about 54 % of what it is, for example with Stereo's divergence."),
+    ],
+)  # fmt: skip
+def test_the_verdict_says_by_how_much_the_parallax_is_too_strong(stereo_pair, host, screen, said):
+    found = measured(stereo_pair, host, screen=screen)
+    assert said in found.figures["verdict"] and found.text.startswith(found.figures["verdict"])
+
+
+def test_a_pair_that_follows_the_verdict_is_comfortable(tensor_clip, host):
+    depth = torch.zeros(3, 40, 200, 1)
+    depth[:, :, 60:110] = 1
+    options = {"divergence": 0.54 * 4, "convergence_mode": "fixed", "convergence": 0.0, "screen": "cinema"}
+    pair = apply(
+        Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(3, 40, 200, 3)), tensor_clip(depth)
+    )["clip"]
+    assert measured(pair, host).figures["verdict"] == "Comfortable on a cinema screen."
+
+
+def test_borders_that_cut_off_objects_in_front_are_part_of_the_verdict(tensor_clip, host):
+    depth = torch.zeros(3, 40, 200, 1)
+    depth[:, :, :50] = 1
+    options = {"divergence": 1.0, "convergence_mode": "fixed", "convergence": 0.0, "screen": "tv"}
+    pair = apply(
+        Plan("stereo", options, "Stereo"), tensor_clip(torch.rand(3, 40, 200, 3)), tensor_clip(depth)
+    )["clip"]
+    assert measured(pair, host).figures["verdict"] == (
+        "Comfortable on a tv screen. Side borders cut off objects in front: try Stereo's floating_window."
+    )
 
 
 def test_terminal_prints_findings_and_writes_the_page(tmp_path, monkeypatch, capsys):
@@ -139,4 +184,4 @@ def test_terminal_prints_findings_and_writes_the_page(tmp_path, monkeypatch, cap
     monkeypatch.chdir(tmp_path)
     assert main(["run", "graph.json", "--input", "small.mp4"]) == 0
     assert "2 frames on a tv screen" in capsys.readouterr().out
-    assert Image.open(tmp_path / "output" / "comfort_00001.png").width == 1280
+    assert Image.open(tmp_path / "output" / "comfort_00001.png").width == 1600

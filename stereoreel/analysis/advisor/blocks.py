@@ -62,7 +62,7 @@ class Blocks:
         flat = float(shares.mean()) * evidence**2 / (evidence**2 + SURE**2)
         value = 1 - math.exp(-(grid + LOST * flat) / SOFT)
         meaning = (
-            "no block compression is visible" if value < 0.05 else "compression is light" if value < LIGHT
+            "no block compression shows" if value < 0.05 else "compression is light" if value < LIGHT
             else "compression removed detail and left some "
                  "blocks" if value < STRONG else "strong block compression, which an upscaler amplifies"
         )  # fmt: skip

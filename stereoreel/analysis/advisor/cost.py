@@ -58,9 +58,9 @@ class Cost:
         """Describe the cost for people: time, memory, size, and the slowest stage."""
         rate = self.frames / self.seconds if self.seconds else math.inf
         parts = [
-            f"On this machine this takes about {_span(self.seconds)} ({_span(self.seconds_low)} to "
+            f"On this machine, the workflow takes about {_span(self.seconds)} ({_span(self.seconds_low)} to "
             f"{_span(self.seconds_high)}) "
-            f"for {self.frames} frames, {_number(rate)} a second."
+            f"for {self.frames} frames, {_number(rate)} frames per second."
         ]
         needs = [f"{_bytes(self.memory)} of memory"] * (self.memory > 0) + [
             f"{_bytes(self.gpu)} of the GPU's"
@@ -72,8 +72,8 @@ class Cost:
             parts.append(f"{slowest} takes {100 * share:.0f} % of the time.")
         if self.others > REPORTED:
             parts.append(
-                f"Other programs used {100 * self.others:.0f} % of this machine's cores meanwhile. "
-                "Without them it is faster."
+                f"Other programs used {100 * self.others:.0f} % of this machine's cores meanwhile; "
+                "it is faster without them."
             )
         return " ".join(parts)
 

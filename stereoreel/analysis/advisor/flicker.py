@@ -54,13 +54,13 @@ class Flicker:
         pumping = float(np.mean(self.pumping)) if self.pumping else 0.0
         value = (texture + pumping) ** 0.5
         parts = (
-            f"{value:.1f} levels of 255 change from frame to frame without motion (brightness "
+            f"Without motion, pixels change by {value:.1f} of 255 levels from frame to frame (brightness "
             f"{pumping**0.5:.1f}, texture {texture**0.5:.1f})"
         )
         meaning = (
-            "the image is stable"
+            "temporally stable"
             if value < VISIBLE
-            else "it flickers; stabilising helps before depth and interpolation"
+            else "it flickers; stabilise it before depth and interpolation"
         )
         return {"flicker": Finding(value, "levels", f"{parts}: {meaning}.")}
 

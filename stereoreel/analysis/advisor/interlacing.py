@@ -73,9 +73,7 @@ class Interlacing:
         share = woven / (woven + plain)
         first = "top" if self.verdicts["top"] >= self.verdicts["bottom"] else "bottom"
         if not woven:
-            return Finding(
-                0.0, "share of frames", "0 % of the frames are combed: the material is progressive."
-            )
+            return Finding(0.0, "share of frames", "0 % of the frames are combed: progressive.")
         if 0.3 <= share <= 0.5 and self.pulldown[True] > self.pulldown[False]:
             text = (
                 f"{100 * share:.0f} % of the frames are combed, two of every five: film at 4/5 of this "

@@ -34,7 +34,7 @@ class Measured:
     def text(self) -> str:
         """Return the clip's facts in a line."""
         info = self.info
-        damaged = f", {self.damaged} of them corrupt (repeating the previous frame)" if self.damaged else ""
+        damaged = f", {self.damaged} of them corrupt (they repeat the previous frame)" if self.damaged else ""
         return (
             f"{info.width}x{info.height}, {float(info.fps):.4g} fps, {info.frames} frames, {self.seen} "
             f"sampled{damaged}"

@@ -48,11 +48,11 @@ class Motion:
             }
         typical, large = float(np.median(self.typical)), float(np.percentile(self.large, 95))
         word = "calm" if large < CALM else "fast" if large > FAST else "moderate"
-        moves = f"Half of the image moves by {typical:.1f} pixels or more from frame to frame"
+        moves = f"Half of the pixels move by {typical:.1f} pixels or more from frame to frame"
         meaning = {
-            "calm": "interpolated frames are easy and add little",
+            "calm": "interpolation is easy and gains little",
             "moderate": "well within reach of interpolation",
-            "fast": "interpolated frames add much, and are hard at this speed",
+            "fast": "interpolation gains much, and is hard for motion this large",
         }[word]
         return {
             "motion": Finding(typical, "pixels a frame", f"{moves}."),
@@ -94,12 +94,12 @@ class Cuts:
             return {"cuts": Finding(0.0, "a minute", "One frame is too few to find cuts.", False)}
         rate, sure = 60 * self.found / seconds, seconds >= ENOUGH or self.pairs >= info.frames - 1
         text = (
-            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} sampled seconds, which "
-            f"is about {rate:.1f} a minute"
+            f"{self.found} {_cuts(self.found)} in the {seconds:.1f} seconds sampled, about {rate:.1f} a "
+            "minute"
         )
         return {
             "cuts": Finding(
-                rate, "a minute", text + ("." if sure else "; cuts between the samples are missed."), sure
+                rate, "a minute", text + ("." if sure else "; cuts between the samples are not seen."), sure
             )
         }
 

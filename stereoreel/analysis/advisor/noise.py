@@ -47,7 +47,7 @@ class Noise:
                 "noise": Finding(
                     0.0,
                     "levels",
-                    "The noise cannot be measured: the image is black or white everywhere.",
+                    "The noise cannot be measured: every pixel is black or white.",
                     False,
                 )
             }
@@ -57,7 +57,7 @@ class Noise:
             if sigma < VISIBLE
             else "visible noise"
             if sigma < STRONG
-            else "strong noise, which most upscalers would amplify"
+            else "strong noise, which most upscalers amplify"
         )
         return {
             "noise": Finding(

@@ -69,18 +69,18 @@ class Repeats:
                 }
             equal = "exactly equal" if self.exact == self.still else "equal except for noise"
             text = (
-                f"Nothing moves in the {self.still} sampled pairs of frames ({equal}): a "
+                f"Nothing moves in the {self.still} pairs of frames sampled ({equal}): a "
                 "still image, not counted as repeats."
             )
             return {"duplicates": Finding(0.0, "share of frames", text, False)}
         share, period = self._cadence()
         if not share:
-            text = f"0 % of the frames repeat the previous one: {float(info.fps):.5g} new frames a second."
+            text = f"0 % of the frames repeat the previous one: {float(info.fps):.5g} new frames per second."
             return {"duplicates": Finding(0.0, "share of frames", text)}
         rate = float(info.fps * (1 - share))
         every = f", {share.numerator * period // share.denominator} of every {period}" if period else ""
-        meaning = f"the true rate is {rate:.5g} frames a second, not {float(info.fps):.5g}"
-        text = f"{100 * float(share):.0f} % of the frames repeat the previous one{every}:  {meaning}."
+        meaning = f"the true rate is {rate:.5g} fps, not {float(info.fps):.5g}"
+        text = f"{100 * float(share):.0f} % of the frames repeat the previous one{every}: {meaning}."
         return {"duplicates": Finding(float(share), "share of frames", text)}
 
     def _cadence(self) -> tuple[Fraction, int]:

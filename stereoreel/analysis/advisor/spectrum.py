@@ -50,7 +50,7 @@ class Spectrum:
 
     def findings(self, info: ClipInfo, sigma: float) -> dict[str, Finding]:
         if not all(self.power):
-            text = f"{info.height} lines are assumed, the frame height: the frames are too small to measure."
+            text = f"The frames, {info.height} pixels high, are too small to measure their detail."
             return {"resolution": Finding(float(info.height), "lines", text, False)}
         ratio, sure, enlarged = self._ratio(sigma, info.height)
         return {"resolution": _describe(info, ratio, sure, enlarged)}
@@ -87,24 +87,23 @@ def _describe(info: ClipInfo, ratio: float, sure: bool, enlarged: bool) -> Findi
     if ratio >= ENLARGED:
         meaning = "native resolution" if sure else "but noise or blur hides the finest detail"
         text = (
-            f"The frames hold about as much detail as their {info.height} lines can: {info.height} "
-            f"lines, {meaning}."
+            f"The frames hold about as much detail as their height of {info.height} pixels allows: {meaning}."
         )
         return Finding(float(info.height), "lines", text, sure)
     if not enlarged:
         text = (
-            f"The frames hold detail of about {lines:.0f} of their {info.height} lines: soft, but "
-            "there is no sign of upscaling."
+            f"The frames are {info.height} pixels high and hold detail for about {lines:.0f}: soft, but not "
+            "visibly upscaled."
         )
     elif sure:
         text = (
-            f"The frames have {info.height} lines but are {lines:.0f} lines upscaled by "
-            f"{1 / ratio:.2f}: downscaling first loses nothing."
+            f"The frames are {info.height} pixels high, but were upscaled by {1 / ratio:.2f} from "
+            f"{lines:.0f}. Downscaling first loses nothing."
         )
     else:
         text = (
-            f"The frames have {info.height} lines; their spectrum looks like {lines:.0f} lines upscaled "
-            f"by {1 / ratio:.2f}: likely, not certain."
+            f"The frames are {info.height} pixels high and were probably upscaled by {1 / ratio:.2f} from "
+            f"{lines:.0f}; this is not certain."
         )
     return Finding(lines, "lines", text, sure)
 

@@ -29,9 +29,10 @@ FEW, MANY = 450, 1400  # effective heights below and above which another depth r
 COMBED = 0.1  # share of combed frames from which a remark is worth it
 
 
-FIELDS = ("A file that is flagged as interlaced is deinterlaced while it is read, and nothing has to "
-          "be set. Any other stays combed: "
-          "deinterlace it first.")  # fmt: skip
+FIELDS = (
+    "A file that is marked as interlaced is deinterlaced while it is read. Any other file stays combed: "
+    "deinterlace it first."
+)
 
 
 class Choice(NamedTuple):
@@ -76,7 +77,7 @@ def verdict(info: ClipInfo, findings: Mapping[str, Finding], host: Host) -> Verd
     _interpolation(found, kinds, advice)
     if found.has("flicker", FLICKERING) and entry.kind == "upscale":
         advice.take(
-            Choice("steady", "1", "hallucinated detail is stabilised along the motion"),
+            Choice("steady", "1", "keeps hallucinated detail temporally stable"),
             "upscale",
             steady=1.0,
         )
@@ -137,12 +138,12 @@ def _why(dirt: str, alike: bool) -> str:
     ``alike``: motion is estimated on frames of one size in any order, or not at all.
     """
     if dirt:
-        return f"there is {dirt}: the upscaler cleans first, and all later stages get clean frames"
+        return f"the source has {dirt}, so the upscaler cleans the frames before any other stage sees them"
     if alike:
-        return "the source is clean: depth still gets the frames at their final size"
+        return "the source is clean, and depth still sees the frames at their final size"
     return (
-        "the source is clean: motion is estimated on a quarter of the pixels, and depth still gets the large "
-        "frames"
+        "the source is clean, so motion is estimated on a quarter of the pixels, and depth still sees the "
+        "upscaled frames"
     )
 
 
@@ -152,7 +153,7 @@ def _upscaler(dirt: str, host: Host) -> tuple[catalog.Entry, Choice]:
     why = reason.partition(": ")[2]
     if dirt and entry.kind == "upscale":
         entry, _ = catalog.pick("vsr", "auto", host)
-        why = f"it uses neighbouring frames, which removes {dirt}"
+        why = f"it combines neighbouring frames, which removes {dirt}"
     return entry, Choice("upscaler", f"{entry.kind}.model={entry.name}", why)
 
 
@@ -165,8 +166,8 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
             Choice(
                 "size",
                 f"downscale to {side} pixels first",
-                f"the file has {info.height} lines and detail of about {found.lines}: nothing is "
-                "lost, every stage is faster, and the upscaler gets the input it was trained for",
+                f"the frames are {info.height} pixels high but hold detail for about {found.lines}, so "
+                "nothing is lost and every stage is faster",
             ),
             "extract",
             max_side=side,
@@ -176,7 +177,7 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
             Choice(
                 "factor",
                 "1",
-                f"{info.width}x{info.height} is as large as any screen; the upscaler only cleans",
+                f"{info.width}x{info.height} fills any screen, so the upscaler only cleans",
             ),
             kind,
             factor=1.0,
@@ -188,19 +189,19 @@ def _size(found: _Found, kind: str, advice: _Advice) -> float:
 def _depth(lines: float, host: Host, advice: _Advice) -> None:
     """Choose the depth resolution for frames of this effective height."""
     if lines < FEW:
-        value, why = "392", "the input of depth has no more detail"
+        value, why = "392", "the frames hold no more detail"
     elif host.device.type == "cpu":
         value, why = "392", f"half the time of {TRAINED} on a CPU"
     elif lines >= MANY:
         value, why = (
             "700",
-            f"the frames have more detail than the {TRAINED} lines of the training; further above "
-            "most of them get worse",
+            f"the frames hold more detail than the {TRAINED} pixels that models were trained at; most get "
+            "worse with more than this",
         )
     else:
-        value, why = str(TRAINED), "the size at which models were trained; more helps few frames"
+        value, why = str(TRAINED), "the size that models were trained at; few images gain from more"
     if catalog.pick("depth", "auto", host)[0].name == "builtin":
-        why = f"{why} (for other models; builtin, which is available, has no such setting)"
+        why = f"{why} (for a model with weights; builtin, which runs here, ignores it)"
     advice.take(
         Choice("depth resolution", value, why),
         "depth",
@@ -214,13 +215,13 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
     if rate >= SMOOTH_RATE and not repeats:
         kinds.remove("interpolate")
         advice.take(
-            Choice("interpolation", "none", f"{float(rate):.4g} frames a second are already smooth"),
+            Choice("interpolation", "none", f"{float(rate):.4g} fps is smooth already"),
             "interpolate",
         )
         return
     if rate >= SMOOTH_RATE:
         advice.take(
-            Choice("interpolation", "same rate", "only to replace repeated frames"),
+            Choice("interpolation", "same rate", "only to smooth over repeated frames"),
             "interpolate",
             multiplier=1,
         )
@@ -229,7 +230,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
             Choice(
                 "interpolation",
                 "twice the rate",
-                f"{float(rate):.4g} frames a second become {float(2 * rate):.4g}",
+                f"{float(rate):.4g} fps becomes {float(2 * rate):.4g} fps",
             ),
             "interpolate",
         )
@@ -239,7 +240,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
         )
     if found.has("large_motion", FAST):
         why = (
-            f"motion of {found['large_motion'].value:.0f} pixels a frame is estimated better at half the size"
+            f"motion of {found['large_motion'].value:.0f} pixels a frame is found more reliably at half size"
         )
         advice.take(Choice("interpolation scale", "0.5", why), "interpolate", scale="0.5")
     else:
@@ -247,7 +248,7 @@ def _interpolation(found: _Found, kinds: list[str], advice: _Advice) -> None:
             Choice(
                 "interpolation scale",
                 "auto",
-                "motion is small enough for full size, and for half at 4K",
+                "the motion is small enough for full size (half for 4K)",
             ),
             "interpolate",
         )
@@ -258,26 +259,26 @@ def _alternative(found: _Found, light: bool) -> Choice:
         return Choice(
             "order",
             "upscale last",
-            "on flickering texture it measured 0.3 dB better with builtin depth (docs/orders.md); each "
-            "view is upscaled independently",
+            "it measured 0.3 dB better on flickering texture with builtin depth (docs/orders.md); each view "
+            "is upscaled independently",
         )
     if found.dirt:
         return Choice(
             "order",
             "depth first",
-            "half of depth's work and, as measured, within 0.25 dB of it or better; what the upscaler "
-            f"makes of {found.dirt} does not affect depth, which reads the source",
+            "it halves the depth computation and measured within 0.25 dB or better; depth reads the source, "
+            f"so what the upscaler makes of {found.dirt} cannot confuse it",
         )
     if light:
         return Choice(
             "order",
             "upscale last",
-            "the least work with an upscaler as light as this: every other stage works at source size, and "
-            "each eye is enlarged by itself",
+            "the least computation with such a light upscaler: every other stage runs at source size, and "
+            "each view is upscaled independently",
         )
     return Choice(
         "order",
         "default",
-        "less work with a neural upscaler, as in this case: it gets half the frames, before others are put "
-        "between",
+        "less computation with a neural upscaler, as here: it gets only the source frames, not the "
+        "interpolated ones",
     )

@@ -24,27 +24,35 @@ FIRST, COLUMN = 24, 15  # letters
 
 
 def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
-    """Return what was compared, and a row for each figure with a column for each order."""
+    """What was tried, and a line for each figure with a column for each order."""
+    lines = [tried(lab), *(f"  {name}: {' > '.join(kinds)}" for name, kinds in lab.orders.items()), ""]
+    for label, cells in (*_header(lab.orders), *rows(lab, means)):
+        lines.append(label.ljust(FIRST) + "".join(cell.rjust(COLUMN) for cell in cells))
+    lines += [
+        "",
+        *(f"{measure.name}: {measure.text}{better(measure.better)}." for measure in MEASURES),
+        "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of "
+        "the places, without loading.",
+    ]
+    return "\n".join(lines)
+
+
+def tried(lab: Lab) -> str:
+    """Say how much of the clip was tried, at which sizes, and with which models."""
     info, size = lab.clip.info, lab.size
     shots = {sum(cut <= start for cut in info.cuts) for start, _ in lab.windows}
     frames = sum(stop - start for start, stop in lab.windows)
     models = ", ".join(f"{kind} {model}" for kind, model in lab.models.items())
-    lines = [
-        f"{len(lab.orders)} orders over {frames} frames of {len(lab.windows)} excerpts in {len(shots)} of "
-        f"{len(info.shots)} shots, "
-        f"{info.width}x{info.height} to {size.width}x{size.height} at {float(size.fps):.2f} fps; models: "
-        f"{models}.",
-        *(f"  {name}: {' > '.join(kinds)}" for name, kinds in lab.orders.items()), "",
-    ]  # fmt: skip
-    for label, cells in (*_header(lab.orders), *_rows(lab, means)):
-        lines.append(label.ljust(FIRST) + "".join(cell.rjust(COLUMN) for cell in cells))
-    lines += [
-        "",
-        *(f"{measure.name}: {measure.text}{_side(measure.better)}." for measure in MEASURES),
-        "± is the 95 % bootstrap interval over excerpts and moments. Time is per source frame, the median of "
-        "the excerpts, without loading.",
-    ]
-    return "\n".join(lines)
+    return (
+        f"{len(lab.orders)} orders over {frames} frames at {_many(len(lab.windows), 'place')} in "
+        f"{len(shots)} of {_many(len(info.shots), 'shot')}, "
+        f"{info.width}x{info.height} to {size.width}x{size.height} at "
+        f"{float(size.fps):.2f} fps; models: {models}."
+    )
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count != 1)}"
 
 
 def _header(names: Iterable[str]) -> Iterator[tuple[str, Sequence[str]]]:
@@ -54,7 +62,8 @@ def _header(names: Iterable[str]) -> Iterator[tuple[str, Sequence[str]]]:
         yield "", cells
 
 
-def _rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[tuple[str, Sequence[str]]]:
+def rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Yield a label and a cell for each order: time, memory, and every measure."""
     yield "time, s", [f"{_seconds(lab, name):.3f}" for name in lab.orders]
     for kind in dict.fromkeys(kind for kinds in lab.orders.values() for kind in kinds):
         yield (
@@ -104,6 +113,11 @@ def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdi
             "sure": verdict.sure,
             "reasons": verdict.text.splitlines(),
             "against": {other: met._asdict() for other, met in verdict.against.items()},
+            "warnings": list(verdict.warnings),
+        },
+        "depth": {
+            "correlation": lab.agreement.figures(),
+            "contradictions": [flip._asdict() for flip in verdict.flips],
         },
     }
 
@@ -149,5 +163,6 @@ def _cell(found: Mean) -> str:
     return f"{found.mean:.2f} ±{(found.high - found.low) / 2:.2f}"
 
 
-def _side(better: int) -> str:
-    return {1: "; more is better", -1: "; less is better", 0: ""}[better]
+def better(side: int) -> str:
+    """Say whether more or less of a measure is better; empty if neither is."""
+    return {1: "; more is better", -1: "; less is better", 0: ""}[side]

@@ -15,12 +15,14 @@ from ...core.timeline import position
 from ...models.lazy_stage import plans
 from ...viewing.report import Report
 from ..trial import trial
+from .agreement import Agreement, scales
 from .cost import Cost
 from .figures import figures_of, table
 from .options import OrderLabOptions, compared, stage_options
-from .places import Gallery, Kept, places, sheet
+from .places import Gallery, Kept, places
 from .reference import Position, Reference
 from .runs import STRAIGHT, Order, Window, part_of, windows
+from .sheet import sheet
 from .stages import LabHost
 from .statistics import mean
 from .tally import MEASURES, Tally
@@ -73,7 +75,7 @@ class Lab:
             name: defaultdict(list) for name in self.orders
         }
         self.costs: dict[str, list[Cost]] = {name: [] for name in self.orders}
-        self.gallery = Gallery()
+        self.gallery, self.agreement = Gallery(), Agreement(list(self.orders))
         runs = sum(window[1] - window[0] for window in (*self.windows, *self.timed))
         whole = sum(end.info.frames for end in ends.values()) * runs / max(1, clip.info.frames)
         self.host = LabHost(host, self.stages, max(1, round(whole)))
@@ -95,11 +97,13 @@ class Lab:
             frames = enumerate(order.frames(self.host, size.height, size.width))
             for number, seen in _at_moments(frames, order.pair.info.fps, size.fps, len(moments)):
                 tally.see(number, seen)
+                self.agreement.see(name, number, seen.depth)
                 if number in kept:
                     kept[number].add(name, seen)
             self.host.before += order.pair.info.frames
             for figure, values in tally.finish().items():
                 self.samples[name][figure].append(values)
+        self.agreement.finish()
         self.gallery.add(
             place for one in kept.values() if len(one.seen) == len(self.orders) for place in places(one)
         )
@@ -122,12 +126,11 @@ class Lab:
             for name, found in self.samples.items()
         }
         times = {name: [sum(cost.seconds.values()) for cost in costs] for name, costs in self.costs.items()}
-        verdict = judge(self.samples, means, times, len(self.windows), seed)
+        relief = {name: found["relief"] for name, found in self.samples.items()}
+        flips = [*self.agreement.reversed(self.windows), *scales(relief, self.windows)]
+        verdict = judge(self.samples, means, times, len(self.windows), seed, flips)
         text = f"{table(self, means)}\n\n{verdict.text}"
-        title = f"Where the orders differ most. Recommended: {verdict.order} ({verdict.sure})"
-        names = {name: f"{name} (recommended)" if name == verdict.order else name for name in self.orders}
-        figures, picture = figures_of(self, means, verdict), sheet(self.gallery.places, title, names)
-        return Report("orders", text, figures, picture)
+        return Report("orders", text, figures_of(self, means, verdict), sheet(self, means, verdict))
 
     def _order(self, kinds: Sequence[str], part: Clip, stereo: Mapping) -> Order:
         options = {**self.options, "stereo": {**self.options["stereo"], **stereo}}

@@ -1,8 +1,8 @@
-"""Crops where orders differ most: the same places at the same moments, on a contact sheet."""
+"""Where orders differ most: crops of the same places of the same moments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -10,14 +10,13 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ...image.contact_sheet import contact_sheet, to_image
-from ...stages.depth.views import colored, palette
+from ...image.contact_sheet import to_image
 from .reference import as_bytes
 from .tally import Seen
 
-PLACES = 4  # on a sheet
-EACH = 3  # candidates per moment
-SHARE, SMALLEST, LARGEST = 0.2, 96, 384  # a crop's width: share of the frame's, and limits in pixels
+PLACES = 3  # on a sheet
+EACH = 3  # looked for at a moment
+SHARE, SMALLEST, LARGEST = 0.2, 96, 384  # a crop's width: share of the picture's, and limits in pixels
 SHAPE = 0.75  # of its height to its width
 BY_PICTURE = 4.0  # weight of a difference of the images relative to one of depth
 FRAME = (255, 176, 0)
@@ -104,28 +103,6 @@ class Gallery:
     def places(self) -> list[Place]:
         """Return the places in the clip's order."""
         return sorted([*self._best, *self._others][:PLACES], key=lambda place: (place.frame, place.between))
-
-
-def sheet(found: Sequence[Place], title: str, names: Mapping[str, str]) -> Image.Image:
-    """Draw two rows per place: the left view, and depth in colours.
-
-    There is a column for the source and one for every order, labelled by ``names``.
-    """
-    table, rows = palette(), []
-    for place in found:
-        when = f"source, {'after ' if place.between else ''}frame {place.frame}"
-        rows.append(
-            [
-                (when, to_image(place.source / 255)),
-                *((names[order], to_image(crop / 255)) for order, crop in place.crops.items()),
-            ]
-        )
-        tinted = [
-            (f"depth: {names[order]}", to_image(colored(depth / 255, table)))
-            for order, depth in place.depths.items()
-        ]
-        rows.append([("position", place.whole), *tinted])
-    return contact_sheet(rows, title)
 
 
 def _steps(size: int, part: int) -> Tensor:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
+from .agreement import Flip
+from .runs import Window
 from .statistics import Mean, Samples, difference
 from .tally import BY_NAME, MEASURES
 
@@ -34,10 +37,29 @@ class Against(NamedTuple):
 
 
 class Verdict(NamedTuple):
+    """The recommended order, the confidence in it, and the reasons; ``warnings`` are some of the lines."""
+
     order: str
     sure: str
-    text: str
+    lines: tuple[str, ...]
     against: dict[str, Against]
+    flips: tuple[Flip, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        return "\n".join(self.lines)
+
+    def reversed_at(self, frame: int) -> set[str]:
+        """Return the orders whose depth is reversed against the recommended order's at a frame."""
+        return {
+            name
+            for flip in self.flips
+            if flip.deeper is None and self.order in flip.orders
+            if any(start <= frame < stop for start, stop in flip.places)
+            for name in flip.orders
+            if name != self.order
+        }
 
 
 def compare(
@@ -65,12 +87,14 @@ def judge(
     times: Mapping[str, Sequence[float]],
     places: int,
     seed: int,
+    flips: Sequence[Flip] = (),
 ) -> Verdict:
-    """Return the verdict on orders; ``times`` are their seconds by excerpt.
+    """Return the verdict on orders; ``times`` are seconds by excerpt, ``flips`` contradictions about depth.
 
     An order beats another one if more of its figures are better than worse. Of the unbeaten orders the
-    cheapest is recommended; if all are beaten, the cheapest of the best. Sure: it beats every other one, on
-    ``ENOUGH`` excerpts. A toss-up: it beats none.
+    cheapest is recommended; if all are beaten, the cheapest of the best. An order that most others contradict
+    about near and far is recommended only if all of them are contradicted. Sure: it beats every other one, on
+    ``ENOUGH`` excerpts, and none contradicts it. A toss-up: it beats none.
     """
     orders = list(figures)
     against = {
@@ -85,13 +109,68 @@ def judge(
         for one in orders
         if beats[one] - beaten[one] == max(beats[other] - beaten[other] for other in orders)
     ]
+    outvoted = _outvoted(orders, flips)
+    leaders = [one for one in leaders if one not in outvoted] or leaders
     order = _cheapest(leaders, {one: median(times[one]) for one in orders})
     if not beats[order]:
         sure = EVEN
     else:
-        sure = SURE if beats[order] == len(orders) - 1 and places >= ENOUGH else LIKELY
-    text = "\n".join(_report(order, sure, against[order], means, times, leaders, places))
-    return Verdict(order, sure, text, against[order])
+        reversed_ = any(flip.deeper is None and order in flip.orders for flip in flips)
+        sure = SURE if beats[order] == len(orders) - 1 and places >= ENOUGH and not reversed_ else LIKELY
+    warnings = tuple(_warnings(order, flips, places))
+    lines = _report(order, sure, against[order], means, times, leaders, places, warnings)
+    return Verdict(order, sure, tuple(lines), against[order], tuple(flips), warnings)
+
+
+def _outvoted(orders: Sequence[str], flips: Sequence[Flip]) -> set[str]:
+    """Return the orders that see near and far the other way round than most others, at some excerpt."""
+    votes = Counter(
+        (name, place)
+        for flip in flips
+        if flip.deeper is None
+        for name in flip.orders
+        for place in flip.places
+    )
+    return {name for (name, _), count in votes.items() if 2 * count > len(orders) - 1}
+
+
+def _warnings(order: str, flips: Sequence[Flip], places: int) -> Iterator[str]:
+    """Say which orders contradict each other about depth; those of the recommended order first."""
+    own: dict[tuple[Window, ...], list[str]] = {}
+    others = []
+    for flip in flips:
+        if flip.deeper is not None:
+            continue
+        if order in flip.orders:
+            own.setdefault(flip.places, []).extend(name for name in flip.orders if name != order)
+        else:
+            others.append(flip)
+    against_own = {name for names in own.values() for name in names}
+    for where, names in own.items():
+        yield (
+            f"Warning: near and far are reversed at {_where(where, places)}. There {_listed(names)} "
+            f"contradict{'s' * (len(names) == 1)} {order}, so the depth of one side is wrong. Compare the "
+            "depth maps before you choose."
+        )
+    for one, other in (flip.orders for flip in others if not against_own & set(flip.orders)):
+        where = next(flip.places for flip in others if flip.orders == (one, other))
+        yield f"Warning: near and far are reversed between {one} and {other} at {_where(where, places)}."
+    for flip in flips:
+        if flip.deeper is not None and order in flip.orders:
+            one, other = flip.orders
+            yield (
+                f"Warning: the depth of {one} has {flip.deeper:.1f} times the relief of {other} at "
+                f"{_where(flip.places, places)}, so their parallax figures cannot be compared there."
+            )
+
+
+def _where(where: Sequence[Window], places: int) -> str:
+    frames = ", ".join(f"{start}-{stop - 1}" for start, stop in where)
+    return f"{len(where)} of {places} excerpt{'s' * (places != 1)} (frames {frames})"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
@@ -101,9 +180,17 @@ def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
 
 
 def _report(
-    order: str, sure: str, against: Mapping[str, Against], means, times, leaders: Sequence[str], places: int
+    order: str,
+    sure: str,
+    against: Mapping[str, Against],
+    means,
+    times,
+    leaders: Sequence[str],
+    places: int,
+    warnings: Sequence[str],
 ) -> Iterator[str]:
     yield f"Recommended: {order}. Confidence: {sure}, {_why(order, sure, against, leaders, places)}."
+    yield from warnings
     for other, met in against.items():
         differences = [
             f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
@@ -132,6 +219,8 @@ def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequenc
     elif even := [other for other, met in against.items() if met.lead == 0]:
         cheapest = ", and none of them is clearly cheaper" if set(even) & set(leaders) else ""
         reasons.append(f"because nothing beats it; it does not beat {', '.join(even)} either{cheapest}")
+    elif places >= ENOUGH:
+        reasons.append("because it is better than every other order, but they disagree about near and far")
     if places < ENOUGH:
         reasons.append(f"measured on {places} excerpt{'s' * (places != 1)}; {ENOUGH} are needed for {SURE}")
     return ", ".join(reasons)

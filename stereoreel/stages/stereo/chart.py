@@ -1,4 +1,4 @@
-"""Draw a comfort report of a stereo pair: its most straining frame and the histogram of its parallax."""
+"""Draw a comfort report of a stereo pair: the verdict, its most straining frame, and its parallax."""
 
 from __future__ import annotations
 
@@ -7,39 +7,64 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from .overlay import BEHIND, FRONT, REACH, STEP, Tally
+from .overlay import BEHIND, BORDER, FAINT, FRONT, REACH, STEP, STRONG, Tally
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-WIDTH, PLOT = 1280, 420  # pixels: of the page, and the height of its lower part
-LEFT, RIGHT, TOP, BOTTOM = 150, 1130, 70, 290  # of the plot in the lower part
+WIDTH, PLOT = 1544, 490  # pixels of the histogram
+LEFT, RIGHT, TOP, BOTTOM = 170, 1390, 90, 340  # of the plot in it
+ROW = 30  # pixels from one row of numbers to the next
 LEAST = 2.0  # minimum range of the plot to either side, in percent of the width
-BACKGROUND, INK, QUIET, SHADE = (30, 31, 33), (236, 236, 232), (160, 162, 166), (58, 42, 44)
-PLAIN = (150, 176, 150)
+SHADE, PLAIN = (58, 42, 44), (150, 176, 150)
 UNITS = ("percent", "pixels", "mm")
+GREY = 0.5  # brightness of the frame under the colours of the legend
 
 
-def page(tally: Tally, worst: Tensor) -> Image:
-    """Draw the image ``worst`` ``[h, w, 3]`` above the histogram of all frames, 1280 pixels wide."""
-    from PIL import Image
-
+def page(tally: Tally, worst: Tensor, note: str = "") -> Image:
+    """Draw the verdict, the overlay ``worst`` ``[h, w, 3]`` and the histogram of all frames on one page."""
     from ...image.contact_sheet import to_image
+    from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, Page
 
-    height = max(1, round(worst.shape[0] * WIDTH / worst.shape[1]))
-    frame = to_image(worst).resize((WIDTH, height), Image.Resampling.LANCZOS)
-    whole = Image.new("RGB", (WIDTH, height + PLOT), BACKGROUND)
-    whole.paste(frame, (0, 0))
-    whole.paste(_histogram(tally), (0, height))
-    return whole
+    paper = Page()
+    paper.write("Stereo Comfort", TITLE)
+    paper.write(tally.verdict(), HEADING, ACCENT)
+    for line in tally.findings():
+        word, _, sentence = line.partition(": ")
+        paper.item(word, sentence)
+    if note:
+        paper.write(note, TEXT, QUIET)
+    paper.write("The least comfortable frame", HEADING, ACCENT)
+    paper.legend(
+        [
+            ("in front of the screen", _mixed(FRONT, FAINT)),
+            ("too far in front", _mixed(FRONT, STRONG)),
+            ("behind the screen", _mixed(BEHIND, FAINT)),
+            ("too far behind", _mixed(BEHIND, STRONG)),
+            ("grey: at the screen", _mixed(FRONT, 0)),
+            ("side border: cuts off an object in front", _color(BORDER)),
+        ]
+    )
+    paper.image(to_image(worst))
+    paper.write("How much of the picture is how far from the screen", HEADING, ACCENT)
+    paper.image(_histogram(tally))
+    return paper.finished()
+
+
+def _mixed(color: tuple[float, float, float], share: float) -> tuple[int, int, int]:
+    """The tint of a grey pixel, as in the overlay."""
+    red, green, blue = (GREY + (value - GREY) * share for value in color)
+    return _color((red, green, blue))
 
 
 def _histogram(tally: Tally):
     from PIL import Image, ImageDraw, ImageFont
 
+    from ...image.page import BACKGROUND, INK, QUIET
+
     picture, (small, large) = (
         Image.new("RGB", (WIDTH, PLOT), BACKGROUND),
-        (ImageFont.load_default(size) for size in (16, 20)),
+        (ImageFont.load_default(size) for size in (22, 24)),
     )
     draw, front, behind = ImageDraw.Draw(picture), 100 * tally.screen.front, 100 * tally.screen.behind
     reach = _reach(tally)
@@ -73,13 +98,13 @@ def _histogram(tally: Tally):
     ):
         if abs(percent) <= reach:
             draw.line([(column(percent), TOP - 4), (column(percent), BOTTOM)], INK, 2)
-            draw.text((column(percent), TOP - 8 - 22 * (side == "m")), text, INK, small, anchor=f"{side}d")
+            draw.text((column(percent), TOP - 8 - ROW * (side == "m")), text, INK, small, anchor=f"{side}d")
     draw.line([(LEFT, BOTTOM), (RIGHT, BOTTOM)], QUIET)
     _axes(draw, tally, reach, column, small)
-    draw.text((LEFT, PLOT - 34), "behind the screen", _color(BEHIND), large)
-    draw.text((RIGHT, PLOT - 34), "in front of the screen", _color(FRONT), large, anchor="ra")
+    draw.text((LEFT, PLOT - 40), "behind the screen", _color(BEHIND), large)
+    draw.text((RIGHT, PLOT - 40), "in front of the screen", _color(FRONT), large, anchor="ra")
     draw.text(
-        (WIDTH // 2, PLOT - 34),
+        (WIDTH // 2, PLOT - 40),
         f"{tally.frames} frames on a {tally.screen.name} screen",
         INK,
         large,
@@ -90,15 +115,21 @@ def _histogram(tally: Tally):
 
 def _axes(draw, tally: Tally, reach: float, column, font) -> None:
     """Draw the same ticks in every unit, one row each."""
+    from ...image.page import QUIET
+
     step = next(step for step in (0.25, 0.5, 1.0, 2.0) if 2 * reach / step <= 12)
     for number in range(-int(reach / step), int(reach / step) + 1):
         units = tally.units(number * step)
         for row, unit in enumerate(UNITS):
             draw.text(
-                (column(number * step), BOTTOM + 8 + 22 * row), f"{units[unit]:.3g}", QUIET, font, anchor="ma"
+                (column(number * step), BOTTOM + 8 + ROW * row),
+                f"{units[unit]:.3g}",
+                QUIET,
+                font,
+                anchor="ma",
             )
     for row, word in enumerate(("%", "px", "mm")):
-        draw.text((LEFT - 40, BOTTOM + 8 + 22 * row), word, QUIET, font, anchor="ra")
+        draw.text((LEFT - 40, BOTTOM + 8 + ROW * row), word, QUIET, font, anchor="ra")
 
 
 def _reach(tally: Tally) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -23,7 +24,9 @@ STRAY, SAMPLES = 0.001, 1 << 16
 CUT_OFF = 0.2  # percent of the width in front of a border from which an object counts as cut off
 FRONT, BEHIND, BORDER = (1.0, 0.35, 0.1), (0.15, 0.45, 1.0), (1.0, 0.0, 0.8)
 FAINT, STRONG = 0.3, 0.8  # share of those colours: at a limit, and beyond it
-PLOT = 0.2  # of the image's height, for the histogram
+PLOT = 0.2  # of the picture's height, for the histogram
+# share of the pixels beyond the limits that is too much, and of frames with cut-off objects worth a word
+MUCH, OFTEN = 0.01, 0.05
 
 
 def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[str, ClipInfo]:
@@ -152,28 +155,53 @@ class Tally:
             "unknown": 1 - self.seen / max(1, self.pixels),
             "frames_cut_off": {side: count / max(1, self.frames) for side, count in self.cut.items()},
             "histogram": [{**self.units(end), "share": share} for end, share in zip(ends, shares) if share],
+            "verdict": self.verdict(),
         }
 
+    def verdict(self) -> str:
+        """Say whether the pair is comfortable on the screen and, if not, what to change."""
+        name, beyond = self.screen.name, sum(self.beyond.values()) / max(1, self.seen)
+        most = max(self.nearest / (100 * self.screen.front), -self.farthest / (100 * self.screen.behind))
+        if beyond < STRAY or most <= 1:
+            said = f"Comfortable on a {name} screen."
+        else:
+            said = (
+                f"{'Too' if beyond >= MUCH else 'Slightly too'} strong for a {name} screen: "
+                f"{100 * beyond:.1f} % of the pixels are beyond its limits. Reduce the parallax to about "
+                f"{math.floor(100 / most)} % of what it is, for example with Stereo's divergence."
+            )
+        cut = sum(self.cut.values()) / max(1, self.frames)
+        if cut < OFTEN:
+            return said
+        return f"{said} Side borders cut off objects in front: try Stereo's floating_window."
+
     def text(self) -> str:
-        """Return the results in a few lines for people."""
-        found = self.figures()
-        lines = [
-            f"{found['frames']} frames on a {found['screen']} screen, parallax in percent of the width, "
-            "pixels, mm and degrees:"
-        ]
+        """The verdict, and the findings in a few lines for people."""
+        return "\n".join(
+            [
+                self.verdict(),
+                f"{self.frames} frames on a {self.screen.name} screen, parallax in percent of the width, "
+                "pixels, mm and degrees:",
+                *self.findings(),
+            ]
+        )
+
+    def findings(self) -> list[str]:
+        """Each finding as a word, a colon and a sentence."""
+        found, lines = self.figures(), []
         for word, most, side in (("in front", "nearest", "front"), ("behind", "farthest", "behind")):
             lines.append(
                 f"{word}: up to {_format(found[most])}; comfortable up to {_format(found['limits'][side])}; "
                 f"beyond that {100 * found['beyond_limit'][side]:.2f} % of the pixels"
             )
         left, right = (100 * found["frames_cut_off"][side] for side in ("left", "right"))
-        return "\n".join(
-            [
-                *lines,
-                f"an object in front is cut off by the left border in {left:.1f} % of the frames, by the "
-                f"right in {right:.1f} %",
-            ]
+        lines.append(
+            f"borders: the left one cuts off an object in front in {left:.1f} % of the frames, the right "
+            f"one in {right:.1f} %"
         )
+        if found["unknown"] >= MUCH:
+            lines.append(f"unknown: {100 * found['unknown']:.0f} % of the pixels could not be matched")
+        return lines
 
 
 def _format(units: dict[str, float]) -> str:

@@ -26,11 +26,15 @@ NODE = Node(
     (
         Socket("report", "STRING", "The findings in a few lines."),
         Socket("figures", "STRING", "All numbers, as JSON."),
-        Socket("page", "IMAGE", "The most uncomfortable frame, and a histogram over all sampled frames."),
+        Socket(
+            "page",
+            "IMAGE",
+            "The verdict, the least comfortable frame, and a histogram of all sampled frames.",
+        ),
         Socket(
             "overlay",
             "VIDEO",
-            "Each frame in grey, tinted red in front of the screen and blue behind it; computed on demand.",
+            "Each frame in grey, tinted orange in front of the screen and blue behind it; lazy.",
         ),
     ),
     output_node=True,

@@ -17,7 +17,11 @@ NODE = Node(
             "A table of all figures, the recommended order, the confidence in it, and the reasons.",
         ),
         Socket("figures", "STRING", "All numbers, as JSON."),
-        Socket("sheet", "IMAGE", "The frames where the orders differ most, side by side, with their depth."),
+        Socket(
+            "sheet",
+            "IMAGE",
+            "The recommendation, all figures, and crops where the orders differ most, with depth.",
+        ),
         Socket(
             "order", "STRING", "The recommended order, in the format of the terminal's workflows --order."
         ),

@@ -1,0 +1,103 @@
+"""The order lab's sheet: the verdict, the figures of all orders, and the places where they differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from PIL import Image
+
+from ...image.contact_sheet import to_image
+from ...image.page import ACCENT, HEADING, INK, QUIET, TEXT, TITLE, WARNING, Page
+from ...stages.depth.views import colored, palette
+from .figures import better, rows, tried
+from .places import Place
+from .statistics import Mean
+from .tally import BY_NAME, MEASURES
+from .verdict import Verdict
+
+if TYPE_CHECKING:
+    from .lab import Lab
+
+COLUMNS = 6  # orders in a table
+RAMP = (240, 22)  # pixels: the colours of depth in the legend
+
+
+def sheet(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -> Image.Image:
+    """Draw the sheet, 1600 pixels wide."""
+    page = Page()
+    page.write(f"Order Lab recommends: {verdict.order}", TITLE, ACCENT)
+    page.write(" > ".join(lab.orders[verdict.order]), HEADING)
+    for line in verdict.lines:
+        word, colon, rest = line.strip().partition(": ")
+        if line.startswith(" ") and colon:
+            page.item(word, rest, label=480)
+        else:
+            page.write(line.strip(), TEXT, WARNING if line in verdict.warnings else INK)
+    page.write(tried(lab), TEXT, QUIET)
+    page.write("Figures", HEADING, ACCENT)
+    _tables(page, lab, means, verdict)
+    page.write("Where the orders differ most", HEADING, ACCENT)
+    page.legend([("depth, from far to near", to_image(_ramp()))])
+    for place in lab.gallery.places:
+        _place(page, place, verdict, lab)
+    page.write("What the figures mean", HEADING, ACCENT)
+    for measure in MEASURES:
+        page.item(measure.name, f"{measure.text}{better(measure.better)}".capitalize() + ".")
+    return page.finished()
+
+
+def _tables(page: Page, lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -> None:
+    names = list(lab.orders)
+    for first in range(0, len(names), COLUMNS):
+        shown = names[first : first + COLUMNS]
+        marked = shown.index(verdict.order) + 1 if verdict.order in shown else None
+        cells = [
+            ([_label(label), *found[first : first + COLUMNS]], _color(label))
+            for label, found in rows(lab, means)
+        ]
+        page.table(["", *shown], cells, marked=marked)
+    page.write(
+        "The figures in yellow are those of the recommended order. Those in grey decide nothing. "
+        "± is the 95 % interval; times are for one source frame.",
+        TEXT,
+        QUIET,
+    )
+
+
+def _label(row: str) -> str:
+    measure = BY_NAME.get(row.rpartition(", ")[0])
+    return row if measure is None or not measure.better else f"{row}{better(measure.better)}"
+
+
+def _color(row: str) -> tuple[int, int, int]:
+    measure = BY_NAME.get(row.rpartition(", ")[0])
+    return INK if row.startswith("time") or (measure and measure.better) else QUIET
+
+
+def _place(page: Page, place: Place, verdict: Verdict, lab: Lab) -> None:
+    """Draw the crops of all orders, then the depth of all."""
+    when = f"source, {'after ' if place.between else ''}frame {place.frame}"
+    recommended = {name: f"{name} (recommended)" if name == verdict.order else name for name in place.crops}
+    page.pictures(
+        [
+            (when, to_image(place.source / 255)),
+            *((recommended[name], to_image(crop / 255)) for name, crop in place.crops.items()),
+        ]
+    )
+    table = palette()
+    swapped = verdict.reversed_at(place.frame)
+    tinted = [
+        (
+            f"depth: {recommended[name]}{', REVERSED' if name in swapped else ''}",
+            to_image(colored(depth / 255, table)),
+        )
+        for name, depth in place.depths.items()
+    ]
+    page.pictures([("where this is", place.whole), *tinted])
+
+
+def _ramp() -> torch.Tensor:
+    width, height = RAMP
+    return colored(torch.linspace(0, 1, width).expand(height, width), palette())

@@ -1,0 +1,120 @@
+"""A real canvas shows a node's last result again after the page was reloaded, as long as the file exists.
+
+Run with ``make test-host COMFYUI=path``.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.host, pytest.mark.canvas]
+if not os.environ.get("COMFYUI"):
+    pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
+
+from benchmarks.support.comfy_server import ROOT, comfy
+from tests.support import browser
+
+READY = "!!window.app?.extensionManager?.workflow?.activeWorkflow"
+ENCODE = "app.graph?._nodes?.find(node => node.type === 'StereoReelEncode')"
+SCREEN = f"{ENCODE}?.stereoreelScreen"
+PLAYING = f"""() => {{
+    const video = {SCREEN}?.element.querySelector('video')
+    return video?.isConnected && video.readyState >= 2 && video.src
+}}"""
+TEXT = f"() => {SCREEN}?.line.textContent ?? ''"
+RUN = """() => { window.ended = null
+    for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
+        app.api.addEventListener(name, event => { window.ended ??= name }, { once: true })
+    app.queuePrompt(0) }"""
+KEPT = "() => Object.keys(localStorage).some(key => localStorage[key].includes('StereoReelEncode'))"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
+        yield running
+
+
+@pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
+def page(server, request):
+    """The order extract, encode, on a short sample."""
+    server.post("/settings/Comfy.TutorialCompleted", True)
+    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
+    with browser.canvas(f"http://{server.address}") as page:
+        shown = json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))
+        browser.prompt_of(page, shown, "default")
+        page.evaluate("""() => {
+            const [extract, encode] = ['StereoReelExtract', 'StereoReelEncode'].map(type =>
+                app.graph._nodes.find(node => node.type === type))
+            for (const node of [...app.graph._nodes])
+                if (![extract, encode].includes(node)) app.graph.remove(node)
+            extract.connect(0, encode, 0)
+            extract.widgets.find(one => one.name === 'duration').value = 0.2
+        }""")
+        yield page
+        assert page.evaluate("window.complaints") == []
+
+
+def run(page, **options):
+    page.evaluate(
+        f"""options => {{ const node = {ENCODE}
+            for (const [name, value] of Object.entries(options))
+                node.widgets.find(one => one.name === name).value = value }}""",
+        options,
+    )
+    page.evaluate(RUN)
+    page.wait_for_function("() => window.ended", timeout=120_000)
+    assert page.evaluate("() => window.ended") == "execution_success"
+    page.wait_for_function(PLAYING, timeout=30_000)
+    return page.evaluate(PLAYING)
+
+
+def reload(page):
+    page.wait_for_function(KEPT, timeout=30_000)  # the canvas keeps the open workflow after a moment
+    page.wait_for_timeout(1500)
+    page.reload()
+    page.wait_for_function(READY, timeout=90_000)
+    page.wait_for_function(f"() => {ENCODE}", timeout=90_000)
+
+
+def named(address: str) -> str:
+    return address.partition("filename=")[2].partition("&")[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"save_to_temp": True}, {"format": "ffv1"}], ids=str)
+def test_the_last_result_plays_after_a_reload(page, options):
+    before, text = run(page, **options), page.evaluate(TEXT)
+    assert text.startswith("done: ") and ("type=temp" in before) == bool(options)
+    reload(page)
+    page.wait_for_function(PLAYING, timeout=30_000)
+    assert named(page.evaluate(PLAYING)) == named(before) and page.evaluate(TEXT) == text
+
+
+def test_a_result_whose_file_is_gone_or_another_is_not_shown(page, server):
+    name = named(run(page, crf=30))
+    (file,) = server.base.rglob(name)
+    for change in (lambda: file.write_bytes(b"another"), file.unlink):
+        change()
+        reload(page)
+        page.wait_for_timeout(1500)
+        assert page.evaluate(PLAYING) in (None, False)
+        assert page.evaluate(TEXT) == "The video plays here after the run."
+
+
+def test_a_run_that_ends_while_the_page_is_closed_is_shown_later(page, server):
+    first = run(page, crf=31)
+    prompt = page.evaluate("async () => ({ ...await app.graphToPrompt(), client: app.api.clientId })")
+    page.wait_for_timeout(1500)
+    address = page.url
+    page.goto("about:blank")
+    (node,) = (key for key, one in prompt["output"].items() if one["class_type"] == "StereoReelEncode")
+    prompt["output"][node]["inputs"]["crf"] = 32
+    body = {"prompt": prompt["output"], "extra_data": {"extra_pnginfo": {"workflow": prompt["workflow"]}}}
+    queued = server.post("/prompt", {**body, "client_id": prompt["client"]}).json()["prompt_id"]
+    assert server.history(queued, patience=60)["status"]["status_str"] == "success"
+    page.goto(address)
+    page.wait_for_function(f"() => {ENCODE}", timeout=90_000)
+    page.wait_for_function(PLAYING, timeout=30_000)
+    assert named(page.evaluate(PLAYING)) != named(first)
