@@ -8,7 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
-import av.error
+from av.video.stream import VideoStream
 
 from ...core import cancel
 from ...core.files import OutputFile, plain_errors
@@ -48,6 +48,8 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
         for stream in read.streams:
             copy = copies[stream.index] = written.add_stream_from_template(stream, opaque=True)
             copy.time_base = stream.time_base
+            if isinstance(stream, VideoStream) and stream.average_rate:
+                copy.codec_context.framerate = stream.average_rate
             if container in MOVING and stream.codec_context.codec_tag.strip("\0"):
                 copy.codec_context.codec_tag = stream.codec_context.codec_tag
             copy.metadata.update({k: v for k, v in stream.metadata.items() if k not in OWN})
