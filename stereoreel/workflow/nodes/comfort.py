@@ -36,4 +36,5 @@ NODE = Node(
     output_node=True,
     module="viewing.comfort",
     build=build,
+    aliases=("parallax", "eye strain", "stereo check", "3d comfort", "disparity"),
 )
