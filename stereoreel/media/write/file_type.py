@@ -151,22 +151,17 @@ def _quality(entry: Preset, crf: float | None) -> dict[str, str]:
 
 
 def _held(entry: Preset, container: str) -> Preset:
-    """Return a preset in another container, with the audio and subtitles that it holds."""
+    """Return a preset in another container, with the audio and subtitles that it holds.
+
+    In Matroska and WebM audio is encoded, and so cut to the sample: their readers ignore when it begins.
+    """
     if f".{container}" == entry.extension:
         return entry
     if container == "mkv":
-        whole = presets()["ffv1"]
-        held = replace(
-            entry,
-            container="matroska",
-            audio_copy=whole.audio_copy,
-            subtitles=whole.subtitles,
-            codec_tag=None,
-        )
+        subtitles = presets()["ffv1"].subtitles
+        held = replace(entry, container="matroska", audio_copy=(), subtitles=subtitles, codec_tag=None)
     elif container == "webm":
-        held = replace(
-            entry, container="webm", audio_copy=("opus", "vorbis"), audio=OPUS, subtitles=("webvtt",)
-        )
+        held = replace(entry, container="webm", audio_copy=(), audio=OPUS, subtitles=("webvtt",))
     else:
         held = replace(entry, container=container)
     return replace(held, extension=f".{container}")
