@@ -4,7 +4,7 @@ import comfy.model_management as model_management
 import folder_paths
 from comfy.cli_args import args
 from comfy.model_patcher import ModelPatcher
-from comfy.utils import ProgressBar
+from comfy.utils import ProgressBar, common_upscale
 from comfy_api.latest import ComfyExtension, Input, InputImpl, Types, io, ui
 from comfy_execution.progress import get_progress_state
 from server import PromptServer
@@ -20,6 +20,7 @@ __all__ = [
     "VideoFromFile",
     "VideoInput",
     "args",
+    "common_upscale",
     "folder_paths",
     "get_progress_state",
     "io",

@@ -14,7 +14,8 @@ from ..stereoreel.core.clip import Clip, Samples, apply
 from ..stereoreel.core.pull import pull
 from ..stereoreel.core.tensor_source import TensorSource, new_batch
 from ..stereoreel.core.timeline import parse_fps
-from ..stereoreel.core.transforms import Split
+from ..stereoreel.core.transforms import Recolored, Split
+from ..stereoreel.media import colour
 from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.media.read.probe import probe
 from ..stereoreel.workflow.build import DEFAULT_RATE, check_rate
@@ -61,39 +62,75 @@ def _from_video(video: VideoInput, label: str, cuts: bool) -> Clip:
 
 
 def _adopt(video: VideoInput, label: str, cuts: bool) -> Clip:
-    """Return another pack's VIDEO as a clip: from its file and trim window, or else from its tensor."""
-    if isinstance(video, VideoFromFile):
-        source = video.get_stream_source()
-        if not isinstance(source, (str, Path)):
-            path = scratch() / f"stereoreel_{uuid4().hex}.video"
-            path.write_bytes(source.read())
-            source = path
-        if not _cropped(video, Path(source)):
-            start, duration = _window(video, Path(source))
-            host = ComfyHost()
-            return Clip(
-                FileSource(
-                    Path(source),
-                    start=start,
-                    duration=duration,
-                    cuts=cuts,
-                    tick=host.tick,
-                    files=host.file_cache,
-                )
-            )
+    """Return another pack's VIDEO as a clip: from its file and its edits, or else from its tensor."""
+    if (isinstance(video, VideoFromFile) or _joins_files(video)) and (clip := _from_file(video, cuts)):
+        return clip
     parts = video.get_components()
     audio = parts.audio and Samples(parts.audio["waveform"][0], int(parts.audio["sample_rate"]))
-    return Clip(TensorSource(parts.images, Fraction(parts.frame_rate), cuts=cuts, label=label, audio=audio))
+    source = TensorSource(
+        parts.images,
+        Fraction(parts.frame_rate),
+        cuts=cuts,
+        label=label,
+        audio=audio,
+        bit_depth=getattr(video, "get_bit_depth", lambda: 8)(),
+    )
+    space = getattr(video, "get_color_space", lambda: "auto")()
+    if space not in colour.SPACES or space == "sRGB":
+        return Clip(source)
+    return apply(Recolored(colour.SPACES[space]), Clip(source))["clip"]
 
 
-def _cropped(video: VideoFromFile, file: Path) -> bool:
-    """Whether the VIDEO is a crop of its file, as in newer ComfyUI."""
-    edited = getattr(video, "has_pending_frame_edits", bool)
-    facts = probe(file, ComfyHost.file_cache)
-    return edited() and sorted(video.get_dimensions()) != sorted((facts.width, facts.height))
+def _from_file(video: VideoInput, cuts: bool) -> Clip | None:
+    """Return a window of a VIDEO's file, with its crops and sizes; None if they are of an unknown kind."""
+    from ._lazy_video import LazyVideo
+
+    source = video.get_stream_source()
+    if not isinstance(source, (str, Path)):
+        path = scratch() / f"stereoreel_{uuid4().hex}.video"
+        path.write_bytes(source.read())
+        source = path
+    host, path = ComfyHost(), Path(source)
+    start, duration = _window(video, path)
+    clip = Clip(
+        FileSource(path, start=start, duration=duration, cuts=cuts, tick=host.tick, files=host.file_cache)
+    )
+    facts, edits = probe(path, host.file_cache), _edits(video)
+    sizes = sorted(facts.coded), sorted((facts.width, facts.height))
+    pending = edits or getattr(video, "has_pending_frame_edits", bool)()
+    if not pending and sorted(video.get_dimensions()) in sizes:
+        return clip
+    if not edits or sizes[0] != sizes[1] or any(kind not in EDITS for kind, *_ in edits):
+        return None
+    edited = LazyVideo(clip)
+    for kind, *numbers in edits:
+        edited = EDITS[kind](edited, *numbers)
+    return edited.clip if edited.get_dimensions() == video.get_dimensions() else None
 
 
-def _window(video: VideoFromFile, file: Path) -> tuple[float, float]:
+def _joins_files(video: VideoInput) -> bool:
+    """Whether a VIDEO of newer ComfyUI joins complete files, whose packets its stream source holds."""
+    files = getattr(video, "videos", None) or []
+    return bool(files) and all(
+        isinstance(file, VideoFromFile) and not _edits(file) and not any(file.get_active_trim_window())
+        for file in files
+    )
+
+
+EDITS = {  # how newer ComfyUI notes them
+    "crop_aligned": lambda video, *rectangle: video.as_cropped(*rectangle),
+    "crop": lambda video, *rectangle: video.as_cut(*rectangle),
+    "scale": lambda video, *size: video.as_resized(*size),
+}
+
+
+def _edits(video: VideoInput) -> list[tuple]:
+    """Return the edits of a file VIDEO in newer ComfyUI, which shows them by no public method."""
+    crop = getattr(video, "_VideoFromFile__crop", None)
+    return getattr(video, "_VideoFromFile__spatial_ops", None) or ([("crop_aligned", *crop)] if crop else [])
+
+
+def _window(video: VideoInput, file: Path) -> tuple[float, float]:
     """Return a file VIDEO's start and duration in seconds (0: to the end); negative starts are resolved."""
     if hasattr(video, "get_active_trim_window"):
         return video.get_active_trim_window()

@@ -1,7 +1,8 @@
-"""ComfyUI's schema of a declared node, using only keywords that 0.3.64 has."""
+"""ComfyUI's schema of a declared node, using only keywords that this ComfyUI has."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Mapping
 from inspect import Parameter, Signature
 
@@ -60,7 +61,7 @@ class DeclaredNode(io.ComfyNode):
         optional = [_socket(socket) for socket in node.inputs if socket.optional]
         return io.Schema(
             node_id=node.id,
-            display_name=node.name,
+            display_name=node.display_name,
             category=CATEGORY,
             description=node.text,
             inputs=[*required, *optional, *(cls.widget(option) for option in node.options)],
@@ -72,6 +73,7 @@ class DeclaredNode(io.ComfyNode):
             ],
             hidden=[io.Hidden.unique_id, io.Hidden.prompt, io.Hidden.extra_pnginfo],
             is_output_node=node.output_node,
+            **_known(search_aliases=list(node.aliases)),
         )
 
     @classmethod
@@ -103,6 +105,12 @@ def _widget(option: Option) -> io.Input:
         return io.String.Input(option.name, **common)
     kind = io.Int if isinstance(option.default, int) else io.Float
     return kind.Input(option.name, min=option.low, max=option.high, step=option.step, **common)
+
+
+def _known(**facts) -> dict:
+    """Return the facts that this ComfyUI's schema has fields for."""
+    fields = {field.name for field in dataclasses.fields(io.Schema)}
+    return {name: fact for name, fact in facts.items() if name in fields}
 
 
 def _custom(name: str):

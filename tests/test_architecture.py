@@ -47,6 +47,7 @@ LONG_SIGNATURES = {  # and why they may be longer
     "media/read/decode.py:FileSource.__init__": "a public source; settings are keywords with defaults",
     "nets/flashvsr.py:project": "compiled on its own, so that its weights are arguments and not a module's",
     "nets/flashvsr.py:finish": "as project",
+    "nodes/_lazy_video.py:LazyVideo.save_to": "ComfyUI's own method",
 }
 
 

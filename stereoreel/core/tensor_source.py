@@ -28,8 +28,8 @@ SCRATCH_VARIABLE = "STEREOREEL_SCRATCH"
 class TensorSource:
     """A batch ``[N, H, W, 1, 3 or 4]`` of float16 or float32 as a clip; it is read, never changed.
 
-    ``info`` detects the cuts when first read. Raise ValueError for another shape or type, for an empty batch,
-    and (when pulled) for NaN or infinity.
+    ``info`` detects the cuts when first read. ``bit_depth`` is that of the video that the frames come from.
+    Raise ValueError for another shape or type, for an empty batch, and (when pulled) for NaN or infinity.
     """
 
     def __init__(
@@ -40,6 +40,7 @@ class TensorSource:
         label: str = "Frames",
         audio: Soundtrack | Samples | None = None,
         sensitivity: float = 0.5,
+        bit_depth: int = 8,
     ):
         if images.ndim != 4 or images.shape[-1] not in (1, 3, 4) or not images.is_floating_point():
             raise ValueError(
@@ -51,7 +52,12 @@ class TensorSource:
                 f"{label}: the IMAGE batch {list(images.shape)} is empty. Connect at least one frame."
             )
         self._images, self.label, self._cuts, self._sensitivity = images, label, cuts, sensitivity
-        self._fps, self._audio = Fraction(fps), audio
+        self._fps, self._audio, self.bit_depth = Fraction(fps), audio, bit_depth
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """What it holds in memory: the batch, and audio samples."""
+        return [self._images, *([self._audio.waveform] if isinstance(self._audio, Samples) else [])]
 
     @functools.cached_property
     def info(self) -> ClipInfo:
@@ -62,7 +68,12 @@ class TensorSource:
     def part(self, start: int, stop: int) -> TensorSource:
         """Return the frames ``[start, stop)`` as a source."""
         return TensorSource(
-            self._images[start:stop], self._fps, self._cuts, self.label, sensitivity=self._sensitivity
+            self._images[start:stop],
+            self._fps,
+            self._cuts,
+            self.label,
+            sensitivity=self._sensitivity,
+            bit_depth=self.bit_depth,
         )
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:

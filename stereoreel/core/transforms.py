@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..image.resize import fitted_size, resize
-from .clip import ClipInfo, Shot, Soundtrack
+from .clip import ClipInfo, Color, Shot, Soundtrack
 from .error_context import naming
 from .host import Host
 from .options import shown
@@ -171,6 +171,21 @@ class Uncut(Weightless):
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         return clip.replace(cuts=())
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        yield from chunks
+
+
+@dataclass(frozen=True)
+class Recolored(Weightless):
+    """The same frames under another colour description; no value changes."""
+
+    framewise = True
+    color: Color
+    label: str = "Colour"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip.replace(color=self.color)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         yield from chunks

@@ -14,6 +14,9 @@ from ..core.clip import Color
 BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
 BT601_525, BT601_625 = Color(6, 6, 6), Color(5, 6, 6)
 
+SPACES = {"sRGB": Color(1, 13, 1), "HDR": Color(9, 18, 9), "HDR PQ": Color(9, 16, 9)}  # ComfyUI's names
+SPACE_OF_TRANSFER = {1: "sRGB", 13: "sRGB", 18: "HDR", 16: "HDR PQ"}
+
 LIMITED, FULL = 1, 2  # AVColorRange
 UNSPECIFIED = 2  # primaries, transfer and matrix of H.273 that the writer left out
 HD_LINES, HD_WIDTH = 720, 1280  # an untagged frame this large is BT.709

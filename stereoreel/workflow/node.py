@@ -99,7 +99,8 @@ class Node:
     A node without models has the options of a ``module`` of the engine. ``pairs``: whether it accepts IMAGE
     batches of stereo pairs, and so has the option ``packed``. ``build`` returns its outputs by socket name
     and computes nothing. ``sink``: whether it writes the output file. ``misplaced`` returns why an order of
-    kinds is invalid for this node, or None if it is valid.
+    kinds is invalid for this node, or None if it is valid. ``aliases`` are other words that find the node;
+    ``title`` is a longer name for the canvas, whose search ranks by id and name alone.
     """
 
     id: str
@@ -114,6 +115,13 @@ class Node:
     build: Callable[[Call], Outputs] = nothing
     sink: bool = False
     misplaced: Callable[[tuple[str, ...]], str | None] = lambda order: None
+    aliases: tuple[str, ...] = ()
+    title: str = ""
+
+    @property
+    def display_name(self) -> str:
+        """The name on the canvas."""
+        return self.title or self.name
 
     @property
     def options(self) -> tuple[Option, ...]:

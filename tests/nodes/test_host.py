@@ -252,16 +252,22 @@ def test_encoder_sends_progress_latest_frame_and_result(server):
     assert shown["view"]["filename"] == shown["name"] == file.name and shown["text"].endswith(file.name)
 
 
-def test_video_into_an_image_socket_error_has_a_remedy(server):
+@pytest.mark.parametrize(
+    ("node", "image", "others"),
+    [
+        ("ImageScaleBy", "image", {"upscale_method": "bilinear", "scale_by": 2.0}),
+        ("PreviewImage", "images", {}),
+        ("ImageInvert", "image", {}),
+    ],
+)
+def test_video_into_an_image_socket_error_has_a_remedy(server, node, image, others):
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {"class_type": "StereoReelDepth", "inputs": {"clip": ["1", 0]}},
-        "3": {
-            "class_type": "ImageScaleBy",
-            "inputs": {"image": ["2", 0], "upscale_method": "bilinear", "scale_by": 2.0},
-        },
-        "4": {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}},
+        "3": {"class_type": node, "inputs": {image: ["2", 0], **others}},
     }
+    if node != "PreviewImage":
+        graph["4"] = {"class_type": "PreviewImage", "inputs": {"images": ["3", 0]}}
     assert "put Get Video Components between" in str(server.run(graph)["status"])
 
 

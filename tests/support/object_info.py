@@ -27,11 +27,12 @@ def _node(node: Node) -> dict:
         "output_name": [socket.name for socket in node.outputs],
         "output_tooltips": [socket.text for socket in node.outputs],
         "name": node.id,
-        "display_name": node.name,
+        "display_name": node.display_name,
         "description": node.text,
         "python_module": "custom_nodes.stereoreel",
         "category": "StereoReel",
         "output_node": node.output_node,
+        "search_aliases": list(node.aliases),
     }
 
 

@@ -70,6 +70,11 @@ class FileSource:
             self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
 
     @property
+    def bit_depth(self) -> int:
+        """Bits of a sample in the file."""
+        return self.facts.bit_depth
+
+    @property
     def whole(self) -> bool:
         """Whether this is the complete file, at its own size."""
         return (self.first, self.stop) == (0, self.facts.frames) and self._size == (

@@ -13,6 +13,7 @@ from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.decode import FileSource
 from .options import EncodeOptions, check
+from .presets import Preset
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,8 @@ class RenderRequest:
 
     The layout two_files writes the right eye into a separate file, ``right_path``; rgbd and half_rgbd put the
     depth into the clip's frames. ``audio`` replaces the clip's own audio, ``metadata`` are tags of the files.
-    An existing file is replaced only with ``overwrite``.
+    An existing file is replaced only with ``overwrite``. ``entry`` is the preset, if it is not the settings'
+    own.
     """
 
     clip: Clip
@@ -31,6 +33,7 @@ class RenderRequest:
     audio: Soundtrack | Samples | None = None
     metadata: Mapping[str, str] | None = None
     overwrite: bool = False
+    entry: Preset | None = None
 
     @property
     def clips(self) -> list[Clip]:

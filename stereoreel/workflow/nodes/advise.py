@@ -23,4 +23,5 @@ NODE = Node(
     output_node=True,
     module="analysis.advisor",
     pairs=False,
+    aliases=("analyze video", "video quality", "recommend", "noise", "compression", "which upscaler"),
 )

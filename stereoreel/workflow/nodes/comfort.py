@@ -40,4 +40,5 @@ NODE = Node(
     output_node=True,
     module="viewing.comfort",
     build=build,
+    aliases=("parallax", "eye strain", "stereo check", "3d comfort", "disparity"),
 )

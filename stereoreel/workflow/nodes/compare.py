@@ -18,4 +18,12 @@ NODE = Node(
     (CLIP_OUT,),
     module="viewing.compare",
     build=build,
+    aliases=(
+        "before after",
+        "split screen",
+        "compare videos",
+        "difference",
+        "side by side",
+        "video comparer",
+    ),
 )

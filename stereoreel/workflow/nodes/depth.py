@@ -57,4 +57,14 @@ NODE = Node(
         ),
     ),
     build=build,
+    aliases=(
+        "depth map",
+        "depth anything",
+        "video depth",
+        "zoedepth",
+        "midas",
+        "depth estimation",
+        "2d to 3d",
+        "3d",
+    ),
 )

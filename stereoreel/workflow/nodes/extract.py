@@ -44,4 +44,5 @@ NODE = Node(
     pairs=False,
     build=build,
     misplaced=misplaced,
+    aliases=("load video", "open video", "import video", "video file", "video to frames", "ffmpeg", "mp4"),
 )

@@ -34,4 +34,17 @@ NODE = Node(
         Socket("cuts", "STRING", "The input frames that begin a new shot, in the format of the option cuts."),
     ),
     build=build,
+    aliases=(
+        "fps",
+        "60fps",
+        "frame rate",
+        "slow motion",
+        "slowmo",
+        "rife",
+        "film interpolation",
+        "frame interpolation",
+        "smooth motion",
+        "motion interpolation",
+    ),
+    title="Interpolate Frames (RIFE)",
 )

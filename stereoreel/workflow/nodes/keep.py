@@ -22,4 +22,5 @@ NODE = Node(
     (CLIP_OUT,),
     module="core.keep",
     build=build,
+    aliases=("cache frames", "store frames", "checkpoint", "intermediate frames"),
 )

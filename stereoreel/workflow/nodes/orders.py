@@ -29,4 +29,5 @@ NODE = Node(
     output_node=True,
     module="analysis.order_lab",
     pairs=False,
+    aliases=("best order", "benchmark", "compare workflows", "order of stages"),
 )

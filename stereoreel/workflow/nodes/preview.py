@@ -16,4 +16,5 @@ NODE = Node(
     (),
     output_node=True,
     module="viewing.preview",
+    aliases=("3d preview", "anaglyph", "wiggle", "headset", "vr", "side by side", "sbs", "preview"),
 )

@@ -11,4 +11,5 @@ NODE = Node(
     (CLIP_IN,),
     (CLIP_OUT,),
     build=model,
+    aliases=("upscale", "video upscale", "esrgan", "super resolution", "enlarge", "2x"),
 )

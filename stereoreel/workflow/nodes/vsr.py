@@ -12,4 +12,14 @@ NODE = Node(
     (CLIP_IN,),
     (CLIP_OUT,),
     build=model,
+    aliases=(
+        "video upscale",
+        "upscale video",
+        "super resolution",
+        "flashvsr",
+        "denoise",
+        "restore video",
+        "sharpen video",
+        "vsr",
+    ),
 )
