@@ -392,32 +392,37 @@ def test_record_of_another_unit_is_recomputed(path, video, wanted):
     assert said[0].startswith("Unit 1 ") and hashes(path) == wanted
 
 
+@pytest.fixture(scope="module")
+def searched(video, tmp_path_factory):
+    """Return the frames of a film with detected cuts, and its folder, in which only the cuts are stored."""
+    folder = tmp_path_factory.mktemp("searched")
+    searching = graph()
+    searching["1"]["inputs"]["cuts"] = True
+    del searching["2"]["inputs"]["cuts"]
+    (folder / "graph.json").write_text(json.dumps(searching))
+    assert main(film_command(folder, video)) == 0
+    frames = hashes(folder / "film.mp4")
+    shutil.rmtree(next(job_folder(folder / "film.mp4").glob("*/")))
+    (folder / "film.mp4").unlink()
+    return frames, folder
+
+
+def film_command(folder: Path, video: Path) -> list[str]:
+    output = ["--output", str(folder / "film.mp4"), "--keep-job", "--device", "cpu"]
+    return ["film", str(folder / "graph.json"), "--input", str(video), *output]
+
+
 @pytest.mark.parametrize(
     "places", [[3, 2], [0, 5], [-1], [10**30], ["x"], [1.5], [True], "abc", None, [99999]]
 )
-def test_impossible_cuts_are_detected_again(video, tmp_path, places):
+def test_impossible_cuts_are_detected_again(video, searched, tmp_path, places):
     """Cuts are detected in the source, so that the stored ones matter."""
-    made = graph()
-    made["1"]["inputs"]["cuts"] = True
-    del made["2"]["inputs"]["cuts"]
-    make(video, tmp_path / "whole.mp4", made, keep=True)
-    (tmp_path / "graph.json").write_text(json.dumps(made))
-    words = [
-        "film",
-        str(tmp_path / "graph.json"),
-        "--input",
-        str(video),
-        "--output",
-        str(tmp_path / "film.mp4"),
-        "--device",
-        "cpu",
-    ]
-    assert main([*words, "--keep-job"]) == 0
-    shutil.rmtree(next(job_folder(tmp_path / "film.mp4").glob("*/")))
-    (tmp_path / "film.mp4").unlink()
+    frames, folder = searched
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
     record = job_folder(tmp_path / "film.mp4") / "cuts.json"
     known = json.loads(record.read_text())
     assert known[0][-1]
     record.write_text(json.dumps([[*known[0][:-1], places]]))
-    assert main([*words, "--keep-job"]) == 0
-    assert hashes(tmp_path / "film.mp4") == hashes(tmp_path / "whole.mp4")
+    assert main(film_command(tmp_path, video)) == 0
+    assert hashes(tmp_path / "film.mp4") == frames
+    assert json.loads(record.read_text()) == known
