@@ -116,21 +116,9 @@ def test_installed_wheel_runs_the_sample_from_any_folder(wheel, tmp_path):
     place = tmp_path / "environment"
     venv.create(place)
     python = place / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "--python",
-            python,
-            "install",
-            "--quiet",
-            "--no-deps",
-            "--disable-pip-version-check",
-            wheel,
-        ],
-        check=True,
-    )
+    pip = [sys.executable, "-m", "pip", "--python", python]
+    options = ["--quiet", "--no-deps", "--disable-pip-version-check"]
+    subprocess.run([*pip, "install", *options, wheel], check=True)
     scheme = sysconfig.get_path(
         "purelib", "nt" if os.name == "nt" else "posix_prefix", {"base": place, "platbase": place}
     )

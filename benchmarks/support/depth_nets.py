@@ -50,12 +50,10 @@ def published(net):
     """Return the state dict as published, including tensors that are never read."""
     state = net.state_dict()
     head = "head" if net.family.frames else "depth_head"
+    block = f"{head}.scratch.refinenet4"
     unused = {
-        f"{head}.scratch.refinenet4.resConfUnit1.{layer}.{part}": state[
-            f"{head}.scratch.refinenet4.resConfUnit2.{layer}.{part}"
-        ]
-        for layer in ("conv1", "conv2")
-        for part in ("weight", "bias")
+        f"{block}.resConfUnit1.{name}": state[f"{block}.resConfUnit2.{name}"]
+        for name in ("conv1.weight", "conv1.bias", "conv2.weight", "conv2.bias")
     }
     return {**state, **unused, "pretrained.mask_token": state["pretrained.cls_token"][0]}
 

@@ -141,9 +141,8 @@ class Scene:
     def clip(self, frames: int, step: float = 1.0) -> tuple[Tensor, Tensor]:
         """Return images ``[T, H, W, 3]`` and depth ``[T, H, W, 1]`` at times 0, step, 2 step ..."""
         views = [self.render(index * step) for index in range(frames)]
-        return torch.stack([view.image for view in views]), torch.stack([view.depth for view in views])[
-            ..., None
-        ]
+        depth = torch.stack([view.depth for view in views])
+        return torch.stack([view.image for view in views]), depth[..., None]
 
     def disparity(self, depth: Tensor) -> Tensor:
         """Return the shift in pixels of points of this depth for an eye at 1."""

@@ -503,25 +503,11 @@ def test_memory_of_the_sheet_is_bounded():
 def test_terminal_writes_all_files_and_a_workflow_that_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     write_video(tmp_path / "small.mp4", (255 * sliding(8)).round().byte().numpy(), Fraction(25))
-    words = [
-        "orders",
-        "small.mp4",
-        "--orders",
-        "depth,stereo,upscale; upscale,depth,stereo",
-        "--shots",
-        "1",
-        "--frames",
-        "2",
-        "--json",
-        "-",
-        "--set",
-        "upscale.model=builtin",
-        "--set",
-        "depth.model=builtin",
-        "--set",
-        "extract.duration=0.2",
-    ]
-    assert main(words) == 0
+    words = ["--orders", "depth,stereo,upscale; upscale,depth,stereo"]
+    words += ["--shots", "1", "--frames", "2", "--json", "-"]
+    for option in ("upscale.model=builtin", "depth.model=builtin", "extract.duration=0.2"):
+        words += ["--set", option]
+    assert main(["orders", "small.mp4", *words]) == 0
     figures = json.loads(capsys.readouterr().out)
     folder = tmp_path / "output" / "orders_small_00001"
     assert json.loads((folder / "figures.json").read_text()) == figures and figures["places"] == [[1, 3]]

@@ -96,9 +96,8 @@ def test_absurd_timestamp_costs_the_times_and_no_frame(last, name, codec, pix_fm
 
 
 def test_frame_of_an_hour_keeps_its_times(tmp_path, host):
-    times = [Fraction(i, 30000) * 1001 for i in range(9)] + [
-        Fraction(1001 * 9, 30000) + HOUR * Fraction(19, 10)
-    ]
+    times = [Fraction(1001 * i, 30000) for i in range(10)]
+    times[-1] += HOUR * Fraction(19, 10)
     path = write_video(tmp_path / "in.mkv", moving(10), 25, "ffv1", "bgr0", times=times)
     with av.open(str(copied(path, host))) as file:
         shown = [float(frame.pts * frame.time_base) for frame in file.decode(video=0)]

@@ -39,6 +39,12 @@ def small(tmp_path):
     )
 
 
+def run(graph, source, *settings, output=None) -> int:
+    """Run a workflow in the terminal with these settings; return its exit status."""
+    words = ["--input", str(source), *(word for one in settings for word in ("--set", one))]
+    return main(["run", str(graph), *words, *(["--output", str(output)] if output else [])])
+
+
 def facts(path):
     with av.open(str(path)) as file:
         video = file.streams.video[0]
@@ -59,57 +65,22 @@ def test_every_node_is_in_a_bundled_workflow():
 @pytest.mark.parametrize("name", orders.BUNDLED)
 def test_bundled_workflow_doubles_size_and_rate_and_packs_views(name, small, tmp_path):
     target = tmp_path / "out.mp4"
-    assert main(["run", str(API[name]), "--input", str(small), "--output", str(target)]) == 0
+    assert run(API[name], small, output=target) == 0
     assert facts(target) == (192, 64, Fraction(50), 20)
 
 
 def test_output_name_is_prefix_and_layout_and_never_reused(small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert (
-            main(
-                [
-                    "run",
-                    DEFAULT,
-                    "--input",
-                    str(small),
-                    "--set",
-                    "encode.filename_prefix=trip/sea",
-                    "--set",
-                    "encode.layout=half_tb",
-                ]
-            )
-            == 0
-        )
-    assert sorted(path.name for path in (tmp_path / "output" / "trip").iterdir()) == [
-        "sea_00001_TB.mp4",
-        "sea_00002_TB.mp4",
-    ]
+        assert run(DEFAULT, small, "encode.filename_prefix=trip/sea", "encode.layout=half_tb") == 0
+    names = sorted(path.name for path in (tmp_path / "output" / "trip").iterdir())
+    assert names == ["sea_00001_TB.mp4", "sea_00002_TB.mp4"]
 
 
 def test_options_are_set_by_kind_or_node(small, tmp_path):
     target = tmp_path / "out.mkv"
-    settings = [
-        "encode.format=ffv1",
-        "vsr.factor=1",
-        "3.multiplier=1",
-        "stereo.view=right",
-        "depth.model=builtin",
-    ]
-    assert (
-        main(
-            [
-                "run",
-                DEFAULT,
-                "--input",
-                str(small),
-                "--output",
-                str(target),
-                *(word for one in settings for word in ("--set", one)),
-            ]
-        )
-        == 0
-    )
+    settings = ["encode.format=ffv1", "vsr.factor=1", "3.multiplier=1", "stereo.view=right"]
+    assert run(DEFAULT, small, *settings, "depth.model=builtin", output=target) == 0
     assert facts(target) == (96, 32, Fraction(25), 10)
 
 
@@ -117,19 +88,7 @@ def test_depth_video_is_written_too(small, tmp_path):
     graph = workflow.read(API["default"])
     graph["6"]["inputs"]["depth"] = ["4", 0]
     (tmp_path / "graph.json").write_text(json.dumps(graph))
-    assert (
-        main(
-            [
-                "run",
-                str(tmp_path / "graph.json"),
-                "--input",
-                str(small),
-                "--output",
-                str(tmp_path / "out.mp4"),
-            ]
-        )
-        == 0
-    )
+    assert run(tmp_path / "graph.json", small, output=tmp_path / "out.mp4") == 0
     assert facts(tmp_path / "out_depth.mp4") == (96, 64, Fraction(50), 20)
 
 
@@ -192,10 +151,8 @@ def test_cycle_and_dangling_link_raise():
 
 
 def test_order_is_written_for_canvas_and_api(tmp_path):
-    assert (
-        main(["workflows", "--order", "extract,depth,interpolate,stereo,encode", "--folder", str(tmp_path)])
-        == 0
-    )
+    order = "extract,depth,interpolate,stereo,encode"
+    assert main(["workflows", "--order", order, "--folder", str(tmp_path)]) == 0
     graph = workflow.read(tmp_path / "depth_interpolate_stereo.api.json")
     assert graph["3"]["inputs"]["depth"] == ["2", 0] and graph["4"]["inputs"]["depth"] == ["3", 1]
     shown = json.loads((tmp_path / "depth_interpolate_stereo.json").read_text())
@@ -228,17 +185,8 @@ def test_ctrl_c_leaves_nothing(terminal, tmp_path):
     write_video(
         tmp_path / "long.mp4", np.stack([np.roll(still, shift, 1) for shift in range(300)]), Fraction(25)
     )
-    command = [
-        sys.executable,
-        "-m",
-        "stereoreel",
-        "run",
-        DEFAULT,
-        "--input",
-        str(tmp_path / "long.mp4"),
-        "--output",
-        str(tmp_path / "out.mp4"),
-    ]
+    words = ["--input", str(tmp_path / "long.mp4"), "--output", str(tmp_path / "out.mp4")]
+    command = [sys.executable, "-m", "stereoreel", "run", DEFAULT, *words]
     child = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 120
     while not list(tmp_path.glob("out.mp4.*.part")) and time.monotonic() < end:
@@ -294,21 +242,7 @@ except KeyboardInterrupt:
 def test_preview_writes_a_sheet_and_no_video(small, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
-        assert (
-            main(
-                [
-                    "run",
-                    str(API["look"]),
-                    "--input",
-                    str(small),
-                    "--set",
-                    "preview.samples=2",
-                    "--set",
-                    "depth.model=builtin",
-                ]
-            )
-            == 0
-        )
+        assert run(API["look"], small, "preview.samples=2", "depth.model=builtin") == 0
     sheets = sorted((tmp_path / "output").iterdir())
     assert [path.name for path in sheets] == ["preview_00001.jpg", "preview_00002.jpg"]
     assert capsys.readouterr().out.splitlines()[-1].endswith("preview_00002.jpg")

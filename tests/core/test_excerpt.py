@@ -119,9 +119,8 @@ def test_inputs_of_different_rates_meet_at_the_right_frames(tensor_clip, host):
 def test_stateful_stages_see_neighbours_but_not_across_a_cut(tensor_clip, host):
     clip = moving(tensor_clip, 60, cuts=(30,))
     depth = apply(plan("depth"), clip)["clip"]
-    stereo = apply(plan("stereo", fill="inpaint"), apply(plan("vsr", factor=1.5), clip)["clip"], depth)[
-        "clip"
-    ]
+    enhanced = apply(plan("vsr", factor=1.5), clip)["clip"]
+    stereo = apply(plan("stereo", fill="inpaint"), enhanced, depth)["clip"]
     assert frames(select_frames([stereo], [0, 29, 30, 59])[0], host).shape == (2, 4, 72, 96, 3)
     alone = apply(plan("depth"), apply(Trim(30, 60), clip)["clip"])["clip"]
     torch.testing.assert_close(

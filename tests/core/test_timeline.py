@@ -225,13 +225,10 @@ def test_long_variable_rate_clip_keeps_its_true_times():
     ]
     made = describe(resolve(OPTIONS, {"target_fps": "60"}), clip)["clip"]
     assert (made.frames, made.times, len(steps)) == (26_668, None, 26_664)
-    assert [position(j, 0, LONG, clip, Fraction(60)) for j in range(made.frames)] == steps + [
-        (LONG - 1, 0)
-    ] * 4
-    assert (
-        describe(resolve(OPTIONS, {"target_fps": "60", "ending": "last frame"}), clip)["clip"].frames
-        == len(steps) + 1
-    )
+    held = [(LONG - 1, 0)] * 4
+    assert [position(j, 0, LONG, clip, Fraction(60)) for j in range(made.frames)] == steps + held
+    ending = describe(resolve(OPTIONS, {"target_fps": "60", "ending": "last frame"}), clip)["clip"]
+    assert ending.frames == len(steps) + 1
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,8 @@ class Slow:
 def pair(video, root, divergence=2.0, strength=1.0):
     clip = apply(Recut(CUTS), Clip(FileSource(video, cuts=False)))["clip"]
     depth = apply(Keep(str(root)), apply(Slow(strength), clip)["clip"])["clip"]
-    return apply(Plan("stereo", {"model": "builtin", "divergence": divergence}, "stereo"), clip, depth)[
-        "clip"
-    ]
+    stereo = Plan("stereo", {"model": "builtin", "divergence": divergence}, "stereo")
+    return apply(stereo, clip, depth)["clip"]
 
 
 def counted(make) -> int:

@@ -66,9 +66,8 @@ def check(clips, host, group) -> list[Unit]:
     """Check that units cover the film and that each alone gives the frames of the full pull."""
     whole = [torch.cat(parts, -4) for parts in zip(*pull(clips, host))]
     found, stages = units(clips, group), StageCache()
-    assert [unit.start for unit in found] == [0, *(unit.stop for unit in found[:-1])] and found[
-        -1
-    ].stop == clips[0].info.frames
+    assert [unit.start for unit in found] == [0, *(unit.stop for unit in found[:-1])]
+    assert found[-1].stop == clips[0].info.frames
     for unit in found:
         parts = excerpt(clips, unit, stages)
         made = [torch.cat(chunks, -4) for chunks in zip(*pull(parts, host))]

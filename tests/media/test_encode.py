@@ -114,10 +114,9 @@ def test_quality_and_speed_reach_the_codec(tmp_path):
 @pytest.mark.parametrize("name", ["h264", "prores", "ffv1"])
 def test_metadata_is_read_back(tmp_path, name):
     workflow = '{"1": {"class_type": "Ümlaut"}}'
-    metadata = read(encode(tmp_path, gray(2), format=name, metadata={"prompt": workflow, "workflow": "{}"}))[
-        0
-    ]["metadata"]
-    found = {key.lower(): value for key, value in metadata.items()}
+    given = {"prompt": workflow, "workflow": "{}"}
+    facts, _ = read(encode(tmp_path, gray(2), format=name, metadata=given))
+    found = {key.lower(): value for key, value in facts["metadata"].items()}
     assert (found["prompt"], found["workflow"]) == (workflow, "{}")
 
 

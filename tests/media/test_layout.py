@@ -48,9 +48,8 @@ def test_interlaced_layouts_begin_with_the_left_view(layout, picture):
 
 def test_wiggle_alternates_views():
     left, right = pair = eyes()
-    assert [
-        torch.equal(pack(pair, "wiggle", turn=turn), eye) for turn, eye in enumerate((left, right, left))
-    ] == [True] * 3
+    for turn, view in enumerate((left, right, left)):
+        assert torch.equal(pack(pair, "wiggle", turn=turn), view)
 
 
 @pytest.mark.parametrize("depth_size", [(4, 6), (2, 3), (1, 1)])

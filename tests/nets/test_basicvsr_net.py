@@ -135,13 +135,11 @@ def naive_deform(image, offset, mask, weight, bias):
             for group in range(groups):
                 part = slice(group * channels // groups, (group + 1) * channels // groups)
                 for point in range(9):
-                    down, right = offset[
-                        2 * (9 * group + point) : 2 * (9 * group + point) + 2, row, column
-                    ].tolist()
-                    value = at(image[part], row - 1 + point // 3 + down, column - 1 + point % 3 + right)
-                    made[:, row, column] += weight[:, part, point // 3, point % 3] @ (
-                        value * mask[9 * group + point, row, column]
-                    )
+                    number, y, x = 9 * group + point, point // 3, point % 3
+                    down, right = offset[2 * number : 2 * number + 2, row, column].tolist()
+                    value = at(image[part], row - 1 + y + down, column - 1 + x + right)
+                    value = value * mask[number, row, column]
+                    made[:, row, column] += weight[:, part, y, x] @ value
     return made
 
 

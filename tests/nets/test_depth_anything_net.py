@@ -163,10 +163,11 @@ def test_frames_attend_to_their_own_clip_only():
 
 
 def test_encoding_frame_by_frame_changes_nothing():
-    net, clip = random_net(TINY_VIDEO), torch.rand(1, 6, 3, 28, 42)
+    # in float64, because float32 kernels round differently by batch size
+    net, clip = random_net(TINY_VIDEO).double(), torch.rand(1, 6, 3, 28, 42).double()
     single = [net.encode(frame[None]) for frame in clip[0]]
     joined = tuple(torch.cat(level) for level in zip(*single))
-    torch.testing.assert_close(net.decode(joined, 6), net(clip)[0], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(net.decode(joined, 6), net(clip)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_position_embeddings_are_interpolated_as_published():

@@ -53,9 +53,8 @@ def test_decoders_have_the_published_tensors():
     assert some.items() <= {name.removeprefix("decoder."): shape for name, shape in shapes.items()}.items()
     full = table(wan_vae.WanDecoder)
     assert sum(map(math.prod, full.values())) == 73_295_603
-    assert full["decoder.upsamples.3.time_conv.weight"] == (768, 384, 3, 1, 1) and full[
-        "decoder.upsamples.4.shortcut.weight"
-    ] == (384, 192, 1, 1, 1)
+    assert full["decoder.upsamples.3.time_conv.weight"] == (768, 384, 3, 1, 1)
+    assert full["decoder.upsamples.4.shortcut.weight"] == (384, 192, 1, 1, 1)
 
 
 @pytest.mark.parametrize(

@@ -347,10 +347,8 @@ def test_user_models_run_where_comfyui_places_them(server):
         path = server.base / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path)
-    reported = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]["input"]["optional"][
-        "model"
-    ]
-    assert "sub/mine_x2.pth" in str(reported)
+    reported = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]
+    assert "sub/mine_x2.pth" in str(reported["input"]["optional"]["model"])
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {

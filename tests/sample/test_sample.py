@@ -113,10 +113,8 @@ def test_the_file_is_four_seconds_of_bt709_with_stereo_sound(sample_file):
         assert (video.width, video.height, video.average_rate) == (640, 272, Fraction(25))
         context = video.codec_context
         assert (video.codec.canonical_name, context.pix_fmt) == ("h264", "yuv420p")
-        assert [
-            int(tag)
-            for tag in (context.colorspace, context.color_primaries, context.color_trc, context.color_range)
-        ] == [1, 1, 1, 1]
+        tags = context.colorspace, context.color_primaries, context.color_trc, context.color_range
+        assert [int(tag) for tag in tags] == [1, 1, 1, 1]
         times = [frame.pts * frame.time_base for frame in container.decode(video=0)]
         assert times == [Fraction(index, 25) for index in range(100)]
         assert (audio.codec.canonical_name, audio.layout.name, audio.rate) == ("aac", "stereo", 48000)

@@ -218,13 +218,9 @@ def test_disk_includes_all_files(layout, tensor_clip, tmp_path, host):
             return clip.replace(views=2)
 
     pair = apply(Pair(lambda chunk: torch.stack([chunk, chunk])), tensor_clip(frames=80))["clip"]
-    made = job(
-        pair,
-        apply(Counting(work=lambda chunk: chunk[..., :1], label="Depth"), tensor_clip(frames=80, channels=1))[
-            "clip"
-        ],
-        layout=layout,
-    )
+    luma = Counting(work=lambda chunk: chunk[..., :1], label="Depth")
+    depth = apply(luma, tensor_clip(frames=80, channels=1))["clip"]
+    made = job(pair, depth, layout=layout)
     cost = predict(made, host, seconds=0.2)
     files = write(RenderRequest(pair, tmp_path / "whole.mp4", made.settings, depth=made.depth), host)
     assert cost.disk == pytest.approx(sum(path.stat().st_size for path in files), rel=0.25)

@@ -138,23 +138,8 @@ def test_real_clips_are_recognised(name, lines, host, measured_clip):
 def test_terminal_writes_page_report_and_a_workflow_that_runs(real_clip, tmp_path, capsys):
     folder = tmp_path / "advice"
     clip = str(real_clip("carphone_pristine.mp4"))
-    assert (
-        main(
-            [
-                "advise",
-                clip,
-                "--output",
-                str(folder),
-                "--samples",
-                "2",
-                "--calibration",
-                "1",
-                "--device",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    words = ["--output", str(folder), "--samples", "2", "--calibration", "1", "--device", "cpu"]
+    assert main(["advise", clip, *words]) == 0
     printed = capsys.readouterr().out
     assert (
         "176x144" in printed and "Recommended: extract → " in printed and "Cost: On this machine" in printed
@@ -165,23 +150,8 @@ def test_terminal_writes_page_report_and_a_workflow_that_runs(real_clip, tmp_pat
     assert json.loads(shown.text["workflow"]) == json.loads((folder / "workflow.json").read_text())
     graph = workflow.read(folder / "workflow.api.json")
     assert graph["1"]["inputs"]["video"] == "carphone_pristine.mp4"
-    assert (
-        main(
-            [
-                "run",
-                str(folder / "workflow.api.json"),
-                "--input",
-                clip,
-                "--output",
-                str(tmp_path / "made.mp4"),
-                "--set",
-                "extract.duration=0.1",
-                "--device",
-                "cpu",
-            ]
-        )
-        == 0
-    )
+    words = ["--input", clip, "--output", str(tmp_path / "made.mp4"), "--device", "cpu"]
+    assert main(["run", str(folder / "workflow.api.json"), *words, "--set", "extract.duration=0.1"]) == 0
 
 
 def test_workflow_opens_what_was_measured(real_clip, host):
@@ -200,11 +170,10 @@ def test_workflow_opens_what_was_measured(real_clip, host):
 
 
 def test_stereo_pair_is_refused(tensor_clip, host):
-    eyes = apply(Plan("stereo", {"model": "builtin"}, "stereo"), tensor_clip(), tensor_clip(channels=1))[
-        "clip"
-    ]
+    stereo = Plan("stereo", {"model": "builtin"}, "stereo")
+    pair = apply(stereo, tensor_clip(), tensor_clip(channels=1))["clip"]
     with pytest.raises(ValueError, match="Connect the source"):
-        advise(eyes, resolve(OPTIONS, {}), host, "a pair")
+        advise(pair, resolve(OPTIONS, {}), host, "a pair")
 
 
 def test_reasons_are_correct_without_interpolation(host):
@@ -220,19 +189,8 @@ def test_black_frames(tensor_clip, host):
 
 
 def test_figures_as_json(real_clip, tmp_path, capsys):
-    main(
-        [
-            "advise",
-            str(real_clip("carphone_pristine.mp4")),
-            "--output",
-            str(tmp_path),
-            "--samples",
-            "1",
-            "--calibration",
-            "0",
-            "--json",
-        ]
-    )
+    clip = str(real_clip("carphone_pristine.mp4"))
+    main(["advise", clip, "--output", str(tmp_path), "--samples", "1", "--calibration", "0", "--json"])
     assert json.loads(capsys.readouterr().out)["cost"] is None
 
 

@@ -93,9 +93,8 @@ def test_foreground_scale_moves_relief_and_can_be_undone():
         and scaled[-1] == 1
         and (scaled.diff() > 0).all()
     )
-    assert (scaled[-1] - scaled[-2]) / 0.01 == pytest.approx(2, rel=0.02) and scaled[
-        1
-    ] / 0.01 == pytest.approx(0.5, rel=0.02)
+    assert (scaled[-1] - scaled[-2]) / 0.01 == pytest.approx(2, rel=0.02)
+    assert scaled[1] / 0.01 == pytest.approx(0.5, rel=0.02)
     torch.testing.assert_close(comfort.scale_foreground(scaled, -1.0), depth)
 
 

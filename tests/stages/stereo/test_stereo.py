@@ -74,10 +74,9 @@ def backward_warp(image, disparity, sign):
     height, width = disparity.shape
     x = (torch.arange(width) - sign * disparity) / (width - 1) * 2 - 1
     y = (torch.arange(height) / (height - 1) * 2 - 1)[:, None].expand_as(x)
-    grid = torch.stack([x, y], -1)[None]
-    return F.grid_sample(image.movedim(-1, 0)[None], grid, padding_mode="border", align_corners=True)[
-        0
-    ].movedim(0, -1)
+    grid, planes = torch.stack([x, y], -1)[None], image.movedim(-1, 0)[None]
+    sampled = F.grid_sample(planes, grid, padding_mode="border", align_corners=True)
+    return sampled[0].movedim(0, -1)
 
 
 @lru_cache

@@ -145,9 +145,8 @@ def test_tiles_are_equal_aligned_and_overlap(rows, columns, pixels, halo, multip
 def test_output_size_is_exact(name, options, size, tmp_path, tensor_clip, host):
     net, _ = make(name, tmp_path)
     clip = tensor_clip(frames=2, size=(37, 54))
-    made = apply(Plan("upscale", {"model": f"{name}.pth", "precision": "fp32", **options}, "Upscale"), clip)[
-        "clip"
-    ]
+    plan = Plan("upscale", {"model": f"{name}.pth", "precision": "fp32", **options}, "Upscale")
+    made = apply(plan, clip)["clip"]
     assert (made.info.height, made.info.width) == size
     wanted = resize(plain(net, frames(clip, host)), *size)
     torch.testing.assert_close(frames(made, host), wanted, atol=1e-5, rtol=0)
