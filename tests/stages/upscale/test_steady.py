@@ -16,6 +16,7 @@ from benchmarks.support.flicker_scenes import (
     MOVING,
     SCENES,
     WIDTH,
+    background,
     flickering,
     seen,
     source,
@@ -28,13 +29,6 @@ from benchmarks.support.scenes import Layer, Texture
 from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
-
-
-def background(name: str) -> torch.Tensor:
-    """Where nothing of the moving layer is ever seen."""
-    return torch.stack(
-        [SCENES[name].render(t).layer != len(SCENES[name].layers) - 1 for t in range(FRAMES)]
-    ).all(0)
 
 
 @pytest.mark.parametrize("sigma", [1, 2])
