@@ -59,6 +59,12 @@ def seen(name: str) -> tuple[np.ndarray, torch.Tensor]:
     return np.stack(motion), torch.stack(inside)
 
 
+def background(name: str) -> torch.Tensor:
+    """Return where the moving layer is never visible, ``[H, W]``."""
+    scene = SCENES[name]
+    return torch.stack([scene.render(t).layer != len(scene.layers) - 1 for t in range(FRAMES)]).all(0)
+
+
 @cache
 def filters() -> torch.Tensor:
     weights = torch.randn(12, 3, 3, 3, generator=torch.Generator().manual_seed(5))

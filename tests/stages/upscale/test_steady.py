@@ -14,6 +14,7 @@ from benchmarks.support.flicker_scenes import (
     MOVING,
     SCENES,
     WIDTH,
+    background,
     flickering,
     seen,
     source,
@@ -26,13 +27,6 @@ from benchmarks.support.scenes import Layer, Texture
 from stereoreel.analysis.metrics import flicker, psnr, sharpness, tof, warping_error
 from stereoreel.image.resize import resize
 from stereoreel.stages.upscale.steady import Steady
-
-
-def background(name: str) -> torch.Tensor:
-    """Return where the moving layer is never visible."""
-    return torch.stack(
-        [SCENES[name].render(t).layer != len(SCENES[name].layers) - 1 for t in range(FRAMES)]
-    ).all(0)
 
 
 @pytest.mark.parametrize("sigma", [1, 2])
