@@ -251,7 +251,7 @@ def test_the_facts_of_the_clip_are_told_before_a_frame_is_made():
 
 
 def test_slow_motion_keeps_the_rate_and_warns_that_the_sound_goes():
-    with pytest.warns(UserWarning, match="sound"):
+    with pytest.warns(UserWarning, match="audio"):
         slow = described({"slow_motion": True, "multiplier": 4}, audio=Soundtrack(Path("film.mp4")))["clip"]
     assert (slow.fps, slow.frames, slow.audio) == (25, 1000, None)
     assert len(run(noise(3), slow_motion=True, multiplier=4)["clip"]) == 12
