@@ -185,7 +185,7 @@ def test_missing_weights_error(host, tmp_path):
     assert f'--folder "{tmp_path / "models" / "upscale"}"' in said, (
         "the command must put it where this host looks"
     )
-    assert "\n" not in said and said.count(". ") == 0
+    assert "\n" not in said and said.count(". ") == 1
 
 
 @pytest.mark.usefixtures("stand_ins")

@@ -246,7 +246,7 @@ def test_output_is_described_before_the_first_frame():
 
 
 def test_slow_motion_keeps_the_rate_and_warns_about_audio():
-    with pytest.warns(UserWarning, match="sound"):
+    with pytest.warns(UserWarning, match="audio"):
         slow = described({"slow_motion": True, "multiplier": 4}, audio=Soundtrack(Path("film.mp4")))["clip"]
     assert (slow.fps, slow.frames, slow.audio) == (25, 1000, None)
     assert len(run(noise(3), slow_motion=True, multiplier=4)["clip"]) == 12
