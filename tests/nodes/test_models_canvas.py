@@ -62,7 +62,7 @@ def shop():
 
 @pytest.fixture(scope="module")
 def server(shop, tmp_path_factory):
-    """ComfyUI with a copy of the pack whose catalogue names the loopback server."""
+    """ComfyUI with a copy of the pack, and in it a catalogue that names the loopback server."""
     pack = tmp_path_factory.mktemp("pack") / "stereo-reel"
     left_out = shutil.ignore_patterns(".venv", ".git", "output", "tests", "benchmarks", "__pycache__", "docs")
     shutil.copytree(ROOT, pack, ignore=left_out)
