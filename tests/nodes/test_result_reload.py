@@ -75,6 +75,10 @@ def reload(page):
     page.wait_for_function(KEPT, timeout=30_000)  # the canvas keeps the open workflow after a moment
     page.wait_for_timeout(1500)
     page.reload()
+    wait_for_the_graph(page)
+
+
+def wait_for_the_graph(page):
     page.wait_for_function(READY, timeout=90_000)
     page.wait_for_function(f"() => {ENCODE}", timeout=90_000)
 
@@ -115,6 +119,6 @@ def test_a_run_that_ends_while_the_page_is_closed_is_shown_later(page, server):
     queued = server.post("/prompt", {**body, "client_id": prompt["client"]}).json()["prompt_id"]
     assert server.history(queued, patience=60)["status"]["status_str"] == "success"
     page.goto(address)
-    page.wait_for_function(f"() => {ENCODE}", timeout=90_000)
+    wait_for_the_graph(page)
     page.wait_for_function(PLAYING, timeout=30_000)
     assert named(page.evaluate(PLAYING)) != named(first)

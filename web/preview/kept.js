@@ -42,7 +42,8 @@ export async function existing(files) {
 export async function finished(key, runs = 8) {
     const answer = await api.fetchApi(`/history?max_items=${runs}`).catch(() => null);
     const history = answer?.ok ? Object.values(await answer.json()) : [];
-    const own = history.filter((run) => run.prompt?.[3]?.client_id === api.clientId);
+    const client = api.clientId ?? api.initialClientId; // the second one until the server has answered
+    const own = history.filter((run) => client && run.prompt?.[3]?.client_id === client);
     return own.flatMap((run) => Object.entries(run.outputs ?? {})).filter(([, output]) => output[key]?.length)
         .map(([id, output]) => [id, output[key]]);
 }

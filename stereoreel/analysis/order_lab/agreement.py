@@ -71,7 +71,7 @@ class Agreement:
         """Return the mean correlation of each pair of orders at each excerpt, for JSON."""
         return [
             {
-                "orders": list(pair),
+                "pair": list(pair),
                 "correlation": [sum(values) / len(values) if values else None for values in by_place],
             }
             for pair, by_place in self.correlations.items()

@@ -31,8 +31,8 @@ def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     lines += [
         "",
         *(f"{measure.name}: {measure.text}{better(measure.better)}." for measure in MEASURES),
-        "± is the 95 % bootstrap interval over places and moments; time is of a source frame, the median of "
-        "the places, without loading.",
+        "± is the 95 % bootstrap interval over excerpts and moments; time is for one source frame, the "
+        "median of the excerpts, without model loading.",
     ]
     return "\n".join(lines)
 
@@ -44,7 +44,7 @@ def tried(lab: Lab) -> str:
     frames = sum(stop - start for start, stop in lab.windows)
     models = ", ".join(f"{kind} {model}" for kind, model in lab.models.items())
     return (
-        f"{len(lab.orders)} orders over {frames} frames at {_many(len(lab.windows), 'place')} in "
+        f"{len(lab.orders)} orders over {frames} frames in {_many(len(lab.windows), 'excerpt')} from "
         f"{len(shots)} of {_many(len(info.shots), 'shot')}, "
         f"{info.width}x{info.height} to {size.width}x{size.height} at "
         f"{float(size.fps):.2f} fps; models: {models}."

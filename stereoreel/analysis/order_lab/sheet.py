@@ -29,7 +29,8 @@ def sheet(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -
     page = Page()
     page.write(f"Order Lab recommends: {verdict.order}", TITLE, ACCENT)
     page.write(" > ".join(lab.orders[verdict.order]), HEADING)
-    for line in verdict.lines:
+    page.write(verdict.lines[0].partition(". ")[2], TEXT)
+    for line in verdict.lines[1:]:
         word, colon, rest = line.strip().partition(": ")
         if line.startswith(" ") and colon:
             page.item(word, rest, label=480)
@@ -68,6 +69,8 @@ def _tables(page: Page, lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdi
 
 def _label(row: str) -> str:
     measure = BY_NAME.get(row.rpartition(", ")[0])
+    if row.startswith(" "):
+        return f"time of {row.strip()}, s"
     return row if measure is None or not measure.better else f"{row}{better(measure.better)}"
 
 

@@ -35,19 +35,21 @@ class Measure(NamedTuple):
 
 
 MEASURES = (
-    Measure("flicker", "levels", -1, 0.05, "changes from frame to frame along the source's motion"),
-    Measure("static flicker", "levels", 0, 0.05, "changes in still areas of the source"),
-    Measure("sharpness", "levels", 1, 0.1, "gradients that last from one source frame to the next"),
-    Measure("gradients", "levels", 0, 0.1, "all gradients, noise too"),
-    Measure("edge distance", "px", -1, 0.1, "from depth's edges to the source's"),
-    Measure("edges near", "%", 0, 1, "of depth's edges, within 2 pixels of the source's"),
-    Measure("depth edges", "%", 0, 0.1, "of all pixels"),
+    Measure("flicker", "levels", -1, 0.05, "change from frame to frame along the source's motion"),
+    Measure("static flicker", "levels", 0, 0.05, "change where the source stands still"),
+    Measure("sharpness", "levels", 1, 0.1, "gradients that are still there one source frame later"),
+    Measure("gradients", "levels", 0, 0.1, "all gradients, including those of noise"),
+    Measure("edge distance", "px", -1, 0.1, "distance of depth edges from image edges"),
+    Measure("edges near", "%", 0, 1, "share of depth edges within 2 pixels of an image edge"),
+    Measure("depth edges", "%", 0, 0.1, "share of pixels on a depth edge"),
     Measure(
         "parallax jitter", "px", -1, 0.02, "change of parallax from frame to frame along the source's motion"
     ),
-    Measure("relief", "px", 0, 0.5, "parallax from the farthest to the nearest 2 % of a frame"),
-    Measure("holes", "%", 0, 0.05, "of the right view, disocclusions"),
-    Measure("eye difference", "levels", -1, 0.05, "between both views, matched by the parallax"),
+    Measure("relief", "px", 0, 0.5, "parallax between the farthest and the nearest 2 % of a frame"),
+    Measure("holes", "%", 0, 0.05, "share of the right view that the source never showed"),
+    Measure(
+        "eye difference", "levels", -1, 0.05, "difference between the two views after matching by parallax"
+    ),
 )
 BY_NAME = {measure.name: measure for measure in MEASURES}
 

@@ -118,8 +118,11 @@ def judge(
         reversed_ = any(flip.deeper is None and order in flip.orders for flip in flips)
         sure = SURE if beats[order] == len(orders) - 1 and places >= ENOUGH and not reversed_ else LIKELY
     warnings = tuple(_warnings(order, flips, places))
-    recommendation, *lines = _report(order, sure, against[order], means, times, leaders, places)
-    return Verdict(order, sure, (recommendation, *warnings, *lines), against[order], tuple(flips), warnings)
+    headline = (
+        f"Recommended: {order}. Confidence: {sure}, {_why(order, sure, against[order], leaders, places)}."
+    )
+    lines = headline, *warnings, *_report(order, against[order], means, times)
+    return Verdict(order, sure, lines, against[order], tuple(flips), warnings)
 
 
 def _outvoted(orders: Sequence[str], flips: Sequence[Flip]) -> set[str]:
@@ -179,10 +182,7 @@ def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
     return next(order for order in orders if seconds[order] <= limit)
 
 
-def _report(
-    order: str, sure: str, against: Mapping[str, Against], means, times, leaders: Sequence[str], places: int
-) -> Iterator[str]:
-    yield f"Recommended: {order}. Confidence: {sure}, {_why(order, sure, against, leaders, places)}."
+def _report(order: str, against: Mapping[str, Against], means, times) -> Iterator[str]:
     for other, met in against.items():
         differences = [
             f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"

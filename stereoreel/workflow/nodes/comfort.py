@@ -34,7 +34,7 @@ NODE = Node(
         Socket(
             "overlay",
             "VIDEO",
-            "Each frame in grey, tinted orange in front of the screen and blue behind it; lazy.",
+            "Each frame in grey, orange in front of the screen and blue behind it; computed on demand.",
         ),
     ),
     output_node=True,
