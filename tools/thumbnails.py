@@ -268,7 +268,7 @@ def _holes(name: str) -> Image.Image:
     """The right view, and what the source never shows of it."""
     graph = graph_of(name)
     stereo = next(key for key, node in graph.items() if node["class_type"] == BY_KIND["stereo"].id)
-    graph[stereo]["inputs"]["fill"] = "stretch"
+    graph[stereo]["inputs"] |= {"fill": "stretch", "divergence": 6.0}
     shown = []
     for slot in (2, 4):
         end = {"class_type": BY_KIND["encode"].id, "inputs": {"clip": [stereo, slot]}}
@@ -278,7 +278,7 @@ def _holes(name: str) -> Image.Image:
         result.host = Headless("cpu")
         shown.append(to_image(result._at(clip, [0.5])[0]))
     right, holes = shown[0], shown[1].convert("L")
-    return crop(Image.composite(Image.new("RGB", right.size, (255, 64, 160)), right, holes), x=0.3)
+    return crop(Image.composite(Image.new("RGB", right.size, (255, 64, 160)), right, holes), x=0.45)
 
 
 def _sheet(*options: str, top: float = 0.0) -> Callable[[str], Image.Image]:
