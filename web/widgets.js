@@ -55,13 +55,15 @@ function hide(widget, hidden) {
     return changed;
 }
 
-function promote(widget, advanced) {
-    if (!widget.options || Boolean(widget.options.advanced) === advanced) return false;
-    widget.options.advanced = advanced;
-    return true;
+/** What the host's own switch in Nodes 2.0 folds; `widget.advanced` keeps its space out of the node's size. */
+function fold(widget, advanced) {
+    const changed = Boolean(widget.options?.advanced) !== advanced;
+    if (widget.options) widget.options.advanced = advanced;
+    widget.advanced = advanced && drawnByVue();
+    return changed;
 }
 
-/** Show the widgets that matter: the plain ones, those that were changed, and the others while the switch is on. */
+/** Show the widgets that matter: the plain ones, those that were changed, and the others while the switch is on. Whether that changes anything. */
 function arrange(node) {
     const { facts, button } = node.stereoreelWidgets, vue = drawnByVue(), open = node.showAdvanced || always();
     let changed = false, more = false;
@@ -71,11 +73,10 @@ function arrange(node) {
         const tied = linked(node, name), counts = tied || matters(node, facts, name), special = advanced && !tied && widget.value === usual;
         more ||= special && counts;
         changed = hide(widget, !counts || (special && !open && !vue)) || changed;
-        changed = promote(widget, special && counts) || changed; // Nodes 2.0 fold these themselves
+        changed = fold(widget, special && counts) || changed;
     }
     button.label = say(node.showAdvanced ? "hideAdvanced" : "showAdvanced");
-    changed = hide(button, vue || always() || !more) || changed;
-    if (changed) redraw(node);
+    return hide(button, vue || always() || !more) || changed;
 }
 
 /** Nodes 2.0 read the widgets' options again when the list of widgets changes. */
@@ -99,14 +100,18 @@ function spell(widget, usual, text) {
             get: () => (widget.value === usual && !widget.computedDisabled ? text : drawn.call(widget)),
         });
     }
-    return () => (widget.label = drawnByVue() && widget.value === usual ? say("worded", { label, word: text }) : label);
+    return () => {
+        const before = widget.label;
+        widget.label = drawnByVue() && widget.value === usual ? say("worded", { label, word: text }) : label;
+        return widget.label !== before;
+    };
 }
 
 function refresh(node) {
     const state = node.stereoreelWidgets;
     if (!state) return;
-    for (const speak of state.words) speak();
-    arrange(node);
+    const spoke = state.words.map((speak) => speak()).includes(true);
+    if (arrange(node) || spoke) redraw(node);
     const last = ran.get(runOf(node)), shown = [...models(node, state.facts)];
     state.lines.forEach((line, at) => {
         const one = shown[at];
@@ -121,6 +126,7 @@ function runOf(node) {
     return [...ran.keys()].find((key) => key.startsWith(open) && nodeOf(key.slice(open.length)) === node);
 }
 
+const downloads = () => [...allNodes()].some((node) => node.stereoreelWidgets && widgetOf(node, "download")?.value === true);
 const refreshAll = () => { for (const node of allNodes()) refresh(node); };
 
 function equip(node, facts) {
@@ -134,7 +140,7 @@ function equip(node, facts) {
     node.toggleAdvanced = () => {
         node.showAdvanced = !node.showAdvanced;
         arrange(node);
-        fit(node);
+        redraw(node);
     };
     for (const [name, { usual, word: text, kind }] of facts) {
         const widget = widgetOf(node, name);
@@ -166,7 +172,7 @@ app.registerExtension({
             const shown = (workflow ?? root()?.id) === root()?.id && nodeOf(node);
             if (shown) refresh(shown);
         });
-        api.addEventListener("execution_success", () => catalogue.load()); // a run may have downloaded weights
+        api.addEventListener("execution_success", () => downloads() && catalogue.load()); // weights that the run brought
         for (const setting of [ALWAYS, VUE]) app.ui?.settings?.addEventListener?.(`${setting}.change`, () => requestAnimationFrame(refreshAll));
     },
     beforeRegisterNodeDef(type, definition) {
@@ -178,6 +184,11 @@ app.registerExtension({
             if (facts.size) equip(this, facts);
             return made;
         };
+    },
+    /** The Preview button comes last, whichever script has added its widgets first. */
+    nodeCreated(node) {
+        const at = node.stereoreelWidgets ? node.widgets.findIndex(({ type, name }) => type === "button" && name === "Preview") : -1;
+        if (at >= 0 && at < node.widgets.length - 1) node.widgets.push(...node.widgets.splice(at, 1));
     },
     refreshComboInNodes: () => catalogue.load(),
     afterConfigureGraph: refreshAll,

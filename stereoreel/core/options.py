@@ -200,7 +200,7 @@ class ModelOptions(Options):
 
     model: str = option(
         "auto",
-        "Model to run. `auto` selects the best one whose weights are here, or else `builtin`, which needs "
+        "Model to run. `auto` selects the best one with its weights present, or else `builtin`, which needs "
         "none.",
     )
 

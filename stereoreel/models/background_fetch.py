@@ -110,7 +110,7 @@ class BackgroundFetch:
 
 
 def fetchable(kind: str, name: str) -> Entry:
-    """The entry of a model whose files may be fetched; ValueError if it is not one."""
+    """The entry of a model with files that may be fetched; ValueError for any other name."""
     entry = catalog.models(kind).get(name) if kind in catalog.KINDS else None
     if entry is None or not entry.parts:
         raise ValueError("Only weights of models in the catalogue can be fetched.")

@@ -188,7 +188,8 @@ def _why(entry: Entry, host: Host) -> str:
     if len(models(entry.kind)) == 1:
         return f"the only {entry.kind} model"
     if not entry.parts:
-        return f"{entry.brief}; no {entry.kind} weights with a licence that allows any use are here"
+        does = entry.brief or "needs no weights"
+        return f"{does}; no {entry.kind} weights with a licence that allows any use are here"
     weights = "with its weights present" if present(entry, host) else "with weights that can be downloaded"
     return f"the best {entry.kind} model {weights} and a licence ({entry.license}) that allows any use"
 

@@ -62,7 +62,7 @@ def arch_of(node: Node, inputs: Mapping[str, Any], fresh: str = FRESH) -> str:
 
 
 def _kind(node: Node, option: Option) -> str:
-    """Return the kind between whose models an option chooses; empty if it is no such choice."""
+    """Return the kind of the models that an option chooses from; empty if it chooses no model."""
     kind = node.kind if option.name == MODEL else option.name.removesuffix(f"_{MODEL}")
     return kind if MODEL in option.name and len(catalog.models(kind)) > 1 else ""
 

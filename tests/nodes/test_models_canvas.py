@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import threading
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -46,10 +47,11 @@ SEEN = """type => {
         (!vue || !widget.options?.advanced)).map(widget => widget.name)
 }"""
 SMALL = {
-    "StereoReelExtract": {"duration": 0.3, "max_side": 160},
+    "StereoReelExtract": {"duration": 0.3},
     "StereoReelVSR": {"factor": 1},
     "StereoReelInterpolate": {"multiplier": 1},
 }
+SIDES = count(100, 2)  # pixels: a size of its own for each run, because ComfyUI runs nothing again
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +62,7 @@ def shop():
 
 @pytest.fixture(scope="module")
 def server(shop, tmp_path_factory):
-    """ComfyUI with a copy of the pack whose catalogue names the loopback server."""
+    """ComfyUI with a copy of the pack, and in it a catalogue that names the loopback server."""
     pack = tmp_path_factory.mktemp("pack") / "stereo-reel"
     left_out = shutil.ignore_patterns(".venv", ".git", "output", "tests", "benchmarks", "__pycache__", "docs")
     shutil.copytree(ROOT, pack, ignore=left_out)
@@ -211,6 +213,7 @@ def run(page):
     """Queue what is open, shortened, and wait for the end."""
     for kind, values in SMALL.items():
         choose(page, kind, **values)
+    choose(page, "StereoReelExtract", max_side=next(SIDES))
     page.evaluate("""() => { window.ended = null
         for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
             app.api.addEventListener(name, event => {
@@ -280,6 +283,7 @@ def test_server_fetches_nothing_while_a_graph_runs(server, shop):
 
     for node in graph.values():
         node["inputs"].update(SMALL.get(node["class_type"], {}))
+    graph["1"]["inputs"]["max_side"] = next(SIDES)
     server.run(graph, on_message=ask)
     assert refused[0].status_code == 409 and refused[0].json()["error"].startswith("A graph is running.")
     assert shop.asked == []

@@ -77,7 +77,7 @@ class Shop:
         if self.pause:
             first, event = self.pause
             handler.wfile.write(answer[:first])
-            event.wait(20)
+            event.wait(60)
             answer = answer[first:]
         handler.wfile.write(answer)
 
