@@ -268,7 +268,7 @@ def _holes(name: str) -> Image.Image:
     """The right view, and what the source never shows of it."""
     graph = graph_of(name)
     stereo = next(key for key, node in graph.items() if node["class_type"] == BY_KIND["stereo"].id)
-    graph[stereo]["inputs"]["fill"] = "stretch"
+    graph[stereo]["inputs"] |= {"fill": "stretch", "divergence": 6.0}
     shown = []
     for slot in (2, 4):
         end = {"class_type": BY_KIND["encode"].id, "inputs": {"clip": [stereo, slot]}}
@@ -278,7 +278,7 @@ def _holes(name: str) -> Image.Image:
         result.host = Headless("cpu")
         shown.append(to_image(result._at(clip, [0.5])[0]))
     right, holes = shown[0], shown[1].convert("L")
-    return crop(Image.composite(Image.new("RGB", right.size, (255, 64, 160)), right, holes), x=0.3)
+    return crop(Image.composite(Image.new("RGB", right.size, (255, 64, 160)), right, holes), x=0.45)
 
 
 def _sheet(*options: str, top: float = 0.0) -> Callable[[str], Image.Image]:
@@ -302,10 +302,10 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "depth_from_source": _depth_from_source,
     "image_batch": _batch,
     "look": _look,
-    "comfort": _sheet(),
+    "comfort": _sheet("comfort.samples=4", SMALL),
     "keep_depth": _keep,
-    "advise": _sheet("advise.calibration=0"),
-    "order_lab": _sheet("orders.shots=2", "orders.frames=4", "extract.max_side=320"),
+    "advise": _sheet("advise.calibration=0", "advise.samples=4"),
+    "order_lab": _sheet("orders.shots=1", "orders.frames=4", SMALL),
     "compare_upscalers": _compare,
     "live_upscale": _live,
     "core_upscaler": _core,

@@ -24,6 +24,7 @@ from tests.nodes.test_result_canvas import PLAYING, RUN, WRONG
 from tests.support import browser
 from tests.support.bundled import shown
 
+PACK = "stereo-reel"  # the folder that the server has
 WINDOW, ZOOM = {"width": 1600, "height": 1000}, 0.75
 FOREIGN = {"inpaint_holes", "core_upscaler", "live_upscale"}  # name files of the user
 CARDS = "() => [...document.querySelectorAll('[data-testid^=template-workflow-]')]"
@@ -106,7 +107,7 @@ def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbna
         f"""() => ({CARDS})().every(card => {{
             card.scrollIntoView()
             const image = card.querySelector('img')
-            return image?.complete && image.naturalWidth > 0 && image.src.includes('stereo-reel')
+            return image?.complete && image.naturalWidth > 0 && image.src.includes('/workflow_templates/')
         }})""",
         timeout=60_000,
     )
@@ -114,7 +115,7 @@ def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbna
     page.keyboard.press("Escape")
     for title in TITLES.values():
         answer = requests.get(
-            f"http://{server.address}/api/workflow_templates/stereo-reel/{title}.jpg", timeout=60
+            f"http://{server.address}/api/workflow_templates/{PACK}/{title}.jpg", timeout=60
         )
         assert answer.ok and answer.headers["Content-Type"] == "image/jpeg"
 
@@ -167,9 +168,7 @@ WIRE = """title => {
 
 
 def test_blueprints_are_listed(server):
-    names = [
-        one["name"] for one in server.get("/global_subgraphs").values() if "stereo-reel" in str(one["info"])
-    ]
+    names = [one["name"] for one in server.get("/global_subgraphs").values() if PACK in str(one["info"])]
     assert sorted(names) == sorted(CHAINS)
 
 
