@@ -30,6 +30,7 @@ DIFFERENT = [  # question, whose answer, field, reason
         "the stream source of a slice holds its frames only, not the whole file",
     ),
 ]
+FAULTS = {"Could not determine output format": "ComfyUI 0.3.64 cannot write tensors into memory"}
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,10 @@ def alike(name: str, one, other) -> bool:
     return len(one) == len(other) and all(abs(first - second) <= FRAMES for first, second in pairs)
 
 
+def at_fault(theirs) -> bool:
+    return isinstance(theirs, dict) and theirs.get("said") in FAULTS
+
+
 def meant(question: str, who: str, field: str) -> bool:
     return any(
         fnmatch(question, asked.replace("[", "[[]")) and whose in ("*", who) and part == field
@@ -86,7 +91,7 @@ def test_answers_are_those_of_the_hosts_own_videos(answers):
         for question, given in answers["asked"].items()
         for who in ("file", "components")
         for field in differing(given["ours"], given[who])
-        if not meant(question, who, field)
+        if not meant(question, who, field) and not at_fault(given[who])
     }
     assert not found, "\n".join(f"{key}: {pair}" for key, pair in found.items())
 

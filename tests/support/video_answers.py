@@ -183,10 +183,9 @@ def questions() -> dict[str, dict[str, Callable]]:
         "get_active_trim_window",
         "has_pending_frame_edits",
     ):
-        asked[name] = {
-            "": lambda video, name=name: getattr(video, name)(),
-            "of a slice": lambda video, name=name: getattr(video.as_trimmed(0.2, 0.5), name)(),
-        }
+        asked[name] = {"": lambda video, name=name: getattr(video, name)()}
+        if "as_trimmed" in HAS:
+            asked[name]["of a slice"] = lambda video, name=name: getattr(video.as_trimmed(0.2, 0.5), name)()
     return asked
 
 
