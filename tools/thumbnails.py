@@ -305,7 +305,7 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "comfort": _sheet("comfort.samples=4", SMALL),
     "keep_depth": _keep,
     "advise": _sheet("advise.calibration=0", "advise.samples=4"),
-    "order_lab": _sheet("orders.shots=1", "orders.frames=4", SMALL),
+    "order_lab": _sheet("orders.orders=default; upscale last", "orders.shots=1", "orders.frames=3", SMALL),
     "compare_upscalers": _compare,
     "live_upscale": _live,
     "core_upscaler": _core,

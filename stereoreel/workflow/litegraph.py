@@ -99,10 +99,10 @@ def _node(node_id: str, entry: dict, place: tuple[int, int], number: int, links:
 
 
 def _note_of(graph: Mapping[str, dict]) -> str:
-    """Return the note of a workflow, its lines as headings: the canvas's plain text is too small to read."""
+    """Return the note of a workflow as headings without code: others are too small or too dim to read."""
     metas = (entry.get("_meta") for entry in graph.values())
     note = next((meta["note"] for meta in metas if isinstance(meta, dict) and "note" in meta), "")
-    first, *others = note.split("\n\n")
+    first, *others = note.replace("`", "*").split("\n\n")
     return "\n\n".join([f"## {first.strip('*')}", *(f"### {line}" for line in others)]) if note else ""
 
 

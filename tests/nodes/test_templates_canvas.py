@@ -15,6 +15,7 @@ if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
 import requests
+from PIL import Image
 
 from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow.blueprints import CHAINS
@@ -44,6 +45,7 @@ ENDED = """() => { window.ended = null
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
+        Image.new("RGB", (64, 64)).save(running.base / "input" / "example.png")  # which ComfyUI ships
         yield running
 
 

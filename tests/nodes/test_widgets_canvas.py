@@ -3,7 +3,6 @@
 Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder for pictures of the pages.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -16,7 +15,7 @@ if not os.environ.get("COMFYUI"):
 from benchmarks.support.comfy_server import ROOT, comfy
 from stereoreel.workflow import first_glance
 from stereoreel.workflow.node_specs import BY_ID
-from tests.support import browser
+from tests.support import browser, bundled
 
 NODE = "app.graph._nodes.find(node => node.type === type)"
 # The options that a node shows: as drawn by the canvas, or as rows of the page.
@@ -66,8 +65,7 @@ def page(server, request):
 
 def opened(page, name: str) -> dict:
     """Open a bundled workflow, with all of its nodes in view; return what the canvas would queue."""
-    shown = json.loads((ROOT / "workflows" / f"{name}.json").read_text(encoding="utf-8"))
-    prompt = browser.prompt_of(page, shown, name)
+    prompt = browser.prompt_of(page, bundled.shown(name), name)
     page.evaluate("async () => { await app.extensionManager.command.execute('Comfy.Canvas.FitView') }")
     page.wait_for_timeout(1500)
     return prompt

@@ -15,7 +15,7 @@ REFUSED = [
     ("interpolate", {"target_fps": "sixty"}, "target_fps: A frame rate is a number such as 25"),
     ("interpolate", {"target_fps": "0"}, "target_fps: A frame rate must be above 0"),
     ("interpolate", {"schedule": "12 hold"}, "A schedule is written like"),
-    ("interpolate", {"cuts": "every second"}, "cuts is auto, none, or frame numbers"),
+    ("interpolate", {"cuts": "every second"}, "cuts must be auto, none, or frame numbers"),
     ("interpolate", {"slow_motion": True, "multiplier": 1}, "Slow motion needs a multiplier of at least 2"),
     ("interpolate", {"loop": True, "ending": "last frame"}, "A loop needs a clip of a single shot"),
     ("stereo", {"limit": True, "screen": "none"}, "Stereo's limit needs a screen"),
