@@ -76,7 +76,7 @@ class LazyVideo(VideoInput):
         return self.clip.info.frames
 
     def get_frame_rate(self) -> Fraction:
-        return self.clip.info.fps
+        return self.clip.info.mean_fps
 
     def get_container_format(self) -> str:
         return "mp4"
@@ -102,7 +102,7 @@ class LazyVideo(VideoInput):
             else info.frames
         )
         if first >= info.frames or (
-            strict_duration and duration and (stop - first) / info.fps < duration - 1 / info.fps
+            strict_duration and duration and info.time(stop) - info.time(first) < duration - 1 / info.mean_fps
         ):
             return None
         return LazyVideo(apply(Trim(first, stop), self.clip)["clip"])
@@ -125,7 +125,7 @@ class LazyVideo(VideoInput):
         images = as_batches({"clip": self.clip}, ComfyHost())["clip"]
         samples = read_audio(self.clip.info.audio) if self.clip.info.audio is not None else None
         audio = samples and {"waveform": samples[0], "sample_rate": samples[1]}
-        return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.fps)
+        return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.mean_fps)
 
     def save_to(
         self, path, format="auto", codec="auto", metadata: dict | None = None, crf: int | None = None, **newer

@@ -53,13 +53,14 @@ class Soundtrack:
     """The window of a file that a clip takes audio, subtitles and chapters from, in seconds from its first
     frame.
 
-    ``picture``, if known, is when that frame is shown on the file's own clock, and how long all frames last.
+    ``picture``, if known, is when that frame is shown on the file's own clock, how long all frames last, and
+    where that clock jumps.
     """
 
     file: Path
     start: Fraction = Fraction(0)
     duration: Fraction | None = None  # None: to the end of the file
-    picture: tuple[Fraction, Fraction] | None = field(default=None, compare=False, repr=False)
+    picture: tuple[Fraction, Fraction, tuple] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +77,8 @@ class ClipInfo:
 
     ``width`` and ``height`` are those of one eye. ``cuts`` holds the first frame of every shot but the first,
     in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along a chain
-    of stages. ``times`` holds each frame's time in seconds where the source's rate varies; ``fps`` is then
-    the exact mean.
+    of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is then the
+    rate of most frames, or else the mean.
     """
 
     width: int
@@ -105,6 +106,11 @@ class ClipInfo:
         if self.times and len(self.times) > 1:
             return 2 * self.times[-1] - self.times[-2] - self.times[0]
         return self.frames / self.fps
+
+    @property
+    def mean_fps(self) -> Fraction:
+        """The rate at which all frames last as long as the clip, for those that cannot hold ``times``."""
+        return self.frames / self.duration if self.times and self.duration else self.fps
 
     @property
     def shots(self) -> list[tuple[int, int]]:

@@ -142,7 +142,7 @@ def test_varying_rate_keeps_its_times(tmp_path, host, suffix):
     )
     images, info = frames_of(path, host)
     assert info.times == tuple(times)
-    assert info.fps == Fraction(9, 1) / times[-1]
+    assert info.fps == 25  # as six of nine frames follow each other
     assert [index_of(image) for image in images] == list(range(10))
 
 

@@ -141,7 +141,7 @@ def _common(infos: Sequence[ClipInfo]) -> Size:
 
 def _moments(info: ClipInfo, fps: Fraction) -> list[Position]:
     """Where in a window's frames the moments of a rate lie."""
-    count = int(info.frames * fps / info.fps + Fraction(1, 2))
+    count = int(info.duration * fps + Fraction(1, 2))
     return [position(number, 0, info.frames, info, fps) for number in range(count)]
 
 
