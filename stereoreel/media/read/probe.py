@@ -26,15 +26,13 @@ from .light import read_light
 from .packets import Entry, PacketIndex, skip_others
 from .rates import FURTHEST, read_rate
 
-# pixel aspects of 4:3 television, kept as they are; beyond them frames are anamorphic
-NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)
-SENSIBLE = Fraction(1, 8), Fraction(8)
+SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts of a video file. ``width`` and ``height`` are as displayed: upright, anamorphic frames widened.
+    """Facts of a video file. ``width`` and ``height`` are as displayed: upright, with square pixels.
 
     ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``, empty if the file
     does not time every frame. ``times`` are seconds from the first frame, present only if the rate varies;
@@ -174,7 +172,7 @@ def _shape(stream, frame) -> dict:
     turns, mirrored = _orientation(frame)
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     width, height = frame.width, frame.height
-    if SENSIBLE[0] < aspect < SENSIBLE[1] and not NEARLY_SQUARE[0] <= aspect <= NEARLY_SQUARE[1]:
+    if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
         width = max(2, 2 * round(width * aspect / 2))
     if turns % 2:
         width, height = height, width
