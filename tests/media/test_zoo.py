@@ -6,14 +6,19 @@ from fractions import Fraction
 import av
 import pytest
 
+from stereoreel.core.clip import Clip, Soundtrack
 from stereoreel.media.read.audio import read_audio
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.frames import Damage, read_frames
 from stereoreel.media.read.probe import probe
+from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
 from tests.media import zoo
+from tests.support.encoded_files import settings
 
 FRAME = 1 / zoo.RATE
 QUICK = {"plain.mp4", "pause-65.ts", "trimmed-1.9-1.mp4", "jump-3600.ts", "pause-h264.avi"}
+WRITTEN = {"edit-back.mp4", "edit-two.mov", "jump-0.ts", "xvid.avi", "fields.ts", "trimmed-1.9-1.mp4"}
 EVERY = [
     pytest.param(one, id=name, marks=pytest.mark.zoo) for name, one in zoo.ZOO.items() if name not in QUICK
 ]
@@ -87,6 +92,23 @@ def test_every_window_is_a_slice_of_the_whole(specimen):
             stop, damage = min(first + 4, facts.frames), Damage()
             frames = [zoo.number_of(grey(frame)) for frame in read_frames(facts, first, stop, damage)]
             assert (frames, damage) == (whole[first:stop], Damage())
+
+
+@pytest.mark.parametrize("name", sorted(WRITTEN))
+def test_a_written_file_keeps_frames_times_and_sync(name, shop, host):
+    animal = zoo.ZOO[name]
+    path, target = animal.make(shop), shop.folder / f"{name}-written.mp4"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        numbers, times, source = seen(path, host)
+        write(RenderRequest(Clip(source), target, settings(format="h264")), host)
+    written = zoo.reference(target)
+    assert written.numbers == numbers
+    assert [time - written.times[0] for time in written.times] == pytest.approx(times, abs=FRAME / 2)
+    sound, rate = read_audio(Soundtrack(target))
+    heard = zoo.onsets(sound[0].abs().amax(0).numpy(), rate)
+    for flash in (time for number, time in zip(numbers, times) if number % zoo.RATE == 0):
+        assert flash + animal.late < 0 or min(abs(begin - flash - animal.late) for begin in heard) <= FRAME
 
 
 def test_a_rate_is_that_of_most_frames(shop):
