@@ -111,6 +111,31 @@ def test_a_written_file_keeps_frames_times_and_sync(name, shop, host):
         assert flash + animal.late < 0 or min(abs(begin - flash - animal.late) for begin in heard) <= FRAME
 
 
+@pytest.mark.parametrize("kept", [0.05, 0.3, 0.5, 0.8, 0.97, 0.999])
+@pytest.mark.parametrize(
+    "name", ["faststart.mp4", "fragments.mp4", "plain.mkv", "plain.ts", "mpeg4.avi", "h264.avi"]
+)
+def test_a_truncated_file_shows_what_is_left_or_says_why_not(name, kept, shop, host):
+    whole = zoo.ZOO[name].make(shop)
+    path = whole.with_name(f"truncated-{name}")
+    path.write_bytes(whole.read_bytes()[: int(whole.stat().st_size * kept)])
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            numbers, times, source = seen(path, host)
+    except ValueError as error:
+        assert kept <= 0.3 and str(error).endswith(".")
+        return
+    assert numbers == sorted(set(numbers)) and len(times) - len(numbers) <= 2
+    assert source.info.fps == zoo.RATE and source.facts.missing + len(times) <= 80
+    if len(numbers) < zoo.RATE * zoo.SECONDS and not (
+        name.endswith(".ts") and numbers[-1] - len(numbers) < 0
+    ):
+        assert ["ends early" in str(one.message) for one in caught] == [True]
+    if numbers == list(range(zoo.RATE * zoo.SECONDS)) and name != "plain.mkv":
+        assert not caught
+
+
 def test_a_rate_is_that_of_most_frames(shop):
     for name in ("pause-20.mp4", "pause-65.mkv", "drops.ogv", "trimmed-0.5-1.mp4"):
         facts = probe(zoo.ZOO[name].make(shop))

@@ -7,7 +7,7 @@ import struct
 from ..layouts.atoms import scan
 
 HEADER = 128  # bytes
-BOXES = (b"mdat", b"moof", b"moov", b"free", b"skip", b"wide", b"uuid", b"mfra", b"sidx", b"styp", b"udta")
+BOXES = (b"mdat", b"moof", b"moov")  # without them, frames are missing
 
 
 def is_cut_off(container) -> bool | None:
@@ -36,7 +36,7 @@ def _matroska(container) -> bool | None:
 
 
 def _mp4(container) -> bool:
-    """Whether the last box does not fit into the file; bytes that are no box may follow it."""
+    """Whether a box with frames does not fit into the file; bytes that are no box may follow the last one."""
     with open(container.name, "rb") as file:
         found = scan(file)
         file.seek(found[-1].stop if found else 0)

@@ -102,7 +102,10 @@ class PacketIndex:
         self._finish(stream, packets, cut)
 
     def _read(self, container, stream) -> tuple[list[Packet], int, Joins]:
-        """Return the packets in decoding order, and how many at the end are truncated."""
+        """Return the packets in decoding order, and how many at the end are truncated, which are left out.
+
+        If all are truncated, none is left out.
+        """
         counts_gaps = container.format.name == "avi"  # dropped frames have no packet there
         codec, pairs, joins = stream.codec_context.name, FieldPairs(stream), Joins(container)
         packets: list[Packet] = []
@@ -124,7 +127,7 @@ class PacketIndex:
             shown = is_shown(packet, codec)
             packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown, place))
             cut = cut + 1 if packet.is_corrupt else 0
-        return packets[: len(packets) - cut], cut, joins
+        return packets[: len(packets) - cut] or packets, cut, joins
 
     def _packets(self, container, stream):
         try:
@@ -187,6 +190,8 @@ class PacketIndex:
     def _missing(self, stream, cut: int, decoded: list[int]) -> int:
         """Return about how many frames a truncated file lacks, 0 for a complete one."""
         cut_off = is_cut_off(stream.container)
+        if stream.frames and self.read >= stream.frames and not cut and self._whole:
+            return 0  # of a truncated file, only other streams are incomplete
         missing = max(0, stream.frames - self.read) if cut_off is not False else 0
         if missing or cut:
             return missing + cut
@@ -244,7 +249,7 @@ def _in_order(shown: Sequence[Packet], first: av.VideoFrame | None, tick: Fracti
     packets have been decoded as the decoder needs for it.
     """
     dts = [packet.dts for packet in shown if packet.dts is not None]
-    if len(dts) != len(shown) or any(later <= earlier for earlier, later in pairwise(dts)):
+    if not dts or len(dts) != len(shown) or any(later <= earlier for earlier, later in pairwise(dts)):
         return []
     if not plausible(dts, tick):
         return []
