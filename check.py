@@ -23,7 +23,7 @@ CHECKS = {
     "format": ["ruff", "format", "--check", "."],
     "lint": ["ruff", "check", "."],
     "types": ["mypy"],
-    "fast tests": ["pytest", "-q", *_environment.workers([]), *FAST],
+    "fast tests": ["pytest", "-q", "-m", "not zoo", *_environment.workers([]), *FAST],
 }
 
 

@@ -64,7 +64,7 @@ class LazyVideo(NotABatch, VideoInput):
         return self.clip.info.frames
 
     def get_frame_rate(self) -> Fraction:
-        return self.clip.info.fps
+        return self.clip.info.mean_fps
 
     def get_container_format(self) -> str:
         return MP4
@@ -142,7 +142,7 @@ class LazyVideo(NotABatch, VideoInput):
         images = as_batches({"clip": self.clip}, ComfyHost())["clip"]
         samples = read_audio(self.clip.info.audio) if self.clip.info.audio is not None else None
         audio = samples and {"waveform": samples[0], "sample_rate": samples[1]}
-        return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.fps)
+        return VideoComponents(images=images, audio=audio, frame_rate=self.clip.info.mean_fps)
 
     def save_to(
         self,

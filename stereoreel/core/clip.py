@@ -51,13 +51,13 @@ class Soundtrack:
     """Window of a file from which a clip takes audio, subtitles and chapters.
 
     Times are in seconds from the clip's first frame. ``picture``, if known, holds the presentation time of
-    that frame on the file's own clock, and the duration of all frames.
+    that frame on the file's own clock, the duration of all frames, and the jumps of that clock.
     """
 
     file: Path
     start: Fraction = Fraction(0)
     duration: Fraction | None = None  # None: to the end of the file
-    picture: tuple[Fraction, Fraction] | None = field(default=None, compare=False, repr=False)
+    picture: tuple[Fraction, Fraction, tuple] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class ClipInfo:
     ``width`` and ``height`` are those of one view. ``cuts`` holds the first frame of every shot but the
     first, in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along
     a chain of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is
-    then the exact mean.
+    then the rate of most frames, or else the mean.
     """
 
     width: int
@@ -103,6 +103,11 @@ class ClipInfo:
         if self.times and len(self.times) > 1:
             return 2 * self.times[-1] - self.times[-2] - self.times[0]
         return self.frames / self.fps
+
+    @property
+    def mean_fps(self) -> Fraction:
+        """The rate at which all frames last as long as the clip, for those that cannot hold ``times``."""
+        return self.frames / self.duration if self.times and self.duration else self.fps
 
     @property
     def shots(self) -> list[tuple[int, int]]:

@@ -46,7 +46,7 @@ def output_edge(frame: int, info: ClipInfo, fps_out: Fraction) -> int:
 
     ``info.frames`` gives the number of output frames.
     """
-    total = floor(info.frames / info.fps * fps_out + Fraction(1, 2))
+    total = floor(info.duration * fps_out + Fraction(1, 2))
     if frame >= info.frames:
         return total
     return min(total, floor((info.time(frame) - info.time(0)) * fps_out + Fraction(1, 2)))

@@ -144,9 +144,7 @@ class Trim(Weightless):
             audio = type(audio)(audio.waveform[:, first:last], audio.rate)
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
-        window = clip.time(stop) - clip.time(start)
-        fps = (stop - start) / window if times and window else clip.fps
-        return clip.replace(frames=stop - start, fps=fps, cuts=cuts, audio=audio, times=times)
+        return clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start

@@ -12,7 +12,7 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import ROOT, comfy
+from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow import first_glance
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support import browser, bundled

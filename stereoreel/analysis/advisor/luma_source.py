@@ -62,7 +62,9 @@ class LumaSource:
             with closing(frames):
                 for number, frame in enumerate(frames, first):
                     if any(start <= number < end for start, end in run):
-                        repeated = bool(times) and frame.pts != times[self.first + number]
+                        repeated = (
+                            bool(times) and self.facts.stamped and frame.pts != times[self.first + number]
+                        )
                         yield self._luma(frame)._replace(repeated=repeated)
 
     def _runs(self, spans: Spans) -> list[Spans]:
@@ -77,10 +79,8 @@ class LumaSource:
     def _key(self, frame: int) -> int:
         """Return the frame at which decoding must start to show this one."""
         facts = self.facts
-        if not facts.keys or not facts.pts:
-            return -self.first
-        near = bisect_right(facts.keys, facts.pts[self.first + frame]) - 1
-        return bisect_right(facts.pts, facts.keys[max(0, near)]) - 1 - self.first
+        near = bisect_right(facts.entries, self.first + frame, key=lambda entry: entry.frame) - 1
+        return (facts.entries[near].frame if near > 0 else 0) - self.first
 
     def _luma(self, frame) -> Planes:
         form = PLANAR.match(frame.format.name)

@@ -144,7 +144,7 @@ def _common(infos: Sequence[ClipInfo]) -> Size:
 
 def _moments(info: ClipInfo, fps: Fraction) -> list[Position]:
     """Return the positions of a rate's frames within a window's frames."""
-    count = int(info.frames * fps / info.fps + Fraction(1, 2))
+    count = int(info.duration * fps + Fraction(1, 2))
     return [position(number, 0, info.frames, info, fps) for number in range(count)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from fractions import Fraction
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from ...core.clip import Samples, Soundtrack
 from ..write.sound import Steady, is_sound
 from .container import open_media
+from .joins import Join
 from .packets import demux, skip_others
 from .probe import picture_span
 
@@ -39,19 +40,21 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
         return None
     if isinstance(audio, Samples):
         return audio.waveform.to(torch.float32)[None], audio.rate
-    clock, lasts = picture_span(audio)
+    clock, lasts, joins = picture_span(audio)
     with open_media(audio.file) as container:
         if not container.streams.audio or not is_sound(container.streams.audio[0]):
             return None
         stream = container.streams.audio[0]
         skip_others(container, stream)
         rate, begin = stream.rate, clock + audio.start
-        if audio.start > LEAD and Fraction(stream.time_base) <= FINE:
+        if audio.start > LEAD and Fraction(stream.time_base) <= FINE and not joins:
             with suppress(av.error.FFmpegError):  # then decode from the current position
                 container.seek(int((begin - LEAD) / Fraction(stream.time_base)), stream=stream)
         length = None if audio.duration is None else round(audio.duration * rate)
         shown = lasts - audio.start if audio.duration is None else audio.duration
-        pieces = _believed(_pieces(container, stream, begin), round(shown * rate), STRAY * rate)
+        pieces = _believed(
+            _pieces(_decoded(container, stream, joins), stream, begin), round(shown * rate), STRAY * rate
+        )
         try:
             return _assemble(pieces, length, stream.channels)[None], rate
         except MemoryError:
@@ -61,7 +64,7 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
             ) from None
 
 
-def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
+def _pieces(frames: Iterator[av.AudioFrame], stream, begin: Fraction) -> Iterator[Piece]:
     """Yield decoded samples ``[C, n]`` with their position relative to ``begin``.
 
     Timestamps are used only if they leave a gap.
@@ -69,7 +72,7 @@ def _pieces(container, stream, begin: Fraction) -> Iterator[Piece]:
     rate: int = stream.rate
     due: int | None = None
     steady = Steady("fltp", stream.layout, rate)
-    for frame in _decoded(container, stream):
+    for frame in frames:
         place = due
         if frame.pts is not None and frame.time_base is not None:
             place = round((frame.pts * Fraction(frame.time_base) - begin) * rate)
@@ -91,10 +94,10 @@ def _believed(pieces: Iterator[Piece], end: int, most: int) -> Iterator[Piece]:
             yield place, samples
 
 
-def _decoded(container, stream) -> Iterator[av.AudioFrame]:
+def _decoded(container, stream, joins: Sequence[Join]) -> Iterator[av.AudioFrame]:
     """Yield frames; skip corrupt packets, and stop at the end of a truncated file."""
     try:
-        for packet in demux(container, stream):
+        for packet in demux(container, stream, joins):
             try:
                 for frame in packet.decode():
                     if isinstance(frame, av.AudioFrame):

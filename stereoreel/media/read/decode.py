@@ -31,6 +31,8 @@ from .prefetch import ahead
 from .probe import FileFacts, probe
 from .rates import read_rate
 
+MOST_PLACES = 5  # named in a warning
+
 
 class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end).
@@ -68,6 +70,8 @@ class FileSource:
         if self.facts.missing and self.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
+        if self.facts.joins:
+            warnings.warn(f"{self.label} {_jumps(self.facts)}.", stacklevel=2)
 
     @property
     def bit_depth(self) -> int:
@@ -182,12 +186,19 @@ class FileSource:
             return None
         facts, start = self.facts, self.facts.time(self.first)
         duration = None if self.stop == facts.frames else facts.time(self.stop) - start
-        return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration))
+        return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration, facts.joins))
 
     def _warn(self, what: str) -> None:
         if not self._warned:
             self._warned = True
             warnings.warn(f"{self.label} {what}.", stacklevel=3)
+
+
+def _jumps(facts: FileFacts) -> str:
+    """Say where the clock of a file jumps."""
+    places = [f"{float(join.time - facts.start_time):.2f} s" for join in facts.joins]
+    more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
+    return f"has jumps in its clock, which were closed up: at {', '.join(places[:MOST_PLACES])}{more}"
 
 
 def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, int]:

@@ -18,7 +18,7 @@ import av
 import av.error
 
 from .container import open_media
-from .packets import REORDER, demux, skip_others
+from .packets import REORDER, Entry, demux, restamp, skip_others
 from .probe import FileFacts
 
 if TYPE_CHECKING:
@@ -96,11 +96,11 @@ def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:
     If a demuxer seeks too far, or the key frame is corrupt, decoding starts from an earlier one, finally from
     the beginning.
     """
-    near = bisect_right(facts.keys, facts.pts[first]) - 1 if facts.keys else 0
-    for key in (near, near - 2):
-        if key <= 0:
+    near = _entry_before(facts, first)
+    for entry in (near, near - 2):
+        if entry <= 0:
             break
-        frames = _decode(facts, facts.keys[key])
+        frames = _decode(facts, facts.entries[entry])
         head = next(frames, None)
         if head and head[0] <= first:
             yield from chain([head], frames)
@@ -109,7 +109,11 @@ def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:
     yield from _decode(facts, None)
 
 
-def _decode(facts: FileFacts, seek: int | None) -> Generator[Placed, None, None]:
+def _entry_before(facts: FileFacts, frame: int) -> int:
+    return bisect_right(facts.entries, frame, key=lambda entry: entry.frame) - 1
+
+
+def _decode(facts: FileFacts, seek: Entry | None) -> Generator[Placed, None, None]:
     """Yield frames with their positions as the decoder returns them; skip those that cannot be decoded.
 
     If a corrupt frame is among the last ones buffered by several threads, the others are lost with it. They
@@ -117,39 +121,69 @@ def _decode(facts: FileFacts, seek: int | None) -> Generator[Placed, None, None]
     """
     last = -1
     try:
-        for last, frame in _placed(facts, seek, "AUTO"):
+        # with a thread for each frame, FFmpeg flags good frames after a change between fields and frames
+        for last, frame in _placed(facts, seek, "SLICE" if facts.paired else "AUTO"):
             yield last, frame
     except av.error.FFmpegError:
-        again = facts.pts[last] if facts.pts and last >= 0 else seek
+        near = _entry_before(facts, last)
+        again = facts.entries[near] if near > 0 else seek
         with suppress(av.error.FFmpegError):
             yield from (placed for placed in _placed(facts, again, "NONE") if placed[0] > last)
 
 
-def _placed(facts: FileFacts, seek: int | None, threads: str) -> Iterator[Placed]:
+def _placed(facts: FileFacts, seek: Entry | None, threads: str) -> Iterator[Placed]:
     """Yield frames with their positions; raise FFmpegError if the decoder cannot output its last frames."""
     with open_media(facts.path) as container:
         stream = container.streams[facts.stream]
         skip_others(container, stream)
         stream.thread_type = threads
         if seek is not None:
-            container.seek(seek, stream=stream)
-        frames = _decoded(container, stream)
-        if not facts.pts:
+            _seek(container, stream, seek, by_place=bool(facts.joins))
+        packets, begin = _restamped(container, stream, facts), 0
+        if seek is not None:
+            packets, begin = _from_entry(packets, facts)
+        frames = _decoded(packets, stream)
+        if not facts.stamped:
             yield from enumerate(frames)
             return
         for frame in frames:
             index = bisect_left(facts.pts, frame.pts) if frame.pts is not None else facts.frames
-            if index < facts.frames and facts.pts[index] == frame.pts:
+            if begin <= index < facts.frames and facts.pts[index] == frame.pts:
                 yield index, frame
 
 
-def _decoded(container, stream) -> Iterator[av.VideoFrame]:
-    try:
-        for packet in demux(container, stream):
+def _seek(container, stream, entry: Entry, by_place: bool) -> None:
+    """Continue reading at a key frame, by its place in the file if the clock of the file jumps."""
+    if by_place:
+        container.seek(entry.pos, stream=stream, unsupported_byte_offset=True)
+    else:
+        container.seek(entry.stamp, stream=stream)
+
+
+def _restamped(container, stream, facts: FileFacts) -> Iterator[av.Packet]:
+    """Yield the packets with the timestamps of the index; end where the container is truncated."""
+    with suppress(av.error.FFmpegError):
+        for packet in demux(container, stream, facts.joins):
             if packet.size:  # an empty packet would flush the decoder
-                yield from _try_decode(stream, packet)
-    except av.error.FFmpegError:
-        pass  # the container is truncated here: only the frames so far exist
+                restamp(packet, container)
+                yield packet
+
+
+def _from_entry(packets: Iterator[av.Packet], facts: FileFacts) -> tuple[Iterator[av.Packet], int]:
+    """Skip to the next key frame, as a seek may end between two; return the first frame that it shows.
+
+    Frames before that one, which are decoded after an open group of pictures, would be incomplete.
+    """
+    frame_at = {entry.stamp: entry.frame for entry in facts.entries}
+    for packet in packets:
+        if packet.is_keyframe and packet.pts in frame_at:
+            return chain([packet], packets), frame_at[packet.pts]
+    return packets, facts.frames
+
+
+def _decoded(packets: Iterable[av.Packet], stream) -> Iterator[av.VideoFrame]:
+    for packet in packets:
+        yield from _try_decode(stream, packet)
     yield from stream.codec_context.decode(None)
 
 

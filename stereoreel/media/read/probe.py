@@ -21,23 +21,22 @@ from ...core.file_cache import FileCache
 from .. import colour
 from ..paths import check_file
 from .container import open_media
+from .joins import Join
 from .light import read_light
-from .packets import PacketCount, skip_others
+from .packets import Entry, PacketIndex, skip_others
 from .rates import FURTHEST, read_rate
 
-# pixel aspects of 4:3 television, kept as they are; beyond them frames are anamorphic
-NEARLY_SQUARE = Fraction(4, 5), Fraction(5, 4)
-SENSIBLE = Fraction(1, 8), Fraction(8)
+SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
 
 
 @dataclass(frozen=True)
 class FileFacts:
-    """Facts of a video file. ``width`` and ``height`` are as displayed: upright, anamorphic frames widened.
+    """Facts of a video file. ``width`` and ``height`` are as displayed: upright, with square pixels.
 
     ``pts`` are the timestamps of the frames in display order, in ticks of ``time_base``, empty if the file
     does not time every frame. ``times`` are seconds from the first frame, present only if the rate varies;
-    ``fps`` is then the exact mean, snapped to a standard rate.
+    ``fps`` is then the rate of most frames, or else the mean.
     """
 
     path: Path
@@ -63,7 +62,10 @@ class FileFacts:
     stream: int
     time_base: Fraction
     pts: tuple[int, ...]
-    keys: tuple[int, ...]  # timestamps of frames at which decoding can start
+    stamped: bool  # decoded frames carry these timestamps; otherwise they are known by their order only
+    entries: tuple[Entry, ...]  # at which decoding can start
+    paired: bool  # some frames are two fields that are coded separately
+    joins: tuple[Join, ...]  # where the clock of a transport stream jumps
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
 
     @property
@@ -82,12 +84,12 @@ def probe(path: str | os.PathLike, files: FileCache | None = None) -> FileFacts:
     return files.get(real, "facts", lambda: _probe(real)) if files else _probe(real)
 
 
-def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction]:
-    """Return the start of a soundtrack's video on the file's clock, and its duration, in seconds."""
+def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction, tuple[Join, ...]]:
+    """Return the start of a soundtrack's video on the file's clock, its duration, and the clock's joins."""
     if audio.picture:
         return audio.picture
     facts = probe(audio.file)
-    return facts.start_time, facts.duration
+    return facts.start_time, facts.duration, facts.joins
 
 
 def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
@@ -106,7 +108,7 @@ def _probe(real: str) -> FileFacts:
     with open_media(real) as container:
         stream = video_stream(container, name)
         skip_others(container, stream)
-        packets = PacketCount(container, stream)
+        packets = PacketIndex(container, stream)
         if packets.first is None or not packets.frames:
             raise ValueError(f"{name} has no frame that can be decoded. Check that the file is complete.")
         # not exposed by PyAV 14
@@ -140,12 +142,12 @@ def video_stream(container, name: str) -> av.VideoStream:
     return streams[0]
 
 
-def _timing(stream, packets: PacketCount) -> dict:
+def _timing(stream, packets: PacketIndex) -> dict:
     tick = Fraction(stream.time_base)
     declared = [
         Fraction(rate) for rate in (stream.average_rate, stream.guessed_rate, stream.base_rate) if rate
     ]
-    pts = packets.pts if packets.timed else []
+    pts = packets.pts
     fps, varies = read_rate(pts, tick, declared)
     times = tuple((p - pts[0]) * tick for p in pts) if varies else None
     start = (pts[0] if pts else stream.start_time or 0) * tick
@@ -155,10 +157,13 @@ def _timing(stream, packets: PacketCount) -> dict:
         "frames": packets.frames,
         "times": times,
         "start_time": start,
-        "duration": packets.frames / fps,
+        "duration": 2 * times[-1] - times[-2] if times else packets.frames / fps,
         "time_base": tick,
         "pts": tuple(pts),
-        "keys": tuple(packets.keys),
+        "stamped": packets.stamped,
+        "entries": tuple(packets.entries),
+        "paired": packets.paired,
+        "joins": packets.joins,
         "missing": packets.missing,
     }
 
@@ -167,7 +172,7 @@ def _shape(stream, frame) -> dict:
     turns, mirrored = _orientation(frame)
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     width, height = frame.width, frame.height
-    if SENSIBLE[0] < aspect < SENSIBLE[1] and not NEARLY_SQUARE[0] <= aspect <= NEARLY_SQUARE[1]:
+    if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
         width = max(2, 2 * round(width * aspect / 2))
     if turns % 2:
         width, height = height, width

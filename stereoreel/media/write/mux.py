@@ -63,7 +63,8 @@ class FileTracks:
     ):
         self._output, self._preset, self._file = output, preset, audio.file
         self._end = duration if audio.duration is None else min(duration, audio.duration)
-        self._start = picture_span(audio)[0] + audio.start
+        begin, _, self._joins = picture_span(audio)
+        self._start = begin + audio.start
         self._keeps_early = preset.container in HIDES_EARLY_SOUND or audio.start == 0
         with ExitStack() as undo:
             self._source = open_media(audio.file)
@@ -72,7 +73,7 @@ class FileTracks:
             self._tracks = {index: track for index, track in tracks if track}
             self._read_only_kept()
             self._copy_chapters()
-            self._packets = self._read(seek=audio.start > INTERLEAVING)
+            self._packets = self._read(seek=audio.start > INTERLEAVING and not self._joins)
             self._waiting = next(self._packets, None)
             undo.pop_all()
 
@@ -148,7 +149,8 @@ class FileTracks:
             if seek:
                 with suppress(av.error.FFmpegError):  # then read from the beginning
                     self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
-            for packet in demux(self._source, [self._source.streams[index] for index in self._tracks]):
+            kept = [self._source.streams[index] for index in self._tracks]
+            for packet in demux(self._source, kept, self._joins):
                 if packet.pts is None and packet.dts is None:
                     continue
                 beyond = beyond + 1 if self._time(packet) > self._end + INTERLEAVING else 0

@@ -1,0 +1,86 @@
+"""Close up the jumps of a transport stream's clock, as players do."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import av
+
+JUMPING = ("mpegts", "mpeg")  # containers whose clock may restart; FFmpeg calls them discontinuous
+NEAR = 4 << 20  # bytes between packets of the same time
+FORWARD, BACKWARD = 10, Fraction(1, 10)  # seconds of a step that is a jump, as in FFmpeg
+
+
+class Join(NamedTuple):
+    """From the byte ``pos`` of a file on, ``shift`` seconds are added to every timestamp.
+
+    ``time`` is the timestamp there after the shift.
+    """
+
+    pos: int
+    shift: Fraction
+    time: Fraction
+
+
+class Joins:
+    """The joins of a file, found while its video packets are read in order and shifted."""
+
+    def __init__(self, container):
+        self.found: list[Join] = []
+        self._watches = container.format.name in JUMPING
+        self._due: int | None = None  # when the next packet is expected
+        self._last: int | None = None
+
+    def close_up(self, packet: av.Packet) -> None:
+        """Shift a packet's timestamps so that they continue those before it."""
+        stamp = packet.dts
+        if not self._watches or stamp is None or not packet.time_base:
+            return
+        unit = Fraction(packet.time_base)
+        shift = round(self.found[-1].shift / unit) if self.found else 0
+        if self._last is not None and self._due is not None and packet.pos is not None:
+            here = stamp + shift
+            if (self._last - here) * unit > BACKWARD or (here - self._due) * unit > FORWARD:
+                shift += self._due - here
+                begin = stamp if packet.pts is None else packet.pts
+                self.found.append(Join(packet.pos, shift * unit, (begin + shift) * unit))
+        _shift(packet, shift)
+        assert packet.dts is not None
+        step = packet.duration or (packet.dts - self._last if self._last is not None else 0)
+        self._last = packet.dts
+        self._due = packet.dts + max(0, step)
+
+
+def shifted(packets: Iterable[av.Packet], joins: Sequence[Join]) -> Iterator[av.Packet]:
+    """Yield packets of any stream with the shifts of a file's joins.
+
+    Streams are interleaved, so another one than the video may change its clock some packets earlier or later:
+    close to a join, the shift that continues a stream best is taken.
+    """
+    places, due = [join.pos for join in joins], dict[int, Fraction]()
+    shifts = [Fraction(0), *(join.shift for join in joins)]
+    number = 0
+    for packet in packets:
+        if packet.size and packet.pos is not None:
+            number = bisect_right(places, packet.pos)
+        stamp, shift = packet.dts if packet.dts is not None else packet.pts, shifts[number]
+        if stamp is not None and packet.time_base:
+            unit, index = Fraction(packet.time_base), packet.stream.index
+            if index in due and packet.pos is not None and packet.stream.type != "video":
+                near = shifts[
+                    bisect_right(places, packet.pos - NEAR) : bisect_right(places, packet.pos + NEAR) + 1
+                ]
+                shift = min(near, key=lambda one: abs(stamp * unit + one - due[index]))
+            due[index] = stamp * unit + shift + (packet.duration or 0) * unit
+            _shift(packet, round(shift / unit))
+        yield packet
+
+
+def _shift(packet: av.Packet, ticks: int) -> None:
+    if ticks and packet.pts is not None:
+        packet.pts += ticks
+    if ticks and packet.dts is not None:
+        packet.dts += ticks

@@ -1,0 +1,658 @@
+"""Make small video files with the traits that cameras, tuners, discs and editors leave in theirs.
+
+They come from the ``ffmpeg`` binary of the package imageio-ffmpeg and from rewriting its files. Every frame
+carries its number as a bar code; a flash and a beep begin each second.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+
+from tests.media.edit_lists import EMPTY, edited
+from tests.media.field_pictures import write_fields
+
+WIDTH, HEIGHT, RATE, SECONDS = 128, 96, 25, 3
+SAMPLES = 48000  # a second
+BITS = 8  # of the bar code, each 16 pixels wide
+BAR, FLASH = slice(0, 32), slice(72, 96)  # rows
+BEEP = 0.08  # seconds
+
+
+def run(*arguments, feed: bytes | None = None) -> None:
+    """Run ffmpeg, which overwrites its output; raise with what it printed if it fails."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
+    done = subprocess.run(command, input=feed, capture_output=True)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
+
+
+def drawn(count: int, rate: int = RATE) -> np.ndarray:
+    """Return grey frames ``[N, HEIGHT, WIDTH]``: the bar code, a texture that moves, and the flash."""
+    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
+    frames = np.empty((count, HEIGHT, WIDTH), np.uint8)
+    for number in range(count):
+        frames[number] = 110 + 40 * np.sin((x + 2 * number) / 9) + 30 * np.cos(y / 7)
+        bits = [(number >> bit) & 1 for bit in range(BITS)]
+        frames[number, BAR] = np.repeat(np.where(bits, 235, 16), WIDTH // BITS)
+        frames[number, FLASH] = 235 if number % rate < 2 else 16
+    return frames
+
+
+def number_of(grey: np.ndarray) -> int:
+    """Return the number in the bar code of a frame ``[H, W]`` of any size, 0..255."""
+    height, width = grey.shape
+    row = grey[round(height * 0.08) : round(height * 0.26)].mean(0)
+    middles = [
+        row[round(width * (bit + 0.3) / BITS) : round(width * (bit + 0.7) / BITS)] for bit in range(BITS)
+    ]
+    return sum(1 << bit for bit, part in enumerate(middles) if part.mean() > 125)
+
+
+def beeps(seconds: float) -> np.ndarray:
+    """Return mono samples, float32: 1 kHz at the start of each second."""
+    time = np.arange(round(seconds * SAMPLES)) / SAMPLES
+    return np.where(time % 1 < BEEP, 0.5 * np.sin(2 * np.pi * 1000 * time), 0).astype(np.float32)
+
+
+def onsets(waveform: np.ndarray, rate: int) -> list[float]:
+    """Return when each beep of mono samples begins, in seconds."""
+    loud = np.abs(waveform) > 0.1
+    places = np.flatnonzero(loud)
+    starts = [place for at, place in enumerate(places) if not at or place - places[at - 1] > rate // 4]
+    return [start / rate for start in starts]
+
+
+class Workshop:
+    """The folder in which files are made; what several of them need is made once."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+
+    @cached_property
+    def original(self) -> Path:
+        """The frames and beeps, losslessly: 25 frames a second, three seconds."""
+        return self.source(RATE, SECONDS)
+
+    def source(self, rate: int, seconds: float) -> Path:
+        path = self.folder / f"original-{rate}-{seconds}.mkv"
+        if not path.exists():
+            sound = path.with_suffix(".f32")
+            sound.write_bytes(beeps(seconds).tobytes())
+            run(
+                *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", rate, "-i", "pipe:"),
+                *("-f", "f32le", "-ar", SAMPLES, "-ac", 1, "-i", sound),
+                *("-c:v", "ffv1", "-pix_fmt", "yuv420p", "-c:a", "pcm_f32le", path),
+                feed=drawn(round(rate * seconds), rate).tobytes(),
+            )
+        return path
+
+    def made(self, name: str, *options, source: Path | None = None, before=()) -> Path:
+        """Return ``name``, encoded from the original with these options of ffmpeg."""
+        path = self.folder / name
+        run(*before, "-i", source or self.original, *options, path)
+        return path
+
+    def copied(self, name: str, source: Path, *options, before=()) -> Path:
+        """Return ``name``, the packets of ``source`` with these options of ffmpeg."""
+        return self.made(name, *options, "-c", "copy", source=source, before=before)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What ffmpeg reads: the number and the time of each frame, in its order."""
+
+    numbers: list[int]
+    times: list[float]
+
+
+def reference(path: Path, *options) -> Reference:
+    """Decode a file with ffmpeg, every frame once."""
+    command = [
+        *(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostats", *options, "-i", str(path)),
+        *("-map", "0:V:0", "-vf", f"scale={WIDTH}:{HEIGHT}:flags=area,format=gray,showinfo"),
+        *("-fps_mode", "passthrough", "-f", "rawvideo", "pipe:"),
+    ]
+    done = subprocess.run(command, capture_output=True)
+    words = done.stderr.decode(errors="replace")
+    times = [float(time) for time in re.findall(r"showinfo.* n: *\d+ pts: *\S+ *pts_time:(\S+)", words)]
+    frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, HEIGHT, WIDTH)
+    if len(frames) != len(times):
+        raise RuntimeError(f"{path.name}: {len(frames)} frames, {len(times)} times\n{words}")
+    return Reference([number_of(frame) for frame in frames], times)
+
+
+@dataclass(frozen=True)
+class Animal:
+    """A file with one trait: how it is made, and what of it is not as in ffmpeg, and why.
+
+    ``numbers`` are the frames it shows and ``clock`` gives the time of each in seconds, if these are not what
+    ffmpeg shows, for the reason ``why``. ``late`` is how many seconds after its flash a beep begins; None for
+    a file in which sound and pictures have no fixed relation. ``warns`` is part of the warning that is due.
+    """
+
+    name: str
+    make: Callable[[Workshop], Path]
+    late: float | None = 0.0
+    numbers: tuple[int, ...] | None = None
+    clock: Callable[[int], float] | None = None
+    why: str = ""
+    warns: str = ""
+
+
+ZOO: dict[str, Animal] = {}
+X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", 16, "-g", 30, "-bf", 3, "-pix_fmt", "yuv420p")
+AAC, MP2 = ("-c:a", "aac"), ("-c:a", "mp2")
+
+
+def animal(name: str, **facts):
+    """Register a function of a workshop, which makes the file."""
+
+    def register(make: Callable[[Workshop], Path]) -> Callable[[Workshop], Path]:
+        ZOO[name] = Animal(name, make, **facts)
+        return make
+
+    return register
+
+
+def encoded(name: str, *options, **facts) -> None:
+    """Register a file that is encoded from the original in one step."""
+    ZOO[name] = Animal(name, lambda shop: shop.made(name, *options), **facts)
+
+
+def paused(first: int, frames: int = 50) -> Callable[[int], float]:
+    """Return the clock of ``pause``."""
+    return lambda number: (number if number < first else number + frames) / RATE
+
+
+def pause(first: int, frames: int = 50) -> tuple:
+    """Return options after which nothing changes for a while before the frame ``first``."""
+    return ("-vf", f"setpts='if(lt(N,{first}),N,N+{frames})/{RATE}/TB'", "-fps_mode", "vfr")
+
+
+PLAIN = {  # what is right in most tools
+    "plain.mp4": (*X264, *AAC),
+    "plain.mkv": (*X264, *AAC),
+    "plain.ts": (*X264, *MP2),
+    "fragments.mp4": (*X264, *AAC, "-movflags", "frag_keyframe+empty_moov"),
+    "open-gop.mp4": (*X264, *AAC, "-x264-params", "open-gop=1:keyint=20"),
+    "mpeg2.mpg": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 3, *MP2),
+    "theora.ogv": ("-c:v", "libtheora", "-q:v", 9, "-c:a", "libvorbis"),
+    "vp8.webm": (
+        "-c:v",
+        "libvpx",
+        "-crf",
+        8,
+        "-b:v",
+        "2M",
+        "-auto-alt-ref",
+        1,
+        "-lag-in-frames",
+        12,
+        "-c:a",
+        "libvorbis",
+    ),
+    "vp9.webm": (
+        "-c:v",
+        "libvpx-vp9",
+        "-crf",
+        20,
+        "-b:v",
+        0,
+        "-cpu-used",
+        8,
+        "-deadline",
+        "realtime",
+        "-c:a",
+        "libopus",
+    ),
+    "hevc.mp4": (
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=none:bframes=3:keyint=20:open-gop=1",
+        *AAC,
+    ),
+    "refresh.ts": (*X264, *MP2, "-x264-params", "intra-refresh=1:keyint=20"),
+}
+for _name, _options in PLAIN.items():
+    encoded(_name, *_options)
+
+for _suffix, _codecs in {
+    "mp4": (*X264, *AAC),
+    "mkv": (*X264, *AAC),
+    "ts": (*X264, *MP2),
+    "avi": ("-c:v", "mpeg4", "-bf", 2, "-q:v", 3, "-c:a", "libmp3lame"),
+}.items():
+    for _first in (20, 65, 73):
+        encoded(
+            f"pause-{_first}.{_suffix}",
+            *_codecs,
+            *pause(_first),
+            late=None,
+            clock=paused(_first),
+            why="ffmpeg guesses the time of the last frame of an AVI",
+        )
+encoded("pause-h264.avi", *X264, *MP2, *pause(65), late=None)
+encoded("pause-plain.avi", "-c:v", "mpeg4", "-q:v", 3, *MP2, *pause(30), late=None)
+encoded("pause-mjpeg.avi", "-c:v", "mjpeg", "-q:v", 3, *MP2, *pause(70), late=None)
+encoded("slides.mp4", *X264, *AAC, "-vf", "setpts=N*2/TB,select='lt(n,5)'", "-fps_mode", "vfr", late=None)
+encoded("slides.ts", *X264, *MP2, "-vf", "setpts=N*2/TB,select='lt(n,5)'", "-fps_mode", "vfr", late=None)
+encoded(
+    "drops.ogv",
+    "-c:v",
+    "libtheora",
+    "-q:v",
+    9,
+    "-vf",
+    "select='mod(n,37)-20'",
+    "-fps_mode",
+    "vfr",
+    "-an",
+    late=None,
+)
+
+
+def trimmed(start: float, length: float, suffix: str, *codecs, **facts) -> None:
+    """Register a file that was cut without encoding it again."""
+    name = f"trimmed-{start}-{length}.{suffix}"
+
+    def make(shop: Workshop) -> Path:
+        whole = shop.made(f"whole-of-{name}", *codecs)
+        return shop.copied(name, whole, before=("-ss", start, "-t", length))
+
+    ZOO[name] = Animal(name, make, **facts)
+
+
+for _suffix in ("mp4", "mov", "mkv"):
+    trimmed(0.5, 1, _suffix, *X264, *AAC)
+    trimmed(1.9, 1, _suffix, *X264, *AAC)
+    trimmed(0, 0.4, _suffix, *X264, *AAC)
+trimmed(0.7, 1.5, "ts", *X264, *MP2, warns="ends early")
+
+
+def late_by(seconds: float) -> Callable[[Workshop], Path]:
+    def make(shop: Workshop) -> Path:
+        later = shop.made(f"later-{seconds}.ts", *X264, *MP2, "-output_ts_offset", seconds)
+        first = shop.made("first.ts", *X264, *MP2)
+        path = shop.folder / f"jump-{seconds}.ts"
+        path.write_bytes(first.read_bytes() + later.read_bytes())
+        return path
+
+    return make
+
+
+TWICE = tuple([*range(RATE * SECONDS)] * 2)
+CLOSED = {
+    "numbers": TWICE,
+    "clock": lambda place: place / RATE,
+    "why": "ffmpeg closes a jump up only for an output of constant rate",
+    "warns": "closed up: at 3.00 s",
+}
+for _seconds in (3600, 0, 1):
+    animal(f"jump-{_seconds}.ts", **CLOSED)(late_by(_seconds))
+
+
+def fields(name: str, single: frozenset[int], *options, **facts) -> None:
+    """Register a file of which each field is coded as a picture of its own."""
+
+    def make(shop: Workshop) -> Path:
+        pictures = write_fields(shop.folder / f"pictures-of-{name}.ts", drawn(RATE * SECONDS), RATE, single)
+        sound = ("-i", pictures, "-map", "1:v", "-map", "0:a", "-c:v", "copy")
+        return shop.made(name, *sound, *options)
+
+    ZOO[name] = Animal(name, make, late=0.0, **facts)
+
+
+for _suffix, _codec in {"ts": MP2, "mp4": AAC, "mkv": AAC, "mov": AAC}.items():
+    fields(f"fields.{_suffix}", frozenset(), *_codec)
+    fields(f"some-fields.{_suffix}", frozenset({3, 4, 8, 20, 21, 22, 41, 74}), *_codec)
+
+
+def edits(name: str, video: tuple, audio: tuple, **facts) -> None:
+    """Register a file with these edit lists: (start, duration) in seconds of its media, or ``EMPTY``."""
+
+    def make(shop: Workshop) -> Path:
+        return edited(shop.made(name, *X264, *AAC), {"vide": video, "soun": audio})
+
+    ZOO[name] = Animal(name, make, **facts)
+
+
+MEETING = {
+    "clock": lambda place: place / RATE,
+    "why": "ffmpeg gives frames of two edits the same time",
+}
+THREE = (*range(5, 15), *range(23, 33), *range(55, 70))
+BACK = (*range(45, 65), *range(5, 25))
+for _suffix in ("mp4", "mov"):
+    edits(f"edit-offset.{_suffix}", ((0.52, 2),), ((0.52, 2),))
+    edits(f"edit-empty.{_suffix}", ((EMPTY, 0.5), (0, 3)), ((0, 3),), late=-0.5)
+    edits(f"edit-empty-offset.{_suffix}", ((EMPTY, 0.5), (0.52, 2)), ((EMPTY, 0.5), (0.52, 2)))
+    edits(f"edit-two.{_suffix}", ((0.4, 0.8), (1.8, 0.8)), ((0.4, 0.8), (1.8, 0.8)))
+    edits(
+        f"edit-three.{_suffix}",
+        ((0.2, 0.4), (0.92, 0.4), (2.2, 0.6)),
+        ((0.2, 0.4), (0.92, 0.4), (2.2, 0.6)),
+        numbers=THREE,
+        **MEETING,
+    )
+    edits(f"edit-twice.{_suffix}", ((0.8, 0.8), (0.8, 0.8)), ((0.8, 0.8), (0.8, 0.8)))
+    edits(f"edit-back.{_suffix}", ((1.8, 0.8), (0.2, 0.8)), ((1.8, 0.8), (0.2, 0.8)), numbers=BACK, **MEETING)
+    edits(f"edit-sound.{_suffix}", ((0, 3),), ((0.24, 2.5),), late=-0.24)
+    edits(f"edit-late-sound.{_suffix}", ((0, 3),), ((EMPTY, 0.24), (0, 2.5)), late=0.24)
+
+# codecs, in the containers in which they are met
+SOUNDLESS = ("-an",)
+CODECS = {
+    "mpeg1.mpg": ("-c:v", "mpeg1video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2),
+    "mpeg2.ts": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2),
+    "mpeg2.mkv": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2),
+    "mpeg2.vob": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "ac3"),
+    "mpeg2.mxf": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "pcm_s16le"),
+    "mpeg2-closed.mpg": (
+        "-c:v",
+        "mpeg2video",
+        "-g",
+        12,
+        "-bf",
+        2,
+        "-flags",
+        "+cgop",
+        "-sc_threshold",
+        1e9,
+        "-q:v",
+        2,
+        *MP2,
+    ),
+    "mpeg4.mp4": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, *AAC),
+    "mpeg4.avi": ("-c:v", "mpeg4", "-g", 12, "-q:v", 2, "-c:a", "libmp3lame"),
+    "mpeg4-b.avi": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "libmp3lame"),
+    "mpeg4.mkv": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "libmp3lame"),
+    "xvid.avi": ("-c:v", "libxvid", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "libmp3lame"),
+    "msmpeg4.avi": ("-c:v", "msmpeg4", "-q:v", 2, "-c:a", "libmp3lame"),
+    "wmv.wmv": ("-c:v", "wmv2", "-q:v", 2, "-c:a", "libmp3lame"),
+    "wmv1.asf": ("-c:v", "wmv1", "-q:v", 2, "-c:a", "ac3"),
+    "h263.3gp": ("-c:v", "h263", "-q:v", 2, *AAC, "-ar", 44100),
+    "flv1.flv": ("-c:v", "flv", "-q:v", 2, "-c:a", "libmp3lame", "-ar", 44100),
+    "h264.flv": (*X264, *AAC, "-ar", 44100),
+    "h264.mov": (*X264, *AAC),
+    "h264.avi": (*X264, "-c:a", "libmp3lame"),
+    "h264-plain.avi": (*X264, "-bf", 0, "-c:a", "libmp3lame"),
+    "h264.m2ts": (*X264, "-c:a", "ac3", "-mpegts_m2ts_mode", 1),
+    "h264.nut": (*X264, *MP2),
+    "h264.mxf": (*X264, "-bf", 0, "-c:a", "pcm_s16le"),
+    "pyramid.mp4": (*X264, *AAC, "-bf", 7, "-x264-params", "b-pyramid=strict:b-adapt=0"),
+    "pyramid.ts": (*X264, *MP2, "-bf", 7, "-x264-params", "b-pyramid=strict:b-adapt=0"),
+    "many-b.mkv": (*X264, *AAC, "-bf", 16, "-x264-params", "b-adapt=0"),
+    "no-b.mp4": (*X264, *AAC, "-bf", 0),
+    "refresh.mp4": (*X264, *AAC, "-x264-params", "intra-refresh=1:keyint=20"),
+    "mbaff.mp4": (*X264, *AAC, "-flags", "+ildct+ilme"),
+    "mbaff.ts": (*X264, *MP2, "-flags", "+ildct+ilme"),
+    "hevc.ts": (
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=none:bframes=3:keyint=20",
+        *MP2,
+    ),
+    "hevc.mkv": (
+        "-c:v",
+        "libx265",
+        "-preset",
+        "ultrafast",
+        "-x265-params",
+        "log-level=none:bframes=3:keyint=20:open-gop=0",
+        *AAC,
+    ),
+    "av1.mp4": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20, "-svtav1-params", "keyint=20", *AAC),
+    "av1.webm": (
+        "-c:v",
+        "libaom-av1",
+        "-cpu-used",
+        8,
+        "-crf",
+        20,
+        "-lag-in-frames",
+        8,
+        "-usage",
+        "realtime",
+        "-c:a",
+        "libopus",
+    ),
+    "av1.mkv": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20, *AAC),
+    "vp9-alt.webm": (
+        "-c:v",
+        "libvpx-vp9",
+        "-crf",
+        20,
+        "-b:v",
+        0,
+        "-cpu-used",
+        5,
+        "-auto-alt-ref",
+        1,
+        "-lag-in-frames",
+        20,
+        "-c:a",
+        "libopus",
+    ),
+    "vp9.mp4": ("-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8, "-deadline", "realtime", *AAC),
+    "vp8.mkv": ("-c:v", "libvpx", "-crf", 8, "-b:v", "2M", "-deadline", "realtime", "-c:a", "libvorbis"),
+    "mjpeg.avi": ("-c:v", "mjpeg", "-q:v", 2, "-c:a", "pcm_s16le"),
+    "mjpeg.mov": ("-c:v", "mjpeg", "-q:v", 2, "-c:a", "pcm_s16le"),
+    "prores.mov": ("-c:v", "prores_ks", "-c:a", "pcm_s16le"),
+    "ffv1.mkv": ("-c:v", "ffv1", "-c:a", "flac"),
+    "ffv1.avi": ("-c:v", "ffv1", "-c:a", "pcm_s16le"),
+    "huffyuv.avi": ("-c:v", "huffyuv", "-pix_fmt", "yuv422p", "-c:a", "pcm_s16le"),
+    "utvideo.mkv": ("-c:v", "utvideo", "-c:a", "flac"),
+    "rle.mov": ("-c:v", "qtrle", "-c:a", "pcm_s16le"),
+    "png.mov": ("-c:v", "png", "-c:a", "pcm_s16le"),
+    "raw.avi": ("-c:v", "rawvideo", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le"),
+    "raw.nut": ("-c:v", "rawvideo", "-pix_fmt", "yuv420p", "-c:a", "pcm_s16le"),
+    "svq1.mov": ("-c:v", "svq1", "-q:v", 2, "-c:a", "pcm_s16le"),
+    "cinepak.avi": ("-c:v", "cinepak", "-c:a", "pcm_s16le"),
+    "snow.nut": ("-c:v", "snow", "-q:v", 2, "-strict", -2, "-c:a", "flac"),
+    "rv20.rm": ("-c:v", "rv20", "-q:v", 2, "-c:a", "ac3"),
+    "h264.wtv": (*X264, *MP2),
+}
+for _name, _options in CODECS.items():
+    encoded(_name, *_options)
+encoded(
+    "interlaced.mpg",
+    *("-c:v", "mpeg2video", "-flags", "+ildct+ilme", "-bf", 2, "-q:v", 2, *MP2),
+    clock=lambda number: number / RATE,
+    why="ffmpeg gives two frames the same time if a program stream leaves some out",
+)
+BARE = {  # no sound, and no container that states times
+    "bare.h264": X264,
+    "bare-plain.h264": (*X264, "-bf", 0),
+    "bare.hevc": ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=3"),
+    "bare.m2v": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2),
+    "bare.ivf": ("-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8, "-deadline", "realtime"),
+    "bare.obu": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20),
+    "bare.y4m": ("-c:v", "rawvideo", "-pix_fmt", "yuv420p"),
+    "bare.gif": ("-c:v", "gif"),
+    "bare.apng": ("-c:v", "apng"),
+    "bare.mjpeg": ("-c:v", "mjpeg", "-q:v", 2, "-f", "mjpeg"),
+    "bare.m4v": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2),
+}
+for _name, _options in BARE.items():
+    encoded(_name, *_options, "-an", late=None)
+
+# how files are laid out
+LAYOUTS = {
+    "faststart.mp4": (*X264, *AAC, "-movflags", "faststart"),
+    "negative.mp4": (*X264, *AAC, "-movflags", "negative_cts_offsets"),
+    "no-edits.mp4": (*X264, *AAC, "-use_editlist", 0),
+    "fragments-short.mp4": (*X264, *AAC, "-movflags", "empty_moov+delay_moov", "-frag_duration", 200_000),
+    "fragments-dash.mp4": (*X264, *AAC, "-movflags", "dash+frag_keyframe+delay_moov"),
+    "hybrid.mp4": (*X264, *AAC, "-movflags", "frag_keyframe+default_base_moof"),
+    "scale.mp4": (*X264, *AAC, "-video_track_timescale", 1_000_000),
+    "coarse.mp4": (*X264, *AAC, "-video_track_timescale", 25),
+    "live.mkv": (*X264, *AAC, "-f", "matroska", "-live", 1),
+    "clusters.mkv": (*X264, *AAC, "-cluster_time_limit", 200),
+    "offset.ts": (*X264, *MP2, "-output_ts_offset", 1000),
+    "offset.mkv": (*X264, *AAC, "-output_ts_offset", 1000),
+    "wrap.ts": (*X264, *MP2, "-output_ts_offset", 95442.7),  # 33 bits of 90 kHz end after 1 s
+    "pcr.ts": (*X264, *MP2, "-muxrate", "3M", "-pcr_period", 20),
+    "timecode.mov": (*X264, *AAC, "-timecode", "01:00:00:00"),
+    "surround.mkv": (*X264, "-c:a", "ac3", "-ac", 6),
+    "opus.mkv": (*X264, "-c:a", "libopus"),
+    "opus.mp4": (*X264, "-c:a", "libopus"),
+    "flac.mp4": (*X264, "-c:a", "flac", "-strict", -2),
+    "pcm.mkv": (*X264, "-c:a", "pcm_s24le"),
+    "mp3.mp4": (*X264, "-c:a", "libmp3lame"),
+    "ac3.ts": (*X264, "-c:a", "ac3"),
+    "aac.ts": (*X264, *AAC),
+}
+for _name, _options in LAYOUTS.items():
+    encoded(_name, *_options)
+
+
+def rated(name: str, rate: str, *options, **facts) -> None:
+    """Register the frames of the original at another rate, without sound."""
+
+    def make(shop: Workshop) -> Path:
+        return shop.made(name, "-vf", f"setpts=N/({rate})/TB", "-r", rate, *options, "-an")
+
+    ZOO[name] = Animal(name, make, late=None, **facts)
+
+
+for _rate in (
+    "24000/1001",
+    "30000/1001",
+    "60000/1001",
+    "50",
+    "12.5",
+    "10",
+    "1",
+    "1/2",
+    "120",
+    "240",
+    "1000",
+    "17.3",
+):
+    for _suffix in ("mp4", "mkv"):
+        rated(f"rate-{_rate.replace('/', '-')}.{_suffix}", _rate, *X264)
+for _rate in ("24000/1001", "30000/1001", "60000/1001", "50", "24"):
+    rated(f"rate-{_rate.replace('/', '-')}.ts", _rate, *X264)
+for _rate in ("24000/1001", "30000/1001", "15", "12.5"):
+    rated(f"rate-{_rate.replace('/', '-')}.avi", _rate, "-c:v", "mpeg4", "-bf", 2, "-q:v", 2)
+rated("rate-30000-1001.flv", "30000/1001", "-c:v", "flv", "-q:v", 2)
+rated("rate-24.ogv", "24", "-c:v", "libtheora", "-q:v", 9)
+rated("rate-30000-1001.webm", "30000/1001", "-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8)
+
+# rates that vary
+VARYING = {
+    "jitter": "setpts='(N+0.3*sin(N*2.1))/25/TB'",
+    "phone": "setpts='(N/25+0.004*mod(N*7,5)/5+if(gt(N,40),0.2,0))/TB'",
+    "screen": "setpts='(N+floor(N/5)*3)/25/TB'",
+    "faster": "setpts='if(lt(N,40),N/25,1.6+(N-40)/50)/TB'",
+    "dropped": "select='mod(n,9)-4'",
+}
+for _kind, _filter in VARYING.items():
+    for _suffix in ("mp4", "mkv", "ts", "mov", "flv"):
+        encoded(f"{_kind}.{_suffix}", "-vf", _filter, "-fps_mode", "vfr", *X264, "-an", late=None)
+
+
+def recopied(name: str, first: str, *options, to=(), **facts) -> None:
+    """Register the packets of another container, as people change it."""
+
+    def make(shop: Workshop) -> Path:
+        return shop.copied(name, shop.made(f"first-of-{name}.{first}", *options), *to)
+
+    ZOO[name] = Animal(name, make, **facts)
+
+
+recopied(
+    "avi-to.mp4",
+    "avi",
+    *("-c:v", "mpeg4", "-bf", 2, "-q:v", 2, "-c:a", "pcm_s16le"),
+    clock=lambda number: number / RATE,
+    why="ffmpeg guesses a late time for the second frame",
+)
+recopied("ts-to.mp4", "ts", *X264, *AAC)
+recopied("ts-to.mkv", "ts", *X264, *MP2)
+recopied("mkv-to.mp4", "mkv", *X264, *AAC)
+recopied("mkv-to.ts", "mkv", *X264, *MP2)
+recopied("mp4-to.avi", "mp4", *X264, "-c:a", "libmp3lame")
+recopied("flv-to.mp4", "flv", *X264, *AAC, "-ar", 44100)
+
+
+def headless(name: str, part: float, *options, **facts) -> None:
+    """Register a recording that begins between two key frames."""
+
+    def make(shop: Workshop) -> Path:
+        path = shop.made(name, *options)
+        data = path.read_bytes()
+        path.write_bytes(data[int(len(data) * part) // 188 * 188 :])
+        return path
+
+    ZOO[name] = Animal(name, make, **facts)
+
+
+headless("headless.ts", 0.3, *X264, *MP2)
+headless("headless-mpeg2.ts", 0.3, "-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2)
+headless("headless-hevc.ts", 0.3, *CODECS["hevc.ts"])
+headless("headless-refresh.ts", 0.3, *X264, *MP2, "-x264-params", "intra-refresh=1:keyint=20", late=None)
+headless("headless-open.ts", 0.3, *X264, *MP2, "-x264-params", "open-gop=1:keyint=20")
+
+
+def shifted(name: str, seconds: float, *options) -> None:
+    """Register a file of which the sound begins later than the pictures, or earlier."""
+
+    def make(shop: Workshop) -> Path:
+        late = ("-itsoffset", seconds, "-i", shop.original, "-map", "0:v", "-map", "1:a")
+        return shop.made(name, *late, *options)
+
+    ZOO[name] = Animal(name, make, late=seconds)
+
+
+for _suffix, _codec in {"mp4": AAC, "mkv": AAC, "ts": MP2, "mov": AAC}.items():
+    shifted(f"late-sound.{_suffix}", 0.4, *X264, *_codec)
+    shifted(f"early-sound.{_suffix}", -0.4, *X264, *_codec)
+
+
+def doubled(name: str, second: str, *options, **facts) -> None:
+    """Register two recordings, one after the other in a file, of which the second starts its clock again."""
+
+    def make(shop: Workshop) -> Path:
+        one = shop.made(f"one-of-{name}", *options)
+        other = shop.made(f"other-of-{name}", *options, *second.split())
+        path = shop.folder / name
+        path.write_bytes(one.read_bytes() + other.read_bytes())
+        return path
+
+    ZOO[name] = Animal(name, make, **facts)
+
+
+doubled("restart.mpg", "", "-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2, **CLOSED)
+doubled("restart.vob", "", *CODECS["mpeg2.vob"], **CLOSED)
+doubled("restart.m2ts", "", *CODECS["h264.m2ts"], **CLOSED)
+doubled("jump-back.ts", "-output_ts_offset 0", *X264, *MP2, "-output_ts_offset", 5000, **CLOSED)
+doubled(
+    "jump-mpeg2.ts",
+    "-output_ts_offset 700",
+    "-c:v",
+    "mpeg2video",
+    "-g",
+    12,
+    "-bf",
+    2,
+    "-q:v",
+    2,
+    *MP2,
+    **CLOSED,
+)
+doubled("jump-aac.ts", "-output_ts_offset 60", *X264, *AAC, **CLOSED)
