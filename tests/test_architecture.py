@@ -221,6 +221,7 @@ NAMING_KINDS = {
     "analysis/order_lab/figures.py": "orders, a word of its figures",
     "film/identity.py": "encode, a word of a film's description",
     "front.py": "the functions of Python, one for a node",
+    "workflow/templates.py": "workflows, of which some are named like a kind",
 }
 
 

@@ -84,7 +84,7 @@ def parse_cuts(written: str) -> tuple[int, ...]:
         return tuple(sorted({int(word) for word in written.replace(",", " ").split()}))
     except ValueError:
         raise ValueError(
-            f"cuts must be auto, none, or frames such as 48, 120, not {shown(written)}."
+            f"cuts must be auto, none, or frame numbers such as 48, 120, not {shown(written)}."
         ) from None
 
 

@@ -23,15 +23,6 @@ COLORS = {
     "Inpainting": "#c98252",
     "Output": "#c9a23f",
 }
-KINDS = {
-    "extract": "Source",
-    "vsr": "Quality",
-    "upscale": "Quality",
-    "interpolate": "Quality",
-    "depth": "3D",
-    "stereo": "3D",
-    "keep": "3D",
-}
 FOREIGN = {
     "LoadImage": "Source",
     "GetVideoComponents": "Source",
@@ -87,7 +78,7 @@ def part(class_type: str) -> str:
     if class_type in FOREIGN:
         return FOREIGN[class_type]
     node = BY_ID.get(class_type)
-    return KINDS.get(node.kind, "Output") if node else "Inpainting"
+    return node.group if node else "Inpainting"
 
 
 def _in_order(graph: Mapping[str, dict]) -> Iterator[str]:

@@ -100,7 +100,8 @@ class Node:
     batches of stereo pairs, and so has the option ``packed``. ``build`` returns its outputs by socket name
     and computes nothing. ``sink``: whether it writes the output file. ``misplaced`` returns why an order of
     kinds is invalid for this node, or None if it is valid. ``aliases`` are other words that find the node;
-    ``title`` is a longer name for the canvas, whose search ranks by id and name alone.
+    ``title`` is a longer name for the canvas, whose search ranks by id and name alone. ``group`` is the part
+    of the work that the node does, under which bundled workflows place it.
     """
 
     id: str
@@ -117,6 +118,7 @@ class Node:
     misplaced: Callable[[tuple[str, ...]], str | None] = lambda order: None
     aliases: tuple[str, ...] = ()
     title: str = ""
+    group: str = "Output"
 
     @property
     def display_name(self) -> str:

@@ -247,4 +247,4 @@ def test_preview_writes_a_sheet_and_no_video(small, tmp_path, monkeypatch, capsy
     assert [path.name for path in sheets] == ["preview_00001.jpg", "preview_00002.jpg"]
     assert capsys.readouterr().out.splitlines()[-1].endswith("preview_00002.jpg")
     sheet = np.asarray(Image.open(sheets[0]).convert("RGB"))
-    assert sheet.shape[1] == 2400 and sheet.std() > 10
+    assert sheet.shape[1] == 1600 and sheet.std() > 10

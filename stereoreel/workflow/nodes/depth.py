@@ -67,4 +67,5 @@ NODE = Node(
         "2d to 3d",
         "3d",
     ),
+    group="3D",
 )

@@ -45,4 +45,5 @@ NODE = Node(
     build=build,
     misplaced=misplaced,
     aliases=("load video", "open video", "import video", "video file", "video to frames", "ffmpeg", "mp4"),
+    group="Source",
 )

@@ -47,4 +47,5 @@ NODE = Node(
         "motion interpolation",
     ),
     title="Interpolate Frames (RIFE)",
+    group="Quality",
 )

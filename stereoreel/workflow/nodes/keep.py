@@ -23,4 +23,5 @@ NODE = Node(
     module="core.keep",
     build=build,
     aliases=("cache frames", "store frames", "checkpoint", "intermediate frames"),
+    group="3D",
 )

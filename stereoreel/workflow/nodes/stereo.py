@@ -69,4 +69,5 @@ NODE = Node(
         "3d movie",
     ),
     title="3D Stereo Pair",
+    group="3D",
 )

@@ -12,4 +12,5 @@ NODE = Node(
     (CLIP_OUT,),
     build=model,
     aliases=("upscale", "video upscale", "esrgan", "super resolution", "enlarge", "2x"),
+    group="Quality",
 )

@@ -22,4 +22,5 @@ NODE = Node(
         "sharpen video",
         "vsr",
     ),
+    group="Quality",
 )
