@@ -109,7 +109,7 @@ def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbna
         f"""() => ({CARDS})().every(card => {{
             card.scrollIntoView()
             const image = card.querySelector('img')
-            return image?.complete && image.naturalWidth > 0 && image.src.includes('/workflow_templates/')
+            return image?.complete && image.naturalWidth === 512 // the browser's own stand-in is smaller
         }})""",
         timeout=60_000,
     )
