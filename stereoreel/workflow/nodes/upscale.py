@@ -13,4 +13,5 @@ NODE = Node(
     build=model,
     aliases=("upscale", "video upscale", "esrgan", "super resolution", "enlarge", "2x"),
     group="Quality",
+    title="Upscale Video (RealESRGAN)",
 )
