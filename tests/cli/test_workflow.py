@@ -190,6 +190,11 @@ def test_cycle_and_dangling_link_raise():
         workflow.Assembly(graph, Path)
 
 
+def test_an_order_without_stages_has_a_name(tmp_path):
+    assert main(["workflows", "--order", "extract,encode", "--folder", str(tmp_path)]) == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"extract_encode.json", "extract_encode.api.json"}
+
+
 def test_any_legal_order_is_written_for_canvas_and_api(tmp_path):
     assert (
         main(["workflows", "--order", "extract,depth,interpolate,stereo,encode", "--folder", str(tmp_path)])
