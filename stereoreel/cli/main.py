@@ -208,7 +208,7 @@ def _workflows(options) -> int:
         order = tuple(word.strip() for word in options.order.split(","))
         graph, name, folder = (
             orders.api(order),
-            options.name or "_".join(order[1:-1]),
+            options.name or "_".join(order[1:-1] or order),
             options.folder or Path.cwd(),
         )
         check_name(name, "--name")

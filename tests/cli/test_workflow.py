@@ -150,6 +150,11 @@ def test_cycle_and_dangling_link_raise():
         workflow.Assembly(graph, Path)
 
 
+def test_order_without_stages_has_a_name(tmp_path):
+    assert main(["workflows", "--order", "extract,encode", "--folder", str(tmp_path)]) == 0
+    assert {file.name for file in tmp_path.iterdir()} == {"extract_encode.json", "extract_encode.api.json"}
+
+
 def test_order_is_written_for_canvas_and_api(tmp_path):
     order = "extract,depth,interpolate,stereo,encode"
     assert main(["workflows", "--order", order, "--folder", str(tmp_path)]) == 0

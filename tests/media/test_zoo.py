@@ -13,10 +13,10 @@ from stereoreel.media.read.frames import Damage, read_frames
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
-from tests.media import zoo
+from tests.media import workshop, zoo
 from tests.support.encoded_files import settings
 
-FRAME = 1 / zoo.RATE
+FRAME = 1 / workshop.RATE
 QUICK = {"plain.mp4", "pause-65.ts", "trimmed-1.9-1.mp4", "jump-3600.ts", "pause-h264.avi"}
 WRITTEN = {"edit-back.mp4", "edit-two.mov", "jump-0.ts", "xvid.avi", "fields.ts", "trimmed-1.9-1.mp4"}
 EVERY = [
@@ -27,7 +27,7 @@ EVERY += [pytest.param(zoo.ZOO[name], id=name) for name in sorted(QUICK)]
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory):
-    return zoo.Workshop(tmp_path_factory.mktemp("zoo"))
+    return workshop.Workshop(tmp_path_factory.mktemp("zoo"))
 
 
 @pytest.fixture(params=EVERY, scope="module")
@@ -40,14 +40,16 @@ def seen(path, host) -> tuple[list[int], list[float], FileSource]:
     """The number and the time of each frame, and where they come from."""
     source = FileSource(path, cuts=False)
     numbers = [
-        zoo.number_of(frame[..., 1].numpy() * 255) for chunk in source.chunks(host, 16) for frame in chunk
+        workshop.number_of(frame[..., 1].numpy() * 255)
+        for chunk in source.chunks(host, 16)
+        for frame in chunk
     ]
     return numbers, [float(source.info.time(place)) for place in range(source.info.frames)], source
 
 
 def test_frames_times_and_sound_are_those_of_ffmpeg(specimen, host):
     animal, path = specimen
-    expected = zoo.reference(path)
+    expected = workshop.reference(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         numbers, times, source = seen(path, host)
@@ -61,8 +63,8 @@ def test_frames_times_and_sound_are_those_of_ffmpeg(specimen, host):
     assert times == pytest.approx(wanted, abs=FRAME / 2)
     if animal.late is not None:
         sound, rate = read_audio(source.info.audio)
-        heard = zoo.onsets(sound[0].abs().amax(0).numpy(), rate)
-        flashes = [time for number, time in zip(numbers, times) if number % zoo.RATE == 0]
+        heard = workshop.onsets(sound[0].abs().amax(0).numpy(), rate)
+        flashes = [time for number, time in zip(numbers, times) if number % workshop.RATE == 0]
         assert heard and flashes
         for flash in (flash for flash in flashes if flash + animal.late >= 0):
             assert min(abs(begin - flash - animal.late) for begin in heard) <= FRAME
@@ -86,11 +88,11 @@ def test_every_window_is_a_slice_of_the_whole(specimen):
     """Decoding from any key frame gives the frames that decoding from the beginning gives."""
     _, path = specimen
     facts = probe(path)
-    whole = [zoo.number_of(grey(frame)) for frame in read_frames(facts, 0, facts.frames, Damage())]
+    whole = [workshop.number_of(grey(frame)) for frame in read_frames(facts, 0, facts.frames, Damage())]
     for first in sorted({0, 1, facts.frames // 3, facts.frames // 2, facts.frames - 2, facts.frames - 1}):
         if first >= 0:
             stop, damage = min(first + 4, facts.frames), Damage()
-            frames = [zoo.number_of(grey(frame)) for frame in read_frames(facts, first, stop, damage)]
+            frames = [workshop.number_of(grey(frame)) for frame in read_frames(facts, first, stop, damage)]
             assert (frames, damage) == (whole[first:stop], Damage())
 
 
@@ -102,12 +104,12 @@ def test_a_written_file_keeps_frames_times_and_sync(name, shop, host):
         warnings.simplefilter("ignore")
         numbers, times, source = seen(path, host)
         write(RenderRequest(Clip(source), target, settings(format="h264")), host)
-    written = zoo.reference(target)
+    written = workshop.reference(target)
     assert written.numbers == numbers
     assert [time - written.times[0] for time in written.times] == pytest.approx(times, abs=FRAME / 2)
     sound, rate = read_audio(Soundtrack(target))
-    heard = zoo.onsets(sound[0].abs().amax(0).numpy(), rate)
-    for flash in (time for number, time in zip(numbers, times) if number % zoo.RATE == 0):
+    heard = workshop.onsets(sound[0].abs().amax(0).numpy(), rate)
+    for flash in (time for number, time in zip(numbers, times) if number % workshop.RATE == 0):
         assert flash + animal.late < 0 or min(abs(begin - flash - animal.late) for begin in heard) <= FRAME
 
 
@@ -127,20 +129,20 @@ def test_a_truncated_file_shows_what_is_left_or_says_why_not(name, kept, shop, h
         assert kept <= 0.3 and str(error).endswith(".")
         return
     assert numbers == sorted(set(numbers)) and len(times) - len(numbers) <= 2
-    assert source.info.fps == zoo.RATE and source.facts.missing + len(times) <= 80
-    if len(numbers) < zoo.RATE * zoo.SECONDS and not (
+    assert source.info.fps == workshop.RATE and source.facts.missing + len(times) <= 80
+    if len(numbers) < workshop.RATE * workshop.SECONDS and not (
         name.endswith(".ts") and numbers[-1] - len(numbers) < 0
     ):
         assert ["ends early" in str(one.message) for one in caught] == [True]
-    if numbers == list(range(zoo.RATE * zoo.SECONDS)) and name != "plain.mkv":
+    if numbers == list(range(workshop.RATE * workshop.SECONDS)) and name != "plain.mkv":
         assert not caught
 
 
 def test_a_rate_is_that_of_most_frames(shop):
     for name in ("pause-20.mp4", "pause-65.mkv", "drops.ogv", "trimmed-0.5-1.mp4"):
         facts = probe(zoo.ZOO[name].make(shop))
-        assert (facts.fps, bool(facts.times)) == (Fraction(zoo.RATE), True)
+        assert (facts.fps, bool(facts.times)) == (Fraction(workshop.RATE), True)
 
 
 def grey(frame: av.VideoFrame):
-    return frame.reformat(format="gray", width=zoo.WIDTH, height=zoo.HEIGHT).to_ndarray()
+    return frame.reformat(format="gray", width=workshop.WIDTH, height=workshop.HEIGHT).to_ndarray()

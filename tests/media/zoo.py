@@ -1,132 +1,17 @@
-"""Make small video files with the traits that cameras, tuners, discs and editors leave in theirs.
-
-They come from the ``ffmpeg`` binary of the package imageio-ffmpeg and from rewriting its files. Every frame
-carries its number as a bar code; a flash and a beep begin each second.
-"""
+"""Files with the traits that cameras, tuners, discs and editors leave in theirs."""
 
 from __future__ import annotations
 
-import re
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from fractions import Fraction
 from pathlib import Path
 
-import imageio_ffmpeg
-import numpy as np
+import av
 
 from tests.media.edit_lists import EMPTY, edited
 from tests.media.field_pictures import write_fields
-
-WIDTH, HEIGHT, RATE, SECONDS = 128, 96, 25, 3
-SAMPLES = 48000  # a second
-BITS = 8  # of the bar code, each 16 pixels wide
-BAR, FLASH = slice(0, 32), slice(72, 96)  # rows
-BEEP = 0.08  # seconds
-
-
-def run(*arguments, feed: bytes | None = None) -> None:
-    """Run ffmpeg, which overwrites its output; raise with what it printed if it fails."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
-    done = subprocess.run(command, input=feed, capture_output=True)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(command)}\n{done.stderr.decode(errors='replace')}")
-
-
-def drawn(count: int, rate: int = RATE) -> np.ndarray:
-    """Return grey frames ``[N, HEIGHT, WIDTH]``: the bar code, a texture that moves, and the flash."""
-    y, x = np.mgrid[0:HEIGHT, 0:WIDTH]
-    frames = np.empty((count, HEIGHT, WIDTH), np.uint8)
-    for number in range(count):
-        frames[number] = 110 + 40 * np.sin((x + 2 * number) / 9) + 30 * np.cos(y / 7)
-        bits = [(number >> bit) & 1 for bit in range(BITS)]
-        frames[number, BAR] = np.repeat(np.where(bits, 235, 16), WIDTH // BITS)
-        frames[number, FLASH] = 235 if number % rate < 2 else 16
-    return frames
-
-
-def number_of(grey: np.ndarray) -> int:
-    """Return the number in the bar code of a frame ``[H, W]`` of any size, 0..255."""
-    height, width = grey.shape
-    row = grey[round(height * 0.08) : round(height * 0.26)].mean(0)
-    middles = [
-        row[round(width * (bit + 0.3) / BITS) : round(width * (bit + 0.7) / BITS)] for bit in range(BITS)
-    ]
-    return sum(1 << bit for bit, part in enumerate(middles) if part.mean() > 125)
-
-
-def beeps(seconds: float) -> np.ndarray:
-    """Return mono samples, float32: 1 kHz at the start of each second."""
-    time = np.arange(round(seconds * SAMPLES)) / SAMPLES
-    return np.where(time % 1 < BEEP, 0.5 * np.sin(2 * np.pi * 1000 * time), 0).astype(np.float32)
-
-
-def onsets(waveform: np.ndarray, rate: int) -> list[float]:
-    """Return when each beep of mono samples begins, in seconds."""
-    loud = np.abs(waveform) > 0.1
-    places = np.flatnonzero(loud)
-    starts = [place for at, place in enumerate(places) if not at or place - places[at - 1] > rate // 4]
-    return [start / rate for start in starts]
-
-
-class Workshop:
-    """The folder in which files are made; what several of them need is made once."""
-
-    def __init__(self, folder: Path):
-        self.folder = folder
-
-    @cached_property
-    def original(self) -> Path:
-        """The frames and beeps, losslessly: 25 frames a second, three seconds."""
-        return self.source(RATE, SECONDS)
-
-    def source(self, rate: int, seconds: float) -> Path:
-        path = self.folder / f"original-{rate}-{seconds}.mkv"
-        if not path.exists():
-            sound = path.with_suffix(".f32")
-            sound.write_bytes(beeps(seconds).tobytes())
-            run(
-                *("-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{WIDTH}x{HEIGHT}", "-r", rate, "-i", "pipe:"),
-                *("-f", "f32le", "-ar", SAMPLES, "-ac", 1, "-i", sound),
-                *("-c:v", "ffv1", "-pix_fmt", "yuv420p", "-c:a", "pcm_f32le", path),
-                feed=drawn(round(rate * seconds), rate).tobytes(),
-            )
-        return path
-
-    def made(self, name: str, *options, source: Path | None = None, before=()) -> Path:
-        """Return ``name``, encoded from the original with these options of ffmpeg."""
-        path = self.folder / name
-        run(*before, "-i", source or self.original, *options, path)
-        return path
-
-    def copied(self, name: str, source: Path, *options, before=()) -> Path:
-        """Return ``name``, the packets of ``source`` with these options of ffmpeg."""
-        return self.made(name, *options, "-c", "copy", source=source, before=before)
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What ffmpeg reads: the number and the time of each frame, in its order."""
-
-    numbers: list[int]
-    times: list[float]
-
-
-def reference(path: Path, *options) -> Reference:
-    """Decode a file with ffmpeg, every frame once."""
-    command = [
-        *(imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostats", *options, "-i", str(path)),
-        *("-map", "0:V:0", "-vf", f"scale={WIDTH}:{HEIGHT}:flags=area,format=gray,showinfo"),
-        *("-fps_mode", "passthrough", "-f", "rawvideo", "pipe:"),
-    ]
-    done = subprocess.run(command, capture_output=True)
-    words = done.stderr.decode(errors="replace")
-    times = [float(time) for time in re.findall(r"showinfo.* n: *\d+ pts: *\S+ *pts_time:(\S+)", words)]
-    frames = np.frombuffer(done.stdout, np.uint8).reshape(-1, HEIGHT, WIDTH)
-    if len(frames) != len(times):
-        raise RuntimeError(f"{path.name}: {len(frames)} frames, {len(times)} times\n{words}")
-    return Reference([number_of(frame) for frame in frames], times)
+from tests.media.workshop import RATE, SECONDS, Workshop, drawn
 
 
 @dataclass(frozen=True)
@@ -656,3 +541,51 @@ doubled(
     **CLOSED,
 )
 doubled("jump-aac.ts", "-output_ts_offset 60", *X264, *AAC, **CLOSED)
+
+
+def packed(name: str) -> None:
+    """Register MPEG-4 of which two frames share a packet, as DivX stores reordered ones in AVI files.
+
+    An empty picture takes the place of the frame that moved.
+    """
+
+    def make(shop: Workshop) -> Path:
+        with av.open(str(shop.made(f"unpacked-{name}", *CODECS["mpeg4-b.avi"], "-an"))) as source:
+            stream = source.streams.video[0]
+            frames = [(bytes(packet), packet.is_keyframe) for packet in source.demux(stream) if packet.size]
+            with av.open(str(shop.folder / name), "w") as target:
+                copy = target.add_stream_from_template(stream, opaque=True)
+                for number, (data, key) in enumerate(_packed(frames)):
+                    packet = av.Packet(data)
+                    packet.stream, packet.time_base, packet.is_keyframe = copy, Fraction(1, RATE), key
+                    packet.pts = packet.dts = number
+                    target.mux(packet)
+        return shop.folder / name
+
+    ZOO[name] = Animal(name, make, late=None)
+
+
+PICTURE, GROUP, NOTE = b"\0\0\1\xb6", b"\0\0\1\xb3", b"\0\0\1\xb2DivX503b1393p"
+EMPTY_PICTURE = PICTURE + b"\x50\0\x7f"
+
+
+def _packed(frames: list[tuple[bytes, bool]]) -> list[tuple[bytes, bool]]:
+    chunks: list[tuple[bytes, bool]] = []
+    between = 0  # frames since the last one that others refer to
+    for data, key in (*frames, (PICTURE + bytes(1), False)):
+        if data[data.index(PICTURE) + 4] >> 6 == 2:
+            between += 1
+            if between == 1:
+                chunks[-1] = (chunks[-1][0] + data, chunks[-1][1])
+                continue
+        elif between:
+            chunks.append((EMPTY_PICTURE, False))
+            between = 0
+        chunks.append((data, key))
+    first, key = chunks[0]
+    start = first.index(GROUP) if GROUP in first else first.index(PICTURE)
+    chunks[0] = (first[:start] + NOTE + first[start:], key)
+    return chunks[:-1]
+
+
+packed("packed.avi")

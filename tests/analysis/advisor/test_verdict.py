@@ -142,7 +142,7 @@ def test_terminal_writes_page_report_and_a_workflow_that_runs(real_clip, tmp_pat
     assert main(["advise", clip, *words]) == 0
     printed = capsys.readouterr().out
     assert (
-        "176x144" in printed and "Recommended: extract → " in printed and "Cost: On this machine" in printed
+        "192x144" in printed and "Recommended: extract → " in printed and "Cost: On this machine" in printed
     )
     figures = json.loads((folder / "advice.json").read_text())
     assert set(CLEAN) <= set(figures["source"]["findings"]) and figures["cost"]["seconds"] > 0

@@ -1,0 +1,46 @@
+"""The files of the zoo have as many frames as ComfyUI's own Load Video gives."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+
+import pytest
+
+from stereoreel.media.read.probe import probe
+from tests.media import zoo
+from tests.media.workshop import Workshop
+
+pytestmark = pytest.mark.host
+
+KINDS = (".mp4", ".mov", ".mkv", ".webm", ".ts", ".avi")  # of Load Video
+COUNT = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+names, sys.argv = json.load(sys.stdin), ["main.py", "--cpu"]
+from comfy_api.latest import InputImpl
+counts = [len(InputImpl.VideoFromFile(name).get_components().images) for name in names]
+print("\\n" + json.dumps(counts))
+"""
+
+
+def test_files_have_as_many_frames_as_load_video_gives(tmp_path):
+    comfy = os.environ.get("COMFYUI")
+    if not comfy:
+        pytest.skip("COMFYUI names no ComfyUI")
+    shop = Workshop(tmp_path)
+    files = [one.make(shop) for one in zoo.ZOO.values() if one.name.endswith(KINDS)]
+    counted = subprocess.run(
+        [os.environ.get("COMFYUI_PYTHON", sys.executable), "-c", COUNT, comfy],
+        input=json.dumps([str(file) for file in files]),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    counts = json.loads(counted.stdout.splitlines()[-1])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert {file.name: probe(file).frames for file in files} == {
+            file.name: count for file, count in zip(files, counts)
+        }
