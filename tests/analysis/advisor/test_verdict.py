@@ -162,7 +162,7 @@ def test_in_the_terminal_a_clip_gets_a_page_a_report_and_a_workflow_that_runs(re
         == 0
     )
     told = capsys.readouterr().out
-    assert "176x144" in told and "Recommended: extract → " in told and "Cost: On this machine" in told
+    assert "192x144" in told and "Recommended: extract → " in told and "Cost: On this machine" in told
     figures = json.loads((folder / "advice.json").read_text())
     assert set(CLEAN) <= set(figures["source"]["findings"]) and figures["cost"]["seconds"] > 0
     shown = Image.open(folder / "advice.png")
