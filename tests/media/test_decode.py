@@ -404,7 +404,7 @@ def test_real_clips(real_clip, host):
     assert (rate, waveform.shape[1]) == (48000, 6)
     phone = FileSource(real_clip("carphone_pristine.mp4"), cuts=False).info
     assert (phone.width, phone.height, phone.fps, phone.frames, phone.audio) == (
-        176,
+        192,
         144,
         Fraction(30000, 1001),
         120,

@@ -24,7 +24,7 @@ def sound(path: Path) -> list[bytes]:
     ("name", "size", "fps", "count"),
     [
         ("bigbuckbunny.mp4", (192, 108), Fraction(25), 132),
-        ("carphone_pristine.mp4", (176, 144), Fraction(30000, 1001), 120),
+        ("carphone_pristine.mp4", (192, 144), Fraction(30000, 1001), 120),
     ],
 )
 def test_every_order_on_a_real_clip(order, name, size, fps, count, real_clip, tmp_path):
