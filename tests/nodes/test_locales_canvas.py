@@ -62,7 +62,7 @@ def test_nodes_speak_another_language(server, language, style):
     server.post("/settings/Comfy.Locale", "en")
     with browser.canvas(f"http://{server.address}") as page:
         if language not in page.evaluate(SPOKEN):
-            pytest.skip(f"this ComfyUI does not speak {language}")
+            pytest.skip(f"this ComfyUI does not offer {language}")
         prompt, saved = opened(page)
         page.evaluate(
             "async language => app.extensionManager.setting.set('Comfy.Locale', language)", language
