@@ -82,6 +82,12 @@ def test_registry_accepts_icon_and_banner(name, ratio, most):
         assert picture.width / picture.height == pytest.approx(ratio, abs=0.005) and picture.width <= most
 
 
+def test_registry_package_contains_what_comfyui_reads():
+    ignored = (ROOT / ".comfyignore").read_text(encoding="utf-8").split()
+    for name in ("locales", "models_config", "nodes", "stereoreel", "subgraphs", "web", "workflows"):
+        assert (ROOT / name).is_dir() and not {name, f"{name}/"} & set(ignored)
+
+
 def test_comfyui_brings_its_own_frontend():
     assert re.fullmatch(r'">=\d+\.\d+\.\d+"', declared("requires-comfyui"))
     assert "frontend" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")

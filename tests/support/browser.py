@@ -175,11 +175,16 @@ def _open(address: str, opened: ExitStack):
     page = browser.new_page(viewport={"width": 2400, "height": 1200})
     page.add_init_script(QUIET)
     page.goto(address)
+    ready(page)
+    return page
+
+
+def ready(page):
+    """Wait until a page knows the pack's nodes and has opened a workflow."""
     page.wait_for_function("!!window.LiteGraph?.registered_node_types['StereoReelEncode']", timeout=90_000)
     # What it opens automatically, with its missing files, would disturb what a test opens.
     page.wait_for_function("!!window.app?.extensionManager?.workflow?.activeWorkflow", timeout=90_000)
     page.wait_for_load_state("networkidle", timeout=90_000)
-    return page
 
 
 def prompt_of(page, workflow: dict, name: str) -> dict:
