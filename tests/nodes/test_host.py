@@ -139,7 +139,7 @@ def test_comfort_is_reported_and_shown(server):
     assert "12 frames on a tv screen" in history["outputs"]["4"]["text"][0]
     assert json.loads(history["outputs"]["5"]["text"][0])["frames"] == 12
     (page,) = files(history, server)
-    assert Image.open(page).width == 1280
+    assert Image.open(page).width == 1600
 
 
 def test_advisors_page_opens_the_recommended_workflow(server):
@@ -174,7 +174,7 @@ def test_order_lab_shows_its_sheet(server):
     (sheet,) = files(history, server)
     assert Image.open(sheet).width > 1000
     graph["2"]["inputs"]["orders"] = "default; stereo, depth"
-    assert "needs a depth map" in str(server.run(graph)["status"])
+    assert "needs a depth map" in server.post("/prompt", {"prompt": graph}).text
 
 
 def test_holes_pass_through_mask_nodes_and_return(server):
@@ -221,10 +221,8 @@ def test_core_upscaler_between_our_nodes(server):
     assert facts(file) == (384, 128, Fraction(50), 30, 0)
 
 
-@pytest.mark.parametrize(
-    ("node", "reported"), [("StereoReelVSR", b"builtin: "), ("StereoReelRealESRGAN", b"builtin: ")]
-)
-def test_upscaler_nodes_show_the_choice_and_reason(server, node, reported):
+@pytest.mark.parametrize(("node", "kind"), [("StereoReelVSR", "vsr"), ("StereoReelRealESRGAN", "upscale")])
+def test_upscaler_nodes_send_the_choice_and_reason(server, node, kind):
     seen = []
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
@@ -235,7 +233,9 @@ def test_upscaler_nodes_show_the_choice_and_reason(server, node, reported):
         },
     }
     server.run(graph, on_message=seen.append)
-    assert [message for message in seen if isinstance(message, bytes) and message.partition(reported)[2]]
+    (ran,) = [one["data"] for one in seen if isinstance(one, dict) and one["type"] == "stereoreel.model"]
+    assert (ran["node"], ran["kind"], ran["model"]) == ("2", kind, "builtin")
+    assert ran["why"].startswith("builtin: ") and len(ran["why"]) > len("builtin: ")
 
 
 def test_encoder_sends_progress_latest_frame_and_result(server):
