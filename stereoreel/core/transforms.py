@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import pairwise
 from math import ceil
 from typing import TypeVar
 
@@ -144,7 +145,16 @@ class Trim(Weightless):
             audio = type(audio)(audio.waveform[:, first:last], audio.rate)
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
-        return clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
+        info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
+        return info.replace(fps=self._rate(info)) if times else info
+
+    @staticmethod
+    def _rate(info: ClipInfo) -> Fraction:
+        """Return the clip's rate if most frames in the window have it, else their mean rate."""
+        assert info.times
+        period, steps = 1 / info.fps, [later - earlier for earlier, later in pairwise(info.times)]
+        alike = sum(abs(step - period) <= period / 3 for step in steps)
+        return info.fps if 2 * alike > len(steps) else info.mean_fps
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start

@@ -109,7 +109,10 @@ def differences(old: dict, new: dict) -> list[str]:
 
 def _stage(recipe, host: Host) -> dict:
     if not isinstance(recipe, Plan):
-        return {"recipe": type(recipe).__name__, "options": dict(_fields(recipe))}
+        return {
+            "recipe": getattr(recipe, "recorded_as", type(recipe).__name__),
+            "options": dict(_fields(recipe)),
+        }
     with naming(recipe.label):
         entry, _ = recipe.choose(host)
     files = {

@@ -98,6 +98,7 @@ def compare(clip: Clip, other: Clip, settings: CompareOptions, label: str) -> Cl
 class RepeatFrames(Weightless):
     """The same frames at a higher rate, each repeated until the next."""
 
+    recorded_as = "Held"  # in the identity of jobs and kept frames, which must not change
     fps: Fraction
     label: str = "Held frames"
 

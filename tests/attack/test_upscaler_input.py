@@ -53,7 +53,7 @@ REFUSED = {
     "number": (3, TypeError, "not int"),
     "dict": ({}, TypeError, "not dict"),
     "iterator": (iter([FRAMES[0]]), TypeError, "not list_iterator"),
-    "no frames": ([], ValueError, "no frame"),
+    "no frames": ([], ValueError, "the list of frames is empty"),
     "list of None": ([None], TypeError, "not None"),
     "list of lists": ([[1.0]], TypeError, "not list"),
     "int64 array": (BYTES.astype(np.int64), TypeError, "array of int64"),

@@ -85,7 +85,7 @@ def test_cancel_keeps_what_arrived_and_the_next_fetch_goes_on(shop, heard, tmp_p
 def test_a_failure_is_one_sentence(shop, heard):
     del shop.files["/net.pth"]
     last = heard.run()
-    assert last.state == FAILED and last.text.startswith("net.pth could not be fetched from 127.0.0.1")
+    assert last.state == FAILED and last.text.startswith("net.pth could not be downloaded from 127.0.0.1")
     assert "\n" not in last.text
 
 
@@ -101,7 +101,7 @@ def test_no_server_is_one_sentence(shop, heard, monkeypatch):
             **({MODEL: replace(entry, parts={"weights": part})} if kind == KIND else {}),
         },
     )
-    assert heard.run().text.startswith("net.pth could not be fetched from 127.0.0.1:1")
+    assert heard.run().text.startswith("net.pth could not be downloaded from 127.0.0.1:1")
 
 
 @pytest.mark.parametrize("name", ["builtin", "../net.pth", "http://127.0.0.1/net.pth", ""])

@@ -50,7 +50,7 @@ def test_a_corrupt_file_is_reported_and_never_replaced_unasked(host, put):
 @pytest.mark.parametrize("kind", catalog.KINDS)
 def test_no_reason_praises_weights_that_are_not_there(kind, host):
     entry, reason = catalog.pick(kind, "auto", host)
-    assert entry.parts == {} and "best" not in reason and "present" not in reason
+    assert entry.parts == {} and "the best" not in reason and "with its weights present" not in reason
 
 
 def test_every_model_without_weights_says_what_it_does_and_every_other_has_a_title():

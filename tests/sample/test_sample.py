@@ -182,7 +182,7 @@ def test_contact_sheet_shows_every_frame():
     assert sheet.width == 600
     found = {color for _, color in sheet.getcolors(1 << 20)}
     assert found >= {BACKGROUND, *colors}
-    with pytest.raises(ValueError, match="has no images"):
+    with pytest.raises(ValueError, match="needs a picture"):
         contact_sheet([], "Title")
 
 

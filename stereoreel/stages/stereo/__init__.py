@@ -100,7 +100,7 @@ class StereoOptions(ModelOptions):
 
     def check(self) -> None:
         if self.limit and self.screen == "none":
-            raise ValueError("Stereo's limit needs a screen; choose one for screen, or switch limit off.")
+            raise ValueError("Stereo's limit needs a screen. Choose one for screen, or switch limit off.")
 
 
 OPTIONS = StereoOptions

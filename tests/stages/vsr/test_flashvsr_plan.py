@@ -184,7 +184,7 @@ def test_mixed_versions_are_refused(tmp_path):
     path.write_bytes(b"of version 1")
     known = {hashlib.sha256(b"of version 1").hexdigest(): {"version": "1", "bytes": 12}}
     files.refuse_mixed(entry("1", known), {"projector": path}, FileCache())
-    with pytest.raises(ValueError, match=r"is of FlashVSR 1 and flashvsr-v1\.1 needs 1\.1"):
+    with pytest.raises(ValueError, match=r"is of FlashVSR 1 but flashvsr-v1\.1 needs 1\.1"):
         files.refuse_mixed(entry("1.1", known), {"projector": path}, FileCache())
     named = tmp_path / "FlashVSR-v1.1" / "dit.safetensors"
     named.parent.mkdir()
