@@ -184,7 +184,7 @@ def test_failure_is_one_sentence_on_the_node(page, request):
     wait(page, FRAMES, "button", "Fetch RIFE 4.25 (MIT, 23 MB)")
     press(page, FRAMES)
     answer(page, agree=True)
-    said = wait(page, FRAMES, "wrong", "rife_v4.25.safetensors could not be fetched from 127.0.0.1:1")
+    said = wait(page, FRAMES, "wrong", "rife_v4.25.safetensors could not be downloaded from 127.0.0.1:1")
     assert said["button"] and "\n" not in said["wrong"] and said["wrong"].endswith(".")
     look(page, request, "failed")
 

@@ -48,7 +48,7 @@ def with_options(graph: dict, node: str, **options) -> dict:
     [
         (DEFAULT, "3", {"target_fps": "sixty"}, "target_fps: A frame rate is a number such as 25"),
         (DEFAULT, "3", {"schedule": "12 hold"}, "A schedule is written like"),
-        (DEFAULT, "3", {"cuts": "all"}, "cuts is auto, none, or frame numbers"),
+        (DEFAULT, "3", {"cuts": "all"}, "cuts must be auto, none, or frame numbers"),
         (DEFAULT, "5", {"limit": True, "screen": "none"}, "limit needs a screen"),
         (DEFAULT, "6", {"format": "prores", "size_mb": 10.0}, "prores does not support a target size"),
         (DEFAULT, "6", {"format": "betamax"}, "format must be one of h264"),
