@@ -22,7 +22,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFont
 from torch import Tensor
 
 from stereoreel.core.clip import Clip, apply
-from stereoreel.core.excerpt import peek
+from stereoreel.core.excerpt import select_frames
 from stereoreel.core.pull import pull
 from stereoreel.image.contact_sheet import to_image
 from stereoreel.media.layouts.layout import pack
@@ -98,7 +98,7 @@ class Result:
     def _at(self, clip: Clip, moments: Iterable[float]) -> list[Tensor]:
         numbers = [round(moment * (clip.info.frames - 1)) for moment in moments]
         found = {}
-        with closing(pull(peek([clip], sorted(set(numbers))), self.host, chunk_frames=1)) as chunks:
+        with closing(pull(select_frames([clip], sorted(set(numbers))), self.host, chunk_frames=1)) as chunks:
             for number, (chunk,) in zip(sorted(set(numbers)), chunks):
                 found[number] = chunk.select(-4, 0).clone()
         return [found[number] for number in numbers]
