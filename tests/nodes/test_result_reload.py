@@ -3,7 +3,6 @@
 Run with ``make test-host COMFYUI=path``.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -13,8 +12,8 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import ROOT, comfy
-from tests.support import browser
+from benchmarks.support.comfy_server import comfy
+from tests.support import browser, bundled
 
 READY = "!!window.app?.extensionManager?.workflow?.activeWorkflow"
 ENCODE = "app.graph?._nodes?.find(node => node.type === 'StereoReelEncode')"
@@ -43,8 +42,7 @@ def page(server, request):
     server.post("/settings/Comfy.TutorialCompleted", True)
     server.post("/settings/Comfy.VueNodes.Enabled", request.param)
     with browser.canvas(f"http://{server.address}") as page:
-        shown = json.loads((ROOT / "workflows" / "default.json").read_text(encoding="utf-8"))
-        browser.prompt_of(page, shown, "default")
+        browser.prompt_of(page, bundled.shown("default"), "default")
         page.evaluate("""() => {
             const [extract, encode] = ['StereoReelExtract', 'StereoReelEncode'].map(type =>
                 app.graph._nodes.find(node => node.type === type))

@@ -63,9 +63,9 @@ def page(server, request):
 def browse(page) -> None:
     """Open the template browser at this pack."""
     page.evaluate(COMMAND, "Comfy.BrowseTemplates")
-    page.get_by_text("StereoReel", exact=True).first.click(timeout=30_000)
+    page.get_by_text("StereoReel", exact=True).first.click(timeout=120_000)
     page.wait_for_function(
-        f"count => ({CARDS})().length === count", arg=len(TITLES), timeout=30_000
+        f"count => ({CARDS})().length === count", arg=len(TITLES), timeout=120_000
     )  # and no template of another pack
 
 
@@ -76,7 +76,7 @@ def choose(page, title: str) -> None:
         "title => app.extensionManager.workflow.activeWorkflow?.filename.startsWith(title)", arg=title
     )
     page.wait_for_function(
-        "count => app.graph._nodes.length === count", arg=len(shown(_name(title))["nodes"]), timeout=30_000
+        "count => app.graph._nodes.length === count", arg=len(shown(_name(title))["nodes"]), timeout=120_000
     )
 
 
@@ -141,7 +141,7 @@ def test_each_template_opens_without_an_error_and_with_its_nodes_apart(page, req
 def test_the_first_workflow_runs_and_plays(page, request):
     choose(page, TITLES["start"])
     run(page)
-    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=120_000)
     look(page, request, "start_after")
     assert page.evaluate(WRONG) == "" and page.evaluate(TOASTS) == []
 
@@ -182,7 +182,8 @@ def test_a_blueprint_is_placed_shows_its_widgets_and_runs(page, request, title):
     assert "StereoReel" in category and text == chain.text
     assert page.evaluate(WIRE, title) == [True, True]
     widgets = page.evaluate("() => app.graph._nodes.find(node => node.subgraph).widgets.map(one => one.name)")
-    assert widgets == list(chain.widgets)
+    # the host adds the playing sample of Extract Video as a widget of its own, as soon as it is loaded
+    assert [name for name in widgets if name != "video-preview"] == list(chain.widgets)
     page.evaluate(
         """names => { for (const name of names)
         app.graph._nodes.find(node => node.subgraph).widgets.find(one => one.name === name).value = 1 }""",
@@ -200,6 +201,6 @@ def test_a_blueprint_is_placed_shows_its_widgets_and_runs(page, request, title):
     }
     assert values == dict.fromkeys(chain.widgets, 1)
     run(page)
-    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
+    page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=120_000)
     look(page, request, f"blueprint_{len(chain.order)}_{chain.order[0]}")
     assert page.evaluate(TOASTS) == []
