@@ -102,7 +102,7 @@ def test_a_result_whose_file_is_gone_or_another_is_not_shown(page, server):
         reload(page)
         page.wait_for_timeout(1500)
         assert page.evaluate(PLAYING) in (None, False)
-        assert page.evaluate(TEXT) == "The video plays here after the run."
+        assert page.evaluate(TEXT) == "The video appears here after the run."
 
 
 def test_a_run_that_ends_while_the_page_is_closed_is_shown_later(page, server):
