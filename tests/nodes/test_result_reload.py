@@ -95,7 +95,8 @@ def test_the_last_result_plays_after_a_reload(page, options):
 
 
 def test_a_result_whose_file_is_gone_or_another_is_not_shown(page, server):
-    name = named(run(page, crf=30))
+    # a value per style, else the second run is taken from ComfyUI's cache and names the deleted file
+    name = named(run(page, crf=29 if page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") else 30))
     (file,) = server.base.rglob(name)
     for change in (lambda: file.write_bytes(b"another"), file.unlink):
         change()
