@@ -37,6 +37,11 @@ X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", 16, "-g", 30, "-bf", 3
 AAC, MP2 = ("-c:a", "aac"), ("-c:a", "mp2")
 
 
+def words(line: str) -> tuple[str, ...]:
+    """Return the words of a line of options."""
+    return tuple(line.split())
+
+
 def animal(name: str, **facts):
     """Register a function of a workshop, which makes the file."""
 
@@ -70,41 +75,10 @@ PLAIN = {  # what is right in most tools
     "open-gop.mp4": (*X264, *AAC, "-x264-params", "open-gop=1:keyint=20"),
     "mpeg2.mpg": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 3, *MP2),
     "theora.ogv": ("-c:v", "libtheora", "-q:v", 9, "-c:a", "libvorbis"),
-    "vp8.webm": (
-        "-c:v",
-        "libvpx",
-        "-crf",
-        8,
-        "-b:v",
-        "2M",
-        "-auto-alt-ref",
-        1,
-        "-lag-in-frames",
-        12,
-        "-c:a",
-        "libvorbis",
-    ),
-    "vp9.webm": (
-        "-c:v",
-        "libvpx-vp9",
-        "-crf",
-        20,
-        "-b:v",
-        0,
-        "-cpu-used",
-        8,
-        "-deadline",
-        "realtime",
-        "-c:a",
-        "libopus",
-    ),
+    "vp8.webm": words("-c:v libvpx -crf 8 -b:v 2M -auto-alt-ref 1 -lag-in-frames 12 -c:a libvorbis"),
+    "vp9.webm": words("-c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 8 -deadline realtime -c:a libopus"),
     "hevc.mp4": (
-        "-c:v",
-        "libx265",
-        "-preset",
-        "ultrafast",
-        "-x265-params",
-        "log-level=none:bframes=3:keyint=20:open-gop=1",
+        *words("-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=3:keyint=20:open-gop=1"),
         *AAC,
     ),
     "refresh.ts": (*X264, *MP2, "-x264-params", "intra-refresh=1:keyint=20"),
@@ -244,18 +218,7 @@ CODECS = {
     "mpeg2.vob": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "ac3"),
     "mpeg2.mxf": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "pcm_s16le"),
     "mpeg2-closed.mpg": (
-        "-c:v",
-        "mpeg2video",
-        "-g",
-        12,
-        "-bf",
-        2,
-        "-flags",
-        "+cgop",
-        "-sc_threshold",
-        1e9,
-        "-q:v",
-        2,
+        *words("-c:v mpeg2video -g 12 -bf 2 -flags +cgop -sc_threshold 1e9 -q:v 2"),
         *MP2,
     ),
     "mpeg4.mp4": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, *AAC),
@@ -283,54 +246,18 @@ CODECS = {
     "mbaff.mp4": (*X264, *AAC, "-flags", "+ildct+ilme"),
     "mbaff.ts": (*X264, *MP2, "-flags", "+ildct+ilme"),
     "hevc.ts": (
-        "-c:v",
-        "libx265",
-        "-preset",
-        "ultrafast",
-        "-x265-params",
-        "log-level=none:bframes=3:keyint=20",
+        *words("-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=3:keyint=20"),
         *MP2,
     ),
     "hevc.mkv": (
-        "-c:v",
-        "libx265",
-        "-preset",
-        "ultrafast",
-        "-x265-params",
-        "log-level=none:bframes=3:keyint=20:open-gop=0",
+        *words("-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=3:keyint=20:open-gop=0"),
         *AAC,
     ),
     "av1.mp4": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20, "-svtav1-params", "keyint=20", *AAC),
-    "av1.webm": (
-        "-c:v",
-        "libaom-av1",
-        "-cpu-used",
-        8,
-        "-crf",
-        20,
-        "-lag-in-frames",
-        8,
-        "-usage",
-        "realtime",
-        "-c:a",
-        "libopus",
-    ),
+    "av1.webm": words("-c:v libaom-av1 -cpu-used 8 -crf 20 -lag-in-frames 8 -usage realtime -c:a libopus"),
     "av1.mkv": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20, *AAC),
-    "vp9-alt.webm": (
-        "-c:v",
-        "libvpx-vp9",
-        "-crf",
-        20,
-        "-b:v",
-        0,
-        "-cpu-used",
-        5,
-        "-auto-alt-ref",
-        1,
-        "-lag-in-frames",
-        20,
-        "-c:a",
-        "libopus",
+    "vp9-alt.webm": words(
+        "-c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 5 -auto-alt-ref 1 -lag-in-frames 20 -c:a libopus"
     ),
     "vp9.mp4": ("-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8, "-deadline", "realtime", *AAC),
     "vp8.mkv": ("-c:v", "libvpx", "-crf", 8, "-b:v", "2M", "-deadline", "realtime", "-c:a", "libvorbis"),
@@ -414,20 +341,7 @@ def rated(name: str, rate: str, *options, **facts) -> None:
     ZOO[name] = Animal(name, make, late=None, **facts)
 
 
-for _rate in (
-    "24000/1001",
-    "30000/1001",
-    "60000/1001",
-    "50",
-    "12.5",
-    "10",
-    "1",
-    "1/2",
-    "120",
-    "240",
-    "1000",
-    "17.3",
-):
+for _rate in words("24000/1001 30000/1001 60000/1001 50 12.5 10 1 1/2 120 240 1000 17.3"):
     for _suffix in ("mp4", "mkv"):
         rated(f"rate-{_rate.replace('/', '-')}.{_suffix}", _rate, *X264)
 for _rate in ("24000/1001", "30000/1001", "60000/1001", "50", "24"):
