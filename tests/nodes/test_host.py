@@ -28,7 +28,7 @@ import requests
 import torch
 from PIL import Image
 
-from benchmarks.support.comfy_server import comfy, follow
+from benchmarks.support.comfy_server import follow
 from benchmarks.support.depth_nets import TINY_VIDEO, published
 from benchmarks.support.depth_nets import random_net as random_net_of_depth
 from benchmarks.support.image_nets import RRDBNet, random_net
@@ -45,12 +45,11 @@ FAMILY = next(family for family in rife.FAMILIES if "4.15.lite" in family.names)
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        pictures = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), np.uint8)
-        frames = np.concatenate([np.roll(pictures, 2 * shift, axis=2) for shift in range(20)])
-        write_video(running.base / "input" / "small.mp4", frames, Fraction(25))
-        yield running
+def server(server):
+    pictures = np.random.default_rng(0).integers(0, 255, (1, 64, 96, 3), np.uint8)
+    frames = np.concatenate([np.roll(pictures, 2 * shift, axis=2) for shift in range(20)])
+    write_video(server.base / "input" / "small.mp4", frames, Fraction(25))
+    return server
 
 
 def facts(path: Path):

@@ -4,7 +4,6 @@ Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder 
 """
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,10 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow import first_glance
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support import browser, bundled
+from tests.support.host_canvas import look, styled
 from tools import locales
 
 SPOKEN = """() => {
@@ -40,10 +39,9 @@ SWITCH = """() => { const node = app.graph._nodes.find(node => node.type === 'St
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        yield running
-        running.post("/settings/Comfy.Locale", "en")
+def server(server):
+    yield server
+    server.post("/settings/Comfy.Locale", "en")
 
 
 def opened(page, name: str = "default") -> tuple[dict, list]:
@@ -57,10 +55,8 @@ def opened(page, name: str = "default") -> tuple[dict, list]:
 @pytest.mark.parametrize("style", ["classic", "nodes_2"])
 @pytest.mark.parametrize("language", locales.languages())
 def test_nodes_speak_another_language(server, language, style):
-    server.post("/settings/Comfy.TutorialCompleted", True)
-    server.post("/settings/Comfy.VueNodes.Enabled", style == "nodes_2")
     server.post("/settings/Comfy.Locale", "en")
-    with browser.canvas(f"http://{server.address}") as page:
+    with styled(server, style == "nodes_2") as page:
         if language not in page.evaluate(SPOKEN):
             pytest.skip(f"this ComfyUI does not offer {language}")
         prompt, saved = opened(page)
@@ -71,14 +67,13 @@ def test_nodes_speak_another_language(server, language, style):
         browser.ready(page)
         assert opened(page) == (prompt, saved)
         shown = page.evaluate(NODES)
-        look(page, f"locale_{language}_{style}")
+        look(page, f"locale_{language}")
         for entry in prompt.values():
             check(entry, shown[entry["class_type"]], locales.load(language, "nodeDefs"), style)
         assert "Runs builtin" in page.evaluate("document.body.innerText")  # the line about the model
         if style == "classic":
             assert page.evaluate(CRF) == "auto"
             assert {"packed", "strength", "radius", "live"} <= set(page.evaluate(SWITCH))
-        assert page.evaluate("window.complaints") == []
 
 
 def check(entry: dict, shown: dict, translated: dict, style: str):
@@ -94,8 +89,3 @@ def check(entry: dict, shown: dict, translated: dict, style: str):
         lines = [line.partition(": ")[0] for line in shown["text"].split("\n")]
         seen = [names[option.name] for option in first_glance.visible(node, entry["inputs"])]
         assert {texts["display_name"], *seen} <= set(lines)
-
-
-def look(page, name: str):
-    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
-        page.screenshot(path=str(Path(folder) / f"{name}.png"))

@@ -23,6 +23,7 @@ if not os.environ.get("COMFYUI"):
 from benchmarks.support.comfy_server import ROOT, comfy
 from tests.support import browser
 from tests.support.bundled import shown
+from tests.support.host_canvas import STYLES, look, styled
 from tests.support.weights_shop import CONTENTS, serving
 
 DEPTH, FRAMES = "StereoReelDepth", "StereoReelInterpolate"
@@ -84,25 +85,15 @@ def _rewrite(pack: Path, kind: str, name: str, changes: dict) -> None:
     file.write_text(yaml.safe_dump(catalogue, sort_keys=False), encoding="utf-8")
 
 
-@pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
+@pytest.fixture(**STYLES)
 def page(server, shop, request):
     """The default template in one of both node styles, on a machine without weights."""
     shutil.rmtree(server.base / "models" / "depthanything", ignore_errors=True)
     shutil.rmtree(server.base / "models" / "depth", ignore_errors=True)
     shop.asked.clear()
-    server.post("/settings/Comfy.TutorialCompleted", True)
-    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
-    with browser.canvas(f"http://{server.address}") as page:
+    with styled(server, request.param) as page:
         browser.prompt_of(page, shown("default"), "default")
         yield page
-        assert page.evaluate("window.complaints") == []
-
-
-def look(page, request, name: str):
-    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
-        style = request.node.name.partition("[")[2].rstrip("]")
-        page.wait_for_timeout(500)
-        page.screenshot(path=str(Path(folder) / f"{name}_{style}.png"))
 
 
 def wait(page, kind: str, what: str, value: str) -> dict:
@@ -133,11 +124,11 @@ def answer(page, agree: bool) -> str:
     return said
 
 
-def test_button_asks_and_fetches_and_the_line_changes(page, shop, server, request):
+def test_button_asks_and_fetches_and_the_line_changes(page, shop, server):
     shown = wait(page, DEPTH, "text", f"Runs {GUESS}")
     assert shown["button"] == "Fetch Video Depth Anything Small (Apache-2.0, 3.1 MB)" and shown["high"] > 30
     assert {"smoothing", "near_ground"} <= set(page.evaluate(SEEN, DEPTH))
-    look(page, request, "offer")
+    look(page, "offer")
 
     press(page, DEPTH)
     said = answer(page, agree=False)
@@ -150,7 +141,7 @@ def test_button_asks_and_fetches_and_the_line_changes(page, shop, server, reques
     answer(page, agree=True)
     wait(page, DEPTH, "count", "1.")
     assert page.evaluate(LINE, DEPTH)["button"] is False
-    look(page, request, "progress")
+    look(page, "progress")
     shop.pause[1].set()
     shown = wait(page, DEPTH, "text", "Runs Video Depth Anything Small (Apache-2.0).")
     assert not shown["button"] and not shown["wrong"]
@@ -158,7 +149,7 @@ def test_button_asks_and_fetches_and_the_line_changes(page, shop, server, reques
     assert file.read_bytes() == CONTENTS
     names = set(page.evaluate(SEEN, DEPTH))
     assert "resolution" in names and not {"smoothing", "near_ground"} & names
-    look(page, request, "fetched")
+    look(page, "fetched")
     shop.pause = None
 
 
@@ -180,13 +171,13 @@ def test_cancel_keeps_what_arrived(page, shop, server):
     assert part.suffix == ".part"
 
 
-def test_failure_is_one_sentence_on_the_node(page, request):
+def test_failure_is_one_sentence_on_the_node(page):
     wait(page, FRAMES, "button", "Fetch RIFE 4.25 (MIT, 23 MB)")
     press(page, FRAMES)
     answer(page, agree=True)
     said = wait(page, FRAMES, "wrong", "rife_v4.25.safetensors could not be downloaded from 127.0.0.1:1")
     assert said["button"] and "\n" not in said["wrong"] and said["wrong"].endswith(".")
-    look(page, request, "failed")
+    look(page, "failed")
 
 
 def test_model_that_is_not_here_is_offered_with_its_bounds(page):

@@ -4,7 +4,6 @@ Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder 
 """
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,22 +11,11 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import comfy
 from tests.support import browser
 from tests.support.bundled import shown
+from tests.support.host_canvas import PLAYING, STYLES, WRONG, look, run, styled
 
-PLAYING = """type => {
-    const node = app.graph._nodes.find(node => node.type === type)
-    const video = node?.stereoreelScreen?.element.querySelector('video')
-    if (!video?.isConnected || video.readyState < 2 || !video.getBoundingClientRect().height) return false
-    window.seen ??= new Map()
-    const before = window.seen.get(video)
-    if (before === undefined) window.seen.set(video, video.currentTime)
-    return before !== undefined && video.currentTime !== before && video.src
-}"""
 TEXT = "type => app.graph._nodes.find(node => node.type === type).stereoreelScreen.line.textContent"
-WRONG = "() => /failed to load|error loading|invalid url/i.exec(document.body.innerText)?.[0] ?? ''"
-RUN = "() => app.queuePrompt(0)"
 SMALL = {
     "StereoReelExtract": {"duration": 0.3, "max_side": 160},
     "StereoReelVSR": {"factor": 1},
@@ -35,22 +23,12 @@ SMALL = {
 }
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        yield running
-
-
-@pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
+@pytest.fixture(**STYLES)
 def page(server, request):
     """Open the default template, set to few frames, in one of both node styles."""
-    server.post("/settings/Comfy.TutorialCompleted", True)  # else the templates open over the page
-    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
-    with browser.canvas(f"http://{server.address}") as page:
+    with styled(server, request.param) as page:
         browser.prompt_of(page, shown("default"), "default")
-        assert page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") == request.param
         yield page
-        assert page.evaluate("window.complaints") == []
 
 
 def shrink(page, **more):
@@ -67,33 +45,13 @@ def shrink(page, **more):
     )
 
 
-def look(page, request, name: str):
-    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
-        page.evaluate("() => app.canvas.ds.reset?.()")
-        style = request.node.name.partition("[")[2].rstrip("]")
-        page.wait_for_timeout(500)
-        page.screenshot(path=str(Path(folder) / f"{name}_{style}.png"))
-
-
-def run(page):
-    """Queue the open workflow and wait for its end."""
-    page.evaluate("""() => { window.ended = null
-        for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
-            app.api.addEventListener(name, event => {
-                window.ended ??= [name, event.detail?.exception_message ?? '']
-            }, { once: true }) }""")
-    page.evaluate(RUN)
-    page.wait_for_function("() => window.ended", timeout=120_000)
-    assert page.evaluate("() => window.ended") == ["execution_success", ""]
-
-
-def test_sample_plays_before_the_first_run(page, request):
+def test_sample_plays_before_the_first_run(page):
     page.wait_for_function(PLAYING, arg="StereoReelExtract", timeout=30_000)
-    look(page, request, "before")
+    look(page, "before")
     assert page.evaluate(WRONG) == ""
 
 
-def test_result_plays_after_each_run(page, request):
+def test_result_plays_after_each_run(page):
     shrink(page)
     sources = set()
     for number in (1, 2):
@@ -106,14 +64,14 @@ def test_result_plays_after_each_run(page, request):
         page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
         sources.add(page.evaluate(PLAYING, "StereoReelEncode"))
         assert page.evaluate(TEXT, "StereoReelEncode").startswith("done: ")
-        look(page, request, f"after_{number}")
+        look(page, f"after_{number}")
         assert page.evaluate(WRONG) == ""
     assert len(sources) == 2
     videos = page.evaluate("() => document.querySelectorAll('video').length")
     assert videos == 2  # the sample's and the result's, and none of core's
 
 
-def test_unplayable_formats_are_shown_as_a_copy(page, request):
+def test_unplayable_formats_are_shown_as_a_copy(page):
     shrink(page, format="prores")
     run(page)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
@@ -121,7 +79,7 @@ def test_unplayable_formats_are_shown_as_a_copy(page, request):
     assert page.evaluate(TEXT, "StereoReelEncode").endswith(".mov")
 
 
-def test_animated_images_are_shown(page, request):
+def test_animated_images_are_shown(page):
     shrink(page, format="webp")
     run(page)
     page.wait_for_function(
@@ -132,7 +90,7 @@ def test_animated_images_are_shown(page, request):
     assert page.evaluate(WRONG) == ""
 
 
-def test_video_into_image_socket_is_refused(page, request):
+def test_video_into_image_socket_is_refused(page):
     """A batch is accepted there; the message names the node to insert."""
     linked = page.evaluate("""() => {
         const stereo = app.graph._nodes.find(node => node.type === 'StereoReelStereo')
@@ -148,10 +106,10 @@ def test_video_into_image_socket_is_refused(page, request):
     }""")
     assert linked == [False, True, False]
     page.wait_for_selector("text=put Get Video Components between", timeout=10_000)
-    look(page, request, "refused")
+    look(page, "refused")
 
 
-def test_each_of_two_files_can_be_chosen(page, request):
+def test_each_of_two_files_can_be_chosen(page):
     shrink(page, layout="two_files")
     run(page)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
@@ -162,7 +120,7 @@ def test_each_of_two_files_can_be_chosen(page, request):
     assert "_L" in first and "_R" in page.evaluate(PLAYING, "StereoReelEncode")
 
 
-def test_result_of_a_run_is_there_after_a_tab_switch(page, request):
+def test_result_of_a_run_is_there_after_a_tab_switch(page):
     shrink(page)
     run(page)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=30_000)
@@ -175,7 +133,7 @@ def test_result_of_a_run_is_there_after_a_tab_switch(page, request):
     assert page.evaluate(TEXT, "StereoReelEncode").startswith("done: ")
 
 
-def test_encode_inside_a_subgraph_plays_its_result(page, request):
+def test_encode_inside_a_subgraph_plays_its_result(page):
     shrink(page)
     page.evaluate("""() => {
         const encode = app.graph._nodes.find(node => node.type === 'StereoReelEncode')

@@ -4,7 +4,6 @@ Run with ``make test-host COMFYUI=path``.
 """
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,8 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import comfy
-from tests.support import browser, bundled
+from tests.support import browser, bundled, host_canvas
+from tests.support.host_canvas import STYLES, styled
 
 READY = "!!window.app?.extensionManager?.workflow?.activeWorkflow"
 ENCODE = "app.graph?._nodes?.find(node => node.type === 'StereoReelEncode')"
@@ -23,25 +22,13 @@ PLAYING = f"""() => {{
     return video?.isConnected && video.readyState >= 2 && video.src
 }}"""
 TEXT = f"() => {SCREEN}?.line.textContent ?? ''"
-RUN = """() => { window.ended = null
-    for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
-        app.api.addEventListener(name, event => { window.ended ??= name }, { once: true })
-    app.queuePrompt(0) }"""
 KEPT = "() => Object.keys(localStorage).some(key => localStorage[key].includes('StereoReelEncode'))"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        yield running
-
-
-@pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
+@pytest.fixture(**STYLES)
 def page(server, request):
     """The order extract, encode, on a short sample."""
-    server.post("/settings/Comfy.TutorialCompleted", True)
-    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
-    with browser.canvas(f"http://{server.address}") as page:
+    with styled(server, request.param) as page:
         browser.prompt_of(page, bundled.shown("default"), "default")
         page.evaluate("""() => {
             const [extract, encode] = ['StereoReelExtract', 'StereoReelEncode'].map(type =>
@@ -52,7 +39,6 @@ def page(server, request):
             extract.widgets.find(one => one.name === 'duration').value = 0.2
         }""")
         yield page
-        assert page.evaluate("window.complaints") == []
 
 
 def run(page, **options):
@@ -62,9 +48,7 @@ def run(page, **options):
                 node.widgets.find(one => one.name === name).value = value }}""",
         options,
     )
-    page.evaluate(RUN)
-    page.wait_for_function("() => window.ended", timeout=120_000)
-    assert page.evaluate("() => window.ended") == "execution_success"
+    host_canvas.run(page)
     page.wait_for_function(PLAYING, timeout=30_000)
     return page.evaluate(PLAYING)
 

@@ -4,7 +4,6 @@ Run with ``make test-host COMFYUI=path``.
 """
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +11,6 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow.node_specs import NODES
 from tests.support import browser
 
@@ -42,12 +40,6 @@ SHOWN = f"""first => {{ const names = ({FOUND})().slice(0, first)
 OTHERS = f"""() => {{ const names = ({FOUND})()
     return names.some(name => name.includes('KSampler')) && !names.some(name => name.includes('StereoReel'))
 }}"""
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        yield running
 
 
 def test_aliases_reach_the_canvas(server):

@@ -5,8 +5,6 @@ folder for pictures of the pages.
 """
 
 import os
-from itertools import combinations
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,11 @@ if not os.environ.get("COMFYUI"):
 import requests
 from PIL import Image
 
-from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow.blueprints import CHAINS
 from stereoreel.workflow.templates import TITLES
-from tests.nodes.test_canvas import meet
-from tests.nodes.test_result_canvas import PLAYING, RUN, WRONG
 from tests.support import browser
 from tests.support.bundled import shown
+from tests.support.host_canvas import PLAYING, STYLES, WRONG, look, run, styled
 
 PACK = "stereo-reel"  # the folder that the server has
 WINDOW, ZOOM = {"width": 1600, "height": 1000}, 0.75
@@ -35,29 +31,19 @@ BOXES = """() => app.graph._nodes.map(({ id, type, pos: [left, top], size: [widt
 })"""
 TOASTS = "() => [...document.querySelectorAll('.p-toast-message-error')].map(toast => toast.innerText)"
 COMMAND = "name => app.extensionManager.command.execute(name)"
-ENDED = """() => { window.ended = null
-    for (const name of ['execution_success', 'execution_error', 'execution_interrupted'])
-        app.api.addEventListener(name, event => {
-            window.ended ??= [name, event.detail?.exception_message ?? '']
-        }, { once: true }) }"""
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        Image.new("RGB", (64, 64)).save(running.base / "input" / "example.png")  # which ComfyUI ships
-        yield running
+def server(server):
+    Image.new("RGB", (64, 64)).save(server.base / "input" / "example.png")  # which ComfyUI ships
+    return server
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["classic", "nodes_2"])
+@pytest.fixture(scope="module", **STYLES)
 def page(server, request):
-    server.post("/settings/Comfy.TutorialCompleted", True)  # else the browser of templates opens by itself
-    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
-    with browser.canvas(f"http://{server.address}") as page:
+    with styled(server, request.param) as page:
         page.set_viewport_size(WINDOW)
-        assert page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") == request.param
         yield page
-        assert page.evaluate("window.complaints") == []
 
 
 def browse(page) -> None:
@@ -84,20 +70,6 @@ def _name(title: str) -> str:
     return next(name for name, one in TITLES.items() if one == title)
 
 
-def look(page, request, name: str) -> None:
-    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
-        style = "nodes_2" if page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") else "classic"
-        page.wait_for_timeout(500)
-        page.screenshot(path=str(Path(folder) / f"{name}_{style}.png"))
-
-
-def run(page) -> None:
-    page.evaluate(ENDED)
-    page.evaluate(RUN)
-    page.wait_for_function("() => window.ended", timeout=240_000)
-    assert page.evaluate("() => window.ended") == ["execution_success", ""]
-
-
 def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbnails(page, server, request):
     browse(page)
     cards = [
@@ -113,7 +85,7 @@ def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbna
         }})""",
         timeout=60_000,
     )
-    look(page, request, "templates")
+    look(page, "templates")
     page.keyboard.press("Escape")
     for title in TITLES.values():
         answer = requests.get(
@@ -123,14 +95,14 @@ def test_browser_shows_the_pack_by_name_the_first_workflow_first_and_all_thumbna
 
 
 @pytest.mark.parametrize("name", TITLES)
-def test_each_template_opens_without_an_error_and_with_its_nodes_apart(page, request, name):
+def test_each_template_opens_without_an_error_and_with_its_nodes_apart(page, name):
     choose(page, TITLES[name])
     page.wait_for_timeout(1500)
     page.evaluate(COMMAND, "Comfy.Canvas.FitView")
     page.wait_for_timeout(700)
-    look(page, request, name)
+    look(page, name)
     boxes = page.evaluate(BOXES)
-    assert [(one["title"], other["title"]) for one, other in combinations(boxes, 2) if meet(one, other)] == []
+    assert browser.overlapping(boxes) == []
     assert page.evaluate(WRONG) == "" and page.evaluate(TOASTS) == []
     if name not in FOREIGN:
         assert browser.faults(page) == []
@@ -138,11 +110,11 @@ def test_each_template_opens_without_an_error_and_with_its_nodes_apart(page, req
         assert page.evaluate("() => app.canvas.ds.scale") >= ZOOM
 
 
-def test_the_first_workflow_runs_and_plays(page, request):
+def test_the_first_workflow_runs_and_plays(page):
     choose(page, TITLES["start"])
     run(page)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=120_000)
-    look(page, request, "start_after")
+    look(page, "start_after")
     assert page.evaluate(WRONG) == "" and page.evaluate(TOASTS) == []
 
 
@@ -175,7 +147,7 @@ def test_blueprints_are_listed(server):
 
 
 @pytest.mark.parametrize("title", CHAINS)
-def test_a_blueprint_is_placed_shows_its_widgets_and_runs(page, request, title):
+def test_a_blueprint_is_placed_shows_its_widgets_and_runs(page, title):
     chain = CHAINS[title]
     page.evaluate("() => app.graph.clear()")
     category, text = page.evaluate(PLACE, title)
@@ -202,5 +174,5 @@ def test_a_blueprint_is_placed_shows_its_widgets_and_runs(page, request, title):
     assert values == dict.fromkeys(chain.widgets, 1)
     run(page)
     page.wait_for_function(PLAYING, arg="StereoReelEncode", timeout=120_000)
-    look(page, request, f"blueprint_{len(chain.order)}_{chain.order[0]}")
+    look(page, f"blueprint_{len(chain.order)}_{chain.order[0]}")
     assert page.evaluate(TOASTS) == []

@@ -4,7 +4,6 @@ Run with ``make test-host COMFYUI=path``. STEREOREEL_SCREENSHOTS names a folder 
 """
 
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,10 +11,10 @@ pytestmark = [pytest.mark.host, pytest.mark.canvas]
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
-from benchmarks.support.comfy_server import comfy
 from stereoreel.workflow import first_glance
 from stereoreel.workflow.node_specs import BY_ID
 from tests.support import browser, bundled
+from tests.support.host_canvas import STYLES, look, styled
 
 NODE = "app.graph._nodes.find(node => node.type === type)"
 # The options that a node shows: as drawn by the canvas, or as rows of the page.
@@ -47,20 +46,10 @@ SWITCH = f"""type => {{
 }}"""
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy")) as running:
-        yield running
-
-
-@pytest.fixture(params=[False, True], ids=["classic", "nodes_2"])
+@pytest.fixture(**STYLES)
 def page(server, request):
-    server.post("/settings/Comfy.TutorialCompleted", True)
-    server.post("/settings/Comfy.VueNodes.Enabled", request.param)
-    with browser.canvas(f"http://{server.address}") as page:
-        assert page.evaluate("() => Boolean(LiteGraph.vueNodesMode)") == request.param
+    with styled(server, request.param) as page:
         yield page
-        assert page.evaluate("window.complaints") == []
 
 
 def opened(page, name: str) -> dict:
@@ -75,22 +64,16 @@ def shown(page, kind: str) -> list[str]:
     return page.evaluate(SHOWN, [kind, [option.name for option in BY_ID[kind].options]])
 
 
-def look(page, request, name: str):
-    if folder := os.environ.get("STEREOREEL_SCREENSHOTS"):
-        style = request.node.name.partition("[")[2].rstrip("]")
-        page.screenshot(path=str(Path(folder) / f"{name}_{style}.png"))
-
-
-def test_each_node_shows_few_widgets_and_one_switch(page, request):
+def test_each_node_shows_few_widgets_and_one_switch(page):
     for entry in opened(page, "default").values():
         node = BY_ID[entry["class_type"]]
         expected = [option.name for option in first_glance.visible(node, entry["inputs"])]
         assert shown(page, node.id) == expected and len(expected) <= 5
         assert page.evaluate(SWITCHES, node.id) == 1, node.id
-    look(page, request, "widgets")
+    look(page, "widgets")
 
 
-def test_switch_brings_what_the_model_goes_by_and_nothing_else(page, request):
+def test_switch_brings_what_the_model_goes_by_and_nothing_else(page):
     opened(page, "default")
     page.evaluate(SWITCH, "StereoReelVSR")
     page.wait_for_timeout(700)
@@ -98,7 +81,7 @@ def test_switch_brings_what_the_model_goes_by_and_nothing_else(page, request):
         "model", "packed", "factor", "strength", "radius", "download", "live",
     ]  # fmt: skip
     assert page.evaluate(SWITCHES, "StereoReelVSR") == 1
-    look(page, request, "advanced")
+    look(page, "advanced")
     page.evaluate(SWITCH, "StereoReelVSR")
     page.wait_for_timeout(700)
     assert shown(page, "StereoReelVSR") == ["model", "factor", "strength"]
@@ -116,10 +99,10 @@ def test_another_model_brings_its_own_widgets(page):
     assert shown(page, "StereoReelVSR") == ["model", "factor", "decoder", "color"]
 
 
-def test_live_workflow_opens_with_what_it_needs(page, request):
+def test_live_workflow_opens_with_what_it_needs(page):
     opened(page, "live_upscale")
     assert shown(page, "StereoReelVSR") == ["model", "factor", "strength", "live", "live_mode"]
-    look(page, request, "live")
+    look(page, "live")
 
 
 def test_number_that_stands_for_a_word_says_so(page, request):

@@ -7,6 +7,7 @@ import threading
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import combinations
 from pathlib import Path
 
 import psutil
@@ -208,3 +209,15 @@ def faults(page) -> list[str]:
             Array.isArray(widget.options?.values) && !widget.options.values.includes(widget.value))
             .map(widget => `${node.type}.${widget.name} = ${widget.value}`)
     ])""")
+
+
+def overlapping(boxes: list[dict]) -> list[tuple[str, str]]:
+    """Return the titles of boxes that overlap; a box is ``{title, left, top, right, bottom}``."""
+    return [(one["title"], other["title"]) for one, other in combinations(boxes, 2) if _meet(one, other)]
+
+
+def _meet(one: dict, other: dict) -> bool:
+    return all(
+        max(one[start], other[start]) < min(one[stop], other[stop])
+        for start, stop in (("left", "right"), ("top", "bottom"))
+    )
