@@ -20,7 +20,7 @@ from .clip import Clip, ClipInfo, Recipe, Shot, Source, Step, check_lengths, mak
 from .host import Host
 from .per_eye import TIME
 from .stage_cache import StageCache
-from .transforms import Recut, Uncut, Weightless
+from .transforms import Recut, Relabelled, Uncut, Weightless
 
 Spans = list[tuple[int, int]]  # [start, stop), in order, not touching
 
@@ -233,7 +233,7 @@ class _Parts:
 
 
 @dataclass(frozen=True)
-class _Cuts(Weightless):
+class _Cuts(Relabelled):
     """The frames of an excerpt, with different cuts."""
 
     cuts: tuple[int, ...]
@@ -241,9 +241,6 @@ class _Cuts(Weightless):
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         return _excerpt(clip.replace(cuts=self.cuts), spans_of(clip))
-
-    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        yield from chunks
 
 
 @dataclass(frozen=True)

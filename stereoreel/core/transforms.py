@@ -36,6 +36,13 @@ class Weightless:
         return self
 
 
+class Relabelled(Weightless):
+    """A recipe that changes what is known of a clip, and none of its frames."""
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        yield from chunks
+
+
 @dataclass(frozen=True)
 class Eye(Weightless):
     """One view of a two-view clip: 0 is left, 1 is right."""
@@ -53,7 +60,7 @@ class Eye(Weightless):
 
 
 @dataclass(frozen=True)
-class Recut(Weightless):
+class Recut(Relabelled):
     """The same frames with other cuts: ``none``, or the first frames of shots, such as ``48, 120``.
 
     Raise ValueError for anything else.
@@ -72,9 +79,6 @@ class Recut(Weightless):
                 f"{shown(self.cuts)}."
             )
         return clip.replace(cuts=cuts)
-
-    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        yield from chunks
 
 
 def parse_cuts(written: str) -> tuple[int, ...]:
@@ -171,7 +175,7 @@ class Trim(Weightless):
 
 
 @dataclass(frozen=True)
-class Uncut(Weightless):
+class Uncut(Relabelled):
     """The same frames as a single shot."""
 
     framewise = True
@@ -180,12 +184,9 @@ class Uncut(Weightless):
     def describe(self, clip: ClipInfo) -> ClipInfo:
         return clip.replace(cuts=())
 
-    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        yield from chunks
-
 
 @dataclass(frozen=True)
-class Recolored(Weightless):
+class Recolored(Relabelled):
     """The same frames under another colour description; no value changes."""
 
     framewise = True
@@ -194,9 +195,6 @@ class Recolored(Weightless):
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         return clip.replace(color=self.color)
-
-    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        yield from chunks
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,14 @@ import pytest
 from stereoreel.models import download
 from stereoreel.models.weights import File
 from tests.support.bad_weights import contents
-from tests.support.weights_shop import CONTENTS, TINY, names, whole
+from tests.support.weights_shop import CONTENTS, TINY, names, whole, without_proxies
 
 PLAIN = hashlib.sha256(CONTENTS).hexdigest()
 
 
 @pytest.fixture(autouse=True)
 def no_proxies(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    without_proxies(monkeypatch)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from stereoreel.cli.main import main
 from stereoreel.models import catalog
 from stereoreel.models.background_fetch import CANCELLED, DONE, FAILED, RUNNING, BackgroundFetch
 from stereoreel.models.headless import Headless
-from tests.support.weights_shop import CONTENTS, MODEL, names, offered, serving
+from tests.support.weights_shop import CONTENTS, MODEL, names, offered, serving, without_proxies
 
 KIND, PATIENCE = "upscale", 20  # seconds until a download has ended
 
@@ -17,9 +17,7 @@ KIND, PATIENCE = "upscale", 20  # seconds until a download has ended
 @pytest.fixture
 def shop(monkeypatch):
     """A loopback server, which the catalogue names as the source of one model."""
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    without_proxies(monkeypatch)
     with serving() as shop:
         entry = replace(catalog.models(KIND)[MODEL], parts={"weights": offered(shop)})
         real = catalog._catalogue

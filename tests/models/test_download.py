@@ -13,7 +13,7 @@ from stereoreel.cli.progress import ByteBar
 from stereoreel.models import catalog, download
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.workflow import orders
-from tests.support.weights_shop import CONTENTS, MODEL, TINY, names, offered, serving
+from tests.support.weights_shop import CONTENTS, MODEL, TINY, names, offered, serving, without_proxies
 
 
 @pytest.fixture(autouse=True)
@@ -24,9 +24,7 @@ def nowhere_else(monkeypatch):
 
 @pytest.fixture
 def shop(monkeypatch):
-    for name in ("http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.upper(), raising=False)
+    without_proxies(monkeypatch)
     with serving() as shop:
         yield shop
 

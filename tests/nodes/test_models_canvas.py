@@ -24,7 +24,7 @@ from benchmarks.support.comfy_server import ROOT, comfy
 from tests.support import browser
 from tests.support.bundled import shown
 from tests.support.host_canvas import STYLES, look, styled
-from tests.support.weights_shop import CONTENTS, serving
+from tests.support.weights_shop import CONTENTS, serving, without_proxies
 
 DEPTH, FRAMES = "StereoReelDepth", "StereoReelInterpolate"
 NAME = "video-depth-anything-small"
@@ -71,9 +71,7 @@ def server(shop, tmp_path_factory):
     _rewrite(pack, "depth", NAME, {"url": f"{shop.address}/net.pth", **facts})
     _rewrite(pack, "interpolate", "rife-4.25", {"url": "http://127.0.0.1:1/rife.safetensors"})
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("http_proxy", "https_proxy", "all_proxy"):
-            patch.delenv(name, raising=False)
-            patch.delenv(name.upper(), raising=False)
+        without_proxies(patch)
         with comfy(Path(os.environ["COMFYUI"]).resolve(), tmp_path_factory.mktemp("comfy"), pack=pack) as run:
             yield run
 

@@ -82,6 +82,13 @@ class Shop:
         handler.wfile.write(answer)
 
 
+def without_proxies(monkeypatch) -> None:
+    """Forget the proxies of the environment, which would be asked for loopback addresses too."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
 @contextmanager
 def serving():
     shop = Shop()
