@@ -101,28 +101,38 @@ def judge(
         one: {other: compare(figures, one, other, means, seed) for other in orders if other != one}
         for one in orders
     }
-    beaten = {one: sum(met.lead < 0 for met in against[one].values()) for one in orders}
-    beats = {one: sum(met.lead > 0 for met in against[one].values()) for one in orders}
-    leaders = [one for one in orders if not beaten[one]]
-    leaders = leaders or [
-        one
-        for one in orders
-        if beats[one] - beaten[one] == max(beats[other] - beaten[other] for other in orders)
-    ]
-    outvoted = _outvoted(orders, flips)
-    leaders = [one for one in leaders if one not in outvoted] or leaders
+    leaders = _leaders(against, _outvoted(orders, flips))
     order = _cheapest(leaders, {one: median(times[one]) for one in orders})
-    if not beats[order]:
-        sure = EVEN
-    else:
-        reversed_ = any(flip.deeper is None and order in flip.orders for flip in flips)
-        sure = SURE if beats[order] == len(orders) - 1 and places >= ENOUGH and not reversed_ else LIKELY
+    contradicted = any(flip.deeper is None and order in flip.orders for flip in flips)
+    sure = _confidence(against[order], places, contradicted)
     warnings = tuple(_warnings(order, flips, places))
     headline = (
         f"Recommended: {order}. Confidence: {sure}, {_why(order, sure, against[order], leaders, places)}."
     )
     lines = headline, *warnings, *_report(order, against[order], means, times)
     return Verdict(order, sure, lines, against[order], tuple(flips), warnings)
+
+
+def _leaders(against: Mapping[str, Mapping[str, Against]], outvoted: set[str]) -> list[str]:
+    """Return the orders that nothing beats, or else the best; of these, those not ``outvoted`` if any."""
+    balance = {one: _beats(against[one]) - _beaten(against[one]) for one in against}
+    leaders = [one for one in against if not _beaten(against[one])]
+    leaders = leaders or [one for one in against if balance[one] == max(balance.values())]
+    return [one for one in leaders if one not in outvoted] or leaders
+
+
+def _confidence(against: Mapping[str, Against], places: int, contradicted: bool) -> str:
+    if not _beats(against):
+        return EVEN
+    return SURE if _beats(against) == len(against) and places >= ENOUGH and not contradicted else LIKELY
+
+
+def _beats(against: Mapping[str, Against]) -> int:
+    return sum(met.lead > 0 for met in against.values())
+
+
+def _beaten(against: Mapping[str, Against]) -> int:
+    return sum(met.lead < 0 for met in against.values())
 
 
 def _outvoted(orders: Sequence[str], flips: Sequence[Flip]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from torch import Tensor
@@ -75,22 +76,7 @@ def _histogram(tally: Tally):
     for start, stop in ((-reach, -behind), (front, reach)):
         if start < stop:
             draw.rectangle([column(start), TOP, column(stop), BOTTOM], SHADE)
-    most = max(1, int(tally.histogram.max()))
-    for bin_, count in enumerate(tally.histogram.tolist()):
-        low = bin_ * STEP - REACH
-        if count:
-            color = (
-                _color(FRONT)
-                if low + STEP / 2 > front
-                else _color(BEHIND)
-                if low + STEP / 2 < -behind
-                else PLAIN
-            )
-            # square roots, so that small objects stay visible next to a sky
-            tall = math.ceil(math.sqrt(count / most) * (BOTTOM - TOP - 10))
-            draw.rectangle(
-                [column(low) + 1, BOTTOM - tall, max(column(low) + 1, column(low + STEP) - 1), BOTTOM], color
-            )
+    _bars(draw, tally, column)
     for percent, text, side in (
         (0.0, "screen", "m"),
         (front, "comfortable to here", "l"),
@@ -111,6 +97,27 @@ def _histogram(tally: Tally):
         anchor="ma",
     )
     return picture
+
+
+def _bars(draw, tally: Tally, column: Callable[[float], int]) -> None:
+    """Draw how many pixels have which parallax, in the colours of the overlay."""
+    front, behind = 100 * tally.screen.front, 100 * tally.screen.behind
+    most = max(1, int(tally.histogram.max()))
+    for bin_, count in enumerate(tally.histogram.tolist()):
+        low = bin_ * STEP - REACH
+        if count:
+            color = (
+                _color(FRONT)
+                if low + STEP / 2 > front
+                else _color(BEHIND)
+                if low + STEP / 2 < -behind
+                else PLAIN
+            )
+            # square roots, so that small objects stay visible next to a sky
+            tall = math.ceil(math.sqrt(count / most) * (BOTTOM - TOP - 10))
+            draw.rectangle(
+                [column(low) + 1, BOTTOM - tall, max(column(low) + 1, column(low + STEP) - 1), BOTTOM], color
+            )
 
 
 def _axes(draw, tally: Tally, reach: float, column, font) -> None:
