@@ -52,5 +52,5 @@ if __name__ == "__main__":
         with CtrlC() as ctrl_c:
             main(Path(sys.argv[1]) if len(sys.argv) > 1 else None, ctrl_c)
     except KeyboardInterrupt as error:
-        print("cancelled; no half-written video was left behind", file=sys.stderr)
+        print("cancelled; no partial video was left", file=sys.stderr)
         leave(getattr(error, "status", 130))

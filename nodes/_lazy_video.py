@@ -201,7 +201,7 @@ class LazyVideo(NotABatch, VideoInput):
 
     def _colored(self, space: str | None) -> Clip:
         """Return the shown clip in a colour space; raise ValueError if that would need a conversion."""
-        if space is None:
+        if space in (None, "auto"):
             return self.shown
         if space not in colour.SPACES:
             raise ValueError(f"Unknown colour space {space!r}. Choose one of {', '.join(colour.SPACES)}.")
@@ -234,7 +234,7 @@ class LazyVideo(NotABatch, VideoInput):
         """Return a complete file of this type. A new one is in the temp folder; if it is only ``passing``, it
         is removed when this VIDEO is.
         """
-        found = self._saved.find(type, clip.info.color)
+        found = self._saved.find(type, clip.info.color, tags)
         if found and found.tags == tags:
             if found.path in self._passing and not passing:
                 self._passing.pop(found.path).detach()

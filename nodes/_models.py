@@ -1,4 +1,4 @@
-"""Which models run here, and their weights fetched from the canvas: the routes that web/models.js asks."""
+"""Which models run, and their weights fetched from the canvas: the routes of web/node/catalogue.js."""
 
 from __future__ import annotations
 

@@ -38,7 +38,11 @@ class SavedFiles:
         self._files = [file for file in self._files if file.path != path and file.unchanged]
         self._files.append(SavedFile(path, fingerprint(path), type, color, dict(tags)))
 
-    def find(self, wanted: FileType, color: Color) -> SavedFile | None:
-        """Return a file from which one of this type and colour may be copied; None if there is none."""
-        fitting = (file for file in self._files if file.type.serves(wanted) and file.color == color)
+    def find(self, wanted: FileType, color: Color, tags: Mapping[str, str] | None = None) -> SavedFile | None:
+        """Return a file from which one of this type and colour may be copied, preferably with these tags.
+
+        None if there is none.
+        """
+        fitting = [file for file in self._files if file.type.serves(wanted) and file.color == color]
+        fitting.sort(key=lambda file: file.tags != tags)
         return next((file for file in fitting if file.unchanged), None)

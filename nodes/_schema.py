@@ -80,8 +80,11 @@ class DeclaredNode(io.ComfyNode):
     def judge(cls, given: Mapping) -> None:
         """Raise ValueError or OSError if the run would fail because of these inputs.
 
-        None stands for an input that another node computes.
+        None stands for an input that another node computes; options that may depend on it are judged later,
+        when the node runs.
         """
+        if any(given.get(name, "") is None for name in cls.NODE.settings.judged):
+            return
         options = {option.name for option in cls.NODE.options}
         known = {name: value for name, value in given.items() if name in options and value is not None}
         build.settings_of(cls.NODE, known)

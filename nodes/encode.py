@@ -58,7 +58,7 @@ class EncodeNode(DeclaredNode):
 
     @classmethod
     def judge(cls, given: Mapping) -> None:
-        super().judge({name: value for name, value in given.items() if name != "depth"})
+        super().judge(given)
         if (prefix := given.get("filename_prefix")) is not None:
             confine_prefix(prefix, Path(folder_paths.get_output_directory()))
         if (layout := given.get("layout")) is not None:

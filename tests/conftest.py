@@ -17,14 +17,13 @@ if (threads := (os.cpu_count() or 1) // int(os.environ.get("PYTEST_XDIST_WORKER_
 
 import torch  # isort: skip
 
+from benchmarks.support import CLIPS
 from stereoreel.core.clip import Clip
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.models import catalog
 from stereoreel.models.headless import Headless
 from stereoreel.sample import FILE
 from stereoreel.workflow.node_specs import NODES
-
-CLIPS = Path(os.environ.get("STEREOREEL_CLIPS") or Path(__file__).resolve().parents[2] / "shared" / "clips")
 
 
 def pytest_addoption(parser):

@@ -28,9 +28,8 @@ ENGLISH = "en"
 SYNTAX = re.compile(r"[{}@|]")  # which the canvas does not show as written
 NUMBER = re.compile(r"\d+(?:\.\d+)*")
 
-Texts = dict[
-    str, str
-]  # by path: NODE.display_name, NODE.description, NODE.inputs.ID.tooltip, NODE.outputs.0.name
+# by path: NODE.display_name, NODE.description, NODE.inputs.ID.tooltip, NODE.outputs.0.name
+Texts = dict[str, str]
 
 
 def languages() -> list[str]:
@@ -152,7 +151,8 @@ def doubled(tree: dict) -> list[str]:
 
 
 def untranslated(tree: dict, source: dict) -> list[str]:
-    return [path for path in flat(source) if path not in flat(tree)]
+    texts = flat(tree)
+    return [path for path in flat(source) if path not in texts]
 
 
 def other_faults(language: str) -> list[str]:

@@ -15,9 +15,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 import torch
-from PIL import Image
 from torch import Tensor
 
+from stereoreel.image.page import to_image
 from stereoreel.media.layouts.anaglyph import dubois
 from stereoreel.sample.clip import render
 
@@ -53,7 +53,7 @@ def joined(images: list[Tensor], places: list[float]) -> Tensor:
 
 
 def saved(image: Tensor, path: Path, **how) -> None:
-    Image.fromarray((image.clamp(0, 1) * 255).round().byte().numpy()).save(path, **how)
+    to_image(image).save(path, **how)
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ from torch import Tensor
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.excerpt import select_frames
 from stereoreel.core.pull import pull
-from stereoreel.image.contact_sheet import to_image
+from stereoreel.image.page import to_image
 from stereoreel.media.layouts.layout import pack
 from stereoreel.models.headless import Headless
 from stereoreel.sample import FILE
@@ -72,6 +72,16 @@ def _above(graph: workflow.Graph, ours: workflow.Graph, value):
     return next((link for link in found if link), None)
 
 
+def frames_at(clip: Clip, moments: Iterable[float]) -> list[Tensor]:
+    """Return frames ``[H, W, C]``, or pairs of them, at shares of a clip's length."""
+    numbers = [round(moment * (clip.info.frames - 1)) for moment in moments]
+    found, order = {}, sorted(set(numbers))
+    with closing(pull(select_frames([clip], order), Headless("cpu"), chunk_frames=1)) as chunks:
+        for number, (chunk,) in zip(order, chunks):
+            found[number] = chunk.select(-4, 0).clone()
+    return [found[number] for number in numbers]
+
+
 class Result:
     """What a workflow computes of the sample; options are set like ``--set`` in the terminal."""
 
@@ -82,30 +92,21 @@ class Result:
             if node["class_type"] == BY_KIND["encode"].id and depths:
                 node["inputs"]["depth"] = [depths[-1], 0]
         assembly = workflow.Assembly(graph, lambda video: FILE)
-        self.host = Headless("cpu")
         self.job = (assembly.sinks or assembly.looks)[0]
 
     def frames(self, *moments: float) -> list[Tensor]:
         """Return frames ``[H, W, C]``, or pairs of them, at shares of the length."""
-        return self._at(self.job.clip, moments)
+        return frames_at(self.job.clip, moments)
 
     def depths(self, *moments: float) -> list[Image.Image]:
         """Return the depth in colours."""
         assert self.job.depth
         colors = apply(Colors(label="thumbnail"), self.job.depth)["clip"]
-        return [to_image(frame) for frame in self._at(colors, moments)]
-
-    def _at(self, clip: Clip, moments: Iterable[float]) -> list[Tensor]:
-        numbers = [round(moment * (clip.info.frames - 1)) for moment in moments]
-        found = {}
-        with closing(pull(select_frames([clip], sorted(set(numbers))), self.host, chunk_frames=1)) as chunks:
-            for number, (chunk,) in zip(sorted(set(numbers)), chunks):
-                found[number] = chunk.select(-4, 0).clone()
-        return [found[number] for number in numbers]
+        return [to_image(frame) for frame in frames_at(colors, moments)]
 
     def sheet(self) -> Image.Image:
         """Return the image of a report."""
-        return self.job.node.report(self.job.clip, self.job.settings, self.host, self.job.name).image
+        return self.job.node.report(self.job.clip, self.job.settings, Headless("cpu"), self.job.name).image
 
 
 def anaglyph(pair: Tensor) -> Image.Image:
@@ -228,12 +229,8 @@ def _batch(name: str) -> Image.Image:
 
 
 def _look(name: str) -> Image.Image:
-    job = Result(name)
-    looks = job.job
-    [pair] = job.frames(BEACH)
-    [depth] = [
-        to_image(frame) for frame in job._at(apply(Colors(label="thumbnail"), looks.depth)["clip"], [BEACH])
-    ]
+    result = Result(name)
+    [pair], [depth] = result.frames(BEACH), result.depths(BEACH)
     return grid([crop(one, x=0.6) for one in (*eyes(pair), depth, anaglyph(pair))], 2)
 
 
@@ -269,26 +266,23 @@ def _holes(name: str) -> Image.Image:
     graph = graph_of(name)
     stereo = next(key for key, node in graph.items() if node["class_type"] == BY_KIND["stereo"].id)
     graph[stereo]["inputs"] |= {"fill": "stretch", "divergence": 6.0}
-    shown = []
+    encode, shown = BY_KIND["encode"].id, []
+    graph = {key: node for key, node in graph.items() if node["class_type"] != encode}
     for slot in (2, 4):
-        end = {"class_type": BY_KIND["encode"].id, "inputs": {"clip": [stereo, slot]}}
-        graph = {key: node for key, node in graph.items() if node["class_type"] != end["class_type"]}
+        end = {"class_type": encode, "inputs": {"clip": [stereo, slot]}}
         clip = workflow.Assembly({**graph, "end": end}, lambda video: FILE).sinks[0].clip
-        result = Result.__new__(Result)
-        result.host = Headless("cpu")
-        shown.append(to_image(result._at(clip, [0.5])[0]))
+        shown.append(to_image(frames_at(clip, [0.5])[0]))
     right, holes = shown[0], shown[1].convert("L")
     return crop(Image.composite(Image.new("RGB", right.size, (255, 64, 160)), right, holes), x=0.45)
 
 
-def _sheet(*options: str, top: float = 0.0) -> Callable[[str], Image.Image]:
-    """Return a function that shows the upper or another part of a report's image."""
+def _sheet(*options: str) -> Callable[[str], Image.Image]:
+    """Return a function that shows the upper part of a report's image."""
 
     def made(name: str) -> Image.Image:
         sheet = Result(name, *options).sheet().convert("RGB")
         side = min(sheet.size)
-        above = round((sheet.height - side) * top)
-        return crop(sheet.crop((0, above, side, above + side)))
+        return crop(sheet.crop((0, 0, side, side)))
 
     return made
 

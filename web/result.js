@@ -2,6 +2,7 @@
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { nodeOf, root } from "./node/place.js";
 import { existing, finished, store, stored, viewOf } from "./preview/kept.js";
 import { screenOf } from "./preview/screen.js";
 
@@ -9,17 +10,6 @@ const ENCODE = "StereoReelEncode", EVENT = "stereoreel.encode", KEY = "stereoree
 const states = new Map(); // workflow and execution id of a node -> what it shows, even while another workflow is open
 
 const keyOf = ({ workflow, id }) => `${workflow}/${id}`;
-const root = () => app.rootGraph ?? app.graph;
-
-/** The node of an execution id: `5`, or `12:5` for node 5 of the subgraph that node 12 is. */
-function nodeOf(id) {
-    let graph = root(), node = null;
-    for (const part of String(id).split(":")) {
-        node = graph?.getNodeById(Number(part)) ?? graph?.getNodeById(part);
-        graph = node?.subgraph;
-    }
-    return node?.type === ENCODE ? node : null;
-}
 
 function draw(node, state) {
     const screen = screenOf(node);
@@ -31,7 +21,7 @@ function draw(node, state) {
 
 function show(state) {
     const node = state.workflow === root()?.id && nodeOf(state.id);
-    if (node) draw(node, state);
+    if (node?.type === ENCODE) draw(node, state);
 }
 
 function keep(workflow, id, facts) {
@@ -43,10 +33,8 @@ function keep(workflow, id, facts) {
 
 /** Show again what a node showed before its workflow was closed or the page reloaded; a file that is gone is not shown. */
 async function again(state) {
-    if (state.files) state.files = await existing(state.files);
-    if (states.get(keyOf(state)) !== state) return; // a run has begun meanwhile
-    if (state.files?.length === 0) states.delete(keyOf(state));
-    else show(state);
+    const files = state.files && (await existing(state.files));
+    if (states.get(keyOf(state)) === state && files?.length !== 0) show({ ...state, files }); // else a run has begun meanwhile
 }
 
 /** Show again all that is known of the open workflow. */
@@ -62,8 +50,12 @@ function recall() {
 /** Take in what finished while the page was away: the newest result of each node, if it is another than the one that is kept. */
 async function catchUp() {
     const newest = new Map((await finished(KEY)).map(([id, files]) => [keyOf({ workflow: files[0].workflow, id }), { id, files }]));
-    for (const [key, { id, files }] of newest)
-        if (files[0].workflow && JSON.stringify(stored()[key]) !== JSON.stringify(files)) keep(files[0].workflow, id, { files });
+    const kept = stored();
+    for (const [key, { id, files }] of newest) {
+        const known = states.get(key), running = known && !known.files && !known.ended;
+        if (running || !files[0].workflow || JSON.stringify(kept[key]) === JSON.stringify(files)) continue;
+        if ((await existing(files)).length && states.get(key) === known) keep(files[0].workflow, id, { files });
+    }
 }
 
 function live({ detail }) {

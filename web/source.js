@@ -2,6 +2,7 @@
 
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { chain } from "./node/place.js";
 import { screenOf } from "./preview/screen.js";
 
 const EXTRACT = "StereoReelExtract", SAMPLE = "sample";
@@ -37,15 +38,6 @@ function show(node) {
     if (linked) screen.clear("The frames come from the connected node.");
     else if (!video) screen.clear();
     else screen.play([fileOf(video)]);
-}
-
-function chain(node, name, after) {
-    const before = node[name];
-    node[name] = function () {
-        const made = before?.apply(this, arguments);
-        after();
-        return made;
-    };
 }
 
 app.registerExtension({

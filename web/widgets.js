@@ -165,6 +165,7 @@ app.registerExtension({
         catalogue.addEventListener("change", refreshAll);
         catalogue.addEventListener("fetched", () => ran.clear());
         catalogue.load();
+        api.addEventListener("reconnected", () => catalogue.load()); // a restarted server has no download
         api.addEventListener("stereoreel.fetch", ({ detail }) => catalogue.progressed(detail));
         api.addEventListener("stereoreel.model", ({ detail }) => {
             const { node, workflow, ...facts } = detail;
@@ -178,12 +179,7 @@ app.registerExtension({
     beforeRegisterNodeDef(type, definition) {
         if (!definition.name.startsWith("StereoReel")) return;
         const facts = factsOf(definition);
-        const created = type.prototype.onNodeCreated;
-        type.prototype.onNodeCreated = function () {
-            const made = created?.apply(this, arguments);
-            if (facts.size) equip(this, facts);
-            return made;
-        };
+        if (facts.size) chain(type.prototype, "onNodeCreated", function () { equip(this, facts); });
     },
     /** The Preview button comes last, whichever script has added its widgets first. */
     nodeCreated(node) {

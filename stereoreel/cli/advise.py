@@ -11,6 +11,7 @@ from ..core.files import refuse_harm
 from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
+from .paths import OUTPUT
 from .reports import print_report
 
 
@@ -57,7 +58,7 @@ def _on_clip(options) -> int:
     )
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
     clip = Clip(FileSource(options.clip, cuts=False, files=options.files))
-    folder = options.output or free_path(Path("output"), f"advice_{options.clip.stem[:60]}", "", "")
+    folder = options.output or free_path(OUTPUT, f"advice_{options.clip.stem[:60]}", "", "")
     refuse_harm([folder / name for name in FILES], [options.clip], options.overwrite)
     with naming("Advise"):
         report = advisor.report(clip, settings, host, "Advise", options.clip.name)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..core.clip import ClipInfo
 from ..core.excerpt import evenly_spaced
-from ..image.contact_sheet import contact_sheet, to_image
+from ..image.page import contact_sheet, to_image
 from ..media.layouts.layout import pack
 from ..media.read.decode import FileSource
 from ..media.write.observer import Observer

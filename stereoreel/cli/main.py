@@ -24,7 +24,7 @@ from ..workflow.templates import canvas_file
 from . import advise, film, models
 from . import orders as order_lab
 from .interrupt import CtrlC
-from .paths import SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
+from .paths import OUTPUT, SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
 from .progress import ByteBar, FrameBar
 
 
@@ -145,7 +145,7 @@ def _run(options) -> int:
             print(costs(meter))
     for job in assembly.looks:
         host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
-        print(save_node_report(job, Path("output"), host))
+        print(save_node_report(job, OUTPUT, host))
     return 0
 
 

@@ -68,7 +68,7 @@ def _address(entry: Entry) -> str:
 
 
 def _sizes(entry: Entry) -> str:
-    known = [part for part in entry.parts.values() if part.bytes and not part.optional]
+    known = [part for part in entry.needed if part.bytes]
     return total_size(known) if known else ""
 
 
@@ -77,13 +77,9 @@ def _state(entry: Entry, host: Host) -> str:
         return f"needs {'; and '.join(lacking)}"
     if not entry.parts:
         return "no weights needed"
-    if bad := list(
-        filter(
-            None, (corrupt_file(part, entry.kind, host) for part in entry.parts.values() if not part.optional)
-        )
-    ):
-        faults = " and ".join(f"{path} {wrong}" for path, wrong in bad)
-        return f"corrupt: {faults}. Delete it, or run `python -m stereoreel fetch {entry.name} --force`"
+    if faults := catalog.faults(entry, host):
+        named = " and ".join(f"{path} {wrong}" for path, wrong in faults)
+        return f"corrupt: {named}. Delete it, or run `python -m stereoreel fetch {entry.name} --force`"
     if must := catalog.missing(entry, host):
         return f"missing: {', '.join(part.file for part in must)}"
     less = [part.file for part in entry.parts.values() if not locate(part, entry.kind, host)]

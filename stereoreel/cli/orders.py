@@ -17,6 +17,7 @@ from ..core.options import options_of, resolve
 from ..media.write.render import free_path
 from ..models.headless import Headless
 from ..viewing.report import Report
+from .paths import OUTPUT
 from .progress import FrameBar
 from .reports import print_report
 
@@ -69,7 +70,7 @@ def run(options) -> int:
     given = [one for one in options.set if not _of_extract(one)]
     # raises for invalid options before the clip is searched for cuts
     compared(settings.orders, settings.upscaler), stage_options(settings, given)
-    folder = options.output or free_path(Path("output"), f"orders_{options.clip.stem[:60]}", "", "")
+    folder = options.output or free_path(OUTPUT, f"orders_{options.clip.stem[:60]}", "", "")
     figures = [] if options.json in (None, "-") else [Path(options.json)]
     refuse_harm([*(folder / name for name in FILES), *figures], [options.clip], options.overwrite)
     with FrameBar(options.ctrl_c) as bar:

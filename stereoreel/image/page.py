@@ -1,4 +1,4 @@
-"""Pages of text, tables and pictures, drawn from top to bottom; readable at half size."""
+"""Pages of text, tables and pictures, and contact sheets; readable at half size."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from collections.abc import Sequence
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
 
 BACKGROUND, INK, QUIET = (30, 31, 33), (236, 236, 232), (160, 162, 166)
 ACCENT, WARNING = (240, 196, 94), (255, 140, 90)
 WIDTH = 1600  # pixels
-MARGIN, GUTTER, GAP = (
-    28,
-    12,
-    6,
-)  # pixels: around the page, between pictures, between a picture and its caption
+# pixels: around the page, between pictures, between a picture and its caption
+MARGIN, GUTTER, GAP = 28, 12, 6
 TITLE, HEADING, TEXT = 36, 28, 22  # letter sizes in pixels
 LINE, PARAGRAPH = 1.35, 0.5  # of the letter size
 TALLEST = 1.25  # a picture's cell is at most so many times as tall as wide
@@ -174,3 +172,26 @@ def wrapped(text: str, size: int, room: int) -> list[str]:
 @cache
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
+
+
+def to_image(frame: Tensor) -> Image.Image:
+    """Convert one frame ``[H, W, C]``, 0..1: grey if C is 1, composited on the background if C is 4."""
+    pixels = (frame.detach().float().clamp(0, 1) * 255).round().byte().cpu().numpy()
+    if pixels.shape[-1] == 1:
+        return Image.fromarray(pixels[..., 0]).convert("RGB")
+    picture = Image.fromarray(pixels)
+    if picture.mode != "RGBA":
+        return picture
+    return Image.alpha_composite(Image.new("RGBA", picture.size, BACKGROUND), picture).convert("RGB")
+
+
+def contact_sheet(rows: Sequence[Row], title: str, width: int = WIDTH) -> Image.Image:
+    """Draw rows of pictures of any size below a title; raise ValueError if there is no picture."""
+    if not any(rows):
+        raise ValueError("A contact sheet needs a picture. Give it at least one row with one.")
+    page = Page(width)
+    page.write(title, TITLE)
+    columns = even_columns(max(map(len, rows)))
+    for row in filter(None, rows):
+        page.pictures(row, columns)
+    return page.finished()

@@ -114,6 +114,6 @@ def fetchable(kind: str, name: str) -> Entry:
     entry = catalog.models(kind).get(name) if kind in catalog.KINDS else None
     if entry is None or not entry.parts:
         raise ValueError("Only weights of models in the catalogue can be fetched.")
-    if unknown := [part.file for part in entry.parts.values() if not part.optional and not part.url]:
+    if unknown := [part.file for part in entry.needed if not part.url]:
         raise ValueError(f"No download URL is known for {unknown[0]}. Get it from its authors.")
     return entry

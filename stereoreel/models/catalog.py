@@ -1,4 +1,4 @@
-"""Return the module of a kind. Raise ValueError for an unknown kind."""
+"""The models available, as data: the files that an entry needs, its licence, and the module that runs it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ class Entry:
     delay: str = ""  # how many frames it buffers in live use; empty for none
 
     @property
+    def needed(self) -> list[File]:
+        """The files without which it does not run."""
+        return [part for part in self.parts.values() if not part.optional]
+
+    @property
     def file(self) -> str | None:
         """The main file's name, or None if no weights are needed."""
         return next((part.file for part in self.parts.values()), None)
@@ -79,7 +84,10 @@ def _entry(name: str, kind: str, fields: Mapping) -> Entry:
 
 
 def models(kind: str) -> dict[str, Entry]:
-    """Return the entries of ``models_config/<kind>.yaml``, best first, or raise ValueError (unknown kind)."""
+    """Return the entries of ``models_config/<kind>.yaml``, best first.
+
+    Raise ValueError for an unknown kind.
+    """
     return {name: entry for name, entry in _catalogue(kind).items() if name != ANY}
 
 
@@ -109,7 +117,7 @@ def own_arch(kind: str) -> str:
 
 
 def module(kind: str) -> ModuleType:
-    """What a kind says of itself; ValueError for a kind there is not."""
+    """Return the module of a kind. Raise ValueError for an unknown kind."""
     _catalogue(kind)
     return import_module(f"..stages.{kind}", __package__)
 
@@ -205,8 +213,7 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
     """Return the note of ``auto`` on a model that it would select if its files were complete."""
     if entry is None or not entry.commercial or lacking(entry, host):
         return []
-    needed = [part for part in entry.parts.values() if not part.optional]
-    faults = [corrupt_file(part, entry.kind, host) for part in needed if not locate(part, entry.kind, host)]
+    faults = [corrupt_file(part, entry.kind, host) for part in missing(entry, host)]
     known = [found for found in faults if found]
     if not known or len(known) < len(faults):
         return []
@@ -222,9 +229,8 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
     """
     if entry is None or not entry.commercial:
         return False
-    fetchable = download and all(part.url for part in entry.parts.values() if not part.optional)
-    needed = [part for part in entry.parts.values() if not part.optional]
-    broken = any(corrupt_file(part, entry.kind, host) for part in needed)  # it is replaced only on request
+    fetchable = download and all(part.url for part in entry.needed)
+    broken = bool(faults(entry, host))  # replaced only on request
     return present(entry, host) or (fetchable and not broken and not lacking(entry, host))
 
 
@@ -248,14 +254,17 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
 
 def present(entry: Entry, host: Host) -> bool:
     """Whether a model's required weights, and anything else it needs, are on this machine."""
-    return not lacking(entry, host) and all(
-        part.optional or locate(part, entry.kind, host) for part in entry.parts.values()
-    )
+    return not lacking(entry, host) and not missing(entry, host)
 
 
 def missing(entry: Entry, host: Host) -> list[File]:
     """Return the required files of a model that are absent or incomplete."""
-    return [part for part in entry.parts.values() if not part.optional and not locate(part, entry.kind, host)]
+    return [part for part in entry.needed if not locate(part, entry.kind, host)]
+
+
+def faults(entry: Entry, host: Host) -> list[tuple[Path, str]]:
+    """Return the required files of a model that are corrupt, and what is wrong with each."""
+    return [wrong for part in entry.needed if (wrong := corrupt_file(part, entry.kind, host))]
 
 
 def obtain(entry: Entry, role: str, host: Host, download: bool = False) -> Path:

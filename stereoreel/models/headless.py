@@ -81,8 +81,8 @@ def device_named(name: str | torch.device) -> torch.device:
     with suppress(RuntimeError):  # a word that is no device
         device = torch.device(name)
     counts = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
-    count = counts.get(device.type, 1) if device else 0  # other backends are left to torch
-    if device is None or (device.index or 0) >= count:
+    count = counts.get(device.type) if device else 0  # None: another backend, left to torch
+    if device is None or (count is not None and (device.index or 0) >= count):
         available = [
             kind if place == 0 else f"{kind}:{place}"
             for kind, count in counts.items()

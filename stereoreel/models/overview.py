@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from ..core.host import Host
 from . import catalog, policy
 from .catalog import Entry
-from .weights import File, corrupt_file, total_size
+from .weights import File, total_size
 
 
 def recommended(kind: str, host: Host, aim: str = policy.QUALITY) -> Entry:
@@ -33,7 +32,8 @@ def _of_kind(kind: str, host: Host) -> dict:
 
 
 def _of_model(entry: Entry, host: Host) -> dict:
-    lacking, faults = catalog.lacking(entry, host), list(_faults(entry, host))
+    lacking = catalog.lacking(entry, host)
+    faults = [f"{path} {wrong}" for path, wrong in catalog.faults(entry, host)]
     missing = catalog.missing(entry, host)
     return {
         "title": entry.title or entry.name,
@@ -46,12 +46,6 @@ def _of_model(entry: Entry, host: Host) -> dict:
         "missing": [part.file for part in missing],
         "offer": _offer(entry, missing, host) if missing and not faults else None,
     }
-
-
-def _faults(entry: Entry, host: Host) -> Iterator[str]:
-    for part in entry.parts.values():
-        if not part.optional and (wrong := corrupt_file(part, entry.kind, host)):
-            yield f"{wrong[0]} {wrong[1]}"
 
 
 def _offer(entry: Entry, missing: list[File], host: Host) -> dict | None:

@@ -79,7 +79,7 @@ def report(clip: Clip, settings: PreviewOptions, host: Host, label: str, depth: 
     """Return a contact sheet with a row per frame, including an anaglyph of two views; its text is empty."""
     from PIL import Image
 
-    from ..image.contact_sheet import contact_sheet
+    from ..image.page import contact_sheet
 
     rows = []
     for look in preview_frames(clip, depth, settings.samples, settings.width, host):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..core.options import Option
-from . import first_glance
+from . import check, first_glance
 from .node_specs import BY_ID
 
 # The core nodes that bundled workflows use: input sockets, widgets, outputs.
@@ -79,7 +79,6 @@ CORE = {
         [("IMAGE", "IMAGE")],
     ),
 }
-TYPES = {bool: "BOOLEAN", int: "INT", float: "FLOAT", str: "STRING"}
 WIDTH, TITLE = 330, 30  # of every node, and the height of its title bar, which is above its position
 # Pixels in Nodes 2.0, the taller of the two node styles: an empty node, a row of sockets, a widget, a button.
 EMPTY, ROW, WIDGET, BUTTON = 54, 22, 33, 30
@@ -107,7 +106,7 @@ def sockets(class_type: str) -> tuple[list[tuple[str, str]], dict[str, str], lis
 
 
 def _type(option: Option) -> str:
-    return "COMBO" if option.choices else TYPES[type(option.default)]
+    return "COMBO" if option.choices else check.TYPES[type(option.default)]
 
 
 def height(entry: dict) -> int:

@@ -11,10 +11,8 @@ from .node_specs import BY_ID
 
 # pixels: between columns, between nodes of a column, from a group's border to its nodes, of a group's title
 COLUMN, APART, MARGIN, HEADING = 60, 40, 15, 34
-COLUMNS, TALLEST = (
-    4,
-    1050,
-)  # from how many columns on, single nodes share one, and how high such a column may be
+# from how many columns on, single nodes share one, and how high such a column may be
+COLUMNS, TALLEST = 4, 1050
 FULL = 800  # height of a column from which a third node starts the next one
 COLORS = {
     "Source": "#4f9ecb",

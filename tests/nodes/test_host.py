@@ -13,10 +13,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-API = {
-    file.stem: json.loads(file.read_text(encoding="utf-8"))
-    for file in sorted((ROOT / "workflows" / "api").glob("*.json"))
-}
 
 pytestmark = pytest.mark.host
 if not os.environ.get("COMFYUI"):
@@ -38,6 +34,8 @@ from stereoreel.workflow.templates import TITLES
 from tests.support import browser, bundled, flashvsr_nets
 from tests.support.media_files import write_video
 from tests.support.object_info import CORE, object_info
+
+API = {name: bundled.graph(name) for name in bundled.API}
 
 USERS = {"CheckpointLoaderSimple", "UpscaleModelLoader", "LoadImage"}  # core nodes that read the user's files
 FILMS = [*BUNDLED, "image_batch"]  # the workflows that make a pair of films

@@ -22,6 +22,7 @@ from PIL import Image
 from benchmarks.support.comfy_server import ROOT, comfy
 from benchmarks.support.image_nets import RRDBNet, random_net, save
 from stereoreel.workflow.node_specs import BY_ID
+from tests.support import bundled
 from tests.support.moving_texture import scene
 
 PROMPTS = 60
@@ -74,7 +75,7 @@ def sessions(server) -> dict:
 
 
 def test_bundled_graph_is_executed_every_time(server):
-    graph = json.loads((ROOT / "workflows" / "api" / "live_upscale.json").read_text(encoding="utf-8"))
+    graph = bundled.graph("live_upscale")
     prompts = [server.queue(graph) for _ in range(PROMPTS)]
     server.history(prompts[-1], 300)
     for prompt in prompts:

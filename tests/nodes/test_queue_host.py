@@ -4,7 +4,6 @@ Run with ``make test-host COMFYUI=path``.
 """
 
 import copy
-import json
 import os
 from fractions import Fraction
 from pathlib import Path
@@ -18,11 +17,11 @@ if not os.environ.get("COMFYUI"):
 import numpy as np
 from PIL import Image
 
-from benchmarks.support.comfy_server import ROOT, comfy
+from benchmarks.support.comfy_server import comfy
+from tests.support import bundled
 from tests.support.media_files import write_video
 
-DEFAULT = json.loads((ROOT / "workflows" / "api" / "default.json").read_text(encoding="utf-8"))
-LAB = json.loads((ROOT / "workflows" / "api" / "order_lab.json").read_text(encoding="utf-8"))
+DEFAULT, LAB = bundled.graph("default"), bundled.graph("order_lab")
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +68,10 @@ def test_a_prompt_that_cannot_run_is_refused_when_it_is_queued(server, graph, no
 def test_depth_that_is_connected_and_orders_by_the_names_of_workflows_are_accepted(server):
     graph = with_options(DEFAULT, "6", layout="rgbd", depth=["4", 0])
     history = server.run(graph)
+    assert history["status"]["status_str"] == "success", history["status"]
+    linked = with_options(DEFAULT, "5", limit=True, screen=["9", 0])
+    linked["9"] = {"class_type": "PrimitiveString", "inputs": {"value": "tv"}}
+    history = server.run(linked)
     assert history["status"]["status_str"] == "success", history["status"]
     lab = with_options(LAB, "2", orders="Default, clean_source", shots=1, frames=2)
     history = server.run(lab)

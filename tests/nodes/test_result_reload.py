@@ -84,7 +84,8 @@ def test_a_result_whose_file_is_gone_or_another_is_not_shown(page, server):
     (file,) = server.base.rglob(name)
     for change in (lambda: file.write_bytes(b"another"), file.unlink):
         change()
-        reload(page)
+        with page.expect_response(lambda answer: answer.request.method == "HEAD" and "/view" in answer.url):
+            reload(page)
         page.wait_for_timeout(1500)
         assert page.evaluate(PLAYING) in (None, False)
         assert page.evaluate(TEXT) == "The video appears here after the run."

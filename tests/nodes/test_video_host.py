@@ -73,7 +73,7 @@ def at_fault(theirs) -> bool:
 
 def meant(question: str, who: str, field: str) -> bool:
     return any(
-        fnmatch(question, asked.replace("[", "[[]")) and whose in ("*", who) and part == field
+        fnmatch(question, asked) and whose in ("*", who) and part == field
         for asked, whose, part, _ in DIFFERENT
     )
 

@@ -3,11 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
+from benchmarks.support.comfy_server import python_of
 from stereoreel.media.read.probe import probe
 from tests.media import zoo
 from tests.media.workshop import Workshop
@@ -32,7 +33,7 @@ def test_files_have_as_many_frames_as_load_video_gives(tmp_path):
     shop = Workshop(tmp_path)
     files = [one.make(shop) for one in zoo.ZOO.values() if one.name.endswith(KINDS)]
     counted = subprocess.run(
-        [os.environ.get("COMFYUI_PYTHON", sys.executable), "-c", COUNT, comfy],
+        [python_of(Path(comfy)), "-c", COUNT, comfy],
         input=json.dumps([str(file) for file in files]),
         capture_output=True,
         text=True,

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from stereoreel.core.excerpt import evenly_spaced
-from stereoreel.image.contact_sheet import BACKGROUND, contact_sheet, to_image
+from stereoreel.image.page import BACKGROUND, contact_sheet, to_image
 from stereoreel.media import colour
 from stereoreel.sample import clip as sample
 from stereoreel.sample.shapes import Ball

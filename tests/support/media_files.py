@@ -226,9 +226,3 @@ def truncate(path: Path, keep: float) -> None:
     """Keep only the first part of a file."""
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
-
-
-def read_planes(path: Path) -> list[np.ndarray]:
-    """Return every frame's raw array as decoded, without colour conversion."""
-    with av.open(str(path)) as container:
-        return [frame.to_ndarray() for frame in container.decode(video=0)]

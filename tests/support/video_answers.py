@@ -289,6 +289,7 @@ def pulls(ours: type, folder: Path) -> dict[str, int]:
     for name, step in steps.items():
         step()
         counts[name] = Counted.pulled
+    assert video.get_stream_source() == video.get_stream_source()
     Counted.pulled = 0
     plan = module("models.lazy_stage").Plan("upscale", {"model": "builtin", "factor": 1.5}, "test")
     computed = ours(clip.apply(plan, clip.Clip(source))["clip"])

@@ -4,16 +4,19 @@ import { api } from "../../../scripts/api.js";
 import { TEXTS } from "../texts.js";
 
 const AUTO = "auto", FRESH = "builtin";
-const RUNNING = "running";
+export const RUNNING = "running"; // the state of a download
 
 class Catalogue extends EventTarget {
     kinds = {}; // empty until the server has answered
     download = null; // {kind, name, state, file, done, total, text} of the one that runs or ran last
 
+    #asked = 0; // so that a late answer does not replace a newer one
+
     async load() {
-        const answer = await api.fetchApi("/stereoreel/models").catch(() => null);
+        const asked = ++this.#asked, answer = await api.fetchApi("/stereoreel/models").catch(() => null);
         if (!answer?.ok) return;
         const { kinds, fetch } = await answer.json();
+        if (asked !== this.#asked) return;
         Object.assign(this, { kinds, download: fetch });
         this.dispatchEvent(new Event("change"));
     }
@@ -31,10 +34,6 @@ class Catalogue extends EventTarget {
     /** The arch that runs; `builtin`, as on a fresh machine, until the server has answered. */
     arch(kind, model, facts) {
         return this.choice(kind, model, facts)?.arch ?? FRESH;
-    }
-
-    get running() {
-        return this.download?.state === RUNNING;
     }
 
     /** Begin to fetch a model; the sentence that says why not, if it is refused. */

@@ -1,8 +1,9 @@
 /** A line on a node that says which model runs, with a button that fetches a better one. */
 
+import { make } from "./make.js";
 import { app } from "../../../scripts/app.js";
 import { say } from "../texts.js";
-import { catalogue } from "./catalogue.js";
+import { RUNNING, catalogue } from "./catalogue.js";
 import { drawnByVue } from "./place.js";
 
 const STYLE = `
@@ -23,12 +24,6 @@ const STYLE = `
 `;
 const ROW = 30, TEXT = 17, PADDING = 4, MARGIN = 20; // pixels: a row with a button, a row of text, own padding, and what classic nodes leave around an element
 const LETTER = 6.2; // pixels of width, about
-
-const make = (name, facts = {}, ...children) => {
-    const element = Object.assign(document.createElement(name), facts);
-    element.append(...children);
-    return element;
-};
 
 /** The sentence about the model that will run, or that ran, and the model to fetch, if any. */
 function sentence({ kind, model: name, ran, live, download, given }) {
@@ -54,7 +49,7 @@ async function agreed({ title: model, license, commercial, offer }) {
     return dialog.confirm({ title, message: say("askText"), itemList, type: "default" });
 }
 
-export class Line {
+class Line {
     constructor(reshaped) {
         Object.assign(this, { reshaped, wrong: "", shown: null });
         this.text = make("div", { className: "text" });
@@ -77,7 +72,7 @@ export class Line {
         this.text.textContent = several && text ? say("several", { widget: model.widget, text }) : text;
         this.text.title = why;
         this.row.hidden = !offered;
-        if (offered) this._fetching(offered, mine?.state === "running" ? mine : null);
+        if (offered) this._fetching(offered, mine?.state === RUNNING ? mine : null);
         const wrong = this.wrong || (mine?.state === "failed" ? mine.text : "");
         this.complaint.textContent = wrong;
         this.complaint.hidden = !wrong;

@@ -1,4 +1,4 @@
-/** The last results of nodes in this browser's storage, so that a node shows its own again after the page was reloaded. */
+/** The last results of nodes in this tab's storage, so that a node shows its own again after the page was reloaded. */
 
 import { api } from "../../../scripts/api.js";
 
@@ -6,7 +6,7 @@ const STORE = "StereoReel.results", MOST = 200; // nodes
 
 export function stored() {
     try {
-        return JSON.parse(localStorage.getItem(STORE)) ?? {};
+        return JSON.parse(sessionStorage.getItem(STORE)) ?? {};
     } catch {
         return {};
     }
@@ -16,7 +16,7 @@ export function stored() {
 export function store(key, files) {
     const others = Object.entries(stored()).filter(([other]) => other !== key).slice(1 - MOST);
     try {
-        localStorage.setItem(STORE, JSON.stringify(Object.fromEntries([...others, [key, files]])));
+        sessionStorage.setItem(STORE, JSON.stringify(Object.fromEntries([...others, [key, files]])));
     } catch {
         // the storage is full or forbidden: then a reload forgets
     }

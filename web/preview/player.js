@@ -1,5 +1,6 @@
 /** The player on a node: images of some frames, view modes, and a bar to select a frame. */
 
+import { make } from "../node/make.js";
 import { enter, supported } from "./headset.js";
 import { ANAGLYPH, LEFT, RIGHT, paint } from "./painter.js";
 import { STYLE } from "./style.js";
@@ -16,13 +17,6 @@ const CONTROLS = 92; // pixels: the height of the rows below the image
 
 const CORNERS = `<svg viewBox="0 0 16 16" width="12" height="12" fill="none" stroke="currentColor" stroke-width="1.8">
     <path d="M2 6V2h4M10 2h4v4M14 10v4h-4M6 14H2v-4"/></svg>`;
-
-/** An element with attributes, listeners (`onclick`), and children. */
-function make(name, facts = {}, ...children) {
-    const element = Object.assign(document.createElement(name), facts);
-    element.append(...children);
-    return element;
-}
 
 function slider(label, title, facts, format, changed) {
     const input = make("input", { type: "range", ...facts, oninput: () => update() });

@@ -1,5 +1,7 @@
 /** A screen on a node: a live frame, or finished files that play, with a line of text below. */
 
+import { make } from "../node/make.js";
+
 const STYLE = `
 .stereoreel-screen { display: flex; flex-direction: column; gap: 4px; width: 100%; height: 100%; box-sizing: border-box; padding: 4px;
     font: 12px/1.3 Inter, system-ui, sans-serif; color: var(--input-text, #ddd); }
@@ -15,12 +17,6 @@ const STYLE = `
 `;
 const ROWS = 66, FILES = 26; // pixels: the height of the text and of the margins, and of the row of buttons if there are several files
 export const UNPLAYABLE = "This browser cannot play the file. The file itself is complete.";
-
-function make(name, facts = {}, ...children) {
-    const element = Object.assign(document.createElement(name), facts);
-    element.append(...children);
-    return element;
-}
 
 export class Screen {
     /** `reshaped` is called when the height that the screen needs for a width has changed. */

@@ -10,8 +10,7 @@ from ...core.clip import Clip
 from ...core.excerpt import evenly_spaced, select_frames
 from ...core.host import Host
 from ...core.pull import pull
-from ...image.contact_sheet import to_image
-from ...image.page import ACCENT, HEADING, INK, QUIET, TEXT, TITLE, Page
+from ...image.page import ACCENT, HEADING, INK, QUIET, TEXT, TITLE, Page, to_image
 from .advice import Advice
 
 FRAMES = 4

@@ -111,7 +111,7 @@ def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdi
         "recommended": {
             "order": verdict.order,
             "sure": verdict.sure,
-            "reasons": verdict.text.splitlines(),
+            "reasons": list(verdict.lines),
             "against": {other: met._asdict() for other, met in verdict.against.items()},
             "warnings": list(verdict.warnings),
         },

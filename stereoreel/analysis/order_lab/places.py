@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from ...image.contact_sheet import to_image
+from ...image.page import to_image
 from .reference import as_bytes
 from .tally import Seen
 

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from PIL import Image
 
-from ...image.contact_sheet import to_image
-from ...image.page import ACCENT, HEADING, INK, QUIET, TEXT, TITLE, WARNING, Page
+from ...image.page import ACCENT, HEADING, INK, QUIET, TEXT, TITLE, WARNING, Page, to_image
 from ...stages.depth.views import colored, palette
 from .figures import better, rows, tried
 from .places import Place
@@ -45,7 +44,7 @@ def sheet(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -
         _place(page, place, verdict, lab)
     page.write("What the figures mean", HEADING, ACCENT)
     for measure in MEASURES:
-        page.item(measure.name, f"{measure.text}{better(measure.better)}".capitalize() + ".")
+        page.item(measure.name, f"{measure.text[0].upper()}{measure.text[1:]}{better(measure.better)}.")
     return page.finished()
 
 

@@ -165,9 +165,11 @@ def _warnings(order: str, flips: Sequence[Flip], places: int) -> Iterator[str]:
             f"contradict{'s' * (len(names) == 1)} {order}, so the depth of one side is wrong. Compare the "
             "depth maps before you choose."
         )
-    for one, other in (flip.orders for flip in others if not against_own & set(flip.orders)):
-        where = next(flip.places for flip in others if flip.orders == (one, other))
-        yield f"Warning: near and far are reversed between {one} and {other} at {_where(where, places)}."
+    for flip in others:
+        if not against_own & set(flip.orders):
+            one, other = flip.orders
+            excerpts = _where(flip.places, places)
+            yield f"Warning: near and far are reversed between {one} and {other} at {excerpts}."
     for flip in flips:
         if flip.deeper is not None and order in flip.orders:
             one, other = flip.orders

@@ -178,8 +178,7 @@ def describe(
             f"A rate of {float(fps):g} fps would make {output_count(frames, fps)} frames of {frames.frames}. "
             f"Choose at most {MOST_FPS} fps, or slow_motion."
         )
-    Schedule(options.schedule)
-    if options.loop and (frames.cuts or options.ending != "keep duration"):
+    if options.loop and frames.cuts:
         raise ValueError(LOOPS)
     count = ending(options, frames)
     if count < 1:

@@ -24,8 +24,7 @@ GREY = 0.5  # brightness of the frame under the colours of the legend
 
 def page(tally: Tally, worst: Tensor, note: str = "") -> Image:
     """Draw the verdict, the overlay ``worst`` ``[h, w, 3]`` and the histogram of all frames on one page."""
-    from ...image.contact_sheet import to_image
-    from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, Page
+    from ...image.page import ACCENT, HEADING, QUIET, TEXT, TITLE, Page, to_image
 
     paper = Page()
     paper.write("Stereo Comfort", TITLE)

@@ -158,7 +158,8 @@ def test_resolution_is_within_a_tenth(how, share, real, real_clip, tensor_clip, 
     )
     found = resolution(tensor_clip(enlarged(small, height, width, how)), host)
     assert found.value == pytest.approx(share * height, rel=0.1)
-    assert str(round(share * height)) in found.text
+    lines = round(share * height)
+    assert f"{lines} pixels" in found.text or f"from {lines}." in found.text
 
 
 def test_resolution_of_noisy_frames(real_clip, tensor_clip, host):
