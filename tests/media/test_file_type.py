@@ -25,7 +25,8 @@ RATE = Fraction(24000, 1001)
 def source(tmp_path_factory):
     path = tmp_path_factory.mktemp("source") / "source.mkv"
     sound = tone(1.5, 44100), 44100, "flac", "stereo"
-    return write_video(path, moving(30, 64, 64), RATE, audio=[sound])
+    chapters = [(0, 0.6, "one"), (0.6, 1.2, "two")]
+    return write_video(path, moving(30, 64, 64), RATE, audio=[sound], chapters=chapters)
 
 
 def saved(source, folder, host, type: FileType, frames=(3, 27), **tags):
@@ -51,6 +52,11 @@ def facts(path) -> dict:
                 for stream in file.streams.audio
             ],
         }
+        if hasattr(file, "chapters"):  # not in older PyAV
+            found["chapters"] = [
+                (round(float(one["start"] * one["time_base"]), 1), one["metadata"]["title"])
+                for one in file.chapters()
+            ]
         tags = {name.lower(): text for name, text in file.metadata.items()}
         found["tags"] = {name: text for name, text in tags.items() if name in ("prompt", "note")}
         frames = [(frame.pts * frame.time_base, frame.to_ndarray()) for frame in file.decode(video)]

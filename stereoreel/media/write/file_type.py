@@ -147,7 +147,7 @@ def _quality(entry: Preset, crf: float | None) -> dict[str, str]:
         return {}
     if entry.codec == "libsvtav1" and crf == 0:
         return {"svtav1-params": "lossless=1"}  # FFmpeg takes a crf of 0 for not given
-    return dict.fromkeys(entry.crf.names, f"{crf:g}")
+    return {**entry.crf.extra, **dict.fromkeys(entry.crf.names, f"{crf:g}")}
 
 
 def _held(entry: Preset, container: str) -> Preset:

@@ -38,14 +38,15 @@ def copy_video(
 
 
 def _copy(read: av.container.InputContainer, part: Path, container: str, metadata: Mapping[str, str]) -> None:
+    kept = [stream for stream in read.streams if stream.codec_context]  # an MP4's chapters have no codec
     options = {}
     if container in MOVING:
-        ticks = max(Fraction(stream.time_base).denominator for stream in read.streams if stream.time_base)
+        ticks = max(Fraction(stream.time_base).denominator for stream in kept if stream.time_base)
         options = {"movflags": "faststart+use_metadata_tags", "movie_timescale": str(ticks)}
     with av.open(str(part.absolute()), "w", format=container, container_options=options) as written:
         written.metadata.update(metadata)
         copies = {}
-        for stream in read.streams:
+        for stream in kept:
             copy = copies[stream.index] = written.add_stream_from_template(stream, opaque=True)
             copy.time_base = stream.time_base
             if isinstance(stream, VideoStream) and stream.average_rate:
@@ -56,7 +57,7 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
             copy.disposition = stream.disposition.value
         if hasattr(read, "chapters"):
             written.set_chapters(read.chapters())
-        for packet in _timed(demux(read, list(read.streams))):
+        for packet in _timed(demux(read, kept)):
             packet.stream = copies[packet.stream.index]
             written.mux(packet)
 
