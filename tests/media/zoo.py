@@ -101,6 +101,15 @@ for _suffix, _codecs in {
             clock=paused(_first),
             why="ffmpeg guesses the time of the last frame of an AVI",
         )
+encoded(
+    "pause-long.ts",
+    *X264,
+    *MP2,
+    *pause(40, 300),
+    late=None,
+    clock=paused(40, 300),
+    why="ffmpeg takes a pause over ten seconds for a jump of the clock and closes it up",
+)
 encoded("pause-h264.avi", *X264, *MP2, *pause(65), late=None)
 encoded("pause-plain.avi", "-c:v", "mpeg4", "-q:v", 3, *MP2, *pause(30), late=None)
 encoded("pause-mjpeg.avi", "-c:v", "mjpeg", "-q:v", 3, *MP2, *pause(70), late=None)
@@ -159,6 +168,16 @@ CLOSED = {
 }
 for _seconds in (3600, 0, 1):
     animal(f"jump-{_seconds}.ts", **CLOSED)(late_by(_seconds))
+
+
+@animal("wrapped-between.ts", **{**CLOSED, "numbers": (*TWICE, *range(RATE * SECONDS))})
+def wrapped_between(shop: Workshop) -> Path:
+    """Between two recordings stands one whose clock of 33 bits starts again in its middle."""
+    first = shop.made("first-of-three.ts", *X264, *MP2)
+    middle = shop.made("middle-of-three.ts", *X264, *MP2, "-output_ts_offset", 95442)
+    path = shop.folder / "wrapped-between.ts"
+    path.write_bytes(first.read_bytes() + middle.read_bytes() + first.read_bytes())
+    return path
 
 
 def fields(name: str, single: frozenset[int], *options, **facts) -> None:

@@ -44,8 +44,16 @@ def _mp4(container) -> bool:
 
 
 def _avi(container) -> bool | None:
-    """Whether the first RIFF chunk does not fit; a recording that was not finished states no size."""
+    """Whether a RIFF chunk does not fit. Large files have several; an unfinished one states no size."""
+    at, complete = 0, None
     with open(container.name, "rb") as file:
-        head = file.read(8)
-    size = struct.unpack_from("<I", head, 4)[0] if len(head) == 8 else 0
-    return size + 8 > container.size if size else None
+        while (head := file.read(8))[:4] == b"RIFF" and len(head) == 8:
+            size = struct.unpack_from("<I", head, 4)[0]
+            if not size:
+                return None
+            at += 8 + size + size % 2
+            if at - size % 2 > container.size:
+                return True
+            complete = False
+            file.seek(at)
+    return complete

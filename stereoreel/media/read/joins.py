@@ -33,34 +33,41 @@ class Joins:
         self._watches = container.format.name in JUMPING
         self._due: int | None = None  # when the next packet is expected
         self._last: int | None = None
+        self._latest: int | None = None  # of what is shown; after a pause it is later than any decoding time
+        self._pos: int | None = None  # of the last packet that has a place
 
     def close_up(self, packet: av.Packet) -> None:
         """Shift a packet's timestamps so that they continue those before it."""
         stamp = packet.dts
+        if packet.pos is not None:
+            self._pos = packet.pos
         if not self._watches or stamp is None or not packet.time_base:
             return
         unit = Fraction(packet.time_base)
-        shift = round(self.found[-1].shift / unit) if self.found else 0
-        if self._last is not None and self._due is not None and packet.pos is not None:
-            here = stamp + shift
-            if (self._last - here) * unit > BACKWARD or (here - self._due) * unit > FORWARD:
+        shift, joined = round(self.found[-1].shift / unit) if self.found else 0, False
+        if self._last is not None and self._due is not None and self._pos is not None:
+            here, awaited = stamp + shift, max(self._due, self._latest or self._due)
+            joined = (self._last - here) * unit > BACKWARD or (here - awaited) * unit > FORWARD
+            if joined:
                 shift += self._due - here
                 begin = stamp if packet.pts is None else packet.pts
-                self.found.append(Join(packet.pos, shift * unit, (begin + shift) * unit))
+                self.found.append(Join(self._pos, shift * unit, (begin + shift) * unit))
         _shift(packet, shift)
         assert packet.dts is not None
         step = packet.duration or (packet.dts - self._last if self._last is not None else 0)
         self._last = packet.dts
         self._due = packet.dts + max(0, step)
+        shown = packet.dts if packet.pts is None else packet.pts
+        self._latest = shown if joined or self._latest is None else max(self._latest, shown)
 
 
 def shifted(packets: Iterable[av.Packet], joins: Sequence[Join]) -> Iterator[av.Packet]:
     """Yield packets of any stream with the shifts of a file's joins.
 
-    Streams are interleaved, so another one than the video may change its clock some packets earlier or later:
-    close to a join, the shift that continues a stream best is taken.
+    Streams are interleaved, so audio may change its clock some packets earlier or later than the video: close
+    to a join, the shift that continues it best is taken, for all packets that came in one piece.
     """
-    places, due = [join.pos for join in joins], dict[int, Fraction]()
+    places, due, used = [join.pos for join in joins], dict[int, Fraction](), dict[int, Fraction]()
     shifts = [Fraction(0), *(join.shift for join in joins)]
     number = 0
     for packet in packets:
@@ -69,11 +76,14 @@ def shifted(packets: Iterable[av.Packet], joins: Sequence[Join]) -> Iterator[av.
         stamp, shift = packet.dts if packet.dts is not None else packet.pts, shifts[number]
         if stamp is not None and packet.time_base:
             unit, index = Fraction(packet.time_base), packet.stream.index
-            if index in due and packet.pos is not None and packet.stream.type != "video":
+            if packet.pos is None:
+                shift = used.get(index, shift)
+            elif index in due and packet.stream.type == "audio":
                 near = shifts[
                     bisect_right(places, packet.pos - NEAR) : bisect_right(places, packet.pos + NEAR) + 1
                 ]
                 shift = min(near, key=lambda one: abs(stamp * unit + one - due[index]))
+            used[index] = shift
             due[index] = stamp * unit + shift + (packet.duration or 0) * unit
             _shift(packet, round(shift / unit))
         yield packet
