@@ -9,12 +9,12 @@ import math
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ...workflow.node_specs import BY_ID
 from ...workflow.orders import api
 from .statistics import Mean
-from .tally import MEASURES
+from .tally import MEASURES, Measure
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ FIRST, COLUMN = 24, 15  # letters
 def table(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> str:
     """What was tried, and a line for each figure with a column for each order."""
     lines = [tried(lab), *(f"  {name}: {' > '.join(kinds)}" for name, kinds in lab.orders.items()), ""]
-    for label, cells in (*_header(lab.orders), *rows(lab, means)):
+    body = ((f"  {row.label}" if row.part else row.label, row.cells) for row in rows(lab, means))
+    for label, cells in (*_header(lab.orders), *body):
         lines.append(label.ljust(FIRST) + "".join(cell.rjust(COLUMN) for cell in cells))
     lines += [
         "",
@@ -62,20 +63,32 @@ def _header(names: Iterable[str]) -> Iterator[tuple[str, Sequence[str]]]:
         yield "", cells
 
 
-def rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[tuple[str, Sequence[str]]]:
-    """Yield a label and a cell for each order: time, memory, and every measure."""
-    yield "time, s", [f"{_seconds(lab, name):.3f}" for name in lab.orders]
+class Row(NamedTuple):
+    """A line of the table: a cell for each order, of a measure, or of a ``part`` of the time.
+
+    ``weighs`` is false for figures that decide nothing.
+    """
+
+    label: str
+    cells: list[str]
+    weighs: bool
+    measure: Measure | None = None
+    part: bool = False
+
+
+def rows(lab: Lab, means: Mapping[str, Mapping[str, Mean]]) -> Iterator[Row]:
+    """Yield the time of all stages and of each, memory, and every measure."""
+    yield Row("time, s", [f"{_seconds(lab, name):.3f}" for name in lab.orders], weighs=True)
     for kind in dict.fromkeys(kind for kinds in lab.orders.values() for kind in kinds):
-        yield (
-            f"  {kind}",
-            [f"{_of(lab, name, kind):.3f}" if kind in kinds else "-" for name, kinds in lab.orders.items()],
-        )
-    yield (
-        "peak memory, MiB",
-        [f"{memory / 2**20:.0f}" if (memory := _memory(lab, name)) else "-" for name in lab.orders],
-    )
+        cells = [
+            f"{_of(lab, name, kind):.3f}" if kind in kinds else "-" for name, kinds in lab.orders.items()
+        ]
+        yield Row(kind, cells, weighs=False, part=True)
+    memory = [_memory(lab, name) for name in lab.orders]
+    yield Row("peak memory, MiB", [f"{size / 2**20:.0f}" if size else "-" for size in memory], weighs=False)
     for measure in MEASURES:
-        yield f"{measure.name}, {measure.unit}", [_cell(means[name][measure.name]) for name in lab.orders]
+        cells = [_cell(means[name][measure.name]) for name in lab.orders]
+        yield Row(f"{measure.name}, {measure.unit}", cells, bool(measure.better), measure)
 
 
 def figures_of(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -> dict:

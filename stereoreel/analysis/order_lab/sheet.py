@@ -10,10 +10,10 @@ from PIL import Image
 
 from ...image.page import ACCENT, HEADING, INK, QUIET, TEXT, TITLE, WARNING, Page, to_image
 from ...stages.depth.views import colored, palette
-from .figures import better, rows, tried
+from .figures import Row, better, rows, tried
 from .places import Place
 from .statistics import Mean
-from .tally import BY_NAME, MEASURES
+from .tally import MEASURES
 from .verdict import Verdict
 
 if TYPE_CHECKING:
@@ -28,13 +28,13 @@ def sheet(lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdict: Verdict) -
     page = Page()
     page.write(f"Order Lab recommends: {verdict.order}", TITLE, ACCENT)
     page.write(" > ".join(lab.orders[verdict.order]), HEADING)
-    page.write(verdict.lines[0].partition(". ")[2], TEXT)
-    for line in verdict.lines[1:]:
-        word, colon, rest = line.strip().partition(": ")
-        if line.startswith(" ") and colon:
-            page.item(word, rest, label=480)
-        else:
-            page.write(line.strip(), TEXT, WARNING if line in verdict.warnings else INK)
+    page.write(verdict.confidence, TEXT)
+    for warning in verdict.warnings:
+        page.write(warning, TEXT, WARNING)
+    for other, text in verdict.comparisons.items():
+        page.item(f"against {other}", text, label=480)
+    for caution in verdict.cautions:
+        page.write(caution, TEXT)
     page.write(tried(lab), TEXT, QUIET)
     page.write("Figures", HEADING, ACCENT)
     _tables(page, lab, means, verdict)
@@ -54,8 +54,8 @@ def _tables(page: Page, lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdi
         shown = names[first : first + COLUMNS]
         marked = shown.index(verdict.order) + 1 if verdict.order in shown else None
         cells = [
-            ([_label(label), *found[first : first + COLUMNS]], _color(label))
-            for label, found in rows(lab, means)
+            ([_label(row), *row.cells[first : first + COLUMNS]], INK if row.weighs else QUIET)
+            for row in rows(lab, means)
         ]
         page.table(["", *shown], cells, marked=marked)
     page.write(
@@ -66,16 +66,10 @@ def _tables(page: Page, lab: Lab, means: Mapping[str, Mapping[str, Mean]], verdi
     )
 
 
-def _label(row: str) -> str:
-    measure = BY_NAME.get(row.rpartition(", ")[0])
-    if row.startswith(" "):
-        return f"time of {row.strip()}, s"
-    return row if measure is None or not measure.better else f"{row}{better(measure.better)}"
-
-
-def _color(row: str) -> tuple[int, int, int]:
-    measure = BY_NAME.get(row.rpartition(", ")[0])
-    return INK if row.startswith("time") or (measure and measure.better) else QUIET
+def _label(row: Row) -> str:
+    if row.part:
+        return f"time of {row.label}, s"
+    return f"{row.label}{better(row.measure.better)}" if row.measure else row.label
 
 
 def _place(page: Page, place: Place, verdict: Verdict, lab: Lab) -> None:

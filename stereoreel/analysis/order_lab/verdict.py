@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import NamedTuple
 
@@ -37,14 +37,32 @@ class Against(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The recommended order, the confidence in it, and the reasons; ``warnings`` are some of the lines."""
+    """The recommended order, the confidence in it, and the reasons.
+
+    ``comparisons`` say what the order does better and worse, by the order it is compared with.
+    """
 
     order: str
     sure: str
-    lines: tuple[str, ...]
+    why: str
     against: dict[str, Against]
-    flips: tuple[Flip, ...] = ()
-    warnings: tuple[str, ...] = ()
+    flips: tuple[Flip, ...]
+    warnings: tuple[str, ...]
+    comparisons: dict[str, str]
+    cautions: tuple[str, ...]
+
+    @property
+    def confidence(self) -> str:
+        return f"Confidence: {self.sure}, {self.why}."
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        return (
+            f"Recommended: {self.order}. {self.confidence}",
+            *self.warnings,
+            *(f"  against {other}: {text}" for other, text in self.comparisons.items()),
+            *self.cautions,
+        )
 
     @property
     def text(self) -> str:
@@ -105,12 +123,16 @@ def judge(
     order = _cheapest(leaders, {one: median(times[one]) for one in orders})
     contradicted = any(flip.deeper is None and order in flip.orders for flip in flips)
     sure = _confidence(against[order], places, contradicted)
-    warnings = tuple(_warnings(order, flips, places))
-    headline = (
-        f"Recommended: {order}. Confidence: {sure}, {_why(order, sure, against[order], leaders, places)}."
+    return Verdict(
+        order,
+        sure,
+        _why(order, sure, against[order], leaders, places),
+        against[order],
+        tuple(flips),
+        tuple(_warnings(order, flips, places)),
+        {other: _compared(order, other, met, means, times) for other, met in against[order].items()},
+        (*_flatter(order, against[order], means), CAUTION),
     )
-    lines = headline, *warnings, *_report(order, against[order], means, times)
-    return Verdict(order, sure, lines, against[order], tuple(flips), warnings)
 
 
 def _leaders(against: Mapping[str, Mapping[str, Against]], outvoted: set[str]) -> list[str]:
@@ -194,19 +216,21 @@ def _cheapest(orders: Sequence[str], seconds: Mapping[str, float]) -> str:
     return next(order for order in orders if seconds[order] <= limit)
 
 
-def _report(order: str, against: Mapping[str, Against], means, times) -> Iterator[str]:
-    for other, met in against.items():
-        differences = [
-            f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
-            for word, names in (("better", met.better), ("worse", met.worse))
-            if names
-        ]
-        findings = [*(differences or ["no difference beyond chance"]), _speed(times[order], times[other])]
-        yield f"  against {other}: {'; '.join(findings)}."
-    others = [means[other]["relief"].mean for other in against]
-    if means[order]["relief"].mean < FLATTER * sorted(others)[len(others) // 2]:
-        yield "  Its depth is flatter than most, which alone makes parallax stable and holes small."
-    yield CAUTION
+def _compared(order: str, other: str, met: Against, means, times) -> str:
+    """Describe what an order does better and worse than another one, and its speed."""
+    differences = [
+        f"{word} in {', '.join(_figures(name, means, order, other) for name in names)}"
+        for word, names in (("better", met.better), ("worse", met.worse))
+        if names
+    ]
+    findings = [*(differences or ["no difference beyond chance"]), _speed(times[order], times[other])]
+    return f"{'; '.join(findings)}."
+
+
+def _flatter(order: str, others: Iterable[str], means) -> Iterator[str]:
+    relief = sorted(means[other]["relief"].mean for other in others)
+    if means[order]["relief"].mean < FLATTER * relief[len(relief) // 2]:
+        yield "Its depth is flatter than most, which alone makes parallax stable and holes small."
 
 
 def _why(order: str, sure: str, against: Mapping[str, Against], leaders: Sequence[str], places: int) -> str:
