@@ -69,13 +69,23 @@ def test_depth_that_is_connected_and_orders_by_the_names_of_workflows_are_accept
     graph = with_options(DEFAULT, "6", layout="rgbd", depth=["4", 0])
     history = server.run(graph)
     assert history["status"]["status_str"] == "success", history["status"]
-    linked = with_options(DEFAULT, "5", limit=True, screen=["9", 0])
-    linked["9"] = {"class_type": "PrimitiveString", "inputs": {"value": "tv"}}
-    history = server.run(linked)
-    assert history["status"]["status_str"] == "success", history["status"]
     lab = with_options(LAB, "2", orders="Default, clean_source", shots=1, frames=2)
     history = server.run(lab)
     assert history["status"]["status_str"] == "success", history["status"]
+
+
+def test_an_option_that_another_node_computes_is_judged_when_the_node_runs(server):
+    if "ComfySwitchNode" not in server.get("/object_info"):
+        pytest.skip("this ComfyUI has no node whose output fits a list of choices")
+    graph = with_options(DEFAULT, "5", limit=True, screen=["9", 0])
+    for number, text in (("7", "tv"), ("8", "none")):
+        graph[number] = {"class_type": "PrimitiveString", "inputs": {"value": text}}
+    switch = {"switch": True, "on_true": ["7", 0], "on_false": ["8", 0]}
+    graph["9"] = {"class_type": "ComfySwitchNode", "inputs": switch}
+    assert server.run(graph)["status"]["status_str"] == "success"
+    switch["switch"] = False
+    status = server.run(graph)["status"]
+    assert status["status_str"] == "error" and "screen" in str(status["messages"])
 
 
 def test_encode_writes_into_the_temp_folder(server):
