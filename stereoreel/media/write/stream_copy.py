@@ -14,6 +14,7 @@ from ...core import cancel
 from ...core.files import OutputFile, plain_errors
 from ..read.container import open_media
 from ..read.packets import demux
+from .subtitles import copy_fonts
 
 MOVING = ("mp4", "mov")
 OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION")
@@ -55,6 +56,8 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
                 copy.codec_context.codec_tag = stream.codec_context.codec_tag
             copy.metadata.update({k: v for k, v in stream.metadata.items() if k not in OWN})
             copy.disposition = stream.disposition.value
+        if container == "matroska":
+            copy_fonts(written, read)
         if hasattr(read, "chapters"):
             written.set_chapters(read.chapters())
         for packet in _timed(demux(read, kept)):
