@@ -252,3 +252,14 @@ def test_a_corrupt_line_costs_only_itself(tmp_path, text, caplog):
     source.write_bytes(data[: at - 2] + b"\xff\xff\xff\xfe" + data[at + 2 :])
     result = written(tmp_path, source, "mkv")
     assert {line[2] for line in read(result)} >= {LINES[0][2], LINES[3][2]}
+
+
+def test_a_track_without_its_header_is_dropped_with_a_warning(tmp_path, caplog):
+    text = tmp_path / "text.ass"
+    text.write_text(STYLES)
+    source = movie(tmp_path / "source.mkv", text, options=("-c:s", "ass"))
+    data = source.read_bytes()
+    at = data.index(b"\x63\xa2", data.index(b"S_TEXT/ASS"))  # the element of the header
+    source.write_bytes(data[:at] + b"\xec" + data[at + 1 :])
+    written(tmp_path, source, "mp4")
+    assert "(ass) dropped" in caplog.text

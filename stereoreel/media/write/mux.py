@@ -112,7 +112,7 @@ class FileTracks:
             track = self._copied(stream)
         if track is None and stream.type == "audio" and is_sound(stream):
             track = self._encoded(stream)
-        if track is None and codec in TEXT and (words := text_format(self._preset.subtitles)):
+        if track is None and codec in TEXT and (words := text_format(stream, self._preset.subtitles)):
             track = ConvertedTrack(self._output, stream, words, self._end)
         if track is None:
             log.warning(

@@ -6,13 +6,16 @@ import logging
 import re
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import av
 import av.error
-from av.stream import AttachmentStream, Disposition
+from av.stream import Disposition
 from av.subtitles.codeccontext import SubtitleCodecContext
 from av.subtitles.subtitle import SubtitleSet
+
+if TYPE_CHECKING:
+    from av.stream import AttachmentStream
 
 log = logging.getLogger(__name__)
 TEXT = ("subrip", "ass", "mov_text", "webvtt", "text")  # formats between which words can be converted
@@ -38,9 +41,24 @@ def can_convert() -> bool:
     return hasattr(SubtitleCodecContext, "encode_subtitle")
 
 
-def text_format(formats: Sequence[str]) -> str | None:
-    """Return the first format of a container to which text can be converted; None if there is none."""
-    return next((name for name in formats if name in TEXT), None) if can_convert() else None
+def text_format(source, formats: Sequence[str]) -> str | None:
+    """Return the first of a container's formats to which a stream can be converted; None if there is none."""
+    codec = next((name for name in formats if name in TEXT), None)
+    if codec is None or not can_convert():
+        return None
+    try:
+        encoder = cast(SubtitleCodecContext, av.CodecContext.create(codec, "w"))
+        _begin(source.codec_context, encoder)
+    except av.error.FFmpegError:
+        return None  # its header is corrupt
+    return codec
+
+
+def _begin(decoder: SubtitleCodecContext, encoder: SubtitleCodecContext) -> None:
+    """Open both; the encoder takes the styles of the decoder's header."""
+    decoder.open(strict=False)
+    encoder.subtitle_header, encoder.time_base = decoder.subtitle_header, TICK
+    encoder.open()
 
 
 def copy_fonts(output: av.container.OutputContainer, source: av.container.InputContainer) -> None:
@@ -48,8 +66,9 @@ def copy_fonts(output: av.container.OutputContainer, source: av.container.InputC
     for stream in source.streams:
         kind = stream.metadata.get("mimetype", "")
         # PyAV attaches files from version 16 on
-        if isinstance(stream, AttachmentStream) and FONTS.search(kind) and hasattr(output, "add_attachment"):
-            output.add_attachment(stream.metadata.get("filename", "font"), kind, stream.data)
+        if stream.type == "attachment" and FONTS.search(kind) and hasattr(output, "add_attachment"):
+            data = cast("AttachmentStream", stream).data
+            output.add_attachment(stream.metadata.get("filename", "font"), kind, data)
 
 
 class ConvertedTrack:
@@ -60,10 +79,7 @@ class ConvertedTrack:
         self.stream = output.add_stream(codec)
         assert isinstance(self.stream.codec_context, SubtitleCodecContext)
         self._encoder = self.stream.codec_context
-        self._decoder.open(strict=False)  # the decoder writes the header
-        self._encoder.subtitle_header = self._decoder.subtitle_header
-        self._encoder.time_base = TICK
-        self._encoder.open()
+        _begin(self._decoder, self._encoder)
         facts = self._encoder.extradata
         if codec == "mov_text" and facts and source.disposition & Disposition.forced:
             flags = int.from_bytes(facts[:4], "big") | FORCED
