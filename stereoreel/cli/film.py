@@ -87,7 +87,7 @@ def declare(commands) -> None:
         help="transfer units through this store if workers do not share the job's folder: "
         "any URL that fsspec opens, such as s3://bucket/films",
     )
-    film.set_defaults(run=run)
+    film.set_defaults(run=run, summary=True)
 
 
 def run(options) -> int:
@@ -176,7 +176,14 @@ def _request(sink: workflow.Output[EncodeOptions], options):
 
 def _bar(frames: int, options) -> FilmBar:
     metrics = Metrics(options.metrics, options.overwrite) if options.metrics else None
-    return FilmBar(options.ctrl_c, frames, as_json=options.json, remote=bool(options.ray), metrics=metrics)
+    return FilmBar(
+        options.ctrl_c,
+        frames,
+        as_json=options.json,
+        remote=bool(options.ray),
+        metrics=metrics,
+        warned=options.warned,
+    )
 
 
 def _cluster(options):

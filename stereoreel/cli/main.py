@@ -26,6 +26,7 @@ from . import orders as order_lab
 from .interrupt import CtrlC
 from .paths import OUTPUT, SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
 from .progress import ByteBar, FrameBar
+from .warned import Warned
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.files = FileCache()
-        with CtrlC() as options.ctrl_c:
+        with CtrlC() as options.ctrl_c, Warned(options.summary) as options.warned:
             return options.run(options)
     except KeyboardInterrupt as error:
         print("cancelled; no partial video was left", file=sys.stderr)
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stereoreel", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--trace", action="store_true", help="print the traceback on error")
+    parser.set_defaults(summary=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an API-format workflow")
@@ -71,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--device", help="cuda, mps or cpu; default: the best available")
     run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
-    run.set_defaults(run=_run)
+    run.set_defaults(run=_run, summary=True)
 
     nodes = commands.add_parser("nodes", help="list the nodes and their options")
     nodes.set_defaults(run=_nodes)

@@ -11,6 +11,7 @@ from tqdm import tqdm
 from ..core.meter import Meter
 from ..media.write.observer import Observer
 from .interrupt import CtrlC
+from .warned import Warned, print_above
 
 
 class FrameBar:
@@ -76,19 +77,19 @@ class ByteBar:
 class FilmBar(FrameBar, Observer):
     """Progress of a film's frames.
 
-    ``as_json`` prints a line of figures after each unit instead, ``metrics`` writes them. The frames of
-    ``remote`` units, which other machines compute, are counted when the unit arrives.
+    ``as_json`` prints a line of figures, with the warnings so far, after each unit instead, ``metrics``
+    writes them. The frames of ``remote`` units, which other machines compute, are counted when the unit
+    arrives.
     """
 
     def __init__(self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False,
-                 metrics: Metrics | None = None):  # fmt: skip
+                 metrics: Metrics | None = None, warned: Warned | None = None):  # fmt: skip
         super().__init__(ctrl_c, total, silent=as_json)
-        self._as_json, self._remote, self._metrics = as_json, remote, metrics
+        self._as_json, self._remote, self._metrics, self._warned = as_json, remote, metrics, warned
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
-        self._bar.clear()
-        print(line, file=sys.stderr)
+        print_above(line)
 
     def unit_done(self, figures: Callable[[], dict]) -> None:
         """Report the figures in the requested forms."""
@@ -98,7 +99,8 @@ class FilmBar(FrameBar, Observer):
         if self._remote:
             self.tick(now["frames"], now["frames_total"])
         if self._as_json:
-            print(as_json(now), flush=True)
+            lines = self._warned.lines if self._warned else []
+            print(as_json({**now, "warnings": lines}), flush=True)
         if self._metrics and (fault := self._metrics.write(now)):
             self._metrics = None
             self.say(f"Metrics are no longer written: {fault}")

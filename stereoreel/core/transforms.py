@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -236,7 +236,18 @@ class Fit(Weightless):
             yield resize(chunk, size.height, size.width)
 
 
-def frame_at(info: ClipInfo, seconds: float | Fraction) -> int:
+class Timed(Protocol):
+    """What frame times follow from: a rate, a count, and the seconds of each frame if the rate varies."""
+
+    @property
+    def fps(self) -> Fraction: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def times(self) -> tuple[Fraction, ...] | None: ...
+
+
+def frame_at(info: Timed, seconds: float | Fraction) -> int:
     """Return the first frame shown at or after a typed or rounded time, which may be a millisecond late."""
     wanted = Fraction(seconds) - EARLY
     if info.times:

@@ -37,7 +37,7 @@ def join(job: Job, request: RenderRequest, outputs: Mapping[Path, OutputFile], h
         if (output := outputs.get(file.path)) is None:
             continue
         ahead = max(result.files[place]["ahead"] for result in job.records.values())
-        marks = {**(request.metadata or {}), CLAIM: mark(job.identity, place)}
+        marks = {**request.tags, CLAIM: mark(job.identity, place)}
         info, audio = request.info(file), request.sound(file)
         with Joined(output, info, file.settings, ahead=ahead, audio=audio, metadata=marks) as joined:
             for number in range(len(job.units)):

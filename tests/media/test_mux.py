@@ -1,6 +1,5 @@
 """Audio, subtitles and chapters of encoded files: copied exactly if possible, in time, and no longer."""
 
-import logging
 from fractions import Fraction
 
 import av
@@ -148,12 +147,3 @@ def test_subtitles_and_chapters_move_with_the_window(tmp_path, suffix, name):
             for chapter in container.chapters()
         ]
     assert found == [(0, "two"), (Fraction(1, 2), "three")]
-
-
-def test_unsupported_subtitles_are_dropped_with_a_warning(tmp_path, caplog):
-    source = film(
-        tmp_path / "source.mkv", [(tone(2), 48000, "aac", "stereo")], subtitles=[(0.1, 0.3, "line")]
-    )
-    with caplog.at_level(logging.WARNING):
-        result = encode(tmp_path, gray(50), audio=Soundtrack(source))
-    assert packets(result, "subtitle") == [] and "subrip" in caplog.text

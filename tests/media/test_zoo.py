@@ -19,6 +19,7 @@ from tests.support.encoded_files import settings
 FRAME = 1 / workshop.RATE
 # these state how many frames or how long they are
 COUNTED = {"faststart.mp4", "plain.mkv", "mpeg4.avi", "h264.avi"}
+AUDIO_LAST = {"plain.mkv", "h264.flv"}  # truncated in their audio only, they do not say which part is missing
 QUICK = {"plain.mp4", "pause-65.ts", "trimmed-1.9-1.mp4", "jump-3600.ts", "pause-h264.avi"}
 WRITTEN = {"edit-back.mp4", "edit-two.mov", "jump-0.ts", "xvid.avi", "fields.ts", "trimmed-1.9-1.mp4"}
 EVERY = [
@@ -117,7 +118,8 @@ def test_a_written_file_keeps_frames_times_and_sync(name, shop, host):
 
 @pytest.mark.parametrize("kept", [0.05, 0.3, 0.5, 0.8, 0.97, 0.999])
 @pytest.mark.parametrize(
-    "name", ["faststart.mp4", "fragments.mp4", "plain.mkv", "plain.ts", "mpeg4.avi", "h264.avi"]
+    "name",
+    ["faststart.mp4", "fragments.mp4", "plain.mkv", "plain.ts", "mpeg4.avi", "h264.avi", "h264.flv"],
 )
 def test_a_truncated_file_shows_what_is_left_or_says_why_not(name, kept, shop, host):
     whole = zoo.ZOO[name].make(shop)
@@ -138,8 +140,23 @@ def test_a_truncated_file_shows_what_is_left_or_says_why_not(name, kept, shop, h
         name.endswith(".ts") and numbers[-1] - len(numbers) < 0
     ):
         assert ["ends early" in str(one.message) for one in caught] == [True]
-    if numbers == list(range(workshop.RATE * workshop.SECONDS)) and name != "plain.mkv":
+    if numbers == list(range(workshop.RATE * workshop.SECONDS)) and name not in AUDIO_LAST:
         assert not caught
+
+
+@pytest.mark.parametrize(
+    "suffix, coding", [("vob", "-g 40 -bf 2"), ("mpg", "-g 15 -bf 1 -flags +ildct+ilme")]
+)
+def test_a_join_after_a_truncated_recording_costs_only_the_truncated_frame(suffix, coding, shop):
+    options = (*zoo.words(f"-c:v mpeg2video -q:v 3 {coding}"), "-c:a", "ac3")
+    first = shop.made(f"before.{suffix}", *options).read_bytes()
+    later = shop.made(f"after.{suffix}", *options, "-output_ts_offset", 3600).read_bytes()
+    path = shop.folder / f"cut-and-joined.{suffix}"
+    path.write_bytes(first[: -(len(first) // 5 // 2048 * 2048)] + later)
+    facts, damage = probe(path), Damage()
+    assert (len(facts.joins), facts.times, facts.fps) == (1, None, workshop.RATE)
+    assert sum(1 for _ in read_frames(facts, 0, facts.frames, damage)) == facts.frames
+    assert damage.held == 1
 
 
 def test_a_rate_is_that_of_most_frames(shop):

@@ -33,13 +33,19 @@ class Animal:
 
 
 ZOO: dict[str, Animal] = {}
-X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", 16, "-g", 30, "-bf", 3, "-pix_fmt", "yuv420p")
-AAC, MP2 = ("-c:a", "aac"), ("-c:a", "mp2")
 
 
 def words(line: str) -> tuple[str, ...]:
     """Return the words of a line of options."""
     return tuple(line.split())
+
+
+X264 = words("-c:v libx264 -preset veryfast -crf 16 -g 30 -bf 3 -pix_fmt yuv420p")
+X265 = words("-c:v libx265 -preset ultrafast -x265-params")
+MPEG2 = words("-c:v mpeg2video -g 12 -bf 2 -q:v 2")
+MPEG4 = words("-c:v mpeg4 -g 12 -bf 2 -q:v 2")
+VP9 = words("-c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 8 -deadline realtime")
+AAC, MP2 = words("-c:a aac"), words("-c:a mp2")
 
 
 def animal(name: str, **facts):
@@ -76,11 +82,8 @@ PLAIN = {  # what is right in most tools
     "mpeg2.mpg": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 3, *MP2),
     "theora.ogv": ("-c:v", "libtheora", "-q:v", 9, "-c:a", "libvorbis"),
     "vp8.webm": words("-c:v libvpx -crf 8 -b:v 2M -auto-alt-ref 1 -lag-in-frames 12 -c:a libvorbis"),
-    "vp9.webm": words("-c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 8 -deadline realtime -c:a libopus"),
-    "hevc.mp4": (
-        *words("-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=3:keyint=20:open-gop=1"),
-        *AAC,
-    ),
+    "vp9.webm": (*VP9, "-c:a", "libopus"),
+    "hevc.mp4": (*X265, "log-level=none:bframes=3:keyint=20:open-gop=1", *AAC),
     "refresh.ts": (*X264, *MP2, "-x264-params", "intra-refresh=1:keyint=20"),
 }
 for _name, _options in PLAIN.items():
@@ -110,6 +113,19 @@ encoded(
     clock=paused(40, 300),
     why="ffmpeg takes a pause over ten seconds for a jump of the clock and closes it up",
 )
+encoded(
+    "pause-sound.ts",
+    *X264,
+    *("-bf", 0, *MP2, "-af", "apad=whole_dur=16"),
+    *pause(40, 300),
+    late=None,
+    clock=paused(40, 300),
+    why="ffmpeg takes a pause over ten seconds for a jump of the clock and closes it up",
+)
+encoded("gap-last.flv", *X264, *("-vf", "select='not(eq(n,72))'", "-fps_mode", "vfr"), "-an", late=None)
+encoded(
+    "gaps-last.ts", *X264, *("-vf", "select='not(eq(mod(n,26),20))'", "-fps_mode", "vfr", *MP2), late=None
+)
 encoded("pause-h264.avi", *X264, *MP2, *pause(65), late=None)
 encoded("pause-plain.avi", "-c:v", "mpeg4", "-q:v", 3, *MP2, *pause(30), late=None)
 encoded("pause-mjpeg.avi", "-c:v", "mjpeg", "-q:v", 3, *MP2, *pause(70), late=None)
@@ -117,15 +133,7 @@ encoded("slides.mp4", *X264, *AAC, "-vf", "setpts=N*2/TB,select='lt(n,5)'", "-fp
 encoded("slides.ts", *X264, *MP2, "-vf", "setpts=N*2/TB,select='lt(n,5)'", "-fps_mode", "vfr", late=None)
 encoded(
     "drops.ogv",
-    "-c:v",
-    "libtheora",
-    "-q:v",
-    9,
-    "-vf",
-    "select='mod(n,37)-20'",
-    "-fps_mode",
-    "vfr",
-    "-an",
+    *words("-c:v libtheora -q:v 9 -vf select='mod(n,37)-20' -fps_mode vfr -an"),
     late=None,
 )
 
@@ -232,18 +240,18 @@ for _suffix in ("mp4", "mov"):
 SOUNDLESS = ("-an",)
 CODECS = {
     "mpeg1.mpg": ("-c:v", "mpeg1video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2),
-    "mpeg2.ts": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2),
-    "mpeg2.mkv": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2),
-    "mpeg2.vob": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "ac3"),
-    "mpeg2.mxf": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "pcm_s16le"),
+    "mpeg2.ts": (*MPEG2, *MP2),
+    "mpeg2.mkv": (*MPEG2, *MP2),
+    "mpeg2.vob": (*MPEG2, "-c:a", "ac3"),
+    "mpeg2.mxf": (*MPEG2, "-c:a", "pcm_s16le"),
     "mpeg2-closed.mpg": (
         *words("-c:v mpeg2video -g 12 -bf 2 -flags +cgop -sc_threshold 1e9 -q:v 2"),
         *MP2,
     ),
-    "mpeg4.mp4": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, *AAC),
+    "mpeg4.mp4": (*MPEG4, *AAC),
     "mpeg4.avi": ("-c:v", "mpeg4", "-g", 12, "-q:v", 2, "-c:a", "libmp3lame"),
-    "mpeg4-b.avi": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "libmp3lame"),
-    "mpeg4.mkv": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "libmp3lame"),
+    "mpeg4-b.avi": (*MPEG4, "-c:a", "libmp3lame"),
+    "mpeg4.mkv": (*MPEG4, "-c:a", "libmp3lame"),
     "xvid.avi": ("-c:v", "libxvid", "-g", 12, "-bf", 2, "-q:v", 2, "-c:a", "libmp3lame"),
     "msmpeg4.avi": ("-c:v", "msmpeg4", "-q:v", 2, "-c:a", "libmp3lame"),
     "wmv.wmv": ("-c:v", "wmv2", "-q:v", 2, "-c:a", "libmp3lame"),
@@ -264,21 +272,15 @@ CODECS = {
     "refresh.mp4": (*X264, *AAC, "-x264-params", "intra-refresh=1:keyint=20"),
     "mbaff.mp4": (*X264, *AAC, "-flags", "+ildct+ilme"),
     "mbaff.ts": (*X264, *MP2, "-flags", "+ildct+ilme"),
-    "hevc.ts": (
-        *words("-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=3:keyint=20"),
-        *MP2,
-    ),
-    "hevc.mkv": (
-        *words("-c:v libx265 -preset ultrafast -x265-params log-level=none:bframes=3:keyint=20:open-gop=0"),
-        *AAC,
-    ),
+    "hevc.ts": (*X265, "log-level=none:bframes=3:keyint=20", *MP2),
+    "hevc.mkv": (*X265, "log-level=none:bframes=3:keyint=20:open-gop=0", *AAC),
     "av1.mp4": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20, "-svtav1-params", "keyint=20", *AAC),
     "av1.webm": words("-c:v libaom-av1 -cpu-used 8 -crf 20 -lag-in-frames 8 -usage realtime -c:a libopus"),
     "av1.mkv": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20, *AAC),
     "vp9-alt.webm": words(
         "-c:v libvpx-vp9 -crf 20 -b:v 0 -cpu-used 5 -auto-alt-ref 1 -lag-in-frames 20 -c:a libopus"
     ),
-    "vp9.mp4": ("-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8, "-deadline", "realtime", *AAC),
+    "vp9.mp4": (*VP9, *AAC),
     "vp8.mkv": ("-c:v", "libvpx", "-crf", 8, "-b:v", "2M", "-deadline", "realtime", "-c:a", "libvorbis"),
     "mjpeg.avi": ("-c:v", "mjpeg", "-q:v", 2, "-c:a", "pcm_s16le"),
     "mjpeg.mov": ("-c:v", "mjpeg", "-q:v", 2, "-c:a", "pcm_s16le"),
@@ -308,15 +310,15 @@ encoded(
 BARE = {  # no sound, and no container that states times
     "bare.h264": X264,
     "bare-plain.h264": (*X264, "-bf", 0),
-    "bare.hevc": ("-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:bframes=3"),
-    "bare.m2v": ("-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2),
-    "bare.ivf": ("-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8, "-deadline", "realtime"),
+    "bare.hevc": (*X265, "log-level=none:bframes=3"),
+    "bare.m2v": MPEG2,
+    "bare.ivf": VP9,
     "bare.obu": ("-c:v", "libsvtav1", "-preset", 12, "-crf", 20),
     "bare.y4m": ("-c:v", "rawvideo", "-pix_fmt", "yuv420p"),
     "bare.gif": ("-c:v", "gif"),
     "bare.apng": ("-c:v", "apng"),
     "bare.mjpeg": ("-c:v", "mjpeg", "-q:v", 2, "-f", "mjpeg"),
-    "bare.m4v": ("-c:v", "mpeg4", "-g", 12, "-bf", 2, "-q:v", 2),
+    "bare.m4v": MPEG4,
 }
 for _name, _options in BARE.items():
     encoded(_name, *_options, "-an", late=None)
@@ -366,7 +368,7 @@ for _rate in words("24000/1001 30000/1001 60000/1001 50 12.5 10 1 1/2 120 240 10
 for _rate in ("24000/1001", "30000/1001", "60000/1001", "50", "24"):
     rated(f"rate-{_rate.replace('/', '-')}.ts", _rate, *X264)
 for _rate in ("24000/1001", "30000/1001", "15", "12.5"):
-    rated(f"rate-{_rate.replace('/', '-')}.avi", _rate, "-c:v", "mpeg4", "-bf", 2, "-q:v", 2)
+    rated(f"rate-{_rate.replace('/', '-')}.avi", _rate, *words("-c:v mpeg4 -bf 2 -q:v 2"))
 rated("rate-30000-1001.flv", "30000/1001", "-c:v", "flv", "-q:v", 2)
 rated("rate-24.ogv", "24", "-c:v", "libtheora", "-q:v", 9)
 rated("rate-30000-1001.webm", "30000/1001", "-c:v", "libvpx-vp9", "-crf", 20, "-b:v", 0, "-cpu-used", 8)
@@ -396,7 +398,7 @@ def recopied(name: str, first: str, *options, to=(), **facts) -> None:
 recopied(
     "avi-to.mp4",
     "avi",
-    *("-c:v", "mpeg4", "-bf", 2, "-q:v", 2, "-c:a", "pcm_s16le"),
+    *(*words("-c:v mpeg4 -bf 2 -q:v 2"), "-c:a", "pcm_s16le"),
     clock=lambda number: number / RATE,
     why="ffmpeg guesses a late time for the second frame",
 )
@@ -421,7 +423,7 @@ def headless(name: str, part: float, *options, **facts) -> None:
 
 
 headless("headless.ts", 0.3, *X264, *MP2)
-headless("headless-mpeg2.ts", 0.3, "-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2)
+headless("headless-mpeg2.ts", 0.3, *MPEG2, *MP2)
 headless("headless-hevc.ts", 0.3, *CODECS["hevc.ts"])
 headless("headless-refresh.ts", 0.3, *X264, *MP2, "-x264-params", "intra-refresh=1:keyint=20", late=None)
 headless("headless-open.ts", 0.3, *X264, *MP2, "-x264-params", "open-gop=1:keyint=20")
@@ -455,21 +457,14 @@ def doubled(name: str, second: str, *options, **facts) -> None:
     ZOO[name] = Animal(name, make, **facts)
 
 
-doubled("restart.mpg", "", "-c:v", "mpeg2video", "-g", 12, "-bf", 2, "-q:v", 2, *MP2, **CLOSED)
+doubled("restart.mpg", "", *MPEG2, *MP2, **CLOSED)
 doubled("restart.vob", "", *CODECS["mpeg2.vob"], **CLOSED)
 doubled("restart.m2ts", "", *CODECS["h264.m2ts"], **CLOSED)
 doubled("jump-back.ts", "-output_ts_offset 0", *X264, *MP2, "-output_ts_offset", 5000, **CLOSED)
 doubled(
     "jump-mpeg2.ts",
     "-output_ts_offset 700",
-    "-c:v",
-    "mpeg2video",
-    "-g",
-    12,
-    "-bf",
-    2,
-    "-q:v",
-    2,
+    *MPEG2,
     *MP2,
     **CLOSED,
 )

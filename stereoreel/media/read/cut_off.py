@@ -7,6 +7,7 @@ import struct
 from ..layouts.atoms import scan
 
 HEADER = 128  # bytes
+FLV_HEADER = 11  # bytes, of a tag
 BOXES = (b"mdat", b"moof", b"moov")  # without them, frames are missing
 
 
@@ -17,6 +18,8 @@ def is_cut_off(container) -> bool | None:
         return _matroska(container)
     if "mp4" in name:
         return _mp4(container)
+    if name == "flv":
+        return _flv(container)
     return _avi(container) if name == "avi" else None
 
 
@@ -57,3 +60,14 @@ def _avi(container) -> bool | None:
             complete = False
             file.seek(at)
     return complete
+
+
+def _flv(container) -> bool:
+    """Whether the file does not end with the size of its last tag, whose header states it too."""
+    with open(container.name, "rb") as file:
+        file.seek(max(0, container.size - 4))
+        size = int.from_bytes(file.read(4), "big")
+        if not FLV_HEADER < size <= container.size - 4:
+            return True
+        file.seek(container.size - 4 - size)
+        return int.from_bytes(file.read(4)[1:], "big") != size - FLV_HEADER

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import math
 import os
 import warnings
 from collections.abc import Callable, Generator
@@ -21,7 +20,7 @@ from ...core import cancel
 from ...core.clip import ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
-from ...core.transforms import EARLY
+from ...core.transforms import frame_at
 from ...image.resize import fitted_size
 from .. import colour
 from ..paths import check_file
@@ -208,8 +207,8 @@ def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, 
     """
     if start < 0 or duration < 0:
         raise ValueError("Start and duration are in seconds and cannot be negative. Set both to 0 or more.")
-    first = _first_at(facts, start)
-    stop = _first_at(facts, start + duration) if duration else facts.frames
+    first = frame_at(facts, start)
+    stop = frame_at(facts, start + duration) if duration else facts.frames
     if first >= facts.frames:
         length, begin = float(facts.duration), float(start)
         raise ValueError(
@@ -217,13 +216,6 @@ def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, 
             "Set an earlier start."
         )
     return first, max(first + 1, stop)
-
-
-def _first_at(facts: FileFacts, time: Fraction) -> int:
-    time -= EARLY
-    if facts.times:
-        return next((index for index, shown in enumerate(facts.times) if shown >= time), facts.frames)
-    return min(facts.frames, max(0, math.ceil(time * facts.fps)))
 
 
 class Planes:

@@ -122,13 +122,33 @@ def _decode(facts: FileFacts, seek: Entry | None) -> Generator[Placed, None, Non
     last = -1
     try:
         # with a thread for each frame, FFmpeg flags good frames after a change between fields and frames
-        for last, frame in _placed(facts, seek, "SLICE" if facts.paired else "AUTO"):
+        for last, frame in _sorted(_placed(facts, seek, "SLICE" if facts.paired else "AUTO")):
             yield last, frame
     except av.error.FFmpegError:
         near = _entry_before(facts, last)
         again = facts.entries[near] if near > 0 else seek
         with suppress(av.error.FFmpegError):
-            yield from (placed for placed in _placed(facts, again, "NONE") if placed[0] > last)
+            yield from (placed for placed in _sorted(_placed(facts, again, "NONE")) if placed[0] > last)
+
+
+def _sorted(frames: Iterable[Placed]) -> Iterator[Placed]:
+    """Swap a frame that seems to follow a gap with the next one if that belongs before it.
+
+    MPEG-2 decoders return the frame before a join one place late.
+    """
+    early: Placed | None = None
+    due: int | None = None
+    for placed in frames:
+        if early and placed[0] > early[0]:
+            yield early
+            due, early = early[0] + 1, None
+        if early is None and due is not None and placed[0] > due:
+            early = placed
+            continue
+        yield placed
+        due = placed[0] + 1
+    if early:
+        yield early
 
 
 def _placed(facts: FileFacts, seek: Entry | None, threads: str) -> Iterator[Placed]:

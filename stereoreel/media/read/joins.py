@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
 import av
+import av.error
+
+from .container import open_media
 
 JUMPING = ("mpegts", "mpeg")  # containers whose clock may restart; FFmpeg calls them discontinuous
 NEAR = 4 << 20  # bytes between packets of the same time
+INTERLEAVED = 2  # seconds by which audio may be stored later or earlier than the video of the same time
 FORWARD, BACKWARD = 10, Fraction(1, 10)  # seconds of a step that is a jump, as in FFmpeg
 
 
@@ -30,6 +35,7 @@ class Joins:
 
     def __init__(self, container):
         self.found: list[Join] = []
+        self._container = container
         self._watches = container.format.name in JUMPING
         self._due: int | None = None  # when the next packet is expected
         self._last: int | None = None
@@ -38,7 +44,7 @@ class Joins:
 
     def close_up(self, packet: av.Packet) -> None:
         """Shift a packet's timestamps so that they continue those before it."""
-        stamp = packet.dts
+        stamp, place = packet.dts, self._pos
         if packet.pos is not None:
             self._pos = packet.pos
         if not self._watches or stamp is None or not packet.time_base:
@@ -46,12 +52,18 @@ class Joins:
         unit = Fraction(packet.time_base)
         shift, joined = round(self.found[-1].shift / unit) if self.found else 0, False
         if self._last is not None and self._due is not None and self._pos is not None:
-            here, awaited = stamp + shift, max(self._due, self._latest or self._due)
-            joined = (self._last - here) * unit > BACKWARD or (here - awaited) * unit > FORWARD
+            here, latest = stamp + shift, max(self._due, self._latest or self._due)
+            joined = (self._last - here) * unit > BACKWARD or (here - latest) * unit > FORWARD
+            if (here - self._due) * unit > FORWARD:
+                gap = (self._due - shift) * unit, stamp * unit
+                jumps = sound_jumps(self._container, place or 0, *gap)
+                joined = joined if jumps is None else jumps
             if joined:
                 shift += self._due - here
                 begin = stamp if packet.pts is None else packet.pts
                 self.found.append(Join(self._pos, shift * unit, (begin + shift) * unit))
+        if self._of_next(packet, stamp, unit, place or 0):
+            packet.pts = stamp + (packet.duration or 0)
         _shift(packet, shift)
         assert packet.dts is not None
         step = packet.duration or (packet.dts - self._last if self._last is not None else 0)
@@ -59,6 +71,36 @@ class Joins:
         self._due = packet.dts + max(0, step)
         shown = packet.dts if packet.pts is None else packet.pts
         self._latest = shown if joined or self._latest is None else max(self._latest, shown)
+
+    def _of_next(self, packet: av.Packet, stamp: int, unit: Fraction, place: int) -> bool:
+        """Whether the demuxer gave the last packet of a recording the display time of the next recording."""
+        if packet.pts is None or (packet.pts - stamp) * unit <= FORWARD:
+            return False
+        return bool(sound_jumps(self._container, place, stamp * unit, packet.pts * unit))
+
+
+def sound_jumps(container, pos: int, begin: Fraction, end: Fraction) -> bool | None:
+    """Whether the audio after ``pos`` leaves out the seconds from ``begin`` to ``end`` of the file's clock.
+
+    None if that is unknown, because there is no audio or it ends before.
+    """
+    margin = min(Fraction(INTERLEAVED), (end - begin) / 4)
+    with open_media(container.name) as file, suppress(av.error.FFmpegError, IndexError):
+        tracks = file.streams.audio
+        if not tracks:
+            return None
+        file.seek(pos, stream=file.streams[0], unsupported_byte_offset=True)
+        for packet in file.demux(tracks):
+            stamp = packet.dts if packet.pts is None else packet.pts
+            if packet.pos is not None and packet.pos > pos + NEAR:
+                return None
+            if stamp is not None and packet.time_base:
+                time = stamp * Fraction(packet.time_base)
+                if begin + margin < time < end - margin:
+                    return False
+                if end - margin <= time <= end + margin:
+                    return True
+    return None
 
 
 def shifted(packets: Iterable[av.Packet], joins: Sequence[Join]) -> Iterator[av.Packet]:
@@ -83,6 +125,10 @@ def shifted(packets: Iterable[av.Packet], joins: Sequence[Join]) -> Iterator[av.
                     bisect_right(places, packet.pos - NEAR) : bisect_right(places, packet.pos + NEAR) + 1
                 ]
                 shift = min(near, key=lambda one: abs(stamp * unit + one - due[index]))
+            if packet.pts is not None and (packet.pts - stamp) * unit > FORWARD:
+                later = shifts[min(number + 1, len(places))] - shift
+                if abs((packet.pts - stamp) * unit + later) < FORWARD:
+                    packet.pts += round(later / unit)  # it was the time of the next recording
             used[index] = shift
             due[index] = stamp * unit + shift + (packet.duration or 0) * unit
             _shift(packet, round(shift / unit))

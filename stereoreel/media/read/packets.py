@@ -269,12 +269,19 @@ def _gap(pts: Sequence[int], decoded: Sequence[int]) -> int:
     """Return how many frames are missing among the last ones, as truncation between reordered frames leaves.
 
     ``decoded`` are the timestamps in decoding order. Every frame after the first missing one is decoded
-    before it, so there are at most as many as a decoder has to reorder.
+    before it, so there are at most as many as a decoder has to reorder. Where gaps are usual, another one
+    says nothing.
     """
-    depth = _reordered(decoded)
-    usual = usual_step(pts)
-    steps = [later - earlier for earlier, later in pairwise(pts[-1 - depth :])] if depth and usual else []
-    lost = [round(step / usual) - 1 for step in steps if 2 * step > 3 * usual]
+    depth, usual = _reordered(decoded), usual_step(pts)
+    if not depth or not usual:
+        return 0
+    lost = [
+        round((later - earlier) / usual) - 1 if 2 * (later - earlier) > 3 * usual else 0
+        for earlier, later in pairwise(pts)
+    ]
+    if any(lost[:-REORDER]):
+        return 0
+    lost = lost[-depth:]
     return sum(lost) if sum(lost) <= REORDER else 0  # nothing reorders more: the source stood still
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import math
 import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -20,6 +21,7 @@ from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
 from .. import colour
 from ..paths import check_file
+from ..tags import kept_tags
 from .container import open_media
 from .joins import Join
 from .light import read_light
@@ -67,6 +69,7 @@ class FileFacts:
     paired: bool  # some frames are two fields that are coded separately
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
+    tags: Mapping[str, str]  # title, date … of the container
 
     @property
     def interlaced(self) -> bool:
@@ -118,6 +121,7 @@ def _probe(real: str) -> FileFacts:
             stream=stream.index,
             fields=_fields(stream, packets.first),
             audio_streams=len(container.streams.audio),
+            tags=kept_tags(container.metadata),
             extras=len(container.streams.subtitles) + len(chapters),
             **_shape(stream, packets.first),
             **_timing(stream, packets),

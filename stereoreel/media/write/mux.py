@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import av
 import av.error
@@ -25,6 +25,7 @@ from ..read.packets import demux
 from ..read.probe import picture_span
 from .presets import Preset
 from .sound import EncodedTrack, SampleTrack, can_encode, is_sound, layout_name
+from .subtitles import TEXT, ConvertedTrack, can_convert, copy_fonts, text_format
 from .trial import Trial
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ BEYOND = 16  # consecutive packets after a window that end it, because a single 
 INTERLEAVING = 2  # seconds by which packets of the same time are apart in a file
 HIDES_EARLY_SOUND = ("mp4", "mov")
 KEPT_TAGS = ("language", "title", "handler_name")
+# MOV numbers languages; FFmpeg knows the numbers by these codes only
+QUICKTIME = {"fre": "fra", "deu": "ger", "nld": "dut", "swe": "sve", "ell": "gre", "isl": "ice", "zho": "chi"}
 
 
 def open_tracks(
@@ -55,6 +58,9 @@ def open_tracks(
     return FileTracks(output, audio, preset, duration) if audio else None
 
 
+Track: TypeAlias = "CopiedTrack | EncodedTrack | ConvertedTrack"
+
+
 class FileTracks:
     """Audio and subtitles of a window of a file; ``write`` follows the video, so that neither is buffered."""
 
@@ -71,6 +77,8 @@ class FileTracks:
             undo.callback(self._source.close)
             tracks = ((stream.index, self._track(stream)) for stream in self._source.streams)
             self._tracks = {index: track for index, track in tracks if track}
+            if preset.container == "matroska":
+                copy_fonts(output, self._source)
             self._read_only_kept()
             self._copy_chapters()
             self._packets = self._read(seek=audio.start > INTERLEAVING and not self._joins)
@@ -94,28 +102,35 @@ class FileTracks:
         for track in self._tracks.values():
             track.close()
 
-    def _track(self, stream) -> CopiedTrack | EncodedTrack | None:
+    def _track(self, stream) -> Track | None:
         """Return the output track of a source stream; None, with a warning, if it cannot be kept."""
         if stream.type not in ("audio", "subtitle"):
             return None
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
-        track: CopiedTrack | EncodedTrack | None = None
+        track: Track | None = None
         if codec in (self._preset.audio_copy if stream.type == "audio" else self._preset.subtitles):
             track = self._copied(stream)
         if track is None and stream.type == "audio" and is_sound(stream):
             track = self._encoded(stream)
+        if track is None and codec in TEXT and (words := text_format(stream, self._preset.subtitles)):
+            track = ConvertedTrack(self._output, stream, words, self._end)
         if track is None:
             log.warning(
-                "%s stream of %s (%s) dropped: %s files cannot hold it.",
+                "%s stream %d of %s (%s) dropped: %s",
                 stream.type.capitalize(),
+                stream.index,
                 self._file.name,
                 codec,
-                self._preset.extension,
+                "converting subtitles needs PyAV 16 or newer."
+                if codec in TEXT and not can_convert()
+                else f"{self._preset.extension} files cannot hold it.",
             )
         else:
-            track.stream.metadata.update(
-                {key: value for key, value in stream.metadata.items() if key in KEPT_TAGS}
-            )
+            # MP4 files name a track in a box that FFmpeg reads as "name" and writes as "title"
+            tags = {"title": stream.metadata.get("name", ""), **stream.metadata}
+            if self._preset.container == "mov":
+                tags["language"] = QUICKTIME.get(tags.get("language", ""), tags.get("language", ""))
+            track.stream.metadata.update({key: tags[key] for key in KEPT_TAGS if tags.get(key)})
             track.stream.disposition = stream.disposition.value
         return track
 
@@ -207,7 +222,7 @@ class CopiedTrack:
         if self.stream.type == "audio" and length > LONGEST:
             packet.duration, length = 0, Fraction(0)
         if self.stream.type == "subtitle":
-            if begin + length <= 0:
+            if begin < 0 and begin + length <= 0:  # pictures end with the next one, without a duration
                 return []
             if begin < 0:  # a subtitle that is already visible is shown for its remaining time
                 length += begin

@@ -80,7 +80,7 @@ def _cut(clip: Clip, stop: int) -> Clip:
 
 
 def _writer(request: RenderRequest, file: ClipFile, output: OutputFile, host: Host) -> Writer | SizedWriter:
-    info, audio, metadata = request.info(file), request.sound(file), request.metadata
+    info, audio, metadata = request.info(file), request.sound(file), request.tags
     if not file.settings.size_mb:
         return Writer(output, info, file.settings, audio=audio, metadata=metadata, entry=request.entry)
     return SizedWriter(output, info, file.settings, audio=audio, metadata=metadata, tick=host.tick)

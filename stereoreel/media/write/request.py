@@ -12,7 +12,7 @@ from ...core.excerpt import makers_of
 from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.decode import FileSource
-from .options import EncodeOptions, check
+from .options import EncodeOptions, check, preset
 from .presets import Preset
 
 
@@ -47,6 +47,18 @@ class RenderRequest:
     def paths(self) -> list[Path]:
         """The output files, ``path`` first."""
         return [file.path for file in self.files]
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags of the files: those of the clip's only source, such as its title, and ``metadata``.
+
+        Previews have no tags of their source.
+        """
+        sources = {
+            maker.facts.path: maker.facts for maker in makers_of([self.clip]) if isinstance(maker, FileSource)
+        }
+        one = len(sources) == 1 and not (self.entry or preset(self.settings)).limits
+        return {**(next(iter(sources.values())).tags if one else {}), **(self.metadata or {})}
 
     def check(self) -> None:
         """Raise ValueError if the encoder cannot write such a clip."""

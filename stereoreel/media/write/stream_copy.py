@@ -14,6 +14,8 @@ from ...core import cancel
 from ...core.files import OutputFile, plain_errors
 from ..read.container import open_media
 from ..read.packets import demux
+from ..tags import kept_tags
+from .subtitles import copy_fonts
 
 MOVING = ("mp4", "mov")
 OWN = ("major_brand", "minor_version", "compatible_brands", "encoder", "ENCODER", "DURATION")
@@ -26,9 +28,10 @@ def copy_video(
     metadata: Mapping[str, str],
     tick: Callable[[int, int], None] | None = None,
 ) -> Path:
-    """Copy every stream of ``source`` into ``path``, which is replaced, with ``metadata`` as its only tags.
+    """Copy every stream of ``source`` into ``path``, which is replaced, under other tags.
 
-    ``container`` is FFmpeg's name of the source's own. Return the path.
+    ``metadata`` replaces all tags of the source but its title, date and the like. ``container`` is FFmpeg's
+    name of the source's own. Return the path.
     """
     with cancel.polling(tick), OutputFile(Path(path), replace=True) as output:
         part = output.create()
@@ -44,7 +47,7 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
         ticks = max(Fraction(stream.time_base).denominator for stream in kept if stream.time_base)
         options = {"movflags": "faststart+use_metadata_tags", "movie_timescale": str(ticks)}
     with av.open(str(part.absolute()), "w", format=container, container_options=options) as written:
-        written.metadata.update(metadata)
+        written.metadata.update({**kept_tags(read.metadata), **metadata})
         copies = {}
         for stream in kept:
             copy = copies[stream.index] = written.add_stream_from_template(stream, opaque=True)
@@ -55,6 +58,8 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
                 copy.codec_context.codec_tag = stream.codec_context.codec_tag
             copy.metadata.update({k: v for k, v in stream.metadata.items() if k not in OWN})
             copy.disposition = stream.disposition.value
+        if container == "matroska":
+            copy_fonts(written, read)
         if hasattr(read, "chapters"):
             written.set_chapters(read.chapters())
         for packet in _timed(demux(read, kept)):
