@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.error_context import naming
 from ..core.files import refuse_folders, refuse_harm
@@ -13,8 +16,12 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
+from .films import Made, add_input, add_summary, batch_of, one_workflow, only, run_films, show
 from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
+
+if TYPE_CHECKING:
+    from ..film.batch import Batch
 
 
 def declare(commands) -> None:
@@ -26,10 +33,13 @@ def declare(commands) -> None:
     film.add_argument(
         "workflow",
         type=Path,
+        nargs="?",
         help="an API-format file with one Encode Video node, or a bundled one by its name, such as default",
     )
-    film.add_argument("--input", type=Path, help="the video that Extract opens")
-    film.add_argument("--output", type=Path, required=True, help="the file to write")
+    add_input(film)
+    film.add_argument(
+        "--output", type=Path, required=True, help="the file to write; with several films, the folder"
+    )
     film.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     film.add_argument(
         "--set",
@@ -42,7 +52,8 @@ def declare(commands) -> None:
     film.add_argument(
         "--job",
         type=Path,
-        help="folder for finished units; default: OUTPUT.job, deleted when the film is complete",
+        help="folder for finished units; default: OUTPUT.job, deleted when the film is complete. With "
+        "several films, the folder in which each has one",
     )
     film.add_argument("--keep-job", action="store_true", help="do not delete the units")
     film.add_argument(
@@ -53,8 +64,12 @@ def declare(commands) -> None:
         help=f"combine short shots into units of at most this many frames; default: {GROUP}",
     )
     film.add_argument(
-        "--json", action="store_true", help="print the figures as a line of JSON after every unit"
+        "--json",
+        action="store_true",
+        help="print the figures as a line of JSON after every unit; with "
+        "several films, a last line says what became of each",
     )
+    add_summary(film)
     film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
     film.add_argument("--plan", action="store_true", help="print the units and exit")
     film.add_argument(
@@ -91,47 +106,71 @@ def declare(commands) -> None:
 
 
 def run(options) -> int:
-    """Return 0 if the film is complete, 1 if units are missing."""
-    from ..film import FilmSettings, Unfinished, cuts, film, job_folder
-    from ..film.finished import already
-    from ..film.job import check_root, is_job
-
+    """Return 0 if the film or all films are complete, 1 if units are missing or a film failed."""
     if options.store and not options.ray:
         raise ValueError("--store needs a cluster. Name one with --ray.")
+    from ..film import Unfinished
+
+    one_workflow(options)
     options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
-    job = options.job or job_folder(options.output)
-    if not options.plan:
-        if (targets := _complete(graph, options)) and not is_job(job):
-            print(already(targets, job), file=sys.stderr)
-            print("\n".join(map(str, targets)), file=sys.stderr if options.json else sys.stdout)
-            return 0
-        check_root(job)
-    cuts.read(job, options.files)
-    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files))
+    if batch := batch_of(options, graph):
+        return _films(graph, options, batch)
+    options.input = next(iter(options.input), None)
     if options.plan:
-        return _plan(_request(sink, options).clips, options.unit)
-    with ExitStack() as open_things:
-        crew = None
-        if options.ray:
-            cluster = open_things.enter_context(_cluster(options))
-            crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
-        bar = open_things.enter_context(_bar(sink.clip.info.frames, options))
-        try:
-            how = FilmSettings(
-                job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
-            )
-            host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-            paths = film(_request(sink, options), host, how, bar)
-        except Unfinished as error:
-            bar.say(f"error: {error}")
-            return 1
-    print("\n".join(map(str, paths)), file=sys.stderr if options.json else sys.stdout)
+        print("\n".join(_plan(graph, options)))
+        return 0
+    try:
+        with _cluster(options) as cluster:
+            made = _film(graph, options, cluster)
+    except Unfinished as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    show(made.paths, sys.stderr if options.json else sys.stdout)
     return 0
 
 
-def _complete(graph: workflow.Graph, options) -> list[Path]:
-    """Return the output files if they are complete; no file is searched for cuts.
+def _film(graph: workflow.Graph, options, cluster, label: str = "") -> Made:
+    """Make one film, or recognise that it is complete; raise Unfinished if units are missing."""
+    from ..film import FilmSettings, cuts, film, job_folder
+    from ..film.finished import already
+    from ..film.job import check_root, is_job
+
+    job = options.job or job_folder(options.output)
+    targets, frames = _complete(graph, options)
+    if targets and not is_job(job):
+        print(already(targets, job), file=sys.stderr)
+        return Made(targets, frames, complete=True)
+    check_root(job)
+    cuts.read(job, options.files)
+    sink = _sink(graph, options)
+    crew = cluster and cluster.crew(graph, find_video(_video(graph), options.input), options.device)
+    with _bar(sink.clip.info.frames, options, label) as bar:
+        how = FilmSettings(
+            job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
+        )
+        host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+        return Made(film(_request(sink, options), host, how, bar), frames, complete=bool(targets))
+
+
+def _films(graph: workflow.Graph, options, batch: Batch) -> int:
+    Headless(options.device)  # refuses one that is not there
+    check_metrics(options.metrics, options.overwrite)
+    with _cluster(options) as cluster:
+
+        def make(own: argparse.Namespace, label: str) -> Made:
+            if not options.plan:
+                made = _film(graph, own, cluster, label)
+                show(made.paths, sys.stderr if options.json else sys.stdout)
+                return made
+            print(f"{label} -> {own.output}", *_plan(graph, own), sep="\n")
+            return Made((), 0)
+
+        return run_films(options, batch, make)
+
+
+def _complete(graph: workflow.Graph, options) -> tuple[list[Path], int]:
+    """Return the output files if they are complete, and their length; no file is searched for cuts.
 
     Raise, before any work, if weights are missing or a file would be harmed.
     """
@@ -140,14 +179,11 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     from ..film.frame_store import kept_folders
     from ..film.identity import described
     from ..film.run import joinable
+    from ..media.read.clock import frames_of
     from ..media.write.options import extension
     from ..media.write.request import files_read
 
-    sink = _only(
-        workflow.Assembly(
-            graph, lambda name: find_video(name, options.input), look=False, files=options.files
-        )
-    )
+    sink = _sink(graph, options, look=False)
     joinable(sink.settings)
     check_output(options.output, extension(sink.settings))
     request, host = _request(sink, options), Headless(options.device, file_cache=options.files)
@@ -163,7 +199,7 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     refuse_folders([*targets, *metrics], folders)
     refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
     check_metrics(options.metrics, options.overwrite)
-    return targets if own == targets else []
+    return targets if own == targets else [], frames_of(sink.clip.info, sink.settings)
 
 
 def _request(sink: workflow.Output[EncodeOptions], options):
@@ -174,12 +210,17 @@ def _request(sink: workflow.Output[EncodeOptions], options):
     )
 
 
-def _bar(frames: int, options) -> FilmBar:
+def _bar(frames: int, options, label: str) -> FilmBar:
     metrics = Metrics(options.metrics, options.overwrite) if options.metrics else None
-    return FilmBar(options.ctrl_c, frames, as_json=options.json, remote=bool(options.ray), metrics=metrics)
+    return FilmBar(
+        options.ctrl_c, frames, as_json=options.json, remote=bool(options.ray), metrics=metrics, label=label
+    )
 
 
 def _cluster(options):
+    """Return a context with the cluster that ``--ray`` names, or None."""
+    if not options.ray or options.plan:
+        return nullcontext()
     from ..film.cluster import Cluster
 
     return Cluster(options.ray, options.workers, options.gpus, options.mixed, options.store)
@@ -203,23 +244,23 @@ def _video(graph: workflow.Graph) -> str:
     return names.pop()
 
 
-def _only(assembly: workflow.Assembly) -> workflow.Output[EncodeOptions]:
-    if len(assembly.sinks) != 1:
-        raise ValueError(
-            f"A film needs one Encode Video node, but this workflow has {len(assembly.sinks)}. "
-            "Make a workflow for each."
-        )
-    return assembly.sinks[0]
+def _sink(graph: workflow.Graph, options, look: bool = True) -> workflow.Output[EncodeOptions]:
+    assembly = workflow.Assembly(
+        graph, lambda name: find_video(name, options.input), look=look, files=options.files
+    )
+    return only(assembly.sinks)
 
 
-def _plan(clips, group: int) -> int:
+def _plan(graph: workflow.Graph, options) -> Iterator[str]:
+    """Yield a line for each unit."""
     from ..core.partition import units
+    from ..film import cuts, job_folder
 
-    for number, unit in enumerate(units(clips, group)):
+    cuts.read(options.job or job_folder(options.output), options.files)
+    for number, unit in enumerate(units(_request(_sink(graph, options), options).clips, options.unit)):
         lead = (
             f", computed from {unit.first} to {unit.last - 1}"
             if (unit.first, unit.last) != (unit.start, unit.stop)
             else ""
         )
-        print(f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}")
-    return 0
+        yield f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}"
