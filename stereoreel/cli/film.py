@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -16,7 +17,7 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
-from .films import Made, add_input, add_summary, batch_of, one_workflow, only, run_films, show
+from .films import FAILURES, Made, add_input, add_summary, batch_of, one_workflow, only, run_films, show
 from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
 
@@ -114,7 +115,7 @@ def run(options) -> int:
     one_workflow(options)
     options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
-    if batch := batch_of(options, graph):
+    if batch := batch_of(options, graph, lambda own: _owns(graph, own)):
         return _films(graph, options, batch)
     options.input = next(iter(options.input), None)
     if options.plan:
@@ -200,6 +201,24 @@ def _complete(graph: workflow.Graph, options) -> tuple[list[Path], int]:
     refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
     check_metrics(options.metrics, options.overwrite)
     return targets if own == targets else [], frames_of(sink.clip.info, sink.settings)
+
+
+def _owns(graph: workflow.Graph, options) -> bool:
+    """Whether an earlier run has made this output from this input, or has begun to."""
+    from ..film import job_folder
+    from ..film.finished import finished
+    from ..film.identity import described
+    from ..film.job import sources_of
+
+    if os.path.realpath(options.input) in sources_of(options.job or job_folder(options.output)):
+        return True
+    if not options.output.is_file():
+        return False
+    try:
+        request = _request(_sink(graph, options, look=False), options)
+        return bool(finished(request, described(request.clips, request.settings, Headless(options.device))))
+    except FAILURES:
+        return False
 
 
 def _request(sink: workflow.Output[EncodeOptions], options):

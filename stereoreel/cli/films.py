@@ -21,7 +21,7 @@ from ..core.options import one_line
 from ..media.paths import check_name
 
 if TYPE_CHECKING:
-    from ..film.batch import Batch, Film
+    from ..film.batch import Batch
     from ..workflow.graph import Graph
 
 FAILURES = (ValueError, OSError, RuntimeError, TypeError, ImportError)
@@ -81,12 +81,15 @@ def one_workflow(options) -> None:
         raise ValueError("Name a workflow before --input, such as default.")
 
 
-def batch_of(options, graph: Graph) -> Batch | None:
+def batch_of(
+    options, graph: Graph, owns: Callable[[argparse.Namespace], bool] = lambda own: False
+) -> Batch | None:
     """Return the films that ``--input`` names; None if it names one video, or none.
 
-    Raise ValueError if there is no film, or ``--output`` names no folder.
+    ``owns`` is whether an earlier run has made, or begun, the output from the input. Raise ValueError if
+    there is no film, or ``--output`` names no folder.
     """
-    from ..film.batch import choose, names_many
+    from ..film.batch import Naming, choose, names_many
 
     if not names_many(options.input):
         if options.summary:
@@ -101,7 +104,8 @@ def batch_of(options, graph: Graph) -> Batch | None:
             f"as {options.output.with_suffix('')}."
         )
     check_name(options.output, "output")
-    found = choose(options.input, options.output, suffix, also)
+    naming = Naming(suffix, also, lambda source, output: owns(_options_of(options, source, output)))
+    found = choose(options.input, options.output, naming)
     if not found.films and not any(problem.fault for problem in found.left_out):
         for problem in found.left_out:
             _say(_left_out(problem))
@@ -176,7 +180,7 @@ def run_films(options, batch: Batch, make: Callable[[argparse.Namespace, str], M
         for number, (film, entry) in enumerate(zip(batch.films, entries), 1):
             label = f"{number} of {len(entries)} · {_short(film.name)}"
             with _timed(entry), heard(entry.warnings):
-                made = make(_options_of(options, film), label)
+                made = make(_options_of(options, film.source, film.output), label)
                 entry.state = "complete" if made.complete else "made"
                 entry.files, entry.frames = [str(path) for path in made.paths], made.frames
     finally:
@@ -186,18 +190,18 @@ def run_films(options, batch: Batch, make: Callable[[argparse.Namespace, str], M
 
 def _short(name: PurePath) -> str:
     """Return the end of a film's name, which fits next to a bar."""
-    text = one_line(str(name))
+    text = _printable(str(name))
     return text if len(text) <= LONGEST_LABEL else f"…{text[-LONGEST_LABEL:]}"
 
 
-def _options_of(options, film: Film) -> argparse.Namespace:
+def _options_of(options, source: Path, output: Path) -> argparse.Namespace:
     """Return the options of one film of many."""
     own = argparse.Namespace(**vars(options))
-    own.input, own.output = film.source, film.output
+    own.input, own.output = source, output
     if getattr(options, "job", None):
         from ..film import job_folder
 
-        own.job = options.job / job_folder(film.output).relative_to(options.output)
+        own.job = options.job / job_folder(output).relative_to(options.output)
     return own
 
 
@@ -209,7 +213,7 @@ def _timed(entry: Entry) -> Iterator[None]:
         yield
     except FAILURES as error:
         entry.state, entry.error = "failed", sentence(error)
-        _say(f"error: {one_line(entry.input)}: {entry.error}")
+        _say(f"error: {_printable(entry.input)}: {entry.error}")
         if getattr(error, "errno", None) in DISK_FULL:
             raise
     except KeyboardInterrupt:
@@ -251,8 +255,11 @@ def sentence(error: Exception) -> str:
 def show(paths: Iterable[Path], stream) -> None:
     """Print paths, also those that the terminal's encoding cannot express."""
     for path in paths:
-        text, encoding = one_line(str(path)), getattr(stream, "encoding", None) or "utf-8"
-        print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
+        print(_printable(str(path), getattr(stream, "encoding", None) or "utf-8"), file=stream, flush=True)
+
+
+def _printable(text: str, encoding: str = "utf-8") -> str:
+    return one_line(text).encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _end(options, entries: Sequence[Entry]) -> None:
@@ -276,7 +283,7 @@ def _end(options, entries: Sequence[Entry]) -> None:
             f"{len(failed)} failed. Run the same command to try {'it' if len(failed) == 1 else 'them'} again:"
         )
         for entry in failed:
-            _say(f"  {one_line(entry.input)}: {entry.error}")
+            _say(f"  {_printable(entry.input)}: {entry.error}")
     if done + len(failed) < len(films):
         _say("Run the same command again to continue.")
 
@@ -287,8 +294,8 @@ def _left_out(problem) -> str:
 
 
 def _shown(path: Path) -> str:
-    return one_line(str(path))
+    return _printable(str(path))
 
 
 def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)

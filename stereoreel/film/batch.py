@@ -9,7 +9,8 @@ import hashlib
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import NamedTuple
@@ -46,17 +47,29 @@ def names_many(given: Sequence[Path]) -> bool:
     return len(given) > 1 or any(one.is_dir() or is_pattern(one) for one in given)
 
 
-def choose(given: Sequence[Path], output: Path, suffix: str, also: Callable[[Path], Iterable[Path]]) -> Batch:
+@dataclass(frozen=True)
+class Naming:
+    """How outputs are named: their suffix, and ``also``, the files that are written besides one.
+
+    ``owns(source, output)`` is whether an earlier run has made, or begun, this output from this source.
+    """
+
+    suffix: str
+    also: Callable[[Path], Iterable[Path]] = lambda output: ()
+    owns: Callable[[Path, Path], bool] = lambda source, output: False
+
+
+def choose(given: Sequence[Path], output: Path, naming: Naming) -> Batch:
     """Return the films that folders, patterns and files name, with outputs below the folder ``output``.
 
-    A film that is found twice, through a link or a hard link, is taken once. ``also`` returns the files that
-    are written besides an output. Raise ValueError if an output would be one of the films.
+    A film that is found twice, through a link or a hard link, is taken once. Raise ValueError if an output
+    would be one of the films.
     """
     base = _common(given)
     found, left_out = _distinct(_films(given, output))
     names = [_relative(path, base) for path in found]
-    outputs = name_outputs(names, output, suffix, also)
-    _refuse_sources([file for path in outputs for file in (path, *also(path))], found)
+    outputs = name_outputs(dict(zip(names, found)), output, naming)
+    _refuse_sources([file for path in outputs for file in (path, *naming.also(path))], found)
     return Batch([Film(*one) for one in zip(found, names, outputs)], left_out)
 
 
@@ -103,33 +116,42 @@ def _distinct(paths: Iterable[Path | Problem]) -> tuple[list[Path], list[Problem
     return sorted(taken, key=natural), sorted(left_out, key=lambda problem: natural(problem.path))
 
 
-def name_outputs(
-    names: Sequence[PurePath], folder: Path, suffix: str, also: Callable[[Path], Iterable[Path]]
-) -> list[Path]:
-    """Return the file below ``folder`` for each name: the same name with another suffix.
+def name_outputs(films: Mapping[PurePath, Path], folder: Path, naming: Naming) -> list[Path]:
+    """Return the file below ``folder`` for each film, by its name and source: with another suffix.
 
-    Where names differ in their suffix only, the one that has ``suffix`` already keeps its name, or else the
-    first, and the others carry theirs: ``a_mkv.mp4``. Upper and lower case count as equal.
+    Where names differ in their suffix only, one keeps its name: the film that an earlier run has made under
+    it, or else the one that has the suffix already, or else the first. The others carry their own suffix:
+    ``a_mkv.mp4``. Upper and lower case count as equal.
     """
     taken: set[str] = set()
     chosen: dict[PurePath, Path] = {}
 
-    def claim(name: PurePath, stem: str) -> bool:
-        path = folder.joinpath(*map(_clean, name.parts[:-1]), _clean(stem, suffix) + suffix)
-        files = {_folded(file) for file in (path, *also(path))}
+    def plain(name: PurePath, stem: str = "") -> Path:
+        stem = _clean(stem or name.stem, naming.suffix)
+        return folder.joinpath(*map(_clean, name.parts[:-1]), stem + naming.suffix)
+
+    def claim(name: PurePath, path: Path) -> bool:
+        files = {_folded(file) for file in (path, *naming.also(path))}
         if files & taken:
             return False
         taken.update(files)
         chosen[name] = path
         return True
 
-    order = sorted(names, key=lambda name: (name.suffix.lower() != suffix, natural(name)))
-    clashes = [name for name in order if not claim(name, name.stem)]
-    for name in clashes:
+    wanted = Counter(_folded(plain(name)) for name in films)
+    owners = {
+        name
+        for name, source in films.items()
+        if wanted[_folded(plain(name))] > 1 and naming.owns(source, plain(name))
+    }
+    order = sorted(
+        films, key=lambda name: (name not in owners, name.suffix.lower() != naming.suffix, natural(name))
+    )
+    for name in [name for name in order if not claim(name, plain(name))]:
         stem, number = f"{name.stem}_{name.suffix[1:].lower()}".rstrip("_"), 1
-        while not claim(name, stem if number == 1 else f"{stem}_{number}"):
+        while not claim(name, plain(name, stem if number == 1 else f"{stem}_{number}")):
             number += 1
-    return [chosen[name] for name in names]
+    return [chosen[name] for name in films]
 
 
 def _clean(name: str, suffix: str = "") -> str:

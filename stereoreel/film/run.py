@@ -15,6 +15,7 @@ from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import GROUP, units
 from ..media.read.decode import FileSource
+from ..media.read.probe import fingerprint
 from ..media.write.observer import Observer
 from ..media.write.options import EncodeOptions, preset
 from ..media.write.request import RenderRequest, files_read
@@ -100,6 +101,7 @@ def _write(
         outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
         observer.skipped(sum(result.unit.frames for result in job.records.values()))
         compute_missing(job, crew, observer)
+        _refuse_changed(job.identity)
         paths = join(job, request, outputs, host)
     job.note(f"complete: {', '.join(map(str, paths))}")
     return paths
@@ -118,6 +120,14 @@ def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folder
     refuse_harm(request.paths, files_read(request.clips, host, request.audio), overwrite=True)
     refuse_folders(request.paths, folders)
     refuse_harm([path for path in request.paths if path not in own], overwrite=request.overwrite)
+
+
+def _refuse_changed(identity: Mapping) -> None:
+    """Raise ValueError if a source has changed since the film was begun, such as one still being copied."""
+    for source in (one for one in identity["made"] if "changed" in one):
+        if fingerprint(source["path"])[1:] != (source["bytes"], source["changed"]):
+            name = Path(source["path"]).name
+            raise ValueError(f"{name} changed while it was read. Run it again when the file is complete.")
 
 
 def job_folder(path: Path) -> Path:

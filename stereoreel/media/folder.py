@@ -73,7 +73,7 @@ def files_of(
     else:
         base, everywhere = base_of(given), "**" in given.parts
         for path in sorted(map(Path, glob(str(given), recursive=True)), key=natural):
-            inside = [base / part for part in path.relative_to(base).parents]
+            inside = [base / part for part in path.relative_to(base).parents[:-1]]
             if any(map(leave_out, inside)) or _is_part(path):
                 continue
             if not path.is_dir():
@@ -89,7 +89,7 @@ def _below(folder: Path, leave_out: Callable[[Path], bool]) -> Iterator[Path | P
     except OSError as error:
         yield Problem(folder, str(error), fault=True)
         return
-    for path in sorted(paths, key=lambda path: (path.is_dir(), natural(path))):
+    for path in sorted(paths, key=natural):
         if not path.is_dir():
             if not _is_part(path):
                 yield path
