@@ -145,7 +145,7 @@ def _film(graph: workflow.Graph, options, cluster, label: str = "") -> Made:
     check_root(job)
     cuts.read(job, options.files)
     sink = _sink(graph, options)
-    crew = cluster and cluster.crew(graph, find_video(_video(graph), options.input), options.device)
+    crew = cluster and cluster.crew(graph, _video(sink), options.device)
     with _bar(sink.clip.info.frames, options, label) as bar:
         how = FilmSettings(
             job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
@@ -245,22 +245,22 @@ def _cluster(options):
     return Cluster(options.ray, options.workers, options.gpus, options.mixed, options.store)
 
 
-def _video(graph: workflow.Graph) -> str:
-    """Return the video that a workflow names.
+def _video(sink: workflow.Output[EncodeOptions]) -> Path:
+    """Return the video that a film is computed from.
 
-    Raise ValueError for several, because --input replaces them all.
+    Raise ValueError for several, because workers open one file in their place.
     """
-    given = [
-        node["inputs"].get("video", "")
-        for node in graph.values()
-        if node["class_type"] == "StereoReelExtract"
-    ]
-    names = {name for name in given if isinstance(name, str)}
-    if len(names) != 1 or not all(isinstance(name, str) for name in given):
+    from ..core.excerpt import makers_of
+    from ..media.read.decode import FileSource
+
+    clips = [clip for clip in (sink.clip, sink.depth) if clip]
+    paths = {maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)}
+    if len(paths) != 1:
         raise ValueError(
-            "The Extract Video nodes name different files. A film needs one, or several of the same file."
+            "The Extract Video nodes name different files. On a cluster a film needs one, or several of the "
+            "same file."
         )
-    return names.pop()
+    return paths.pop()
 
 
 def _sink(graph: workflow.Graph, options, look: bool = True) -> workflow.Output[EncodeOptions]:

@@ -128,7 +128,9 @@ class Job:
             plain_errors(path),
             open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | SAFELY, 0o666), "ab") as journal,
         ):
-            journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode("utf-8", "surrogateescape"))
+            journal.write(
+                f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode("utf-8", "surrogateescape")
+            )
 
     def report(self, line: str) -> None:
         """Write a line to the journal and pass it to the observer."""

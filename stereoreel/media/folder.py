@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..core.files import PART, plain_errors
+from ..core.options import one_line
 from .read.container import STILL, STILL_SUFFIXES, open_media
 from .read.probe import probe, video_stream
 
@@ -101,6 +102,17 @@ def _below(folder: Path, leave_out: Callable[[Path], bool]) -> Iterator[Path | P
 
 def _is_part(path: Path) -> bool:
     return bool(re.search(f"{PART}$", path.name))
+
+
+def films_in(folder: Path) -> list[Path]:
+    """Return the files in a folder that are named as videos, in natural order.
+
+    Raise NotADirectoryError if there is no such folder.
+    """
+    if not folder.is_dir():
+        raise NotADirectoryError(f"There is no folder {one_line(folder.name)}. Create it, or choose another.")
+    files = (path for path in _below(folder, lambda folder: True) if isinstance(path, Path))
+    return [path for path in files if path.suffix.lower() in SUFFIXES]
 
 
 def why_no_film(path: Path) -> Problem | None:
