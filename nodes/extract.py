@@ -79,7 +79,7 @@ class ExtractNode(DeclaredNode):
     def fingerprint_inputs(
         cls, video: str | None = SAMPLE, folder: str | None = NO_FOLDER, index: int | None = 0, **others
     ) -> str:
-        if None in (video, folder, index):
+        if video is None or folder is None or index is None:
             return str(video)
         try:
             file = chosen_file(ExtractOptions(video=video, folder=folder, index=index), find)

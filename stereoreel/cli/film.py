@@ -6,7 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +18,25 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
-from .films import FAILURES, Made, add_input, add_summary, batch_of, one_workflow, only, run_films, show
+from .films import (
+    FAILURES,
+    Made,
+    add_input,
+    add_summary,
+    batch_of,
+    each_film,
+    one_workflow,
+    only,
+    run_films,
+    show,
+)
 from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
 
 if TYPE_CHECKING:
     from ..film.batch import Batch
+    from ..film.cluster import Cluster
+    from ..film.queue import QueuedFilm
 
 
 def declare(commands) -> None:
@@ -131,7 +145,7 @@ def run(options) -> int:
     return 0
 
 
-def _film(graph: workflow.Graph, options, cluster, label: str = "") -> Made:
+def _film(graph: workflow.Graph, options, cluster: Cluster | None, label: str = "") -> Made:
     """Make one film, or recognise that it is complete; raise Unfinished if units are missing."""
     from ..film import FilmSettings, cuts, film, job_folder
     from ..film.finished import already
@@ -145,7 +159,7 @@ def _film(graph: workflow.Graph, options, cluster, label: str = "") -> Made:
     check_root(job)
     cuts.read(job, options.files)
     sink = _sink(graph, options)
-    crew = cluster and cluster.crew(graph, _video(sink), options.device)
+    crew = cluster.crew(graph, _video(sink), options.device) if cluster else None
     with _bar(sink.clip.info.frames, options, label) as bar:
         how = FilmSettings(
             job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
@@ -157,17 +171,70 @@ def _film(graph: workflow.Graph, options, cluster, label: str = "") -> Made:
 def _films(graph: workflow.Graph, options, batch: Batch) -> int:
     Headless(options.device)  # refuses one that is not there
     check_metrics(options.metrics, options.overwrite)
-    with _cluster(options) as cluster:
+    if options.ray and not options.plan:
+        return _films_on_cluster(graph, options, batch)
 
-        def make(own: argparse.Namespace, label: str) -> Made:
-            if not options.plan:
-                made = _film(graph, own, cluster, label)
-                show(made.paths, sys.stderr if options.json else sys.stdout)
-                return made
+    def make(own: argparse.Namespace, label: str) -> Made:
+        if options.plan:
             print(f"{label} -> {own.output}", *_plan(graph, own), sep="\n")
             return Made((), 0)
+        return _printed(_film(graph, own, None, label), options)
 
-        return run_films(options, batch, make)
+    return run_films(options, batch, make)
+
+
+def _films_on_cluster(graph: workflow.Graph, options, batch: Batch) -> int:
+    """Make every film on one cluster, whose workers take the next film's units when one has none left."""
+    from ..film.queue import FilmQueue
+
+    several = list(each_film(options, batch))
+    places = {own.output: place for place, (own, _) in enumerate(several)}
+    begun: dict[int, Made] = {}
+    with _cluster(options) as cluster, cluster.pool() as pool:
+
+        @contextmanager
+        def opened(place: int) -> Iterator[QueuedFilm]:
+            with ExitStack() as open_things:
+                film, begun[place] = _opened(graph, *several[place], cluster, open_things)
+                yield film
+
+        def make(own: argparse.Namespace, label: str) -> Made:
+            place = places[own.output]
+            paths = queue.make(place)
+            return _printed(begun[place]._replace(paths=paths), options)
+
+        with FilmQueue(pool, [partial(opened, place) for place in range(len(several))]) as queue:
+            return run_films(options, batch, make)
+
+
+def _opened(
+    graph: workflow.Graph, options, label: str, cluster: Cluster, open_things: ExitStack
+) -> tuple[QueuedFilm, Made]:
+    """Open a film for the queue; return it, and what is known of it already."""
+    from ..film import FilmSettings, cuts, job_folder
+    from ..film.job import check_root, is_job
+    from ..film.queue import QueuedFilm
+    from ..film.run import OpenFilm
+
+    job = options.job or job_folder(options.output)
+    targets, frames = _complete(graph, options)
+    left = not targets or is_job(job)
+    if left:
+        check_root(job)
+        cuts.read(job, options.files)
+    sink = _sink(graph, options, look=left)
+    request = _request(sink, options)
+    bar = open_things.enter_context(_bar(sink.clip.info.frames, options, label, silent=bool(targets)))
+    how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph})
+    host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+    work = open_things.enter_context(OpenFilm(request, host, how, bar))
+    plan = cluster.plan(graph, _video(sink), options.device, request.clips, work.kept)
+    return QueuedFilm(work, plan, bar), Made(targets, frames, complete=bool(targets))
+
+
+def _printed(made: Made, options) -> Made:
+    show(made.paths, sys.stderr if options.json else sys.stdout)
+    return made
 
 
 def _complete(graph: workflow.Graph, options) -> tuple[list[Path], int]:
@@ -229,11 +296,12 @@ def _request(sink: workflow.Output[EncodeOptions], options):
     )
 
 
-def _bar(frames: int, options, label: str) -> FilmBar:
+def _bar(frames: int, options, label: str, silent: bool = False) -> FilmBar:
     metrics = Metrics(options.metrics, options.overwrite) if options.metrics else None
     return FilmBar(
-        options.ctrl_c, frames, as_json=options.json, remote=bool(options.ray), metrics=metrics, label=label
-    )
+        options.ctrl_c, frames, as_json=options.json or silent, remote=bool(options.ray), metrics=metrics,
+        label=label,
+    )  # fmt: skip
 
 
 def _cluster(options):

@@ -177,15 +177,21 @@ def run_films(options, batch: Batch, make: Callable[[argparse.Namespace, str], M
     for problem in batch.left_out:
         _say(_left_out(problem))
     try:
-        for number, (film, entry) in enumerate(zip(batch.films, entries), 1):
-            label = f"{number} of {len(entries)} · {_short(film.name)}"
+        for entry, (own, label) in zip(entries, each_film(options, batch)):
             with _timed(entry), heard(entry.warnings):
-                made = make(_options_of(options, film.source, film.output), label)
+                made = make(own, label)
                 entry.state = "complete" if made.complete else "made"
                 entry.files, entry.frames = [str(path) for path in made.paths], made.frames
     finally:
         _end(options, [*entries, *others])
     return int(any(entry.state == "failed" for entry in (*entries, *others)))
+
+
+def each_film(options, batch: Batch) -> Iterator[tuple[argparse.Namespace, str]]:
+    """Yield the options of each film, and a label for its bar."""
+    for number, film in enumerate(batch.films, 1):
+        own = _options_of(options, film.source, film.output)
+        yield own, f"{number} of {len(batch.films)} · {_short(film.name)}"
 
 
 def _short(name: PurePath) -> str:
