@@ -13,7 +13,7 @@ from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
 from ..stereoreel.media.write.options import EncodeOptions, check_depth, extension
 from ..stereoreel.media.write.render import free_path, write
-from ..stereoreel.media.write.request import RenderRequest
+from ..stereoreel.media.write.request import RenderRequest, named_after
 from ..stereoreel.workflow import build
 from ._comfy import VideoFromFile, args, folder_paths, io, ui
 from ._encode_view import KEY, EncodeView
@@ -35,9 +35,10 @@ class EncodeNode(DeclaredNode):
         depths = as_depth(depth, clip, name, packed)
         kind = io.FolderType.temp if settings.save_to_temp else io.FolderType.output
         output = scratch() if settings.save_to_temp else Path(folder_paths.get_output_directory())
-        confine_prefix(settings.filename_prefix, output)
+        prefix = named_after(settings.filename_prefix, frames)
+        confine_prefix(prefix, output)
         tag = file_tag(settings.layout, frames.info.views)
-        path = free_path(output, settings.filename_prefix, tag, extension(settings))
+        path = free_path(output, prefix, tag, extension(settings))
         host = ComfyHost()
         workflow = ((cls.hidden.extra_pnginfo or {}).get("workflow") or {}).get("id")
         total = frames_of(frames.info, settings)
@@ -45,7 +46,7 @@ class EncodeNode(DeclaredNode):
         sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
         request = RenderRequest(frames, path, settings, depths, sound, cls._metadata())
         if resumes(frames, settings):
-            job = confine_prefix(f"{settings.filename_prefix}.job", output)
+            job = confine_prefix(f"{prefix}.job", output)
             paths = film(request, host, FilmSettings(job, kept=output), watch)
         else:
             paths = write(request, host, watch)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from aiohttp import web
 
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
-from ..stereoreel.media.open import SAMPLE, one_frame
+from ..stereoreel.media.folder import SUFFIXES, natural
+from ..stereoreel.media.open import NO_FOLDER, SAMPLE, ExtractOptions, chosen_file, one_frame
 from ..stereoreel.media.paths import confine
 from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
+from ..stereoreel.workflow.first_glance import facts
 from ..stereoreel.workflow.node import Videos
 from ._comfy import PromptServer, folder_paths, io
 from ._host import ComfyHost
@@ -21,22 +25,28 @@ from ._images import as_clip
 from ._lazy_video import LazyVideo
 from ._schema import DeclaredNode
 
+DEEPEST = 4  # levels of folders that are listed
+
 
 class ExtractNode(DeclaredNode):
-    JUDGED = ("video", "clip")
+    JUDGED = ("video", "clip", "folder", "index")
 
     @classmethod
     def widget(cls, option: Option) -> io.Input:
         """Require the list of videos, because the canvas gives only required widgets an upload button."""
+        if option.name == "folder":
+            option = replace(option, choices=(*option.choices, *_folders()))
         if option.name != "video":
             return super().widget(option)
-        return io.Combo.Input(
+        videos = io.Combo.Input(
             "video",
             options=[SAMPLE, *_videos()],
             default=SAMPLE,
             tooltip=option.text,
             upload=io.UploadType.video,
         )
+        videos.extra_dict = facts(cls.NODE, option)
+        return videos
 
     @classmethod
     def execute(cls, clip=None, **options) -> io.NodeOutput:
@@ -53,23 +63,47 @@ class ExtractNode(DeclaredNode):
 
     @classmethod
     def judge(cls, given: Mapping) -> None:
+        if "clip" in given or any(given.get(name, "") is None for name in ("video", "folder", "index")):
+            return
         video = given.get("video", SAMPLE)
-        if video in (SAMPLE, None) or "clip" in given or find(video).is_file():
+        names = ("folder", "index")
+        options = build.settings_of(cls.NODE, {name: given[name] for name in names if name in given})
+        if options.folder != NO_FOLDER:
+            chosen_file(options, find)
+            return
+        if video == SAMPLE or find(video).is_file():
             return
         raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
 
     @classmethod
-    def fingerprint_inputs(cls, video: str | None = SAMPLE, **others) -> str:
-        if video in (SAMPLE, None) or not find(video).is_file():
+    def fingerprint_inputs(
+        cls, video: str | None = SAMPLE, folder: str | None = NO_FOLDER, index: int | None = 0, **others
+    ) -> str:
+        if video is None or folder is None or index is None:
             return str(video)
-        facts = find(video).stat()
-        return f"{find(video)} {facts.st_size} {facts.st_mtime_ns}"
+        try:
+            file = chosen_file(ExtractOptions(video=video, folder=folder, index=index), find)
+            status = file.stat()
+        except (OSError, ValueError):
+            return f"{video} {folder} {index}"
+        return f"{file} {status.st_size} {status.st_mtime_ns}"
 
 
 @PromptServer.instance.routes.get("/stereoreel/sample.mp4")
 async def _sample(request: web.Request) -> web.FileResponse:
     """The sample clip, for the node to play it on the canvas."""
     return web.FileResponse(FILE)
+
+
+def _folders() -> list[str]:
+    """Return the folders in the input folder that hold videos, at most ``DEEPEST`` levels below it."""
+    root, found = Path(folder_paths.get_input_directory()), []
+    for place, folders, names in os.walk(root):
+        path = Path(place).relative_to(root)
+        folders[:] = [name for name in folders if not name.startswith(".") and len(path.parts) < DEEPEST]
+        if path.parts and any(Path(name).suffix.lower() in SUFFIXES for name in names):
+            found.append(path.as_posix())
+    return sorted(found, key=natural)
 
 
 def _videos() -> list[str]:

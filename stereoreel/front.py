@@ -87,7 +87,7 @@ def _listed(options: Iterable[Option]) -> str:
     return "\n".join(fill(line, 110, subsequent_indent="    ") for line in lines)
 
 
-@_keywords("extract", "video")
+@_keywords("extract", "video", "folder", "index")
 def open(path: str | os.PathLike, **options) -> Clip:
     """Open a video file as a clip; ``"sample"`` is the clip that the package ships.
 

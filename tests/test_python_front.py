@@ -27,7 +27,10 @@ FUNCTIONS = {
     "write": "encode",
     **{kind: kind for kind in ("upscale", "vsr", "interpolate", "depth", "stereo")},
 }
-OWN = {"open": {"video"}, "write": {"filename_prefix", "format", "save_to_temp"}}  # the path names them
+OWN = {
+    "open": {"video", "folder", "index"},
+    "write": {"filename_prefix", "format", "save_to_temp"},
+}  # the path names them
 
 
 @pytest.fixture

@@ -276,6 +276,14 @@ def _holes(name: str) -> Image.Image:
     return crop(Image.composite(Image.new("RGB", right.size, (255, 64, 160)), right, holes), x=0.45)
 
 
+def _folder(name: str) -> Image.Image:
+    """Several films as a stack, the last in 3D."""
+    result = Result(name)
+    moments = (0.1, SQUARE, BEACH)
+    pairs = result.frames(*moments)
+    return cards([*(crop(eyes(pair)[0], x=0.7) for pair in pairs[:-1]), crop(anaglyph(pairs[-1]), x=0.7)])
+
+
 def _sheet(*options: str) -> Callable[[str], Image.Image]:
     """Return a function that shows the upper part of a report's image."""
 
@@ -303,6 +311,7 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "compare_upscalers": _compare,
     "live_upscale": _live,
     "core_upscaler": _core,
+    "folder": _folder,
     "inpaint_holes": _holes,
 }
 

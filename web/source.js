@@ -6,6 +6,7 @@ import { chain } from "./node/place.js";
 import { screenOf } from "./preview/screen.js";
 
 const EXTRACT = "StereoReelExtract", SAMPLE = "sample";
+const NONE = "none", FOLDER = "folder:"; // of the widget folder, and before its value as what a screen shows
 const SHOWN = /\.(png|apng|jpe?g|jfif|webp|gif|bmp|avif)$/i, STILL = /\.(png|jpe?g|jfif|bmp|avif)$/i; // images, and those never animated
 
 /** The path and the folder of a chosen video. */
@@ -32,10 +33,12 @@ export function addressOf(video) {
 function show(node) {
     const screen = screenOf(node), video = String(node.widgets.find((widget) => widget.name === "video")?.value ?? "");
     const linked = node.inputs?.some((input) => ["clip", "video"].includes(input.name) && input.link != null);
-    const wanted = linked ? null : video;
+    const folder = String(node.widgets.find((widget) => widget.name === "folder")?.value ?? NONE);
+    const wanted = linked ? null : [NONE, SAMPLE].includes(folder) ? (folder === SAMPLE ? SAMPLE : video) : FOLDER + folder;
     if (node.stereoreelVideo === wanted) return;
     node.stereoreelVideo = wanted;
     if (linked) screen.clear("The frames come from the connected node.");
+    else if (wanted?.startsWith(FOLDER)) screen.clear(`Folder ${wanted.slice(FOLDER.length)}: each run takes the video at its index.`);
     else if (!video) screen.clear();
     else screen.play([fileOf(video)]);
 }
@@ -44,10 +47,11 @@ app.registerExtension({
     name: "StereoReel.Source",
     nodeCreated(node) {
         if (node.comfyClass !== EXTRACT) return;
-        const update = () => show(node), widget = node.widgets?.find((one) => one.name === "video");
+        const update = () => show(node);
+        const widgets = node.widgets?.filter((one) => ["video", "folder"].includes(one.name)) ?? [];
         screenOf(node);
         for (const name of ["onConfigure", "onConnectionsChange", "onWidgetChanged"]) chain(node, name, update);
-        if (widget) chain(widget, "callback", update);
+        for (const widget of widgets) chain(widget, "callback", update);
         requestAnimationFrame(update); // after a saved workflow has set the value
     },
 });

@@ -49,6 +49,7 @@ function matters(node, facts, name) {
 
 /** Set what both node styles go by; `options.hidden` is what Nodes 2.0 read up to 1.45. */
 function hide(widget, hidden) {
+    for (const control of widget.linkedWidgets ?? []) hide(control, hidden); // what happens to a number after a run
     const changed = Boolean(widget.options?.hidden) !== hidden || Boolean(widget.hidden) !== hidden;
     widget.hidden = hidden;
     if (widget.options) widget.options.hidden = hidden;

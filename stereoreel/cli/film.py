@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import os
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core.error_context import naming
 from ..core.files import refuse_folders, refuse_harm
@@ -13,8 +18,25 @@ from ..media.write.options import EncodeOptions
 from ..models.headless import Headless
 from ..models.lazy_stage import plans
 from ..workflow import graph as workflow
+from .films import (
+    FAILURES,
+    Made,
+    add_input,
+    add_summary,
+    batch_of,
+    each_film,
+    one_workflow,
+    only,
+    run_films,
+    show,
+)
 from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
+
+if TYPE_CHECKING:
+    from ..film.batch import Batch
+    from ..film.cluster import Cluster
+    from ..film.queue import QueuedFilm
 
 
 def declare(commands) -> None:
@@ -26,10 +48,13 @@ def declare(commands) -> None:
     film.add_argument(
         "workflow",
         type=Path,
+        nargs="?",
         help="an API-format file with one Encode Video node, or a bundled one by its name, such as default",
     )
-    film.add_argument("--input", type=Path, help="the video that Extract opens")
-    film.add_argument("--output", type=Path, required=True, help="the file to write")
+    add_input(film)
+    film.add_argument(
+        "--output", type=Path, required=True, help="the file to write; with several films, the folder"
+    )
     film.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     film.add_argument(
         "--set",
@@ -42,7 +67,8 @@ def declare(commands) -> None:
     film.add_argument(
         "--job",
         type=Path,
-        help="folder for finished units; default: OUTPUT.job, deleted when the film is complete",
+        help="folder for finished units; default: OUTPUT.job, deleted when the film is complete. With "
+        "several films, the folder in which each has one",
     )
     film.add_argument("--keep-job", action="store_true", help="do not delete the units")
     film.add_argument(
@@ -53,8 +79,12 @@ def declare(commands) -> None:
         help=f"combine short shots into units of at most this many frames; default: {GROUP}",
     )
     film.add_argument(
-        "--json", action="store_true", help="print the figures as a line of JSON after every unit"
+        "--json",
+        action="store_true",
+        help="print the figures as a line of JSON after every unit; with "
+        "several films, a last line says what became of each",
     )
+    add_summary(film)
     film.add_argument("--metrics", type=Path, help="a text file for Prometheus, rewritten after every unit")
     film.add_argument("--plan", action="store_true", help="print the units and exit")
     film.add_argument(
@@ -87,51 +117,128 @@ def declare(commands) -> None:
         help="transfer units through this store if workers do not share the job's folder: "
         "any URL that fsspec opens, such as s3://bucket/films",
     )
-    film.set_defaults(run=run, summary=True)
+    film.set_defaults(run=run, repeat_warnings=True)
 
 
 def run(options) -> int:
-    """Return 0 if the film is complete, 1 if units are missing."""
-    from ..film import FilmSettings, Unfinished, cuts, film, job_folder
-    from ..film.finished import already
-    from ..film.job import check_root, is_job
-
+    """Return 0 if the film or all films are complete, 1 if units are missing or a film failed."""
     if options.store and not options.ray:
         raise ValueError("--store needs a cluster. Name one with --ray.")
+    from ..film import Unfinished
+
+    one_workflow(options)
     options.workflow = find_workflow(options.workflow)
     graph = workflow.override(workflow.read(options.workflow), options.set)
-    job = options.job or job_folder(options.output)
-    if not options.plan:
-        if (targets := _complete(graph, options)) and not is_job(job):
-            print(already(targets, job), file=sys.stderr)
-            print("\n".join(map(str, targets)), file=sys.stderr if options.json else sys.stdout)
-            return 0
-        check_root(job)
-    cuts.read(job, options.files)
-    sink = _only(workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files))
+    if batch := batch_of(options, graph, lambda own: _owns(graph, own)):
+        return _films(graph, options, batch)
+    options.input = next(iter(options.input), None)
     if options.plan:
-        return _plan(_request(sink, options).clips, options.unit)
-    with ExitStack() as open_things:
-        crew = None
-        if options.ray:
-            cluster = open_things.enter_context(_cluster(options))
-            crew = cluster.crew(graph, find_video(_video(graph), options.input), options.device)
-        bar = open_things.enter_context(_bar(sink.clip.info.frames, options))
-        try:
-            how = FilmSettings(
-                job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
-            )
-            host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-            paths = film(_request(sink, options), host, how, bar)
-        except Unfinished as error:
-            bar.say(f"error: {error}")
-            return 1
-    print("\n".join(map(str, paths)), file=sys.stderr if options.json else sys.stdout)
+        print("\n".join(_plan(graph, options)))
+        return 0
+    try:
+        with _cluster(options) as cluster:
+            made = _film(graph, options, cluster)
+    except Unfinished as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    show(made.paths, sys.stderr if options.json else sys.stdout)
     return 0
 
 
-def _complete(graph: workflow.Graph, options) -> list[Path]:
-    """Return the output files if they are complete; no file is searched for cuts.
+def _film(graph: workflow.Graph, options, cluster: Cluster | None, label: str = "") -> Made:
+    """Make one film, or recognise that it is complete; raise Unfinished if units are missing."""
+    from ..film import FilmSettings, cuts, film, job_folder
+    from ..film.finished import already
+    from ..film.job import check_root, is_job
+
+    job = options.job or job_folder(options.output)
+    targets, frames = _complete(graph, options)
+    if targets and not is_job(job):
+        print(already(targets, job), file=sys.stderr)
+        return Made(targets, frames, complete=True)
+    check_root(job)
+    cuts.read(job, options.files)
+    sink = _sink(graph, options)
+    crew = cluster.crew(graph, _video(sink), options.device) if cluster else None
+    with _bar(sink.clip.info.frames, options, label) as bar:
+        how = FilmSettings(
+            job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
+        )
+        host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+        return Made(film(_request(sink, options), host, how, bar), frames, complete=bool(targets))
+
+
+def _films(graph: workflow.Graph, options, batch: Batch) -> int:
+    Headless(options.device)  # refuses one that is not there
+    check_metrics(options.metrics, options.overwrite)
+    if options.ray and not options.plan:
+        return _films_on_cluster(graph, options, batch)
+
+    def make(own: argparse.Namespace, label: str) -> Made:
+        if options.plan:
+            print(f"{label} -> {own.output}", *_plan(graph, own), sep="\n")
+            return Made((), 0)
+        return _printed(_film(graph, own, None, label), options)
+
+    return run_films(options, batch, make)
+
+
+def _films_on_cluster(graph: workflow.Graph, options, batch: Batch) -> int:
+    """Make every film on one cluster, whose workers take the next film's units when one has none left."""
+    from ..film.queue import FilmQueue
+
+    several = list(each_film(options, batch))
+    places = {own.output: place for place, (own, _) in enumerate(several)}
+    begun: dict[int, Made] = {}
+    with _cluster(options) as cluster, cluster.pool() as pool:
+
+        @contextmanager
+        def opened(place: int) -> Iterator[QueuedFilm]:
+            with ExitStack() as open_things:
+                film, begun[place] = _opened(graph, *several[place], cluster, open_things)
+                yield film
+
+        def make(own: argparse.Namespace, label: str) -> Made:
+            place = places[own.output]
+            paths = queue.make(place)
+            return _printed(begun[place]._replace(paths=paths), options)
+
+        with FilmQueue(pool, [partial(opened, place) for place in range(len(several))]) as queue:
+            return run_films(options, batch, make)
+
+
+def _opened(
+    graph: workflow.Graph, options, label: str, cluster: Cluster, open_things: ExitStack
+) -> tuple[QueuedFilm, Made]:
+    """Open a film for the queue; return it, and what is known of it already."""
+    from ..film import FilmSettings, cuts, job_folder
+    from ..film.job import check_root, is_job
+    from ..film.queue import QueuedFilm
+    from ..film.run import OpenFilm
+
+    job = options.job or job_folder(options.output)
+    targets, frames = _complete(graph, options)
+    left = not targets or is_job(job)
+    if left:
+        check_root(job)
+        cuts.read(job, options.files)
+    sink = _sink(graph, options, look=left)
+    request = _request(sink, options)
+    bar = open_things.enter_context(_bar(sink.clip.info.frames, options, label, silent=bool(targets)))
+    how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph})
+    host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+    work = open_things.enter_context(OpenFilm(request, host, how, bar))
+    plan = cluster.plan(graph, _video(sink), options.device, request.clips, work.kept)
+    return QueuedFilm(work, plan, bar), Made(targets, frames, complete=bool(targets))
+
+
+def _printed(made: Made, options) -> Made:
+    show(made.paths, sys.stderr if options.json else sys.stdout)
+    return made
+
+
+def _complete(graph: workflow.Graph, options) -> tuple[list[Path], int]:
+    """Return the output files if they are complete, and their length; no file is searched for cuts.
 
     Raise, before any work, if weights are missing or a file would be harmed.
     """
@@ -140,14 +247,11 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     from ..film.frame_store import kept_folders
     from ..film.identity import described
     from ..film.run import joinable
+    from ..media.read.clock import frames_of
     from ..media.write.options import extension
     from ..media.write.request import files_read
 
-    sink = _only(
-        workflow.Assembly(
-            graph, lambda name: find_video(name, options.input), look=False, files=options.files
-        )
-    )
+    sink = _sink(graph, options, look=False)
     joinable(sink.settings)
     check_output(options.output, extension(sink.settings))
     request, host = _request(sink, options), Headless(options.device, file_cache=options.files)
@@ -163,7 +267,25 @@ def _complete(graph: workflow.Graph, options) -> list[Path]:
     refuse_folders([*targets, *metrics], folders)
     refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
     check_metrics(options.metrics, options.overwrite)
-    return targets if own == targets else []
+    return targets if own == targets else [], frames_of(sink.clip.info, sink.settings)
+
+
+def _owns(graph: workflow.Graph, options) -> bool:
+    """Whether an earlier run has made this output from this input, or has begun to."""
+    from ..film import job_folder
+    from ..film.finished import finished
+    from ..film.identity import described
+    from ..film.job import sources_of
+
+    if os.path.realpath(options.input) in sources_of(options.job or job_folder(options.output)):
+        return True
+    if not options.output.is_file():
+        return False
+    try:
+        request = _request(_sink(graph, options, look=False), options)
+        return bool(finished(request, described(request.clips, request.settings, Headless(options.device))))
+    except FAILURES:
+        return False
 
 
 def _request(sink: workflow.Output[EncodeOptions], options):
@@ -174,59 +296,63 @@ def _request(sink: workflow.Output[EncodeOptions], options):
     )
 
 
-def _bar(frames: int, options) -> FilmBar:
+def _bar(frames: int, options, label: str, silent: bool = False) -> FilmBar:
     metrics = Metrics(options.metrics, options.overwrite) if options.metrics else None
     return FilmBar(
         options.ctrl_c,
         frames,
-        as_json=options.json,
+        as_json=options.json or silent,
         remote=bool(options.ray),
         metrics=metrics,
         warned=options.warned,
+        label=label,
     )
 
 
 def _cluster(options):
+    """Return a context with the cluster that ``--ray`` names, or None."""
+    if not options.ray or options.plan:
+        return nullcontext()
     from ..film.cluster import Cluster
 
     return Cluster(options.ray, options.workers, options.gpus, options.mixed, options.store)
 
 
-def _video(graph: workflow.Graph) -> str:
-    """Return the video that a workflow names.
+def _video(sink: workflow.Output[EncodeOptions]) -> Path:
+    """Return the video that a film is computed from.
 
-    Raise ValueError for several, because --input replaces them all.
+    Raise ValueError for several, because workers open one file in their place.
     """
-    given = [
-        node["inputs"].get("video", "")
-        for node in graph.values()
-        if node["class_type"] == "StereoReelExtract"
-    ]
-    names = {name for name in given if isinstance(name, str)}
-    if len(names) != 1 or not all(isinstance(name, str) for name in given):
+    from ..core.excerpt import makers_of
+    from ..media.read.decode import FileSource
+
+    clips = [clip for clip in (sink.clip, sink.depth) if clip]
+    paths = {maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)}
+    if len(paths) != 1:
         raise ValueError(
-            "The Extract Video nodes name different files. A film needs one, or several of the same file."
+            "The Extract Video nodes name different files. On a cluster a film needs one, or several of the "
+            "same file."
         )
-    return names.pop()
+    return paths.pop()
 
 
-def _only(assembly: workflow.Assembly) -> workflow.Output[EncodeOptions]:
-    if len(assembly.sinks) != 1:
-        raise ValueError(
-            f"A film needs one Encode Video node, but this workflow has {len(assembly.sinks)}. "
-            "Make a workflow for each."
-        )
-    return assembly.sinks[0]
+def _sink(graph: workflow.Graph, options, look: bool = True) -> workflow.Output[EncodeOptions]:
+    assembly = workflow.Assembly(
+        graph, lambda name: find_video(name, options.input), look=look, files=options.files
+    )
+    return only(assembly.sinks)
 
 
-def _plan(clips, group: int) -> int:
+def _plan(graph: workflow.Graph, options) -> Iterator[str]:
+    """Yield a line for each unit."""
     from ..core.partition import units
+    from ..film import cuts, job_folder
 
-    for number, unit in enumerate(units(clips, group)):
+    cuts.read(options.job or job_folder(options.output), options.files)
+    for number, unit in enumerate(units(_request(_sink(graph, options), options).clips, options.unit)):
         lead = (
             f", computed from {unit.first} to {unit.last - 1}"
             if (unit.first, unit.last) != (unit.start, unit.stop)
             else ""
         )
-        print(f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}")
-    return 0
+        yield f"{number:5}  frames {unit.start} to {unit.stop - 1}{lead}"

@@ -6,12 +6,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from .. import __version__
 from ..core.error_context import naming
 from ..core.file_cache import FileCache
-from ..core.files import plain_error, refuse_harm, save_text
+from ..core.files import refuse_harm, save_text
 from ..core.meter import Meter, format_counts
 from ..media.paths import check_name
 from ..models.headless import Headless
@@ -21,7 +22,7 @@ from ..workflow import graph as workflow
 from ..workflow.litegraph import render
 from ..workflow.node_specs import NODES
 from ..workflow.templates import canvas_file
-from . import advise, film, models
+from . import advise, film, films, models
 from . import orders as order_lab
 from .interrupt import CtrlC
 from .paths import OUTPUT, SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.files = FileCache()
-        with CtrlC() as options.ctrl_c, Warned(options.summary) as options.warned:
+        with CtrlC() as options.ctrl_c, Warned(options.repeat_warnings) as options.warned:
             return options.run(options)
     except KeyboardInterrupt as error:
         print("cancelled; no partial video was left", file=sys.stderr)
@@ -42,9 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, OSError, RuntimeError, TypeError, ImportError) as error:
         if options.trace:
             raise
-        # system errors have only a number and a path
-        text = plain_error(error) if isinstance(error, OSError) and error.strerror else str(error)
-        print(f"error: {text}", file=sys.stderr)
+        print(f"error: {films.sentence(error)}", file=sys.stderr)
         return 1
 
 
@@ -52,16 +51,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("python -m stereoreel", description=__doc__)
     parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--trace", action="store_true", help="print the traceback on error")
-    parser.set_defaults(summary=False)
+    parser.set_defaults(repeat_warnings=False)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     run = commands.add_parser("run", help="run an API-format workflow")
     run.add_argument(
-        "workflow", type=Path, help="an API-format file, or a bundled one by its name, such as default"
+        "workflow",
+        type=Path,
+        nargs="?",
+        help="an API-format file, or a bundled one by its name, such as default",
     )
-    run.add_argument("--input", type=Path, help="the video that Extract opens")
+    films.add_input(run)
     run.add_argument(
-        "--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001..."
+        "--output",
+        type=Path,
+        help="the file to write; default: output/<filename_prefix>_00001... With several films, the folder",
     )
     run.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     run.add_argument(
@@ -73,7 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument("--device", help="cuda, mps or cpu; default: the best available")
     run.add_argument("--costs", action="store_true", help="print time and memory per stage at the end")
-    run.set_defaults(run=_run, summary=True)
+    films.add_summary(run)
+    run.set_defaults(run=_run, repeat_warnings=True)
 
     nodes = commands.add_parser("nodes", help="list the nodes and their options")
     nodes.set_defaults(run=_nodes)
@@ -117,12 +122,23 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(options) -> int:
+    films.one_workflow(options)
+    options.workflow = find_workflow(options.workflow)
+    graph = workflow.override(workflow.read(options.workflow), options.set)
+    if batch := films.batch_of(options, graph):
+        return films.run_films(options, batch, partial(_written, graph))
+    options.input = next(iter(options.input), None)
+    _written(graph, options)
+    return 0
+
+
+def _written(graph: workflow.Graph, options, label: str = "") -> films.Made:
+    """Write the files of a workflow's output nodes; return those of the last Encode node."""
+    from ..media.read.clock import frames_of
     from ..media.write.render import write
     from ..media.write.request import RenderRequest
     from .reports import save_node_report
 
-    options.workflow = find_workflow(options.workflow)
-    graph = workflow.override(workflow.read(options.workflow), options.set)
     assembly = workflow.Assembly(graph, lambda name: find_video(name, options.input), files=options.files)
     jobs = assembly.sinks
     if options.output and len(jobs) > 1:
@@ -134,21 +150,22 @@ def _run(options) -> int:
         with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
     targets = output_files(jobs, options)
+    made = films.Made((), 0)
     for job, path in zip(jobs, targets):
         meter = Meter(memory=options.costs)
-        with FrameBar(options.ctrl_c, job.clip.info.frames, meter=meter) as bar:
+        with FrameBar(options.ctrl_c, job.clip.info.frames, meter=meter, label=label) as bar:
             request = RenderRequest(
                 job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite
             )
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-            paths = write(request, host, meter=meter)
-        print("\n".join(str(path) for path in paths))
+            made = films.Made(write(request, host, meter=meter), frames_of(job.clip.info, job.settings))
+        films.show(made.paths, sys.stdout)
         if options.costs:
             print(costs(meter))
     for job in assembly.looks:
         host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
         print(save_node_report(job, OUTPUT, host))
-    return 0
+    return made
 
 
 def costs(meter: Meter) -> str:

@@ -38,13 +38,13 @@ def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
     from ..media.layouts.layout import file_tag
     from ..media.write.options import extension
     from ..media.write.render import free_path
-    from ..media.write.request import RenderRequest, files_read
+    from ..media.write.request import RenderRequest, files_read, named_after
 
     found: list[Path] = []
     written: list[Path] = []
     read = [options.workflow]
     for job in jobs:
-        prefix, suffix = job.settings.filename_prefix, extension(job.settings)
+        prefix, suffix = named_after(job.settings.filename_prefix, job.clip), extension(job.settings)
         tag = file_tag(job.settings.layout, job.clip.info.views)
         confine_prefix(prefix, OUTPUT)
         path = options.output or free_path(_folder(job), prefix, tag, suffix, written)

@@ -17,13 +17,12 @@ from .warned import Warned, print_above
 class FrameBar:
     """Frames, rate and time left, and with a ``meter`` the stage that is running.
 
-    Without a ``total`` each tick provides its own.
+    Without a ``total`` each tick provides its own. ``label`` says what they belong to.
     """
 
-    def __init__(
-        self, ctrl_c: CtrlC, total: int | None = None, *, meter: Meter | None = None, silent: bool = False
-    ):
-        self._bar = tqdm(total=total, unit="frame", dynamic_ncols=True, disable=silent)
+    def __init__(self, ctrl_c: CtrlC, total: int | None = None, *, meter: Meter | None = None,
+                 silent: bool = False, label: str = ""):  # fmt: skip
+        self._bar = tqdm(desc=label or None, total=total, unit="frame", dynamic_ncols=True, disable=silent)
         self._ctrl_c, self._total, self._meter = ctrl_c, total, meter
 
     def tick(self, done: int, total: int) -> None:
@@ -83,8 +82,8 @@ class FilmBar(FrameBar, Observer):
     """
 
     def __init__(self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False,
-                 metrics: Metrics | None = None, warned: Warned | None = None):  # fmt: skip
-        super().__init__(ctrl_c, total, silent=as_json)
+                 metrics: Metrics | None = None, warned: Warned | None = None, label: str = ""):  # fmt: skip
+        super().__init__(ctrl_c, total, silent=as_json, label=label)
         self._as_json, self._remote, self._metrics, self._warned = as_json, remote, metrics, warned
 
     def say(self, line: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 
 from tqdm import tqdm
 
@@ -19,6 +20,7 @@ class Warned(logging.Handler):
     def __init__(self, summary: bool):
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
+        self._film: list[str] = []
         self._summary = summary
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -45,15 +47,29 @@ class Warned(logging.Handler):
         else:  # of a library, for developers
             print_above(warnings.formatwarning(message, category, filename, lineno, line).rstrip())
 
+    @contextmanager
+    def of_one_film(self, lines: list[str]) -> Iterator[None]:
+        """Add what is warned of to ``lines`` too; what was said of another film is shown again."""
+        before, self._film = self._film, lines
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", UserWarning)  # otherwise once per line of code
+                yield
+        finally:
+            self._film = before
+
     def _add(self, line: str) -> None:
+        if line in self._film:
+            return
+        self._film.append(line)
         if line not in self.lines:
             self.lines.append(line)
-            print_above(f"warning: {line}")
+        print_above(f"warning: {line}")
 
 
 def print_above(line: str) -> None:
     """Print a line to standard error, above the progress bar if there is one."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(line.encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
 
 
 def summary(lines: list[str]) -> str:

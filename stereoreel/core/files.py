@@ -181,7 +181,7 @@ class Lock:
 
     def _claim(self, file: FileIO) -> None:
         file.seek(0)
-        self.notes = file.read().decode("utf-8", "replace").splitlines()[2:]
+        self.notes = file.read().decode("utf-8", "surrogateescape").splitlines()[2:]
         file.truncate(0)
         file.write(LOCK_PREFIX + f"{os.getpid()} on {socket.gethostname()}\n".encode())
 
@@ -190,7 +190,7 @@ class Lock:
         if self._file is None:
             raise ValueError(f"The lock {self.path} is not held. Enter it first.")
         with plain_errors(self.path):
-            self._file.write(f"{line}\n".encode())
+            self._file.write(f"{line}\n".encode("utf-8", "surrogateescape"))
 
     def __exit__(self, *error) -> None:
         file, self._file = self._file, None

@@ -25,7 +25,7 @@ class Option:
     The canvas shows ``advanced`` ones only on request, and one with ``only`` if the option that it names has
     one of its values; without values, if that option is not at its default. The value of ``model`` is the
     arch that runs, or ``given`` if a connected socket replaces the model. ``word`` is what the canvas shows
-    instead of the default, such as auto for -1.
+    instead of the default, such as auto for -1. If it ``counts``, the canvas can count it up after each run.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Option:
     advanced: bool = False
     only: Only | None = None
     word: str = ""
+    counts: bool = False
 
     def check(self, value):
         """Return the value in the option's type. Raise ValueError if it does not fit."""
@@ -162,9 +163,10 @@ def option(
     advanced: bool = False,
     only: Only | None = None,
     word: str = "",
+    counts: bool = False,
 ) -> Value:
     """Declare a field of ``Options``; the arguments are those of ``Option``, its name is the field's."""
-    return field_of(Option("", default, text, low, high, step, choices, open, advanced, only, word))
+    return field_of(Option("", default, text, low, high, step, choices, open, advanced, only, word, counts))
 
 
 def field_of(declared: Option):

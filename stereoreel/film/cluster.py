@@ -3,7 +3,7 @@
 The head decides everything: models, weights, units. Workers receive a plan of plain values, compare it with
 their own state, and are rejected if it differs. Ray sends the code to them. They read frames from their own
 path to the source; units come back as files, through an object store, or in the job's folder if it is shared.
-If a worker dies, another one computes its unit.
+If a worker dies, another one computes its unit. Workers outlive a film: the units of many share one queue.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ import sys
 import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..core.clip import Clip
-from ..core.files import save_text
+from ..core.files import DISK_FULL, save_text
 from ..media.write.options import EncodeOptions
 from ..models.headless import Headless, models_folders
 from ..workflow.graph import Graph
@@ -26,9 +27,13 @@ from .collect import receive
 from .identity import environment
 from .job import Job, UnitRecord
 from .store import Store
-from .worker import Worker, code
+from .worker import FilmWorker, Rejected, Worker, code
 from .worker_bundle import packed, pinned
 
+Task = tuple[int, int]  # a film and its unit
+Result = tuple[int, int | None, UnitRecord | Exception]
+
+LAST_UPLOAD = 10  # seconds until a worker that was ended has stopped writing into the store
 MOST_DEATHS = 3  # workers that may die at one unit before the unit counts as failed
 WAITING = 1  # units queued at each worker, so that it is never idle
 # Ray's variable for clusters beyond this machine
@@ -86,39 +91,46 @@ class Cluster:
         """Return the ``crew`` of ``FilmSettings`` for a workflow over a source."""
 
         def begin(clips: Sequence[Clip], settings: EncodeOptions, kept: Path):
-            host = Headless(device)
-            token = secrets.token_hex(8)
-            plan = {
-                "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()),
-                "device": device,
-                "cuts": cuts.found(clips),
-                "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
-                "models": os.pathsep.join(map(str, models_folders())),
-                "store": self._store and f"{self._store}/{token}",
-                "kept": str(Path(kept).resolve()),
-            }  # fmt: skip
+            plan = self.plan(graph, source, device, clips, kept)
             return lambda job, missing: self._work(job, missing, plan)
 
         return begin
 
+    def plan(self, graph: Graph, source: Path, device: str | None, clips: Sequence[Clip], kept: Path) -> dict:
+        """Return the plan by which workers compute a film, but for its job."""
+        host = Headless(device)
+        token = secrets.token_hex(8)
+        return {
+            "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()),
+            "device": device,
+            "cuts": cuts.found(clips),
+            "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
+            "models": os.pathsep.join(map(str, models_folders())),
+            "store": self._store and f"{self._store}/{token}",
+            "kept": str(Path(kept).resolve()),
+        }  # fmt: skip
+
+    @contextmanager
+    def pool(self, most: int = sys.maxsize) -> Iterator[WorkerPool]:
+        """Return the workers, at most ``most``; they end with the context."""
+        actor = self._ray.remote(**self._needs())(FilmWorker)
+        pool = WorkerPool(self._ray, actor, self._worker, self._actors(most))
+        try:
+            yield pool
+        finally:
+            pool.close()
+
     def _work(self, job: Job, missing: list[int], plan: dict) -> Iterator[tuple[int, UnitRecord | Exception]]:
         if not missing:
             return
-        save_text(job.folder / "token", plan["token"], replace=True)
-        actor = self._ray.remote(**self._needs())(self._worker)
-        crew = _WorkerPool(
-            self._ray,
-            job,
-            actor,
-            {**plan, "identity": job.identity, "place": str(job.place.resolve())},
-            self._actors(len(missing)),
-        )
-        try:
-            yield from crew.work(missing)
-        finally:
-            crew.close()
-            if plan["store"]:
-                Store(plan["store"]).forget()
+        with self.pool(len(missing)) as pool:
+            pool.add(0, job, missing, plan)
+            while pool.pending(0):
+                _, number, result = pool.next_result()
+                if number is not None:
+                    yield number, result
+                elif isinstance(result, Exception):
+                    raise result
 
     def _actors(self, units: int) -> int:
         there = self._ray.cluster_resources()
@@ -134,103 +146,195 @@ class Cluster:
         return {"num_gpus": gpus, "num_cpus": 1}
 
 
-class _WorkerPool:
-    """The actors that compute a job's units."""
+class _FilmUnits:
+    """The units of one film that are not there yet: ``waiting`` for a worker, or ``left`` to arrive."""
 
-    def __init__(self, ray, job: Job, actor, plan: dict, size: int):
-        self._ray, self._job, self._class, self._plan = ray, job, actor, ray.put(plan)
+    def __init__(self, ray, job: Job, missing: Sequence[int], plan: dict):
+        self.job = job
+        whole = {**plan, "identity": job.identity, "place": str(job.place.resolve())}
+        self.store, self.plan = plan["store"], ray.put(whole)
+        # the longest first, so that none is late at the end
+        self.waiting = deque(sorted(missing, key=lambda number: -job.units[number].frames))
+        self.left = set(missing)
+        self.deaths: dict[int, int] = {}
+        self.refused: dict = {}  # workers that cannot compute this film, and why
+
+
+class WorkerPool:
+    """Actors that compute the units of several films, whose numbers the caller chooses.
+
+    A film's units are begun when all of the films before it have been.
+    """
+
+    def __init__(self, ray, actor, worker: type[Worker], size: int):
+        self._ray, self._class, self._worker, self._size = ray, actor, worker, size
+        self._films: dict[int, _FilmUnits] = {}
+        self._stores: set[str] = set()
         self._idle: deque = deque()  # a worker appears once per unit that it can accept
-        # pending results: the worker and the unit's number, None while the worker starts
+        # pending results: the worker, and the film and the unit's number, None while the worker starts
         self._at: dict = {}
-        self._deaths: dict[int, int] = {}
-        self._refused: set[str] = set()
+        self._results: deque[Result] = deque()
+        self._faults: set[str] = set()
         for _ in range(size):
             self._hire()
 
-    def work(self, missing: Sequence[int]) -> Iterator[tuple[int, UnitRecord | Exception]]:
-        """Yield units as they are finished; the longest start first, so that none is late at the end."""
-        waiting = deque(sorted(missing, key=lambda number: -self._job.units[number].frames))
-        left = set(missing)
-        while left:
-            self._give(waiting, left)
+    @property
+    def hungry(self) -> bool:
+        """Whether fewer units wait than there are workers, so that another film should be added."""
+        return sum(len(film.waiting) for film in self._films.values()) < self._size
+
+    def add(self, film: int, job: Job, missing: Sequence[int], plan: dict) -> None:
+        """Queue the missing units of a film."""
+        save_text(job.folder / "token", plan["token"], replace=True)
+        self._films[film] = _FilmUnits(self._ray, job, missing, plan)
+        self._stores |= {plan["store"]} - {""}
+
+    def pending(self, film: int) -> bool:
+        """Whether units of a film have yet to be returned by ``next_result``."""
+        return bool(film in self._films and self._films[film].left) or any(
+            one == film for one, _, _ in self._results
+        )
+
+    def drop(self, film: int) -> None:
+        """Forget a film; what its units have left in the store is deleted."""
+        if (units := self._films.pop(film, None)) and units.store:
+            Store(units.store).forget()
+        self._results = deque(result for result in self._results if result[0] != film)
+
+    def next_result(self) -> Result:
+        """Wait for the next unit; return its film, its number, and its record or why it failed.
+
+        Without a number the film is given up, because every worker refuses it. Raise RuntimeError if no
+        worker is left.
+        """
+        while not self._results:
+            self._give()
+            self._give_up()
+            if self._results:
+                break
             if not self._at:
                 raise RuntimeError(
-                    f"No worker is left: {' '.join(sorted(self._refused)) or 'all of them died'}"
+                    f"No worker is left: {' '.join(sorted(self._faults)) or 'all of them died'}"
                 )
             [ready], _ = self._ray.wait(list(self._at), num_returns=1)
-            worker, number = self._at.pop(ready)
-            for found, result in self._result(ready, worker, number, waiting, left):
-                left.discard(found)
-                yield found, result
+            worker, task = self._at.pop(ready)
+            self._results.extend(self._result(ready, worker, task))
+        return self._results.popleft()
 
-    def _result(
-        self, ready, worker, number: int | None, waiting: deque, left: set[int]
-    ) -> Iterator[tuple[int, UnitRecord | Exception]]:
+    def _result(self, ready, worker, task: Task | None) -> Iterator[Result]:
         """Yield the units that one finished task produced."""
+        film = self._films.get(task[0]) if task else None
         try:
             result = self._ray.get(ready)
         except self._ray.exceptions.RayActorError as error:
-            yield from self._dead(worker, number, error, waiting, left)
+            yield from self._dead(worker, task, error)
             return
         except self._ray.exceptions.RayTaskError as error:
             self._idle.append(worker)
-            if number in left and not self._copies(number):
-                yield number, error.cause if isinstance(error.cause, Exception) else RuntimeError(str(error))
+            if task and film and task[1] in film.left and not self._copies(task):
+                cause = error.cause if isinstance(error.cause, Exception) else RuntimeError(str(error))
+                if isinstance(cause, Rejected):
+                    self._refuse(film, worker, task[1], str(cause))
+                else:
+                    film.left.discard(task[1])
+                    yield *task, cause
             return
-        self._idle.extend([worker] * (1 if number is not None else 1 + WAITING))
-        if number in left:
+        self._idle.extend([worker] * (1 if task else 1 + WAITING))
+        if task and film and task[1] in film.left:
+            film.left.discard(task[1])
             facts, files, place = result
-            yield number, receive(facts, files, place, self._job.place)
+            try:
+                yield *task, receive(facts, files, place, film.job.place)
+            except OSError as fault:
+                if fault.errno in DISK_FULL:
+                    raise
+                yield *task, fault
 
-    def _give(self, waiting: deque, left: set[int]) -> None:
+    def _refuse(self, film: _FilmUnits, worker, number: int, why: str) -> None:
+        film.waiting.appendleft(number)
+        if worker not in film.refused:
+            film.refused[worker] = why
+            film.job.report(why)
+
+    def _give_up(self) -> None:
+        """End the films that every worker refuses."""
+        there = {*self._idle, *(worker for worker, _ in self._at.values())}
+        for key, film in self._films.items():
+            if there and film.left and there <= set(film.refused):
+                film.left.clear()
+                film.waiting.clear()
+                why = " ".join(sorted(set(film.refused.values())))
+                self._results.append((key, None, RuntimeError(f"No worker is left: {why}")))
+
+    def _give(self) -> None:
         """Assign a unit to every worker that can accept one.
 
         When no unit is left, idle workers compute a running one again, and the first result is used.
         """
         for worker in list(self._idle):
-            late = (
-                number
-                for other, number in self._at.values()
-                if number in left and self._copies(number) == 1 and other != worker
-            )
-            if waiting:
-                number = waiting.popleft()
-            elif worker in [other for other, _ in self._at.values()] or (number := next(late, None)) is None:
+            if (task := self._task_for(worker)) is None:
                 continue
             self._idle.remove(worker)
-            self._at[worker.make.remote(number, list(self._job.units[number]))] = worker, number
+            film = self._films[task[0]]
+            ready = worker.make.remote(film.plan, task[1], list(film.job.units[task[1]]))
+            self._at[ready] = worker, task
 
-    def _copies(self, number: int | None) -> int:
-        return sum(other == number for _, other in self._at.values())
+    def _task_for(self, worker) -> Task | None:
+        for key, film in self._films.items():
+            if film.waiting and worker not in film.refused:
+                return key, film.waiting.popleft()
+        running = [(other, task) for other, task in self._at.values() if task and task[0] in self._films]
+        if worker in [other for other, _ in self._at.values()]:
+            return None
+        late = (
+            task
+            for _, task in running
+            if task[1] in self._films[task[0]].left
+            and self._copies(task) == 1
+            and worker not in self._films[task[0]].refused
+        )
+        return next(late, None)
+
+    def _copies(self, task: Task) -> int:
+        return sum(other == task for _, other in self._at.values())
 
     def close(self) -> None:
+        """End the workers and delete what they have left in the store."""
         for worker in {worker for worker, _ in self._at.values()} | set(self._idle):
             self._ray.kill(worker)
+        if self._stores and self._at:  # a worker may be uploading
+            self._ray.wait(list(self._at), num_returns=len(self._at), timeout=LAST_UPLOAD)
+        for store in self._stores:
+            Store(store).forget()
 
     def _hire(self) -> None:
-        worker = self._class.remote(self._plan)
+        worker = self._class.remote(self._worker)
         self._at[worker.ready.remote()] = worker, None
 
-    def _dead(
-        self, worker, number: int | None, error: Exception, waiting: deque, left: set[int]
-    ) -> Iterator[tuple[int, Exception]]:
-        """Reassign a dead worker's unit, and replace the worker unless it was rejected."""
+    def _dead(self, worker, task: Task | None, error: Exception) -> Iterator[Result]:
+        """Reassign a dead worker's unit, and replace the worker unless it could not start."""
         first = worker in self._idle or any(other == worker for other, _ in self._at.values())
         self._idle = deque(other for other in self._idle if other != worker)
-        if number is None:
-            self._refused.add(_reason(error))
-            self._job.report(_reason(error))
+        if task is None:
+            self._faults.add(_reason(error))
+            for units in self._films.values():
+                units.job.report(_reason(error))
             return
+        film, number = self._films.get(task[0]), task[1]
         if first:
-            self._job.report(f"A worker was lost at unit {number}. Another one computes it.")
+            if film:
+                film.job.report(f"A worker was lost at unit {number}. Another one computes it.")
             self._hire()
-        self._deaths[number] = self._deaths.get(number, 0) + 1
-        if number not in left or self._copies(number):
+        if film is None:
             return
-        if self._deaths[number] >= MOST_DEATHS * (1 + WAITING):
-            yield number, RuntimeError("every worker that computed it died.")
+        film.deaths[number] = film.deaths.get(number, 0) + 1
+        if number not in film.left or self._copies(task):
+            return
+        if film.deaths[number] >= MOST_DEATHS * (1 + WAITING):
+            film.left.discard(number)
+            yield *task, RuntimeError("every worker that computed it died.")
         else:
-            waiting.appendleft(number)
+            film.waiting.appendleft(number)
 
 
 def _reason(error: Exception) -> str:

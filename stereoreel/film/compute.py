@@ -47,25 +47,42 @@ def in_process(maker: Maker, host: Host) -> Crew:
     return work
 
 
+class Tally:
+    """Takes the results of a film's units, and reports those that failed."""
+
+    def __init__(self, job: Job, observer: Observer):
+        self._job, self._observer = job, observer
+        self._failed: dict[int, Exception] = {}
+        self._progress, self._in_a_row = Progress(job), 0
+
+    def take(self, number: int, result: UnitRecord | Exception) -> bool:
+        """Record a unit; return False if too many have failed in a row for the film to be continued."""
+        if not isinstance(result, Exception):
+            self._job.finished(number, result)
+            self._progress.unit(result)
+            self._observer.unit_done(self._progress.figures)
+            self._in_a_row = 0
+            return True
+        self._failed[number], unit = result, self._job.units[number]
+        self._in_a_row, self._progress.failed = self._in_a_row + 1, len(self._failed)
+        self._job.report(f"Unit {number} (frames {unit.start} to {unit.stop - 1}) failed: {result}")
+        return self._in_a_row < MOST_FAILURES
+
+    def check(self) -> None:
+        """Raise Unfinished if a unit failed."""
+        if not self._failed:
+            return
+        first, reason = next(iter(self._failed.items()))
+        raise Unfinished(
+            f"{len(self._job.missing())} of {len(self._job.units)} units are missing, first unit {first}: "
+            f"{reason} Completed units are kept. Run it again to resume."
+        ) from reason
+
+
 def compute_missing(job: Job, crew: Crew, observer: Observer) -> None:
     """Have every missing unit computed; report one that fails and continue. Raise Unfinished at the end."""
-    failed: dict[int, Exception] = {}
-    progress, in_a_row = Progress(job), 0
+    tally = Tally(job, observer)
     for number, result in crew(job, job.missing()):
-        if not isinstance(result, Exception):
-            job.finished(number, result)
-            progress.unit(result)
-            observer.unit_done(progress.figures)
-            in_a_row = 0
-            continue
-        failed[number], unit = result, job.units[number]
-        in_a_row, progress.failed = in_a_row + 1, len(failed)
-        job.report(f"Unit {number} (frames {unit.start} to {unit.stop - 1}) failed: {result}")
-        if in_a_row == MOST_FAILURES:
+        if not tally.take(number, result):
             break
-    if failed:
-        first, reason = next(iter(failed.items()))
-        raise Unfinished(
-            f"{len(job.missing())} of {len(job.units)} units are missing, first unit {first}: {reason} "
-            "Completed units are kept. Run it again to resume."
-        ) from reason
+    tally.check()

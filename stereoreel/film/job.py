@@ -128,7 +128,9 @@ class Job:
             plain_errors(path),
             open(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | SAFELY, 0o666), "ab") as journal,
         ):
-            journal.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode())
+            journal.write(
+                f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {line}\n".encode("utf-8", "surrogateescape")
+            )
 
     def report(self, line: str) -> None:
         """Write a line to the journal and pass it to the observer."""
@@ -262,6 +264,12 @@ def is_job(root: Path) -> bool:
     return (root / MARK).is_file() or any(
         re.fullmatch(IDENTITY, path.parent.name) for path in root.glob("*/job.json")
     )
+
+
+def sources_of(root: Path) -> set[str]:
+    """Return the real paths of the videos that the jobs in a folder read."""
+    made = [one for job in _others(root) for one in job["identity"]["made"]]
+    return {one["path"] for one in made if "path" in one}
 
 
 def read_json(path: Path):

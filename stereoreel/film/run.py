@@ -15,6 +15,7 @@ from ..core.host import Host
 from ..core.meter import Meter
 from ..core.partition import GROUP, units
 from ..media.read.decode import FileSource
+from ..media.read.probe import fingerprint
 from ..media.write.observer import Observer
 from ..media.write.options import EncodeOptions, preset
 from ..media.write.request import RenderRequest, files_read
@@ -66,43 +67,74 @@ def film(
     units.
     """
     how, observer, meter = how or FilmSettings(), observer or Observer(), meter or Meter()
-    root, kept, paths = how.folder or job_folder(request.path), how.kept or request.path.parent, request.paths
-    request.check()
-    joinable(request.settings)
-    with cancel.polling(host.tick):  # weights of gigabytes are hashed
-        identity = described(request.clips, request.settings, host)
-    own = finished(request, identity)
-    _refuse_harm(request, host, own, [root, *kept_folders(request.clips, kept)])
-    done = len(own) == len(paths)
-    if done and not is_job(root):
-        observer.say(already(paths, root))
-        return paths
-    check_root(root)
-    notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
-    cuts.write(root, request.clips)
-    units_of = units(request.clips, how.group)
-    with cancel.polling(host.tick), Job(root, identity, units_of, notes, observer.say, len(paths)) as job:
-        if done:
+    with OpenFilm(request, host, how, observer) as work:
+        if work.job and not work.complete:
+            crew = _crew(request, host, how.crew, work.kept, observer, meter)
+            with cancel.polling(host.tick):
+                compute_missing(work.job, crew, observer)
+        return work.finish()
+
+
+class OpenFilm:
+    """A film that is being made: entered, it holds the locks of its job and of its files.
+
+    ``job`` computes its units; it is None if the film is complete and has none. ``complete``: whether all
+    files are there. Entering raises what ``film`` does before the first frame.
+    """
+
+    def __init__(self, request: RenderRequest, host: Host, how: FilmSettings, observer: Observer):
+        self.request, self.kept = request, how.kept or request.path.parent
+        self.job: Job | None = None
+        self.complete = False
+        self._host, self._how, self._observer = host, how, observer
+        self._outputs: dict[Path, OutputFile] = {}
+
+    def __enter__(self) -> OpenFilm:
+        with ExitStack() as undo, cancel.polling(self._host.tick):
+            self._begin(undo)
+            self._open = undo.pop_all()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self._open.__exit__(*error)
+
+    def _begin(self, locks: ExitStack) -> None:
+        request, host, how, observer = self.request, self._host, self._how, self._observer
+        root, paths = how.folder or job_folder(request.path), request.paths
+        request.check()
+        joinable(request.settings)
+        identity = described(request.clips, request.settings, host)  # hashes weights of gigabytes
+        own = finished(request, identity)
+        _refuse_harm(request, host, own, [root, *kept_folders(request.clips, self.kept)])
+        self.complete = len(own) == len(paths)
+        if self.complete:
             observer.say(already(paths, root))
-        else:
-            crew = _crew(request, host, how.crew, kept, observer, meter)
-            paths = _write(job, request, [path for path in paths if path not in own], crew, observer, host)
-        if not how.keep:
-            job.forget()
-    return paths
+            if not is_job(root):
+                return
+        check_root(root)
+        notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
+        cuts.write(root, request.clips)
+        units_of = units(request.clips, how.group)
+        self.job = locks.enter_context(Job(root, identity, units_of, notes, observer.say, len(paths)))
+        if self.complete:
+            return
+        missing = [path for path in paths if path not in own]
+        self._outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
+        observer.skipped(sum(result.unit.frames for result in self.job.records.values()))
 
-
-def _write(
-    job: Job, request: RenderRequest, missing: Sequence[Path], crew: Crew, observer: Observer, host: Host
-) -> list[Path]:
-    """Compute the units that a job lacks and join the files that are missing; return the paths of all."""
-    with ExitStack() as locks:
-        outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
-        observer.skipped(sum(result.unit.frames for result in job.records.values()))
-        compute_missing(job, crew, observer)
-        paths = join(job, request, outputs, host)
-    job.note(f"complete: {', '.join(map(str, paths))}")
-    return paths
+    def finish(self) -> list[Path]:
+        """Join the files that are missing, when all units are there; return the paths of all."""
+        paths = self.request.paths
+        if self.job is None:
+            return paths
+        if not self.complete:
+            with cancel.polling(self._host.tick):
+                _refuse_changed(self.job.identity)
+                paths = join(self.job, self.request, self._outputs, self._host)
+            self.job.note(f"complete: {', '.join(map(str, paths))}")
+        if not self._how.keep:
+            self.job.forget()
+        return paths
 
 
 def _crew(
@@ -118,6 +150,14 @@ def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folder
     refuse_harm(request.paths, files_read(request.clips, host, request.audio), overwrite=True)
     refuse_folders(request.paths, folders)
     refuse_harm([path for path in request.paths if path not in own], overwrite=request.overwrite)
+
+
+def _refuse_changed(identity: Mapping) -> None:
+    """Raise ValueError if a source has changed since the film was begun, such as one still being copied."""
+    for source in (one for one in identity["made"] if "changed" in one):
+        if fingerprint(source["path"])[1:] != (source["bytes"], source["changed"]):
+            name = Path(source["path"]).name
+            raise ValueError(f"{name} changed while it was read. Run it again when the file is complete.")
 
 
 def job_folder(path: Path) -> Path:

@@ -78,6 +78,38 @@ class Worker:
         return {**result._asdict(), "worker": self.name}, files, place
 
 
+class Rejected(ValueError):
+    """A worker cannot compute a film: something differs on its machine."""
+
+
+class FilmWorker:
+    """A worker process for any number of films; it keeps what it has opened for the latest one.
+
+    ``worker`` opens a film by its plan.
+    """
+
+    def __init__(self, worker: type[Worker] = Worker):
+        self._open, self._token = worker, ""
+        self._current: Worker | None = None
+
+    def ready(self) -> str:
+        """Return the worker's name."""
+        return f"{socket.gethostname()}/{os.getpid()}"
+
+    def make(self, plan: dict, number: int, unit: list[int]) -> tuple[dict, list[bytes], str]:
+        """Compute a unit of a plan's film; raise Rejected if the plan does not match this machine."""
+        if self._current is None or plan["token"] != self._token:
+            self._current = None  # its models leave the memory first
+            try:
+                self._current = self._open(plan)
+            except (ValueError, OSError, RuntimeError, ImportError) as error:
+                text = str(error)
+                known = text.startswith("Worker ")
+                raise Rejected(text if known else f"Worker {self.ready()} rejected: {text}") from None
+            self._token = plan["token"]
+        return self._current.make(number, unit)
+
+
 def _no_tick(done: int) -> None:
     """Do nothing; a cluster cancels by ending its workers."""
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
-from ..core.options import Options, option
+from ..core.options import Options, option, shown
 from ..core.transforms import Fit, Trim, Uncut, frame_at
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAMPLE = "sample"
+NO_FOLDER = "none"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class ExtractOptions(Options):
         SAMPLE,
         "The video to open, from ComfyUI's input folder. sample is a rendered clip of four seconds with "
         "audio, included in the pack.",
+        only=("folder", (NO_FOLDER,)),
     )
     start: float = option(0.0, "Start time, in seconds.", low=0.0, high=1e6, step=0.001)
     duration: float = option(
@@ -59,9 +61,56 @@ class ExtractOptions(Options):
         advanced=True,
         only=("cuts", ("true",)),
     )
+    folder: str = option(
+        NO_FOLDER,
+        "A folder in ComfyUI's input folder, whose videos are used instead of the one chosen above, one each "
+        "run: `index` selects it. `sample` stands for a folder that holds the sample only.",
+        choices=(NO_FOLDER, SAMPLE),
+        open=True,
+        advanced=True,
+    )
+    index: int = option(
+        0,
+        "The video of `folder`, in natural order from 0. With `increment` below it, each run takes the next "
+        "one: set the number of runs next to Run to the number of videos. Runs beyond the last are refused.",
+        low=0,
+        high=1_000_000,
+        step=1,
+        only=("folder", ()),
+        counts=True,
+    )
 
 
 OPTIONS = ExtractOptions
+
+
+def chosen_file(options: ExtractOptions, find: Callable[[str], Path]) -> Path:
+    """Return the file that the options name; ``find`` returns the path of a name, and may refuse it.
+
+    Raise ValueError or OSError if the folder does not exist, or has no video at the index.
+    """
+    from .folder import films_in
+
+    if options.folder == NO_FOLDER:
+        return find(options.video)
+    place = find(options.folder)
+    if options.folder == SAMPLE:
+        return _at([place], options)
+    if place.is_file():  # the terminal's --input
+        return place
+    return find(str(_at(films_in(place), options)))
+
+
+def _at(films: Sequence[Path], options: ExtractOptions) -> Path:
+    if options.index < len(films):
+        return films[options.index]
+    name, last = shown(options.folder), len(films) - 1
+    if not films:
+        raise ValueError(f"The folder {name} has no video. Put some into it, or choose another folder.")
+    there = f"videos 0 to {last}" if last else "one video, number 0,"
+    raise ValueError(
+        f"The folder {name} has {there} and none at index {options.index}. To begin again, set index to 0."
+    )
 
 
 def open_file(

@@ -12,6 +12,7 @@ from .node import Node
 AUTO = "auto"
 MODEL = "model"  # as the other option of an ``only``: the arch that runs, not the widget's value
 GIVEN = "given"  # its arch where a connected socket replaces the model
+FIXED, INCREMENT = "fixed", "increment"  # what the canvas does to a number after a run
 FRESH = "builtin"  # what auto runs on a machine without weights
 
 
@@ -74,11 +75,14 @@ def _instead(node: Node) -> str:
 def facts(node: Node, option: Option) -> dict[str, Any]:
     """Return what the canvas must know of an option besides its value and its text."""
     ours: dict[str, Any] = {}
+    host: dict[str, Any]
     if option.only:
         ours["only"] = [option.only[0], list(option.only[1])]
     if option.word:
         ours["word"] = option.word
     if kind := _kind(node, option):
         ours |= {"kind": kind, "instead": _instead(node)}
-    advanced = {"advanced": True} if option.advanced else {}
-    return advanced | ({"stereoreel": ours} if ours else {})
+    host = {"advanced": True} if option.advanced else {}
+    if option.counts:
+        host["control_after_generate"] = FIXED
+    return host | ({"stereoreel": ours} if ours else {})

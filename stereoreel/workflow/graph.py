@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ..core.clip import Clip
 from ..core.error_context import naming
@@ -15,7 +15,7 @@ from . import build
 from .check import Graph, Link, declared, read, upstream
 from .node import Call, Node, Outputs, Videos
 
-__all__ = ["Assembly", "Graph", "Output", "declared", "override", "read"]
+__all__ = ["Assembly", "Graph", "Output", "declared", "override", "read", "sinks"]
 
 MOST_NAMED = 20  # nodes in a message
 
@@ -74,12 +74,7 @@ class Assembly:
     def __init__(self, graph: Graph, find_video, look: bool = True, files: FileCache | None = None):
         self.graph, self.nodes = graph, declared(graph)
         self._videos = Videos(find_video, look, files=files)
-        ends = [node_id for node_id, node in self.nodes.items() if node.output_node]
-        if not ends:
-            raise ValueError("This workflow has no Encode Video node, so there is nothing to write. Add one.")
-        self._links = upstream(graph, self.nodes, ends)
-        for node_id in self._links:
-            self._check_options(node_id)
+        ends, self._links = _checked(graph, self.nodes)
         self._made: dict[str, Outputs] = {}
         read = {link.node for links in self._links.values() for link in links.values()}
         for node_id in filter(read.__contains__, self._links):
@@ -92,14 +87,6 @@ class Assembly:
     def clips(self) -> list[Clip]:
         """All clips that will be pulled."""
         return [clip for output in (*self.sinks, *self.looks) for clip in (output.clip, output.depth) if clip]
-
-    def _check_options(self, node_id: str) -> None:
-        """Raise ValueError for an invalid value, before any file is opened."""
-        node, links = self.nodes[node_id], self._links[node_id]
-        skipped = {*links, *(socket.name for socket in node.inputs), "packed"}
-        with naming(build.label(node, node_id)):
-            given = self.graph[node_id]["inputs"]
-            build.settings_of(node, {name: value for name, value in given.items() if name not in skipped})
 
     def _make(self, node_id: str) -> Outputs:
         node, (inputs, options) = self.nodes[node_id], self._arguments(node_id)
@@ -141,3 +128,38 @@ class Assembly:
             build.check_rate(call.clip(), call.rate)
             depth = None if inputs.get("depth") is None else call.clip("depth")
         return Output(name, node, call.clip(), depth, call.settings)
+
+
+def sinks(graph: Graph) -> list[tuple[EncodeOptions, bool]]:
+    """Return the options of each Encode node, and whether a depth is connected to it; open no file.
+
+    Raise ValueError for everything that is wrong with the workflow whatever the videos are.
+    """
+    nodes = declared(graph)
+    ends, links = _checked(graph, nodes)
+    return [(_settings(graph, nodes, links, end), "depth" in links[end]) for end in ends if nodes[end].sink]
+
+
+def _checked(graph: Graph, nodes: Mapping[str, Node]) -> tuple[list[str], Mapping[str, Mapping[str, Link]]]:
+    """Return the output nodes, and the links of all nodes that they need.
+
+    Raise ValueError for an invalid link or value.
+    """
+    ends = [node_id for node_id, node in nodes.items() if node.output_node]
+    if not ends:
+        raise ValueError("This workflow has no Encode Video node, so there is nothing to write. Add one.")
+    links = upstream(graph, nodes, ends)
+    for node_id in links:
+        _settings(graph, nodes, links, node_id)
+    return ends, links
+
+
+def _settings(
+    graph: Graph, nodes: Mapping[str, Node], links: Mapping[str, Mapping[str, Link]], node_id: str
+) -> Any:
+    """Return the options that a node is given as values, checked."""
+    node = nodes[node_id]
+    skipped = {*links[node_id], *(socket.name for socket in node.inputs), "packed"}
+    with naming(build.label(node, node_id)):
+        given = graph[node_id]["inputs"]
+        return build.settings_of(node, {name: value for name, value in given.items() if name not in skipped})

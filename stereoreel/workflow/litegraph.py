@@ -7,8 +7,10 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 from .canvas_nodes import WIDTH, height, sockets
+from .first_glance import FIXED, INCREMENT, visible
 from .layout import COLORS, Layout, arrange
 from .node import FRAMES
+from .node_specs import BY_ID
 
 LETTERS, LINE, SPACE = 38, 25, 32  # of the note: letters in a line, its height, and pixels between paragraphs
 
@@ -81,8 +83,8 @@ def _node(node_id: str, entry: dict, place: tuple[int, int], number: int, links:
     values = []
     for name in filter(given.__contains__, widgets):
         values.append(0 if isinstance(given[name], list) else given[name])
-        if name == "seed":
-            values.append("fixed")  # the canvas's control after generate
+        if control := _control(entry, name):
+            values.append(control)
     return {
         "id": int(node_id),
         "type": entry["class_type"],
@@ -96,6 +98,17 @@ def _node(node_id: str, entry: dict, place: tuple[int, int], number: int, links:
         "properties": {"Node name for S&R": entry["class_type"]},
         "widgets_values": values,
     }
+
+
+def _control(entry: dict, name: str) -> str:
+    """Return what the canvas does to a number after a run, as its own widget after that; empty for others."""
+    if name == "seed":
+        return FIXED
+    node = BY_ID.get(entry["class_type"])
+    option = next((one for one in node.options if one.name == name), None) if node else None
+    if node is None or option is None or not option.counts:
+        return ""
+    return INCREMENT if option in visible(node, entry["inputs"]) else FIXED
 
 
 def _note_of(graph: Mapping[str, dict]) -> str:

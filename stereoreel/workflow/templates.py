@@ -20,6 +20,7 @@ TITLES = {
     "compare_upscalers": "StereoReel - Compare two upscalers",
     "live_upscale": "StereoReel - Live upscaling",
     "core_upscaler": "StereoReel - Upscale with any ComfyUI model",
+    "folder": "StereoReel - A folder of films",
     "inpaint_holes": "StereoReel - Inpaint the holes",
 }
 

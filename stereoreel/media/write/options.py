@@ -28,8 +28,8 @@ class EncodeOptions(Options):
 
     filename_prefix: str = option(
         "video/StereoReel",
-        "Folder and start of the file name, inside the output folder. A number and a tag by which players "
-        "recognise the layout are added.",
+        "Folder and start of the file name, inside the output folder. `%source%` stands for the name of the "
+        "source file. A number and a tag by which players recognise the layout are added.",
     )
     format: str = option(
         "h264",

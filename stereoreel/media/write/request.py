@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +15,9 @@ from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.decode import FileSource
 from .options import EncodeOptions, check, preset
 from .presets import Preset
+
+SOURCE_NAME = "%source%"  # in a filename prefix
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,16 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
     recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
     weights = [file for recipe in recipes if hasattr(recipe, "files") for file in recipe.files(host)]
     return list(dict.fromkeys([*sources, *sounds, *weights]))
+
+
+def named_after(prefix: str, clip: Clip) -> str:
+    """Return a filename prefix with the name of the clip's source file, without its suffix, for ``%source%``.
+
+    A clip that comes from no file is called ``clip``.
+    """
+    sources = [maker.facts.path.stem for maker in makers_of([clip]) if isinstance(maker, FileSource)]
+    name = CONTROL.sub("_", next(iter(sources), "clip")).replace("\\", "_").strip(". ") or "clip"
+    return prefix.replace(SOURCE_NAME, name)
 
 
 def depth_path(path: Path) -> Path:

@@ -13,7 +13,7 @@ def build(call: Call) -> Outputs:
     if call.inputs.get("clip"):
         clip = video.from_clip(call.clip(), settings, call.name, tick=tick, look=look)
     else:
-        file = videos.find(settings.video)
+        file = video.chosen_file(settings, videos.find)
         clip = video.open_file(file, settings, call.name, tick=tick, look=look, files=videos.files)
     return {"clip": clip, "fps": float(clip.info.fps)}
 
