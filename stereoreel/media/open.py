@@ -71,6 +71,7 @@ class ExtractOptions(Options):
         "alternating: every second frame; anaglyph (red-cyan) and anaglyph_magenta (green-magenta): grey "
         "views, because their colours cannot be recovered; vr180: half spheres side by side.",
         choices=CHOICES,
+        advanced=True,
     )
     swap_eyes: bool = option(
         False, "Swap the two views, if a 3D film shows the right eye's view first.", advanced=True
