@@ -112,7 +112,7 @@ def open_file(
     source.packing = packing = packing_of(source.facts, path.name, options.packing, decided)
     if said := one_frame(source.facts):
         log.warning(said)
-    if said := packing_said(source.facts, packing):
+    if look and (said := packing_said(source.facts, packing)):
         log.log(logging.WARNING if packing.doubtful else logging.INFO, said)
     return Clip(source) if packing.views == 1 else _views(Clip(source), packing, options, name)
 
