@@ -9,10 +9,18 @@ from pathlib import Path
 
 from aiohttp import web
 
+from ..stereoreel.core.clip import makers_of
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.folder import SUFFIXES, natural
-from ..stereoreel.media.open import NO_FOLDER, SAMPLE, ExtractOptions, chosen_file, one_frame
+from ..stereoreel.media.open import (
+    NO_FOLDER,
+    SAMPLE,
+    ExtractOptions,
+    chosen_file,
+    one_frame,
+    packing_said,
+)
 from ..stereoreel.media.paths import confine
 from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.sample import FILE
@@ -57,8 +65,14 @@ class ExtractNode(DeclaredNode):
             videos = Videos(find, tick=host.tick, files=host.file_cache)
             result = build.stage(cls.NODE, inputs, options, node_id, videos)
             clip = build.clips_in(result)["clip"]
-        if isinstance(clip.maker, FileSource) and (said := one_frame(clip.maker.facts)):
-            PromptServer.instance.send_progress_text(said, node_id)
+        sources = [maker for maker in makers_of([clip]) if isinstance(maker, FileSource)]
+        said = [
+            text
+            for source in sources
+            for text in (one_frame(source.facts), packing_said(source.facts, source.packing))
+        ]
+        if any(said):
+            PromptServer.instance.send_progress_text("\n".join(filter(None, said)), node_id)
         return io.NodeOutput(LazyVideo(clip), result["fps"])
 
     @classmethod

@@ -244,6 +244,13 @@ def _keep(name: str) -> Image.Image:
     return grid([strips[0], crop(depth, SIDE, SIDE // 3), strips[1]], 1)
 
 
+def _repack(name: str) -> Image.Image:
+    """A pair of the sample, in a packing from above and one from below."""
+    [pair] = Result("start", "extract.duration=0").frames(0.7)
+    squeezed = to_image(pack(pair[:, None], "half_sbs")[0])
+    return grid([squeezed.resize((SIDE, SIDE // 2)), crop(anaglyph(pair), SIDE, SIDE // 2)], 1)
+
+
 def _compare(name: str) -> Image.Image:
     [frame] = Result(name, "extract.duration=0", "compare.sweep=0", "extract.max_side=320").frames(0.6)
     names = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
@@ -306,6 +313,7 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "look": _look,
     "comfort": _sheet("comfort.samples=4", SMALL),
     "keep_depth": _keep,
+    "repack": _repack,
     "advise": _sheet("advise.calibration=0", "advise.samples=4"),
     "order_lab": _sheet("orders.orders=default; upscale last", "orders.shots=1", "orders.frames=3", SMALL),
     "compare_upscalers": _compare,

@@ -49,15 +49,15 @@ def run(options) -> int:
 
 def _on_clip(options) -> int:
     from ..analysis.advisor.advice import FILES
-    from ..core.clip import Clip
     from ..core.error_context import naming
-    from ..media.read.decode import FileSource
+    from ..media import open as extract
 
     settings = resolve(
         OPTIONS, {option.name: getattr(options, option.name) for option in options_of(OPTIONS)}
     )
     host = Headless(options.device, on_tick=lambda *_: options.ctrl_c.check(), file_cache=options.files)
-    clip = Clip(FileSource(options.clip, cuts=False, files=options.files))
+    whole = resolve(extract.OPTIONS, {"cuts": False})
+    clip = extract.open_file(options.clip, whole, options.clip.name, files=options.files)
     folder = options.output or free_path(OUTPUT, f"advice_{options.clip.stem[:60]}", "", "")
     refuse_harm([folder / name for name in FILES], [options.clip], options.overwrite)
     with naming("Advise"):

@@ -60,6 +60,21 @@ class Eye(Weightless):
 
 
 @dataclass(frozen=True)
+class Swap(Weightless):
+    """The two views of a clip, exchanged."""
+
+    framewise = True
+    label: str = "Swap"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        return clip
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        for chunk in chunks:
+            yield chunk.flip(0)
+
+
+@dataclass(frozen=True)
 class Recut(Relabelled):
     """The same frames with other cuts: ``none``, or the first frames of shots, such as ``48, 120``.
 

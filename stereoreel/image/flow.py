@@ -29,6 +29,7 @@ class Search(NamedTuple):
 
 # OpenCV's own
 PRESETS = {"ultrafast": Search(2, 12, 4, 0), "fast": Search(2, 16, 4, 5), "medium": Search(1, 25, 3, 5)}
+PATCH = 8  # pixels, of OpenCV's search
 SMALLEST = 24  # pixels; smaller images have no pyramid for dense inverse search, and zero flow
 
 
@@ -75,7 +76,8 @@ def search(first: np.ndarray, second: np.ndarray, how: Search) -> np.ndarray:
 
     cancel.check()
     searching = cv2.DISOpticalFlow.create()
-    searching.setFinestScale(how.finest)
+    # a wide image with fewer than four patches in its height would crash OpenCV at the third level
+    searching.setFinestScale(how.finest if min(first.shape) >= 4 * PATCH else min(how.finest, 1))
     searching.setGradientDescentIterations(how.steps)
     searching.setPatchStride(how.stride)
     searching.setVariationalRefinementIterations(how.refinement)

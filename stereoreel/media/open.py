@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option, shown
-from ..core.transforms import Fit, Trim, Uncut, frame_at
+from ..core.transforms import Eye, Fit, Swap, Trim, Uncut, frame_at
+from .layouts.packing import ALTERNATING, ANAGLYPHS, AUTO, CHOICES, MONO, NAMED, SHARED, UNKNOWN, Packing
 
 if TYPE_CHECKING:
     from .read.probe import FileFacts
@@ -20,6 +22,7 @@ log = logging.getLogger(__name__)
 
 SAMPLE = "sample"
 NO_FOLDER = "none"
+EYES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -79,6 +82,27 @@ class ExtractOptions(Options):
         only=("folder", ()),
         counts=True,
     )
+    packing: str = option(
+        AUTO,
+        "How a 3D film holds its left and right views, which become a clip of two views. auto: as its tags "
+        "say, or else its file name (_SBS, _HSBS, _TB, _LRF …). mono: one view. full: each view has its own "
+        "size; half: both are squeezed into the size of one; sbs: side by side; tb: left view on top; "
+        "cross_eyed: full_sbs, right view first; interlaced and checkerboard: every second line or pixel; "
+        "alternating: every second frame; anaglyph (red-cyan) and anaglyph_magenta (green-magenta): grey "
+        "views, because their colours cannot be recovered; vr180: half spheres side by side.",
+        choices=CHOICES,
+        advanced=True,
+    )
+    swap_eyes: bool = option(
+        False, "Swap the two views, if a 3D film shows the right eye's view first.", advanced=True
+    )
+    view: str = option(
+        "both",
+        "Views of a 3D film: `both`, or one of them as a clip with one view, such as the left one to render "
+        "a new stereo pair from it.",
+        choices=("both", *EYES),
+        advanced=True,
+    )
 
 
 OPTIONS = ExtractOptions
@@ -120,11 +144,12 @@ def open_file(
     tick: Callable[[int, int], None] | None = None,
     look: bool = True,
     files: FileCache | None = None,
+    decided: Packing | None = None,
 ) -> Clip:
     """Open a file as a clip, with these options.
 
     ``tick`` receives the progress of the cut detection, which ``look=False`` skips. ``files`` caches the
-    results.
+    results. ``decided`` is a packing that was decided before, which auto keeps.
     """
     from .read.decode import FileSource
 
@@ -133,9 +158,12 @@ def open_file(
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
     )  # fmt: skip
     source.label = name
+    source.packing = packing = packing_of(source.facts, path.name, options.packing, decided)
     if said := one_frame(source.facts):
         log.warning(said)
-    return Clip(source)
+    if look and (said := packing_said(source.facts, packing)):
+        log.log(logging.WARNING if packing.doubtful else logging.INFO, said)
+    return Clip(source) if packing.views == 1 else _views(Clip(source), packing, options, name)
 
 
 def one_frame(facts: FileFacts) -> str:
@@ -147,6 +175,32 @@ def one_frame(facts: FileFacts) -> str:
     return f"{facts.path.name} is an image, so the clip has one frame. Choose a video for more."
 
 
+def packing_said(facts: FileFacts, packing: Packing | None) -> str:
+    """Say what decided that a file holds two views, and what to do if it is wrong; empty for one view."""
+    if packing is None or packing.kind == MONO:
+        return ""
+    file = facts.path.name
+    if packing.kind == UNKNOWN:
+        return (
+            f"{file} says that it is stereoscopic, but not how, so it is opened as one view. "
+            "If its frames show two, set packing."
+        )
+    grey = " Their colours cannot be recovered, so they are grey." if packing.kind in ANAGLYPHS else ""
+    wrong = " If it does not, set packing to mono." if packing.reason else ""
+    return f"{file} holds two views: {packing}.{grey}{wrong}"
+
+
+def packing_of(facts: FileFacts, name: str, chosen: str = AUTO, decided: Packing | None = None) -> Packing:
+    """Return the packing that is chosen, else the one decided before, else that of the tags or the name."""
+    from .read.stereo import read_name
+
+    width, height, aspect = facts.stored
+    found = NAMED[chosen] if chosen != AUTO else decided or facts.packing
+    if found is None or (found.kind == UNKNOWN and not decided):
+        found = read_name(name, width / height) or found or NAMED["mono"]
+    return found.fitted(width, height, aspect)
+
+
 def from_clip(
     clip: Clip, options, name: str, tick: Callable[[int, int], None] | None = None, look: bool = True
 ) -> Clip:
@@ -156,9 +210,14 @@ def from_clip(
     """
     from .read.decode import FileSource
 
-    if isinstance(clip.maker, FileSource) and clip.maker.whole:
-        return open_file(clip.maker.facts.path, options, name, tick, look, clip.maker.files)
-    info = clip.info
+    source, info = clip.maker, clip.info
+    if isinstance(source, FileSource) and source.whole:
+        return open_file(source.facts.path, options, name, tick, look, source.files, source.packing)
+    packing = NAMED["mono"]
+    if isinstance(source, FileSource) and source.full_size:
+        packing = packing_of(source.facts, source.facts.path.name, options.packing, source.packing)
+    elif options.packing != AUTO:
+        packing = NAMED[options.packing].fitted(info.width, info.height, Fraction(1))
     if options.start or options.duration:
         stop = frame_at(info, options.start + options.duration) if options.duration else info.frames
         clip = apply(Trim(frame_at(info, options.start), stop, name), clip)["clip"]
@@ -167,6 +226,43 @@ def from_clip(
                 f"{name}: the clip is {float(info.duration):.2f} s long, so no frame is left after "
                 f"{options.start} s. Set an earlier start."
             )
-    if options.max_side and max(info.width, info.height) > options.max_side:
+    if info.views == 2 or packing.views == 2:
+        clip = _views(clip, packing, options, name)
+    elif options.max_side and max(info.width, info.height) > options.max_side:
         clip = apply(Fit(options.max_side, name), clip)["clip"]
     return clip if options.cuts or not clip.info.cuts else apply(Uncut(name), clip)["clip"]
+
+
+def _views(clip: Clip, packing: Packing, options, name: str) -> Clip:
+    """Return the two views of a clip, or the one that is chosen, at most ``max_side`` long.
+
+    The packing is that of a clip with one view.
+    """
+    if clip.info.views == 1:
+        clip = _unpacked(clip, packing, name)
+    if options.max_side and max(clip.info.width, clip.info.height) > options.max_side:
+        clip = apply(Fit(options.max_side, name), clip)["clip"]
+    if options.swap_eyes:
+        clip = apply(Swap(name), clip)["clip"]
+    return clip if options.view == "both" else apply(Eye(EYES.index(options.view), name), clip)["clip"]
+
+
+def _unpacked(clip: Clip, packing: Packing, name: str) -> Clip:
+    """Return the views of frames that hold two; those of a file are taken before any resizing."""
+    from .layouts.unpack import EvenCuts, Unpack, UnpackPairs
+    from .read.decode import FileSource
+    from .read.probe import square_width
+
+    if packing.kind == ALTERNATING:
+        clip = apply(EvenCuts(name), clip)["clip"]
+        return apply(UnpackPairs(packing.right_first, name), clip)["clip"]
+    width, height, aspect = clip.info.width, clip.info.height, Fraction(1)
+    if packing.kind in SHARED:
+        if isinstance(clip.maker, FileSource):
+            width, height, aspect = clip.maker.facts.stored
+            clip = Clip(clip.maker.as_stored())
+        width, height, aspect = packing.view(width, height, aspect)
+        width = square_width(width, aspect)
+    if min(width, height) < 1:
+        raise ValueError(f"{name}: its frames are too small to hold two views. Set packing to mono.")
+    return apply(Unpack(packing.kind, packing.right_first, width, height, name), clip)["clip"]

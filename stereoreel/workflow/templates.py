@@ -15,6 +15,7 @@ TITLES = {
     "look": "StereoReel - Look before you render",
     "comfort": "StereoReel - Comfort report",
     "keep_depth": "StereoReel - Keep depth, vary stereo",
+    "repack": "StereoReel - Repack a 3D film",
     "advise": "StereoReel - Advice for a source",
     "order_lab": "StereoReel - Which order is best",
     "compare_upscalers": "StereoReel - Compare two upscalers",

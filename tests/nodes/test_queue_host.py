@@ -14,6 +14,7 @@ pytestmark = pytest.mark.host
 if not os.environ.get("COMFYUI"):
     pytest.skip("no ComfyUI named: make test-host COMFYUI=path", allow_module_level=True)
 
+import av
 import numpy as np
 from PIL import Image
 
@@ -30,6 +31,7 @@ def server(tmp_path_factory):
     (base / "input").mkdir()
     frames = np.random.default_rng(0).integers(0, 255, (6, 48, 64, 3), np.uint8)
     write_video(base / "input" / "small.mp4", frames, Fraction(25))
+    write_video(base / "input" / "film_SBS.mp4", np.concatenate((frames, frames), 2)[:, :24], Fraction(25))
     Image.fromarray(frames[0]).save(base / "input" / "photo.jpg")
     with comfy(Path(os.environ["COMFYUI"]).resolve(), base) as running:
         yield running
@@ -108,3 +110,26 @@ def test_an_image_says_on_the_node_that_it_becomes_one_frame(server):
     assert history["status"]["status_str"] == "success", history["status"]
     said = b"photo.jpg is an image, so the clip has one frame"
     assert any(isinstance(message, bytes) and said in message for message in seen)
+
+
+def test_a_3d_film_says_so_and_is_repacked(server):
+    seen: list[dict | bytes] = []
+    graph = copy.deepcopy(bundled.graph("repack"))
+    graph["1"]["inputs"]["video"] = "film_SBS.mp4"
+    graph["2"]["inputs"] |= {"layout": "full_tb", "filename_prefix": "repacked"}
+    history = server.run(graph, on_message=seen.append)
+    assert history["status"]["status_str"] == "success", history["status"]
+    said = b"film_SBS.mp4 holds two views: side by side, by its file name."
+    assert any(isinstance(message, bytes) and said in message for message in seen)
+    (file,) = (server.base / "output").glob("repacked*_TBF_fulltb.mp4")
+    with av.open(str(file)) as container:
+        stream = container.streams.video[0]
+        assert (stream.width, stream.height) == (64, 48)
+
+
+def test_stereo_says_what_to_connect_for_a_3d_film(server):
+    graph = with_options(DEFAULT, "6", filename_prefix="refused")
+    graph["1"]["inputs"]["video"] = "film_SBS.mp4"
+    history = server.run(graph)
+    assert history["status"]["status_str"] == "error"
+    assert "Connect it straight to Encode Video" in str(history["status"]["messages"])

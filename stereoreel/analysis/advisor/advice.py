@@ -124,12 +124,15 @@ def _part(clip: Clip) -> dict:
     source, info = clip.maker, clip.info
     if not isinstance(source, FileSource):
         return {}
-    chosen, facts = {}, source.facts
+    chosen: dict[str, float | int | str] = {}
+    facts = source.facts
     if source.first or source.stop < facts.frames:
         chosen["start"] = round(float(facts.time(source.first)), 3)
         chosen["duration"] = round(float(info.duration), 3) if source.stop < facts.frames else 0.0
     if max(info.width, info.height) < max(facts.width, facts.height):
         chosen["max_side"] = max(info.width, info.height)
+    if source.packing and extract.packing_of(facts, facts.path.name).views == 2:
+        chosen["packing"] = "mono"
     return chosen
 
 

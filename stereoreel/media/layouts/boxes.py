@@ -1,8 +1,8 @@
 """Stereo metadata of MP4 and MOV files: the boxes ``st3d`` and ``sv3d``, which PyAV does not support.
 
-Google's Spherical Video V2 defines both. They go into the sample description of the video, inside the file's
-index (``moov``), which grows. The index is put before the frames, so that a film plays while it loads, and
-the frame offsets in it are corrected. Only the index is held in memory.
+Google's Spherical Video V2 defines both; Apple's ``vexu`` is only read. They go into the sample description
+of the video, inside the file's index (``moov``), which grows. The index is put before the frames, so that a
+film plays while it loads, and the frame offsets in it are corrected. Only the index is held in memory.
 """
 
 from __future__ import annotations
@@ -17,15 +17,21 @@ import numpy as np
 
 from .atoms import Box, bodies, boxes, make, move, read, scan
 
-ARRANGEMENTS = ("mono", "top_bottom", "left_right")  # the numbers of st3d
-PARENTS = (b"trak", b"mdia", b"minf", b"stbl")
+ARRANGEMENTS = ("mono", "top_bottom", "left_right", "custom", "right_left")  # the numbers of st3d
+PACKED = {b"side": ("left_right", "right_left"), b"over": ("top_bottom", "bottom_top")}  # the words of pkin
+TWO_VIEWS = "two_views"  # of vexu, if it does not say where they are
+BOTH, SWAPPED = 3, 8  # bits of stri: there is a left and a right view; the right one comes first
+PARENTS = (b"trak", b"mdia", b"minf", b"stbl")  # one in the other
 ENTRY = 78  # bytes of a visual sample entry before the boxes inside it
 # cropped at the top, bottom, left and right: a quarter of the sphere on either side
 HALF = struct.pack(">4I", 0, 0, 0x40000000, 0x40000000)
 
 
 class Stereo(NamedTuple):
-    """How a file's views are arranged (one of ``ARRANGEMENTS``), and whether they are VR180 half spheres."""
+    """How a file's views are arranged, and whether they are VR180 half spheres.
+
+    The arrangement is one of ``ARRANGEMENTS`` or, of Apple's boxes, one of ``PACKED`` or ``TWO_VIEWS``.
+    """
 
     arrangement: str
     vr180: bool = False
@@ -59,11 +65,25 @@ def read_stereo(path: str | os.PathLike) -> Stereo | None:
         data = read(file, index) if index else b""
     for entry in _entries(data):
         inside = bodies(entry[ENTRY:])
-        code = inside.get(b"st3d", b"")[4:5]
-        if code and code[0] < len(ARRANGEMENTS):
+        if arrangement := _google(inside) or _apple(inside):
             projection = bodies(bodies(inside.get(b"sv3d", b"")).get(b"proj", b""))
-            return Stereo(ARRANGEMENTS[code[0]], projection.get(b"equi", b"")[4:20] == HALF)
+            return Stereo(arrangement, projection.get(b"equi", b"")[4:20] == HALF)
     return None
+
+
+def _google(inside: dict[bytes, bytes]) -> str:
+    code = inside.get(b"st3d", b"")[4:5]
+    return ARRANGEMENTS[code[0]] if code and code[0] < len(ARRANGEMENTS) else ""
+
+
+def _apple(inside: dict[bytes, bytes]) -> str:
+    """Return the arrangement in ``vexu``; empty without two views."""
+    extended = bodies(inside.get(b"vexu", b""))
+    code = bodies(extended.get(b"eyes", b"")).get(b"stri", b"")[4:5]
+    if not code or code[0] & BOTH != BOTH:
+        return ""
+    word = bodies(extended.get(b"pack", b"")).get(b"pkin", b"")[4:8]
+    return PACKED[word][bool(code[0] & SWAPPED)] if word in PACKED else TWO_VIEWS
 
 
 def stereo_boxes(stereo: Stereo) -> bytes:
@@ -109,13 +129,13 @@ def _index(found: list[Box], name: str) -> Box:
     return indices[0]
 
 
-def _entries(data: bytes, video: bool = False) -> Iterator[bytes]:
-    """Yield the video sample descriptions in an index or a part of it."""
+def _entries(data: bytes, level: int = 0, video: bool = False) -> Iterator[bytes]:
+    """Yield the video sample descriptions in an index, of which ``data`` is a box at this level."""
     for box in boxes(data):
         body = data[box.body : box.stop]
-        if box.kind in PARENTS:
-            yield from _entries(body, video or _is_video(box, body))
-        elif box.kind == b"stsd" and video:
+        if level < len(PARENTS) and box.kind == PARENTS[level]:
+            yield from _entries(body, level + 1, video or _is_video(box, body))
+        elif level == len(PARENTS) and box.kind == b"stsd" and video:
             yield from bodies(body[8:]).values()
 
 

@@ -23,6 +23,7 @@ from ...core.host import Host
 from ...core.transforms import frame_at
 from ...image.resize import fitted_size
 from .. import colour
+from ..layouts.packing import Packing
 from ..paths import check_file
 from .cuts import fact, index_cuts
 from .frames import Damage, in_memory, read_frames
@@ -66,6 +67,7 @@ class FileSource:
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = self._goes_on = False
+        self.packing: Packing | None = None  # of two views in a frame, as whoever opens the file decides
         if self.facts.missing and self.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
@@ -80,10 +82,12 @@ class FileSource:
     @property
     def whole(self) -> bool:
         """Whether this is the complete file, at its own size."""
-        return (self.first, self.stop) == (0, self.facts.frames) and self._size == (
-            self.facts.width,
-            self.facts.height,
-        )
+        return (self.first, self.stop) == (0, self.facts.frames) and self.full_size
+
+    @property
+    def full_size(self) -> bool:
+        """Whether frames have the file's own size."""
+        return self._size == (self.facts.width, self.facts.height)
 
     @functools.cached_property
     def info(self) -> ClipInfo:
@@ -115,6 +119,13 @@ class FileSource:
     def _find_cuts(self, sensitivity: float) -> tuple[int, ...]:
         facts = probe(self.facts.path, self.files)  # of the current file, under which the cuts are cached
         return index_cuts(facts, (self.first, self.stop), sensitivity, self._tick)
+
+    def as_stored(self) -> FileSource:
+        """Return the same window with frames as they are stored: upright, at their own size and shape."""
+        source = copy.copy(self)
+        source.__dict__.pop("info", None)
+        source._size = self.facts.stored[:2]
+        return source
 
     def part(self, start: int, stop: int) -> FileSource:
         """Return the frames ``[start, stop)`` of this window as a source."""

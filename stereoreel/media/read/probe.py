@@ -20,6 +20,7 @@ from av.stream import Disposition
 from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
 from .. import colour
+from ..layouts.packing import Packing
 from ..paths import check_file
 from ..tags import kept_tags
 from .container import open_media
@@ -27,6 +28,7 @@ from .joins import Join
 from .light import read_light
 from .packets import Entry, PacketIndex, skip_others
 from .rates import FURTHEST, read_rate
+from .stereo import read_tags
 
 SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
@@ -70,6 +72,13 @@ class FileFacts:
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
     tags: Mapping[str, str]  # title, date … of the container
+    packing: Packing | None  # of two views in a frame, if the file declares one
+
+    @property
+    def stored(self) -> tuple[int, int, Fraction]:
+        """Width and height of an upright frame as it is stored, and the shape of its pixels."""
+        width, height = self.coded
+        return (height, width, 1 / self.aspect) if self.rotation % 180 else (width, height, self.aspect)
 
     @property
     def interlaced(self) -> bool:
@@ -123,6 +132,7 @@ def _probe(real: str) -> FileFacts:
             audio_streams=len(container.streams.audio),
             tags=kept_tags(container.metadata),
             extras=len(container.streams.subtitles) + len(chapters),
+            packing=read_tags(Path(real), container, stream, packets.first),
             **_shape(stream, packets.first),
             **_timing(stream, packets),
             **_colour(stream, packets.first),
@@ -175,9 +185,7 @@ def _timing(stream, packets: PacketIndex) -> dict:
 def _shape(stream, frame) -> dict:
     turns, mirrored = _orientation(frame)
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    width, height = frame.width, frame.height
-    if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
-        width = max(2, 2 * round(width * aspect / 2))
+    width, height = square_width(frame.width, aspect), frame.height
     if turns % 2:
         width, height = height, width
     return {
@@ -188,6 +196,13 @@ def _shape(stream, frame) -> dict:
         "rotation": 90 * turns,
         "mirrored": mirrored,
     }
+
+
+def square_width(width: int, aspect: Fraction) -> int:
+    """Return the width that gives pixels of this shape the shape of a square; an absurd one is ignored."""
+    if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
+        return max(2, 2 * round(width * aspect / 2))
+    return width
 
 
 def _orientation(frame) -> tuple[int, bool]:

@@ -15,6 +15,7 @@ from ...core.clip import ClipInfo
 from ..layouts.boxes import Stereo
 from ..read.clock import Clock
 from ..read.light import light_words
+from ..read.stereo import LAYOUT_TAG
 from .options import EncodeOptions
 from .picture import Pictures
 from .presets import Preset, Quality, presets
@@ -171,6 +172,12 @@ def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo 
     ):
         return None
     return STEREO_BOXES.get(settings.layout)
+
+
+def layout_tag(info: ClipInfo, settings: EncodeOptions) -> dict[str, str]:
+    """Return the tag by which Extract Video recognises the layout of two views; empty without it."""
+    shared = info.views == 2 and settings.layout not in ("left", "right")
+    return {LAYOUT_TAG: settings.layout} if shared and settings.stereo_tags else {}
 
 
 def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, clock: Clock) -> dict[str, str]:

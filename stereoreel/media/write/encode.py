@@ -29,7 +29,7 @@ from ...image.resize import fitted_size
 from ..layouts.boxes import write_stereo
 from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
-from .codec import Rate, container_options, open_encoder, stereo_of
+from .codec import Rate, container_options, layout_tag, open_encoder, stereo_of
 from .hardware import chosen
 from .mux import FileTracks, open_tracks
 from .options import EncodeOptions, preset
@@ -157,7 +157,7 @@ class Writer:
             format=self._entry.container,
             container_options=container_options(self._info, self._settings, self._entry, self._clock),
         )
-        container.metadata.update(self._metadata)
+        container.metadata.update({**layout_tag(self._info, self._settings), **self._metadata})
         self._stream = open_encoder(
             container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate
         )

@@ -110,6 +110,10 @@ NO_DEPTH = (
     "Stereo's depth input shows an image, not a depth map. Connect the depth of Estimate Depth, and do not "
     "bypass that node."
 )
+TWO_VIEWS = (
+    "Input already has two views. Connect it straight to Encode Video, or set view to left in Extract Video "
+    "to render a new pair from the left view."
+)
 
 
 def context(options: StereoOptions) -> tuple[int, int]:
@@ -125,7 +129,7 @@ def describe(options: StereoOptions, frames: ClipInfo, depth: ClipInfo) -> dict[
     """
     options.check()
     if frames.views == 2:
-        raise ValueError("Input already has two views. Connect a clip from upstream of the first Stereo.")
+        raise ValueError(TWO_VIEWS)
     if frames.channels == 1:
         raise ValueError(
             "Stereo's clip input is a depth map. Connect the colour frames to clip and the depth to depth."
