@@ -49,6 +49,10 @@ Dialogue: 0,0:00:01.00,0:00:01.90,Default,,0,0,0,,{\\p1}m 0 0 l 100 0 100 100{\\
 Dialogue: 0,0:00:02.00,0:00:02.50,Default,,0,0,0,,{\\k20}ka{\\k30}ra
 """
 SOURCES = {"subrip": "mkv", "ass": "mkv", "webvtt": "webm", "mov_text": "mp4"}
+GRAPH = {
+    "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mkv", "cuts": False}},
+    "2": {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "speed": "fast"}},
+}
 VP9 = ("-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", 8)
 
 
@@ -237,12 +241,23 @@ def test_picture_subtitles_are_copied_or_named(tmp_path, caplog, codec, suffix, 
 
 def test_a_film_in_units_has_the_text_of_its_source(tmp_path, text):
     source = movie(tmp_path / "source.mkv", text)
-    graph = {
-        "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mkv", "cuts": False}},
-        "2": {"class_type": "StereoReelEncode", "inputs": {"clip": ["1", 0], "speed": "fast"}},
-    }
-    (film,) = make(source, tmp_path / "film.mp4", graph)
+    (film,) = make(source, tmp_path / "film.mp4", GRAPH)
     assert read(film) == LINES
+
+
+def test_a_film_of_varying_rate_has_the_text_of_its_source(tmp_path, text):
+    varying = ("-vf", "setpts='(N+floor(N/5)*3)/40/TB'", "-fps_mode", "vfr")
+    source = movie(tmp_path / "source.mkv", text, options=varying)
+    (film,) = make(source, tmp_path / "film.mp4", GRAPH)
+    assert read(film) == LINES
+
+
+def test_a_line_that_is_too_long_costs_only_itself(tmp_path, caplog):
+    text = tmp_path / "text.srt"
+    text.write_text(srt([(200, 900, "x" * 70_000), (1000, 1400, "next")]))  # MP4 counts in 16 bits
+    source = movie(tmp_path / "source.mkv", text, options=("-c:s", "copy"))
+    assert read(written(tmp_path, source, "mp4")) == [(1000, 1400, "next")]
+    assert "too long" in caplog.text
 
 
 def test_a_corrupt_line_costs_only_itself(tmp_path, text, caplog):

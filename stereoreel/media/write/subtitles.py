@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import av
@@ -85,7 +86,7 @@ class ConvertedTrack:
             flags = int.from_bytes(facts[:4], "big") | FORCED
             self._encoder.extradata = flags.to_bytes(4, "big") + facts[4:]
         self._overlaps = Overlaps() if codec in ONE_AT_A_TIME else None
-        self._corrupt, self._name = False, source.container.name
+        self._corrupt, self._name = False, Path(source.container.name).name
 
     def packets(self, packet: av.Packet, start: Fraction) -> list[av.Packet]:
         """Return the packets that one source packet completes, with ``start`` of its file at 0."""
@@ -99,10 +100,10 @@ class ConvertedTrack:
         if not lines:
             return []
         shown = self._overlaps.add(begin, end, lines) if self._overlaps else [(begin, end, lines)]
-        return [self._packet(*one) for one in shown]
+        return self._encoded(shown)
 
     def flush(self) -> list[av.Packet]:
-        return [self._packet(*one) for one in self._overlaps.until(self._end)] if self._overlaps else []
+        return self._encoded(self._overlaps.until(self._end)) if self._overlaps else []
 
     def close(self) -> None:
         """Do nothing: no file is open."""
@@ -112,13 +113,25 @@ class ConvertedTrack:
         try:
             subtitle = self._decoder.decode2(packet)
         except av.error.FFmpegError:
-            if not self._corrupt:
-                log.warning("Corrupt subtitles of %s were dropped.", self._name)
-            self._corrupt = True
+            self._warn()
             return []
         # order, layer, style, name, three margins, effect, text
         fields = [line.ass.split(b",", 8) for line in subtitle or ()]
         return [Line(line[2], line[8]) for line in fields if line[-1] and not DRAWING.search(line[-1])]
+
+    def _warn(self) -> None:
+        if not self._corrupt:
+            log.warning("Subtitles of %s that are corrupt or too long were dropped.", self._name)
+        self._corrupt = True
+
+    def _encoded(self, shown: Iterable[Shown]) -> list[av.Packet]:
+        packets = []
+        for one in shown:
+            try:
+                packets.append(self._packet(*one))
+            except av.error.FFmpegError:  # longer than the format allows
+                self._warn()
+        return packets
 
     def _packet(self, begin: Fraction, end: Fraction, lines: list[Line]) -> av.Packet:
         (style, text), *more = lines

@@ -197,7 +197,10 @@ def describe(
     )
     if options.slow_motion:
         if frames.audio is not None:
-            warnings.warn("Slow motion plays longer than its audio, so the audio is dropped.", stacklevel=2)
+            warnings.warn(
+                "Slow motion plays longer than its source, so audio, subtitles and chapters are dropped.",
+                stacklevel=2,
+            )
         changes["audio"] = None
     infos = {"clip": frames, "depth": depth, "confidence": frames.replace(channels=1)}
     return {port: info.replace(**changes) for port, info in infos.items() if info is not None}
