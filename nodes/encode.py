@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..stereoreel.core.clip import Samples
 from ..stereoreel.film import FilmSettings, film, resumes
-from ..stereoreel.media.layouts.layout import file_tag
 from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
 from ..stereoreel.media.write.options import EncodeOptions, check_depth, extension
@@ -36,7 +35,7 @@ class EncodeNode(DeclaredNode):
         kind = io.FolderType.temp if settings.save_to_temp else io.FolderType.output
         output = scratch() if settings.save_to_temp else Path(folder_paths.get_output_directory())
         confine_prefix(settings.filename_prefix, output)
-        tag = file_tag(settings.layout, frames.info.views)
+        tag = settings.file_tag(frames.info.views)
         path = free_path(output, settings.filename_prefix, tag, extension(settings))
         host = ComfyHost()
         workflow = ((cls.hidden.extra_pnginfo or {}).get("workflow") or {}).get("id")

@@ -11,12 +11,13 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..layouts.atoms import bodies, make, without
-from .nal_units import PPS, PREFIX_SEI, SPS, VPS, kind, moved
+from .nal_units import HEADER, PPS, PREFIX_SEI, SPS, VPS, kind, moved
 from .parameter_sets import picture_format, reference_displays, two_views
 
 OWN = (b"hvcC", b"lhvC", b"vexu", b"hfov")
 FIXED = 22  # bytes of an HEVCDecoderConfigurationRecord before its arrays
 COMPLETE = 0x80  # array_completeness: no such parameter sets are in the frames
+FROM_THE_ENCODER = 5  # payloadType of user_data_unregistered: x265's list of its own options
 LEFT, RIGHT = 1, 2  # bits of stri
 
 
@@ -48,8 +49,9 @@ def base_record(record: bytes) -> bytes:
     """
     sets = parameter_sets(record)
     vps = two_views(sets[VPS][0], picture_format(sets[SPS][0]))
-    # a message of the encoder about itself is dropped; players read the arrays in this order
-    arrays = ((VPS, [vps]), (SPS, sets[SPS]), (PPS, sets[PPS]), (PREFIX_SEI, [reference_displays()]))
+    messages = [unit for unit in sets.get(PREFIX_SEI, ()) if unit[HEADER] != FROM_THE_ENCODER]
+    messages.append(reference_displays())
+    arrays = ((VPS, [vps]), (SPS, sets[SPS]), (PPS, sets[PPS]), (PREFIX_SEI, messages))
     return make(b"hvcC", record[:FIXED] + _arrays(arrays))
 
 
@@ -73,8 +75,9 @@ def extended_usage(spatial: Spatial) -> bytes:
     if spatial.baseline:
         eyes += make(b"cams", _full(b"blin", struct.pack(">I", spatial.baseline)))
     eyes += make(b"cmfy", _full(b"dadj", struct.pack(">i", spatial.disparity)))
-    projection = b"hequ" if spatial.half_sphere else b"rect"
-    return make(b"vexu", make(b"eyes", eyes) + make(b"proj", _full(b"prji", projection)))
+    # flat is what players assume
+    projection = make(b"proj", _full(b"prji", b"hequ")) if spatial.half_sphere else b""
+    return make(b"vexu", make(b"eyes", eyes) + projection)
 
 
 def field_of_view(spatial: Spatial) -> bytes:
