@@ -54,10 +54,10 @@ def pack(
     """Pack each frame of a two-view chunk ``[2, T, H, W, C]`` into one of ``[T, H', W', C]``.
 
     A mono chunk ``[T, H, W, C]`` is returned unchanged. Half layouts average pairs of columns or rows, after
-    repeating the last one of an odd size, as mv_hevc does, which is like full_sbs otherwise. Interlaced layouts take every second line or pixel of each view,
-    the left one's first. ``field`` is that of ``half_sphere``, in degrees. wiggle shows the left view in even
-    turns. The layouts ``WITH_DEPTH`` put ``depth``, of any size and as grey, next to the frame or the left
-    view.
+    repeating the last one of an odd size, as mv_hevc does, which is like full_sbs otherwise. Interlaced
+    layouts take every second line or pixel of each view, the left one's first. ``field`` is that of
+    ``half_sphere``, in degrees. wiggle shows the left view in even turns. The layouts ``WITH_DEPTH`` put
+    ``depth``, of any size and as grey, next to the frame or the left view.
     """
     if layout in WITH_DEPTH:
         if depth is None:

@@ -246,9 +246,7 @@ class Writer:
     def _flush(self) -> Iterator[av.Packet]:
         """Yield the encoder's buffered packets one at a time, because all of them may take many seconds."""
         assert self._stream
-        for packet in (
-            self._layers.flush() if self._layers else self._stream.codec_context.encode_lazy(None)
-        ):
+        for packet in self._layers.flush() if self._layers else self._stream.codec_context.encode_lazy(None):
             packet.stream = self._stream
             yield packet
 

@@ -76,14 +76,15 @@ class LayerEncoder:
             if (left.pts, left.is_keyframe) != (right.pts, right.is_keyframe):
                 raise ValueError(OUT_OF_STEP)
             packet = av.Packet(joined(bytes(left), bytes(right)))
-            packet.pts, packet.dts, packet.time_base = left.pts, left.dts, left.time_base
+            packet.pts, packet.time_base = left.pts, left.time_base
+            packet.dts = left.pts if left.dts is None else left.dts  # x265 may set none in very short films
             packet.is_keyframe = left.is_keyframe
             yield packet
 
 
 OUT_OF_STEP = (
-    "The encoders of the two views did not code the same sequence of pictures, so one stream cannot hold both. "
-    "Choose another format, such as hevc with the layout full_sbs."
+    "The encoders of the two views did not code the same sequence of pictures, so one stream cannot hold "
+    "both. Choose another format, such as hevc with the layout full_sbs."
 )
 
 

@@ -48,8 +48,8 @@ class EncodeOptions(Options):
         "or ffv1, otherwise the views share their colours); vr180: half spheres side by side, for headsets; "
         "two_files: each view in a separate file, _L and _R; wiggle: left and right views in turn, to see "
         "depth without glasses (webp makes a small looping image of it); rgbd and half_rgbd: the frame, or "
-        "the left view, next to the depth; mv_hevc: each view in a layer of its own, which the format mv_hevc "
-        "does also with full_sbs. A clip with one view is written unchanged, except for rgbd.",
+        "the left view, next to the depth; mv_hevc: each view in a layer, which the format mv_hevc "
+        "does with full_sbs too. A clip with one view is written unchanged, except for rgbd.",
         choices=LAYOUTS,
     )
     crf: int = option(
