@@ -74,7 +74,7 @@ class EncodeView(Observer):
         newest, *others = (one.narrow(-4, one.shape[-4] - 1, 1) for one in chunks)
         depth = others[0] if others else None
         frame = pack(
-            newest, self.settings.layout, self.settings.vr180_field, depth=depth, turn=self.pictures
+            newest, self.settings.packing, self.settings.vr180_field, depth=depth, turn=self.pictures
         )[0, ..., :3]
         pixels = (frame.float().clamp(0, 1) * 255).round().to("cpu").numpy().astype(np.uint8)
         image = Image.fromarray(np.repeat(pixels, 3, -1) if pixels.shape[-1] == 1 else pixels)

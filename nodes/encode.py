@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ..stereoreel.core.clip import Samples
 from ..stereoreel.film import FilmSettings, film, resumes
-from ..stereoreel.media.layouts.layout import file_tag
 from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
 from ..stereoreel.media.write.options import EncodeOptions, check_depth, extension
@@ -37,8 +36,7 @@ class EncodeNode(DeclaredNode):
         output = scratch() if settings.save_to_temp else Path(folder_paths.get_output_directory())
         prefix = named_after(settings.filename_prefix, frames)
         confine_prefix(prefix, output)
-        tag = file_tag(settings.layout, frames.info.views)
-        path = free_path(output, prefix, tag, extension(settings))
+        path = free_path(output, prefix, settings.file_tag(frames.info.views), extension(settings))
         host = ComfyHost()
         workflow = ((cls.hidden.extra_pnginfo or {}).get("workflow") or {}).get("id")
         total = frames_of(frames.info, settings)

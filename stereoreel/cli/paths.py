@@ -35,7 +35,6 @@ def find_video(name: str, given: Path | None) -> Path:
 
 def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
     """Return the file that each Encode node writes; raise like ``refuse_harm`` if a file would be harmed."""
-    from ..media.layouts.layout import file_tag
     from ..media.write.options import extension
     from ..media.write.render import free_path
     from ..media.write.request import RenderRequest, files_read, named_after
@@ -45,7 +44,7 @@ def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
     read = [options.workflow]
     for job in jobs:
         prefix, suffix = named_after(job.settings.filename_prefix, job.clip), extension(job.settings)
-        tag = file_tag(job.settings.layout, job.clip.info.views)
+        tag = job.settings.file_tag(job.clip.info.views)
         confine_prefix(prefix, OUTPUT)
         path = options.output or free_path(_folder(job), prefix, tag, suffix, written)
         check_output(path, suffix)

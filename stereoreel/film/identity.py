@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 import av
@@ -27,6 +28,8 @@ from ..models.lazy_stage import Plan
 
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
 PLACES = ("path", "source", "stage")  # names, which are not part of the identity
+# options that came later: they count if they are not at their default, so that older films resume
+LATER = ("baseline_mm", "spatial_field", "disparity_shift")
 NOT_THE_FRAMES = ("download", "filename_prefix", "resume", "save_to_temp")  # options that change no frame
 
 
@@ -53,8 +56,7 @@ def described(
             graph.append({"stage": maker.label, **known[id(maker)], "inputs": inputs(maker.inputs)})
         else:
             graph.append({"source": maker.label, **known[id(maker)]})
-    options = {name: value for name, value in vars(settings).items() if name not in NOT_THE_FRAMES}
-    return {"version": __version__, "made": graph, "clips": inputs(clips), "encode": options}
+    return {"version": __version__, "made": graph, "clips": inputs(clips), "encode": _encoding(settings)}
 
 
 def digest(identity: dict) -> str:
@@ -88,7 +90,9 @@ def environment(host: Host) -> dict:
 def differences(old: dict, new: dict) -> list[str]:
     """Return the changes between two identities, such as ``divergence of Stereo Pair (node 5)``."""
     found = [
-        f"{name} of the encoder" for name in new["encode"] if old["encode"].get(name) != new["encode"][name]
+        f"{name} of the encoder"
+        for name in {**old["encode"], **new["encode"]}
+        if old["encode"].get(name) != new["encode"].get(name)
     ]
     if len(old["made"]) != len(new["made"]) or old["clips"] != new["clips"]:
         found.append("the workflow")
@@ -105,6 +109,15 @@ def differences(old: dict, new: dict) -> list[str]:
         was, now = before.get("options", {}), after.get("options", {})
         found += [f"{name} of {after['stage']}" for name in now if was.get(name) != now[name]]
     return found + ["StereoReel's version"] * (old["version"] != new["version"])
+
+
+def _encoding(settings: Options) -> dict:
+    defaults = {one.name: one.default for one in fields(type(settings)) if one.name in LATER}
+    return {
+        name: value
+        for name, value in vars(settings).items()
+        if name not in NOT_THE_FRAMES and not (name in defaults and value == defaults[name])
+    }
 
 
 def _stage(recipe, host: Host) -> dict:

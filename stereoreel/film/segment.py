@@ -99,7 +99,7 @@ class Maker:
     def _writer(self, file, path: Path, parts: Sequence[Clip], unit: Unit) -> Writer:
         whole, part = (timed(clips, file.clip) for clips in (self.clips, parts))
         entry = chosen(
-            whole, file.settings, packed_size(whole, file.settings.layout, file.settings.vr180_field)
+            whole, file.settings, packed_size(whole, file.settings.packing, file.settings.vr180_field)
         )
         writer = Writer(path, part, file.settings, entry=segment_entry(entry, whole))
         writer.frames = unit.start  # a layout that changes with time continues from the previous unit

@@ -3,6 +3,7 @@
 import json
 from fractions import Fraction
 
+import av
 import numpy as np
 import pytest
 
@@ -12,6 +13,8 @@ from stereoreel.core.clip import apply
 from stereoreel.core.transforms import Recut
 from stereoreel.film import FilmSettings, Unfinished, film, job_folder, resumes
 from stereoreel.film import run as film_run
+from stereoreel.media.bits import sized
+from stereoreel.media.multiview import nal_units
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
 from stereoreel.stages.interpolate import builtin as interpolation
@@ -48,11 +51,12 @@ def until(frames):
         {"format": "hevc", "layout": "half_sbs"},
         {"format": "prores"},
         {"format": "ffv1", "layout": "full_tb"},
+        {"format": "mv_hevc"},
     ],
     ids=str,
 )
 def test_file_equals_an_uninterrupted_run(video, tmp_path, encode):
-    suffix = {"prores": ".mov", "ffv1": ".mkv"}.get(encode.get("format"), ".mp4")
+    suffix = {"prores": ".mov", "ffv1": ".mkv", "mv_hevc": ".mov"}.get(encode.get("format"), ".mp4")
     made, wanted = (tmp_path / f"{name}{suffix}" for name in ("film", "run"))
     frames = run(video, wanted, graph(**encode))
     assert make(video, made, graph(**encode), keep=True) == [made]
@@ -77,6 +81,35 @@ def test_cancelled_film_resumes(video, tmp_path):
     assert said == ["Resuming: 2 of 5 units are complete."]
     assert sum(begun) == FRAMES - 28  # the shots of 20 and 8 frames were there
     assert hashes(path) == frames and facts(path) == facts(tmp_path / "run.mp4")
+
+
+def test_layers_of_a_resumed_film_are_those_of_its_units(video, tmp_path):
+    path, made = tmp_path / "film.mov", graph(format="mv_hevc")
+    with pytest.raises(Cancel):
+        make(video, path, made, tick=until(50))
+    make(video, path, made, keep=True)
+    units = [pictures(unit) for unit in sorted(job_folder(path).glob("*/units/*.nut"))]
+    found = pictures(path)
+    assert found == [packet for unit in units for packet in unit] and len(units) == 5
+    assert [layers for layers, _ in found] == [[0, 1]] * FRAMES
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"view_ids": "-1"}
+        shown = [frame.pts * frame.time_base for frame in container.decode(stream)]
+    assert shown == [Fraction(index, 50) for index in range(FRAMES) for _ in range(2)]
+
+
+def pictures(path):
+    """Return the layers and the bytes of the pictures in each packet."""
+    found = []
+    with av.open(str(path)) as container:
+        for packet in container.demux(video=0):
+            data = bytes(packet)
+            units = sized(data, 4) if path.suffix == ".mov" else nal_units.units(data)
+            coded = [unit for unit in units if nal_units.kind(unit) < nal_units.FIRST_NON_VCL]
+            if packet.size:
+                found.append(([nal_units.layer(unit) for unit in coded], coded))
+    return found
 
 
 def test_finished_job_is_removed(video, tmp_path):

@@ -7,7 +7,7 @@ import torch
 from stereoreel.core.clip import Clip
 from stereoreel.core.options import Options
 from stereoreel.core.tensor_source import TensorSource
-from stereoreel.film.identity import described, digest
+from stereoreel.film.identity import described, differences, digest
 from stereoreel.workflow import build
 from stereoreel.workflow.node_specs import BY_ID
 
@@ -52,6 +52,16 @@ def test_digest_of_a_graph_is_stable(host):
     settings = build.settings_of(BY_ID["StereoReelEncode"], {"format": "hevc", "crf": 20, "size_mb": 3})
     identity = described(every_stage(source()), settings, host) | {"version": "any"}
     assert digest(identity) == KNOWN
+
+
+def test_later_options_count_if_they_are_set(host):
+    node, clips = BY_ID["StereoReelEncode"], every_stage(source())
+    plain, stated = (
+        described(clips, build.settings_of(node, {"format": "mv_hevc", **given}), host)
+        for given in ({}, {"baseline_mm": 19.2})
+    )
+    assert digest(plain) != digest(stated)
+    assert differences(plain, stated) == differences(stated, plain) == ["baseline_mm of the encoder"]
 
 
 def test_digest_of_kept_frames_is_stable(host):

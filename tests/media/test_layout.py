@@ -10,8 +10,6 @@ from stereoreel.core.clip import ClipInfo
 from stereoreel.media.layouts.layout import LAYOUTS, WITH_DEPTH, file_tag, pack, packed_size
 from stereoreel.media.layouts.vr180 import half_sphere, sphere_side
 
-MADE = tuple(layout for layout in LAYOUTS if layout != "mv_hevc")
-
 
 def eyes(height=4, width=6, frames=2):
     return torch.rand(2, frames, height, width, 3, generator=torch.Generator().manual_seed(1))
@@ -74,9 +72,11 @@ def test_rgbd_depth_is_aligned_with_the_image():
         pack(eyes(), "rgbd")
 
 
-def test_mv_hevc_error_names_an_alternative():
-    with pytest.raises(ValueError, match=r"full_sbs in hevc.*spatial"):
-        packed_size(ClipInfo(64, 48, Fraction(25), 2, views=2), "mv_hevc")
+def test_layers_are_side_by_side_at_even_widths():
+    left, right = pair = eyes(4, 7)
+    packed = pack(pair, "mv_hevc")
+    assert torch.equal(packed[:, :, :7], left) and torch.equal(packed[:, :, 8:15], right)
+    assert torch.equal(packed[:, :, [7, 15]], packed[:, :, [6, 14]])
 
 
 def test_half_layouts_average_neighbours():
@@ -89,7 +89,7 @@ def test_half_layouts_average_neighbours():
 
 
 @pytest.mark.parametrize("size", [(4, 6), (5, 7), (1, 1)])
-@pytest.mark.parametrize("layout", MADE)
+@pytest.mark.parametrize("layout", LAYOUTS)
 def test_packed_size_is_described_before_the_first_frame(layout, size):
     packed = pack(eyes(*size), layout, depth=torch.rand(2, 3, 3, 1))
     info = ClipInfo(size[1], size[0], Fraction(25), 2, views=2)

@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from stereoreel.film import CLAIM, FilmSettings, film, job_folder
+from stereoreel.media.read.side_data import readable
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from stereoreel.models.headless import Headless
@@ -115,7 +116,7 @@ def facts(path: Path) -> dict:
             ],
         }
     with av.open(str(path)) as container:
-        kinds = next(container.decode(video=0)).side_data  # or the data itself, before PyAV 19
+        kinds = readable(next(container.decode(video=0))).side_data  # or the data itself, before PyAV 19
         found["first frame"] = sorted(getattr(kind, "type", kind).name for kind in kinds)
     with av.open(str(path)) as container:
         found["others"] = [

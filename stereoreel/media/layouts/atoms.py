@@ -39,6 +39,11 @@ def bodies(data: bytes) -> dict[bytes, bytes]:
     return {box.kind: data[box.body : box.stop] for box in boxes(data)}
 
 
+def without(data: bytes, *kinds: bytes) -> bytes:
+    """Return the boxes of ``data`` that have other names."""
+    return b"".join(data[box.start : box.stop] for box in boxes(data) if box.kind not in kinds)
+
+
 def scan(file: BinaryIO) -> list[Box]:
     """Return a file's top-level boxes by reading only headers; stop at an invalid one."""
     found: list[Box] = []

@@ -11,11 +11,11 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from .atoms import Box, bodies, boxes, make, move, read, scan
+from .atoms import Box, bodies, boxes, make, move, read, scan, without
 
 ARRANGEMENTS = ("mono", "top_bottom", "left_right", "custom", "right_left")  # the numbers of st3d
 PACKED = {b"side": ("left_right", "right_left"), b"over": ("top_bottom", "bottom_top")}  # the words of pkin
@@ -27,6 +27,13 @@ ENTRY = 78  # bytes of a visual sample entry before the boxes inside it
 HALF = struct.pack(">4I", 0, 0, 0x40000000, 0x40000000)
 
 
+class Marks(Protocol):
+    """The boxes by which a file declares its views."""
+
+    def applied(self, inside: bytes) -> bytes:
+        """Return the boxes of a video sample description, with these in place of earlier ones."""
+
+
 class Stereo(NamedTuple):
     """How a file's views are arranged, and whether they are VR180 half spheres.
 
@@ -36,8 +43,12 @@ class Stereo(NamedTuple):
     arrangement: str
     vr180: bool = False
 
+    def applied(self, inside: bytes) -> bytes:
+        """Return the boxes of a video sample description, with these at their end."""
+        return without(inside, b"st3d", b"sv3d") + stereo_boxes(self)
 
-def write_stereo(path: str | os.PathLike, stereo: Stereo) -> None:
+
+def write_stereo(path: str | os.PathLike, stereo: Marks) -> None:
     """Write the boxes into a finished file, replacing existing ones, and move its index to the front.
 
     An interruption leaves the file corrupt, so use it on a file that does not have its final name yet. Raise
@@ -96,7 +107,7 @@ def stereo_boxes(stereo: Stereo) -> bytes:
     return result
 
 
-def marked(index: Box, body: bytes, stereo: Stereo, first: int) -> bytes:
+def marked(index: Box, body: bytes, stereo: Marks, first: int) -> bytes:
     """Return a file's complete index with the boxes, and with the offsets for its new position ``first``."""
     old = index.stop - index.start
     # an upper bound of its length, even with 64-bit offsets
@@ -143,7 +154,7 @@ def _is_video(box: Box, body: bytes) -> bool:
     return box.kind == b"trak" and bodies(bodies(body).get(b"mdia", b"")).get(b"hdlr", b"")[8:12] == b"vide"
 
 
-def _mended(data: bytes, stereo: Stereo, places: _Places, bound: _Places, video: bool = False) -> bytes:
+def _mended(data: bytes, stereo: Marks, places: _Places, bound: _Places, video: bool = False) -> bytes:
     """Return an index, or the body of a box in it, with the new boxes and the new frame offsets.
 
     Offsets are 64 bits wide if those of ``bound`` need it.
@@ -163,15 +174,11 @@ def _mended(data: bytes, stereo: Stereo, places: _Places, bound: _Places, video:
     return b"".join((*parts, data[done:]))
 
 
-def _marked(data: bytes, stereo: Stereo) -> Iterator[bytes]:
-    """Yield video sample descriptions, each with the new boxes at its end."""
+def _marked(data: bytes, stereo: Marks) -> Iterator[bytes]:
+    """Yield video sample descriptions, each with the new boxes."""
     for entry in boxes(data):
         body = data[entry.body : entry.stop]
-        inside = body[ENTRY:]
-        kept = b"".join(
-            inside[box.start : box.stop] for box in boxes(inside) if box.kind not in (b"st3d", b"sv3d")
-        )
-        yield make(entry.kind, body[:ENTRY] + kept + stereo_boxes(stereo))
+        yield make(entry.kind, body[:ENTRY] + stereo.applied(body[ENTRY:]))
 
 
 def _moved(kind: bytes, body: bytes, places: _Places, bound: _Places) -> bytes:

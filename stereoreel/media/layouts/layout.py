@@ -42,10 +42,7 @@ FILE_TAGS = {
 LAYOUTS = tuple(FILE_TAGS)
 TWO_FILES = "two_files"  # each view in a separate file; a preview image shows both
 WITH_DEPTH = ("rgbd", "half_rgbd")  # these also accept a clip with one view
-NO_MV_HEVC = (
-    "MV-HEVC needs a multi-view encoder, which PyAV's x265 lacks. Write the layout full_sbs in hevc, which "
-    "headsets play; if it must be MV-HEVC, convert that file with the tool spatial."
-)
+LAYERS = "mv_hevc"  # each view in a layer of the stream; an encoder of such streams splits the frame again
 TURNS = 8  # how many times a second wiggle shows the other view
 
 ACROSS, DOWN = 2, 1  # axes of [T, H, W, C]
@@ -57,10 +54,10 @@ def pack(
     """Pack each frame of a two-view chunk ``[2, T, H, W, C]`` into one of ``[T, H', W', C]``.
 
     A mono chunk ``[T, H, W, C]`` is returned unchanged. Half layouts average pairs of columns or rows, after
-    repeating the last one of an odd size. Interlaced layouts take every second line or pixel of each view,
-    the left one's first. ``field`` is that of ``half_sphere``, in degrees. wiggle shows the left view in even
-    turns. The layouts ``WITH_DEPTH`` put ``depth``, of any size and as grey, next to the frame or the left
-    view.
+    repeating the last one of an odd size, as mv_hevc does, which is like full_sbs otherwise. Interlaced
+    layouts take every second line or pixel of each view, the left one's first. ``field`` is that of
+    ``half_sphere``, in degrees. wiggle shows the left view in even turns. The layouts ``WITH_DEPTH`` put
+    ``depth``, of any size and as grey, next to the frame or the left view.
     """
     if layout in WITH_DEPTH:
         if depth is None:
@@ -84,13 +81,12 @@ def packed_size(info: ClipInfo, layout: str, field: float = FIELD) -> tuple[int,
         return (2 * width if layout == "rgbd" else width + width % 2), height
     if info.views == 1:
         return width, height
-    if layout == "mv_hevc":
-        raise ValueError(NO_MV_HEVC)
     if layout == "vr180":
         return 2 * sphere_side(width, field), sphere_side(width, field)
     if layout in ("full_sbs", "cross_eyed", TWO_FILES):
         return 2 * width, height
     return {
+        LAYERS: (2 * (width + width % 2), height),
         "half_sbs": (width + width % 2, height),
         "full_tb": (width, 2 * height),
         "half_tb": (width, height + height % 2),
@@ -128,10 +124,15 @@ def _interlaced(left: Tensor, right: Tensor, rows: bool, columns: bool) -> Tenso
 
 
 def _half(eye: Tensor, axis: int) -> Tensor:
-    if eye.shape[axis] % 2:
-        eye = torch.cat((eye, eye.narrow(axis, eye.shape[axis] - 1, 1)), dim=axis)
-    pairs = eye.unflatten(axis, (-1, 2))
+    pairs = _even(eye, axis).unflatten(axis, (-1, 2))
     return (pairs.select(axis + 1, 0) + pairs.select(axis + 1, 1)) / 2
+
+
+def _even(eye: Tensor, axis: int) -> Tensor:
+    """Repeat the last column or row of an odd size."""
+    if eye.shape[axis] % 2 == 0:
+        return eye
+    return torch.cat((eye, eye.narrow(axis, eye.shape[axis] - 1, 1)), dim=axis)
 
 
 _PACKED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -150,4 +151,5 @@ _PACKED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "left": lambda left, right: left,
     "right": lambda left, right: right,
     TWO_FILES: lambda left, right: torch.cat((left, right), ACROSS),
+    LAYERS: lambda left, right: torch.cat((_even(left, ACROSS), _even(right, ACROSS)), ACROSS),
 }

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..bits import BitReader, separated, sized
+
 SLICES, SPS, PPS = (1, 5), 7, 8  # types of NAL units
 HEADER = 32  # bytes of a slice that are read at most
 HIGH_PROFILES = (100, 110, 122, 244, 44, 83, 86, 118, 128, 134, 135, 138, 139)
-START = b"\0\0\1"
 
 
 class FieldPairs:
@@ -28,7 +29,7 @@ class FieldPairs:
             self._length = (extradata[4] & 3) + 1
             units = _listed(extradata)
         else:
-            units = _separated(extradata)
+            units = separated(extradata)
         for unit in units:
             self._learn(unit)
 
@@ -38,7 +39,7 @@ class FieldPairs:
             return False
         data = bytes(packet)
         begun = found = 0
-        for unit in _sized(data, self._length) if self._length else _separated(data):
+        for unit in sized(data, self._length) if self._length else separated(data):
             self._learn(unit)
             if self._has_fields and unit[0] & 31 in SLICES and (picture := self._picture(unit)):
                 found += 1
@@ -53,11 +54,11 @@ class FieldPairs:
         kind = unit[0] & 31
         try:
             if kind == SPS:
-                bits = _Bits(unit[1:])
+                bits = BitReader(unit[1:])
                 one = _Sequence(bits)
                 self._sets[one.number] = one
             elif kind == PPS:
-                bits = _Bits(unit[1:HEADER])
+                bits = BitReader(unit[1:HEADER])
                 number = bits.ue()
                 self._of_picture[number] = bits.ue()
         except IndexError:
@@ -66,7 +67,7 @@ class FieldPairs:
     def _picture(self, unit: bytes) -> tuple[int, bool | None] | None:
         """Return frame number and parity (None: a frame) of the picture that a slice begins, if it does."""
         try:
-            bits = _Bits(unit[1:HEADER])
+            bits = BitReader(unit[1:HEADER])
             if bits.ue():  # the number of its first macroblock
                 return None
             bits.ue()
@@ -90,7 +91,7 @@ class FieldPairs:
 class _Sequence:
     """What a sequence parameter set says of slice headers."""
 
-    def __init__(self, bits: _Bits):
+    def __init__(self, bits: BitReader):
         profile = bits.u(8)
         bits.u(16)
         self.number = bits.ue()
@@ -113,7 +114,7 @@ class _Sequence:
         bits.ue()
         self.has_fields = not bits.u(1)
 
-    def _skip_order(self, bits: _Bits) -> None:
+    def _skip_order(self, bits: BitReader) -> None:
         kind = bits.ue()
         if kind == 0:
             bits.ue()
@@ -125,58 +126,13 @@ class _Sequence:
                 bits.ue()
 
 
-def _skip_scaling(bits: _Bits, size: int) -> None:
+def _skip_scaling(bits: BitReader, size: int) -> None:
     last = following = 8
     for _ in range(size):
         if following:
             code = bits.ue()
             following = (last + ((code + 1) // 2 if code % 2 else -(code // 2))) % 256
         last = following or last
-
-
-class _Bits:
-    """Read numbers from a NAL unit; raise IndexError at its end."""
-
-    def __init__(self, data: bytes):
-        data = data.replace(b"\0\0\3", b"\0\0")
-        self._text = bin(int.from_bytes(b"\1" + data, "big"))[3:]
-        self._at = 0
-
-    def u(self, count: int) -> int:
-        """Return an unsigned number of ``count`` bits."""
-        self._at += count
-        if self._at > len(self._text):
-            raise IndexError
-        return int(self._text[self._at - count : self._at], 2)
-
-    def ue(self) -> int:
-        """Return a number in Exp-Golomb code."""
-        one = self._text.find("1", self._at)
-        zeros = one - self._at
-        if one < 0 or zeros > 32:
-            raise IndexError
-        self._at = one
-        return self.u(zeros + 1) - 1
-
-
-def _separated(data: bytes) -> Iterator[bytes]:
-    """Yield the NAL units between start codes."""
-    at = data.find(START)
-    while at >= 0:
-        end = data.find(START, at + 3)
-        if unit := data[at + 3 : end if end >= 0 else len(data)]:
-            yield unit
-        at = end
-
-
-def _sized(data: bytes, length: int) -> Iterator[bytes]:
-    """Yield the NAL units of a packet, each after its size."""
-    at = 0
-    while at + length < len(data):
-        size = int.from_bytes(data[at : at + length], "big")
-        if unit := data[at + length : at + length + size]:
-            yield unit
-        at += length + size
 
 
 def _listed(record: bytes) -> Iterator[bytes]:

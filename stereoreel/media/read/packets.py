@@ -18,6 +18,7 @@ from .cut_off import is_cut_off
 from .field_pairs import FieldPairs
 from .joins import Join, Joins, shifted
 from .rates import plausible
+from .side_data import readable
 
 REORDER = 16  # frames that a codec buffers at most
 TRIAL = 64  # frames that are decoded if their timestamps are doubtful
@@ -142,7 +143,7 @@ class PacketIndex:
             if reported and packet and packet.pts is not None and not packet.is_discard:
                 self._failed.append(packet.pts)
             return
-        self.first = next((frame for frame in frames), None)
+        self.first = next((readable(frame) for frame in frames), None)
 
     def _finish(self, stream, packets: list[Packet], cut: int) -> None:
         tick, first = Fraction(stream.time_base), self.first.pts if self.first else None

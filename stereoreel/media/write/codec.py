@@ -9,13 +9,16 @@ from typing import NamedTuple
 
 import av
 import av.error
+from av.codec.context import Flags
 from av.video.stream import VideoStream
 
 from ...core.clip import ClipInfo
-from ..layouts.boxes import Stereo
+from ..layouts.boxes import Marks, Stereo
+from ..multiview.spatial import Spatial
 from ..read.clock import Clock
 from ..read.light import light_words
 from ..read.stereo import LAYOUT_TAG
+from .layers import LayerEncoder
 from .options import EncodeOptions
 from .picture import Pictures
 from .presets import Preset, Quality, presets
@@ -56,6 +59,10 @@ class Rate(NamedTuple):
     number: int = 0
     notes: str = ""
     reproducible: bool = False
+
+    def of_view(self, number: int) -> Rate:
+        """Return the rate of one of two views: half of the bits, with statistics of its own."""
+        return self._replace(bits=self.bits // 2, notes=f"{self.notes}-{number}" if number else self.notes)
 
 
 def open_encoder(
@@ -101,6 +108,26 @@ def open_encoder(
     except av.error.FFmpegError as error:
         raise ValueError(refusal) from error
     return stream
+
+
+def open_layers(
+    left: VideoStream,
+    info: ClipInfo,
+    settings: EncodeOptions,
+    entry: Preset,
+    pictures: Pictures,
+    clock: Clock,
+    rate: Rate | None,
+) -> LayerEncoder:
+    """Open an encoder of the right view, with the options of the left one, whose stream gets both."""
+    right = av.CodecContext.create(entry.codec, "w")
+    assert isinstance(right, av.VideoCodecContext)
+    right.options = codec_options(info, settings, entry, rate)
+    right.flags |= left.codec_context.flags & Flags.global_header
+    configure(right, entry, pictures, clock, rate)
+    with kept_scheduling():
+        right.open()
+    return LayerEncoder(left.codec_context, right)
 
 
 def configure(
@@ -159,11 +186,19 @@ def _stream_states_packing(info: ClipInfo, settings: EncodeOptions, entry: Prese
     )
 
 
-def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo | None:
+def has_layers(info: ClipInfo, entry: Preset) -> bool:
+    """Whether each view has an encoder and a layer of the stream; a clip of one view has neither."""
+    return entry.multiview and info.views == 2
+
+
+def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Marks | None:
     """Return the stereo boxes of an MP4 or MOV file; None for other files, or if no boxes are needed.
 
-    A stream that states its packing itself gets no boxes, because FFmpeg 9 stops at frames with both.
+    A stream that states its packing itself gets no boxes, because FFmpeg 9 stops at frames with both. Layers
+    are always declared, and not played otherwise.
     """
+    if has_layers(info, entry) and entry.container in ("mp4", "mov"):
+        return _spatial(settings)
     if (
         info.views == 1
         or not settings.stereo_tags
@@ -174,10 +209,21 @@ def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Stereo 
     return STEREO_BOXES.get(settings.layout)
 
 
-def layout_tag(info: ClipInfo, settings: EncodeOptions) -> dict[str, str]:
-    """Return the tag by which Extract Video recognises the layout of two views; empty without it."""
-    shared = info.views == 2 and settings.layout not in ("left", "right")
+def layout_tag(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> dict[str, str]:
+    """Return the tag by which Extract Video recognises two views that share a frame; empty without it."""
+    shared = info.views == 2 and settings.layout not in ("left", "right") and not has_layers(info, entry)
     return {LAYOUT_TAG: settings.layout} if shared and settings.stereo_tags else {}
+
+
+def _spatial(settings: EncodeOptions) -> Spatial:
+    half_sphere = settings.layout == "vr180"
+    return Spatial(
+        baseline=round(1000 * settings.baseline_mm),
+        disparity=round(100 * settings.disparity_shift),
+        field=180_000 if half_sphere else round(1000 * settings.spatial_field),
+        half_sphere=half_sphere,
+        described=settings.stereo_tags,
+    )
 
 
 def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, clock: Clock) -> dict[str, str]:

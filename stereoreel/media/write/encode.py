@@ -29,8 +29,17 @@ from ...image.resize import fitted_size
 from ..layouts.boxes import write_stereo
 from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
-from .codec import Rate, container_options, layout_tag, open_encoder, stereo_of
+from .codec import (
+    Rate,
+    container_options,
+    has_layers,
+    layout_tag,
+    open_encoder,
+    open_layers,
+    stereo_of,
+)
 from .hardware import chosen
+from .layers import FrameTypes, LayerEncoder, halves
 from .mux import FileTracks, open_tracks
 from .options import EncodeOptions, preset
 from .picture import Pictures, coded_size
@@ -40,8 +49,8 @@ from .webp import complete_webp
 
 CHUNKS_WAITING = 2  # chunks queued for the encoder, so that it works while the next one is computed
 
-# a frame's number, the number at which it ends, and the quantised or decoded frame
-Levels: TypeAlias = "tuple[int, int, np.ndarray | av.VideoFrame]"
+# a frame's number, the number at which it ends, and the quantised or decoded frame of each encoder
+Levels: TypeAlias = "tuple[int, int, list[np.ndarray] | list[av.VideoFrame]]"
 Self = TypeVar("Self", bound="Writer")
 
 
@@ -49,10 +58,17 @@ def output_size(info: ClipInfo, settings: EncodeOptions) -> tuple[int, int]:
     """Return width and height of the file that ``Writer`` makes.
 
     The frames are packed, downscaled for a preview, and padded by repeating the edge if sizes must be even.
+    A stream of layers has the size of one view.
     """
     entry = preset(settings)
-    size = packed_size(info, settings.layout, settings.vr180_field)
+    size = _shown(info, settings, entry)
     return coded_size(fitted_size(*size, entry.limits.side if entry.limits else 0), entry.pix_fmt)
+
+
+def _shown(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> tuple[int, int]:
+    """Return the size of the frames of one encoder."""
+    width, height = packed_size(info, settings.packing, settings.vr180_field)
+    return (width // 2 if has_layers(info, entry) else width), height
 
 
 class Writer:
@@ -79,14 +95,18 @@ class Writer:
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self.frames, self.coded = 0, 0
         self._info, self._settings, self._audio, self._metadata = info, settings, audio, dict(metadata or {})
-        size = packed_size(info, settings.layout, settings.vr180_field)
-        self._entry, self.rate = entry or chosen(info, settings, size), rate
+        packed = packed_size(info, settings.packing, settings.vr180_field)
+        self._entry, self.rate = entry or chosen(info, settings, packed), rate
+        self._layered = has_layers(info, self._entry)
+        size = _shown(info, settings, self._entry)
         limits = self._entry.limits
         self._clock = Clock(info, self._entry.clock)
         self._pictures = Pictures(size, info.color, self._entry.pix_fmt, limits.side if limits else 0)
         self._taken = Taken(info, limits)
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
+        self._layers: LayerEncoder | None = None
+        self._types = FrameTypes(info.fps, info.cuts)
         self._tracks: FileTracks | SampleTrack | None = None
         self._waiting: deque[Future] = deque()
         self._lengths: dict[int, int] = {}
@@ -111,22 +131,22 @@ class Writer:
         ``depth`` of the same frames is for layouts that show it. Also raises the error of an earlier chunk.
         """
         # Frame by frame, so that no second chunk of floats is in memory.
-        layout, field = self._settings.layout, self._settings.vr180_field
+        layout, field = self._settings.packing, self._settings.vr180_field
         depths = repeat(None) if depth is None else depth.split(1, dim=-4)
         levels: list[Levels] = []
         for frame, far in zip(chunk.split(1, dim=-4), depths):
             if (span := next(self._taken)) is not None:
                 turn = self.frames // self._taken.turn
-                levels.append(
-                    (*span, self._pictures.quantize(pack(frame, layout, field, depth=far, turn=turn)[0]))
-                )
+                packed = pack(frame, layout, field, depth=far, turn=turn)[0]
+                views = packed.chunk(2, dim=1) if self._layered else [packed]
+                levels.append((*span, [self._pictures.quantize(view) for view in views]))
                 self.frames += 1
         self._submit(levels)
 
     def rewrite(self, frame: av.VideoFrame) -> None:
         """Queue a frame that is packed already, read from another file with the same settings."""
         if (span := next(self._taken)) is not None:
-            self._submit([(*span, frame)])
+            self._submit([(*span, halves(frame) if self._layered else [frame])])
             self.frames += 1
 
     def _submit(self, levels: list[Levels]) -> None:
@@ -157,10 +177,14 @@ class Writer:
             format=self._entry.container,
             container_options=container_options(self._info, self._settings, self._entry, self._clock),
         )
-        container.metadata.update({**layout_tag(self._info, self._settings), **self._metadata})
-        self._stream = open_encoder(
-            container, self._info, self._settings, self._entry, self._pictures, self._clock, self.rate
-        )
+        container.metadata.update({**layout_tag(self._info, self._settings, self._entry), **self._metadata})
+        how = self._info, self._settings, self._entry, self._pictures, self._clock
+        if self._layered:
+            rates = [self.rate and self.rate.of_view(number) for number in range(2)]
+            self._stream = open_encoder(container, *how, rates[0])
+            self._layers = open_layers(self._stream, *how, rates[1])
+        else:
+            self._stream = open_encoder(container, *how, self.rate)
         self._tracks = open_tracks(container, self._audio, self._entry, self._info.duration)
         with self._plain_errors():
             container.start_encoding()
@@ -192,14 +216,25 @@ class Writer:
     # What follows runs in the encoder's thread.
 
     def _encode(self, levels: list[Levels]) -> None:
-        assert self._stream
-        for index, following, picture in levels:
+        for index, following, views in levels:
             if self._stopped:
                 return
             tick = self._clock.tick(index)
             self._encoded = following
             self._lengths[tick] = self._clock.tick(following) - tick
-            self._mux(self._stream.encode(self._pictures.frame(picture, tick, self._clock.unit)))
+            frames = [self._pictures.frame(view, tick, self._clock.unit) for view in views]
+            self._mux(self._coded(frames, index))
+
+    def _coded(self, views: list[av.VideoFrame], index: int) -> Iterator[av.Packet]:
+        """Yield the packets that are complete after frame ``index`` of each encoder."""
+        assert self._stream
+        if self._layers:
+            chosen = self._types.take(index)
+            for view in views:
+                view.pict_type = chosen
+        for packet in self._layers.encode(*views) if self._layers else self._stream.encode(*views):
+            packet.stream = self._stream
+            yield packet
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
         assert self._container
@@ -219,7 +254,7 @@ class Writer:
     def _flush(self) -> Iterator[av.Packet]:
         """Yield the encoder's buffered packets one at a time, because all of them may take many seconds."""
         assert self._stream
-        for packet in self._stream.codec_context.encode_lazy(None):
+        for packet in self._layers.flush() if self._layers else self._stream.codec_context.encode_lazy(None):
             packet.stream = self._stream
             yield packet
 
@@ -232,7 +267,8 @@ class Writer:
         part = self._file.part
         assert self._container and part
         self._container.close()
-        self._container = self._stream = self._tracks = None  # the codec completes its statistics when freed
+        # the codec completes its statistics when freed
+        self._container = self._stream = self._layers = self._tracks = None
         if stereo := stereo_of(self._info, self._settings, self._entry):
             write_stereo(part, stereo)
         if self._entry.container == "webp":
@@ -245,4 +281,4 @@ class Writer:
         if self._container:
             with contextlib.suppress(av.error.FFmpegError):  # the file is discarded anyway
                 self._container.close()
-        self._container = self._stream = self._tracks = None
+        self._container = self._stream = self._layers = self._tracks = None

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from ...core.clip import ClipInfo
 from ...core.options import Options, option
-from ..layouts.layout import LAYOUTS, WITH_DEPTH
+from ..layouts.layout import LAYERS, LAYOUTS, WITH_DEPTH, file_tag
 from ..layouts.vr180 import FIELD
 from .presets import Preset, presets
 
+IN_LAYERS = ("full_sbs", LAYERS, "vr180")  # layouts of a format with layers, the first as the default
+LAYERED = tuple(name for name, entry in presets().items() if entry.multiview)
 LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
@@ -46,8 +48,8 @@ class EncodeOptions(Options):
         "or ffv1, otherwise the views share their colours); vr180: half spheres side by side, for headsets; "
         "two_files: each view in a separate file, _L and _R; wiggle: left and right views in turn, to see "
         "depth without glasses (webp makes a small looping image of it); rgbd and half_rgbd: the frame, or "
-        "the left view, next to the depth; mv_hevc: Apple's spatial video, which needs another program. A "
-        "clip with one view is written unchanged, except for rgbd.",
+        "the left view, next to the depth; mv_hevc: each view in a layer, which the format mv_hevc "
+        "does with full_sbs too. A clip with one view is written unchanged, except for rgbd.",
         choices=LAYOUTS,
     )
     crf: int = option(
@@ -111,7 +113,47 @@ class EncodeOptions(Options):
         advanced=True,
     )
 
+    baseline_mm: float = option(
+        63.0,
+        "For mv_hevc: the distance of the lenses that the file states, in mm. Headsets may scale a scene by "
+        "it. 63 is the distance of human eyes; an iPhone states 19.2. 0 states none.",
+        low=0,
+        high=1000,
+        step=0.1,
+        advanced=True,
+        only=("format", LAYERED),
+    )
+    spatial_field: float = option(
+        63.4,
+        "For mv_hevc: the horizontal field of view that the file states, in degrees. A headset shows the "
+        "video that wide. vr180 states 180. 0 states none.",
+        low=0,
+        high=179,
+        step=0.1,
+        advanced=True,
+        only=("format", LAYERED),
+    )
+    disparity_shift: float = option(
+        0.0,
+        "For mv_hevc: how far a player moves the views apart, in percent of their width. 0 keeps the screen "
+        "where Stereo Pair put it; an iPhone states 2, as its lenses are parallel.",
+        low=-100,
+        high=100,
+        step=0.1,
+        advanced=True,
+        only=("format", LAYERED),
+    )
+
     judged = ("format", "size_mb")
+
+    @property
+    def packing(self) -> str:
+        """The layout of the frames that the encoder gets; a multiview format splits them into its layers."""
+        return LAYERS if preset(self).multiview and self.layout == "full_sbs" else self.layout
+
+    def file_tag(self, views: int) -> str:
+        """Return the file name suffix by which players recognise a clip with this many views."""
+        return file_tag(LAYERS if preset(self).multiview else self.layout, views)
 
     def check(self) -> None:
         entry = preset(self)
@@ -134,11 +176,32 @@ def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None
     """Raise ValueError if such a clip cannot be written with these settings."""
     settings.check()
     check_depth(settings, depth is not None)
+    _check_layers(info, settings)
     least = float(info.duration) * LEAST_RATE / 8e6
     if 0 < settings.size_mb < least:
         raise ValueError(
             f"{settings.size_mb:g} MB is too small for {float(info.duration):.0f} seconds. "
             f"Set size_mb to {least:.2g} or more."
+        )
+
+
+def _check_layers(info: ClipInfo, settings: EncodeOptions) -> None:
+    """Raise ValueError if only one of format and layout is for layers, or the clip has one view."""
+    if not preset(settings).multiview:
+        if settings.layout == LAYERS and info.views == 2:
+            raise ValueError(
+                f"The layout {LAYERS} needs a format with layers. Choose the format {' or '.join(LAYERED)}."
+            )
+        return
+    if info.views == 1:
+        raise ValueError(
+            f"{settings.format} stores two views, but the clip has one. Connect the clip of Stereo Pair, or "
+            "choose the format hevc."
+        )
+    if settings.layout not in IN_LAYERS:
+        raise ValueError(
+            f"{settings.format} stores each view in a layer, not as {settings.layout}. Set layout to "
+            f"{LAYERS}, or to vr180 for half spheres, or choose another format."
         )
 
 

@@ -72,7 +72,7 @@ class SizedWriter:
         self._file = path if isinstance(path, PartFile) else PartFile(Path(path))
         self._info, self._settings = info, settings
         self._audio, self._metadata, self._tick = audio, metadata, tick
-        self._entry = chosen(info, settings, packed_size(info, settings.layout, settings.vr180_field))
+        self._entry = chosen(info, settings, packed_size(info, settings.packing, settings.vr180_field))
         self._wanted, self._duration = settings.size_mb * 1e6, float(info.duration)
 
     @property

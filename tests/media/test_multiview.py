@@ -1,0 +1,320 @@
+"""Two views in layers of HEVC: the bits of headers and boxes, and what FFmpeg makes of the files."""
+
+import struct
+import subprocess
+from fractions import Fraction
+from io import BytesIO
+
+import av
+import imageio_ffmpeg
+import numpy as np
+import pytest
+import torch
+
+from stereoreel.core.clip import ClipInfo, Color, Light, Samples, apply
+from stereoreel.core.transforms import Split
+from stereoreel.media.bits import BitReader, BitWriter
+from stereoreel.media.layouts.atoms import bodies
+from stereoreel.media.layouts.vr180 import sphere_side
+from stereoreel.media.multiview import nal_units, parameter_sets, spatial
+from stereoreel.media.multiview.parameter_sets import PictureFormat
+from stereoreel.media.read.clock import Clock
+from stereoreel.media.read.decode import FileSource
+from stereoreel.media.write import layers, options
+from stereoreel.media.write.codec import codec_options, configure
+from stereoreel.media.write.encode import output_size
+from stereoreel.media.write.picture import Pictures
+from stereoreel.media.write.presets import presets
+from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
+from tests.support.encoded_files import encode, heard, settings
+from tests.support.media_files import tone
+
+FORMATS = options.LAYERED
+# of x265 for 64 x 64 pixels: its video parameter set, and one with two views that FFmpeg decodes
+VPS = "40010c01ffff02200000030090000003000003001e959809"
+TWO_VIEWS = "40010c11ffff02200000030090000003000003001e959815bf1e2000045429c010001029128a566a40"
+
+
+def noise(frames=12, height=128, width=128, seed=0):
+    """Return two views in which x265 sees cuts, at other places in each.
+
+    Below 128 pixels x265 gives other bytes in every run.
+    """
+    random = torch.Generator().manual_seed(seed)
+    coarse = torch.rand(2, frames, height // 8, width // 8, 3, generator=random)
+    still = torch.arange(frames) // 5 % 2 == 0
+    coarse[0, still], coarse[1, ~still] = 0.25, 0.75
+    return coarse.repeat_interleave(8, 2).repeat_interleave(8, 3)
+
+
+def decoded(path, **given):
+    """Return every frame's samples and time; with ``view_ids="-1"`` both views of a frame, left first."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = given
+        return [
+            (frame.pts * Fraction(frame.time_base), frame.to_ndarray()) for frame in container.decode(stream)
+        ]
+
+
+def both(path):
+    frames = decoded(path, view_ids="-1")
+    assert [time for time, _ in frames[::2]] == [time for time, _ in frames[1::2]]
+    return frames[::2], frames[1::2]
+
+
+def plain(view, fps=25, cuts=(), **given):
+    """Encode one view [N, H, W, 3] with PyAV alone; return the samples of the decoded frames."""
+    chosen = settings(**given)
+    entry = presets()[chosen.format]
+    info = ClipInfo(view.shape[2], view.shape[1], Fraction(fps), len(view))
+    clock, pictures = Clock(info), Pictures((info.width, info.height), info.color, entry.pix_fmt)
+    encoder = av.CodecContext.create(entry.codec, "w")
+    encoder.options = codec_options(info, chosen, entry)
+    configure(encoder, entry, pictures, clock, None)
+    kinds, packets = layers.FrameTypes(info.fps, cuts), []
+    for index, picture in enumerate(view):
+        frame = pictures.frame(pictures.quantize(picture), clock.tick(index), clock.unit)
+        frame.pict_type = kinds.take(index)
+        packets += encoder.encode(frame)
+    stream = b"".join(bytes(packet) for packet in [*packets, *encoder.encode(None)])
+    with av.open(BytesIO(stream), format="hevc") as container:
+        return [frame.to_ndarray() for frame in container.decode(video=0)]
+
+
+def same(found, wanted):
+    return len(found) == len(wanted) and all(
+        np.array_equal(one[1], other) for one, other in zip(found, wanted)
+    )
+
+
+# Bits and boxes
+
+
+def test_bits_are_read_as_written():
+    writer = BitWriter()
+    values = [*range(70), 2**16, 2**31]
+    for value in values:
+        writer.ue(value)
+    writer.u(48, 3)  # 00 00 00 00 00 03
+    unit = writer.unit(b"\x40\1")
+    assert b"\0\0\0" not in unit and b"\0\0\1" not in unit and b"\0\0\2" not in unit
+    reader = BitReader(unit[2:])
+    assert [reader.ue() for _ in values] == values and reader.u(48) == 3 and reader.u(1) == 1
+    with pytest.raises(ValueError, match="8 does not fit into 3 bits"):
+        writer.u(3, 8)
+
+
+def test_video_parameter_set_has_the_expected_bytes():
+    pictures = PictureFormat(64, 64, 1, 2, 2)
+    assert parameter_sets.two_views(bytes.fromhex(VPS), pictures).hex() == TWO_VIEWS
+    with pytest.raises(ValueError, match="layers already"):
+        parameter_sets.two_views(bytes.fromhex(TWO_VIEWS), pictures)
+
+
+def test_message_on_the_views_is_apples():
+    # as in the hvcC of a file of an iPhone
+    assert parameter_sets.reference_displays().hex() == "4e01b004040d002080"
+
+
+def test_unit_changes_only_its_layer():
+    for kind in (0, 19, 33, 63):
+        unit = bytes((kind << 1, 1)) + b"body"
+        for layer in (1, 32, 63):
+            moved = nal_units.moved(unit, layer)
+            assert (nal_units.kind(moved), nal_units.layer(moved), moved[2:]) == (kind, layer, b"body")
+            assert nal_units.moved(moved, 0) == unit
+
+
+def test_boxes_have_the_expected_bytes():
+    filmed = spatial.Spatial(19_240, 200, 63_400)
+    eyes = (
+        "0000000d" + b"stri".hex() + "00000000" + "03",
+        "0000000d" + b"hero".hex() + "00000000" + "01",
+        "00000018" + b"cams".hex() + "00000010" + b"blin".hex() + "00000000" + "00004b28",
+        "00000018" + b"cmfy".hex() + "00000010" + b"dadj".hex() + "00000000" + "000000c8",
+    )
+    assert spatial.extended_usage(filmed).hex() == (
+        "0000005a" + b"vexu".hex() + "00000052" + b"eyes".hex() + "".join(eyes)
+    )
+    assert spatial.field_of_view(filmed).hex() == "0000000c" + b"hfov".hex() + "0000f7a8"
+    half = spatial.extended_usage(spatial.Spatial(half_sphere=True, disparity=-200))
+    assert b"cams" not in half and b"dadj" + bytes(4) + struct.pack(">i", -200) in half
+    assert half.endswith(
+        bytes.fromhex("00000018") + b"proj" + struct.pack(">I", 16) + b"prji" + bytes(4) + b"hequ"
+    )
+
+
+def test_records_hold_both_layers(tmp_path):
+    inside = entry_of(encode(tmp_path, noise(2), format="mv_hevc"))
+    assert list(inside)[:2] == [b"hvcC", b"lhvC"] and list(inside)[-2:] == [b"vexu", b"hfov"]
+    base = spatial.parameter_sets(inside[b"hvcC"])
+    assert list(base) == [nal_units.VPS, nal_units.SPS, nal_units.PPS, nal_units.PREFIX_SEI]
+    assert all(len(units) == 1 and nal_units.layer(units[0]) == 0 for units in base.values())
+    assert inside[b"lhvC"][:6].hex() == "01f000fccf02"
+    second = spatial.parameter_sets(inside[b"hvcC"][:22] + inside[b"lhvC"][5:])
+    assert second == {kind: [nal_units.moved(base[kind][0], 1)] for kind in (nal_units.SPS, nal_units.PPS)}
+
+
+def entry_of(path):
+    """Return the boxes of a file's video sample description."""
+    found = bodies(path.read_bytes())[b"moov"]
+    for name in (b"trak", b"mdia", b"minf", b"stbl", b"stsd"):
+        found = bodies(found)[name]
+    return bodies(bodies(found[8:])[b"hvc1"][78:])
+
+
+# Files
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize(
+    "frames, fps, cuts",
+    [
+        (1, 25, ()),
+        (2, 25, ()),
+        (7, 2, ()),
+        (23, 3, (4, 5, 17)),
+        (61, 25, (30,)),
+        (12, Fraction(1, 2), ()),
+    ],
+)
+def test_both_views_equal_plain_encodes(tmp_path, name, frames, fps, cuts):
+    views = noise(frames)
+    info = ClipInfo(128, 128, Fraction(fps), frames, views=2, cuts=cuts)
+    path = encode(tmp_path, views, info=info, format=name, speed="fast")
+    wanted = [plain(view, fps, cuts, format=name, speed="fast") for view in views]
+    left, right = both(path)
+    assert same(left, wanted[0]) and same(right, wanted[1])
+    assert same(decoded(path), wanted[0])  # a player that knows nothing of layers
+    assert [time for time, _ in left] == [index / Fraction(fps) for index in range(frames)]
+
+
+def test_every_frame_is_decoded_from_every_key_frame(tmp_path):
+    frames, cuts = 40, (7, 8, 30)
+    info = ClipInfo(128, 128, Fraction(5), frames, views=2, cuts=cuts)
+    path = encode(tmp_path, noise(frames), info=info, format="mv_hevc", speed="fast")
+    whole = decoded(path, view_ids="-1")
+    with av.open(str(path)) as container:
+        keys = [packet.pts for packet in container.demux(video=0) if packet.size and packet.is_keyframe]
+        tick = container.streams.video[0].time_base
+    # two seconds apart, and at each cut
+    assert [round(key * tick * 5) for key in keys] == [0, 7, 8, 18, 28, 30]
+    for key in keys:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.options = {"view_ids": "-1"}
+            container.seek(key, stream=stream)
+            found = [frame.to_ndarray() for frame in container.decode(stream)]
+        assert same(whole[-len(found) :], found) and len(found) == 2 * (frames - round(key * tick * 5))
+
+
+def test_ffmpeg_reads_what_the_file_states(tmp_path):
+    given = {"baseline_mm": 19.24, "spatial_field": 63.4, "disparity_shift": 2.0}
+    stated = ffmpeg(encode(tmp_path, noise(2), format="mv_hevc", **given))
+    assert "hevc (Main 10) (hvc1" in stated and "(multilayer)" in stated
+    assert "primary eye: left, baseline: 19240" in stated and "horizontal_field_of_view: 63.400" in stated
+    assert "number of reference displays: 1" in stated and "view: left" in stated
+    assert "horizontal_disparity_adjustment: 0.0200" in stated
+    plain_ones = ffmpeg(encode(tmp_path, noise(2), format="mv_hevc_8bit", stereo_tags=False))
+    assert "hevc (Main) (hvc1" in plain_ones and "(multilayer)" in plain_ones
+    assert "baseline" not in plain_ones and "field_of_view" not in plain_ones
+
+
+def ffmpeg(path):
+    """Return what FFmpeg's own program prints of a file that it decodes without an error."""
+    run = subprocess.run(
+        [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-xerror", "-i", path, "-f", "null", "-"],
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stderr
+
+
+def test_vr180_is_half_equirectangular(tmp_path):
+    path = encode(tmp_path, noise(2), format="mv_hevc", layout="vr180", spatial_field=50.0)
+    inside = entry_of(path)
+    assert bodies(bodies(inside[b"vexu"])[b"proj"])[b"prji"] == bytes(4) + b"hequ"
+    assert inside[b"hfov"] == struct.pack(">I", 180_000)
+    left, right = both(path)
+    side = sphere_side(128)
+    assert left[0][1].shape == (side * 3 // 2, side) and not np.array_equal(left[0][1], right[0][1])
+
+
+def test_odd_sizes_repeat_the_edge_of_each_view(tmp_path):
+    views = noise(3, 72, 88)[:, :, :67, :81]
+    info = ClipInfo(81, 67, Fraction(25), 3, views=2)
+    assert output_size(info, settings(format="mv_hevc")) == (82, 68)
+    padded = torch.nn.functional.pad(views.movedim(-1, 2).flatten(0, 1), (0, 1, 0, 1), "replicate")
+    padded = padded.unflatten(0, (2, 3)).movedim(2, -1)
+    left, right = both(encode(tmp_path, views, format="mv_hevc"))
+    assert left[0][1].shape == (68 * 3 // 2, 82)
+    for found, view in zip((left, right), padded):
+        luma = found[0][1][:68] / 4 - 16  # of 219, BT.709
+        assert np.abs(luma / 219 - (view[0] @ torch.tensor([0.2126, 0.7152, 0.0722])).numpy()).mean() < 0.02
+
+
+def test_hdr_is_stated_and_read_back(tmp_path):
+    light = Light((), (), (1203, 401))
+    color = Color(9, 16, 9, light)
+    info = ClipInfo(128, 128, Fraction(25), 3, views=2, color=color)
+    path = encode(tmp_path, noise(3), info=info, format="mv_hevc")
+    found = FileSource(path, cuts=False).info
+    assert found.color == color and (found.width, found.height, found.frames) == (128, 128, 3)
+
+
+def test_audio_and_metadata_are_kept(tmp_path):
+    sound = torch.from_numpy(tone(1.0))
+    path = encode(
+        tmp_path, noise(25), format="mv_hevc", audio=Samples(sound, 48000), metadata={"prompt": "a {}"}
+    )
+    with av.open(str(path)) as container:
+        assert container.metadata["prompt"] == "a {}"
+        assert [stream.type for stream in container.streams] == ["video", "audio"]
+    assert np.abs(heard(path)[:48000]).max() > 0.1
+    assert len(both(path)[1]) == 25
+
+
+def test_variable_times_are_kept(tmp_path):
+    times = (Fraction(0), Fraction(1, 25), Fraction(1, 5), Fraction(11, 50))
+    info = ClipInfo(128, 128, Fraction(25), 4, views=2, times=times)
+    left, _ = both(encode(tmp_path, noise(4), info=info, format="mv_hevc"))
+    assert [time for time, _ in left] == list(times)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_size_is_shared_by_both_views(tmp_path, host, tensor_clip, name):
+    packed = torch.cat(tuple(noise(40, 128, 192)), 2)
+    clip = apply(Split(), tensor_clip(packed))["clip"]
+    chosen = settings(format=name, size_mb=0.15, speed="fast")
+    (path,) = write(RenderRequest(clip, tmp_path / "film.mov", chosen), host)
+    assert 0.97 <= path.stat().st_size / 150_000 <= 1
+    left, right = both(path)
+    assert len(left) == len(right) == 40
+    # each half came from its own half of the packed copy
+    assert abs(np.mean(left[0][1][:128]) - np.mean(right[0][1][:128])) > 20
+
+
+def test_encoders_out_of_step_are_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr(layers.FrameTypes, "take", lambda self, index: av.video.frame.PictureType.NONE)
+    with pytest.raises(ValueError, match=r"did not code the same sequence.*Choose another format"):
+        encode(tmp_path, noise(30), format="mv_hevc")
+    assert not list(tmp_path.iterdir())
+
+
+def test_clips_and_layouts_without_two_layers_are_refused():
+    pair, mono = (ClipInfo(64, 64, Fraction(25), 2, views=views) for views in (2, 1))
+    with pytest.raises(ValueError, match=r"mv_hevc stores two views, but the clip has one.*Stereo Pair"):
+        options.check(mono, settings(format="mv_hevc"))
+    with pytest.raises(ValueError, match=r"not as half_sbs\. Set layout to mv_hevc"):
+        options.check(pair, settings(format="mv_hevc", layout="half_sbs"))
+    with pytest.raises(
+        ValueError, match=r"layout mv_hevc needs a format with layers.*mv_hevc or mv_hevc_8bit"
+    ):
+        options.check(pair, settings(format="hevc", layout="mv_hevc"))
+    for layout in options.IN_LAYERS:
+        options.check(pair, settings(format="mv_hevc", layout=layout))
+        assert settings(format="mv_hevc", layout=layout).file_tag(2) == "_MV-HEVC"
+    options.check(mono, settings(layout="mv_hevc"))  # one view is written unchanged
