@@ -195,7 +195,7 @@ def test_films_of_a_folder_share_the_cluster(nodes, tmp_path, monkeypatch, capsy
     assert main(command) == 1
     films = [Path(f"out/{number}.mp4") for number in range(3)]
     for number, film in enumerate(films):
-        assert hashes(film) == run(tmp_path / f"{number}.mkv", tmp_path / f"run{number}.mp4")
+        assert hashes(film) == run(tmp_path / f"{number}.mkv", tmp_path / f"run{number}.mp4", made)
     states = {
         Path(one["input"]).name: one["state"] for one in json.loads(Path("sum.json").read_text())["films"]
     }
