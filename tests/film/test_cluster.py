@@ -1,5 +1,6 @@
 """A film on several machines: two Ray nodes on this one, and the loss of workers and nodes."""
 
+import json
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from stereoreel.cli.main import main
 from stereoreel.core.files import sha256
 from stereoreel.core.partition import units
 from stereoreel.film import cuts, job_folder
@@ -177,6 +179,31 @@ def test_worker_threads_wait_like_the_head(nodes, monkeypatch):
     with Cluster(nodes.address):
         waiting = ray.remote(lambda: os.environ["OMP_WAIT_POLICY"]).remote()
         assert ray.get(waiting) == "ACTIVE"
+
+
+def test_films_of_a_folder_share_the_cluster(nodes, tmp_path, monkeypatch, capsys):
+    """A worker gets units of the next film while the other computes the last of this one."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(3):
+        source(tmp_path / f"{number}.mkv", (4, 3), seed=number, sound=False)
+    (tmp_path / "broken.mkv").write_bytes((tmp_path / "0.mkv").read_bytes()[:200])
+    made = graph()
+    made["2"]["inputs"]["cuts"] = "4"
+    (tmp_path / "graph.json").write_text(json.dumps(made))
+    words = ["--output", "out", "--unit", "8", "--keep-job", "--summary", "sum.json", "--device", "cpu"]
+    command = ["film", "graph.json", "--input", "*.mkv", *words, "--ray", nodes.address, "--workers", "2"]
+    assert main(command) == 1
+    films = [Path(f"out/{number}.mp4") for number in range(3)]
+    for number, film in enumerate(films):
+        assert hashes(film) == run(tmp_path / f"{number}.mkv", tmp_path / f"run{number}.mp4", made)
+    states = {
+        Path(one["input"]).name: one["state"] for one in json.loads(Path("sum.json").read_text())["films"]
+    }
+    assert states == {"0.mkv": "made", "1.mkv": "made", "2.mkv": "made", "broken.mkv": "failed"}
+    workers = {json.loads(record.read_text())["worker"] for record in Path("out").glob("*/*/units/*.json")}
+    assert len(workers) == 2  # the same two for all films
+    Path("broken.mkv").unlink()
+    assert main(command) == 0 and capsys.readouterr().err.count("is already complete") == 3
 
 
 def test_unit_of_a_dead_worker_is_rescheduled(cluster, video, tmp_path):
