@@ -150,15 +150,7 @@ class Trim(Weightless):
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
         info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
-        return info.replace(fps=self._rate(info)) if times else info
-
-    @staticmethod
-    def _rate(info: ClipInfo) -> Fraction:
-        """Return the clip's rate if most frames in the window have it, else their mean rate."""
-        assert info.times
-        period, steps = 1 / info.fps, [later - earlier for earlier, later in pairwise(info.times)]
-        alike = sum(abs(step - period) <= period / 3 for step in steps)
-        return info.fps if 2 * alike > len(steps) else info.mean_fps
+        return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start
@@ -172,6 +164,44 @@ class Trim(Weightless):
     def _window(self, frames: int) -> tuple[int, int]:
         start = min(max(self.start, 0), frames)
         return start, min(max(self.stop, start), frames)
+
+
+def _rate_of_most(info: ClipInfo) -> Fraction:
+    """Return the rate of a clip with times if most of its frames have it, else their mean rate."""
+    assert info.times
+    period, steps = 1 / info.fps, [later - earlier for earlier, later in pairwise(info.times)]
+    alike = sum(abs(step - period) <= period / 3 for step in steps)
+    return info.fps if 2 * alike > len(steps) else info.mean_fps
+
+
+@dataclass(frozen=True)
+class EveryNth(Weightless):
+    """The frames 0, n, 2n … of a clip, at an n-th of its rate."""
+
+    framewise = True
+    every: int
+    label: str = "Every nth frame"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        frames = every_nth_cut(clip.frames, self.every)
+        cuts = tuple(every_nth_cut(cut, self.every) for cut in clip.cuts)
+        times = clip.times and clip.times[:: self.every]
+        info = clip.replace(fps=clip.fps / self.every, frames=frames, cuts=cuts, times=times)
+        return info.replace(fps=_rate_of_most(info)) if times else info
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        place = shot.start
+        for chunk in chunks:
+            first = -place % self.every
+            place += chunk.shape[-4]
+            if first < chunk.shape[-4]:
+                chosen = torch.arange(first, chunk.shape[-4], self.every, device=chunk.device)
+                yield chunk.index_select(-4, chosen)
+
+
+def every_nth_cut(frame: int, every: int) -> int:
+    """Return the number, among every n-th frame, of the first one at or after ``frame``."""
+    return -(-frame // every)
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,8 @@ def _source(source: Source) -> dict:
             "bytes": size,
             "changed": changed,
             "sample": _sample(path),
-            "window": [source.first, source.stop],
+            "window": list(source.window),
+            **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
         }
     if isinstance(source, TensorSource):

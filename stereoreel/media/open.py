@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option
-from ..core.transforms import Fit, Trim, Uncut, frame_at
+from ..core.transforms import EveryNth, Fit, Trim, Uncut, frame_at
 
 if TYPE_CHECKING:
     from .read.probe import FileFacts
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAMPLE = "sample"
+MOST = 2**31 - 1  # frames
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,29 @@ class ExtractOptions(Options):
         advanced=True,
         only=("cuts", ("true",)),
     )
+    frame_load_cap: int = option(
+        0,
+        "Number of frames to take at most; 0 takes all. The audio ends with them.",
+        low=0,
+        high=MOST,
+        advanced=True,
+        word="all",
+    )
+    skip_first_frames: int = option(
+        0,
+        "Number of frames to leave out at the beginning, counted from start. The audio begins with the first "
+        "frame that is taken.",
+        low=0,
+        high=MOST,
+        advanced=True,
+    )
+    select_every_nth: int = option(
+        1,
+        "Take only every nth frame: 2 halves the frame rate. The duration stays.",
+        low=1,
+        high=MOST,
+        advanced=True,
+    )
 
 
 OPTIONS = ExtractOptions
@@ -82,6 +106,7 @@ def open_file(
     source = FileSource(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
+        skip=options.skip_first_frames, every=options.select_every_nth, most=options.frame_load_cap,
     )  # fmt: skip
     source.label = name
     if said := one_frame(source.facts):
@@ -109,15 +134,31 @@ def from_clip(
 
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
         return open_file(clip.maker.facts.path, options, name, tick, look, clip.maker.files)
+    clip = _selected(clip, options, name)
     info = clip.info
-    if options.start or options.duration:
-        stop = frame_at(info, options.start + options.duration) if options.duration else info.frames
-        clip = apply(Trim(frame_at(info, options.start), stop, name), clip)["clip"]
-        if not clip.info.frames:
-            raise ValueError(
-                f"{name}: the clip is {float(info.duration):.2f} s long, so no frame is left after "
-                f"{options.start} s. Set an earlier start."
-            )
     if options.max_side and max(info.width, info.height) > options.max_side:
         clip = apply(Fit(options.max_side, name), clip)["clip"]
     return clip if options.cuts or not clip.info.cuts else apply(Uncut(name), clip)["clip"]
+
+
+def _selected(clip: Clip, options, name: str) -> Clip:
+    """Return the frames of a clip that the options choose; raise ValueError if there is none."""
+    from .read.selection import check_skip
+
+    info, first, stop = clip.info, frame_at(clip.info, options.start), clip.info.frames
+    if options.duration:
+        stop = max(first + 1, frame_at(info, options.start + options.duration))
+    if first >= info.frames:
+        raise ValueError(
+            f"{name}: the clip is {float(info.duration):.2f} s long, so no frame is left after "
+            f"{options.start} s. Set an earlier start."
+        )
+    check_skip(f"{name}: the clip", options.skip_first_frames, stop - first)
+    first += options.skip_first_frames
+    if options.frame_load_cap:
+        stop = min(stop, first + options.frame_load_cap * options.select_every_nth)
+    if (first, stop) != (0, info.frames):
+        clip = apply(Trim(first, stop, name), clip)["clip"]
+    if options.select_every_nth > 1:
+        clip = apply(EveryNth(options.select_every_nth, name), clip)["clip"]
+    return clip
