@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..image.resize import fitted_size, resize
-from .clip import ClipInfo, Color, Shot, Soundtrack
+from .clip import Clip, ClipInfo, Color, Shot, Soundtrack, apply
 from .error_context import naming
 from .host import Host
 from .options import shown
@@ -264,6 +264,35 @@ class Fit(Weightless):
         size = self.describe(shot.info)
         for chunk in chunks:
             yield resize(chunk, size.height, size.width)
+
+
+@dataclass(frozen=True)
+class SquarePixels(Weightless):
+    """Frames made wider or narrower, to an even width, until their pixels are square."""
+
+    framewise = True
+    label: str = "Square pixels"
+    joint = False
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        if clip.pixel_aspect == 1:
+            return clip
+        return clip.replace(width=square_width(clip.width, clip.pixel_aspect), pixel_aspect=Fraction(1))
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        width = self.describe(shot.info).width
+        for chunk in chunks:
+            yield chunk if chunk.shape[2] == width else resize(chunk, chunk.shape[1], width)
+
+
+def square_width(width: int, aspect: Fraction) -> int:
+    """Return the even width that frames have with square pixels; unchanged if that is within a pixel."""
+    return width if abs(width * aspect - width) < 1 else max(2, 2 * round(width * aspect / 2))
+
+
+def squared(clip: Clip, label: str) -> Clip:
+    """Return a clip with square pixels."""
+    return clip if clip.info.pixel_aspect == 1 else apply(SquarePixels(label), clip)["clip"]
 
 
 def frame_at(info: ClipInfo, seconds: float | Fraction) -> int:

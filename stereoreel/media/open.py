@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option
-from ..core.transforms import EveryNth, Fit, Trim, Uncut, frame_at
+from ..core.transforms import EveryNth, Fit, Trim, Uncut, frame_at, squared
 
 if TYPE_CHECKING:
     from .read.probe import FileFacts
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SAMPLE = "sample"
+SQUARE = "square"
 MOST = 2**31 - 1  # frames
 
 
@@ -83,6 +84,13 @@ class ExtractOptions(Options):
         high=MOST,
         advanced=True,
     )
+    pixel_aspect: str = option(
+        SQUARE,
+        "square: scale the frames of discs, tapes and anamorphic video to square pixels. keep: leave them as "
+        "they are stored; Encode Video writes their shape into the file, so that players show it right.",
+        choices=(SQUARE, "keep"),
+        advanced=True,
+    )
 
 
 OPTIONS = ExtractOptions
@@ -107,6 +115,7 @@ def open_file(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
         skip=options.skip_first_frames, every=options.select_every_nth, most=options.frame_load_cap,
+        square=options.pixel_aspect == SQUARE,
     )  # fmt: skip
     source.label = name
     if said := one_frame(source.facts):
@@ -135,6 +144,7 @@ def from_clip(
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
         return open_file(clip.maker.facts.path, options, name, tick, look, clip.maker.files)
     clip = _selected(clip, options, name)
+    clip = squared(clip, name) if options.pixel_aspect == SQUARE else clip
     info = clip.info
     if options.max_side and max(info.width, info.height) > options.max_side:
         clip = apply(Fit(options.max_side, name), clip)["clip"]

@@ -37,10 +37,11 @@ class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end).
 
     Of these the first ``skip`` are left out, then every ``every``-th is taken, at most ``most`` (0: all).
-    Frames are upright and at most ``max_side`` pixels long. Reading ``info`` for the first time detects the
-    cuts, which decodes the window once; ``tick(done, total)`` receives the progress and may raise to cancel.
-    With ``look`` off ``info`` has no cuts, for callers that need no frame. ``files`` caches the results for
-    the next time the file is opened.
+    Frames are upright and at most ``max_side`` pixels long; pixels are ``square``, or those of the file.
+
+    Reading ``info`` for the first time detects the cuts, which decodes the window once; ``tick(done, total)``
+    receives the progress and may raise to cancel. With ``look`` off ``info`` has no cuts, for callers that
+    need no frame. ``files`` caches the results for the next time the file is opened.
 
     Raise FileNotFoundError or ValueError if the file or the window holds no video. Warn if the file ends
     early or is corrupt.
@@ -61,6 +62,7 @@ class FileSource:
         skip: int = 0,
         every: int = 1,
         most: int = 0,
+        square: bool = True,
     ):
         self.files = files or FileCache()
         with cancel.polling(tick):
@@ -69,7 +71,9 @@ class FileSource:
         self.selection = select(
             self.facts, Fraction(start), Fraction(duration), skip=skip, every=every, most=most
         )
-        self._size = fitted_size(self.facts.width, self.facts.height, max_side)
+        facts = self.facts
+        self._size = fitted_size(*((facts.width, facts.height) if square else facts.upright), max_side)
+        self.pixel_aspect = Fraction(1) if square else facts.pixel_aspect
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = self._goes_on = False
@@ -105,6 +109,7 @@ class FileSource:
             color=self.facts.color,
             audio=self._soundtrack(),
             times=times,
+            pixel_aspect=self.pixel_aspect,
         )
 
     @property

@@ -18,6 +18,7 @@ from av.stream import Disposition
 
 from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
+from ...core.transforms import square_width
 from .. import colour
 from ..paths import check_file
 from .container import open_media
@@ -67,6 +68,18 @@ class FileFacts:
     paired: bool  # some frames are two fields that are coded separately
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
+
+    @property
+    def upright(self) -> tuple[int, int]:
+        """Width and height of an upright frame with the file's own pixels."""
+        return self.coded if self.rotation % 180 == 0 else self.coded[::-1]
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """The shape of a pixel of an upright frame, width over height; 1 if nothing is to be scaled."""
+        if self.upright == (self.width, self.height):
+            return Fraction(1)
+        return self.aspect if self.rotation % 180 == 0 else 1 / self.aspect
 
     @property
     def interlaced(self) -> bool:
@@ -171,9 +184,8 @@ def _timing(stream, packets: PacketIndex) -> dict:
 def _shape(stream, frame) -> dict:
     turns, mirrored = _orientation(frame)
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
-    width, height = frame.width, frame.height
-    if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
-        width = max(2, 2 * round(width * aspect / 2))
+    aspect = aspect if SENSIBLE[0] < aspect < SENSIBLE[1] else Fraction(1)
+    width, height = square_width(frame.width, aspect), frame.height
     if turns % 2:
         width, height = height, width
     return {

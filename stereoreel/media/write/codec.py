@@ -15,6 +15,7 @@ from ...core.clip import ClipInfo
 from ..layouts.boxes import Stereo
 from ..read.clock import Clock
 from ..read.light import light_words
+from .display_size import RESERVED
 from .options import EncodeOptions
 from .picture import Pictures
 from .presets import Preset, Quality, presets
@@ -42,6 +43,9 @@ STEREO_BOXES = {  # the arrangements that st3d has a number for
 }
 # H.264's arrangement types; televisions would squeeze a full layout that is tagged this way
 FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}
+
+
+MATROSKA = ("matroska", "webm")
 
 
 class Rate(NamedTuple):
@@ -94,12 +98,19 @@ def open_encoder(
         and settings.layout in STEREO_MODES
     ):
         stream.metadata["stereo_mode"] = STEREO_MODES[settings.layout]
+    if states_display_size(info, entry):
+        stream.metadata["title"] = RESERVED
     try:
         with kept_scheduling():
             stream.codec_context.open()
     except av.error.FFmpegError as error:
         raise ValueError(refusal) from error
     return stream
+
+
+def states_display_size(info: ClipInfo, entry: Preset) -> bool:
+    """Whether the container takes the shape of pixels as a display size, which is written afterwards."""
+    return info.pixel_aspect != 1 and entry.container in MATROSKA
 
 
 def configure(
@@ -178,6 +189,8 @@ def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, cl
     # microseconds; otherwise a subtitle every few minutes would buffer all video since the previous one
     options = {"max_interleave_delta": "1000000"}
     options |= entry.muxer
+    if states_display_size(info, entry):
+        options["write_crc32"] = "0"
     if entry.container in ("mp4", "mov"):
         ticks = clock.unit.denominator
         # write_stereo moves the index too, and once is enough

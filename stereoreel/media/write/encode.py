@@ -29,7 +29,8 @@ from ...image.resize import fitted_size
 from ..layouts.boxes import write_stereo
 from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
-from .codec import Rate, container_options, open_encoder, stereo_of
+from .codec import Rate, container_options, open_encoder, states_display_size, stereo_of
+from .display_size import write_display_size
 from .hardware import chosen
 from .mux import FileTracks, open_tracks
 from .options import EncodeOptions, preset
@@ -83,7 +84,8 @@ class Writer:
         self._entry, self.rate = entry or chosen(info, settings, size), rate
         limits = self._entry.limits
         self._clock = Clock(info, self._entry.clock)
-        self._pictures = Pictures(size, info.color, self._entry.pix_fmt, limits.side if limits else 0)
+        side = limits.side if limits else 0
+        self._pictures = Pictures(size, info.color, self._entry.pix_fmt, side, info.pixel_aspect)
         self._taken = Taken(info, limits)
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -235,6 +237,8 @@ class Writer:
         self._container = self._stream = self._tracks = None  # the codec completes its statistics when freed
         if stereo := stereo_of(self._info, self._settings, self._entry):
             write_stereo(part, stereo)
+        if states_display_size(self._info, self._entry):
+            write_display_size(part, self._info.pixel_aspect)
         if self._entry.container == "webp":
             complete_webp(part, end, self._metadata)
         sync(part)  # in this thread, so that waiting for a slow disk can be cancelled
