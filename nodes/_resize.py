@@ -40,7 +40,9 @@ class Resized(Weightless):
             raise ValueError(
                 f"{self.label}: {self.width} x {self.height} has no pixels. Set both to 1 or more."
             )
-        return clip.replace(width=self.width, height=self.height)
+        if self.crop == "center":
+            return clip.replace(width=self.width, height=self.height)
+        return clip.stretched(self.width, self.height)
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         for chunk in chunks:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 LARGEST_SIDE = 1 << 20  # pixels
 MOST_FRAMES = 1 << 31
+LARGEST_ASPECT = 255  # of either number of a pixel's shape, as in the streams of most codecs
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,8 @@ class ClipInfo:
     ``width`` and ``height`` are those of one view. ``cuts`` holds the first frame of every shot but the
     first, in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along
     a chain of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is
-    then the rate of most frames, or else the mean.
+    then the rate of most frames, or else the mean. ``pixel_aspect`` is the shape of a pixel, width over
+    height.
     """
 
     width: int
@@ -88,9 +90,17 @@ class ClipInfo:
     color: Color = field(default_factory=Color)
     audio: Soundtrack | Samples | None = None
     times: tuple[Fraction, ...] | None = None
+    pixel_aspect: Fraction = Fraction(1)
 
     def replace(self, **changes) -> ClipInfo:
         return dataclasses.replace(self, **changes)
+
+    def stretched(self, width: int, height: int) -> ClipInfo:
+        """Return the facts at another size, of the same shape on the screen if pixels are not square."""
+        if self.pixel_aspect == 1:
+            return self.replace(width=width, height=height)
+        aspect = self.pixel_aspect * Fraction(self.width * height, self.height * width)
+        return self.replace(width=width, height=height, pixel_aspect=aspect.limit_denominator(LARGEST_ASPECT))
 
     @property
     def frame_bytes(self) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..image.resize import fitted_size, resize
-from .clip import ClipInfo, Color, Shot, Soundtrack
+from .clip import Clip, ClipInfo, Color, Shot, Soundtrack, apply
 from .error_context import naming
 from .host import Host
 from .options import shown
@@ -165,15 +165,7 @@ class Trim(Weightless):
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
         info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
-        return info.replace(fps=self._rate(info)) if times else info
-
-    @staticmethod
-    def _rate(info: ClipInfo) -> Fraction:
-        """Return the clip's rate if most frames in the window have it, else their mean rate."""
-        assert info.times
-        period, steps = 1 / info.fps, [later - earlier for earlier, later in pairwise(info.times)]
-        alike = sum(abs(step - period) <= period / 3 for step in steps)
-        return info.fps if 2 * alike > len(steps) else info.mean_fps
+        return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         place = shot.start
@@ -187,6 +179,44 @@ class Trim(Weightless):
     def _window(self, frames: int) -> tuple[int, int]:
         start = min(max(self.start, 0), frames)
         return start, min(max(self.stop, start), frames)
+
+
+def _rate_of_most(info: ClipInfo) -> Fraction:
+    """Return the rate of a clip with times if most of its frames have it, else their mean rate."""
+    assert info.times
+    period, steps = 1 / info.fps, [later - earlier for earlier, later in pairwise(info.times)]
+    alike = sum(abs(step - period) <= period / 3 for step in steps)
+    return info.fps if 2 * alike > len(steps) else info.mean_fps
+
+
+@dataclass(frozen=True)
+class EveryNth(Weightless):
+    """The frames 0, n, 2n … of a clip, at an n-th of its rate."""
+
+    framewise = True
+    every: int
+    label: str = "Every nth frame"
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        frames = every_nth_cut(clip.frames, self.every)
+        cuts = tuple(every_nth_cut(cut, self.every) for cut in clip.cuts)
+        times = clip.times and clip.times[:: self.every]
+        info = clip.replace(fps=clip.fps / self.every, frames=frames, cuts=cuts, times=times)
+        return info.replace(fps=_rate_of_most(info)) if times else info
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        place = shot.start
+        for chunk in chunks:
+            first = -place % self.every
+            place += chunk.shape[-4]
+            if first < chunk.shape[-4]:
+                chosen = torch.arange(first, chunk.shape[-4], self.every, device=chunk.device)
+                yield chunk.index_select(-4, chosen)
+
+
+def every_nth_cut(frame: int, every: int) -> int:
+    """Return the number, among every n-th frame, of the first one at or after ``frame``."""
+    return -(-frame // every)
 
 
 @dataclass(frozen=True)
@@ -249,6 +279,35 @@ class Fit(Weightless):
         size = self.describe(shot.info)
         for chunk in chunks:
             yield resize(chunk, size.height, size.width)
+
+
+@dataclass(frozen=True)
+class SquarePixels(Weightless):
+    """Frames made wider or narrower, to an even width, until their pixels are square."""
+
+    framewise = True
+    label: str = "Square pixels"
+    joint = False
+
+    def describe(self, clip: ClipInfo) -> ClipInfo:
+        if clip.pixel_aspect == 1:
+            return clip
+        return clip.replace(width=square_width(clip.width, clip.pixel_aspect), pixel_aspect=Fraction(1))
+
+    def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        width = self.describe(shot.info).width
+        for chunk in chunks:
+            yield chunk if chunk.shape[2] == width else resize(chunk, chunk.shape[1], width)
+
+
+def square_width(width: int, aspect: Fraction) -> int:
+    """Return the even width that frames have with square pixels; unchanged if that is within a pixel."""
+    return width if abs(width * aspect - width) < 1 else max(2, 2 * round(width * aspect / 2))
+
+
+def squared(clip: Clip, label: str) -> Clip:
+    """Return a clip with square pixels."""
+    return clip if clip.info.pixel_aspect == 1 else apply(SquarePixels(label), clip)["clip"]
 
 
 class Timed(Protocol):

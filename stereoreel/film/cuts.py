@@ -25,7 +25,7 @@ def found(clips: Iterable[Clip]) -> list[list]:
         if isinstance(maker, FileSource) and maker.sensitivity is not None
     ]
     return [
-        [*fingerprint(file.facts.path), file.first, file.stop, file.sensitivity, list(file.info.cuts)]
+        [*fingerprint(file.facts.path), *file.window, file.sensitivity, list(file.window_cuts)]
         for file in files
     ]
 

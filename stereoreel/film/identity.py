@@ -171,7 +171,7 @@ def _written(value) -> str:
 
 def _source(source: Source) -> dict:
     info = source.info
-    facts = {
+    facts: dict = {
         "size": [info.width, info.height, info.channels, info.views],
         "fps": str(info.fps),
         "frames": info.frames,
@@ -179,6 +179,8 @@ def _source(source: Source) -> dict:
         "color": repr(info.color),
         "times": info.times and _hash(repr(info.times).encode()),
     }
+    if info.pixel_aspect != 1:
+        facts["pixel_aspect"] = str(info.pixel_aspect)
     if isinstance(source, FileSource):
         path, size, changed = fingerprint(source.facts.path)
         return {
@@ -187,7 +189,8 @@ def _source(source: Source) -> dict:
             "bytes": size,
             "changed": changed,
             "sample": _sample(path),
-            "window": [source.first, source.stop],
+            "window": list(source.window),
+            **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
         }
     if isinstance(source, TensorSource):

@@ -15,6 +15,7 @@ from pathlib import Path
 from ..core.meter import Meter
 from ..core.partition import Unit
 from ..core.places import PACKAGE, data
+from ..media.write.fit_to_file import fit_to_file
 from ..models.headless import MODELS_VARIABLE, Headless
 from ..workflow import graph as workflow
 from .cuts import recall
@@ -42,7 +43,7 @@ class Worker:
         _refuse(self.name, plan, host)
         assembly = workflow.Assembly(plan["workflow"], lambda _: Path(plan["input"]), files=host.file_cache)
         sink = assembly.sinks[0]
-        clips = [clip for clip in (sink.clip, sink.depth) if clip]
+        clips = [fit_to_file(clip, sink.settings)[0] for clip in (sink.clip, sink.depth) if clip]
         identity = described(clips, sink.settings, host)
         if digest(identity) != digest(plan["identity"]):
             what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"

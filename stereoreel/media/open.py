@@ -6,13 +6,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option, shown
-from ..core.transforms import Eye, Fit, Swap, Trim, Uncut, frame_at
+from ..core.transforms import EveryNth, Eye, Fit, Swap, Trim, Uncut, frame_at, square_width, squared
 from .layouts.packing import ALTERNATING, ANAGLYPHS, AUTO, CHOICES, MONO, NAMED, SHARED, UNKNOWN, Packing
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 SAMPLE = "sample"
 NO_FOLDER = "none"
 EYES = ("left", "right")
+SQUARE = "square"
+MOST = 2**31 - 1  # frames
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,36 @@ class ExtractOptions(Options):
         choices=("both", *EYES),
         advanced=True,
     )
+    frame_load_cap: int = option(
+        0,
+        "Number of frames to take at most; 0 takes all. The audio ends with them.",
+        low=0,
+        high=MOST,
+        advanced=True,
+        word="all",
+    )
+    skip_first_frames: int = option(
+        0,
+        "Number of frames to leave out at the beginning, counted from start. The audio begins with the first "
+        "frame that is taken.",
+        low=0,
+        high=MOST,
+        advanced=True,
+    )
+    select_every_nth: int = option(
+        1,
+        "Take only every nth frame: 2 halves the frame rate. The duration stays.",
+        low=1,
+        high=MOST,
+        advanced=True,
+    )
+    pixel_aspect: str = option(
+        SQUARE,
+        "square: scale the frames of discs, tapes and anamorphic video to square pixels. keep: leave them as "
+        "they are stored; Encode Video writes their shape into the file, so that players show it right.",
+        choices=(SQUARE, "keep"),
+        advanced=True,
+    )
 
 
 OPTIONS = ExtractOptions
@@ -153,17 +186,30 @@ def open_file(
     """
     from .read.decode import FileSource
 
-    source = FileSource(
-        path, start=options.start, duration=options.duration, max_side=options.max_side,
-        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
+    window = partial(
+        FileSource, path, start=options.start, duration=options.duration, max_side=options.max_side,
+        cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look,
+        square=options.pixel_aspect == SQUARE,
     )  # fmt: skip
-    source.label = name
-    source.packing = packing = packing_of(source.facts, path.name, options.packing, decided)
+    counts = {
+        "skip": options.skip_first_frames,
+        "every": options.select_every_nth,
+        "most": options.frame_load_cap,
+    }
+    source = window(files=files, **counts)
+    packing = packing_of(source.facts, path.name, options.packing, decided)
+    pairs = packing.kind == ALTERNATING  # which are counted, not their frames
+    if pairs:
+        source = window(files=source.files)
+    source.label, source.packing = name, packing
     if said := one_frame(source.facts):
         log.warning(said)
     if look and (said := packing_said(source.facts, packing)):
         log.log(logging.WARNING if packing.doubtful else logging.INFO, said)
-    return Clip(source) if packing.views == 1 else _views(Clip(source), packing, options, name)
+    if packing.views == 1:
+        return Clip(source)
+    clip = _views(Clip(source), packing, options, name)
+    return _fitted(_counted(clip, options, name) if pairs else clip, options, name)
 
 
 def one_frame(facts: FileFacts) -> str:
@@ -194,7 +240,7 @@ def packing_of(facts: FileFacts, name: str, chosen: str = AUTO, decided: Packing
     """Return the packing that is chosen, else the one decided before, else that of the tags or the name."""
     from .read.stereo import read_name
 
-    width, height, aspect = facts.stored
+    (width, height), aspect = facts.upright, facts.pixel_aspect
     found = NAMED[chosen] if chosen != AUTO else decided or facts.packing
     if found is None or (found.kind == UNKNOWN and not decided):
         found = read_name(name, width / height) or found or NAMED["mono"]
@@ -214,55 +260,85 @@ def from_clip(
     if isinstance(source, FileSource) and source.whole:
         return open_file(source.facts.path, options, name, tick, look, source.files, source.packing)
     packing = NAMED["mono"]
-    if isinstance(source, FileSource) and source.full_size:
+    if isinstance(source, FileSource) and source.native:
         packing = packing_of(source.facts, source.facts.path.name, options.packing, source.packing)
     elif options.packing != AUTO:
-        packing = NAMED[options.packing].fitted(info.width, info.height, Fraction(1))
-    if options.start or options.duration:
-        stop = frame_at(info, options.start + options.duration) if options.duration else info.frames
-        clip = apply(Trim(frame_at(info, options.start), stop, name), clip)["clip"]
-        if not clip.info.frames:
-            raise ValueError(
-                f"{name}: the clip is {float(info.duration):.2f} s long, so no frame is left after "
-                f"{options.start} s. Set an earlier start."
-            )
-    if info.views == 2 or packing.views == 2:
+        packing = NAMED[options.packing].fitted(info.width, info.height, info.pixel_aspect)
+    if packing.kind == ALTERNATING and info.views == 1:  # pairs of frames are counted
+        clip = _unpacked(clip, packing, options, name)
+    clip = _counted(_windowed(clip, options, name), options, name)
+    if clip.info.views == 2 or packing.views == 2:
         clip = _views(clip, packing, options, name)
-    elif options.max_side and max(info.width, info.height) > options.max_side:
-        clip = apply(Fit(options.max_side, name), clip)["clip"]
+    clip = squared(clip, name) if options.pixel_aspect == SQUARE else clip
+    clip = _fitted(clip, options, name)
     return clip if options.cuts or not clip.info.cuts else apply(Uncut(name), clip)["clip"]
 
 
 def _views(clip: Clip, packing: Packing, options, name: str) -> Clip:
-    """Return the two views of a clip, or the one that is chosen, at most ``max_side`` long.
+    """Return the two views of a clip, or the one that is chosen.
 
     The packing is that of a clip with one view.
     """
     if clip.info.views == 1:
-        clip = _unpacked(clip, packing, name)
-    if options.max_side and max(clip.info.width, clip.info.height) > options.max_side:
-        clip = apply(Fit(options.max_side, name), clip)["clip"]
+        clip = _unpacked(clip, packing, options, name)
     if options.swap_eyes:
         clip = apply(Swap(name), clip)["clip"]
     return clip if options.view == "both" else apply(Eye(EYES.index(options.view), name), clip)["clip"]
 
 
-def _unpacked(clip: Clip, packing: Packing, name: str) -> Clip:
+def _fitted(clip: Clip, options, name: str) -> Clip:
+    """Return a clip of at most ``max_side`` pixels."""
+    if options.max_side and max(clip.info.width, clip.info.height) > options.max_side:
+        return apply(Fit(options.max_side, name), clip)["clip"]
+    return clip
+
+
+def _unpacked(clip: Clip, packing: Packing, options, name: str) -> Clip:
     """Return the views of frames that hold two; those of a file are taken before any resizing."""
     from .layouts.unpack import EvenCuts, Unpack, UnpackPairs
     from .read.decode import FileSource
-    from .read.probe import square_width
 
     if packing.kind == ALTERNATING:
         clip = apply(EvenCuts(name), clip)["clip"]
         return apply(UnpackPairs(packing.right_first, name), clip)["clip"]
-    width, height, aspect = clip.info.width, clip.info.height, Fraction(1)
+    width, height = clip.info.width, clip.info.height
     if packing.kind in SHARED:
-        if isinstance(clip.maker, FileSource):
-            width, height, aspect = clip.maker.facts.stored
-            clip = Clip(clip.maker.as_stored())
+        source, aspect = clip.maker, clip.info.pixel_aspect
+        if isinstance(source, FileSource):
+            (width, height), aspect = source.facts.upright, source.facts.pixel_aspect
         width, height, aspect = packing.view(width, height, aspect)
-        width = square_width(width, aspect)
+        if options.pixel_aspect == SQUARE:
+            width, aspect = square_width(width, aspect), Fraction(1)
+        if isinstance(source, FileSource):
+            clip = Clip(source.as_stored(aspect))
     if min(width, height) < 1:
         raise ValueError(f"{name}: its frames are too small to hold two views. Set packing to mono.")
     return apply(Unpack(packing.kind, packing.right_first, width, height, name), clip)["clip"]
+
+
+def _windowed(clip: Clip, options, name: str) -> Clip:
+    """Return the chosen seconds of a clip; raise ValueError if there is none."""
+    info, first, stop = clip.info, frame_at(clip.info, options.start), clip.info.frames
+    if options.duration:
+        stop = max(first + 1, frame_at(info, options.start + options.duration))
+    if first >= info.frames:
+        raise ValueError(
+            f"{name}: the clip is {float(info.duration):.2f} s long, so no frame is left after "
+            f"{options.start} s. Set an earlier start."
+        )
+    return clip if (first, stop) == (0, info.frames) else apply(Trim(first, stop, name), clip)["clip"]
+
+
+def _counted(clip: Clip, options, name: str) -> Clip:
+    """Return the frames of a clip that the counts choose; raise ValueError if there is none."""
+    from .read.selection import check_skip
+
+    info, first, stop = clip.info, options.skip_first_frames, clip.info.frames
+    check_skip(f"{name}: the clip", first, stop)
+    if options.frame_load_cap:
+        stop = min(stop, first + options.frame_load_cap * options.select_every_nth)
+    if (first, stop) != (0, info.frames):
+        clip = apply(Trim(first, stop, name), clip)["clip"]
+    if options.select_every_nth > 1:
+        clip = apply(EveryNth(options.select_every_nth, name), clip)["clip"]
+    return clip

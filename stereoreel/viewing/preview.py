@@ -17,7 +17,7 @@ from ..core.excerpt import evenly_spaced, select_frames
 from ..core.host import Host
 from ..core.options import Options, option
 from ..core.pull import pull
-from ..core.transforms import Eye, Fit
+from ..core.transforms import Eye, Fit, squared
 from ..media.layouts.anaglyph import dubois
 from ..stages.depth.views import Colors
 from .report import QUALITY, Report
@@ -68,7 +68,7 @@ def preview_frames(
     for one in depths:
         one = apply(Eye(0, "Look"), one)["clip"] if one.info.views == 2 else one
         views["depth"] = apply(Colors(label="Look"), one)["clip"]
-    small = [apply(Fit(side, "Look"), view)["clip"] for view in views.values()]
+    small = [apply(Fit(side, "Look"), squared(view, "Look"))["clip"] for view in views.values()]
     with closing(pull(small, host, chunk_frames=1)) as chunks:
         for number, result in zip(numbers, chunks):
             pictures = {name: picture(chunk[0]) for name, chunk in zip(views, result)}

@@ -126,9 +126,14 @@ def _part(clip: Clip) -> dict:
         return {}
     chosen: dict[str, float | int | str] = {}
     facts = source.facts
-    if source.first or source.stop < facts.frames:
-        chosen["start"] = round(float(facts.time(source.first)), 3)
-        chosen["duration"] = round(float(info.duration), 3) if source.stop < facts.frames else 0.0
+    first, stop = source.window
+    if first or stop < facts.frames:
+        chosen["start"] = round(float(facts.time(first)), 3)
+        chosen["duration"] = (
+            round(float(facts.time(stop) - facts.time(first)), 3) if stop < facts.frames else 0.0
+        )
+    if source.selection.every > 1:
+        chosen["select_every_nth"] = source.selection.every
     if max(info.width, info.height) < max(facts.width, facts.height):
         chosen["max_side"] = max(info.width, info.height)
     if source.packing and extract.packing_of(facts, facts.path.name).views == 2:

@@ -39,17 +39,16 @@ class LumaSource:
     """A window of a file at the size it was coded in."""
 
     def __init__(self, source: FileSource):
-        self.facts, self.first = source.facts, source.first
+        self.facts, self.first = source.facts, source.selection.first
         self.info, self.searched = facts_without_search(source)
 
     @classmethod
     def of(cls, clip: Clip) -> LumaSource | None:
         """Return the source of a clip that is a file at its coded size, else None."""
         source = clip.maker
-        if not isinstance(source, FileSource):
+        if not isinstance(source, FileSource) or source.selection.every > 1 or not source.native:
             return None
-        whole = source.part(-source.first, source.facts.frames - source.first)
-        return cls(source) if whole.whole else None
+        return cls(source)
 
     def planes(self, spans: Spans) -> Generator[Planes, None, None]:
         """Yield the frames of the spans, in order; spans without a key frame between are read together."""

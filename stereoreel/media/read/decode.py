@@ -20,16 +20,16 @@ from ...core import cancel
 from ...core.clip import ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
-from ...core.transforms import frame_at
 from ...image.resize import fitted_size
 from .. import colour
 from ..layouts.packing import Packing
 from ..paths import check_file
 from .cuts import fact, index_cuts
-from .frames import Damage, in_memory, read_frames
+from .frames import Damage, in_memory
 from .prefetch import ahead
 from .probe import FileFacts, probe
 from .rates import read_rate
+from .selection import Selection, read_selected, select
 
 MOST_PLACES = 5  # named in a warning
 
@@ -37,10 +37,12 @@ MOST_PLACES = 5  # named in a warning
 class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end).
 
-    Frames are upright and at most ``max_side`` pixels long. Reading ``info`` for the first time detects the
-    cuts, which decodes the window once; ``tick(done, total)`` receives the progress and may raise to cancel.
-    With ``look`` off ``info`` has no cuts, for callers that need no frame. ``files`` caches the results for
-    the next time the file is opened.
+    Of these the first ``skip`` are left out, then every ``every``-th is taken, at most ``most`` (0: all).
+    Frames are upright and at most ``max_side`` pixels long; pixels are ``square``, or those of the file.
+
+    Reading ``info`` for the first time detects the cuts, which decodes the window once; ``tick(done, total)``
+    receives the progress and may raise to cancel. With ``look`` off ``info`` has no cuts, for callers that
+    need no frame. ``files`` caches the results for the next time the file is opened.
 
     Raise FileNotFoundError or ValueError if the file or the window holds no video. Warn if the file ends
     early or is corrupt.
@@ -57,18 +59,27 @@ class FileSource:
         tick: Callable[[int, int], None] | None = None,
         look: bool = True,
         files: FileCache | None = None,
+        *,
+        skip: int = 0,
+        every: int = 1,
+        most: int = 0,
+        square: bool = True,
     ):
         self.files = files or FileCache()
         with cancel.polling(tick):
             self.facts = probe(path, self.files)
         self.label = self.facts.path.name
-        self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
-        self._size = fitted_size(self.facts.width, self.facts.height, max_side)
+        self.selection = select(
+            self.facts, Fraction(start), Fraction(duration), skip=skip, every=every, most=most
+        )
+        facts = self.facts
+        self._size = fitted_size(*((facts.width, facts.height) if square else facts.upright), max_side)
+        self.pixel_aspect = Fraction(1) if square else facts.pixel_aspect
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = self._goes_on = False
         self.packing: Packing | None = None  # of two views in a frame, as whoever opens the file decides
-        if self.facts.missing and self.stop == self.facts.frames:
+        if self.facts.missing and self.selection.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
         if self.facts.joins:
@@ -80,32 +91,42 @@ class FileSource:
         return self.facts.bit_depth
 
     @property
-    def whole(self) -> bool:
-        """Whether this is the complete file, at its own size."""
-        return (self.first, self.stop) == (0, self.facts.frames) and self.full_size
-
-    @property
-    def full_size(self) -> bool:
+    def native(self) -> bool:
         """Whether frames have the file's own size."""
         return self._size == (self.facts.width, self.facts.height)
+
+    @property
+    def whole(self) -> bool:
+        """Whether this is the complete file, at its own size."""
+        return self.native and self.selection == Selection(0, self.facts.frames)
 
     @functools.cached_property
     def info(self) -> ClipInfo:
         fps, times = self._timing()
-        cuts: tuple[int, ...] = ()
-        if self._look and self.sensitivity is not None:
-            check_file(self.facts.path)
-            find = functools.partial(self._find_cuts, self.sensitivity)
-            cuts = self.files.get(self.facts.path, self._cuts, find)
         return ClipInfo(
             *self._size,
             fps,
-            self.stop - self.first,
-            cuts=cuts,
+            self.selection.count,
+            cuts=self.selection.cuts(self.window_cuts),
             color=self.facts.color,
             audio=self._soundtrack(),
             times=times,
+            pixel_aspect=self.pixel_aspect,
         )
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """The first frame of the file that belongs to the clip, and the frame after the last one."""
+        return self.selection.first, self.selection.stop
+
+    @property
+    def window_cuts(self) -> tuple[int, ...]:
+        """The first frame of every shot but the first, among all frames of the window."""
+        if not self._look or self.sensitivity is None:
+            return ()
+        check_file(self.facts.path)
+        find = functools.partial(self._find_cuts, self.sensitivity)
+        return self.files.get(self.facts.path, self._cuts, find)
 
     @property
     def searched(self) -> bool:
@@ -114,30 +135,33 @@ class FileSource:
 
     @property
     def _cuts(self) -> tuple[str, int, int, float | None]:
-        return fact((self.first, self.stop), self.sensitivity)
+        return fact(self.window, self.sensitivity)
 
     def _find_cuts(self, sensitivity: float) -> tuple[int, ...]:
         facts = probe(self.facts.path, self.files)  # of the current file, under which the cuts are cached
-        return index_cuts(facts, (self.first, self.stop), sensitivity, self._tick)
+        return index_cuts(facts, self.window, sensitivity, self._tick)
 
-    def as_stored(self) -> FileSource:
-        """Return the same window with frames as they are stored: upright, at their own size and shape."""
+    def as_stored(self, pixel_aspect: Fraction) -> FileSource:
+        """Return the same frames as they are stored: upright, at their own size.
+
+        ``pixel_aspect`` is the shape of pixels that they will have when the views are separate.
+        """
         source = copy.copy(self)
         source.__dict__.pop("info", None)
-        source._size = self.facts.stored[:2]
+        source._size, source.pixel_aspect = self.facts.upright, pixel_aspect
         return source
 
     def part(self, start: int, stop: int) -> FileSource:
-        """Return the frames ``[start, stop)`` of this window as a source."""
+        """Return the frames ``[start, stop)`` of this clip as a source."""
         part = copy.copy(self)
-        part.__dict__.pop("info", None)  # it describes the complete window
-        part.first, part.stop = self.first + start, self.first + stop
+        part.__dict__.pop("info", None)  # it describes the complete clip
+        part.selection = self.selection.part(start, stop)
         part._goes_on = self._goes_on or start > 0  # without any frame here, the clip ends early
         return part
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device."""
-        damage, done, total = Damage(), 0, self.stop - self.first
+        damage, done, total = Damage(), 0, self.selection.count
         decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda")
         with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
@@ -162,7 +186,7 @@ class FileSource:
         """Yield blocks of frames as they are in the file: integers, not rotated."""
         block: Tensor | None = None
         convert, filled = Planes(self.facts, self._size), 0
-        for frame in read_frames(self.facts, self.first, self.stop, damage):
+        for frame in read_selected(self.facts, self.selection, damage):
             if block is None:
                 block, filled = convert.empty(frames, pin), 0
             convert.into(block[filled].numpy(), frame)
@@ -183,19 +207,21 @@ class FileSource:
         return (block.to(torch.int32) & 0xFFFF).to(torch.float32).div_(self._white).clamp_(max=1)
 
     def _timing(self) -> tuple[Fraction, tuple[Fraction, ...] | None]:
-        facts = self.facts
+        facts, chosen = self.facts, slice(*self.window, self.selection.every)
+        usual = facts.fps / self.selection.every
         if not facts.times:
-            return facts.fps, None
-        fps, varies = read_rate(facts.pts[self.first : self.stop], facts.time_base, [facts.fps])
-        begin = facts.times[self.first]
-        return fps, tuple(time - begin for time in facts.times[self.first : self.stop]) if varies else None
+            return usual, None
+        fps, varies = read_rate(facts.pts[chosen], facts.time_base, [usual])
+        times = facts.times[chosen]
+        return fps, tuple(time - times[0] for time in times) if varies else None
 
     def _soundtrack(self) -> Soundtrack | None:
         """Return the window's audio, subtitles and chapters; open-ended if the window ends with the file."""
         if not self.facts.audio_streams and not self.facts.extras:
             return None
-        facts, start = self.facts, self.facts.time(self.first)
-        duration = None if self.stop == facts.frames else facts.time(self.stop) - start
+        facts, (first, stop) = self.facts, self.window
+        start = facts.time(first)
+        duration = None if stop == facts.frames else facts.time(stop) - start
         return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration, facts.joins))
 
     def _warn(self, what: str) -> None:
@@ -209,24 +235,6 @@ def _jumps(facts: FileFacts) -> str:
     places = [f"{float(join.time - facts.start_time):.2f} s" for join in facts.joins]
     more = f" and {len(places) - MOST_PLACES} more" if len(places) > MOST_PLACES else ""
     return f"has jumps in its clock, which were closed up: at {', '.join(places[:MOST_PLACES])}{more}"
-
-
-def window(facts: FileFacts, start: Fraction, duration: Fraction) -> tuple[int, int]:
-    """Return the first frame shown at or after ``start`` seconds, and the frame after the window's last one.
-
-    ``duration`` is in seconds; 0 means up to the end of the file.
-    """
-    if start < 0 or duration < 0:
-        raise ValueError("Start and duration are in seconds and cannot be negative. Set both to 0 or more.")
-    first = frame_at(facts, start)
-    stop = frame_at(facts, start + duration) if duration else facts.frames
-    if first >= facts.frames:
-        length, begin = float(facts.duration), float(start)
-        raise ValueError(
-            f"{facts.path.name} is {length:.2f} s long, so no frame is left after {begin:.2f} s. "
-            "Set an earlier start."
-        )
-    return first, max(first + 1, stop)
 
 
 class Planes:

@@ -96,7 +96,7 @@ def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:
     If a demuxer seeks too far, or the key frame is corrupt, decoding starts from an earlier one, finally from
     the beginning.
     """
-    near = _entry_before(facts, first)
+    near = entry_before(facts, first)
     for entry in (near, near - 2):
         if entry <= 0:
             break
@@ -109,7 +109,8 @@ def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:
     yield from _decode(facts, None)
 
 
-def _entry_before(facts: FileFacts, frame: int) -> int:
+def entry_before(facts: FileFacts, frame: int) -> int:
+    """Return the number of the last entry at or before a frame; -1 if there is none."""
     return bisect_right(facts.entries, frame, key=lambda entry: entry.frame) - 1
 
 
@@ -125,7 +126,7 @@ def _decode(facts: FileFacts, seek: Entry | None) -> Generator[Placed, None, Non
         for last, frame in _sorted(_placed(facts, seek, "SLICE" if facts.paired else "AUTO")):
             yield last, frame
     except av.error.FFmpegError:
-        near = _entry_before(facts, last)
+        near = entry_before(facts, last)
         again = facts.entries[near] if near > 0 else seek
         with suppress(av.error.FFmpegError):
             yield from (placed for placed in _sorted(_placed(facts, again, "NONE")) if placed[0] > last)

@@ -19,6 +19,7 @@ from av.stream import Disposition
 
 from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
+from ...core.transforms import square_width
 from .. import colour
 from ..layouts.packing import Packing
 from ..paths import check_file
@@ -75,10 +76,16 @@ class FileFacts:
     packing: Packing | None  # of two views in a frame, if the file declares one
 
     @property
-    def stored(self) -> tuple[int, int, Fraction]:
-        """Width and height of an upright frame as it is stored, and the shape of its pixels."""
-        width, height = self.coded
-        return (height, width, 1 / self.aspect) if self.rotation % 180 else (width, height, self.aspect)
+    def upright(self) -> tuple[int, int]:
+        """Width and height of an upright frame with the file's own pixels."""
+        return self.coded if self.rotation % 180 == 0 else self.coded[::-1]
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """The shape of a pixel of an upright frame, width over height; 1 if nothing is to be scaled."""
+        if self.upright == (self.width, self.height):
+            return Fraction(1)
+        return self.aspect if self.rotation % 180 == 0 else 1 / self.aspect
 
     @property
     def interlaced(self) -> bool:
@@ -185,6 +192,7 @@ def _timing(stream, packets: PacketIndex) -> dict:
 def _shape(stream, frame) -> dict:
     turns, mirrored = _orientation(frame)
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
+    aspect = aspect if SENSIBLE[0] < aspect < SENSIBLE[1] else Fraction(1)
     width, height = square_width(frame.width, aspect), frame.height
     if turns % 2:
         width, height = height, width
@@ -196,13 +204,6 @@ def _shape(stream, frame) -> dict:
         "rotation": 90 * turns,
         "mirrored": mirrored,
     }
-
-
-def square_width(width: int, aspect: Fraction) -> int:
-    """Return the width that gives pixels of this shape the shape of a square; an absurd one is ignored."""
-    if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
-        return max(2, 2 * round(width * aspect / 2))
-    return width
 
 
 def _orientation(frame) -> tuple[int, bool]:

@@ -18,6 +18,7 @@ from ..multiview.spatial import Spatial
 from ..read.clock import Clock
 from ..read.light import light_words
 from ..read.stereo import LAYOUT_TAG
+from .display_size import RESERVED
 from .layers import LayerEncoder
 from .options import EncodeOptions
 from .picture import Pictures
@@ -46,6 +47,9 @@ STEREO_BOXES = {  # the arrangements that st3d has a number for
 }
 # H.264's arrangement types; televisions would squeeze a full layout that is tagged this way
 FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}
+
+
+MATROSKA = ("matroska", "webm")
 
 
 class Rate(NamedTuple):
@@ -102,6 +106,8 @@ def open_encoder(
         and settings.layout in STEREO_MODES
     ):
         stream.metadata["stereo_mode"] = STEREO_MODES[settings.layout]
+    if states_display_size(info, entry):
+        stream.metadata["title"] = RESERVED
     try:
         with kept_scheduling():
             stream.codec_context.open()
@@ -128,6 +134,11 @@ def open_layers(
     with kept_scheduling():
         right.open()
     return LayerEncoder(left.codec_context, right)
+
+
+def states_display_size(info: ClipInfo, entry: Preset) -> bool:
+    """Whether the container takes the shape of pixels as a display size, which is written afterwards."""
+    return info.pixel_aspect != 1 and entry.container in MATROSKA
 
 
 def configure(
@@ -231,6 +242,8 @@ def container_options(info: ClipInfo, settings: EncodeOptions, entry: Preset, cl
     # microseconds; otherwise a subtitle every few minutes would buffer all video since the previous one
     options = {"max_interleave_delta": "1000000"}
     options |= entry.muxer
+    if states_display_size(info, entry):
+        options["write_crc32"] = "0"
     if entry.container in ("mp4", "mov"):
         ticks = clock.unit.denominator
         # write_stereo moves the index too, and once is enough

@@ -36,8 +36,10 @@ from .codec import (
     layout_tag,
     open_encoder,
     open_layers,
+    states_display_size,
     stereo_of,
 )
+from .display_size import write_display_size
 from .hardware import chosen
 from .layers import FrameTypes, LayerEncoder, halves
 from .mux import FileTracks, open_tracks
@@ -101,7 +103,8 @@ class Writer:
         size = _shown(info, settings, self._entry)
         limits = self._entry.limits
         self._clock = Clock(info, self._entry.clock)
-        self._pictures = Pictures(size, info.color, self._entry.pix_fmt, limits.side if limits else 0)
+        side = limits.side if limits else 0
+        self._pictures = Pictures(size, info.color, self._entry.pix_fmt, side, info.pixel_aspect)
         self._taken = Taken(info, limits)
         self._container: av.container.OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -271,6 +274,8 @@ class Writer:
         self._container = self._stream = self._layers = self._tracks = None
         if stereo := stereo_of(self._info, self._settings, self._entry):
             write_stereo(part, stereo)
+        if states_display_size(self._info, self._entry):
+            write_display_size(part, self._info.pixel_aspect)
         if self._entry.container == "webp":
             complete_webp(part, end, self._metadata)
         sync(part)  # in this thread, so that waiting for a slow disk can be cancelled

@@ -53,7 +53,13 @@ def refusal(info: ClipInfo, settings: EncodeOptions, entry: Preset, size: tuple[
             context = av.CodecContext.create(entry.codec, "w")
             assert isinstance(context, VideoCodecContext)  # presets name video codecs only
             context.options = codec_options(info, settings, entry)
-            configure(context, entry, Pictures(size, info.color, entry.pix_fmt), Clock(info), None)
+            configure(
+                context,
+                entry,
+                Pictures(size, info.color, entry.pix_fmt, aspect=info.pixel_aspect),
+                Clock(info),
+                None,
+            )
             with kept_scheduling():
                 context.open()
     except av.codec.codec.UnknownCodecError:

@@ -22,9 +22,20 @@ RGB_MATRIX = 0  # H.273: the samples are red, green and blue
 
 
 class Pictures:
-    """Frames of one size, format and colour for an encoder, at most ``side`` pixels long (0: unchanged)."""
+    """Frames of one size, format and colour for an encoder, at most ``side`` pixels long (0: unchanged).
 
-    def __init__(self, size: tuple[int, int], color: Color, pix_fmt: str, side: int = 0):
+    ``aspect`` is the shape of their pixels.
+    """
+
+    def __init__(
+        self,
+        size: tuple[int, int],
+        color: Color,
+        pix_fmt: str,
+        side: int = 0,
+        aspect: Fraction = Fraction(1),
+    ):
+        self.aspect = aspect
         self._shown = fitted_size(*size, side)
         self.size = coded_size(self._shown, pix_fmt)
         self.format = VideoFormat(pix_fmt, *self.size)
@@ -86,6 +97,8 @@ class Pictures:
         """Set an encoder's size, format and colour before it is opened."""
         context.width, context.height = self.size
         context.pix_fmt = self.format.name
+        if self.aspect != 1:
+            context.sample_aspect_ratio = self.aspect
         colour.tag(context, self.color, full_range=self._rgb)
 
 

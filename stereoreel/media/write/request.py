@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from ...core.excerpt import makers_of
 from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.decode import FileSource
+from .fit_to_file import fit_to_file
 from .options import EncodeOptions, check, preset
 from .presets import Preset
 
@@ -27,7 +29,7 @@ class RenderRequest:
     The layout two_files writes the right eye into a separate file, ``right_path``; rgbd and half_rgbd put the
     depth into the clip's frames. ``audio`` replaces the clip's own audio, ``metadata`` are tags of the files.
     An existing file is replaced only with ``overwrite``. ``entry`` is the preset, if it is not the settings'
-    own.
+    own. Clips are changed into what the file can hold; ``losses`` says how.
     """
 
     clip: Clip
@@ -38,6 +40,16 @@ class RenderRequest:
     metadata: Mapping[str, str] | None = None
     overwrite: bool = False
     entry: Preset | None = None
+    losses: tuple[str, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        losses: list[str] = []
+        for name in ("clip", "depth"):
+            if one := getattr(self, name):
+                fitting, lost = fit_to_file(one, self.settings, self.entry)
+                object.__setattr__(self, name, fitting)
+                losses += lost
+        object.__setattr__(self, "losses", tuple(dict.fromkeys(losses)))
 
     @property
     def clips(self) -> list[Clip]:
@@ -65,7 +77,9 @@ class RenderRequest:
         return {**(next(iter(sources.values())).tags if one else {}), **(self.metadata or {})}
 
     def check(self) -> None:
-        """Raise ValueError if the encoder cannot write such a clip."""
+        """Raise ValueError if the encoder cannot write such a clip; warn of what the file cannot hold."""
+        for loss in self.losses:
+            warnings.warn(loss, stacklevel=3)
         check(self.clip.info, self.settings, self.depth.info if self.depth else None)
 
     def info(self, file: ClipFile) -> ClipInfo:

@@ -15,6 +15,8 @@ from ...core.files import OutputFile, plain_errors
 from ..read.container import open_media
 from ..read.packets import demux
 from ..tags import kept_tags
+from .codec import MATROSKA
+from .display_size import RESERVED, write_display_size
 from .subtitles import copy_fonts
 
 MOVING = ("mp4", "mov")
@@ -36,13 +38,21 @@ def copy_video(
     with cancel.polling(tick), OutputFile(Path(path), replace=True) as output:
         part = output.create()
         with plain_errors(output.path), open_media(source) as read:
-            _copy(read, part, container, metadata)
+            aspect = _copy(read, part, container, metadata)
+        if aspect != 1 and container in MATROSKA:
+            write_display_size(part, aspect)
         return output.publish()
 
 
-def _copy(read: av.container.InputContainer, part: Path, container: str, metadata: Mapping[str, str]) -> None:
+def _copy(
+    read: av.container.InputContainer, part: Path, container: str, metadata: Mapping[str, str]
+) -> Fraction:
+    """Copy the streams; return the shape of a pixel, which Matroska files then lack."""
     kept = [stream for stream in read.streams if stream.codec_context]  # an MP4's chapters have no codec
-    options = {}
+    shapes = [stream.sample_aspect_ratio for stream in kept if isinstance(stream, VideoStream)]
+    aspect = Fraction((shapes and shapes[0]) or 1)
+    reserves = aspect != 1 and container in MATROSKA
+    options = {"write_crc32": "0"} if reserves else {}
     if container in MOVING:
         ticks = max(Fraction(stream.time_base).denominator for stream in kept if stream.time_base)
         options = {"movflags": "faststart+use_metadata_tags", "movie_timescale": str(ticks)}
@@ -54,9 +64,13 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
             copy.time_base = stream.time_base
             if isinstance(stream, VideoStream) and stream.average_rate:
                 copy.codec_context.framerate = stream.average_rate
+            if isinstance(stream, VideoStream) and aspect != 1:
+                copy.codec_context.sample_aspect_ratio = aspect
             if container in MOVING and stream.codec_context.codec_tag.strip("\0"):
                 copy.codec_context.codec_tag = stream.codec_context.codec_tag
             copy.metadata.update({k: v for k, v in stream.metadata.items() if k not in OWN})
+            if isinstance(stream, VideoStream) and reserves:
+                copy.metadata["title"] = RESERVED
             copy.disposition = stream.disposition.value
         if container == "matroska":
             copy_fonts(written, read)
@@ -65,6 +79,7 @@ def _copy(read: av.container.InputContainer, part: Path, container: str, metadat
         for packet in _timed(demux(read, kept)):
             packet.stream = copies[packet.stream.index]
             written.mux(packet)
+    return aspect
 
 
 def _timed(packets: Iterable[av.Packet]) -> Iterator[av.Packet]:
