@@ -9,7 +9,9 @@ from tests.media.workshop import Workshop, reference
 from tests.support.films import facts, hashes, make, run
 
 
-@pytest.mark.parametrize("name", ["edit-two.mp4", "edit-back.mp4", "jump-0.ts", "fields.ts", "pause-65.avi"])
+@pytest.mark.parametrize(
+    "name", ["edit-two.mp4", "edit-back.mp4", "jump-0.ts", "fields.ts", "pause-65.avi", "gaps-last.ts"]
+)
 def test_units_of_unusual_files_are_those_of_one_run(name, tmp_path):
     graph = {
         "1": {"class_type": "StereoReelExtract", "inputs": {"video": "film.mp4", "cuts": False}},

@@ -163,6 +163,8 @@ def test_written_colours_are_those_of_the_source(name, folder, host, tmp_path):
     assert tags_of(path).items() <= tags_of(target).items()
 
 
+# Not as ffmpeg copies them: LEFT, and title and language of the video stream, in which tools state
+# how the source was encoded.
 TAGS = {
     "title": "A day; = at # the sea",
     "artist": "Ann",
@@ -228,6 +230,28 @@ def test_tags_and_chapters_are_those_of_the_source(suffix, format, target, tmp_p
         assert found == chapters and len(found) == 2
         with av.open(str(result)) as container:
             assert container.streams.audio[0].language == "ita"
+
+
+@pytest.mark.parametrize("format", ["hevc", "av1"])
+def test_mastering_display_and_light_levels_are_those_of_the_source(format, folder, host, tmp_path):
+    source, target = tmp_path / "hdr.mkv", tmp_path / "written.mp4"
+    display = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
+    made(source, f"{X265}:{display}:max-cll=1203,401:hdr10=1", "yuv420p10le", "tv", PQ)
+    clip = Clip(FileSource(source, cuts=False))
+    write(RenderRequest(clip, target, settings(format=format, speed="fast")), host)
+    assert hdr(target) == hdr(source)
+    assert hdr(source)["CONTENT_LIGHT_LEVEL"] == (1203, 401)
+
+
+def hdr(path) -> dict[str, tuple]:
+    """The numbers of a first frame's static HDR metadata."""
+    with av.open(str(path)) as container:
+        data = next(container.decode(video=0)).side_data
+        display = np.frombuffer(bytes(data["MASTERING_DISPLAY_METADATA"]), np.int32)[:20].reshape(-1, 2)
+        light = np.frombuffer(bytes(data["CONTENT_LIGHT_LEVEL"]), np.uint32)
+    # AV1 counts in other fractions
+    numbers = tuple(round(float(one / other), 3) for one, other in display)
+    return {"MASTERING_DISPLAY_METADATA": numbers, "CONTENT_LIGHT_LEVEL": tuple(int(one) for one in light)}
 
 
 def test_a_turned_video_is_upright_as_ffmpeg_shows_it(folder, host, tmp_path):

@@ -35,7 +35,7 @@ class Joins:
 
     def __init__(self, container):
         self.found: list[Join] = []
-        self._container = container
+        self._sound = Sound(container.name)
         self._watches = container.format.name in JUMPING
         self._due: int | None = None  # when the next packet is expected
         self._last: int | None = None
@@ -56,13 +56,13 @@ class Joins:
             joined = (self._last - here) * unit > BACKWARD or (here - latest) * unit > FORWARD
             if (here - self._due) * unit > FORWARD:
                 gap = (self._due - shift) * unit, stamp * unit
-                jumps = sound_jumps(self._container, place or 0, *gap)
+                jumps = self._sound.leaves_out(place or 0, *gap)
                 joined = joined if jumps is None else jumps
             if joined:
                 shift += self._due - here
                 begin = stamp if packet.pts is None else packet.pts
                 self.found.append(Join(self._pos, shift * unit, (begin + shift) * unit))
-        if self._of_next(packet, stamp, unit, place or 0):
+        if self._is_of_next(packet, shift, unit, place or 0):
             packet.pts = stamp + (packet.duration or 0)
         _shift(packet, shift)
         assert packet.dts is not None
@@ -72,35 +72,51 @@ class Joins:
         shown = packet.dts if packet.pts is None else packet.pts
         self._latest = shown if joined or self._latest is None else max(self._latest, shown)
 
-    def _of_next(self, packet: av.Packet, stamp: int, unit: Fraction, place: int) -> bool:
+    def close(self) -> None:
+        self._sound.close()
+
+    def _is_of_next(self, packet: av.Packet, shift: int, unit: Fraction, place: int) -> bool:
         """Whether the demuxer gave the last packet of a recording the display time of the next recording."""
-        if packet.pts is None or (packet.pts - stamp) * unit <= FORWARD:
+        if packet.pts is None or packet.dts is None or self._latest is None:
             return False
-        return bool(sound_jumps(self._container, place, stamp * unit, packet.pts * unit))
+        if min(packet.pts - packet.dts, packet.pts + shift - self._latest) * unit <= FORWARD:
+            return False
+        return bool(self._sound.leaves_out(place, packet.dts * unit, packet.pts * unit))
 
 
-def sound_jumps(container, pos: int, begin: Fraction, end: Fraction) -> bool | None:
-    """Whether the audio after ``pos`` leaves out the seconds from ``begin`` to ``end`` of the file's clock.
+class Sound:
+    """The audio of a file, opened when something is asked of it."""
 
-    None if that is unknown, because there is no audio or it ends before.
-    """
-    margin = min(Fraction(INTERLEAVED), (end - begin) / 4)
-    with open_media(container.name) as file, suppress(av.error.FFmpegError, IndexError):
-        tracks = file.streams.audio
+    def __init__(self, name: str):
+        self._name = name
+        self._file: av.container.InputContainer | None = None
+
+    def leaves_out(self, pos: int, begin: Fraction, end: Fraction) -> bool | None:
+        """Whether the audio after ``pos`` leaves out the seconds from ``begin`` to ``end`` of its clock.
+
+        None if that is unknown, because there is no audio or it ends before.
+        """
+        file = self._file = self._file or open_media(self._name)
+        tracks, margin = file.streams.audio, min(Fraction(INTERLEAVED), (end - begin) / 4)
         if not tracks:
             return None
-        file.seek(pos, stream=file.streams[0], unsupported_byte_offset=True)
-        for packet in file.demux(tracks):
-            stamp = packet.dts if packet.pts is None else packet.pts
-            if packet.pos is not None and packet.pos > pos + NEAR:
-                return None
-            if stamp is not None and packet.time_base:
-                time = stamp * Fraction(packet.time_base)
-                if begin + margin < time < end - margin:
-                    return False
-                if end - margin <= time <= end + margin:
-                    return True
-    return None
+        with suppress(av.error.FFmpegError, IndexError):
+            file.seek(pos, stream=file.streams[0], unsupported_byte_offset=True)
+            for packet in file.demux(tracks):
+                stamp = packet.dts if packet.pts is None else packet.pts
+                if packet.pos is not None and packet.pos > pos + NEAR:
+                    return None
+                if stamp is not None and packet.time_base:
+                    time = stamp * Fraction(packet.time_base)
+                    if begin + margin < time < end - margin:
+                        return False
+                    if end - margin <= time <= end + margin:
+                        return True
+        return None
+
+    def close(self) -> None:
+        if self._file:
+            self._file.close()
 
 
 def shifted(packets: Iterable[av.Packet], joins: Sequence[Join]) -> Iterator[av.Packet]:

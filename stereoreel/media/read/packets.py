@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from fractions import Fraction
 from itertools import islice, pairwise
 from typing import NamedTuple
@@ -96,19 +96,20 @@ class PacketIndex:
         self.paired = False
         self._failed: list[int] = []  # timestamps of packets before the first frame that cannot be decoded
         self._whole = True  # until a packet is truncated or the demuxer fails
-        packets, cut, joins = self._read(container, stream)
+        with closing(Joins(container)) as joins:
+            packets, cut = self._read(container, stream, joins)
         self.joins = tuple(joins.found)
         if self.first is None:
             self._decode(None, stream)
         self._finish(stream, packets, cut)
 
-    def _read(self, container, stream) -> tuple[list[Packet], int, Joins]:
+    def _read(self, container, stream, joins: Joins) -> tuple[list[Packet], int]:
         """Return the packets in decoding order, and how many at the end are truncated, which are left out.
 
         If all are truncated, none is left out.
         """
         counts_gaps = container.format.name == "avi"  # dropped frames have no packet there
-        codec, pairs, joins = stream.codec_context.name, FieldPairs(stream), Joins(container)
+        codec, pairs = stream.codec_context.name, FieldPairs(stream)
         packets: list[Packet] = []
         cut, place, started = 0, 0, False
         for packet in self._packets(container, stream):
@@ -128,7 +129,7 @@ class PacketIndex:
             shown = is_shown(packet, codec)
             packets.append(Packet(packet.pts, packet.dts, packet.is_keyframe, shown, place))
             cut = cut + 1 if packet.is_corrupt else 0
-        return packets[: len(packets) - cut] or packets, cut, joins
+        return packets[: len(packets) - cut] or packets, cut
 
     def _packets(self, container, stream):
         try:
