@@ -143,9 +143,10 @@ function equip(node, facts) {
         arrange(node);
         redraw(node);
     };
-    for (const [name, { usual, word: text, kind }] of facts) {
+    for (const [name, { usual, word: text, kind, counts }] of facts) {
         const widget = widgetOf(node, name);
         if (!widget) continue;
+        if (counts) for (const control of widget.linkedWidgets ?? []) control.value = "fixed"; // the host's usual one is random
         if (text) state.words.push(spell(widget, usual, text));
         chain(widget, "callback", () => {
             if (kind) ran.delete(runOf(node));

@@ -75,14 +75,13 @@ def _instead(node: Node) -> str:
 def facts(node: Node, option: Option) -> dict[str, Any]:
     """Return what the canvas must know of an option besides its value and its text."""
     ours: dict[str, Any] = {}
-    host: dict[str, Any]
     if option.only:
         ours["only"] = [option.only[0], list(option.only[1])]
     if option.word:
         ours["word"] = option.word
     if kind := _kind(node, option):
         ours |= {"kind": kind, "instead": _instead(node)}
-    host = {"advanced": True} if option.advanced else {}
+    host: dict[str, Any] = {"advanced": True} if option.advanced else {}
     if option.counts:
-        host["control_after_generate"] = FIXED
+        host["control_after_generate"] = ours["counts"] = True
     return host | ({"stereoreel": ours} if ours else {})
