@@ -117,6 +117,7 @@ def test_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
 
 # their files are on no public list of hashes: fetch says so, and prints the hash
 AUTHORS = (
+    "https://download.openmmlab.com/",
     "https://huggingface.co/depth-anything/",
     "https://huggingface.co/JunhaoZhuang/",
     "https://github.com/OpenImagingLab/",
@@ -224,7 +225,7 @@ def test_unknown_name_error_lists_the_choices(host, name):
     put(host, "upscale_models", "notes.txt")
     with pytest.raises(
         ValueError,
-        match=f"Unknown upscale model '{name}'. Available: auto, {MODEL}, .*, builtin, 4x_foo.pth",
+        match=f"Unknown upscale model '{name}'. Available: auto, {MODEL}, .*, builtin, span-x2, 4x_foo.pth",
     ):
         choose("upscale", name, host)
 
@@ -236,6 +237,25 @@ def test_flashvsr_folders_of_other_packs_are_found(host):
         (folder / "LQ_proj_in.ckpt").write_bytes(b"")
     assert host.weights("vsr", "FlashVSR-v1.1/LQ_proj_in.ckpt") == own / "LQ_proj_in.ckpt"
     assert host.files("vsr") == []
+
+
+def test_flashvsr_in_one_file_is_found_as_published(host):
+    put(host, "diffusion_models", "flashvsr_v1.1_fp16.safetensors")
+    entry = catalog.models("vsr")["flashvsr-v1.1-single"]
+    assert catalog.present(entry, host) and choose("vsr", entry.name, host)[0].file == entry.file
+    old = host.models[0] / "diffusion_models" / "FlashVSR-v1.1-single.safetensors"
+    host.weights("vsr", entry.file).rename(old)
+    assert host.weights("vsr", choose("vsr", entry.name, host)[0].file) == old
+
+
+def test_custom_files_of_vsr_are_those_of_its_own_folder(host):
+    """The other folders that it searches are full of models that it cannot run."""
+    put(host, "vsr", "sub/mine.pth")
+    put(host, "upscale_models", "4x_foo.pth")
+    put(host, "diffusion_models", "wan.safetensors")
+    assert catalog.own_files("vsr", host) == ["sub/mine.pth"]
+    for name in ("sub/mine.pth", "4x_foo.pth"):
+        assert choose("vsr", name, host)[0].arch == "basicvsr"
 
 
 def test_kinds_without_custom_files_refuse_them(host):

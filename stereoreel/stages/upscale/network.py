@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...image.compute import Graphs, Spread, half_precision, resolve_dtype
-from ...models import weights
+from ...models import ncnn_files, weights
 from ...nets.strict import Unfit
+from . import ncnn
 from .fast_networks import optimised
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
     """
     import spandrel
 
-    state = weights.read(path)
+    model = None
+    if ncnn_files.graph_of(path):
+        with weights.loading(path):
+            model = ncnn.Model(path)
+    state = model.state if model else weights.read(path)
     if softer is not None:
         state = mixed(state, weights.read(softer), share, f"{path.name} and {softer.name}")
     with weights.loading(path):
@@ -61,7 +66,24 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
             raise Unfit(f"it ({found.architecture.name}) is not an image-to-image model. Choose an upscaler.")
         if not 1 <= found.scale <= LARGEST_SCALE:
             raise Unfit(f"its scale is {found.scale}, more than {LARGEST_SCALE}. Choose another upscaler.")
-        return found.eval().float()
+        found.eval().float()
+        merge(found.model)
+        if model:
+            model.settle(found.model)
+        return found
+
+
+@torch.no_grad()
+def merge(net: nn.Module) -> None:
+    """Replace the parallel convolutions of SPAN by the single ones that they add up to.
+
+    spandrel adds them up again for every image.
+    """
+    for parent in list(net.modules()):
+        for name, part in list(parent.named_children()):
+            if type(part).__name__ == "Conv3XC" and not part.has_relu:
+                part.update_params()
+                setattr(parent, name, part.eval_conv)
 
 
 def mixed(first: dict, second: dict, share: float, names: str = "The two files to mix") -> dict:
