@@ -7,8 +7,11 @@ better on every still or turning shot.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,17 +19,32 @@ from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
-from ...image.flow import grayscale
+from ...image import flow
 from .edges import shrink, upsample
-from .evidence import AHEAD, Picture
-from .tracking import ShotDepth
+from .evidence import GAP, Picture
+from .tracking import AHEAD, ShotDepth
 from .windows import SteadyRange
 
-SIDE = 512  # long side of the frames used for motion
+AREA = 72_000  # pixels of the frames used for motion, whatever the size of the clip's
+LARGEST = 4  # times a small frame is enlarged to that at most
+KEY_RATE = 12.5  # key frames a second, about
+LONGEST = 8  # frames from one key frame to the next, at most
 
 
 def load(entry, options, host: Host) -> DepthStage:
     return DepthStage(options, host.device)
+
+
+def key_step(fps: Fraction | float) -> int:
+    """Return the frames from one key frame to the next: a power of two, so that doubling the rate keeps them."""
+    return min(LONGEST, 2 ** max(0, round(math.log2(max(float(fps), 1.0) / KEY_RATE))))
+
+
+class Waiting(NamedTuple):
+    """A frame whose depth is pending: its luma at frame size, uint8, and at working size."""
+
+    large: Tensor
+    small: Tensor
 
 
 class DepthStage:
@@ -39,36 +57,84 @@ class DepthStage:
         self.options, self.device = options, device
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        tracker, scale = (
-            ShotDepth(self.options.smoothing, self.options.near_ground),
-            SteadyRange(aligned=True),
-        )
-        waiting: deque[tuple[Tensor, Tensor]] = deque()  # luma at frame size and at working size
+        step = key_step(shot.info.fps)
+        keys = KeyFrames(ShotDepth(self.options.smoothing, self.options.near_ground))
+        waiting: deque[Waiting] = deque()
+        count, last = 0, None
         for chunk in frames:
             for frame in chunk:
-                picture, lumas = self._prepare(frame)
-                tracker.add(picture)
+                last, lumas = self._prepare(frame)
                 waiting.append(lumas)
-                if len(waiting) > AHEAD:
-                    yield self._finish(scale, tracker.next(), *waiting.popleft())
-        while waiting:
-            yield self._finish(scale, tracker.next(), *waiting.popleft())
+                if count % step == 0:
+                    keys.add(count, last)
+                    for depth in keys.known(AHEAD + GAP):
+                        yield self._finish(depth, waiting.popleft())
+                count += 1
+        if last is not None and (count - 1) % step:
+            keys.add(count - 1, last)
+        for depth in keys.known(0):
+            yield self._finish(depth, waiting.popleft())
 
-    def _prepare(self, frame: Tensor) -> tuple[Picture, tuple[Tensor, Tensor]]:
-        """Return the frame for the tracker, and the lumas that guide the upsampling of its depth."""
+    def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
         frame = frame[..., :3].to(self.device).float().clamp(0, 1)
-        height, width = frame.shape[:2]
-        ratio = min(1.0, SIDE / max(height, width))
-        small = shrink(frame, (max(1, round(height * ratio)), max(1, round(width * ratio))))
-        picture = Picture(grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
-        return picture, (luma(frame), luma(small))
+        small = working_size(frame)
+        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
+        return picture, Waiting((luma(frame) * 255 + 0.5).to(torch.uint8), luma(small))
 
-    def _finish(self, scale: SteadyRange, depth: np.ndarray, large: Tensor, small: Tensor) -> Tensor:
-        """Return depth ``[1, H, W, 1]`` in 0..1 from nearness ``[h, w]`` at working size."""
-        scaled = scale(torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)[None])
-        whole = upsample(scaled[0], small, large).clamp(0, 1)
+    def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
+        """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
+        depth = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
+        whole = upsample(depth, frame.small, frame.large.float() / 255).clamp(0, 1)
         return (1 - whole if self.options.invert else whole)[None, ..., None]
 
 
+class KeyFrames:
+    """Depth of every frame from that of the key frames around it, whose motion is known."""
+
+    def __init__(self, tracker: ShotDepth):
+        self._tracker, self._scale = tracker, SteadyRange(aligned=True)
+        self._places: deque[int] = deque()  # of key frames whose depth is pending
+        self._before: tuple[int, np.ndarray] | None = None
+
+    def add(self, place: int, picture: Picture) -> None:
+        self._places.append(place)
+        self._tracker.add(picture)
+
+    def known(self, ahead: int) -> Iterator[np.ndarray]:
+        """Yield depth ``[h, w]`` of the next frames, up to the key frame with ``ahead`` others after it."""
+        while len(self._places) > ahead:
+            place = self._places.popleft()
+            raw = torch.from_numpy(np.ascontiguousarray(self._tracker.next(), np.float32))
+            depth = self._scale(raw[None])[0].numpy()
+            if self._before is not None:
+                yield from self._between(*self._before, place, depth)
+            self._before = place, depth
+            yield depth
+
+    def _between(self, first: int, before: np.ndarray, second: int, after: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield depth of the frames between two key frames, moved along and blended."""
+        forth, back = self._tracker.motion()
+        motion = 0.5 * (back - forth)  # from a frame halfway to the first, if each pixel keeps its motion
+        for place in range(first + 1, second):
+            part = (place - first) / (second - first)
+            early = flow.warp(before, part * motion, cubic=False)
+            late = flow.warp(after, (part - 1) * motion, cubic=False)
+            yield (1 - part) * early + part * late
+
+
+def working_size(frame: Tensor) -> Tensor:
+    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
+    size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
+    if ratio <= 1:
+        return shrink(frame, size)
+    grown = cv2.resize(frame.cpu().numpy(), size[::-1], interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(grown.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+
+
 def luma(frame: Tensor) -> Tensor:
+    frame = frame[..., [0, 0, 0]] if frame.shape[-1] < 3 else frame
     return frame[..., 0] * 0.299 + frame[..., 1] * 0.587 + frame[..., 2] * 0.114
