@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -60,19 +61,16 @@ class DepthStage:
         step = key_step(shot.info.fps)
         keys = KeyFrames(ShotDepth(self.options.smoothing, self.options.near_ground))
         waiting: deque[Waiting] = deque()
-        count, last = 0, None
+        count = 0
         for chunk in frames:
             for frame in chunk:
-                last, lumas = self._prepare(frame)
+                picture, lumas = self._prepare(frame)
                 waiting.append(lumas)
-                if count % step == 0:
-                    keys.add(count, last)
-                    for depth in keys.known(AHEAD + GAP):
-                        yield self._finish(depth, waiting.popleft())
+                keys.add(picture, count % step == 0)
+                for depth in keys.known(AHEAD + GAP):
+                    yield self._finish(depth, waiting.popleft())
                 count += 1
-        if last is not None and (count - 1) % step:
-            keys.add(count - 1, last)
-        for depth in keys.known(0):
+        for depth in chain(keys.known(0), keys.rest()):
             yield self._finish(depth, waiting.popleft())
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
@@ -93,12 +91,18 @@ class KeyFrames:
 
     def __init__(self, tracker: ShotDepth):
         self._tracker, self._scale = tracker, SteadyRange(aligned=True)
+        self._count = 0
         self._places: deque[int] = deque()  # of key frames whose depth is pending
         self._before: tuple[int, np.ndarray] | None = None
+        self._latest: list[Picture] = []  # the last key frame, and the frames after it
 
-    def add(self, place: int, picture: Picture) -> None:
-        self._places.append(place)
-        self._tracker.add(picture)
+    def add(self, picture: Picture, key: bool) -> None:
+        if key:
+            self._places.append(self._count)
+            self._tracker.add(picture)
+            self._latest = []
+        self._latest.append(picture)
+        self._count += 1
 
     def known(self, ahead: int) -> Iterator[np.ndarray]:
         """Yield depth ``[h, w]`` of the next frames, up to the key frame with ``ahead`` others after it."""
@@ -110,6 +114,13 @@ class KeyFrames:
                 yield from self._between(*self._before, place, depth)
             self._before = place, depth
             yield depth
+
+    def rest(self) -> Iterator[np.ndarray]:
+        """Yield depth of the frames after the last key frame of the shot."""
+        key, *others = self._latest or [None]
+        for picture in others:
+            motion = flow.flow(picture.luma, key.luma)
+            yield flow.warp(self._before[1], motion, cubic=False)
 
     def _between(self, first: int, before: np.ndarray, second: int, after: np.ndarray) -> Iterator[np.ndarray]:
         """Yield depth of the frames between two key frames, moved along and blended."""
