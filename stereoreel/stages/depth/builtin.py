@@ -8,7 +8,7 @@ better on every still or turning shot.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -30,6 +30,9 @@ AREA = 72_000  # pixels of the frames used for motion, whatever the size of the 
 LARGEST = 4  # times a small frame is enlarged to that at most
 KEY_RATE = 12.5  # key frames a second, about
 LONGEST = 8  # frames from one key frame to the next, at most
+GENTLE = 0.75  # range of depth by layout alone, as a share of that from motion
+WIDEN = 0.01  # change of that share, at most, from one key frame to the next
+STILL = "shot(s) without camera motion: layout prior only"
 
 
 def load(entry, options, host: Host) -> DepthStage:
@@ -56,10 +59,12 @@ class DepthStage:
     def __init__(self, options, device: torch.device):
         self.nets: list[nn.Module] = []
         self.options, self.device = options, device
+        self.counts: Counter[str] = Counter()
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
         step = key_step(shot.info.fps)
-        keys = KeyFrames(ShotDepth(self.options.smoothing, self.options.near_ground))
+        tracker = ShotDepth(self.options.smoothing, self.options.near_ground)
+        keys = KeyFrames(tracker)
         waiting: deque[Waiting] = deque()
         count = 0
         for chunk in frames:
@@ -72,6 +77,8 @@ class DepthStage:
                 count += 1
         for depth in chain(keys.known(0), keys.rest()):
             yield self._finish(depth, waiting.popleft())
+        if count and not tracker.travelled:
+            self.counts[STILL] += 1
 
     def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
         frame = frame[..., :3].to(self.device).float().clamp(0, 1)
@@ -94,6 +101,7 @@ class KeyFrames:
         self._count = 0
         self._places: deque[int] = deque()  # of key frames whose depth is pending
         self._before: tuple[int, np.ndarray] | None = None
+        self._share: float | None = None
         self._latest: list[Picture] = []  # the last key frame, and the frames after it
 
     def add(self, picture: Picture, key: bool) -> None:
@@ -109,11 +117,18 @@ class KeyFrames:
         while len(self._places) > ahead:
             place = self._places.popleft()
             raw = torch.from_numpy(np.ascontiguousarray(self._tracker.next(), np.float32))
-            depth = self._scale(raw[None])[0].numpy()
+            depth = self._gentle(self._scale(raw[None])[0].numpy())
             if self._before is not None:
                 yield from self._between(*self._before, place, depth)
             self._before = place, depth
             yield depth
+
+    def _gentle(self, depth: np.ndarray) -> np.ndarray:
+        """Narrow the range of depth that is only a guess, so that an error is a gentle one."""
+        share = GENTLE + (1 - GENTLE) * self._tracker.sure
+        before = share if self._share is None else self._share
+        self._share = before + min(max(share - before, -WIDEN), WIDEN)
+        return 0.5 + self._share * (depth - 0.5)
 
     def rest(self) -> Iterator[np.ndarray]:
         """Yield depth of the frames after the last key frame of the shot."""

@@ -23,7 +23,6 @@ from .sign import Decision
 from .windows import match
 
 AHEAD = 5  # key frames whose evidence counts before the first depth
-GENTLE = 0.75  # range of depth by layout alone, of that from motion
 
 
 class ShotDepth:
@@ -41,7 +40,7 @@ class ShotDepth:
         self._links: dict[int, float] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
-        self._sure = 0.0
+        self.sure = 0.0  # confidence 0..1 in depth from motion
         self.travelled = False
 
     def add(self, picture: Picture) -> None:
@@ -58,15 +57,14 @@ class ShotDepth:
         index = self._index
         color = self._flows.pictures[index].color
         carried = self._carry()
-        evidence, self._sure = self._decide()
-        self.travelled |= self._sure > 0.3
+        evidence, self.sure = self._decide()
+        self.travelled |= self.sure > 0.3
         if carried:
             agree = correlation(evidence.depth, carried["depth"], evidence.trust * carried["weight"])
             carried["weight"] = carried["weight"] * min(1, max(0, 1 + 2 * agree))  # it was the wrong way round
         state = fuse(evidence, carried, self._keep)
         guess = layout(color, self._near_ground, state["alone"])
-        depth = complete(state["depth"], state["weight"] * self._sure, guess, color)
-        depth = 0.5 + (GENTLE + (1 - GENTLE) * self._sure) * (depth - 0.5)
+        depth = complete(state["depth"], state["weight"] * self.sure, guess, color)
         if carried:
             calm = self._calm * carried["valid"]
             depth = calm * carried["shown"] + (1 - calm) * depth
