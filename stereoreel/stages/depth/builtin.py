@@ -137,7 +137,9 @@ class KeyFrames:
             motion = flow.flow(picture.luma, key.luma)
             yield flow.warp(self._before[1], motion, cubic=False)
 
-    def _between(self, first: int, before: np.ndarray, second: int, after: np.ndarray) -> Iterator[np.ndarray]:
+    def _between(
+        self, first: int, before: np.ndarray, second: int, after: np.ndarray
+    ) -> Iterator[np.ndarray]:
         """Yield depth of the frames between two key frames, moved along and blended."""
         forth, back = self._tracker.motion()
         motion = 0.5 * (back - forth)  # from a frame halfway to the first, if each pixel keeps its motion
@@ -155,12 +157,14 @@ def working_size(frame: Tensor) -> Tensor:
     height, width = frame.shape[:2]
     ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
     size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
-    if ratio <= 1:
+    if ratio <= 1 and frame.device.type != "cpu":
         return shrink(frame, size)
-    grown = cv2.resize(frame.cpu().numpy(), size[::-1], interpolation=cv2.INTER_CUBIC)
-    return torch.from_numpy(grown.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+    method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
+    return torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
 
 
 def luma(frame: Tensor) -> Tensor:
-    frame = frame[..., [0, 0, 0]] if frame.shape[-1] < 3 else frame
-    return frame[..., 0] * 0.299 + frame[..., 1] * 0.587 + frame[..., 2] * 0.114
+    if frame.shape[-1] < 3:
+        return frame[..., 0]
+    return frame @ torch.tensor([0.299, 0.587, 0.114], device=frame.device)

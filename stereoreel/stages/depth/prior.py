@@ -11,11 +11,10 @@ STEADY = 0.002  # cost of a grid step without any change of colour
 NOISE = 0.02  # change of colour a grid step that costs nothing
 
 
-def layout(image: np.ndarray, near_ground: float, alone: np.ndarray | None = None) -> np.ndarray:
+def layout(image: np.ndarray, near_ground: float) -> np.ndarray:
     """Guess nearness ``[H, W]``, about 0..1, of ``image`` ``[H, W, 3]`` in 0..1.
 
-    ``near_ground`` 0..1 weighs the height in the frame. ``alone`` ``[H, W]`` is the confidence that a pixel
-    moves on its own, as objects in front mostly do.
+    ``near_ground`` 0..1 weighs the height in the frame.
     """
     import cv2
 
@@ -32,16 +31,8 @@ def layout(image: np.ndarray, near_ground: float, alone: np.ndarray | None = Non
         * np.clip(1.2 - 3 * detail, 0, 1)
         * np.clip(1.4 - 2 * down, 0, 1)
     )
-    guess = (
-        1.1 * near_ground * down
-        + 0.5 * apart(image)
-        + 0.3 * (1 - across**2)
-        + 0.1 * detail
-        - 0.25 * sky
-    )
-    if alone is not None:
-        guess = guess + 0.3 * alone
-    return surfaces(guess.astype(np.float32), image)
+    guess = 1.1 * near_ground * down + 0.5 * apart(image) + 0.3 * (1 - across**2) + 0.1 * detail - 0.25 * sky
+    return guess.astype(np.float32)
 
 
 def apart(image: np.ndarray) -> np.ndarray:
@@ -57,7 +48,9 @@ def apart(image: np.ndarray) -> np.ndarray:
     size = (max(1, round(width * ratio)), max(1, round(height * ratio)))
     color = cv2.cvtColor(cv2.resize(image, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2Lab) / 100
     change = sum(
-        cv2.Sobel(color[..., k], cv2.CV_32F, *way, scale=0.125) ** 2 for k in range(3) for way in ((1, 0), (0, 1))
+        cv2.Sobel(color[..., k], cv2.CV_32F, *way, scale=0.125) ** 2
+        for k in range(3)
+        for way in ((1, 0), (0, 1))
     )
     cost = np.maximum(np.sqrt(change) - NOISE, 0) + STEADY
     border = np.zeros(cost.shape, bool)
@@ -85,5 +78,5 @@ def surfaces(guess: np.ndarray, image: np.ndarray) -> np.ndarray:
     """Smooth the guess over regions of one colour, and keep a part of it so that the ground still recedes."""
     side = max(image.shape[:2])
     drawn = guided(guess[..., None], image, max(1, side // 12), 5e-4, step=max(1, side // 128))
-    drawn = guided(drawn, image, max(1, side // 32), 5e-4, step=max(1, side // 256))
+    drawn = guided(drawn, image, max(1, side // 32), 5e-4, step=max(1, side // 192))
     return 0.4 * guess + 0.6 * drawn[..., 0]

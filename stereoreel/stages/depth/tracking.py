@@ -18,10 +18,12 @@ from .evidence import (
     nothing,
     weighted_percentiles,
 )
-from .prior import layout
+from .prior import layout, surfaces
 from .sign import Decision
 from .windows import match
 
+IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+DOUBT = 0.15  # share that the layout always keeps
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -38,6 +40,7 @@ class ShotDepth:
         self._added = self._index = 0
         self._found: dict[int, Evidence] = {}
         self._links: dict[int, float] = {}
+        self._layouts: dict[int, np.ndarray] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
         self.sure = 0.0  # confidence 0..1 in depth from motion
@@ -53,7 +56,7 @@ class ShotDepth:
         return self._flows(second - 1, second), self._flows(second, second - 1)
 
     def next(self) -> np.ndarray:
-        """Return nearness ``[h, w]`` of the next key frame; its scale is constant in the shot but not 0..1."""
+        """Return nearness ``[h, w]`` of the next key frame, in the scale of its shot, which is not 0..1."""
         index = self._index
         color = self._flows.pictures[index].color
         carried = self._carry()
@@ -61,10 +64,12 @@ class ShotDepth:
         self.travelled |= self.sure > 0.3
         if carried:
             agree = correlation(evidence.depth, carried["depth"], evidence.trust * carried["weight"])
-            carried["weight"] = carried["weight"] * min(1, max(0, 1 + 2 * agree))  # it was the wrong way round
+            carried["weight"] = carried["weight"] * min(
+                1, max(0, 1 + 2 * agree)
+            )  # it was the wrong way round
         state = fuse(evidence, carried, self._keep)
-        guess = layout(color, self._near_ground, state["alone"])
-        depth = complete(state["depth"], state["weight"] * self.sure, guess, color)
+        guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
+        depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = self._calm * carried["valid"]
             depth = calm * carried["shown"] + (1 - calm) * depth
@@ -72,6 +77,7 @@ class ShotDepth:
         self._index += 1
         self._flows.forget(self._index - GAP)
         self._found.pop(index - 1, None)
+        self._layouts.pop(index, None)
         return depth
 
     def _carry(self) -> dict[str, np.ndarray]:
@@ -101,9 +107,14 @@ class ShotDepth:
             if self._added < 2:
                 self._found[index] = nothing(picture.luma.shape)
             else:
-                guess = layout(picture.color, self._near_ground)
-                self._found[index] = judge(motion_at(self._flows, index, self._added - 1), guess)
+                motion = motion_at(self._flows, index, self._added - 1)
+                self._found[index] = judge(motion, self._layout(index))
         return self._found[index]
+
+    def _layout(self, index: int) -> np.ndarray:
+        if index not in self._layouts:
+            self._layouts[index] = layout(self._flows.pictures[index].color, self._near_ground)
+        return self._layouts[index]
 
     def _link(self, index: int) -> float:
         """Return -1..1: the agreement of depth found at a key frame with that found before it."""
@@ -139,13 +150,20 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
     return {"depth": (fused - low) / (high - low), "weight": weight, "alone": alone}
 
 
-def complete(depth: np.ndarray, weight: np.ndarray, guess: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """Return depth everywhere: from motion, or else from the guess, fitted to it; edges follow ``color``."""
-    guess = bend(guess, depth, weight)
+def complete(
+    depth: np.ndarray, weight: np.ndarray, guess: np.ndarray, color: np.ndarray, sure: float
+) -> np.ndarray:
+    """Return depth everywhere: from motion as far as it is ``sure`` (0..1), or else from the guess.
+
+    The guess is fitted to depth from motion; edges follow ``color``.
+    """
+    weight = weight * sure
+    guess = filled = bend(guess, depth, weight)
     for reach, base in ((max(depth.shape) // 32, 0.05), (max(depth.shape) // 128, 0.3)):
-        guess = guess + blur(weight * (depth - guess), reach) / blur(weight + base, reach)
-    filled = (weight * depth + 0.3 * guess) / (weight + 0.3)
-    return guided(filled[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
+        filled = filled + blur(weight * (depth - filled), reach) / blur(weight + base, reach)
+    filled = (weight * depth + 0.3 * filled) / (weight + 0.3)
+    mixed = guess + min(sure, 1 - DOUBT) * (filled - guess)
+    return guided(mixed[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
 
 
 def blur(image: np.ndarray, reach: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Depth without a neural network keeps its sign, over shots, rates and sizes; doubt gives the layout prior."""
+"""Depth without a neural network keeps its sign over shots, rates and sizes; in doubt it is the layout."""
 
 from fractions import Fraction
 
