@@ -21,6 +21,7 @@ from ..stereoreel.media.read.probe import probe
 from ..stereoreel.workflow.build import DEFAULT_RATE, check_rate
 from ._comfy import VideoFromFile, VideoInput
 from ._host import ComfyHost, scratch, working_device, working_type
+from ._notes import NodeMeter
 
 
 def as_clip(value, label: str, *, fps=None, packed: str = "mono", depth: bool = False) -> Clip:
@@ -151,7 +152,7 @@ def as_batches(
     """
     batches = {name: _empty(clip, name in masks) for name, clip in clips.items()}
     place = 0
-    with closing(pull(list(clips.values()), host)) as chunks:
+    with closing(pull(list(clips.values()), host, meter=NodeMeter())) as chunks:
         for made in chunks:
             for name, chunk in zip(clips, made):
                 _fill(batches[name], place, chunk, name in masks)

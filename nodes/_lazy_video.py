@@ -28,6 +28,7 @@ from ..stereoreel.models.lazy_stage import Plan
 from ._comfy import VideoComponents, VideoInput
 from ._host import ComfyHost, scratch
 from ._not_a_batch import NotABatch
+from ._notes import NodeMeter
 from ._resize import Resized
 from ._saved_files import SavedFiles
 
@@ -227,6 +228,7 @@ class LazyVideo(NotABatch, VideoInput):
             write(
                 RenderRequest(clip, path, settings, metadata=tags, overwrite=True, entry=type.entry),
                 ComfyHost(),
+                meter=NodeMeter(),
             )
         self._saved.add(path, type, color, tags)
 

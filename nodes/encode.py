@@ -18,6 +18,7 @@ from ._comfy import VideoFromFile, args, folder_paths, io, ui
 from ._encode_view import KEY, EncodeView
 from ._host import ComfyHost, scratch
 from ._images import as_clip, as_depth
+from ._notes import NodeMeter
 from ._schema import DeclaredNode
 
 
@@ -47,7 +48,7 @@ class EncodeNode(DeclaredNode):
             job = confine_prefix(f"{prefix}.job", output)
             paths = film(request, host, FilmSettings(job, kept=output), watch)
         else:
-            paths = write(request, host, watch)
+            paths = write(request, host, watch, meter=NodeMeter())
         path = paths[0]
         shown = ui.PreviewVideo([cls._result(file, output, kind) for file in paths]).as_dict()
         if path.suffix == ".gif":  # the canvas takes animated results other than WebP for videos

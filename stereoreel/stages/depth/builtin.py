@@ -7,8 +7,12 @@ better on every still or turning shot.
 
 from __future__ import annotations
 
-from collections import deque
+import math
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,17 +20,35 @@ from torch import Tensor, nn
 
 from ...core.clip import Shot
 from ...core.host import Host
-from ...image.flow import grayscale
+from ...image import flow
 from .edges import shrink, upsample
-from .evidence import AHEAD, Picture
-from .tracking import ShotDepth
+from .evidence import GAP, Picture
+from .tracking import AHEAD, ShotDepth
 from .windows import SteadyRange
 
-SIDE = 512  # long side of the frames used for motion
+AREA = 72_000  # pixels of the frames used for motion, whatever the size of the clip's
+LARGEST = 4  # times a small frame is enlarged to that at most
+KEY_RATE = 12.5  # key frames a second, about
+LONGEST = 8  # frames from one key frame to the next, at most
+GENTLE = 0.75  # range of depth by layout alone, as a share of that from motion
+WIDEN = 0.01  # change of that share, at most, from one key frame to the next
+STILL = "shot(s) without camera motion: layout prior only"
 
 
 def load(entry, options, host: Host) -> DepthStage:
     return DepthStage(options, host.device)
+
+
+def key_step(fps: Fraction | float) -> int:
+    """Return the frames from one key frame to the next: a power of two, so that doubling the rate keeps them."""
+    return min(LONGEST, 2 ** max(0, round(math.log2(max(float(fps), 1.0) / KEY_RATE))))
+
+
+class Waiting(NamedTuple):
+    """A frame whose depth is pending: its luma at frame size, uint8, and at working size."""
+
+    large: Tensor
+    small: Tensor
 
 
 class DepthStage:
@@ -37,38 +59,112 @@ class DepthStage:
     def __init__(self, options, device: torch.device):
         self.nets: list[nn.Module] = []
         self.options, self.device = options, device
+        self.counts: Counter[str] = Counter()
 
     def __call__(self, shot: Shot, frames: Iterable[Tensor]) -> Iterator[Tensor]:
-        tracker, scale = (
-            ShotDepth(self.options.smoothing, self.options.near_ground),
-            SteadyRange(aligned=True),
-        )
-        waiting: deque[tuple[Tensor, Tensor]] = deque()  # luma at frame size and at working size
+        step = key_step(shot.info.fps)
+        tracker = ShotDepth(self.options.smoothing, self.options.near_ground)
+        keys = KeyFrames(tracker)
+        waiting: deque[Waiting] = deque()
+        count = 0
         for chunk in frames:
             for frame in chunk:
                 picture, lumas = self._prepare(frame)
-                tracker.add(picture)
                 waiting.append(lumas)
-                if len(waiting) > AHEAD:
-                    yield self._finish(scale, tracker.next(), *waiting.popleft())
-        while waiting:
-            yield self._finish(scale, tracker.next(), *waiting.popleft())
+                keys.add(picture, count % step == 0)
+                for depth in keys.known(AHEAD + GAP):
+                    yield self._finish(depth, waiting.popleft())
+                count += 1
+        for depth in chain(keys.known(0), keys.rest()):
+            yield self._finish(depth, waiting.popleft())
+        if count and not tracker.travelled:
+            self.counts[STILL] += 1
 
-    def _prepare(self, frame: Tensor) -> tuple[Picture, tuple[Tensor, Tensor]]:
-        """Return the frame for the tracker, and the lumas that guide the upsampling of its depth."""
+    def _prepare(self, frame: Tensor) -> tuple[Picture, Waiting]:
         frame = frame[..., :3].to(self.device).float().clamp(0, 1)
-        height, width = frame.shape[:2]
-        ratio = min(1.0, SIDE / max(height, width))
-        small = shrink(frame, (max(1, round(height * ratio)), max(1, round(width * ratio))))
-        picture = Picture(grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
-        return picture, (luma(frame), luma(small))
+        small = working_size(frame)
+        picture = Picture(flow.grayscale(small[None])[0], np.ascontiguousarray(small.cpu().numpy()))
+        return picture, Waiting((luma(frame) * 255 + 0.5).to(torch.uint8), luma(small))
 
-    def _finish(self, scale: SteadyRange, depth: np.ndarray, large: Tensor, small: Tensor) -> Tensor:
-        """Return depth ``[1, H, W, 1]`` in 0..1 from nearness ``[h, w]`` at working size."""
-        scaled = scale(torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)[None])
-        whole = upsample(scaled[0], small, large).clamp(0, 1)
+    def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
+        """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
+        depth = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
+        whole = upsample(depth, frame.small, frame.large.float() / 255).clamp(0, 1)
         return (1 - whole if self.options.invert else whole)[None, ..., None]
 
 
+class KeyFrames:
+    """Depth of every frame from that of the key frames around it, whose motion is known."""
+
+    def __init__(self, tracker: ShotDepth):
+        self._tracker, self._scale = tracker, SteadyRange(aligned=True)
+        self._count = 0
+        self._places: deque[int] = deque()  # of key frames whose depth is pending
+        self._before: tuple[int, np.ndarray] | None = None
+        self._share: float | None = None
+        self._latest: list[Picture] = []  # the last key frame, and the frames after it
+
+    def add(self, picture: Picture, key: bool) -> None:
+        if key:
+            self._places.append(self._count)
+            self._tracker.add(picture)
+            self._latest = []
+        self._latest.append(picture)
+        self._count += 1
+
+    def known(self, ahead: int) -> Iterator[np.ndarray]:
+        """Yield depth ``[h, w]`` of the next frames, up to the key frame with ``ahead`` others after it."""
+        while len(self._places) > ahead:
+            place = self._places.popleft()
+            raw = torch.from_numpy(np.ascontiguousarray(self._tracker.next(), np.float32))
+            depth = self._gentle(self._scale(raw[None])[0].numpy())
+            if self._before is not None:
+                yield from self._between(*self._before, place, depth)
+            self._before = place, depth
+            yield depth
+
+    def _gentle(self, depth: np.ndarray) -> np.ndarray:
+        """Narrow the range of depth that is only a guess, so that an error is a gentle one."""
+        share = GENTLE + (1 - GENTLE) * self._tracker.sure
+        before = share if self._share is None else self._share
+        self._share = before + min(max(share - before, -WIDEN), WIDEN)
+        return 0.5 + self._share * (depth - 0.5)
+
+    def rest(self) -> Iterator[np.ndarray]:
+        """Yield depth of the frames after the last key frame of the shot."""
+        key, *others = self._latest or [None]
+        for picture in others:
+            motion = flow.flow(picture.luma, key.luma)
+            yield flow.warp(self._before[1], motion, cubic=False)
+
+    def _between(
+        self, first: int, before: np.ndarray, second: int, after: np.ndarray
+    ) -> Iterator[np.ndarray]:
+        """Yield depth of the frames between two key frames, moved along and blended."""
+        forth, back = self._tracker.motion()
+        motion = 0.5 * (back - forth)  # from a frame halfway to the first, if each pixel keeps its motion
+        for place in range(first + 1, second):
+            part = (place - first) / (second - first)
+            early = flow.warp(before, part * motion, cubic=False)
+            late = flow.warp(after, (part - 1) * motion, cubic=False)
+            yield (1 - part) * early + part * late
+
+
+def working_size(frame: Tensor) -> Tensor:
+    """Return a frame ``[H, W, C]`` resized to about ``AREA`` pixels."""
+    import cv2
+
+    height, width = frame.shape[:2]
+    ratio = min(LARGEST, math.sqrt(AREA / (height * width)))
+    size = (max(1, round(height * ratio)), max(1, round(width * ratio)))
+    if ratio <= 1 and frame.device.type != "cpu":
+        return shrink(frame, size)
+    method = cv2.INTER_AREA if ratio <= 1 else cv2.INTER_CUBIC
+    resized = cv2.resize(frame.cpu().contiguous().numpy(), size[::-1], interpolation=method)
+    return torch.from_numpy(resized.reshape(*size, frame.shape[-1])).to(frame.device).clamp(0, 1)
+
+
 def luma(frame: Tensor) -> Tensor:
-    return frame[..., 0] * 0.299 + frame[..., 1] * 0.587 + frame[..., 2] * 0.114
+    if frame.shape[-1] < 3:
+        return frame[..., 0]
+    return frame @ torch.tensor([0.299, 0.587, 0.114], device=frame.device)

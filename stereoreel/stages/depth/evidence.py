@@ -9,9 +9,8 @@ import numpy as np
 from ...image import flow
 from .parallax import fit_camera, fit_turn, inverse_depth, length, unexplained
 
-AHEAD = 8  # frames read before the first depth
-GAP = 4  # largest distance, in frames, of the two frames used for parallax
-PARALLAX = 5.0  # wanted motion in pixels over this distance
+GAP = 2  # largest distance, in key frames, of the two frames used for parallax
+PARALLAX = 4.0  # wanted motion in pixels over this distance
 NOISE = 0.06  # pixels of flow between two equal frames
 
 
@@ -23,18 +22,19 @@ class Picture(NamedTuple):
 
 
 class Evidence(NamedTuple):
-    """Depth of one frame from motion, each ``[h, w]``.
+    """Depth of one frame from motion, each map ``[h, w]``.
 
     ``depth`` is nearness, about 0..1, ``trust`` its confidence 0..1, and ``alone`` the confidence that a
     pixel moves on its own. ``travels`` 0..1 is the confidence that the camera moved through the scene, which
-    depth from motion requires, and ``travel`` ``[3]`` is the direction.
+    depth from motion requires. ``sign`` is the evidence that larger is nearer: positive for, negative
+    against, about 1 if all agree.
     """
 
     depth: np.ndarray
     trust: np.ndarray
     alone: np.ndarray
     travels: float
-    travel: np.ndarray
+    sign: float
 
 
 class Motion(NamedTuple):
@@ -46,7 +46,7 @@ class Motion(NamedTuple):
 
 
 class Flows:
-    """Flows between the frames near one frame, each computed once."""
+    """Flows between key frames, each computed once; over more than one step they are chained."""
 
     def __init__(self):
         self.pictures: dict[int, Picture] = {}
@@ -54,7 +54,13 @@ class Flows:
 
     def __call__(self, first: int, second: int) -> np.ndarray:
         if (first, second) not in self._flows:
-            self._flows[first, second] = flow.flow(self.pictures[first].luma, self.pictures[second].luma)
+            between = second - int(np.sign(second - first))
+            if between == first:
+                motion = flow.flow(self.pictures[first].luma, self.pictures[second].luma)
+            else:
+                motion = self(first, between)
+                motion = motion + flow.warp(self(between, second), motion, cubic=False)
+            self._flows[first, second] = motion
         return self._flows[first, second]
 
     def agreement(self, first: int, second: int) -> np.ndarray:
@@ -79,7 +85,7 @@ def inside(motion: np.ndarray) -> np.ndarray:
 def nothing(shape: tuple[int, int]) -> Evidence:
     """Return the evidence of a frame without neighbours."""
     zero = np.zeros(shape, np.float32)
-    return Evidence(zero, zero, zero, 0.0, np.zeros(3))
+    return Evidence(zero, zero, zero, 0.0, 0.0)
 
 
 def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -> Motion:
@@ -119,25 +125,24 @@ def texture(luma: np.ndarray) -> np.ndarray:
     return energy / (energy + 1.0)
 
 
-def judge(motion: Motion, way: np.ndarray | None, guess: np.ndarray) -> Evidence:
+def judge(motion: Motion, guess: np.ndarray) -> Evidence:
     """Return depth from a flow, trusted if the camera travels and a pixel moves like a still object.
 
-    ``way`` is the approximate direction of the camera's travel; if None, hidden pixels and ``guess`` decide.
+    Its sign is that of the travel with more depth in front of the camera, which may be wrong: see ``sign``.
     """
     camera = fit_camera(motion.flow, motion.trust)
     depth, along, across, seen = inverse_depth(motion.flow, camera)
-    right = way @ camera.travel >= 0 if way is not None else is_right_way_round(depth, motion, guess)
-    if not right:
-        depth, along, camera = -depth, -along, camera._replace(travel=-camera.travel)
     residual = unexplained(motion.flow, fit_turn(motion.flow, motion.trust))
     still = stillness(along, across, residual, motion.trust)
-    travels = travelling(residual, still, motion.trust)
+    travels = travelling(residual, still, motion.trust) * (1 - turning(residual, motion.trust, guess))
     moves = residual**4 / (residual**4 + (4 * (NOISE + float(np.median(residual)))) ** 4)
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
     depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
     alone = motion.trust * (travels * (1 - still) + (1 - travels) * moves)
-    return Evidence(depth, known, alone, travels, camera.travel)
+    ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
+    sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
+    return Evidence(depth, known, alone, travels, sign)
 
 
 def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust: np.ndarray) -> np.ndarray:
@@ -163,18 +168,26 @@ def travelling(residual: np.ndarray, still: np.ndarray, trust: np.ndarray) -> fl
     return float(np.clip((share - 0.1) / 0.15, 0, 1) * np.clip((agree - 0.6) / 0.15, 0, 1))
 
 
-def is_right_way_round(depth: np.ndarray, motion: Motion, guess: np.ndarray) -> bool:
-    """Return whether larger ``depth`` is nearer.
+def turning(residual: np.ndarray, trust: np.ndarray, guess: np.ndarray) -> float:
+    """Return 0..1: whether the camera only turns, or stands still.
 
-    A camera that turns against its travel (a tracking shot with a long lens) makes far objects move most,
-    which the flow alone cannot distinguish from the opposite travel. Pixels hidden from one side are behind
-    their neighbours, and most frames are nearer at the bottom.
+    Then a turn explains the motion of much of the frame, near and far by layout; what it does not explain
+    moves on its own. A travelling camera leaves at most one distance unmoved.
     """
-    clear, hidden = motion.trust > 0.3, motion.hidden > 0
-    score = 0.4 + correlation(depth[clear], guess[clear])
-    mean, spread = surroundings(depth, clear.astype(np.float32))
+    steady = trust * (residual < 2.5 * NOISE)
+    share = float(steady.sum() / (trust.sum() + 1e-6))
+    low, high = weighted_percentiles(guess, trust, (0.1, 0.9))
+    nearest, farthest = weighted_percentiles(guess, steady, (0.1, 0.9))
+    reach = (farthest - nearest) / max(high - low, 1e-6)
+    return float(np.clip((share - 0.15) / 0.15, 0, 1) * np.clip((reach - 0.5) / 0.3, 0, 1))
+
+
+def occlusion(depth: np.ndarray, motion: Motion) -> float:
+    """Return -1..1: whether pixels visible from one side only are farther than their surroundings."""
+    hidden = motion.hidden > 0
+    mean, spread = surroundings(depth, (motion.trust > 0.3).astype(np.float32))
     behind = np.clip((mean - depth) / spread, -2, 2)[hidden]
-    return bool(score + 1.5 * behind.sum() / (behind.size + 100) >= 0)
+    return float(np.clip(1.5 * behind.sum() / (behind.size + 100), -1, 1))
 
 
 def surroundings(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -188,11 +201,14 @@ def surroundings(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, n
     return mean, np.sqrt(np.maximum(second / (total + 1e-3) - mean**2, 1e-6))
 
 
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    if first.size < 2:
+def correlation(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> float:
+    """Return the weighted correlation of two maps; 0 without weight or without variation."""
+    total = float(weights.sum())
+    if total < 20:
         return 0.0
-    first, second = first - first.mean(), second - second.mean()
-    return float((first * second).sum() / (np.sqrt((first**2).sum() * (second**2).sum()) + 1e-9))
+    first, second = (part - (weights * part).sum() / total for part in (first, second))
+    together = float((weights * first * second).sum())
+    return together / (float(np.sqrt((weights * first**2).sum() * (weights * second**2).sum())) + 1e-9)
 
 
 def weighted_percentiles(values: np.ndarray, weights: np.ndarray, shares: tuple[float, ...]) -> list[float]:

@@ -7,43 +7,77 @@ import torch
 
 from ...image import flow
 from .edges import guided
-from .evidence import GAP, PARALLAX, Evidence, Flows, Picture, judge, motion_at, nothing, weighted_percentiles
-from .prior import layout
+from .evidence import (
+    GAP,
+    Evidence,
+    Flows,
+    Picture,
+    correlation,
+    judge,
+    motion_at,
+    nothing,
+    weighted_percentiles,
+)
+from .prior import layout, surfaces
+from .sign import Decision
 from .windows import match
+
+IN_FRONT = 0.3  # nearness by which what moves on its own stands out
+DOUBT = 0.15  # share that the layout always keeps
+AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
 class ShotDepth:
-    """Temporal state of one shot: ``add`` takes frames; ``next`` returns depth in order, any number later."""
+    """Temporal state of one shot: ``add`` takes key frames; ``next`` returns their depth in order.
+
+    Call ``next`` once ``AHEAD + GAP`` further key frames are known, or the shot has ended.
+    """
 
     def __init__(self, smoothing: float, near_ground: float):
         self._keep, self._calm, self._near_ground = 0.6 + 0.38 * smoothing, 0.9 * smoothing, near_ground
         self._flows = Flows()
+        self._decision = Decision()
         self._added = self._index = 0
+        self._found: dict[int, Evidence] = {}
+        self._links: dict[int, float] = {}
+        self._layouts: dict[int, np.ndarray] = {}
         # depth, its weight, independent motion, and the last output, each [h, w]
         self._state: dict[str, np.ndarray] = {}
-        self._travels = 0.0
-        self._way: np.ndarray | None = None
+        self.sure = 0.0  # confidence 0..1 in depth from motion
+        self.travelled = False
 
     def add(self, picture: Picture) -> None:
         self._flows.pictures[self._added] = picture
         self._added += 1
 
+    def motion(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the flow between the last two key frames that ``next`` returned, both ways."""
+        second = self._index - 1
+        return self._flows(second - 1, second), self._flows(second, second - 1)
+
     def next(self) -> np.ndarray:
-        """Return nearness ``[h, w]`` of the next frame; its scale is constant in the shot but not 0..1."""
-        color = self._flows.pictures[self._index].color
+        """Return nearness ``[h, w]`` of the next key frame, in the scale of its shot, which is not 0..1."""
+        index = self._index
+        color = self._flows.pictures[index].color
         carried = self._carry()
-        guess = layout(color, self._near_ground, carried.get("alone"))
-        evidence = self._believe(self._measure(guess))
+        evidence, self.sure = self._decide()
+        self.travelled |= self.sure > 0.3
+        if carried:
+            agree = correlation(evidence.depth, carried["depth"], evidence.trust * carried["weight"])
+            carried["weight"] = carried["weight"] * min(
+                1, max(0, 1 + 2 * agree)
+            )  # it was the wrong way round
         state = fuse(evidence, carried, self._keep)
-        if not carried:  # later frames take independent motion from the previous frame
-            guess = layout(color, self._near_ground, state["alone"])
-        depth = complete(state["depth"], state["weight"], guess, color)
+        guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
+        depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
             calm = self._calm * carried["valid"]
             depth = calm * carried["shown"] + (1 - calm) * depth
         self._state = {**state, "shown": depth}
         self._index += 1
         self._flows.forget(self._index - GAP)
+        self._found.pop(index - 1, None)
+        self._layouts.pop(index, None)
         return depth
 
     def _carry(self) -> dict[str, np.ndarray]:
@@ -56,28 +90,51 @@ class ShotDepth:
         moved["weight"] = moved["weight"] * moved["valid"]
         return moved
 
-    def _measure(self, guess: np.ndarray) -> Evidence:
-        if self._added < 2:
-            return nothing(guess.shape)
-        last, way = self._added - 1, self._way
-        # the sign is most reliable at the middle of the available frames
-        if self._index == 0 and last >= 2:
-            way = judge(motion_at(self._flows, last // 2, last, 2 * PARALLAX), None, guess).travel
-        return judge(motion_at(self._flows, self._index, last), way, guess)
+    def _decide(self) -> tuple[Evidence, float]:
+        """Return the evidence of the current key frame, the right way round, and the confidence in it."""
+        places = range(self._index, min(self._index + AHEAD, self._added))
+        found = [self._evidence(place) for place in places]
+        links = [self._link(place) for place in places]
+        held = self._decision.update([one.sign for one in found], [one.travels for one in found], links)
+        here = found[0]
+        if held < 0:
+            here = here._replace(depth=1 - here.depth)
+        return here, abs(held)
 
-    def _believe(self, evidence: Evidence) -> Evidence:
-        """Reduce trust while travel is new or doubtful: a brief apparent travel is ignored."""
-        self._travels = evidence.travels if self._index == 0 else 0.8 * self._travels + 0.2 * evidence.travels
-        sure = float(np.clip((self._travels - 0.4) / 0.4, 0, 1))
-        self._way = evidence.travel if sure > 0 else None
-        return evidence._replace(trust=evidence.trust * min(sure, evidence.travels))
+    def _evidence(self, index: int) -> Evidence:
+        if index not in self._found:
+            picture = self._flows.pictures[index]
+            if self._added < 2:
+                self._found[index] = nothing(picture.luma.shape)
+            else:
+                motion = motion_at(self._flows, index, self._added - 1)
+                self._found[index] = judge(motion, self._layout(index))
+        return self._found[index]
+
+    def _layout(self, index: int) -> np.ndarray:
+        if index not in self._layouts:
+            self._layouts[index] = layout(self._flows.pictures[index].color, self._near_ground)
+        return self._layouts[index]
+
+    def _link(self, index: int) -> float:
+        """Return -1..1: the agreement of depth found at a key frame with that found before it."""
+        if index not in self._links:
+            if index == 0:
+                return 1.0
+            before, here = self._evidence(index - 1), self._evidence(index)
+            motion = self._flows(index, index - 1)
+            depth, trust = (flow.warp(part, motion, cubic=False) for part in (before.depth, before.trust))
+            self._links[index] = correlation(depth, here.depth, trust * here.trust)
+            self._links.pop(index - AHEAD - 2, None)
+        return self._links[index]
 
 
 def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dict[str, np.ndarray]:
     """Blend the warped estimate and the new evidence by weight, after fitting the evidence's scale."""
+    trust = evidence.trust * evidence.travels
     if not carried:
-        return {"depth": evidence.depth, "weight": evidence.trust, "alone": evidence.alone}
-    both = (evidence.trust[::3, ::3] > 0.2) & (carried["weight"][::3, ::3] > 0.2)
+        return {"depth": evidence.depth, "weight": trust, "alone": evidence.alone}
+    both = (trust[::3, ::3] > 0.2) & (carried["weight"][::3, ::3] > 0.2)
     depth = evidence.depth
     if both.sum() > 100:
         scale, shift = map(
@@ -85,21 +142,28 @@ def fuse(evidence: Evidence, carried: dict[str, np.ndarray], keep: float) -> dic
         )
         depth = depth * scale + shift
     old = keep * carried["weight"]
-    weight = old + evidence.trust
-    fused = (old * carried["depth"] + evidence.trust * depth) / (weight + 1e-6)
+    weight = old + trust
+    fused = (old * carried["depth"] + trust * depth) / (weight + 1e-6)
     low, high = weighted_percentiles(fused, weight, (0.03, 0.97))
     low, high = 0.05 * low, 1 + 0.05 * (high - 1)  # the scale returns slowly to 0..1
     alone = np.maximum(0.985 * carried["alone"] * carried["valid"], evidence.alone)
     return {"depth": (fused - low) / (high - low), "weight": weight, "alone": alone}
 
 
-def complete(depth: np.ndarray, weight: np.ndarray, guess: np.ndarray, color: np.ndarray) -> np.ndarray:
-    """Return depth everywhere: from motion, or else from the guess, fitted to it; edges follow ``color``."""
-    guess = bend(guess, depth, weight)
+def complete(
+    depth: np.ndarray, weight: np.ndarray, guess: np.ndarray, color: np.ndarray, sure: float
+) -> np.ndarray:
+    """Return depth everywhere: from motion as far as it is ``sure`` (0..1), or else from the guess.
+
+    The guess is fitted to depth from motion; edges follow ``color``.
+    """
+    weight = weight * sure
+    guess = filled = bend(guess, depth, weight)
     for reach, base in ((max(depth.shape) // 32, 0.05), (max(depth.shape) // 128, 0.3)):
-        guess = guess + blur(weight * (depth - guess), reach) / blur(weight + base, reach)
-    filled = (weight * depth + 0.3 * guess) / (weight + 0.3)
-    return guided(filled[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
+        filled = filled + blur(weight * (depth - filled), reach) / blur(weight + base, reach)
+    filled = (weight * depth + 0.3 * filled) / (weight + 0.3)
+    mixed = guess + min(sure, 1 - DOUBT) * (filled - guess)
+    return guided(mixed[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
 
 
 def blur(image: np.ndarray, reach: int) -> np.ndarray:

