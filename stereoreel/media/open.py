@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option
-from ..core.transforms import Eye, Fit, Swap, Trim, Uncut, frame_at
+from ..core.transforms import Eye, Fit, Recut, Swap, Trim, Uncut, frame_at
 from .layouts.packing import ALTERNATING, ANAGLYPHS, AUTO, CHOICES, MONO, NAMED, SHARED, UNKNOWN, Packing
 
 if TYPE_CHECKING:
@@ -200,12 +200,13 @@ def _views(clip: Clip, packing: Packing, options, name: str) -> Clip:
 
 def _unpacked(clip: Clip, packing: Packing, name: str) -> Clip:
     """Return the views of frames that hold two; those of a file are taken before any resizing."""
-    from .layouts.unpack import EvenCuts, Unpack, UnpackPairs
+    from .layouts.unpack import Unpack, UnpackPairs
     from .read.decode import FileSource
     from .read.probe import square_width
 
     if packing.kind == ALTERNATING:
-        clip = apply(EvenCuts(name), clip)["clip"]
+        between = sorted({cut // 2 * 2 for cut in clip.info.cuts} - {0})  # pairs
+        clip = apply(Recut(", ".join(map(str, between)) or "none", name), clip)["clip"]
         return apply(UnpackPairs(packing.right_first, name), clip)["clip"]
     width, height, aspect = clip.info.width, clip.info.height, Fraction(1)
     if packing.kind in SHARED:
