@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ..core.clip import Clip, apply
 from ..core.file_cache import FileCache
 from ..core.options import Options, option, shown
-from ..core.transforms import EveryNth, Eye, Fit, Swap, Trim, Uncut, frame_at, square_width, squared
+from ..core.transforms import EveryNth, Eye, Fit, Recut, Swap, Trim, Uncut, frame_at, square_width, squared
 from .layouts.packing import ALTERNATING, ANAGLYPHS, AUTO, CHOICES, MONO, NAMED, SHARED, UNKNOWN, Packing
 
 if TYPE_CHECKING:
@@ -295,11 +295,12 @@ def _fitted(clip: Clip, options, name: str) -> Clip:
 
 def _unpacked(clip: Clip, packing: Packing, options, name: str) -> Clip:
     """Return the views of frames that hold two; those of a file are taken before any resizing."""
-    from .layouts.unpack import EvenCuts, Unpack, UnpackPairs
+    from .layouts.unpack import Unpack, UnpackPairs
     from .read.decode import FileSource
 
     if packing.kind == ALTERNATING:
-        clip = apply(EvenCuts(name), clip)["clip"]
+        between = sorted({cut // 2 * 2 for cut in clip.info.cuts} - {0})  # pairs
+        clip = apply(Recut(", ".join(map(str, between)) or "none", name), clip)["clip"]
         return apply(UnpackPairs(packing.right_first, name), clip)["clip"]
     width, height = clip.info.width, clip.info.height
     if packing.kind in SHARED:

@@ -28,9 +28,10 @@ import torch  # isort: skip
 import av
 import av.error
 
-from stereoreel.core.clip import Clip
+from stereoreel.core.clip import Clip, makers_of
 from stereoreel.core.meter import reset_peak, resident
 from stereoreel.core.options import resolve
+from stereoreel.core.per_eye import TIME
 from stereoreel.core.pull import pull
 from stereoreel.media import open as extract
 from stereoreel.media.layouts.boxes import read_stereo
@@ -115,9 +116,9 @@ def written(clip: Clip, path: Path, format: str) -> int:
     def watch(chunks) -> None:
         nonlocal count
         check(
-            tuple(chunks[0].shape[1:]) == (info.height, info.width, 3), f"a chunk of {list(chunks[0].shape)}"
+            tuple(chunks[0].shape[-3:]) == (info.height, info.width, 3), f"a chunk of {list(chunks[0].shape)}"
         )
-        count += len(chunks[0])
+        count += chunks[0].shape[TIME]
 
     try:
         write(RenderRequest(clip, path, settings), Headless("cpu"), Hearing(chunk=watch))
@@ -132,7 +133,7 @@ def written(clip: Clip, path: Path, format: str) -> int:
 
 def pulled(clip: Clip) -> None:
     with closing(pull(clip, Headless("cpu"))) as chunks:
-        agreed(clip, sum(len(chunk) for (chunk,) in chunks))
+        agreed(clip, sum(chunk.shape[TIME] for (chunk,) in chunks))
 
 
 def agreed(clip: Clip, count: int) -> int:
@@ -142,7 +143,7 @@ def agreed(clip: Clip, count: int) -> int:
     """
     check(count > 0, "no frame and no error")
     check(
-        count == clip.info.frames or clip.maker._warned,
+        count == clip.info.frames or any(getattr(maker, "_warned", False) for maker in makers_of([clip])),
         f"{count} of {clip.info.frames} frames and no warning",
     )
     return count

@@ -8,8 +8,14 @@ import pytest
 import torch
 
 import stereoreel
+from stereoreel.core.clip import Clip, apply
+from stereoreel.core.excerpt import select_frames
+from stereoreel.core.options import resolve
+from stereoreel.core.transforms import Recut
 from stereoreel.image.resize import resize
 from stereoreel.media.layouts.layout import LAYOUTS
+from stereoreel.media.open import OPTIONS, from_clip
+from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.stereo import read_name
 from tests.media.stereo_films import (
     FFV1,
@@ -151,6 +157,7 @@ def test_a_tag_of_one_view_overrides_the_name(tmp_path):
         ("Film.3D.Half-SBS.x264-GROUP.mkv", 3.56, "half side by side"),
         ("film.H-SBS.Full.HD.mkv", 3.56, "half side by side"),
         ("film side-by-side.mp4", 3.56, "side by side"),
+        ("film_LR (1).mp4", 1.78, "half side by side"),
         ("film_TB.mp4", 0.89, "top-bottom"),
         ("film_OU.mp4", 1.78, "half top-bottom"),
         ("film_HOU.mkv", 0.89, "half top-bottom"),
@@ -221,6 +228,42 @@ def test_a_part_at_a_smaller_size(tmp_path, truth, start, duration):
     assert (clip.info.width, clip.info.height, clip.info.frames) == (48, 26, part.shape[1])
     due = torch.stack([resize(torch.from_numpy(view.copy()) / 255, 26, 48) for view in part])
     assert np.array_equal(pixels(clip), (due * 255).round().byte().numpy())
+
+
+# Other clips than complete files
+
+
+def of_clip(clip, **options):
+    return from_clip(clip, resolve(OPTIONS, options), "Extract Video")
+
+
+def test_options_apply_to_the_clip_of_another_node(tmp_path, truth):
+    path = made(tmp_path / "film_SBS.mkv", "sbsl", *FFV1)
+    pair, mono = opened(path), opened(path, packing="mono")
+    assert np.array_equal(pixels(of_clip(pair, swap_eyes=True)), truth[::-1])
+    assert np.array_equal(pixels(of_clip(pair, view="right", start=0.2)), truth[1][2:])
+    assert of_clip(mono).info.views == 1  # as it was decided
+    assert np.array_equal(pixels(of_clip(mono, packing="full_sbs")), truth)
+    part = Clip(FileSource(path, start=0.2, cuts=False))  # another pack's VIDEO
+    assert np.array_equal(pixels(of_clip(part)), truth[:, 2:])
+    frames = stereoreel.from_tensor(torch.from_numpy(np.concatenate([*truth], 1)), cuts=False)
+    assert of_clip(frames).info.views == 1
+    assert np.array_equal(pixels(of_clip(frames, packing="full_tb", swap_eyes=True)), truth[::-1])
+
+
+@pytest.mark.parametrize("frames, cuts", [(12, ()), (12, (5, 8)), (11, (4,))])
+def test_alternating_frames_come_in_pairs_however_they_are_read(host, frames, cuts):
+    source = stereoreel.from_tensor(torch.rand(frames, 8, 8, 3), fps=50, cuts=False)
+    due = [frame for chunk in stereoreel.frames(source) for frame in chunk]
+    due += due[-1:] * (frames % 2)
+    clip = of_clip(apply(Recut(", ".join(map(str, cuts)) or "none"), source)["clip"], packing="alternating")
+    assert (clip.info.fps, clip.info.frames) == (25, (frames + 1) // 2)
+    assert clip.info.cuts == tuple(cut // 2 for cut in cuts)
+    for chunk_frames in (1, 2, 5, 12):
+        found = torch.cat(list(stereoreel.frames(clip, chunk_frames=chunk_frames)), 1)
+        assert torch.equal(found, torch.stack((torch.stack(due[::2]), torch.stack(due[1::2]))))
+    [some] = select_frames([clip], [1, 2, 4])
+    assert torch.equal(torch.cat(list(stereoreel.frames(some)), 1), found[:, [1, 2, 4]])
 
 
 # Repacking

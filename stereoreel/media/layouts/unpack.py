@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...core.clip import ClipInfo, Shot
-from ...core.transforms import Relabelled, Weightless
+from ...core.transforms import Weightless
 from ...image.resize import resize
 from .anaglyph import LUMA
 from .layout import ACROSS, DOWN
@@ -49,21 +49,10 @@ class Unpack(Weightless):
 
 
 @dataclass(frozen=True)
-class EvenCuts(Relabelled):
-    """The same frames with every cut between two pairs of frames."""
-
-    framewise = True
-    label: str = "Even cuts"
-
-    def describe(self, clip: ClipInfo) -> ClipInfo:
-        return clip.replace(cuts=tuple(sorted({cut // 2 * 2 for cut in clip.cuts} - {0})))
-
-
-@dataclass(frozen=True)
 class UnpackPairs(Weightless):
     """Frames that show the left and the right view in turn, as two views at half the rate.
 
-    A last frame without its other view is shown to both eyes.
+    Cuts are between two pairs. A last frame without its other view is shown to both eyes.
     """
 
     right_first: bool

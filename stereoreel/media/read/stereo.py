@@ -103,6 +103,7 @@ BOTTOM = r"(?P<bottom>bt)"
 WORD = re.compile(
     rf"(?P<before>h|half ?|f|full ?)?(?:{SBS}|{TB}|{RIGHT}|{BOTTOM})(?P<after>h| ?half|f| ?full)?"
 )
+COPY = re.compile(r"\s*\(\d+\)$")  # that browsers add to a second file of one name
 SEPARATORS = re.compile(r"[\s._\-()\[\]{}+,]+")
 # These mean other things too, so they count only at the end of a name or among words like them.
 SHORT = {"lr", "rl", "tb", "bt", "ou", "tab"}
@@ -125,7 +126,8 @@ def read_name(name: str, shape: float) -> Packing | None:
     ``film_3D_HSBS.mkv`` is half side by side, ``clip_LRF.mp4`` full, ``clip_TB.mp4`` top-bottom. A title does
     not begin with such a word. ``shape`` is the width of a frame over its height.
     """
-    words = [word for word in SEPARATORS.split(Path(name).stem.lower()) if word]
+    title = COPY.sub("", Path(name).stem.lower())
+    words = [word for word in SEPARATORS.split(title) if word]
     text = "_".join(words)
     for phrase, word in PHRASES.items():
         text = text.replace(phrase, word)
