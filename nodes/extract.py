@@ -9,17 +9,18 @@ from aiohttp import web
 
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
-from ..stereoreel.media.open import SAMPLE, one_frame
+from ..stereoreel.media.open import SAMPLE
 from ..stereoreel.media.paths import confine
-from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
+from ..stereoreel.workflow.nodes.extract import NODE
 from ._comfy import PromptServer, folder_paths, io
 from ._host import ComfyHost
 from ._images import as_clip
 from ._lazy_video import LazyVideo
 from ._schema import DeclaredNode
+from ._source_facts import KEY, declare, line
 
 
 class ExtractNode(DeclaredNode):
@@ -47,9 +48,9 @@ class ExtractNode(DeclaredNode):
             videos = Videos(find, tick=host.tick, files=host.file_cache)
             result = build.stage(cls.NODE, inputs, options, node_id, videos)
             clip = build.clips_in(result)["clip"]
-        if isinstance(clip.maker, FileSource) and (said := one_frame(clip.maker.facts)):
-            PromptServer.instance.send_progress_text(said, node_id)
-        return io.NodeOutput(LazyVideo(clip), result["fps"])
+        workflow = ((cls.hidden.extra_pnginfo or {}).get("workflow") or {}).get("id")
+        shown = {KEY: [{"text": line(clip), "workflow": workflow}]}
+        return io.NodeOutput(LazyVideo(clip), result["fps"], ui=shown)
 
     @classmethod
     def judge(cls, given: Mapping) -> None:
@@ -91,3 +92,6 @@ def find(video: str) -> Path:
         folder_paths.get_temp_directory(),
     )
     return confine(folder_paths.get_annotated_filepath(video), folders)
+
+
+declare(PromptServer.instance, NODE, find)
