@@ -91,12 +91,43 @@ class ExtractOptions(Options):
         choices=(SQUARE, "keep"),
         advanced=True,
     )
+    background: str = option(
+        "black",
+        "Colour under transparent parts, such as those of ProRes 4444, WebM, PNG and GIF: a name of CSS, or "
+        "#rrggbb.",
+        advanced=True,
+    )
+
+    judged = ("background",)
+
+    def check(self) -> None:
+        from .read.transparency import parse_color
+
+        parse_color(self.background)
 
 
 OPTIONS = ExtractOptions
 
 
 def open_file(
+    path: Path,
+    options,
+    name: str,
+    tick: Callable[[int, int], None] | None = None,
+    look: bool = True,
+    files: FileCache | None = None,
+) -> Clip:
+    """Open a file as a clip, with these options, and say if it is an image."""
+    from .read.decode import FileSource
+
+    clip = file_clip(path, options, name, tick, look, files)
+    assert isinstance(clip.maker, FileSource)
+    if said := one_frame(clip.maker.facts):
+        log.warning(said)
+    return clip
+
+
+def file_clip(
     path: Path,
     options,
     name: str,
@@ -115,11 +146,9 @@ def open_file(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
         skip=options.skip_first_frames, every=options.select_every_nth, most=options.frame_load_cap,
-        square=options.pixel_aspect == SQUARE,
+        square=options.pixel_aspect == SQUARE, background=options.background,
     )  # fmt: skip
     source.label = name
-    if said := one_frame(source.facts):
-        log.warning(said)
     return Clip(source)
 
 
