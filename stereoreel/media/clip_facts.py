@@ -58,7 +58,9 @@ def _traits(source: FileSource, info: ClipInfo) -> list[str]:
     if facts.rotation or facts.mirrored:
         traits.append("mirrored" if facts.mirrored else f"rotated {facts.rotation}°")
     traits += ["deinterlaced"] if facts.interlaced else []
-    return traits + ([f"transparent parts over {source.background}"] if facts.transparent else [])
+    if facts.transparent:
+        traits.append("transparent" if info.alpha else f"transparent parts over {source.colour}")
+    return traits
 
 
 def _layout(info: ClipInfo) -> str:

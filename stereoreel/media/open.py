@@ -94,7 +94,8 @@ class ExtractOptions(Options):
     background: str = option(
         "black",
         "Colour under transparent parts, such as those of ProRes 4444, WebM, PNG and GIF: a name of CSS, or "
-        "#rrggbb.",
+        "#rrggbb. transparent: black for the stages, and Encode Video keeps the transparency in prores_4444 "
+        "and webp, unless a stage changes the number of frames or makes a stereo pair.",
         advanced=True,
     )
 

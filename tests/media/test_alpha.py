@@ -7,13 +7,21 @@ import imageio_ffmpeg
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from stereoreel.core.clip import apply
+from stereoreel.core.transforms import EveryNth, Fit, Recut, Trim
+from stereoreel.film import FilmSettings, film
 from stereoreel.media.clip_facts import clip_facts
 from stereoreel.media.open import ExtractOptions, open_file
 from stereoreel.media.read.cuts import thumbnails
 from stereoreel.media.read.probe import probe
 from stereoreel.media.read.transparency import parse_color
+from stereoreel.media.write.render import write
+from stereoreel.media.write.request import RenderRequest
+from stereoreel.models.lazy_stage import Plan
 from tests.media import workshop, zoo
+from tests.support.encoded_files import settings
 
 COLORS = {"black": (0, 0, 0), "#20c040": (32, 192, 64), "orange": (255, 165, 0)}
 FILES = {
@@ -141,3 +149,73 @@ def test_colours_are_named_as_in_css():
     assert parse_color("#20c040") == (32 / 255, 192 / 255, 64 / 255) and parse_color("White") == (1, 1, 1)
     with pytest.raises(ValueError, match="background must be a colour such as black"):
         ExtractOptions(background="nothing").check()
+
+
+def alpha_of(path) -> np.ndarray:
+    """Return the opacity of a file's frames ``[N, H, W]``, 0..255, as ffmpeg reads it."""
+    width, height = probe(path).coded
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(path), "-fps_mode", "passthrough"]
+    command += ["-vf", "format=gbrap,alphaextract", "-pix_fmt", "gray", "-f", "rawvideo", "pipe:"]
+    shown = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(shown, np.uint8).reshape(-1, height, width)
+
+
+def kept(path, host, target, *stages, **options):
+    """Write a file with its transparency after stages; return it and what was said."""
+    clip = open_file(path, ExtractOptions(cuts=False, background="transparent"), "Extract")
+    for stage in stages:
+        clip = apply(stage, clip)["clip"]
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        write(RenderRequest(clip, target, settings(speed="fast", **options)), host)
+    return target, [str(one.message) for one in caught]
+
+
+def test_transparency_is_kept_in_prores(shop, host, tmp_path):
+    path = made(shop, "prores.mov")
+    target, said = kept(path, host, tmp_path / "kept.mov", format="prores_4444")
+    assert said == [] and probe(target).transparent
+    assert np.abs(alpha_of(target).astype(int) - alpha_of(path)).max() <= 2
+    for color in COLORS:
+        assert np.abs(overlaid(target, color).astype(int) - overlaid(path, color)).mean() < 1.5
+
+
+def test_transparency_follows_the_frames_through_stages(shop, host, tmp_path):
+    """Size, part and every second frame change; the opacity is that of the same places and frames."""
+    path = made(shop, "png.mov")
+    double = Plan("upscale", {"model": "builtin", "factor": 2}, "Upscale")
+    target, said = kept(
+        path, host, tmp_path / "large.mov", Trim(1, 9), double, EveryNth(2), Fit(96), format="prores_4444"
+    )
+    found, expected = alpha_of(target).astype(int), alpha_of(path)[1:9:2]
+    assert said == [] and found.shape == expected.shape
+    assert np.abs(found - expected).max() <= 4
+
+
+def test_an_animated_image_keeps_transparency(shop, host, tmp_path):
+    target, said = kept(made(shop, "png.mov"), host, tmp_path / "kept.webp", format="webp", crf=0)
+    with Image.open(target) as image:
+        found = np.asarray(image.convert("RGBA"))[..., 3]
+    assert said == [] and np.abs(found.astype(int) - alpha_of(made(shop, "png.mov"))[0]).max() <= 2
+
+
+def test_what_cannot_be_kept_is_black_and_said(shop, host, tmp_path):
+    path = made(shop, "png.mov")
+    target, said = kept(path, host, tmp_path / "film.mp4", format="h264")
+    assert said == ["Transparency is not kept, because h264 files hold none; transparent parts are black."]
+    assert frames(target, host)[0][:, :6, :6].max() < 6
+    faster = Plan("interpolate", {"model": "builtin", "multiplier": 2}, "Interpolate")
+    target, said = kept(path, host, tmp_path / "faster.mov", faster, format="prores_4444")
+    assert said == [
+        "Transparency is not kept, because a stage has changed the frames; transparent parts are black."
+    ]
+    assert not probe(target).alpha and frames(target, host)[0][:, :6, :6].max() < 6
+
+
+def test_a_film_in_units_keeps_transparency(shop, host, tmp_path):
+    path = made(shop, "rle.mov")
+    clip = open_file(path, ExtractOptions(cuts=False, background="transparent"), "Extract")
+    clip = apply(Recut("4, 7"), clip)["clip"]
+    target = tmp_path / "film.mov"
+    film(RenderRequest(clip, target, settings(format="prores_4444")), host, FilmSettings(group=4))
+    assert np.abs(alpha_of(target).astype(int) - alpha_of(path)).max() <= 2

@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from ...core import cancel
-from ...core.clip import ClipInfo, Soundtrack
+from ...core.clip import Clip, ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
 from ...image.resize import fitted_size
@@ -29,7 +29,7 @@ from .prefetch import ahead
 from .probe import FileFacts, probe
 from .rates import read_rate
 from .selection import Selection, read_selected, select
-from .transparency import over, parse_color
+from .transparency import TRANSPARENT, over, parse_color
 
 MOST_PLACES = 5  # named in a warning
 
@@ -38,7 +38,8 @@ class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end).
 
     Of these the first ``skip`` are left out, then every ``every``-th is taken, at most ``most`` (0: all).
-    Transparent parts are shown over the colour ``background``, with a warning.
+    Transparent parts are shown over the colour ``background``, with a warning; with ``transparent`` over
+    black, and ``info.alpha`` is their opacity.
     Frames are upright and at most ``max_side`` pixels long; pixels are ``square``, or those of the file.
 
     Reading ``info`` for the first time detects the cuts, which decodes the window once; ``tick(done, total)``
@@ -79,6 +80,7 @@ class FileSource:
         self.pixel_aspect = Fraction(1) if square else facts.pixel_aspect
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self.background, self._said = background, set[str]()
+        self.opacity = False
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = self._goes_on = False
         if self.facts.missing and self.selection.stop == self.facts.frames:
@@ -114,7 +116,26 @@ class FileSource:
             audio=self._soundtrack(),
             times=times,
             pixel_aspect=self.pixel_aspect,
+            channels=1 if self.opacity else 3,
+            alpha=Clip(self._of_opacity()) if self.keeps_alpha and not self.opacity else None,
         )
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether the opacity of the frames is wanted in the file that is written."""
+        return self.background == TRANSPARENT and self.facts.alpha
+
+    @property
+    def colour(self) -> str:
+        """The colour that is seen under transparent parts."""
+        return "black" if self.keeps_alpha else self.background
+
+    def _of_opacity(self) -> FileSource:
+        """Return the opacity of these frames as a clip of one channel."""
+        source = copy.copy(self)
+        source.__dict__.pop("info", None)
+        source.opacity, source.label = True, f"{self.label} (opacity)"
+        return source
 
     @property
     def window(self) -> tuple[int, int]:
@@ -154,12 +175,12 @@ class FileSource:
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device."""
         damage, done, total = Damage(), 0, self.selection.count
-        convert = Planes(self.facts, self._size, self.background)
+        convert = Planes(self.facts, self._size, self.background, self.opacity)
         decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert)
         with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
                 done += len(block)
-                if convert.transparent:
+                if convert.transparent and not self.keeps_alpha:
                     self._say_once(
                         f"has transparent parts, which are shown over {self.background}. Extract Video's "
                         "background sets another colour"
@@ -198,6 +219,8 @@ class FileSource:
             yield block[:filled]
 
     def _finished(self, block: Tensor) -> Tensor:
+        if self.opacity:
+            block = block[..., :1]
         if self.facts.mirrored:
             block = block.flip(2)
         if self.facts.rotation:
@@ -247,10 +270,13 @@ class Planes:
     """Convert decoded frames to blocks ``[T, H, W, 3]`` of RGB, before rotation.
 
     Values are uint8, or the bits of uint16 for more than 8 bits. Transparent parts are shown over the colour
-    ``background``, and noted.
+    ``background``, and noted; with ``opacity`` the values are those of the opacity instead.
     """
 
-    def __init__(self, facts: FileFacts, size: tuple[int, int], background: str = "black"):
+    def __init__(
+        self, facts: FileFacts, size: tuple[int, int], background: str = "black", opacity: bool = False
+    ):
+        self._opacity = opacity
         self.width, self.height = size if facts.rotation % 180 == 0 else size[::-1]
         self.deep = facts.bit_depth > 8
         self.transparent = False
@@ -261,6 +287,7 @@ class Planes:
         if facts.alpha:
             white = colour.white_of_16_bits(facts.bit_depth, facts.full_range) if self.deep else 255
             self._opaque = colour.white_of_16_bits(facts.bit_depth, True) if self.deep else 255
+            self._white = white
             red, green, blue = parse_color(background)
             self._background = [green * white, blue * white, red * white]
 
@@ -289,7 +316,10 @@ class Planes:
         format = colour.RGBA_16 if self.deep else colour.RGBA_8
         given = self._swscale.reformat(frame, format=format, **self._arguments)
         *planes, alpha = self._planes(given)
-        if alpha.min() < self._opaque:
+        if self._opacity:
+            share = np.minimum(alpha / np.float32(self._opaque), 1)
+            planes = [np.rint(share * self._white).astype(alpha.dtype)] * 3
+        elif alpha.min() < self._opaque:
             self.transparent = True
             share = np.minimum(alpha / np.float32(self._opaque), 1)
             planes = over(planes, share, self._background)

@@ -9,6 +9,7 @@ from PIL import ImageColor
 # FFmpeg's own decoders of these ignore the alpha that WebM and MKV keep beside the packets
 WITH_ALPHA = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 PALETTES = ("png", "apng")  # codecs of which a palette may be transparent
+TRANSPARENT = "transparent"  # the background that is kept
 UNUSED = ("rawvideo", "bmp")  # codecs in AVI whose fourth byte is padding, mostly zero
 
 
@@ -39,12 +40,15 @@ def is_transparent(frame: av.VideoFrame) -> bool:
 
 
 def parse_color(text: str) -> tuple[float, float, float]:
-    """Return red, green and blue, 0..1, of a name of CSS or ``#rrggbb``; raise ValueError for other text."""
+    """Return red, green and blue, 0..1, of a name of CSS or ``#rrggbb``; raise ValueError for other text.
+
+    ``transparent`` is black, as in CSS.
+    """
     try:
-        red, green, blue = ImageColor.getrgb(text.strip())[:3]
+        red, green, blue = ImageColor.getrgb("black" if text == TRANSPARENT else text.strip())[:3]
     except ValueError:
         raise ValueError(
-            f"background must be a colour such as black, orange or #20c040, not {text!r}."
+            f"background must be a colour such as black, orange or #20c040, or transparent, not {text!r}."
         ) from None
     return red / 255, green / 255, blue / 255
 

@@ -83,6 +83,7 @@ class Preset:
     limits: Limits | None = None
     clock: int | None = None
     muxer: Mapping[str, str] = field(default_factory=dict)
+    alpha: str = ""
 
 
 @cache
