@@ -9,29 +9,22 @@ from pathlib import Path
 
 from aiohttp import web
 
-from ..stereoreel.core.clip import makers_of
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.folder import SUFFIXES, natural
-from ..stereoreel.media.open import (
-    NO_FOLDER,
-    SAMPLE,
-    ExtractOptions,
-    chosen_file,
-    one_frame,
-    packing_said,
-)
+from ..stereoreel.media.open import NO_FOLDER, SAMPLE, ExtractOptions, chosen_file
 from ..stereoreel.media.paths import confine
-from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.first_glance import facts
 from ..stereoreel.workflow.node import Videos
+from ..stereoreel.workflow.nodes.extract import NODE
 from ._comfy import PromptServer, folder_paths, io
 from ._host import ComfyHost
 from ._images import as_clip
 from ._lazy_video import LazyVideo
 from ._schema import DeclaredNode
+from ._source_facts import KEY, declare, line
 
 DEEPEST = 4  # levels of folders that are listed
 
@@ -65,22 +58,16 @@ class ExtractNode(DeclaredNode):
             videos = Videos(find, tick=host.tick, files=host.file_cache)
             result = build.stage(cls.NODE, inputs, options, node_id, videos)
             clip = build.clips_in(result)["clip"]
-        sources = [maker for maker in makers_of([clip]) if isinstance(maker, FileSource)]
-        said = [
-            text
-            for source in sources
-            for text in (one_frame(source.facts), packing_said(source.facts, source.packing))
-        ]
-        if any(said):
-            PromptServer.instance.send_progress_text("\n".join(filter(None, said)), node_id)
-        return io.NodeOutput(LazyVideo(clip), result["fps"])
+        workflow = ((cls.hidden.extra_pnginfo or {}).get("workflow") or {}).get("id")
+        shown = {KEY: [{"text": line(clip), "workflow": workflow}]}
+        return io.NodeOutput(LazyVideo(clip), result["fps"], ui=shown)
 
     @classmethod
     def judge(cls, given: Mapping) -> None:
-        if "clip" in given or any(given.get(name, "") is None for name in ("video", "folder", "index")):
+        names = ("folder", "index", "background")
+        if "clip" in given or any(given.get(name, "") is None for name in ("video", *names)):
             return
         video = given.get("video", SAMPLE)
-        names = ("folder", "index")
         options = build.settings_of(cls.NODE, {name: given[name] for name in names if name in given})
         if options.folder != NO_FOLDER:
             chosen_file(options, find)
@@ -139,3 +126,6 @@ def find(video: str) -> Path:
         folder_paths.get_temp_directory(),
     )
     return confine(folder_paths.get_annotated_filepath(video), folders)
+
+
+declare(PromptServer.instance, NODE, find)

@@ -77,7 +77,8 @@ class ClipInfo:
     first, in order; a shot may be empty (after a rate is lowered), so that shots correspond one to one along
     a chain of stages. ``times`` holds each frame's time in seconds if the source's rate varies; ``fps`` is
     then the rate of most frames, or else the mean. ``pixel_aspect`` is the shape of a pixel, width over
-    height.
+    height. ``alpha`` is a clip of one channel with the opacity of frames that are shown over black; stages do
+    not read it, and it may have another size.
     """
 
     width: int
@@ -91,6 +92,7 @@ class ClipInfo:
     audio: Soundtrack | Samples | None = None
     times: tuple[Fraction, ...] | None = None
     pixel_aspect: Fraction = Fraction(1)
+    alpha: Clip | None = field(default=None, compare=False, repr=False)
 
     def replace(self, **changes) -> ClipInfo:
         return dataclasses.replace(self, **changes)
@@ -178,9 +180,10 @@ class Recipe(Protocol):
 
     A recipe may also have ``context``, how many frames before and after one its stage needs in addition to
     the two around it (none); ``framewise``, whether it remembers nothing from frame to frame (False);
-    ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``, the same
-    recipe without that; ``reused(stages)``, the same recipe with a stage that is loaded once and kept in a
-    ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
+    ``faithful``, whether everything stays at its place in the frame, so that the opacity of its input fits
+    (False); ``loops``, whether it leads from the last frame to the first (False), and then ``unlooped()``,
+    the same recipe without that; ``reused(stages)``, the same recipe with a stage that is loaded once and
+    kept in a ``StageCache``; and ``files(host)``, the files that it reads, such as weights.
     """
 
     @property
@@ -233,6 +236,8 @@ class Step:
         check_lengths(recipe.label, inputs)
         described = recipe.describe(*(clip.info for clip in inputs))
         infos = described if isinstance(described, Mapping) else {"clip": described}
+        keeps = getattr(recipe, "faithful", False)
+        infos = {port: _with_fitting_alpha(info, keeps) for port, info in infos.items()}
         for info in infos.values():
             check_size(recipe.label, info)
         return cls(recipe, inputs, infos)
@@ -309,6 +314,12 @@ def substituted(clips: Iterable[Clip], substitute: Callable[[Source | Step], Sou
 
 def _inputs(maker: Source | Step) -> tuple[Clip, ...]:
     return maker.inputs if isinstance(maker, Step) else ()
+
+
+def _with_fitting_alpha(info: ClipInfo, keeps: bool) -> ClipInfo:
+    """Return the facts without an opacity that is no longer that of the frames."""
+    fits = info.alpha is None or (keeps and info.alpha.info.frames == info.frames)
+    return info if fits else info.replace(alpha=None)
 
 
 def check_size(label: str, info: ClipInfo) -> None:

@@ -72,9 +72,10 @@ def _excerpt(info: ClipInfo, spans: Spans) -> Excerpt:
 
 
 def plain_facts(info: ClipInfo, **changes) -> dict:
-    """Return a clip's facts without its audio, which has no meaning in pieces."""
+    """Return a clip's facts without what has no meaning in pieces: its audio and its opacity."""
     return {fact.name: getattr(info, fact.name) for fact in dataclasses.fields(ClipInfo)} | {
         "audio": None,
+        "alpha": None,
         **changes,
     }
 

@@ -39,6 +39,7 @@ class Keep(Weightless):
 
     root: str
     label: str = "Keep"
+    faithful = True
 
     def describe(self, clip: ClipInfo) -> ClipInfo:
         if clip.channels not in FORMATS:

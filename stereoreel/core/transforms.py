@@ -39,6 +39,8 @@ class Weightless:
 class Relabelled(Weightless):
     """A recipe that changes what is known of a clip, and none of its frames."""
 
+    faithful = True
+
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         yield from chunks
 
@@ -148,7 +150,7 @@ class Split(Weightless):
 class Trim(Weightless):
     """The frames ``[start, stop)`` of a clip, with their audio."""
 
-    framewise = True
+    framewise = faithful = True
     start: int
     stop: int
     label: str = "Trim"
@@ -164,7 +166,8 @@ class Trim(Weightless):
             audio = type(audio)(audio.waveform[:, first:last], audio.rate)
         times = clip.times and tuple(clip.times[place] - clip.times[start] for place in range(start, stop))
         cuts = tuple(min(max(cut, start), stop) - start for cut in clip.cuts)
-        info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times)
+        alpha = clip.alpha and apply(self, clip.alpha)["clip"]
+        info = clip.replace(frames=stop - start, cuts=cuts, audio=audio, times=times, alpha=alpha)
         return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -193,7 +196,7 @@ def _rate_of_most(info: ClipInfo) -> Fraction:
 class EveryNth(Weightless):
     """The frames 0, n, 2n … of a clip, at an n-th of its rate."""
 
-    framewise = True
+    framewise = faithful = True
     every: int
     label: str = "Every nth frame"
 
@@ -201,7 +204,8 @@ class EveryNth(Weightless):
         frames = every_nth_cut(clip.frames, self.every)
         cuts = tuple(every_nth_cut(cut, self.every) for cut in clip.cuts)
         times = clip.times and clip.times[:: self.every]
-        info = clip.replace(fps=clip.fps / self.every, frames=frames, cuts=cuts, times=times)
+        alpha = clip.alpha and apply(self, clip.alpha)["clip"]
+        info = clip.replace(fps=clip.fps / self.every, frames=frames, cuts=cuts, times=times, alpha=alpha)
         return info.replace(fps=_rate_of_most(info)) if times else info
 
     def __call__(self, shot: Shot, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
@@ -266,7 +270,7 @@ class Crop(Weightless):
 class Fit(Weightless):
     """Frames downscaled until their longer side is ``side`` pixels, at even sizes."""
 
-    framewise = True
+    framewise = faithful = True
     side: int
     label: str = "Fit"
     joint = False
@@ -285,7 +289,7 @@ class Fit(Weightless):
 class SquarePixels(Weightless):
     """Frames made wider or narrower, to an even width, until their pixels are square."""
 
-    framewise = True
+    framewise = faithful = True
     label: str = "Square pixels"
     joint = False
 

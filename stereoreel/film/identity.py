@@ -192,6 +192,7 @@ def _source(source: Source) -> dict:
             "window": list(source.window),
             **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
+            **({"background": source.background, "opacity": source.opacity} if source.facts.alpha else {}),
         }
     if isinstance(source, TensorSource):
         return {**facts, "content": content(source._images)}

@@ -33,6 +33,7 @@ THUMBNAIL = 32  # area averaging
 
 KNOWS_2020 = 18  # the first PyAV that passes the BT.2020 matrix to swscale
 
+RGBA_8, RGBA_16 = "gbrap", "gbrap16le"
 RGB_8, RGB_16 = "gbrp", "gbrp16le"  # planar: swscale's exact path to packed RGB is twice as slow
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..core.clip import Clip, apply
+from ..core.clip import Clip, apply, makers_of
 from ..core.file_cache import FileCache
 from ..core.options import Options, option, shown
 from ..core.transforms import EveryNth, Eye, Fit, Recut, Swap, Trim, Uncut, frame_at, square_width, squared
@@ -136,6 +136,20 @@ class ExtractOptions(Options):
         choices=(SQUARE, "keep"),
         advanced=True,
     )
+    background: str = option(
+        "black",
+        "Colour under transparent parts, such as those of ProRes 4444, WebM, PNG and GIF: a name of CSS, or "
+        "#rrggbb. transparent: black for the stages, and Encode Video keeps the transparency in prores_4444 "
+        "and webp, unless a stage changes the number of frames or makes a stereo pair.",
+        advanced=True,
+    )
+
+    judged = ("background",)
+
+    def check(self) -> None:
+        from .read.transparency import parse_color
+
+        parse_color(self.background)
 
 
 OPTIONS = ExtractOptions
@@ -179,6 +193,29 @@ def open_file(
     files: FileCache | None = None,
     decided: Packing | None = None,
 ) -> Clip:
+    """Open a file as a clip, with these options, and say if it is an image or holds two views."""
+    from .read.decode import FileSource
+
+    clip = file_clip(path, options, name, tick, look, files, decided)
+    for source in makers_of([clip]):
+        if isinstance(source, FileSource):
+            if said := one_frame(source.facts):
+                log.warning(said)
+            if look and (said := packing_said(source.facts, source.packing)):
+                doubtful = source.packing is not None and source.packing.doubtful
+                log.log(logging.WARNING if doubtful else logging.INFO, said)
+    return clip
+
+
+def file_clip(
+    path: Path,
+    options,
+    name: str,
+    tick: Callable[[int, int], None] | None = None,
+    look: bool = True,
+    files: FileCache | None = None,
+    decided: Packing | None = None,
+) -> Clip:
     """Open a file as a clip, with these options.
 
     ``tick`` receives the progress of the cut detection, which ``look=False`` skips. ``files`` caches the
@@ -189,7 +226,7 @@ def open_file(
     window = partial(
         FileSource, path, start=options.start, duration=options.duration, max_side=options.max_side,
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look,
-        square=options.pixel_aspect == SQUARE,
+        square=options.pixel_aspect == SQUARE, background=options.background,
     )  # fmt: skip
     counts = {
         "skip": options.skip_first_frames,
@@ -202,10 +239,6 @@ def open_file(
     if pairs:
         source = window(files=source.files)
     source.label, source.packing = name, packing
-    if said := one_frame(source.facts):
-        log.warning(said)
-    if look and (said := packing_said(source.facts, packing)):
-        log.log(logging.WARNING if packing.doubtful else logging.INFO, said)
     if packing.views == 1:
         return Clip(source)
     clip = _views(Clip(source), packing, options, name)

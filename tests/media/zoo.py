@@ -307,6 +307,45 @@ encoded(
     clock=lambda number: number / RATE,
     why="ffmpeg gives two frames the same time if a program stream leaves some out",
 )
+# transparent where the texture is; the bar code and the flash are opaque
+SEEN = ("-vf", "format=rgba,geq=r='r(X,Y)':g='g(X,Y)':b='b(X,Y)':a='if(lt(Y,32)+gt(Y,71),255,2*X)'")
+TRANSPARENT = {
+    "alpha-prores.mov": (
+        "-c:v",
+        "prores_ks",
+        "-profile:v",
+        "4444",
+        "-pix_fmt",
+        "yuva444p10le",
+        "-c:a",
+        "pcm_s16le",
+    ),
+    "alpha-vp9.webm": words(
+        "-c:v libvpx-vp9 -pix_fmt yuva420p -crf 12 -b:v 0 -cpu-used 8 -deadline realtime -c:a libopus"
+    ),
+    "alpha-vp9.mkv": words(
+        "-c:v libvpx-vp9 -pix_fmt yuva420p -crf 12 -b:v 0 -cpu-used 5 -auto-alt-ref 0 -g 30 -c:a libopus"
+    ),
+    "alpha-vp8.webm": words("-c:v libvpx -pix_fmt yuva420p -auto-alt-ref 0 -crf 8 -b:v 4M -c:a libvorbis"),
+    "alpha-png.mov": ("-c:v", "png", "-c:a", "pcm_s16le"),
+    "alpha-rle.mov": ("-c:v", "qtrle", "-pix_fmt", "argb", "-c:a", "pcm_s16le"),
+    "alpha-ffv1.mkv": ("-c:v", "ffv1", "-pix_fmt", "yuva420p", "-c:a", "flac"),
+    "alpha-utvideo.avi": ("-c:v", "utvideo", "-pix_fmt", "gbrap", "-c:a", "pcm_s16le"),
+}
+for _name, _options in TRANSPARENT.items():
+    encoded(_name, *SEEN, *_options, warns="transparent parts")
+encoded("alpha-bare.apng", *SEEN, "-c:v", "apng", "-an", late=None, warns="transparent parts")
+PALETTE = "split[a][b];[a]palettegen[p];[b][p]paletteuse"
+encoded(
+    "alpha-bare.gif",
+    "-vf",
+    f"{SEEN[1]},{PALETTE}",
+    "-c:v",
+    "gif",
+    "-an",
+    late=None,
+    warns="transparent parts",
+)
 BARE = {  # no sound, and no container that states times
     "bare.h264": X264,
     "bare-plain.h264": (*X264, "-bf", 0),

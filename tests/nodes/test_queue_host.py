@@ -108,8 +108,8 @@ def test_an_image_says_on_the_node_that_it_becomes_one_frame(server):
     }
     history = server.run(graph, on_message=seen.append)
     assert history["status"]["status_str"] == "success", history["status"]
-    said = b"photo.jpg is an image, so the clip has one frame"
-    assert any(isinstance(message, bytes) and said in message for message in seen)
+    [line] = [entry["text"] for entry in history["outputs"]["1"]["stereoreel_facts"]]
+    assert line.startswith("photo.jpg is an image, so the clip has one frame") and "1 frame · " in line
 
 
 def test_a_3d_film_says_so_and_is_repacked(server):
@@ -119,8 +119,8 @@ def test_a_3d_film_says_so_and_is_repacked(server):
     graph["2"]["inputs"] |= {"layout": "full_tb", "filename_prefix": "repacked"}
     history = server.run(graph, on_message=seen.append)
     assert history["status"]["status_str"] == "success", history["status"]
-    said = b"film_SBS.mp4 holds two views: side by side, by its file name."
-    assert any(isinstance(message, bytes) and said in message for message in seen)
+    [line] = [entry["text"] for entry in history["outputs"]["1"]["stereoreel_facts"]]
+    assert line.startswith("film_SBS.mp4 holds two views: side by side, by its file name.")
     (file,) = (server.base / "output").glob("repacked*_TBF_fulltb.mp4")
     with av.open(str(file)) as container:
         stream = container.streams.video[0]

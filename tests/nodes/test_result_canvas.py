@@ -16,6 +16,7 @@ from tests.support.bundled import shown
 from tests.support.host_canvas import PLAYING, STYLES, WRONG, look, run, styled
 
 TEXT = "type => app.graph._nodes.find(node => node.type === type).stereoreelScreen.line.textContent"
+SOURCE = "100 frames · 640x272 · 25 fps · 4 s · stereo sound"
 SMALL = {
     "StereoReelExtract": {"duration": 0.3, "max_side": 160},
     "StereoReelVSR": {"factor": 1},
@@ -49,6 +50,32 @@ def test_sample_plays_before_the_first_run(page):
     page.wait_for_function(PLAYING, arg="StereoReelExtract", timeout=30_000)
     look(page, "before")
     assert page.evaluate(WRONG) == ""
+
+
+def test_the_source_says_what_its_options_give_before_and_after_a_run(page):
+    says = f"([type, text]) => ({TEXT})(type) === text"
+    page.wait_for_function(says, arg=["StereoReelExtract", SOURCE], timeout=30_000)
+    shrink(page)
+    page.evaluate(
+        """() => { const node = app.graph._nodes.find(node => node.type === 'StereoReelExtract')
+            const skip = node.widgets.find(one => one.name === 'skip_first_frames')
+            skip.value = 90
+            skip.callback(90) }"""
+    )
+    refusal = "has 8 frames here, so none is left after the first 90."
+    page.wait_for_function(
+        f"([type, text]) => ({TEXT})(type).includes(text)", arg=["StereoReelExtract", refusal], timeout=30_000
+    )
+    page.evaluate(
+        """() => { const node = app.graph._nodes.find(node => node.type === 'StereoReelExtract')
+            const skip = node.widgets.find(one => one.name === 'skip_first_frames')
+            skip.value = LiteGraph.vueNodesMode ? 3 : 2 }"""  # a cached node says nothing
+    )
+    run(page)
+    given = page.evaluate("() => LiteGraph.vueNodesMode ? '5 frames·0.2 s' : '6 frames·0.24 s'").split("·")
+    text = f"{given[0]} · 160x68 · 25 fps · {given[1]} · stereo sound"
+    assert page.evaluate(TEXT, "StereoReelExtract") == text
+    look(page, "source_facts")
 
 
 def test_result_plays_after_each_run(page):

@@ -37,6 +37,12 @@ export class Screen {
         this.line.textContent = text;
     }
 
+    /** Say something else of the file that is shown, or of its absence. */
+    caption(text) {
+        if (this.file) this.file.text = text;
+        this.say(this.failed ? `${text} · ${UNPLAYABLE}` : text);
+    }
+
     /** Show the newest frame of a run. */
     live(address) {
         this._choose([]);
@@ -52,6 +58,7 @@ export class Screen {
     }
 
     clear(text = "") {
+        Object.assign(this, { file: null, failed: false });
         this._choose([]);
         this._empty();
         this.say(text);
@@ -66,6 +73,7 @@ export class Screen {
 
     _open(file) {
         for (const button of this.files.children) button.setAttribute("aria-pressed", button.textContent === file.name);
+        Object.assign(this, { file, failed: false });
         this.say(file.text);
         if (!file.address) return this._fail(file.text);
         if (file.media === "image") {
@@ -83,6 +91,7 @@ export class Screen {
 
     _fail(text) {
         this._empty();
+        this.failed = true;
         this.say(`${text ? `${text} · ` : ""}${UNPLAYABLE}`);
     }
 

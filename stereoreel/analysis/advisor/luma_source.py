@@ -46,7 +46,12 @@ class LumaSource:
     def of(cls, clip: Clip) -> LumaSource | None:
         """Return the source of a clip that is a file at its coded size, else None."""
         source = clip.maker
-        if not isinstance(source, FileSource) or source.selection.every > 1 or not source.native:
+        if (
+            not isinstance(source, FileSource)
+            or source.selection.every > 1
+            or not source.native
+            or source.facts.transparent
+        ):
             return None
         return cls(source)
 

@@ -61,5 +61,10 @@ def thumbnails(facts: FileFacts, first: int, stop: int) -> Generator[np.ndarray,
     swscale, arguments = VideoReformatter(), colour.to_gray(facts.color, facts.full_range)
     with in_memory(facts):
         for frame in read_frames(facts, first, stop, Damage(), progressive=False):
+            if facts.alpha:  # over black, whatever the background is
+                seen = swscale.reformat(frame, width, height, "ya8", **arguments).planes[0]
+                pairs = np.frombuffer(memoryview(seen), np.uint8).reshape(height, -1)[:, : 2 * width]
+                yield (pairs[:, ::2].astype(np.uint16) * pairs[:, 1::2] // 255).astype(np.uint8)
+                continue
             gray = swscale.reformat(frame, width, height, "gray", **arguments).planes[0]
             yield np.frombuffer(memoryview(gray), np.uint8).reshape(height, -1)[:, :width].copy()

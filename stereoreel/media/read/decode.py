@@ -17,7 +17,7 @@ from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 from ...core import cancel
-from ...core.clip import ClipInfo, Soundtrack
+from ...core.clip import Clip, ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
 from ...image.resize import fitted_size
@@ -30,6 +30,7 @@ from .prefetch import ahead
 from .probe import FileFacts, probe
 from .rates import read_rate
 from .selection import Selection, read_selected, select
+from .transparency import TRANSPARENT, over, parse_color
 
 MOST_PLACES = 5  # named in a warning
 
@@ -38,6 +39,8 @@ class FileSource:
     """The frames of a video file from ``start`` for ``duration`` seconds (0: to its end).
 
     Of these the first ``skip`` are left out, then every ``every``-th is taken, at most ``most`` (0: all).
+    Transparent parts are shown over the colour ``background``, with a warning; with ``transparent`` over
+    black, and ``info.alpha`` is their opacity.
     Frames are upright and at most ``max_side`` pixels long; pixels are ``square``, or those of the file.
 
     Reading ``info`` for the first time detects the cuts, which decodes the window once; ``tick(done, total)``
@@ -64,6 +67,7 @@ class FileSource:
         every: int = 1,
         most: int = 0,
         square: bool = True,
+        background: str = "black",
     ):
         self.files = files or FileCache()
         with cancel.polling(tick):
@@ -76,6 +80,8 @@ class FileSource:
         self._size = fitted_size(*((facts.width, facts.height) if square else facts.upright), max_side)
         self.pixel_aspect = Fraction(1) if square else facts.pixel_aspect
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
+        self.background, self._said = background, set[str]()
+        self.opacity = False
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
         self._warned = self._goes_on = False
         self.packing: Packing | None = None  # of two views in a frame, as whoever opens the file decides
@@ -112,7 +118,26 @@ class FileSource:
             audio=self._soundtrack(),
             times=times,
             pixel_aspect=self.pixel_aspect,
+            channels=1 if self.opacity else 3,
+            alpha=Clip(self._of_opacity()) if self.keeps_alpha and not self.opacity else None,
         )
+
+    @property
+    def keeps_alpha(self) -> bool:
+        """Whether the opacity of the frames is wanted in the file that is written."""
+        return self.background == TRANSPARENT and self.facts.alpha
+
+    @property
+    def colour(self) -> str:
+        """The colour that is seen under transparent parts."""
+        return "black" if self.keeps_alpha else self.background
+
+    def _of_opacity(self) -> FileSource:
+        """Return the opacity of these frames as a clip of one channel."""
+        source = copy.copy(self)
+        source.__dict__.pop("info", None)
+        source.opacity, source.label = True, f"{self.label} (opacity)"
+        return source
 
     @property
     def window(self) -> tuple[int, int]:
@@ -162,10 +187,16 @@ class FileSource:
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
         """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device."""
         damage, done, total = Damage(), 0, self.selection.count
-        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda")
+        convert = Planes(self.facts, self._size, self.background, self.opacity)
+        decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert)
         with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
                 done += len(block)
+                if convert.transparent and not self.keeps_alpha:
+                    self._say_once(
+                        f"has transparent parts, which are shown over {self.background}. Extract Video's "
+                        "background sets another colour"
+                    )
                 if (
                     done == total and damage.held
                 ):  # warn now, as the consumer does not resume after the last frame
@@ -182,10 +213,12 @@ class FileSource:
         if done < total:
             self._warn(f"ends early: {done} of {total} frames could be decoded")
 
-    def _blocks(self, frames: int, damage: Damage, pin: bool) -> Generator[Tensor, None, None]:
+    def _blocks(
+        self, frames: int, damage: Damage, pin: bool, convert: Planes
+    ) -> Generator[Tensor, None, None]:
         """Yield blocks of frames as they are in the file: integers, not rotated."""
         block: Tensor | None = None
-        convert, filled = Planes(self.facts, self._size), 0
+        filled = 0
         for frame in read_selected(self.facts, self.selection, damage):
             if block is None:
                 block, filled = convert.empty(frames, pin), 0
@@ -198,6 +231,8 @@ class FileSource:
             yield block[:filled]
 
     def _finished(self, block: Tensor) -> Tensor:
+        if self.opacity:
+            block = block[..., :1]
         if self.facts.mirrored:
             block = block.flip(2)
         if self.facts.rotation:
@@ -224,6 +259,12 @@ class FileSource:
         duration = None if stop == facts.frames else facts.time(stop) - start
         return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration, facts.joins))
 
+    def _say_once(self, what: str) -> None:
+        """Warn of what is no fault, once for all parts of the source."""
+        if what not in self._said:
+            self._said.add(what)
+            warnings.warn(f"{self.label} {what}.", stacklevel=3)
+
     def _warn(self, what: str) -> None:
         if not self._warned:
             self._warned = True
@@ -240,15 +281,27 @@ def _jumps(facts: FileFacts) -> str:
 class Planes:
     """Convert decoded frames to blocks ``[T, H, W, 3]`` of RGB, before rotation.
 
-    Values are uint8, or the bits of uint16 for more than 8 bits.
+    Values are uint8, or the bits of uint16 for more than 8 bits. Transparent parts are shown over the colour
+    ``background``, and noted; with ``opacity`` the values are those of the opacity instead.
     """
 
-    def __init__(self, facts: FileFacts, size: tuple[int, int]):
+    def __init__(
+        self, facts: FileFacts, size: tuple[int, int], background: str = "black", opacity: bool = False
+    ):
+        self._opacity = opacity
         self.width, self.height = size if facts.rotation % 180 == 0 else size[::-1]
         self.deep = facts.bit_depth > 8
+        self.transparent = False
         self._format = colour.RGB_16 if self.deep else colour.RGB_8
         self._arguments = colour.to_rgb(facts.color, facts.full_range)
         self._swscale = VideoReformatter()
+        self._alpha = facts.alpha
+        if facts.alpha:
+            white = colour.white_of_16_bits(facts.bit_depth, facts.full_range) if self.deep else 255
+            self._opaque = colour.white_of_16_bits(facts.bit_depth, True) if self.deep else 255
+            self._white = white
+            red, green, blue = parse_color(background)
+            self._background = [green * white, blue * white, red * white]
 
     def empty(self, frames: int, pin: bool) -> Tensor:
         return torch.empty(
@@ -262,7 +315,30 @@ class Planes:
 
     def into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
         """Write one frame into ``block`` ``[H, W, 3]``."""
-        rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **self._arguments)
-        for channel, plane in zip((1, 2, 0), rgb.planes):  # the planes are green, blue, red
-            rows = np.frombuffer(memoryview(plane), block.dtype).reshape(self.height, -1)
-            block[..., channel] = rows[:, : self.width]
+        if self._alpha:
+            frame, arguments = self._opaque_frame(frame), {"interpolation": colour.PRECISE}
+        else:
+            arguments = self._arguments
+        rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **arguments)
+        for channel, plane in zip((1, 2, 0), self._planes(rgb)):  # the planes are green, blue, red
+            block[..., channel] = plane.view(block.dtype)
+
+    def _opaque_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return a frame over the background, at its own size, so that scaling mixes no hidden colour in."""
+        format = colour.RGBA_16 if self.deep else colour.RGBA_8
+        given = self._swscale.reformat(frame, format=format, **self._arguments)
+        *planes, alpha = self._planes(given)
+        if self._opacity:
+            share = np.minimum(alpha / np.float32(self._opaque), 1)
+            planes = [np.rint(share * self._white).astype(alpha.dtype)] * 3
+        elif alpha.min() < self._opaque:
+            self.transparent = True
+            share = np.minimum(alpha / np.float32(self._opaque), 1)
+            planes = over(planes, share, self._background)
+        green, blue, red = planes
+        return av.VideoFrame.from_ndarray(np.stack([red, green, blue], -1), format=self._format)
+
+    def _planes(self, frame: av.VideoFrame) -> list[np.ndarray]:
+        kind = np.uint16 if self.deep else np.uint8
+        rows = (np.frombuffer(memoryview(plane), kind).reshape(frame.height, -1) for plane in frame.planes)
+        return [plane[:, : frame.width] for plane in rows]

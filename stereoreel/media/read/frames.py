@@ -163,7 +163,7 @@ def _placed(facts: FileFacts, seek: Entry | None, threads: str) -> Iterator[Plac
         packets, begin = _restamped(container, stream, facts), 0
         if seek is not None:
             packets, begin = _from_entry(packets, facts)
-        frames = _decoded(packets, stream)
+        frames = _decoded(packets, _context(stream, facts, threads))
         if not facts.stamped:
             yield from enumerate(frames)
             return
@@ -202,15 +202,25 @@ def _from_entry(packets: Iterator[av.Packet], facts: FileFacts) -> tuple[Iterato
     return packets, facts.frames
 
 
-def _decoded(packets: Iterable[av.Packet], stream) -> Iterator[av.VideoFrame]:
+def _context(stream, facts: FileFacts, threads: str) -> av.VideoCodecContext:
+    """Return the decoder of a stream, or the one that reads its alpha."""
+    if not facts.decoder:
+        return stream.codec_context
+    context = av.CodecContext.create(facts.decoder, "r")
+    assert isinstance(context, av.VideoCodecContext)
+    context.extradata, context.thread_type = stream.codec_context.extradata, threads
+    return context
+
+
+def _decoded(packets: Iterable[av.Packet], context: av.VideoCodecContext) -> Iterator[av.VideoFrame]:
     for packet in packets:
-        yield from _try_decode(stream, packet)
-    yield from stream.codec_context.decode(None)
+        yield from _try_decode(context, packet)
+    yield from context.decode(None)
 
 
-def _try_decode(stream, packet) -> list[av.VideoFrame]:
+def _try_decode(context: av.VideoCodecContext, packet) -> list[av.VideoFrame]:
     try:
-        return stream.codec_context.decode(packet)
+        return context.decode(packet)
     except av.error.FFmpegError:
         return []
 

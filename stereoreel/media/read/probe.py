@@ -30,6 +30,7 @@ from .light import read_light
 from .packets import Entry, PacketIndex, skip_others
 from .rates import FURTHEST, read_rate
 from .stereo import read_tags
+from .transparency import alpha_decoder, has_alpha, is_transparent
 
 SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
@@ -60,9 +61,13 @@ class FileFacts:
     full_range: bool
     rgb: bool  # the pixels are RGB, without a matrix
     fields: str  # "": progressive; "auto": frames are flagged; "tff" or "bff": from the container only
+    alpha: bool  # frames may have transparent parts
+    transparent: bool  # they have, as far as the header or the first frame shows
+    decoder: str  # that reads the alpha; empty: the codec's own
     pix_fmt: str
     bit_depth: int
     audio_streams: int
+    audio_layout: str  # of the first audio stream, such as stereo or 5.1; empty if there is none
     extras: int  # subtitle streams and chapters
     stream: int
     time_base: Fraction
@@ -138,12 +143,21 @@ def _probe(real: str) -> FileFacts:
             fields=_fields(stream, packets.first),
             audio_streams=len(container.streams.audio),
             tags=kept_tags(container.metadata),
+            audio_layout=_layout(container),
             extras=len(container.streams.subtitles) + len(chapters),
             packing=read_tags(Path(real), container, stream, packets.first),
             **_shape(stream, packets.first),
             **_timing(stream, packets),
             **_colour(stream, packets.first),
+            **_alpha(container, stream, packets.first),
         )
+
+
+def _layout(container) -> str:
+    """Return the layout of the first audio stream if it can be read."""
+    if not container.streams.audio or container.streams.audio[0].codec_context is None:
+        return ""
+    return container.streams.audio[0].layout.name
 
 
 def video_stream(container, name: str) -> av.VideoStream:
@@ -233,6 +247,12 @@ def _colour(stream, frame) -> dict:
         "pix_fmt": pixels.name,
         "bit_depth": max(component.bits for component in pixels.components),
     }
+
+
+def _alpha(container, stream, frame) -> dict:
+    alpha, decoder = has_alpha(container, stream, frame), alpha_decoder(stream)
+    transparent = bool(decoder) or (alpha and is_transparent(frame))
+    return {"alpha": alpha, "transparent": transparent, "decoder": decoder}
 
 
 def _fields(stream, frame) -> str:

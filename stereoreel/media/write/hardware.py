@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 import av
 import av.error
@@ -25,6 +26,8 @@ def chosen(info: ClipInfo, settings: EncodeOptions, size: tuple[int, int]) -> Pr
     If hardware is requested, the choice is logged.
     """
     entry = preset(settings)
+    if info.channels == 4 and entry.alpha:
+        return replace(entry, pix_fmt=entry.alpha)
     if not settings.hardware:
         return entry
     failed = []

@@ -18,6 +18,7 @@ from ...image.resize import fitted_size, resize
 from .. import colour
 
 WITH_ALPHA = ("bgra",)
+RGB, RGBA = ("rgb24", "rgb48le"), ("rgba", "rgba64le")  # of 8 bits, and of more
 RGB_MATRIX = 0  # H.273: the samples are red, green and blue
 
 
@@ -42,10 +43,11 @@ class Pictures:
         self._rgb = self.format.is_rgb or self.format.has_palette
         self.color = dataclasses.replace(color, matrix=RGB_MATRIX) if self._rgb else color
         self._bits = self.format.components[0].bits
+        self.alpha = any(component.is_alpha for component in self.format.components)
         self._swscale = VideoReformatter()
 
     def quantize(self, frame: Tensor) -> np.ndarray:
-        """Convert ``frame`` [H, W, C] to integers ``[H', W', 3]``, rounded to nearest on the frame's device.
+        """Convert ``frame`` [H, W, C] to integers ``[H', W', 3 or 4]``, rounded on the frame's device.
 
         C = 1 is grey. The last row and column are repeated if the format needs even sizes.
         """
@@ -60,14 +62,17 @@ class Pictures:
         )
         if frame.shape[:2] != self._shown[::-1]:
             frame = resize(frame[None], *self._shown[::-1])[0]
-        scaled = frame[..., :3].float().clamp(0, 1).mul_(white).add_(0.5)
+        scale = torch.full((4,), float(white), device=frame.device)
+        scale[3] = 255 if self._bits == 8 else 65535  # swscale shifts alpha as it is
+        channels = 4 if self.alpha and frame.shape[-1] == 4 else min(3, frame.shape[-1])
+        scaled = frame[..., :channels].float().clamp(0, 1).mul(scale[:channels]).add_(0.5)
         levels = scaled.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
         height, width, channels = levels.shape
         if (width, height) != self.size:
             levels = np.pad(
                 levels, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge"
             )
-        return levels if channels == 3 else np.repeat(levels, 3, axis=2)
+        return np.repeat(levels, 3, axis=2) if channels == 1 else levels
 
     def frame(self, levels: np.ndarray | av.VideoFrame, pts: int, time_base: Fraction) -> av.VideoFrame:
         """Return the encoder's frame, shown at ``pts`` x ``time_base`` seconds.
@@ -86,7 +91,8 @@ class Pictures:
         elif self.format.is_rgb and self.format.name not in WITH_ALPHA:
             frame = av.VideoFrame.from_ndarray(levels, format=self.format.name)
         else:
-            frame = av.VideoFrame.from_ndarray(levels, format="rgb24" if self._bits == 8 else "rgb48le")
+            formats = RGBA if levels.shape[2] == 4 else RGB
+            frame = av.VideoFrame.from_ndarray(levels, format=formats[self._bits > 8])
             arguments = {} if self._rgb else colour.from_rgb(self.color)
             frame = self._swscale.reformat(frame, format=self.format.name, **arguments)
         frame.pts, frame.time_base = pts, time_base

@@ -84,6 +84,7 @@ class Preset:
     clock: int | None = None
     muxer: Mapping[str, str] = field(default_factory=dict)
     multiview: bool = False
+    alpha: str = ""
 
 
 @cache
