@@ -31,8 +31,13 @@ from tests.support.encoded_files import encode, heard, settings
 from tests.support.media_files import tone
 
 FORMATS = options.LAYERED
-# of x265 for 64 x 64 pixels: its video parameter set, and one with two views that FFmpeg decodes
+# the video parameter sets of x265, and the same with two views, which FFmpeg decodes
 VPS = "40010c01ffff02200000030090000003000003001e959809"
+VPS_8 = "40010c01ffff01600000030090000003000003001e959809"
+TWO_VIEWS_8 = (
+    "40010c11ffff01600000030090000003000003001e959815bf1e2000"
+    "0454383010000005fc00000300000300f4680200024500f2d14acd48"
+)
 TWO_VIEWS = "40010c11ffff02200000030090000003000003001e959815bf1e2000045429c010001029128a566a40"
 
 
@@ -106,15 +111,28 @@ def test_bits_are_read_as_written():
         writer.u(3, 8)
 
 
-def test_video_parameter_set_has_the_expected_bytes():
-    pictures = PictureFormat(64, 64, 1, 2, 2)
-    assert parameter_sets.two_views(bytes.fromhex(VPS), pictures).hex() == TWO_VIEWS
+@pytest.mark.parametrize(
+    "plain, pictures, wanted",
+    [
+        (VPS, PictureFormat(64, 64, 1, 2, 2), TWO_VIEWS),
+        (VPS_8, PictureFormat(64, 72, 1, 0, 0, (0, 0, 0, 4)), TWO_VIEWS_8),
+    ],
+    ids=["10 bits", "8 bits"],
+)
+def test_video_parameter_set_has_the_expected_bytes(plain, pictures, wanted):
+    found = parameter_sets.two_views(bytes.fromhex(plain), pictures)
+    assert found.hex() == wanted
     with pytest.raises(ValueError, match="layers already"):
-        parameter_sets.two_views(bytes.fromhex(TWO_VIEWS), pictures)
+        parameter_sets.two_views(found, pictures)
+
+
+def test_profile_of_the_second_layer_is_apples():
+    # as in the video parameter set of Apple's encoder, for 8 bits
+    assert f"{parameter_sets.MULTIVIEW_MAIN:022x}" == "0602000000bf8000000000"
 
 
 def test_message_on_the_views_is_apples():
-    # as in the hvcC of a file of an iPhone
+    # as in the hvcC that Apple's encoder writes
     assert parameter_sets.reference_displays().hex() == "4e01b004040d002080"
 
 
