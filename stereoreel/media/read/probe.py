@@ -11,14 +11,17 @@ import os
 import struct
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
+import av.error
 from av.stream import Disposition
 
 from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
 from .. import colour
+from ..multiview.views import views_of
 from ..paths import check_file
 from .container import open_media
 from .joins import Join
@@ -66,6 +69,8 @@ class FileFacts:
     entries: tuple[Entry, ...]  # at which decoding can start
     paired: bool  # some frames are two fields that are coded separately
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
+    views: tuple[int, int] | None  # the numbers of the left and the right view, if the stream has both
+    view: int | None  # the one that is decoded; None: the only one, or what other players show
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
 
     @property
@@ -119,10 +124,28 @@ def _probe(real: str) -> FileFacts:
             fields=_fields(stream, packets.first),
             audio_streams=len(container.streams.audio),
             extras=len(container.streams.subtitles) + len(chapters),
+            views=_views(real, stream),
+            view=None,
             **_shape(stream, packets.first),
             **_timing(stream, packets),
             **_colour(stream, packets.first),
         )
+
+
+def _views(real: str, stream) -> tuple[int, int] | None:
+    """Return the views of a stream that states two, if FFmpeg decodes both."""
+    context = stream.codec_context
+    found = views_of(bytes(context.extradata or b"")) if context.name == "hevc" else None
+    if found is None:
+        return None
+    with open_media(real) as container:
+        again = container.streams[stream.index]
+        again.codec_context.options = {"view_ids": "-1"}
+        try:
+            shown = [frame.pts for frame in islice(container.decode(again), 2)]
+        except av.error.FFmpegError:
+            return None
+    return found if len(shown) == 2 and shown[0] == shown[1] else None
 
 
 def video_stream(container, name: str) -> av.VideoStream:
