@@ -35,6 +35,10 @@ class BitReader:
         self._at = one
         return self.u(zeros + 1) - 1
 
+    def align(self) -> None:
+        """Skip to the next byte."""
+        self._at += -self._at % 8
+
 
 class BitWriter:
     """Write numbers into the payload of a NAL unit."""

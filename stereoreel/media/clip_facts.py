@@ -65,6 +65,7 @@ def _traits(source: FileSource, info: ClipInfo) -> list[str]:
         traits.append("mirrored" if facts.mirrored else f"rotated {facts.rotation}°")
     if source.packing and source.packing.views == 2 and not source.packing.doubtful:
         traits.append(str(source.packing))
+    traits += ["MV-HEVC"] if facts.views else []
     traits += ["deinterlaced"] if facts.interlaced else []
     if facts.transparent:
         traits.append("transparent" if info.alpha else f"transparent parts over {source.colour}")

@@ -239,7 +239,7 @@ def file_clip(
     if pairs:
         source = window(files=source.files)
     source.label, source.packing = name, packing
-    if packing.views == 1:
+    if packing.views == 1 and not source.facts.views:
         return Clip(source)
     clip = _views(Clip(source), packing, options, name)
     return _fitted(_counted(clip, options, name) if pairs else clip, options, name)
@@ -270,9 +270,14 @@ def packing_said(facts: FileFacts, packing: Packing | None) -> str:
 
 
 def packing_of(facts: FileFacts, name: str, chosen: str = AUTO, decided: Packing | None = None) -> Packing:
-    """Return the packing that is chosen, else the one decided before, else that of the tags or the name."""
+    """Return the packing that is chosen, else the one decided before, else that of the tags or the name.
+
+    The views of a stream with two are separate already, whatever is chosen.
+    """
     from .read.stereo import read_name
 
+    if facts.views:
+        return NAMED["mono"]
     (width, height), aspect = facts.upright, facts.pixel_aspect
     found = NAMED[chosen] if chosen != AUTO else decided or facts.packing
     if found is None or (found.kind == UNKNOWN and not decided):

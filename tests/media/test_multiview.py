@@ -2,6 +2,7 @@
 
 import struct
 import subprocess
+import warnings
 from fractions import Fraction
 from io import BytesIO
 
@@ -11,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from stereoreel.core.clip import ClipInfo, Color, Light, Samples, apply
+from stereoreel.core.clip import Clip, ClipInfo, Color, Light, Samples, apply
 from stereoreel.core.transforms import Split
 from stereoreel.media.bits import BitReader, BitWriter
 from stereoreel.media.layouts.atoms import bodies
 from stereoreel.media.layouts.vr180 import sphere_side
 from stereoreel.media.multiview import nal_units, parameter_sets, spatial
+from stereoreel.media.multiview import views as stream_views
 from stereoreel.media.multiview.parameter_sets import PictureFormat
 from stereoreel.media.read.clock import Clock
 from stereoreel.media.read.decode import FileSource
@@ -27,12 +29,17 @@ from stereoreel.media.write.picture import Pictures
 from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
-from tests.support.encoded_files import encode, heard, settings
+from tests.support.encoded_files import BT709, encode, heard, rgb, settings
 from tests.support.media_files import tone
 
 FORMATS = options.LAYERED
-# of x265 for 64 x 64 pixels: its video parameter set, and one with two views that FFmpeg decodes
+# the video parameter sets of x265, and the same with two views, which FFmpeg decodes
 VPS = "40010c01ffff02200000030090000003000003001e959809"
+VPS_8 = "40010c01ffff01600000030090000003000003001e959809"
+TWO_VIEWS_8 = (
+    "40010c11ffff01600000030090000003000003001e959815bf1e2000"
+    "0454383010000005fc00000300000300f4680200024500f2d14acd48"
+)
 TWO_VIEWS = "40010c11ffff02200000030090000003000003001e959815bf1e2000045429c010001029128a566a40"
 
 
@@ -106,15 +113,28 @@ def test_bits_are_read_as_written():
         writer.u(3, 8)
 
 
-def test_video_parameter_set_has_the_expected_bytes():
-    pictures = PictureFormat(64, 64, 1, 2, 2)
-    assert parameter_sets.two_views(bytes.fromhex(VPS), pictures).hex() == TWO_VIEWS
+@pytest.mark.parametrize(
+    "plain, pictures, wanted",
+    [
+        (VPS, PictureFormat(64, 64, 1, 2, 2), TWO_VIEWS),
+        (VPS_8, PictureFormat(64, 72, 1, 0, 0, (0, 0, 0, 4)), TWO_VIEWS_8),
+    ],
+    ids=["10 bits", "8 bits"],
+)
+def test_video_parameter_set_has_the_expected_bytes(plain, pictures, wanted):
+    found = parameter_sets.two_views(bytes.fromhex(plain), pictures)
+    assert found.hex() == wanted
     with pytest.raises(ValueError, match="layers already"):
-        parameter_sets.two_views(bytes.fromhex(TWO_VIEWS), pictures)
+        parameter_sets.two_views(found, pictures)
+
+
+def test_profile_of_the_second_layer_is_apples():
+    # as in the video parameter set of Apple's encoder, for 8 bits
+    assert f"{parameter_sets.MULTIVIEW_MAIN:022x}" == "0602000000bf8000000000"
 
 
 def test_message_on_the_views_is_apples():
-    # as in the hvcC of a file of an iPhone
+    # as in the hvcC that Apple's encoder writes
     assert parameter_sets.reference_displays().hex() == "4e01b004040d002080"
 
 
@@ -318,3 +338,96 @@ def test_clips_and_layouts_without_two_layers_are_refused():
         options.check(pair, settings(format="mv_hevc", layout=layout))
         assert settings(format="mv_hevc", layout=layout).file_tag(2) == "_MV-HEVC"
     options.check(mono, settings(layout="mv_hevc"))  # one view is written unchanged
+
+
+# Reading
+
+
+def pixels(source, host, frames=5):
+    return torch.cat(list(source.chunks(host, frames)), -4)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_file_of_two_layers_is_a_clip_of_two_views(tmp_path, host, name):
+    info = ClipInfo(128, 128, Fraction(25), 23, views=2, cuts=(9,))
+    path = encode(tmp_path, noise(23), info=info, format=name)
+    source = FileSource(path, cuts=False)
+    assert (source.info.views, source.info.width, source.info.frames) == (2, 128, 23)
+    found = pixels(source, host)
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.options = {"view_ids": "-1"}
+        wanted = torch.from_numpy(np.stack([rgb(frame, BT709) for frame in container.decode(stream)]))
+    for number, view in enumerate(found):
+        assert (view - wanted[number::2]).abs().max() < 0.01 < (view - wanted[1 - number :: 2]).abs().mean()
+    assert torch.equal(pixels(source.part(11, 20), host, 4), found[:, 11:20])
+    half = FileSource(path, cuts=False, max_side=64)
+    assert pixels(half, host).shape == (2, 23, 64, 64, 3)
+
+
+def test_stream_whose_base_layer_is_the_right_view_is_read_left_first(tmp_path, host):
+    path = encode(tmp_path, noise(4), format="mv_hevc")
+    before, data = pixels(FileSource(path, cuts=False), host), path.read_bytes()
+    # left_view_id and right_view_id: 1, 010 and 010, 1
+    swapped = bytes.fromhex("4e01b004040d002080"), bytes.fromhex("4e01b004040a802080")
+    assert data.count(swapped[0]) == 1
+    assert stream_views.views_of(bytes.fromhex(head(data))) == (0, 1)
+    path.write_bytes(data.replace(*swapped))
+    assert torch.equal(pixels(FileSource(path, cuts=False), host), before.flip(0))
+
+
+def head(data):
+    at = data.index(b"hvcC")
+    return data[at + 4 : at - 4 + int.from_bytes(data[at - 4 : at], "big")].hex()
+
+
+def test_two_views_are_written_again_in_another_layout(tmp_path, host):
+    path = encode(tmp_path, noise(6), format="mv_hevc", crf=0)
+    clip = Clip(FileSource(path, cuts=False))
+    (made,) = write(RenderRequest(clip, tmp_path / "film.mkv", settings(format="ffv1")), host)
+    packed = pixels(FileSource(made, cuts=False), host)
+    both_views = pixels(clip.maker, host)
+    assert packed.shape == (6, 128, 256, 3)
+    assert (packed - torch.cat(tuple(both_views), 2)).abs().max() < 0.002
+
+
+def test_damaged_file_gives_its_frames_or_one_sentence(tmp_path, host):
+    data = encode(tmp_path, noise(8), format="mv_hevc").read_bytes()
+    random = np.random.default_rng(0)
+    path = tmp_path / "damaged.mov"
+    for number in range(60):
+        broken = bytearray(data)
+        index = data.index(b"stsd")
+        reach = (index, index + 600) if number % 2 else (0, len(data))  # every second one in the headers
+        for place in random.integers(*reach, 1 + number % 5):
+            broken[place] ^= 1 << random.integers(8)
+        path.write_bytes(broken[: len(broken) if number % 3 else random.integers(len(broken))])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                source = FileSource(path, cuts=False)
+                found = pixels(source, host)
+            except (ValueError, OSError) as error:
+                assert str(error).endswith(".") and "\n" not in str(error)
+            else:
+                assert found.shape[-4] <= source.info.frames and found.ndim == 3 + source.info.views
+
+
+def test_no_bytes_make_the_parameter_sets_unreadable():
+    random = np.random.default_rng(0)
+    whole = bytes.fromhex(TWO_VIEWS)
+    record = b"\1" + bytes(21) + bytes((1, 0xA0, 0, 1, 0, len(whole))) + whole
+    assert stream_views.views_of(record) == stream_views.views_of(nal_units.SEPARATOR + whole) == (0, 1)
+    assert (
+        stream_views.views_of(b"") is None
+        and stream_views.views_of(nal_units.SEPARATOR + bytes.fromhex(VPS)) is None
+    )
+    for data in (record, nal_units.SEPARATOR + whole):
+        for length in range(len(data)):
+            stream_views.views_of(data[:length])
+        for _ in range(3000):
+            broken = bytearray(data)
+            for place in random.integers(0, len(data), 3):
+                broken[place] = random.integers(256)
+            found = stream_views.views_of(bytes(broken))
+            assert found is None or found[0] != found[1]

@@ -12,19 +12,30 @@ from .nal_units import HEADER, PREFIX_SEI
 
 LAYERS = 2
 PROFILE, LEVEL = 88, 8  # bits of profile_tier_level for one sub-layer (7.3.3)
+# of Multiview Main (G.11.1.1): number 6, progressive, not packed, frames only, at most 8 bits and 4:2:0
+MULTIVIEW_MAIN = 6 << 80 | 1 << (79 - 6) | 0xBF80 << 32
 MULTIVIEW = 1  # the bit of scalability_mask_flag for views (table F.1)
 SCALABILITY_TYPES = 16
 REFERENCE_DISPLAYS = 176  # payloadType of three_dimensional_reference_displays_info (G.14.2.3)
 
 
 class PictureFormat(NamedTuple):
-    """Coded width and height in luma samples, chroma format, and the bit depths less 8 (7.4.3.2.1)."""
+    """Coded width and height in luma samples, chroma format, and the bit depths less 8 (7.4.3.2.1).
+
+    ``window`` is what is cut off at the left, right, top and bottom, in chroma samples; empty if nothing is.
+    """
 
     width: int
     height: int
     chroma: int
     luma_depth: int
     chroma_depth: int
+    window: tuple[int, ...] = ()
+
+    @property
+    def is_multiview_main(self) -> bool:
+        """Whether the profile Multiview Main allows such pictures (G.11.1.1)."""
+        return (self.chroma, self.luma_depth, self.chroma_depth) == (1, 0, 0)
 
 
 def picture_format(sps: bytes) -> PictureFormat:
@@ -39,10 +50,8 @@ def picture_format(sps: bytes) -> PictureFormat:
     if chroma == 3:
         bits.u(1)  # separate_colour_plane_flag
     width, height = bits.ue(), bits.ue()
-    if bits.u(1):  # conformance_window_flag
-        for _ in range(4):
-            bits.ue()
-    return PictureFormat(width, height, chroma, bits.ue(), bits.ue())
+    window = tuple(bits.ue() for _ in range(4)) if bits.u(1) else ()  # conformance_window_flag
+    return PictureFormat(width, height, chroma, bits.ue(), bits.ue(), window)
 
 
 def two_views(vps: bytes, pictures: PictureFormat) -> bytes:
@@ -106,6 +115,7 @@ def reference_displays() -> bytes:
 
 def _extend(new: BitWriter, level: int, buffers: list[int], pictures: PictureFormat) -> None:
     """Write vps_extension (F.7.3.2.1.1)."""
+    index_bits = 2 if pictures.is_multiview_main else 1  # for three or two profile_tier_levels
     new.u(LEVEL, level)  # profile_tier_level(0, 0): the base layer's profile
     new.u(1, 0)  # splitting_flag
     for number in range(SCALABILITY_TYPES):
@@ -121,11 +131,17 @@ def _extend(new: BitWriter, level: int, buffers: list[int], pictures: PictureFor
     new.u(1, 0)  # vps_sub_layers_max_minus1_present_flag
     new.u(1, 0)  # max_tid_ref_present_flag
     new.u(1, 0)  # default_ref_layers_active_flag
-    new.ue(1)  # vps_num_profile_tier_level_minus1: the base part's, and the one at the top
+    if pictures.is_multiview_main:
+        new.ue(2)  # vps_num_profile_tier_level_minus1: the base part's, the one at the top, and this
+        new.u(1, 1)  # vps_profile_present_flag
+        new.u(PROFILE, MULTIVIEW_MAIN)
+        new.u(LEVEL, level)
+    else:
+        new.ue(1)  # vps_num_profile_tier_level_minus1: layer 1 has the base layer's profile
     new.ue(0)  # num_add_olss
     new.u(2, 0)  # default_output_layer_idc: every layer is shown
-    for _ in range(LAYERS):
-        new.u(1, 1)  # profile_tier_level_idx
+    for index in (1, 2) if pictures.is_multiview_main else (1, 1):
+        new.u(index_bits, index)  # profile_tier_level_idx of each layer
     new.ue(0)  # vps_num_rep_formats_minus1
     _represent(new, pictures)
     new.u(1, 1)  # max_one_active_ref_layer_flag
@@ -150,7 +166,9 @@ def _represent(new: BitWriter, pictures: PictureFormat) -> None:
         new.u(1, 0)  # separate_colour_plane_vps_flag
     new.u(4, pictures.luma_depth)  # bit_depth_vps_luma_minus8
     new.u(4, pictures.chroma_depth)  # bit_depth_vps_chroma_minus8
-    new.u(1, 0)  # conformance_window_vps_flag
+    new.u(1, bool(pictures.window))  # conformance_window_vps_flag
+    for offset in pictures.window:
+        new.ue(offset)
 
 
 def _refuse_sub_layers(count: int) -> None:

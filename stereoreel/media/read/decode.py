@@ -8,6 +8,7 @@ import os
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -120,6 +121,7 @@ class FileSource:
             pixel_aspect=self.pixel_aspect,
             channels=1 if self.opacity else 3,
             alpha=Clip(self._of_opacity()) if self.keeps_alpha and not self.opacity else None,
+            views=1 if self.facts.views is None else 2,
         )
 
     @property
@@ -185,13 +187,16 @@ class FileSource:
         return part
 
     def chunks(self, host: Host, frames: int) -> Generator[Tensor, None, None]:
-        """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device."""
+        """Yield chunks ``[T, H, W, 3]`` float32 of at most ``frames`` frames, on the host's device.
+
+        A stream of two views gives ``[2, T, H, W, 3]``.
+        """
         damage, done, total = Damage(), 0, self.selection.count
         convert = Planes(self.facts, self._size, self.background, self.opacity)
         decoded = self._blocks(max(1, frames), damage, host.device.type == "cuda", convert)
         with in_memory(self.facts), closing(ahead(decoded)) as blocks:
             for block in blocks:
-                done += len(block)
+                done += block.shape[-4]
                 if convert.transparent and not self.keeps_alpha:
                     self._say_once(
                         f"has transparent parts, which are shown over {self.background}. Extract Video's "
@@ -217,9 +222,26 @@ class FileSource:
         self, frames: int, damage: Damage, pin: bool, convert: Planes
     ) -> Generator[Tensor, None, None]:
         """Yield blocks of frames as they are in the file: integers, not rotated."""
+        if self.facts.views is None:
+            yield from self._of_view(self.facts, frames, damage, pin, convert)
+            return
+        of_views = Damage(), Damage()
+        left, right = (
+            self._of_view(replace(self.facts, view=view), frames, found, pin, convert)
+            for view, found in zip(self.facts.views, of_views)
+        )
+        with closing(left), closing(right):
+            for blocks in zip(left, right):
+                damage.held = max(found.held for found in of_views)
+                shared = min(map(len, blocks))
+                yield torch.stack([block[:shared] for block in blocks])
+
+    def _of_view(
+        self, facts: FileFacts, frames: int, damage: Damage, pin: bool, convert: Planes
+    ) -> Generator[Tensor, None, None]:
         block: Tensor | None = None
         filled = 0
-        for frame in read_selected(self.facts, self.selection, damage):
+        for frame in read_selected(facts, self.selection, damage):
             if block is None:
                 block, filled = convert.empty(frames, pin), 0
             convert.into(block[filled].numpy(), frame)
@@ -234,9 +256,9 @@ class FileSource:
         if self.opacity:
             block = block[..., :1]
         if self.facts.mirrored:
-            block = block.flip(2)
+            block = block.flip(-2)
         if self.facts.rotation:
-            block = torch.rot90(block, -self.facts.rotation // 90, (1, 2))
+            block = torch.rot90(block, -self.facts.rotation // 90, (-3, -2))
         if block.dtype == torch.uint8:
             return block.to(torch.float32).div_(255)
         return (block.to(torch.int32) & 0xFFFF).to(torch.float32).div_(self._white).clamp_(max=1)

@@ -158,6 +158,8 @@ def _placed(facts: FileFacts, seek: Entry | None, threads: str) -> Iterator[Plac
         stream = container.streams[facts.stream]
         skip_others(container, stream)
         stream.thread_type = threads
+        if facts.view is not None:
+            stream.codec_context.options = {"view_ids": str(facts.view)}
         if seek is not None:
             _seek(container, stream, seek, by_place=bool(facts.joins))
         packets, begin = _restamped(container, stream, facts), 0

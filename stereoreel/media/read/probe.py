@@ -12,9 +12,11 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
+import av.error
 from av.stream import Disposition
 
 from ...core.clip import Color, Soundtrack
@@ -22,6 +24,7 @@ from ...core.file_cache import FileCache
 from ...core.transforms import square_width
 from .. import colour
 from ..layouts.packing import Packing
+from ..multiview.views import views_of
 from ..paths import check_file
 from ..tags import kept_tags
 from .container import open_media
@@ -76,6 +79,8 @@ class FileFacts:
     entries: tuple[Entry, ...]  # at which decoding can start
     paired: bool  # some frames are two fields that are coded separately
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
+    views: tuple[int, int] | None  # the numbers of the left and the right view, if the stream has both
+    view: int | None  # the one that is decoded; None: the only one, or what other players show
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
     tags: Mapping[str, str]  # title, date … of the container
     packing: Packing | None  # of two views in a frame, if the file declares one
@@ -132,6 +137,7 @@ def _probe(real: str) -> FileFacts:
     with open_media(real) as container:
         stream = video_stream(container, name)
         skip_others(container, stream)
+        views = _views(real, stream)
         packets = PacketIndex(container, stream)
         if packets.first is None or not packets.frames:
             raise ValueError(f"{name} has no frame that can be decoded. Check that the file is complete.")
@@ -145,7 +151,9 @@ def _probe(real: str) -> FileFacts:
             tags=kept_tags(container.metadata),
             audio_layout=_layout(container),
             extras=len(container.streams.subtitles) + len(chapters),
-            packing=read_tags(Path(real), container, stream, packets.first),
+            packing=None if views else read_tags(Path(real), container, stream, packets.first),
+            views=views,
+            view=None,
             **_shape(stream, packets.first),
             **_timing(stream, packets),
             **_colour(stream, packets.first),
@@ -158,6 +166,22 @@ def _layout(container) -> str:
     if not container.streams.audio or container.streams.audio[0].codec_context is None:
         return ""
     return container.streams.audio[0].layout.name
+
+
+def _views(real: str, stream) -> tuple[int, int] | None:
+    """Return the views of a stream that states two, if FFmpeg decodes both."""
+    context = stream.codec_context
+    found = views_of(bytes(context.extradata or b"")) if context.name == "hevc" else None
+    if found is None:
+        return None
+    with open_media(real) as container:
+        again = container.streams[stream.index]
+        again.codec_context.options = {"view_ids": "-1"}
+        try:
+            shown = [frame.pts for frame in islice(container.decode(again), 2)]
+        except av.error.FFmpegError:
+            return None
+    return found if len(shown) == 2 and shown[0] == shown[1] else None
 
 
 def video_stream(container, name: str) -> av.VideoStream:
