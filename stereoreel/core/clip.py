@@ -51,14 +51,17 @@ class Color:
 class Soundtrack:
     """Window of a file from which a clip takes audio, subtitles and chapters.
 
-    Times are in seconds from the clip's first frame. ``picture``, if known, holds the presentation time of
-    that frame on the file's own clock, the duration of all frames, and the jumps of that clock.
+    ``start`` is in seconds of the file after its first frame, ``duration`` in those of the clip. ``picture``,
+    if known, holds the presentation time of that frame on the file's own clock, the duration of all frames,
+    and the jumps of that clock. ``pace`` is how many seconds of the file one of the clip takes: less than 1
+    in slow motion, where audio does not fit, only subtitles and chapters.
     """
 
     file: Path
     start: Fraction = Fraction(0)
     duration: Fraction | None = None  # None: to the end of the file
     picture: tuple[Fraction, Fraction, tuple] | None = field(default=None, compare=False, repr=False)
+    pace: Fraction = Fraction(1)
 
 
 @dataclass(frozen=True, eq=False)

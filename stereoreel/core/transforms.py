@@ -160,7 +160,8 @@ class Trim(Weightless):
         audio = clip.audio
         if isinstance(audio, Soundtrack):
             begin, end = clip.time(start), clip.time(stop)
-            audio = replace(audio, start=audio.start + begin - clip.time(0), duration=end - begin)
+            begin, length = audio.pace * (begin - clip.time(0)), end - begin
+            audio = replace(audio, start=audio.start + begin, duration=length)
         elif audio is not None:
             first, last = (round((clip.time(edge) - clip.time(0)) * audio.rate) for edge in (start, stop))
             audio = type(audio)(audio.waveform[:, first:last], audio.rate)

@@ -18,6 +18,7 @@ from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.file_type import file_type
 from stereoreel.media.write.stream_copy import copy_video
 from tests.media.workshop import run
+from tests.media.zoo import words
 from tests.support.encoded_files import encode, gray, packets, settings
 from tests.support.films import make
 
@@ -250,6 +251,32 @@ def test_a_film_of_varying_rate_has_the_text_of_its_source(tmp_path, text):
     source = movie(tmp_path / "source.mkv", text, options=varying)
     (film,) = make(source, tmp_path / "film.mp4", GRAPH)
     assert read(film) == LINES
+
+
+def test_slow_motion_has_its_text_and_chapters_as_late_as_its_frames(tmp_path, text):
+    chapters = tmp_path / "chapters.txt"
+    parts = "".join(f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={a}\nEND={b}\n" for a, b in [(0, 1200), (1200, 3000)])
+    chapters.write_text(f";FFMETADATA1\n{parts}")
+    sound = ("-f", "lavfi", "-i", "sine=d=3")
+    picture = ("-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=3")
+    source, target = tmp_path / "source.mkv", tmp_path / "film.mp4"
+    run(*picture, *sound, "-i", text, "-i", chapters, *words("-map 0 -map 1 -map 2 -map_chapters 3"), source)
+    slow = {"clip": ["1", 0], "model": "builtin", "quality": "fast", "slow_motion": True, "multiplier": 2}
+    graph = {
+        "1": {**GRAPH["1"], "inputs": {**GRAPH["1"]["inputs"], "start": 1}},
+        "2": {"class_type": "StereoReelInterpolate", "inputs": slow},
+        "3": {**GRAPH["2"], "inputs": {"clip": ["2", 0], "speed": "fast"}},
+    }
+    with pytest.warns(UserWarning, match="so the audio is dropped"):
+        make(source, target, graph)
+    assert [re.sub("<[^>]*>", "", line[2]) for line in read(target)] == [line[2] for line in LINES[1:]]
+    assert [line[:2] for line in read(target)] == [
+        (2 * begin - 2000, 2 * end - 2000) for begin, end, _ in LINES[1:]
+    ]
+    with av.open(str(target)) as container:
+        assert not container.streams.audio
+        begins = [chapter["start"] * Fraction(chapter["time_base"]) for chapter in container.chapters()]
+        assert begins == [0, Fraction(2, 5)]
 
 
 def test_a_line_that_is_too_long_costs_only_itself(tmp_path, caplog):

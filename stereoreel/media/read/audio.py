@@ -36,7 +36,7 @@ def read_audio(audio: Soundtrack | Samples | None) -> tuple[Tensor, int] | None:
     All channels of the first audio stream are read. Sample 0 is at the window's start. If the stream is
     silent there, or ends before the window does, the missing samples are zeros.
     """
-    if audio is None:
+    if audio is None or (isinstance(audio, Soundtrack) and audio.pace != 1):
         return None
     if isinstance(audio, Samples):
         return audio.waveform.to(torch.float32)[None], audio.rate

@@ -70,7 +70,8 @@ class FileTracks:
         self._output, self._preset, self._file = output, preset, audio.file
         self._end = duration if audio.duration is None else min(duration, audio.duration)
         begin, _, self._joins = picture_span(audio)
-        self._start = begin + audio.start
+        self._pace = audio.pace
+        self._start = (begin + audio.start) / self._pace  # on the file's clock, as slow as the clip
         self._keeps_early = preset.container in HIDES_EARLY_SOUND or audio.start == 0
         with ExitStack() as undo:
             self._source = open_media(audio.file)
@@ -104,7 +105,7 @@ class FileTracks:
 
     def _track(self, stream) -> Track | None:
         """Return the output track of a source stream; None, with a warning, if it cannot be kept."""
-        if stream.type not in ("audio", "subtitle"):
+        if stream.type not in ("audio", "subtitle") or (stream.type == "audio" and self._pace != 1):
             return None
         codec = stream.codec_context.codec.canonical_name if stream.codec_context else "an unknown codec"
         track: Track | None = None
@@ -163,11 +164,12 @@ class FileTracks:
         try:
             if seek:
                 with suppress(av.error.FFmpegError):  # then read from the beginning
-                    self._source.seek(int((self._start - INTERLEAVING) * av.time_base))
+                    self._source.seek(int((self._start * self._pace - INTERLEAVING) * av.time_base))
             kept = [self._source.streams[index] for index in self._tracks]
             for packet in demux(self._source, kept, self._joins):
                 if packet.pts is None and packet.dts is None:
                     continue
+                packet.time_base = Fraction(packet.time_base) / self._pace
                 beyond = beyond + 1 if self._time(packet) > self._end + INTERLEAVING else 0
                 if beyond == BEYOND:
                     return
@@ -186,7 +188,7 @@ class FileTracks:
         for chapter in self._source.chapters():
             if not chapter["time_base"]:
                 continue
-            unit = Fraction(chapter["time_base"])
+            unit = Fraction(chapter["time_base"]) / self._pace
             start, stop = (
                 min(max(edge * unit - self._start, Fraction(0)), self._end)
                 for edge in (chapter["start"], chapter["end"])

@@ -7,10 +7,11 @@ one view or two.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
-from ...core.clip import ClipInfo
+from ...core.clip import ClipInfo, Soundtrack
 from ...core.options import DOWNLOAD, LIVE, LIVE_MODE, ModelOptions, field_of, option
 from ...core.timeline import output_count, output_edge, parse_fps
 from ...core.transforms import AUTO_CUTS, parse_cuts
@@ -189,21 +190,29 @@ def describe(
         raise ValueError(
             "The depth has two views and the clip one. Connect the clip that the depth was computed from."
         )
-    changes = dict(
+    changes: dict[str, Any] = dict(
         fps=frames.fps if options.slow_motion else fps,
         frames=count,
         times=None,
         cuts=tuple(min(count, output_edge(cut, frames, fps)) for cut in frames.cuts),
     )
     if options.slow_motion:
+        changes["audio"] = _slowed(frames, fps)
         if frames.audio is not None:
-            warnings.warn(
-                "Slow motion plays longer than its source, so audio, subtitles and chapters are dropped.",
-                stacklevel=2,
-            )
-        changes["audio"] = None
+            lost = "the audio is dropped" if changes["audio"] else "audio, subtitles and chapters are dropped"
+            warnings.warn(f"Slow motion plays longer than its source, so {lost}.", stacklevel=2)
     infos = {"clip": frames, "depth": depth, "confidence": frames.replace(channels=1)}
     return {port: info.replace(**changes) for port, info in infos.items() if info is not None}
+
+
+def _slowed(frames: ClipInfo, fps: Fraction) -> Soundtrack | None:
+    """Return the subtitles and chapters of a clip in slow motion; None if its rate varies, or it has none."""
+    track = frames.audio
+    if not isinstance(track, Soundtrack) or frames.times:
+        return None
+    slower = fps / frames.fps
+    duration = None if track.duration is None else track.duration * slower
+    return replace(track, pace=track.pace / slower, duration=duration)
 
 
 def ending(options: InterpolateOptions, info: ClipInfo) -> int:

@@ -1,5 +1,6 @@
 """Interpolate: accuracy, exact counts, unchanged source frames, one motion for depth and both views."""
 
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from stereoreel.core.clip import ClipInfo, Shot, Soundtrack, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames as pulled
 from stereoreel.image.flow import flow, grayscale, warp
+from stereoreel.media.read.audio import read_audio
 from stereoreel.models.catalog import load
 from stereoreel.models.headless import Headless
 from stereoreel.models.lazy_stage import Plan
@@ -246,9 +248,12 @@ def test_output_is_described_before_the_first_frame():
 
 
 def test_slow_motion_keeps_the_rate_and_warns_about_audio():
+    track = Soundtrack(Path("film.mp4"), duration=Fraction(10))
     with pytest.warns(UserWarning, match="audio"):
-        slow = described({"slow_motion": True, "multiplier": 4}, audio=Soundtrack(Path("film.mp4")))["clip"]
-    assert (slow.fps, slow.frames, slow.audio) == (25, 1000, None)
+        slow = described({"slow_motion": True, "multiplier": 4}, audio=track)["clip"]
+    assert (slow.fps, slow.frames) == (25, 1000)
+    assert slow.audio == replace(track, duration=Fraction(40), pace=Fraction(1, 4))  # for its subtitles
+    assert read_audio(slow.audio) is None
     assert len(run(noise(3), slow_motion=True, multiplier=4)["clip"]) == 12
 
 
