@@ -19,6 +19,7 @@ from ..core.places import data
 from . import policy
 from .headless import Headless
 from .machine import described, unmet
+from .ncnn_files import GRAPH, WEIGHTS
 from .weights import File, corrupt_file, find_file, is_weights, locate, safe_name
 
 log = logging.getLogger(__name__)
@@ -245,11 +246,24 @@ def _of_file(kind: str, name: str, host: Host) -> Entry:
         if any(name in (part.file, *part.also) for part in entry.parts.values()):
             return entry
     any_file = _catalogue(kind).get(ANY)
+    if name.lower().endswith(GRAPH):
+        name = _half(kind, name, host)
     if any_file and is_weights(name) and find_file(host, kind, name):
         return replace(any_file, name=name, parts={MAIN: File(safe_name(name))})
     known = ", ".join((*names(kind), *own_files(kind, host)))
     own = f", or a custom checkpoint in {host.folder(kind)}" if any_file else ""
     raise ValueError(f"Unknown {kind} model '{one_line(name)}'. Available: {known}{own}.")
+
+
+def _half(kind: str, name: str, host: Host) -> str:
+    """Return the weights' name of an ncnn model that is named by its graph."""
+    weights = f"{name[: -len(GRAPH)]}{WEIGHTS}"
+    if find_file(host, kind, name) and not find_file(host, kind, weights):
+        raise ValueError(
+            f"{one_line(name)} is one half of an ncnn model. Put its other half, {one_line(weights)}, into "
+            "the same folder."
+        )
+    return weights
 
 
 def present(entry: Entry, host: Host) -> bool:

@@ -1,8 +1,8 @@
 """Check that a file of weights is complete, without reading its tensors.
 
-A checkpoint describes itself: the header of safetensors and the directory of a zip archive state how long the
-file must be. Only PyTorch's old format does not, so official files are also compared with their published
-size, and smaller ones with their published hash.
+A checkpoint describes itself: the header of safetensors, the directory of a zip archive and the graph next to
+ncnn's weights state how long the file must be. Only PyTorch's old format does not, so official files are also
+compared with their published size, and smaller ones with their published hash.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from ..core.file_cache import FileCache
 from ..core.files import sha256
+from . import ncnn_files
 
 if TYPE_CHECKING:
     from .weights import File
@@ -37,6 +38,11 @@ def fault(path: Path, published: File | None = None, files: FileCache | None = N
             return "is a folder, not a file" if stat.S_ISDIR(facts.st_mode) else "is not a regular file"
         wanted = (published.bytes, published.sha256) if published else (None, None)
         files = files or FileCache()
+        graph = ncnn_files.graph_of(path)
+        if graph:  # a fact of two files
+            state = os.stat(graph)
+            wanted = (*wanted, state.st_size, state.st_mtime_ns)  # type: ignore[assignment]
+            return files.get(path, ("ncnn", *wanted), lambda: ncnn_files.fault(path))
         return files.get(path, ("fault", *wanted), lambda: _fault(path, facts.st_size, *wanted, files))
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
@@ -68,6 +74,11 @@ def _structure(path: Path, size: int) -> str | None:
         return "is in PyTorch's old tar format, which cannot be opened safely"
     if head.startswith(PICKLE):
         return None
+    if path.suffix.lower() == ncnn_files.WEIGHTS and not head.isascii():
+        graph = path.with_suffix(ncnn_files.GRAPH).name
+        return (
+            f"is corrupt, or one half of an ncnn model whose other half, {graph}, is not in the same folder"
+        )
     return _no_checkpoint(head)
 
 

@@ -13,6 +13,7 @@ from ..core.host import Host
 from ..core.stage_cache import StageCache
 from . import catalog
 from .catalog import Entry
+from .ncnn_files import halves
 from .weights import find_file
 
 
@@ -69,7 +70,7 @@ class Plan:
         with naming(self.label):
             entry, _ = self.choose(host)
         places = [place for part in entry.parts.values() if (place := find_file(host, self.kind, part.file))]
-        return [file for place in places for file in (place.iterdir() if place.is_dir() else [place])]
+        return [file for place in places for file in (place.iterdir() if place.is_dir() else halves(place))]
 
     def load(self, host: Host) -> Stage:
         return catalog.stage(self.kind, self.settings, host, self.label)

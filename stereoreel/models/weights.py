@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ..nets.strict import Unfit
+from . import ncnn_files
 from .intact import ZIP, fault, first_line
 
 if TYPE_CHECKING:
@@ -170,6 +171,9 @@ def read(path: Path, bare: str | None = None) -> dict[str, Tensor]:
     """
     if wrong := fault(path):
         raise ValueError(f"{path} {wrong}. Download it again, or choose another file.")
+    if ncnn_files.graph_of(path):
+        raise ValueError(f"{path} is an ncnn model, which only the RealESRGAN node loads. Choose a .pth or "
+                         ".safetensors file.")  # fmt: skip
     with open(path, "rb") as file:
         head = file.read(9)
     state = _safetensors(path) if head[8:] == b"{" else _pickle(path, zipped=head.startswith(ZIP))

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ...image.compute import Graphs, Spread, half_precision, resolve_dtype
-from ...models import weights
+from ...models import ncnn_files, weights
 from ...nets.strict import Unfit
+from . import ncnn
 from .fast_networks import optimised
 
 if TYPE_CHECKING:
@@ -44,7 +45,11 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
     """
     import spandrel
 
-    state = weights.read(path)
+    model = None
+    if ncnn_files.graph_of(path):
+        with weights.loading(path):
+            model = ncnn.Model(path)
+    state = model.state if model else weights.read(path)
     if softer is not None:
         state = mixed(state, weights.read(softer), share, f"{path.name} and {softer.name}")
     with weights.loading(path):
@@ -61,7 +66,10 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
             raise Unfit(f"it ({found.architecture.name}) is not an image-to-image model. Choose an upscaler.")
         if not 1 <= found.scale <= LARGEST_SCALE:
             raise Unfit(f"its scale is {found.scale}, more than {LARGEST_SCALE}. Choose another upscaler.")
-        return found.eval().float()
+        found.eval().float()
+        if model:
+            model.settle(found.model)
+        return found
 
 
 def mixed(first: dict, second: dict, share: float, names: str = "The two files to mix") -> dict:
