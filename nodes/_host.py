@@ -40,8 +40,8 @@ class ComfyHost:
                 return path
         raise FileNotFoundError(f"{file} is not in ComfyUI's models folders ({', '.join(folders(kind))}).")
 
-    def files(self, kind: str) -> list[str]:
-        return list(dict.fromkeys(name for folder in listed(kind) for name in _files(folder)))
+    def files(self, kind: str, custom: bool = False) -> list[str]:
+        return list(dict.fromkeys(name for folder in listed(kind, custom) for name in _files(folder)))
 
     def folder(self, kind: str) -> Path:
         first = folders(kind)[0]

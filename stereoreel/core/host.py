@@ -31,8 +31,11 @@ class Host(Protocol):
         """
         ...
 
-    def files(self, kind: str) -> list[str]:
-        """Return every file of weights in the folders of a kind, as ``sub/x.pth``."""
+    def files(self, kind: str, custom: bool = False) -> list[str]:
+        """Return every file of weights in the folders of a kind, as ``sub/x.pth``.
+
+        ``custom`` leaves out folders that are full of models of other kinds.
+        """
         ...
 
     def folder(self, kind: str) -> Path:

@@ -108,7 +108,7 @@ def own_files(kind: str, host: Host) -> list[str]:
         for part in entry.parts.values()
         for name in (part.file, *part.also)
     }
-    return [name for name in host.files(kind) if name not in known]
+    return [name for name in host.files(kind, custom=True) if name not in known]
 
 
 def own_arch(kind: str) -> str:

@@ -23,9 +23,10 @@ def folders(kind: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*_known()["weights"].get(kind, ()), kind)))
 
 
-def listed(kind: str) -> tuple[str, ...]:
-    """Return those of them that may be listed."""
-    return tuple(folder for folder in folders(kind) if folder != ITSELF)
+def listed(kind: str, custom: bool = False) -> tuple[str, ...]:
+    """Return those of them that may be listed, or only those that hold custom checkpoints."""
+    chosen = _known()["custom"].get(kind) if custom else None
+    return tuple(folder for folder in folders(kind) if folder != ITSELF and folder in (chosen or [folder]))
 
 
 def enclosing_models(pack: Path = CHECKOUT) -> Path | None:

@@ -45,10 +45,9 @@ class Headless:
                 return folder / file
         raise FileNotFoundError(f"{file} is not in {self.folder(kind)}.")
 
-    def files(self, kind: str) -> list[str]:
-        return list(
-            dict.fromkeys(name for folder in self._within(listed(kind)) for name in weights.listing(folder))
-        )
+    def files(self, kind: str, custom: bool = False) -> list[str]:
+        places = self._within(listed(kind, custom))
+        return list(dict.fromkeys(name for folder in places for name in weights.listing(folder)))
 
     def folder(self, kind: str) -> Path:
         """Return ComfyUI's folder if the models folder is ComfyUI's, so that its other nodes find a file."""

@@ -1,6 +1,7 @@
 """BasicVSR, BasicVSR++ and RealBasicVSR: recurrent networks that carry features through a shot.
 
-Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints. Features travel backward
+Chan et al., CVPR 2021 and 2022 (two papers), under the names of mmcv's checkpoints; those of BasicSR are
+translated. Features travel backward
 and forward, so a frame's result depends on the complete shot, with decreasing weight on distant frames. A
 shot may therefore be restored window by window: the state of forward branches is carried from window to
 window, as in one pass; only backward branches restart, at the end of each window, and its last frames serve
@@ -10,6 +11,7 @@ are always float32.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -34,6 +36,11 @@ TRAINING_ONLY = (
     "data_preprocessor.",
     "step_counter",
 )
+BASICSR = (  # patterns of BasicSR's names, and how mmcv calls the same tensors
+    (r"(backward|forward)_trunk\.", r"\1_resblocks."),
+    (r"upconv([12])\.", r"upsample\1.upsample_conv."),
+)
+BASICSR_FLOW = re.compile(r"(spynet\.basic_module\.\d\.basic_module)\.([02468])\.(weight|bias)")
 POINTS = 9  # of a 3x3 kernel
 REACH = 10  # pixels by which an offset may leave the flow
 GROUPS = 16  # of channels with separate offsets
@@ -466,7 +473,18 @@ def clean(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     own = {
         key.removeprefix(prefix): tensor for key, tensor in state.items() if prefix and key.startswith(prefix)
     }
-    return {**{key: tensor for key, tensor in state.items() if not key.startswith(TRAINING_ONLY)}, **own}
+    found = {**{key: tensor for key, tensor in state.items() if not key.startswith(TRAINING_ONLY)}, **own}
+    return {_translated(key): tensor for key, tensor in found.items()}
+
+
+def _translated(key: str) -> str:
+    """Return mmcv's name of a tensor that BasicSR may have named."""
+    if flow := BASICSR_FLOW.fullmatch(key):  # BasicSR counts the rectifiers between the convolutions
+        return f"{flow[1]}.{int(flow[2]) // 2}.conv.{flow[3]}"
+    for pattern, name in BASICSR:
+        if re.match(pattern, key):
+            return re.sub(pattern, name, key, count=1)
+    return key
 
 
 def load(state: Mapping[str, Tensor]) -> BasicVSRPlusPlus | BasicVSR | RealBasicVSR:
@@ -510,8 +528,8 @@ def _network(state: Mapping[str, Tensor]) -> tuple[str, BasicVSRPlusPlus | Basic
         )
     if f"{backward}.main.0.weight" not in state:
         raise Unfit(
-            "This is not a BasicVSR, BasicVSR++ or RealBasicVSR checkpoint. Choose one of mmediting "
-            "or mmagic."
+            "This is not a BasicVSR, BasicVSR++ or RealBasicVSR checkpoint. Choose one of mmediting, "
+            "mmagic or BasicSR."
         )
     sizes = width(f"{backward}.main.0.weight"), blocks(backward)
     if inner:

@@ -238,6 +238,25 @@ def test_flashvsr_folders_of_other_packs_are_found(host):
     assert host.files("vsr") == []
 
 
+def test_flashvsr_in_one_file_is_found_as_published(host):
+    put(host, "diffusion_models", "flashvsr_v1.1_fp16.safetensors")
+    entry = catalog.models("vsr")["flashvsr-v1.1-single"]
+    assert catalog.present(entry, host) and choose("vsr", entry.name, host)[0].file == entry.file
+    old = host.models[0] / "diffusion_models" / "FlashVSR-v1.1-single.safetensors"
+    host.weights("vsr", entry.file).rename(old)
+    assert host.weights("vsr", choose("vsr", entry.name, host)[0].file) == old
+
+
+def test_custom_files_of_vsr_are_those_of_its_own_folder(host):
+    """The other folders that it searches are full of models that it cannot run."""
+    put(host, "vsr", "sub/mine.pth")
+    put(host, "upscale_models", "4x_foo.pth")
+    put(host, "diffusion_models", "wan.safetensors")
+    assert catalog.own_files("vsr", host) == ["sub/mine.pth"]
+    for name in ("sub/mine.pth", "4x_foo.pth"):
+        assert choose("vsr", name, host)[0].arch == "basicvsr"
+
+
 def test_kinds_without_custom_files_refuse_them(host):
     put(host, "stereo", "mine.pth")
     with pytest.raises(ValueError, match=r"Unknown stereo model 'mine\.pth'"):

