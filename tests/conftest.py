@@ -42,7 +42,7 @@ def host(tmp_path):
 
 @pytest.fixture
 def stand_ins(monkeypatch):
-    """Let small networks use the names of published files: the catalogue knows no sizes and hashes."""
+    """Let small networks use the names of published files: the catalogue knows no sizes, hashes and work."""
     published = catalog._catalogue
 
     @lru_cache
@@ -51,6 +51,7 @@ def stand_ins(monkeypatch):
             name: replace(
                 entry,
                 parts={role: replace(part, bytes=None, sha256=None) for role, part in entry.parts.items()},
+                work=0.0,
             )
             for name, entry in published(kind).items()
         }

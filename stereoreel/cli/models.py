@@ -19,7 +19,7 @@ def listed(host: Host) -> Iterator[str]:
         chosen, _ = catalog.choose(kind, "auto", host)
         for name, entry in catalog.models(kind).items():
             auto = " (auto)" if name == chosen.name else ""
-            facts = f"{entry.license:<14}{_sizes(entry):<14}{_state(entry, host)}"
+            facts = f"{entry.license:<20}{_sizes(entry):<14}{_state(entry, host)}"
             yield f"{_address(entry)}{facts}{auto}\n    {entry.text}"
         for file in catalog.own_files(kind, host):
             yield _own(kind, file, host)
@@ -32,7 +32,7 @@ def fetchable(host: Host) -> Iterator[str]:
             absent = "corrupt" if corrupt_file(part, entry.kind, host) else "missing"
             place = "here" if locate(part, entry.kind, host) else absent
             optional = f" (optional part {role})" if part.optional else ""
-            yield f"{entry.name:<40}{entry.license:<14}{part.size:<14}{place:<9}{part.file}{optional}"
+            yield f"{entry.name:<40}{entry.license:<20}{part.size:<14}{place:<9}{part.file}{optional}"
 
 
 def recommended(host: Host) -> list[Entry]:
@@ -47,7 +47,7 @@ def recommendations(entries: Sequence[Entry], host: Host) -> Iterator[str]:
         missing = catalog.missing(entry, host)
         pending += missing
         state = "to download" if missing else "here" if entry.parts else "needs no weights"
-        facts = f"{entry.license:<14}{_sizes(entry):<14}" if entry.parts else " " * 28
+        facts = f"{entry.license:<20}{_sizes(entry):<14}" if entry.parts else " " * 34
         yield f"{entry.kind:<14}{entry.title or entry.name:<32}{facts}{state}"
     if pending:
         yield f"to download in all: {total_size(pending)}"
@@ -57,10 +57,10 @@ def _own(kind: str, file: str, host: Host) -> str:
     """Return the line of a custom checkpoint."""
     path = find_file(host, kind, file)
     if path is None:
-        return f"{f'{kind}.model={file}':<51} {'':<28}corrupt: it is a broken link"
+        return f"{f'{kind}.model={file}':<51} {'':<34}corrupt: it is a broken link"
     entry, _ = catalog.pick(kind, file, host)
     state = f"corrupt: {path} {wrong}" if (wrong := fault(path)) else f"here: {path}"
-    return f"{_address(entry)}{entry.license:<14}{megabytes(path.stat().st_size):<14}{state}"
+    return f"{_address(entry)}{entry.license:<20}{megabytes(path.stat().st_size):<14}{state}"
 
 
 def _address(entry: Entry) -> str:

@@ -16,7 +16,7 @@ from ..core.clip import Stage
 from ..core.host import Host
 from ..core.options import ModelOptions, Option, one_line, options_of, resolve
 from ..core.places import data
-from . import policy
+from . import forecast, policy
 from .headless import Headless
 from .machine import described, unmet
 from .ncnn_files import GRAPH, WEIGHTS
@@ -49,6 +49,8 @@ class Entry:
     parts: dict[str, File] = field(default_factory=dict)
     params: dict = field(default_factory=dict)
     needs: dict = field(default_factory=dict)
+    work: float = 0.0  # TFLOP per megapixel of the source; 0 if unknown
+    checked: bool = False  # whether ``auto`` reads its tensors first, because the file name says too little
     delay: str = ""  # how many frames it buffers in live use; empty for none
 
     @property
@@ -128,6 +130,11 @@ def options(kind: str) -> tuple[Option, ...]:
     model, *others = options_of(module(kind).OPTIONS)
     text = model.text
     any_file = ANY in _catalogue(kind)
+    if kind in policy.kinds():
+        text += (
+            " It depends on the GPU and its memory; on a CPU, it takes no network that would need more than "
+            "a night for a small film."
+        )
     if any_file:
         text += " Your own files in the models folder can be chosen as well."
     if bound := [entry.name for entry in models(kind).values() if not entry.commercial]:
@@ -180,7 +187,11 @@ def pick(
     def able(kind: str, model: str) -> bool:
         entry = models(kind).get(model)
         over.extend(_passed_over(entry, host))
-        return ready(entry, host, download)
+        if entry is None or not ready(entry, host, download):
+            return False
+        slow = too_slow(entry, host)
+        over.extend([f"{model}: {slow}"] if slow else [])
+        return not slow
 
     advised = policy.choice(described(host.device), aim, able, kind)
     if advised:
@@ -214,6 +225,8 @@ def _passed_over(entry: Entry | None, host: Host) -> list[str]:
     """Return the note of ``auto`` on a model that it would select if its files were complete."""
     if entry is None or not entry.commercial or lacking(entry, host):
         return []
+    if entry.checked and present(entry, host) and (wrong := _unfit(entry, host)):
+        return [f"{PASSED_OVER} {entry.name}: {wrong}"]
     faults = [corrupt_file(part, entry.kind, host) for part in missing(entry, host)]
     known = [found for found in faults if found]
     if not known or len(known) < len(faults):
@@ -232,7 +245,21 @@ def ready(entry: Entry | None, host: Host, download: bool = False) -> bool:
         return False
     fetchable = download and all(part.url for part in entry.needed)
     broken = bool(faults(entry, host))  # replaced only on request
+    if entry.checked and present(entry, host) and _unfit(entry, host):
+        return False
     return present(entry, host) or (fetchable and not broken and not lacking(entry, host))
+
+
+def too_slow(entry: Entry, host: Host) -> str:
+    """Return why a model is too slow on this machine for ``auto``; empty if it is not."""
+    return forecast.too_slow(entry.work, described(host.device).teraflops)
+
+
+def _unfit(entry: Entry, host: Host) -> str | None:
+    """Return why the tensors of a model's file fit none of its networks, or None if they do."""
+    path = host.weights(entry.kind, locate(entry.needed[0], entry.kind, host) or entry.needed[0].file)
+    arch = import_module(f"..stages.{entry.kind}.{entry.arch}", __package__)
+    return host.file_cache.get(path, ("unfit", entry.arch), lambda: arch.unfit(path))
 
 
 def lacking(entry: Entry, host: Host) -> list[str]:

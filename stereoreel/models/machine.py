@@ -18,6 +18,8 @@ from typing import Any
 
 import torch
 
+from . import forecast
+
 PACKAGES = {"nvidia-vfx": "nvvfx", "triton": "triton"}  # optional packages by their module
 INSTALL = "install it with `python -m pip install {}`, with ComfyUI's Python if you use that"
 
@@ -28,7 +30,7 @@ class Machine:
 
     ``gpu`` is the GPU's name, empty without one; ``compute`` NVIDIA's compute capability, (0, 0) without one.
     ``memory`` is the GPU's, in bytes. ``driver`` is the version of NVIDIA's and ``packages`` those of
-    optional packages by name, each empty if unknown.
+    optional packages by name, each empty if unknown. ``teraflops`` is a forecast for a CPU, 0 if unknown.
     """
 
     system: str = "Linux"
@@ -37,6 +39,7 @@ class Machine:
     memory: int = 0
     driver: str = ""
     packages: Mapping[str, str] = field(default_factory=dict)
+    teraflops: float = 0.0
 
     def __str__(self) -> str:
         compute = (
@@ -49,7 +52,9 @@ class Machine:
 
 def described(device: torch.device) -> Machine:
     """Return this machine, for work on ``device``."""
-    return Machine(platform.system(), *_gpu(device), packages=installed())
+    return Machine(
+        platform.system(), *_gpu(device), packages=installed(), teraflops=forecast.teraflops(device)
+    )
 
 
 @lru_cache

@@ -155,11 +155,16 @@ def _refusal(shapes: Mapping[str, tuple[int, ...]]) -> str:
     if any(key.startswith(("extract.", "predict_flow.", "fuse.")) for key in shapes):
         return "This is a FILM checkpoint, not a RIFE one. Choose a FILM model for it."
     if any(key.startswith(("contextnet.", "unet.", "fusionnet.")) for key in shapes):
-        return "This RIFE checkpoint has a refinement network (version 4.4 or older). Use 4.6 or newer."
+        return (
+            "This RIFE checkpoint has a refinement network (version 4.4 or older). Use one from 4.5 to 4.26."
+        )
     if "block0.convblock.0.0.weight" in shapes:
-        return "This RIFE checkpoint has plain convolution blocks (version 4.4 or older). Use 4.6 or newer."
+        return (
+            "This RIFE checkpoint has plain convolution blocks (version 4.4 or older). Use one from 4.5 to "
+            "4.26."
+        )
     if any(key.startswith("block0.") for key in shapes):
-        return "This looks like a RIFE checkpoint, but not of a version from 4.5 to 4.26. Use 4.6 or newer."
+        return "This looks like a RIFE checkpoint, but of no version from 4.5 to 4.26. Use one of these."
     first = ", ".join(list(shapes)[:3]) or "missing"
     return f"This is not a RIFE checkpoint: of its {len(shapes)} tensors the first are {first}."
 

@@ -19,7 +19,7 @@ def shop(monkeypatch):
     """A loopback server, which the catalogue names as the source of one model."""
     without_proxies(monkeypatch)
     with serving() as shop:
-        entry = replace(catalog.models(KIND)[MODEL], parts={"weights": offered(shop)})
+        entry = replace(catalog.models(KIND)[MODEL], work=0.0, parts={"weights": offered(shop)})
         real = catalog._catalogue
         monkeypatch.setattr(
             catalog, "_catalogue", lambda kind: {**real(kind), MODEL: entry} if kind == KIND else real(kind)

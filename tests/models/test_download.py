@@ -38,6 +38,7 @@ def stocked(shop, monkeypatch):
     entry = replace(
         catalog.models("upscale")[MODEL],
         arch="builtin",
+        work=0.0,
         parts={"weights": replace(offered(shop), file="net.pth", also=())},
     )
     whole = {MODEL: entry} | {

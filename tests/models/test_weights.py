@@ -117,6 +117,7 @@ def test_pack_in_custom_nodes_finds_comfyuis_models(tmp_path, monkeypatch):
 
 # their files are on no public list of hashes: fetch says so, and prints the hash
 AUTHORS = (
+    "https://download.openmmlab.com/",
     "https://huggingface.co/depth-anything/",
     "https://huggingface.co/JunhaoZhuang/",
     "https://github.com/OpenImagingLab/",
@@ -224,7 +225,7 @@ def test_unknown_name_error_lists_the_choices(host, name):
     put(host, "upscale_models", "notes.txt")
     with pytest.raises(
         ValueError,
-        match=f"Unknown upscale model '{name}'. Available: auto, {MODEL}, .*, builtin, 4x_foo.pth",
+        match=f"Unknown upscale model '{name}'. Available: auto, {MODEL}, .*, builtin, span-x2, 4x_foo.pth",
     ):
         choose("upscale", name, host)
 

@@ -27,9 +27,12 @@ def advice(host: Host) -> Iterator[str]:
 def best(aim: str, host: Host) -> tuple[Entry, str]:
     """Return the upscaler of either kind selected for an aim, and why in one line."""
     machine = described(host.device)
-    found = policy.choice(
-        machine, aim, lambda kind, model: catalog.ready(catalog.models(kind).get(model), host)
-    )
+
+    def able(kind: str, model: str) -> bool:
+        entry = catalog.models(kind).get(model)
+        return entry is not None and catalog.ready(entry, host) and not catalog.too_slow(entry, host)
+
+    found = policy.choice(machine, aim, able)
     if found is None:
         return catalog.pick(policy.kinds()[0], "auto", host, aim=aim)
     row, model = found
@@ -42,6 +45,8 @@ def _table(aim: str, host: Host) -> Iterator[str]:
     listed = set()
     for row in policy.suited(described(host.device), aim):
         entry = catalog.models(row.kind)[row.models[0]]
+        if catalog.too_slow(entry, host):
+            continue
         if taken.name in row.models and taken.kind == row.kind:
             break
         if _address(entry) not in listed:

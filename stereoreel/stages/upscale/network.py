@@ -67,9 +67,23 @@ def read(path: Path, softer: Path | None = None, share: float = 0.0) -> ImageMod
         if not 1 <= found.scale <= LARGEST_SCALE:
             raise Unfit(f"its scale is {found.scale}, more than {LARGEST_SCALE}. Choose another upscaler.")
         found.eval().float()
+        merge(found.model)
         if model:
             model.settle(found.model)
         return found
+
+
+@torch.no_grad()
+def merge(net: nn.Module) -> None:
+    """Replace the parallel convolutions of SPAN by the single ones that they add up to.
+
+    spandrel adds them up again for every image.
+    """
+    for parent in list(net.modules()):
+        for name, part in list(parent.named_children()):
+            if type(part).__name__ == "Conv3XC" and not part.has_relu:
+                part.update_params()
+                setattr(parent, name, part.eval_conv)
 
 
 def mixed(first: dict, second: dict, share: float, names: str = "The two files to mix") -> dict:

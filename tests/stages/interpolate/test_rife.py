@@ -9,6 +9,7 @@ from benchmarks.support.scenes import Camera, Layer, Scene, Texture
 from stereoreel.core.clip import Shot, apply
 from stereoreel.core.options import resolve
 from stereoreel.core.pull import frames, pull
+from stereoreel.models import catalog
 from stereoreel.models.lazy_stage import Plan
 from stereoreel.nets import film_interpolation, rife
 from stereoreel.stages.interpolate import OPTIONS
@@ -348,3 +349,21 @@ def test_frames_are_never_blended_across_a_cut(fallback, put, host, tensor_clip)
     images = torch.cat([photo(3), photo(3, seed=9)])
     out = interpolated(model, host, tensor_clip(images, cuts=(3,)), multiplier=4)["clip"]
     assert torch.equal(out[8:12], images[2:3].repeat(4, 1, 1, 1)) and torch.equal(out[12], images[3])
+
+
+@pytest.mark.parametrize("name", ["flownet.pkl", "train_log/flownet.pkl"])
+def test_auto_takes_a_rife_under_its_authors_name(name, put, host):
+    put(network(), name, "module.")
+    entry, reason = catalog.choose("interpolate", "auto", host)
+    assert entry.name == "rife-flownet" and entry.file == name, reason
+    assert catalog.own_files("interpolate", host) == []
+
+
+def test_auto_reads_a_file_whose_name_says_nothing(put, host):
+    """The author's archives name every version flownet.pkl, also those that are too old."""
+    put(network(), "flownet.pkl", rename=lambda key: key.replace("convblock.0.conv", "convblock.0.0"))
+    entry, reason = catalog.choose("interpolate", "auto", host)
+    assert entry.name == "builtin" and "passing over rife-flownet: flownet.pkl" in reason
+    assert "version 4.4 or older" in reason
+    put(network(), "flownet.pkl")
+    assert catalog.choose("interpolate", "auto", host)[0].name == "rife-flownet"

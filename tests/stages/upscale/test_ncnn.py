@@ -56,7 +56,10 @@ def test_rrdbnet(scale, fused, tmp_path):
 def test_span(scale, tmp_path):
     net = ncnn_writer.random_span(scale)
     path = ncnn_writer.span(net, Writer(half=False)).save(tmp_path / "net.bin")
-    assert_same(network.read(path), net, "SPAN", scale)
+    found = network.read(path)
+    assert_same(found, net, "SPAN", scale)
+    convolutions = sum(isinstance(part, torch.nn.Conv2d) for part in found.model.modules())
+    assert convolutions == 22, "merged once, not for every image"
 
 
 def test_span_with_another_mean(tmp_path):
