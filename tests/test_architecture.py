@@ -22,7 +22,7 @@ ROOMS = {
     "core": {"image"},
     "image": {"core"},
     "nets": set(),
-    "models": {"core", "nets"},
+    "models": {*SHARED, "nets"},
     "stages": {*SHARED, "models", "nets"},
     "media": SHARED,
     "sample": {*SHARED, "media"},

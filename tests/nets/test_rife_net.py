@@ -195,7 +195,7 @@ def named(*keys, shape=(1, 1, 1, 1)):
             named("block0.conv0.0.0.weight", "block0.conv0.1.0.weight", "block0.convblock.0.0.weight"),
             "plain convolution blocks",
         ),
-        (named("block0.conv0.weight"), "not of a version from 4.5"),
+        (named("block0.conv0.weight"), "of no version from 4.5 to 4.26"),
         (
             named("model.0.weight", "model.1.sub.0.RDB1.conv1.0.weight"),
             "of its 2 tensors the first are model.0.weight",
