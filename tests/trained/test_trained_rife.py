@@ -1,0 +1,54 @@
+"""Trained RIFE: found by `auto`, detected by its tensors; frames that exist stay as they are, cuts hold."""
+
+import pytest
+import torch
+
+from stereoreel.core.clip import apply
+from stereoreel.core.pull import frames
+from stereoreel.models import catalog, weights
+from stereoreel.models.lazy_stage import Plan
+from stereoreel.nets import rife
+from tests.support.trained_weights import RIFE
+
+
+@pytest.fixture
+def host(trained):
+    return trained("interpolate", RIFE)
+
+
+@pytest.fixture
+def doubled(host, tensor_clip):
+    def run(images, cuts=(), **options):
+        given = {"model": "flownet.pkl", "multiplier": 2, "precision": "fp32", **options}
+        clip = tensor_clip(images, cuts=cuts)
+        return frames(apply(Plan("interpolate", given, "Interpolate"), clip)["clip"], host)
+
+    return run
+
+
+def psnr(first, second) -> float:
+    return float(-10 * torch.log10((first - second).square().mean()))
+
+
+def test_auto_finds_it_and_its_tensors_name_the_version(host):
+    entry, _ = catalog.choose("interpolate", "auto", host)
+    assert entry.name == "rife-flownet" and entry.license == "MIT"
+    state = weights.read(host.weights("interpolate", "flownet.pkl"))
+    assert "4.25" in rife.detect(rife.clean(state)).names
+
+
+def test_existing_frames_pass_through_and_new_ones_lie_between(doubled, bunny):
+    truth = bunny(9, 160, 192)[::4]
+    made = doubled(truth[::2])
+    assert len(made) == 4
+    assert torch.equal(made[0], truth[0]) and torch.equal(made[2], truth[2])
+    repeated = max(psnr(truth[0], truth[1]), psnr(truth[2], truth[1]))
+    assert psnr(made[1], truth[1]) > max(repeated + 2, psnr((truth[0] + truth[2]) / 2, truth[1]) + 1)
+    assert (made[1].mean((0, 1)) - truth[1].mean((0, 1))).abs().max() < 1 / 255
+
+
+def test_cuts_hold(doubled, bunny):
+    images = torch.cat([bunny(1, 96, 128), 1 - bunny(1, 96, 128, first=20)])
+    made = doubled(images, cuts=(1,))
+    assert len(made) == 4
+    assert torch.equal(made[1], made[0]) and torch.equal(made[3], made[2])
