@@ -27,11 +27,11 @@ from PIL import Image
 from benchmarks.support.comfy_server import follow
 from benchmarks.support.depth_nets import TINY_VIDEO, published
 from benchmarks.support.depth_nets import random_net as random_net_of_depth
-from benchmarks.support.image_nets import RRDBNet, random_net
+from benchmarks.support.image_nets import Compact, RRDBNet, random_net
 from stereoreel.nets import rife
 from stereoreel.workflow.orders import BUNDLED
 from stereoreel.workflow.templates import TITLES
-from tests.support import browser, bundled, flashvsr_nets
+from tests.support import browser, bundled, flashvsr_nets, ncnn_writer
 from tests.support.media_files import write_video
 from tests.support.object_info import CORE, object_info
 
@@ -344,8 +344,11 @@ def test_user_models_run_where_comfyui_places_them(server):
         path = server.base / "models" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(net.state_dict(), path)
+    pair = server.base / "models" / "upscale_models" / "sub" / "mine_ncnn.bin"
+    ncnn_writer.compact(random_net(Compact, scale=2), ncnn_writer.Writer()).save(pair)
     reported = server.get("/object_info/StereoReelRealESRGAN")["StereoReelRealESRGAN"]
-    assert "sub/mine_x2.pth" in str(reported["input"]["optional"]["model"])
+    listed = str(reported["input"]["optional"]["model"])
+    assert "sub/mine_x2.pth" in listed and "sub/mine_ncnn.bin" in listed and ".param" not in listed
     graph = {
         "1": {"class_type": "LoadVideo", "inputs": {"file": "small.mp4"}},
         "2": {
@@ -361,7 +364,7 @@ def test_user_models_run_where_comfyui_places_them(server):
         "6": {"class_type": "ImageFromBatch", "inputs": {"image": ["5", 0], "batch_index": 0, "length": 2}},
         "7": {
             "class_type": "StereoReelRealESRGAN",
-            "inputs": {"clip": ["6", 0], "model": "sub/mine_x2.pth", "factor": 1.5},
+            "inputs": {"clip": ["6", 0], "model": "sub/mine_ncnn.bin", "factor": 1.5},
         },
         "8": {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "network"}},
     }

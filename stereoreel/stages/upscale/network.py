@@ -82,7 +82,7 @@ def merge(net: nn.Module) -> None:
     for parent in list(net.modules()):
         for name, part in list(parent.named_children()):
             if type(part).__name__ == "Conv3XC" and not part.has_relu:
-                part.update_params()
+                part.update_params()  # type: ignore[operator]
                 setattr(parent, name, part.eval_conv)
 
 
