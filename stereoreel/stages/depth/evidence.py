@@ -26,9 +26,9 @@ class Evidence(NamedTuple):
 
     ``depth`` is nearness, about 0..1, and ``trust`` its confidence 0..1. ``astray`` is the confidence that a
     pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, as far as
-    that explains the rest of the frame. ``travels`` 0..1 is the confidence that the camera moved through the scene, which
-    depth from motion requires. ``sign`` is the evidence that larger is nearer: positive for, negative
-    against, about 1 if all agree.
+    that explains the rest of the frame. ``travels`` 0..1 is the confidence that the camera moved through the
+    scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer: positive for,
+    negative against, about 1 if all agree.
     """
 
     depth: np.ndarray
