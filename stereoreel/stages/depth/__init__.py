@@ -98,7 +98,7 @@ FAITHFUL = False  # its output is not an image of the scene, or shows it at othe
 
 def context(options: DepthOptions) -> tuple[int, int]:
     """Return how many extra frames before and after each sample the stage needs in an excerpt."""
-    return (4, 8)  # with fewer, builtin's depth differs visibly from that of the full clip
+    return (4, 16)  # with fewer, builtin's depth differs visibly from that of the full clip
 
 
 def describe(options, frames: ClipInfo) -> ClipInfo:

@@ -1,8 +1,11 @@
 """Preview-quality depth from motion and layout, without a neural network, to try out a workflow.
 
-If the camera travels, near objects move more than far ones, and depth follows that parallax. Otherwise depth
-is a guess: areas lower in the frame, and objects that move on their own, are nearer. A trained model is
-better on every still or turning shot.
+If the camera travels, near objects move more than far ones, and depth follows that parallax as far as the
+evidence carries. Otherwise depth is a guess: areas lower in the frame, set apart from its border, and objects
+that move on their own, are nearer. A trained model is better on every still or turning shot.
+
+Motion is measured between key frames at fixed times, resized to a fixed number of pixels. So interpolated and
+upscaled frames have the depth of their source.
 """
 
 from __future__ import annotations
@@ -40,7 +43,10 @@ def load(entry, options, host: Host) -> DepthStage:
 
 
 def key_step(fps: Fraction | float) -> int:
-    """Return the frames from one key frame to the next: a power of two, so that doubling the rate keeps them."""
+    """Return the frames from one key frame to the next.
+
+    It is a power of two, so that a clip interpolated to twice its rate has the same key frames.
+    """
     return min(LONGEST, 2 ** max(0, round(math.log2(max(float(fps), 1.0) / KEY_RATE))))
 
 
@@ -88,8 +94,8 @@ class DepthStage:
 
     def _finish(self, depth: np.ndarray, frame: Waiting) -> Tensor:
         """Return depth ``[1, H, W, 1]`` in 0..1 from that at working size."""
-        depth = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
-        whole = upsample(depth, frame.small, frame.large.float() / 255).clamp(0, 1)
+        nearness = torch.from_numpy(np.ascontiguousarray(depth, np.float32)).to(self.device)
+        whole = upsample(nearness, frame.small, frame.large.float() / 255).clamp(0, 1)
         return (1 - whole if self.options.invert else whole)[None, ..., None]
 
 
@@ -132,9 +138,10 @@ class KeyFrames:
 
     def rest(self) -> Iterator[np.ndarray]:
         """Yield depth of the frames after the last key frame of the shot."""
-        key, *others = self._latest or [None]
-        for picture in others:
-            motion = flow.flow(picture.luma, key.luma)
+        if self._before is None:
+            return
+        for picture in self._latest[1:]:
+            motion = flow.flow(picture.luma, self._latest[0].luma)
             yield flow.warp(self._before[1], motion, cubic=False)
 
     def _between(

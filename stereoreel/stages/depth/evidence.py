@@ -24,14 +24,16 @@ class Picture(NamedTuple):
 class Evidence(NamedTuple):
     """Depth of one frame from motion, each map ``[h, w]``.
 
-    ``depth`` is nearness, about 0..1, ``trust`` its confidence 0..1, and ``alone`` the confidence that a
-    pixel moves on its own. ``travels`` 0..1 is the confidence that the camera moved through the scene, which
-    depth from motion requires. ``sign`` is the evidence that larger is nearer: positive for, negative
-    against, about 1 if all agree.
+    ``depth`` is nearness, about 0..1, and ``trust`` its confidence 0..1. ``astray`` is the confidence that a
+    pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, as far as
+    that explains the rest of the frame. ``travels`` 0..1 is the confidence that the camera moved through the
+    scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer: positive for,
+    negative against, about 1 if all agree.
     """
 
     depth: np.ndarray
     trust: np.ndarray
+    astray: np.ndarray
     alone: np.ndarray
     travels: float
     sign: float
@@ -85,7 +87,7 @@ def inside(motion: np.ndarray) -> np.ndarray:
 def nothing(shape: tuple[int, int]) -> Evidence:
     """Return the evidence of a frame without neighbours."""
     zero = np.zeros(shape, np.float32)
-    return Evidence(zero, zero, zero, 0.0, 0.0)
+    return Evidence(zero, zero, zero, zero, 0.0, 0.0)
 
 
 def motion_at(flows: Flows, index: int, last: int, parallax: float = PARALLAX) -> Motion:
@@ -134,15 +136,16 @@ def judge(motion: Motion, guess: np.ndarray) -> Evidence:
     depth, along, across, seen = inverse_depth(motion.flow, camera)
     residual = unexplained(motion.flow, fit_turn(motion.flow, motion.trust))
     still = stillness(along, across, residual, motion.trust)
-    travels = travelling(residual, still, motion.trust) * (1 - turning(residual, motion.trust, guess))
+    turns = turning(residual, motion.trust, guess)
+    travels = travelling(residual, still, motion.trust) * (1 - turns)
     moves = residual**4 / (residual**4 + (4 * (NOISE + float(np.median(residual)))) ** 4)
     known = motion.trust * still * seen
     low, high = weighted_percentiles(depth, known, (0.03, 0.97))
     depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
-    alone = motion.trust * (travels * (1 - still) + (1 - travels) * moves)
     ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
     sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
-    return Evidence(depth, known, alone, travels, sign)
+    astray, alone = motion.trust * travels * (1 - still), motion.trust * turns * moves
+    return Evidence(depth, known, astray, alone, travels, sign)
 
 
 def stillness(along: np.ndarray, across: np.ndarray, residual: np.ndarray, trust: np.ndarray) -> np.ndarray:

@@ -23,7 +23,6 @@ from .sign import Decision
 from .windows import match
 
 IN_FRONT = 0.3  # nearness by which what moves on its own stands out
-DOUBT = 0.15  # share that the layout always keeps
 AHEAD = 5  # key frames whose evidence counts before the first depth
 
 
@@ -67,7 +66,8 @@ class ShotDepth:
             carried["weight"] = carried["weight"] * min(
                 1, max(0, 1 + 2 * agree)
             )  # it was the wrong way round
-        state = fuse(evidence, carried, self._keep)
+        alone = self.sure * evidence.astray + (1 - self.sure) * evidence.alone
+        state = fuse(evidence._replace(alone=alone), carried, self._keep)
         guess = surfaces(self._layout(index) + IN_FRONT * state["alone"], color)
         depth = complete(state["depth"], state["weight"], guess, color, self.sure)
         if carried:
@@ -162,7 +162,7 @@ def complete(
     for reach, base in ((max(depth.shape) // 32, 0.05), (max(depth.shape) // 128, 0.3)):
         filled = filled + blur(weight * (depth - filled), reach) / blur(weight + base, reach)
     filled = (weight * depth + 0.3 * filled) / (weight + 0.3)
-    mixed = guess + min(sure, 1 - DOUBT) * (filled - guess)
+    mixed = guess + sure * (filled - guess)
     return guided(mixed[..., None], color, max(1, max(depth.shape) // 100), 1e-4)[..., 0]
 
 
