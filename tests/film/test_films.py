@@ -362,6 +362,16 @@ def test_workflow_takes_a_folder_and_an_index(put, capsys):
     assert "There is no folder nowhere. Create it, or choose another." in capsys.readouterr().err
 
 
+def test_plan_lists_the_units_of_each_film_and_makes_nothing(put, folder, capsys):
+    put("in/a.mp4", "in/b.mkv")
+    before = tree(".")
+    assert films("in", "--plan") == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, second = Path("out/a.mp4"), Path("out/b.mp4")
+    assert lines[::2] == [f"1 of 2 · a.mp4 -> {first}", f"2 of 2 · b.mkv -> {second}"]
+    assert all("frames 0 to 6" in line for line in lines[1::2]) and tree(".") == before
+
+
 def test_run_takes_a_folder_too(put, capsys):
     put("in/a.mp4", "in/sub/b.mkv")
     assert films("in", command="run") == 0
