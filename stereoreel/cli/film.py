@@ -28,6 +28,7 @@ from .films import (
     one_workflow,
     only,
     run_films,
+    sentence,
     show,
 )
 from .paths import check_metrics, check_output, find_video, find_workflow
@@ -174,13 +175,25 @@ def _films(graph: workflow.Graph, options, batch: Batch) -> int:
     if options.ray and not options.plan:
         return _films_on_cluster(graph, options, batch)
 
+    if options.plan:
+        return _plan_films(graph, options, batch)
+
     def make(own: argparse.Namespace, label: str) -> Made:
-        if options.plan:
-            print(f"{label} -> {own.output}", *_plan(graph, own), sep="\n")
-            return Made((), 0)
         return _printed(_film(graph, own, None, label), options)
 
     return run_films(options, batch, make)
+
+
+def _plan_films(graph: workflow.Graph, options, batch: Batch) -> int:
+    """Print the units of every film; return 1 if one cannot be opened."""
+    failed = any(problem.fault for problem in batch.left_out)
+    for own, label in each_film(options, batch):
+        try:
+            print(f"{label} -> {own.output}", *_plan(graph, own), sep="\n")
+        except FAILURES as error:
+            failed = True
+            print(f"error: {own.input}: {sentence(error)}", file=sys.stderr)
+    return int(failed)
 
 
 def _films_on_cluster(graph: workflow.Graph, options, batch: Batch) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from ..film.batch import Batch
     from ..workflow.graph import Graph
 
-FAILURES = (ValueError, OSError, RuntimeError, TypeError, ImportError)
+# Errors of one film after which the others can still be made.
+FAILURES = (ValueError, OSError, RuntimeError, TypeError, ImportError, ArithmeticError, LookupError,
+            AssertionError)  # fmt: skip
 LONGEST_LABEL = 40  # characters of a film's name
 SUMMARY = '{\n "stereoreel_films"'  # the beginning of a summary
 
@@ -174,7 +177,7 @@ def run_films(options, batch: Batch, make: Callable[[argparse.Namespace, str], M
         print_above(_left_out(problem))
     try:
         for entry, (own, label) in zip(entries, each_film(options, batch)):
-            with _timed(entry), options.warned.of_one_film(entry.warnings):
+            with _timed(entry, options.trace), options.warned.of_one_film(entry.warnings):
                 made = make(own, label)
                 entry.state = "complete" if made.complete else "made"
                 entry.files, entry.frames = [str(path) for path in made.paths], made.frames
@@ -208,13 +211,15 @@ def _options_of(options, source: Path, output: Path) -> argparse.Namespace:
 
 
 @contextmanager
-def _timed(entry: Entry) -> Iterator[None]:
+def _timed(entry: Entry, trace: bool) -> Iterator[None]:
     """Record the time, and an error that the other films survive."""
     begun = time.monotonic()
     try:
         yield
     except FAILURES as error:
         entry.state, entry.error = "failed", sentence(error)
+        if trace:
+            traceback.print_exc()
         print_above(f"error: {_printable(entry.input)}: {entry.error}")
         if getattr(error, "errno", None) in DISK_FULL:
             raise
@@ -252,7 +257,10 @@ def _end(options, entries: Sequence[Entry]) -> None:
         "films": [asdict(entry) for entry in entries],
     }
     if options.summary:
-        save_text(options.summary, json.dumps(facts, indent=1) + "\n", replace=True)
+        try:
+            save_text(options.summary, json.dumps(facts, indent=1) + "\n", replace=True)
+        except OSError as error:  # must not hide a cancel or the films' own errors
+            print_above(f"error: {sentence(error)}")
     if getattr(options, "json", False):
         print(json.dumps(facts), flush=True)
     print_above(f"{done} of {len(films)} {'film is' if len(films) == 1 else 'films are'} complete.")

@@ -80,13 +80,16 @@ def _films(given: Sequence[Path], output: Path) -> Iterator[Path | Problem]:
     def ours(folder: Path) -> bool:
         real = _real(folder)
         kept = re.fullmatch(IDENTITY, folder.name) and target in Path(real).parents
-        return real == target or bool(kept) or is_job(folder)
+        try:
+            return real == target or bool(kept) or is_job(folder)
+        except OSError:  # the folder cannot be read, which is reported
+            return False
 
     for one in given:
         for path in files_of(one, ours):
             if isinstance(path, Problem):
                 yield path
-            elif not os.path.lexists(path):
+            elif path == one and not os.path.lexists(path):
                 yield Problem(path, f"There is no file {path.name}. Check the name.", fault=True)
             elif problem := why_no_film(path):
                 yield problem

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import unicodedata
 from collections.abc import Callable, Iterator
 from glob import glob, has_magic
@@ -22,6 +23,7 @@ SUFFIXES = (
     ".mxf", ".nut", ".obu", ".ogm", ".ogv", ".rm", ".rmvb", ".tod", ".ts", ".vob", ".webm",
     ".wmv", ".wtv", ".y4m",
 )  # fmt: skip
+_MISSING = "The link leads to no file. Check it."
 TEXT = 4096  # bytes by which a text file is recognised
 
 
@@ -45,7 +47,7 @@ def _pieces(name: str) -> list[tuple[bool, int, str]]:
 
 def base_of(given: Path) -> Path:
     """Return the folder below which the films of a folder, a pattern or a file lie."""
-    if given.is_dir():
+    if os.path.isdir(given):
         return given
     if is_pattern(given):
         parts = given.parts
@@ -67,7 +69,7 @@ def files_of(
     They are in natural order. Hidden files, parts of files and the folders in ``leave_out`` are left out
     without a word; below a folder, one that is a link or cannot be read is a ``Problem``.
     """
-    if given.is_dir():
+    if os.path.isdir(given):
         yield from _below(given, leave_out)
     elif not is_pattern(given):
         yield given
@@ -77,7 +79,7 @@ def files_of(
             inside = [base / part for part in path.relative_to(base).parents[:-1]]
             if any(map(leave_out, inside)) or _is_part(path):
                 continue
-            if not path.is_dir():
+            if not os.path.isdir(path):
                 yield path
             elif not everywhere and not leave_out(path):  # as a shell would expand it
                 yield from _below(path, leave_out)
@@ -88,13 +90,13 @@ def _below(folder: Path, leave_out: Callable[[Path], bool]) -> Iterator[Path | P
         with plain_errors(folder), os.scandir(folder) as entries:
             paths = [folder / entry.name for entry in entries if not entry.name.startswith(".")]
     except OSError as error:
-        yield Problem(folder, str(error), fault=True)
+        yield Problem(folder, _reason(folder, error), fault=True)
         return
     for path in sorted(paths, key=natural):
-        if not path.is_dir():
+        if not os.path.isdir(path):
             if not _is_part(path):
                 yield path
-        elif path.is_symlink():
+        elif os.path.islink(path):
             yield Problem(path, "it is a link to a folder. Name it in --input to take its films")
         elif not leave_out(path):
             yield from _below(path, leave_out)
@@ -109,7 +111,7 @@ def films_in(folder: Path) -> list[Path]:
 
     Raise NotADirectoryError if there is no such folder.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise NotADirectoryError(f"There is no folder {one_line(folder.name)}. Create it, or choose another.")
     files = (path for path in _below(folder, lambda folder: True) if isinstance(path, Path))
     return [path for path in files if path.suffix.lower() in SUFFIXES]
@@ -121,9 +123,14 @@ def why_no_film(path: Path) -> Problem | None:
     A file with the name of a video that cannot be opened is a fault, unless its content is text.
     """
     named = path.suffix.lower() in SUFFIXES
-    if path.is_symlink() and not path.exists():
-        return Problem(path, "The link leads to no file. Check it.", fault=named)
-    if not path.is_file():
+    try:
+        with plain_errors(path):
+            ordinary = stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError as error:
+        return Problem(path, _MISSING if os.path.islink(path) else _reason(path, error), fault=named)
+    except OSError as error:
+        return Problem(path, _reason(path, error), fault=True)
+    if not ordinary:
         return Problem(path, "it is not an ordinary file")
     try:
         with open_media(path) as file:
@@ -131,7 +138,7 @@ def why_no_film(path: Path) -> Problem | None:
             image = file.format.name.endswith(STILL) or path.suffix.lower() in STILL_SUFFIXES
             coded = bool(stream.codec_context.width)
     except OSError as error:
-        return Problem(path, str(error), fault=True)
+        return Problem(path, _reason(path, error), fault=True)
     except ValueError as error:
         if named and not _is_text(path):
             return Problem(path, str(error), fault="holds no video" not in str(error))
@@ -143,6 +150,11 @@ def why_no_film(path: Path) -> Problem | None:
     return None
 
 
+def _reason(path: Path, error: OSError) -> str:
+    """Return the message of an error without the path, which a Problem names."""
+    return str(error).removeprefix(f"{path}: ")
+
+
 def _is_still(path: Path) -> bool:
     try:
         return probe(path).frames == 1
@@ -151,11 +163,11 @@ def _is_still(path: Path) -> bool:
 
 
 def _is_text(path: Path) -> bool:
-    """Whether a file begins as text does; an empty file does not."""
-    with open(path, "rb") as file:
-        begin = file.read(TEXT)
+    """Whether a file begins as text does; one that is empty or cannot be read does not."""
     try:
+        with open(path, "rb") as file:
+            begin = file.read(TEXT)
         text = begin.decode() if len(begin) < TEXT else begin[:-4].decode("utf-8", "ignore")
-    except UnicodeDecodeError:
+    except (OSError, UnicodeDecodeError):
         return False
     return bool(begin) and all(letter.isprintable() or letter.isspace() for letter in text)

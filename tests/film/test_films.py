@@ -333,6 +333,45 @@ def test_json_ends_with_the_summary(put, capsys):
     assert lines[-1]["complete"] == 2 and [film["state"] for film in lines[-1]["films"]] == ["made", "made"]
 
 
+def test_input_that_does_not_exist_fails_alone(put, capsys):
+    put("in/a.mp4", "in/z.mp4")
+    assert films("gone", "in") == 1
+    assert tree() == ["in/a.mp4", "in/z.mp4"]
+    assert "gone: There is no file gone. Check the name." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="needs a user without all rights")
+def test_folder_that_cannot_be_read_is_a_fault(put, capsys):
+    put("in/a.mp4", "in/sub/b.mp4")
+    Path("in/sub").chmod(0)
+    try:
+        assert films() == 1
+    finally:
+        Path("in/sub").chmod(0o755)
+    assert tree() == ["a.mp4"] and "in/sub: Permission denied" in capsys.readouterr().err
+
+
+def test_workflow_takes_a_folder_and_an_index(put, capsys):
+    put("in/shot 2.mp4", "in/shot 10.mp4")
+    words = ["run", "graph.json", "--set", "extract.folder=in", "--set", "encode.filename_prefix=x/%source%"]
+    assert main([*words, "--set", "extract.index=1"]) == 0
+    assert counted("output/x/shot 10_00001.mp4") == 7
+    assert main([*words, "--set", "extract.index=2"]) == 1
+    assert "has videos 0 to 1 and none at index 2. To begin again, set index to 0." in capsys.readouterr().err
+    assert main([*words, "--set", "extract.folder=nowhere"]) == 1
+    assert "There is no folder nowhere. Create it, or choose another." in capsys.readouterr().err
+
+
+def test_plan_lists_the_units_of_each_film_and_makes_nothing(put, folder, capsys):
+    put("in/a.mp4", "in/b.mkv")
+    before = tree(".")
+    assert films("in", "--plan") == 0
+    lines = capsys.readouterr().out.splitlines()
+    first, second = Path("out/a.mp4"), Path("out/b.mp4")
+    assert lines[::2] == [f"1 of 2 · a.mp4 -> {first}", f"2 of 2 · b.mkv -> {second}"]
+    assert all("frames 0 to 6" in line for line in lines[1::2]) and tree(".") == before
+
+
 def test_run_takes_a_folder_too(put, capsys):
     put("in/a.mp4", "in/sub/b.mkv")
     assert films("in", command="run") == 0
