@@ -173,6 +173,7 @@ def test_a_tag_of_one_view_overrides_the_name(tmp_path):
         ("film_redcyan_dubois.mp4", 1.78, "red-cyan anaglyph"),
         ("film_180.mp4", 1.78, None),
         ("film_L.mp4", 1.78, None),
+        ("film_00001_LRF_Full_SBS_depth.mp4", 1.78, None),
         ("sbs news.mp4", 1.78, None),
         ("tab.mp4", 1.78, None),
         ("photo_LR_edit.mp4", 1.78, None),
