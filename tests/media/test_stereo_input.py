@@ -252,7 +252,7 @@ def test_options_apply_to_the_clip_of_another_node(tmp_path, truth):
     assert np.array_equal(pixels(of_clip(frames, packing="full_tb", swap_eyes=True)), truth[::-1])
 
 
-@pytest.mark.parametrize("frames, cuts", [(12, ()), (12, (5, 8)), (11, (4,))])
+@pytest.mark.parametrize("frames, cuts", [(60, ()), (60, (5, 38)), (41, (4,))])
 def test_alternating_frames_come_in_pairs_however_they_are_read(host, frames, cuts):
     source = stereoreel.from_tensor(torch.rand(frames, 8, 8, 3), fps=50, cuts=False)
     due = [frame for chunk in stereoreel.frames(source) for frame in chunk]
@@ -260,11 +260,11 @@ def test_alternating_frames_come_in_pairs_however_they_are_read(host, frames, cu
     clip = of_clip(apply(Recut(", ".join(map(str, cuts)) or "none"), source)["clip"], packing="alternating")
     assert (clip.info.fps, clip.info.frames) == (25, (frames + 1) // 2)
     assert clip.info.cuts == tuple(cut // 2 for cut in cuts)
-    for chunk_frames in (1, 2, 5, 12):
+    for chunk_frames in (1, 5, 60):
         found = torch.cat(list(stereoreel.frames(clip, chunk_frames=chunk_frames)), 1)
         assert torch.equal(found, torch.stack((torch.stack(due[::2]), torch.stack(due[1::2]))))
-    [some] = select_frames([clip], [1, 2, 4])
-    assert torch.equal(torch.cat(list(stereoreel.frames(some)), 1), found[:, [1, 2, 4]])
+    [some] = select_frames([clip], [1, 7, 13, 14])
+    assert torch.equal(torch.cat(list(stereoreel.frames(some)), 1), found[:, [1, 7, 13, 14]])
 
 
 # Repacking
