@@ -30,6 +30,8 @@ from tests.media.stereo_films import (
     ffmpeg,
     made,
     shown,
+    with_hevc_message,
+    with_mpeg2_message,
 )
 
 MATROSKA = [pytest.param(kind, id=kind.mode) for kind in KINDS]
@@ -89,6 +91,16 @@ def test_h264_frame_packing_gives_the_views_of_ffmpeg(tmp_path, truth, kind, suf
         tmp_path / f"film.{suffix}", kind.filter, *X264, "-x264-params", f"frame-packing={kind.number}"
     )
     assert np.array_equal(own_pixels(kind, pixels(opened(path))), truth)
+
+
+def test_messages_of_other_codecs(tmp_path, truth):
+    lossless = ("-c:v", "libx265", "-x265-params", "lossless=1:log-level=none", "-pix_fmt", "gbrp")
+    hevc = with_hevc_message(made(tmp_path / "film.hevc", "sbsr", *lossless), 3, 2)
+    assert np.array_equal(pixels(opened(hevc)), truth)
+    mpeg2 = made(tmp_path / "film.m2v", "abl", "-c:v", "mpeg2video", "-q:v", "2")
+    assert opened(mpeg2).info.views == 1
+    views = pixels(opened(with_mpeg2_message(mpeg2, 4))).astype(int)
+    assert 3 * abs(views - truth).mean() < abs(views - truth[::-1]).mean()
 
 
 @pytest.mark.parametrize("number, filters", [(3, f"scale={WIDTH}:{HEIGHT}"), (4, f"scale={WIDTH}:{HEIGHT}")])
