@@ -362,6 +362,14 @@ def test_sound_and_times_are_kept(tmp_path):
     assert sound and sound == heard[: len(sound)] and len(heard) - len(sound) <= 2
 
 
+def test_a_layout_without_two_views_is_reported(tmp_path, caplog):
+    clip = opened(made(tmp_path / "film.mkv", "sbsl", *FFV1))
+    stereoreel.write(clip, tmp_path / "first.mkv")
+    assert not caplog.text
+    stereoreel.write(clip, tmp_path / "second.mkv", layout="half_tb")
+    assert "written without the layout half_tb. If its frames hold two, set packing" in caplog.text
+
+
 def test_film_in_units_equals_one_run(tmp_path, caplog):
     caplog.set_level(logging.ERROR)
     path = made(tmp_path / "film.mkv", "al", *FFV1, "-metadata:s:v", "stereo_mode=block_lr")
