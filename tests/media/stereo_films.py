@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,3 +76,26 @@ def shown(path: Path, filters: str, width: int, height: int) -> np.ndarray:
 def eyes(path: Path, packing: str, width: int = WIDTH, height: int = HEIGHT) -> np.ndarray:
     """Return both views ``[2, N, H, W, 3]`` as FFmpeg's filter takes them from a film."""
     return np.stack([shown(path, f"stereo3d={packing}:{out}", width, height) for out in ("ml", "mr")])
+
+
+def with_hevc_message(path: Path, number: int, order: int) -> Path:
+    """Insert H.265's frame packing message before the first slice; ``order`` 2 is right first."""
+    fields = f"10{number:07b}0{order:06b}" + "0" * 6 + "0" * 16 + "0" * 8 + "10" + "1"
+    fields += "0" * (-len(fields) % 8)
+    body = int(fields, 2).to_bytes(len(fields) // 8, "big")
+    message = re.sub(rb"\x00\x00(?=[\x00-\x03])", b"\0\0\3", bytes([45, len(body)]) + body + b"\x80")
+    data = path.read_bytes()
+    codes = [code for code in re.finditer(rb"\x00?\x00\x00\x01", data) if data[code.end()] >> 1 & 63 < 32]
+    first = codes[0].start()  # of a slice
+    path.write_bytes(data[:first] + b"\0\0\0\1" + bytes([39 << 1, 1]) + message + data[first:])
+    return path
+
+
+def with_mpeg2_message(path: Path, number: int) -> Path:
+    """Insert the user data of ATSC 3D television before the first slice."""
+    data = path.read_bytes()
+    match = re.search(rb"\x00\x00\x01[\x01-\xaf]", data)
+    assert match
+    first = match.start()
+    path.write_bytes(data[:first] + b"\0\0\1\xb2JP3D\x03" + bytes([0x80 | number, 4, 0xFF]) + data[first:])
+    return path

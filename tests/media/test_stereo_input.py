@@ -30,6 +30,8 @@ from tests.media.stereo_films import (
     ffmpeg,
     made,
     shown,
+    with_hevc_message,
+    with_mpeg2_message,
 )
 
 MATROSKA = [pytest.param(kind, id=kind.mode) for kind in KINDS]
@@ -89,6 +91,16 @@ def test_h264_frame_packing_gives_the_views_of_ffmpeg(tmp_path, truth, kind, suf
         tmp_path / f"film.{suffix}", kind.filter, *X264, "-x264-params", f"frame-packing={kind.number}"
     )
     assert np.array_equal(own_pixels(kind, pixels(opened(path))), truth)
+
+
+def test_messages_of_other_codecs(tmp_path, truth):
+    lossless = ("-c:v", "libx265", "-x265-params", "lossless=1:log-level=none", "-pix_fmt", "gbrp")
+    hevc = with_hevc_message(made(tmp_path / "film.hevc", "sbsr", *lossless), 3, 2)
+    assert np.array_equal(pixels(opened(hevc)), truth)
+    mpeg2 = made(tmp_path / "film.m2v", "abl", "-c:v", "mpeg2video", "-q:v", "2")
+    assert opened(mpeg2).info.views == 1
+    views = pixels(opened(with_mpeg2_message(mpeg2, 4))).astype(int)
+    assert 3 * abs(views - truth).mean() < abs(views - truth[::-1]).mean()
 
 
 @pytest.mark.parametrize("number, filters", [(3, f"scale={WIDTH}:{HEIGHT}"), (4, f"scale={WIDTH}:{HEIGHT}")])
@@ -173,6 +185,7 @@ def test_a_tag_of_one_view_overrides_the_name(tmp_path):
         ("film_redcyan_dubois.mp4", 1.78, "red-cyan anaglyph"),
         ("film_180.mp4", 1.78, None),
         ("film_L.mp4", 1.78, None),
+        ("film_00001_LRF_Full_SBS_depth.mp4", 1.78, None),
         ("sbs news.mp4", 1.78, None),
         ("tab.mp4", 1.78, None),
         ("photo_LR_edit.mp4", 1.78, None),
@@ -251,7 +264,7 @@ def test_options_apply_to_the_clip_of_another_node(tmp_path, truth):
     assert np.array_equal(pixels(of_clip(frames, packing="full_tb", swap_eyes=True)), truth[::-1])
 
 
-@pytest.mark.parametrize("frames, cuts", [(12, ()), (12, (5, 8)), (11, (4,))])
+@pytest.mark.parametrize("frames, cuts", [(60, ()), (60, (5, 38)), (41, (4,))])
 def test_alternating_frames_come_in_pairs_however_they_are_read(host, frames, cuts):
     source = stereoreel.from_tensor(torch.rand(frames, 8, 8, 3), fps=50, cuts=False)
     due = [frame for chunk in stereoreel.frames(source) for frame in chunk]
@@ -259,11 +272,11 @@ def test_alternating_frames_come_in_pairs_however_they_are_read(host, frames, cu
     clip = of_clip(apply(Recut(", ".join(map(str, cuts)) or "none"), source)["clip"], packing="alternating")
     assert (clip.info.fps, clip.info.frames) == (25, (frames + 1) // 2)
     assert clip.info.cuts == tuple(cut // 2 for cut in cuts)
-    for chunk_frames in (1, 2, 5, 12):
+    for chunk_frames in (1, 5, 60):
         found = torch.cat(list(stereoreel.frames(clip, chunk_frames=chunk_frames)), 1)
         assert torch.equal(found, torch.stack((torch.stack(due[::2]), torch.stack(due[1::2]))))
-    [some] = select_frames([clip], [1, 2, 4])
-    assert torch.equal(torch.cat(list(stereoreel.frames(some)), 1), found[:, [1, 2, 4]])
+    [some] = select_frames([clip], [1, 7, 13, 14])
+    assert torch.equal(torch.cat(list(stereoreel.frames(some)), 1), found[:, [1, 7, 13, 14]])
 
 
 # Repacking
@@ -347,6 +360,14 @@ def test_sound_and_times_are_kept(tmp_path):
     (times, sound), (before, heard) = facts(result), facts(path)
     assert times == pytest.approx(before, abs=0.001)
     assert sound and sound == heard[: len(sound)] and len(heard) - len(sound) <= 2
+
+
+def test_a_layout_without_two_views_is_reported(tmp_path, caplog):
+    clip = opened(made(tmp_path / "film.mkv", "sbsl", *FFV1))
+    stereoreel.write(clip, tmp_path / "first.mkv")
+    assert not caplog.text
+    stereoreel.write(clip, tmp_path / "second.mkv", layout="half_tb")
+    assert "written without the layout half_tb. If its frames hold two, set packing" in caplog.text
 
 
 def test_film_in_units_equals_one_run(tmp_path, caplog):

@@ -132,6 +132,8 @@ def read_name(name: str, shape: float) -> Packing | None:
     for phrase, word in PHRASES.items():
         text = text.replace(phrase, word)
     words = text.split("_")
+    if words[-1:] == ["depth"]:  # the depth of a film of that name, which has one view
+        return None
     sphere = any(word in SPHERES for word in words)
     for place in reversed(range(1, len(words))):
         match = WORD.fullmatch(words[place])

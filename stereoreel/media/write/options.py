@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from ...core.clip import ClipInfo
@@ -10,8 +11,15 @@ from ..layouts.layout import LAYERS, LAYOUTS, WITH_DEPTH, file_tag
 from ..layouts.vr180 import FIELD
 from .presets import Preset, presets
 
+log = logging.getLogger(__name__)
+
 IN_LAYERS = ("full_sbs", LAYERS, "vr180")  # layouts of a format with layers, the first as the default
 LAYERED = tuple(name for name, entry in presets().items() if entry.multiview)
+DEFAULT_LAYOUT = "full_sbs"
+ONE_VIEW = (
+    "The clip has one view, so it is written without the layout %s. If its frames hold two, set packing in "
+    "Extract Video."
+)
 LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
@@ -39,7 +47,7 @@ class EncodeOptions(Options):
         choices=tuple(presets()),
     )
     layout: str = option(
-        "full_sbs",
+        DEFAULT_LAYOUT,
         "How the left and right views share a frame. full: each view keeps its size; half: both are squeezed "
         "into the size of one; sbs: side by side; tb: left view on top; anaglyph: for red-cyan glasses, in "
         "Dubois' colours or the classic ones (h264_444, hevc_444 and ffv1 preserve them best); left and "
@@ -173,8 +181,10 @@ OPTIONS = EncodeOptions
 
 
 def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None) -> None:
-    """Raise ValueError if such a clip cannot be written with these settings."""
+    """Raise ValueError if such a clip cannot be written so. Warn if the layout needs a second view."""
     settings.check()
+    if info.views == 1 and settings.layout not in (DEFAULT_LAYOUT, *WITH_DEPTH):
+        log.warning(ONE_VIEW, settings.layout)
     check_depth(settings, depth is not None)
     _check_layers(info, settings)
     least = float(info.duration) * LEAST_RATE / 8e6
