@@ -134,7 +134,12 @@ def _part(clip: Clip) -> dict:
         )
     if source.selection.every > 1:
         chosen["select_every_nth"] = source.selection.every
-    if max(info.width, info.height) < max(facts.width, facts.height):
+    native = facts.width, facts.height
+    if source.pixel_aspect != 1:
+        chosen["pixel_aspect"], native = "keep", facts.upright
+    if facts.alpha and source.background != "black":
+        chosen["background"] = source.background
+    if max(info.width, info.height) < max(native):
         chosen["max_side"] = max(info.width, info.height)
     if source.packing and extract.packing_of(facts, facts.path.name).views == 2:
         chosen["packing"] = "mono"
