@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import av
 import av.error
 
+from .animation import animation_frames
 from .container import open_media
 from .packets import REORDER, Entry, demux, restamp, skip_others
 from .probe import FileFacts
@@ -66,6 +67,9 @@ def read_frames(
 
 def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[av.VideoFrame]:
     """Yield every frame of the window; a missing or corrupt frame repeats the previous one."""
+    if facts.animation:
+        yield from animation_frames(facts.path, first, stop)
+        return
     held: av.VideoFrame | None = None
     place = first
     with closing(_from_key(facts, first)) as frames:

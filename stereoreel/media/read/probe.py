@@ -20,9 +20,11 @@ from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
 from .. import colour
 from ..paths import check_file
-from .container import open_media
+from .animation import is_animated_webp, read_animation
+from .container import STILL_SUFFIXES, open_media
+from .image_files import exif_orientation
 from .joins import Join
-from .light import read_light
+from .light import read_light, side_data
 from .packets import Entry, PacketIndex, skip_others
 from .rates import FURTHEST, read_rate
 
@@ -67,6 +69,8 @@ class FileFacts:
     paired: bool  # some frames are two fields that are coded separately
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
+    animation: bool = False  # an animated image that is not read by FFmpeg
+    pictures: tuple[Path, ...] = ()  # of a numbered sequence, whose folder or pattern ``path`` is
 
     @property
     def interlaced(self) -> bool:
@@ -105,12 +109,16 @@ def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
 
 def _probe(real: str) -> FileFacts:
     name = os.path.basename(real)
+    if is_animated_webp(real):
+        return _of_animation(real)
     with open_media(real) as container:
         stream = video_stream(container, name)
         skip_others(container, stream)
         packets = PacketIndex(container, stream)
         if packets.first is None or not packets.frames:
             raise ValueError(f"{name} has no frame that can be decoded. Check that the file is complete.")
+        if container.format.name == "gif" and packets.frames < stream.frames:
+            return _of_animation(real)  # FFmpeg does not separate frames without a delay
         # not exposed by PyAV 14
         chapters = container.chapters() if hasattr(container, "chapters") else []
         return FileFacts(
@@ -119,7 +127,7 @@ def _probe(real: str) -> FileFacts:
             fields=_fields(stream, packets.first),
             audio_streams=len(container.streams.audio),
             extras=len(container.streams.subtitles) + len(chapters),
-            **_shape(stream, packets.first),
+            **_shape(stream, packets.first, _orientation(packets.first, real)),
             **_timing(stream, packets),
             **_colour(stream, packets.first),
         )
@@ -135,11 +143,58 @@ def video_stream(container, name: str) -> av.VideoStream:
             f"{name} holds no video{', only audio' if container.streams.audio else ''}. "
             "Choose a file with a video stream."
         )
+    if name.lower().endswith(STILL_SUFFIXES):  # an animation follows the image that represents it
+        streams.sort(key=lambda stream: -stream.frames)
     if streams[0].codec_context is None:
         raise ValueError(
             f"{name} uses a video codec that this build of PyAV cannot decode. Convert it first."
         )
     return streams[0]
+
+
+def _of_animation(real: str) -> FileFacts:
+    """Return the facts of an animated image that is read by Pillow."""
+    width, height, alpha, (*pts, end) = read_animation(real)
+    if not pts:
+        raise ValueError(
+            f"{os.path.basename(real)} has no frame that can be decoded. Check that the file is complete."
+        )
+    tick = Fraction(1, 1000)
+    fps, varies = read_rate(pts, tick, [1 / (tick * (end - pts[-1]))] if len(pts) == 1 else [])
+    times = tuple(stamp * tick for stamp in pts) if varies else None
+    return FileFacts(
+        path=Path(real),
+        width=width,
+        height=height,
+        coded=(width, height),
+        aspect=Fraction(1),
+        rotation=0,
+        mirrored=False,
+        fps=fps,
+        frames=len(pts),
+        times=times,
+        start_time=Fraction(0),
+        duration=end * tick,
+        color=colour.resolve(
+            colour.UNSPECIFIED, colour.UNSPECIFIED, colour.UNSPECIFIED, width, height, rgb=True
+        ),
+        full_range=True,
+        rgb=True,
+        fields="",
+        pix_fmt="rgba" if alpha else "rgb24",
+        bit_depth=8,
+        audio_streams=0,
+        extras=0,
+        stream=0,
+        time_base=tick,
+        pts=tuple(pts),
+        stamped=False,
+        entries=(),
+        paired=False,
+        joins=(),
+        missing=0,
+        animation=True,
+    )
 
 
 def _timing(stream, packets: PacketIndex) -> dict:
@@ -168,8 +223,8 @@ def _timing(stream, packets: PacketIndex) -> dict:
     }
 
 
-def _shape(stream, frame) -> dict:
-    turns, mirrored = _orientation(frame)
+def _shape(stream, frame, orientation: tuple[int, bool]) -> dict:
+    turns, mirrored = orientation
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     width, height = frame.width, frame.height
     if SENSIBLE[0] < aspect < SENSIBLE[1] and abs(width * aspect - width) >= 1:
@@ -186,9 +241,16 @@ def _shape(stream, frame) -> dict:
     }
 
 
-def _orientation(frame) -> tuple[int, bool]:
-    """Return quarter turns clockwise, and whether to mirror left and right first, from the display matrix."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+def _orientation(frame, path: str) -> tuple[int, bool]:
+    """Return quarter turns clockwise, and whether to mirror left and right first, from the display matrix.
+
+    If the matrix of an image cannot be read, the image's EXIF data says the same.
+    """
+    found = side_data(frame)
+    if found is None:
+        exif = exif_orientation(path)
+        return exif if exif is not None else (round(-frame.rotation / 90) % 4, False)
+    data = found.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])
