@@ -8,10 +8,12 @@ from pathlib import Path
 from aiohttp import web
 
 from ..stereoreel.core.error_context import naming
+from ..stereoreel.core.numbered import holds_pictures, names_pictures, numbered
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.open import SAMPLE, one_frame
 from ..stereoreel.media.paths import confine
 from ..stereoreel.media.read.decode import FileSource
+from ..stereoreel.media.read.probe import fingerprint
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Videos
@@ -54,16 +56,22 @@ class ExtractNode(DeclaredNode):
     @classmethod
     def judge(cls, given: Mapping) -> None:
         video = given.get("video", SAMPLE)
-        if video in (SAMPLE, None) or "clip" in given or find(video).is_file():
+        if video in (SAMPLE, None) or "clip" in given:
             return
-        raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
+        path = find(video)
+        if names_pictures(path):
+            numbered(path)
+        elif not path.is_file():
+            raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
 
     @classmethod
     def fingerprint_inputs(cls, video: str | None = SAMPLE, **others) -> str:
-        if video in (SAMPLE, None) or not find(video).is_file():
+        if video in (SAMPLE, None):
             return str(video)
-        facts = find(video).stat()
-        return f"{find(video)} {facts.st_size} {facts.st_mtime_ns}"
+        try:
+            return " ".join(map(str, fingerprint(find(video))))
+        except OSError:
+            return str(video)
 
 
 @PromptServer.instance.routes.get("/stereoreel/sample.mp4")
@@ -73,9 +81,14 @@ async def _sample(request: web.Request) -> web.FileResponse:
 
 
 def _videos() -> list[str]:
+    """Return the videos in ComfyUI's input folder, then its folders of numbered pictures, with a slash."""
     folder = Path(folder_paths.get_input_directory())
-    files = [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
-    return sorted(folder_paths.filter_files_content_types(files, ["video"]))
+    if not folder.is_dir():
+        return []
+    entries = list(folder.iterdir())
+    files = [entry.name for entry in entries if entry.is_file()]
+    videos = folder_paths.filter_files_content_types(files, ["video"])
+    return sorted(videos) + sorted(f"{entry.name}/" for entry in entries if holds_pictures(entry))
 
 
 def find(video: str) -> Path:

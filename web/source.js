@@ -37,6 +37,7 @@ function show(node) {
     node.stereoreelVideo = wanted;
     if (linked) screen.clear("The frames come from the connected node.");
     else if (!video) screen.clear();
+    else if (partsOf(video)[0].endsWith("/")) screen.clear(`${video}: numbered pictures`);
     else screen.play([fileOf(video)]);
 }
 

@@ -28,7 +28,11 @@ def declare(commands) -> None:
         type=Path,
         help="an API-format file with one Encode Video node, or a bundled one by its name, such as default",
     )
-    film.add_argument("--input", type=Path, help="the video that Extract opens")
+    film.add_argument(
+        "--input",
+        type=Path,
+        help="the video that Extract opens, or numbered pictures: frames/ or frames/%%05d.png",
+    )
     film.add_argument("--output", type=Path, required=True, help="the file to write")
     film.add_argument("--overwrite", action="store_true", help="replace the output if it exists")
     film.add_argument(

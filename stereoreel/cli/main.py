@@ -57,7 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument(
         "workflow", type=Path, help="an API-format file, or a bundled one by its name, such as default"
     )
-    run.add_argument("--input", type=Path, help="the video that Extract opens")
+    run.add_argument(
+        "--input",
+        type=Path,
+        help="the video that Extract opens, or numbered pictures: frames/ or frames/%%05d.png",
+    )
     run.add_argument(
         "--output", type=Path, help="the file to write; default: output/<filename_prefix>_00001..."
     )

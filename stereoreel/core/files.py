@@ -353,17 +353,16 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
       folder.
     - FileExistsError for a file that exists, unless ``overwrite``.
     """
-    protected, seen = list(protected), {}
+    read, seen = _Identities(protected), {}
     for target in targets:
         _check_place(target)
         real = os.path.normcase(os.path.realpath(target))
         if real in seen:
             raise ValueError(f"{target} would be written twice. Give each output a name of its own.")
         seen[real] = target
-        for source in protected:
-            if _is_one(target, source):
-                also = "" if os.path.abspath(target) == os.path.abspath(source) else f", as {source}"
-                raise ValueError(f"{target} is a file that this job reads{also}. Choose another output name.")
+        if (source := read.find(target)) is not None:
+            also = "" if os.path.abspath(target) == os.path.abspath(source) else f", as {source}"
+            raise ValueError(f"{target} is a file that this job reads{also}. Choose another output name.")
         if os.path.lexists(target) and not overwrite:
             raise FileExistsError(
                 f"{target} already exists. Choose another name, or replace it with --overwrite "
@@ -397,14 +396,24 @@ def _check_place(target: Path) -> None:
         )
 
 
-def _is_one(one: Path, other: Path) -> bool:
-    """Whether two paths lead to one file; a path that does not exist leads where its name says."""
-    if os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other)):
-        return True
-    try:
-        return os.path.samefile(one, other)
-    except OSError:
-        return False
+class _Identities:
+    """Files by what their paths lead to; one that does not exist leads where its name says."""
+
+    def __init__(self, paths: Iterable[Path]):
+        self._known = {identity: path for path in paths for identity in self._of(path)}
+
+    def find(self, path: Path) -> Path | None:
+        """Return the file that is the same as this one, by any path, link or hard link."""
+        return next((self._known[one] for one in self._of(path) if one in self._known), None)
+
+    @staticmethod
+    def _of(path: Path) -> list[str | tuple[int, int]]:
+        real = os.path.realpath(path)
+        try:
+            status = os.stat(real)
+        except OSError:
+            return [os.path.normcase(real)]
+        return [os.path.normcase(real), (status.st_dev, status.st_ino)]
 
 
 @contextmanager

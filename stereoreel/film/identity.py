@@ -173,9 +173,10 @@ def _source(source: Source) -> dict:
             "path": path,
             "bytes": size,
             "changed": changed,
-            "sample": _sample(path),
+            "sample": _sample(path if not source.facts.pictures else source.facts.pictures[0]),
             "window": [source.first, source.stop],
             "sensitivity": source.sensitivity,
+            **({"linear_light": source.linear_light} if source.facts.is_float else {}),
         }
     if isinstance(source, TensorSource):
         return {**facts, "content": content(source._images)}
@@ -197,7 +198,7 @@ def bits(tensor: torch.Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data.cast("B")
 
 
-def _sample(path: str) -> str:
+def _sample(path: str | os.PathLike) -> str:
     state, size = hashlib.blake2b(digest_size=16), os.path.getsize(path)
     with open(path, "rb") as file:
         for place in (0, max(0, size // 2 - SAMPLE // 2), max(0, size - SAMPLE)):

@@ -12,6 +12,7 @@ import av
 from ..core.clip import Color
 
 BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
+LINEAR = Color(1, 8, 1)  # light itself, in the primaries of BT.709
 BT601_525, BT601_625 = Color(6, 6, 6), Color(5, 6, 6)
 
 SPACES = {"sRGB": Color(1, 13, 1), "HDR": Color(9, 18, 9), "HDR PQ": Color(9, 16, 9)}  # ComfyUI's names

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,22 @@ class ExtractOptions(Options):
         advanced=True,
         only=("cuts", ("true",)),
     )
+    picture_fps: float = option(
+        24.0,
+        "Frames a second of numbered pictures: a folder or a pattern such as frames/%05d.png. A video has a "
+        "rate of its own.",
+        low=0.01,
+        high=1000.0,
+        step=0.001,
+        advanced=True,
+    )
+    linear_light: str = option(
+        "display",
+        "Values of EXR and HDR pictures, which hold linear light. display: with the curve of sRGB, as "
+        "viewers show them and models expect them; unchanged: the numbers in the file.",
+        choices=("display", "unchanged"),
+        advanced=True,
+    )
 
 
 OPTIONS = ExtractOptions
@@ -82,6 +99,7 @@ def open_file(
     source = FileSource(
         path, start=options.start, duration=options.duration, max_side=options.max_side,
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look, files=files,
+        picture_fps=Fraction(str(options.picture_fps)), linear_light=options.linear_light,
     )  # fmt: skip
     source.label = name
     if said := one_frame(source.facts):
@@ -93,7 +111,7 @@ def one_frame(facts: FileFacts) -> str:
     """Say that a file is an image and becomes a clip of one frame; empty for any other file."""
     from .read.container import is_image
 
-    if facts.frames > 1 or not is_image(facts.path):
+    if facts.frames > 1 or facts.pictures or not is_image(facts.path):
         return ""
     return f"{facts.path.name} is an image, so the clip has one frame. Choose a video for more."
 
@@ -108,7 +126,10 @@ def from_clip(
     from .read.decode import FileSource
 
     if isinstance(clip.maker, FileSource) and clip.maker.whole:
-        return open_file(clip.maker.facts.path, options, name, tick, look, clip.maker.files)
+        source = clip.maker
+        same = {"picture_fps": float(source.facts.fps)} if source.facts.pictures else {}
+        options = replace(options, **same, linear_light=source.linear_light)
+        return open_file(source.facts.path, options, name, tick, look, source.files)
     info = clip.info
     if options.start or options.duration:
         stop = frame_at(info, options.start + options.duration) if options.duration else info.frames

@@ -1,4 +1,4 @@
-"""Animated images that FFmpeg does not split into frames: WebP, and GIF files without delays. Pillow reads them."""
+"""Read with Pillow the animated images that FFmpeg does not split: WebP, and GIF without delays."""
 
 from __future__ import annotations
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import math
 import os
+import re
+import sys
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -22,16 +25,20 @@ from ...core.clip import ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
 from ...core.transforms import EARLY
-from ...image.resize import fitted_size
+from ...image.resize import fitted_size, resize
+from ...image.transfer import srgb_from_linear
 from .. import colour
 from ..paths import check_file
 from .cuts import fact, index_cuts
 from .frames import Damage, in_memory, read_frames
+from .pictures import float_pixels
 from .prefetch import ahead
 from .probe import FileFacts, probe
-from .rates import read_rate
+from .rates import read_rate, snap
 
 MOST_PLACES = 5  # named in a warning
+# what swscale would convert to YUV and back on its way to 16 bits
+PLANAR_RGB = re.compile(rf"gbrp(9|1\d){sys.byteorder[0]}e")
 
 
 class FileSource:
@@ -41,6 +48,9 @@ class FileSource:
     cuts, which decodes the window once; ``tick(done, total)`` receives the progress and may raise to cancel.
     With ``look`` off ``info`` has no cuts, for callers that need no frame. ``files`` caches the results for
     the next time the file is opened.
+
+    ``path`` may be a folder or pattern of numbered pictures, shown ``picture_fps`` times a second (0: 24).
+    Float pixels, which hold linear light, get the curve of sRGB, unless ``linear_light`` is ``unchanged``.
 
     Raise FileNotFoundError or ValueError if the file or the window holds no video. Warn if the file ends
     early or is corrupt.
@@ -57,16 +67,23 @@ class FileSource:
         tick: Callable[[int, int], None] | None = None,
         look: bool = True,
         files: FileCache | None = None,
+        *,
+        picture_fps: float | Fraction = 0,
+        linear_light: str = "display",
     ):
         self.files = files or FileCache()
         with cancel.polling(tick):
-            self.facts = probe(path, self.files)
+            self.facts = _timed(probe(path, self.files), Fraction(picture_fps))
         self.label = self.facts.path.name
         self.first, self.stop = window(self.facts, Fraction(start), Fraction(duration))
         self._size = fitted_size(self.facts.width, self.facts.height, max_side)
         self.sensitivity, self._tick, self._look = (sensitivity if cuts else None), tick, look
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
+        self._linear = self.facts.is_float and linear_light == "unchanged"
+        self.linear_light = linear_light
         self._warned = self._goes_on = False
+        if self.facts.gaps:
+            warnings.warn(f"{self.label} {self.facts.gaps}. Its pictures follow each other.", stacklevel=2)
         if self.facts.missing and self.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
@@ -91,7 +108,8 @@ class FileSource:
         fps, times = self._timing()
         cuts: tuple[int, ...] = ()
         if self._look and self.sensitivity is not None:
-            check_file(self.facts.path)
+            if not self.facts.pictures:
+                check_file(self.facts.path)
             find = functools.partial(self._find_cuts, self.sensitivity)
             cuts = self.files.get(self.facts.path, self._cuts, find)
         return ClipInfo(
@@ -99,7 +117,7 @@ class FileSource:
             fps,
             self.stop - self.first,
             cuts=cuts,
-            color=self.facts.color,
+            color=colour.LINEAR if self._linear else self.facts.color,
             audio=self._soundtrack(),
             times=times,
         )
@@ -149,7 +167,7 @@ class FileSource:
             self._warn(f"ends early: {done} of {total} frames could be decoded")
 
     def _blocks(self, frames: int, damage: Damage, pin: bool) -> Generator[Tensor, None, None]:
-        """Yield blocks of frames as they are in the file: integers, not rotated."""
+        """Yield blocks of frames as they are in the file: numbers of its own kind, not rotated."""
         block: Tensor | None = None
         convert, filled = Planes(self.facts, self._size), 0
         for frame in read_frames(self.facts, self.first, self.stop, damage):
@@ -168,6 +186,8 @@ class FileSource:
             block = block.flip(2)
         if self.facts.rotation:
             block = torch.rot90(block, -self.facts.rotation // 90, (1, 2))
+        if block.dtype == torch.float32:
+            return block if self._linear else srgb_from_linear(block)
         if block.dtype == torch.uint8:
             return block.to(torch.float32).div_(255)
         return (block.to(torch.int32) & 0xFFFF).to(torch.float32).div_(self._white).clamp_(max=1)
@@ -192,6 +212,14 @@ class FileSource:
         if not self._warned:
             self._warned = True
             warnings.warn(f"{self.label} {what}.", stacklevel=3)
+
+
+def _timed(facts: FileFacts, fps: Fraction) -> FileFacts:
+    """Return the facts of numbered pictures at another rate (0: their own); other files have a rate."""
+    if not facts.pictures or not fps:
+        return facts
+    fps = snap(fps)
+    return dataclasses.replace(facts, fps=fps, duration=facts.frames / fps)
 
 
 def _jumps(facts: FileFacts) -> str:
@@ -229,29 +257,55 @@ def _first_at(facts: FileFacts, time: Fraction) -> int:
 class Planes:
     """Convert decoded frames to blocks ``[T, H, W, 3]`` of RGB, before rotation.
 
-    Values are uint8, or the bits of uint16 for more than 8 bits.
+    Values are uint8, the bits of uint16 for more than 8 bits, or float32 for float pixels.
     """
 
     def __init__(self, facts: FileFacts, size: tuple[int, int]):
         self.width, self.height = size if facts.rotation % 180 == 0 else size[::-1]
-        self.deep = facts.bit_depth > 8
-        self._format = colour.RGB_16 if self.deep else colour.RGB_8
+        self._bits, self._full = facts.bit_depth, facts.full_range
+        self._dtype = torch.float32 if facts.is_float else torch.int16 if self._bits > 8 else torch.uint8
         self._arguments = colour.to_rgb(facts.color, facts.full_range)
         self._swscale = VideoReformatter()
 
+    def _fits(self, frame: av.VideoFrame) -> bool:
+        return (frame.width, frame.height) == (self.width, self.height)
+
     def empty(self, frames: int, pin: bool) -> Tensor:
-        return torch.empty(
-            frames,
-            self.height,
-            self.width,
-            3,
-            dtype=torch.int16 if self.deep else torch.uint8,
-            pin_memory=pin,
-        )
+        return torch.empty(frames, self.height, self.width, 3, dtype=self._dtype, pin_memory=pin)
 
     def into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
         """Write one frame into ``block`` ``[H, W, 3]``."""
-        rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **self._arguments)
+        if self._dtype == torch.float32:
+            pixels = torch.from_numpy(float_pixels(frame))
+            if pixels.shape[:2] != block.shape[:2]:
+                pixels = resize(pixels[None], self.height, self.width, clamp=False)[0]
+            block[:] = pixels.numpy()
+            return
+        deep = self._dtype == torch.int16
+        bits = max(component.bits for component in frame.format.components)
+        rgb, shift = frame, 16 - bits
+        if not (deep and PLANAR_RGB.fullmatch(frame.format.name) and self._fits(frame)):
+            shift, name = 0, colour.RGB_16 if deep else colour.RGB_8
+            if any(component.is_alpha for component in frame.format.components):
+                name = name.replace("gbrp", "gbrap")
+            rgb = self._swscale.reformat(frame, self.width, self.height, name, **self._arguments)
         for channel, plane in zip((1, 2, 0), rgb.planes):  # the planes are green, blue, red
             rows = np.frombuffer(memoryview(plane), block.dtype).reshape(self.height, -1)
-            block[..., channel] = rows[:, : self.width]
+            np.left_shift(rows[:, : self.width], shift, out=block[..., channel])
+        if len(rgb.planes) == 4:
+            opacity = np.frombuffer(memoryview(rgb.planes[3]), block.dtype).reshape(self.height, -1)
+            _over_black(block, opacity[:, : self.width])
+        if deep and bits != self._bits:  # a picture of another depth than the first
+            levels = block.view(np.uint16).astype(np.float64) * (
+                colour.white_of_16_bits(self._bits, self._full) / colour.white_of_16_bits(bits, self._full)
+            )
+            block.view(np.uint16)[:] = (levels + 0.5).clip(max=65535)
+
+
+def _over_black(block: np.ndarray, opacity: np.ndarray) -> None:
+    """Compose ``[H, W, 3]`` with straight alpha ``[H, W]`` over black, in place; both are uint8 or uint16."""
+    if block.dtype == np.int16:
+        block, opacity = block.view(np.uint16), opacity.view(np.uint16)
+    white = np.iinfo(block.dtype).max
+    if opacity.min() < white:
+        block[:] = (block.astype(np.uint32) * opacity[..., None] + white // 2) // white

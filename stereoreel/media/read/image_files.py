@@ -40,10 +40,12 @@ def image_size(path: str | os.PathLike) -> tuple[int, int] | None:
         if head[:4] in DPX:
             file.seek(772)
             return struct.unpack(DPX[head[:4]] + "2I", file.read(8))
-    with suppress(UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError):
-        with Image.open(path) as image:
-            turned = image.format != "PNG" and TURNED.get(image.getexif().get(ORIENTATION), (0,))[0] % 2
-            return image.size[::-1] if turned else image.size
+    with (
+        suppress(UnidentifiedImageError, Image.DecompressionBombError, SyntaxError, ValueError),
+        Image.open(path) as image,
+    ):
+        turned = image.format != "PNG" and TURNED.get(image.getexif().get(ORIENTATION), (0,))[0] % 2
+        return image.size[::-1] if turned else image.size
     return None
 
 

@@ -18,6 +18,7 @@ from av.stream import Disposition
 
 from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
+from ...core.numbered import names_pictures, numbered
 from .. import colour
 from ..paths import check_file
 from .animation import is_animated_webp, read_animation
@@ -26,9 +27,11 @@ from .image_files import exif_orientation
 from .joins import Join
 from .light import read_light, side_data
 from .packets import Entry, PacketIndex, skip_others
+from .pictures import check_sizes, is_float
 from .rates import FURTHEST, read_rate
 
 SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
+PICTURE_RATE = Fraction(24)  # frames a second of numbered pictures, which have no rate of their own
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
 
 
@@ -70,11 +73,17 @@ class FileFacts:
     joins: tuple[Join, ...]  # where the clock of a transport stream jumps
     missing: int  # estimated frames that a truncated file lacks; 0 if it is complete
     animation: bool = False  # an animated image that is not read by FFmpeg
+    codec: str = ""  # the name of FFmpeg's decoder
     pictures: tuple[Path, ...] = ()  # of a numbered sequence, whose folder or pattern ``path`` is
+    gaps: str = ""  # says which of the numbers are missing
 
     @property
     def interlaced(self) -> bool:
         return bool(self.fields)
+
+    @property
+    def is_float(self) -> bool:
+        return is_float(self.pix_fmt)
 
     def time(self, frame: int) -> Fraction:
         """Return when a frame is shown, in seconds from the first."""
@@ -82,10 +91,17 @@ class FileFacts:
 
 
 def probe(path: str | os.PathLike, files: FileCache | None = None) -> FileFacts:
-    """Return a file's facts, read only if not in ``files``; raise ValueError if it holds no video."""
-    check_file(path)
+    """Return a file's facts, read only if not in ``files``; raise ValueError if it holds no video.
+
+    A folder or pattern of numbered pictures is one file, of ``PICTURE_RATE`` frames a second.
+    """
+    read = _probe
+    if names_pictures(path):
+        read = _probe_pictures
+    else:
+        check_file(path)
     real = os.path.realpath(path)
-    return files.get(real, "facts", lambda: _probe(real)) if files else _probe(real)
+    return files.get(real, "facts", lambda: read(real)) if files else read(real)
 
 
 def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction, tuple[Join, ...]]:
@@ -99,8 +115,11 @@ def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction, tuple[Join, ...
 def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
     """Return real path, size and modification time, which are equal as long as the file is the same.
 
+    For numbered pictures these are their total size, and a hash of their names, sizes and modification times.
     Raise FileNotFoundError if there is no such file.
     """
+    if names_pictures(path):
+        return numbered(path).state[:3]
     check_file(path)
     real = os.path.realpath(path)
     status = os.stat(real)
@@ -124,6 +143,7 @@ def _probe(real: str) -> FileFacts:
         return FileFacts(
             path=Path(real),
             stream=stream.index,
+            codec=stream.codec_context.name,
             fields=_fields(stream, packets.first),
             audio_streams=len(container.streams.audio),
             extras=len(container.streams.subtitles) + len(chapters),
@@ -131,6 +151,29 @@ def _probe(real: str) -> FileFacts:
             **_timing(stream, packets),
             **_colour(stream, packets.first),
         )
+
+
+def _probe_pictures(real: str) -> FileFacts:
+    """Return the facts of numbered pictures: those of the first, and how many there are."""
+    found = numbered(real)
+    check_sizes(found.files, found.path.name)
+    first = _probe(os.path.realpath(found.files[0]))
+    return dataclasses.replace(
+        first,
+        path=found.path,
+        pictures=found.files,
+        gaps=found.gaps,
+        fps=PICTURE_RATE,
+        frames=len(found.files),
+        times=None,
+        start_time=Fraction(0),
+        duration=len(found.files) / PICTURE_RATE,
+        pts=(),
+        stamped=False,
+        entries=(),
+        missing=0,
+        animation=False,
+    )
 
 
 def video_stream(container, name: str) -> av.VideoStream:

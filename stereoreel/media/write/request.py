@@ -99,7 +99,8 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
 
     Raise FileNotFoundError if weights are missing.
     """
-    sources = [maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)]
+    files = [maker.facts for maker in makers_of(clips) if isinstance(maker, FileSource)]
+    sources = [path for facts in files for path in facts.pictures or [facts.path]]
     tracks = (audio, *(clip.info.audio for clip in clips))
     sounds = [sound.file for sound in tracks if isinstance(sound, Soundtrack)]
     recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
