@@ -76,7 +76,7 @@ class PartFile:
         if source is None:
             raise ValueError(f"{self.path} was not created. Call create first.")
         with plain_errors(self.path):
-            sync(source)
+            (sync_folder if source.is_dir() else sync)(source)
             if self.replace:
                 os.replace(source, self.path)
             elif (place := _move_to_free(source, self.path)) != self.path:
@@ -344,8 +344,16 @@ def _remove_part(part: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwrite: bool = False) -> None:
+def refuse_harm(
+    targets: Iterable[Path],
+    protected: Iterable[Path] = (),
+    overwrite: bool = False,
+    *,
+    folders: bool = False,
+) -> None:
     """Raise, before anything is written, unless all ``targets`` are free to be written.
+
+    They are files, or ``folders``.
 
     - ValueError for a name that is malformed, given twice, or one of the ``protected`` files, by any path,
       link or hard link.
@@ -355,7 +363,7 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
     """
     read, seen = _Identities(protected), {}
     for target in targets:
-        _check_place(target)
+        _check_place(target, folders)
         real = os.path.normcase(os.path.realpath(target))
         if real in seen:
             raise ValueError(f"{target} would be written twice. Give each output a name of its own.")
@@ -363,6 +371,10 @@ def refuse_harm(targets: Iterable[Path], protected: Iterable[Path] = (), overwri
         if (source := read.find(target)) is not None:
             also = "" if os.path.abspath(target) == os.path.abspath(source) else f", as {source}"
             raise ValueError(f"{target} is a file that this job reads{also}. Choose another output name.")
+        if folders and os.path.lexists(target) and not overwrite:
+            raise FileExistsError(
+                f"{target} already exists, and folders are never replaced. Choose another name."
+            )
         if os.path.lexists(target) and not overwrite:
             raise FileExistsError(
                 f"{target} already exists. Choose another name, or replace it with --overwrite "
@@ -382,17 +394,19 @@ def refuse_folders(targets: Iterable[Path], folders: Iterable[Path]) -> None:
                 )
 
 
-def _check_place(target: Path) -> None:
+def _check_place(target: Path, folder: bool) -> None:
     if "\0" in str(target) or not target.name:
         raise ValueError(f"{str(target)!r} is not a file name. Choose another output name.")
+    if target.is_dir() and folder:
+        return
     if target.is_dir():
         raise IsADirectoryError(f"{target} is a folder. Name a file in it, such as {target / 'film.mp4'}.")
     if os.path.lexists(target) and not target.is_symlink() and not target.is_file():
         raise FileExistsError(f"{target} is not an ordinary file. Choose another output name.")
-    folder = next((folder for folder in target.absolute().parents if os.path.lexists(folder)), None)
-    if folder is not None and not folder.is_dir():
+    parent = next((parent for parent in target.absolute().parents if os.path.lexists(parent)), None)
+    if parent is not None and not parent.is_dir():
         raise NotADirectoryError(
-            f"{folder} is a file, so nothing can be stored in it. Choose another output folder."
+            f"{parent} is a file, so nothing can be stored in it. Choose another output folder."
         )
 
 

@@ -70,7 +70,8 @@ def holds_pictures(folder: Path) -> bool:
 def numbered(path: str | os.PathLike) -> Numbered:
     """Return the pictures of a folder or a pattern, in the order of their numbers.
 
-    Raise FileNotFoundError or IsADirectoryError if there is none, ValueError if they are of several formats or sequences.
+    Raise FileNotFoundError or IsADirectoryError if there is none, ValueError if they are of several formats
+    or sequences.
     """
     path = Path(os.path.realpath(path))
     folder, name = (path, "*") if path.is_dir() else (path.parent, path.name)
@@ -84,7 +85,9 @@ def numbered(path: str | os.PathLike) -> Numbered:
             raise IsADirectoryError(
                 f"{one_line(str(folder))} is a folder without pictures. Name a file in it, or another folder."
             )
-        raise FileNotFoundError(f"No picture in {one_line(str(folder))} matches {one_line(name)}. Check the names of the pictures.")
+        raise FileNotFoundError(
+            f"No picture in {one_line(str(folder))} matches {one_line(name)}. Check their names."
+        )
     _check_format(folder, found)
     found.sort(key=natural)
     if folder == path:

@@ -176,6 +176,7 @@ def _source(source: Source) -> dict:
             "sample": _sample(path if not source.facts.pictures else source.facts.pictures[0]),
             "window": [source.first, source.stop],
             "sensitivity": source.sensitivity,
+            **({"sound": fingerprint(source.facts.sound)[1:]} if source.facts.sound else {}),
             **({"linear_light": source.linear_light} if source.facts.is_float else {}),
         }
     if isinstance(source, TensorSource):

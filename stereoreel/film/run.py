@@ -97,7 +97,7 @@ def _write(
 ) -> list[Path]:
     """Compute the units that a job lacks and join the files that are missing; return the paths of all."""
     with ExitStack() as locks:
-        outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
+        outputs = {path: locks.enter_context(OutputFile(path, request.replaces)) for path in missing}
         observer.skipped(sum(result.unit.frames for result in job.records.values()))
         compute_missing(job, crew, observer)
         paths = join(job, request, outputs, host)
@@ -115,9 +115,11 @@ def _crew(
 
 def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folders: Sequence[Path]) -> None:
     """Raise if a file of the film cannot be written, or would replace one that is not the film's."""
-    refuse_harm(request.paths, files_read(request.clips, host, request.audio), overwrite=True)
+    read, folders_made = files_read(request.clips, host, request.audio), request.makes_folders
+    refuse_harm(request.paths, read, overwrite=True, folders=folders_made)
     refuse_folders(request.paths, folders)
-    refuse_harm([path for path in request.paths if path not in own], overwrite=request.overwrite)
+    missing = [path for path in request.paths if path not in own]
+    refuse_harm(missing, overwrite=request.replaces, folders=folders_made)
 
 
 def job_folder(path: Path) -> Path:

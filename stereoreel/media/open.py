@@ -61,13 +61,14 @@ class ExtractOptions(Options):
         only=("cuts", ("true",)),
     )
     picture_fps: float = option(
-        24.0,
-        "Frames a second of numbered pictures: a folder or a pattern such as frames/%05d.png. A video has a "
-        "rate of its own.",
-        low=0.01,
+        0.0,
+        "Frames a second of numbered pictures: a folder, or a pattern such as frames/%05d.png. auto: 24, or "
+        "the rate of pictures that Encode Video wrote. A video has a rate of its own.",
+        low=0.0,
         high=1000.0,
         step=0.001,
         advanced=True,
+        word="auto",
     )
     linear_light: str = option(
         "display",

@@ -108,10 +108,11 @@ def test_animations_equal_pillow(tmp_path, suffix, alpha):
         torch.testing.assert_close(frames * 255, composed(path), atol=6 if suffix == "avif" else 1, rtol=0)
 
 
-@pytest.mark.parametrize("suffix", ["webp", "gif"])
+@pytest.mark.parametrize("suffix", ["webp", "gif", "apng"])
 def test_delays_of_zero_are_those_of_browsers(tmp_path, suffix):
     first, *others = noisy(4, False)
-    first.save(tmp_path / f"fast.{suffix}", save_all=True, append_images=others, duration=0)
+    how = {"format": "PNG"} if suffix == "apng" else {}
+    first.save(tmp_path / f"fast.{suffix}", save_all=True, append_images=others, duration=0, **how)
     clip = stereoreel.open(tmp_path / f"fast.{suffix}", cuts=False)
     assert (clip.info.fps, clip.info.frames) == (10, 4)
     assert sum(len(chunk) for chunk in stereoreel.frames(clip)) == 4

@@ -153,6 +153,10 @@ def test_other_sizes_and_missing_pictures_are_refused(tmp_path, noise):
         probe(path.with_name("x%d.png"))
     with pytest.raises(FileNotFoundError, match="There is no folder"):
         probe(tmp_path / "other" / "%d.png")
+    frame = Image.new("RGB", (16, 16))
+    frame.save(tmp_path / "1.webp", save_all=True, append_images=[Image.new("RGB", (16, 16), "red")])
+    with pytest.raises(ValueError, match=r"1\.webp is an animation\. Open it alone"):
+        probe(tmp_path / "*.webp")
     with pytest.raises(ValueError, match="several placeholders"):
         probe(path.with_name("%d_%d.png"))
 

@@ -124,12 +124,15 @@ def _part(clip: Clip) -> dict:
     source, info = clip.maker, clip.info
     if not isinstance(source, FileSource):
         return {}
-    chosen, facts = {}, source.facts
+    chosen: dict[str, float | str] = {}
+    facts = source.facts
     if source.first or source.stop < facts.frames:
         chosen["start"] = round(float(facts.time(source.first)), 3)
         chosen["duration"] = round(float(info.duration), 3) if source.stop < facts.frames else 0.0
     if max(info.width, info.height) < max(facts.width, facts.height):
         chosen["max_side"] = max(info.width, info.height)
+    if facts.pictures:
+        chosen |= {"picture_fps": float(facts.fps), "linear_light": source.linear_light}
     return chosen
 
 

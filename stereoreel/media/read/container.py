@@ -71,6 +71,7 @@ OF_SUFFIX = {
     ".dpx": "dpx_pipe",
     ".exr": "exr_pipe",
 }
+APNG, BROWSERS_DELAY = (".png", ".apng"), {"default_fps": "10"}  # of frames with a delay of 0
 STILL = ("_pipe", "gif", "apng", "jpegxl_anim")  # ends of the names of image formats
 STILL_SUFFIXES = (".avif", ".heic", ".heif")  # images in a video container
 REPLACES_TAGS = 19  # the first PyAV that always replaces text that is not UTF-8
@@ -88,9 +89,10 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
         # Options of the container only: PyAV before 18 crashes on stream options if FLV and MPEG find their
         # streams late.
         kind = OF_SUFFIX.get(path.suffix.lower())
+        options = SAFE | (BROWSERS_DELAY if path.suffix.lower() in APNG else {})
         if int(av.__version__.split(".")[0]) >= REPLACES_TAGS:
-            return av.open(name, format=kind, container_options=dict(SAFE))
-        return av.open(name, format=kind, container_options=dict(SAFE), metadata_errors="replace")
+            return av.open(name, format=kind, container_options=options)
+        return av.open(name, format=kind, container_options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError):
         raise ValueError(
             f"{path.name} is not a readable video: it is corrupt, incomplete, or another type of file. "

@@ -49,7 +49,8 @@ class FileSource:
     With ``look`` off ``info`` has no cuts, for callers that need no frame. ``files`` caches the results for
     the next time the file is opened.
 
-    ``path`` may be a folder or pattern of numbered pictures, shown ``picture_fps`` times a second (0: 24).
+    ``path`` may be a folder or pattern of numbered pictures, shown ``picture_fps`` times a second (0: as
+    noted by Encode Video, or else 24).
     Float pixels, which hold linear light, get the curve of sRGB, unless ``linear_light`` is ``unchanged``.
 
     Raise FileNotFoundError or ValueError if the file or the window holds no video. Warn if the file ends
@@ -206,7 +207,9 @@ class FileSource:
             return None
         facts, start = self.facts, self.facts.time(self.first)
         duration = None if self.stop == facts.frames else facts.time(self.stop) - start
-        return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration, facts.joins))
+        return Soundtrack(
+            facts.sound or facts.path, start, duration, (facts.start_time, facts.duration, facts.joins)
+        )
 
     def _warn(self, what: str) -> None:
         if not self._warned:

@@ -27,6 +27,7 @@ from .image_files import exif_orientation
 from .joins import Join
 from .light import read_light, side_data
 from .packets import Entry, PacketIndex, skip_others
+from .picture_note import read_note, sound_of
 from .pictures import check_sizes, is_float
 from .rates import FURTHEST, read_rate
 
@@ -76,6 +77,7 @@ class FileFacts:
     codec: str = ""  # the name of FFmpeg's decoder
     pictures: tuple[Path, ...] = ()  # of a numbered sequence, whose folder or pattern ``path`` is
     gaps: str = ""  # says which of the numbers are missing
+    sound: Path | None = None  # the audio, if it is not in the file
 
     @property
     def interlaced(self) -> bool:
@@ -93,7 +95,8 @@ class FileFacts:
 def probe(path: str | os.PathLike, files: FileCache | None = None) -> FileFacts:
     """Return a file's facts, read only if not in ``files``; raise ValueError if it holds no video.
 
-    A folder or pattern of numbered pictures is one file, of ``PICTURE_RATE`` frames a second.
+    A folder or pattern of numbered pictures is one file, of ``PICTURE_RATE`` frames a second unless a note of
+    Encode Video is with them.
     """
     read = _probe
     if names_pictures(path):
@@ -157,17 +160,27 @@ def _probe_pictures(real: str) -> FileFacts:
     """Return the facts of numbered pictures: those of the first, and how many there are."""
     found = numbered(real)
     check_sizes(found.files, found.path.name)
+    folder = found.files[0].parent
+    note = read_note(folder)
+    fps = note.fps if note else PICTURE_RATE
+    sound = sound_of(folder) if note and note.frames == len(found.files) else None
     first = _probe(os.path.realpath(found.files[0]))
+    if first.animation:
+        raise ValueError(
+            f"{found.files[0].name} is an animation. Open it alone, or name pictures of one frame each."
+        )
     return dataclasses.replace(
         first,
         path=found.path,
         pictures=found.files,
         gaps=found.gaps,
-        fps=PICTURE_RATE,
+        fps=fps,
         frames=len(found.files),
         times=None,
         start_time=Fraction(0),
-        duration=len(found.files) / PICTURE_RATE,
+        duration=len(found.files) / fps,
+        audio_streams=int(sound is not None),
+        sound=sound,
         pts=(),
         stamped=False,
         entries=(),

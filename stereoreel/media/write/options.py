@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...core.clip import ClipInfo
+from ...core.numbered import NUMBER
 from ...core.options import Options, option
 from ..layouts.layout import LAYOUTS, WITH_DEPTH
 from ..layouts.vr180 import FIELD
 from .presets import Preset, presets
 
+HDR = (16, 18)  # transfer functions: PQ and HLG
 LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
@@ -20,6 +23,16 @@ def preset(settings: EncodeOptions) -> Preset:
 def extension(settings: EncodeOptions) -> str:
     """Return the file name extension for these settings, including the dot."""
     return preset(settings).extension
+
+
+def check_folder_name(path: Path) -> None:
+    """Raise ValueError if the name of a folder of pictures looks like that of a file or a pattern."""
+    suffixes = {suffix for entry in presets().values() for suffix in (entry.extension, entry.pictures)} - {""}
+    if path.suffix.lower() in suffixes or NUMBER.search(path.name):
+        raise ValueError(
+            f"This format writes a folder of pictures, numbered from 00001, not {path.name}. "
+            "Name the folder, or choose another format."
+        )
 
 
 @dataclass(frozen=True)
@@ -134,6 +147,10 @@ def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None
     """Raise ValueError if such a clip cannot be written with these settings."""
     settings.check()
     check_depth(settings, depth is not None)
+    if preset(settings).codec == "exr" and info.color.transfer in HDR:
+        raise ValueError(
+            f"{settings.format} holds linear light, which is not computed from HDR video. Choose png16."
+        )
     least = float(info.duration) * LEAST_RATE / 8e6
     if 0 < settings.size_mb < least:
         raise ValueError(

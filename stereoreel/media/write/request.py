@@ -12,7 +12,7 @@ from ...core.excerpt import makers_of
 from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..read.decode import FileSource
-from .options import EncodeOptions, check
+from .options import EncodeOptions, check, preset
 from .presets import Preset
 
 
@@ -47,6 +47,16 @@ class RenderRequest:
     def paths(self) -> list[Path]:
         """The output files, ``path`` first."""
         return [file.path for file in self.files]
+
+    @property
+    def makes_folders(self) -> bool:
+        """Whether the outputs are folders of pictures, which are never replaced."""
+        return bool(preset(self.settings).pictures)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the outputs may replace files of their names."""
+        return self.overwrite and not self.makes_folders
 
     def check(self) -> None:
         """Raise ValueError if the encoder cannot write such a clip."""
