@@ -6,10 +6,11 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..stereoreel.core.clip import Samples
+from ..stereoreel.core.clip import Clip, Samples
 from ..stereoreel.film import FilmSettings, film, resumes
 from ..stereoreel.media.paths import confine_prefix
 from ..stereoreel.media.read.clock import frames_of
+from ..stereoreel.media.read.decode import FileSource
 from ..stereoreel.media.write.options import EncodeOptions, check_depth, extension
 from ..stereoreel.media.write.render import free_path, write
 from ..stereoreel.media.write.request import RenderRequest, named_after
@@ -18,6 +19,7 @@ from ._comfy import VideoFromFile, args, folder_paths, io, ui
 from ._encode_view import KEY, EncodeView
 from ._host import ComfyHost, scratch
 from ._images import as_clip, as_depth
+from ._lazy_video import LazyVideo
 from ._notes import NodeMeter
 from ._schema import DeclaredNode
 
@@ -50,11 +52,13 @@ class EncodeNode(DeclaredNode):
         else:
             paths = write(request, host, watch, meter=NodeMeter())
         path = paths[0]
+        seen = {KEY: watch.finished(paths, output, kind)}
+        if request.makes_folders:
+            return io.NodeOutput(LazyVideo(Clip(FileSource(path, cuts=False))), ui=seen)
         shown = ui.PreviewVideo([cls._result(file, output, kind) for file in paths]).as_dict()
         if path.suffix == ".gif":  # the canvas takes animated results other than WebP for videos
             del shown["animated"]
-        shown[KEY] = watch.finished(paths, output, kind)
-        return io.NodeOutput(VideoFromFile(str(path)), ui=shown)
+        return io.NodeOutput(VideoFromFile(str(path)), ui={**shown, **seen})
 
     @classmethod
     def judge(cls, given: Mapping) -> None:

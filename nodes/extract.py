@@ -10,10 +10,12 @@ from pathlib import Path
 from aiohttp import web
 
 from ..stereoreel.core.error_context import naming
+from ..stereoreel.core.numbered import holds_pictures, names_pictures, numbered
 from ..stereoreel.core.options import Option
 from ..stereoreel.media.folder import SUFFIXES, natural
 from ..stereoreel.media.open import NO_FOLDER, SAMPLE, ExtractOptions, chosen_file
 from ..stereoreel.media.paths import confine
+from ..stereoreel.media.read.probe import fingerprint
 from ..stereoreel.sample import FILE
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.first_glance import facts
@@ -72,9 +74,13 @@ class ExtractNode(DeclaredNode):
         if options.folder != NO_FOLDER:
             chosen_file(options, find)
             return
-        if video == SAMPLE or find(video).is_file():
+        if video == SAMPLE:
             return
-        raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
+        path = find(video)
+        if names_pictures(path):
+            numbered(path)
+        elif not path.is_file():
+            raise ValueError(f"There is no video {video} in ComfyUI's input folder. Choose or upload one.")
 
     @classmethod
     def fingerprint_inputs(
@@ -84,10 +90,9 @@ class ExtractNode(DeclaredNode):
             return str(video)
         try:
             file = chosen_file(ExtractOptions(video=video, folder=folder, index=index), find)
-            status = file.stat()
+            return " ".join(map(str, fingerprint(file)))
         except (OSError, ValueError):
             return f"{video} {folder} {index}"
-        return f"{file} {status.st_size} {status.st_mtime_ns}"
 
 
 @PromptServer.instance.routes.get("/stereoreel/sample.mp4")
@@ -108,9 +113,14 @@ def _folders() -> list[str]:
 
 
 def _videos() -> list[str]:
+    """Return the videos in ComfyUI's input folder, then its folders of numbered pictures, with a slash."""
     folder = Path(folder_paths.get_input_directory())
-    files = [file.name for file in folder.iterdir() if file.is_file()] if folder.is_dir() else []
-    return sorted(folder_paths.filter_files_content_types(files, ["video"]))
+    if not folder.is_dir():
+        return []
+    entries = list(folder.iterdir())
+    files = [entry.name for entry in entries if entry.is_file()]
+    videos = folder_paths.filter_files_content_types(files, ["video"])
+    return sorted(videos) + sorted(f"{entry.name}/" for entry in entries if holds_pictures(entry))
 
 
 def find(video: str) -> Path:

@@ -38,7 +38,7 @@ from .live.frames import as_tensor
 from .media.open import SAMPLE, open_file
 from .media.paths import check_name
 from .media.write import render
-from .media.write.options import extension, presets
+from .media.write.options import check_folder_name, extension, presets
 from .media.write.request import RenderRequest
 from .models.headless import Headless
 from .sample import FILE
@@ -270,8 +270,9 @@ def write(
 
     ``depth`` becomes a video of its own in the same pass (``film_3d_depth.mp4``), or part of the frame in the
     layout rgbd. ``audio`` replaces the clip's audio, as in ``from_tensor``. Without ``format`` the suffix
-    selects it: h264 for .mp4, prores for .mov, ffv1 for .mkv, webp and gif for theirs. The file appears under
-    its name when it is complete. ``host`` names the device and finds the weights; by default it is
+    selects it: h264 for .mp4, prores for .mov, ffv1 for .mkv, webp and gif for theirs. png, png16, exr and
+    exr32 write a folder of pictures, whose name is ``path``. The file appears under its name when it is
+    complete. ``host`` names the device and finds the weights; by default it is
     ``Headless(device)``, on the best device of this machine.
 
     Raise, before the first frame: FileExistsError unless ``overwrite`` is set, ValueError if the path is a
@@ -282,8 +283,10 @@ def write(
         _check_clips(clip=clip, depth=depth)
         check_name(path, "path")
         settings = build.settings_of(node, {**options, "format": format or _format(path)})
-        if path.suffix.lower() != extension(settings):
-            suffix = extension(settings)
+        suffix = extension(settings)
+        if not suffix:
+            check_folder_name(path)
+        elif path.suffix.lower() != suffix:
             raise ValueError(
                 f"The format {settings.format} writes {suffix} files, not {path.name}. "
                 f"Write to {path.with_suffix(suffix).name}, or leave format out."
@@ -297,7 +300,8 @@ def _format(path: Path) -> str:
     """Return the first format with this path's suffix."""
     formats: dict[str, str] = {}
     for name, entry in presets().items():
-        formats.setdefault(entry.extension, name)
+        if entry.extension:
+            formats.setdefault(entry.extension, name)
     if path.suffix.lower() not in formats:
         raise ValueError(
             f"The name {path.name} implies no format. Use one of the suffixes {', '.join(formats)}."

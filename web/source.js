@@ -64,6 +64,7 @@ function show(node) {
     if (linked) screen.clear("The frames come from the connected node.");
     else if (wanted?.startsWith(FOLDER)) screen.clear(`Folder ${wanted.slice(FOLDER.length)}: each run takes the video at its index.`);
     else if (!video) screen.clear();
+    else if (partsOf(video)[0].endsWith("/")) screen.clear(`${video}: numbered pictures`);
     else screen.play([fileOf(video)]);
 }
 

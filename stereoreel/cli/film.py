@@ -273,12 +273,15 @@ def _complete(graph: workflow.Graph, options) -> tuple[list[Path], int]:
         with naming(plan.label), ByteBar(f"weights of {plan.settings.model}") as bar:
             plan.choose(Headless(options.device, on_tick=bar.tick, file_cache=options.files))
     metrics = [options.metrics] if options.metrics else []
-    refuse_harm([*targets, *metrics], [options.workflow, *files_read(clips, host)], overwrite=True)
+    read, folders_made = [options.workflow, *files_read(clips, host)], request.makes_folders
+    refuse_harm(targets, [*read, *metrics], overwrite=True, folders=folders_made)
+    refuse_harm(metrics, read, overwrite=True)
     identity = described(clips, sink.settings, host)
     own = finished(request, identity)
     folders = [options.job or job_folder(options.output), *kept_folders(clips, options.output.parent)]
     refuse_folders([*targets, *metrics], folders)
-    refuse_harm([target for target in targets if target not in own], overwrite=options.overwrite)
+    missing = [target for target in targets if target not in own]
+    refuse_harm(missing, overwrite=request.replaces, folders=folders_made)
     check_metrics(options.metrics, options.overwrite)
     return targets if own == targets else [], frames_of(sink.clip.info, sink.settings)
 

@@ -9,7 +9,7 @@ from ..core.files import refuse_harm
 from ..core.places import data
 from ..media.open import SAMPLE
 from ..media.paths import check_name, confine_prefix
-from ..media.write.options import EncodeOptions
+from ..media.write.options import EncodeOptions, check_folder_name
 from ..models.headless import Headless
 from ..sample import FILE
 from ..workflow.graph import Output
@@ -41,18 +41,20 @@ def output_files(jobs: Sequence[Output[EncodeOptions]], options) -> list[Path]:
 
     found: list[Path] = []
     written: list[Path] = []
+    folders: list[Path] = []
     read = [options.workflow]
     for job in jobs:
         prefix, suffix = named_after(job.settings.filename_prefix, job.clip), extension(job.settings)
         tag = job.settings.file_tag(job.clip.info.views)
         confine_prefix(prefix, OUTPUT)
-        path = options.output or free_path(_folder(job), prefix, tag, suffix, written)
+        path = options.output or free_path(_folder(job), prefix, tag, suffix, [*written, *folders])
         check_output(path, suffix)
         request = RenderRequest(job.clip, path, job.settings, depth=job.depth)
-        written += request.paths
+        (folders if request.makes_folders else written).extend(request.paths)
         read += files_read(request.clips, Headless(options.device, file_cache=options.files))
         found.append(path)
     refuse_harm(written, read, options.overwrite)
+    refuse_harm(folders, [*read, *written], folders=True)
     return found
 
 
@@ -67,9 +69,14 @@ def _folder(job: Output[EncodeOptions]) -> Path:
 
 
 def check_output(path: Path, suffix: str) -> None:
-    """Raise ValueError if the name of the file to write is malformed or has another format's suffix."""
+    """Raise ValueError if the name of the file to write is malformed or has another format's suffix.
+
+    Without a suffix, the output is a folder of pictures.
+    """
     check_name(path, "output")
-    if path.suffix.lower() != suffix and not path.is_dir():
+    if not suffix:
+        check_folder_name(path)
+    elif path.suffix.lower() != suffix and not path.is_dir():
         name = path.with_suffix(suffix).name
         raise ValueError(
             f"This format writes {suffix} files. Name the output {name}, or choose another encode.format."

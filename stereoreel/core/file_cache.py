@@ -8,12 +8,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any, TypeVar
 
+from .numbered import names_pictures, numbered
+
 Value = TypeVar("Value")
 
 
 class FileCache:
     """Facts of files by name, such as a film's cuts or the hash of weights; a changed file is a new file.
 
+    A folder or pattern of numbered pictures counts as one file, which changes with any of the pictures.
     It belongs to a host, or to the process that creates a host for every job, so that each file is read once.
     The last ``most`` files are remembered. Several threads may use it; two of them may compute the same fact
     concurrently.
@@ -39,9 +42,12 @@ class FileCache:
 
     def _of(self, path: str | os.PathLike) -> dict[Hashable, Any]:
         """Return all that is known of a file in its present state."""
-        real = os.path.realpath(path)
-        status = os.stat(real)
-        file = real, status.st_size, status.st_mtime_ns, status.st_ino
+        if names_pictures(path):
+            file = numbered(path).state
+        else:
+            real = os.path.realpath(path)
+            status = os.stat(real)
+            file = real, status.st_size, status.st_mtime_ns, status.st_ino
         with self._lock:
             known = self._files.setdefault(file, {})
             self._files.move_to_end(file)

@@ -7,9 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..core.files import in_use
+from ..core.numbered import numbered
 from ..media.layouts.atoms import scan
 from ..media.read.clock import frames_of
 from ..media.read.container import open_media
+from ..media.read.picture_note import read_note
 from ..media.read.probe import probe
 from ..media.write.request import RenderRequest
 from .identity import claim
@@ -30,6 +32,9 @@ def mark(identity: dict, place: int) -> str:
 
 
 def _is_finished(path: Path, wanted: str, frames: int) -> bool:
+    if path.is_dir():
+        note = read_note(path)
+        return note is not None and note.tags.get(CLAIM) == wanted and _count(path) == note.frames == frames
     try:
         with open_media(path) as file:
             tags = {name.lower(): value for name, value in file.metadata.items()}
@@ -39,6 +44,14 @@ def _is_finished(path: Path, wanted: str, frames: int) -> bool:
         return facts.frames == frames and not facts.missing and _ends(path)
     except (OSError, ValueError):
         return False
+
+
+def _count(folder: Path) -> int:
+    """Return the number of pictures in a folder; 0 if it has none."""
+    try:
+        return len(numbered(folder).files)
+    except (OSError, ValueError):
+        return 0
 
 
 def _ends(path: Path) -> bool:

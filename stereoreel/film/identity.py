@@ -188,11 +188,13 @@ def _source(source: Source) -> dict:
             "path": path,
             "bytes": size,
             "changed": changed,
-            "sample": _sample(path),
+            "sample": _sample(path if not source.facts.pictures else source.facts.pictures[0]),
             "window": list(source.window),
             **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
             **({"background": source.background, "opacity": source.opacity} if source.facts.alpha else {}),
+            **({"sound": fingerprint(source.facts.sound)[1:]} if source.facts.sound else {}),
+            **({"linear_light": source.linear_light} if source.facts.is_float else {}),
         }
     if isinstance(source, TensorSource):
         return {**facts, "content": content(source._images)}
@@ -214,7 +216,7 @@ def bits(tensor: torch.Tensor) -> memoryview:
     return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data.cast("B")
 
 
-def _sample(path: str) -> str:
+def _sample(path: str | os.PathLike) -> str:
     state, size = hashlib.blake2b(digest_size=16), os.path.getsize(path)
     with open(path, "rb") as file:
         for place in (0, max(0, size // 2 - SAMPLE // 2), max(0, size - SAMPLE)):

@@ -27,7 +27,7 @@ from .job import Job, segment_name
 
 # stores packets, codec parameters and any clock unchanged
 CONTAINER = "nut"
-UNKNOWN_TO_IT = {"prores_ks": "mov"}
+UNKNOWN_TO_IT = {"prores_ks": "mov", "exr": "mov"}
 
 
 def join(job: Job, request: RenderRequest, outputs: Mapping[Path, OutputFile], host: Host) -> list[Path]:
@@ -51,7 +51,12 @@ def segment_entry(entry: Preset, info: ClipInfo) -> Preset:
     """Return the preset of a film's segments: its own encoder, without the tags of the finished file."""
     clock = Clock(info, entry.clock).unit.denominator if info.times else entry.clock
     return replace(
-        entry, container=UNKNOWN_TO_IT.get(entry.codec, CONTAINER), clock=clock, codec_tag=None, muxer={}
+        entry,
+        container=UNKNOWN_TO_IT.get(entry.codec, CONTAINER),
+        clock=clock,
+        codec_tag=None,
+        muxer={},
+        pictures="",
     )
 
 
@@ -87,12 +92,12 @@ class Joined(Writer):
     # What follows runs in the encoder's thread.
 
     def _append(self, path: Path, order: list[int]) -> None:
-        assert self._stream
+        assert self._output
         start = self.frames
         self.frames = self._encoded = start + len(order)
         with open_media(path) as segment:
             stream = segment.streams.video[0]
-            if stream.codec_context.extradata != self._stream.codec_context.extradata:
+            if stream.codec_context.extradata != self._output.extradata:
                 raise ValueError(
                     f"{path.name} was encoded with other parameters than this machine uses. "
                     f"Delete {path.parent.parent} and run again."
@@ -103,7 +108,7 @@ class Joined(Writer):
     def _moved(self, packets: Iterator[av.Packet], start: int, order: list[int]) -> Iterator[av.Packet]:
         for number, (packet, shown) in enumerate(zip(packets, order), start):
             frame = start + shown
-            packet.stream, packet.time_base = self._stream, self._clock.unit
+            packet.time_base = self._clock.unit
             pts = self._clock.tick(frame)
             packet.pts, packet.dts = pts, self._decoded(number)
             self._lengths[pts] = self._clock.tick(frame + 1) - pts

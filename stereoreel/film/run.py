@@ -119,7 +119,7 @@ class OpenFilm:
         if self.complete:
             return
         missing = [path for path in paths if path not in own]
-        self._outputs = {path: locks.enter_context(OutputFile(path, request.overwrite)) for path in missing}
+        self._outputs = {path: locks.enter_context(OutputFile(path, request.replaces)) for path in missing}
         observer.skipped(sum(result.unit.frames for result in self.job.records.values()))
 
     def finish(self) -> list[Path]:
@@ -147,9 +147,11 @@ def _crew(
 
 def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folders: Sequence[Path]) -> None:
     """Raise if a file of the film cannot be written, or would replace one that is not the film's."""
-    refuse_harm(request.paths, files_read(request.clips, host, request.audio), overwrite=True)
+    read, folders_made = files_read(request.clips, host, request.audio), request.makes_folders
+    refuse_harm(request.paths, read, overwrite=True, folders=folders_made)
     refuse_folders(request.paths, folders)
-    refuse_harm([path for path in request.paths if path not in own], overwrite=request.overwrite)
+    missing = [path for path in request.paths if path not in own]
+    refuse_harm(missing, overwrite=request.replaces, folders=folders_made)
 
 
 def _refuse_changed(identity: Mapping) -> None:

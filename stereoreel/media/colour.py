@@ -12,13 +12,16 @@ import av
 from ..core.clip import Color
 
 BT709, BT2020 = Color(1, 1, 1), Color(9, 14, 9)
+LINEAR = Color(1, 8, 1)  # light itself, in the primaries of BT.709
 BT601_525, BT601_625 = Color(6, 6, 6), Color(5, 6, 6)
 
 SPACES = {"sRGB": Color(1, 13, 1), "HDR": Color(9, 18, 9), "HDR PQ": Color(9, 16, 9)}  # ComfyUI's names
 SPACE_OF_TRANSFER = {1: "sRGB", 13: "sRGB", 18: "HDR", 16: "HDR PQ"}
 
 LIMITED, FULL = 1, 2  # AVColorRange
+SDR_PRIMARIES, SDR_TRANSFERS = (1, 5, 6, 7), (1, 4, 5, 6, 7, 13, 15)
 UNSPECIFIED = 2  # primaries, transfer and matrix of H.273 that the writer left out
+UNTAGGED = Color(UNSPECIFIED, UNSPECIFIED, UNSPECIFIED)
 HD_LINES, HD_WIDTH = 720, 1280  # an untagged frame this large is BT.709
 
 SWSCALE_MATRIX = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}  # matrix of H.273 -> swscale's colour space
@@ -56,6 +59,11 @@ def resolve(primaries: int, transfer: int, matrix: int, width: int, height: int,
     if not _stated(primaries):
         primaries = guess.primaries if matrix == guess.matrix else PRIMARIES_OF_MATRIX[matrix]
     return Color(primaries, transfer if _stated(transfer) else TRANSFER_OF_MATRIX[matrix], matrix)
+
+
+def is_sdr(color: Color) -> bool:
+    """Whether colours are those of ordinary screens, so that files may leave them out."""
+    return color.primaries in SDR_PRIMARIES and color.transfer in SDR_TRANSFERS
 
 
 def to_rgb(color: Color, full_range: bool) -> dict[str, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
@@ -144,6 +144,24 @@ class ExtractOptions(Options):
         advanced=True,
     )
 
+    picture_fps: float = option(
+        0.0,
+        "Frames a second of numbered pictures: a folder, or a pattern such as frames/%05d.png. auto: 24, or "
+        "the rate of pictures that Encode Video wrote. A video has a rate of its own.",
+        low=0.0,
+        high=1000.0,
+        step=0.001,
+        advanced=True,
+        word="auto",
+    )
+    linear_light: str = option(
+        "display",
+        "Values of EXR and HDR pictures, which hold linear light. display: with the curve of sRGB, as "
+        "viewers show them and models expect them; unchanged: the numbers in the file.",
+        choices=("display", "unchanged"),
+        advanced=True,
+    )
+
     judged = ("background",)
 
     def check(self) -> None:
@@ -227,6 +245,7 @@ def file_clip(
         FileSource, path, start=options.start, duration=options.duration, max_side=options.max_side,
         cuts=options.cuts, sensitivity=options.sensitivity, tick=tick, look=look,
         square=options.pixel_aspect == SQUARE, background=options.background,
+        picture_fps=Fraction(str(options.picture_fps)), linear_light=options.linear_light,
     )  # fmt: skip
     counts = {
         "skip": options.skip_first_frames,
@@ -249,7 +268,7 @@ def one_frame(facts: FileFacts) -> str:
     """Say that a file is an image and becomes a clip of one frame; empty for any other file."""
     from .read.container import is_image
 
-    if facts.frames > 1 or not is_image(facts.path):
+    if facts.frames > 1 or facts.pictures or not is_image(facts.path):
         return ""
     return f"{facts.path.name} is an image, so the clip has one frame. Choose a video for more."
 
@@ -296,6 +315,8 @@ def from_clip(
 
     source, info = clip.maker, clip.info
     if isinstance(source, FileSource) and source.whole:
+        same = {"picture_fps": float(source.facts.fps)} if source.facts.pictures else {}
+        options = replace(options, **same, linear_light=source.linear_light)
         return open_file(source.facts.path, options, name, tick, look, source.files, source.packing)
     packing = NAMED["mono"]
     if isinstance(source, FileSource) and source.native:

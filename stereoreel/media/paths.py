@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
+from ..core.numbered import names_pictures, numbered
 from ..core.options import is_unicode, one_line, shown
 from ..core.places import CHECKOUT
 
@@ -21,18 +23,28 @@ LONGEST_NAME = 200  # bytes: file systems take 255, and numbers, tags and ending
 def confine(path: str | os.PathLike, roots: Iterable[str | os.PathLike]) -> Path:
     """Return the real path of ``path``, links resolved; the file need not exist.
 
-    Raise PermissionError if it is outside every root.
+    Raise PermissionError if it is outside every root, or a folder or pattern of pictures some of which are.
     """
     path = os.fspath(path)
     if not path or "\0" in path or not is_unicode(path):
         raise ValueError("The file path is empty or malformed. Give the name of a file.")
     real = os.path.realpath(path)
-    if not any(_inside(real, root) for root in [*roots, *listed_roots()]):
+    permitted = [*roots, *listed_roots()]
+    if not all(any(_inside(one, root) for root in permitted) for one in (real, *_linked_pictures(real))):
         raise PermissionError(
             f"{path} is outside the permitted folders. Put it into ComfyUI's input folder, "
             f"or ask an administrator to add its folder to {ROOTS_VARIABLE}."
         )
     return Path(real)
+
+
+def _linked_pictures(path: str) -> list[str]:
+    """Return the real paths of the links among numbered pictures; nothing for another path."""
+    if not names_pictures(path):
+        return []
+    with suppress(OSError, ValueError):  # said when they are opened
+        return [os.path.realpath(file) for file in numbered(path).files if file.is_symlink()]
+    return []
 
 
 def check_file(path: str | os.PathLike) -> None:

@@ -30,6 +30,8 @@ def playable(path: Path) -> bool:
     """Return whether common browsers play the file."""
     if path.suffix.lower() in IMAGES:
         return True
+    if path.is_dir():
+        return False
     with open_media(path) as file:
         context = file.streams.video[0].codec_context
         known = PLAYABLE.get(path.suffix.lower(), set())
@@ -47,6 +49,13 @@ def browser_copy(path: Path, copy: Path, host: Host) -> Path:
     return copy
 
 
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of the files of a folder of pictures."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.iterdir())
+    return path.stat().st_size
+
+
 def summary(path: Path) -> str:
     """Describe a finished file: ``48 frames · 1280x272 · 24 fps · 2.0 s · 0.3 MB · name``."""
     if path.suffix.lower() in IMAGES:
@@ -56,7 +65,7 @@ def summary(path: Path) -> str:
         facts = probe(path)
         frames, size, seconds = facts.frames, (facts.width, facts.height), float(facts.duration)
         rate = float(facts.fps)
-    megabytes = path.stat().st_size / 1e6
+    megabytes = size_of(path) / 1e6
     return " · ".join(
         (
             f"{frames} frame{'s' * (frames != 1)}",

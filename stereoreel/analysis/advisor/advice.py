@@ -143,6 +143,8 @@ def _part(clip: Clip) -> dict:
         chosen["max_side"] = max(info.width, info.height)
     if source.packing and extract.packing_of(facts, facts.path.name).views == 2:
         chosen["packing"] = "mono"
+    if facts.pictures:
+        chosen |= {"picture_fps": float(facts.fps), "linear_light": source.linear_light}
     return chosen
 
 

@@ -150,6 +150,9 @@ def _sound(clip: Clip, start: int, frames: int):
 
 
 def _file(path: Path) -> File:
+    if path.is_dir():  # pictures
+        sizes = [file.stat().st_size for file in path.iterdir()]
+        return File(sum(sizes), keys=sizes)
     found = File(os.path.getsize(path))
     try:
         with open_media(path) as container:

@@ -16,6 +16,7 @@ from ...core.excerpt import Spans
 from ...media import colour
 from ...media.read.decode import FileSource
 from ...media.read.frames import Damage, read_frames
+from ...media.read.pictures import displayed
 
 # pixel formats with luma in the first plane
 PLANAR = re.compile(r"(yuva?|yuvj)\d{3}p(?:(\d+)le)?$|gray(?:(\d+)le)?$|nv(12|16|21|24)$")
@@ -87,6 +88,7 @@ class LumaSource:
         return (facts.entries[near].frame if near > 0 else 0) - self.first
 
     def _luma(self, frame) -> Planes:
+        frame = displayed(frame) if self.facts.is_float else frame
         form = PLANAR.match(frame.format.name)
         bits = max(component.bits for component in frame.format.components[:1])
         if not form or not 8 <= bits <= 16:

@@ -45,6 +45,14 @@ FORMATS = (
     "bmp_pipe",
     "tiff_pipe",
     "exr_pipe",
+    "dpx_pipe",
+    "hdr_pipe",
+    "j2k_pipe",
+    "ppm_pipe",
+    "pgm_pipe",
+    "pbm_pipe",
+    "pam_pipe",
+    "sgi_pipe",
     "jpegxl_pipe",
     "jpegxl_anim",
     "wav",
@@ -57,7 +65,13 @@ FORMATS = (
     "aiff",
     "caf",
 )
-JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")  # names for which FFmpeg would try the excluded image2
+# names for which FFmpeg would try the excluded image2
+OF_SUFFIX = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "jpeg_pipe"),
+    ".dpx": "dpx_pipe",
+    ".exr": "exr_pipe",
+}
+APNG, BROWSERS_DELAY = (".png", ".apng"), {"default_fps": "10"}  # of frames with a delay of 0
 STILL = ("_pipe", "gif", "apng", "jpegxl_anim")  # ends of the names of image formats
 STILL_SUFFIXES = (".avif", ".heic", ".heif")  # images in a video container
 REPLACES_TAGS = 19  # the first PyAV that always replaces text that is not UTF-8
@@ -74,10 +88,11 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
     try:
         # Options of the container only: PyAV before 18 crashes on stream options if FLV and MPEG find their
         # streams late.
-        kind = "jpeg_pipe" if path.suffix.lower() in JPEG else None
+        kind = OF_SUFFIX.get(path.suffix.lower())
+        options = SAFE | (BROWSERS_DELAY if path.suffix.lower() in APNG else {})
         if int(av.__version__.split(".")[0]) >= REPLACES_TAGS:
-            return av.open(name, format=kind, container_options=dict(SAFE))
-        return av.open(name, format=kind, container_options=dict(SAFE), metadata_errors="replace")
+            return av.open(name, format=kind, container_options=options)
+        return av.open(name, format=kind, container_options=options, metadata_errors="replace")
     except (av.error.FFmpegError, ValueError):
         raise ValueError(
             f"{path.name} is not a readable video: it is corrupt, incomplete, or another type of file. "
@@ -87,5 +102,7 @@ def open_media(path: str | os.PathLike) -> av.container.InputContainer:
 
 def is_image(path: Path) -> bool:
     """Whether a file is of an image format, which may be animated."""
+    if path.suffix.lower() == ".webp":
+        return True
     with open_media(path) as file:
         return file.format.name.endswith(STILL) or path.suffix.lower() in STILL_SUFFIXES

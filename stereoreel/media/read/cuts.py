@@ -13,6 +13,7 @@ from ...core import cancel
 from ...image.cut_detection import LONG_SIDE, CutDetector
 from .. import colour
 from .frames import Damage, in_memory, read_frames
+from .pictures import displayed
 from .prefetch import ahead
 from .probe import FileFacts
 
@@ -61,6 +62,7 @@ def thumbnails(facts: FileFacts, first: int, stop: int) -> Generator[np.ndarray,
     swscale, arguments = VideoReformatter(), colour.to_gray(facts.color, facts.full_range)
     with in_memory(facts):
         for frame in read_frames(facts, first, stop, Damage(), progressive=False):
+            frame = displayed(frame) if facts.is_float else frame
             if facts.alpha:  # over black, whatever the background is
                 seen = swscale.reformat(frame, width, height, "ya8", **arguments).planes[0]
                 pairs = np.frombuffer(memoryview(seen), np.uint8).reshape(height, -1)[:, : 2 * width]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import functools
 import os
+import re
+import sys
 import warnings
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -21,19 +24,23 @@ from ...core import cancel
 from ...core.clip import Clip, ClipInfo, Soundtrack
 from ...core.file_cache import FileCache
 from ...core.host import Host
-from ...image.resize import fitted_size
+from ...image.resize import fitted_size, resize
+from ...image.transfer import srgb_from_linear
 from .. import colour
 from ..layouts.packing import Packing
 from ..paths import check_file
 from .cuts import fact, index_cuts
 from .frames import Damage, in_memory
+from .pictures import float_pixels
 from .prefetch import ahead
 from .probe import FileFacts, probe
-from .rates import read_rate
+from .rates import read_rate, snap
 from .selection import Selection, read_selected, select
 from .transparency import TRANSPARENT, over, parse_color
 
 MOST_PLACES = 5  # named in a warning
+# what swscale would convert to YUV and back on its way to 16 bits
+PLANAR_RGB = re.compile(rf"gbrp(9|1\d){sys.byteorder[0]}e")
 
 
 class FileSource:
@@ -47,6 +54,10 @@ class FileSource:
     Reading ``info`` for the first time detects the cuts, which decodes the window once; ``tick(done, total)``
     receives the progress and may raise to cancel. With ``look`` off ``info`` has no cuts, for callers that
     need no frame. ``files`` caches the results for the next time the file is opened.
+
+    ``path`` may be a folder or pattern of numbered pictures, shown ``picture_fps`` times a second (0: as
+    noted by Encode Video, or else 24).
+    Float pixels, which hold linear light, get the curve of sRGB, unless ``linear_light`` is ``unchanged``.
 
     Raise FileNotFoundError or ValueError if the file or the window holds no video. Warn if the file ends
     early or is corrupt.
@@ -69,10 +80,12 @@ class FileSource:
         most: int = 0,
         square: bool = True,
         background: str = "black",
+        picture_fps: float | Fraction = 0,
+        linear_light: str = "display",
     ):
         self.files = files or FileCache()
         with cancel.polling(tick):
-            self.facts = probe(path, self.files)
+            self.facts = _timed(probe(path, self.files), Fraction(picture_fps))
         self.label = self.facts.path.name
         self.selection = select(
             self.facts, Fraction(start), Fraction(duration), skip=skip, every=every, most=most
@@ -84,8 +97,12 @@ class FileSource:
         self.background, self._said = background, set[str]()
         self.opacity = False
         self._white = colour.white_of_16_bits(self.facts.bit_depth, self.facts.full_range)
+        self._linear = self.facts.is_float and linear_light == "unchanged"
+        self.linear_light = linear_light
         self._warned = self._goes_on = False
         self.packing: Packing | None = None  # of two views in a frame, as whoever opens the file decides
+        if self.facts.gaps:
+            warnings.warn(f"{self.label} {self.facts.gaps}. Its pictures follow each other.", stacklevel=2)
         if self.facts.missing and self.selection.stop == self.facts.frames:
             whole = self.facts.frames + self.facts.missing
             self._warn(f"ends early: the file is truncated after {self.facts.frames} of about {whole} frames")
@@ -115,7 +132,7 @@ class FileSource:
             fps,
             self.selection.count,
             cuts=self.selection.cuts(self.window_cuts),
-            color=self.facts.color,
+            color=colour.LINEAR if self._linear else self.facts.color,
             audio=self._soundtrack(),
             times=times,
             pixel_aspect=self.pixel_aspect,
@@ -151,7 +168,8 @@ class FileSource:
         """The first frame of every shot but the first, among all frames of the window."""
         if not self._look or self.sensitivity is None:
             return ()
-        check_file(self.facts.path)
+        if not self.facts.pictures:
+            check_file(self.facts.path)
         find = functools.partial(self._find_cuts, self.sensitivity)
         return self.files.get(self.facts.path, self._cuts, find)
 
@@ -221,7 +239,7 @@ class FileSource:
     def _blocks(
         self, frames: int, damage: Damage, pin: bool, convert: Planes
     ) -> Generator[Tensor, None, None]:
-        """Yield blocks of frames as they are in the file: integers, not rotated."""
+        """Yield blocks of frames as they are in the file: numbers of its own kind, not rotated."""
         if self.facts.views is None:
             yield from self._of_view(self.facts, frames, damage, pin, convert)
             return
@@ -259,6 +277,8 @@ class FileSource:
             block = block.flip(-2)
         if self.facts.rotation:
             block = torch.rot90(block, -self.facts.rotation // 90, (-3, -2))
+        if block.dtype == torch.float32:
+            return block if self._linear else srgb_from_linear(block)
         if block.dtype == torch.uint8:
             return block.to(torch.float32).div_(255)
         return (block.to(torch.int32) & 0xFFFF).to(torch.float32).div_(self._white).clamp_(max=1)
@@ -279,7 +299,9 @@ class FileSource:
         facts, (first, stop) = self.facts, self.window
         start = facts.time(first)
         duration = None if stop == facts.frames else facts.time(stop) - start
-        return Soundtrack(facts.path, start, duration, (facts.start_time, facts.duration, facts.joins))
+        return Soundtrack(
+            facts.sound or facts.path, start, duration, (facts.start_time, facts.duration, facts.joins)
+        )
 
     def _say_once(self, what: str) -> None:
         """Warn of what is no fault, once for all parts of the source."""
@@ -293,6 +315,14 @@ class FileSource:
             warnings.warn(f"{self.label} {what}.", stacklevel=3)
 
 
+def _timed(facts: FileFacts, fps: Fraction) -> FileFacts:
+    """Return the facts of numbered pictures at another rate (0: their own); other files have a rate."""
+    if not facts.pictures or not fps:
+        return facts
+    fps = snap(fps)
+    return dataclasses.replace(facts, fps=fps, duration=facts.frames / fps)
+
+
 def _jumps(facts: FileFacts) -> str:
     """Say where the clock of a file jumps."""
     places = [f"{float(join.time - facts.start_time):.2f} s" for join in facts.joins]
@@ -303,8 +333,9 @@ def _jumps(facts: FileFacts) -> str:
 class Planes:
     """Convert decoded frames to blocks ``[T, H, W, 3]`` of RGB, before rotation.
 
-    Values are uint8, or the bits of uint16 for more than 8 bits. Transparent parts are shown over the colour
-    ``background``, and noted; with ``opacity`` the values are those of the opacity instead.
+    Values are uint8, the bits of uint16 for more than 8 bits, or float32 for float pixels. Transparent parts
+    are shown over the colour ``background``, and noted; with ``opacity`` the values are those of the opacity
+    instead.
     """
 
     def __init__(
@@ -312,38 +343,54 @@ class Planes:
     ):
         self._opacity = opacity
         self.width, self.height = size if facts.rotation % 180 == 0 else size[::-1]
-        self.deep = facts.bit_depth > 8
+        self._bits, self._full = facts.bit_depth, facts.full_range
+        self._dtype = torch.float32 if facts.is_float else torch.int16 if self._bits > 8 else torch.uint8
+        self.deep = self._dtype == torch.int16
         self.transparent = False
         self._format = colour.RGB_16 if self.deep else colour.RGB_8
         self._arguments = colour.to_rgb(facts.color, facts.full_range)
         self._swscale = VideoReformatter()
         self._alpha = facts.alpha
-        if facts.alpha:
-            white = colour.white_of_16_bits(facts.bit_depth, facts.full_range) if self.deep else 255
-            self._opaque = colour.white_of_16_bits(facts.bit_depth, True) if self.deep else 255
-            self._white = white
-            red, green, blue = parse_color(background)
-            self._background = [green * white, blue * white, red * white]
+        white = colour.white_of_16_bits(facts.bit_depth, facts.full_range) if self.deep else 255
+        self._opaque = colour.white_of_16_bits(facts.bit_depth, True) if self.deep else 255
+        self._white = white
+        red, green, blue = parse_color(background)
+        self._background = [green * white, blue * white, red * white]
+
+    def _fits(self, frame: av.VideoFrame) -> bool:
+        return (frame.width, frame.height) == (self.width, self.height)
 
     def empty(self, frames: int, pin: bool) -> Tensor:
-        return torch.empty(
-            frames,
-            self.height,
-            self.width,
-            3,
-            dtype=torch.int16 if self.deep else torch.uint8,
-            pin_memory=pin,
-        )
+        return torch.empty(frames, self.height, self.width, 3, dtype=self._dtype, pin_memory=pin)
 
     def into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
         """Write one frame into ``block`` ``[H, W, 3]``."""
-        if self._alpha:
-            frame, arguments = self._opaque_frame(frame), {"interpolation": colour.PRECISE}
+        if self._dtype == torch.float32:
+            self._floats_into(block, frame)
+            return
+        bits, shift = max(component.bits for component in frame.format.components), 0
+        if self._alpha or any(component.is_alpha for component in frame.format.components):
+            rgb = self._scaled(self._opaque_frame(frame), interpolation=colour.PRECISE)
+        elif self.deep and PLANAR_RGB.fullmatch(frame.format.name) and self._fits(frame):
+            rgb, shift = frame, 16 - bits
         else:
-            arguments = self._arguments
-        rgb = self._swscale.reformat(frame, self.width, self.height, self._format, **arguments)
+            rgb = self._scaled(frame, **self._arguments)
         for channel, plane in zip((1, 2, 0), self._planes(rgb)):  # the planes are green, blue, red
-            block[..., channel] = plane.view(block.dtype)
+            np.left_shift(plane, shift, out=block.view(plane.dtype)[..., channel])
+        if self.deep and bits != self._bits:  # a picture of another depth than the first
+            levels = block.view(np.uint16).astype(np.float64) * (
+                colour.white_of_16_bits(self._bits, self._full) / colour.white_of_16_bits(bits, self._full)
+            )
+            block.view(np.uint16)[:] = (levels + 0.5).clip(max=65535)
+
+    def _floats_into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
+        pixels = torch.from_numpy(float_pixels(frame))
+        if pixels.shape[:2] != block.shape[:2]:
+            pixels = resize(pixels[None], self.height, self.width, clamp=False)[0]
+        block[:] = pixels.numpy()
+
+    def _scaled(self, frame: av.VideoFrame, **arguments) -> av.VideoFrame:
+        return self._swscale.reformat(frame, self.width, self.height, self._format, **arguments)
 
     def _opaque_frame(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return a frame over the background, at its own size, so that scaling mixes no hidden colour in."""

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import av
 import av.error
 
+from .animation import animation_frames
 from .container import open_media
 from .packets import REORDER, Entry, demux, restamp, skip_others
+from .pictures import picture_frames
 from .probe import FileFacts
 
 if TYPE_CHECKING:
@@ -66,6 +68,12 @@ def read_frames(
 
 def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[av.VideoFrame]:
     """Yield every frame of the window; a missing or corrupt frame repeats the previous one."""
+    if facts.pictures:
+        yield from _pictures(facts, first, stop, damage)
+        return
+    if facts.animation:
+        yield from animation_frames(facts.path, first, stop)
+        return
     held: av.VideoFrame | None = None
     place = first
     with closing(_from_key(facts, first)) as frames:
@@ -88,6 +96,14 @@ def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[a
     if held and not facts.missing and stop - place <= REORDER:
         damage.held += stop - place
         yield from [held] * (stop - place)
+
+
+def _pictures(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[av.VideoFrame]:
+    def lost() -> None:
+        damage.held += 1
+
+    with closing(picture_frames(facts.pictures[first:stop], facts.codec, facts.coded, lost)) as frames:
+        yield from frames
 
 
 def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from fractions import Fraction
 
 from ...core.clip import Light
@@ -17,13 +18,23 @@ WORDS = {
 
 def read_light(frame) -> Light | None:
     """Return a decoded frame's metadata, from its stream or its container; None if it has none."""
-    screen, levels = (
-        frame.side_data.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL")
-    )
+    found = side_data(frame) or {}
+    screen, levels = (found.get(kind) for kind in ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL"))
     if screen is None and levels is None:
         return None
     primaries, luminance = ((), ()) if screen is None else _screen(bytes(screen))
     return Light(primaries, luminance, () if levels is None else struct.unpack_from("=2I", bytes(levels)))
+
+
+def side_data(frame) -> Mapping | None:
+    """Return a decoded frame's side data by name; None if some of it is of a type that PyAV does not know.
+
+    PyAV 18 reads none of it then. FFmpeg 8 attaches such data to every image with EXIF tags.
+    """
+    try:
+        return frame.side_data
+    except ValueError:
+        return None
 
 
 def _screen(data: bytes) -> tuple[tuple[Fraction, ...], tuple[Fraction, ...]]:

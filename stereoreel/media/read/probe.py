@@ -21,21 +21,27 @@ from av.stream import Disposition
 
 from ...core.clip import Color, Soundtrack
 from ...core.file_cache import FileCache
+from ...core.numbered import names_pictures, numbered
 from ...core.transforms import square_width
 from .. import colour
 from ..layouts.packing import Packing
 from ..multiview.views import views_of
 from ..paths import check_file
 from ..tags import kept_tags
-from .container import open_media
+from .animation import is_animated_webp, read_animation
+from .container import STILL_SUFFIXES, open_media
+from .image_files import exif_orientation
 from .joins import Join
-from .light import read_light
+from .light import read_light, side_data
 from .packets import Entry, PacketIndex, skip_others
+from .picture_note import read_note, sound_of
+from .pictures import check_sizes, is_float
 from .rates import FURTHEST, read_rate
 from .stereo import read_tags
 from .transparency import alpha_decoder, has_alpha, is_transparent
 
 SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
+PICTURE_RATE = Fraction(24)  # frames a second of numbered pictures, which have no rate of their own
 FIELD_ORDERS = {2: "tff", 3: "bff", 4: "tff", 5: "bff"}  # AVFieldOrder: the field that is shown first
 
 
@@ -85,6 +91,12 @@ class FileFacts:
     tags: Mapping[str, str]  # title, date … of the container
     packing: Packing | None  # of two views in a frame, if the file declares one
 
+    animation: bool = False  # an animated image that is not read by FFmpeg
+    codec: str = ""  # the name of FFmpeg's decoder
+    pictures: tuple[Path, ...] = ()  # of a numbered sequence, whose folder or pattern ``path`` is
+    gaps: str = ""  # says which of the numbers are missing
+    sound: Path | None = None  # the audio, if it is not in the file
+
     @property
     def upright(self) -> tuple[int, int]:
         """Width and height of an upright frame with the file's own pixels."""
@@ -101,16 +113,28 @@ class FileFacts:
     def interlaced(self) -> bool:
         return bool(self.fields)
 
+    @property
+    def is_float(self) -> bool:
+        return is_float(self.pix_fmt)
+
     def time(self, frame: int) -> Fraction:
         """Return when a frame is shown, in seconds from the first."""
         return self.times[frame] if self.times and frame < len(self.times) else frame / self.fps
 
 
 def probe(path: str | os.PathLike, files: FileCache | None = None) -> FileFacts:
-    """Return a file's facts, read only if not in ``files``; raise ValueError if it holds no video."""
-    check_file(path)
+    """Return a file's facts, read only if not in ``files``; raise ValueError if it holds no video.
+
+    A folder or pattern of numbered pictures is one file, of ``PICTURE_RATE`` frames a second unless a note of
+    Encode Video is with them.
+    """
+    read = _probe
+    if names_pictures(path):
+        read = _probe_pictures
+    else:
+        check_file(path)
     real = os.path.realpath(path)
-    return files.get(real, "facts", lambda: _probe(real)) if files else _probe(real)
+    return files.get(real, "facts", lambda: read(real)) if files else read(real)
 
 
 def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction, tuple[Join, ...]]:
@@ -124,8 +148,11 @@ def picture_span(audio: Soundtrack) -> tuple[Fraction, Fraction, tuple[Join, ...
 def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
     """Return real path, size and modification time, which are equal as long as the file is the same.
 
+    For numbered pictures these are their total size, and a hash of their names, sizes and modification times.
     Raise FileNotFoundError if there is no such file.
     """
+    if names_pictures(path):
+        return numbered(path).state[:3]
     check_file(path)
     real = os.path.realpath(path)
     status = os.stat(real)
@@ -134,6 +161,8 @@ def fingerprint(path: str | os.PathLike) -> tuple[str, int, int]:
 
 def _probe(real: str) -> FileFacts:
     name = os.path.basename(real)
+    if is_animated_webp(real):
+        return _of_animation(real)
     with open_media(real) as container:
         stream = video_stream(container, name)
         skip_others(container, stream)
@@ -141,11 +170,14 @@ def _probe(real: str) -> FileFacts:
         packets = PacketIndex(container, stream)
         if packets.first is None or not packets.frames:
             raise ValueError(f"{name} has no frame that can be decoded. Check that the file is complete.")
+        if container.format.name == "gif" and packets.frames < stream.frames:
+            return _of_animation(real)  # FFmpeg does not separate frames without a delay
         # not exposed by PyAV 14
         chapters = container.chapters() if hasattr(container, "chapters") else []
         return FileFacts(
             path=Path(real),
             stream=stream.index,
+            codec=stream.codec_context.name,
             fields=_fields(stream, packets.first),
             audio_streams=len(container.streams.audio),
             tags=kept_tags(container.metadata),
@@ -154,7 +186,7 @@ def _probe(real: str) -> FileFacts:
             packing=None if views else read_tags(Path(real), container, stream, packets.first),
             views=views,
             view=None,
-            **_shape(stream, packets.first),
+            **_shape(stream, packets.first, _orientation(packets.first, real)),
             **_timing(stream, packets),
             **_colour(stream, packets.first),
             **_alpha(container, stream, packets.first),
@@ -184,6 +216,39 @@ def _views(real: str, stream) -> tuple[int, int] | None:
     return found if len(shown) == 2 and shown[0] == shown[1] else None
 
 
+def _probe_pictures(real: str) -> FileFacts:
+    """Return the facts of numbered pictures: those of the first, and how many there are."""
+    found = numbered(real)
+    check_sizes(found.files, found.path.name)
+    folder = found.files[0].parent
+    note = read_note(folder)
+    fps = note.fps if note else PICTURE_RATE
+    sound = sound_of(folder) if note and note.frames == len(found.files) else None
+    first = _probe(os.path.realpath(found.files[0]))
+    if first.animation:
+        raise ValueError(
+            f"{found.files[0].name} is an animation. Open it alone, or name pictures of one frame each."
+        )
+    return dataclasses.replace(
+        first,
+        path=found.path,
+        pictures=found.files,
+        gaps=found.gaps,
+        fps=fps,
+        frames=len(found.files),
+        times=None,
+        start_time=Fraction(0),
+        duration=len(found.files) / fps,
+        audio_streams=int(sound is not None),
+        sound=sound,
+        pts=(),
+        stamped=False,
+        entries=(),
+        missing=0,
+        animation=False,
+    )
+
+
 def video_stream(container, name: str) -> av.VideoStream:
     """Return the first video stream that is not cover art; raise ValueError if there is none."""
     streams = [
@@ -194,11 +259,66 @@ def video_stream(container, name: str) -> av.VideoStream:
             f"{name} holds no video{', only audio' if container.streams.audio else ''}. "
             "Choose a file with a video stream."
         )
+    if name.lower().endswith(STILL_SUFFIXES):  # an animation follows the image that represents it
+        streams.sort(key=lambda stream: -stream.frames)
     if streams[0].codec_context is None:
         raise ValueError(
             f"{name} uses a video codec that this build of PyAV cannot decode. Convert it first."
         )
     return streams[0]
+
+
+def _of_animation(real: str) -> FileFacts:
+    """Return the facts of an animated image that is read by Pillow."""
+    width, height, alpha, (*pts, end) = read_animation(real)
+    if not pts:
+        raise ValueError(
+            f"{os.path.basename(real)} has no frame that can be decoded. Check that the file is complete."
+        )
+    tick = Fraction(1, 1000)
+    fps, varies = read_rate(pts, tick, [1 / (tick * (end - pts[-1]))] if len(pts) == 1 else [])
+    times = tuple(stamp * tick for stamp in pts) if varies else None
+    return FileFacts(
+        path=Path(real),
+        width=width,
+        height=height,
+        coded=(width, height),
+        aspect=Fraction(1),
+        rotation=0,
+        mirrored=False,
+        fps=fps,
+        frames=len(pts),
+        times=times,
+        start_time=Fraction(0),
+        duration=end * tick,
+        color=colour.resolve(
+            colour.UNSPECIFIED, colour.UNSPECIFIED, colour.UNSPECIFIED, width, height, rgb=True
+        ),
+        full_range=True,
+        rgb=True,
+        fields="",
+        pix_fmt="rgba" if alpha else "rgb24",
+        bit_depth=8,
+        audio_streams=0,
+        extras=0,
+        stream=0,
+        time_base=tick,
+        pts=tuple(pts),
+        stamped=False,
+        entries=(),
+        paired=False,
+        joins=(),
+        views=None,
+        view=None,
+        missing=0,
+        alpha=alpha,
+        transparent=alpha,
+        decoder="",
+        audio_layout="",
+        tags={},
+        packing=None,
+        animation=True,
+    )
 
 
 def _timing(stream, packets: PacketIndex) -> dict:
@@ -227,8 +347,8 @@ def _timing(stream, packets: PacketIndex) -> dict:
     }
 
 
-def _shape(stream, frame) -> dict:
-    turns, mirrored = _orientation(frame)
+def _shape(stream, frame, orientation: tuple[int, bool]) -> dict:
+    turns, mirrored = orientation
     aspect = Fraction(stream.sample_aspect_ratio or stream.codec_context.sample_aspect_ratio or 1)
     aspect = aspect if SENSIBLE[0] < aspect < SENSIBLE[1] else Fraction(1)
     width, height = square_width(frame.width, aspect), frame.height
@@ -244,9 +364,16 @@ def _shape(stream, frame) -> dict:
     }
 
 
-def _orientation(frame) -> tuple[int, bool]:
-    """Return quarter turns clockwise, and whether to mirror left and right first, from the display matrix."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+def _orientation(frame, path: str) -> tuple[int, bool]:
+    """Return quarter turns clockwise, and whether to mirror left and right first, from the display matrix.
+
+    If the matrix of an image cannot be read, the image's EXIF data says the same.
+    """
+    found = side_data(frame)
+    if found is None:
+        exif = exif_orientation(path)
+        return exif if exif is not None else (round(-frame.rotation / 90) % 4, False)
+    data = found.get("DISPLAYMATRIX")
     if data is None:
         return 0, False
     a, b, _, c, d = struct.unpack("=5i", bytes(data)[:20])

@@ -19,35 +19,22 @@ from typing import TypeAlias, TypeVar
 import av
 import av.error
 import numpy as np
-from av.video.stream import VideoStream
 from torch import Tensor
 
 from ...core import cancel
 from ...core.clip import ClipInfo, Samples, Soundtrack
-from ...core.files import PartFile, plain_errors, sync
+from ...core.files import PartFile, plain_errors
 from ...image.resize import fitted_size
-from ..layouts.boxes import write_stereo
 from ..layouts.layout import pack, packed_size
 from ..read.clock import Clock, Taken
-from .codec import (
-    Rate,
-    container_options,
-    has_layers,
-    layout_tag,
-    open_encoder,
-    open_layers,
-    states_display_size,
-    stereo_of,
-)
-from .display_size import write_display_size
+from .codec import Rate, has_layers
 from .hardware import chosen
-from .layers import FrameTypes, LayerEncoder, halves
-from .mux import FileTracks, open_tracks
+from .layers import halves
+from .media_file import EncoderJob, MediaFile
 from .options import EncodeOptions, preset
 from .picture import Pictures, coded_size
+from .picture_folder import PictureFolder
 from .presets import Preset
-from .sound import SampleTrack
-from .webp import complete_webp
 
 CHUNKS_WAITING = 2  # chunks queued for the encoder, so that it works while the next one is computed
 
@@ -74,7 +61,7 @@ def _shown(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> tuple[int,
 
 
 class Writer:
-    """Writes one video file.
+    """Writes one video file, or a folder of numbered pictures.
 
     ``info`` gives size, views, rate (or times) and colour; ``settings`` are those of Encode Video. ``audio``
     is ``info.audio``, other audio, or None. ``metadata`` is stored as text under its own names. ``entry`` is
@@ -103,14 +90,17 @@ class Writer:
         size = _shown(info, settings, self._entry)
         limits = self._entry.limits
         self._clock = Clock(info, self._entry.clock)
-        side = limits.side if limits else 0
-        self._pictures = Pictures(size, info.color, self._entry.pix_fmt, side, info.pixel_aspect)
+        self._pictures = Pictures(
+            size,
+            info.color,
+            self._entry.pix_fmt,
+            limits.side if limits else 0,
+            info.pixel_aspect,
+            depth=info.channels == 1,
+            half=self._entry.options.get("format") == "half",
+        )
         self._taken = Taken(info, limits)
-        self._container: av.container.OutputContainer | None = None
-        self._stream: VideoStream | None = None
-        self._layers: LayerEncoder | None = None
-        self._types = FrameTypes(info.fps, info.cuts)
-        self._tracks: FileTracks | SampleTrack | None = None
+        self._output: MediaFile | PictureFolder | None = None
         self._waiting: deque[Future] = deque()
         self._lengths: dict[int, int] = {}
         self._encoded, self._stopped = 0, False
@@ -173,24 +163,14 @@ class Writer:
         self._thread.shutdown()
 
     def _open(self) -> None:
-        part = self._file.create()
-        container = self._container = av.open(
-            str(part.absolute()),
-            "w",
-            format=self._entry.container,
-            container_options=container_options(self._info, self._settings, self._entry, self._clock),
-        )
-        container.metadata.update({**layout_tag(self._info, self._settings, self._entry), **self._metadata})
-        how = self._info, self._settings, self._entry, self._pictures, self._clock
-        if self._layered:
-            rates = [self.rate and self.rate.of_view(number) for number in range(2)]
-            self._stream = open_encoder(container, *how, rates[0])
-            self._layers = open_layers(self._stream, *how, rates[1])
-        else:
-            self._stream = open_encoder(container, *how, self.rate)
-        self._tracks = open_tracks(container, self._audio, self._entry, self._info.duration)
+        part = self._file.create(folder=bool(self._entry.pictures))
+        job = EncoderJob(
+            self._info, self._settings, self._entry, self._pictures, self._clock, self.rate,
+            self._audio, self._metadata,
+        )  # fmt: skip
+        self._output = (PictureFolder if self._entry.pictures else MediaFile)(part, job)
         with self._plain_errors():
-            container.start_encoding()
+            self._output.begin()
 
     def _result(self, future: Future) -> None:
         with self._plain_errors():
@@ -219,6 +199,7 @@ class Writer:
     # What follows runs in the encoder's thread.
 
     def _encode(self, levels: list[Levels]) -> None:
+        assert self._output
         for index, following, views in levels:
             if self._stopped:
                 return
@@ -226,21 +207,10 @@ class Writer:
             self._encoded = following
             self._lengths[tick] = self._clock.tick(following) - tick
             frames = [self._pictures.frame(view, tick, self._clock.unit) for view in views]
-            self._mux(self._coded(frames, index))
-
-    def _coded(self, views: list[av.VideoFrame], index: int) -> Iterator[av.Packet]:
-        """Yield the packets that are complete after frame ``index`` of each encoder."""
-        assert self._stream
-        if self._layers:
-            chosen = self._types.take(index)
-            for view in views:
-                view.pict_type = chosen
-        for packet in self._layers.encode(*views) if self._layers else self._stream.encode(*views):
-            packet.stream = self._stream
-            yield packet
+            self._mux(self._output.encode(frames, index))
 
     def _mux(self, packets: Iterable[av.Packet]) -> None:
-        assert self._container
+        assert self._output
         for packet in packets:
             if self._stopped:
                 raise cancel.Stopped
@@ -249,41 +219,19 @@ class Writer:
             packet.duration = self._lengths.pop(pts)
             if not -self._clock.tick(self._encoded) <= dts <= pts:
                 packet.dts = dts = pts  # x265 leaves it uninitialised in films of one or two frames
-            if self._tracks:
-                self._tracks.write(self._clock.seconds(dts))
+            self._output.sound(self._clock.seconds(dts))
             self.coded += packet.size
-            self._container.mux(packet)
-
-    def _flush(self) -> Iterator[av.Packet]:
-        """Yield the encoder's buffered packets one at a time, because all of them may take many seconds."""
-        assert self._stream
-        for packet in self._layers.flush() if self._layers else self._stream.codec_context.encode_lazy(None):
-            packet.stream = self._stream
-            yield packet
+            self._output.put(packet)
 
     def _finish(self) -> None:
-        self._mux(self._flush())
+        assert self._output
+        self._mux(self._output.flush())
         end = self._clock.tick(self._encoded)
-        if self._tracks:
-            self._tracks.finish(self._clock.seconds(end))
-            self._tracks.close()
-        part = self._file.part
-        assert self._container and part
-        self._container.close()
-        # the codec completes its statistics when freed
-        self._container = self._stream = self._layers = self._tracks = None
-        if stereo := stereo_of(self._info, self._settings, self._entry):
-            write_stereo(part, stereo)
-        if states_display_size(self._info, self._entry):
-            write_display_size(part, self._info.pixel_aspect)
-        if self._entry.container == "webp":
-            complete_webp(part, end, self._metadata)
-        sync(part)  # in this thread, so that waiting for a slow disk can be cancelled
+        # in this thread, so that waiting for a slow disk can be cancelled
+        self._output.complete(end, self._clock.seconds(end))
+        self._output = None
 
     def _abandon(self) -> None:
-        if self._tracks:
-            self._tracks.close()
-        if self._container:
-            with contextlib.suppress(av.error.FFmpegError):  # the file is discarded anyway
-                self._container.close()
-        self._container = self._stream = self._layers = self._tracks = None
+        if self._output:
+            self._output.abandon()
+        self._output = None

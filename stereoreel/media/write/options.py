@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from ...core.clip import ClipInfo
+from ...core.numbered import NUMBER
 from ...core.options import Options, option
 from ..layouts.layout import LAYERS, LAYOUTS, WITH_DEPTH, file_tag
 from ..layouts.vr180 import FIELD
@@ -20,6 +22,7 @@ ONE_VIEW = (
     "The clip has one view, so it is written without the layout %s. If its frames hold two, set packing in "
     "Extract Video."
 )
+HDR = (16, 18)  # transfer functions: PQ and HLG
 LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
@@ -30,6 +33,16 @@ def preset(settings: EncodeOptions) -> Preset:
 def extension(settings: EncodeOptions) -> str:
     """Return the file name extension for these settings, including the dot."""
     return preset(settings).extension
+
+
+def check_folder_name(path: Path) -> None:
+    """Raise ValueError if the name of a folder of pictures looks like that of a file or a pattern."""
+    suffixes = {suffix for entry in presets().values() for suffix in (entry.extension, entry.pictures)} - {""}
+    if path.suffix.lower() in suffixes or NUMBER.search(path.name):
+        raise ValueError(
+            f"This format writes a folder of pictures, numbered from 00001, not {path.name}. "
+            "Name the folder, or choose another format."
+        )
 
 
 @dataclass(frozen=True)
@@ -187,6 +200,10 @@ def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None
         log.warning(ONE_VIEW, settings.layout)
     check_depth(settings, depth is not None)
     _check_layers(info, settings)
+    if preset(settings).codec == "exr" and info.color.transfer in HDR:
+        raise ValueError(
+            f"{settings.format} holds linear light, which is not computed from HDR video. Choose png16."
+        )
     least = float(info.duration) * LEAST_RATE / 8e6
     if 0 < settings.size_mb < least:
         raise ValueError(

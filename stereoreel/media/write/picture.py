@@ -15,17 +15,22 @@ from torch import Tensor
 
 from ...core.clip import Color
 from ...image.resize import fitted_size, resize
+from ...image.transfer import linear_from_srgb
 from .. import colour
+from ..read.pictures import is_float
 
 WITH_ALPHA = ("bgra",)
 RGB, RGBA = ("rgb24", "rgb48le"), ("rgba", "rgba64le")  # of 8 bits, and of more
+LARGEST_HALF = 65504.0
+OF_PNG = ("rgb24", "rgb48be")  # without tags, every reader shows a PNG file as it shows SDR video
 RGB_MATRIX = 0  # H.273: the samples are red, green and blue
 
 
 class Pictures:
     """Frames of one size, format and colour for an encoder, at most ``side`` pixels long (0: unchanged).
 
-    ``aspect`` is the shape of their pixels.
+    ``aspect`` is the shape of their pixels. Float formats hold linear light, or ``depth`` as it is, if
+    ``half`` in numbers of half precision.
     """
 
     def __init__(
@@ -35,6 +40,8 @@ class Pictures:
         pix_fmt: str,
         side: int = 0,
         aspect: Fraction = Fraction(1),
+        depth: bool = False,
+        half: bool = False,
     ):
         self.aspect = aspect
         self._shown = fitted_size(*size, side)
@@ -42,15 +49,23 @@ class Pictures:
         self.format = VideoFormat(pix_fmt, *self.size)
         self._rgb = self.format.is_rgb or self.format.has_palette
         self.color = dataclasses.replace(color, matrix=RGB_MATRIX) if self._rgb else color
+        if pix_fmt in OF_PNG and colour.is_sdr(color):
+            self.color = colour.UNTAGGED
         self._bits = self.format.components[0].bits
         self.alpha = any(component.is_alpha for component in self.format.components)
+        self._float = is_float(pix_fmt)
+        self._half = half
+        self._light = self._float and not depth and color.transfer != colour.LINEAR.transfer
         self._swscale = VideoReformatter()
 
     def quantize(self, frame: Tensor) -> np.ndarray:
         """Convert ``frame`` [H, W, C] to integers ``[H', W', 3 or 4]``, rounded on the frame's device.
 
-        C = 1 is grey. The last row and column are repeated if the format needs even sizes.
+        C = 1 is grey. The last row and column are repeated if the format needs even sizes. Float formats get
+        linear light, float32, unless the frames are depth or hold light already.
         """
+        if self._float:
+            return self._floats(frame[..., :3].float())
         # swscale rounds 16-bit RGB to the YUV depth itself and expects its own code of white. RGB formats get
         # their own depth.
         white = (
@@ -73,6 +88,12 @@ class Pictures:
                 levels, ((0, self.size[1] - height), (0, self.size[0] - width), (0, 0)), mode="edge"
             )
         return np.repeat(levels, 3, axis=2) if channels == 1 else levels
+
+    def _floats(self, values: Tensor) -> np.ndarray:
+        light = linear_from_srgb(values) if self._light else values
+        if self._half:  # FFmpeg cuts off the other bits
+            light = light.clamp(-LARGEST_HALF, LARGEST_HALF).half().float()
+        return light.expand(*light.shape[:2], 3).contiguous().cpu().numpy()
 
     def frame(self, levels: np.ndarray | av.VideoFrame, pts: int, time_base: Fraction) -> av.VideoFrame:
         """Return the encoder's frame, shown at ``pts`` x ``time_base`` seconds.
@@ -105,6 +126,8 @@ class Pictures:
         context.pix_fmt = self.format.name
         if self.aspect != 1:
             context.sample_aspect_ratio = self.aspect
+        elif self._float or self.format.name in OF_PNG:
+            context.sample_aspect_ratio = Fraction(1)  # otherwise these files state 0
         colour.tag(context, self.color, full_range=self._rgb)
 
 

@@ -66,6 +66,7 @@ class Preset:
     extension: str
     codec: str
     pix_fmt: str
+    pictures: str = ""
     text: str = ""
     codec_tag: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)

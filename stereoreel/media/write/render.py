@@ -46,11 +46,12 @@ def write(
     request.check()
     request, also = _trimmed(request), _within(also, request.settings)
     clips, files = request.clips, request.files
-    refuse_harm(request.paths, files_read([*clips, *also], host, request.audio), request.overwrite)
+    read = files_read([*clips, *also], host, request.audio)
+    refuse_harm(request.paths, read, request.replaces, folders=request.makes_folders)
     observer, meter = observer or Observer(), meter or Meter()
     with ExitStack() as open_files:
         open_files.enter_context(cancel.polling(host.tick))
-        outputs = [open_files.enter_context(OutputFile(file.path, request.overwrite)) for file in files]
+        outputs = [open_files.enter_context(OutputFile(file.path, request.replaces)) for file in files]
         writers: list[Writer | SizedWriter] = []
         for file, output in reversed(list(zip(files, outputs))):  # the clip's file is completed first
             writer = _writer(request, file, output, host)

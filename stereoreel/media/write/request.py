@@ -76,6 +76,16 @@ class RenderRequest:
         one = len(sources) == 1 and not (self.entry or preset(self.settings)).limits
         return {**(next(iter(sources.values())).tags if one else {}), **(self.metadata or {})}
 
+    @property
+    def makes_folders(self) -> bool:
+        """Whether the outputs are folders of pictures, which are never replaced."""
+        return bool(preset(self.settings).pictures)
+
+    @property
+    def replaces(self) -> bool:
+        """Whether the outputs may replace files of their names."""
+        return self.overwrite and not self.makes_folders
+
     def check(self) -> None:
         """Raise ValueError if the encoder cannot write such a clip; warn of what the file cannot hold."""
         for loss in self.losses:
@@ -129,7 +139,8 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
 
     Raise FileNotFoundError if weights are missing.
     """
-    sources = [maker.facts.path for maker in makers_of(clips) if isinstance(maker, FileSource)]
+    files = [maker.facts for maker in makers_of(clips) if isinstance(maker, FileSource)]
+    sources = [path for facts in files for path in facts.pictures or [facts.path]]
     tracks = (audio, *(clip.info.audio for clip in clips))
     sounds = [sound.file for sound in tracks if isinstance(sound, Soundtrack)]
     recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
