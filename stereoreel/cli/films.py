@@ -98,9 +98,11 @@ def batch_of(
     if options.output is None:
         raise ValueError("Several films need a folder. Name one with --output.")
     if not options.output.is_dir() and (options.output.suffix.lower() == suffix or options.output.is_file()):
+        one = len(options.input) == 1 and options.input[0].is_dir()
+        many = f"--input {_shown(options.input[0])} is a folder" if one else "--input names several films"
         raise ValueError(
-            f"--output {options.output} names one file, but --input names several films. Name a folder, such "
-            f"as {options.output.with_suffix('')}."
+            f"{many}, but --output {options.output} names one file. Name a folder with --output, such as "
+            f"{options.output.with_suffix('')}."
         )
     check_name(options.output, "output")
     naming = Naming(suffix, also, lambda source, output: owns(_options_of(options, source, output)))

@@ -258,8 +258,12 @@ def test_no_film_is_replaced(put, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["in", "--output", "out.mp4"], "--output out.mp4 names one file, but --input names several films"),
-        (["in", "--output", "graph.json"], "names one file, but --input names several films"),
+        (
+            ["in", "--output", "out.mp4"],
+            "--input in is a folder, but --output out.mp4 names one file. Name a folder",
+        ),
+        (["in", "--output", "graph.json"], "but --output graph.json names one file"),
+        (["in/*", "--output", "out.mp4"], "--input names several films, but --output out.mp4 names one file"),
         (["empty", "--output", "out"], "There is no video in empty. Check the name."),
         (["in/*.xyz", "--output", "out"], "There is no video in in/*.xyz. Check the name."),
         (["in", "--output", "out", "--summary", "mine.txt"], "mine.txt is not a summary of StereoReel"),
