@@ -12,11 +12,13 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from glob import has_magic
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from ..core.files import plain_errors
-from ..media.folder import Problem, base_of, files_of, is_pattern, natural, why_no_film
+from ..core.numbered import PICTURES, holds_pictures
+from ..media.folder import SUFFIXES, Problem, base_of, files_of, is_pattern, natural, why_no_film
 from ..media.paths import LONGEST_NAME
 from ..media.read.container import open_media
 from .finished import CLAIM
@@ -43,8 +45,16 @@ class Batch:
 
 
 def names_many(given: Sequence[Path]) -> bool:
-    """Whether these inputs name a folder, a pattern or several files."""
-    return len(given) > 1 or any(one.is_dir() or is_pattern(one) for one in given)
+    """Whether these inputs name a folder, a pattern or several files; numbered pictures are one film."""
+    return len(given) > 1 or any((one.is_dir() or is_pattern(one)) and not _is_sequence(one) for one in given)
+
+
+def _is_sequence(given: Path) -> bool:
+    """Whether a folder or a pattern names numbered pictures; films in a folder are preferred to them."""
+    if not given.is_dir():
+        return given.suffix.lower() in PICTURES and not has_magic(str(given.parent))
+    below = (name for _, _, names in os.walk(given) for name in names)
+    return holds_pictures(given) and not any(name.lower().endswith(SUFFIXES) for name in below)
 
 
 @dataclass(frozen=True)

@@ -393,3 +393,15 @@ def test_warning_belongs_to_its_film(put, video, capsys):
     assert found["a.mp4"]["warnings"] == found["c.mp4"]["warnings"] == []
     [warning] = found["b.ts"]["warnings"]
     assert f"warning: {warning}" in capsys.readouterr().err.splitlines()
+
+
+def test_numbered_pictures_are_one_film_unless_films_are_with_them(put, capsys):
+    Path("in/frames").mkdir()
+    for number in range(1, 4):
+        Image.new("RGB", (32, 32), (80 * number, 0, 0)).save(f"in/frames/{number:03}.png")
+    for place, given in enumerate(("in/frames", "in/frames/*.png", "in/frames/%03d.png")):
+        assert films(given, to=f"{place}.mp4") == 0
+        assert counted(f"{place}.mp4") == 3
+    put("in/frames/film.mp4")
+    assert films("in/frames") == 0
+    assert tree() == ["film.mp4"]
