@@ -25,10 +25,10 @@ class Evidence(NamedTuple):
     """Depth of one frame from motion, each map ``[h, w]``.
 
     ``depth`` is nearness, about 0..1, and ``trust`` its confidence 0..1. ``astray`` is the confidence that a
-    pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, as far as
-    that explains the rest of the frame. ``travels`` 0..1 is the confidence that the camera moved through the
-    scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer: positive for,
-    negative against, about 1 if all agree.
+    pixel moves on its own if the camera travels, ``alone`` the same if it turns or stands still, which is
+    halved if that does not explain the rest of the frame. ``travels`` 0..1 is the confidence that the camera
+    moved through the scene, which depth from motion requires. ``sign`` is the evidence that larger is nearer:
+    positive for, negative against, about 1 if all agree.
     """
 
     depth: np.ndarray
@@ -144,7 +144,7 @@ def judge(motion: Motion, guess: np.ndarray) -> Evidence:
     depth = np.clip((depth - low) / max(high - low, 1e-6), -0.2, 1.4)
     ahead = float((known * np.sign(along)).sum() / (known.sum() + 1e-6))
     sign = 0.3 * ahead + correlation(depth, guess, known) + occlusion(depth, motion)
-    astray, alone = motion.trust * travels * (1 - still), motion.trust * turns * moves
+    astray, alone = motion.trust * travels * (1 - still), motion.trust * (0.5 + 0.5 * turns) * moves
     return Evidence(depth, known, astray, alone, travels, sign)
 
 
