@@ -104,13 +104,13 @@ def test_too_wide_frames_are_refused_before_the_first(tmp_path, capsys):
     )
 
 
-def test_truncated_file_gives_its_frames_and_a_warning(tmp_path):
+def test_truncated_file_gives_its_frames_and_a_warning(tmp_path, capsys):
     write_video(
         tmp_path / "in.mp4", pictures(30, 64, 48), Fraction(25), container_options={"movflags": "faststart"}
     )
     truncate(tmp_path / "in.mp4", 0.5)
-    with pytest.warns(UserWarning, match="ends early"):
-        assert run(tmp_path / "in.mp4", tmp_path / "out.mp4") == 0
+    assert run(tmp_path / "in.mp4", tmp_path / "out.mp4") == 0
+    assert "warning: in.mp4 ends early" in capsys.readouterr().err
     with av.open(str(tmp_path / "out.mp4")) as file:
         assert 0 < sum(1 for _ in file.decode(video=0)) < 60
 
