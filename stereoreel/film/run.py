@@ -107,16 +107,16 @@ class OpenFilm:
         own = finished(request, identity)
         _refuse_harm(request, host, own, [root, *kept_folders(request.clips, self.kept)])
         self.complete = len(own) == len(paths)
-        if self.complete:
+        if self.complete and not is_job(root):
             observer.say(already(paths, root))
-            if not is_job(root):
-                return
+            return
         check_root(root)
         notes = {**how.notes, "output": str(request.path), "environment": environment(host)}
         cuts.write(root, request.clips)
         units_of = units(request.clips, how.group)
         self.job = locks.enter_context(Job(root, identity, units_of, notes, observer.say, len(paths)))
         if self.complete:
+            observer.say(already(paths, root))
             return
         missing = [path for path in paths if path not in own]
         self._outputs = {path: locks.enter_context(OutputFile(path, request.replaces)) for path in missing}

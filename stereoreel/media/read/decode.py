@@ -350,7 +350,7 @@ class Planes:
         self._format = colour.RGB_16 if self.deep else colour.RGB_8
         self._arguments = colour.to_rgb(facts.color, facts.full_range)
         self._swscale = VideoReformatter()
-        self._alpha = facts.alpha
+        self._alpha, self._numbered = facts.alpha, bool(facts.pictures)
         white = colour.white_of_16_bits(facts.bit_depth, facts.full_range) if self.deep else 255
         self._opaque = colour.white_of_16_bits(facts.bit_depth, True) if self.deep else 255
         self._white = white
@@ -369,7 +369,8 @@ class Planes:
             self._floats_into(block, frame)
             return
         bits, shift = max(component.bits for component in frame.format.components), 0
-        if self._alpha or any(component.is_alpha for component in frame.format.components):
+        # a later picture may have alpha, which the first one has not
+        if self._alpha or (self._numbered and any(one.is_alpha for one in frame.format.components)):
             rgb = self._scaled(self._opaque_frame(frame), interpolation=colour.PRECISE)
         elif self.deep and PLANAR_RGB.fullmatch(frame.format.name) and self._fits(frame):
             rgb, shift = frame, 16 - bits
