@@ -119,7 +119,8 @@ def _videos() -> list[str]:
         return []
     entries = list(folder.iterdir())
     files = [entry.name for entry in entries if entry.is_file()]
-    videos = folder_paths.filter_files_content_types(files, ["video"])
+    videos = set(folder_paths.filter_files_content_types(files, ["video"]))
+    videos.update(name for name in files if name.lower().endswith(SUFFIXES))  # such as .ts, .vob and .mxf
     return sorted(videos) + sorted(f"{entry.name}/" for entry in entries if holds_pictures(entry))
 
 

@@ -41,11 +41,14 @@ def flow(video: str, **encode) -> dict:
     }
 
 
-def test_folders_follow_the_videos(server, noise):
+def test_folders_follow_the_videos_of_every_suffix(server, noise):
+    for name in ("tape.ts", "disc.VOB", "notes.txt"):
+        (server.base / "input" / name).touch()
     choices = server.get("/object_info/StereoReelExtract")["StereoReelExtract"]["input"]["required"]
     video = choices["video"]
     names = video[0] if isinstance(video[0], list) else video[1]["options"]
     assert names[0] == "sample" and names[-1] == "frames/"
+    assert {"tape.ts", "disc.VOB"} < set(names) and "notes.txt" not in names
 
 
 @pytest.mark.parametrize("video", ["frames/", "frames/%03d.png"])
