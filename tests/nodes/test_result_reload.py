@@ -22,6 +22,7 @@ PLAYING = f"""() => {{
     return video?.isConnected && video.readyState >= 2 && video.src
 }}"""
 TEXT = f"() => {SCREEN}?.line.textContent ?? ''"
+PATIENCE = 120_000  # milliseconds
 KEPT = "() => Object.keys(localStorage).some(key => localStorage[key].includes('StereoReelEncode'))"
 
 
@@ -49,20 +50,20 @@ def run(page, **options):
         options,
     )
     host_canvas.run(page)
-    page.wait_for_function(PLAYING, timeout=30_000)
+    page.wait_for_function(PLAYING, timeout=PATIENCE)
     return page.evaluate(PLAYING)
 
 
 def reload(page):
-    page.wait_for_function(KEPT, timeout=30_000)  # the canvas keeps the open workflow after a moment
+    page.wait_for_function(KEPT, timeout=PATIENCE)  # the canvas keeps the open workflow after a moment
     page.wait_for_timeout(1500)
     page.reload()
     wait_for_the_graph(page)
 
 
 def wait_for_the_graph(page):
-    page.wait_for_function(READY, timeout=90_000)
-    page.wait_for_function(f"() => {ENCODE}", timeout=90_000)
+    page.wait_for_function(READY, timeout=PATIENCE)
+    page.wait_for_function(f"() => {ENCODE}", timeout=PATIENCE)
 
 
 def named(address: str) -> str:
@@ -74,7 +75,7 @@ def test_the_last_result_plays_after_a_reload(page, options):
     before, text = run(page, **options), page.evaluate(TEXT)
     assert text.startswith("done: ") and ("type=temp" in before) == bool(options)
     reload(page)
-    page.wait_for_function(PLAYING, timeout=30_000)
+    page.wait_for_function(PLAYING, timeout=PATIENCE)
     assert named(page.evaluate(PLAYING)) == named(before) and page.evaluate(TEXT) == text
 
 
@@ -101,8 +102,8 @@ def test_a_run_that_ends_while_the_page_is_closed_is_shown_later(page, server):
     prompt["output"][node]["inputs"]["crf"] = 32
     body = {"prompt": prompt["output"], "extra_data": {"extra_pnginfo": {"workflow": prompt["workflow"]}}}
     queued = server.post("/prompt", {**body, "client_id": prompt["client"]}).json()["prompt_id"]
-    assert server.history(queued, patience=60)["status"]["status_str"] == "success"
+    assert server.history(queued, patience=PATIENCE / 1000)["status"]["status_str"] == "success"
     page.goto(address)
     wait_for_the_graph(page)
-    page.wait_for_function(PLAYING, timeout=30_000)
+    page.wait_for_function(PLAYING, timeout=PATIENCE)
     assert named(page.evaluate(PLAYING)) != named(first)
