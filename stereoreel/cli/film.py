@@ -25,6 +25,7 @@ from .films import (
     add_summary,
     batch_of,
     each_film,
+    graph_of,
     one_workflow,
     only,
     run_films,
@@ -129,7 +130,7 @@ def run(options) -> int:
 
     one_workflow(options)
     options.workflow = find_workflow(options.workflow)
-    graph = workflow.override(workflow.read(options.workflow), options.set)
+    graph = graph_of(options)
     if batch := batch_of(options, graph, lambda own: _owns(graph, own)):
         return _films(graph, options, batch)
     options.input = next(iter(options.input), None)
@@ -181,7 +182,7 @@ def _films(graph: workflow.Graph, options, batch: Batch) -> int:
     def make(own: argparse.Namespace, label: str) -> Made:
         return _printed(_film(graph, own, None, label), options)
 
-    return run_films(options, batch, make)
+    return run_films(options, graph, batch, make)
 
 
 def _plan_films(graph: workflow.Graph, options, batch: Batch) -> int:
@@ -217,7 +218,7 @@ def _films_on_cluster(graph: workflow.Graph, options, batch: Batch) -> int:
             return _printed(begun[place]._replace(paths=paths), options)
 
         with FilmQueue(pool, [partial(opened, place) for place in range(len(several))]) as queue:
-            return run_films(options, batch, make)
+            return run_films(options, graph, batch, make)
 
 
 def _opened(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -80,6 +81,19 @@ def one_workflow(options) -> None:
         raise ValueError("Name a workflow before --input, such as default.")
 
 
+def graph_of(options) -> Graph:
+    """Return the workflow with the options of ``--set``; ``--input`` replaces a folder that Extract names."""
+    from ..media.open import NO_FOLDER
+    from ..workflow import graph as workflow
+    from ..workflow.nodes.extract import NODE
+
+    graph = workflow.override(workflow.read(options.workflow), options.set)
+    for node in graph.values():
+        if options.input and node["class_type"] == NODE.id and isinstance(node["inputs"].get("folder"), str):
+            node["inputs"]["folder"] = NO_FOLDER
+    return graph
+
+
 def batch_of(
     options, graph: Graph, owns: Callable[[argparse.Namespace], bool] = lambda own: False
 ) -> Batch | None:
@@ -90,14 +104,16 @@ def batch_of(
     """
     from ..film.batch import Naming, choose, names_many
 
-    if not names_many(options.input):
+    if not names_many(options.input, options.output):
         if options.summary:
             raise ValueError("--summary is for several films. Name a folder or a pattern with --input.")
         return None
     suffix, also = _files(graph)
     if options.output is None:
         raise ValueError("Several films need a folder. Name one with --output.")
-    if not options.output.is_dir() and (options.output.suffix.lower() == suffix or options.output.is_file()):
+    if not options.output.is_dir() and (
+        (suffix and options.output.suffix.lower() == suffix) or options.output.is_file()
+    ):
         one = len(options.input) == 1 and options.input[0].is_dir()
         many = f"--input {_shown(options.input[0])} is a folder" if one else "--input names several films"
         raise ValueError(
@@ -146,14 +162,20 @@ def only(sinks: Sequence[Sink]) -> Sink:
     return sinks[0]
 
 
-def check_summary(options, batch: Batch) -> None:
+def check_summary(options, graph: Graph, batch: Batch) -> None:
     """Raise if ``--summary`` names a file that is not a summary, or one that the films need."""
     if (path := options.summary) is None:
         return
+    from ..film import job_folder
+
     check_name(path, "--summary")
     refuse_harm([path], [options.workflow, *(film.source for film in batch.films)], overwrite=True)
-    if path in [film.output for film in batch.films]:
-        raise ValueError(f"{path} is the name of a film. Choose another --summary.")
+    also, taken = _files(graph)[1], set()
+    for film in batch.films:
+        own = (film.output, *also(film.output))
+        taken |= {os.path.realpath(file) for file in (*own, *map(job_folder, own))}
+    if os.path.realpath(path) in taken:
+        raise ValueError(f"{path} is the name of a film or of its job. Choose another --summary.")
     if path.is_file() and not options.overwrite:
         with open(path, "rb") as file:
             if file.read(len(SUMMARY)) not in (b"", SUMMARY.encode()):
@@ -163,13 +185,13 @@ def check_summary(options, batch: Batch) -> None:
                 )
 
 
-def run_films(options, batch: Batch, make: Callable[[argparse.Namespace, str], Made]) -> int:
+def run_films(options, graph: Graph, batch: Batch, make: Callable[[argparse.Namespace, str], Made]) -> int:
     """Make every film; report what is left out, and at the end what failed. Return 1 if any film failed.
 
     ``make`` receives the options of one film, and a label for its bar. After Ctrl-C, or if the disk is full,
     no other film is begun.
     """
-    check_summary(options, batch)
+    check_summary(options, graph, batch)
     entries = [Entry(str(film.source), str(film.output)) for film in batch.films]
     others = [
         Entry(str(problem.path), None, "failed" if problem.fault else "left out", error=problem.why)

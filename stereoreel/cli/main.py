@@ -124,9 +124,9 @@ def _parser() -> argparse.ArgumentParser:
 def _run(options) -> int:
     films.one_workflow(options)
     options.workflow = find_workflow(options.workflow)
-    graph = workflow.override(workflow.read(options.workflow), options.set)
+    graph = films.graph_of(options)
     if batch := films.batch_of(options, graph):
-        return films.run_films(options, batch, partial(_written, graph))
+        return films.run_films(options, graph, batch, partial(_written, graph))
     options.input = next(iter(options.input), None)
     _written(graph, options)
     return 0

@@ -223,14 +223,14 @@ class _Parts:
         for start, stop in self.spans:
             missing, chunk = stop - start, None
             for chunk in self.source.part(start, stop).chunks(host, frames):
-                missing -= len(chunk)
+                missing -= chunk.shape[TIME]
                 yield chunk
             if chunk is None:
                 raise ValueError(
                     f"no frame could be read around frame {start}. Check that the file is complete."
                 )
             for _ in range(missing):
-                yield chunk[-1:]
+                yield chunk.narrow(TIME, chunk.shape[TIME] - 1, 1)
 
 
 @dataclass(frozen=True)

@@ -169,7 +169,8 @@ def _needed(step: Step, spans: Spans) -> Spans:
     found = []
     for start, stop in spans:
         [(first, last)] = frames_needed(step, [(start, stop)])
-        if len(info.cuts) == len(result.cuts):
+        moved = isinstance(step.recipe, (Recut, Uncut))  # the cuts, so that equal numbers mean nothing
+        if len(info.cuts) == len(result.cuts) and not moved:
             after = bisect_right(result.cuts, start)  # the shot after empty ones begins at this frame
             if start == 0 or (after and result.cuts[after - 1] == start):
                 first = info.cuts[after - 1] if after else 0

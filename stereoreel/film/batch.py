@@ -44,17 +44,35 @@ class Batch:
     left_out: Sequence[Problem]
 
 
-def names_many(given: Sequence[Path]) -> bool:
-    """Whether these inputs name a folder, a pattern or several files; numbered pictures are one film."""
-    return len(given) > 1 or any((one.is_dir() or is_pattern(one)) and not _is_sequence(one) for one in given)
+def names_many(given: Sequence[Path], output: Path | None = None) -> bool:
+    """Whether these inputs name a folder, a pattern or several files; numbered pictures are one film.
+
+    The film of the pictures, ``output``, may lie next to them.
+    """
+    return len(given) > 1 or any(
+        (one.is_dir() or is_pattern(one)) and not _is_sequence(one, output) for one in given
+    )
 
 
-def _is_sequence(given: Path) -> bool:
+def _is_sequence(given: Path, output: Path | None) -> bool:
     """Whether a folder or a pattern names numbered pictures; films in a folder are preferred to them."""
     if not given.is_dir():
         return given.suffix.lower() in PICTURES and not has_magic(str(given.parent))
-    below = (name for _, _, names in os.walk(given) for name in names)
-    return holds_pictures(given) and not any(name.lower().endswith(SUFFIXES) for name in below)
+    if not holds_pictures(given):
+        return False
+    for place, folders, names in os.walk(given):
+        folders[:] = [name for name in folders if not is_job(Path(place, name))]
+        films = [Path(place, name) for name in names if name.lower().endswith(SUFFIXES)]
+        if any(not _made_as(film, output) for film in films if not film.name.startswith(".")):
+            return False
+    return True
+
+
+def _made_as(film: Path, output: Path | None) -> bool:
+    """Whether a file is an output, or another of its files, such as its depth."""
+    if output is None:
+        return False
+    return film.name.startswith(output.stem) and os.path.samefile(film.parent, output.parent)
 
 
 @dataclass(frozen=True)

@@ -169,6 +169,13 @@ def _written(value) -> str:
     return repr(value)
 
 
+def _transparency(source: FileSource) -> dict:
+    """Return how transparent parts are shown; a later picture may have some, which the first one has not."""
+    if not source.facts.alpha and not source.facts.pictures:
+        return {}
+    return {"background": source.background, "opacity": source.opacity}
+
+
 def _source(source: Source) -> dict:
     info = source.info
     facts: dict = {
@@ -192,7 +199,7 @@ def _source(source: Source) -> dict:
             "window": list(source.window),
             **({"every": source.selection.every} if source.selection.every > 1 else {}),
             "sensitivity": source.sensitivity,
-            **({"background": source.background, "opacity": source.opacity} if source.facts.alpha else {}),
+            **_transparency(source),
             **({"sound": fingerprint(source.facts.sound)[1:]} if source.facts.sound else {}),
             **({"linear_light": source.linear_light} if source.facts.is_float else {}),
         }

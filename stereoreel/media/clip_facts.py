@@ -7,7 +7,7 @@ from fractions import Fraction
 from ..core.clip import Clip, ClipInfo, Samples, Soundtrack, Step
 from .open import one_frame, packing_said
 from .read.decode import FileSource
-from .read.probe import probe
+from .read.probe import audio_layout
 
 HDR = {16: "HDR (PQ)", 18: "HDR (HLG)"}  # by transfer, in the code points of H.273
 SHORT = 10  # seconds, below which fractions are said
@@ -77,7 +77,7 @@ def _layout(info: ClipInfo) -> str:
     if isinstance(info.audio, Samples):
         channels = info.audio.waveform.shape[0]
         return LAYOUTS.get(channels, f"{channels} channels of")
-    return probe(info.audio.file).audio_layout if isinstance(info.audio, Soundtrack) else ""
+    return audio_layout(info.audio.file) if isinstance(info.audio, Soundtrack) else ""
 
 
 def _file(clip: Clip) -> FileSource | None:

@@ -254,14 +254,16 @@ def file_clip(
     }
     source = window(files=files, **counts)
     packing = packing_of(source.facts, path.name, options.packing, decided)
-    pairs = packing.kind == ALTERNATING  # which are counted, not their frames
+    pairs = packing.kind == ALTERNATING  # which are chosen, not their frames
     if pairs:
-        source = window(files=source.files)
+        source = window(files=source.files, start=0, duration=0)
     source.label, source.packing = name, packing
     if packing.views == 1 and not source.facts.views:
         return Clip(source)
     clip = _views(Clip(source), packing, options, name)
-    return _fitted(_counted(clip, options, name) if pairs else clip, options, name)
+    if pairs:
+        clip = _counted(_windowed(clip, options, name), options, name)
+    return _fitted(clip, options, name)
 
 
 def one_frame(facts: FileFacts) -> str:
@@ -315,7 +317,9 @@ def from_clip(
 
     source, info = clip.maker, clip.info
     if isinstance(source, FileSource) and source.whole:
-        same = {"picture_fps": float(source.facts.fps)} if source.facts.pictures else {}
+        same: dict = {"picture_fps": float(source.facts.fps)} if source.facts.pictures else {}
+        if options.background == ExtractOptions.background:
+            same["background"] = source.background
         options = replace(options, **same, linear_light=source.linear_light)
         return open_file(source.facts.path, options, name, tick, look, source.files, source.packing)
     packing = NAMED["mono"]

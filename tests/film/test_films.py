@@ -401,6 +401,26 @@ def test_numbered_pictures_are_one_film_unless_films_are_with_them(put, capsys):
     for place, given in enumerate(("in/frames", "in/frames/*.png", "in/frames/%03d.png")):
         assert films(given, to=f"{place}.mp4") == 0
         assert counted(f"{place}.mp4") == 3
+    for _ in range(2):  # the film of the pictures may lie next to them
+        assert films("in/frames", to="in/frames/out.mp4") == 0
+    Path("in/frames/out.mp4").unlink()
     put("in/frames/film.mp4")
     assert films("in/frames") == 0
     assert tree() == ["film.mp4"]
+
+
+@pytest.mark.parametrize("name", ["out/../out/a.mp4", "out/a.mp4.job", "{here}/out/a.mp4"])
+def test_summary_is_no_film_and_no_job(put, name, capsys):
+    put("in/a.mp4", "in/b.mp4")
+    assert films("in", "--summary", name.format(here=Path.cwd())) == 1
+    assert "is the name of a film or of its job" in capsys.readouterr().err
+    assert not Path("out").exists()
+
+
+def test_input_replaces_the_folder_of_the_workflow(put):
+    graph = json.loads(json.dumps(GRAPH))
+    graph["1"]["inputs"] |= {"folder": "sample", "index": 2}
+    Path("graph.json").write_text(json.dumps(graph))
+    put("in/a.mp4", "in/b.mp4")
+    assert films() == 0
+    assert tree() == ["a.mp4", "b.mp4"]

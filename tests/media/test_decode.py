@@ -391,7 +391,7 @@ def test_cuts_are_found_and_counted_from_the_window(tmp_path):
     path = write_video(tmp_path / "a.mp4", np.concatenate(scenes), 25)
     ticks = []
     source = FileSource(path, tick=lambda done, total: ticks.append((done, total)))
-    assert source.info.cuts == (20, 40) and ticks[0] == (0, 60)
+    assert source.info.cuts == (20, 40) and (0, 60) in ticks
     assert FileSource(path, start=0.4, duration=1).info.cuts == (10,)
     assert FileSource(path, cuts=False).info.cuts == ()
 

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+import stereoreel
 from stereoreel.core.clip import Clip, ClipInfo, Color, Light, Samples, apply
+from stereoreel.core.excerpt import select_frames
 from stereoreel.core.transforms import Split
 from stereoreel.media.bits import BitReader, BitWriter
 from stereoreel.media.layouts.atoms import bodies
@@ -431,3 +433,12 @@ def test_no_bytes_make_the_parameter_sets_unreadable():
                 broken[place] = random.integers(256)
             found = stream_views.views_of(bytes(broken))
             assert found is None or found[0] != found[1]
+
+
+def test_excerpts_have_frames_of_both_views(tmp_path):
+    path = encode(tmp_path, noise(24), format="mv_hevc")
+    clip = Clip(FileSource(path, cuts=False))
+    whole = torch.cat(list(stereoreel.frames(clip)), -4)
+    places = [0, 1, 2, 3, 10, 20]
+    (chosen,) = select_frames([clip], places)
+    assert torch.equal(torch.cat(list(stereoreel.frames(chosen)), -4), whole[:, places])

@@ -14,11 +14,13 @@ from PIL import Image
 import stereoreel
 from stereoreel.cli.main import main
 from stereoreel.core.clip import ClipInfo, Color
+from stereoreel.media.clip_facts import clip_facts
 from stereoreel.media.read.picture_note import read_note
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write.encode import Writer
 from stereoreel.media.write.options import EncodeOptions
 from tests.support.films import graph, hashes, make, run, source
+from tests.support.media_files import write_video
 
 FORMATS = ("png", "png16", "exr", "exr32")
 
@@ -211,3 +213,14 @@ def test_the_terminal_reads_and_writes_pictures(tmp_path, pictures, noise, monke
     assert np.array_equal(read(tmp_path / "film"), noise)
     assert main([*command, "--output", "out", "--overwrite"]) == 1
     assert "folders are never replaced" in capsys.readouterr().err
+
+
+def test_a_folder_says_its_layout_and_its_sound(tmp_path):
+    write_video(tmp_path / "film.mkv", np.zeros((4, 48, 128, 3), np.uint8))
+    pair = stereoreel.open(tmp_path / "film.mkv", packing="full_sbs", cuts=False)
+    stereoreel.write(pair, tmp_path / "film", format="png", layout="half_tb")
+    again = stereoreel.open(tmp_path / "film", cuts=False)
+    assert (again.info.views, again.info.width, again.info.height) == (2, 64, 48)
+    sounding = source(tmp_path / "film.mp4")
+    stereoreel.write(stereoreel.open(sounding, duration=0.2), tmp_path / "heard", format="png")
+    assert "stereo sound" in clip_facts(stereoreel.open(tmp_path / "heard"))

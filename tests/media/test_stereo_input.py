@@ -11,6 +11,7 @@ import stereoreel
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.excerpt import select_frames
 from stereoreel.core.options import resolve
+from stereoreel.core.partition import excerpt, units
 from stereoreel.core.transforms import Recut
 from stereoreel.image.resize import resize
 from stereoreel.media.layouts.layout import LAYOUTS
@@ -377,3 +378,23 @@ def test_film_in_units_equals_one_run(tmp_path, caplog):
     [units] = stereoreel.write(opened(path), tmp_path / "units.mkv", layout="full_sbs", resume="on")
     size = 2 * WIDTH, HEIGHT
     assert np.array_equal(shown(whole, "null", *size), shown(units, "null", *size))
+
+
+def test_alternating_views_stay_with_their_eyes_wherever_a_window_begins(tmp_path):
+    """Frames 0, 2, 4 … are the left view, also if ``start`` is at an odd frame."""
+    path = tmp_path / "film.mkv"
+    ffmpeg("-f", "lavfi", "-i", f"testsrc2=s=64x48:r={RATE}:d=1", *FFV1, path)
+    whole = pixels(opened(path, packing="alternating"))
+    for start in (1, 2, 3):
+        part = pixels(opened(path, packing="alternating", start=start / RATE))
+        first = -(-start // 2)
+        assert np.array_equal(part, whole[:, first:])
+
+
+def test_units_of_a_film_keep_the_eyes_of_alternating_frames_across_a_cut(tmp_path):
+    path = tmp_path / "film.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2.4", *FFV1, path)
+    cut = apply(Recut("31"), opened(path))["clip"]  # inside a pair of frames
+    clip = of_clip(cut, packing="alternating")
+    parts = [pixels(excerpt([clip], unit)[0]) for unit in units([clip], 20)]
+    assert len(parts) > 1 and np.array_equal(np.concatenate(parts, 1), pixels(clip))

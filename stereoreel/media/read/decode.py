@@ -149,7 +149,7 @@ class FileSource:
     @property
     def colour(self) -> str:
         """The colour that is seen under transparent parts."""
-        return "black" if self.keeps_alpha else self.background
+        return "black" if self.background == TRANSPARENT else self.background
 
     def _of_opacity(self) -> FileSource:
         """Return the opacity of these frames as a clip of one channel."""
@@ -217,7 +217,7 @@ class FileSource:
                 done += block.shape[-4]
                 if convert.transparent and not self.keeps_alpha:
                     self._say_once(
-                        f"has transparent parts, which are shown over {self.background}. Extract Video's "
+                        f"has transparent parts, which are shown over {self.colour}. Extract Video's "
                         "background sets another colour"
                     )
                 if (

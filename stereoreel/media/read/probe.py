@@ -24,7 +24,7 @@ from ...core.file_cache import FileCache
 from ...core.numbered import names_pictures, numbered
 from ...core.transforms import square_width
 from .. import colour
-from ..layouts.packing import Packing
+from ..layouts.packing import Packing, of_layout
 from ..multiview.views import views_of
 from ..paths import check_file
 from ..tags import kept_tags
@@ -37,7 +37,7 @@ from .packets import Entry, PacketIndex, skip_others
 from .picture_note import read_note, sound_of
 from .pictures import check_sizes, is_float
 from .rates import FURTHEST, read_rate
-from .stereo import read_tags
+from .stereo import LAYOUT_TAG, read_tags
 from .transparency import alpha_decoder, has_alpha, is_transparent
 
 SENSIBLE = Fraction(1, 8), Fraction(8)  # shapes of a pixel, width over height
@@ -193,6 +193,12 @@ def _probe(real: str) -> FileFacts:
         )
 
 
+def audio_layout(path: Path) -> str:
+    """Return the layout of a file's first audio stream, such as ``stereo``; empty if there is none."""
+    with open_media(path) as container:
+        return _layout(container)
+
+
 def _layout(container) -> str:
     """Return the layout of the first audio stream if it can be read."""
     if not container.streams.audio or container.streams.audio[0].codec_context is None:
@@ -246,7 +252,14 @@ def _probe_pictures(real: str) -> FileFacts:
         entries=(),
         missing=0,
         animation=False,
+        tags=kept_tags(note.tags) if note else {},
+        packing=_packing_of_note(note) if note else first.packing,
     )
+
+
+def _packing_of_note(note) -> Packing | None:
+    layout = note.tags.get(LAYOUT_TAG)
+    return dataclasses.replace(of_layout(layout), reason="its own tag") if layout else None
 
 
 def video_stream(container, name: str) -> av.VideoStream:
@@ -401,7 +414,8 @@ def _colour(stream, frame) -> dict:
 
 
 def _alpha(container, stream, frame) -> dict:
-    alpha, decoder = has_alpha(container, stream, frame), alpha_decoder(stream)
+    decoder = alpha_decoder(stream)
+    alpha = has_alpha(container, stream, frame) and not is_float(frame.format.name)  # premultiplied
     transparent = bool(decoder) or (alpha and is_transparent(frame))
     return {"alpha": alpha, "transparent": transparent, "decoder": decoder}
 

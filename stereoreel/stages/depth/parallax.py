@@ -126,7 +126,7 @@ def _best_travel(directions: np.ndarray, flow, weight, basis, field) -> tuple[np
     across /= length(across)[..., None] + 1e-6
     design = across[..., :1] * basis[:, 0] + across[..., 1:] * basis[:, 1]  # [D, N, 4]
     target = (across * flow).sum(-1)
-    ridge = np.eye(4) * (1e-4 * FLAT * weight.sum())
+    ridge = np.eye(4) * max(1e-4 * FLAT * weight.sum(), 1e-6)
     robust = np.broadcast_to(weight, target.shape)
     for _ in range(4):
         weighted = (design * robust[..., None]).transpose(0, 2, 1)

@@ -21,6 +21,7 @@ from ...nets.strict import Unfit
 SIDE = 16  # of the image that checks a network, in pixels
 AGREE = 1e-3  # largest difference of the results, as a share of their range
 LARGEST = 1 << 24  # numbers in a blob of that small image
+TOO_MUCH = "its graph makes far more numbers than an upscaler. Choose another file."
 DENSE = 5  # convolutions of a dense block
 SPAN_BLOCKS = 6
 GRAPHS_ONLY = "its graph is not one of Compact (SRVGGNet), RRDBNet (ESRGAN) or SPAN. Choose another file."
@@ -210,6 +211,8 @@ def _applied(layer: Layer, inputs: list[Tensor]) -> Tensor:
         return layer.tensors[0].reshape(-1, 1, 1) if len(shape) == 1 else layer.tensors[0]
     if kind == "BinaryOp":
         second: Tensor | float = layer.number(2) if layer.count(1) else inputs[1]
+        if isinstance(second, Tensor) and prod(torch.broadcast_shapes(first.shape, second.shape)) > LARGEST:
+            raise Unfit(TOO_MUCH)
         return BINARY[layer.count(0)](first, second)
     if kind == "Eltwise" and layer.count(0) == 1:
         return sum(
@@ -236,8 +239,9 @@ def _resized(layer: Layer, blob: Tensor) -> Tensor:
     ):
         scale = layer.number(1, 1)
         mode = ("nearest", "bilinear", "bicubic")[layer.count(0) - 1]
-        _limited([blob], scale**2)
-        return F.interpolate(blob, scale_factor=(scale, layer.number(2, 1)), mode=mode)
+        across = layer.number(2, 1)
+        _limited([blob], scale * across)
+        return F.interpolate(blob, scale_factor=(scale, across), mode=mode)
     raise LookupError(layer.kind)
 
 
@@ -251,6 +255,8 @@ def _channels_last(blob: Tensor, factor: int) -> Tensor:
 def _convolved(layer: Layer, blob: Tensor) -> Tensor:
     weight, *bias = layer.tensors
     padding = layer.count(14, layer.count(4)), layer.count(4)
+    if max(padding) > max(weight.shape[2:]):
+        raise Unfit("it pads its images by more than its filters reach. Choose another file.")
     made = F.conv2d(blob, weight, bias[0] if bias else None, layer.count(3, 1), padding, layer.count(2, 1))
     slope = _fused_slope(layer)
     return made if slope is None else F.leaky_relu(made, slope)
@@ -258,5 +264,5 @@ def _convolved(layer: Layer, blob: Tensor) -> Tensor:
 
 def _limited(blobs: list[Tensor], times: float) -> list[Tensor]:
     if times * sum(blob.numel() for blob in blobs) > LARGEST:
-        raise Unfit("its graph makes far more numbers than an upscaler. Choose another file.")
+        raise Unfit(TOO_MUCH)
     return blobs
