@@ -105,5 +105,5 @@ def test_a_run_that_ends_while_the_page_is_closed_is_shown_later(page, server):
     assert server.history(queued, patience=PATIENCE / 1000)["status"]["status_str"] == "success"
     page.goto(address)
     wait_for_the_graph(page)
-    page.wait_for_function(PLAYING, timeout=PATIENCE)
-    assert named(page.evaluate(PLAYING)) != named(first)
+    later = f"first => {{ const src = ({PLAYING})(); return src && !src.includes(first) }}"
+    page.wait_for_function(later, arg=f"filename={named(first)}&", timeout=PATIENCE)

@@ -5,6 +5,7 @@ folder for pictures of the pages.
 """
 
 import os
+from contextlib import suppress
 
 import pytest
 
@@ -14,6 +15,7 @@ if not os.environ.get("COMFYUI"):
 
 import requests
 from PIL import Image
+from playwright.sync_api import TimeoutError
 
 from stereoreel.workflow.blueprints import CHAINS
 from stereoreel.workflow.templates import TITLES
@@ -47,9 +49,14 @@ def page(server, request):
 
 
 def browse(page) -> None:
-    """Open the template browser at this pack."""
-    page.evaluate(COMMAND, "Comfy.BrowseTemplates")
-    page.get_by_text("StereoReel", exact=True).first.click(timeout=120_000)
+    """Open the template browser at this pack; the canvas may lose a command while a dialog closes."""
+    pack = page.get_by_text("StereoReel", exact=True).first
+    for _ in range(4):
+        page.evaluate(COMMAND, "Comfy.BrowseTemplates")
+        with suppress(TimeoutError):
+            pack.wait_for(timeout=30_000)
+            break
+    pack.click()
     page.wait_for_function(
         f"count => ({CARDS})().length === count", arg=len(TITLES), timeout=120_000
     )  # and no template of another pack
