@@ -98,7 +98,7 @@ class FilmBar(FrameBar, Observer):
         if self._remote:
             self.tick(now["frames"], now["frames_total"])
         if self._as_json:
-            lines = self._warned.lines if self._warned else []
+            lines = self._warned.of_film if self._warned else []
             print(as_json({**now, "warnings": lines}), flush=True)
         if self._metrics and (fault := self._metrics.write(now)):
             self._metrics = None

@@ -14,13 +14,14 @@ from tqdm import tqdm
 class Warned(logging.Handler):
     """While entered, shows what the pack warns of, and collects it in ``lines``.
 
-    With ``summary``, leaving prints the lines again, because a bar may have run for hours since.
+    ``of_film`` has only what concerns the current one of several films. With ``summary``, leaving prints the
+    lines again, because a bar may have run for hours since.
     """
 
     def __init__(self, summary: bool):
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
-        self._film: list[str] = []
+        self.of_film: list[str] = []
         self._summary = summary
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -50,18 +51,18 @@ class Warned(logging.Handler):
     @contextmanager
     def of_one_film(self, lines: list[str]) -> Iterator[None]:
         """Add what is warned of to ``lines`` too; what was said of another film is shown again."""
-        before, self._film = self._film, lines
+        before, self.of_film = self.of_film, lines
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", UserWarning)  # otherwise once per line of code
                 yield
         finally:
-            self._film = before
+            self.of_film = before
 
     def _add(self, line: str) -> None:
-        if line in self._film:
+        if line in self.of_film:
             return
-        self._film.append(line)
+        self.of_film.append(line)
         if line not in self.lines:
             self.lines.append(line)
         print_above(f"warning: {line}")

@@ -387,11 +387,14 @@ def test_warning_belongs_to_its_film(put, video, capsys):
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", str(video), "-c", "copy", "whole.ts"]
     subprocess.run(command, check=True)
     Path("in/b.ts").write_bytes(Path("whole.ts").read_bytes()[: -2 * 188])
-    assert films("in", "--summary", "sum.json") == 0
+    assert films("in", "--summary", "sum.json", "--json") == 0
+    said = capsys.readouterr()
+    *units, _ = map(json.loads, said.out.splitlines())
+    assert [bool(unit["warnings"]) for unit in units] == [False, True, False]
     found = summary()
     assert found["a.mp4"]["warnings"] == found["c.mp4"]["warnings"] == []
     [warning] = found["b.ts"]["warnings"]
-    assert f"warning: {warning}" in capsys.readouterr().err.splitlines()
+    assert f"warning: {warning}" in said.err.splitlines()
 
 
 def test_numbered_pictures_are_one_film_unless_films_are_with_them(put, capsys):
