@@ -199,6 +199,21 @@ def test_an_animated_image_keeps_transparency(shop, host, tmp_path):
     assert said == [] and np.abs(found.astype(int) - alpha_of(made(shop, "png.mov"))[0]).max() <= 2
 
 
+def test_an_animated_image_with_a_clear_border_keeps_it(host, tmp_path):
+    """The encoder cuts frames to their opaque rectangle, and nothing else in the file tells of the rest."""
+    (tmp_path / "frames").mkdir()
+    for number in range(3):
+        picture = Image.new("RGBA", (64, 48))
+        picture.paste((40 * number, 200, 90, 255), (16, 8, 48, 40))
+        picture.save(tmp_path / "frames" / f"{number}.png")
+    target, said = kept(tmp_path / "frames", host, tmp_path / "kept.webp", format="webp", crf=0)
+    with Image.open(target) as image:
+        image.seek(1)
+        found = np.asarray(image.convert("RGBA"))
+    assert said == [] and found[..., 3].min() == 0 and found[24, 32, 3] == 255
+    assert (found[:6, :, 3] == 0).all()
+
+
 def test_what_cannot_be_kept_is_black_and_said(shop, host, tmp_path):
     path = made(shop, "png.mov")
     target, said = kept(path, host, tmp_path / "film.mp4", format="h264")

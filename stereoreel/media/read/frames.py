@@ -20,7 +20,7 @@ import av.error
 from .animation import animation_frames
 from .container import open_media
 from .packets import REORDER, Entry, demux, restamp, skip_others
-from .pictures import picture_frames
+from .pictures import decode_picture, picture_frames
 from .probe import FileFacts
 
 if TYPE_CHECKING:
@@ -99,11 +99,19 @@ def _hold(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[a
 
 
 def _pictures(facts: FileFacts, first: int, stop: int, damage: Damage) -> Iterator[av.VideoFrame]:
-    def lost() -> None:
-        damage.held += 1
+    """Yield pictures; corrupt ones at the beginning of a part repeat one before it, as in the whole clip."""
+    begin = first
+    while begin and decode_picture(facts.pictures[begin], facts.codec) is None:
+        begin -= 1
+    unseen = max(0, first - begin - 1)  # corrupt ones that are not in this part
 
-    with closing(picture_frames(facts.pictures[first:stop], facts.codec, facts.coded, lost)) as frames:
-        yield from frames
+    def lost() -> None:
+        nonlocal unseen
+        damage.held += not unseen
+        unseen = max(0, unseen - 1)
+
+    with closing(picture_frames(facts.pictures[begin:stop], facts.codec, facts.coded, lost)) as frames:
+        yield from islice(frames, first - begin, None)
 
 
 def _from_key(facts: FileFacts, first: int) -> Generator[Placed, None, None]:

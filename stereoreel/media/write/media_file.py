@@ -59,6 +59,7 @@ class MediaFile:
         self._part, self._entry, self._metadata = part, entry, job.metadata
         self._stereo = stereo_of(info, settings, entry)
         self._aspect = info.pixel_aspect if states_display_size(info, entry) else None
+        self._alpha = info.channels == 4
         self._types = FrameTypes(info.fps, info.cuts)
         self._layers: LayerEncoder | None = None
         self._tracks = None
@@ -126,7 +127,7 @@ class MediaFile:
         if self._aspect:
             write_display_size(self._part, self._aspect)
         if self._entry.container == "webp":
-            complete_webp(self._part, ticks, self._metadata)
+            complete_webp(self._part, ticks, self._metadata, self._alpha)
         sync(self._part)
 
     def abandon(self) -> None:

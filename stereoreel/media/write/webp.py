@@ -11,12 +11,15 @@ from pathlib import Path
 
 from PIL import Image
 
-HAS_NOTES = 8  # a bit of the first byte of VP8X
+HAS_NOTES, HAS_ALPHA = 8, 16  # bits of the first byte of VP8X
 NOTES = {"prompt": 0x0110}  # ComfyUI's EXIF tags: Model for the prompt, lower numbers for everything else
 
 
-def complete_webp(path: Path, milliseconds: int, notes: Mapping[str, str]) -> None:
-    """Set the duration of a WebP and store the notes as EXIF. The complete file, which is small, is read."""
+def complete_webp(path: Path, milliseconds: int, notes: Mapping[str, str], alpha: bool = False) -> None:
+    """Set the duration of a WebP and store the notes as EXIF. The complete file, which is small, is read.
+
+    With ``alpha``, what is outside the frames, which are cut to their opaque part, is transparent.
+    """
     chunks = list(_chunks(path.read_bytes()))
     pictures = [index for index, (kind, _) in enumerate(chunks) if kind == b"ANMF"]
     if pictures:
@@ -26,6 +29,10 @@ def complete_webp(path: Path, milliseconds: int, notes: Mapping[str, str]) -> No
             kind,
             body[:12] + max(1, milliseconds - before).to_bytes(3, "little") + body[15:],
         )
+    if alpha and chunks[0][0] == b"VP8X":
+        kind, body = chunks[0]
+        chunks[0] = kind, bytes([body[0] | HAS_ALPHA]) + body[1:]
+        chunks = [(kind, bytes(4) + body[4:] if kind == b"ANIM" else body) for kind, body in chunks]
     if notes:
         if chunks[0][0] != b"VP8X":
             chunks.insert(0, (b"VP8X", _canvas(path)))
