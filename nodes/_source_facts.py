@@ -9,7 +9,8 @@ from aiohttp import web
 
 from ..stereoreel.core.clip import Clip
 from ..stereoreel.media.clip_facts import clip_facts
-from ..stereoreel.media.open import chosen_file, file_clip
+from ..stereoreel.media.extract_options import chosen_file
+from ..stereoreel.media.open import file_clip
 from ..stereoreel.workflow import build
 from ..stereoreel.workflow.node import Node
 from ._comfy import PromptServer

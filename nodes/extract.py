@@ -12,8 +12,8 @@ from aiohttp import web
 from ..stereoreel.core.error_context import naming
 from ..stereoreel.core.numbered import holds_pictures, names_pictures, numbered
 from ..stereoreel.core.options import Option
+from ..stereoreel.media.extract_options import NO_FOLDER, SAMPLE, ExtractOptions, chosen_file
 from ..stereoreel.media.folder import SUFFIXES, natural
-from ..stereoreel.media.open import NO_FOLDER, SAMPLE, ExtractOptions, chosen_file
 from ..stereoreel.media.paths import confine
 from ..stereoreel.media.read.probe import fingerprint
 from ..stereoreel.sample import FILE

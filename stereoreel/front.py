@@ -35,7 +35,8 @@ from .core.timeline import parse_fps
 from .core.transforms import Split, Weightless
 from .film import film, resumes
 from .live.frames import as_tensor
-from .media.open import SAMPLE, open_file
+from .media.extract_options import SAMPLE
+from .media.open import open_file
 from .media.paths import check_name
 from .media.write import render
 from .media.write.options import check_folder_name, extension, presets

@@ -83,7 +83,7 @@ def one_workflow(options) -> None:
 
 def graph_of(options) -> Graph:
     """Return the workflow with the options of ``--set``; ``--input`` replaces a folder that Extract names."""
-    from ..media.open import NO_FOLDER
+    from ..media.extract_options import NO_FOLDER
     from ..workflow import graph as workflow
     from ..workflow.nodes.extract import NODE
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..core.files import refuse_harm
 from ..core.places import data
-from ..media.open import SAMPLE
+from ..media.extract_options import SAMPLE
 from ..media.paths import check_name, confine_prefix
 from ..media.write.options import EncodeOptions, check_folder_name
 from ..models.headless import Headless

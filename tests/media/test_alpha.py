@@ -13,7 +13,8 @@ from stereoreel.core.clip import apply
 from stereoreel.core.transforms import EveryNth, Fit, Recut, Trim
 from stereoreel.film import FilmSettings, film
 from stereoreel.media.clip_facts import clip_facts
-from stereoreel.media.open import ExtractOptions, open_file
+from stereoreel.media.extract_options import ExtractOptions
+from stereoreel.media.open import open_file
 from stereoreel.media.read.cuts import thumbnails
 from stereoreel.media.read.probe import probe
 from stereoreel.media.read.transparency import parse_color

@@ -11,7 +11,8 @@ from stereoreel.core.clip import Clip, Color, Samples
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.core.transforms import Recolored, Split
 from stereoreel.media.clip_facts import clip_facts, duration
-from stereoreel.media.open import ExtractOptions, file_clip
+from stereoreel.media.extract_options import ExtractOptions
+from stereoreel.media.open import file_clip
 from stereoreel.sample import FILE
 from tests.media import workshop, zoo
 

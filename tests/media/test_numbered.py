@@ -13,6 +13,7 @@ from PIL import Image
 
 import stereoreel
 from stereoreel.core.numbered import holds_pictures, numbered
+from stereoreel.media.extract_options import ExtractOptions
 from stereoreel.media.paths import confine
 from stereoreel.media.read.decode import FileSource
 from stereoreel.media.read.probe import fingerprint, probe
@@ -119,7 +120,7 @@ def test_rate_window_and_middle(tmp_path, host, noise):
     assert np.array_equal(np.rint(next(part.chunks(host, 9)).numpy() * 65535), noise[3:4])
     again = stereoreel.media.open.from_clip(
         stereoreel.open(path, picture_fps=29.97, cuts=False),
-        stereoreel.media.open.ExtractOptions(cuts=False),
+        ExtractOptions(cuts=False),
         "Extract",
     )
     assert again.info.fps == Fraction(30000, 1001)

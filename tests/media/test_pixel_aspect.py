@@ -13,7 +13,8 @@ import torch
 from stereoreel.core.clip import Clip, apply
 from stereoreel.core.transforms import Fit, SquarePixels
 from stereoreel.film import FilmSettings, film
-from stereoreel.media.open import ExtractOptions, from_clip, open_file
+from stereoreel.media.extract_options import ExtractOptions
+from stereoreel.media.open import from_clip, open_file
 from stereoreel.media.read.probe import probe
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest

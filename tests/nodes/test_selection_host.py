@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from benchmarks.support.comfy_server import python_of
-from stereoreel.media.open import ExtractOptions, open_file
+from stereoreel.media.extract_options import ExtractOptions
+from stereoreel.media.open import open_file
 from stereoreel.sample import FILE
 
 pytestmark = pytest.mark.host

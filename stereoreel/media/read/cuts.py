@@ -12,10 +12,10 @@ from av.video.reformatter import VideoReformatter
 from ...core import cancel
 from ...image.cut_detection import LONG_SIDE, CutDetector
 from .. import colour
+from .file_facts import FileFacts
 from .frames import Damage, in_memory, read_frames
 from .pictures import displayed
 from .prefetch import ahead
-from .probe import FileFacts
 
 TICK_EVERY = 16  # frames
 TOGETHER = 8  # thumbnails per hand-over between threads, which costs more than comparing one

@@ -19,9 +19,9 @@ import av.error
 
 from .animation import animation_frames
 from .container import open_media
+from .file_facts import FileFacts
 from .packets import REORDER, Entry, demux, restamp, skip_others
 from .pictures import decode_picture, picture_frames
-from .probe import FileFacts
 
 if TYPE_CHECKING:
     from av.filter.context import FilterContext

@@ -11,8 +11,8 @@ from itertools import islice
 import av
 
 from ...core.transforms import every_nth_cut, frame_at
+from .file_facts import FileFacts
 from .frames import Damage, entry_before, read_frames
-from .probe import FileFacts
 
 JUMP = 32  # frames that are decoded in vain before opening the file again at a key frame is faster
 

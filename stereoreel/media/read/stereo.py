@@ -109,7 +109,8 @@ SEPARATORS = re.compile(r"[\s._\-()\[\]{}+,]+")
 SHORT = {"lr", "rl", "tb", "bt", "ou", "tab"}
 SPHERES = {"180", "vr180", "180x180", "180x160", "180f", "fisheye190"}
 AROUND = re.compile(
-    r"3d|vr|half|full|h|f|\d{3,4}[pi]|[248]k|u?hd|fullhd|180|360|180x180|vr180|cross|fulltb|[xh]26[45]|hevc|av1"
+    r"3d|vr|half|full|h|f|\d{3,4}[pi]|[248]k|u?hd|fullhd|180|360|180x180|vr180|cross|fulltb|"
+    r"[xh]26[45]|hevc|av1"
 )
 PHRASES = {
     "side_by_side": "side by side",

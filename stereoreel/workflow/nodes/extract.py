@@ -1,6 +1,7 @@
 """Extract Video: a file, or the part of another clip that the options select."""
 
 from ...media import open as video
+from ...media.extract_options import chosen_file
 from ..node import FPS_OUT, Call, Node, Outputs, Socket
 
 
@@ -13,7 +14,7 @@ def build(call: Call) -> Outputs:
     if call.inputs.get("clip"):
         clip = video.from_clip(call.clip(), settings, call.name, tick=tick, look=look)
     else:
-        file = video.chosen_file(settings, videos.find)
+        file = chosen_file(settings, videos.find)
         clip = video.open_file(file, settings, call.name, tick=tick, look=look, files=videos.files)
     return {"clip": clip, "fps": float(clip.info.fps)}
 
