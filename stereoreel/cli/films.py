@@ -289,11 +289,10 @@ def _end(options, entries: Sequence[Entry]) -> None:
         print(json.dumps(facts), flush=True)
     print_above(f"{done} of {len(films)} {'film is' if len(films) == 1 else 'films are'} complete.")
     if failed := [entry for entry in films if entry.state == "failed"]:
-        print_above(
-            f"{len(failed)} failed. Run the same command to try {'it' if len(failed) == 1 else 'them'} again:"
-        )
+        print_above(f"{len(failed)} failed:")
         for entry in failed:
             print_above(f"  {_printable(entry.input)}: {entry.error}")
+        print_above("Correct what is named, then run the same command. Complete films are not made again.")
     if done + len(failed) < len(films):
         print_above("Run the same command again to continue.")
 

@@ -12,7 +12,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from glob import has_magic
+from itertools import count, islice
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
@@ -57,7 +57,7 @@ def names_many(given: Sequence[Path], output: Path | None = None) -> bool:
 def _is_sequence(given: Path, output: Path | None) -> bool:
     """Whether a folder or a pattern names numbered pictures; films in a folder are preferred to them."""
     if not given.is_dir():
-        return given.suffix.lower() in PICTURES and not has_magic(str(given.parent))
+        return given.suffix.lower() in PICTURES and base_of(given) == given.parent
     if not holds_pictures(given):
         return False
     for place, folders, names in os.walk(given):
@@ -152,7 +152,8 @@ def name_outputs(films: Mapping[PurePath, Path], folder: Path, naming: Naming) -
 
     Where names differ in their suffix only, one keeps its name: the film that an earlier run has made under
     it, or else the one that has the suffix already, or else the first. The others carry their own suffix:
-    ``a_mkv.mp4``. Upper and lower case count as equal.
+    ``a_mkv.mp4``. A film that was made under such a name keeps it, also when the others are gone, or when a
+    film appears that is called so. Upper and lower case count as equal.
     """
     taken: set[str] = set()
     chosen: dict[PurePath, Path] = {}
@@ -160,6 +161,13 @@ def name_outputs(films: Mapping[PurePath, Path], folder: Path, naming: Naming) -
     def plain(name: PurePath, stem: str = "") -> Path:
         stem = _clean(stem or name.stem, naming.suffix)
         return folder.joinpath(*map(_clean, name.parts[:-1]), stem + naming.suffix)
+
+    def candidates(name: PurePath) -> Iterator[Path]:
+        yield plain(name)
+        stem = f"{name.stem}_{name.suffix[1:].lower()}".rstrip("_")
+        yield plain(name, stem)
+        for number in count(2):
+            yield plain(name, f"{stem}_{number}")
 
     def claim(name: PurePath, path: Path) -> bool:
         files = {_folded(file) for file in (path, *naming.also(path))}
@@ -170,18 +178,21 @@ def name_outputs(films: Mapping[PurePath, Path], folder: Path, naming: Naming) -
         return True
 
     wanted = Counter(_folded(plain(name)) for name in films)
-    owners = {
-        name
-        for name, source in films.items()
-        if wanted[_folded(plain(name))] > 1 and naming.owns(source, plain(name))
-    }
-    order = sorted(
-        films, key=lambda name: (name not in owners, name.suffix.lower() != naming.suffix, natural(name))
-    )
-    for name in [name for name in order if not claim(name, plain(name))]:
-        stem, number = f"{name.stem}_{name.suffix[1:].lower()}".rstrip("_"), 1
-        while not claim(name, plain(name, stem if number == 1 else f"{stem}_{number}")):
-            number += 1
+
+    def kept(name: PurePath, source: Path) -> Path | None:
+        rivals = wanted[_folded(plain(name))]
+        first, second, *rest = islice(candidates(name), rivals + 1)
+        if rivals == 1 and not naming.owns(source, second):
+            return None
+        return next((path for path in (first, second, *rest) if naming.owns(source, path)), None)
+
+    for name, source in films.items():
+        if path := kept(name, source):
+            claim(name, path)
+    order = sorted(films, key=lambda name: (name.suffix.lower() != naming.suffix, natural(name)))
+    others = [name for name in order if name not in chosen and not claim(name, plain(name))]
+    for name in others:
+        next(path for path in candidates(name) if claim(name, path))
     return [chosen[name] for name in films]
 
 

@@ -49,16 +49,22 @@ def base_of(given: Path) -> Path:
     """Return the folder below which the films of a folder, a pattern or a file lie."""
     if os.path.isdir(given):
         return given
-    if is_pattern(given):
-        parts = given.parts
-        fixed = next(number for number, part in enumerate(parts) if has_magic(part))
-        return Path(*parts[:fixed]) if fixed else Path()
-    return given.parent
+    return _fixed(given) if is_pattern(given) else given.parent
 
 
 def is_pattern(given: Path) -> bool:
     """Whether a path is a pattern, such as ``clips/*.mp4``, and not the name of a file or a folder."""
-    return has_magic(str(given)) and not os.path.lexists(given)
+    return not os.path.lexists(given) and has_magic(str(given.relative_to(_fixed(given))))
+
+
+def _fixed(given: Path) -> Path:
+    """Return the part of a path before its first folder that is a pattern; ``[2024]`` may be a folder."""
+    base = Path()
+    for part in given.parts[:-1]:
+        if has_magic(part) and not os.path.lexists(base / part):
+            break
+        base /= part
+    return base
 
 
 def files_of(
@@ -75,7 +81,9 @@ def files_of(
         yield given
     else:
         base, everywhere = base_of(given), "**" in given.parts
-        for path in sorted(map(Path, glob(str(given), recursive=True)), key=natural):
+        pattern = str(given.relative_to(base))
+        found = (base / path for path in glob(pattern, root_dir=base, recursive=True))
+        for path in sorted(found, key=natural):
             inside = [base / part for part in path.relative_to(base).parents[:-1]]
             if any(map(leave_out, inside)) or _is_part(path):
                 continue

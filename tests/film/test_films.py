@@ -95,12 +95,15 @@ def test_folder_is_mirrored_and_the_same_command_finds_it_complete(put, capsys):
         (["in/a.mp4", "in/sub/c.mp4"], ["a.mp4", "sub/c.mp4"]),  # as a shell expands a pattern
         (["in/*"], ["a.mp4", "b.mp4", "sub/c.mp4"]),
         (["in/[ab].mp4"], ["a.mp4", "b.mp4"]),
+        (["take [2]/*.mp4"], ["a.mp4", "b.mp4"]),
+        (["take [2]/**/[ac].mp4"], ["a.mp4", "sub/c.mp4"]),
         (["in/sub", "other"], ["in/sub/c.mp4", "other/a.mp4"]),
     ],
     ids=str,
 )
 def test_patterns_and_several_inputs(put, given, made):
     put("in/a.mp4", "in/b.mp4", "in/sub/c.mp4", "other/a.mp4")
+    shutil.copytree("in", "take [2]")
     assert films(*given) == 0
     assert tree() == made
 
@@ -134,6 +137,20 @@ def test_film_keeps_the_name_that_it_has_when_another_appears(put, capsys):
         "a.avi": "a_avi.mp4", "a.mkv": "a.mp4", "a.mp4": "a_mp4.mp4",
     }  # fmt: skip
     assert summary()["a.mkv"]["state"] == "complete"
+
+
+def test_film_keeps_a_name_with_its_suffix_whatever_appears_or_goes(put):
+    put("in/a.mkv", "in/a.mp4")
+    assert films() == 0 and tree() == ["a.mp4", "a_mkv.mp4"]
+    put("in/a_mkv.mp4")
+    assert films("in", "--summary", "sum.json") == 0
+    assert {name: (Path(one["output"]).name, one["state"]) for name, one in summary().items()} == {
+        "a.mkv": ("a_mkv.mp4", "complete"), "a.mp4": ("a.mp4", "complete"),
+        "a_mkv.mp4": ("a_mkv_mp4.mp4", "made"),
+    }  # fmt: skip
+    Path("in/a.mp4").unlink()
+    assert films("in", "--summary", "sum.json") == 0
+    assert summary()["a.mkv"]["state"] == summary()["a_mkv.mp4"]["state"] == "complete"
 
 
 def test_names_are_unique_whatever_else_is_written():
@@ -177,7 +194,7 @@ def test_failed_film_is_reported_and_the_others_are_made(put, video, capsys):
     assert films("in", "--summary", "sum.json") == 1
     assert tree() == ["a.mp4", "z.mp4"]
     said = capsys.readouterr().err
-    assert "2 of 5 films are complete.\n3 failed. Run the same command to try them again:" in said
+    assert "2 of 5 films are complete.\n3 failed:\n" in said and "then run the same command." in said
     assert "The link leads to no file" in said
     found = summary()
     assert {name: one["state"] for name, one in found.items()} == {
