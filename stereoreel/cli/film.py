@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..core.error_context import naming
 from ..core.files import refuse_folders, refuse_harm
@@ -25,6 +26,7 @@ from .films import (
     add_summary,
     batch_of,
     each_film,
+    entries_of,
     graph_of,
     one_workflow,
     only,
@@ -36,9 +38,11 @@ from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
 
 if TYPE_CHECKING:
+    from ..film import FilmSettings
     from ..film.batch import Batch
     from ..film.cluster import Cluster
     from ..film.queue import QueuedFilm
+    from ..media.write.request import RenderRequest
 
 
 def declare(commands) -> None:
@@ -149,25 +153,43 @@ def run(options) -> int:
 
 def _film(graph: workflow.Graph, options, cluster: Cluster | None, label: str = "") -> Made:
     """Make one film, or recognise that it is complete; raise Unfinished if units are missing."""
-    from ..film import FilmSettings, cuts, film, job_folder
-    from ..film.finished import already
+    from ..film import film
+
+    sink, request, host, how, bar, known = _prepared(graph, options, label)
+    if cluster and not known.complete:
+        how = replace(how, crew=cluster.crew(graph, _video(sink), options.device))
+    with bar:
+        return known._replace(paths=film(request, host, how, bar))
+
+
+class _Prepared(NamedTuple):
+    """A film of which nothing is computed yet; ``known`` is what is said of it when it is made."""
+
+    sink: workflow.Output[EncodeOptions]
+    request: RenderRequest
+    host: Headless
+    how: FilmSettings
+    bar: FilmBar
+    known: Made
+
+
+def _prepared(graph: workflow.Graph, options, label: str) -> _Prepared:
+    """Return a film that is checked, and searched for cuts unless it is complete."""
+    from ..film import FilmSettings, cuts, job_folder
     from ..film.job import check_root, is_job
 
     job = options.job or job_folder(options.output)
     targets, frames = _complete(graph, options)
-    if targets and not is_job(job):
-        print(already(targets, job), file=sys.stderr)
-        return Made(targets, frames, complete=True)
-    check_root(job)
-    cuts.read(job, options.files)
-    sink = _sink(graph, options)
-    crew = cluster.crew(graph, _video(sink), options.device) if cluster else None
-    with _bar(sink.clip.info.frames, options, label) as bar:
-        how = FilmSettings(
-            job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
-        )
-        host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-        return Made(film(_request(sink, options), host, how, bar), frames, complete=bool(targets))
+    left = not targets or is_job(job)
+    if left:
+        check_root(job)
+        cuts.read(job, options.files)
+    sink = _sink(graph, options, look=left)
+    bar = _bar(sink.clip.info.frames, options, label, silent=bool(targets))
+    how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph})
+    host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
+    known = Made(targets, frames, complete=bool(targets))
+    return _Prepared(sink, _request(sink, options), host, how, bar, known)
 
 
 def _films(graph: workflow.Graph, options, batch: Batch) -> int:
@@ -199,51 +221,37 @@ def _plan_films(graph: workflow.Graph, options, batch: Batch) -> int:
 
 def _films_on_cluster(graph: workflow.Graph, options, batch: Batch) -> int:
     """Make every film on one cluster, whose workers take the next film's units when one has none left."""
-    from ..film.queue import FilmQueue
+    from ..film.queue import FilmQueue, QueuedFilm
+    from ..film.run import OpenFilm
 
     several = list(each_film(options, batch))
     places = {own.output: place for place, (own, _) in enumerate(several)}
-    begun: dict[int, Made] = {}
+    entries = entries_of(batch)
+    known: dict[int, Made] = {}
     with _cluster(options) as cluster, cluster.pool() as pool:
 
         @contextmanager
         def opened(place: int) -> Iterator[QueuedFilm]:
-            with ExitStack() as open_things:
-                film, begun[place] = _opened(graph, *several[place], cluster, open_things)
-                yield film
+            """Open a film, while an earlier one may still be computed."""
+            own, label = several[place]
+            warned = partial(options.warned.of_one_film, entries[place].warnings)
+            with entries[place].timed(), ExitStack() as open_film:
+                with warned():
+                    sink, request, host, how, bar, known[place] = _prepared(graph, own, label)
+                    open_film.enter_context(bar)
+                    work = open_film.enter_context(OpenFilm(request, host, how, bar))
+                    plan = {}
+                    if not known[place].complete:
+                        plan = cluster.plan(graph, _video(sink), own.device, request.clips, work.kept)
+                yield QueuedFilm(work, plan, bar, warned)
 
         def make(own: argparse.Namespace, label: str) -> Made:
             place = places[own.output]
             paths = queue.make(place)
-            return _printed(begun[place]._replace(paths=paths), options)
+            return _printed(known[place]._replace(paths=paths), options)
 
         with FilmQueue(pool, [partial(opened, place) for place in range(len(several))]) as queue:
-            return run_films(options, graph, batch, make)
-
-
-def _opened(
-    graph: workflow.Graph, options, label: str, cluster: Cluster, open_things: ExitStack
-) -> tuple[QueuedFilm, Made]:
-    """Open a film for the queue; return it, and what is known of it already."""
-    from ..film import FilmSettings, cuts, job_folder
-    from ..film.job import check_root, is_job
-    from ..film.queue import QueuedFilm
-    from ..film.run import OpenFilm
-
-    job = options.job or job_folder(options.output)
-    targets, frames = _complete(graph, options)
-    left = not targets or is_job(job)
-    if left:
-        check_root(job)
-        cuts.read(job, options.files)
-    sink = _sink(graph, options, look=left)
-    request = _request(sink, options)
-    bar = open_things.enter_context(_bar(sink.clip.info.frames, options, label, silent=bool(targets)))
-    how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph})
-    host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-    work = open_things.enter_context(OpenFilm(request, host, how, bar))
-    plan = cluster.plan(graph, _video(sink), options.device, request.clips, work.kept)
-    return QueuedFilm(work, plan, bar), Made(targets, frames, complete=bool(targets))
+            return run_films(options, graph, batch, make, entries)
 
 
 def _printed(made: Made, options) -> Made:
@@ -305,7 +313,7 @@ def _owns(graph: workflow.Graph, options) -> bool:
         return False
 
 
-def _request(sink: workflow.Output[EncodeOptions], options):
+def _request(sink: workflow.Output[EncodeOptions], options) -> RenderRequest:
     from ..media.write.request import RenderRequest
 
     return RenderRequest(
@@ -321,7 +329,7 @@ def _bar(frames: int, options, label: str, silent: bool = False) -> FilmBar:
         as_json=options.json or silent,
         remote=bool(options.ray),
         metrics=metrics,
-        warned=options.warned,
+        warnings=options.warned.of_film,
         label=label,
     )
 

@@ -54,6 +54,15 @@ class Entry:
     warnings: list[str] = field(default_factory=list)
     error: str | None = None
 
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Take the time; of a film that is made in the background, from its beginning to its end."""
+        begun = time.monotonic()
+        try:
+            yield
+        finally:
+            self.seconds = self.seconds or round(time.monotonic() - begun, 3)
+
 
 def add_input(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the films."""
@@ -185,14 +194,24 @@ def check_summary(options, graph: Graph, batch: Batch) -> None:
                 )
 
 
-def run_films(options, graph: Graph, batch: Batch, make: Callable[[argparse.Namespace, str], Made]) -> int:
+def entries_of(batch: Batch) -> list[Entry]:
+    return [Entry(str(film.source), str(film.output)) for film in batch.films]
+
+
+def run_films(
+    options,
+    graph: Graph,
+    batch: Batch,
+    make: Callable[[argparse.Namespace, str], Made],
+    entries: Sequence[Entry] | None = None,
+) -> int:
     """Make every film; report what is left out, and at the end what failed. Return 1 if any film failed.
 
-    ``make`` receives the options of one film, and a label for its bar. After Ctrl-C, or if the disk is full,
-    no other film is begun.
+    ``make`` receives the options of one film, and a label for its bar. ``entries`` are those of the batch, if
+    something is known of them already. After Ctrl-C, or if the disk is full, no other film is begun.
     """
     check_summary(options, graph, batch)
-    entries = [Entry(str(film.source), str(film.output)) for film in batch.films]
+    entries = entries or entries_of(batch)
     others = [
         Entry(str(problem.path), None, "failed" if problem.fault else "left out", error=problem.why)
         for problem in batch.left_out
@@ -201,7 +220,7 @@ def run_films(options, graph: Graph, batch: Batch, make: Callable[[argparse.Name
         print_above(_left_out(problem))
     try:
         for entry, (own, label) in zip(entries, each_film(options, batch)):
-            with _timed(entry, options.trace), options.warned.of_one_film(entry.warnings):
+            with _surviving(entry, options.trace), options.warned.of_one_film(entry.warnings):
                 made = make(own, label)
                 entry.state = "complete" if made.complete else "made"
                 entry.files, entry.frames = [str(path) for path in made.paths], made.frames
@@ -235,11 +254,11 @@ def _options_of(options, source: Path, output: Path) -> argparse.Namespace:
 
 
 @contextmanager
-def _timed(entry: Entry, trace: bool) -> Iterator[None]:
+def _surviving(entry: Entry, trace: bool) -> Iterator[None]:
     """Record the time, and an error that the other films survive."""
-    begun = time.monotonic()
     try:
-        yield
+        with entry.timed():
+            yield
     except FAILURES as error:
         entry.state, entry.error = "failed", sentence(error)
         if trace:
@@ -250,8 +269,6 @@ def _timed(entry: Entry, trace: bool) -> Iterator[None]:
     except KeyboardInterrupt:
         entry.state = "cancelled"
         raise
-    finally:
-        entry.seconds = round(time.monotonic() - begun, 3)
 
 
 def sentence(error: Exception) -> str:

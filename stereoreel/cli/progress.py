@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -11,7 +11,7 @@ from tqdm import tqdm
 from ..core.meter import Meter
 from ..media.write.observer import Observer
 from .interrupt import CtrlC
-from .warned import Warned, print_above
+from .warned import print_above
 
 
 class FrameBar:
@@ -76,15 +76,15 @@ class ByteBar:
 class FilmBar(FrameBar, Observer):
     """Progress of a film's frames.
 
-    ``as_json`` prints a line of figures, with the warnings so far, after each unit instead, ``metrics``
-    writes them. The frames of ``remote`` units, which other machines compute, are counted when the unit
-    arrives.
+    ``as_json`` prints a line of figures, with the film's ``warnings`` so far, after each unit instead,
+    ``metrics`` writes them. The frames of ``remote`` units, which other machines compute, are counted when
+    the unit arrives.
     """
 
     def __init__(self, ctrl_c: CtrlC, total: int, *, as_json: bool = False, remote: bool = False,
-                 metrics: Metrics | None = None, warned: Warned | None = None, label: str = ""):  # fmt: skip
+                 metrics: Metrics | None = None, warnings: Sequence[str] = (), label: str = ""):  # fmt: skip
         super().__init__(ctrl_c, total, silent=as_json, label=label)
-        self._as_json, self._remote, self._metrics, self._warned = as_json, remote, metrics, warned
+        self._as_json, self._remote, self._metrics, self._warnings = as_json, remote, metrics, warnings
 
     def say(self, line: str) -> None:
         """Print a line above the bar."""
@@ -98,8 +98,7 @@ class FilmBar(FrameBar, Observer):
         if self._remote:
             self.tick(now["frames"], now["frames_total"])
         if self._as_json:
-            lines = self._warned.of_film if self._warned else []
-            print(as_json({**now, "warnings": lines}), flush=True)
+            print(as_json({**now, "warnings": list(self._warnings)}), flush=True)
         if self._metrics and (fault := self._metrics.write(now)):
             self._metrics = None
             self.say(f"Metrics are no longer written: {fault}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -31,11 +31,15 @@ class Pool(Protocol):
 
 @dataclass(frozen=True)
 class QueuedFilm:
-    """An open film, the plan for its workers, and who hears of its units."""
+    """An open film, the plan for its workers, and who hears of its units.
+
+    Its files are joined within ``around()``, such as a context that collects its warnings.
+    """
 
     work: OpenFilm
     plan: dict = field(default_factory=dict)
     observer: Observer = field(default_factory=Observer)
+    around: Callable[[], AbstractContextManager] = nullcontext
 
 
 class FilmQueue:
@@ -101,6 +105,7 @@ class FilmQueue:
         try:
             if tally:
                 tally.check()
-            self._ended[film] = queued.work.finish()
+            with queued.around():
+                self._ended[film] = queued.work.finish()
         except FAILURES as error:
             self._ended[film] = error

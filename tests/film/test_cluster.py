@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
+import imageio_ffmpeg
 import pytest
 
 from stereoreel.cli.main import main
@@ -187,23 +189,39 @@ def test_films_of_a_folder_share_the_cluster(nodes, tmp_path, monkeypatch, capsy
     for number in range(3):
         source(tmp_path / f"{number}.mkv", (4, 3), seed=number, sound=False)
     (tmp_path / "broken.mkv").write_bytes((tmp_path / "0.mkv").read_bytes()[:200])
+    short = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-i", "2.mkv", "-c", "copy", "short.ts"]
+    subprocess.run(short, check=True)
+    Path("short.ts").write_bytes(Path("short.ts").read_bytes()[: -2 * 188])  # its last frame is missing
     made = graph()
     made["2"]["inputs"]["cuts"] = "4"
     (tmp_path / "graph.json").write_text(json.dumps(made))
     words = ["--output", "out", "--unit", "8", "--keep-job", "--summary", "sum.json", "--device", "cpu"]
-    command = ["film", "graph.json", "--input", "*.mkv", *words, "--ray", nodes.address, "--workers", "2"]
+    command = [
+        "film",
+        "graph.json",
+        "--input",
+        "*.mkv",
+        "*.ts",
+        *words,
+        "--ray",
+        nodes.address,
+        "--workers",
+        "2",
+    ]
     assert main(command) == 1
     films = [Path(f"out/{number}.mp4") for number in range(3)]
     for number, film in enumerate(films):
         assert hashes(film) == run(tmp_path / f"{number}.mkv", tmp_path / f"run{number}.mp4", made)
-    states = {
-        Path(one["input"]).name: one["state"] for one in json.loads(Path("sum.json").read_text())["films"]
-    }
-    assert states == {"0.mkv": "made", "1.mkv": "made", "2.mkv": "made", "broken.mkv": "failed"}
+    found = {Path(one["input"]).name: one for one in json.loads(Path("sum.json").read_text())["films"]}
+    assert {name: (one["state"], len(one["warnings"])) for name, one in found.items()} == {
+        "0.mkv": ("made", 0), "1.mkv": ("made", 0), "2.mkv": ("made", 0), "short.ts": ("made", 1),
+        "broken.mkv": ("failed", 0),
+    }  # fmt: skip
+    assert all(one["seconds"] > 0.1 for one in found.values() if one["state"] == "made")
     workers = {json.loads(record.read_text())["worker"] for record in Path("out").glob("*/*/units/*.json")}
     assert 1 <= len(workers) <= 2  # the same for all films
     Path("broken.mkv").unlink()
-    assert main(command) == 0 and capsys.readouterr().err.count("is already complete") == 3
+    assert main(command) == 0 and capsys.readouterr().err.count("is already complete") == 4
 
 
 def test_unit_of_a_dead_worker_is_rescheduled(cluster, video, tmp_path):
