@@ -5,7 +5,6 @@ All names are decided before the first film, from the files alone, so that the s
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import unicodedata
@@ -19,13 +18,12 @@ from typing import NamedTuple
 from ..core.files import plain_errors
 from ..core.numbered import PICTURES, holds_pictures
 from ..media.folder import SUFFIXES, Problem, base_of, files_of, is_pattern, natural, why_no_film
-from ..media.paths import LONGEST_NAME
+from ..media.paths import LONGEST_NAME, shortened
 from ..media.read.container import open_media
 from .finished import CLAIM
 from .job import IDENTITY, is_job
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-DIGITS = 8  # of the hash at the end of a shortened name
 
 
 class Film(NamedTuple):
@@ -198,14 +196,7 @@ def name_outputs(films: Mapping[PurePath, Path], folder: Path, naming: Naming) -
 
 def _clean(name: str, suffix: str = "") -> str:
     """Return a name without control characters, shortened if file systems could not hold it."""
-    plain = CONTROL.sub("_", name)
-    room = LONGEST_NAME - len(suffix)
-    if len(os.fsencode(plain)) <= room:
-        return plain
-    mark = hashlib.blake2b(os.fsencode(name), digest_size=DIGITS // 2).hexdigest()
-    while len(os.fsencode(plain)) > room - DIGITS - 1:
-        plain = plain[:-1]
-    return f"{plain}_{mark}"
+    return shortened(CONTROL.sub("_", name), LONGEST_NAME - len(suffix))
 
 
 def _refuse_sources(targets: Iterable[Path], sources: Sequence[Path]) -> None:

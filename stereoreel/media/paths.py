@@ -6,6 +6,7 @@ in the pack's folder (one per line), never from a widget, because a graph may ar
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterable
 from contextlib import suppress
@@ -18,6 +19,7 @@ from ..core.places import CHECKOUT
 ROOTS_VARIABLE = "STEREOREEL_MEDIA_ROOTS"
 ROOTS_FILE = CHECKOUT / "media_roots.txt"
 LONGEST_NAME = 200  # bytes: file systems take 255, and numbers, tags and endings are added
+DIGITS = 8  # of the hash at the end of a shortened name
 
 
 def confine(path: str | os.PathLike, roots: Iterable[str | os.PathLike]) -> Path:
@@ -71,6 +73,17 @@ def check_name(path: str | os.PathLike, what: str = "name") -> None:
         )
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in name.replace("\\", "/").split("/")):
         raise ValueError(f"The {what} {shown(name)} is too long. Use at most {LONGEST_NAME} bytes.")
+
+
+def shortened(name: str, room: int = LONGEST_NAME) -> str:
+    """Return a name in at most ``room`` bytes; the end of a longer one is replaced by a hash of it."""
+    if len(os.fsencode(name)) <= room:
+        return name
+    mark = hashlib.blake2b(os.fsencode(name), digest_size=DIGITS // 2).hexdigest()
+    plain = name
+    while len(os.fsencode(plain)) > max(room - DIGITS - 1, 0):
+        plain = plain[:-1]
+    return f"{plain}_{mark}"
 
 
 def confine_prefix(prefix: str, output_root: str | os.PathLike) -> Path:

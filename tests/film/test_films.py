@@ -382,6 +382,17 @@ def test_workflow_takes_a_folder_and_an_index(put, capsys):
     assert "There is no folder nowhere. Create it, or choose another." in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("prefix", ["%source%", "%source%/%source%_%source%", "folder of %source%/film"])
+def test_long_source_names_are_shortened_where_file_systems_end(put, prefix):
+    put(f"in/{'ü' * 122}.mp4", f"in/{'ü' * 121}ö.mp4")
+    for index in (0, 1):
+        words = ["run", "graph.json", "--set", "extract.folder=in", "--set", f"extract.index={index}"]
+        assert main([*words, "--set", f"encode.filename_prefix={prefix}"]) == 0
+    made = [path for path in tree("output") if counted(f"output/{path}") == 7]
+    assert len(made) == 2 and len({path.replace("00002", "00001") for path in made}) == 2
+    assert all(len(part.encode()) <= 220 for path in made for part in path.split("/"))
+
+
 def test_plan_lists_the_units_of_each_film_and_makes_nothing(put, folder, capsys):
     put("in/a.mp4", "in/b.mkv")
     before = tree(".")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections.abc import Mapping, Sequence
@@ -13,12 +14,14 @@ from ...core.clip import Clip, ClipInfo, Samples, Soundtrack, Step
 from ...core.excerpt import makers_of
 from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
+from ..paths import LONGEST_NAME, shortened
 from ..read.decode import FileSource
 from .fit_to_file import fit_to_file
 from .options import EncodeOptions, check, preset
 from .presets import Preset
 
 SOURCE_NAME = "%source%"  # in a filename prefix
+ADDED = 48  # bytes of a file's name for its number, its layout and its ending
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -151,11 +154,18 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
 def named_after(prefix: str, clip: Clip) -> str:
     """Return a filename prefix with the name of the clip's source file, without its suffix, for ``%source%``.
 
-    A clip that comes from no file is called ``clip``.
+    A clip that comes from no file is called ``clip``. A long name is shortened, so that the file's name and
+    the folders' names fit.
     """
     sources = [maker.facts.path.stem for maker in makers_of([clip]) if isinstance(maker, FileSource)]
     name = CONTROL.sub("_", next(iter(sources), "clip")).replace("\\", "_").strip(". ") or "clip"
-    return prefix.replace(SOURCE_NAME, name)
+
+    def filled(part: str) -> str:
+        room = LONGEST_NAME - ADDED - len(os.fsencode(part.replace(SOURCE_NAME, "")))
+        return part.replace(SOURCE_NAME, shortened(name, room // part.count(SOURCE_NAME)))
+
+    parts = re.split(r"([/\\])", prefix)
+    return "".join(filled(part) if SOURCE_NAME in part else part for part in parts)
 
 
 def depth_path(path: Path) -> Path:
