@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from ..core import cancel
+from .huge_pages import empty
+from .polyphase import Polyphase
 
 METHODS = ("lanczos", "bilinear", "area")
 # outputs of one small product; wider multiplies more zeros, narrower reads more inputs twice
@@ -32,9 +34,11 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
             "pixel."
         )
     count, rows, columns, channels = frames.shape
+    out = empty(frames, count, height, width, channels)
+    if frames.device.type == "cpu" and _enlarged(frames, out, method, clamp):
+        return out
     down = _Axis(rows, height, 1, method, frames.device)
     across = _Axis(columns, width, channels, method, frames.device)
-    out = torch.empty(count, height, width, channels, dtype=frames.dtype, device=frames.device)
     for frame, target in zip(frames, out):
         cancel.check()
         image = frame.float().reshape(rows, columns * channels)
@@ -48,6 +52,33 @@ def resize(frames: Tensor, height: int, width: int, method: str = "lanczos", cla
         if image.data_ptr() != target.data_ptr():
             target.copy_(image.view_as(target))
     return out
+
+
+def _enlarged(frames: Tensor, out: Tensor, method: str, clamp: bool) -> bool:
+    """Fill ``out`` if both factors are whole: a fraction of the arithmetic of band matrices."""
+    axes = []
+    for source, target in zip(frames.shape[1:3], out.shape[1:3]):
+        if source != target and not Polyphase.serves(source, target, frames.shape[-1]):
+            return False
+        axes.append(None if source == target else Polyphase(source, *filter_weights(source, target, method)))
+    down, across = axes
+    wide = np.empty((frames.shape[1], *out.shape[2:]) if across else 0, np.float32)
+    for frame, target in zip(frames, out):
+        cancel.check()
+        image = np.ascontiguousarray(frame.float().numpy())
+        if across:
+            across.horizontal(image, wide)
+            image = wide
+        result = target if target.dtype == torch.float32 else target.float()
+        if down:
+            down.vertical(image, result.numpy())
+        else:
+            result.copy_(torch.from_numpy(image))
+        if clamp:
+            result.clamp_(0, 1)
+        if result is not target:
+            target.copy_(result)
+    return True
 
 
 def fitted_size(width: int, height: int, side: int) -> tuple[int, int]:

@@ -56,6 +56,8 @@ class RgbConverter:
 
     def into(self, block: np.ndarray, frame: av.VideoFrame) -> None:
         """Write one frame into ``block`` ``[H, W, 3]``."""
+        import cv2
+
         if self._dtype == torch.float32:
             self._floats_into(block, frame)
             return
@@ -67,8 +69,11 @@ class RgbConverter:
             rgb, shift = frame, 16 - bits
         else:
             rgb = self._scaled(frame, **self._arguments)
-        for channel, plane in zip((1, 2, 0), self._planes(rgb)):  # the planes are green, blue, red
-            np.left_shift(plane, shift, out=block.view(plane.dtype)[..., channel])
+        green, blue, red = self._planes(rgb)
+        numbers = block.view(green.dtype)
+        cv2.merge([red, green, blue], numbers)
+        if shift:
+            np.left_shift(numbers, shift, out=numbers)
         if self.deep and bits != self._bits:  # a picture of another depth than the first
             levels = block.view(np.uint16).astype(np.float64) * (
                 colour.white_of_16_bits(self._bits, self._full) / colour.white_of_16_bits(bits, self._full)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -77,11 +78,9 @@ class Pictures:
         )
         if frame.shape[:2] != self._shown[::-1]:
             frame = resize(frame[None], *self._shown[::-1])[0]
-        scale = torch.full((4,), float(white), device=frame.device)
-        scale[3] = 255 if self._bits == 8 else 65535  # swscale shifts alpha as it is
         channels = 4 if self.alpha and frame.shape[-1] == 4 else min(3, frame.shape[-1])
-        scaled = frame[..., :channels].float().clamp(0, 1).mul(scale[:channels]).add_(0.5)
-        levels = scaled.to(torch.uint8 if self._bits == 8 else torch.uint16).cpu().numpy()
+        opaque = 255 if self._bits == 8 else 65535  # swscale shifts alpha as it is
+        levels = _rounded(frame[..., :channels].float(), [white, white, white, opaque][:channels], self._bits)
         height, width, channels = levels.shape
         if (width, height) != self.size:
             levels = np.pad(
@@ -129,6 +128,19 @@ class Pictures:
         elif self._float or self.format.name in OF_PNG:
             context.sample_aspect_ratio = Fraction(1)  # otherwise these files state 0
         colour.tag(context, self.color, full_range=self._rgb)
+
+
+def _rounded(values: Tensor, white: Sequence[int], bits: int) -> np.ndarray:
+    """Return values 0..1 as the nearest integers 0..white of each channel, uint8 or uint16."""
+    if values.device.type == "cpu" and len(set(white)) == 1:
+        import cv2  # whose one pass takes a tenth of the time of torch's four
+
+        flat = np.ascontiguousarray(values.numpy()).reshape(len(values), -1)
+        kind = cv2.CV_8U if bits == 8 else cv2.CV_16U
+        levels = cv2.multiply(flat, white[0], dtype=kind).reshape(values.shape)  # type: ignore[call-overload]
+        return levels if bits == 8 else np.minimum(levels, white[0], out=levels)
+    scaled = values.clamp(0, 1).mul(values.new_tensor(white)).add_(0.5)
+    return scaled.to(torch.uint8 if bits == 8 else torch.uint16).cpu().numpy()
 
 
 def _paletted(levels: np.ndarray) -> av.VideoFrame:
