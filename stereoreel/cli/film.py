@@ -78,6 +78,12 @@ def declare(commands) -> None:
     )
     film.add_argument("--keep-job", action="store_true", help="do not delete the units")
     film.add_argument(
+        "--verify",
+        action="store_true",
+        help="record the hash of every frame before it is encoded with the units, to compare machines or "
+        "versions; costs time. Add --keep-job",
+    )
+    film.add_argument(
         "--unit",
         type=int,
         default=GROUP,
@@ -186,7 +192,9 @@ def _prepared(graph: workflow.Graph, options, label: str) -> _Prepared:
         cuts.read(job, options.files)
     sink = _sink(graph, options, look=left)
     bar = _bar(sink.clip.info.frames, options, label, silent=bool(targets))
-    how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph})
+    how = FilmSettings(
+        job, group=options.unit, keep=options.keep_job, verify=options.verify, notes={"workflow": graph}
+    )
     host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
     known = Made(targets, frames, complete=bool(targets))
     return _Prepared(sink, _request(sink, options), host, how, bar, known)
@@ -340,7 +348,9 @@ def _cluster(options):
         return nullcontext()
     from ..film.cluster import Cluster
 
-    return Cluster(options.ray, options.workers, options.gpus, options.mixed, options.store)
+    return Cluster(
+        options.ray, options.workers, options.gpus, options.mixed, options.store, verify=options.verify
+    )
 
 
 def _video(sink: workflow.Output[EncodeOptions]) -> Path:

@@ -41,7 +41,10 @@ LOOPBACK, ONLY_HERE = "127.0.0.1", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 
 
 class Cluster:
-    """A Ray connection. ``address``: ``local`` (only this machine), ``auto``, or a cluster head's address."""
+    """A Ray connection. ``address``: ``local`` (only this machine), ``auto``, or a cluster head's address.
+
+    With ``verify`` workers record the hash of every frame before it is encoded.
+    """
 
     def __init__(
         self,
@@ -51,6 +54,7 @@ class Cluster:
         mixed: bool = False,
         store: str = "",
         worker: type = Worker,
+        verify: bool = False,
     ):
         self.address, self.workers, self.gpus, self.mixed, self._worker = (
             address,
@@ -59,7 +63,7 @@ class Cluster:
             mixed,
             worker,
         )
-        self._store = store.rstrip("/")
+        self._store, self._verify = store.rstrip("/"), verify
         if store and "://" not in store:
             raise ValueError(
                 f"--store {store} is not a URL. Use one such as s3://bucket/films or file:///mnt/films."
@@ -102,7 +106,7 @@ class Cluster:
         token = secrets.token_hex(8)
         return {
             "workflow": pinned(graph, clips, host), "input": str(Path(source).resolve()),
-            "device": device,
+            "device": device, "verify": self._verify,
             "cuts": cuts.found(clips),
             "environment": {**environment(host), "code": self.code}, "mixed": self.mixed, "token": token,
             "models": os.pathsep.join(map(str, models_folders())),

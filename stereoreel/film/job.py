@@ -38,7 +38,7 @@ OF_WORKER = r"unit-\w{8}"  # the folder of a unit that a worker is computing
 
 
 class UnitRecord(NamedTuple):
-    """The record of a finished unit; ``frames`` are the hashes of each frame of each clip."""
+    """The record of a finished unit; ``frames`` are the hashes of each frame of each clip, if it has any."""
 
     unit: Unit
     files: list[dict]  # name, bytes, sha256 and ahead of each
@@ -322,7 +322,9 @@ def _made(facts, unit: Unit, wanted: list[str], clips: int) -> UnitRecord | None
         known = known and all(
             type(file["ahead"]) is int and 0 <= file["ahead"] <= unit.frames for file in result.files
         )
-        whole = len(result.frames) == clips and all(len(hashes) == unit.frames for hashes in result.frames)
+        whole = len(result.frames) in (0, clips) and all(
+            len(hashes) == unit.frames for hashes in result.frames
+        )
         spent, seconds = (
             {label: [float(one) for one in cost] for label, cost in result.costs.items()},
             float(result.seconds),

@@ -40,7 +40,8 @@ class FilmSettings:
 
     Units are stored in ``folder`` (None: ``job_folder``) until the film is complete, and longer with
     ``keep``. The stage Keep stores its frames below ``kept`` (None: next to the film). Short shots share a
-    unit up to ``group`` frames. ``notes`` (JSON) are stored with the job. ``crew``, if given, is called with
+    unit up to ``group`` frames. ``verify`` records the hash of every frame before it is encoded.
+    ``notes`` (JSON) are stored with the job. ``crew``, if given, is called with
     the clips, their settings and ``kept``, and returns who computes the units instead of this process.
     """
 
@@ -48,6 +49,7 @@ class FilmSettings:
     kept: Path | None = None
     group: int = GROUP
     keep: bool = False
+    verify: bool = False
     notes: Mapping = field(default_factory=dict)
     crew: Hire | None = None
 
@@ -69,7 +71,7 @@ def film(
     how, observer, meter = how or FilmSettings(), observer or Observer(), meter or Meter()
     with OpenFilm(request, host, how, observer) as work:
         if work.job and not work.complete:
-            crew = _crew(request, host, how.crew, work.kept, observer, meter)
+            crew = _crew(request, host, how, work.kept, observer, meter)
             with cancel.polling(host.tick):
                 compute_missing(work.job, crew, observer)
         return work.finish()
@@ -138,11 +140,12 @@ class OpenFilm:
 
 
 def _crew(
-    request: RenderRequest, host: Host, crew: Hire | None, kept: Path, observer: Observer, meter: Meter
+    request: RenderRequest, host: Host, how: FilmSettings, kept: Path, observer: Observer, meter: Meter
 ) -> Crew:
-    if crew:
-        return crew(request.clips, request.settings, kept)
-    return in_process(Maker(request.clips, request.settings, host, meter, observer.chunk, kept), host)
+    if how.crew:
+        return how.crew(request.clips, request.settings, kept)
+    maker = Maker(request.clips, request.settings, host, meter, observer.chunk, kept, how.verify)
+    return in_process(maker, host)
 
 
 def _refuse_harm(request: RenderRequest, host: Host, own: Sequence[Path], folders: Sequence[Path]) -> None:

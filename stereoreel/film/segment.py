@@ -1,12 +1,12 @@
-"""Compute one unit of a film: hash its frames and encode them into closed segments."""
+"""Compute one unit of a film, encoded into closed segments."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -31,12 +31,14 @@ from .job import UnitRecord, segment_name
 from .join import delay, order, segment_entry
 
 Watch = Callable[[tuple[Tensor, ...]], None]
+THREADS = min(4, os.cpu_count() or 1)  # that hash frames
 
 
 class Maker:
     """Computes units of a film's clips; loaded stages are reused for the next unit.
 
-    The stage Keep stores its frames below ``kept``; without ``kept`` they are not stored.
+    The stage Keep stores its frames below ``kept``; without ``kept`` they are not stored. With ``verify`` a
+    unit's record has the hash of each frame before encoding.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Maker:
         meter: Meter,
         watch: Watch | None = None,
         kept: Path | None = None,
+        verify: bool = False,
     ):
         self.clips, self.settings, self.host, self.meter, self.watch = (
             list(clips),
@@ -55,6 +58,7 @@ class Maker:
             meter,
             watch,
         )
+        self._verify = verify
         self._stages: StageCache = StageCache()
         self._store = FrameStore(self.clips, host, kept) if kept else None
 
@@ -71,9 +75,8 @@ class Maker:
             (file, folder / segment_name(number, place))
             for place, file in enumerate(files_of(self.clips, folder / "x", self.settings))
         ]
-        hashes = _Hashes(len(parts))
         with ExitStack() as open_files:
-            open_files.enter_context(hashes)
+            hashes = open_files.enter_context(_Hashes(len(parts))) if self._verify else None
             writers = [
                 open_files.enter_context(self._writer(file, path, parts, unit)) for file, path in files
             ]
@@ -82,8 +85,9 @@ class Maker:
             ):
                 if self.watch:
                     self.watch(chunks)
-                with self.meter.turn("Hash"):
-                    hashes.add(chunks)
+                if hashes:
+                    with self.meter.turn("Hash"):
+                        hashes.add(chunks)
                 with self.meter.turn("Encode"):
                     for (file, _), writer in zip(files, writers):
                         writer.write(chunks[file.clip], chunks[1] if file.shows_depth else None)
@@ -93,7 +97,11 @@ class Maker:
             for label, spent in _spent(self.meter).items()
         }
         return UnitRecord(
-            unit, [_facts(path, unit) for _, path in files], hashes.found, time.monotonic() - begun, costs
+            unit,
+            [_facts(path, unit) for _, path in files],
+            hashes.found if hashes else [],
+            time.monotonic() - begun,
+            costs,
         )
 
     def _writer(self, file, path: Path, parts: Sequence[Clip], unit: Unit) -> Writer:
@@ -107,27 +115,27 @@ class Maker:
 
 
 class _Hashes:
-    """Hashes of every frame of clips, computed in a thread, one chunk behind; complete on exit."""
+    """Hashes of every frame of clips, computed in threads, one chunk behind; complete on exit."""
 
     def __init__(self, clips: int):
         self.found: list[list[str]] = [[] for _ in range(clips)]
-        self._waiting: Future | None = None
+        self._waiting: list[Iterator[str]] = []
 
     def add(self, chunks: tuple[Tensor, ...]) -> None:
         self._take()
-        self._waiting = self._thread.submit(lambda: [frame_hashes(chunk) for chunk in chunks])
+        self._waiting = [self._threads.map(frame_hash, chunk.split(1, TIME)) for chunk in chunks]
 
     def _take(self) -> None:
-        for found, new in zip(self.found, self._waiting.result() if self._waiting else ()):
-            found += new
-        self._waiting = None
+        for found, new in zip(self.found, self._waiting):
+            found.extend(new)
+        self._waiting = []
 
     def __enter__(self) -> _Hashes:
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="hash")
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="hash")
         return self
 
     def __exit__(self, kind, error, trace) -> None:
-        self._thread.shutdown()
+        self._threads.shutdown()
         if kind is None:
             self._take()
 
@@ -142,9 +150,14 @@ class _Counting:
         return getattr(self._host, name)
 
 
+def frame_hash(frame: Tensor) -> str:
+    """Return the hash of a frame ``[1, H, W, C]``, or of both views ``[2, 1, H, W, C]``."""
+    return hashlib.blake2b(bits(frame), digest_size=16).hexdigest()
+
+
 def frame_hashes(chunk: Tensor) -> list[str]:
     """Return the hash of every frame of ``[T, H, W, C]``, or of both views ``[2, T, H, W, C]``."""
-    return [hashlib.blake2b(bits(frame), digest_size=16).hexdigest() for frame in chunk.split(1, TIME)]
+    return [frame_hash(frame) for frame in chunk.split(1, TIME)]
 
 
 def _facts(path: Path, unit: Unit) -> dict:

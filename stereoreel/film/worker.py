@@ -51,9 +51,8 @@ class Worker:
                 f"Worker {self.name} rejected: {what} differs. Give it the same files and weights."
             )
         self._shared = Path(plan["place"]) if _sees(plan) else None
-        self._maker = Maker(
-            clips, sink.settings, host, Meter(), kept=Path(plan["kept"]) if self._shared else None
-        )
+        kept = Path(plan["kept"]) if self._shared else None
+        self._maker = Maker(clips, sink.settings, host, Meter(), kept=kept, verify=plan["verify"])
         self._store = Store(plan["store"]) if plan["store"] and not self._shared else None
 
     def ready(self) -> str:

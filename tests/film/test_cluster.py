@@ -40,6 +40,7 @@ def plan(video, tmp_path):
         "device": "cpu",
         "cuts": cuts.found([job.clip]),
         "mixed": False,
+        "verify": True,
         "models": str(tmp_path),
         "environment": {**environment(host), "code": code()},
         "identity": described([job.clip], job.settings, host),
@@ -149,7 +150,7 @@ def nodes():
 def cluster(nodes):
     from stereoreel.film.cluster import Cluster
 
-    with Cluster(nodes.address, workers=2) as cluster:
+    with Cluster(nodes.address, workers=2, verify=True) as cluster:
         yield cluster
 
 
@@ -167,7 +168,7 @@ def test_units_pass_through_an_object_store_without_a_shared_folder(nodes, video
 
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # workers have the pack, and not its tests
     path, store = tmp_path / "film.mp4", tmp_path / "store"
-    with Cluster(nodes.address, workers=2, store=f"file://{store}", worker=Apart) as cluster:
+    with Cluster(nodes.address, workers=2, verify=True, store=f"file://{store}", worker=Apart) as cluster:
         make(video, path, crew=cluster.crew(graph(), video, "cpu"), keep=True)
     assert hashes(path) == run(video, tmp_path / "run.mp4") and not list(store.glob("*"))
 
@@ -195,7 +196,18 @@ def test_films_of_a_folder_share_the_cluster(nodes, tmp_path, monkeypatch, capsy
     made = graph()
     made["2"]["inputs"]["cuts"] = "4"
     (tmp_path / "graph.json").write_text(json.dumps(made))
-    words = ["--output", "out", "--unit", "8", "--keep-job", "--summary", "sum.json", "--device", "cpu"]
+    words = [
+        "--output",
+        "out",
+        "--unit",
+        "8",
+        "--keep-job",
+        "--verify",
+        "--summary",
+        "sum.json",
+        "--device",
+        "cpu",
+    ]
     command = [
         "film",
         "graph.json",

@@ -145,6 +145,15 @@ def test_failed_unit_is_reported_and_the_others_continue(video, tmp_path, monkey
     assert hashes(path) == run(video, tmp_path / "run.mp4")
 
 
+def test_frames_are_hashed_on_request_alone(video, tmp_path):
+    for number, words in enumerate(([], ["--verify"])):
+        path = tmp_path / f"{number}.mp4"
+        assert main([*command(tmp_path, video, path), "--keep-job", *words]) == 0
+        records = [json.loads(file.read_text()) for file in job_folder(path).glob("*/units/*.json")]
+        assert [bool(record["frames"]) for record in records] == [bool(words)] * len(records)
+    assert hashes(path) == run(video, tmp_path / "run.mp4")
+
+
 def test_corrupt_unit_is_recomputed(video, tmp_path):
     path, said = tmp_path / "film.mp4", []
     make(video, path, keep=True)

@@ -69,7 +69,7 @@ def test_changed_divergence_computes_no_depth(video, tmp_path):
         film(
             RenderRequest(pair(video, tmp_path / "kept", **given), tmp_path / "film.mp4", settings),
             host,
-            FilmSettings(group=8, keep=True),
+            FilmSettings(group=8, keep=True, verify=True),
         )
         (tmp_path / "film.mp4").unlink()
 
@@ -88,7 +88,11 @@ def test_kept_frames_equal_computed_ones(video, tmp_path):
         Hearing(chunk=lambda chunks: wanted.extend(frame_hashes(chunks[0]))),
     )
     for name in ("computed.mp4", "kept.mp4"):
-        film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=8, keep=True))
+        film(
+            RenderRequest(clip, tmp_path / name, settings),
+            host,
+            FilmSettings(group=8, keep=True, verify=True),
+        )
         assert hashes(tmp_path / name) == wanted
 
 
@@ -101,7 +105,12 @@ def test_pairs_and_colours_are_stored_with_16_bits(tensor_clip, tmp_path):
     for name in ("a.mp4", "b.mp4"):
         clip = apply(Keep(str(tmp_path / "kept")), both["clip"])["clip"]
         hearing = Hearing(chunk=lambda chunks: seen.append(chunks[0].clone()))
-        film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=1, keep=True), hearing)
+        film(
+            RenderRequest(clip, tmp_path / name, settings),
+            host,
+            FilmSettings(group=1, keep=True, verify=True),
+            hearing,
+        )
     assert torch.equal(torch.cat(seen[: len(seen) // 2], 1), torch.cat(seen[len(seen) // 2 :], 1))
     assert len(list((tmp_path / "kept").rglob("*.nut"))) == 2
 
@@ -120,7 +129,11 @@ def test_corrupt_kept_frames_are_recomputed(video, tmp_path, damage):
 
     def make(name):
         clip = pair(video, tmp_path / "kept")
-        film(RenderRequest(clip, tmp_path / name, settings), host, FilmSettings(group=8, keep=True))
+        film(
+            RenderRequest(clip, tmp_path / name, settings),
+            host,
+            FilmSettings(group=8, keep=True, verify=True),
+        )
 
     make("a.mp4")
     file = sorted((tmp_path / "kept").rglob("*.nut"))[0]

@@ -75,7 +75,7 @@ def films(tmp_path):
 
 def queue(films, *, failing=(), refused=(), **how):
     host = Headless("cpu")
-    makers = [Failing() if number in failing else Maker(one.clips, one.settings, host, Meter())
+    makers = [Failing() if number in failing else Maker(one.clips, one.settings, host, Meter(), verify=True)
               for number, one in enumerate(films)]  # fmt: skip
     pool = OneAfterTheOther(makers)
 

@@ -79,7 +79,10 @@ def make(
     observer = observer or Hearing()
     observer.say = (lambda line: None) if said is None else said.append
     return film(
-        request(video, path, made), Headless("cpu", on_tick=tick), FilmSettings(group=8, **how), observer
+        request(video, path, made),
+        Headless("cpu", on_tick=tick),
+        FilmSettings(group=8, verify=True, **how),
+        observer,
     )
 
 
