@@ -34,6 +34,7 @@ from .films import (
 )
 from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
+from .warned import print_above
 
 if TYPE_CHECKING:
     from ..film.batch import Batch
@@ -167,7 +168,9 @@ def _film(graph: workflow.Graph, options, cluster: Cluster | None, label: str = 
             job, group=options.unit, keep=options.keep_job, notes={"workflow": graph}, crew=crew
         )
         host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
-        return Made(film(_request(sink, options), host, how, bar), frames, complete=bool(targets))
+        request = _request(sink, options)
+        _say_choice(request, options)
+        return Made(film(request, host, how, bar), frames, complete=bool(targets))
 
 
 def _films(graph: workflow.Graph, options, batch: Batch) -> int:
@@ -238,6 +241,7 @@ def _opened(
         cuts.read(job, options.files)
     sink = _sink(graph, options, look=left)
     request = _request(sink, options)
+    _say_choice(request, options)
     bar = open_things.enter_context(_bar(sink.clip.info.frames, options, label, silent=bool(targets)))
     how = FilmSettings(job, group=options.unit, keep=options.keep_job, notes={"workflow": graph})
     host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
@@ -311,6 +315,12 @@ def _request(sink: workflow.Output[EncodeOptions], options):
     return RenderRequest(
         sink.clip, options.output, sink.settings, depth=sink.depth, overwrite=options.overwrite
     )
+
+
+def _say_choice(request, options) -> None:
+    """Print what was chosen for the device, if there is one."""
+    if request.choice and not options.json:
+        print_above(request.choice)
 
 
 def _bar(frames: int, options, label: str, silent: bool = False) -> FilmBar:
