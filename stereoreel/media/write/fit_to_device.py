@@ -67,7 +67,7 @@ def fit_to_device(clip: Clip, settings: EncodeOptions, entry: Preset) -> tuple[C
     if inner != before:
         words.append(f"the frames are scaled from {_sized(before)} to {_sized(inner)}")
     if canvas != inner:
-        words.append(f"black bars make them {_sized(canvas)}")
+        words.append(f"black bars around the frames make them {_sized(canvas)}")
     fitted = apply(Framed(*canvas, inner), clip)["clip"]
     return fitted, [f"For {chosen.title}, {' and '.join(words)}."]
 
