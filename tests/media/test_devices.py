@@ -5,6 +5,7 @@ import warnings
 from dataclasses import fields
 from fractions import Fraction
 from itertools import accumulate
+from pathlib import Path
 
 import av
 import imageio_ffmpeg
@@ -28,6 +29,7 @@ from stereoreel.media.write.request import RenderRequest
 from stereoreel.viewing.comfort import ComfortOptions
 from tests.support.encoded_files import settings
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = tuple(devices())
 SIZES = [
     (64, 64),
@@ -162,6 +164,16 @@ def test_frames_that_fit_are_not_touched():
     larger = stereoreel.from_tensor(noise(72, 128), 25, cuts=False)
     fitted, losses = fit_to_file(larger, settings(device="tv_3d_tb"))
     assert (fitted.info.width, fitted.info.height) == (128, 72) and not losses
+
+
+def test_help_page_says_where_each_file_goes():
+    page = (ROOT / "web" / "docs" / "StereoReelEncode.md").read_text(encoding="utf-8")
+    for name, device in devices().items():
+        start, end = f"| `{name}` | `{device.options['format']}`", f"| {device.copy} |"
+        [row] = [line for line in page.splitlines() if line.startswith(start) and line.endswith(end)]
+        for codec in device.codecs.values():
+            assert not codec.bits or f"{codec.bits // 1000} Mbit/s" in row
+        assert not device.limits.width or f"{device.limits.width} x {device.limits.height}" in row
 
 
 # Files
