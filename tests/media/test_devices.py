@@ -42,7 +42,6 @@ SIZES = [
     (2160, 3840),
 ]
 RATES = [Fraction(24000, 1001), Fraction(25), Fraction(50), Fraction(60)]
-LIMITED = ("tv_3d_sbs", "cardboard", "meta_quest")  # devices with a bit rate, one for each kind of limit
 
 
 def noise(height, width, frames=4):
@@ -246,13 +245,14 @@ STATED = {
 }
 
 
-@pytest.mark.parametrize("name", LIMITED)
-@pytest.mark.parametrize("crf", [-1, 0])
-def test_bit_rate_stays_within_the_limit_at_every_moment(tmp_path, host, name, crf):
+@pytest.mark.parametrize(
+    "name, size, fps, units", [("tv_3d_sbs", (288, 512), 15, 4), ("meta_quest", (200, 360), 60, 1)]
+)
+def test_bit_rate_stays_within_the_limit_at_every_moment(tmp_path, host, name, size, fps, units):
+    """Also of several units in a row, each of which begins with a full buffer."""
     codec = devices()[name].of_codec(presets()[settings(device=name).format].codec)
-    fps = 60
-    path = made(tmp_path, host, name, noise(272, 480, 60), fps, crf=crf)
-    sizes = [8 * size for size, _ in facts_of(path)[3]]
+    path = made(tmp_path, host, name, noise(*size, 60), fps, crf=0)
+    sizes = [8 * size for size, _ in facts_of(path)[3]] * units
     total = [0, *accumulate(sizes)]
     rate, buffer = 1000 * codec.bits / fps, 1000 * codec.buffer
     worst = max(
@@ -260,13 +260,13 @@ def test_bit_rate_stays_within_the_limit_at_every_moment(tmp_path, host, name, c
         for start in range(len(sizes))
         for stop in range(start + 1, len(total))
     )
-    assert worst <= 1.02 * buffer and len(sizes) == 60
-    assert sum(sizes) > 0.5 * 1000 * codec.bits  # the limit was needed
+    assert worst <= buffer and len(sizes) == 60 * units
+    assert sum(sizes) > 0.8 * rate * len(sizes)  # the limit was needed
 
 
 def test_size_in_megabytes_keeps_the_bit_rate(tmp_path, host):
-    path = made(tmp_path, host, "cardboard", noise(136, 240, 50), 25, size_mb=4.0)
-    assert level_of(entry_of(path))[0] <= 4.0 and path.stat().st_size <= 4_000_000
+    path = made(tmp_path, host, "cardboard", noise(68, 120, 25), 25, size_mb=1.0)
+    assert level_of(entry_of(path))[0] <= 4.0 and path.stat().st_size <= 1_000_000
 
 
 def test_youtube_has_a_key_frame_every_half_second(tmp_path, host):

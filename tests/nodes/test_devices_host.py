@@ -16,7 +16,6 @@ if not os.environ.get("COMFYUI"):
 import av
 import imageio_ffmpeg
 
-from stereoreel.media.layouts.atoms import bodies
 from tests.support import browser, bundled
 from tests.support.host_canvas import PLAYING, look, run, styled
 

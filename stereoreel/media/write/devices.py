@@ -14,6 +14,9 @@ from ...core.places import data
 FILE = data("models_config") / "devices.yaml"
 NONE = "none"  # no device
 BLOCK = 16  # pixels of the blocks in which levels count a frame
+# of a device's bits and buffer, for an encoder: each unit of a film begins with a full buffer, and after the
+# units are joined the limits hold for units of 3.4 seconds and more
+BITS_USED, BUFFER_USED = 0.88, 0.45
 # encoders that take the level as an option of its own; x265 takes it among its parameters
 TAKES_LEVEL = ("libx264", "h264_nvenc", "hevc_nvenc")
 
@@ -117,8 +120,8 @@ def stream_options(codec: str, limits: CodecLimits, fps: Fraction, streams: int 
     """Return the encoder's options for these limits; each of ``streams`` gets its share of the bits."""
     options = level_options(codec, limits)
     if limits.bits:
-        options["maxrate"] = str(1000 * limits.bits // streams)
-        options["bufsize"] = str(1000 * (limits.buffer or limits.bits) // streams)
+        options["maxrate"] = str(round(1000 * limits.bits * BITS_USED / streams))
+        options["bufsize"] = str(round(1000 * (limits.buffer or limits.bits) * BUFFER_USED / streams))
     if limits.key_every:
         options["g"] = str(max(1, round(limits.key_every * fps)))
     if limits.b_frames:

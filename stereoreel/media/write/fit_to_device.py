@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 from ...core.clip import Clip, ClipInfo, Shot, apply
 from ...core.transforms import Weightless, squared
 from ...image.resize import resize
+from ..layouts.layout import TWO_FILES
 from .devices import Device, device
 from .encode import output_size
 from .options import EncodeOptions
@@ -117,6 +118,8 @@ def _plays(
 
 def _size(info: ClipInfo, size: tuple[int, int], settings: EncodeOptions) -> tuple[int, int]:
     """Return the size of the file's frames if a view has this size."""
+    if settings.layout == TWO_FILES:
+        settings = replace(settings, layout="left")
     return output_size(info.replace(width=size[0], height=size[1]), settings)
 
 

@@ -11,7 +11,7 @@ from ...core.numbered import NUMBER
 from ...core.options import Options, option
 from ..layouts.layout import LAYERS, LAYOUTS, WITH_DEPTH, file_tag
 from ..layouts.vr180 import FIELD
-from .devices import NONE, device, devices
+from .devices import BITS_USED, NONE, device, devices
 from .presets import Preset, presets
 
 log = logging.getLogger(__name__)
@@ -31,9 +31,8 @@ def preset(settings: EncodeOptions) -> Preset:
     """Return the preset of a format, with the highest bit rate that the device plays."""
     entry = presets()[settings.format]
     if chosen := device(settings.device):
-        bits = [1000 * limit for limit in (chosen.of_codec(entry.codec).bits,) if limit]
-        slowest = min([*bits, *([entry.fastest] if entry.fastest else [])], default=None)
-        return replace(entry, fastest=slowest)
+        bits = round(1000 * chosen.of_codec(entry.codec).bits * BITS_USED)
+        return replace(entry, fastest=min(filter(None, (bits, entry.fastest)), default=None))
     return entry
 
 
