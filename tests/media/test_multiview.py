@@ -179,6 +179,37 @@ def test_records_hold_both_layers(tmp_path):
     assert second == {kind: [nal_units.moved(base[kind][0], 1)] for kind in (nal_units.SPS, nal_units.PPS)}
 
 
+# what mp4ff, an independent parser, reads in the same files, field by field
+HEAD = {  # of hvcC: version, profile, compatibility, constraints, level 1, one layer, 4:2:0, depth, lengths of 4
+    10: "01 02 20000000 900000000000 1e f000 fc fd fa fa 0000 0f 04",
+    8: "01 01 60000000 900000000000 1e f000 fc fd f8 f8 0000 0f 04",
+}
+TREE = {  # the path of each box and its body after the version; None: seen in other tests
+    "hvcC": None,
+    "lhvC": None,
+    "colr": None,
+    "vexu/eyes/stri": "03",
+    "vexu/eyes/hero": "01",
+    "vexu/eyes/cams/blin": "0000f618",  # 63000 micrometres
+    "vexu/eyes/cmfy/dadj": "00000000",
+    "hfov": "0000f7a8",  # 63400 thousandths of a degree
+}
+
+
+@pytest.mark.parametrize("name, depth", [("mv_hevc", 10), ("mv_hevc_8bit", 8), ("mv_hevc_mp4", 10)])
+def test_sample_description_has_the_expected_fields(tmp_path, name, depth):
+    inside = entry_of(encode(tmp_path, noise(2), format=name))
+    assert inside[b"hvcC"][:23].hex() == HEAD[depth].replace(" ", "")
+    found = {name.decode(): body for name, body in inside.items() if name != b"btrt"}
+    assert list(found) == list(dict.fromkeys(path.split("/")[0] for path in TREE))
+    for path, wanted in TREE.items():
+        boxes, body = inside, b""
+        for part in path.split("/"):
+            body = boxes[part.encode()]
+            boxes = bodies(body) if part in ("vexu", "eyes", "cams", "cmfy") else {}
+        assert wanted is None or body.hex() == ("" if path == "hfov" else "00000000") + wanted, path
+
+
 def entry_of(path):
     """Return the boxes of a file's video sample description."""
     found = bodies(path.read_bytes())[b"moov"]
