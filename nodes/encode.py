@@ -15,6 +15,7 @@ from ..stereoreel.media.write.options import EncodeOptions, check_depth, extensi
 from ..stereoreel.media.write.render import free_path, write
 from ..stereoreel.media.write.request import RenderRequest, named_after
 from ..stereoreel.workflow import build
+from ..stereoreel.workflow.watched import watched
 from ._comfy import VideoFromFile, args, folder_paths, io, ui
 from ._encode_view import KEY, EncodeView
 from ._host import ComfyHost, scratch
@@ -35,6 +36,7 @@ class EncodeNode(DeclaredNode):
         settings = build.settings_of(cls.NODE, options)
         frames = as_clip(clip, name, fps=fps, packed=packed)
         depths = as_depth(depth, clip, name, packed)
+        frames, depths, settings = watched(frames, depths, settings)
         kind = io.FolderType.temp if settings.save_to_temp else io.FolderType.output
         output = scratch() if settings.save_to_temp else Path(folder_paths.get_output_directory())
         prefix = named_after(settings.filename_prefix, frames)
@@ -46,6 +48,8 @@ class EncodeNode(DeclaredNode):
         watch = EncodeView(settings, total, str(cls.hidden.unique_id), workflow)
         sound = audio and Samples(audio["waveform"][0], int(audio["sample_rate"]))
         request = RenderRequest(frames, path, settings, depths, sound, cls._metadata())
+        if request.choice:
+            watch.say(request.choice)
         if resumes(frames, settings):
             job = confine_prefix(f"{prefix}.job", output)
             paths = film(request, host, FilmSettings(job, kept=output), watch)

@@ -39,12 +39,14 @@ from .media.extract_options import SAMPLE
 from .media.open import open_file
 from .media.paths import check_name
 from .media.write import render
+from .media.write.devices import NONE
 from .media.write.options import check_folder_name, extension, presets
 from .media.write.request import RenderRequest
 from .models.headless import Headless
 from .sample import FILE
 from .workflow import build
 from .workflow.node_specs import NODES
+from .workflow.watched import watched
 
 BY_KIND = {node.kind: node for node in NODES}
 P = ParamSpec("P")
@@ -252,7 +254,7 @@ def apply(clip: Clip, stage: Callable[[Iterator[Tensor]], Iterable[Tensor]]) -> 
     return graph.apply(Own(stage, getattr(stage, "__name__", type(stage).__name__)), clip)["clip"]
 
 
-@_keywords("encode", "filename_prefix", "format", "save_to_temp")
+@_keywords("encode", "filename_prefix", "format", "save_to_temp", "device")
 def write(
     clip: Clip,
     path: str | os.PathLike,
@@ -261,6 +263,7 @@ def write(
     audio: Audio | None = None,
     overwrite: bool = False,
     format: str | None = None,
+    watch_on: str = "none",
     device: str | torch.device | None = None,
     host: Host | None = None,
     **options,
@@ -273,7 +276,8 @@ def write(
     layout rgbd. ``audio`` replaces the clip's audio, as in ``from_tensor``. Without ``format`` the suffix
     selects it: h264 for .mp4, prores for .mov, ffv1 for .mkv, webp and gif for theirs. png, png16, exr and
     exr32 write a folder of pictures, whose name is ``path``. The file appears under its name when it is
-    complete. ``host`` names the device and finds the weights; by default it is
+    complete. ``watch_on`` names the device on which it is watched, such as ``"meta_quest"``, as the widget
+    ``device`` of Encode Video does. ``host`` names the device and finds the weights; by default it is
     ``Headless(device)``, on the best device of this machine.
 
     Raise, before the first frame: FileExistsError unless ``overwrite`` is set, ValueError if the path is a
@@ -283,7 +287,11 @@ def write(
     with naming(node.name):
         _check_clips(clip=clip, depth=depth)
         check_name(path, "path")
-        settings = build.settings_of(node, {**options, "format": format or _format(path)})
+        wanted = {**options, "device": watch_on}
+        if format or watch_on == NONE:
+            wanted["format"] = format or _format(path)
+        settings = build.settings_of(node, wanted)
+        clip, depth, settings = watched(clip, depth, settings)
         suffix = extension(settings)
         if not suffix:
             check_folder_name(path)

@@ -30,7 +30,7 @@ def run(page: str, **names) -> dict:
 def test_python_page(folder, capsys):
     made = run("docs/python.md")
     assert sorted(path.name for path in (folder / "look").iterdir()) == [
-        "clip.mkv", "mirrored.mp4", "pair.mp4", "pair_depth.mp4", "small.mp4", "steady.mp4",
+        "clip.mkv", "mirrored.mp4", "pair.mp4", "pair_depth.mp4", "small.mp4", "steady.mp4", "tv.mp4",
     ]  # fmt: skip
     assert (folder / "sample_3d.mp4").is_file() and (folder / "depth.png").is_file()
     assert made["pair"].info.views == 2 and made["pair"].info.fps == 50

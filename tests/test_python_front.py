@@ -29,7 +29,7 @@ FUNCTIONS = {
 }
 OWN = {
     "open": {"video", "folder", "index"},
-    "write": {"filename_prefix", "format", "save_to_temp"},
+    "write": {"filename_prefix", "format", "save_to_temp", "device"},
 }  # the path names them
 
 
@@ -118,7 +118,7 @@ def test_names_and_defaults_match_the_nodes(name):
         option.name: keywords[option.name].default for option in options
     }
     left = set(keywords) - {option.name for option in options} - {socket.name for socket in node.inputs}
-    assert left <= {"path", "format", "overwrite", "device", "host"}
+    assert left <= {"path", "format", "overwrite", "watch_on", "device", "host"}
     for option in options:
         assert f"\n{option.name}: {option.text.split()[0]}" in function.__doc__
     assert f"stereoreel.{name}(" in function.__doc__

@@ -251,6 +251,13 @@ def _repack(name: str) -> Image.Image:
     return grid([squeezed.resize((SIDE, SIDE // 2)), crop(anaglyph(pair), SIDE, SIDE // 2)], 1)
 
 
+def _spatial(name: str) -> Image.Image:
+    """The layers of one frame: the right view behind the left one."""
+    [pair] = Result(name, "stereo.divergence=5").frames(0.6)
+    left, right = eyes(pair)
+    return cards([crop(right, x=0.7), crop(left, x=0.7)])
+
+
 def _compare(name: str) -> Image.Image:
     [frame] = Result(name, "extract.duration=0", "compare.sweep=0", "extract.max_side=320").frames(0.6)
     names = {kind: BY_KIND[kind].name.removesuffix(" Upscale") for kind in ("vsr", "upscale")}
@@ -314,6 +321,7 @@ MADE: dict[str, Callable[[str], Image.Image]] = {
     "comfort": _sheet("comfort.samples=4", SMALL),
     "keep_depth": _keep,
     "repack": _repack,
+    "apple_spatial": _spatial,
     "advise": _sheet("advise.calibration=0", "advise.samples=4"),
     "order_lab": _sheet("orders.orders=default; upscale last", "orders.shots=1", "orders.frames=3", SMALL),
     "compare_upscalers": _compare,

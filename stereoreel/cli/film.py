@@ -36,6 +36,7 @@ from .films import (
 )
 from .paths import check_metrics, check_output, find_video, find_workflow
 from .progress import ByteBar, FilmBar, Metrics
+from .warned import print_above
 
 if TYPE_CHECKING:
     from ..film import FilmSettings
@@ -197,7 +198,10 @@ def _prepared(graph: workflow.Graph, options, label: str) -> _Prepared:
     )
     host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
     known = Made(targets, frames, complete=bool(targets))
-    return _Prepared(sink, _request(sink, options), host, how, bar, known)
+    request = _request(sink, options)
+    if left:
+        _say_choice(request, options)
+    return _Prepared(sink, request, host, how, bar, known)
 
 
 def _films(graph: workflow.Graph, options, batch: Batch) -> int:
@@ -327,6 +331,12 @@ def _request(sink: workflow.Output[EncodeOptions], options) -> RenderRequest:
     return RenderRequest(
         sink.clip, options.output, sink.settings, depth=sink.depth, overwrite=options.overwrite
     )
+
+
+def _say_choice(request: RenderRequest, options) -> None:
+    """Print what was chosen for the device, if there is one."""
+    if request.choice and not options.json:
+        print_above(request.choice)
 
 
 def _bar(frames: int, options, label: str, silent: bool = False) -> FilmBar:

@@ -27,7 +27,7 @@ from . import orders as order_lab
 from .interrupt import CtrlC
 from .paths import OUTPUT, SUBGRAPHS, WORKFLOWS, find_video, find_workflow, output_files
 from .progress import ByteBar, FrameBar
-from .warned import Warned
+from .warned import Warned, print_above
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -157,6 +157,8 @@ def _written(graph: workflow.Graph, options, label: str = "") -> films.Made:
             request = RenderRequest(
                 job.clip, path, job.settings, depth=job.depth, overwrite=options.overwrite
             )
+            if request.choice:
+                print_above(request.choice)
             host = Headless(options.device, on_tick=bar.tick, file_cache=options.files)
             made = films.Made(write(request, host, meter=meter), frames_of(job.clip.info, job.settings))
         films.show(made.paths, sys.stdout)

@@ -132,6 +132,9 @@ def shown(value) -> str:
     return written if len(written) <= LONGEST_SHOWN else f"{written[:LONGEST_SHOWN]}…"
 
 
+OptionsType = TypeVar("OptionsType", bound="Options")
+
+
 @dataclass(frozen=True)
 class Options:
     """The options of a stage or a node, declared as fields created by ``option`` and held as values.
@@ -143,12 +146,19 @@ class Options:
 
     judged: ClassVar[tuple[str, ...]] = ()
 
+    def unchanged(self, name: str) -> bool:
+        """Whether an option is at its default."""
+        return getattr(self, name) == next(one.default for one in fields(self) if one.name == name)
+
+    def completed(self: OptionsType) -> OptionsType:
+        """Return the options with those set that follow from others."""
+        return self
+
     def check(self) -> None:
         """Raise ValueError if these values cannot work, whatever the clip is."""
 
 
 Value = TypeVar("Value", bool, int, float, str)
-OptionsType = TypeVar("OptionsType", bound=Options)
 
 
 def option(
@@ -234,6 +244,7 @@ def resolve(
         known = ", ".join(one.name for one in declared)
         named = ", ".join(sorted(map(one_line, unknown)))
         raise ValueError(f"Unknown option {named}. Available: {known}.")
-    resolved = settings(**{one.name: one.check(given.get(one.name, one.default)) for one in declared})
+    values = {one.name: one.check(given.get(one.name, one.default)) for one in declared}
+    resolved = settings(**values).completed()
     resolved.check()
     return resolved

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..core.clip import Clip, ClipInfo, Step, apply
 from ..core.excerpt import evenly_spaced, select_frames
@@ -15,6 +15,7 @@ from ..core.host import Host
 from ..core.options import Options, option
 from ..core.pull import pull
 from ..core.transforms import Fit, Recut, Uncut
+from ..media.write.devices import NONE, device, devices
 from ..models.lazy_stage import Plan
 from ..stages.stereo import StereoOptions
 from ..stages.stereo.chart import page
@@ -43,6 +44,18 @@ class ComfortOptions(Options):
         high=1000,
         step=1,
     )
+    device: str = option(
+        NONE,
+        "Device on which the clip will be watched, as in Encode Video: its screen is used if `screen` is "
+        "at its default.",
+        choices=(NONE, *devices()),
+        advanced=True,
+    )
+
+    def completed(self) -> ComfortOptions:
+        """Return the options with the device's screen, unless one is named."""
+        chosen = device(self.device)
+        return replace(self, screen=chosen.screen) if chosen and self.unchanged("screen") else self
 
 
 OPTIONS = ComfortOptions

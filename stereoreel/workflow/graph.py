@@ -14,6 +14,7 @@ from ..media.write.options import EncodeOptions
 from . import build
 from .check import Graph, Link, declared, read, upstream
 from .node import Call, Node, Outputs, Videos
+from .watched import watched
 
 __all__ = ["Assembly", "Graph", "Output", "declared", "override", "read", "sinks"]
 
@@ -127,7 +128,10 @@ class Assembly:
             call = Call(node, inputs, options, name)
             build.check_rate(call.clip(), call.rate)
             depth = None if inputs.get("depth") is None else call.clip("depth")
-        return Output(name, node, call.clip(), depth, call.settings)
+            clip, settings = call.clip(), call.settings
+            if node.sink:
+                clip, depth, settings = watched(clip, depth, settings)
+        return Output(name, node, clip, depth, settings)
 
 
 def sinks(graph: Graph) -> list[tuple[EncodeOptions, bool]]:

@@ -16,6 +16,7 @@ TITLES = {
     "comfort": "StereoReel - Comfort report",
     "keep_depth": "StereoReel - Keep depth, vary stereo",
     "repack": "StereoReel - Repack a 3D film",
+    "apple_spatial": "StereoReel - Apple spatial video",
     "advise": "StereoReel - Advice for a source",
     "order_lab": "StereoReel - Which order is best",
     "compare_upscalers": "StereoReel - Compare two upscalers",

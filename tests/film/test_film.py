@@ -52,6 +52,8 @@ def until(frames):
         {"format": "prores"},
         {"format": "ffv1", "layout": "full_tb"},
         {"format": "mv_hevc"},
+        {"format": "mv_hevc_mp4", "layout": "vr180"},
+        {"device": "tv_3d_tb"},
     ],
     ids=str,
 )

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 import stereoreel
-from stereoreel.core.clip import Clip, ClipInfo, Color, Light, Samples, apply
+from stereoreel.core.clip import Clip, ClipInfo, Color, Light, Samples, Soundtrack, apply
 from stereoreel.core.excerpt import select_frames
 from stereoreel.core.transforms import Split
 from stereoreel.media.bits import BitReader, BitWriter
@@ -32,7 +32,7 @@ from stereoreel.media.write.presets import presets
 from stereoreel.media.write.render import write
 from stereoreel.media.write.request import RenderRequest
 from tests.support.encoded_files import BT709, encode, heard, rgb, settings
-from tests.support.media_files import tone
+from tests.support.media_files import moving, tone, write_video
 
 FORMATS = options.LAYERED
 # the video parameter sets of x265, and the same with two views, which FFmpeg decodes
@@ -179,6 +179,37 @@ def test_records_hold_both_layers(tmp_path):
     assert second == {kind: [nal_units.moved(base[kind][0], 1)] for kind in (nal_units.SPS, nal_units.PPS)}
 
 
+# what mp4ff, an independent parser, reads in the same files, field by field
+HEAD = {  # of hvcC: version, profile, compatibility, constraints, level 1, one layer, 4:2:0, depth, lengths of 4
+    10: "01 02 20000000 900000000000 1e f000 fc fd fa fa 0000 0f 04",
+    8: "01 01 60000000 900000000000 1e f000 fc fd f8 f8 0000 0f 04",
+}
+TREE = {  # the path of each box and its body after the version; None: seen in other tests
+    "hvcC": None,
+    "lhvC": None,
+    "colr": None,
+    "vexu/eyes/stri": "03",
+    "vexu/eyes/hero": "01",
+    "vexu/eyes/cams/blin": "0000f618",  # 63000 micrometres
+    "vexu/eyes/cmfy/dadj": "00000000",
+    "hfov": "0000f7a8",  # 63400 thousandths of a degree
+}
+
+
+@pytest.mark.parametrize("name, depth", [("mv_hevc", 10), ("mv_hevc_8bit", 8), ("mv_hevc_mp4", 10)])
+def test_sample_description_has_the_expected_fields(tmp_path, name, depth):
+    inside = entry_of(encode(tmp_path, noise(2), format=name))
+    assert inside[b"hvcC"][:23].hex() == HEAD[depth].replace(" ", "")
+    found = {name.decode(): body for name, body in inside.items() if name != b"btrt"}
+    assert list(found) == list(dict.fromkeys(path.split("/")[0] for path in TREE))
+    for path, wanted in TREE.items():
+        boxes, body = inside, b""
+        for part in path.split("/"):
+            body = boxes[part.encode()]
+            boxes = bodies(body) if part in ("vexu", "eyes", "cams", "cmfy") else {}
+        assert wanted is None or body.hex() == ("" if path == "hfov" else "00000000") + wanted, path
+
+
 def entry_of(path):
     """Return the boxes of a file's video sample description."""
     found = bodies(path.read_bytes())[b"moov"]
@@ -297,6 +328,48 @@ def test_audio_and_metadata_are_kept(tmp_path):
         assert [stream.type for stream in container.streams] == ["video", "audio"]
     assert np.abs(heard(path)[:48000]).max() > 0.1
     assert len(both(path)[1]) == 25
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_subtitles_and_chapters_are_kept(tmp_path, host, name):
+    source = write_video(
+        tmp_path / "source.mp4",
+        moving(50, 128, 128),
+        25,
+        audio=[(tone(2.0), 48000, "aac", "stereo")],
+        subtitles=[(0.4, 0.9, "in front"), (1.0, 1.8, "behind")],
+        chapters=[(0, 1.0, "one"), (1.0, 2.0, "two")],
+    )
+    clip = stereoreel.from_tensor(noise(50), 25, cuts=False)
+    clip.maker.inputs[0].maker.info = clip.info.replace(audio=Soundtrack(source), views=1, width=256)
+    pair = apply(Split(), clip.maker.inputs[0])["clip"]
+    (path,) = write(
+        RenderRequest(pair, tmp_path / f"film{presets()[name].extension}", settings(format=name)), host
+    )
+    with av.open(str(path)) as container:
+        types = [stream.type for stream in container.streams]
+        assert types == ["video", "audio", "subtitle", "data"]  # the last holds the chapters
+        assert [chapter["metadata"]["title"] for chapter in container.chapters()] == ["one", "two"]
+        words = [packet for packet in container.demux(subtitles=0) if packet.size > 2]
+        times = [round(float(packet.pts * packet.time_base), 3) for packet in words]
+    assert times == [0.4, 1.0] and b"behind" in bytes(words[1])
+    assert len(both(path)[1]) == 50
+
+
+@pytest.mark.parametrize(
+    "width, height", [(64, 64), (66, 34), (720, 576), (1920, 1080), (1998, 1080), (3840, 2160), (4096, 2304)]
+)
+def test_every_even_size_has_two_views(tmp_path, width, height):
+    """The picture is coded in blocks of 8 pixels and cropped; both layers must say so."""
+    views = torch.zeros(2, 2, height, width, 3)
+    views[0, ..., : width // 2, :], views[1, ..., width // 2 :, :] = 0.5, 0.9
+    path = encode(tmp_path, views, format="mv_hevc_mp4", speed="fast")
+    left, right = both(path)
+    assert left[0][1].shape == right[0][1].shape == (height * 3 // 2, width) and len(left) == 2
+    for found, view in zip((left, right), views):
+        luma = (found[0][1][:height] / 4 - 16) / 219
+        assert np.abs(luma - view[0, ..., 0].numpy()).mean() < 0.02
+    assert FileSource(path, cuts=False).info.views == 2
 
 
 def test_variable_times_are_kept(tmp_path):

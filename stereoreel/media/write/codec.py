@@ -18,6 +18,7 @@ from ..multiview.spatial import Spatial
 from ..read.clock import Clock
 from ..read.light import light_words
 from ..read.stereo import LAYOUT_TAG
+from .devices import device, stream_options
 from .display_size import RESERVED
 from .layers import LayerEncoder
 from .options import EncodeOptions
@@ -50,6 +51,7 @@ FRAME_PACKING = {"half_sbs": "3", "half_tb": "4"}
 
 
 MATROSKA = ("matroska", "webm")
+DEVICE_TAG = "stereoreel_device"  # the device for which the file was written
 
 
 class Rate(NamedTuple):
@@ -167,11 +169,24 @@ def codec_options(
             _append(options, name, words)
     if entry.speeds:
         options[entry.speeds.option] = getattr(entry.speeds, settings.speed)
+    for name, words in _device_options(info, settings, entry).items():
+        _append(options, name, words) if name.endswith("-params") else options.update({name: words})
+    if "maxrate" in options and entry.codec == "libx264" and options.get("crf") == "0":
+        options["crf"] = "1"  # 0 is lossless, at any rate
     if info.color.light and entry.light:
         _append(options, entry.light, light_words(info.color.light, entry.light))
     if _stream_states_packing(info, settings, entry):
         _append(options, "x264-params", f"frame-packing={FRAME_PACKING[settings.layout]}")
     return options
+
+
+def _device_options(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> dict[str, str]:
+    """Return the options that keep the stream within what the device decodes."""
+    chosen = device(settings.device)
+    if chosen is None:
+        return {}
+    streams = 2 if has_layers(info, entry) else 1
+    return stream_options(entry.codec, chosen.of_codec(entry.codec), info.fps, streams)
 
 
 def _quality(crf: Quality | None, wanted: int) -> dict[str, str]:
@@ -220,10 +235,11 @@ def stereo_of(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> Marks |
     return STEREO_BOXES.get(settings.layout)
 
 
-def layout_tag(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> dict[str, str]:
-    """Return the tag by which Extract Video recognises two views that share a frame; empty without it."""
+def own_tags(info: ClipInfo, settings: EncodeOptions, entry: Preset) -> dict[str, str]:
+    """Return the pack's own tags: the device, and the layout by which Extract Video separates the views."""
+    tags = {DEVICE_TAG: settings.device} if device(settings.device) else {}
     shared = info.views == 2 and settings.layout not in ("left", "right") and not has_layers(info, entry)
-    return {LAYOUT_TAG: settings.layout} if shared and settings.stereo_tags else {}
+    return tags | ({LAYOUT_TAG: settings.layout} if shared and settings.stereo_tags else {})
 
 
 def _spatial(settings: EncodeOptions) -> Spatial:

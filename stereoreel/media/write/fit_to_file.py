@@ -12,6 +12,7 @@ from ...core.clip import Clip, ClipInfo, Shot, apply, makers_of
 from ...core.transforms import Weightless, squared
 from ...image.resize import resize
 from ..read.decode import FileSource
+from .fit_to_device import fit_to_device
 from .options import EncodeOptions, preset
 from .presets import Preset
 
@@ -45,7 +46,8 @@ def fit_to_file(clip: Clip, settings: EncodeOptions, entry: Preset | None = None
     Pixels become square where the file cannot state their shape, and for half spheres, whose angles need it.
     Transparency that is to be kept is joined to the frames, or lost.
     """
-    entry, losses = entry or preset(settings), []
+    entry = entry or preset(settings)
+    clip, losses = fit_to_device(clip, settings, entry)
     sphere = settings.layout == "vr180" and clip.info.views == 2
     if clip.info.pixel_aspect != 1 and (entry.container not in SHAPED or sphere):
         clip = squared(clip, LABEL)

@@ -19,9 +19,9 @@ from .codec import (
     Rate,
     container_options,
     has_layers,
-    layout_tag,
     open_encoder,
     open_layers,
+    own_tags,
     states_display_size,
     stereo_of,
 )
@@ -71,7 +71,7 @@ class MediaFile:
         )
         with contextlib.ExitStack() as undo:
             undo.callback(self.abandon)
-            self._container.metadata.update({**layout_tag(info, settings, entry), **job.metadata})
+            self._container.metadata.update({**own_tags(info, settings, entry), **job.metadata})
             how = info, settings, entry, job.pictures, job.clock
             if has_layers(info, entry):
                 rates = [job.rate and job.rate.of_view(number) for number in range(2)]

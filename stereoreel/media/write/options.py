@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...core.clip import ClipInfo
@@ -11,6 +11,7 @@ from ...core.numbered import NUMBER
 from ...core.options import Options, option
 from ..layouts.layout import LAYERS, LAYOUTS, WITH_DEPTH, file_tag
 from ..layouts.vr180 import FIELD
+from .devices import BITS_USED, NONE, device, devices
 from .presets import Preset, presets
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,12 @@ LEAST_RATE = 30_000  # bits per second, of audio and video
 
 
 def preset(settings: EncodeOptions) -> Preset:
-    return presets()[settings.format]
+    """Return the preset of a format, with the highest bit rate that the device plays."""
+    entry = presets()[settings.format]
+    if chosen := device(settings.device):
+        bits = round(1000 * chosen.of_codec(entry.codec).bits * BITS_USED)
+        return replace(entry, fastest=min(filter(None, (bits, entry.fastest)), default=None))
+    return entry
 
 
 def extension(settings: EncodeOptions) -> str:
@@ -165,7 +171,16 @@ class EncodeOptions(Options):
         only=("format", LAYERED),
     )
 
-    judged = ("format", "size_mb")
+    device: str = option(
+        NONE,
+        "Screen or player for which the file is meant. It sets every option that is at its default; an "
+        "option that you change stays. Frames, rate and level are kept within what it plays. "
+        + " ".join(f"{name}: {one.text}" for name, one in devices().items()),
+        choices=(NONE, *devices()),
+        advanced=True,
+    )
+
+    judged = ("format", "size_mb", "device")
 
     @property
     def packing(self) -> str:
@@ -175,6 +190,13 @@ class EncodeOptions(Options):
     def file_tag(self, views: int) -> str:
         """Return the file name suffix by which players recognise a clip with this many views."""
         return file_tag(LAYERS if preset(self).multiview else self.layout, views)
+
+    def completed(self) -> EncodeOptions:
+        """Return the options with the device's choices where an option is at its default."""
+        if (chosen := device(self.device)) is None:
+            return self
+        free: dict = {name: value for name, value in chosen.options.items() if self.unchanged(name)}
+        return replace(self, **free)
 
     def check(self) -> None:
         entry = preset(self)
@@ -200,6 +222,7 @@ def check(info: ClipInfo, settings: EncodeOptions, depth: ClipInfo | None = None
         log.warning(ONE_VIEW, settings.layout)
     check_depth(settings, depth is not None)
     _check_layers(info, settings)
+    _check_rate(info, settings)
     if preset(settings).codec == "exr" and info.color.transfer in HDR:
         raise ValueError(
             f"{settings.format} holds linear light, which is not computed from HDR video. Choose png16."
@@ -229,6 +252,17 @@ def _check_layers(info: ClipInfo, settings: EncodeOptions) -> None:
         raise ValueError(
             f"{settings.format} stores each view in a layer, not as {settings.layout}. Set layout to "
             f"{LAYERS}, or to vr180 for half spheres, or choose another format."
+        )
+
+
+def _check_rate(info: ClipInfo, settings: EncodeOptions) -> None:
+    """Raise ValueError if the device does not play so many frames a second."""
+    chosen = device(settings.device)
+    if chosen and chosen.limits.fps and info.fps > chosen.limits.fps:
+        raise ValueError(
+            f"A file for {chosen.title} has at most {chosen.limits.fps} frames a second, and this clip has "
+            f"{float(info.fps):.6g}. Set target_fps to {chosen.limits.fps} in Interpolate Frames, or device "
+            "to none."
         )
 
 

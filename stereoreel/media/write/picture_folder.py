@@ -23,7 +23,7 @@ from ...core import cancel
 from ...core.clip import Samples, Soundtrack
 from ...core.files import sync
 from ..read.picture_note import NOTE, SOUND
-from .codec import codec_options, configure, layout_tag
+from .codec import codec_options, configure, own_tags
 from .media_file import EncoderJob
 from .mux import FileTracks
 from .presets import Preset
@@ -43,7 +43,7 @@ class PictureFolder:
     def __init__(self, part: Path, job: EncoderJob):
         info, settings, entry = job.info, job.settings, job.entry
         self._part, self._entry = part, entry
-        self._metadata = {**layout_tag(info, settings, entry), **job.metadata}
+        self._metadata = {**own_tags(info, settings, entry), **job.metadata}
         self._rate = job.clock.rate
         self._count = 0
         if info.times:

@@ -16,6 +16,8 @@ from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..paths import LONGEST_NAME, shortened
 from ..read.decode import FileSource
+from .devices import device
+from .encode import output_size
 from .fit_to_file import fit_to_file
 from .options import EncodeOptions, check, preset
 from .presets import Preset
@@ -53,6 +55,17 @@ class RenderRequest:
                 object.__setattr__(self, name, fitting)
                 losses += lost
         object.__setattr__(self, "losses", tuple(dict.fromkeys(losses)))
+
+    @property
+    def choice(self) -> str:
+        """What was chosen for the device, in a line; empty without one."""
+        if (chosen := device(self.settings.device)) is None:
+            return ""
+        width, height = output_size(self.clip.info, self.settings)
+        return (
+            f"For {chosen.title}: {self.settings.format}, {self.settings.layout}, {width} x {height} pixels, "
+            f"for the comfort of a {chosen.screen} screen."
+        )
 
     @property
     def clips(self) -> list[Clip]:

@@ -7,6 +7,8 @@ from torch import Tensor
 from ...core.clip import ClipInfo
 from ...core.options import ModelOptions, option
 
+FROM_ENCODE = "device"  # a screen: that of the device which Encode Video writes for
+
 
 @dataclass(frozen=True)
 class StereoOptions(ModelOptions):
@@ -48,8 +50,9 @@ class StereoOptions(ModelOptions):
     screen: str = option(
         "none",
         "Intended screen: logs the divergence in millimetres for this screen, and `limit` keeps within its "
-        "comfortable range.",
-        choices=("none", "phone", "tv", "cinema", "vr headset"),
+        "comfortable range. `device` is the screen of the device that Encode Video writes for, or a "
+        "television if it names none.",
+        choices=("none", "phone", "tv", "cinema", "vr headset", FROM_ENCODE),
     )
     limit: bool = option(
         False,

@@ -45,6 +45,11 @@ class Screen:
         )
 
     @property
+    def field(self) -> float:
+        """The angle that it fills horizontally, in degrees."""
+        return math.degrees(2 * math.atan(self.width / (2 * self.distance)))
+
+    @property
     def front(self) -> float:
         """The largest comfortable parallax in front, as a fraction of the width."""
         return self._parallax(COMFORT) / self.width
@@ -77,6 +82,11 @@ SCREENS = {
 phones", 2011); a 55-inch television at 3.2 picture heights (ITU-R BT.2022); the middle rows in front of a
 cinema's 12 m screen, well inside the 30 degrees that SMPTE EG 18 requires; the virtual screen of a headset's
 player, 60 degrees wide, 2 m away, near the focus of its lenses."""
+
+
+def screen_of(name: str) -> Screen:
+    """Return a screen by its name; a television for ``device`` while no device is known, and for ``none``."""
+    return SCREENS.get(name, SCREENS["tv"])
 
 
 def advice(divergence: float, screen: Screen) -> str:

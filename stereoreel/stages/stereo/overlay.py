@@ -12,7 +12,7 @@ from ...core.clip import ClipInfo, Shot
 from ...core.host import Host
 from . import StereoOptions
 from . import describe as describe_pair
-from .comfort import SCREENS, Screen
+from .comfort import Screen, screen_of
 from .parallax import Parallax
 from .window import FloatingWindow, cut_off
 
@@ -47,7 +47,7 @@ class Overlay:
 
     def __init__(self, screen: str, device: torch.device):
         self.nets: list[nn.Module] = []
-        self.device, self.tally = device, Tally(SCREENS.get(screen, SCREENS["tv"]))
+        self.device, self.tally = device, Tally(screen_of(screen))
         self.worst: Tensor | None = None
         self._strain = (-1.0, -1.0)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from ...image.edge_snap import snap
 from ...image.resize import resize
 from . import StereoOptions
-from .comfort import SCREENS, border_ramp, scale_foreground, soft_clamp
+from .comfort import border_ramp, scale_foreground, screen_of, soft_clamp
 
 # of the parallax, for the left and the right eye
 SHARES = {"both": (0.5, 0.5), "left": (1.0, 0.0), "right": (0.0, 1.0)}
@@ -47,7 +47,7 @@ class Parallax:
         planes = torch.stack([self.plane.follow(frame) for frame in depths[..., 0]]) if automatic else fixed
         parallax = (sized[..., 0] - planes[:, None, None]) * (options.divergence / 100 * width)
         if options.limit:
-            screen = SCREENS[options.screen]
+            screen = screen_of(options.screen)
             parallax = soft_clamp(parallax, screen.front * width, screen.behind * width)
         if options.border:
             parallax = parallax * border_ramp(width, ramp_share(options) * width, parallax.device)
