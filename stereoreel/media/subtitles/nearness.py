@@ -1,0 +1,55 @@
+"""How near the scene is behind a line of text, measured between two views."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+SIDE = 480  # pixels of width at which views are compared
+FARTHEST = 0.1  # largest disparity that is searched, as a share of the width
+PERCENTILE = 98
+BLOCK = 5  # pixels
+AROUND = 12  # rows above and below a box that are compared too
+FEWEST = 24  # pixels that must be found
+
+
+def nearest(pair: Tensor, box: tuple[int, int, int, int]) -> float | None:
+    """Return the disparity of the nearest of the pixels in a box, in pixels; positive is before the screen.
+
+    ``pair`` is ``[2, H, W, C]``. ``box`` is left, top, right, bottom. The nearest 2 percent do not count, nor
+    does what only one view shows. None if the box has no texture to compare, and neither have its rows.
+    """
+    import cv2  # a slow import
+
+    height, width = pair.shape[1:3]
+    left, top, right, bottom = box
+    scale = max(1.0, width / SIDE)
+    margin = round(AROUND * scale)
+    first, last = max(0, top - margin), min(height, bottom + margin)
+    if first >= last:
+        return None
+    band = pair[:, first:last, :, :3].float().mean(-1, keepdim=True).movedim(-1, 1)
+    size = max(BLOCK, round((last - first) / scale)), max(2 * BLOCK, round(width / scale))
+    views = (
+        (interpolate(band, size, mode="area")[:, 0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
+    )
+    reach = -(-round(FARTHEST * size[1]) // 8) * 8
+    views = np.pad(views, ((0, 0), (0, 0), (2 * reach, 2 * reach)), mode="edge")
+    matcher = cv2.StereoSGBM.create(
+        minDisparity=-reach, numDisparities=2 * reach, blockSize=BLOCK, P1=8 * BLOCK**2, P2=32 * BLOCK**2,
+        disp12MaxDiff=1, uniquenessRatio=10, speckleWindowSize=30, speckleRange=1,
+    )  # fmt: skip
+    found = matcher.compute(*views)[:, 2 * reach : -2 * reach] / 16
+    known = found > -reach
+    inside = np.zeros_like(known)
+    across, down = size[1] / width, size[0] / (last - first)
+    inside[
+        max(0, int((top - first) * down)) : max(1, round((bottom - first) * down)),
+        max(0, int(left * across)) : max(1, round(right * across)),
+    ] = True
+    for chosen in (known & inside, known):
+        if np.count_nonzero(chosen) >= FEWEST:
+            return float(np.percentile(found[chosen], PERCENTILE)) / across
+    return None
