@@ -26,28 +26,27 @@ def nearest(pair: Tensor, box: tuple[int, int, int, int]) -> float | None:
     height, width = pair.shape[1:3]
     left, top, right, bottom = box
     scale = max(1.0, width / SIDE)
-    margin = round(AROUND * scale)
-    first, last = max(0, top - margin), min(height, bottom + margin)
-    if first >= last:
+    reach = -(-round(FARTHEST * width / scale) // 8) * 8  # the search is over a multiple of 16
+    rows = max(0, top - round(AROUND * scale)), min(height, bottom + round(AROUND * scale))
+    columns = max(0, left - round(reach * scale)), min(width, right + round(reach * scale))
+    if rows[0] >= rows[1] or columns[0] >= columns[1]:
         return None
-    band = pair[:, first:last, :, :3].float().mean(-1, keepdim=True).movedim(-1, 1)
-    size = max(BLOCK, round((last - first) / scale)), max(2 * BLOCK, round(width / scale))
-    views = (
-        (interpolate(band, size, mode="area")[:, 0].clamp(0, 1) * 255).round().to(torch.uint8).cpu().numpy()
-    )
-    reach = -(-round(FARTHEST * size[1]) // 8) * 8
-    views = np.pad(views, ((0, 0), (0, 0), (2 * reach, 2 * reach)), mode="edge")
+    band = pair[:, slice(*rows), slice(*columns), :3].float().mean(-1, keepdim=True).movedim(-1, 1)
+    size = [max(BLOCK, round((last - first) / scale)) for first, last in (rows, columns)]
+    levels = (interpolate(band, size, mode="area")[:, 0].clamp(0, 1) * 255).round().to(torch.uint8)
+    views = np.pad(levels.cpu().numpy(), ((0, 0), (0, 0), (reach, reach)), mode="edge")
     matcher = cv2.StereoSGBM.create(
         minDisparity=-reach, numDisparities=2 * reach, blockSize=BLOCK, P1=8 * BLOCK**2, P2=32 * BLOCK**2,
         disp12MaxDiff=1, uniquenessRatio=10, speckleWindowSize=30, speckleRange=1,
     )  # fmt: skip
-    found = matcher.compute(*views)[:, 2 * reach : -2 * reach] / 16
-    known = found > -reach
-    inside = np.zeros_like(known)
-    across, down = size[1] / width, size[0] / (last - first)
+    found = matcher.compute(*views)[:, reach:-reach] / 16
+    known, inside = found > -reach, np.zeros(size, bool)
+    down, across = (
+        count / (last - first) for count, (first, last) in zip(size, (rows, columns))
+    )
     inside[
-        max(0, int((top - first) * down)) : max(1, round((bottom - first) * down)),
-        max(0, int(left * across)) : max(1, round(right * across)),
+        max(0, int((top - rows[0]) * down)) : max(1, round((bottom - rows[0]) * down)),
+        max(0, int((left - columns[0]) * across)) : max(1, round((right - columns[0]) * across)),
     ] = True
     for chosen in (known & inside, known):
         if np.count_nonzero(chosen) >= FEWEST:
