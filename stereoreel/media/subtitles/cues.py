@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
 import re
 import zlib
@@ -11,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import av.error
 import numpy as np
-from av.subtitles.subtitle import BitmapSubtitle
+from av.subtitles.codeccontext import SubtitleCodecContext
+from av.subtitles.subtitle import BitmapSubtitle, SubtitleSet
 
 from ..read.container import open_media
 from ..read.joins import Join
@@ -31,8 +31,9 @@ FONTS = re.compile(r"font|truetype|opentype|sfnt", re.IGNORECASE)  # in the MIME
 MOST_FONTS = 256 << 20  # bytes of those of a video
 MOST_PIXELS = 1 << 25  # of a picture
 MOST_LINES = 1 << 18
-LONGEST = 60  # seconds that a picture without an end is shown
+LONGEST, UNKNOWN = 60, 3600  # seconds of a picture without an end; durations that are none
 NO_END = 0xFFFF_FFFF  # milliseconds
+COLOUR_TABLE, DISPLAY = 0x12, 0x14  # segments of DVB subtitles
 SD = (576, 720)  # height and width of a canvas without a size
 CORRUPT = (
     "The subtitles of {} cannot be read: they are corrupt, or of another type. Choose another track or file."
@@ -179,26 +180,28 @@ def _pictures(codec: str, stream, sets: Iterator[tuple]) -> Iterator[Cue]:
         canvas = _CANVAS.get(codec, lambda data: None)(bytes(packet)) or canvas
         begin += Fraction(subtitle.start_display_time if subtitle else 0, 1000)
         yield from (replace(cue, end=min(cue.end, begin)) for cue in waiting if cue.begin < begin)
-        end = begin + (duration or LONGEST)
+        end = begin + (duration if 0 < duration < UNKNOWN else LONGEST)
         if subtitle and 0 < subtitle.end_display_time < NO_END:
             end = begin + Fraction(subtitle.end_display_time - subtitle.start_display_time, 1000)
-        pictures = [_picture(rect, canvas) for rect in subtitle or () if isinstance(rect, BitmapSubtitle)]
-        waiting = [Cue(begin, end, picture) for picture in pictures if picture and begin < end]
+        pictures = _shown(subtitle, canvas) if subtitle else []
+        waiting = [Cue(begin, end, picture) for picture in pictures if begin < end]
     yield from waiting
 
 
-def _picture(rect: BitmapSubtitle, canvas: tuple[int, int]) -> Picture | None:
+def _shown(subtitle: SubtitleSet, canvas: tuple[int, int]) -> list[Picture]:
+    """Return the pictures of a decoded set."""
+    rects = [rect for rect in subtitle if isinstance(rect, BitmapSubtitle)]
+    found = (_picture(rect, table, canvas) for rect, table in zip(rects, _palettes(subtitle) if rects else ()))
+    return [picture for picture in found if picture]
+
+
+def _picture(rect: BitmapSubtitle, table: np.ndarray, canvas: tuple[int, int]) -> Picture | None:
     """Return a decoded picture, cropped to its visible part; None if there is none."""
-    width, height, colours = rect.width, rect.height, min(rect.nb_colors, 256)
-    if not 0 < width * height <= MOST_PIXELS or len(rect.planes) < 2 or not colours:
+    width, height = rect.width, rect.height
+    if not 0 < width * height <= MOST_PIXELS or not rect.planes:
         return None
     planes: Sequence[Any] = rect.planes  # PyAV's type stubs lack its buffers
-    indices = np.frombuffer(planes[0], np.uint8)[: width * height].reshape(height, width)
-    # FFmpeg's palettes hold 256 colours, but PyAV's buffer has as many bytes as the picture has pixels
-    palette = ctypes.string_at(planes[1].buffer_ptr, 4 * colours)
-    table = np.zeros((256, 4), np.uint8)
-    table[:colours] = np.frombuffer(palette, np.uint8).reshape(-1, 4)
-    rgba = table[:, [2, 1, 0, 3]][indices]  # little-endian ARGB
+    rgba = table[np.frombuffer(planes[0], np.uint8)[: width * height].reshape(height, width)]
     visible = np.argwhere(rgba[..., 3])
     if not len(visible):
         return None
@@ -206,6 +209,39 @@ def _picture(rect: BitmapSubtitle, canvas: tuple[int, int]) -> Picture | None:
     packed = zlib.compress(np.ascontiguousarray(rgba[top:bottom, left:right]).tobytes(), 1)
     box = rect.x + int(left), rect.y + int(top), int(right - left), int(bottom - top)
     return Picture(canvas, box, packed)
+
+
+def _palettes(subtitle: SubtitleSet) -> list[np.ndarray]:
+    """Return the colours ``[256, 4]`` of each picture of a set, uint8 RGBA.
+
+    PyAV gives no palettes, but its DVB encoder writes them: Y, Cr, Cb and transparency, by BT.601.
+    """
+    encoder = cast(SubtitleCodecContext, av.CodecContext.create("dvbsub", "w"))
+    encoder.time_base = Fraction(1, 1000)
+    encoder.open()
+    data = bytes(encoder.encode_subtitle(subtitle))
+    return [_colours(body) for kind, body in _segments(data) if kind == COLOUR_TABLE]
+
+
+def _colours(body: bytes) -> np.ndarray:
+    """Return the colours of a CLUT definition with entries of 8 bits (ETSI EN 300 743, 7.2.4)."""
+    table = np.zeros((256, 4), np.uint8)
+    entries = np.frombuffer(body[2:], np.uint8)[: (len(body) - 2) // 6 * 6].reshape(-1, 6).astype(float)
+    luma = (entries[:, 2] - 16) / 219
+    red, blue = (entries[:, 3] - 128) / 112 * 0.701, (entries[:, 4] - 128) / 112 * 0.886
+    green = -(0.299 * red + 0.114 * blue) / 0.587
+    colours = np.stack([luma + red, luma + green, luma + blue, 1 - entries[:, 5] / 255], -1)
+    table[entries[:, 0].astype(int)] = (colours.clip(0, 1) * 255).round()
+    return table
+
+
+def _segments(packet: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield type and body of the segments of DVB subtitles (ETSI EN 300 743, 7.2)."""
+    place = 0
+    while place + 6 <= len(packet) and packet[place] == 0x0F:
+        length = int.from_bytes(packet[place + 4 : place + 6], "big")
+        yield packet[place + 1], packet[place + 6 : place + 6 + length]
+        place += 6 + length
 
 
 def _canvas_of_dvd(extradata: bytes) -> tuple[int, int] | None:
@@ -230,13 +266,10 @@ def _canvas_of_pgs(packet: bytes) -> tuple[int, int] | None:
 
 def _canvas_of_dvb(packet: bytes) -> tuple[int, int] | None:
     """Return the size in a display definition segment (ETSI EN 300 743, 7.2.1)."""
-    place = 0
-    while place + 11 <= len(packet) and packet[place] == 0x0F:
-        if packet[place + 1] == 0x14:
-            edges = packet[place + 7 : place + 9], packet[place + 9 : place + 11]
-            return int.from_bytes(edges[0], "big") + 1, int.from_bytes(edges[1], "big") + 1
-        place += 6 + int.from_bytes(packet[place + 4 : place + 6], "big")
-    return None
+    body = next((body for kind, body in _segments(packet) if kind == DISPLAY and len(body) >= 5), None)
+    if body is None:
+        return None
+    return int.from_bytes(body[1:3], "big") + 1, int.from_bytes(body[3:5], "big") + 1
 
 
 _CANVAS = {"hdmv_pgs_subtitle": _canvas_of_pgs, "dvb_subtitle": _canvas_of_dvb}

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import ImageFont
 from PIL.ImageFont import FreeTypeFont
@@ -46,7 +47,8 @@ class Face:
         self.italic = any(word in style for word in ("italic", "oblique"))
         self.name = f"{family} {style}"
         self.plain = style in ("book", "regular", "roman", "normal", "medium", "")
-        ascent, descent = font.font_variant(size=EM).getmetrics()
+        self._large = font.font_variant(size=EM)
+        ascent, descent = self._large.getmetrics()
         self.ascent, self.descent = ascent / EM, descent / EM
         self._covered = dict[str, bool]()
 
@@ -56,6 +58,11 @@ class Face:
         if em not in self._sizes:
             self._sizes[em] = self._font.font_variant(size=em)
         return self._sizes[em]
+
+    def length(self, text: str, pixels: float, **shaping: Any) -> float:
+        """Return how long a text is in lines of this height, without the rounding of small sizes."""
+        em = pixels / max(0.1, self.ascent + self.descent)
+        return self._large.getlength(text, **shaping) * em / EM
 
     def covers(self, letter: str) -> bool:
         """Whether the font has a glyph of its own for a character."""

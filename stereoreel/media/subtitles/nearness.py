@@ -41,9 +41,7 @@ def nearest(pair: Tensor, box: tuple[int, int, int, int]) -> float | None:
     )  # fmt: skip
     found = matcher.compute(*views)[:, reach:-reach] / 16
     known, inside = found > -reach, np.zeros(size, bool)
-    down, across = (
-        count / (last - first) for count, (first, last) in zip(size, (rows, columns))
-    )
+    down, across = (count / (last - first) for count, (first, last) in zip(size, (rows, columns)))
     inside[
         max(0, int((top - rows[0]) * down)) : max(1, round((bottom - rows[0]) * down)),
         max(0, int((left - columns[0]) * across)) : max(1, round((right - columns[0]) * across)),

@@ -8,7 +8,6 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,8 @@ FINE, LEAST_FINE = 8, 2  # times the size at which text is drawn
 LARGE = 160  # pixels of a line's height at which hinting moves little
 SHEAR, WEIGHT = 0.2, 1 / 40  # of an italic and a bold that no font of the family has
 RIGHT_TO_LEFT = ("R", "AL")
-MOST_PIXELS = 1 << 26  # of a drawing; a larger one is drawn coarser
+MOST_PIXELS = 1 << 24  # of a drawing; a larger one is drawn coarser
+MOST_RUNS = 256  # of a row
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +67,20 @@ class Placed:
         return self.block.drawn(self.x, self.y, self.column, self.unit)
 
     def clear_of(self, others: Sequence[Placed]) -> Placed:
-        """Return it moved up or down, so that it covers no row of the others."""
-        y, left, right = self.y, self.x, self.x + self.block.width
+        """Return it moved up or down, so that it covers no row of the others, outlines included."""
+        left, right, height = self.x, self.x + self.block.width, self.block.height
+        above, below, y = self.edge, height + self.edge, self.y
         beside = [one for one in others if one.x < right and one.x + one.block.width > left]
         for one in sorted(beside, key=lambda one: one.y, reverse=not self.falls):
-            if one.y < y + self.block.height and one.y + one.block.height > y:
-                y = one.y + one.block.height if self.falls else one.y - self.block.height
+            top, bottom = one.y - one.edge, one.y + one.block.height + one.edge
+            if top < y + below and bottom > y - above:
+                y = bottom + above if self.falls else top - below
         return replace(self, y=y)
+
+    @property
+    def edge(self) -> float:
+        """The widest outline in pixels."""
+        return self.block.outline * self.unit
 
 
 class Typesetter:
@@ -91,9 +98,7 @@ class Typesetter:
         largest = max(span.style.size for row in event.rows for span in row) * self._down * self._size
         fine = round(min(FINE, max(LEAST_FINE, LARGE / max(largest, 1))))
         limit = max(1.0, self._width - left - right)
-        rows = [
-            row for given in event.rows for row in self._wrapped(self._runs(given), limit, event.wraps, fine)
-        ]
+        rows = [row for given in event.rows for row in self._wrapped(self._runs(given), limit, event.wraps)]
         block = _Block(rows, fine)
         column, line = (event.alignment - 1) % 3, (event.alignment - 1) // 3  # left 0, bottom 0
         if event.position:
@@ -114,13 +119,13 @@ class Typesetter:
                 runs.append(Run(text, style, face, height))
         empty = spans[0].style if spans else Style()
         face = self._fonts.find(empty.font, False, False)
-        return runs or [Run("", empty, face, empty.size * self._down * self._size)]
+        return runs[:MOST_RUNS] or [Run("", empty, face, empty.size * self._down * self._size)]
 
-    def _wrapped(self, runs: list[Run], limit: float, wraps: int, fine: int) -> list[list[Run]]:
+    def _wrapped(self, runs: list[Run], limit: float, wraps: int) -> list[list[Run]]:
         """Return rows no wider than ``limit`` if words permit; equally long ones if ``wraps`` is 0 or 3."""
-        width = partial(_row_width, fine=fine)
+        width = _row_width
         if wraps == 2 or width(runs) <= limit:
-            return [runs]
+            return [_trimmed(runs)]
         rows: list[list[Run]] = [[]]
         for word in _words(runs):
             if rows[-1] and width(_trimmed([*rows[-1], *word])) > limit:
@@ -181,12 +186,12 @@ def _trimmed(row: Sequence[Run]) -> list[Run]:
     return joined or list(row[:1])
 
 
-def _row_width(row: Sequence[Run], fine: int) -> float:
-    return sum(_advance(run, fine) for run in row) / fine
+def _row_width(row: Sequence[Run]) -> float:
+    return sum(_advance(run) for run in row)
 
 
-def _advance(run: Run, fine: int) -> float:
-    return run.face.at(run.height * fine).getlength(_shown(run.text), **_shaping(run.text))
+def _advance(run: Run) -> float:
+    return run.face.length(_shown(run.text), run.height, **_shaping(run.text))
 
 
 class _Block:
@@ -195,11 +200,12 @@ class _Block:
     def __init__(self, rows: Sequence[list[Run]], fine: int):
         self._fine = fine
         self._rows = [_in_reading_order(row) for row in rows]
-        self._widths = [_row_width(row, fine) for row in self._rows]
+        self._widths = [_row_width(row) for row in self._rows]
         self._ascents = [max(run.ascent for run in row) for row in self._rows]
         below = [max(run.height - run.ascent for run in row) for row in self._rows]
         self._heights = [one + other for one, other in zip(self._ascents, below)]
         self.width, self.height = max(self._widths), sum(self._heights)
+        self.outline = max(0, *(run.style.outline for row in self._rows for run in row))
 
     def drawn(self, x: float, y: float, column: int, unit: float) -> Drawing | None:
         """Return the picture with the block's corner at ``x, y``; ``unit`` is that of outlines in pixels."""
@@ -216,8 +222,8 @@ class _Block:
         for row, across, ascent, down in zip(self._rows, self._widths, self._ascents, self._heights):
             place = x - left + (self.width - across) * column / 2
             for run in row:
-                canvas.add(run, place, at + ascent, at, at + down, fine / self._fine)
-                place += _advance(run, self._fine) / self._fine
+                canvas.add(run, place, at + ascent, at, at + down)
+                place += _advance(run)
             at += down
         pixels = canvas.pixels()
         visible = np.argwhere(pixels[..., 3] > 0)
@@ -235,14 +241,12 @@ class _Canvas:
         self._size, self._fine, self._unit = (width * fine, height * fine), fine, unit
         self._layers: list[list[tuple[np.ndarray, Rgba]]] = [[], [], []]
 
-    def add(self, run: Run, x: float, y: float, top: float, bottom: float, relative: float) -> None:
+    def add(self, run: Run, x: float, y: float, top: float, bottom: float) -> None:
         """Add a run with its baseline at ``x, y``, on a row from ``top`` to ``bottom``."""
         style, edge = run.style, max(run.style.outline, 0) * self._unit
         letters = self._mask(run, x, y, 0)
         if style.box:
-            border = self._box(
-                x - edge, top - edge, x + _advance(run, self._fine) / self._fine + edge, bottom + edge
-            )
+            border = self._box(x - edge, top - edge, x + _advance(run) + edge, bottom + edge)
         else:
             border = self._mask(run, x, y, edge) if edge else letters
         if style.shadow:
@@ -272,15 +276,20 @@ class _Canvas:
         stroke = round(edge * fine + weight)
         at = x * fine, y * fine
         draw.text(at, text, 255, font, anchor="ls", stroke_width=stroke, **_shaping(run.text))
-        thick, length = run.height * fine / 16, _advance(run, fine)
+        thick, length = run.height * fine / 16, _advance(run) * fine
+        drawn = font.getlength(text, **_shaping(run.text)) or length
         for on, height in ((style.underline, 0.1), (style.strike, -0.25)):
             if on:
                 line = at[1] + height * run.height * fine
                 draw.rectangle(
-                    (at[0] - stroke, line - stroke, at[0] + length + stroke, line + thick + stroke), 255
+                    (at[0] - stroke, line - stroke, at[0] + drawn + stroke, line + thick + stroke), 255
                 )
-        if style.italic and not face.italic:
-            image = image.transform(self._size, Image.Transform.AFFINE, (1, SHEAR, -SHEAR * at[1], 0, 1, 0))
+        shear, widen = SHEAR if style.italic and not face.italic else 0, drawn / max(length, 1)
+        if shear or abs(drawn - length) > 0.5:  # hinting rounds every letter's width
+            place = at[0] * (1 - widen) - shear * at[1]
+            image = image.transform(
+                self._size, Image.Transform.AFFINE, (widen, shear, place, 0, 1, 0), Image.Resampling.BILINEAR
+            )
         return np.asarray(image.reduce(fine), np.float32) / 255
 
     def _box(self, left: float, top: float, right: float, bottom: float) -> np.ndarray:
