@@ -92,10 +92,12 @@ class Burn(Weightless):
 
 @dataclass(eq=False)
 class _Line:
-    """A line that is shown: its picture, when it ends, and its disparity in pixels."""
+    """A line that is shown: when it ends, its picture once it is drawn, and its disparity in pixels."""
 
-    drawing: Drawing | None
+    number: int
     end: Fraction
+    drawing: Drawing | None = None
+    drawn: bool = False
     tint: Tensor | None = None
     goal: float = 0.0
     value: float | None = None
@@ -172,10 +174,14 @@ class _Screen:
         while self._next is not None and self._next[1].begin <= time:
             index, cue = self._next
             if cue.end > time:
-                self._sheet = self._sheet or self._burn.lines.on(self._info)
-                self._lines.append(_Line(self._sheet.draw(index), cue.end))
+                self._lines.append(_Line(index, cue.end))
             self._next = next(self._coming, None)
-        return self._lines[-MOST_AT_ONCE:]
+        shown = self._lines[-MOST_AT_ONCE:]
+        for line in shown:
+            if not line.drawn:
+                self._sheet = self._sheet or self._burn.lines.on(self._info)
+                line.drawing, line.drawn = self._sheet.draw(line.number), True
+        return shown
 
     def _drawn(self, held: _Held) -> Tensor:
         pictures = []

@@ -191,7 +191,9 @@ def _pictures(codec: str, stream, sets: Iterator[tuple]) -> Iterator[Cue]:
 def _shown(subtitle: SubtitleSet, canvas: tuple[int, int]) -> list[Picture]:
     """Return the pictures of a decoded set."""
     rects = [rect for rect in subtitle if isinstance(rect, BitmapSubtitle)]
-    found = (_picture(rect, table, canvas) for rect, table in zip(rects, _palettes(subtitle) if rects else ()))
+    found = (
+        _picture(rect, table, canvas) for rect, table in zip(rects, _palettes(subtitle) if rects else ())
+    )
     return [picture for picture in found if picture]
 
 
