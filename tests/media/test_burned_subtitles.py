@@ -20,6 +20,9 @@ from stereoreel.core.tensor_source import TensorSource
 from stereoreel.core.transforms import Recut
 from stereoreel.media.subtitles.burn import Burn, reach
 from stereoreel.media.subtitles.choose import burned
+from stereoreel.media.subtitles.cues import read_file, read_stream
+from stereoreel.media.subtitles.fonts import Fonts
+from stereoreel.media.subtitles.lines import Lines, Sheet
 from stereoreel.media.subtitles.nearness import nearest
 from tests.media.graphic_subtitles import Block, write_pgs
 from tests.media.workshop import run
@@ -511,6 +514,28 @@ def test_a_film_in_units_has_the_frames_of_a_run(tmp_path, video):
     assert len(frames[0]) == 24
     assert all(np.array_equal(one, other) for one, other in zip(*frames))
     assert tracks_of(film) == tracks_of(whole) == ["ger"]
+
+
+def test_text_has_its_shape_on_pixels_that_are_not_square(tmp_path):
+    path = ass(tmp_path / "a.ass", "Default,,0,0,0,,{\\an5\\bord0}Shape")
+    wide = burn(stereoreel.from_tensor(grey(1), 24), path)
+    clip = Clip(TensorSource(grey(1, WIDTH // 2), Fraction(24), False, "clip"))
+    info = clip.info.replace(pixel_aspect=Fraction(2))
+    squeezed = Sheet(Lines(read_file(path), 1.0), info.width, info.height, info.pixel_aspect).draw(0)
+    ink = (wide[0] - 0.25).amax(-1).clamp(min=0) / 0.75
+    assert squeezed.pixels[..., 3].sum() * 2 == pytest.approx(float(ink.sum()), rel=0.02)
+    assert squeezed.x + squeezed.pixels.shape[1] / 2 == pytest.approx(WIDTH / 4, abs=1)
+
+
+def test_fonts_that_a_video_brings_along_are_used(tmp_path):
+    font, path = tmp_path / "own.ttf", tmp_path / "film.mkv"
+    font.write_bytes(ImageFont.load_default(20).font_bytes)
+    picture = ["-f", "lavfi", "-i", f"color=0x404040:s={WIDTH}x{HEIGHT}:r=10:d=1"]
+    attached = ["-attach", font, "-metadata:s:t", "mimetype=font/ttf"]
+    run(*picture, "-i", ass(tmp_path / "a.ass", *EVENTS["rows"][1:]), "-map", 0, "-map", 1, *attached, path)
+    fonts = read_stream(path, 1, Fraction(0), ()).fonts
+    assert fonts == (font.read_bytes(),)
+    assert Fonts(fonts).find(FONT, False, False).family == FONT.lower()
 
 
 def test_subtitles_are_not_burned_twice(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import unicodedata
@@ -16,6 +17,8 @@ from PIL.ImageFont import FreeTypeFont
 PROBE = 32  # pixels at which fonts are examined
 EM = 1000  # pixels at which proportions are measured
 MOST_IN_FILE = 16  # fonts of a collection
+MOST_SIZES = 8  # of a font that are kept
+MOST_SEARCHES = 4096  # characters
 SUFFIXES = (".ttf", ".otf", ".ttc", ".otc")
 SIMILAR = {
     "arial": ("arial", "liberation sans", "arimo", "helvetica"),
@@ -37,25 +40,44 @@ ANYTHING = "\U0010ffff"  # has no glyph
 
 
 class Face:
-    """One font at any size; ``ascent`` and ``descent`` are shares of the em."""
+    """One font at any size; ``ascent`` and ``descent`` are shares of the em.
 
-    def __init__(self, font: FreeTypeFont):
-        self._font, self._sizes = font, dict[float, FreeTypeFont]()
-        family, style = font.getname()
-        self.family, style = (family or "").lower(), (style or "").lower()
+    Its file is open only while it is read, because a machine may have thousands.
+    """
+
+    def __init__(self, source: Path | bytes, index: int, family: str, style: str):
+        self._source, self._index = source, index
+        self._sizes = dict[float, FreeTypeFont]()
+        self.family, self.name, style = family.lower(), f"{family} {style}", style.lower()
         self.bold = any(word in style for word in ("bold", "black", "heavy"))
         self.italic = any(word in style for word in ("italic", "oblique"))
-        self.name = f"{family} {style}"
         self.plain = style in ("book", "regular", "roman", "normal", "medium", "")
-        self._large = font.font_variant(size=EM)
-        ascent, descent = self._large.getmetrics()
-        self.ascent, self.descent = ascent / EM, descent / EM
         self._covered = dict[str, bool]()
+
+    @functools.cached_property
+    def ascent(self) -> float:
+        return self._large.getmetrics()[0] / EM
+
+    @functools.cached_property
+    def descent(self) -> float:
+        return self._large.getmetrics()[1] / EM
+
+    @functools.cached_property
+    def _large(self) -> FreeTypeFont:
+        return self._font.font_variant(size=EM)
+
+    @functools.cached_property
+    def _font(self) -> FreeTypeFont:
+        """The font in memory."""
+        data = self._source if isinstance(self._source, bytes) else self._source.read_bytes()
+        return ImageFont.truetype(BytesIO(data), PROBE, self._index)
 
     def at(self, pixels: float) -> FreeTypeFont:
         """Return the font with lines of this height, ascent and descent together."""
         em = max(1.0, pixels / max(0.1, self.ascent + self.descent))
         if em not in self._sizes:
+            if len(self._sizes) == MOST_SIZES:
+                self._sizes.clear()
             self._sizes[em] = self._font.font_variant(size=em)
         return self._sizes[em]
 
@@ -67,7 +89,9 @@ class Face:
     def covers(self, letter: str) -> bool:
         """Whether the font has a glyph of its own for a character."""
         if letter not in self._covered:
-            found, none = (self._font.getmask(one) for one in (letter, ANYTHING))
+            known = "_font" in vars(self) or isinstance(self._source, bytes)
+            font = self._font if known else ImageFont.truetype(self._source, PROBE, self._index)
+            found, none = (font.getmask(one) for one in (letter, ANYTHING))
             self._covered[letter] = found.size != none.size or bytes(found) != bytes(none)
         return self._covered[letter]
 
@@ -79,7 +103,7 @@ class Fonts:
     """
 
     def __init__(self, embedded: Sequence[bytes] = ()):
-        self._own = [face for data in embedded for face in _faces(BytesIO(data))]
+        self._own = [face for data in embedded for face in _faces(data)]
         self._system: list[Face] | None = None
         self._fallbacks = dict[str, Face | None]()
 
@@ -108,26 +132,31 @@ class Fonts:
         if part:
             yield part, current
 
-    def missing(self, letters: Iterable[str]) -> list[str]:
-        """Return the characters for which no font has a glyph."""
+    def missing(self, letters: Iterable[str]) -> Iterator[str]:
+        """Yield the letters for which no font has a glyph; signs are not looked for."""
         usual = self.find("", False, False)
-        return [
-            letter
-            for letter in letters
-            if not _takes_any(letter) and not usual.covers(letter) and self._covering(letter) is None
-        ]
+        for letter in letters:
+            if (
+                unicodedata.category(letter)[0] == "L"
+                and not usual.covers(letter)
+                and not self._covering(letter)
+            ):
+                yield letter
 
     def _covering(self, letter: str) -> Face | None:
+        """Return a font with a character; after many searches only those that were found before are tried."""
         if letter not in self._fallbacks:
-            ranked = sorted(self._all(), key=_unusual)
-            self._fallbacks[letter] = next((face for face in ranked if face.covers(letter)), None)
+            used = list(dict.fromkeys(face for face in self._fallbacks.values() if face))
+            more = sorted(self._all(), key=_unusual) if len(self._fallbacks) < MOST_SEARCHES else []
+            found = (face for face in (*used, *more) if face.covers(letter))
+            self._fallbacks[letter] = next(found, None)
         return self._fallbacks[letter]
 
     def _all(self) -> list[Face]:
         if self._system is None:
             self._system = [face for path in _files() for face in _faces(path)]
             shipped = ImageFont.load_default(PROBE)
-            self._system += _faces(BytesIO(shipped.font_bytes)) if isinstance(shipped, FreeTypeFont) else []
+            self._system += _faces(shipped.font_bytes) if isinstance(shipped, FreeTypeFont) else []
         return [*self._own, *self._system]
 
 
@@ -142,15 +171,15 @@ def _unusual(face: Face) -> tuple:
     return known, face.bold, face.italic, not face.plain, face.name
 
 
-def _faces(source: Path | BytesIO) -> Iterator[Face]:
+def _faces(source: Path | bytes) -> Iterator[Face]:
     """Yield the fonts of a file; none if it cannot be read."""
     for index in range(MOST_IN_FILE):
         try:
-            if isinstance(source, BytesIO):
-                source.seek(0)
-            yield Face(ImageFont.truetype(source, PROBE, index))
+            font = ImageFont.truetype(BytesIO(source) if isinstance(source, bytes) else source, PROBE, index)
         except (OSError, ValueError):
             return
+        family, style = font.getname()
+        yield Face(source, index, family or "", style or "")
         if isinstance(source, Path) and not source.suffix.lower().endswith("c"):
             return
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from fractions import Fraction
+from itertools import islice
 
 import numpy as np
 from PIL import Image
@@ -42,10 +42,10 @@ class Lines:
         return self._name
 
     def _check(self, letters: set[str]) -> None:
-        missing = [one for one in self.fonts.missing(sorted(letters)) if unicodedata.category(one)[0] == "L"]
+        missing = "".join(islice(self.fonts.missing(sorted(letters)), FEW))
         if missing:
             raise ValueError(
-                f"No font on this machine has the letters {''.join(missing[:FEW])} of the subtitles. "
+                f"No font on this machine has the letters {missing} of the subtitles. "
                 "Install one, such as Noto Sans for their script."
             )
 
