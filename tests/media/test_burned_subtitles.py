@@ -15,6 +15,7 @@ from av.subtitles.codeccontext import SubtitleCodecContext
 from PIL import ImageFont
 
 import stereoreel
+from stereoreel.core import partition
 from stereoreel.core.clip import Clip
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.core.transforms import Recut
@@ -72,7 +73,9 @@ def grey(frames: int = 24, width: int = WIDTH, height: int = HEIGHT) -> torch.Te
     return torch.full((frames, height, width, 3), 0.25)
 
 
-def scene(frames: int, near_from: int, behind: int = -4, near: int = 8) -> torch.Tensor:
+def scene(
+    frames: int, near_from: int, behind: int = -4, near: int = 8, plate_width: int = 120
+) -> torch.Tensor:
     """Two views of a wall at one disparity, before whose lower half a plate stands at another, later on."""
     random = np.random.default_rng(1)
     wall, plate = (
@@ -81,14 +84,14 @@ def scene(frames: int, near_from: int, behind: int = -4, near: int = 8) -> torch
             (high, wide),
             mode="bilinear",
         )[0].movedim(0, -1)
-        for high, wide in ((HEIGHT, WIDTH + 64), (80, 120))
+        for high, wide in ((HEIGHT, WIDTH + 64), (80, plate_width))
     )
     views = []
     for half in (0.5, -0.5):
         place = 32 - int(half * behind)
         view = wall[:, place : place + WIDTH].repeat(frames, 1, 1, 1).clone()
-        left = 100 + int(half * near)
-        view[near_from:, 100:180, left : left + 120] = plate
+        left = 160 - plate_width // 2 + int(half * near)
+        view[near_from:, 100:180, left : left + plate_width] = plate
         views.append(view)
     return torch.stack(views)
 
@@ -132,6 +135,7 @@ EVENTS = {
     "corner": [40, "Default,,0,0,0,,{\\an9}Top {\\c&H00FF00&}green{\\r} right"],
     "middle": [40, "Sign,,0,0,0,,{\\an4\\fs30}Mid {\\fs14}small"],
     "margins": [40, "Default,,60,150,40,,{\\an1}Low"],
+    "pairs": [39, "Default,,0,0,0,,{\\an8}To AVATAR We Ty"],
     "two at once": [37, "Default,,0,0,0,,below", "Default,,0,0,0,,above"],
     "rows": [38, "Default,,0,0,0,,First\\NSecond row"],
 }
@@ -178,6 +182,21 @@ def test_a_line_is_in_front_of_what_comes_later_and_does_not_move(tmp_path):
     assert found[5] is None and found[54] is None
     assert len(set(found[6:54])) == 1
     assert 8 < found[6] <= 8 + 0.03 * WIDTH
+
+
+@pytest.mark.parametrize("near, plate_width", [(4, 24), (8, 40), (12, 80), (20, 120)])
+def test_a_line_is_in_front_of_the_98th_percentile_of_what_it_covers(tmp_path, near, plate_width):
+    """The plate, with known disparity, is behind a few letters of the line only."""
+    path = srt(tmp_path / "text.srt", (0, 0.4, "A line of text, wider than that"))
+    source = scene(10, 3, near=near, plate_width=plate_width)
+    result = burn(stereoreel.from_tensor(source, 24, cuts=False), path, size=150.0)
+    covered = (result - source).abs().amax((0, 1, -1)) > 0.02
+    truth = torch.full((HEIGHT, WIDTH), -4.0)
+    truth[100:180, 160 - plate_width // 2 : 160 + plate_width // 2] = near
+    behind = float(np.percentile(truth[covered].numpy(), 98))
+    assert behind == near
+    for found in disparities(result, source)[:9]:
+        assert near < found <= near + 0.01 * WIDTH + 2
 
 
 def test_a_line_before_a_wall_behind_the_screen_is_on_the_screen(tmp_path):
@@ -502,7 +521,10 @@ GRAPH = {
 }
 
 
-def test_a_film_in_units_has_the_frames_of_a_run(tmp_path, video):
+@pytest.mark.parametrize("longest", [1500, 7])  # frames, above which a shot is divided
+def test_a_film_in_units_has_the_frames_of_a_run(tmp_path, video, monkeypatch, longest):
+    monkeypatch.setattr(partition, "LONGEST", longest)
+    monkeypatch.setattr(partition, "LEAD", 2)
     from stereoreel.media.write.render import write
     from stereoreel.models.headless import Headless
     from tests.support.films import request
