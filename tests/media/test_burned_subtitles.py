@@ -336,6 +336,17 @@ def test_times_follow_slow_motion(tmp_path, video):
     assert shown_in(out) == list(range(8, 16))
 
 
+def test_a_silent_video_without_tracks_takes_the_times_of_a_file_next_to_it(tmp_path):
+    path = tmp_path / "silent.mkv"
+    run("-f", "lavfi", "-i", f"color=0x404040:s={WIDTH}x{HEIGHT}:r=10:d=1.2", "-c:v", "ffv1", path)
+    srt(path.with_suffix(".srt"), (0.4, 0.8, "text"))
+    clip = stereoreel.open(path, start=0.3)
+    assert clip.info.audio is None
+    out = tmp_path / "out.mkv"
+    stereoreel.write(clip, out, device="cpu", subtitles="burn")
+    assert shown_in(out) == [1, 2, 3, 4]
+
+
 @pytest.mark.parametrize(
     "wanted, said",
     [("fra", "subtitles 'fra'. Set subtitle_source to one of 1 (ger), 2 (eng), or to auto"),
@@ -389,6 +400,7 @@ def test_hostile_numbers_and_names_change_only_the_picture(tmp_path, monkeypatch
     lines = ["Default,,0,0,0,,{\\fs99999999}big", "Default,,0,0,0,,{\\pos(1e9,-1e9)\\bord99999}far",
              "Default,,99999,99999,99999,,narrow and long", "Default,,0,0,0,,{\\fn/etc/passwd\\1c&HZZ&}path",
              "Default,,0,0,0,,{\\fn../secret.ttf}{\\an77\\q9\\p",
+             "Default,,0,0,0,,a\x1eb\u2029c\rd",
              "*Nobody,,0,0,0,,{\\rNobody\\t(0,1,\\fs(}odd"]  # fmt: skip
     opened = []
     real = ImageFont.truetype

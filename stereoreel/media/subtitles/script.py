@@ -24,6 +24,7 @@ SKIPPED = (
     "clip", "iclip", "2c", "2a", "k", "kf", "ko", "K", "org", "pbo", "t", "xbord", "ybord", "xshad", "yshad",
 )  # fmt: skip
 NAMES = sorted((*READ, *SKIPPED), key=len, reverse=True)
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # which end a paragraph, or have no glyph
 NUMBER = re.compile(r"[-+]?\d*\.?\d+")
 LARGEST = 1e4  # of any number in a file
 
@@ -145,7 +146,11 @@ class _Reader:
             if number % 2:
                 self._tags(part)
             elif not self._draws:
-                plain = part.replace("\\n", "\n" if self.wraps == 2 else " ").replace("\\h", "\u00a0")
+                plain = (
+                    CONTROL.sub(" ", part)
+                    .replace("\\n", "\n" if self.wraps == 2 else " ")
+                    .replace("\\h", "\u00a0")
+                )
                 first, *more = plain.replace("\\N", "\n").split("\n")
                 row.append(Span(first, self._style))
                 for one in more:
