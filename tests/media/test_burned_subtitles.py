@@ -135,6 +135,7 @@ EVENTS = {
     "corner": [40, "Default,,0,0,0,,{\\an9}Top {\\c&H00FF00&}green{\\r} right"],
     "middle": [40, "Sign,,0,0,0,,{\\an4\\fs30}Mid {\\fs14}small"],
     "margins": [40, "Default,,60,150,40,,{\\an1}Low"],
+    "wide": [39, "Default,,0,0,0,,{\\fscx150}Wide {\\fscx60\\fscy140}and high"],
     "pairs": [39, "Default,,0,0,0,,{\\an8}To AVATAR We Ty"],
     "two at once": [37, "Default,,0,0,0,,below", "Default,,0,0,0,,above"],
     "rows": [38, "Default,,0,0,0,,First\\NSecond row"],

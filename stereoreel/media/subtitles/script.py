@@ -17,10 +17,10 @@ BLOCK = re.compile(r"\{([^}]*)\}")
 TAG = re.compile(r"\\([^\\(]+)(?:\(([^)]*)\)?)?")
 READ = (
     "pos", "move", "an", "a", "fn", "fs", "b", "i", "u", "s", "c", "1c", "3c", "4c", "alpha", "1a", "3a",
-    "4a", "bord", "shad", "r", "q", "p",
+    "4a", "bord", "shad", "r", "q", "p", "fscx", "fscy",
 )  # fmt: skip
 SKIPPED = (
-    "fscx", "fscy", "fsp", "fsc", "fad", "fade", "fr", "frx", "fry", "frz", "fax", "fay", "fe", "be", "blur",
+    "fsp", "fsc", "fad", "fade", "fr", "frx", "fry", "frz", "fax", "fay", "fe", "be", "blur",
     "clip", "iclip", "2c", "2a", "k", "kf", "ko", "K", "org", "pbo", "t", "xbord", "ybord", "xshad", "yshad",
 )  # fmt: skip
 NAMES = sorted((*READ, *SKIPPED), key=len, reverse=True)
@@ -38,6 +38,8 @@ class Style:
     colour: Rgba = (255, 255, 255, 255)
     outline_colour: Rgba = (0, 0, 0, 255)
     back_colour: Rgba = (0, 0, 0, 255)
+    wide: float = 1  # times the usual width and height of letters
+    high: float = 1
     bold: bool = False
     italic: bool = False
     underline: bool = False
@@ -185,6 +187,9 @@ class _Reader:
             what = {"b": "bold", "i": "italic", "u": "underline", "s": "strike"}[name]
             on = number >= 600 if number > 1 else bool(number)  # b may be a weight
             self._set(what, on if value else getattr(self._base, what))
+        elif name in ("fscx", "fscy"):
+            what = {"fscx": "wide", "fscy": "high"}[name]
+            self._set(what, number / 100 if number > 0 else getattr(self._base, what))
         elif name in ("fn", "fs", "bord", "shad"):
             what = {"fn": "font", "fs": "size", "bord": "outline", "shad": "shadow"}[name]
             given = value if name == "fn" else number
@@ -227,6 +232,8 @@ def _style(given: Mapping[str, str], legacy: bool) -> Style:
         colour=colour("primarycolour", usual.colour),
         outline_colour=colour("outlinecolour", colour("tertiarycolour", usual.outline_colour)),
         back_colour=colour("backcolour", usual.back_colour),
+        wide=abs(number("scalex", 100)) / 100 or 1,
+        high=abs(number("scaley", 100)) / 100 or 1,
         bold=bool(number("bold", 0)),
         italic=bool(number("italic", 0)),
         underline=bool(number("underline", 0)),

@@ -95,7 +95,8 @@ class Typesetter:
         """Return the rows of an event at its own place; nothing is drawn yet."""
         left, right, vertical = event.margins
         left, right, vertical = left * self._across, right * self._across, vertical * self._down
-        largest = max(span.style.size for row in event.rows for span in row) * self._down * self._size
+        styles = [span.style for row in event.rows for span in row]
+        largest = max(style.size * style.high for style in styles) * self._down * self._size
         fine = round(min(FINE, max(LEAST_FINE, LARGE / max(largest, 1))))
         limit = max(1.0, self._width - left - right)
         rows = [row for given in event.rows for row in self._wrapped(self._runs(given), limit, event.wraps)]
@@ -114,7 +115,7 @@ class Typesetter:
     def _runs(self, spans: Sequence) -> list[Run]:
         runs = []
         for span in spans:
-            style, height = span.style, span.style.size * self._down * self._size
+            style, height = span.style, span.style.size * span.style.high * self._down * self._size
             for text, face in self._fonts.split(span.text, style.font, style.bold, style.italic):
                 runs.append(Run(text, style, face, height))
         empty = spans[0].style if spans else Style()
@@ -191,7 +192,8 @@ def _row_width(row: Sequence[Run]) -> float:
 
 
 def _advance(run: Run) -> float:
-    return run.face.length(_shown(run.text), run.height, **_shaping(run.text))
+    length = run.face.length(_shown(run.text), run.height, **_shaping(run.text))
+    return length * run.style.wide / run.style.high
 
 
 class _Block:
@@ -269,15 +271,16 @@ class _Canvas:
     def _mask(self, run: Run, x: float, y: float, edge: float) -> np.ndarray:
         """Return the coverage of a run's letters, each pixel's from 0 to 1, widened by ``edge`` pixels."""
         fine, style, face = self._fine, run.style, run.face
-        image = Image.new("L", self._size)
-        draw = ImageDraw.Draw(image)
         font, text = face.at(run.height * fine), _shown(run.text)
         weight = run.height * fine * WEIGHT if style.bold and not face.bold else 0
         stroke = round(edge * fine + weight)
         at = x * fine, y * fine
-        draw.text(at, text, 255, font, anchor="ls", stroke_width=stroke, **_shaping(run.text))
         thick, length = run.height * fine / 16, _advance(run) * fine
         drawn = font.getlength(text, **_shaping(run.text)) or length
+        room = min(round(self._size[0] + max(0, drawn - length)), MOST_PIXELS // self._size[1])
+        image = Image.new("L", (max(room, self._size[0]), self._size[1]))
+        draw = ImageDraw.Draw(image)
+        draw.text(at, text, 255, font, anchor="ls", stroke_width=stroke, **_shaping(run.text))
         for on, height in ((style.underline, 0.1), (style.strike, -0.25)):
             if on:
                 line = at[1] + height * run.height * fine
@@ -285,7 +288,8 @@ class _Canvas:
                     (at[0] - stroke, line - stroke, at[0] + drawn + stroke, line + thick + stroke), 255
                 )
         shear, widen = SHEAR if style.italic and not face.italic else 0, drawn / max(length, 1)
-        if shear or abs(drawn - length) > 0.5:  # hinting rounds every letter's width
+        # hinting rounds every letter's width
+        if shear or abs(drawn - length) > 0.5 or image.size != self._size:
             place = at[0] * (1 - widen) - shear * at[1]
             image = image.transform(
                 self._size, Image.Transform.AFFINE, (widen, shear, place, 0, 1, 0), Image.Resampling.BILINEAR
