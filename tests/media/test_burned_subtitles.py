@@ -16,18 +16,23 @@ from PIL import ImageFont
 
 import stereoreel
 from stereoreel.core import partition
-from stereoreel.core.clip import Clip
+from stereoreel.core.clip import Clip, ClipInfo, apply
 from stereoreel.core.tensor_source import TensorSource
 from stereoreel.core.transforms import Recut
+from stereoreel.media.subtitles import burn as burn_module
+from stereoreel.media.subtitles import typeset
 from stereoreel.media.subtitles.burn import Burn, reach
 from stereoreel.media.subtitles.choose import burned
 from stereoreel.media.subtitles.cues import read_file, read_stream
 from stereoreel.media.subtitles.fonts import Fonts
+from stereoreel.media.subtitles.ink import tinted
 from stereoreel.media.subtitles.lines import Lines, Sheet
 from stereoreel.media.subtitles.nearness import nearest
+from stereoreel.media.write.render import write
+from stereoreel.models.headless import Headless
 from tests.media.graphic_subtitles import Block, write_pgs
 from tests.media.workshop import run
-from tests.support.films import make
+from tests.support.films import make, request
 from tests.support.hearing import Hearing
 
 pytestmark = pytest.mark.skipif(
@@ -214,24 +219,26 @@ def test_a_line_without_texture_behind_it_is_on_the_screen(tmp_path):
     assert set(disparities(burn(stereoreel.from_tensor(source, 24), path), source)) == {0}
 
 
-def test_a_line_that_is_longer_than_the_look_ahead_comes_forward_gently(tmp_path):
+def test_a_line_that_is_longer_than_the_look_ahead_comes_forward_gently(tmp_path, monkeypatch):
+    monkeypatch.setattr(burn_module, "REACH", 20)
     path = srt(tmp_path / "text.srt", (0, 5, "A line of text"))
-    source = scene(110, 100)
-    clip = stereoreel.from_tensor(source, 24, cuts=False)
-    assert reach(clip.info) == 64
-    found = disparities(burn(clip, path), source)
-    steps = np.diff(found)
-    assert set(found[:36]) == {0} and set(steps) <= {0, 1}
-    assert min(found[100:]) > 8
+    source = scene(44, 36)
+    found = disparities(burn(stereoreel.from_tensor(source, 24, cuts=False), path), source)
+    assert set(found[:16]) == {0} and set(np.diff(found)) <= {0, 1}
+    assert min(found[36:]) > 8
+
+
+def test_the_look_ahead_is_bounded_in_frames_and_bytes():
+    pair = ClipInfo(320, 180, Fraction(24), 100, views=2)
+    assert reach(pair) == 64 and reach(pair.replace(views=1)) == 0
+    assert reach(pair.replace(width=1920, height=1080)) == 21
+    assert reach(pair.replace(width=3840, height=2160)) == 8
 
 
 def test_a_line_that_spans_a_cut_has_a_disparity_in_each_shot(tmp_path):
     path = srt(tmp_path / "text.srt", (0, 2, "A line of text"))
     source = scene(40, 20)
-    clip = stereoreel.apply
     clip = stereoreel.from_tensor(source, 24, cuts=False)
-    from stereoreel.core.clip import apply
-
     cut = apply(Recut("20"), clip)["clip"]
     found = disparities(burn(cut, path), source)
     assert set(found[:20]) == {0}
@@ -429,8 +436,6 @@ def test_letters_that_no_font_has_cost_one_sentence(tmp_path):
 
 @pytest.mark.parametrize("shapes", [True, False])
 def test_hebrew_reads_from_the_right(tmp_path, monkeypatch, shapes):
-    from stereoreel.media.subtitles import typeset
-
     if not shapes:
         monkeypatch.setattr(typeset, "_shapes", lambda: False)
     elif not typeset._shapes():
@@ -452,8 +457,6 @@ def test_hebrew_reads_from_the_right(tmp_path, monkeypatch, shapes):
 
 def test_hdr_text_is_as_bright_as_paper(tmp_path):
     """White text of PQ video has 203 candelas per square metre, not 10000."""
-    from stereoreel.media.subtitles.ink import tinted
-
     white = np.ones((1, 1, 4), np.float32)
     assert tinted(white, 16, torch.zeros(1, 3))[0, 0, 0].item() == pytest.approx(0.5807, abs=1e-3)
     assert tinted(white, 18, torch.zeros(1, 3))[0, 0, 0].item() == pytest.approx(0.75, abs=5e-3)
@@ -538,10 +541,6 @@ GRAPH = {
 def test_a_film_in_units_has_the_frames_of_a_run(tmp_path, video, monkeypatch, longest):
     monkeypatch.setattr(partition, "LONGEST", longest)
     monkeypatch.setattr(partition, "LEAD", 2)
-    from stereoreel.media.write.render import write
-    from stereoreel.models.headless import Headless
-    from tests.support.films import request
-
     whole, film = tmp_path / "whole.mkv", tmp_path / "film_3d.mkv"
     write(request(video, whole, GRAPH), Headless("cpu"), Hearing())
     make(video, film, json.loads(json.dumps(GRAPH)))

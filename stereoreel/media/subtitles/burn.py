@@ -68,7 +68,7 @@ class Burn(Weightless):
 
     @property
     def context(self) -> tuple[int, int]:
-        return self.reach, self.reach
+        return 0, self.reach
 
     def files(self, host: Host) -> list[Path]:
         """Return the file of the subtitles, which no output may replace."""

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
+import PIL
 from av.stream import Disposition
 from av.subtitles.codeccontext import SubtitleCodecContext
 
@@ -55,8 +56,12 @@ def burned(clip: Clip, wanted: str, forward: float, size: float) -> Clip:
     """
     if track_of(clip):
         return clip
-    if not hasattr(SubtitleCodecContext, "encode_subtitle"):
-        raise ValueError("Burning subtitles needs PyAV 16 or newer. Update it, or set subtitles to keep.")
+    for name, works in (
+        ("PyAV 16", hasattr(SubtitleCodecContext, "encode_subtitle")),
+        ("Pillow 10.1", tuple(map(int, PIL.__version__.split(".")[:2])) >= (10, 1)),
+    ):
+        if not works:
+            raise ValueError(f"Burning subtitles needs {name} or newer. Update it, or set subtitles to keep.")
     sources = {one.facts.path: one for one in makers_of([clip]) if isinstance(one, FileSource)}
     source = next(iter(sources.values())) if len(sources) == 1 else None
     audio = clip.info.audio if isinstance(clip.info.audio, Soundtrack) else None

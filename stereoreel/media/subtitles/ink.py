@@ -53,7 +53,7 @@ def _paint(view: Tensor, picture: Tensor, x: int, y: int) -> None:
     part, place = picture[top - y : bottom - y, left - x : right - x], view[top:bottom, left:right]
     ink, opacity = part[..., :-1], part[..., -1:]
     if channels != 4:
-        place.copy_(ink + place * (1 - opacity))
+        place.mul_(1 - opacity).add_(ink)
         return
     below = place[..., 3:] * (1 - opacity)
     total = opacity + below
