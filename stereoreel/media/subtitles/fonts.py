@@ -104,17 +104,15 @@ class Fonts:
 
     def __init__(self, embedded: Sequence[bytes] = ()):
         self._own = [face for data in embedded for face in _faces(data)]
-        self._system: list[Face] | None = None
         self._fallbacks = dict[str, Face | None]()
 
     def find(self, family: str, bold: bool, italic: bool) -> Face:
         """Return the font of a family that is nearest to a style, or one of a similar family."""
         wanted = family.lower().strip()
         for name in dict.fromkeys((wanted, *SIMILAR.get(wanted, ()), *USUAL)):
-            same = [face for face in self._all() if face.family == name]
-            if same:
+            if same := self._families.get(name):
                 return min(same, key=lambda face: (face.bold != bold, face.italic != italic, not face.plain))
-        return self._all()[-1]
+        return self._all[-1]
 
     def split(self, text: str, family: str, bold: bool, italic: bool) -> Iterator[tuple[str, Face]]:
         """Divide a text into parts of one font each, the family's own where it has the characters."""
@@ -147,17 +145,24 @@ class Fonts:
         """Return a font with a character; after many searches only those that were found before are tried."""
         if letter not in self._fallbacks:
             used = list(dict.fromkeys(face for face in self._fallbacks.values() if face))
-            more = sorted(self._all(), key=_unusual) if len(self._fallbacks) < MOST_SEARCHES else []
+            more = sorted(self._all, key=_unusual) if len(self._fallbacks) < MOST_SEARCHES else []
             found = (face for face in (*used, *more) if face.covers(letter))
             self._fallbacks[letter] = next(found, None)
         return self._fallbacks[letter]
 
+    @functools.cached_property
+    def _families(self) -> dict[str, list[Face]]:
+        found: dict[str, list[Face]] = {}
+        for face in self._all:
+            found.setdefault(face.family, []).append(face)
+        return found
+
+    @functools.cached_property
     def _all(self) -> list[Face]:
-        if self._system is None:
-            self._system = [face for path in _files() for face in _faces(path)]
-            shipped = ImageFont.load_default(PROBE)
-            self._system += _faces(shipped.font_bytes) if isinstance(shipped, FreeTypeFont) else []
-        return [*self._own, *self._system]
+        """All fonts, Pillow's own last."""
+        shipped = ImageFont.load_default(PROBE)
+        last = _faces(shipped.font_bytes) if isinstance(shipped, FreeTypeFont) else ()
+        return [*self._own, *(face for path in _files() for face in _faces(path)), *last]
 
 
 def _takes_any(letter: str) -> bool:
