@@ -23,11 +23,12 @@ from stereoreel.media.subtitles import burn as burn_module
 from stereoreel.media.subtitles import typeset
 from stereoreel.media.subtitles.burn import Burn, reach
 from stereoreel.media.subtitles.choose import burned
-from stereoreel.media.subtitles.cues import read_file, read_stream
+from stereoreel.media.subtitles.cues import Cue, Cues, read_file, read_stream
 from stereoreel.media.subtitles.fonts import Fonts
 from stereoreel.media.subtitles.ink import tinted
 from stereoreel.media.subtitles.lines import Lines, Sheet
 from stereoreel.media.subtitles.nearness import nearest
+from stereoreel.media.subtitles.script import Script, Style, parse_event
 from stereoreel.media.write.render import write
 from stereoreel.models.headless import Headless
 from tests.media.graphic_subtitles import Block, write_pgs
@@ -570,6 +571,19 @@ def test_fonts_that_a_video_brings_along_are_used(tmp_path):
     fonts = read_stream(path, 1, Fraction(0), ()).fonts
     assert fonts == (font.read_bytes(),)
     assert Fonts(fonts).find(FONT, False, False).family == FONT.lower()
+
+
+def test_a_corrupt_font_costs_at_most_a_line():
+    font = bytearray(ImageFont.load_default(20).font_bytes)
+    random = np.random.default_rng(0)
+    event = parse_event(Script(styles={"Default": Style(FONT)}), "0,0,Default,,0,0,0,,The quick brown fox")
+    cue = Cue(Fraction(0), Fraction(1), event)
+    for _ in range(60):
+        broken = np.frombuffer(font, np.uint8).copy()
+        broken[random.integers(0, len(broken), 200)] = random.integers(0, 256, 200)
+        lines = Lines(Cues(Script(), (cue,), (broken.tobytes(),)), 1.0)
+        drawing = Sheet(lines, WIDTH, HEIGHT, Fraction(1)).draw(0)
+        assert drawing is None or np.isfinite(drawing.pixels).all()
 
 
 def test_subtitles_are_not_burned_twice(tmp_path):

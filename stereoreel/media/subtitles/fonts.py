@@ -87,13 +87,19 @@ class Face:
         return self._large.getlength(text, **shaping) * em / EM
 
     def covers(self, letter: str) -> bool:
-        """Whether the font has a glyph of its own for a character."""
+        """Whether the font has a glyph of its own for a character, which is not corrupt."""
         if letter not in self._covered:
-            known = "_font" in vars(self) or isinstance(self._source, bytes)
-            font = self._font if known else ImageFont.truetype(self._source, PROBE, self._index)
-            found, none = (font.getmask(one) for one in (letter, ANYTHING))
-            self._covered[letter] = found.size != none.size or bytes(found) != bytes(none)
+            try:
+                self._covered[letter] = self._has(letter)
+            except OSError:
+                self._covered[letter] = False
         return self._covered[letter]
+
+    def _has(self, letter: str) -> bool:
+        known = "_font" in vars(self) or isinstance(self._source, bytes)
+        font = self._font if known else ImageFont.truetype(self._source, PROBE, self._index)
+        found, none = (font.getmask(one) for one in (letter, ANYTHING))
+        return found.size != none.size or bytes(found) != bytes(none)
 
 
 class Fonts:

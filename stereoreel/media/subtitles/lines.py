@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import islice
@@ -15,6 +16,7 @@ from .fonts import Fonts
 from .script import Event
 from .typeset import Drawing, Placed, Typesetter
 
+log = logging.getLogger(__name__)
 FEW = 8  # letters that a message names
 MOST_AT_ONCE = 32  # lines that are shown together
 FLAT = 1.02  # by which shapes may differ that are taken for equal
@@ -75,7 +77,11 @@ class Sheet:
     def draw(self, number: int) -> Drawing | None:
         """Return the picture of a line; None if nothing of it is in the frame."""
         shown = self._cues[number].shown
-        drawing = self._picture(shown) if isinstance(shown, Picture) else self._text(number)
+        try:
+            drawing = self._picture(shown) if isinstance(shown, Picture) else self._text(number)
+        except OSError:  # from FreeType
+            log.warning("A line of the subtitles is left out, because the font that it needs is corrupt.")
+            return None
         return drawing and _cropped(drawing, self._width, self._height)
 
     def _text(self, number: int) -> Drawing | None:
