@@ -339,7 +339,8 @@ def test_times_follow_a_window_and_another_rate(tmp_path, video):
 
 
 def test_times_follow_slow_motion(tmp_path, video):
-    clip = stereoreel.interpolate(stereoreel.open(video), multiplier=2, slow_motion=True, model="builtin")
+    with pytest.warns(UserWarning, match="the audio is dropped"):
+        clip = stereoreel.interpolate(stereoreel.open(video), multiplier=2, slow_motion=True, model="builtin")
     out = tmp_path / "out.mkv"
     stereoreel.write(clip, out, device="cpu", subtitles="burn")
     assert shown_in(out) == list(range(8, 16))
