@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ..stereoreel.core.clip import Clip, Samples
 from ..stereoreel.film import FilmSettings, film, resumes
-from ..stereoreel.media.paths import confine_prefix
+from ..stereoreel.media.paths import check_file, confine_prefix
 from ..stereoreel.media.read.clock import frames_of
 from ..stereoreel.media.read.decode import FileSource
+from ..stereoreel.media.subtitles.choose import names_file
 from ..stereoreel.media.write.options import EncodeOptions, check_depth, extension
 from ..stereoreel.media.write.render import free_path, write
 from ..stereoreel.media.write.request import RenderRequest, named_after
@@ -23,10 +25,11 @@ from ._images import as_clip, as_depth
 from ._lazy_video import LazyVideo
 from ._notes import NodeMeter
 from ._schema import DeclaredNode
+from .extract import find
 
 
 class EncodeNode(DeclaredNode):
-    JUDGED = ("filename_prefix", "layout", "depth")
+    JUDGED = ("filename_prefix", "layout", "depth", "subtitles", "subtitle_source")
 
     @classmethod
     def execute(
@@ -34,6 +37,8 @@ class EncodeNode(DeclaredNode):
     ) -> io.NodeOutput:
         name = build.label(cls.NODE, str(cls.hidden.unique_id))
         settings = build.settings_of(cls.NODE, options)
+        if settings.subtitles == "burn" and names_file(settings.subtitle_source):
+            settings = replace(settings, subtitle_source=str(find(settings.subtitle_source)))
         frames = as_clip(clip, name, fps=fps, packed=packed)
         depths = as_depth(depth, clip, name, packed)
         frames, depths, settings = watched(frames, depths, settings)
@@ -71,6 +76,9 @@ class EncodeNode(DeclaredNode):
             confine_prefix(prefix, Path(folder_paths.get_output_directory()))
         if (layout := given.get("layout")) is not None:
             check_depth(EncodeOptions(layout=layout), "depth" in given)
+        source = given.get("subtitle_source")
+        if given.get("subtitles") == "burn" and source and names_file(source):
+            check_file(find(source))
 
     @classmethod
     def _metadata(cls) -> dict[str, str]:

@@ -54,7 +54,8 @@ class Soundtrack:
     ``start`` is in seconds of the file after its first frame, ``duration`` in those of the clip. ``picture``,
     if known, holds the presentation time of that frame on the file's own clock, the duration of all frames,
     and the jumps of that clock. ``pace`` is how many seconds of the file one of the clip takes: less than 1
-    in slow motion, where audio does not fit, only subtitles and chapters.
+    in slow motion, where audio does not fit, only subtitles and chapters. ``without`` are the numbers of
+    streams that are left out, because the frames show them.
     """
 
     file: Path
@@ -62,6 +63,7 @@ class Soundtrack:
     duration: Fraction | None = None  # None: to the end of the file
     picture: tuple[Fraction, Fraction, tuple] | None = field(default=None, compare=False, repr=False)
     pace: Fraction = Fraction(1)
+    without: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

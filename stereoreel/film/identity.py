@@ -29,8 +29,17 @@ from ..models.lazy_stage import Plan
 SAMPLE = 1 << 20  # bytes read at the beginning, in the middle and at the end of a file
 PLACES = ("path", "source", "stage")  # names, which are not part of the identity
 # options that came later: they count if they are not at their default, so that older films resume
-LATER = ("baseline_mm", "spatial_field", "disparity_shift", "device")
-NOT_THE_FRAMES = ("download", "filename_prefix", "resume", "save_to_temp")  # options that change no frame
+LATER = (
+    "baseline_mm",
+    "spatial_field",
+    "disparity_shift",
+    "device",
+    "subtitles",
+    "subtitle_depth",
+    "subtitle_size",
+)
+# options that change no frame; the subtitles that are burned are part of the graph
+NOT_THE_FRAMES = ("download", "filename_prefix", "resume", "save_to_temp", "subtitle_source")
 
 
 def described(

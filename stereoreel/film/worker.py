@@ -16,6 +16,7 @@ from ..core.meter import Meter
 from ..core.partition import Unit
 from ..core.places import PACKAGE, data
 from ..media.write.fit_to_file import fit_to_file
+from ..media.write.request import with_subtitles
 from ..models.headless import MODELS_VARIABLE, Headless
 from ..workflow import graph as workflow
 from .cuts import recall
@@ -44,6 +45,7 @@ class Worker:
         assembly = workflow.Assembly(plan["workflow"], lambda _: Path(plan["input"]), files=host.file_cache)
         sink = assembly.sinks[0]
         clips = [fit_to_file(clip, sink.settings)[0] for clip in (sink.clip, sink.depth) if clip]
+        clips[0] = with_subtitles(clips[0], sink.settings)
         identity = described(clips, sink.settings, host)
         if digest(identity) != digest(plan["identity"]):
             what = ", ".join(dict.fromkeys(differences(plan["identity"], identity))) or "something"

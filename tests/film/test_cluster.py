@@ -19,8 +19,9 @@ from stereoreel.film.collect import receive
 from stereoreel.film.identity import described, environment
 from stereoreel.film.store import Store
 from stereoreel.film.worker import Worker, code
+from stereoreel.media.subtitles.burn import Burn
 from stereoreel.models.headless import Headless
-from tests.support.films import facts, graph, hashes, make, run, sink, source
+from tests.support.films import facts, graph, hashes, make, request, run, sink, source
 from tests.support.hearing import Hearing
 
 
@@ -72,6 +73,17 @@ def test_worker_renders_units_from_a_plan_of_plain_values(plan, video, tmp_path)
             and len(data) == made["files"][0]["bytes"]
             and not nowhere
         )
+
+
+def test_worker_burns_the_subtitles_of_a_run(plan, video, tmp_path):
+    made = graph(subtitles="burn")
+    wanted = request(video, tmp_path / "run.mp4", made)
+    assert isinstance(wanted.clip.maker.recipe, Burn)
+    identity = described(wanted.clips, wanted.settings, Headless("cpu"))
+    (unit, *_) = units(wanted.clips, 8)
+    frames = Worker({**plan, "workflow": made, "identity": identity}).make(0, list(unit))[0]["frames"][0]
+    plain = Worker(plan).make(0, list(unit))[0]["frames"][0]
+    assert frames == run(video, tmp_path / "again.mp4", made)[unit.start : unit.stop] != plain
 
 
 def test_worker_stores_kept_frames_in_a_shared_folder(plan, video, tmp_path):

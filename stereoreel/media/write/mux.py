@@ -76,7 +76,8 @@ class FileTracks:
         with ExitStack() as undo:
             self._source = open_media(audio.file)
             undo.callback(self._source.close)
-            tracks = ((stream.index, self._track(stream)) for stream in self._source.streams)
+            streams = [stream for stream in self._source.streams if stream.index not in audio.without]
+            tracks = ((stream.index, self._track(stream)) for stream in streams)
             self._tracks = {index: track for index, track in tracks if track}
             if preset.container == "matroska":
                 copy_fonts(output, self._source)

@@ -179,6 +179,39 @@ class EncodeOptions(Options):
         choices=(NONE, *devices()),
         advanced=True,
     )
+    subtitles: str = option(
+        "keep",
+        "keep: the source's subtitles stay tracks that the player shows. burn: one of them becomes part of "
+        "the frames, in both views, before they are packed. In 3D each line is in front of what it covers.",
+        choices=("keep", "burn"),
+        advanced=True,
+    )
+    subtitle_source: str = option(
+        "auto",
+        "Subtitles to burn: auto takes a file of the video's name (.srt, .ass, .vtt) next to it, otherwise "
+        "the default track. A language such as eng, a number from 1 on, or a file name selects others.",
+        advanced=True,
+        only=("subtitles", ("burn",)),
+    )
+    subtitle_depth: float = option(
+        0.0,
+        "Move burned subtitles towards the viewer, in percent of the width; negative: away, possibly behind "
+        "the scene. Without it they are a little in front of the scene, at least on the screen.",
+        low=-5,
+        high=5,
+        step=0.1,
+        advanced=True,
+        only=("subtitles", ("burn",)),
+    )
+    subtitle_size: float = option(
+        100.0,
+        "Size of burned text, in percent of its usual size. Subtitles that are pictures keep their size.",
+        low=25,
+        high=400,
+        step=5,
+        advanced=True,
+        only=("subtitles", ("burn",)),
+    )
 
     judged = ("format", "size_mb", "device")
 

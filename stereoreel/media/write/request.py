@@ -16,6 +16,7 @@ from ...core.host import Host
 from ..layouts.layout import TWO_FILES, WITH_DEPTH, file_tag
 from ..paths import LONGEST_NAME, shortened
 from ..read.decode import FileSource
+from ..subtitles.choose import burned, track_of
 from .devices import device
 from .encode import output_size
 from .fit_to_file import fit_to_file
@@ -52,7 +53,9 @@ class RenderRequest:
         for name in ("clip", "depth"):
             if one := getattr(self, name):
                 fitting, lost = fit_to_file(one, self.settings, self.entry)
-                object.__setattr__(self, name, fitting)
+                object.__setattr__(
+                    self, name, with_subtitles(fitting, self.settings) if name == "clip" else fitting
+                )
                 losses += lost
         object.__setattr__(self, "losses", tuple(dict.fromkeys(losses)))
 
@@ -113,8 +116,13 @@ class RenderRequest:
         return timed(self.clips, file.clip)
 
     def sound(self, file: ClipFile) -> Soundtrack | Samples | None:
-        """Return the audio of a file; None for the depth file."""
-        return None if file.clip else self.audio or self.clip.info.audio
+        """Return the audio of a file, without subtitles that its frames show; None for the depth file."""
+        if file.clip:
+            return None
+        audio, track = self.audio or self.clip.info.audio, track_of(self.clip)
+        if track and track.stream is not None and isinstance(audio, Soundtrack) and audio.file == track.file:
+            return replace(audio, without=(track.stream,))
+        return audio
 
 
 class ClipFile(NamedTuple):
@@ -162,6 +170,13 @@ def files_read(clips: Sequence[Clip], host: Host, audio: Soundtrack | Samples | 
     recipes = [maker.recipe for maker in makers_of(clips) if isinstance(maker, Step)]
     weights = [file for recipe in recipes if hasattr(recipe, "files") for file in recipe.files(host)]
     return list(dict.fromkeys([*sources, *sounds, *weights]))
+
+
+def with_subtitles(clip: Clip, settings: EncodeOptions) -> Clip:
+    """Return a clip with the subtitles that are to be burned into it."""
+    if settings.subtitles != "burn":
+        return clip
+    return burned(clip, settings.subtitle_source, settings.subtitle_depth, settings.subtitle_size)
 
 
 def named_after(prefix: str, clip: Clip) -> str:
