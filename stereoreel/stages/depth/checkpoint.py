@@ -1,14 +1,19 @@
-"""A custom checkpoint: model.safetensors of a Hugging Face model directory, or a Depth Anything variant."""
+"""A custom checkpoint: the network that its tensors show, or a Hugging Face model directory."""
 
 from __future__ import annotations
 
 from ...core.host import Host
-from . import DepthOptions, depth_anything
+from ...models import weights
+from ...nets import depth_anything_3 as net_3
+from . import DepthOptions, depth_anything, depth_anything_3
 from .stage import DepthStage
 
 
 def load(entry, options: DepthOptions, host: Host) -> DepthStage:
     path = host.weights(entry.kind, entry.file)
+    # Depth Anything 3 has a directory with config.json as well, but is none of transformers' models
+    if net_3.fits(weights.read(path)):
+        return depth_anything_3.load(entry, options, host)
     if path.stem.startswith("model") and path.with_name("config.json").is_file():
         from . import transformers
 

@@ -118,9 +118,12 @@ def test_auto_selects_no_non_commercial_model(put, host):
     [
         (TINY, 1920, 1080, "518", (518, 924)),
         (TINY, 1080, 1920, "392", (700, 392)),
-        (TINY, 176, 144, "native", (140, 182)),
+        (TINY, 176, 144, "native", (154, 182)),
+        (TINY, 1920, 1080, "384", (392, 686)),
+        (TINY, 1440, 1080, "384", (392, 518)),
         (TINY, 1920, 816, "518", (518, 1218)),
         (TINY_VIDEO, 1920, 816, "518", (392, 924)),  # wider than 16:9: a video network keeps its width
+        (TINY_VIDEO, 1920, 800, "518", (378, 910)),
         (TINY_VIDEO, 640, 480, "518", (518, 686)),
     ],
 )
