@@ -15,7 +15,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -267,10 +267,27 @@ def positions(stored: Tensor, rows: int, columns: int) -> Tensor:
     return torch.cat([stored[:, :1], rearrange(resized, "b c h w -> b (h w) c")], 1)
 
 
+class EncoderShape(Protocol):
+    """What a ``Family`` says of its encoder."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def inner(self) -> int: ...
+    @property
+    def gated(self) -> bool: ...
+    @property
+    def grid(self) -> int: ...
+    @property
+    def taps(self) -> tuple[int, ...]: ...
+
+
 class DINOv2(nn.Module):
     """Normalised images ``[B, 3, H, W]`` to features ``[B, C, H / 14, W / 14]`` of four of the blocks."""
 
-    def __init__(self, family: Family):
+    def __init__(self, family: EncoderShape):
         super().__init__()
         self.taps = family.taps
         self.cls_token = nn.Parameter(torch.zeros(1, 1, family.width))
@@ -283,17 +300,22 @@ class DINOv2(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         rows, columns = (edge // PATCH for edge in images.shape[-2:])
+        return [x[:, 1:].transpose(1, 2).unflatten(2, (rows, columns)) for x in self.tokens(images)]
+
+    def tokens(self, images: Tensor) -> list[Tensor]:
+        """Return the class token and the patches ``[B, 1 + h w, C]`` of each of the blocks."""
+        rows, columns = (edge // PATCH for edge in images.shape[-2:])
         patches = self.patch_embed.proj(images.to(self.cls_token.dtype))
         patches = rearrange(patches, "b c h w -> b (h w) c").float()
         x = torch.cat([self.cls_token.float().expand(len(patches), -1, -1), patches], 1) + self.positions(
             rows, columns
         )
-        maps = []
+        found = []
         for index, block in enumerate(self.blocks[: self.taps[-1] + 1]):
             x = block(x)
             if index in self.taps:
-                maps.append(self.norm(x[:, 1:]).transpose(1, 2).unflatten(2, (rows, columns)))
-        return maps
+                found.append(self.norm(x))
+        return found
 
     def positions(self, rows: int, columns: int) -> Tensor:
         """Return the position embedding ``[1, 1 + rows * columns, C]``, float32."""

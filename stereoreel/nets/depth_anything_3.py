@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
@@ -122,7 +122,7 @@ def _from_comfyui(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return renamed
 
 
-def fits(keys: Mapping[str, Tensor]) -> bool:
+def fits(keys: Iterable[str]) -> bool:
     """Whether tensors have the names of a Depth Anything 3, complete or not, in any packing."""
     return any(
         re.match(
@@ -147,6 +147,16 @@ def detect(state: Mapping[str, Tensor]) -> Family:
             "Anything 3 Giant, Mono Large or Metric Large."
         )
     blocks = "backbone.pretrained.blocks"
+    if not fits(state) and any("pretrained.blocks." in key or key.startswith("neck.") for key in state):
+        raise Unfit(
+            "This is a checkpoint of Depth Anything 1 or 2, or Video Depth Anything, not Depth Anything 3. "
+            "Choose another model for it."
+        )
+    if not any(key.startswith(f"{blocks}.") for key in shapes):
+        first = ", ".join(list(state)[:3]) or "missing"
+        raise Unfit(
+            f"This is not a Depth Anything 3 checkpoint: of its {len(state)} tensors the first are {first}."
+        )
     depth = len({key.split(".")[3] for key in shapes if key.startswith(f"{blocks}.")})
     gated = f"{blocks}.0.mlp.w3.weight" in shapes
     crossing = next((i for i in range(depth) if f"{blocks}.{i}.attn.q_norm.weight" in shapes), depth)
@@ -200,7 +210,7 @@ def load(state: Mapping[str, Tensor]) -> DepthAnything3:
     """
     cleaned = clean(state)
     with torch.device("meta"):
-        net = DepthAnything3(detect(cleaned))
+        net = DepthAnything3(detect(state))
     return load_strict(net, cleaned, net.family.name)
 
 

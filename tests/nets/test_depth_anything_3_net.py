@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import torch
 
+from benchmarks.support import depth_nets as nets_2
 from benchmarks.support.depth_3_nets import (
     PUBLISHED,
     SMALL,
@@ -188,6 +189,16 @@ def test_nested_and_incomplete_files_are_named():
         load({key: tensor for key, tensor in state.items() if "head." not in key})
     with pytest.raises(ValueError, match=r"refinenet2\.out_conv\.bias"):
         load({key: tensor for key, tensor in state.items() if not key.endswith("refinenet2.out_conv.bias")})
+
+
+@pytest.mark.parametrize("repack", [nets_2.published, nets_2.as_transformers])
+def test_files_of_other_networks_are_named(repack):
+    with pytest.raises(ValueError, match="Depth Anything 1 or 2"):
+        load(repack(nets_2.random_net(nets_2.TINY)))
+    with pytest.raises(
+        ValueError, match="not a Depth Anything 3 checkpoint: of its 1 tensors the first are body"
+    ):
+        load({"body.0.weight": torch.zeros(1)})
 
 
 def test_wrong_input_is_refused():

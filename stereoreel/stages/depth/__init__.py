@@ -9,8 +9,8 @@ from ...image.compute import PRECISIONS
 # the archs that read an option, as its ``only``
 BUILTIN = ("model", ("builtin",))
 GIVEN = ("model", ("given",))
-NETWORKS = ("model", ("depth_anything", "depth_anything_3", "checkpoint"))
-SNAPPED = ("model", ("depth_anything", "depth_anything_3", "checkpoint", "given"))
+NETWORKS = ("model", ("depth_anything", "depth_anything_3", "moge", "checkpoint"))
+SNAPPED = ("model", ("depth_anything", "depth_anything_3", "moge", "checkpoint", "given"))
 VIEWS = ("model", ("depth_anything_3", "checkpoint"))
 
 

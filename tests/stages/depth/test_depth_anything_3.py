@@ -110,6 +110,14 @@ def test_auto_selects_free_sizes_only(put, host):
         assert catalog.pick("depth", "auto", host)[0].file == f"depth_anything_3_{name}.safetensors"
 
 
+@every_family
+@pytest.mark.parametrize(("count", "size"), [(1, (36, 52)), (3, (1, 1)), (2, (2, 3)), (5, (25, 31))])
+def test_small_odd_and_single_frames_run(family, count, size, put, host, tensor_clip):
+    clip = depth_of(put(published(made_up(family))), tensor_clip(frames=count, size=size))
+    made = frames(clip, host)
+    assert made.shape == (count, *size, 1) and made.isfinite().all()
+
+
 def test_nested_file_is_named(put, host, tensor_clip):
     model = put({f"model.da3.{key}": torch.zeros(1) for key in on_meta(TINY).state_dict()})
     with pytest.raises(ValueError, match="Depth Anything 3 Nested"):
