@@ -107,7 +107,7 @@ def test_auto_selects_free_sizes_only(put, host):
     order = ("metric_large", "mono_large", "small", "base")
     for name in order:
         put({"x": torch.zeros(1)}, f"depth_anything_3_{name}.safetensors")
-        assert catalog.pick("depth", "auto", host)[0].file == f"depth_anything_3_{name}.safetensors"
+        assert catalog.pick("depth", "auto", host)[0].name == f"depth-anything-3-{name.replace('_', '-')}"
 
 
 @every_family
