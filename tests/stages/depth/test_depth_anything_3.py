@@ -99,15 +99,29 @@ def test_the_directory_of_the_original_is_no_directory_of_transformers(put, host
     assert frames(depth_of(name, tensor_clip(moving(2))), host).std() > 0.05
 
 
-@pytest.mark.usefixtures("stand_ins")
-def test_auto_selects_free_sizes_only(put, host):
+def test_auto_selects_free_sizes_only(put, host, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     for name in ("depth_anything_3_large", "depth_anything_3_giant"):
         put({"x": torch.zeros(1)}, f"{name}.safetensors")
         assert catalog.pick("depth", "auto", host)[0].name == "builtin"
-    order = ("metric_large", "mono_large", "small", "base")
-    for name in order:
-        put({"x": torch.zeros(1)}, f"depth_anything_3_{name}.safetensors")
-        assert catalog.pick("depth", "auto", host)[0].name == f"depth-anything-3-{name.replace('_', '-')}"
+    # a CPU of a few cores needs days for a film with it
+    put({"x": torch.zeros(1)}, "depth_anything_3_mono_large.safetensors")
+    entry, reason = catalog.pick("depth", "auto", host)
+    assert entry.name == "builtin" and "depth-anything-3-mono-large: forecast" in reason
+    put({"x": torch.zeros(1)}, "depth_anything_3_small.safetensors")
+    assert catalog.pick("depth", "auto", host)[0].name == "depth-anything-3-small"
+
+
+def test_steady_models_come_before_accurate_ones_before_older_ones():
+    free = [name for name, entry in catalog.models("depth").items() if entry.commercial]
+    assert free[:6] == [
+        "video-depth-anything-small",
+        "depth-anything-3-base",
+        "depth-anything-3-small",
+        "depth-anything-3-mono-large",
+        "moge-2-large",
+        "depth-anything-v2-small",
+    ]
 
 
 @every_family

@@ -113,6 +113,13 @@ def test_auto_selects_no_non_commercial_model(put, host):
     assert catalog.pick("depth", "auto", host)[0].name == "video-depth-anything-small"
 
 
+def test_depth_on_a_cpu_is_float32_by_default(monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    networks = [DepthAnything(random_net(TINY), resolve(OPTIONS, {"precision": word}), False, CPU)
+                for word in ("auto", "bf16")]  # fmt: skip
+    assert [network.dtype for network in networks] == [torch.float32, torch.bfloat16]
+
+
 @pytest.mark.parametrize(
     ("family", "width", "height", "resolution", "wanted"),
     [
