@@ -92,7 +92,7 @@ def for_comfyui(net):
         key = key.removeprefix("model.")
         for pattern, name in names.items():
             key = re.sub(pattern, name, key)
-        if ".attn.qkv." in key:
+        if key.startswith("backbone.") and ".attn.qkv." in key:
             renamed |= {
                 key.replace("attn.qkv", f"attention.attention.{part}"): tensor.chunk(3)[index]
                 for index, part in enumerate(("query", "key", "value"))
